@@ -1,0 +1,38 @@
+//! What stands behind the edge. The proxy implements it with slaves, a slave with its own backends.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use protocol::call::Part;
+use protocol::header::CallHeader;
+use tokio::sync::watch;
+
+/// What the list methods answer, built once for each change and shared by all requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The JSON array of `tools/list`, in stable order, as bytes.
+    pub tools: Bytes,
+    /// How many tools it has.
+    pub tool_count: usize,
+}
+
+/// Something that takes calls.
+pub trait Calls: Send + Sync + 'static {
+    /// What comes back. Taking an item from it acknowledges it (that is the back-pressure). Dropping it before its
+    /// last part cancels the call of a modern client and leaves that of a legacy client running (DESIGN.md §6).
+    type Stream: Stream<Item = Part> + Send + Unpin + 'static;
+
+    /// What is offered now, and its changes.
+    fn listing(&self) -> watch::Receiver<Arc<Listing>>;
+
+    /// Begins a call with the client's whole JSON-RPC message. Failures come as [`Part::Failed`], never late or twice.
+    fn call(&self, header: CallHeader, message: Bytes) -> Self::Stream;
+
+    /// Legacy `notifications/cancelled`: ends the call that this session began under this request id (as it stands
+    /// in JSON), wherever it runs. Unknown ids are ignored, as the specification asks.
+    fn cancel(&self, session: &str, request_id: &str);
+
+    /// The client ended its session: what is kept for it may go.
+    fn end_session(&self, session: &str);
+}

@@ -1,0 +1,253 @@
+//! Native frames: what one is, how it is written and read. Knows nothing of the order they come in.
+//!
+//! A WebSocket binary message is a *batch*: one or more whole frames, each a 32-byte header and a payload.
+//! docs/PROTOCOL.md, "Frames".
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::ids::{CallId, Seq};
+use crate::limits::MAX_CHUNK;
+
+/// Bytes of a frame's header.
+pub const HEADER_LEN: usize = 32;
+
+/// What a frame says. To the slave: open, reply, cancel, credit, attach, session, drain.
+/// To the proxy: accepted, event, end, credit, catalog, drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Begins a call. `aux` is the length of the JSON call header at the start of the first chunk; the client's message follows.
+    Open = 1,
+    /// The slave has the call; `seq` is the next chunk it wants of the proxy's side.
+    Accepted = 2,
+    /// Something on the way to the result: a whole JSON-RPC notification or request of the backend.
+    Event = 3,
+    /// The result (or error) that ends the call. `aux` is an HTTP status hint (0: none).
+    End = 4,
+    /// A client's message that belongs to a running call (answer to a request of the backend).
+    Reply = 5,
+    /// The client no longer wants the call. Nothing follows from either side.
+    Cancel = 6,
+    /// Every chunk below `seq` was taken: the sender may forget it and send as much more.
+    Credit = 7,
+    /// After a broken link: send the call's chunks again from `seq`.
+    Attach = 8,
+    /// A fact about a client session, for every slave (JSON).
+    Session = 9,
+    /// What the slave offers now (JSON); replaces what it offered before.
+    Catalog = 10,
+    /// The sender is going down: open nothing new on this link.
+    Drain = 11,
+}
+
+impl FrameKind {
+    /// Every kind, in the order of their codes.
+    pub const ALL: [Self; 11] = [
+        Self::Open,
+        Self::Accepted,
+        Self::Event,
+        Self::End,
+        Self::Reply,
+        Self::Cancel,
+        Self::Credit,
+        Self::Attach,
+        Self::Session,
+        Self::Catalog,
+        Self::Drain,
+    ];
+
+    fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().nth(usize::from(code).checked_sub(1)?)
+    }
+
+    /// Name as docs/PROTOCOL.md writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Accepted => "accepted",
+            Self::Event => "event",
+            Self::End => "end",
+            Self::Reply => "reply",
+            Self::Cancel => "cancel",
+            Self::Credit => "credit",
+            Self::Attach => "attach",
+            Self::Session => "session",
+            Self::Catalog => "catalog",
+            Self::Drain => "drain",
+        }
+    }
+
+    /// Whether the frame is about one call (its id is then not [`CallId::LINK`]).
+    pub fn is_about_a_call(self) -> bool {
+        !matches!(self, Self::Session | Self::Catalog | Self::Drain)
+    }
+
+    /// Whether the frame is a numbered chunk that the receiver acknowledges with credit.
+    pub fn is_chunk(self) -> bool {
+        matches!(self, Self::Open | Self::Event | Self::End | Self::Reply)
+    }
+}
+
+/// Bits that qualify a frame. Bits without a meaning for the kind are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// Nothing said.
+    pub const NONE: Self = Self(0);
+    /// The message goes on in the next frame of the same kind and call.
+    pub const MORE: Self = Self(1);
+    /// `end`: the payload is a JSON-RPC error object, not a result.
+    pub const ERROR: Self = Self(2);
+    /// `end`: the result says `isError: true` (a hint for counting; the payload is what counts).
+    pub const TOOL_ERROR: Self = Self(4);
+    /// `end`: the slave does not know the call: it never had all of its `open`.
+    pub const GONE: Self = Self(8);
+    /// `event`: the payload is a request that wants a reply.
+    pub const REQUEST: Self = Self(16);
+    const KNOWN: u8 = 31;
+
+    /// Whether every bit of `other` is set.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets of bits.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// One frame. The payload shares memory with what it was cut from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it says.
+    pub kind: FrameKind,
+    /// How it says it.
+    pub flags: Flags,
+    /// `open`: header length; `end`: HTTP status hint; else 0.
+    pub aux: u16,
+    /// Which call; [`CallId::LINK`] where the frame is about the link.
+    pub call: CallId,
+    /// Chunk number, or the position that `credit`, `attach` and `accepted` speak of.
+    pub seq: Seq,
+    /// Raw bytes, at most [`MAX_CHUNK`].
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// A frame without payload.
+    pub fn bare(kind: FrameKind, call: CallId, seq: Seq) -> Self {
+        Self { kind, flags: Flags::NONE, aux: 0, call, seq, payload: Bytes::new() }
+    }
+
+    /// Bytes that the frame takes in a batch.
+    pub fn encoded_len(&self) -> usize {
+        HEADER_LEN + self.payload.len()
+    }
+
+    /// Appends the frame to a batch. All integers are big-endian.
+    pub fn encode(&self, out: &mut BytesMut) {
+        debug_assert!(self.payload.len() <= MAX_CHUNK, "chunking keeps payloads within MAX_CHUNK");
+        out.reserve(self.encoded_len());
+        out.put_u8(self.kind as u8);
+        out.put_u8(self.flags.0);
+        out.put_u16(self.aux);
+        out.put_u32(u32::try_from(self.payload.len()).unwrap_or(u32::MAX));
+        out.put_u128(self.call.0);
+        out.put_u64(self.seq);
+        out.put_slice(&self.payload);
+    }
+
+    /// Takes the next frame off a batch; `None` at its end. Never allocates: the payload is a slice of `batch`.
+    pub fn decode(batch: &mut Bytes) -> Result<Option<Self>, FrameError> {
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        if batch.len() < HEADER_LEN {
+            return Err(FrameError::Truncated { needed: HEADER_LEN, found: batch.len() });
+        }
+        let code = batch.get_u8();
+        let kind = FrameKind::from_code(code).ok_or(FrameError::UnknownKind(code))?;
+        let flags = Flags(batch.get_u8());
+        if flags.0 & !Flags::KNOWN != 0 {
+            return Err(FrameError::UnknownFlags(flags.0));
+        }
+        let aux = batch.get_u16();
+        let len = batch.get_u32() as usize;
+        let call = CallId(batch.get_u128());
+        let seq = batch.get_u64();
+        if len > MAX_CHUNK {
+            return Err(FrameError::TooLong(len));
+        }
+        if batch.len() < len {
+            return Err(FrameError::Truncated { needed: len, found: batch.len() });
+        }
+        if kind.is_about_a_call() == (call == CallId::LINK) {
+            return Err(FrameError::WrongCall(kind));
+        }
+        let payload = batch.split_to(len);
+        Ok(Some(Self { kind, flags, aux, call, seq, payload }))
+    }
+}
+
+/// Why bytes are not a frame. The link is closed on any of them (close code 1002).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The batch ends inside a frame.
+    #[error("frame cut short: {needed} bytes needed, {found} there")]
+    Truncated {
+        /// Bytes the header promises.
+        needed: usize,
+        /// Bytes left in the batch.
+        found: usize,
+    },
+    /// A kind this version does not have.
+    #[error("unknown frame kind {0}")]
+    UnknownKind(u8),
+    /// A flag this version does not have.
+    #[error("unknown frame flags {0:#04x}")]
+    UnknownFlags(u8),
+    /// A payload beyond [`MAX_CHUNK`].
+    #[error("frame payload of {0} bytes, at most {MAX_CHUNK} allowed")]
+    TooLong(usize),
+    /// A call frame without call, or a link frame with one.
+    #[error("{} frame with the wrong kind of call id", .0.name())]
+    WrongCall(FrameKind),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_documented_ones() {
+        for (index, kind) in FrameKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index + 1);
+            assert_eq!(FrameKind::from_code(kind as u8), Some(kind));
+        }
+        assert_eq!(FrameKind::from_code(0), None);
+        assert_eq!(FrameKind::from_code(12), None);
+    }
+
+    #[test]
+    fn a_batch_gives_its_frames_back_in_order() {
+        let one = Frame {
+            kind: FrameKind::End,
+            flags: Flags::TOOL_ERROR,
+            aux: 400,
+            call: CallId(9),
+            seq: 3,
+            payload: Bytes::from_static(b"{}"),
+        };
+        let two = Frame::bare(FrameKind::Drain, CallId::LINK, 0);
+        let mut out = BytesMut::new();
+        one.encode(&mut out);
+        two.encode(&mut out);
+        let mut batch = out.freeze();
+        assert_eq!(Frame::decode(&mut batch), Ok(Some(one)));
+        assert_eq!(Frame::decode(&mut batch), Ok(Some(two)));
+        assert_eq!(Frame::decode(&mut batch), Ok(None));
+    }
+}

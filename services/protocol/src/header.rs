@@ -1,0 +1,75 @@
+//! The call header: what a proxy tells the slave about a call besides the client's message itself.
+//!
+//! JSON at the start of an `open`'s first chunk (docs/PROTOCOL.md, "Call header"). Readers ignore members that
+//! they do not know. Knows nothing of how a call is carried.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::era::{Era, Version};
+
+/// Facts about one call. The message itself (the client's JSON-RPC request, untouched) follows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallHeader {
+    /// JSON-RPC method, say `tools/call`.
+    pub method: String,
+    /// The slave's own name of the tool (or prompt, or resource URI): what a namespaced name stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How the client speaks.
+    pub era: Era,
+    /// The client's protocol version.
+    pub version: Version,
+    /// Legacy: a key that is the same for all calls of one client session. Never the session token itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The client's request id as it stands in JSON; with `session` it names the call to be cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Milliseconds after which the proxy gives the call up, counted from its arrival.
+    pub timeout_ms: u64,
+    /// W3C trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// W3C trace state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+    /// W3C baggage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
+    /// Modern: decoded `Mcp-Param-*` headers by lower-case name, for the slave to hold against the body.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub param_headers: BTreeMap<String, String>,
+    /// Legacy: keep acknowledged events until the call is forgotten, for a client that resumes with `Last-Event-ID`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retain: bool,
+}
+
+/// Facts about a client session, carried by a `session` frame to every slave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionFacts {
+    /// The key that call headers name.
+    pub session: String,
+    /// The client cancelled this request (its id as it stands in JSON); whichever slave has it ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<String>,
+    /// The client ended the session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_members_are_ignored_and_empty_ones_left_out() {
+        let text = r#"{"method":"tools/call","name":"echo","era":"modern","version":"2026-07-28","timeoutMs":5,"later":{}}"#;
+        let header: CallHeader = serde_json::from_str(text).unwrap();
+        assert_eq!(header.name.as_deref(), Some("echo"));
+        assert_eq!(serde_json::to_string(&header).unwrap(), text.replace(r#","later":{}"#, ""));
+    }
+}

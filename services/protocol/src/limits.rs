@@ -1,0 +1,51 @@
+//! Every bound of the link in one place. Knows nothing of who enforces which.
+
+use std::time::Duration;
+
+/// Largest payload of one frame, in bytes. A longer message goes as several frames (chunks).
+pub const MAX_CHUNK: usize = 64 * 1024;
+
+/// Largest WebSocket message that either side sends in the native dialect, in bytes: one or more whole frames.
+pub const MAX_BATCH: usize = 256 * 1024;
+
+/// Largest JSON call header in an `open`, in bytes. It must fit the first chunk.
+pub const MAX_HEADER: usize = 16 * 1024;
+
+/// Largest first message (`auth`) that a proxy reads from an unauthenticated peer, in bytes.
+pub const MAX_AUTH: usize = 16 * 1024;
+
+/// Largest catalog, in bytes of JSON.
+pub const MAX_CATALOG: usize = 16 * 1024 * 1024;
+
+/// Bytes of one call and direction that may be under way without having been taken by the reader.
+pub const DEFAULT_WINDOW: u32 = 256 * 1024;
+
+/// Bounds that the operator sets, or that the peers agree on in the first message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkLimits {
+    /// Payload bytes a frame may carry, at most [`MAX_CHUNK`].
+    pub chunk: usize,
+    /// Credit window of one call and direction, in bytes. At least one chunk.
+    pub window: usize,
+    /// Largest client message (request body) that a slave puts together, in bytes.
+    pub message: usize,
+    /// Bytes of unacknowledged journal that one slave holds over all its calls.
+    pub journal: usize,
+    /// Bytes of not yet complete messages that one slave holds over all its calls.
+    pub assembly: usize,
+    /// How long a call outlives its link.
+    pub grace: Duration,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        Self {
+            chunk: MAX_CHUNK,
+            window: DEFAULT_WINDOW as usize,
+            message: 64 * 1024 * 1024,
+            journal: 256 * 1024 * 1024,
+            assembly: 128 * 1024 * 1024,
+            grace: Duration::from_secs(30),
+        }
+    }
+}
