@@ -20,7 +20,10 @@ impl Backoff {
 
     /// The wait before the next attempt; `random` is uniform over all of `u64`.
     pub fn next(&mut self, random: u64) -> Duration {
-        let ceiling = self.base.saturating_mul(1u32.checked_shl(self.failures.min(30)).unwrap_or(u32::MAX)).min(self.cap);
+        let ceiling = self
+            .base
+            .saturating_mul(1u32.checked_shl(self.failures.min(30)).unwrap_or(u32::MAX))
+            .min(self.cap);
         self.failures = self.failures.saturating_add(1);
         let nanos = u64::try_from(ceiling.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(u64::try_from((u128::from(nanos) * u128::from(random)) >> 64).unwrap_or(nanos))

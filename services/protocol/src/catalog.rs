@@ -162,7 +162,8 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
 fn check_names(list: &'static str, offers: &[Offer]) -> Result<(), CatalogError> {
     let mut seen = std::collections::HashSet::new();
     for offer in offers {
-        let fault = check_name(&offer.name).err().or((!seen.insert(&offer.name)).then_some("it appears twice"));
+        let fault =
+            check_name(&offer.name).err().or((!seen.insert(&offer.name)).then_some("it appears twice"));
         if let Some(reason) = fault {
             let name = offer.name.chars().take(MAX_TOOL_NAME).collect();
             return Err(CatalogError::BadName { list, name, reason });
@@ -199,7 +200,10 @@ mod tests {
             r#"{"tools":[{"name":"a\n"}]}"#,
             r#"{"tools":[{"name":"a"},{"name":"a"}]}"#,
         ] {
-            assert!(matches!(Catalog::decode(json.as_bytes()), Err(CatalogError::BadName { list: "tools", .. })), "{json}");
+            assert!(
+                matches!(Catalog::decode(json.as_bytes()), Err(CatalogError::BadName { list: "tools", .. })),
+                "{json}"
+            );
         }
         assert!(matches!(Catalog::decode(b"{\"tools\":[{}]}"), Err(CatalogError::Malformed(_))));
     }

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
 /// Text that borrows where the JSON has no escapes.
@@ -176,7 +176,9 @@ fn classify(wire: Wire<'_>) -> Result<Message<'_>, EnvelopeError> {
         (Some(_), _) if wire.result || wire.error => {
             Err(EnvelopeError::NotJsonRpc("a message has either a \"method\" or a \"result\" or \"error\""))
         }
-        (Some(method), Some(id)) => Ok(Message::Request { id, method, params: wire.params.unwrap_or_default() }),
+        (Some(method), Some(id)) => {
+            Ok(Message::Request { id, method, params: wire.params.unwrap_or_default() })
+        }
         (Some(method), None) => Ok(Message::Notification { method, params: wire.params.unwrap_or_default() }),
         (None, Some(id)) if wire.result != wire.error => Ok(Message::Response { id }),
         (None, _) => Err(EnvelopeError::NotJsonRpc("no \"method\"")),
@@ -258,7 +260,8 @@ mod tests {
         ] {
             assert!(matches!(refused(body), NotJsonRpc(_)), "{body}");
         }
-        let BadParams { id, .. } = refused(r#"{"jsonrpc":"2.0","id":5,"method":"x","params":{"name":3}}"#) else {
+        let BadParams { id, .. } = refused(r#"{"jsonrpc":"2.0","id":5,"method":"x","params":{"name":3}}"#)
+        else {
             panic!("bad params")
         };
         assert_eq!(id.as_deref(), Some("5"));

@@ -127,8 +127,8 @@ pub struct Row {
     pub advice: &'static str,
 }
 
-const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'static str) -> Row {
-    Row { legacy, modern, code, kind, advice }
+const fn row(status: (u16, u16), code: i32, kind: &'static str, advice: &'static str) -> Row {
+    Row { legacy: status.0, modern: status.1, code, kind, advice }
 }
 
 impl Failure {
@@ -136,33 +136,33 @@ impl Failure {
     #[rustfmt::skip]
     pub fn row(&self) -> Row {
         match self {
-            Self::NoSlave => row(200, 200, -32000, "no_slave", "Start a slave, or check its PROXY_SERVER_URL and SLAVE_CODE."),
-            Self::NoSlaveForTool { .. } => row(200, 200, -32000, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault: retry, and see the proxy's log."),
-            Self::Timeout => row(200, 200, -32001, "timeout", "Raise REQUEST_TIMEOUT, or have the tool report progress."),
-            Self::OutcomeUnknown => row(200, 200, -31001, "outcome_unknown", "The call may or may not have run: check before you repeat it."),
-            Self::BackendFailed { .. } => row(200, 200, -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
-            Self::Busy { .. } => row(503, 503, -31003, "busy", "Retry after the time in Retry-After, or add slaves."),
-            Self::Draining => row(503, 503, -31004, "draining", "Retry: another replica takes the request."),
-            Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
-            Self::ResultTooLarge(_) => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
-            Self::BadAnswer(_) => row(200, 200, -31007, "bad_answer", "The slave or its backend breaks the protocol: see both logs."),
-            Self::Internal => row(500, 500, -32603, "internal", "A bug of ours: please report it with the proxy's log."),
-            Self::NotJson(_) => row(400, 400, -32700, "parse_error", "Send one JSON-RPC message in UTF-8."),
-            Self::InvalidRequest(_) => row(400, 400, -32600, "invalid_request", "Send one JSON-RPC 2.0 message."),
-            Self::MethodNotFound(_) => row(200, 404, -32601, "method_not_found", "Use a method that the server's capabilities announce."),
-            Self::InvalidParams(_) => row(200, 400, -32602, "invalid_params", "Correct the parameters."),
-            Self::UnknownTool(_) => row(200, 200, -32602, "unknown_tool", "Call tools/list again: the tool may have gone with its slave."),
-            Self::BodyTooLarge { .. } => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
-            Self::Unauthorized(_) => row(401, 401, -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
-            Self::OriginForbidden(_) => row(403, 403, -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
-            Self::SessionNotFound => row(404, 404, -32001, "session_not_found", "Initialize again (clients do so by themselves)."),
-            Self::HttpMethodNotAllowed(_) => row(405, 405, -32600, "http_method_not_allowed", "POST JSON-RPC messages to /mcp."),
-            Self::NotAcceptable(_) => row(406, 406, -32600, "not_acceptable", "Accept application/json and text/event-stream."),
-            Self::UnsupportedMediaType => row(415, 415, -32600, "unsupported_media_type", "Send Content-Type: application/json."),
-            Self::PathNotFound => row(404, 404, -32600, "path_not_found", "POST JSON-RPC messages to /mcp."),
-            Self::HeaderMismatch(_) => row(400, 400, -32020, "header_mismatch", "Send the Mcp-* headers that match the body."),
-            Self::MissingCapability { .. } => row(400, 400, -32021, "missing_capability", "Use a client with the named capabilities."),
-            Self::UnsupportedVersion { .. } => row(400, 400, -32022, "unsupported_version", "Use one of the versions in data.supported."),
+            Self::NoSlave => row((200, 200), -32000, "no_slave", "Start a slave, or check its PROXY_SERVER_URL and SLAVE_CODE."),
+            Self::NoSlaveForTool { .. } => row((200, 200), -32000, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault: retry, and see the proxy's log."),
+            Self::Timeout => row((200, 200), -32001, "timeout", "Raise REQUEST_TIMEOUT, or have the tool report progress."),
+            Self::OutcomeUnknown => row((200, 200), -31001, "outcome_unknown", "The call may or may not have run: check before you repeat it."),
+            Self::BackendFailed { .. } => row((200, 200), -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
+            Self::Busy { .. } => row((503, 503), -31003, "busy", "Retry after the time in Retry-After, or add slaves."),
+            Self::Draining => row((503, 503), -31004, "draining", "Retry: another replica takes the request."),
+            Self::Cancelled => row((200, 200), -31005, "cancelled", "Nothing: the client asked for it."),
+            Self::ResultTooLarge(_) => row((200, 200), -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
+            Self::BadAnswer(_) => row((200, 200), -31007, "bad_answer", "The slave or its backend breaks the protocol: see both logs."),
+            Self::Internal => row((500, 500), -32603, "internal", "A bug of ours: please report it with the proxy's log."),
+            Self::NotJson(_) => row((400, 400), -32700, "parse_error", "Send one JSON-RPC message in UTF-8."),
+            Self::InvalidRequest(_) => row((400, 400), -32600, "invalid_request", "Send one JSON-RPC 2.0 message."),
+            Self::MethodNotFound(_) => row((200, 404), -32601, "method_not_found", "Use a method that the server's capabilities announce."),
+            Self::InvalidParams(_) => row((200, 400), -32602, "invalid_params", "Correct the parameters."),
+            Self::UnknownTool(_) => row((200, 200), -32602, "unknown_tool", "Call tools/list again: the tool may have gone with its slave."),
+            Self::BodyTooLarge { .. } => row((413, 413), -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
+            Self::Unauthorized(_) => row((401, 401), -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
+            Self::OriginForbidden(_) => row((403, 403), -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
+            Self::SessionNotFound => row((404, 404), -32001, "session_not_found", "Initialize again (clients do so by themselves)."),
+            Self::HttpMethodNotAllowed(_) => row((405, 405), -32600, "http_method_not_allowed", "POST JSON-RPC messages to /mcp."),
+            Self::NotAcceptable(_) => row((406, 406), -32600, "not_acceptable", "Accept application/json and text/event-stream."),
+            Self::UnsupportedMediaType => row((415, 415), -32600, "unsupported_media_type", "Send Content-Type: application/json."),
+            Self::PathNotFound => row((404, 404), -32600, "path_not_found", "POST JSON-RPC messages to /mcp."),
+            Self::HeaderMismatch(_) => row((400, 400), -32020, "header_mismatch", "Send the Mcp-* headers that match the body."),
+            Self::MissingCapability { .. } => row((400, 400), -32021, "missing_capability", "Use a client with the named capabilities."),
+            Self::UnsupportedVersion { .. } => row((400, 400), -32022, "unsupported_version", "Use one of the versions in data.supported."),
         }
     }
 

@@ -164,7 +164,8 @@ impl Auth {
         }
         let protocol = match loose.protocol {
             Some(value) if value.get("name").and_then(|n| n.as_str()) == Some(PROTOCOL_NAME) => {
-                let hello = serde_json::from_value(value).map_err(|e| HandshakeError::BadHello(e.to_string()))?;
+                let hello =
+                    serde_json::from_value(value).map_err(|e| HandshakeError::BadHello(e.to_string()))?;
                 Some(check_hello(hello)?)
             }
             _ => None,
@@ -218,7 +219,8 @@ impl AuthReply {
 
     /// Reads a proxy's answer; members it does not know are ignored, an unusable `protocol` means plain.
     pub fn parse(text: &str) -> Result<Self, HandshakeError> {
-        let mut value: serde_json::Value = serde_json::from_str(text).map_err(|_| HandshakeError::BadReply)?;
+        let mut value: serde_json::Value =
+            serde_json::from_str(text).map_err(|_| HandshakeError::BadReply)?;
         if let Some(object) = value.as_object_mut() {
             let usable = object.get("protocol").is_some_and(|p| {
                 serde_json::from_value::<ProxyHello>(p.clone()).is_ok_and(|hello| {
@@ -265,13 +267,23 @@ mod tests {
     #[test]
     fn a_native_hello_round_trips_and_keeps_the_node_form() {
         let text = serde_json::to_string(&Auth::new("c".into(), hello())).unwrap();
-        assert!(text.starts_with(r#"{"type":"auth","slaveCode":"c","protocol":{"name":"mcp-relay""#), "{text}");
+        assert!(
+            text.starts_with(r#"{"type":"auth","slaveCode":"c","protocol":{"name":"mcp-relay""#),
+            "{text}"
+        );
         assert_eq!(Auth::parse(&text).unwrap().protocol, Some(hello()));
     }
 
     #[test]
     fn unusable_first_messages_are_refused() {
-        for text in ["", "{}", "[]", r#"{"type":"hello","slaveCode":"x"}"#, r#"{"type":"auth"}"#, r#"{"type":"auth","slaveCode":1}"#] {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#"{"type":"hello","slaveCode":"x"}"#,
+            r#"{"type":"auth"}"#,
+            r#"{"type":"auth","slaveCode":1}"#,
+        ] {
             assert_eq!(Auth::parse(text).unwrap_err(), HandshakeError::NotAuth, "{text}");
         }
         assert!(matches!(Auth::parse(&"x".repeat(MAX_AUTH + 1)), Err(HandshakeError::TooLong(_))));
@@ -291,7 +303,9 @@ mod tests {
     fn version_gating_falls_back_to_plain() {
         assert_eq!(choose_version(&[1, 2, 9]), Some(1));
         assert_eq!(choose_version(&[2]), None);
-        let plain = AuthReply::parse(r#"{"type":"auth_success","message":"Authentication successful","x":1}"#).unwrap();
+        let plain =
+            AuthReply::parse(r#"{"type":"auth_success","message":"Authentication successful","x":1}"#)
+                .unwrap();
         assert_eq!(plain, AuthReply::success(None));
         let odd = r#"{"type":"auth_success","message":"Authentication successful","protocol":{"name":"mcp-relay","version":9}}"#;
         assert_eq!(AuthReply::parse(odd).unwrap(), AuthReply::success(None));

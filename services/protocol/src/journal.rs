@@ -1,0 +1,236 @@
+//! One direction of one call as its writer keeps it: numbered chunks, forgotten when the reader has taken them.
+//!
+//! The same structure carries a request up and events and result down. Knows neither link nor peer.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::frame::{Flags, Frame, FrameKind};
+use crate::ids::{CallId, Seq};
+use crate::limits::LinkLimits;
+
+#[derive(Debug)]
+struct Chunk {
+    kind: FrameKind,
+    flags: Flags,
+    aux: u16,
+    payload: Bytes,
+}
+
+/// A message to be written: what its frames say besides the payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Heading {
+    /// Kind of every chunk.
+    pub kind: FrameKind,
+    /// Flags of every chunk ([`Flags::MORE`] is added to all but the last).
+    pub flags: Flags,
+    /// `aux` of every chunk.
+    pub aux: u16,
+}
+
+/// The peer spoke of a chunk that it cannot know, or that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("position {seq} is outside of what can be acknowledged or sent again ({from} to {to})")]
+pub struct OutOfRange {
+    seq: Seq,
+    from: Seq,
+    to: Seq,
+}
+
+/// Chunks that were not yet taken by the reader, and how far they have been sent.
+#[derive(Debug)]
+pub struct Journal {
+    chunks: VecDeque<Chunk>,
+    base: Seq,
+    sent: Seq,
+    bytes: usize,
+    in_flight: usize,
+    chunk: usize,
+    window: usize,
+}
+
+impl Journal {
+    /// An empty journal; at most `limits.window` bytes are under way unacknowledged.
+    pub fn new(limits: &LinkLimits) -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            base: 0,
+            sent: 0,
+            bytes: 0,
+            in_flight: 0,
+            chunk: limits.chunk,
+            window: limits.window.max(limits.chunk),
+        }
+    }
+
+    /// Number of the next chunk to be written.
+    pub fn next(&self) -> Seq {
+        self.base + self.chunks.len() as Seq
+    }
+
+    /// Number of the next chunk to be sent.
+    pub fn sent(&self) -> Seq {
+        self.sent
+    }
+
+    /// Bytes kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes sent and not acknowledged; never more than the window.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Bytes that may be under way at once.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// Whether everything written was acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Writes one message, cut into chunks that share its memory. An empty message is one empty chunk.
+    pub fn write(&mut self, heading: Heading, mut message: Bytes) {
+        self.bytes += message.len();
+        loop {
+            let payload = message.split_to(message.len().min(self.chunk));
+            let last = message.is_empty();
+            let flags = if last { heading.flags } else { heading.flags.with(Flags::MORE) };
+            self.chunks.push_back(Chunk { kind: heading.kind, flags, aux: heading.aux, payload });
+            if last {
+                return;
+            }
+        }
+    }
+
+    fn index(&self, seq: Seq) -> Option<usize> {
+        usize::try_from(seq.checked_sub(self.base)?).ok()
+    }
+
+    /// Whether a chunk can go out now.
+    pub fn can_send(&self) -> bool {
+        self.peek().is_some()
+    }
+
+    fn peek(&self) -> Option<&Chunk> {
+        let chunk = self.chunks.get(self.index(self.sent)?)?;
+        (self.in_flight + chunk.payload.len() <= self.window).then_some(chunk)
+    }
+
+    /// The next chunk, if there is one and the reader has room for it.
+    pub fn send(&mut self, call: CallId) -> Option<Frame> {
+        let seq = self.sent;
+        let chunk = self.peek()?;
+        let frame = Frame {
+            kind: chunk.kind,
+            flags: chunk.flags,
+            aux: chunk.aux,
+            call,
+            seq,
+            payload: chunk.payload.clone(),
+        };
+        self.in_flight += frame.payload.len();
+        self.sent += 1;
+        Some(frame)
+    }
+
+    /// The reader has taken every chunk below `seq`. Returns the bytes that were let go. An older position than the last is no news.
+    pub fn acknowledge(&mut self, seq: Seq) -> Result<usize, OutOfRange> {
+        if seq > self.sent {
+            return Err(OutOfRange { seq, from: self.base, to: self.sent });
+        }
+        let mut freed = 0;
+        while self.base < seq {
+            let Some(chunk) = self.chunks.pop_front() else { break };
+            self.base += 1;
+            freed += chunk.payload.len();
+        }
+        self.in_flight -= freed;
+        self.bytes -= freed;
+        Ok(freed)
+    }
+
+    /// After a broken link: the reader has everything below `seq` (taken or not) and wants the rest again.
+    pub fn rewind(&mut self, seq: Seq) -> Result<(), OutOfRange> {
+        if seq < self.base || seq > self.sent {
+            return Err(OutOfRange { seq, from: self.base, to: self.sent });
+        }
+        let kept = usize::try_from(seq - self.base).unwrap_or(usize::MAX);
+        self.in_flight = self.chunks.iter().take(kept).map(|chunk| chunk.payload.len()).sum();
+        self.sent = seq;
+        Ok(())
+    }
+
+    /// For what is never acknowledged: forgets what was sent.
+    pub fn forget_sent(&mut self) {
+        let sent = self.sent;
+        // Cannot fail: everything below `sent` was sent.
+        let _ = self.acknowledge(sent);
+    }
+
+    /// Drops what was written but not sent. Returns the bytes let go. Only before a last message that says why.
+    pub fn drop_unsent(&mut self) -> usize {
+        let keep = self.index(self.sent).unwrap_or(0);
+        let freed: usize = self.chunks.drain(keep..).map(|chunk| chunk.payload.len()).sum();
+        self.bytes -= freed;
+        freed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: CallId = CallId(1);
+
+    fn journal(chunk: usize, window: usize) -> Journal {
+        Journal::new(&LinkLimits { chunk, window, ..LinkLimits::default() })
+    }
+
+    fn event() -> Heading {
+        Heading { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 }
+    }
+
+    #[test]
+    fn a_message_is_cut_and_marked() {
+        let mut journal = journal(4, 64);
+        journal.write(event(), Bytes::from_static(b"abcdefghi"));
+        journal.write(event(), Bytes::new());
+        let frames: Vec<_> = std::iter::from_fn(|| journal.send(CALL)).collect();
+        let seen: Vec<_> = frames.iter().map(|f| (f.seq, &f.payload[..], f.flags.has(Flags::MORE))).collect();
+        assert_eq!(seen, [(0, &b"abcd"[..], true), (1, b"efgh", true), (2, b"i", false), (3, b"", false)]);
+    }
+
+    #[test]
+    fn the_window_holds_and_credit_opens_it() {
+        let mut journal = journal(4, 8);
+        journal.write(event(), Bytes::from_static(b"abcdefghijkl"));
+        assert_eq!(std::iter::from_fn(|| journal.send(CALL)).count(), 2);
+        assert_eq!(journal.acknowledge(1), Ok(4));
+        assert_eq!(journal.send(CALL).unwrap().seq, 2);
+        assert!(journal.acknowledge(4).is_err());
+        assert_eq!(journal.acknowledge(3), Ok(8));
+        assert!(journal.is_empty());
+        assert_eq!((journal.bytes(), journal.in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn rewinding_sends_exactly_the_rest_again() {
+        let mut journal = journal(4, 64);
+        journal.write(event(), Bytes::from_static(b"abcdefgh"));
+        journal.write(event(), Bytes::from_static(b"x"));
+        while journal.send(CALL).is_some() {}
+        assert_eq!(journal.acknowledge(1), Ok(4));
+        assert_eq!(journal.rewind(2), Ok(()));
+        assert_eq!(journal.in_flight(), 4, "delivered but not taken");
+        let again: Vec<_> = std::iter::from_fn(|| journal.send(CALL)).map(|f| f.seq).collect();
+        assert_eq!(again, [2]);
+        assert!(journal.rewind(0).is_err());
+        assert!(journal.rewind(4).is_err());
+    }
+}

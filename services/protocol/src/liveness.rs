@@ -59,7 +59,7 @@ mod tests {
     fn silence_is_asked_about_then_given_up() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut watch = Liveness::new(Duration::from_millis(1500), Duration::from_millis(4000), start);
+        let mut watch = Liveness::new(Duration::from_millis(1500), Duration::from_secs(4), start);
         assert_eq!(watch.poll(start), Pulse::Wait(at(1500)));
         assert_eq!(watch.poll(at(1500)), Pulse::Ping);
         assert_eq!(watch.poll(at(1500)), Pulse::Wait(at(3000)));
@@ -72,7 +72,7 @@ mod tests {
     fn an_answer_starts_the_watch_anew() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut watch = Liveness::new(Duration::from_millis(1500), Duration::from_millis(4000), start);
+        let mut watch = Liveness::new(Duration::from_millis(1500), Duration::from_secs(4), start);
         assert_eq!(watch.poll(at(1600)), Pulse::Ping);
         watch.heard(at(1700));
         assert_eq!(watch.poll(at(1700)), Pulse::Wait(at(3200)));

@@ -1,0 +1,224 @@
+//! The plain dialect: one JSON-RPC request as a text frame, one response as a text frame, matched by `id`.
+//!
+//! EXISTING.md, "WebSocket, plain dialect". The proxy gives each request an id of its own, since clients' ids collide,
+//! and restores the client's. No progress, no cancellation, no resumption: what a lost link had is "outcome unknown".
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::call::Part;
+use crate::failure::Failure;
+
+/// Number that the proxy gives a request on a plain link.
+pub type PlainId = u64;
+
+#[derive(Serialize)]
+struct Request<'a> {
+    jsonrpc: &'static str,
+    id: PlainId,
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a RawValue>,
+}
+
+/// Writes a request as the Node server's slaves expect it.
+pub fn request(id: PlainId, method: &str, params: Option<&RawValue>) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Request { jsonrpc: "2.0", id, method, params })
+}
+
+/// A client's request with an id of ours in place of the client's; everything in `params` stays as it is, but for
+/// `params.name`, which becomes `name` where that is given (a namespaced tool is called by the slave's own name).
+pub fn restamp(id: PlainId, message: &[u8], name: Option<&str>) -> Result<String, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Incoming<'a> {
+        #[serde(borrow)]
+        method: Cow<'a, str>,
+        #[serde(borrow, default)]
+        params: Option<&'a RawValue>,
+    }
+    let incoming: Incoming<'_> = serde_json::from_slice(message)?;
+    let renamed = match (name, incoming.params) {
+        (Some(name), Some(params)) => rename(params, name)?,
+        _ => None,
+    };
+    request(id, &incoming.method, renamed.as_deref().or(incoming.params))
+}
+
+fn rename(params: &RawValue, name: &str) -> Result<Option<Box<RawValue>>, serde_json::Error> {
+    let mut members: Vec<(String, &RawValue)> = serde_json::from_str::<Members<'_>>(params.get())?.0;
+    let fresh = serde_json::value::to_raw_value(name)?;
+    let Some(member) = members.iter_mut().find(|(key, _)| key == "name") else { return Ok(None) };
+    if member.1.get() == fresh.get() {
+        return Ok(None);
+    }
+    member.1 = &fresh;
+    let mut text = String::with_capacity(params.get().len() + name.len());
+    for (key, value) in &members {
+        text.push(if text.is_empty() { '{' } else { ',' });
+        text.push_str(&serde_json::to_string(key)?);
+        text.push(':');
+        text.push_str(value.get());
+    }
+    text.push('}');
+    RawValue::from_string(text).map(Some)
+}
+
+/// Members of an object in their order, values as they stand.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Ordered;
+        impl<'de> serde::de::Visitor<'de> for Ordered {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Ordered)
+    }
+}
+
+/// Why a text frame of a plain slave is not an answer.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlainError {
+    /// Not a JSON-RPC response.
+    #[error("not a JSON-RPC response: {0}")]
+    Malformed(String),
+    /// An answer to nothing that was asked (or to something that was given up).
+    #[error("an answer to request {0}, which is not under way")]
+    Stray(PlainId),
+}
+
+/// Requests under way on one plain link. `S` is whatever waits for the answer.
+#[derive(Debug, Default)]
+pub struct PlainCalls<S> {
+    last: PlainId,
+    waiting: HashMap<PlainId, S>,
+}
+
+impl<S> PlainCalls<S> {
+    /// No requests yet.
+    pub fn new() -> Self {
+        Self { last: 0, waiting: HashMap::new() }
+    }
+
+    /// Gives a request its number.
+    pub fn begin(&mut self, waiter: S) -> PlainId {
+        self.last += 1;
+        self.waiting.insert(self.last, waiter);
+        self.last
+    }
+
+    /// Nobody waits any more: the answer, if it comes, is a stray one.
+    pub fn forget(&mut self, id: PlainId) -> Option<S> {
+        self.waiting.remove(&id)
+    }
+
+    /// Requests under way.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The link is gone: everything that was asked.
+    pub fn drain(&mut self) -> impl Iterator<Item = S> + '_ {
+        self.waiting.drain().map(|(_, waiter)| waiter)
+    }
+
+    /// Takes one text frame: who waits for it, and the end of its call (cut out of the frame, not copied).
+    pub fn answer(&mut self, text: &Bytes) -> Result<(S, Part), PlainError> {
+        #[derive(Deserialize)]
+        struct Response<'a> {
+            id: PlainId,
+            #[serde(borrow, default)]
+            result: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            error: Option<&'a RawValue>,
+        }
+        let response: Response<'_> =
+            serde_json::from_slice(text).map_err(|e| PlainError::Malformed(e.to_string()))?;
+        let waiter = self.waiting.remove(&response.id).ok_or(PlainError::Stray(response.id))?;
+        let part = match (response.result, response.error) {
+            (Some(result), None) => end(slice(text, result), false),
+            (None, Some(error)) => end(slice(text, error), true),
+            _ => Part::Failed(Failure::BadAnswer("neither a result nor an error".into())),
+        };
+        Ok((waiter, part))
+    }
+}
+
+fn slice(text: &Bytes, value: &RawValue) -> Bytes {
+    let slice = text.slice_ref(value.get().as_bytes());
+    if memchr::memchr2(b'\n', b'\r', &slice).is_none() {
+        return slice;
+    }
+    // Outside of strings a line break is white space, and inside it cannot stand: SSE data must not have one.
+    slice.iter().map(|&b| if b == b'\n' || b == b'\r' { b' ' } else { b }).collect()
+}
+
+fn end(payload: Bytes, error: bool) -> Part {
+    let tool_error = !error && says_is_error(&payload);
+    Part::End { seq: 0, more: false, error, tool_error, status: 0, payload }
+}
+
+/// Whether a result says `isError: true`. Looks closer only where the word stands in it at all.
+pub fn says_is_error(result: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Hint {
+        #[serde(rename = "isError", default)]
+        is_error: bool,
+    }
+    memchr::memmem::find(result, b"\"isError\"").is_some()
+        && serde_json::from_slice::<Hint>(result).is_ok_and(|hint| hint.is_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_ours_and_the_rest_is_the_client_s() {
+        let message = br#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a","arguments":{"n":1.0}}}"#;
+        assert_eq!(
+            restamp(7, message, None).unwrap(),
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a","arguments":{"n":1.0}}}"#
+        );
+        assert_eq!(
+            restamp(8, message, Some("b")).unwrap(),
+            r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"b","arguments":{"n":1.0}}}"#
+        );
+    }
+
+    #[test]
+    fn answers_find_their_request_once() {
+        let mut calls = PlainCalls::new();
+        let (one, two) = (calls.begin("one"), calls.begin("two"));
+        let text =
+            Bytes::from(format!("{{\"id\":{two},\"result\":{{\n\"isError\":true}},\"jsonrpc\":\"2.0\"}}"));
+        let (who, part) = calls.answer(&text).unwrap();
+        assert_eq!(who, "two");
+        assert!(
+            matches!(part, Part::End { tool_error: true, error: false, ref payload, .. } if &payload[..] == b"{ \"isError\":true}")
+        );
+        assert_eq!(calls.answer(&text), Err(PlainError::Stray(two)));
+        assert!(matches!(calls.answer(&Bytes::from_static(b"nonsense")), Err(PlainError::Malformed(_))));
+        assert_eq!(calls.forget(one), Some("one"));
+        assert!(calls.is_empty());
+    }
+}

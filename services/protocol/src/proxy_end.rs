@@ -1,0 +1,443 @@
+//! The proxy's end of the link to one slave process: calls outlive the socket, the socket is somebody else's.
+//!
+//! Feed frames in with [`ProxyEnd::receive`], take frames out with [`ProxyEnd::poll_transmit`]; answers go to the
+//! [`Sink`] of their call at once. Never waits, never panics, holds at most one credit window a call.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::call::Part;
+use crate::failure::Failure;
+use crate::frame::{Flags, Frame, FrameKind};
+use crate::ids::{CallId, Seq};
+use crate::intake::{Intake, IntakeError};
+use crate::journal::{Heading, Journal, OutOfRange};
+use crate::limits::{LinkLimits, MAX_CATALOG};
+use crate::outbox::Outbox;
+
+/// Where a call's answer goes.
+pub trait Sink {
+    /// One piece of the answer. Must not block; credit bounds what can come.
+    fn part(&mut self, part: Part);
+    /// The call never reached the slave and may go to another. Nothing follows.
+    fn unsent(&mut self);
+}
+
+/// What the owner of the link wants to know besides answers.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ProxyEvent {
+    /// A new catalog, complete.
+    Catalog(Bytes),
+    /// The slave takes no new calls.
+    Draining,
+    /// A frame for a call that is not (or no longer) under way here; ignored.
+    Stray(FrameKind),
+}
+
+/// The slave broke the protocol: close the link (1002).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// A frame that only the other side sends, or that this state of the call does not allow.
+    #[error("unexpected {} frame", .0.name())]
+    Unexpected(FrameKind),
+    /// Chunks out of order, mixed or without end.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// A position that cannot be.
+    #[error(transparent)]
+    Position(#[from] OutOfRange),
+    /// More than the credit allows.
+    #[error("credit window of {window} bytes overrun")]
+    Overrun {
+        /// Bytes allowed.
+        window: usize,
+    },
+    /// A call header that is missing or too long.
+    #[error("call header of {0} bytes")]
+    Header(usize),
+    /// It makes us answer faster than it reads.
+    #[error("too many unread control frames")]
+    Flood,
+}
+
+/// The slave cannot take a call now: there is no link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the slave is not linked")]
+pub struct NotLinked;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    /// Chunks flow.
+    Link,
+    /// No link: waiting for the slave to come back.
+    Nothing,
+    /// `attach` was sent, `accepted` is due.
+    Attaching,
+}
+
+struct Call<S> {
+    /// `None`: nobody listens any more, what comes is taken and dropped.
+    sink: Option<S>,
+    up: Journal,
+    open_end: Seq,
+    carrier: Carrier,
+    queued: bool,
+    /// The slave is known to have the call.
+    accepted: bool,
+    /// Next chunk due from the slave.
+    next: Seq,
+    /// Every chunk below was taken by the reader.
+    taken: Seq,
+    /// Bytes received and not taken by the reader.
+    untaken: usize,
+    /// Bytes taken since credit was last sent.
+    uncredited: usize,
+    ended: bool,
+}
+
+/// One slave process as the proxy sees it.
+pub struct ProxyEnd<S> {
+    limits: LinkLimits,
+    /// The same with the window that the slave announced, for what goes up.
+    up_limits: LinkLimits,
+    calls: HashMap<CallId, Call<S>>,
+    outbox: Outbox,
+    events: VecDeque<ProxyEvent>,
+    cancels: Vec<CallId>,
+    catalog: Intake,
+    linked: bool,
+    forget_at: Option<Instant>,
+}
+
+impl<S: Sink> ProxyEnd<S> {
+    /// `limits.window` is what this proxy announced in its hello.
+    pub fn new(limits: LinkLimits) -> Self {
+        Self {
+            up_limits: limits.clone(),
+            limits,
+            calls: HashMap::new(),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            cancels: Vec::new(),
+            catalog: Intake::new(MAX_CATALOG),
+            linked: false,
+            forget_at: None,
+        }
+    }
+
+    /// Calls under way.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// A link to the same slave process is there (again): asks for every call that it may have.
+    ///
+    /// `window` is the credit window in bytes that the slave announced for each call.
+    pub fn link_up(&mut self, window: u32) {
+        self.linked = true;
+        self.up_limits.window = window as usize;
+        self.forget_at = None;
+        self.outbox.clear();
+        self.catalog = Intake::new(MAX_CATALOG);
+        for call in self.cancels.drain(..) {
+            self.outbox.control(Frame::bare(FrameKind::Cancel, call, 0));
+        }
+        for (id, call) in &mut self.calls {
+            call.carrier = Carrier::Attaching;
+            call.queued = false;
+            call.uncredited = 0;
+            self.outbox.control(Frame::bare(FrameKind::Attach, *id, call.next));
+            self.outbox.control(Frame::bare(FrameKind::Credit, *id, call.taken));
+        }
+    }
+
+    /// The link is gone. Calls whose `open` never went out whole may go elsewhere; the others wait for the grace.
+    pub fn link_down(&mut self, now: Instant) {
+        self.linked = false;
+        self.outbox.clear();
+        self.calls.retain(|_, call| {
+            if !call.accepted && call.up.sent() < call.open_end {
+                if let Some(sink) = &mut call.sink {
+                    sink.unsent();
+                }
+                return false;
+            }
+            call.carrier = Carrier::Nothing;
+            call.queued = false;
+            true
+        });
+        self.forget_at = Some(now + self.limits.grace);
+    }
+
+    /// The slave process is known not to come back: what it had is lost.
+    pub fn lose_all(&mut self) {
+        for (_, mut call) in self.calls.drain() {
+            if let (Some(sink), false) = (&mut call.sink, call.ended) {
+                sink.part(Part::Failed(Failure::OutcomeUnknown));
+            }
+        }
+        self.cancels.clear();
+    }
+
+    /// When the grace is over and a broken link has not come back, everything that waited is lost.
+    /// Returns whether the slave is to be forgotten.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let over = self.forget_at.is_some_and(|at| at <= now);
+        if over {
+            self.lose_all();
+        }
+        over
+    }
+
+    /// When [`ProxyEnd::expire`] or [`ProxyEnd::poll_transmit`] has something to do though nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.linked { self.outbox.timeout() } else { self.forget_at }
+    }
+
+    /// Begins a call: `header` is the JSON call header, `message` the client's.
+    ///
+    /// `id` must be new. The caller bounds header and message ([`crate::limits::MAX_HEADER`], `MAX_BODY_BYTES`).
+    pub fn open(&mut self, id: CallId, header: &[u8], message: Bytes, sink: S) -> Result<(), NotLinked> {
+        if !self.linked {
+            return Err(NotLinked);
+        }
+        let aux = u16::try_from(header.len()).unwrap_or(u16::MAX);
+        let heading = Heading { kind: FrameKind::Open, flags: Flags::NONE, aux };
+        let mut up = Journal::new(&self.up_limits);
+        // One copy of a small message buys one frame; a long one keeps its memory and follows its header.
+        if message.len() <= self.up_limits.chunk.saturating_sub(header.len()) {
+            let mut whole = BytesMut::with_capacity(header.len() + message.len());
+            whole.extend_from_slice(header);
+            whole.extend_from_slice(&message);
+            up.write(heading, whole.freeze());
+        } else {
+            up.write(Heading { flags: Flags::MORE, ..heading }, Bytes::copy_from_slice(header));
+            up.write(heading, message);
+        }
+        let call = Call {
+            sink: Some(sink),
+            open_end: up.next(),
+            up,
+            carrier: Carrier::Link,
+            queued: true,
+            accepted: false,
+            next: 0,
+            taken: 0,
+            untaken: 0,
+            uncredited: 0,
+            ended: false,
+        };
+        self.calls.insert(id, call);
+        self.outbox.ready(id);
+        Ok(())
+    }
+
+    /// Sends the client's message that belongs to a running call. `false`: there is no such call.
+    pub fn reply(&mut self, id: CallId, message: Bytes) -> bool {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended) else { return false };
+        call.up.write(Heading { kind: FrameKind::Reply, flags: Flags::NONE, aux: 0 }, message);
+        if call.carrier == Carrier::Link && !call.queued {
+            call.queued = true;
+            self.outbox.ready(id);
+        }
+        true
+    }
+
+    /// Ends a call from this side. Nothing more is delivered; the slave is told, if need be when it is back.
+    pub fn cancel(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        if call.up.sent() == 0 {
+            return;
+        }
+        if self.linked {
+            self.outbox.control(Frame::bare(FrameKind::Cancel, id, 0));
+        } else {
+            self.cancels.push(id);
+        }
+    }
+
+    /// Nobody reads the answer any more, but the call is to run to its end.
+    pub fn abandon(&mut self, id: CallId, now: Instant) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.sink = None;
+            let (bytes, next) = (call.untaken, call.next);
+            self.taken(id, next, bytes, now);
+        }
+    }
+
+    /// The reader has taken every chunk below `seq`, `bytes` more than at the last time: the slave may send as much again.
+    pub fn taken(&mut self, id: CallId, seq: Seq, bytes: usize, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.untaken = call.untaken.saturating_sub(bytes);
+        call.uncredited += bytes;
+        call.taken = seq;
+        let credit = Frame::bare(FrameKind::Credit, id, seq);
+        if call.ended && seq == call.next {
+            let linked = call.carrier == Carrier::Link;
+            self.calls.remove(&id);
+            match linked {
+                true => self.outbox.lazy(credit, now),
+                // The slave keeps the whole of it until it is told to forget.
+                false if self.linked => self.outbox.control(Frame::bare(FrameKind::Cancel, id, 0)),
+                false => self.cancels.push(id),
+            }
+        } else if call.uncredited >= self.limits.window / 4 && call.carrier == Carrier::Link {
+            call.uncredited = 0;
+            self.outbox.control(credit);
+        }
+    }
+
+    /// Tells the slave a fact about a client session.
+    pub fn session(&mut self, facts: Bytes) {
+        if self.linked && !self.outbox.is_flooded() {
+            self.outbox.control(Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) });
+        }
+    }
+
+    /// Tells the slave that this proxy opens nothing new.
+    pub fn drain(&mut self) {
+        if self.linked {
+            self.outbox.control(Frame::bare(FrameKind::Drain, CallId::LINK, 0));
+        }
+    }
+
+    /// Takes one frame of the slave. On an error the link must be closed; calls then wait as after any broken link.
+    pub fn receive(&mut self, frame: Frame, now: Instant) -> Result<(), LinkError> {
+        match frame.kind {
+            FrameKind::Event | FrameKind::End => self.receive_chunk(frame, now),
+            FrameKind::Accepted => self.receive_accepted(&frame),
+            FrameKind::Credit => {
+                if let Some(call) = self.calls.get_mut(&frame.call) {
+                    call.up.acknowledge(frame.seq)?;
+                    Self::queue(&mut self.outbox, frame.call, call);
+                }
+                Ok(())
+            }
+            FrameKind::Catalog => {
+                if let Some(whole) = self.catalog.take(frame)? {
+                    self.events.push_back(ProxyEvent::Catalog(whole.message));
+                }
+                Ok(())
+            }
+            FrameKind::Drain => {
+                self.events.push_back(ProxyEvent::Draining);
+                Ok(())
+            }
+            FrameKind::Open
+            | FrameKind::Reply
+            | FrameKind::Cancel
+            | FrameKind::Attach
+            | FrameKind::Session => Err(LinkError::Unexpected(frame.kind)),
+        }
+    }
+
+    fn queue(outbox: &mut Outbox, id: CallId, call: &mut Call<S>) {
+        if call.carrier == Carrier::Link && !call.queued && call.up.can_send() {
+            call.queued = true;
+            outbox.ready(id);
+        }
+    }
+
+    fn receive_accepted(&mut self, frame: &Frame) -> Result<(), LinkError> {
+        let Some(call) = self.calls.get_mut(&frame.call) else { return Ok(()) };
+        if frame.seq < call.open_end {
+            return Err(LinkError::Unexpected(FrameKind::Accepted));
+        }
+        call.accepted = true;
+        match call.carrier {
+            Carrier::Attaching => {
+                call.up.rewind(frame.seq)?;
+                call.up.acknowledge(frame.seq)?;
+                call.carrier = Carrier::Link;
+            }
+            Carrier::Link => {
+                call.up.acknowledge(frame.seq)?;
+            }
+            Carrier::Nothing => return Err(LinkError::Unexpected(FrameKind::Accepted)),
+        }
+        Self::queue(&mut self.outbox, frame.call, call);
+        Ok(())
+    }
+
+    fn receive_chunk(&mut self, frame: Frame, now: Instant) -> Result<(), LinkError> {
+        let id = frame.call;
+        let Some(call) = self.calls.get_mut(&id) else {
+            self.events.push_back(ProxyEvent::Stray(frame.kind));
+            return Ok(());
+        };
+        if frame.kind == FrameKind::End && frame.flags.has(Flags::GONE) {
+            self.gone(id);
+            return Ok(());
+        }
+        // An end before the whole `open` is there is a refusal; an event then is nonsense.
+        let early = call.up.sent() < call.open_end;
+        if call.ended || call.carrier != Carrier::Link || (early && frame.kind == FrameKind::Event) {
+            return Err(LinkError::Unexpected(frame.kind));
+        }
+        if frame.seq != call.next {
+            return Err(IntakeError::Gap { expected: call.next, found: frame.seq }.into());
+        }
+        let bytes = frame.payload.len();
+        if call.untaken + bytes > self.limits.window {
+            return Err(LinkError::Overrun { window: self.limits.window });
+        }
+        call.next += 1;
+        call.untaken += bytes;
+        call.accepted = true;
+        call.ended = frame.kind == FrameKind::End && !frame.flags.has(Flags::MORE);
+        if call.ended {
+            call.up.drop_unsent();
+        }
+        if let (Some(sink), Some(part)) = (&mut call.sink, Part::from_frame(frame)) {
+            sink.part(part);
+        } else {
+            let next = call.next;
+            self.taken(id, next, bytes, now);
+        }
+        Ok(())
+    }
+
+    /// The slave does not have the call. Before it showed any sign of it, that means it never ran.
+    fn gone(&mut self, id: CallId) {
+        let Some(mut call) = self.calls.remove(&id) else { return };
+        if let (Some(sink), false) = (&mut call.sink, call.ended) {
+            if call.accepted {
+                sink.part(Part::Failed(Failure::OutcomeUnknown));
+            } else {
+                sink.unsent();
+            }
+        }
+    }
+
+    /// The next frame for the socket. What it returns counts as written: an `open` taken here whole may have arrived.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Frame> {
+        if !self.linked {
+            return None;
+        }
+        if let Some(frame) = self.outbox.next_control(now) {
+            return Some(frame);
+        }
+        while let Some(id) = self.outbox.next_call() {
+            let Some(call) = self.calls.get_mut(&id) else { continue };
+            call.queued = false;
+            if let Some(frame) = call.up.send(id) {
+                Self::queue(&mut self.outbox, id, call);
+                self.outbox.flush_lazy();
+                return Some(frame);
+            }
+        }
+        None
+    }
+
+    /// Whether [`ProxyEnd::poll_transmit`] has something right now.
+    pub fn wants_to_send(&self) -> bool {
+        self.linked && self.outbox.is_eager()
+    }
+
+    /// What the owner of the link should know next.
+    pub fn poll_event(&mut self) -> Option<ProxyEvent> {
+        self.events.pop_front()
+    }
+}
