@@ -1,1 +1,31 @@
-//! placeholder
+//! What the integration tests share: the built binary as a process, clients of both eras, peers that can misbehave
+//! and a TCP proxy that breaks links on purpose.
+//!
+//! Knows the wire formats and the log phrases that users may rely on; must not know the program's insides.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "test support: a panic with a message is how it reports a failure"
+)]
+
+pub mod answer;
+pub mod client;
+pub mod fault;
+pub mod fixture;
+pub mod http;
+pub mod metrics;
+pub mod plain;
+pub mod process;
+pub mod rawslave;
+pub mod relay;
+pub mod sse;
+pub mod wait;
+pub mod wsframes;
+
+/// The native wire format, for tests that write frames by hand.
+pub mod frames {
+    pub use protocol::frame::{Flags, Frame, FrameKind, HEADER_LEN};
+    pub use protocol::ids::{CallId, InstanceId};
+    pub use protocol::limits::{DEFAULT_WINDOW, MAX_AUTH, MAX_BATCH, MAX_CHUNK};
+}

@@ -35,4 +35,35 @@ pub trait Calls: Send + Sync + 'static {
 
     /// The client ended its session: what is kept for it may go.
     fn end_session(&self, session: &str);
+
+    /// What a legacy client shows to read on after its connection broke: names the call, in characters that a header
+    /// may have, without `-`. `None`: this call cannot be resumed, and its events get no ids.
+    fn resume_token(&self, stream: &Self::Stream) -> Option<String> {
+        let _ = stream;
+        None
+    }
+}
+
+impl<C: Calls> Calls for Arc<C> {
+    type Stream = C::Stream;
+
+    fn listing(&self) -> watch::Receiver<Arc<Listing>> {
+        (**self).listing()
+    }
+
+    fn call(&self, header: CallHeader, message: Bytes) -> Self::Stream {
+        (**self).call(header, message)
+    }
+
+    fn cancel(&self, session: &str, request_id: &str) {
+        (**self).cancel(session, request_id);
+    }
+
+    fn end_session(&self, session: &str) {
+        (**self).end_session(session);
+    }
+
+    fn resume_token(&self, stream: &Self::Stream) -> Option<String> {
+        (**self).resume_token(stream)
+    }
 }

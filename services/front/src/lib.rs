@@ -1,5 +1,30 @@
 //! The MCP-over-HTTP edge, both eras on one endpoint, generic over something that takes calls.
 //!
 //! Knows HTTP and MCP's rules; must not know links, slaves or backends.
+//!
+//! [`Edge`] holds what is the same for every request. [`router`] serves it over HTTP;
+//! [`Edge::answer_plain`] answers single messages where there is no HTTP (a link of the plain dialect).
 
+mod answer;
 pub mod calls;
+mod config;
+mod edge;
+mod ended;
+mod http;
+mod keys;
+mod method;
+mod observer;
+mod origin;
+mod plain;
+pub mod server;
+mod session;
+
+pub use answer::Segments;
+pub use config::{EdgeConfig, Exposure};
+pub use edge::Edge;
+pub use http::body::{AnswerBody, Cut};
+pub use http::service::{McpService, PATHS, router};
+pub use keys::{Keys, Principal};
+pub use observer::{NoObserver, Observer};
+pub use origin::Origins;
+pub use session::SealKey;

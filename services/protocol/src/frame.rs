@@ -101,7 +101,8 @@ impl Flags {
     pub const ERROR: Self = Self(2);
     /// `end`: the result says `isError: true` (a hint for counting; the payload is what counts).
     pub const TOOL_ERROR: Self = Self(4);
-    /// `end`: the slave does not know the call: it never had all of its `open`.
+    /// `end`: the slave does not have the call: it never had all of its `open`. With [`Flags::ERROR`]: it had it and gave it
+    /// up because nobody came back for it in time.
     pub const GONE: Self = Self(8);
     /// `event`: the payload is a request that wants a reply.
     pub const REQUEST: Self = Self(16);

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::InstanceId;
-use crate::limits::{MAX_AUTH, MAX_CHUNK};
+use crate::limits::{MAX_AUTH, MIN_WINDOW};
 
 /// The name in `protocol.name`; another name means the plain dialect.
 pub const PROTOCOL_NAME: &str = "mcp-relay";
@@ -67,6 +67,9 @@ pub struct SlaveHello {
     /// Program and version, for logs.
     #[serde(default)]
     pub agent: String,
+    /// Only asks whether the code is accepted (`mcp-relay doctor`): the proxy answers and closes, and registers nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub probe: bool,
 }
 
 /// What a proxy that speaks the native dialect answers.
@@ -182,8 +185,8 @@ fn check_hello(hello: SlaveHello) -> Result<SlaveHello, HandshakeError> {
     if let Err(reason) = check_slave_name(&hello.slave_name) {
         return bad(reason);
     }
-    if (hello.window as usize) < MAX_CHUNK {
-        return bad("window must be at least 65536");
+    if hello.window < MIN_WINDOW {
+        return bad("window must be at least 131072");
     }
     if hello.labels.iter().any(|(k, v)| k.is_empty() || k.len() > 63 || v.len() > 255) {
         return bad("labels need keys of 1 to 63 and values of at most 255 characters");
@@ -227,7 +230,7 @@ impl AuthReply {
                     hello.name == PROTOCOL_NAME
                         && VERSIONS.contains(&hello.version)
                         && InstanceId::parse(&hello.instance).is_some()
-                        && hello.window as usize >= MAX_CHUNK
+                        && hello.window >= MIN_WINDOW
                 })
             });
             if !usable {
@@ -253,6 +256,7 @@ mod tests {
             capacity: 4,
             window: 262_144,
             agent: "test".into(),
+            probe: false,
         }
     }
 

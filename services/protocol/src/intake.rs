@@ -62,6 +62,11 @@ impl Intake {
         self.open.as_ref().map_or(0, |(_, _, bytes)| bytes.len())
     }
 
+    /// Drops the message that is not complete. Returns its bytes so far.
+    pub fn abort(&mut self) -> usize {
+        self.open.take().map_or(0, |(_, _, bytes)| bytes.len())
+    }
+
     /// Takes one chunk; a message when it was the last. A message of one chunk shares the chunk's memory.
     pub fn take(&mut self, frame: Frame) -> Result<Option<Assembled>, IntakeError> {
         if frame.seq != self.next {

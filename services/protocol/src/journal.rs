@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::frame::{Flags, Frame, FrameKind};
 use crate::ids::{CallId, Seq};
-use crate::limits::LinkLimits;
+use crate::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 
 #[derive(Debug)]
 struct Chunk {
@@ -48,6 +48,8 @@ pub struct Journal {
     in_flight: usize,
     chunk: usize,
     window: usize,
+    /// The last chunk that was forgotten has [`Flags::MORE`]: `base` is inside a message.
+    base_within: bool,
 }
 
 impl Journal {
@@ -61,6 +63,7 @@ impl Journal {
             in_flight: 0,
             chunk: limits.chunk,
             window: limits.window.max(limits.chunk),
+            base_within: false,
         }
     }
 
@@ -119,7 +122,8 @@ impl Journal {
 
     fn peek(&self) -> Option<&Chunk> {
         let chunk = self.chunks.get(self.index(self.sent)?)?;
-        (self.in_flight + chunk.payload.len() <= self.window).then_some(chunk)
+        let fits = self.in_flight + chunk.payload.len() <= self.window;
+        (fits && self.sent - self.base < MAX_CHUNKS_UNDER_WAY).then_some(chunk)
     }
 
     /// The next chunk, if there is one and the reader has room for it.
@@ -148,6 +152,7 @@ impl Journal {
         while self.base < seq {
             let Some(chunk) = self.chunks.pop_front() else { break };
             self.base += 1;
+            self.base_within = chunk.flags.has(Flags::MORE);
             freed += chunk.payload.len();
         }
         self.in_flight -= freed;
@@ -173,9 +178,31 @@ impl Journal {
         let _ = self.acknowledge(sent);
     }
 
-    /// Drops what was written but not sent. Returns the bytes let go. Only before a last message that says why.
+    /// Drops what was written but not sent, whole messages and the rest of one. Only where nothing is sent any more.
     pub fn drop_unsent(&mut self) -> usize {
         let keep = self.index(self.sent).unwrap_or(0);
+        self.truncate(keep)
+    }
+
+    /// Drops the messages of which nothing was sent; one that was begun stays whole. Returns the bytes let go.
+    pub fn drop_unsent_messages(&mut self) -> usize {
+        let mut keep = self.index(self.sent).unwrap_or(0);
+        while self.is_within_message(keep) {
+            keep += 1;
+        }
+        self.truncate(keep)
+    }
+
+    /// Whether the chunk at this index goes on with the message of the one before it.
+    fn is_within_message(&self, index: usize) -> bool {
+        let begun = match index.checked_sub(1) {
+            None => self.base_within,
+            Some(before) => self.chunks.get(before).is_some_and(|chunk| chunk.flags.has(Flags::MORE)),
+        };
+        begun && index < self.chunks.len()
+    }
+
+    fn truncate(&mut self, keep: usize) -> usize {
         let freed: usize = self.chunks.drain(keep..).map(|chunk| chunk.payload.len()).sum();
         self.bytes -= freed;
         freed
@@ -232,5 +259,29 @@ mod tests {
         assert_eq!(again, [2]);
         assert!(journal.rewind(0).is_err());
         assert!(journal.rewind(4).is_err());
+    }
+
+    #[test]
+    fn a_message_that_was_begun_is_not_cut_off() {
+        let mut journal = journal(4, 8);
+        journal.write(event(), Bytes::from_static(b"abcdefghijkl"));
+        journal.write(event(), Bytes::from_static(b"dropped"));
+        assert_eq!(journal.send(CALL).unwrap().seq, 0);
+        assert_eq!(journal.acknowledge(1), Ok(4));
+        assert_eq!(journal.drop_unsent_messages(), 7);
+        assert_eq!((journal.next(), journal.bytes()), (3, 8));
+        assert_eq!(journal.drop_unsent_messages(), 0);
+        assert_eq!(journal.drop_unsent(), 8);
+    }
+
+    #[test]
+    fn the_number_of_chunks_under_way_is_bounded_too() {
+        let mut journal = journal(4, 8);
+        for _ in 0..=MAX_CHUNKS_UNDER_WAY {
+            journal.write(event(), Bytes::new());
+        }
+        assert_eq!(std::iter::from_fn(|| journal.send(CALL)).count() as u64, MAX_CHUNKS_UNDER_WAY);
+        assert_eq!(journal.acknowledge(1), Ok(0));
+        assert!(journal.can_send());
     }
 }

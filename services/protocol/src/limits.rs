@@ -17,6 +17,13 @@ pub const MAX_AUTH: usize = 16 * 1024;
 /// Largest catalog, in bytes of JSON.
 pub const MAX_CATALOG: usize = 16 * 1024 * 1024;
 
+/// Smallest credit window a peer may announce, in bytes. With less than two chunks a reader that credits a quarter of
+/// the window at a time and a writer that holds a whole chunk would wait for each other.
+pub const MIN_WINDOW: u32 = 128 * 1024;
+
+/// Chunks of one call and direction that may be under way without having been taken, however small they are.
+pub const MAX_CHUNKS_UNDER_WAY: u64 = 4096;
+
 /// Bytes of one call and direction that may be under way without having been taken by the reader.
 pub const DEFAULT_WINDOW: u32 = 256 * 1024;
 
@@ -25,7 +32,7 @@ pub const DEFAULT_WINDOW: u32 = 256 * 1024;
 pub struct LinkLimits {
     /// Payload bytes a frame may carry, at most [`MAX_CHUNK`].
     pub chunk: usize,
-    /// Credit window of one call and direction, in bytes. At least one chunk.
+    /// Credit window of one call and direction, in bytes. At least two chunks.
     pub window: usize,
     /// Largest client message (request body) that a slave puts together, in bytes.
     pub message: usize,

@@ -76,9 +76,9 @@ impl Outbox {
         !self.control.is_empty() || !self.ready.is_empty() || self.lazy.len() >= MOST_LAZY
     }
 
-    /// Whether the peer makes us answer faster than it reads.
-    pub fn is_flooded(&self) -> bool {
-        self.control.len() > MOST_CONTROL
+    /// Whether the peer makes us answer faster than it reads, where each of so many calls may well have two answers due.
+    pub fn is_flooded(&self, calls: usize) -> bool {
+        self.control.len() > MOST_CONTROL + 2 * calls
     }
 
     /// The link is gone: calls' turns and everything said about the link itself are void.

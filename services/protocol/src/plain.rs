@@ -42,13 +42,14 @@ pub fn restamp(id: PlainId, message: &[u8], name: Option<&str>) -> Result<String
     }
     let incoming: Incoming<'_> = serde_json::from_slice(message)?;
     let renamed = match (name, incoming.params) {
-        (Some(name), Some(params)) => rename(params, name)?,
+        (Some(name), Some(params)) => with_name(params, name)?,
         _ => None,
     };
     request(id, &incoming.method, renamed.as_deref().or(incoming.params))
 }
 
-fn rename(params: &RawValue, name: &str) -> Result<Option<Box<RawValue>>, serde_json::Error> {
+/// An object with another value for its member `name`; all else as it stands. `None`: it has none, or that one already.
+pub fn with_name(params: &RawValue, name: &str) -> Result<Option<Box<RawValue>>, serde_json::Error> {
     let mut members: Vec<(String, &RawValue)> = serde_json::from_str::<Members<'_>>(params.get())?.0;
     let fresh = serde_json::value::to_raw_value(name)?;
     let Some(member) = members.iter_mut().find(|(key, _)| key == "name") else { return Ok(None) };

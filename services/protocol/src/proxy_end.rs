@@ -4,7 +4,7 @@
 //! [`Sink`] of their call at once. Never waits, never panics, holds at most one credit window a call.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -16,6 +16,12 @@ use crate::intake::{Intake, IntakeError};
 use crate::journal::{Heading, Journal, OutOfRange};
 use crate::limits::{LinkLimits, MAX_CATALOG};
 use crate::outbox::Outbox;
+
+mod call;
+mod receive;
+
+pub use call::Patience;
+use call::{Call, Carrier, Reader};
 
 /// Where a call's answer goes.
 pub trait Sink {
@@ -67,35 +73,8 @@ pub enum LinkError {
 #[error("the slave is not linked")]
 pub struct NotLinked;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Carrier {
-    /// Chunks flow.
-    Link,
-    /// No link: waiting for the slave to come back.
-    Nothing,
-    /// `attach` was sent, `accepted` is due.
-    Attaching,
-}
-
-struct Call<S> {
-    /// `None`: nobody listens any more, what comes is taken and dropped.
-    sink: Option<S>,
-    up: Journal,
-    open_end: Seq,
-    carrier: Carrier,
-    queued: bool,
-    /// The slave is known to have the call.
-    accepted: bool,
-    /// Next chunk due from the slave.
-    next: Seq,
-    /// Every chunk below was taken by the reader.
-    taken: Seq,
-    /// Bytes received and not taken by the reader.
-    untaken: usize,
-    /// Bytes taken since credit was last sent.
-    uncredited: usize,
-    ended: bool,
-}
+/// How often calls are looked over for those that took too long.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// One slave process as the proxy sees it.
 pub struct ProxyEnd<S> {
@@ -109,6 +88,7 @@ pub struct ProxyEnd<S> {
     catalog: Intake,
     linked: bool,
     forget_at: Option<Instant>,
+    look_at: Option<Instant>,
 }
 
 impl<S: Sink> ProxyEnd<S> {
@@ -124,6 +104,7 @@ impl<S: Sink> ProxyEnd<S> {
             catalog: Intake::new(MAX_CATALOG),
             linked: false,
             forget_at: None,
+            look_at: None,
         }
     }
 
@@ -144,12 +125,13 @@ impl<S: Sink> ProxyEnd<S> {
         for call in self.cancels.drain(..) {
             self.outbox.control(Frame::bare(FrameKind::Cancel, call, 0));
         }
-        for (id, call) in &mut self.calls {
+        let mut calls: Vec<_> = self.calls.iter_mut().collect();
+        calls.sort_unstable_by_key(|(id, _)| **id);
+        for (id, call) in calls {
             call.carrier = Carrier::Attaching;
             call.queued = false;
-            call.uncredited = 0;
             self.outbox.control(Frame::bare(FrameKind::Attach, *id, call.next));
-            self.outbox.control(Frame::bare(FrameKind::Credit, *id, call.taken));
+            self.outbox.control(Frame::bare(FrameKind::Credit, *id, call.credit()));
         }
     }
 
@@ -159,9 +141,7 @@ impl<S: Sink> ProxyEnd<S> {
         self.outbox.clear();
         self.calls.retain(|_, call| {
             if !call.accepted && call.up.sent() < call.open_end {
-                if let Some(sink) = &mut call.sink {
-                    sink.unsent();
-                }
+                call.unsent();
                 return false;
             }
             call.carrier = Carrier::Nothing;
@@ -174,9 +154,7 @@ impl<S: Sink> ProxyEnd<S> {
     /// The slave process is known not to come back: what it had is lost.
     pub fn lose_all(&mut self) {
         for (_, mut call) in self.calls.drain() {
-            if let (Some(sink), false) = (&mut call.sink, call.ended) {
-                sink.part(Part::Failed(Failure::OutcomeUnknown));
-            }
+            call.fail(Failure::OutcomeUnknown);
         }
         self.cancels.clear();
     }
@@ -193,7 +171,8 @@ impl<S: Sink> ProxyEnd<S> {
 
     /// When [`ProxyEnd::expire`] or [`ProxyEnd::poll_transmit`] has something to do though nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.linked { self.outbox.timeout() } else { self.forget_at }
+        let other = if self.linked { self.outbox.timeout() } else { self.forget_at };
+        [other, self.look_at].into_iter().flatten().min()
     }
 
     /// Begins a call: `header` is the JSON call header, `message` the client's.
@@ -217,21 +196,53 @@ impl<S: Sink> ProxyEnd<S> {
             up.write(heading, message);
         }
         let call = Call {
-            sink: Some(sink),
+            sink,
+            reader: Reader::Listening,
+            patience: None,
             open_end: up.next(),
             up,
             carrier: Carrier::Link,
             queued: true,
             accepted: false,
+            within: None,
             next: 0,
             taken: 0,
             untaken: 0,
+            credited: 0,
             uncredited: 0,
             ended: false,
+            give_up: None,
         };
         self.calls.insert(id, call);
         self.outbox.ready(id);
         Ok(())
+    }
+
+    /// Gives a call so much time from now; without this it has no limit.
+    pub fn be_patient(&mut self, id: CallId, patience: Patience, now: Instant) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.patience = Some(patience);
+            call.give_up = Some(patience.last.min(now + patience.silence));
+            self.look_at.get_or_insert(now + LOOK);
+        }
+    }
+
+    /// Fails the calls that took too long; the slave is told to stop them. Call at [`ProxyEnd::poll_timeout`].
+    /// Returns how many there were.
+    pub fn time_out(&mut self, now: Instant) -> usize {
+        if self.look_at.is_none_or(|at| at > now) {
+            return 0;
+        }
+        let due = |call: &Call<S>| call.give_up.is_some_and(|at| at <= now);
+        let late: Vec<CallId> = self.calls.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
+        for id in &late {
+            if let Some(call) = self.calls.get_mut(id) {
+                call.fail(Failure::Timeout);
+            }
+            self.cancel(*id);
+        }
+        self.look_at = (!self.calls.is_empty()).then_some(now + LOOK);
+        late.len()
     }
 
     /// Sends the client's message that belongs to a running call. `false`: there is no such call.
@@ -261,7 +272,7 @@ impl<S: Sink> ProxyEnd<S> {
     /// Nobody reads the answer any more, but the call is to run to its end.
     pub fn abandon(&mut self, id: CallId, now: Instant) {
         if let Some(call) = self.calls.get_mut(&id) {
-            call.sink = None;
+            call.reader = Reader::Gone;
             let (bytes, next) = (call.untaken, call.next);
             self.taken(id, next, bytes, now);
         }
@@ -283,15 +294,15 @@ impl<S: Sink> ProxyEnd<S> {
                 false if self.linked => self.outbox.control(Frame::bare(FrameKind::Cancel, id, 0)),
                 false => self.cancels.push(id),
             }
-        } else if call.uncredited >= self.limits.window / 4 && call.carrier == Carrier::Link {
-            call.uncredited = 0;
+        } else if call.owes_credit(self.limits.window) && call.carrier == Carrier::Link {
+            call.credit();
             self.outbox.control(credit);
         }
     }
 
     /// Tells the slave a fact about a client session.
     pub fn session(&mut self, facts: Bytes) {
-        if self.linked && !self.outbox.is_flooded() {
+        if self.linked && !self.outbox.is_flooded(self.calls.len()) {
             self.outbox.control(Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) });
         }
     }
@@ -303,111 +314,10 @@ impl<S: Sink> ProxyEnd<S> {
         }
     }
 
-    /// Takes one frame of the slave. On an error the link must be closed; calls then wait as after any broken link.
-    pub fn receive(&mut self, frame: Frame, now: Instant) -> Result<(), LinkError> {
-        match frame.kind {
-            FrameKind::Event | FrameKind::End => self.receive_chunk(frame, now),
-            FrameKind::Accepted => self.receive_accepted(&frame),
-            FrameKind::Credit => {
-                if let Some(call) = self.calls.get_mut(&frame.call) {
-                    call.up.acknowledge(frame.seq)?;
-                    Self::queue(&mut self.outbox, frame.call, call);
-                }
-                Ok(())
-            }
-            FrameKind::Catalog => {
-                if let Some(whole) = self.catalog.take(frame)? {
-                    self.events.push_back(ProxyEvent::Catalog(whole.message));
-                }
-                Ok(())
-            }
-            FrameKind::Drain => {
-                self.events.push_back(ProxyEvent::Draining);
-                Ok(())
-            }
-            FrameKind::Open
-            | FrameKind::Reply
-            | FrameKind::Cancel
-            | FrameKind::Attach
-            | FrameKind::Session => Err(LinkError::Unexpected(frame.kind)),
-        }
-    }
-
     fn queue(outbox: &mut Outbox, id: CallId, call: &mut Call<S>) {
         if call.carrier == Carrier::Link && !call.queued && call.up.can_send() {
             call.queued = true;
             outbox.ready(id);
-        }
-    }
-
-    fn receive_accepted(&mut self, frame: &Frame) -> Result<(), LinkError> {
-        let Some(call) = self.calls.get_mut(&frame.call) else { return Ok(()) };
-        if frame.seq < call.open_end {
-            return Err(LinkError::Unexpected(FrameKind::Accepted));
-        }
-        call.accepted = true;
-        match call.carrier {
-            Carrier::Attaching => {
-                call.up.rewind(frame.seq)?;
-                call.up.acknowledge(frame.seq)?;
-                call.carrier = Carrier::Link;
-            }
-            Carrier::Link => {
-                call.up.acknowledge(frame.seq)?;
-            }
-            Carrier::Nothing => return Err(LinkError::Unexpected(FrameKind::Accepted)),
-        }
-        Self::queue(&mut self.outbox, frame.call, call);
-        Ok(())
-    }
-
-    fn receive_chunk(&mut self, frame: Frame, now: Instant) -> Result<(), LinkError> {
-        let id = frame.call;
-        let Some(call) = self.calls.get_mut(&id) else {
-            self.events.push_back(ProxyEvent::Stray(frame.kind));
-            return Ok(());
-        };
-        if frame.kind == FrameKind::End && frame.flags.has(Flags::GONE) {
-            self.gone(id);
-            return Ok(());
-        }
-        // An end before the whole `open` is there is a refusal; an event then is nonsense.
-        let early = call.up.sent() < call.open_end;
-        if call.ended || call.carrier != Carrier::Link || (early && frame.kind == FrameKind::Event) {
-            return Err(LinkError::Unexpected(frame.kind));
-        }
-        if frame.seq != call.next {
-            return Err(IntakeError::Gap { expected: call.next, found: frame.seq }.into());
-        }
-        let bytes = frame.payload.len();
-        if call.untaken + bytes > self.limits.window {
-            return Err(LinkError::Overrun { window: self.limits.window });
-        }
-        call.next += 1;
-        call.untaken += bytes;
-        call.accepted = true;
-        call.ended = frame.kind == FrameKind::End && !frame.flags.has(Flags::MORE);
-        if call.ended {
-            call.up.drop_unsent();
-        }
-        if let (Some(sink), Some(part)) = (&mut call.sink, Part::from_frame(frame)) {
-            sink.part(part);
-        } else {
-            let next = call.next;
-            self.taken(id, next, bytes, now);
-        }
-        Ok(())
-    }
-
-    /// The slave does not have the call. Before it showed any sign of it, that means it never ran.
-    fn gone(&mut self, id: CallId) {
-        let Some(mut call) = self.calls.remove(&id) else { return };
-        if let (Some(sink), false) = (&mut call.sink, call.ended) {
-            if call.accepted {
-                sink.part(Part::Failed(Failure::OutcomeUnknown));
-            } else {
-                sink.unsent();
-            }
         }
     }
 

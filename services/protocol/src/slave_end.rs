@@ -11,11 +11,9 @@ use bytes::Bytes;
 use crate::failure::Failure;
 use crate::frame::{Flags, Frame, FrameKind};
 use crate::ids::{CallId, LinkId};
-use crate::intake::{Assembled, Intake, IntakeError};
 use crate::journal::{Heading, Journal};
-use crate::limits::{LinkLimits, MAX_HEADER};
-use crate::outbox::{LAZY, Outbox};
-use crate::proxy_end::LinkError;
+use crate::limits::LinkLimits;
+use crate::outbox::Outbox;
 
 /// How much longer than the proxies' grace a slave keeps what nobody reads: each side notices a loss in its own time.
 pub const RETENTION_MARGIN: Duration = Duration::from_secs(10);
@@ -66,27 +64,12 @@ pub enum Wrote {
     Gone,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Its `open` is not all there.
-    Receiving,
-    /// The owner was told to run it.
-    Running,
-    /// Its end is written.
-    Ended,
-}
+mod call;
+mod forgotten;
+mod receive;
 
-struct Call {
-    link: Option<LinkId>,
-    intake: Intake,
-    uncredited: usize,
-    stage: Stage,
-    announced: bool,
-    queued: bool,
-    waiting: bool,
-    down: Journal,
-    forget_at: Option<Instant>,
-}
+use call::{Call, Stage};
+use forgotten::Forgotten;
 
 struct Link {
     outbox: Outbox,
@@ -107,6 +90,7 @@ pub struct SlaveEnd {
     journal_bytes: usize,
     assembly_bytes: usize,
     draining: bool,
+    forgotten: Forgotten,
     /// No call is to be forgotten before this time.
     expiry: Option<Instant>,
 }
@@ -123,6 +107,7 @@ impl SlaveEnd {
             journal_bytes: 0,
             assembly_bytes: 0,
             draining: false,
+            forgotten: Forgotten::default(),
             expiry: None,
         }
     }
@@ -208,7 +193,7 @@ impl SlaveEnd {
         to.catalogs.forget_sent();
     }
 
-    fn control(&mut self, link: LinkId, frame: Frame) {
+    pub(super) fn control(&mut self, link: LinkId, frame: Frame) {
         if let Some(to) = self.links.get_mut(&link) {
             to.outbox.control(frame);
         }
@@ -222,177 +207,7 @@ impl SlaveEnd {
         }
     }
 
-    /// Takes one frame of a proxy. On an error that link must be closed.
-    pub fn receive(&mut self, link: LinkId, frame: Frame, now: Instant) -> Result<(), LinkError> {
-        if self.links.get(&link).is_some_and(|link| link.outbox.is_flooded()) {
-            return Err(LinkError::Flood);
-        }
-        match frame.kind {
-            FrameKind::Open => self.receive_open(link, frame, now),
-            FrameKind::Reply => self.receive_reply(link, frame),
-            FrameKind::Cancel => {
-                self.stop(frame.call);
-                Ok(())
-            }
-            FrameKind::Credit => self.receive_credit(&frame),
-            FrameKind::Attach => self.receive_attach(link, &frame),
-            FrameKind::Session => {
-                self.events.push_back(SlaveEvent::Session(frame.payload));
-                Ok(())
-            }
-            FrameKind::Drain => {
-                self.events.push_back(SlaveEvent::ProxyDraining(link));
-                Ok(())
-            }
-            FrameKind::Accepted | FrameKind::Event | FrameKind::End | FrameKind::Catalog => {
-                Err(LinkError::Unexpected(frame.kind))
-            }
-        }
-    }
-
-    fn receive_open(&mut self, link: LinkId, frame: Frame, now: Instant) -> Result<(), LinkError> {
-        let id = frame.call;
-        let header_len = usize::from(frame.aux);
-        if frame.seq == 0 && (header_len == 0 || header_len > MAX_HEADER || header_len > frame.payload.len())
-        {
-            return Err(LinkError::Header(header_len));
-        }
-        if !self.calls.contains_key(&id) {
-            if frame.seq != 0 {
-                // The rest of a call that was refused or cancelled.
-                return Ok(());
-            }
-            if self.draining {
-                let gone = Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, id, 0) };
-                self.control(link, gone);
-                return Ok(());
-            }
-            self.begin(link, id);
-        }
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        if call.stage != Stage::Receiving || call.link != Some(link) {
-            return Err(LinkError::Unexpected(FrameKind::Open));
-        }
-        let before = call.intake.pending();
-        let taken = call.intake.take(frame);
-        let pending = call.intake.pending();
-        self.assembly_bytes = self.assembly_bytes + pending - before;
-        match taken {
-            Ok(Some(whole)) => self.start(link, id, &whole, now),
-            Ok(None) if self.assembly_bytes > self.limits.assembly => {
-                self.refuse(
-                    id,
-                    &Failure::Busy { what: "the slave's memory for incoming messages is full".into() },
-                );
-            }
-            Ok(None) => self.credit_upload(link, id, pending - before),
-            Err(IntakeError::TooLong { limit }) => self.refuse(id, &Failure::BodyTooLarge { limit }),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, link: LinkId, id: CallId) {
-        let window = self.links.get(&link).map_or(self.limits.window, |l| l.window);
-        let down = Journal::new(&LinkLimits { window, ..self.limits.clone() });
-        let call = Call {
-            link: Some(link),
-            intake: Intake::new(self.limits.message + MAX_HEADER),
-            uncredited: 0,
-            stage: Stage::Receiving,
-            announced: false,
-            queued: false,
-            waiting: false,
-            down,
-            forget_at: None,
-        };
-        self.calls.insert(id, call);
-    }
-
-    fn start(&mut self, link: LinkId, id: CallId, whole: &Assembled, now: Instant) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.stage = Stage::Running;
-        if let Some(link) = self.links.get_mut(&link) {
-            link.unannounced.push_back((now + LAZY, id));
-        }
-        let mut message = whole.message.clone();
-        let header = message.split_to(usize::from(whole.aux).min(message.len()));
-        self.events.push_back(SlaveEvent::Start { call: id, header, message });
-    }
-
-    /// Refuses a call that is not wholly received; the rest of its `open` is ignored.
-    fn refuse(&mut self, id: CallId, failure: &Failure) {
-        let Some(call) = self.calls.remove(&id) else { return };
-        self.assembly_bytes -= call.intake.pending();
-        if let Some(link) = call.link {
-            let payload = Bytes::from(failure.error_object());
-            self.control(link, Frame { flags: Flags::ERROR, payload, ..Frame::bare(FrameKind::End, id, 0) });
-        }
-    }
-
-    fn credit_upload(&mut self, link: LinkId, id: CallId, bytes: usize) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.uncredited += bytes;
-        if call.uncredited >= self.limits.window / 4 {
-            call.uncredited = 0;
-            let credit = Frame::bare(FrameKind::Credit, id, call.intake.next());
-            self.control(link, credit);
-        }
-    }
-
-    fn receive_reply(&mut self, link: LinkId, frame: Frame) -> Result<(), LinkError> {
-        let id = frame.call;
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        if call.stage == Stage::Receiving || call.link != Some(link) {
-            return Err(LinkError::Unexpected(FrameKind::Reply));
-        }
-        let before = call.intake.pending();
-        let taken = call.intake.take(frame);
-        let pending = call.intake.pending();
-        self.assembly_bytes = self.assembly_bytes + pending - before;
-        let whole = taken?;
-        self.credit_upload(link, id, self.limits.window);
-        if let Some(whole) = whole {
-            self.events.push_back(SlaveEvent::Reply { call: id, message: whole.message });
-        }
-        Ok(())
-    }
-
-    fn receive_credit(&mut self, frame: &Frame) -> Result<(), LinkError> {
-        let id = frame.call;
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        self.journal_bytes -= call.down.acknowledge(frame.seq)?;
-        if call.waiting && call.down.bytes() <= call.room() {
-            call.waiting = false;
-            self.events.push_back(SlaveEvent::Room { call: id });
-        }
-        if call.stage == Stage::Ended && call.down.is_empty() {
-            self.calls.remove(&id);
-        } else {
-            self.queue(id);
-        }
-        Ok(())
-    }
-
-    fn receive_attach(&mut self, link: LinkId, frame: &Frame) -> Result<(), LinkError> {
-        let id = frame.call;
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage != Stage::Receiving) else {
-            let gone = Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, id, frame.seq) };
-            self.control(link, gone);
-            return Ok(());
-        };
-        call.down.rewind(frame.seq)?;
-        call.link = Some(link);
-        call.forget_at = None;
-        call.announced = true;
-        call.queued = false;
-        let accepted = Frame::bare(FrameKind::Accepted, id, call.intake.next());
-        self.control(link, accepted);
-        self.queue(id);
-        Ok(())
-    }
-
-    fn queue(&mut self, id: CallId) {
+    pub(super) fn queue(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(link) = call.link.and_then(|link| self.links.get_mut(&link)) else { return };
         if !call.queued && call.down.can_send() {
@@ -407,7 +222,7 @@ impl SlaveEnd {
             return Wrote::Gone;
         };
         if self.journal_bytes + message.len() > self.limits.journal {
-            self.overflow(id);
+            self.fail(id, &self.journal_full());
             self.events.push_back(SlaveEvent::Stop { call: id });
             return Wrote::Gone;
         }
@@ -423,31 +238,34 @@ impl SlaveEnd {
     pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) {
         let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage != Stage::Ended) else { return };
         if self.journal_bytes + payload.len() > self.limits.journal {
-            self.overflow(id);
+            self.fail(id, &self.journal_full());
             return;
         }
         call.stage = Stage::Ended;
+        self.assembly_bytes -= call.intake.abort();
         self.journal_bytes += payload.len();
         call.down.write(Heading { kind: FrameKind::End, flags, aux: status }, payload);
         self.queue(id);
     }
 
-    /// The journal is full: the call ends with an error that says so, in place of what was not sent yet.
-    fn overflow(&mut self, id: CallId) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+    fn journal_full(&self) -> Failure {
         let limit = self.limits.journal;
-        let failure = Failure::ResultTooLarge(format!(
-            "the slave's journal is full ({limit} bytes, SLAVE_JOURNAL_BYTES)"
-        ));
+        Failure::ResultTooLarge(format!("the slave's journal is full ({limit} bytes, SLAVE_JOURNAL_BYTES)"))
+    }
+
+    /// Ends a call with an error of ours, in place of the messages that were not begun to be sent.
+    pub(super) fn fail(&mut self, id: CallId, failure: &Failure) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
         let object = Bytes::from(failure.error_object());
-        self.journal_bytes -= call.down.drop_unsent();
+        self.journal_bytes -= call.down.drop_unsent_messages();
         self.journal_bytes += object.len();
+        self.assembly_bytes -= call.intake.abort();
         call.stage = Stage::Ended;
         call.down.write(Heading { kind: FrameKind::End, flags: Flags::ERROR, aux: 0 }, object);
         self.queue(id);
     }
 
-    fn stop(&mut self, id: CallId) {
+    pub(super) fn stop(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
         self.journal_bytes -= call.down.bytes();
         self.assembly_bytes -= call.intake.pending();
@@ -461,6 +279,7 @@ impl SlaveEnd {
         let due = |call: &Call| call.forget_at.is_some_and(|at| at <= now);
         let over: Vec<CallId> = self.calls.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
         for id in over {
+            self.forgotten.add(id);
             self.stop(id);
         }
         self.expiry = self.calls.values().filter_map(|call| call.forget_at).min();
@@ -517,12 +336,5 @@ impl SlaveEnd {
     /// What the owner has to do next.
     pub fn poll_event(&mut self) -> Option<SlaveEvent> {
         self.events.pop_front()
-    }
-}
-
-impl Call {
-    /// Bytes a producer may be ahead of the reader.
-    fn room(&self) -> usize {
-        self.down.window()
     }
 }

@@ -1,1 +1,11 @@
-//! placeholder
+//! The proxy: takes calls from clients over HTTP and carries them to slaves over their links.
+//!
+//! Stateless and runs nothing itself. Must not know the slave's crate; what both agree on stands in `protocol`.
+
+mod back;
+pub mod config;
+mod dispatch;
+pub mod metrics;
+mod run;
+
+pub use run::{RunError, run};

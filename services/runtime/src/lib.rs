@@ -1,1 +1,12 @@
-//! placeholder
+//! What every binary needs and no protocol knows: environment, secrets, logs, metrics, ops endpoints, shutdown.
+//!
+//! Must know neither MCP nor the link: the services bring their own variables, metric names and readiness.
+
+pub mod config;
+pub mod env;
+pub mod listen;
+pub mod metrics;
+pub mod ops;
+pub mod secret;
+pub mod shutdown;
+pub mod telemetry;

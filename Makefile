@@ -1,0 +1,45 @@
+# Everything a developer or CI does; each target says what it needs. `make help` lists them.
+CARGO ?= cargo
+# Seconds that each fuzz target runs in `make check`.
+FUZZ_SECONDS ?= 5
+
+.PHONY: help demo build release test test-proxy check fmt bench setup
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what the other targets need (Debian packages, Rust components)
+	@./scripts/setup
+
+build: ## Build the debug binary, target/debug/mcp-relay
+	$(CARGO) build --locked -p mcp-relay
+
+release: ## Build the release binary, target/release/mcp-relay
+	$(CARGO) build --locked --release -p mcp-relay
+
+demo: ## Run the main job end to end on loopback: one proxy, two slaves, real MCP calls
+	$(CARGO) build --locked -p mcp-relay
+	./target/debug/mcp-relay demo
+
+test: ## Run all tests
+	$(CARGO) build --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace --lib --bins --tests --examples
+
+test-proxy: ## Run the document's integration test on ports 8000, 8001 and 9000
+	$(CARGO) build --locked -p mcp-relay
+	$(CARGO) test --locked -p mcp-relay-tests --test document -- --nocapture
+
+check: ## Check format, lints, docs and shell scripts, and fuzz for a short time
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	shellcheck .ci/run scripts/* fuzz/run.sh
+	./fuzz/run.sh $(FUZZ_SECONDS)
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+bench: ## Measure cost, latency and memory; writes docs/BENCHMARKS.md
+	./scripts/setup bench
+	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
+	./target/release/mcp-relay-bench

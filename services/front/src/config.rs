@@ -1,0 +1,75 @@
+//! What an edge is told by whoever runs it: plain data. Must not read the environment.
+
+use std::time::Duration;
+
+use axum::http::HeaderName;
+
+use crate::keys::Keys;
+use crate::origin::Origins;
+use crate::session::SealKey;
+
+/// Who can reach the address that the server listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Programs on this machine only. A browser that sends another host name has been tricked (DNS rebinding).
+    Loopback,
+    /// The network, perhaps through an ingress that passes its own host name on.
+    Network,
+}
+
+impl Exposure {
+    /// Of a socket bound to this address.
+    pub fn of(address: std::net::IpAddr) -> Self {
+        if address.is_loopback() { Self::Loopback } else { Self::Network }
+    }
+}
+
+/// Settings of an [`Edge`](crate::Edge).
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Name in `serverInfo` and `/health`.
+    pub name: String,
+    /// Version in `serverInfo` and `/health`.
+    pub version: String,
+    /// What this process is, say `proxy`: part of the title in `serverInfo`, and `role` in `/health`.
+    pub role: String,
+    /// Accepted keys; empty: everyone may ask (`AUTH_BEARER_KEYS`).
+    pub keys: Keys,
+    /// A header that may carry a key in place of `Authorization: Bearer` (`AUTH_CUSTOM_HEADER`).
+    pub key_header: Option<HeaderName>,
+    /// Which web pages may ask (`ALLOWED_ORIGINS`).
+    pub origins: Origins,
+    /// Who can reach the server.
+    pub exposure: Exposure,
+    /// Longest request body in bytes (`MAX_BODY_BYTES`).
+    pub max_body: usize,
+    /// Seals session ids; the same in every replica (`SESSION_KEY`).
+    pub session_key: SealKey,
+    /// How long a session lasts, counted from `initialize` (`SESSION_TTL`).
+    pub session_ttl: Duration,
+    /// How long a modern client may keep a list (`LIST_TTL_MS`).
+    pub list_ttl: Duration,
+    /// The silence after which a call is given up (`REQUEST_TIMEOUT`): passed on in call headers, and the time
+    /// that a client has to send its body.
+    pub request_timeout: Duration,
+}
+
+impl EdgeConfig {
+    /// The documented defaults: no keys, loopback origins only, 16 MiB, one day, 5 s, 300 s.
+    pub fn new(name: &str, version: &str, session_key: SealKey) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            role: "server".to_owned(),
+            keys: Keys::default(),
+            key_header: None,
+            origins: Origins::Loopback,
+            exposure: Exposure::Network,
+            max_body: 16 * 1024 * 1024,
+            session_key,
+            session_ttl: Duration::from_hours(24),
+            list_ttl: Duration::from_secs(5),
+            request_timeout: Duration::from_mins(5),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Sessions that clients ended before their tokens expire: the only sessions that cost memory, and bounded.
+//! Must not know tokens.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::session::Session;
+
+/// Most ended sessions remembered. Beyond it those that expire first are forgotten: their tokens would be
+/// accepted again until they expire, which opens nothing, since an ended session has no state.
+const MOST: usize = 100_000;
+
+#[derive(Default)]
+struct Inner {
+    ids: HashSet<[u8; 16]>,
+    by_expiry: BTreeSet<(u64, [u8; 16])>,
+}
+
+/// The set.
+#[derive(Default)]
+pub(crate) struct Ended {
+    any: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+impl Ended {
+    /// Remembers a session until its token expires. `now` in seconds since 1970.
+    pub(crate) fn add(&self, session: &Session, now: u64) {
+        let mut inner = self.lock();
+        while inner.by_expiry.first().is_some_and(|(expires, _)| *expires <= now) || inner.ids.len() >= MOST {
+            let Some((_, id)) = inner.by_expiry.pop_first() else { break };
+            inner.ids.remove(&id);
+        }
+        if inner.ids.insert(session.id) {
+            inner.by_expiry.insert((session.expires, session.id));
+        }
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Whether it was ended.
+    pub(crate) fn has(&self, session: &Session) -> bool {
+        self.any.load(Ordering::Acquire) && self.lock().ids.contains(&session.id)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::era::Version;
+
+    use super::*;
+
+    fn session(number: usize, expires: u64) -> Session {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        Session { id, version: Version::V2025_11_25, expires }
+    }
+
+    #[test]
+    fn remembers_until_expiry_and_never_more_than_the_bound() {
+        let ended = Ended::default();
+        assert!(!ended.has(&session(0, 10)));
+        for number in 0..MOST + 5 {
+            ended.add(&session(number, 10 + number as u64), 0);
+        }
+        assert_eq!(ended.lock().ids.len(), MOST);
+        assert!(!ended.has(&session(4, 14)) && ended.has(&session(5, 15)));
+        ended.add(&session(7, 17), u64::MAX);
+        let inner = ended.lock();
+        assert_eq!((inner.ids.len(), inner.by_expiry.len()), (1, 1), "the expired are gone");
+    }
+}

@@ -1,0 +1,16 @@
+//! The HTTP side of the edge. Must not know what a method means.
+
+mod accept;
+mod batch;
+pub(crate) mod body;
+mod cors;
+mod dialect;
+mod guard;
+mod listen;
+mod open;
+mod post;
+mod read;
+mod reply;
+pub(crate) mod service;
+mod stream;
+mod value;

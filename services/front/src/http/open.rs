@@ -1,0 +1,84 @@
+//! Opens the answer to one call: headers wait for the first part, which decides the form. Must not know requests.
+
+use std::collections::VecDeque;
+
+use axum::http::{Response, StatusCode};
+use futures_util::{Stream, StreamExt};
+use protocol::call::Part;
+use protocol::era::{Era, Version};
+use protocol::failure::Failure;
+use tokio::time::timeout;
+
+use super::accept::Takes;
+use super::body::AnswerBody;
+use super::reply::{events, json, json_stream};
+use super::stream::{Answers, BEAT, Form, Waiting};
+use crate::answer::{Member, response};
+
+/// How the one who called takes the answer.
+pub(crate) struct Taker {
+    pub(crate) takes: Takes,
+    pub(crate) version: Version,
+    /// The request's id, raw JSON.
+    pub(crate) id: Box<str>,
+    /// Names the call in event ids.
+    pub(crate) token: Option<String>,
+}
+
+/// The response to a call. A lone result is JSON with its status; anything else becomes events. So does silence,
+/// after [`BEAT`]: load balancers take a response without headers for dead.
+pub(crate) async fn open<S>(
+    mut stream: S,
+    taker: Taker,
+) -> Result<Response<AnswerBody<S>>, (Box<str>, Failure)>
+where
+    S: Stream<Item = Part> + Unpin,
+{
+    let first = match taker.takes {
+        Takes::Json => Some(last(&mut stream).await),
+        Takes::Both => timeout(BEAT, next(&mut stream)).await.ok(),
+        Takes::Events => None,
+    };
+    match first {
+        Some(Part::End { more: false, error, status, payload, .. }) => {
+            let member = if error { Member::Error } else { Member::Result };
+            Ok(json(status_for(taker.version, status), response(taker.id.as_bytes(), member, payload)))
+        }
+        Some(Part::Failed(failure)) => Err((taker.id, failure)),
+        Some(part @ Part::End { .. }) => {
+            let Part::End { status, .. } = part else { return Err((taker.id, Failure::Internal)) };
+            let status = status_for(taker.version, status);
+            let queue = VecDeque::from([Waiting::Call(taker.id, Some(part), stream)]);
+            Ok(json_stream(status, AnswerBody::Answers(Box::new(Answers::new(Form::Message, queue)))))
+        }
+        first => {
+            // Only 2025-11-25 knows event ids that are there before anything has happened.
+            let token = taker.token.filter(|_| taker.version == Version::V2025_11_25);
+            let queue = VecDeque::from([Waiting::Call(taker.id, first, stream)]);
+            Ok(events(AnswerBody::Answers(Box::new(Answers::new(Form::events(token), queue)))))
+        }
+    }
+}
+
+async fn next<S: Stream<Item = Part> + Unpin>(stream: &mut S) -> Part {
+    // A call that ends without a last part broke its promise.
+    stream.next().await.unwrap_or(Part::Failed(Failure::Internal))
+}
+
+/// The beginning of the end: events before it are for clients that take them.
+async fn last<S: Stream<Item = Part> + Unpin>(stream: &mut S) -> Part {
+    loop {
+        match next(stream).await {
+            Part::Event { .. } => {}
+            part => return part,
+        }
+    }
+}
+
+/// Legacy clients get every answer of a backend with 200, modern ones with the status that its kind asks for.
+fn status_for(version: Version, status: u16) -> StatusCode {
+    match version.era() {
+        Era::Modern if status != 0 => StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
+        _ => StatusCode::OK,
+    }
+}

@@ -1,0 +1,157 @@
+//! POST: one message, or a batch of the one version that had them. Must not know who may ask.
+
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+use http_body::Body;
+use protocol::envelope::{EnvelopeError, Message, Params, parse};
+use protocol::era::{Era, Version};
+use protocol::failure::Failure;
+
+use super::accept::{Takes, check_type, takes};
+use super::body::AnswerBody;
+use super::open::{Taker, open};
+use super::read::{Limits, read};
+use super::reply::{Refused, SESSION_ID, empty, events, json};
+use super::stream::{Answers, Form, Waiting};
+use super::{batch, dialect};
+use crate::answer::{Answer, Segments};
+use crate::calls::Calls;
+use crate::edge::{Edge, now};
+use crate::keys::Principal;
+use crate::method::{Request, label, unreadable};
+
+/// Longest request id, in bytes of JSON: it travels in call headers.
+const ID: usize = 1024;
+
+/// What a message is counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// Answered here: under this method.
+    Edge(&'static str),
+    /// A call: whoever takes calls counts it.
+    Call,
+}
+
+pub(crate) type Outcome<S> = Result<Response<AnswerBody<S>>, Refused>;
+
+/// One message from a caller that may ask.
+pub(crate) struct Post<'a, C> {
+    pub(crate) edge: &'a Edge<C>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) who: Principal,
+    /// What it turned out to be.
+    pub(crate) count: Count,
+}
+
+impl<C: Calls> Post<'_, C> {
+    /// Reads the body and answers it.
+    pub(crate) async fn answer<B>(&mut self, body: B) -> Outcome<C::Stream>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let limits = Limits { most: self.edge.config.max_body, within: self.edge.config.request_timeout };
+        let takes = match check_type(self.headers).and_then(|()| takes(self.headers)) {
+            Ok(takes) => takes,
+            Err(failure) => return Err(self.refused(failure)),
+        };
+        let body = read(self.headers, body, limits).await.map_err(|failure| self.refused(failure))?;
+        match parse(&body) {
+            Ok(Message::Request { id, method, params }) => {
+                let (id, method) = (id.get(), method.as_str());
+                self.request(Request { id, method, params: &params, message: &body }, takes).await
+            }
+            Ok(Message::Notification { method, params }) => self.notification(method.as_str(), &params),
+            Ok(Message::Response { .. }) => self.response(),
+            Err(EnvelopeError::NotJsonRpc(_)) if batch::is_batch(&body) => batch::answer(self, &body, takes),
+            Err(error) => {
+                let (id, failure) = unreadable(error);
+                Err(Refused { id, ..self.refused(failure) })
+            }
+        }
+    }
+
+    async fn request(&mut self, request: Request<'_>, takes: Takes) -> Outcome<C::Stream> {
+        self.count = Count::Edge(label(request.method));
+        let era = dialect::era_of(self.headers, request.method, request.params);
+        let refused = |failure| Refused { failure, era, id: Some(request.id.into()) };
+        if request.id.len() > ID {
+            let failure = Failure::InvalidRequest(format!("\"id\" is longer than {ID} bytes"));
+            return Err(Refused { failure, era, id: None });
+        }
+        let caller = match (era, request.method) {
+            (Era::Modern, method) => dialect::modern(self.headers, method, request.params),
+            (Era::Legacy, "initialize") => Ok(dialect::newcomer(self.headers)),
+            (Era::Legacy, _) => dialect::legacy(self.edge, self.headers, &self.who),
+        }
+        .map_err(refused)?;
+        let version = caller.version;
+        match self.edge.answer(&request, caller) {
+            Answer::Message(message) => Ok(whole(message, takes)),
+            Answer::Initialized(version, message) => self.welcome(version, message, takes).map_err(refused),
+            Answer::Refused(failure) => Err(refused(failure)),
+            Answer::Call(stream) => {
+                self.count = Count::Call;
+                let token = self.edge.calls.resume_token(&stream);
+                let how = Taker { takes, version, id: request.id.into(), token };
+                open(stream, how).await.map_err(|(id, failure)| Refused { failure, era, id: Some(id) })
+            }
+        }
+    }
+
+    /// The answer to `initialize`, with a new session's token.
+    fn welcome(
+        &self,
+        version: Version,
+        message: Segments,
+        takes: Takes,
+    ) -> Result<Response<AnswerBody<C::Stream>>, Failure> {
+        let token = self.edge.sealer.issue(version, &self.who, now()).ok_or(Failure::Internal)?;
+        let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
+        let mut response = whole(message, takes);
+        response.headers_mut().insert(SESSION_ID, token);
+        Ok(response)
+    }
+
+    fn notification(&mut self, method: &str, params: &Params<'_>) -> Outcome<C::Stream> {
+        self.count = Count::Edge(label(method));
+        let era = dialect::era_of(self.headers, method, params);
+        // 2026-07-28 defines no header rules for notifications, and none that a client sends over HTTP.
+        if era == Era::Legacy {
+            let caller = dialect::legacy(self.edge, self.headers, &self.who);
+            let caller = caller.map_err(|failure| Refused { failure, era, id: None })?;
+            self.edge.notify(method, params, caller.session.as_deref());
+        }
+        Ok(empty(StatusCode::ACCEPTED))
+    }
+
+    /// A client's answer to a backend's request. None is open as long as no backend can ask: it is dropped.
+    fn response(&mut self) -> Outcome<C::Stream> {
+        self.count = Count::Edge("response");
+        if dialect::era_by_header(self.headers) == Era::Modern {
+            return Err(
+                self.refused(Failure::InvalidRequest("clients send no responses in this version".into()))
+            );
+        }
+        dialect::legacy(self.edge, self.headers, &self.who).map_err(|failure| self.refused(failure))?;
+        Ok(empty(StatusCode::ACCEPTED))
+    }
+
+    /// A refusal of something whose id is not known.
+    pub(crate) fn refused(&self, failure: Failure) -> Refused {
+        Refused { failure, era: dialect::era_by_header(self.headers), id: None }
+    }
+}
+
+/// A message that is all there, in a form that the client takes.
+fn whole<S>(message: Segments, takes: Takes) -> Response<AnswerBody<S>>
+where
+    S: futures_util::Stream<Item = protocol::call::Part> + Unpin,
+{
+    match takes {
+        Takes::Json | Takes::Both => json(StatusCode::OK, message),
+        Takes::Events => {
+            let queue = [Waiting::Ready(message)].into();
+            events(AnswerBody::Answers(Box::new(Answers::new(Form::events(None), queue))))
+        }
+    }
+}

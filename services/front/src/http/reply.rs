@@ -1,0 +1,91 @@
+//! Responses: the one place where a failure becomes an HTTP response. Must not know how a failure came about.
+
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use protocol::era::Era;
+use protocol::failure::Failure;
+
+use super::body::AnswerBody;
+use crate::answer::{Segments, refusal};
+
+/// `Mcp-Session-Id`.
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// `X-Accel-Buffering`: tells nginx not to hold events back.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// The HTTP methods that the MCP endpoint has.
+pub(crate) const METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DELETE, OPTIONS");
+
+/// A request that is not served, and what is known of who sent it.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
+    pub(crate) era: Era,
+    /// The request's id, raw JSON, where it could be read.
+    pub(crate) id: Option<Box<str>>,
+}
+
+impl Refused {
+    /// Before the id or the era could be read.
+    pub(crate) fn early(failure: Failure) -> Self {
+        Self { failure, era: Era::Legacy, id: None }
+    }
+}
+
+/// The response to a request that is not served: status, headers and JSON-RPC error of the failure table.
+pub(crate) fn refuse<S>(refused: &Refused) -> Response<AnswerBody<S>> {
+    let failure = &refused.failure;
+    let status =
+        StatusCode::from_u16(failure.status(refused.era)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, refusal(refused.id.as_deref().map(str::as_bytes), failure));
+    let headers = response.headers_mut();
+    match failure {
+        Failure::Busy { .. } | Failure::Draining => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        Failure::Unauthorized(_) => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcp\""));
+        }
+        Failure::HttpMethodNotAllowed(_) => {
+            headers.insert(ALLOW, METHODS);
+        }
+        _ => {}
+    }
+    response
+}
+
+/// One JSON message.
+pub(crate) fn json<S>(status: StatusCode, message: Segments) -> Response<AnswerBody<S>> {
+    with_type(status, JSON, AnswerBody::Whole(message))
+}
+
+/// A JSON message that is still coming.
+pub(crate) fn json_stream<S>(status: StatusCode, body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+    with_type(status, JSON, body)
+}
+
+/// Server-sent events (2026-07-28, Streamable HTTP, "Receiving Messages").
+pub(crate) fn events<S>(body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+    let mut response = with_type(StatusCode::OK, EVENTS, body);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// A status without a body.
+pub(crate) fn empty<S>(status: StatusCode) -> Response<AnswerBody<S>> {
+    let mut response = Response::new(AnswerBody::Whole(Segments::default()));
+    *response.status_mut() = status;
+    response
+}
+
+fn with_type<S>(status: StatusCode, kind: HeaderValue, body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,90 @@
+//! Single messages without HTTP: what an existing proxy sends over a link of the plain dialect (EXISTING.md,
+//! "WebSocket, plain dialect"). Must not know the link.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::StreamExt;
+use protocol::call::Part;
+use protocol::envelope::{Message, parse};
+use protocol::era::{Era, Version};
+use protocol::failure::Failure;
+
+use crate::answer::{Answer, Member, refusal, response};
+use crate::calls::Calls;
+use crate::edge::Edge;
+use crate::method::{Caller, Request, Trace, empty_result, unreadable};
+
+impl<C: Calls> Edge<C> {
+    /// The one JSON-RPC response to a message of a legacy client without a session. Events are left out: the dialect
+    /// has no way for them. Notifications, which come as requests with a made-up id, get an empty result.
+    ///
+    /// Collects the whole result in memory. Dropping the future drops the call's stream.
+    pub async fn answer_plain(&self, text: Bytes) -> Bytes {
+        let (id, answer) = self.begin(&text);
+        let id = id.as_deref().map(str::as_bytes);
+        match answer {
+            Answer::Call(stream) => collect(id.unwrap_or_default(), stream).await,
+            Answer::Message(message) | Answer::Initialized(_, message) => message.into_bytes(),
+            Answer::Refused(failure) => refusal(id, &failure).into_bytes(),
+        }
+    }
+
+    /// The answer, and the request's id where it could be read.
+    fn begin(&self, text: &Bytes) -> (Option<Box<str>>, Answer<C::Stream>) {
+        let (id, method, params) = match parse(text) {
+            Ok(Message::Request { id, method, params }) => (id.get(), method, params),
+            Ok(_) => {
+                return (
+                    None,
+                    Answer::Refused(Failure::InvalidRequest("a request with an id is expected".into())),
+                );
+            }
+            Err(error) => {
+                let (id, failure) = unreadable(error);
+                return (id, Answer::Refused(failure));
+            }
+        };
+        if method.as_str().starts_with("notifications/") {
+            // Not even `cancelled`: such a proxy uses its clients' ids as they are, so that one could end another's.
+            return (Some(id.into()), Answer::Message(empty_result(id)));
+        }
+        let request = Request { id, method: method.as_str(), params: &params, message: text };
+        (Some(id.into()), self.answer(&request, Caller::plain()))
+    }
+}
+
+impl Caller {
+    /// A client behind an existing proxy, which speaks the version that its `/health` names.
+    fn plain() -> Self {
+        Self {
+            era: Era::Legacy,
+            version: Version::V2025_06_18,
+            session: None,
+            param_headers: BTreeMap::new(),
+            trace: Trace::default(),
+        }
+    }
+}
+
+async fn collect<S: futures_util::Stream<Item = Part> + Unpin>(id: &[u8], mut stream: S) -> Bytes {
+    let mut result = BytesMut::new();
+    loop {
+        match stream.next().await {
+            Some(Part::Event { .. }) => {}
+            Some(Part::End { more: true, payload, .. }) => result.put(payload),
+            Some(Part::End { error, payload, .. }) => {
+                let member = if error { Member::Error } else { Member::Result };
+                let payload = if result.is_empty() {
+                    payload
+                } else {
+                    result.put(payload);
+                    result.freeze()
+                };
+                return response(id, member, payload).into_bytes();
+            }
+            Some(Part::Failed(failure)) => return refusal(Some(id), &failure).into_bytes(),
+            None => return refusal(Some(id), &Failure::Internal).into_bytes(),
+        }
+    }
+}

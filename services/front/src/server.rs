@@ -1,0 +1,126 @@
+//! Serves an edge and the operator's endpoints on one listener. Must not know what takes the calls.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderName, Request, Response};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use runtime::config::{AllowedOrigins, CommonConfig};
+use runtime::ops::Ops;
+use runtime::shutdown::Shutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower::Service as _;
+
+use crate::calls::Calls;
+use crate::config::{EdgeConfig, Exposure};
+use crate::edge::Edge;
+use crate::http::body::AnswerBody;
+use crate::http::service::McpService;
+use crate::keys::Keys;
+use crate::origin::Origins;
+
+/// How long a client may take for a request's head, and how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+
+impl EdgeConfig {
+    /// From what every mode reads. `role` is what this process is, say `proxy`.
+    pub fn from_common(common: &CommonConfig, role: &str, address: SocketAddr) -> Self {
+        let origins = match &common.allowed_origins {
+            AllowedOrigins::Loopback => Origins::Loopback,
+            AllowedOrigins::Any => Origins::Any,
+            AllowedOrigins::Only(list) => Origins::new(list.iter().map(String::as_str)),
+        };
+        let mut config = Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), (*common.session_key.bytes()).into());
+        role.clone_into(&mut config.role);
+        config.keys = Keys::from_digests(common.bearer_keys.digests());
+        config.key_header = common.auth_header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
+        config.origins = origins;
+        config.exposure = Exposure::of(address.ip());
+        config.max_body = common.max_body_bytes;
+        config.session_ttl = common.session_ttl;
+        config.list_ttl = common.list_ttl;
+        config.request_timeout = common.request_timeout;
+        config
+    }
+}
+
+/// Serves until the shutdown: idle connections close as soon as it drains, busy ones when their answers are
+/// complete or the grace is over. Returns when no connection is left.
+pub async fn serve<C: Calls>(listener: TcpListener, (edge, ops): (Arc<Edge<C>>, Ops), shutdown: &Shutdown) {
+    let service = Both { mcp: McpService::new(Arc::clone(&edge)), ops };
+    // Each connection holds a receiver; when all are gone, `closed` resolves.
+    let (alive, held) = watch::channel(());
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    tokio::spawn(connection(stream, service.clone(), (shutdown.clone(), held.clone())));
+                }
+                Err(error) => {
+                    // Out of descriptors, as a rule: wait for some to come free rather than spin.
+                    tracing::warn!("Cannot accept a client connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            () = shutdown.draining() => break,
+        }
+    }
+    edge.close();
+    drop((listener, held));
+    alive.closed().await;
+}
+
+async fn connection<C: Calls>(stream: TcpStream, service: Both<C>, (shutdown, held): (Shutdown, watch::Receiver<()>)) {
+    // Answers are small and wanted at once; a socket without it still works.
+    let _ = stream.set_nodelay(true);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(false);
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // Errors here are the client's: it went away or does not speak HTTP. It was answered if it could be.
+        _ = serving.as_mut() => return,
+        () = shutdown.draining() => serving.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        _ = serving.as_mut() => {}
+        () = shutdown.grace_over() => {}
+    }
+    drop(held);
+}
+
+/// The operator's paths first, then the edge.
+struct Both<C> {
+    mcp: McpService<C>,
+    ops: Ops,
+}
+
+impl<C> Clone for Both<C> {
+    fn clone(&self) -> Self {
+        Self { mcp: self.mcp.clone(), ops: self.ops.clone() }
+    }
+}
+
+type BothBody<C> = Either<AnswerBody<<C as Calls>::Stream>, Body>;
+
+impl<C: Calls> Service<Request<Incoming>> for Both<C> {
+    type Response = Response<BothBody<C>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if let Some(response) = self.ops.answer(request.uri().path()) {
+            return Box::pin(async { Ok(response.map(Either::Right)) });
+        }
+        let answer = self.mcp.clone().call(request);
+        Box::pin(async { answer.await.map(|response| response.map(Either::Left)) })
+    }
+}

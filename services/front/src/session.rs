@@ -1,0 +1,192 @@
+//! Legacy session ids: sealed tokens, so that no replica keeps a row for a session (DESIGN.md §3).
+//!
+//! `base64url(version byte ‖ nonce ‖ sealed(issue time ‖ random id ‖ protocol version))` with XChaCha20-Poly1305; the
+//! caller's key digest is associated data. Must not know HTTP, nor which sessions have ended.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
+use protocol::era::{Era, Version};
+
+use crate::keys::Principal;
+
+/// First byte of a token: which form it has.
+const FORM: u8 = 1;
+const NONCE: usize = 24;
+const ID: usize = 16;
+const DATE: usize = 10;
+const SEALED: usize = 8 + ID + DATE;
+const TAG: usize = 16;
+const TOKEN: usize = 1 + NONCE + SEALED + TAG;
+/// Characters of a token.
+const TEXT: usize = TOKEN.div_ceil(3) * 4;
+/// How far the clocks of two replicas may differ, in seconds.
+const SKEW: u64 = 300;
+
+/// The key that seals session ids: 32 bytes, never formatted.
+#[derive(Clone)]
+pub struct SealKey([u8; 32]);
+
+impl From<[u8; 32]> for SealKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl SealKey {
+    /// From the system's random source: good until this process ends.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey([redacted])")
+    }
+}
+
+/// What a good token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// Random, known only to those who can open the token.
+    pub(crate) id: [u8; ID],
+    /// The version agreed on by `initialize`.
+    pub(crate) version: Version,
+    /// Seconds since 1970 after which the token is refused.
+    pub(crate) expires: u64,
+}
+
+impl Session {
+    /// The key that call headers carry: the id in hex digits.
+    pub(crate) fn key(&self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+        self.id.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    }
+}
+
+/// Issues and opens tokens.
+pub(crate) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    ttl: u64,
+}
+
+impl Sealer {
+    /// With the key of all replicas; tokens are good for `ttl` from their issue.
+    pub(crate) fn new(key: &SealKey, ttl: Duration) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(key.0)), ttl: ttl.as_secs() }
+    }
+
+    /// A new session's token. Fails only if the system has no random numbers.
+    pub(crate) fn issue(&self, version: Version, who: &Principal, now: u64) -> Option<String> {
+        let mut token = [0; TOKEN];
+        token[0] = FORM;
+        let (nonce, rest) = token[1..].split_at_mut(NONCE);
+        let (sealed, tag) = rest.split_at_mut(SEALED);
+        getrandom::fill(nonce).ok()?;
+        sealed[..8].copy_from_slice(&now.to_be_bytes());
+        getrandom::fill(&mut sealed[8..8 + ID]).ok()?;
+        sealed[8 + ID..].copy_from_slice(version.as_str().as_bytes());
+        let nonce = XNonce::try_from(&*nonce).ok()?;
+        let made = self.cipher.encrypt_inout_detached(&nonce, &who.0, sealed.into()).ok()?;
+        tag.copy_from_slice(&made);
+        Some(URL_SAFE_NO_PAD.encode(token))
+    }
+
+    /// The session of a token; `None` if it is not ours, altered, another caller's, or too old.
+    pub(crate) fn open(&self, text: &[u8], who: &Principal, now: u64) -> Option<Session> {
+        let mut token = [0; TOKEN];
+        if text.len() != TEXT
+            || URL_SAFE_NO_PAD.decode_slice(text, &mut token).ok()? != TOKEN
+            || token[0] != FORM
+        {
+            return None;
+        }
+        let (nonce, rest) = token[1..].split_at_mut(NONCE);
+        let (sealed, tag) = rest.split_at_mut(SEALED);
+        let (nonce, tag) = (XNonce::try_from(&*nonce).ok()?, Tag::try_from(&*tag).ok()?);
+        self.cipher.decrypt_inout_detached(&nonce, &who.0, (&mut *sealed).into(), &tag).ok()?;
+        let issued = u64::from_be_bytes(sealed[..8].try_into().ok()?);
+        let version = Version::parse(std::str::from_utf8(&sealed[8 + ID..]).ok()?)?;
+        let expires = issued.saturating_add(self.ttl);
+        let in_time = issued <= now.saturating_add(SKEW) && now < expires;
+        let id = sealed[8..8 + ID].try_into().ok()?;
+        (in_time && version.era() == Era::Legacy).then_some(Session { id, version, expires })
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn sealer(key: u8) -> Sealer {
+        Sealer::new(&SealKey::from([key; 32]), Duration::from_secs(100))
+    }
+
+    #[test]
+    fn opens_what_it_issued_until_it_expires() {
+        let token = sealer(1).issue(Version::V2025_06_18, &Principal::ANYONE, NOW).unwrap();
+        assert_eq!(token.len(), TEXT);
+        assert!(token.bytes().all(|b| (0x21..=0x7e).contains(&b)));
+        let session = sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 99).unwrap();
+        assert_eq!((session.version, session.expires), (Version::V2025_06_18, NOW + 100));
+        assert_eq!(session.key().len(), 32);
+        assert!(session.key().starts_with(&format!("{:02x}{:02x}", session.id[0], session.id[1])));
+        assert!(!token.contains(&session.key()));
+        assert_eq!(sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 100), None, "expired");
+        assert_eq!(
+            sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW - SKEW - 1),
+            None,
+            "from the future"
+        );
+    }
+
+    #[test]
+    fn another_key_or_caller_opens_nothing() {
+        let token = sealer(1).issue(Version::V2025_11_25, &Principal([7; 32]), NOW).unwrap();
+        assert!(sealer(1).open(token.as_bytes(), &Principal([7; 32]), NOW).is_some());
+        assert_eq!(sealer(2).open(token.as_bytes(), &Principal([7; 32]), NOW), None);
+        assert_eq!(sealer(1).open(token.as_bytes(), &Principal([8; 32]), NOW), None);
+        let other = sealer(1).issue(Version::V2025_11_25, &Principal([7; 32]), NOW).unwrap();
+        assert_ne!(token, other);
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_refused_without_a_panic(text in proptest::collection::vec(any::<u8>(), 0..220)) {
+            prop_assert_eq!(sealer(1).open(&text, &Principal::ANYONE, NOW), None);
+        }
+
+        #[test]
+        fn garbage_of_the_right_form_is_refused(bytes in proptest::collection::vec(any::<u8>(), TOKEN)) {
+            let text = URL_SAFE_NO_PAD.encode(&bytes);
+            prop_assert_eq!(sealer(1).open(text.as_bytes(), &Principal::ANYONE, NOW), None);
+        }
+
+        #[test]
+        fn any_flipped_bit_is_noticed(at in 0..TOKEN * 8) {
+            let token = sealer(1).issue(Version::V2025_11_25, &Principal::ANYONE, NOW).unwrap();
+            let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
+            bytes[at / 8] ^= 1 << (at % 8);
+            let text = URL_SAFE_NO_PAD.encode(&bytes);
+            prop_assert_eq!(sealer(1).open(text.as_bytes(), &Principal::ANYONE, NOW), None);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The command line: subcommands and their help. Everything else is environment.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::reference;
+
+const ABOUT: &str = "\
+Joins MCP clients and MCP tools without an inbound port: a proxy takes clients over HTTP, slaves dial out
+to the proxy over WebSocket, hold the credentials and run the tools.
+
+Without a subcommand the environment decides: PROXY_MODE=1 runs the proxy, PROXY_SLAVE=1 a slave, neither
+serves this machine's tools standalone.";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   ended as asked (also after SIGTERM or SIGINT)
+  1   failed at run time, for example because a port is in use
+  64  the configuration or the command line needs correction; nothing was started";
+
+const CHECK_EXIT_CODES: &str = "\
+Exit codes:
+  0   everything is as it should be
+  1   something is not
+  64  the command line needs correction";
+
+/// mcp-relay.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-relay", version, about = "Self-hosted secure MCP tunnel", long_about = ABOUT)]
+#[command(after_long_help = main_help())]
+pub(crate) struct Cli {
+    /// Explain every environment variable and exit
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub(crate) env_help: Option<Format>,
+    /// What to run.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// How `--env-help` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a terminal
+    Text,
+    /// As docs/CONFIGURATION.md
+    Markdown,
+}
+
+/// What runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Take MCP clients over HTTP and slaves over WebSocket
+    #[command(long_about = PROXY_ABOUT, after_long_help = proxy_help())]
+    Proxy,
+    /// Dial a proxy, hold the credentials and run the tools
+    #[command(long_about = SLAVE_ABOUT, after_long_help = slave_help())]
+    Slave,
+    /// Check configuration and reachability, and say what to fix
+    #[command(long_about = DOCTOR_ABOUT, after_long_help = doctor_help())]
+    Doctor {
+        /// What to check; by default what the environment says
+        mode: Option<Subject>,
+        /// Print one JSON object in place of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the relay at work: one proxy and two slaves on loopback
+    #[command(long_about = DEMO_ABOUT, after_long_help = demo_help())]
+    Demo,
+    /// Ask the server of this configuration whether it is alive (container health check)
+    #[command(long_about = HEALTH_ABOUT, after_long_help = health_help())]
+    Health,
+}
+
+/// What the doctor looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// A proxy's configuration
+    Proxy,
+    /// A slave's configuration
+    Slave,
+    /// The standalone server's configuration
+    Standalone,
+}
+
+const PROXY_ABOUT: &str = "\
+Takes MCP clients over HTTP (MCP_SERVER_HOST:MCP_SERVER_PORT, path /mcp) and slaves over WebSocket
+(PROXY_WS_HOST:PROXY_WS_PORT), and carries each call to a slave that offers its tool. It runs nothing itself
+and keeps nothing on disk. The same as PROXY_MODE=1 without a subcommand.
+
+Also answers GET /healthz (alive), /readyz (takes work), /health and /metrics on the HTTP port.";
+
+fn proxy_help() -> String {
+    format!(
+        "{}\n{}\n{}",
+        reference::chosen(&["Every mode", "Proxy"]),
+        "Examples:\n  SLAVE_CODES=$(openssl rand -hex 16) mcp-relay proxy\n  \
+         MCP_SERVER_HOST=0.0.0.0 AUTH_BEARER_KEYS=key1,key2 SLAVE_CODES=code1,code2 mcp-relay proxy\n",
+        EXIT_CODES
+    )
+}
+
+const SLAVE_ABOUT: &str = "\
+Dials the proxy at PROXY_SERVER_URL with SLAVE_CODE, offers its tools there and runs the calls that come back.
+It needs no inbound port and comes back by itself when the link breaks. It serves the same tools as MCP on its
+own MCP_SERVER_HOST:MCP_SERVER_PORT too. The same as PROXY_SLAVE=1 without a subcommand.
+
+Tools come from MCP servers that it starts (SLAVE_BACKENDS), from the mr-pilot command (review_merge_request)
+and, with DEMO_TOOLS=1, from tools to try things out with.";
+
+fn slave_help() -> String {
+    format!(
+        "{}\n{}\n{}",
+        reference::chosen(&["Every mode", "Slave", "Handed on"]),
+        "Examples:\n  PROXY_SERVER_URL=ws://localhost:8001 SLAVE_CODE=code1 MCP_SERVER_PORT=9000 DEMO_TOOLS=1 mcp-relay slave\n  \
+         PROXY_SERVER_URL=wss://relay.example SLAVE_CODE=code2 SLAVE_BACKENDS=mcp.json mcp-relay slave\n",
+        EXIT_CODES
+    )
+}
+
+const DOCTOR_ABOUT: &str = "\
+Checks what a start would need, step by step, with what to fix where a step fails. It changes nothing and may
+run beside a live server.
+
+Slave: variables, name resolution, TCP, TLS (wss), WebSocket, slave code, backends and their tools, own port.
+Proxy: variables, codes, session key, ports, and connected slaves if a proxy runs there already.
+
+The code is tried with a probe that mcp-relay's proxy answers without taking it for a slave. The existing Node
+server knows no probes: its active slave is disconnected for a moment and comes back by itself.";
+
+fn doctor_help() -> String {
+    format!(
+        "The variables are those of `mcp-relay proxy --help` and `mcp-relay slave --help`.\n\n{}\n{CHECK_EXIT_CODES}",
+        "Examples:\n  mcp-relay doctor\n  PROXY_SERVER_URL=ws://localhost:8001 SLAVE_CODE=code1 mcp-relay doctor slave\n  \
+         mcp-relay doctor proxy --json\n"
+    )
+}
+
+const DEMO_ABOUT: &str = "\
+Starts one proxy and two slaves as child processes on free loopback ports and shows tools/list through the
+proxy, a call answered by a slave, a call with live progress, a slave that is killed in mid-call with what the
+client then sees, and the metrics that changed. Needs no configuration, takes about 10 seconds, and leaves
+nothing behind.";
+
+fn demo_help() -> String {
+    format!("Variables of the environment have no effect on the demo.\n\nExample:\n  mcp-relay demo\n\n{CHECK_EXIT_CODES}")
+}
+
+const HEALTH_ABOUT: &str = "\
+Sends GET /healthz to MCP_SERVER_HOST:MCP_SERVER_PORT (over loopback where the host stands for every interface)
+and says whether it was answered, within 3 seconds. For a container's health check, in an image without curl.";
+
+fn health_help() -> String {
+    format!(
+        "Variables:\n  MCP_SERVER_HOST [default: 127.0.0.1]\n  MCP_SERVER_PORT [default: 8000]\n\n\
+         Example:\n  HEALTHCHECK CMD [\"mcp-relay\", \"health\"]\n\n{CHECK_EXIT_CODES}"
+    )
+}
+
+fn main_help() -> String {
+    format!(
+        "{}\n{}\n{}\n\nHelp of a subcommand: mcp-relay <COMMAND> --help. All variables: mcp-relay --env-help.",
+        reference::chosen(&["Mode"]),
+        "Examples:\n  mcp-relay demo\n  PROXY_MODE=1 SLAVE_CODES=code1 mcp-relay\n  \
+         PROXY_SLAVE=1 SLAVE_CODE=code1 PROXY_SERVER_URL=ws://localhost:8001 MCP_SERVER_PORT=9000 mcp-relay\n  \
+         DEMO_TOOLS=1 mcp-relay\n",
+        EXIT_CODES
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_help_is_complete() {
+        let mut root = Cli::command();
+        root.build();
+        for sub in ["proxy", "slave", "doctor", "demo", "health"] {
+            let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
+            assert!(help.contains("Exit codes:") && help.contains("Example"), "{sub}:\n{help}");
+        }
+        let help = |sub: &str| Cli::command().find_subcommand_mut(sub).unwrap().render_long_help().to_string();
+        for (sub, tables) in [("proxy", proxy::config::TABLES), ("slave", slave::config::TABLES)] {
+            for var in tables.iter().copied().flatten() {
+                assert!(help(sub).contains(&format!("  {} [", var.name)), "{sub} --help lacks {}", var.name);
+            }
+        }
+    }
+
+    #[test]
+    fn variables_are_explained_on_request() {
+        assert_eq!(Cli::parse_from(["mcp-relay", "--env-help"]).env_help, Some(Format::Text));
+        assert_eq!(Cli::parse_from(["mcp-relay", "--env-help=markdown"]).env_help, Some(Format::Markdown));
+        assert_eq!(Cli::parse_from(["mcp-relay", "proxy"]).command, Some(Command::Proxy));
+    }
+}

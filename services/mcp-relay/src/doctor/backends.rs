@@ -1,0 +1,1 @@
+//! Whether a slave's backends start, and which tools they bring.

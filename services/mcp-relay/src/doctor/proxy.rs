@@ -1,0 +1,69 @@
+//! A proxy's configuration, its ports, and the slaves of one that runs.
+
+use ::proxy::config::{ProxyConfig, SlaveMode};
+use runtime::env::Snapshot;
+use runtime::secret::KeyOrigin;
+
+use super::port::{self, Occupant};
+use super::report::Report;
+
+/// Everything that can be told about a proxy of this environment.
+pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
+    let loaded = match ProxyConfig::load(snapshot) {
+        Ok(loaded) => loaded,
+        Err(problems) => return super::refuse(report, &problems),
+    };
+    let config = &loaded.config;
+    report.good("configuration", "every variable can be used");
+    // Codes and key have steps of their own.
+    let others: Vec<String> =
+        loaded.warnings.iter().filter(|w| !w.starts_with("SLAVE_CODES") && !w.starts_with("SESSION_KEY")).cloned().collect();
+    super::warn(report, &others, snapshot);
+    secrets(report, config);
+    match port::http(report, &config.common.http).await {
+        Some(Occupant::Running(state)) => {
+            port::readiness(report, &state);
+            slaves(report, state["slaves"].as_u64());
+            report.skipped("WebSocket port", "the running server has it");
+        }
+        Some(Occupant::Free) | None => port::plain(report, "WebSocket port", &config.ws).await,
+    }
+}
+
+fn secrets(report: &mut Report, config: &ProxyConfig) {
+    match config.slave_codes.len() {
+        0 => report.bad(
+            "slave codes",
+            "SLAVE_CODES is empty: no slave can connect",
+            "set SLAVE_CODES to one or more codes, separated by commas, for example from: openssl rand -hex 16",
+        ),
+        count => report.good("slave codes", format!("{count} accepted")),
+    }
+    match config.common.session_key.origin() {
+        KeyOrigin::Given => report.good("session key", "SESSION_KEY is set"),
+        KeyOrigin::Random => report.note(
+            "session key",
+            "SESSION_KEY is not set: sessions end with the process, and replicas do not know each other's",
+        ),
+    }
+    if config.common.bearer_keys.is_empty() {
+        report.note("client keys", "AUTH_BEARER_KEYS is not set: everyone who reaches the port may call tools");
+    } else {
+        report.good("client keys", format!("{} accepted", config.common.bearer_keys.len()));
+    }
+    if config.slave_mode == SlaveMode::Single && config.slave_codes.len() > 1 {
+        report.note("slave mode", "SLAVE_MODE=single with several codes: slaves will replace each other");
+    }
+}
+
+fn slaves(report: &mut Report, count: Option<u64>) {
+    match count {
+        Some(0) => report.bad(
+            "slaves",
+            "the running proxy has no slave",
+            "start one with PROXY_SERVER_URL and SLAVE_CODE; on its machine run: mcp-relay doctor slave",
+        ),
+        Some(count) => report.good("slaves", format!("{count} connected")),
+        None => report.note("slaves", "the running server names no number of slaves: is it a proxy?"),
+    }
+}

@@ -1,0 +1,165 @@
+//! What the doctor found, shown as it is found or as one JSON object in the end.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+/// How findings are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A line each, at once.
+    Lines,
+    /// One object in the end.
+    Json,
+}
+
+#[derive(Debug)]
+enum Finding {
+    Good(String),
+    Note(String),
+    Bad { what: String, fix: String },
+    Skipped(String),
+}
+
+/// A step that failed: what was found and what to do.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) what: String,
+    pub(super) fix: String,
+}
+
+impl Fault {
+    pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), fix: fix.into() }
+    }
+}
+
+/// All findings of one examination, in order.
+#[derive(Debug)]
+pub(crate) struct Report {
+    service: &'static str,
+    format: Format,
+    findings: Vec<(&'static str, Finding)>,
+}
+
+impl Report {
+    /// Nothing found yet.
+    pub(super) fn new(service: &'static str, format: Format) -> Self {
+        if format == Format::Lines {
+            print(&format!("mcp-relay doctor: {}", service.to_lowercase()));
+        }
+        Self { service, format, findings: Vec::new() }
+    }
+
+    /// A step that went well, or failed; gives what the next step needs.
+    pub(super) fn step<T>(&mut self, step: &'static str, result: Result<(T, String), Fault>) -> Option<T> {
+        match result {
+            Ok((value, text)) => {
+                self.good(step, text);
+                Some(value)
+            }
+            Err(Fault { what, fix }) => {
+                self.bad(step, what, fix);
+                None
+            }
+        }
+    }
+
+    pub(super) fn good(&mut self, step: &'static str, text: impl Into<String>) {
+        self.add(step, Finding::Good(text.into()));
+    }
+
+    /// Not wrong, but worth knowing.
+    pub(super) fn note(&mut self, step: &'static str, text: impl Into<String>) {
+        self.add(step, Finding::Note(text.into()));
+    }
+
+    pub(super) fn bad(&mut self, step: &'static str, what: impl Into<String>, fix: impl Into<String>) {
+        self.add(step, Finding::Bad { what: what.into(), fix: fix.into() });
+    }
+
+    pub(super) fn skipped(&mut self, step: &'static str, why: impl Into<String>) {
+        self.add(step, Finding::Skipped(why.into()));
+    }
+
+    fn add(&mut self, step: &'static str, finding: Finding) {
+        if self.format == Format::Lines {
+            print(&line(step, &finding));
+        }
+        self.findings.push((step, finding));
+    }
+
+    /// Whether nothing failed.
+    pub(crate) fn is_good(&self) -> bool {
+        !self.findings.iter().any(|(_, finding)| matches!(finding, Finding::Bad { .. }))
+    }
+
+    /// Says how it went.
+    pub(crate) fn finish(&self) {
+        match self.format {
+            Format::Json => print(&self.json().to_string()),
+            Format::Lines if self.is_good() => print("All good."),
+            Format::Lines => {
+                let count = self.findings.iter().filter(|(_, f)| matches!(f, Finding::Bad { .. })).count();
+                print(&format!("{count} to fix: see the lines with ✗."));
+            }
+        }
+    }
+
+    fn json(&self) -> Value {
+        let steps: Vec<Value> = self.findings.iter().map(|(step, finding)| object(step, finding)).collect();
+        json!({ "mode": self.service.to_lowercase(), "ok": self.is_good(), "steps": steps })
+    }
+}
+
+fn line(step: &str, finding: &Finding) -> String {
+    match finding {
+        Finding::Good(text) => format!("  ✓ {step}: {text}"),
+        Finding::Note(text) => format!("  ! {step}: {text}"),
+        Finding::Skipped(why) => format!("  – {step}: not checked ({why})"),
+        Finding::Bad { what, fix } => format!("  ✗ {step}: {what}\n      fix: {fix}"),
+    }
+}
+
+fn object(step: &str, finding: &Finding) -> Value {
+    match finding {
+        Finding::Good(text) => json!({ "step": step, "state": "good", "text": text }),
+        Finding::Note(text) => json!({ "step": step, "state": "note", "text": text }),
+        Finding::Skipped(why) => json!({ "step": step, "state": "skipped", "text": why }),
+        Finding::Bad { what, fix } => json!({ "step": step, "state": "bad", "text": what, "fix": fix }),
+    }
+}
+
+/// To standard output; a reader that went away is no failure of the examination.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+impl Report {
+    /// The findings of `step` as they are shown.
+    pub(super) fn lines(&self, step: &str) -> Vec<String> {
+        self.findings.iter().filter(|(s, _)| *s == step).map(|(s, finding)| line(s, finding)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failed_step_spoils_the_report_and_says_its_fix() {
+        let mut report = Report::new("SLAVE", Format::Json);
+        report.good("a", "fine");
+        report.note("b", "so so");
+        report.skipped("c", "not now");
+        assert!(report.is_good());
+        assert_eq!(report.step("d", Ok((7, "seven".into()))), Some(7));
+        assert_eq!(report.step::<u8>("e", Err(Fault::new("broken", "mend it"))), None);
+        assert!(!report.is_good());
+        let json = report.json();
+        assert_eq!(json["ok"], false);
+        assert_eq!(json["steps"][4], json!({ "step": "e", "state": "bad", "text": "broken", "fix": "mend it" }));
+        assert_eq!(report.lines("e"), ["  ✗ e: broken\n      fix: mend it"]);
+    }
+}

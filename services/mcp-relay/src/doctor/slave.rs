@@ -1,0 +1,26 @@
+//! A slave's (or standalone server's) configuration, its proxy, its backends and its port.
+
+use ::slave::config::{Role, SlaveConfig};
+use runtime::env::Snapshot;
+
+use super::port::{self, Occupant};
+use super::report::Report;
+use super::{backends, link};
+
+/// Everything that can be told about a slave of this environment.
+pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role) {
+    let loaded = match SlaveConfig::load(snapshot, role) {
+        Ok(loaded) => loaded,
+        Err(problems) => return super::refuse(report, &problems),
+    };
+    let config = loaded.config;
+    report.good("configuration", format!("every variable can be used; the name is {}", config.name));
+    super::warn(report, &loaded.warnings, snapshot);
+    if let Some(link) = &config.link {
+        link::examine(report, link, &config).await;
+    }
+    if let Some(Occupant::Running(state)) = port::http(report, &config.common.http).await {
+        port::readiness(report, &state);
+    }
+    backends::examine(report, &config).await;
+}

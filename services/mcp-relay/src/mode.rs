@@ -1,0 +1,110 @@
+//! Which mode the environment asks for. Knows nothing of what a mode does.
+
+use proxy::config::ProxyConfig;
+use runtime::config::MODE;
+use runtime::env::{Problem, Problems, Reader, Snapshot, parse};
+use serde::Deserialize;
+use slave::config::{Role, SlaveConfig};
+
+/// What this process is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Takes clients and slaves.
+    Proxy,
+    /// Dials a proxy and runs tools.
+    Slave,
+    /// Runs tools for clients of its own port.
+    #[default]
+    Standalone,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Raw {
+    proxy_mode: Option<String>,
+    proxy_slave: Option<String>,
+}
+
+impl Mode {
+    /// As `PROXY_MODE` and `PROXY_SLAVE` say. The error holds all other problems of the environment as well.
+    pub(crate) fn of(snapshot: &Snapshot) -> Result<Self, Problems> {
+        let tables = [MODE];
+        let mut reader = Reader::new("mode", snapshot, &tables);
+        let raw: Raw = reader.fill();
+        let proxy = reader.value("PROXY_MODE", raw.proxy_mode.as_deref(), parse::flag);
+        let slave = reader.value("PROXY_SLAVE", raw.proxy_slave.as_deref(), parse::flag);
+        if proxy && slave {
+            let expected = "only one of PROXY_MODE=1 and PROXY_SLAVE=1: a process is either proxy or slave";
+            reader.bad("PROXY_SLAVE", raw.proxy_slave.as_deref().unwrap_or_default(), expected.into());
+        }
+        let mode = match (proxy, slave) {
+            (true, _) => Self::Proxy,
+            (false, true) => Self::Slave,
+            (false, false) => Self::Standalone,
+        };
+        match reader.finish(mode) {
+            Ok(loaded) => Ok(loaded.config),
+            Err(mut problems) => {
+                let also_proxy = if proxy { Self::Proxy.problems(snapshot) } else { Vec::new() };
+                let other = if slave { Self::Slave } else { Self::Standalone };
+                for problem in also_proxy.into_iter().chain(other.problems(snapshot)) {
+                    if !problems.list.contains(&problem) {
+                        problems.list.push(problem);
+                    }
+                }
+                Err(problems)
+            }
+        }
+    }
+
+    /// Name in messages, and of the log prefix in upper case.
+    pub(crate) fn service(self) -> &'static str {
+        match self {
+            Self::Proxy => "PROXY",
+            Self::Slave => "SLAVE",
+            Self::Standalone => "SERVER",
+        }
+    }
+
+    fn problems(self, snapshot: &Snapshot) -> Vec<Problem> {
+        let result = match self {
+            Self::Proxy => ProxyConfig::load(snapshot).map(|_| ()),
+            Self::Slave => SlaveConfig::load(snapshot, Role::Slave).map(|_| ()),
+            Self::Standalone => SlaveConfig::load(snapshot, Role::Standalone).map(|_| ()),
+        };
+        result.err().map(|problems| problems.list).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&str, &str)]) -> Result<Mode, Problems> {
+        Mode::of(&Snapshot::of(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn the_document_s_variables_choose_the_mode() {
+        assert_eq!(of(&[]), Ok(Mode::Standalone));
+        assert_eq!(of(&[("PROXY_MODE", "1")]), Ok(Mode::Proxy));
+        assert_eq!(of(&[("PROXY_MODE", "0"), ("PROXY_SLAVE", "true")]), Ok(Mode::Slave));
+        // Kubernetes, for a Service named `proxy`.
+        assert_eq!(of(&[("PROXY_PORT", "tcp://10.0.0.1:80"), ("PROXY_SERVICE_HOST", "10.0.0.1")]), Ok(Mode::Standalone));
+    }
+
+    #[test]
+    fn both_at_once_are_refused_together_with_all_else_that_is_wrong() {
+        let pairs = [("PROXY_MODE", "1"), ("PROXY_SLAVE", "1"), ("PROXY_WS_PORT", "x"), ("SLAVE_NAME", "a b"), ("LOG_FORMAT", "?")];
+        let problems = of(&pairs).unwrap_err();
+        let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["PROXY_SLAVE", "LOG_FORMAT", "PROXY_WS_PORT", "PROXY_SERVER_URL", "SLAVE_CODE", "SLAVE_NAME"]);
+    }
+
+    #[test]
+    fn a_flag_that_is_none_is_refused() {
+        let problems = of(&[("PROXY_MODE", "on"), ("MCP_SERVER_PORT", "x")]).unwrap_err();
+        let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["PROXY_MODE", "MCP_SERVER_PORT"]);
+    }
+}

@@ -1,0 +1,167 @@
+//! What clients, readers and backends do in a run: one random act at a time. Knows nothing of wires.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::frame::Flags;
+use protocol::ids::CallId;
+use protocol::proxy_end::Patience;
+use protocol::slave_end::Wrote;
+
+use crate::book::{Cause, Finish, Tap, Track, Work, Written};
+use crate::world::World;
+
+impl World {
+    fn size(&mut self) -> usize {
+        let chunk = self.limits.chunk;
+        match self.rng.below(10) {
+            0 => 0,
+            1..=6 => self.rng.between(1, chunk),
+            7..=8 => self.rng.between(1, chunk * 12),
+            _ => chunk * self.rng.between(1, 4),
+        }
+    }
+
+    /// A client asks for something, or a request that was not sent is tried elsewhere.
+    pub(crate) fn client_opens(&mut self) {
+        let pair = self.any_pair();
+        let again = {
+            let book = self.book.borrow();
+            book.calls.iter().find(|(_, t)| t.was_unsent() && !t.reopened).map(|(id, t)| (*id, t.message.clone()))
+        };
+        let size = if self.rng.one_in(20) { self.limits.message + self.limits.chunk } else { self.size() };
+        let fresh = self.rng.bytes(size);
+        let message = again.as_ref().map_or(fresh, |(_, message)| message.clone());
+        let header = self.rng.bytes(1 + size % 8);
+        if self.open(pair, &header, message).is_some()
+            && let Some((id, _)) = again
+        {
+            self.book.borrow_mut().calls.get_mut(&id).expect("it is there").reopened = true;
+        }
+    }
+
+    /// Opens one call; `None` where the slave is not linked.
+    pub(crate) fn open(&mut self, pair: (usize, usize), header: &Bytes, message: Bytes) -> Option<CallId> {
+        let call = self.next_call(pair.0);
+        self.say(|| format!("open {call} p{} s{} {} bytes", pair.0, pair.1, message.len()));
+        let tap = Tap { call, book: self.book.clone() };
+        let track = Track::new(pair, header.clone(), message.clone());
+        self.book.borrow_mut().calls.insert(call, track);
+        let opened = self.at_proxy(pair, Cause::Traffic, |end| end.open(call, header, message, tap));
+        assert_eq!(opened.is_ok(), self.wires[&pair].proxy_has);
+        if opened.is_err() {
+            self.book.borrow_mut().calls.remove(&call);
+            return None;
+        }
+        if self.rng.one_in(3) {
+            let (now, silence) = (self.now, Duration::from_millis(self.rng.between(1, 90_000) as u64));
+            let patience = Patience { silence, last: now + silence * 2 };
+            self.at_proxy(pair, Cause::Traffic, |end| end.be_patient(call, patience, now));
+        }
+        Some(call)
+    }
+
+    fn some_call(&mut self, fits: impl Fn(&Track) -> bool) -> Option<(CallId, (usize, usize))> {
+        let found: Vec<_> = {
+            let book = self.book.borrow();
+            book.calls.iter().filter(|(_, t)| fits(t)).map(|(id, t)| (*id, (t.proxy, t.slave))).collect()
+        };
+        self.rng.pick(&found)
+    }
+
+    pub(crate) fn client_cancels(&mut self) {
+        let Some((call, pair)) = self.some_call(Track::is_open) else { return };
+        self.say(|| format!("cancel {call}"));
+        self.book.borrow_mut().calls.get_mut(&call).expect("it is there").given_up = true;
+        self.at_proxy(pair, Cause::Traffic, |end| end.cancel(call));
+    }
+
+    pub(crate) fn client_abandons(&mut self) {
+        let Some((call, pair)) = self.some_call(Track::is_open) else { return };
+        self.say(|| format!("abandon {call}"));
+        let now = self.now;
+        {
+            let mut book = self.book.borrow_mut();
+            let track = book.calls.get_mut(&call).expect("it is there");
+            track.abandoned = true;
+            track.untaken.clear();
+        }
+        self.at_proxy(pair, Cause::Traffic, |end| end.abandon(call, now));
+    }
+
+    pub(crate) fn client_replies(&mut self) {
+        let Some((call, pair)) = self.some_call(Track::is_open) else { return };
+        let size = self.size();
+        let message = self.rng.bytes(size);
+        self.say(|| format!("reply {call} {size} bytes"));
+        if self.at_proxy(pair, Cause::Traffic, |end| end.reply(call, message.clone())) {
+            self.book.borrow_mut().calls.get_mut(&call).expect("it is there").replies.push(message);
+        }
+    }
+
+    /// A reader takes some of what has come for its call. Returns whether there was anything.
+    pub(crate) fn reader_takes(&mut self, most: usize) -> bool {
+        let Some((call, pair)) = self.some_call(|t| !t.untaken.is_empty()) else { return false };
+        let (seq, bytes) = {
+            let mut book = self.book.borrow_mut();
+            let untaken = &mut book.calls.get_mut(&call).expect("it is there").untaken;
+            let count = most.min(untaken.len());
+            let taken: Vec<_> = untaken.drain(..count).collect();
+            (taken.last().expect("not empty").0 + 1, taken.iter().map(|(_, len)| len).sum())
+        };
+        self.say(|| format!("take {call} below {seq}"));
+        let now = self.now;
+        self.at_proxy(pair, Cause::Traffic, |end| end.taken(call, seq, bytes, now));
+        true
+    }
+
+    pub(crate) fn backend_writes(&mut self) {
+        let Some((call, (_, slave))) = self.some_call(|t| t.work == Work::Running) else { return };
+        let size = self.size();
+        let body = self.rng.bytes(size);
+        let flags = if self.rng.one_in(4) { Flags::REQUEST } else { Flags::NONE };
+        self.say(|| format!("event {call} {size} bytes"));
+        let end = &mut self.slaves[slave].end;
+        let fits = end.journal_bytes() + size <= self.limits.journal;
+        let wrote = end.event(call, body.clone(), flags);
+        assert_eq!(wrote == Wrote::Gone, !fits, "{call:?}: {wrote:?}");
+        {
+            let mut book = self.book.borrow_mut();
+            let track = book.calls.get_mut(&call).expect("it is there");
+            if fits {
+                track.written.push(Written { end: false, flags, status: 0, body });
+            } else {
+                track.overflowed = true;
+            }
+        }
+        self.slave_events(slave);
+    }
+
+    /// A backend ends a call. Returns whether there was one.
+    pub(crate) fn backend_ends(&mut self) -> bool {
+        let Some((call, (_, slave))) = self.some_call(|t| t.work == Work::Running) else { return false };
+        let size = self.size();
+        let body = self.rng.bytes(size);
+        let flags = [Flags::NONE, Flags::ERROR, Flags::TOOL_ERROR][self.rng.below(3)];
+        let status = self.rng.below(600) as u16;
+        self.say(|| format!("end {call} {size} bytes"));
+        let end = &mut self.slaves[slave].end;
+        let fits = end.journal_bytes() + size <= self.limits.journal;
+        end.end(call, body.clone(), flags, status);
+        let mut book = self.book.borrow_mut();
+        let track = book.calls.get_mut(&call).expect("it is there");
+        track.work = Work::Done;
+        if fits {
+            track.written.push(Written { end: true, flags, status, body });
+        } else {
+            track.overflowed = true;
+        }
+        true
+    }
+}
+
+impl Track {
+    pub(crate) fn was_unsent(&self) -> bool {
+        self.finish == Some(Finish::Unsent)
+    }
+}

@@ -1,0 +1,216 @@
+//! What is known to be true of every call: who wrote what, what was delivered, how it ended. The judge of the run.
+//!
+//! Knows the interface of the two ends only by what they report.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use protocol::call::Part;
+use protocol::failure::Failure;
+use protocol::frame::Flags;
+use protocol::ids::{CallId, Seq};
+use protocol::proxy_end::Sink;
+
+/// What is happening to the proxy's end while a sink hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Ordinary traffic.
+    Traffic,
+    /// `link_down` is running.
+    LinkDown,
+    /// A frame that says GONE is being received.
+    Gone,
+    /// The grace is over or the slave restarted.
+    Lost,
+    /// `time_out` is running.
+    TimeOut,
+}
+
+/// How a call ended for its reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    Ended,
+    Failed(Failure),
+    Unsent,
+}
+
+/// What the slave's owner does with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    NotStarted,
+    Running,
+    Done,
+}
+
+/// One message that the slave wrote.
+pub(crate) struct Written {
+    pub(crate) end: bool,
+    pub(crate) flags: Flags,
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+/// One call (one `open`) as everybody sees it.
+pub(crate) struct Track {
+    pub(crate) proxy: usize,
+    pub(crate) slave: usize,
+    pub(crate) header: Bytes,
+    pub(crate) message: Bytes,
+    pub(crate) work: Work,
+    pub(crate) written: Vec<Written>,
+    pub(crate) overflowed: bool,
+    pub(crate) untaken: VecDeque<(Seq, usize)>,
+    pub(crate) finish: Option<Finish>,
+    /// Cancelled or timed out by the proxy.
+    pub(crate) given_up: bool,
+    pub(crate) abandoned: bool,
+    pub(crate) reopened: bool,
+    pub(crate) replies: Vec<Bytes>,
+    pub(crate) replies_got: usize,
+    next: Seq,
+    whole: usize,
+    partial: Vec<u8>,
+    within: Option<bool>,
+}
+
+/// All calls of a run.
+pub(crate) struct Book {
+    pub(crate) calls: BTreeMap<CallId, Track>,
+    pub(crate) cause: Cause,
+}
+
+pub(crate) type SharedBook = Rc<RefCell<Book>>;
+
+/// The reader of one call.
+pub(crate) struct Tap {
+    pub(crate) call: CallId,
+    pub(crate) book: SharedBook,
+}
+
+impl Sink for Tap {
+    fn part(&mut self, part: Part) {
+        let mut book = self.book.borrow_mut();
+        let cause = book.cause;
+        let track = book.calls.get_mut(&self.call).expect("a call that was opened");
+        track.part(self.call, part, cause);
+    }
+
+    fn unsent(&mut self) {
+        let mut book = self.book.borrow_mut();
+        let cause = book.cause;
+        let track = book.calls.get_mut(&self.call).expect("a call that was opened");
+        track.check_may_hear(self.call);
+        assert!(matches!(cause, Cause::LinkDown | Cause::Gone), "{:?}: unsent by {cause:?}", self.call);
+        assert_eq!(track.work, Work::NotStarted, "{:?}: called unsent, but it was started", self.call);
+        assert_eq!(track.next, 0, "{:?}: called unsent after it was heard of", self.call);
+        track.finish = Some(Finish::Unsent);
+    }
+}
+
+impl Track {
+    pub(crate) fn new(at: (usize, usize), header: Bytes, message: Bytes) -> Self {
+        Self {
+            proxy: at.0,
+            slave: at.1,
+            header,
+            message,
+            work: Work::NotStarted,
+            written: Vec::new(),
+            overflowed: false,
+            untaken: VecDeque::new(),
+            finish: None,
+            given_up: false,
+            abandoned: false,
+            reopened: false,
+            replies: Vec::new(),
+            replies_got: 0,
+            next: 0,
+            whole: 0,
+            partial: Vec::new(),
+            within: None,
+        }
+    }
+
+    /// The reader still waits for something.
+    pub(crate) fn is_open(&self) -> bool {
+        self.finish.is_none() && !self.given_up && !self.abandoned
+    }
+
+    fn check_may_hear(&self, id: CallId) {
+        assert_eq!(self.finish, None, "{id:?}: something follows the end");
+        assert!(!self.given_up, "{id:?}: something follows our cancel");
+        assert!(!self.abandoned, "{id:?}: something follows our abandoning it");
+    }
+
+    fn part(&mut self, id: CallId, part: Part, cause: Cause) {
+        self.check_may_hear(id);
+        let (end, more, seq, payload) = match &part {
+            Part::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
+            Part::End { seq, more, payload, .. } => (true, *more, *seq, payload),
+            Part::Failed(failure) => {
+                let allowed = match failure {
+                    Failure::OutcomeUnknown => matches!(cause, Cause::Lost | Cause::Gone),
+                    Failure::Timeout => cause == Cause::TimeOut,
+                    _ => false,
+                };
+                assert!(allowed, "{id:?}: {failure:?} by {cause:?}");
+                self.finish = Some(Finish::Failed(failure.clone()));
+                return;
+            }
+        };
+        assert_eq!(seq, self.next, "{id:?}: lost or doubled chunk");
+        assert!(self.within.is_none_or(|kind| kind == end), "{id:?}: a piece of another message between");
+        self.next += 1;
+        self.untaken.push_back((seq, payload.len()));
+        self.within = more.then_some(end);
+        self.partial.extend_from_slice(payload);
+        self.check_content(id, &part);
+        if !more {
+            self.whole += 1;
+            self.partial.clear();
+            if end {
+                self.finish = Some(Finish::Ended);
+            }
+        }
+    }
+
+    fn check_content(&self, id: CallId, part: &Part) {
+        let Some(written) = self.written.get(self.whole).filter(|w| self.is_like(w, part)) else {
+            // A refusal can be told by its text once all of that is there.
+            let whole = self.within.is_none();
+            let excused = matches!(part, Part::End { error: true, .. }) && (!whole || self.may_be_refused());
+            assert!(excused, "{id:?}: message {} was never written: {part:?}", self.whole);
+            return;
+        };
+        let matches = match self.within {
+            Some(_) => written.body.starts_with(&self.partial),
+            None => written.body == self.partial[..],
+        };
+        assert!(matches, "{id:?}: message {} came out altered", self.whole);
+    }
+
+    fn is_like(&self, written: &Written, part: &Part) -> bool {
+        match part {
+            Part::Event { request, .. } => !written.end && written.flags.has(Flags::REQUEST) == *request,
+            Part::End { error, tool_error, status, .. } => {
+                written.end
+                    && written.flags.has(Flags::ERROR) == *error
+                    && written.flags.has(Flags::TOOL_ERROR) == *tool_error
+                    && written.status == *status
+            }
+            Part::Failed(_) => false,
+        }
+    }
+
+    /// The slave's end itself may have written this end: a refusal before the start, or the full journal.
+    fn may_be_refused(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.partial);
+        let says = |kind: &str| text.contains(&format!("\"kind\":\"{kind}\""));
+        match self.work {
+            Work::NotStarted => says("busy") || says("body_too_large"),
+            _ => self.overflowed && ["result_too_large", "busy", "body_too_large"].into_iter().any(says),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The end of a run: links hold, everybody reads and ends, and then nothing may be left. Also the checks of every step.
+
+use std::time::Duration;
+
+use protocol::ids::CallId;
+use protocol::slave_end::RETENTION_MARGIN;
+
+use crate::book::{Track, Work};
+use crate::world::World;
+
+impl Track {
+    /// The slave process that had the call is gone.
+    pub(crate) fn die(&mut self) {
+        if self.work == Work::Running {
+            self.work = Work::Done;
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn open_calls(&self) -> Vec<CallId> {
+        self.book.borrow().calls.iter().filter(|(_, t)| t.is_open()).map(|(id, _)| *id).collect()
+    }
+
+    /// What must hold after every step.
+    pub(crate) fn check(&self) {
+        for slave in &self.slaves {
+            let slack = 1024;
+            assert!(slave.end.journal_bytes() <= self.limits.journal + slack * slave.end.calls());
+            assert!(slave.end.assembly_bytes() <= self.limits.assembly + self.limits.chunk);
+        }
+    }
+
+    /// Lets everything flow until nothing moves any more.
+    fn flow(&mut self) {
+        let mut idle = 0;
+        for _ in 0..100_000 {
+            let mut moved = false;
+            for pair in self.pairs() {
+                let count = self.rng.between(1, 50);
+                moved |= self.proxy_writes(pair, count) > 0;
+                moved |= self.slave_writes(pair, count) > 0;
+                moved |= self.slave_reads(pair);
+                moved |= self.proxy_reads(pair);
+            }
+            moved |= self.reader_takes(usize::MAX);
+            self.check();
+            if !moved {
+                idle += 1;
+                if idle == 4 {
+                    return;
+                }
+                self.pass(Duration::from_millis(25));
+            } else {
+                idle = 0;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// Everything comes back, everybody does what they should: every call must end, and nothing may be kept.
+    pub(crate) fn settle(&mut self) {
+        self.say(|| "settle".into());
+        for pair in self.pairs() {
+            let wire = self.wires.get_mut(&pair).expect("a pair");
+            if wire.broken {
+                self.slave_notices(pair);
+                self.reconnect(pair);
+            }
+        }
+        self.flow();
+        self.check_replies();
+        self.check_catalogs();
+        while self.backend_ends() {}
+        for slave in 0..self.slaves.len() {
+            self.slave_events(slave);
+        }
+        self.flow();
+        let left = self.open_calls();
+        assert!(left.is_empty(), "calls that never end: {left:?}");
+        for (pair, known) in &self.known {
+            assert_eq!(known.end.calls(), 0, "proxy {} keeps calls of slave {}", pair.0, pair.1);
+        }
+        self.pass(self.limits.grace + RETENTION_MARGIN + Duration::from_secs(1));
+        for slave in &self.slaves {
+            assert_eq!(slave.end.calls(), 0, "a slave keeps calls");
+            assert_eq!(slave.end.journal_bytes(), 0, "journal bytes that no call has");
+            assert_eq!(slave.end.assembly_bytes(), 0, "assembly bytes that no call has");
+        }
+    }
+
+    fn check_replies(&self) {
+        for (id, track) in &self.book.borrow().calls {
+            if track.is_open() && track.work == Work::Running {
+                assert_eq!(track.replies_got, track.replies.len(), "{id:?}: replies that never arrive");
+            }
+        }
+    }
+
+    fn check_catalogs(&self) {
+        for (pair, known) in &self.known {
+            assert_eq!(known.catalog, self.slaves[pair.1].catalog, "proxy {} has an old catalog", pair.0);
+        }
+    }
+
+    /// The slave's own count of its journal is the sum over its calls.
+    pub(crate) fn check_journal(&self, slave: usize) {
+        let book = self.book.borrow();
+        let mut sum = 0;
+        for (id, track) in book.calls.iter().filter(|(_, t)| t.slave == slave) {
+            let sizes: Vec<usize> = track.written.iter().map(|w| w.body.len()).collect();
+            sum += self.flows.unacknowledged(*id, &sizes, self.limits.chunk);
+        }
+        assert_eq!(self.slaves[slave].end.journal_bytes(), sum, "slave {slave} miscounts its journal");
+    }
+}

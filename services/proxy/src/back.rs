@@ -1,0 +1,17 @@
+//! The side that slaves connect to: accept and authenticate, keep the registry, carry frames.
+//!
+//! Must not know HTTP clients or MCP's rules for them; hands answers to whoever opened the call.
+
+mod accept;
+mod auth;
+mod load;
+mod plain;
+mod pump;
+mod registry;
+mod slave;
+mod slot;
+
+pub(crate) use accept::{Backdoor, serve_slaves};
+pub(crate) use registry::Registry;
+pub(crate) use slave::{OpenCall, Slave};
+pub(crate) use slot::{Slot, Taken};

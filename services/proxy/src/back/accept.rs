@@ -1,0 +1,197 @@
+//! The WebSocket port: accepts connections, authenticates them, and hands them to a link's task.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::handshake::{AuthReply, close};
+use protocol::limits::{MAX_AUTH, MAX_BATCH};
+use runtime::secret::SecretSet;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::auth::{self, About, Refused, Socket};
+use super::pump::{Departure, Pump};
+use super::registry::{Admitted, Registry};
+use crate::metrics;
+
+/// Connections that may be between TCP accept and authentication at once.
+const MOST_STRANGERS: usize = 1024;
+
+/// Read buffer of a link, in bytes: allocated for each, idle or not.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// What the WebSocket port needs to know.
+pub(crate) struct Backdoor {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) codes: SecretSet,
+    pub(crate) instance: String,
+    pub(crate) ping_interval: Duration,
+    pub(crate) ping_timeout: Duration,
+    /// Largest answer of a plain slave, in bytes: it comes as one text frame.
+    pub(crate) plain_answer: usize,
+}
+
+/// Accepts slaves until the task is dropped.
+pub(crate) async fn serve_slaves(listener: TcpListener, back: Arc<Backdoor>) {
+    let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+    loop {
+        let Ok(permit) = Arc::clone(&strangers).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let back = Arc::clone(&back);
+                tokio::spawn(async move {
+                    let admitted = welcome(stream, peer, &back).await;
+                    drop(permit);
+                    if let Some((socket, admitted)) = admitted {
+                        carry(socket, admitted, &back).await;
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, as a rule: wait for some to come free rather than spin.
+                tracing::warn!("Cannot accept a slave connection: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option<(Socket, Admitted)> {
+    tracing::info!(%peer, "New slave connection attempt");
+    // Small frames at once: a call is waiting behind each. Without it the link still works.
+    let _ = stream.set_nodelay(true);
+    let strict = WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * MAX_AUTH)
+        .max_message_size(Some(MAX_AUTH))
+        .max_frame_size(Some(MAX_AUTH));
+    let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(strict));
+    let mut socket = match timeout(auth::AUTH_TIMEOUT, upgrade).await {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(error)) => {
+            refused(peer, &Refused::Socket(error));
+            return None;
+        }
+        Err(_) => {
+            refused(peer, &Refused::Silent);
+            return None;
+        }
+    };
+    match auth::authenticate(&mut socket, &back.codes).await {
+        Ok(hello) => enter(socket, peer, (hello, back)).await,
+        Err(error) => {
+            refused(peer, &error);
+            if matches!(error, Refused::WrongCode) {
+                // The peer may be gone already; the log says what there is to say.
+                let _ = auth::answer(&mut socket, &AuthReply::failed()).await;
+            }
+            if let Some(code) = error.close_code() {
+                auth::close_with(socket, code, &error.to_string()).await;
+            }
+            None
+        }
+    }
+}
+
+fn refused(peer: SocketAddr, error: &Refused) {
+    metrics::auth_failed(error.kind());
+    if matches!(error, Refused::WrongCode) {
+        tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES, letter case included");
+    } else {
+        tracing::warn!(%peer, "Slave connection refused: {error}");
+    }
+}
+
+type Hello<'a> = (Option<protocol::handshake::SlaveHello>, &'a Backdoor);
+
+async fn enter(mut socket: Socket, peer: SocketAddr, (hello, back): Hello<'_>) -> Option<(Socket, Admitted)> {
+    let limits = back.registry.limits();
+    let about = About {
+        instance: back.instance.clone(),
+        grace_ms: u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX),
+        window: u32::try_from(limits.window).unwrap_or(u32::MAX),
+    };
+    let reply = AuthReply::success(hello.as_ref().map(|hello| auth::hello_for(hello, &about)));
+    if let Err(error) = auth::answer(&mut socket, &reply).await {
+        refused(peer, &error);
+        return None;
+    }
+    if hello.as_ref().is_some_and(|hello| hello.probe) {
+        tracing::info!(%peer, "Slave code accepted for a probe (mcp-relay doctor)");
+        auth::close_with(socket, 1000, "probe").await;
+        return None;
+    }
+    let admitted = match back.registry.admit(hello.as_ref()) {
+        Ok(admitted) => admitted,
+        Err(full) => {
+            metrics::auth_failed("full");
+            tracing::warn!(%peer, "Slave turned away: {full}");
+            auth::close_with(socket, 1013, &full.to_string()).await;
+            return None;
+        }
+    };
+    let dialect = if hello.is_some() { "native" } else { "plain" };
+    metrics::link_connected(&admitted.slave.name, dialect);
+    tracing::info!(%peer, slave = admitted.slave.name, labels = ?admitted.slave.labels, dialect, "Slave authenticated successfully");
+    let config = link_config(if hello.is_some() { MAX_BATCH } else { back.plain_answer });
+    // A slave says nothing between its auth message and our answer: no bytes can be lost in between.
+    let socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(config)).await;
+    Some((socket, admitted))
+}
+
+fn link_config(message: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * message + MAX_BATCH)
+        .max_message_size(Some(message))
+        .max_frame_size(Some(message))
+}
+
+/// Runs the link until it is gone, then looks after its calls until none is waited for.
+async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
+    let Admitted { slave, generation } = admitted;
+    let mut pump = Pump::new(socket, (Arc::clone(&slave), generation), back);
+    let departure = (&mut pump).await;
+    let now = Instant::now();
+    metrics::link_disconnected(&slave.name, departure.kind());
+    let current = slave.link_down(generation, now);
+    if current {
+        tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {departure}");
+        back.registry.slave_changed(&slave);
+    }
+    if let Some(code) = departure.close_code() {
+        auth::close_with(pump.into_socket(), code, &departure.to_string()).await;
+    }
+    if current {
+        wait_for_return(&slave, generation, back).await;
+    }
+}
+
+async fn wait_for_return(slave: &super::Slave, generation: u64, back: &Backdoor) {
+    while slave.is_current(generation) {
+        let (late, next) = slave.look_after(Instant::now());
+        metrics::timeouts(late);
+        let Some(next) = next else {
+            back.registry.forget(slave);
+            return;
+        };
+        sleep(next.saturating_duration_since(Instant::now())).await;
+    }
+}
+
+impl Departure {
+    fn close_code(&self) -> Option<u16> {
+        match self {
+            Self::Replaced => Some(close::REPLACED),
+            Self::Asked(code) => Some(*code),
+            Self::Protocol(_) => Some(close::PROTOCOL_ERROR),
+            Self::Closed | Self::Silent | Self::Lost(_) => None,
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The task of one link: reads frames into the slave's state, writes what it has to say, keeps the pulse.
+//!
+//! One future without inner tasks: a writer that waits for the socket never keeps the reader from reading.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{Sink as _, Stream as _};
+use protocol::frame::Frame;
+use protocol::liveness::{Liveness, Pulse};
+use protocol::outbox::LAZY;
+use protocol::proxy_end::ProxyEvent;
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::accept::Backdoor;
+use super::auth::Socket;
+use super::plain::Heard;
+use super::registry::Registry;
+use super::slave::{Carrier, Slave};
+use crate::metrics::{self, Traffic};
+
+/// Messages read before it is the writer's turn.
+const BURST: usize = 32;
+
+/// Why a link ended.
+#[derive(Debug)]
+pub(super) enum Departure {
+    /// A newer link of the same slave took over.
+    Replaced,
+    /// Somebody asked for it, with this close code.
+    Asked(u16),
+    /// The slave closed it.
+    Closed,
+    /// Nothing was heard for too long.
+    Silent,
+    /// The slave broke the protocol.
+    Protocol(String),
+    /// The connection broke.
+    Lost(Error),
+}
+
+impl Departure {
+    /// Stable reason for the metric.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Asked(_) => "asked",
+            Self::Closed => "closed",
+            Self::Silent => "silent",
+            Self::Protocol(_) => "protocol_error",
+            Self::Lost(_) => "lost",
+        }
+    }
+}
+
+impl fmt::Display for Departure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replaced => f.write_str("replaced by a new connection"),
+            Self::Asked(4001) => f.write_str("replaced by a new slave"),
+            Self::Asked(_) => f.write_str("the proxy is going down"),
+            Self::Closed => f.write_str("closed by the slave"),
+            Self::Silent => f.write_str("silent for too long (paused process or dropped packets)"),
+            Self::Protocol(what) => write!(f, "protocol error: {what}"),
+            Self::Lost(error) => write!(f, "connection lost: {error}"),
+        }
+    }
+}
+
+/// The future that carries one link.
+pub(super) struct Pump {
+    socket: Socket,
+    slave: Arc<Slave>,
+    registry: Arc<Registry>,
+    generation: u64,
+    liveness: Liveness,
+    traffic: Traffic,
+    timer: Pin<Box<Sleep>>,
+    timer_at: Instant,
+    flushing: bool,
+    heard: bool,
+}
+
+impl Pump {
+    pub(super) fn new(socket: Socket, (slave, generation): (Arc<Slave>, u64), back: &Backdoor) -> Self {
+        let now = Instant::now();
+        Self {
+            socket,
+            traffic: Traffic::new(),
+            slave,
+            registry: Arc::clone(&back.registry),
+            generation,
+            liveness: Liveness::new(back.ping_interval, back.ping_timeout, now),
+            timer: Box::pin(tokio::time::sleep_until(now.into())),
+            timer_at: now,
+            flushing: false,
+            heard: false,
+        }
+    }
+
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    /// Reads what is there, up to a burst. `Ready(Ok(()))`: there may be more.
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Departure>> {
+        for _ in 0..BURST {
+            let message = match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+                Some(Ok(message)) => message,
+                Some(Err(Error::ConnectionClosed)) | None => return Poll::Ready(Err(Departure::Closed)),
+                Some(Err(Error::Capacity(error))) => {
+                    return Poll::Ready(Err(Departure::Protocol(error.to_string())));
+                }
+                Some(Err(error)) => return Poll::Ready(Err(Departure::Lost(error))),
+            };
+            self.liveness.heard(now);
+            self.heard = true;
+            self.take(message, now)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn take(&mut self, message: Message, now: Instant) -> Result<(), Departure> {
+        let mut carrier = self.slave.carrier();
+        if !self.slave.is_current(self.generation) {
+            return Err(Departure::Replaced);
+        }
+        match (&mut *carrier, message) {
+            (Carrier::Native(end), Message::Binary(mut batch)) => {
+                self.traffic.received(batch.len());
+                let broke = |error: &dyn fmt::Display| Departure::Protocol(error.to_string());
+                while let Some(frame) = Frame::decode(&mut batch).map_err(|e| broke(&e))? {
+                    end.receive(frame, now).map_err(|e| broke(&e))?;
+                }
+                while let Some(event) = end.poll_event() {
+                    happened(&event, &self.slave, &self.registry)?;
+                }
+                Ok(())
+            }
+            (Carrier::Native(_), Message::Text(_)) => {
+                Err(Departure::Protocol("text on a link of the native dialect".into()))
+            }
+            (Carrier::Plain(end), Message::Text(text)) => {
+                self.traffic.received(text.len());
+                let heard =
+                    end.receive(&Bytes::from(text)).map_err(|e| Departure::Protocol(e.to_string()))?;
+                said(heard, &self.slave, &self.registry);
+                Ok(())
+            }
+            (Carrier::Plain(_), Message::Binary(_)) => {
+                Err(Departure::Protocol("binary on a link of the plain dialect".into()))
+            }
+            (_, Message::Close(_)) => Err(Departure::Closed),
+            (_, Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(()),
+        }
+    }
+
+    fn next_message(&mut self, now: Instant) -> Option<Message> {
+        if let Some(batch) = self.slave.next_batch(now) {
+            self.traffic.sent(batch.len());
+            return Some(Message::Binary(batch));
+        }
+        match &mut *self.slave.carrier() {
+            Carrier::Plain(end) => {
+                let text = end.next_text()?;
+                self.traffic.sent(text.len());
+                Some(Message::Text(text.into()))
+            }
+            Carrier::Native(_) => None,
+        }
+    }
+
+    /// Writes until there is nothing more to say (`Ready`) or the socket is full (`Pending`).
+    fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Departure>> {
+        loop {
+            if self.flushing {
+                ready!(Pin::new(&mut self.socket).poll_flush(cx)).map_err(Departure::Lost)?;
+                self.flushing = false;
+            }
+            let Some(message) = self.next_message(now) else { return Poll::Ready(Ok(())) };
+            Pin::new(&mut self.socket).start_send(message).map_err(Departure::Lost)?;
+            self.flushing = true;
+        }
+    }
+
+    fn beat(&mut self, now: Instant) -> Result<Instant, Departure> {
+        loop {
+            match self.liveness.poll(now) {
+                Pulse::Wait(until) => return Ok(until),
+                Pulse::Dead => return Err(Departure::Silent),
+                Pulse::Ping => {
+                    // A full write buffer means that bytes are on their way anyway.
+                    if Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new())).is_ok() {
+                        self.flushing = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets the timer to whatever is due next; `true` if that is already now.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Departure> {
+        let mut next = self.beat(now)?;
+        match &mut *self.slave.carrier() {
+            Carrier::Native(end) => {
+                metrics::timeouts(end.time_out(now));
+                next = end.poll_timeout().map_or(next, |at| at.min(next));
+            }
+            Carrier::Plain(end) => {
+                metrics::timeouts(end.time_out(now));
+                if end.calls() > 0 {
+                    next = next.min(now + Duration::from_millis(100));
+                }
+            }
+        }
+        if std::mem::take(&mut self.heard) {
+            // Readers acknowledge what was just delivered without waking this task for it.
+            next = next.min(now + LAZY + Duration::from_millis(1));
+        }
+        if next < self.timer_at || self.timer_at <= now {
+            self.timer.as_mut().reset(next.into());
+            self.timer_at = next;
+        }
+        Ok(self.timer.as_mut().poll(cx).is_ready())
+    }
+
+    fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
+        let now = Instant::now();
+        if !self.slave.is_current(self.generation) {
+            return Poll::Ready(Departure::Replaced);
+        }
+        let read = self.poll_read(cx, now);
+        let wrote = self.poll_write(cx, now);
+        if let Poll::Ready(Err(departure)) = read {
+            return Poll::Ready(departure);
+        }
+        if let Poll::Ready(Err(departure)) = wrote {
+            return Poll::Ready(departure);
+        }
+        if let Some(code) = self.slave.asked_to_close() {
+            return Poll::Ready(Departure::Asked(code));
+        }
+        match self.poll_timer(cx, now) {
+            Err(departure) => Poll::Ready(departure),
+            // Another round: more may be there, or a ping or a lazy frame waits to be flushed.
+            Ok(due) if due || read.is_ready() || (self.flushing && wrote.is_ready()) => again(cx),
+            Ok(_) => Poll::Pending,
+        }
+    }
+}
+
+fn again(cx: &Context<'_>) -> Poll<Departure> {
+    // Through the scheduler: other tasks get their turn.
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+impl Future for Pump {
+    type Output = Departure;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Departure> {
+        let this = self.get_mut();
+        this.slave.waker.register(cx.waker());
+        this.poll_round(cx)
+    }
+}
+
+fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<(), Departure> {
+    match event {
+        ProxyEvent::Catalog(json) => {
+            let catalog =
+                protocol::catalog::Catalog::decode(json).map_err(|e| Departure::Protocol(e.to_string()))?;
+            offer(catalog, slave, registry);
+        }
+        ProxyEvent::Draining => {
+            tracing::info!(slave = slave.name, "Slave is going down: it gets no new calls");
+            slave.set_draining();
+            registry.slave_changed(slave);
+        }
+        ProxyEvent::Stray(kind) => {
+            metrics::stray();
+            tracing::debug!(slave = slave.name, "{} for a call that is not under way", kind.name());
+        }
+    }
+    Ok(())
+}
+
+fn offer(catalog: protocol::catalog::Catalog, slave: &Slave, registry: &Registry) {
+    tracing::info!(slave = slave.name, tools = catalog.tools.len(), "Slave offers its tools");
+    slave.catalog.store(Arc::new(catalog));
+    registry.slave_changed(slave);
+}
+
+fn said(heard: Heard, slave: &Slave, registry: &Registry) {
+    match heard {
+        Heard::Catalog(Ok(catalog)) => offer(catalog, slave, registry),
+        Heard::Catalog(Err(error)) => {
+            tracing::warn!(slave = slave.name, "Slave's tool list is unusable: {error}");
+        }
+        Heard::Stray => metrics::stray(),
+        Heard::Answer | Heard::Nothing => {}
+    }
+}

@@ -1,0 +1,182 @@
+//! All slaves this proxy knows: who is linked, who is waited for, who may come. Knows nothing of tools' names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use protocol::handshake::{SlaveHello, close};
+use protocol::ids::InstanceId;
+use protocol::limits::LinkLimits;
+use tokio::sync::Notify;
+
+use super::slave::Slave;
+use crate::config::SlaveMode;
+use crate::metrics;
+
+/// Slaves by instance (native) or by a made-up key (plain).
+pub(crate) struct Registry {
+    slaves: Mutex<BTreeMap<u64, Arc<Slave>>>,
+    mode: SlaveMode,
+    most: usize,
+    limits: LinkLimits,
+    plain: AtomicU64,
+    /// Something about who offers what has changed.
+    pub(crate) changed: Notify,
+}
+
+/// A slave with a link just now admitted.
+pub(super) struct Admitted {
+    pub(super) slave: Arc<Slave>,
+    pub(super) generation: u64,
+}
+
+/// `MAX_SLAVES` are connected.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} slaves are connected already (MAX_SLAVES)")]
+pub(super) struct Full(usize);
+
+impl Registry {
+    pub(crate) fn new(mode: SlaveMode, most: usize, limits: LinkLimits) -> Arc<Self> {
+        Arc::new(Self {
+            slaves: Mutex::default(),
+            mode,
+            most,
+            limits,
+            plain: AtomicU64::new(0),
+            changed: Notify::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Slave>>> {
+        self.slaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bounds of the links.
+    pub(super) fn limits(&self) -> &LinkLimits {
+        &self.limits
+    }
+
+    /// Every slave, those whose link is down included, in stable order.
+    pub(crate) fn all(&self) -> Vec<Arc<Slave>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// How many slaves are linked.
+    pub(crate) fn linked(&self) -> usize {
+        self.lock().values().filter(|slave| slave.is_linked()).count()
+    }
+
+    /// Calls that slaves have not ended.
+    pub(crate) fn calls(&self) -> usize {
+        self.all().iter().map(|slave| slave.calls()).sum()
+    }
+
+    /// A slave has authenticated: it gets its place, or the link takes over that of the same process.
+    pub(super) fn admit(&self, hello: Option<&SlaveHello>) -> Result<Admitted, Full> {
+        let now = Instant::now();
+        let (slave, known) = {
+            let mut slaves = self.lock();
+            let instance = hello.and_then(|hello| InstanceId::parse(&hello.instance));
+            let old = instance.and_then(|id| slaves.get(&id.0)).cloned();
+            let linked = slaves.values().filter(|slave| slave.is_linked()).count();
+            let makes_room =
+                self.mode == SlaveMode::Single || old.as_ref().is_some_and(|slave| slave.is_linked());
+            if linked >= self.most && !makes_room {
+                return Err(Full(linked));
+            }
+            match (old, hello, instance) {
+                (Some(slave), _, _) => (slave, true),
+                (None, Some(hello), Some(id)) => {
+                    let slave = Arc::new(Slave::native(hello, id.0, self.limits.clone()));
+                    slaves.insert(id.0, Arc::clone(&slave));
+                    (slave, false)
+                }
+                _ => {
+                    let slave = self.new_plain(&slaves);
+                    slaves.insert(slave.key, Arc::clone(&slave));
+                    (slave, false)
+                }
+            }
+        };
+        if known && slave.is_linked() {
+            tracing::info!(slave = slave.name, "The same slave connects again: its older link is replaced");
+        }
+        let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
+        if self.mode == SlaveMode::Single {
+            self.replace_others(&slave);
+        }
+        self.slave_changed(&slave);
+        Ok(Admitted { slave, generation })
+    }
+
+    fn new_plain(&self, slaves: &BTreeMap<u64, Arc<Slave>>) -> Arc<Slave> {
+        let names: BTreeSet<&str> = slaves.values().map(|slave| slave.name.as_str()).collect();
+        // One of so many names is free.
+        let name =
+            (1..=names.len() + 1).map(|n| format!("plain{n}")).find(|name| !names.contains(name.as_str()));
+        // Plain keys have few bits set, native ones are random: they never meet.
+        let key = self.plain.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Slave::plain(key, name.unwrap_or_default()))
+    }
+
+    fn replace_others(&self, newest: &Arc<Slave>) {
+        for slave in self.all() {
+            if slave.key != newest.key && slave.is_linked() {
+                tracing::info!(slave = slave.name, "Replaced by a new slave (SLAVE_MODE=single)");
+                slave.close(close::REPLACED);
+            }
+        }
+    }
+
+    /// The slave offers something else, or takes no more calls.
+    pub(super) fn slave_changed(&self, slave: &Slave) {
+        self.count_states(&slave.name);
+        self.changed.notify_one();
+    }
+
+    /// Slaves may share a name (replicas of one deployment): the metric counts them by state.
+    fn count_states(&self, name: &str) {
+        let mut counts = [0_u32; 3];
+        for slave in self.lock().values().filter(|slave| slave.name == name) {
+            counts[slave.state() as usize] += 1;
+        }
+        metrics::slave_states(name, counts);
+    }
+
+    /// Nothing is waited for any more.
+    pub(super) fn forget(&self, slave: &Slave) {
+        {
+            let mut slaves = self.lock();
+            if slave.is_linked() {
+                return;
+            }
+            slaves.remove(&slave.key);
+        }
+        self.count_states(&slave.name);
+    }
+
+    /// Tells every slave a fact about a client session.
+    pub(crate) fn broadcast(&self, facts: &Bytes) {
+        for slave in self.all() {
+            if slave.is_linked() {
+                slave.session(facts);
+            }
+        }
+    }
+
+    /// Tells every slave that nothing new comes.
+    pub(crate) fn drain(&self) {
+        for slave in self.all() {
+            slave.drain();
+        }
+    }
+
+    /// Closes every link.
+    pub(crate) fn close_all(&self) {
+        for slave in self.all() {
+            slave.close(close::GOING_AWAY);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::{Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
+use protocol::catalog::Catalog;
+use protocol::frame::Frame;
+use protocol::handshake::SlaveHello;
+use protocol::ids::{CallId, Seq};
+use protocol::limits::{LinkLimits, MAX_BATCH};
+use protocol::proxy_end::{NotLinked, Patience, ProxyEnd};
+
+use super::load::Load;
+use super::plain::{OpenPlain, PlainEnd};
+use super::slot::{Slot, SlotSink};
+use crate::metrics::SlaveState;
+
+/// A call on its way to a slave.
+pub(crate) struct OpenCall {
+    /// Its name on every link.
+    pub(crate) id: CallId,
+    /// JSON call header.
+    pub(crate) header: Bytes,
+    /// The client's whole JSON-RPC request.
+    pub(crate) message: Bytes,
+    /// The slave's own name of the tool.
+    pub(crate) name: Option<Arc<str>>,
+    /// How long it may be silent.
+    pub(crate) silence: Duration,
+    /// When it is given up in any case.
+    pub(crate) last: Instant,
+}
+
+/// How the link speaks.
+pub(super) enum Carrier {
+    Native(Box<ProxyEnd<SlotSink>>),
+    Plain(Box<PlainEnd>),
+}
+
+/// One slave process (native), or one connection (plain).
+pub(crate) struct Slave {
+    /// Key in the registry.
+    pub(super) key: u64,
+    /// `SLAVE_NAME`, or a made-up one for a plain slave.
+    pub(crate) name: String,
+    /// `SLAVE_LABELS`.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Calls under way and how many it takes.
+    pub(crate) load: Arc<Load>,
+    /// What it offers.
+    pub(crate) catalog: ArcSwap<Catalog>,
+    carrier: Mutex<Carrier>,
+    /// Wakes the task of the current link.
+    pub(super) waker: AtomicWaker,
+    linked: AtomicBool,
+    draining: AtomicBool,
+    /// Which link is the current one: an older link's task finds another number and goes.
+    generation: AtomicU64,
+    /// WebSocket close code that the current link's task is asked to close with; 0: none.
+    close_with: AtomicU64,
+}
+
+impl Slave {
+    pub(super) fn native(hello: &SlaveHello, key: u64, limits: LinkLimits) -> Self {
+        let carrier = Carrier::Native(Box::new(ProxyEnd::new(limits)));
+        Self::new(key, hello.slave_name.clone(), hello.labels.clone(), (Load::new(hello.capacity), carrier))
+    }
+
+    /// A slave whose link is up, for tests of what uses slaves.
+    #[cfg(test)]
+    pub(crate) fn for_test(hello: &SlaveHello, key: u64, limits: LinkLimits, catalog: Catalog) -> Arc<Self> {
+        let slave = Self::native(hello, key, limits);
+        slave.link_up(hello.window, Instant::now());
+        slave.catalog.store(Arc::new(catalog));
+        Arc::new(slave)
+    }
+
+    pub(super) fn plain(key: u64, name: String) -> Self {
+        Self::new(key, name, BTreeMap::new(), (Load::new(0), Carrier::Plain(Box::new(PlainEnd::new()))))
+    }
+
+    fn new(key: u64, name: String, labels: BTreeMap<String, String>, parts: (Arc<Load>, Carrier)) -> Self {
+        let (load, carrier) = parts;
+        Self {
+            key,
+            name,
+            labels,
+            load,
+            catalog: ArcSwap::default(),
+            carrier: Mutex::new(carrier),
+            waker: AtomicWaker::new(),
+            linked: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            close_with: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn carrier(&self) -> MutexGuard<'_, Carrier> {
+        // The state machines never panic; should one, its links are closed by their own checks.
+        self.carrier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether calls can be sent to it now.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.linked.load(Ordering::Acquire) && !self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether its link is up.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked.load(Ordering::Acquire)
+    }
+
+    /// Where it stands.
+    pub(super) fn state(&self) -> SlaveState {
+        match (self.is_linked(), self.draining.load(Ordering::Acquire)) {
+            (true, false) => SlaveState::Ready,
+            (true, true) => SlaveState::Draining,
+            (false, _) => SlaveState::Lost,
+        }
+    }
+
+    /// Takes no new calls from now on: it said so.
+    pub(super) fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// A new link takes over; an older one's task ends by itself. Returns the link's number.
+    pub(super) fn link_up(&self, window: u32, now: Instant) -> u64 {
+        let mut carrier = self.carrier();
+        if let Carrier::Native(end) = &mut *carrier {
+            if self.is_linked() {
+                end.link_down(now);
+            }
+            end.link_up(window);
+        }
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        self.close_with.store(0, Ordering::Release);
+        self.draining.store(false, Ordering::Release);
+        self.linked.store(true, Ordering::Release);
+        drop(carrier);
+        self.waker.wake();
+        generation
+    }
+
+    /// The link with this number is gone. `false`: another has taken over before.
+    pub(super) fn link_down(&self, generation: u64, now: Instant) -> bool {
+        let mut carrier = self.carrier();
+        if !self.is_current(generation) {
+            return false;
+        }
+        self.linked.store(false, Ordering::Release);
+        match &mut *carrier {
+            Carrier::Native(end) => end.link_down(now),
+            Carrier::Plain(end) => end.link_down(),
+        }
+        true
+    }
+
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        self.generation.load(Ordering::Acquire) == generation
+    }
+
+    /// Asks the link's task to close with this code.
+    pub(super) fn close(&self, code: u16) {
+        self.close_with.store(u64::from(code), Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub(super) fn asked_to_close(&self) -> Option<u16> {
+        u16::try_from(self.close_with.load(Ordering::Acquire)).ok().filter(|code| *code != 0)
+    }
+
+    /// Sends a call. The answer goes to `slot`.
+    pub(crate) fn open(&self, call: &OpenCall, slot: &Arc<Slot>, now: Instant) -> Result<(), NotLinked> {
+        let sink = SlotSink::new(Arc::clone(slot), self.load.enter());
+        match &mut *self.carrier() {
+            Carrier::Native(end) => {
+                end.open(call.id, &call.header, call.message.clone(), sink)?;
+                end.be_patient(call.id, Patience { silence: call.silence, last: call.last }, now);
+            }
+            Carrier::Plain(end) => {
+                let give_up = call.last.min(now + call.silence);
+                let open =
+                    OpenPlain { id: call.id, message: &call.message, name: call.name.as_deref(), give_up };
+                end.open(&open, sink)?;
+            }
+        }
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Stops a call: nobody wants it any more.
+    pub(crate) fn cancel(&self, id: CallId) {
+        match &mut *self.carrier() {
+            Carrier::Native(end) => end.cancel(id),
+            Carrier::Plain(end) => end.forget(id),
+        }
+        self.waker.wake();
+    }
+
+    /// Lets a call run on without a reader.
+    pub(crate) fn abandon(&self, id: CallId, now: Instant) {
+        match &mut *self.carrier() {
+            Carrier::Native(end) => end.abandon(id, now),
+            Carrier::Plain(end) => end.forget(id),
+        }
+        self.waker.wake();
+    }
+
+    /// The reader has taken everything below `seq`, `bytes` more than before.
+    pub(crate) fn taken(&self, id: CallId, seq: Seq, bytes: usize) {
+        let wake = match &mut *self.carrier() {
+            Carrier::Native(end) => {
+                end.taken(id, seq, bytes, Instant::now());
+                end.wants_to_send()
+            }
+            Carrier::Plain(_) => false,
+        };
+        if wake {
+            self.waker.wake();
+        }
+    }
+
+    /// Tells the slave a fact about a client session.
+    pub(crate) fn session(&self, facts: &Bytes) {
+        if let Carrier::Native(end) = &mut *self.carrier() {
+            end.session(facts.clone());
+            self.waker.wake();
+        }
+    }
+
+    /// Tells the slave that this proxy is going down.
+    pub(super) fn drain(&self) {
+        if let Carrier::Native(end) = &mut *self.carrier() {
+            end.drain();
+            self.waker.wake();
+        }
+    }
+
+    /// Calls that have not come to their end here.
+    pub(super) fn calls(&self) -> usize {
+        match &*self.carrier() {
+            Carrier::Native(end) => end.calls(),
+            Carrier::Plain(end) => end.calls(),
+        }
+    }
+
+    /// Looks after the calls of a slave without a link: those that took too long, and all when the grace is over.
+    /// Returns how many timed out, and when to look again; `None`: forget the slave.
+    pub(super) fn look_after(&self, now: Instant) -> (usize, Option<Instant>) {
+        match &mut *self.carrier() {
+            Carrier::Native(end) => {
+                let late = end.time_out(now);
+                if end.expire(now) {
+                    return (late, None);
+                }
+                (late, end.poll_timeout())
+            }
+            Carrier::Plain(_) => (0, None),
+        }
+    }
+
+    /// The frames that are to go out now, as one batch; at most [`MAX_BATCH`] bytes. Native only.
+    pub(super) fn next_batch(&self, now: Instant) -> Option<Bytes> {
+        let mut carrier = self.carrier();
+        let Carrier::Native(end) = &mut *carrier else { return None };
+        let first = end.poll_transmit(now)?;
+        let mut batch = BytesMut::with_capacity(first.encoded_len().max(512));
+        first.encode(&mut batch);
+        let room = MAX_BATCH - protocol::limits::MAX_CHUNK - protocol::frame::HEADER_LEN;
+        while batch.len() <= room {
+            let Some(frame) = end.poll_transmit(now) else { break };
+            Frame::encode(&frame, &mut batch);
+        }
+        Some(batch.freeze())
+    }
+}

@@ -1,0 +1,274 @@
+//! What the proxy reads from its environment, typed and checked. Knows nothing of what the values are used for.
+
+use std::time::Duration;
+
+use runtime::config::{CommonConfig, EVERY};
+use runtime::env::Fallback::{Says, Value};
+use runtime::env::Group::Proxy;
+use runtime::env::{Loaded, Problems, Reader, Snapshot, Var, parse};
+use runtime::listen::ListenAddr;
+use runtime::secret::{KeyOrigin, SecretSet};
+use serde::Deserialize;
+
+/// The proxy's own variables.
+#[rustfmt::skip]
+pub const VARIABLES: &[Var] = &[
+    Var::new(Proxy, "PROXY_WS_HOST", Value("0.0.0.0"), "Address that slaves connect to."),
+    Var::new(Proxy, "PROXY_WS_PORT", Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it."),
+    Var::new(Proxy, "SLAVE_CODES", Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code do not count, case does.").secret(),
+    Var::new(Proxy, "SLAVE_MODE", Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001)."),
+    Var::new(Proxy, "TOOL_CONFLICT", Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log."),
+    Var::new(Proxy, "LINK_GRACE", Value("30"), "Seconds that running calls wait for their slave after its link broke; then their outcome is unknown."),
+    Var::new(Proxy, "READY_MIN_SLAVES", Value("0"), "Slaves that must be connected for /readyz to say ready."),
+    Var::new(Proxy, "MAX_SLAVES", Value("10000"), "Slaves that may be connected at once."),
+];
+
+/// The tables that a proxy's configuration is read from.
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES];
+
+/// `SLAVE_MODE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlaveMode {
+    /// Any number of slaves at once.
+    #[default]
+    Multi,
+    /// A new slave replaces the one before, as the document says.
+    Single,
+}
+
+/// `TOOL_CONFLICT`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolConflict {
+    /// Each is offered under `slave__tool`.
+    #[default]
+    Namespace,
+    /// None is offered.
+    Refuse,
+}
+
+/// Everything the proxy is told at start.
+#[derive(Clone, Debug)]
+pub struct ProxyConfig {
+    /// What every mode reads.
+    pub common: CommonConfig,
+    /// `PROXY_WS_HOST`, `PROXY_WS_PORT`: where slaves connect.
+    pub ws: ListenAddr,
+    /// `SLAVE_CODES`, hashed.
+    pub slave_codes: SecretSet,
+    /// `SLAVE_MODE`.
+    pub slave_mode: SlaveMode,
+    /// `TOOL_CONFLICT`.
+    pub tool_conflict: ToolConflict,
+    /// `LINK_GRACE`: how long calls outlive a broken link.
+    pub link_grace: Duration,
+    /// `READY_MIN_SLAVES`.
+    pub ready_min_slaves: usize,
+    /// `MAX_SLAVES`.
+    pub max_slaves: usize,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Raw {
+    proxy_ws_host: Option<String>,
+    proxy_ws_port: Option<String>,
+    slave_codes: Option<String>,
+    slave_mode: Option<String>,
+    tool_conflict: Option<String>,
+    link_grace: Option<String>,
+    ready_min_slaves: Option<String>,
+    max_slaves: Option<String>,
+}
+
+impl ProxyConfig {
+    /// Reads and checks everything; the error names every problem.
+    pub fn load(snapshot: &Snapshot) -> Result<Loaded<Self>, Problems> {
+        let mut reader = Reader::new("proxy", snapshot, TABLES);
+        let common = CommonConfig::read(&mut reader);
+        let raw: Raw = reader.fill();
+        let ws = ListenAddr {
+            host: reader.value("PROXY_WS_HOST", raw.proxy_ws_host.as_deref(), parse::host),
+            port: reader.value("PROXY_WS_PORT", raw.proxy_ws_port.as_deref(), parse::port),
+            host_var: "PROXY_WS_HOST",
+            port_var: "PROXY_WS_PORT",
+        };
+        if ws.port != 0 && ws.port == common.http.port {
+            let expected = "another port than MCP_SERVER_PORT: clients and slaves are served on one each";
+            reader.bad("PROXY_WS_PORT", &ws.port.to_string(), expected.into());
+        }
+        let slave_codes = read_codes(&mut reader, raw.slave_codes.as_deref());
+        if common.session_key.origin() == KeyOrigin::Random {
+            reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process and hold on no other replica");
+        }
+        let modes: &'static [_] = &[("multi", SlaveMode::Multi), ("single", SlaveMode::Single)];
+        let policies: &'static [_] =
+            &[("namespace", ToolConflict::Namespace), ("refuse", ToolConflict::Refuse)];
+        let (ready, max) = (raw.ready_min_slaves.as_deref(), raw.max_slaves.as_deref());
+        let config = Self {
+            common,
+            ws,
+            slave_codes,
+            slave_mode: reader.value("SLAVE_MODE", raw.slave_mode.as_deref(), parse::choice(modes)),
+            tool_conflict: reader.value(
+                "TOOL_CONFLICT",
+                raw.tool_conflict.as_deref(),
+                parse::choice(policies),
+            ),
+            link_grace: reader.value("LINK_GRACE", raw.link_grace.as_deref(), parse::seconds(0.0..=3600.0)),
+            ready_min_slaves: reader.value("READY_MIN_SLAVES", ready, parse::whole(0..=1_000_000, "slaves")),
+            max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
+        };
+        check_counts(&mut reader, &config);
+        reader.finish(config)
+    }
+}
+
+fn read_codes(reader: &mut Reader<'_>, raw: Option<&str>) -> SecretSet {
+    let codes = SecretSet::new(parse::list(raw.unwrap_or_default()));
+    if codes.is_empty() {
+        let hint =
+            if reader.is_set("SLAVE_CODE") { " (SLAVE_CODE is set: that one is the slave's)" } else { "" };
+        reader.warn(format!("SLAVE_CODES is empty: no slave can connect{hint}"));
+    }
+    codes
+}
+
+fn check_counts(reader: &mut Reader<'_>, config: &ProxyConfig) {
+    if config.max_slaves != 0 && config.ready_min_slaves > config.max_slaves {
+        reader.bad("READY_MIN_SLAVES", &config.ready_min_slaves.to_string(), "at most MAX_SLAVES".into());
+    }
+    if config.slave_mode == SlaveMode::Single && config.ready_min_slaves > 1 {
+        let expected = "0 or 1 with SLAVE_MODE=single, or the proxy would never be ready";
+        reader.bad("READY_MIN_SLAVES", &config.ready_min_slaves.to_string(), expected.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::env::Secrecy;
+
+    use super::*;
+
+    /// One value that must be refused for each variable that can be wrong.
+    const BAD: &[(&str, &str)] = &[
+        ("MCP_SERVER_HOST", "http://here"),
+        ("MCP_SERVER_PORT", "80x"),
+        ("AUTH_CUSTOM_HEADER", "x api key"),
+        ("ALLOWED_ORIGINS", "app.example"),
+        ("MAX_BODY_BYTES", "16MB"),
+        ("REQUEST_TIMEOUT", "5m"),
+        ("REQUEST_TIMEOUT_TOTAL", "-1"),
+        ("SESSION_KEY", "tooshortforakey"),
+        ("SESSION_TTL", "day"),
+        ("SHUTDOWN_GRACE", "forever"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "verbose"),
+        ("LIST_TTL_MS", "5s"),
+        ("LINK_PING_INTERVAL_MS", "0"),
+        ("LINK_PING_TIMEOUT_MS", "x"),
+        ("PROXY_WS_HOST", "a b"),
+        ("PROXY_WS_PORT", "70000"),
+        ("SLAVE_MODE", "double"),
+        ("TOOL_CONFLICT", "ignore"),
+        ("LINK_GRACE", "nan"),
+        ("READY_MIN_SLAVES", "-1"),
+        ("MAX_SLAVES", "0"),
+    ];
+
+    /// Any text is a list of keys or codes.
+    const NEVER_WRONG: [&str; 2] = ["AUTH_BEARER_KEYS", "SLAVE_CODES"];
+
+    fn load(pairs: &[(&str, &str)]) -> Result<Loaded<ProxyConfig>, Problems> {
+        ProxyConfig::load(&Snapshot::of(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn every_bad_value_is_reported_at_once_and_secrets_are_not_shown() {
+        let problems = load(BAD).unwrap_err();
+        let told: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        let declared: Vec<&str> = TABLES
+            .iter()
+            .copied()
+            .flatten()
+            .map(|var| var.name)
+            .filter(|name| !NEVER_WRONG.contains(name))
+            .collect();
+        assert_eq!(told, declared);
+        let text = problems.to_string();
+        for (name, value) in BAD {
+            let var = TABLES.iter().copied().flatten().find(|var| var.name == *name).unwrap();
+            assert_eq!(text.contains(&format!("{value:?}")), var.secrecy == Secrecy::Open, "{name}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_set_gives_the_documented_defaults() {
+        let Loaded { config, warnings } = load(&[]).unwrap();
+        assert_eq!(config.common.http.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.ws.to_string(), "0.0.0.0:8001");
+        assert_eq!(config.common.request_timeout.as_secs(), 300);
+        assert_eq!(config.common.request_timeout_total.as_secs(), 3600);
+        assert_eq!(config.common.max_body_bytes, 16 << 20);
+        assert_eq!(config.common.link_ping.interval.as_millis(), 1500);
+        assert_eq!(config.common.link_ping.timeout.as_millis(), 4000);
+        assert_eq!((config.slave_mode, config.tool_conflict), (SlaveMode::Multi, ToolConflict::Namespace));
+        assert_eq!(
+            (config.link_grace.as_secs(), config.ready_min_slaves, config.max_slaves),
+            (30, 0, 10_000)
+        );
+        assert!(warnings.iter().any(|w| w.contains("SLAVE_CODES is empty")), "{warnings:?}");
+        assert!(warnings.iter().any(|w| w.contains("SESSION_KEY is not set")), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_document_s_proxy_example_loads() {
+        let pairs = [
+            ("PROXY_MODE", "1"),
+            ("SLAVE_CODES", "code1, code2 ,code3"),
+            ("PROXY_WS_PORT", "8001"),
+            ("MCP_SERVER_PORT", "8000"),
+            ("PROXY_PORT", "tcp://10.0.0.1:8000"),
+        ];
+        let config = load(&pairs).unwrap().config;
+        assert_eq!(config.slave_codes.len(), 3);
+        assert!(config.slave_codes.contains("code2") && !config.slave_codes.contains("CODE2"));
+        assert!(!format!("{config:?}").contains("code1"));
+    }
+
+    #[test]
+    fn values_that_do_not_go_together_are_refused() {
+        for (pairs, name) in [
+            (&[("MCP_SERVER_PORT", "9"), ("PROXY_WS_PORT", "9")][..], "PROXY_WS_PORT"),
+            (&[("LINK_PING_INTERVAL_MS", "3000")], "LINK_PING_TIMEOUT_MS"),
+            (&[("REQUEST_TIMEOUT", "10"), ("REQUEST_TIMEOUT_TOTAL", "5")], "REQUEST_TIMEOUT_TOTAL"),
+            (&[("READY_MIN_SLAVES", "5"), ("MAX_SLAVES", "4")], "READY_MIN_SLAVES"),
+            (&[("READY_MIN_SLAVES", "2"), ("SLAVE_MODE", "single")], "READY_MIN_SLAVES"),
+        ] {
+            let problems = load(pairs).unwrap_err();
+            assert_eq!(problems.list.len(), 1, "{problems}");
+            assert_eq!(problems.list[0].name, name, "{problems}");
+        }
+        assert!(load(&[("MCP_SERVER_PORT", "0"), ("PROXY_WS_PORT", "0")]).is_ok());
+        assert_eq!(
+            load(&[("REQUEST_TIMEOUT", "7200")]).unwrap().config.common.request_timeout_total.as_secs(),
+            7200
+        );
+    }
+
+    #[test]
+    fn the_other_side_s_variable_is_pointed_out() {
+        let warnings = load(&[("SLAVE_CODE", "hush")]).unwrap().warnings;
+        assert!(warnings.iter().any(|w| w.contains("SLAVE_CODE is set")), "{warnings:?}");
+        assert!(!warnings.iter().any(|w| w.contains("hush")), "{warnings:?}");
+    }
+
+    #[test]
+    fn log_filters_by_part_are_accepted() {
+        for good in ["DEBUG", "info,proxy=debug", "warn,runtime::ops=trace", "off"] {
+            assert!(load(&[("LOG_LEVEL", good)]).is_ok(), "{good}");
+        }
+        for bad in ["warning", "info,loud", "proxy=loud"] {
+            assert!(load(&[("LOG_LEVEL", bad)]).is_err(), "{bad}");
+        }
+    }
+}

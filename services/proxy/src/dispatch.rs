@@ -1,0 +1,10 @@
+//! The side that calls come from: which slaves offer what, which one takes a call, and the call's answer.
+//!
+//! Must not know how a link carries frames.
+
+mod calls;
+mod directory;
+mod names;
+mod stream;
+
+pub(crate) use calls::{CallTimes, Dispatcher};

@@ -1,0 +1,221 @@
+//! Takes calls: finds the pool, chooses a slave, sends the call. Knows nothing of HTTP or frames.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use front::calls::{Calls, Listing};
+use protocol::failure::Failure;
+use protocol::header::{CallHeader, SessionFacts};
+use protocol::ids::{CallId, InstanceId};
+use tokio::sync::watch;
+
+use super::directory::{Directory, Pool};
+use super::stream::{CallStream, Open};
+use crate::back::{OpenCall, Registry, Slave, Slot};
+use crate::config::ToolConflict;
+use crate::metrics;
+
+/// How long calls may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallTimes {
+    /// `REQUEST_TIMEOUT`.
+    pub(crate) silence: Duration,
+    /// `REQUEST_TIMEOUT_TOTAL`.
+    pub(crate) total: Duration,
+}
+
+struct Shared {
+    registry: Arc<Registry>,
+    directory: ArcSwap<Directory>,
+    listing: watch::Sender<Arc<Listing>>,
+    policy: ToolConflict,
+    instance: InstanceId,
+    counter: AtomicU64,
+    times: CallTimes,
+}
+
+/// Takes calls for all slaves. Clones are the same dispatcher.
+#[derive(Clone)]
+pub(crate) struct Dispatcher(Arc<Shared>);
+
+impl Dispatcher {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        instance: InstanceId,
+        (policy, times): (ToolConflict, CallTimes),
+    ) -> Self {
+        let empty = Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 };
+        Self(Arc::new(Shared {
+            registry,
+            directory: ArcSwap::default(),
+            listing: watch::Sender::new(Arc::new(empty)),
+            policy,
+            instance,
+            counter: AtomicU64::new(1),
+            times,
+        }))
+    }
+
+    /// Keeps the directory up to date until the task is dropped. Changes that come together are one rebuild.
+    pub(crate) async fn follow_changes(self) {
+        loop {
+            self.0.registry.changed.notified().await;
+            self.rebuild();
+        }
+    }
+
+    fn rebuild(&self) {
+        let (directory, listing) = Directory::build(&self.0.registry.all(), self.0.policy);
+        metrics::tools(listing.tool_count, directory.conflicts().len());
+        let before = self.0.directory.load();
+        for (name, instead) in directory.conflicts() {
+            if before.conflicts().get(name) != Some(instead) {
+                let instead = if instead.is_empty() {
+                    "none (TOOL_CONFLICT=refuse)".into()
+                } else {
+                    instead.join(", ")
+                };
+                tracing::warn!(
+                    tool = name,
+                    "Slaves offer different tools under one name; clients see: {instead}"
+                );
+            }
+        }
+        self.0.directory.store(Arc::new(directory));
+        let listing = Arc::new(listing);
+        self.0.listing.send_if_modified(|old| {
+            let changed = **old != *listing;
+            *old = listing;
+            changed
+        });
+    }
+
+    pub(super) fn next_id(&self) -> CallId {
+        CallId::new(self.0.instance, self.0.counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn pool(&self, tool: &str) -> Result<Arc<Pool>, Failure> {
+        let directory = self.0.directory.load();
+        match directory.pool(tool) {
+            Some(pool) => Ok(Arc::clone(pool)),
+            None if !directory.any_slave => {
+                tracing::warn!("No slave connected, cannot execute request");
+                Err(Failure::NoSlave)
+            }
+            None => Err(Failure::UnknownTool(directory.explain(tool))),
+        }
+    }
+
+    /// Sends the call to a slave of the pool. `Err`: none can take it now.
+    pub(super) fn send(
+        &self,
+        pool: &Pool,
+        (call, tool): (&OpenCall, &str),
+        slot: &Arc<Slot>,
+        now: Instant,
+    ) -> Result<Arc<Slave>, Failure> {
+        // A slave may lose its link between the choice and the sending: another choice, as often as there are slaves.
+        for _ in 0..=pool.members.len() {
+            let Some(slave) = choose(&pool.members, splitmix(call.id.0)) else { break };
+            if slave.open(call, slot, now).is_ok() {
+                tracing::debug!(call = %call.id, slave = slave.name, "Forwarding request to slave: tools/call (tool: {tool})");
+                return Ok(Arc::clone(slave));
+            }
+        }
+        if pool.members.iter().any(|slave| slave.is_ready()) {
+            return Err(Failure::Busy { what: format!("every slave that offers {tool} is at its capacity") });
+        }
+        if self.0.registry.linked() == 0 {
+            Err(Failure::NoSlave)
+        } else {
+            Err(Failure::NoSlaveForTool { name: tool.into() })
+        }
+    }
+
+    fn begin(&self, mut header: CallHeader, message: Bytes) -> Result<CallStream, Failure> {
+        if header.method != "tools/call" {
+            return Err(Failure::MethodNotFound(header.method));
+        }
+        let Some(tool) = header.name.take() else {
+            return Err(Failure::InvalidParams("\"name\" is missing".into()));
+        };
+        let pool = self.pool(&tool)?;
+        let now = Instant::now();
+        header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
+        header.name = Some(pool.own_name.to_string());
+        let era = header.era;
+        let text = serde_json::to_vec(&header).map_err(|_| Failure::Internal)?;
+        if text.len() > protocol::limits::MAX_HEADER {
+            return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
+        }
+        let call = OpenCall {
+            id: self.next_id(),
+            header: Bytes::from(text),
+            message,
+            name: Some(Arc::clone(&pool.own_name)),
+            silence: self.0.times.silence,
+            last: now + self.0.times.total,
+        };
+        let slot = Arc::new(Slot::default());
+        let slave = self.send(&pool, (&call, &tool), &slot, now)?;
+        let open =
+            Open { dispatcher: self.clone(), pool, slave, slot, call, tool, era, began: now, moves: 0 };
+        Ok(CallStream::open(Box::new(open)))
+    }
+}
+
+impl Calls for Dispatcher {
+    type Stream = CallStream;
+
+    fn listing(&self) -> watch::Receiver<Arc<Listing>> {
+        self.0.listing.subscribe()
+    }
+
+    fn call(&self, header: CallHeader, message: Bytes) -> CallStream {
+        self.begin(header, message).unwrap_or_else(CallStream::failed)
+    }
+
+    fn cancel(&self, session: &str, request_id: &str) {
+        // Which slave has the call is known to that slave: nothing of it is kept here, so any replica can cancel.
+        let facts = SessionFacts { session: session.into(), cancel: Some(request_id.into()), ended: false };
+        self.broadcast(&facts);
+    }
+
+    fn end_session(&self, session: &str) {
+        self.broadcast(&SessionFacts { session: session.into(), cancel: None, ended: true });
+    }
+}
+
+impl Dispatcher {
+    fn broadcast(&self, facts: &SessionFacts) {
+        if let Ok(json) = serde_json::to_vec(facts)
+            && json.len() <= protocol::limits::MAX_CHUNK
+        {
+            self.0.registry.broadcast(&Bytes::from(json));
+        }
+    }
+}
+
+/// The lighter of two random members that can take a call; any that can, if neither does. `random` is uniform.
+fn choose(members: &[Arc<Slave>], random: u64) -> Option<&Arc<Slave>> {
+    let free = |slave: &&Arc<Slave>| slave.is_ready() && !slave.load.is_full();
+    let pick = |random: u64| members.get(usize::try_from(random % members.len().max(1) as u64).unwrap_or(0));
+    let (one, two) = (pick(random & 0xffff_ffff).filter(free), pick(random >> 32).filter(free));
+    match (one, two) {
+        (Some(one), Some(two)) => Some(if two.load.is_lighter_than(&one.load) { two } else { one }),
+        (Some(one), None) | (None, Some(one)) => Some(one),
+        (None, None) => members.iter().find(free),
+    }
+}
+
+/// Spreads call numbers over all 64 bits (Steele et al., `SplitMix64`).
+fn splitmix(seed: u128) -> u64 {
+    let seed = u64::try_from(seed & u128::from(u64::MAX)).unwrap_or(0);
+    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

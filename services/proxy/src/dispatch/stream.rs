@@ -1,0 +1,143 @@
+//! The answer of one call as its reader sees it, whichever slave gives it. Knows nothing of HTTP.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::Stream;
+use protocol::call::Part;
+use protocol::era::Era;
+use protocol::failure::Failure;
+
+use super::calls::Dispatcher;
+use super::directory::Pool;
+use crate::back::{OpenCall, Slave, Slot, Taken};
+use crate::metrics;
+
+/// How often a call that never reached its slave is given to another.
+const MOST_MOVES: u8 = 5;
+
+/// The parts of one call. Dropping it early cancels a modern client's call and lets a legacy client's run on.
+pub(crate) struct CallStream {
+    state: State,
+}
+
+enum State {
+    /// It failed before any slave had it.
+    Failed(Failure),
+    Open(Box<Open>),
+    Done,
+}
+
+pub(super) struct Open {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) pool: Arc<Pool>,
+    pub(super) slave: Arc<Slave>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) call: OpenCall,
+    pub(super) tool: String,
+    pub(super) era: Era,
+    pub(super) began: Instant,
+    pub(super) moves: u8,
+}
+
+impl CallStream {
+    pub(super) fn failed(failure: Failure) -> Self {
+        Self { state: State::Failed(failure) }
+    }
+
+    pub(super) fn open(open: Box<Open>) -> Self {
+        open.pool.meter.began();
+        Self { state: State::Open(open) }
+    }
+}
+
+impl Stream for CallStream {
+    type Item = Part;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let this = self.get_mut();
+        let polled = match &mut this.state {
+            State::Open(open) => open.poll_part(cx),
+            State::Failed(_) => match std::mem::replace(&mut this.state, State::Done) {
+                State::Failed(failure) => Poll::Ready(Part::Failed(failure)),
+                State::Open(_) | State::Done => return Poll::Ready(None),
+            },
+            State::Done => return Poll::Ready(None),
+        };
+        if let (Poll::Ready(part), State::Open(open)) = (&polled, &this.state)
+            && part.is_last()
+        {
+            open.end(outcome(part));
+            this.state = State::Done;
+        }
+        polled.map(Some)
+    }
+}
+
+fn outcome(part: &Part) -> &'static str {
+    match part {
+        Part::End { error: true, .. } => "error",
+        Part::End { tool_error: true, .. } => "tool_error",
+        Part::End { .. } | Part::Event { .. } => "ok",
+        Part::Failed(failure) => failure.row().kind,
+    }
+}
+
+impl Open {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
+        loop {
+            match self.slot.poll_take(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Taken::Part(part)) => {
+                    if let Part::Event { seq, payload, .. } | Part::End { seq, payload, .. } = &part {
+                        self.slave.taken(self.call.id, seq + 1, payload.len());
+                    }
+                    return Poll::Ready(part);
+                }
+                Poll::Ready(Taken::Unsent) => {
+                    if let Err(failure) = self.move_on() {
+                        return Poll::Ready(Part::Failed(failure));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The slave never got the call: another takes it, under a new name, so that nothing can mix the two up.
+    fn move_on(&mut self) -> Result<(), Failure> {
+        self.moves += 1;
+        if self.moves > MOST_MOVES {
+            return Err(Failure::NoSlaveForTool { name: self.tool.clone() });
+        }
+        metrics::moved();
+        let pool = self.dispatcher.pool(&self.tool)?;
+        self.call.id = self.dispatcher.next_id();
+        let now = Instant::now();
+        self.slave = self.dispatcher.send(&pool, (&self.call, &self.tool), &self.slot, now)?;
+        Ok(())
+    }
+
+    fn end(&self, outcome: &'static str) {
+        self.pool.meter.ended(outcome, self.began.elapsed().as_secs_f64());
+        tracing::debug!(call = %self.call.id, outcome, "Response forwarded to client");
+    }
+}
+
+impl Drop for CallStream {
+    fn drop(&mut self) {
+        if let State::Open(open) = &self.state {
+            match open.era {
+                Era::Modern => {
+                    open.slave.cancel(open.call.id);
+                    open.end("cancelled");
+                }
+                Era::Legacy => {
+                    open.slave.abandon(open.call.id, Instant::now());
+                    open.end("abandoned");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Puts the proxy together and runs it until the shutdown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use front::{Edge, EdgeConfig};
+use protocol::ids::InstanceId;
+use protocol::limits::LinkLimits;
+use runtime::listen::BindError;
+use runtime::metrics::{Histogram, Metrics, MetricsError};
+use runtime::ops::{Ops, Readiness};
+use runtime::shutdown::Shutdown;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::back::{Backdoor, Registry, serve_slaves};
+use crate::config::ProxyConfig;
+use crate::dispatch::{CallTimes, Dispatcher};
+use crate::metrics;
+
+/// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.
+const PLAIN_ANSWER: usize = 64 * 1024 * 1024;
+
+/// Why the proxy could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A port could not be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The socket's own address cannot be read.
+    #[error("cannot read the address of a listening socket: {0}")]
+    Address(#[from] std::io::Error),
+    /// No metrics recorder.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// No random numbers.
+    #[error("the system's random source failed: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// Runs a proxy until `shutdown`: then it takes nothing new, finishes its calls and tells its slaves.
+///
+/// Returns `Ok` also when the grace ended before the calls did; they were failed then.
+pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    let recorder = Metrics::install(&[Histogram {
+        name: metrics::FORWARD_DURATION,
+        buckets: &metrics::DURATION_BUCKETS,
+    }])?;
+    metrics::describe();
+    let http = config.common.http.bind().await?;
+    let ws = config.ws.bind().await?;
+    let (http_at, ws_at) = (http.local_addr()?, ws.local_addr()?);
+    let instance = InstanceId(getrandom::u64()?);
+    let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
+    let registry = Registry::new(config.slave_mode, config.max_slaves, limits);
+    let times =
+        CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
+    let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (config.tool_conflict, times));
+    let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
+    let back = Arc::new(Backdoor {
+        registry: Arc::clone(&registry),
+        codes: config.slave_codes.clone(),
+        instance: instance.to_string(),
+        ping_interval: config.common.link_ping.interval,
+        ping_timeout: config.common.link_ping.timeout,
+        plain_answer: PLAIN_ANSWER,
+    });
+    let slaves = Owned(tokio::spawn(serve_slaves(ws, back)));
+    let edge_config = EdgeConfig::from_common(&config.common, "proxy", http_at);
+    let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));
+    let ops = Ops::new(recorder, ready(&config, &registry, &shutdown));
+    tracing::info!("WebSocket server listening on ws://{ws_at}");
+    tracing::info!("MCP server listening on http://{http_at}");
+    let drain = drain(Arc::clone(&registry), shutdown.clone());
+    tokio::join!(front::server::serve(http, (edge, ops), &shutdown), drain);
+    registry.close_all();
+    // The links' tasks say goodbye; a dead peer must not keep us.
+    let _ = timeout(Duration::from_secs(2), wait_until_unlinked(&registry)).await;
+    drop((slaves, follower));
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// A task that ends with its owner.
+struct Owned(JoinHandle<()>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn ready(
+    config: &ProxyConfig,
+    registry: &Arc<Registry>,
+    shutdown: &Shutdown,
+) -> impl Fn() -> Readiness + use<> {
+    let (least, registry, shutdown) = (config.ready_min_slaves, Arc::clone(registry), shutdown.clone());
+    move || {
+        let slaves = registry.linked();
+        let readiness = if shutdown.is_draining() {
+            Readiness::not_ready("shutting down")
+        } else if slaves < least {
+            Readiness::not_ready(format!("{slaves} slaves are connected, READY_MIN_SLAVES asks for {least}"))
+        } else {
+            Readiness::ready()
+        };
+        readiness.with("slaves", slaves as u64)
+    }
+}
+
+/// Tells the slaves as soon as the shutdown begins, and waits for calls that nobody reads any more.
+async fn drain(registry: Arc<Registry>, shutdown: Shutdown) {
+    shutdown.draining().await;
+    tracing::info!(calls = registry.calls(), "Shutting down: no new calls, running ones finish");
+    registry.drain();
+    let finished = async {
+        while registry.calls() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = finished => {}
+        () = shutdown.grace_over() => tracing::warn!(calls = registry.calls(), "The grace is over: running calls are given up"),
+    }
+}
+
+async fn wait_until_unlinked(registry: &Registry) {
+    while registry.linked() > 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,76 @@
+//! Points out variables that are set but probably misspelt.
+
+use super::{Group, Snapshot, Var};
+
+/// A warning for each set variable that is none of ours but almost the name of one that is unset.
+///
+/// Names that are handed on to other programs are left out (`GITHUB_API` is not a misspelt `GITLAB_API`), and so is
+/// whatever Kubernetes adds for a Service.
+pub fn misspelt(snapshot: &Snapshot, known: &[&[Var]]) -> Vec<String> {
+    let ours = || known.iter().copied().flatten();
+    let candidates: Vec<&Var> =
+        ours().filter(|var| var.group != Group::PassedOn && snapshot.get(var.name).is_none()).collect();
+    let mut warnings = Vec::new();
+    for name in snapshot.names() {
+        let foreign = name.len() < 8 || name.contains("_SERVICE_") || name.contains("_PORT_");
+        if foreign || ours().any(|var| var.name == name) {
+            continue;
+        }
+        let near = candidates.iter().filter(|var| distance(name, var.name) <= 2);
+        if let Some(var) = near.min_by_key(|var| distance(name, var.name)) {
+            warnings.push(format!("{name} is not a variable of mcp-relay: was {} meant?", var.name));
+        }
+    }
+    warnings
+}
+
+/// Levenshtein distance, ignoring case.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<u8> = other.bytes().map(|b| b.to_ascii_uppercase()).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().map(|b| b.to_ascii_uppercase()).enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Fallback;
+
+    const TABLE: &[Var] = &[
+        Var::new(Group::Proxy, "SLAVE_CODES", Fallback::Says("none"), "Codes.").secret(),
+        Var::new(Group::Slave, "SLAVE_LABELS", Fallback::Says("none"), "Labels."),
+        Var::new(Group::PassedOn, "GITLAB_API", Fallback::Says("none"), "URL."),
+    ];
+
+    #[test]
+    fn near_names_are_pointed_out_without_their_values() {
+        let hints = |name: &str| misspelt(&Snapshot::of([(name, "hush")]), &[TABLE]);
+        for (name, meant) in [
+            ("SLAVES_CODES", "SLAVE_CODES"),
+            ("SLAVE_LABLES", "SLAVE_LABELS"),
+            ("slave_codes", "SLAVE_CODES"),
+        ] {
+            let warnings = hints(name);
+            assert_eq!(warnings.len(), 1, "{name}: {warnings:?}");
+            assert!(warnings[0].contains(meant) && !warnings[0].contains("hush"), "{warnings:?}");
+        }
+        for name in ["GITHUB_API", "SLAVE_PORT", "SLAVE_SERVICE_HOST", "PATH", "SLAVE_CODES"] {
+            assert!(hints(name).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_is_not_guessed_at() {
+        let both = Snapshot::of([("SLAVE_CODES", "a"), ("SLAVE_CODESX", "b")]);
+        assert!(misspelt(&both, &[TABLE]).is_empty());
+    }
+}

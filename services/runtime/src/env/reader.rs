@@ -1,0 +1,199 @@
+//! Reads declared variables into typed values and collects every problem on the way.
+
+use serde::de::DeserializeOwned;
+
+use super::{Fallback, Problem, Problems, Secrecy, Snapshot, Var};
+
+/// A configuration, and what its owner should be told about it.
+#[derive(Clone, Debug)]
+pub struct Loaded<T> {
+    /// The configuration.
+    pub config: T,
+    /// Not wrong, but probably not meant: log each at `warn`.
+    pub warnings: Vec<String>,
+}
+
+/// Reads one configuration. A bad value is noted and reading goes on; [`Reader::finish`] tells all.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    subject: &'static str,
+    snapshot: &'a Snapshot,
+    tables: &'a [&'static [Var]],
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the variables of `tables`; `subject` is what is configured, say `proxy`.
+    pub fn new(subject: &'static str, snapshot: &'a Snapshot, tables: &'a [&'static [Var]]) -> Self {
+        Self { subject, snapshot, tables, problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Fills a flat struct of `Option<String>` (fields named like the variables, in lower case).
+    ///
+    /// Kubernetes injects `X_PORT=tcp://…` for a Service named `x`: such a value in one of our variables is taken
+    /// as unset, with a warning. Unset and empty are the same.
+    pub fn fill<T: DeserializeOwned + Default>(&mut self) -> T {
+        let mut pairs = Vec::new();
+        for var in self.tables.iter().copied().flatten() {
+            let Some(value) = self.snapshot.get(var.name) else { continue };
+            if is_service_link(var.name, value) {
+                let name = var.name;
+                let text = format!(
+                    "{name} looks like a Kubernetes service link and is ignored: set enableServiceLinks: false on the pod"
+                );
+                if !self.warnings.contains(&text) {
+                    self.warnings.push(text);
+                }
+                continue;
+            }
+            pairs.push((var.name.to_owned(), value.to_owned()));
+        }
+        envy::from_iter(pairs).unwrap_or_else(|error| {
+            self.note("environment", "(unreadable)".into(), error.to_string());
+            T::default()
+        })
+    }
+
+    /// Reads a variable that always has a value. After a problem the result is `T::default()` and means nothing.
+    pub fn value<T, P>(&mut self, name: &'static str, raw: Option<&str>, parse: P) -> T
+    where
+        T: Default,
+        P: FnOnce(&str) -> Result<T, String>,
+    {
+        let fallback = match self.var(name).map(|var| var.fallback) {
+            Some(Fallback::Value(text)) => Some(text),
+            _ => None,
+        };
+        if let Some(text) = raw.or(fallback) {
+            self.optional(name, Some(text), parse).unwrap_or_default()
+        } else {
+            self.missing(name, "a value");
+            T::default()
+        }
+    }
+
+    /// Reads a variable that may be unset. `None` if it is, or after a problem.
+    pub fn optional<T, P>(&mut self, name: &'static str, raw: Option<&str>, parse: P) -> Option<T>
+    where
+        P: FnOnce(&str) -> Result<T, String>,
+    {
+        let text = raw?;
+        parse(text).map_err(|expected| self.bad(name, text, expected)).ok()
+    }
+
+    /// Notes a variable that must be set and is not.
+    pub fn missing(&mut self, name: &'static str, expected: &str) {
+        self.note(name, "(not set)".into(), expected.to_owned());
+    }
+
+    /// Notes a value that cannot be used; a secret one is not shown.
+    pub fn bad(&mut self, name: &'static str, value: &str, expected: String) {
+        let secret = self.var(name).is_none_or(|var| var.secrecy == Secrecy::Secret);
+        // A URL may carry a password before an '@'.
+        let shown = if secret || value.contains('@') {
+            "(value not shown)".to_owned()
+        } else {
+            let mut short: String = value.chars().take(200).collect();
+            if short.len() < value.len() {
+                short.push('…');
+            }
+            format!("= {short:?}")
+        };
+        self.note(name, shown, expected);
+    }
+
+    /// Something that is allowed but probably not meant.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    /// Whether anything was wrong so far.
+    pub fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// Whether a variable has a value, be it one of another mode.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.snapshot.get(name).is_some()
+    }
+
+    /// The configuration if nothing was wrong, everything that was wrong otherwise.
+    pub fn finish<T>(mut self, config: T) -> Result<Loaded<T>, Problems> {
+        if self.problems.is_empty() {
+            return Ok(Loaded { config, warnings: self.warnings });
+        }
+        let position = |p: &Problem| self.tables.iter().copied().flatten().position(|var| var.name == p.name);
+        self.problems.sort_by_key(|problem| position(problem).unwrap_or(usize::MAX));
+        Err(Problems { subject: self.subject, list: self.problems })
+    }
+
+    fn var(&self, name: &str) -> Option<&'static Var> {
+        self.tables.iter().copied().flatten().find(|var| var.name == name)
+    }
+
+    fn note(&mut self, name: &str, shown: String, expected: String) {
+        self.problems.push(Problem { name: name.to_owned(), shown, expected });
+    }
+}
+
+fn is_service_link(name: &str, value: &str) -> bool {
+    name.ends_with("_PORT") && ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Group, parse};
+
+    const TABLE: &[Var] = &[
+        Var::new(Group::Every, "WEB_PORT", Fallback::Value("8000"), "A port."),
+        Var::new(Group::Every, "API_KEY", Fallback::Says("none"), "A key.").secret(),
+        Var::new(Group::Every, "PEER_URL", Fallback::Says("none"), "A URL."),
+    ];
+
+    #[derive(Default, serde::Deserialize)]
+    struct Raw {
+        web_port: Option<String>,
+        api_key: Option<String>,
+        peer_url: Option<String>,
+    }
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Loaded<u16>, Problems> {
+        let snapshot = Snapshot::of(pairs.iter().copied());
+        let tables = [TABLE];
+        let mut reader = Reader::new("test", &snapshot, &tables);
+        let raw: Raw = reader.fill();
+        let port = reader.value("WEB_PORT", raw.web_port.as_deref(), parse::port);
+        let refuse = |_: &str| Err::<(), _>("something else".to_owned());
+        reader.optional("PEER_URL", raw.peer_url.as_deref(), refuse);
+        reader.optional("API_KEY", raw.api_key.as_deref(), refuse);
+        reader.finish(port)
+    }
+
+    #[test]
+    fn a_default_stands_in_for_unset_and_empty() {
+        assert_eq!(read(&[]).unwrap().config, 8000);
+        assert_eq!(read(&[("WEB_PORT", "")]).unwrap().config, 8000);
+        assert_eq!(read(&[("WEB_PORT", " 9000 ")]).unwrap().config, 9000);
+    }
+
+    #[test]
+    fn every_problem_is_told_in_the_order_of_the_table_and_secrets_are_not() {
+        let problems =
+            read(&[("API_KEY", "hush"), ("PEER_URL", "ws://u:hush@h"), ("WEB_PORT", "eighty")]).unwrap_err();
+        let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["WEB_PORT", "API_KEY", "PEER_URL"]);
+        let text = problems.to_string();
+        assert!(text.contains(r#"WEB_PORT = "eighty": expected a port"#), "{text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+
+    #[test]
+    fn kubernetes_service_links_do_not_matter() {
+        let loaded = read(&[("WEB_PORT", "tcp://10.0.0.7:80"), ("PROXY_PORT", "tcp://10.0.0.8:80")]).unwrap();
+        assert_eq!(loaded.config, 8000);
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+        assert!(loaded.warnings[0].contains("enableServiceLinks"));
+    }
+}

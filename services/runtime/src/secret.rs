@@ -1,0 +1,170 @@
+//! Secrets that redact themselves, and sets of secrets that are kept as digests only.
+//!
+//! Knows nothing of what the secrets open.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+/// A secret text: wiped from memory when dropped, `[redacted]` wherever it is formatted.
+#[derive(Clone, Default)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes the text over.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// The text itself: for the one place that sends it, never for a message.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Accepted secrets (slave codes, bearer keys), kept as SHA-256 digests: a memory dump shows none of them.
+#[derive(Clone, Default)]
+pub struct SecretSet {
+    digests: Vec<[u8; 32]>,
+}
+
+impl SecretSet {
+    /// Each text trimmed; empty ones and doubles left out.
+    pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut digests: Vec<[u8; 32]> =
+            texts.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(digest).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        Self { digests }
+    }
+
+    /// Whether `presented` (trimmed) is one of them. Takes the same time for every text of the same length: all
+    /// entries are compared, in constant time each.
+    pub fn contains(&self, presented: &str) -> bool {
+        let presented = digest(presented.trim());
+        let hit = self.digests.iter().fold(Choice::from(0), |hit, known| hit | known.ct_eq(&presented));
+        hit.into()
+    }
+
+    /// SHA-256 of each, for a holder that compares by itself.
+    pub fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.digests.iter().copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.digests.len()
+    }
+
+    /// Whether nothing is accepted.
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+}
+
+impl fmt::Debug for SecretSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretSet({} redacted)", self.digests.len())
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Where a [`SessionKey`] comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// The operator's: the same in every replica and after a restart.
+    Given,
+    /// Random: good until this process ends.
+    Random,
+}
+
+/// A 32-byte key for sealing tokens, derived from the operator's text or random.
+#[derive(Clone)]
+pub struct SessionKey {
+    bytes: [u8; 32],
+    origin: KeyOrigin,
+}
+
+impl SessionKey {
+    /// From the operator's text: SHA-256 with a prefix that binds the key to this use.
+    pub fn derive(text: &str) -> Self {
+        let bytes =
+            Sha256::new().chain_update(b"mcp-relay session key 1\0").chain_update(text.as_bytes()).finalize();
+        Self { bytes: bytes.into(), origin: KeyOrigin::Given }
+    }
+
+    /// From the system's random source.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self { bytes, origin: KeyOrigin::Random })
+    }
+
+    /// The key itself.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// Where it comes from.
+    pub fn origin(&self) -> KeyOrigin {
+        self.origin
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionKey({:?}, redacted)", self.origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_secret_is_formatted() {
+        let text = format!("{:?} {:?}", Secret::new("hush"), SecretSet::new(["hush"]));
+        assert!(!text.contains("hush") && text.contains("redacted"), "{text}");
+        let key = SessionKey::derive("hush hush");
+        assert_eq!(format!("{key:?}"), "SessionKey(Given, redacted)");
+    }
+
+    #[test]
+    fn sets_trim_and_match_exactly() {
+        let set = SecretSet::new([" code1", "code2 ", "", "  ", "code1"]);
+        assert_eq!(set.len(), 2);
+        for (code, accepted) in [
+            ("code1", true),
+            ("code2", true),
+            (" code2 ", true),
+            ("Code1", false),
+            ("code", false),
+            ("", false),
+        ] {
+            assert_eq!(set.contains(code), accepted, "{code:?}");
+        }
+        assert!(!SecretSet::default().contains(""));
+        // SHA-256 of "code1", as any other tool computes it.
+        let first: Vec<String> =
+            set.digests().map(|d| d.iter().map(|b| format!("{b:02x}")).collect()).collect();
+        assert!(first.iter().any(|hex| hex.starts_with("b35f4595e64b492b")), "{first:?}");
+    }
+
+    #[test]
+    fn the_same_text_gives_the_same_key_and_random_ones_differ() {
+        assert_eq!(SessionKey::derive("a").bytes(), SessionKey::derive("a").bytes());
+        assert_ne!(SessionKey::derive("a").bytes(), SessionKey::derive("b").bytes());
+        assert_ne!(SessionKey::random().unwrap().bytes(), SessionKey::random().unwrap().bytes());
+    }
+}

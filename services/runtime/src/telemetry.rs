@@ -1,0 +1,130 @@
+//! Logs: set up once, to standard error, as lines for people or as JSON objects.
+//!
+//! Knows no event by name; the service that runs is a prefix given at start.
+
+mod json;
+mod text;
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter (`LOG_LEVEL`) is none.
+    #[error("the log filter is unusable: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// A subscriber is installed already.
+    #[error("logging is set up already: {0}")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Installs the process's subscriber. `service` is what runs, in upper case, say `PROXY`: text lines carry
+/// `[PROXY] ` right before the message, JSON objects a member `service`.
+pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let ansi = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match config.format {
+        LogFormat::Text => layer.with_ansi(ansi).event_format(text::Lines { service }).boxed(),
+        LogFormat::Json => layer.with_ansi(false).event_format(json::Objects { service }).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(layer).try_init()?;
+    Ok(())
+}
+
+/// Every control character written as an escape: what a backend or a peer says can neither forge a line nor
+/// command the terminal.
+fn escape_controls(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return text.into();
+    }
+    let mut clean = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() {
+            clean.extend(c.escape_default());
+        } else {
+            clean.push(c);
+        }
+    }
+    clean.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// Everything written, for a test to look at.
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, act: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let layer = match format {
+            LogFormat::Text => layer.event_format(text::Lines { service: "PROXY" }).boxed(),
+            LogFormat::Json => layer.event_format(json::Objects { service: "PROXY" }).boxed(),
+        };
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn text_lines_carry_the_prefix_right_before_the_message() {
+        let line = logged(LogFormat::Text, || {
+            let span = tracing::info_span!("link", slave = "s1");
+            let _entered = span.enter();
+            tracing::warn!(code = 7, "Slave authenticated");
+        });
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.starts_with("20") && time.ends_with('Z') && time.contains('T'), "{line}");
+        assert_eq!(rest, " WARN [PROXY] Slave authenticated code=7 link{slave=\"s1\"}\n");
+    }
+
+    #[test]
+    fn json_objects_have_the_same_facts() {
+        let line = logged(LogFormat::Json, || {
+            let span = tracing::info_span!("link", slave = "s1");
+            let _entered = span.enter();
+            tracing::info!(port = 8000_u16, ok = true, level = "mine", error = %"bad\n", ratio = 0.5, "listening on {}", 1);
+        });
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["level"], "INFO");
+        assert_eq!(value["service"], "PROXY");
+        assert_eq!(value["message"], "listening on 1");
+        assert_eq!(value["port"], 8000);
+        assert_eq!(value["ok"], true);
+        assert_eq!(value["ratio"], 0.5);
+        assert_eq!(value["error"], "bad\n");
+        assert_eq!(value["fields.level"], "mine");
+        assert_eq!(value["spans"][0], "link{slave=\"s1\"}");
+        assert!(value["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn a_message_cannot_forge_a_line() {
+        let line = logged(LogFormat::Text, || tracing::info!(tool = %"a\nb", "one\n[PROXY] two\u{1b}[31m"));
+        assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+        assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+}

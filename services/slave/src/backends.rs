@@ -1,0 +1,47 @@
+//! What a slave runs calls with, each kind in a file of its own. Must not know who reads a call.
+
+pub mod demo;
+pub mod pilot;
+pub mod stdio;
+mod stopping;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use protocol::failure::Failure;
+
+use crate::executor::{CallSink, ExecutorConfig, Registry, ToolCall};
+pub(crate) use stopping::Stopping;
+
+/// What a backend said in the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Raw JSON without newlines: the `result` value or the `error` object, as the client's era wants it.
+    pub(crate) payload: Bytes,
+    /// It is an error object.
+    pub(crate) error: bool,
+    /// The result says `isError: true`.
+    pub(crate) tool_error: bool,
+}
+
+/// Something that runs tool calls.
+pub(crate) trait Backend: Send + Sync + 'static {
+    /// Runs one call of the backend's own tool `tool`. Dropping the future cancels the call: the backend then frees
+    /// everything that the call holds, processes and files included.
+    fn call<'a>(
+        &'a self,
+        call: &'a ToolCall,
+        tool: &'a str,
+        events: &'a mut dyn CallSink,
+    ) -> BoxFuture<'a, Result<Answer, Failure>>;
+}
+
+/// Puts every configured backend into the registry and begins to start it.
+pub(crate) fn start_all(config: ExecutorConfig, registry: &Arc<Registry>) -> Stopping {
+    let stopping = Stopping::default();
+    if config.demo_tools {
+        demo::start(registry, &stopping);
+    }
+    stopping
+}

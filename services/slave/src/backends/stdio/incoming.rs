@@ -1,0 +1,294 @@
+//! What a child writes: each line told apart and handed to whoever it is for. Must not know what waits for it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use protocol::envelope::Text;
+use protocol::failure::Failure;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::io::AsyncRead;
+
+use super::messages;
+use super::session::Session;
+use crate::adapt::{Edit, range_in, splice, unline};
+use crate::backends::lines::{Caps, Line, Lines};
+use crate::backends::mask::Mask;
+use crate::metrics::{self, Dropped};
+
+/// Characters of an unusable line that go to the log.
+const SHOWN: usize = 200;
+
+/// Bytes of a line that is too long in which its id is looked for.
+const HEAD: usize = 4096;
+
+/// A line this many times longer than allowed is given up with its child.
+const ENDLESS: u64 = 4;
+
+/// What arrives for one request.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// A progress notification.
+    Progress {
+        /// The child's message.
+        line: Bytes,
+        /// Our token in it.
+        place: Range<usize>,
+        /// The client's token.
+        token: Bytes,
+    },
+    /// A log message, to be passed on as it is.
+    Log(Bytes),
+    /// The `result`.
+    Result(Bytes),
+    /// The `error` object.
+    Error(Bytes),
+    /// There will be no answer.
+    Failed(Failure),
+}
+
+impl Incoming {
+    /// Bytes that waiting for its reader costs.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Progress { line, .. } | Self::Log(line) | Self::Result(line) | Self::Error(line) => line.len(),
+            Self::Failed(_) => 0,
+        }
+    }
+}
+
+/// A progress notification with the client's own token.
+pub(super) fn restored(line: &Bytes, place: Range<usize>, token: &Bytes) -> Bytes {
+    splice(line, &mut [Edit { place, with: token }], 0).into()
+}
+
+/// Why reading ended. The child is of no more use.
+#[derive(Debug)]
+pub(super) enum ReadEnd {
+    /// The child closed its standard output.
+    Closed,
+    /// Reading failed.
+    Failed(std::io::Error),
+    /// A line beyond the limit that belongs to nobody we know.
+    LineTooLong,
+}
+
+/// Reads the child's standard output to its end.
+pub(super) struct Reader {
+    session: std::sync::Arc<Session>,
+    mask: Mask,
+    max_line: usize,
+    garbage: u64,
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+impl Reader {
+    /// A reader for this session; lines are at most `max_line` bytes long.
+    pub(super) fn new(session: std::sync::Arc<Session>, mask: Mask, max_line: usize) -> Self {
+        Self { session, mask, max_line, garbage: 0 }
+    }
+
+    /// Reads until there is nothing more to be had. Not cancel-safe: what was read is lost.
+    pub(super) async fn run(mut self, stdout: impl AsyncRead + Unpin) -> ReadEnd {
+        let endless = (self.max_line as u64).saturating_mul(ENDLESS);
+        let mut lines = Lines::new(stdout, Caps { line: self.max_line, head: HEAD, endless });
+        loop {
+            match lines.next().await {
+                Ok(Some(Line::Whole(line))) => self.line(line),
+                Ok(Some(Line::TooLong { head, tail })) => {
+                    if !self.too_long(&head, &tail) {
+                        return ReadEnd::LineTooLong;
+                    }
+                }
+                Ok(None) => return ReadEnd::Closed,
+                Err(error) => return ReadEnd::Failed(error),
+            }
+        }
+    }
+
+    fn line(&mut self, line: Bytes) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let line = if memchr::memchr(b'\r', &line).is_some() {
+            let mut copy = line.to_vec();
+            unline(&mut copy);
+            copy.into()
+        } else {
+            line
+        };
+        match serde_json::from_slice::<Wire<'_>>(&line) {
+            Ok(wire) => self.message(&line, &wire),
+            Err(_) => self.garbage(&line),
+        }
+    }
+
+    fn message(&mut self, line: &Bytes, wire: &Wire<'_>) {
+        match (&wire.method, wire.id) {
+            (Some(method), Some(id)) => self.request(method.as_str(), id),
+            (Some(method), None) => self.notification(method.as_str(), line, wire.params),
+            (None, Some(id)) => {
+                let answer = match (wire.result, wire.error) {
+                    (Some(result), None) => Incoming::Result(line.slice(range_in(line, result))),
+                    (None, Some(error)) => Incoming::Error(line.slice(range_in(line, error))),
+                    _ => Incoming::Failed(Failure::BadAnswer("neither a result nor an error".into())),
+                };
+                let known = id.get().parse().is_ok_and(|id| self.session.answer(id, answer));
+                if !known {
+                    tracing::debug!(backend = &*self.session.backend, "an answer that nobody waits for");
+                    metrics::backend_dropped(&self.session.backend, Dropped::UnknownId);
+                }
+            }
+            (None, None) => self.garbage(line),
+        }
+    }
+
+    /// Requests of the backend (sampling, elicitation, roots) are for a later issue: it is told so, and goes on.
+    fn request(&self, method: &str, id: &RawValue) {
+        if method == "ping" {
+            self.session.tell(messages::pong(id.get()));
+        } else {
+            tracing::debug!(backend = &*self.session.backend, method, "refused a request of the backend");
+            self.session.tell(messages::refusal(id.get()));
+        }
+    }
+
+    fn notification(&self, method: &str, line: &Bytes, params: Option<&RawValue>) {
+        let routed = match method {
+            "notifications/progress" => params.is_some_and(|params| self.progress(line, params)),
+            "notifications/message" => self.session.log(Incoming::Log(line.clone())),
+            "notifications/tools/list_changed" => {
+                self.session.tools_changed.notify_one();
+                true
+            }
+            // The answer to our own subscription, and what it does not concern us to hear.
+            "notifications/subscriptions/acknowledged" | "notifications/cancelled" => true,
+            _ => false,
+        };
+        if !routed {
+            tracing::debug!(backend = &*self.session.backend, method, "a notification for no call");
+            metrics::backend_dropped(&self.session.backend, Dropped::Unroutable);
+        }
+    }
+
+    fn progress(&self, line: &Bytes, params: &RawValue) -> bool {
+        #[derive(Deserialize)]
+        struct Progress<'a> {
+            #[serde(rename = "progressToken", borrow)]
+            token: &'a RawValue,
+        }
+        let Ok(Progress { token }) = serde_json::from_str::<Progress<'_>>(params.get()) else { return false };
+        let Ok(number) = token.get().parse() else { return false };
+        let place = range_in(line, token);
+        self.session.event(number, |client| Incoming::Progress { line: line.clone(), place, token: client.clone() })
+    }
+
+    /// A message that is too long fails the one call it belongs to. False if that cannot be found out.
+    fn too_long(&self, head: &[u8], tail: &[u8]) -> bool {
+        let backend = &*self.session.backend;
+        tracing::warn!(backend, limit = self.max_line, "a message beyond MAX_OUTPUT_BYTES was thrown away");
+        match whose(head, tail) {
+            Whose::Request(id) => {
+                let reason = format!("the backend's answer has more than {} bytes (MAX_OUTPUT_BYTES)", self.max_line);
+                self.session.answer(id, Incoming::Failed(Failure::ResultTooLarge(reason)));
+                true
+            }
+            Whose::Nobody => {
+                metrics::backend_dropped(backend, Dropped::Unroutable);
+                true
+            }
+            Whose::Unknown => false,
+        }
+    }
+
+    fn garbage(&mut self, line: &Bytes) {
+        metrics::backend_dropped(&self.session.backend, Dropped::Garbage);
+        // A server that prints to standard output does so all the time: say it once, loudly.
+        self.garbage += 1;
+        let enough = SHOWN * 4 + self.mask.longest();
+        let text = String::from_utf8_lossy(line.get(..enough).unwrap_or(line));
+        let shown: String = self.mask.apply(&text).chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        let backend = &*self.session.backend;
+        if self.garbage == 1 {
+            tracing::warn!(backend, "standard output has a line that is no JSON-RPC message, skipped: {shown}");
+        } else {
+            tracing::debug!(backend, "skipped a line that is no JSON-RPC message: {shown}");
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Whose {
+    Request(u64),
+    Nobody,
+    Unknown,
+}
+
+/// To which request a message belongs of which only the ends are known. Servers write the id before the result or
+/// after it; inside strings quotes are escaped, so that neither form can be part of one.
+fn whose(head: &[u8], tail: &[u8]) -> Whose {
+    let text = String::from_utf8_lossy(head);
+    let mut rest = text.trim_start().strip_prefix('{').unwrap_or_default();
+    while let Some((key, value)) = rest.split_once(':') {
+        match key.trim_matches(|c: char| c == ',' || c.is_whitespace()) {
+            "\"method\"" => return Whose::Nobody,
+            "\"id\"" => return leading_number(value).map_or(Whose::Unknown, |(id, _)| Whose::Request(id)),
+            "\"jsonrpc\"" => rest = value.trim_start().strip_prefix("\"2.0\"").unwrap_or_default(),
+            _ => break,
+        }
+    }
+    trailing_id(tail).map_or(Whose::Unknown, Whose::Request)
+}
+
+/// `"id":7}` or `"id":7,"jsonrpc":"2.0"}` at the very end.
+fn trailing_id(tail: &[u8]) -> Option<u64> {
+    let compact: String = String::from_utf8_lossy(tail).chars().filter(|c| !c.is_whitespace()).collect();
+    let (_, value) = compact.rsplit_once(r#""id":"#)?;
+    let (id, rest) = leading_number(value)?;
+    matches!(rest, "}" | r#","jsonrpc":"2.0"}"#).then_some(id)
+}
+
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, rest) = text.split_at(end);
+    Some((number.parse().ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_of_half_a_message_is_found_at_either_end() {
+        let open = r#"{"content":[{"type":"text","text":"xxxx"#;
+        assert_eq!(whose(format!(r#"{{"jsonrpc":"2.0","id":17,"result":{open}"#).as_bytes(), b""), Whose::Request(17));
+        assert_eq!(whose(format!(r#" {{ "id" : 3 , "result":{open}"#).as_bytes(), b""), Whose::Request(3));
+        let head = format!(r#"{{"result":{open}"#);
+        assert_eq!(whose(head.as_bytes(), br#"xx"}]},"jsonrpc":"2.0","id":5}"#), Whose::Request(5));
+        assert_eq!(whose(head.as_bytes(), br#"xx"}]}, "id": 6, "jsonrpc": "2.0"}"#), Whose::Request(6));
+        assert_eq!(whose(br#"{"jsonrpc":"2.0","method":"notifications/x","params":{"#, b""), Whose::Nobody);
+    }
+
+    #[test]
+    fn what_only_looks_like_an_id_is_not_taken() {
+        let head = br#"{"result":{"content":[]"#;
+        for tail in [r#""id":5}}"#, r#"\"id\":5}"#, r#""id":5,"x":1}"#, r#""id":"a"}"#, "", r#""id":5"#] {
+            assert_eq!(whose(head, tail.as_bytes()), Whose::Unknown, "{tail}");
+        }
+        assert_eq!(whose(b"xxxxxxxxx", b"xxxx"), Whose::Unknown);
+    }
+}

@@ -1,0 +1,218 @@
+//! Messages to a child, each one line: our own requests and the clients' calls rewritten. Must not know who waits.
+//!
+//! Several clients share one child: ids and progress tokens are ours on the way in (one number serves as both).
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use protocol::era::{Era, Version, meta};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::adapt::{Edit, splice, unline};
+use crate::executor::ToolCall;
+
+/// Who we are to a child, in both eras.
+const CLIENT_INFO: &str = concat!(r#"{"name":"mcp-relay","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+
+/// Protocol members of a modern `_meta`: required of a modern backend's client, and nothing that a legacy one expects.
+const PROTOCOL_KEYS: [&str; 4] =
+    [meta::PROTOCOL_VERSION, meta::CLIENT_INFO, meta::CLIENT_CAPABILITIES, meta::LOG_LEVEL];
+
+/// The required members of a modern request's `_meta`, for requests that are ours or a legacy client's.
+fn modern_meta() -> String {
+    format!(
+        r#""{}":"{}","{}":{CLIENT_INFO},"{}":{{}}"#,
+        meta::PROTOCOL_VERSION,
+        Version::NEWEST.as_str(),
+        meta::CLIENT_INFO,
+        meta::CLIENT_CAPABILITIES
+    )
+}
+
+fn line(mut text: String) -> Bytes {
+    text.push('\n');
+    text.into()
+}
+
+/// A request of ours. `params` are members without braces; the era's metadata is added.
+pub(super) fn request(id: u64, method: &str, params: &str, era: Era) -> Bytes {
+    let meta = match era {
+        Era::Modern => format!(r#""_meta":{{{}}}"#, modern_meta()),
+        Era::Legacy => String::new(),
+    };
+    let comma = if params.is_empty() || meta.is_empty() { "" } else { "," };
+    line(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{comma}{meta}}}}}"#))
+}
+
+/// `initialize` with our newest legacy version. We offer no capabilities: requests of the backend are refused.
+pub(super) fn initialize(id: u64) -> Bytes {
+    let params = format!(
+        r#""protocolVersion":"{}","capabilities":{{}},"clientInfo":{CLIENT_INFO}"#,
+        Version::NEWEST_LEGACY.as_str()
+    );
+    request(id, "initialize", &params, Era::Legacy)
+}
+
+/// `notifications/initialized`.
+pub(super) fn initialized() -> Bytes {
+    line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into())
+}
+
+/// `notifications/cancelled` for a request of ours.
+pub(super) fn cancelled(id: u64) -> Bytes {
+    line(format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"cancelled by the client"}}}}"#
+    ))
+}
+
+/// The answer to a backend's `ping`. `id` as it stands.
+pub(super) fn pong(id: &str) -> Bytes {
+    line(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))
+}
+
+/// The refusal of a backend's request. `id` as it stands.
+pub(super) fn refusal(id: &str) -> Bytes {
+    line(format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found: this client takes no requests"}}}}"#
+    ))
+}
+
+/// A client's call as the child gets it: our id and token, the child's name of the tool, metadata of the child's era.
+/// Everything else is copied byte for byte.
+pub(super) fn forward(call: &ToolCall, tool: &str, id: u64, era: Era) -> Result<Bytes, serde_json::Error> {
+    let id_text = id.to_string();
+    let mut edits = vec![Edit { place: call.id.clone(), with: id_text.as_bytes() }];
+    let name = serde_json::to_string(tool)?;
+    if call.at(&call.name_place) != name.as_bytes() {
+        edits.push(Edit { place: call.name_place.clone(), with: name.as_bytes() });
+    }
+    let adapted = metadata(call, id, era)?;
+    let inserted;
+    match (&call.meta, &adapted) {
+        (Some(place), Some(meta)) => edits.push(Edit { place: place.clone(), with: meta.as_bytes() }),
+        (None, Some(meta)) => {
+            inserted = format!(r#","_meta":{meta}"#);
+            edits.push(Edit { place: call.name_place.end..call.name_place.end, with: inserted.as_bytes() });
+        }
+        (_, None) => {}
+    }
+    let mut text = splice(&call.message, &mut edits, 1);
+    unline(&mut text);
+    text.push(b'\n');
+    Ok(text.into())
+}
+
+/// The `_meta` for the child; `None` if it may stay as it is.
+fn metadata(call: &ToolCall, id: u64, era: Era) -> Result<Option<String>, serde_json::Error> {
+    let client = call.header.era;
+    if client == era && call.progress_token.is_none() {
+        return Ok(None);
+    }
+    let original = call.meta.as_ref().map_or(&b"{}"[..], |place| call.at(place));
+    let members = serde_json::from_slice::<Option<Members<'_>>>(original)?.unwrap_or_default();
+    let mut out = String::with_capacity(original.len() + 256);
+    out.push('{');
+    for (key, value) in members.0 {
+        if client != era && PROTOCOL_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        let comma = if out.len() > 1 { "," } else { "" };
+        let _ = match key.as_str() {
+            "progressToken" => write!(out, r#"{comma}"progressToken":{id}"#),
+            key => write!(out, "{comma}{}:{}", serde_json::to_string(key)?, value.get()),
+        };
+    }
+    if client != era && era == Era::Modern {
+        let comma = if out.len() > 1 { "," } else { "" };
+        let _ = write!(out, "{comma}{}", modern_meta());
+    }
+    out.push('}');
+    Ok(Some(out))
+}
+
+/// An object's members in their order, values as they stand.
+#[derive(Default)]
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::testing::call;
+
+    fn forwarded(client: Era, backend: Era, message: &str) -> String {
+        let call = call(client, message);
+        String::from_utf8(forward(&call, "own", 7, backend).unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_call_within_one_era_changes_id_name_and_token_only() {
+        let message = "{\"jsonrpc\":\"2.0\",\n\"id\":\"x\",\"z\":1.0,\"params\":{\"arguments\":{\"b\": [1e2,\"\\n\"]},\"name\":\"a__own\",\"_meta\":{\"k\":{\"q\":1e5},\"progressToken\":\"t\",\"l\":2}}}";
+        let expected = "{\"jsonrpc\":\"2.0\", \"id\":7,\"z\":1.0,\"params\":{\"arguments\":{\"b\": [1e2,\"\\n\"]},\"name\":\"own\",\"_meta\":{\"k\":{\"q\":1e5},\"progressToken\":7,\"l\":2}}}\n";
+        assert_eq!(forwarded(Era::Legacy, Era::Legacy, message), expected);
+        assert_eq!(forwarded(Era::Modern, Era::Modern, message), expected);
+        let bare = r#"{"id":1,"params":{"name":"own","_meta":{ "a" : 1 }}}"#;
+        assert_eq!(forwarded(Era::Legacy, Era::Legacy, bare), r#"{"id":7,"params":{"name":"own","_meta":{ "a" : 1 }}}"#.to_owned() + "\n");
+    }
+
+    #[test]
+    fn a_legacy_client_s_call_gets_what_a_modern_backend_requires() {
+        for message in [r#"{"id":1,"params":{"name":"x"}}"#, r#"{"id":1,"params":{"name":"x","_meta":null}}"#, r#"{"id":1,"params":{"_meta":{"traceparent":"00"},"name":"x"}}"#] {
+            let text = forwarded(Era::Legacy, Era::Modern, message);
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let meta = &value["params"]["_meta"];
+            assert_eq!(meta[meta::PROTOCOL_VERSION], "2026-07-28", "{text}");
+            assert!(meta[meta::CLIENT_CAPABILITIES].is_object());
+            assert_eq!(meta[meta::CLIENT_INFO]["name"], "mcp-relay");
+            assert_eq!(message.contains("traceparent"), meta["traceparent"] == "00");
+        }
+    }
+
+    #[test]
+    fn a_modern_client_s_protocol_members_stay_away_from_a_legacy_backend() {
+        let message = r#"{"id":1,"params":{"name":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","a":1,"io.modelcontextprotocol/clientCapabilities":{},"progressToken":9}}}"#;
+        assert_eq!(
+            forwarded(Era::Modern, Era::Legacy, message),
+            r#"{"id":7,"params":{"name":"own","_meta":{"a":1,"progressToken":7}}}"#.to_owned() + "\n"
+        );
+    }
+
+    #[test]
+    fn our_own_messages_are_json() {
+        for message in [
+            request(1, "tools/list", "", Era::Legacy),
+            request(1, "tools/list", r#""cursor":"x""#, Era::Modern),
+            request(1, "server/discover", "", Era::Modern),
+            initialize(1),
+            initialized(),
+            cancelled(3),
+            pong("\"a\""),
+            refusal("4"),
+        ] {
+            let value: serde_json::Value = serde_json::from_slice(&message).unwrap();
+            assert_eq!(value["jsonrpc"], "2.0");
+            assert_eq!(message.iter().filter(|b| **b == b'\n').count(), 1);
+        }
+    }
+}

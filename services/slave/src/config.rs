@@ -1,0 +1,284 @@
+//! What a slave (or the standalone server) reads from its environment, typed and checked.
+//!
+//! Knows nothing of what the values are used for; the file that `SLAVE_BACKENDS` names is read elsewhere.
+
+mod values;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use runtime::config::CommonConfig;
+use runtime::env::{Loaded, Problems, Reader, Snapshot, parse};
+use runtime::secret::Secret;
+use serde::Deserialize;
+
+pub use values::ProxyUrl;
+pub use variables::{PASSED_ON, TABLES, VARIABLES};
+
+/// Whether the tools are served through a proxy as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Dials a proxy and serves its own port.
+    Slave,
+    /// Serves its own port only.
+    Standalone,
+}
+
+/// How the slave reaches its proxy.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// `PROXY_SERVER_URL`.
+    pub proxy: ProxyUrl,
+    /// `SLAVE_CODE`, trimmed.
+    pub code: Secret,
+    /// `RECONNECT_MAX`: cap of the full-jitter backoff.
+    pub reconnect_max: Duration,
+}
+
+/// What `review_merge_request` runs and hands on.
+#[derive(Clone, Debug, Default)]
+pub struct MrPilotConfig {
+    /// `MR_PILOT_COMMAND`: one program, found on `PATH` if it has no slash. Unset: `mr-pilot`, if it is found.
+    pub command: Option<PathBuf>,
+    /// The variables of the document that are set, to be handed on to the program by these names.
+    pub env: BTreeMap<&'static str, Secret>,
+}
+
+/// Everything a slave is told at start.
+#[derive(Clone, Debug)]
+pub struct SlaveConfig {
+    /// What every mode reads.
+    pub common: CommonConfig,
+    /// `None` in the standalone server.
+    pub link: Option<LinkConfig>,
+    /// `SLAVE_NAME`: 1 to 63 letters, digits, `-`, `_` or `.`.
+    pub name: String,
+    /// `SLAVE_LABELS`.
+    pub labels: BTreeMap<String, String>,
+    /// `SLAVE_CAPACITY`: calls it runs at once; 0 means no limit.
+    pub capacity: u32,
+    /// `SLAVE_BACKENDS`: a readable file in the `mcpServers` format.
+    pub backends_file: Option<PathBuf>,
+    /// `MR_PILOT_COMMAND` and what is handed on.
+    pub mr_pilot: MrPilotConfig,
+    /// `DEMO_TOOLS`.
+    pub demo_tools: bool,
+    /// `SLAVE_JOURNAL_BYTES`: unacknowledged events held over all calls.
+    pub journal_bytes: usize,
+    /// `MAX_OUTPUT_BYTES`: largest message of a backend.
+    pub max_output_bytes: usize,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Raw {
+    proxy_server_url: Option<String>,
+    slave_code: Option<String>,
+    slave_name: Option<String>,
+    slave_labels: Option<String>,
+    slave_capacity: Option<String>,
+    slave_backends: Option<String>,
+    mr_pilot_command: Option<String>,
+    demo_tools: Option<String>,
+    reconnect_max: Option<String>,
+    slave_journal_bytes: Option<String>,
+    max_output_bytes: Option<String>,
+}
+
+/// Variables that are handed on, as far as they are checked.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Handed {
+    gitlab_api: Option<String>,
+    llm_api_url: Option<String>,
+    max_diff_chars: Option<String>,
+}
+
+impl SlaveConfig {
+    /// Reads and checks everything; the error names every problem.
+    pub fn load(snapshot: &Snapshot, role: Role) -> Result<Loaded<Self>, Problems> {
+        let subject = match role {
+            Role::Slave => "slave",
+            Role::Standalone => "standalone",
+        };
+        let mut reader = Reader::new(subject, snapshot, TABLES);
+        let common = CommonConfig::read(&mut reader);
+        let raw: Raw = reader.fill();
+        let link = match role {
+            Role::Slave => read_link(&mut reader, &raw),
+            Role::Standalone => None,
+        };
+        let labels =
+            reader.optional("SLAVE_LABELS", raw.slave_labels.as_deref(), values::labels).unwrap_or_default();
+        let capacity = raw.slave_capacity.as_deref();
+        let file = reader.optional("SLAVE_BACKENDS", raw.slave_backends.as_deref(), values::readable_file);
+        let mr_pilot = read_mr_pilot(&mut reader, &raw, snapshot);
+        let journal = raw.slave_journal_bytes.as_deref();
+        let output = raw.max_output_bytes.as_deref();
+        let config = Self {
+            common,
+            link,
+            name: read_name(&mut reader, &raw),
+            labels,
+            capacity: reader.value("SLAVE_CAPACITY", capacity, parse::whole(0..=1_000_000, "calls")),
+            backends_file: file,
+            mr_pilot,
+            demo_tools: reader.value("DEMO_TOOLS", raw.demo_tools.as_deref(), parse::flag),
+            journal_bytes: reader.value(
+                "SLAVE_JOURNAL_BYTES",
+                journal,
+                parse::whole(1_048_576..=68_719_476_736, "bytes"),
+            ),
+            max_output_bytes: reader.value(
+                "MAX_OUTPUT_BYTES",
+                output,
+                parse::whole(65_536..=1_073_741_824, "bytes"),
+            ),
+        };
+        reader.finish(config)
+    }
+}
+
+/// `None` only after a problem was noted.
+fn read_link(reader: &mut Reader<'_>, raw: &Raw) -> Option<LinkConfig> {
+    let reconnect_max =
+        reader.value("RECONNECT_MAX", raw.reconnect_max.as_deref(), parse::seconds(0.1..=3600.0));
+    if raw.proxy_server_url.is_none() {
+        reader.missing("PROXY_SERVER_URL", "the proxy's WebSocket URL, for example ws://localhost:8001");
+    }
+    let proxy = reader.optional("PROXY_SERVER_URL", raw.proxy_server_url.as_deref(), ProxyUrl::parse);
+    if raw.slave_code.is_none() {
+        let hint =
+            if reader.is_set("SLAVE_CODES") { " (SLAVE_CODES is set: that list is the proxy's)" } else { "" };
+        reader.missing("SLAVE_CODE", &format!("one of the codes in the proxy's SLAVE_CODES{hint}"));
+    }
+    let code = reader.optional("SLAVE_CODE", raw.slave_code.as_deref(), values::code);
+    Some(LinkConfig { proxy: proxy?, code: code?, reconnect_max })
+}
+
+/// Without `SLAVE_NAME` the host's name, made valid.
+fn read_name(reader: &mut Reader<'_>, raw: &Raw) -> String {
+    match raw.slave_name.as_deref() {
+        Some(text) => reader.optional("SLAVE_NAME", Some(text), values::name).unwrap_or_default(),
+        None => {
+            let host = nix::unistd::gethostname().unwrap_or_default();
+            values::name_of_host(&host.to_string_lossy())
+        }
+    }
+}
+
+fn read_mr_pilot(reader: &mut Reader<'_>, raw: &Raw, snapshot: &Snapshot) -> MrPilotConfig {
+    let handed: Handed = reader.fill();
+    reader.optional("GITLAB_API", handed.gitlab_api.as_deref(), parse::http_url);
+    reader.optional("LLM_API_URL", handed.llm_api_url.as_deref(), parse::http_url);
+    let chars = parse::whole(1000..=u64::MAX, "characters");
+    reader.optional("MAX_DIFF_CHARS", handed.max_diff_chars.as_deref(), chars);
+    let handed_on = PASSED_ON.iter().filter(|var| var.name != "NODE_ENV");
+    let env = handed_on.filter_map(|var| Some((var.name, Secret::new(snapshot.get(var.name)?)))).collect();
+    MrPilotConfig { command: raw.mr_pilot_command.as_deref().map(PathBuf::from), env }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::env::Secrecy;
+
+    use super::*;
+
+    /// One value that must be refused for each variable of the slave's own that can be wrong.
+    const BAD: &[(&str, &str)] = &[
+        ("PROXY_SERVER_URL", "http://localhost:8001"),
+        ("SLAVE_CODE", "code1,code2"),
+        ("SLAVE_NAME", "my slave"),
+        ("SLAVE_LABELS", "platform"),
+        ("SLAVE_CAPACITY", "many"),
+        ("SLAVE_BACKENDS", "/nowhere/backends.json"),
+        ("DEMO_TOOLS", "on"),
+        ("RECONNECT_MAX", "0"),
+        ("SLAVE_JOURNAL_BYTES", "1"),
+        ("MAX_OUTPUT_BYTES", "64M"),
+        ("GITLAB_API", "gitlab.example"),
+        ("LLM_API_URL", "llm"),
+        ("MAX_DIFF_CHARS", "999"),
+    ];
+
+    fn load(pairs: &[(&str, &str)], role: Role) -> Result<Loaded<SlaveConfig>, Problems> {
+        SlaveConfig::load(&Snapshot::of(pairs.iter().copied()), role)
+    }
+
+    #[test]
+    fn every_bad_value_is_reported_at_once_and_secrets_are_not_shown() {
+        let mut pairs = BAD.to_vec();
+        pairs.push(("MCP_SERVER_PORT", "80x"));
+        let problems = load(&pairs, Role::Slave).unwrap_err();
+        let told: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        let expected: Vec<&str> =
+            std::iter::once("MCP_SERVER_PORT").chain(BAD.iter().map(|(n, _)| *n)).collect();
+        assert_eq!(told, expected);
+        let text = problems.to_string();
+        for (name, value) in BAD {
+            let var = TABLES.iter().copied().flatten().find(|var| var.name == *name).unwrap();
+            assert_eq!(text.contains(&format!("{value:?}")), var.secrecy == Secrecy::Open, "{name}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn each_declared_variable_has_a_bad_value_here_or_takes_any_text() {
+        let any_text = ["MR_PILOT_COMMAND", "GITLAB_TOKEN", "GITLAB_DEFAULT_PROJECT", "GITHUB_TOKEN"];
+        let any_text_too = ["GITHUB_DEFAULT_REPO", "LLM_PROVIDER", "LLM_API_KEY", "LLM_MODEL", "NODE_ENV"];
+        for var in VARIABLES.iter().chain(PASSED_ON) {
+            let bad = BAD.iter().any(|(name, _)| *name == var.name);
+            assert!(
+                bad != (any_text.contains(&var.name) || any_text_too.contains(&var.name)),
+                "{}",
+                var.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_slave_needs_to_know_its_proxy_and_a_standalone_server_does_not() {
+        let problems = load(&[("SLAVE_CODES", "hush")], Role::Slave).unwrap_err();
+        let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["PROXY_SERVER_URL", "SLAVE_CODE"]);
+        let text = problems.to_string();
+        assert!(text.contains("SLAVE_CODES is set") && !text.contains("hush"), "{text}");
+        let config = load(&[], Role::Standalone).unwrap().config;
+        assert!(config.link.is_none() && !config.demo_tools && config.capacity == 0);
+        assert!(!config.name.is_empty());
+        assert_eq!((config.journal_bytes, config.max_output_bytes), (256 << 20, 64 << 20));
+    }
+
+    #[test]
+    fn the_document_s_slave_example_loads_and_hands_on_what_is_set() {
+        let pairs = [
+            ("PROXY_SLAVE", "1"),
+            ("SLAVE_CODE", " code1 "),
+            ("PROXY_SERVER_URL", "ws://localhost:8001"),
+            ("MCP_SERVER_PORT", "9000"),
+            ("GITLAB_TOKEN", "your_token_here"),
+            ("GITLAB_API", ""),
+            ("LLM_PROVIDER", "openrouter"),
+            ("NODE_ENV", "production"),
+        ];
+        let config = load(&pairs, Role::Slave).unwrap().config;
+        let link = config.link.as_ref().unwrap();
+        assert_eq!((link.proxy.to_string().as_str(), link.code.expose()), ("ws://localhost:8001/", "code1"));
+        assert_eq!(config.common.http.port, 9000);
+        let handed: Vec<&str> = config.mr_pilot.env.keys().copied().collect();
+        assert_eq!(handed, ["GITLAB_TOKEN", "LLM_PROVIDER"]);
+        let text = format!("{config:?}");
+        assert!(!text.contains("code1") && !text.contains("your_token_here"), "{text}");
+    }
+
+    #[test]
+    fn a_backends_file_must_be_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let config = load(&[("SLAVE_BACKENDS", path)], Role::Standalone).unwrap().config;
+        assert_eq!(config.backends_file.as_deref(), Some(file.path()));
+        let directory = file.path().parent().unwrap().to_str().unwrap();
+        assert!(load(&[("SLAVE_BACKENDS", directory)], Role::Standalone).is_err());
+    }
+}

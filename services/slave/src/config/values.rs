@@ -1,0 +1,157 @@
+//! Values that only a slave reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use protocol::handshake::check_slave_name;
+use runtime::env::parse;
+use runtime::secret::Secret;
+use url::Url;
+
+/// `PROXY_SERVER_URL`: a `ws://` or `wss://` URL with a host, without credentials and fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyUrl(Url);
+
+impl ProxyUrl {
+    /// Reads one; the error says what was expected, with the scheme to use where HTTP's was given.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let expected = "the proxy's WebSocket URL, for example ws://localhost:8001";
+        let url = Url::parse(text).map_err(|error| format!("{expected} ({error})"))?;
+        match url.scheme() {
+            "ws" | "wss" => {}
+            "http" => return Err(format!("{expected} (use ws:// in place of http://)")),
+            "https" => return Err(format!("{expected} (use wss:// in place of https://)")),
+            _ => return Err(format!("{expected} (it must start with ws:// or wss://)")),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(format!("{expected} (without user and password: the code goes into SLAVE_CODE)"));
+        }
+        if url.fragment().is_some() {
+            return Err(format!("{expected} (without a # part)"));
+        }
+        if !url.has_host() || url.port() == Some(0) {
+            return Err(format!("{expected} (with a host and a real port)"));
+        }
+        Ok(Self(url))
+    }
+
+    /// The whole URL.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Host name or address (IPv6 without brackets).
+    pub fn host(&self) -> &str {
+        let host = self.0.host_str().unwrap_or_default();
+        host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// The port, or the scheme's own (80, 443).
+    pub fn port(&self) -> u16 {
+        self.0.port_or_known_default().unwrap_or(80)
+    }
+
+    /// Whether TLS is asked for (`wss`).
+    pub fn is_tls(&self) -> bool {
+        self.0.scheme() == "wss"
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// `SLAVE_CODE`: commas would split it in the proxy's list.
+pub(super) fn code(text: &str) -> Result<Secret, String> {
+    if text.contains(',') {
+        return Err("one code without commas (the proxy's SLAVE_CODES is split at commas)".into());
+    }
+    Ok(Secret::new(text))
+}
+
+/// `SLAVE_NAME`.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    check_slave_name(text).map_err(|_| "1 to 63 letters, digits, '-', '_' or '.'")?;
+    Ok(text.to_owned())
+}
+
+/// A valid name as near to the host's as can be.
+pub(super) fn name_of_host(host: &str) -> String {
+    let valid = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = host.chars().map(valid).take(63).collect();
+    if check_slave_name(&name).is_ok() { name } else { "slave".into() }
+}
+
+/// `SLAVE_LABELS`: each key once.
+pub(super) fn labels(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let expected = || "key=value pairs separated by commas, keys of 1 to 63 and values of at most 255 characters, each key once";
+    let mut labels = BTreeMap::new();
+    for pair in parse::list(text) {
+        let (key, value) = pair.split_once('=').map(|(k, v)| (k.trim(), v.trim())).ok_or_else(expected)?;
+        let fits = (1..=63).contains(&key.len()) && value.len() <= 255;
+        if !fits || labels.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(expected().into());
+        }
+    }
+    Ok(labels)
+}
+
+/// `SLAVE_BACKENDS`: looked at now, so that a wrong path is told with the other problems.
+pub(super) fn readable_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let opened = std::fs::File::open(&path).and_then(|file| file.metadata());
+    match opened {
+        Ok(about) if about.is_file() => Ok(path),
+        Ok(_) => Err("the path of a file (this is none)".into()),
+        Err(error) => Err(format!("the path of a readable file ({error})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxy_urls_are_told_what_to_use_instead() {
+        let url = ProxyUrl::parse("wss://relay.example/ws?x=1").unwrap();
+        assert_eq!((url.host(), url.port(), url.is_tls()), ("relay.example", 443, true));
+        let url = ProxyUrl::parse("ws://[::1]:8001").unwrap();
+        assert_eq!((url.host(), url.port(), url.is_tls()), ("::1", 8001, false));
+        for (bad, hint) in [
+            ("http://localhost:8001", "use ws://"),
+            ("https://relay.example", "use wss://"),
+            ("localhost:8001", "must start with"),
+            ("relay", "relative URL"),
+            ("ws://", "host"),
+            ("ws://u:p@h", "SLAVE_CODE"),
+            ("ws://h:0", "real port"),
+            ("ws://h/#x", "#"),
+            ("ws://h:99999", "port"),
+        ] {
+            let error = ProxyUrl::parse(bad).unwrap_err();
+            assert!(error.contains(hint) && error.contains("ws://localhost:8001"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn host_names_become_valid_names() {
+        assert_eq!(name_of_host("web-1.example"), "web-1.example");
+        assert_eq!(name_of_host("my host"), "my-host");
+        assert_eq!(name_of_host(""), "slave");
+        assert_eq!(name_of_host(&"x".repeat(80)).len(), 63);
+    }
+
+    #[test]
+    fn labels_are_pairs_with_each_key_once() {
+        let read = labels("platform=gitlab, region = eu,empty=").unwrap();
+        assert_eq!(read["platform"], "gitlab");
+        assert_eq!(read["region"], "eu");
+        assert_eq!(read["empty"], "");
+        for bad in ["x", "=v", "a=1,a=2"] {
+            assert!(labels(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The slave's declared variables.
+
+use runtime::config::EVERY;
+use runtime::env::Fallback::{Says, Value};
+use runtime::env::Group::{PassedOn, Slave};
+use runtime::env::Var;
+
+/// The slave's own variables; the standalone server reads those that have to do with tools.
+#[rustfmt::skip]
+pub const VARIABLES: &[Var] = &[
+    Var::new(Slave, "PROXY_SERVER_URL", Says("required for a slave"), "WebSocket URL of the proxy: ws://host:8001, or wss:// for TLS."),
+    Var::new(Slave, "SLAVE_CODE", Says("required for a slave"), "The code that the proxy must have in SLAVE_CODES. Spaces around it do not count, case does.").secret(),
+    Var::new(Slave, "SLAVE_NAME", Says("the host name"), "Name in logs, metrics and tool prefixes: 1 to 63 letters, digits, -, _ or . characters."),
+    Var::new(Slave, "SLAVE_LABELS", Says("none"), "Comma-separated key=value pairs that routing can select by."),
+    Var::new(Slave, "SLAVE_CAPACITY", Value("0"), "Calls that this slave runs at once; 0 for no limit."),
+    Var::new(Slave, "SLAVE_BACKENDS", Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered."),
+    Var::new(Slave, "MR_PILOT_COMMAND", Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell."),
+    Var::new(Slave, "DEMO_TOOLS", Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out."),
+    Var::new(Slave, "RECONNECT_MAX", Value("5"), "Most seconds between two attempts to connect (full-jitter backoff)."),
+    Var::new(Slave, "SLAVE_JOURNAL_BYTES", Value("268435456"), "Bytes of events not yet taken by the proxy that are kept over all calls, for a link that breaks."),
+    Var::new(Slave, "MAX_OUTPUT_BYTES", Value("67108864"), "Largest single message (result or event) that a backend may produce, in bytes."),
+];
+
+/// Handed on to `mr-pilot` by the same names; `NODE_ENV` is accepted and has no effect.
+#[rustfmt::skip]
+pub const PASSED_ON: &[Var] = &[
+    Var::new(PassedOn, "GITLAB_TOKEN", Says("not set"), "GitLab access token.").secret(),
+    Var::new(PassedOn, "GITLAB_API", Says("not set"), "GitLab API, an http:// or https:// URL."),
+    Var::new(PassedOn, "GITLAB_DEFAULT_PROJECT", Says("not set"), "Project that a bare merge request number belongs to."),
+    Var::new(PassedOn, "GITHUB_TOKEN", Says("not set"), "GitHub access token.").secret(),
+    Var::new(PassedOn, "GITHUB_DEFAULT_REPO", Says("not set"), "Repository (owner/repo) that a bare pull request number belongs to."),
+    Var::new(PassedOn, "LLM_PROVIDER", Says("not set"), "Language model provider, for example openrouter."),
+    Var::new(PassedOn, "LLM_API_KEY", Says("not set"), "Key for it.").secret(),
+    Var::new(PassedOn, "LLM_MODEL", Says("not set"), "Model."),
+    Var::new(PassedOn, "LLM_API_URL", Says("not set"), "Its API, an http:// or https:// URL."),
+    Var::new(PassedOn, "MAX_DIFF_CHARS", Says("not set"), "Largest diff that is reviewed, in characters; at least 1000."),
+    Var::new(PassedOn, "NODE_ENV", Says("not set"), "Accepted for compatibility with the existing server; has no effect."),
+];
+
+/// The tables that a slave's configuration is read from.
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, PASSED_ON];

@@ -1,0 +1,67 @@
+//! What follows from the frames that links receive: calls are started, stopped and told things. No lock of the
+//! journals is held here. Must not know which link a frame came from.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::failure::Failure;
+use protocol::frame::Flags;
+use protocol::header::{CallHeader, SessionFacts};
+use protocol::ids::CallId;
+use protocol::slave_end::SlaveEvent;
+
+use super::running::Name;
+use super::sink::JournalSink;
+use super::{Endpoint, lock};
+
+impl Endpoint {
+    pub(super) fn handle(self: &Arc<Self>, events: &mut Vec<SlaveEvent>) {
+        for event in events.drain(..) {
+            match event {
+                SlaveEvent::Start { call, header, message } => self.start(call, &header, message),
+                SlaveEvent::Stop { call } => lock(&self.running).cancel(call),
+                SlaveEvent::Reply { call, message } => lock(&self.running).reply(call, message),
+                SlaveEvent::Room { call } => {
+                    if let Some(room) = self.room(call) {
+                        room.notify_one();
+                    }
+                }
+                SlaveEvent::Session(facts) => self.session(&facts),
+                SlaveEvent::ProxyDraining(_) => tracing::info!("The proxy is going down: it sends no new calls"),
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, call: CallId, header: &[u8], message: Bytes) {
+        let header: CallHeader = match serde_json::from_slice(header) {
+            Ok(header) => header,
+            Err(error) => {
+                tracing::warn!(%call, "The proxy sent a call header that cannot be read: {error}");
+                let failure = Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
+                self.write(call, |end| end.end(call, failure.error_object().into(), Flags::ERROR, 0));
+                return;
+            }
+        };
+        tracing::debug!(%call, "Received request from proxy: {} (id: {})", header.method, header.request_id.as_deref().unwrap_or("-"));
+        // Held while the call is spawned: its end, which may come at once, has to find it.
+        let mut running = lock(&self.running);
+        let name = Name::of(&header);
+        let sink = JournalSink::new(Arc::clone(self), call);
+        let handle = self.executor.run(header, message, Box::new(sink));
+        running.insert(call, handle, name);
+    }
+
+    fn session(&self, facts: &[u8]) {
+        let facts: SessionFacts = match serde_json::from_slice(facts) {
+            Ok(facts) => facts,
+            Err(error) => return tracing::warn!("The proxy sent session facts that cannot be read: {error}"),
+        };
+        if let Some(id) = &facts.cancel {
+            lock(&self.running).cancel_named(&facts.session, id);
+        }
+        if facts.ended {
+            // Soft facts of sessions (log level, subscriptions) come with later methods: nothing to drop yet.
+            tracing::debug!("A client ended its session");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Where the executor writes a call: into its journal, from which whichever link there is reads it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{self, BoxFuture};
+use protocol::frame::Flags;
+use protocol::ids::CallId;
+use protocol::slave_end::Wrote;
+
+use super::Endpoint;
+use crate::executor::{CallEnd, CallSink, SinkClosed};
+
+/// The writing end of one call's journal.
+pub(super) struct JournalSink {
+    endpoint: Arc<Endpoint>,
+    call: CallId,
+}
+
+impl JournalSink {
+    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId) -> Self {
+        Self { endpoint, call }
+    }
+}
+
+impl CallSink for JournalSink {
+    fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
+        let kind = if request { Flags::REQUEST } else { Flags::NONE };
+        match self.endpoint.event(self.call, json, kind) {
+            Wrote::More => future::ready(Ok(())).boxed(),
+            Wrote::Gone => future::ready(Err(SinkClosed)).boxed(),
+            Wrote::Wait => match self.endpoint.room(self.call) {
+                Some(room) => async move {
+                    room.notified().await;
+                    Ok(())
+                }
+                .boxed(),
+                None => future::ready(Err(SinkClosed)).boxed(),
+            },
+        }
+    }
+
+    fn end(self: Box<Self>, end: CallEnd) {
+        self.endpoint.end(self.call, end);
+    }
+}

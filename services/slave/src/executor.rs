@@ -1,0 +1,103 @@
+//! Runs calls on backends: admission, deadline, cancellation and one end for each, whatever happens.
+//!
+//! Must not know links, journals or HTTP: whoever reads a call hands in a [`CallSink`].
+
+mod admission;
+mod call;
+mod param_headers;
+mod registry;
+mod running;
+mod sink;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::catalog::Catalog;
+use protocol::header::CallHeader;
+use runtime::secret::Secret;
+use tokio::sync::watch;
+
+use crate::backends::pilot::PilotConfig;
+use crate::backends::stdio::StdioServer;
+use crate::backends::{self, Stopping};
+use admission::Admission;
+pub(crate) use call::ToolCall;
+pub(crate) use registry::{Registry, SlotId};
+pub use registry::{BackendState, State};
+pub use sink::{CallEnd, CallHandle, CallSink, SinkClosed};
+
+/// What a slave runs and within which bounds.
+#[derive(Debug, Default)]
+pub struct ExecutorConfig {
+    /// Stdio MCP servers, from the `mcpServers` file ([`crate::backends::servers_file::read`]).
+    pub servers: Vec<StdioServer>,
+    /// The `review_merge_request` tool.
+    pub pilot: PilotConfig,
+    /// Whether `echo`, `sleep`, `payload` and `fail` are offered (`DEMO_TOOLS`).
+    pub demo_tools: bool,
+    /// Calls at once (`SLAVE_CAPACITY`); 0: no limit. As many again may wait for a short while.
+    pub capacity: usize,
+    /// Bytes of one message or report of a backend (`MAX_OUTPUT_BYTES`).
+    pub max_output: usize,
+    /// Values that must appear in no log and no error text: codes, keys and tokens of this slave.
+    pub secrets: Vec<Secret>,
+}
+
+struct Shared {
+    registry: Arc<Registry>,
+    admission: Admission,
+    stopping: Stopping,
+}
+
+/// Runs calls. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Executor {
+    shared: Arc<Shared>,
+}
+
+impl Executor {
+    /// Starts the backends in the background and returns at once: a slow one delays nothing but its own tools.
+    /// Call it within a Tokio runtime, after the metrics recorder is installed.
+    // Async by agreement with its callers: starting may come to wait for something (a lock file, a socket).
+    #[allow(clippy::unused_async)]
+    pub async fn start(config: ExecutorConfig) -> Self {
+        let admission = Admission::new(config.capacity);
+        let registry = Arc::new(Registry::default());
+        let stopping = backends::start_all(config, &registry);
+        Self { shared: Arc::new(Shared { registry, admission, stopping }) }
+    }
+
+    /// What is offered now, and its changes. The first value may be empty: backends come up in their own time.
+    pub fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.shared.registry.catalog()
+    }
+
+    /// Runs one call in its own task. `message` is the client's whole JSON-RPC request.
+    ///
+    /// The sink gets events, then exactly one end, also for calls that cannot run at all. The call's deadline
+    /// (`header.timeout_ms` from now; 0: none) is kept here too, whatever the reader does.
+    pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
+        let (handle, cancelled) = CallHandle::new();
+        tokio::spawn(running::run(Arc::clone(&self.shared), running::Job { header, message, cancelled }, sink));
+        handle
+    }
+
+    /// Takes no new call and stops every backend with its whole process group. Calls that still run end with an
+    /// error. Returns when all are gone: after `grace` they were killed.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.shared.stopping.stop(grace).await;
+    }
+
+    /// Every backend with its state, in the order of the configuration.
+    pub fn backend_states(&self) -> Vec<BackendState> {
+        self.shared.registry.states()
+    }
+
+    /// Waits until no backend is in its first start any more. Bound it with a timeout.
+    pub async fn settled(&self) {
+        self.shared.registry.settled().await;
+    }
+}

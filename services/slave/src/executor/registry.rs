@@ -1,0 +1,228 @@
+//! Which backend has which tool, under which name. Must not know how a backend runs anything.
+//!
+//! Names are deterministic: a name that two backends offer is namespaced for both (`backend__name`), also while one of
+//! them is down, and a tool keeps its place in the list whatever comes and goes.
+
+mod names;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use protocol::catalog::{Catalog, Offer};
+use protocol::failure::Failure;
+use tokio::sync::watch;
+
+use super::param_headers::ParamHeaders;
+use crate::backends::Backend;
+use crate::metrics::{self, ToolMeters};
+use names::Named;
+
+/// A backend's place in the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SlotId(usize);
+
+/// How a backend does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its first start is under way.
+    Starting,
+    /// Its tools are offered.
+    Ready,
+    /// It failed and is started again after a pause.
+    Restarting {
+        /// The pause, counted from the failure.
+        after: Duration,
+        /// What happened, without secrets.
+        reason: String,
+    },
+    /// It cannot run as it is configured; nothing is tried again.
+    Failed {
+        /// What is wrong, without secrets.
+        reason: String,
+    },
+    /// Stopped with the slave.
+    Stopped,
+}
+
+/// One backend for people and status pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendState {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How it does.
+    pub state: State,
+    /// Names of its tools as the catalog has them; while it is down, those it had.
+    pub tools: Vec<String>,
+}
+
+/// One offered tool.
+pub(crate) struct Route {
+    /// Who runs it.
+    pub(crate) backend: Arc<dyn Backend>,
+    /// The backend's own name of the tool.
+    pub(crate) tool: String,
+    /// Arguments that a modern client repeats in headers.
+    pub(crate) param_headers: ParamHeaders,
+    /// Its series.
+    pub(crate) meters: ToolMeters,
+}
+
+struct Slot {
+    name: String,
+    backend: Arc<dyn Backend>,
+    state: State,
+    tools: Vec<Offer>,
+}
+
+#[derive(Default)]
+struct Slots {
+    list: Vec<Slot>,
+    /// Problems with names that were logged already.
+    reported: HashSet<String>,
+}
+
+enum Entry {
+    Up(Arc<Route>),
+    Down { backend: String },
+}
+
+/// The backends of one slave.
+pub(crate) struct Registry {
+    slots: Mutex<Slots>,
+    routes: ArcSwap<HashMap<String, Entry>>,
+    catalog: watch::Sender<Arc<Catalog>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            slots: Mutex::default(),
+            routes: ArcSwap::default(),
+            catalog: watch::Sender::new(Arc::default()),
+            changes: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Registry {
+    /// Adds a backend that has no tools yet. The order of adding is the order of the catalog.
+    pub(crate) fn add(&self, name: &str, backend: Arc<dyn Backend>) -> SlotId {
+        let slots = &mut self.lock().list;
+        slots.push(Slot { name: name.to_owned(), backend, state: State::Starting, tools: Vec::new() });
+        SlotId(slots.len() - 1)
+    }
+
+    /// The backend is up and offers these tools, in place of what it offered before.
+    pub(crate) fn ready(&self, slot: SlotId, tools: Vec<Offer>) {
+        self.change(slot, |slot| {
+            slot.state = State::Ready;
+            slot.tools = tools;
+        });
+    }
+
+    /// The backend is down: its tools leave the catalog, their names stay known.
+    pub(crate) fn down(&self, slot: SlotId, state: State) {
+        self.change(slot, |slot| slot.state = state);
+    }
+
+    /// Who runs the tool of this name. A known tool whose backend is down fails differently from an unknown one.
+    pub(crate) fn route(&self, name: &str) -> Result<Arc<Route>, Failure> {
+        match self.routes.load().get(name) {
+            Some(Entry::Up(route)) => Ok(Arc::clone(route)),
+            Some(Entry::Down { backend }) => {
+                Err(Failure::BackendFailed { backend: backend.clone(), reason: "it is not running at the moment".into() })
+            }
+            None => Err(Failure::UnknownTool(name.to_owned())),
+        }
+    }
+
+    /// What is offered, and its changes.
+    pub(crate) fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.catalog.subscribe()
+    }
+
+    /// Every backend in order.
+    pub(crate) fn states(&self) -> Vec<BackendState> {
+        let slots = &self.lock().list;
+        let (named, _) = names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
+        let tools = |index| named.iter().filter(|one| one.backend == index).map(|one| one.name.clone()).collect();
+        let state = |(index, slot): (usize, &Slot)| BackendState {
+            name: slot.name.clone(),
+            state: slot.state.clone(),
+            tools: tools(index),
+        };
+        slots.iter().enumerate().map(state).collect()
+    }
+
+    /// Waits until no backend is in its first start. Cancel-safe.
+    pub(crate) async fn settled(&self) {
+        let mut changes = self.changes.subscribe();
+        while self.lock().list.iter().any(|slot| slot.state == State::Starting) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn change(&self, slot: SlotId, change: impl FnOnce(&mut Slot)) {
+        let Slots { list: slots, reported } = &mut *self.lock();
+        if let Some(slot) = slots.get_mut(slot.0) {
+            change(slot);
+            metrics::backend_ready(&slot.name, &slot.state);
+        }
+        let (named, problems) = names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
+        for problem in problems.iter().filter(|problem| !reported.contains(*problem)) {
+            tracing::warn!("{problem}");
+        }
+        *reported = problems.into_iter().collect();
+        // Published under the lock: two changes at once must not overtake each other.
+        self.publish(slots, named);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn publish(&self, slots: &[Slot], named: Vec<Named>) {
+        let before = self.routes.load();
+        let mut routes = HashMap::with_capacity(named.len());
+        let mut tools = Vec::with_capacity(named.len());
+        for one in named {
+            let Some(slot) = slots.get(one.backend) else { continue };
+            if slot.state != State::Ready {
+                routes.insert(one.name, Entry::Down { backend: slot.name.clone() });
+                continue;
+            }
+            let meters = match before.get(&one.name) {
+                Some(Entry::Up(route)) => route.meters.clone(),
+                _ => ToolMeters::new(&one.name),
+            };
+            let route = Route {
+                backend: Arc::clone(&slot.backend),
+                tool: one.own_name,
+                param_headers: ParamHeaders::of(&one.name, &one.definition),
+                meters,
+            };
+            routes.insert(one.name.clone(), Entry::Up(Arc::new(route)));
+            tools.push(Offer { name: one.name, definition: one.definition });
+        }
+        self.routes.store(Arc::new(routes));
+        self.offer(tools);
+    }
+
+    /// Tells readers of the catalog only if it differs from what they have.
+    fn offer(&self, tools: Vec<Offer>) {
+        self.catalog.send_if_modified(|catalog| {
+            let same = |(old, new): (&Offer, &Offer)| old.definition.get() == new.definition.get();
+            if catalog.tools.len() == tools.len() && catalog.tools.iter().zip(&tools).all(same) {
+                return false;
+            }
+            *catalog = Arc::new(Catalog { tools, ..Catalog::default() });
+            true
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

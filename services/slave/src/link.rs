@@ -1,0 +1,142 @@
+//! One link: the first messages, then frames (native) or JSON-RPC (plain) until it ends. Must not know how to dial.
+
+mod alarm;
+mod auth;
+pub(crate) mod meter;
+mod native;
+mod plain;
+mod pulse;
+pub(crate) mod socket;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use front::Edge;
+use protocol::handshake::{ProxyHello, SlaveHello, close};
+use runtime::config::LinkPing;
+use runtime::secret::Secret;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::endpoint::Endpoint;
+use crate::local::LocalCalls;
+pub(crate) use auth::open;
+use native::Native;
+use plain::Plain;
+use pulse::Pulse;
+use socket::Socket;
+
+/// Why a link ended: it decides when to dial again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The proxy does not accept the code.
+    Refused,
+    /// Another connection took this slave's place.
+    Replaced,
+    /// Anything else that is not our will; says what.
+    Lost(String),
+    /// The proxy broke the protocol; says how. The socket is closed with 1002.
+    Misbehaved(String),
+    /// We are going down.
+    Closing,
+}
+
+impl Ended {
+    /// Stable reason for the metric.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Replaced => "replaced",
+            Self::Lost(_) => "lost",
+            Self::Misbehaved(_) => "protocol_error",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("the proxy does not accept SLAVE_CODE"),
+            Self::Replaced => f.write_str("another slave took this one's place"),
+            Self::Lost(why) => f.write_str(why),
+            Self::Misbehaved(how) => write!(f, "the proxy broke the protocol: {how}"),
+            Self::Closing => f.write_str("the slave is going down"),
+        }
+    }
+}
+
+/// Why no link is up, for those who ask whether the slave is ready.
+pub(crate) struct Status(Mutex<String>);
+
+impl Default for Status {
+    fn default() -> Self {
+        Self(Mutex::new("no proxy was reached yet".into()))
+    }
+}
+
+impl Status {
+    /// A link or an attempt ended.
+    pub(crate) fn lost(&self, ended: &Ended) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ended.to_string();
+    }
+
+    /// Why the last link or attempt ended.
+    pub(crate) fn why(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What every link of this process is made with.
+pub(crate) struct Links {
+    /// Calls and journals.
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// Answers a proxy of the plain dialect.
+    pub(crate) edge: Arc<Edge<LocalCalls>>,
+    /// What the slave says of itself.
+    pub(crate) hello: SlaveHello,
+    /// `SLAVE_CODE`.
+    pub(crate) code: Secret,
+    /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`.
+    pub(crate) ping: LinkPing,
+    /// Why no link is up.
+    pub(crate) status: Status,
+}
+
+/// How long the proxy may take to answer the first message.
+pub(crate) const AUTH_TIME: Duration = Duration::from_secs(10);
+
+/// A link whose first messages were exchanged.
+pub(crate) struct Opened {
+    /// The connection.
+    pub(crate) socket: Socket,
+    /// What a proxy of the native dialect said of itself; `None`: it speaks the plain dialect.
+    pub(crate) hello: Option<ProxyHello>,
+    /// Messages that came right behind its answer.
+    pub(crate) early: Vec<Message>,
+}
+
+impl Opened {
+    /// Which dialect both speak from now on.
+    pub(crate) fn dialect(&self) -> &'static str {
+        if self.hello.is_some() { "native" } else { "plain" }
+    }
+}
+
+/// Carries calls until the link ends.
+pub(crate) async fn carry(links: &Links, opened: Opened) -> Ended {
+    let Opened { socket, hello, early } = opened;
+    let (id, wake) = links.endpoint.link_up(hello.as_ref());
+    let pulse = Pulse::new(links.ping);
+    let (ended, socket) = match hello {
+        Some(_) => Native::new(&links.endpoint, id, socket, early).run(&wake, pulse).await,
+        None => Plain::new(links, id, socket, early).run(&wake, pulse).await,
+    };
+    links.endpoint.link_down(id);
+    match &ended {
+        Ended::Misbehaved(how) => socket.close(close::PROTOCOL_ERROR, how).await,
+        Ended::Closing => socket.close(close::GOING_AWAY, "the slave is going down").await,
+        Ended::Lost(_) | Ended::Replaced | Ended::Refused => {}
+    }
+    ended
+}

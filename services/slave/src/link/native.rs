@@ -1,0 +1,139 @@
+//! A link of the native dialect: batches of frames between the socket and the endpoint. Must not know calls.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use protocol::frame::{Flags, Frame, FrameKind};
+use protocol::ids::LinkId;
+use protocol::limits::MAX_BATCH;
+use protocol::slave_end::SlaveEvent;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::Ended;
+use super::pulse::Pulse;
+use super::socket::Socket;
+use crate::endpoint::{Endpoint, Stage};
+
+/// Payload of the ping that follows our `drain`: its answer shows that the proxy has read both.
+const FAREWELL: &[u8] = b"drain";
+
+/// A request of at most this many bytes is copied out of its batch: it may live for minutes, and the batch with it.
+const SMALL: usize = 4 * 1024;
+
+/// Memory for batches, in bytes, that a link keeps while it has nothing to send.
+const KEEP: usize = 64 * 1024;
+
+/// One link. The vectors are empty between steps and kept for their memory.
+pub(super) struct Native<'a> {
+    endpoint: &'a Arc<Endpoint>,
+    id: LinkId,
+    socket: Socket,
+    inbox: Vec<Message>,
+    frames: Vec<Frame>,
+    events: Vec<SlaveEvent>,
+    batch: BytesMut,
+    said_farewell: bool,
+}
+
+impl<'a> Native<'a> {
+    pub(super) fn new(endpoint: &'a Arc<Endpoint>, id: LinkId, socket: Socket, early: Vec<Message>) -> Self {
+        Self {
+            endpoint,
+            id,
+            socket,
+            inbox: early,
+            frames: Vec::new(),
+            events: Vec::new(),
+            batch: BytesMut::new(),
+            said_farewell: false,
+        }
+    }
+
+    /// Until it ends. The socket comes back for a last word.
+    pub(super) async fn run(mut self, wake: &Notify, mut pulse: Pulse) -> (Ended, Socket) {
+        loop {
+            if let Err(ended) = self.step(wake, &mut pulse).await {
+                return (ended, self.socket);
+            }
+        }
+    }
+
+    async fn step(&mut self, wake: &Notify, pulse: &mut Pulse) -> Result<(), Ended> {
+        self.take()?;
+        // One batch at a time: what waits behind it stays in the journals, where control frames overtake it.
+        if !self.socket.is_busy() {
+            let again = self.transmit()?;
+            pulse.no_later_than(again);
+        }
+        tokio::select! {
+            biased;
+            done = self.socket.io(&mut self.inbox) => done,
+            () = wake.notified() => Ok(()),
+            () = pulse.due() => pulse.beat(&mut self.socket),
+        }
+    }
+
+    /// Hands what was read to the endpoint, under one lock for all of it.
+    fn take(&mut self) -> Result<(), Ended> {
+        let mut drained = false;
+        for message in self.inbox.drain(..) {
+            match message {
+                Message::Binary(batch) => decode(batch, &mut self.frames)?,
+                Message::Pong(payload) => drained |= payload == FAREWELL,
+                _ => return Err(Ended::Misbehaved("text on a link of the native dialect".into())),
+            }
+        }
+        if !self.frames.is_empty() {
+            let taken = self.endpoint.receive(self.id, &mut self.frames, &mut self.events);
+            taken.map_err(|error| Ended::Misbehaved(error.to_string()))?;
+        }
+        if drained {
+            self.endpoint.link_drained(self.id);
+        }
+        Ok(())
+    }
+
+    /// Sends a batch, if there is anything. Returns when to try again though nothing happens.
+    fn transmit(&mut self) -> Result<Option<Instant>, Ended> {
+        let duty = self.endpoint.collect(self.id, &mut self.frames);
+        if duty.stage == Stage::Closing {
+            return Err(Ended::Closing);
+        }
+        if self.frames.is_empty() {
+            if self.batch.capacity() > KEEP {
+                self.batch = BytesMut::new();
+            }
+        } else {
+            for frame in self.frames.drain(..) {
+                frame.encode(&mut self.batch);
+            }
+            self.socket.send(Message::Binary(self.batch.split().freeze()))?;
+        }
+        if duty.stage >= Stage::Draining && !self.said_farewell {
+            self.said_farewell = true;
+            self.socket.send(Message::Ping(Bytes::from_static(FAREWELL)))?;
+        }
+        Ok(duty.again)
+    }
+}
+
+/// All frames of one message.
+fn decode(mut batch: Bytes, frames: &mut Vec<Frame>) -> Result<(), Ended> {
+    let whole = batch.len();
+    if whole > MAX_BATCH {
+        return Err(Ended::Misbehaved(format!("a message of {whole} bytes, at most {MAX_BATCH} allowed")));
+    }
+    while let Some(mut frame) = Frame::decode(&mut batch).map_err(|error| Ended::Misbehaved(error.to_string()))? {
+        // Longer requests come in chunks, which are copied together anyway.
+        if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
+            let len = frame.payload.len();
+            if len <= SMALL || len < whole / 4 {
+                frame.payload = Bytes::copy_from_slice(&frame.payload);
+            }
+        }
+        frames.push(frame);
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! When a link asks whether the other side is still there, and when it gives it up. Must not know dialects.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use protocol::liveness::{self, Liveness};
+use runtime::config::LinkPing;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::Ended;
+use super::alarm::Alarm;
+use super::socket::Socket;
+
+/// Silence watch and timer of one link.
+pub(crate) struct Pulse {
+    liveness: Liveness,
+    heard: Instant,
+    ping: LinkPing,
+    alarm: Alarm,
+}
+
+impl Pulse {
+    /// Watches from now on.
+    pub(crate) fn new(ping: LinkPing) -> Self {
+        let now = Instant::now();
+        let liveness = Liveness::new(ping.interval, ping.timeout, now);
+        Self { liveness, heard: now, ping, alarm: Alarm::new(now + ping.interval) }
+    }
+
+    /// Beats at this time at the latest.
+    pub(crate) fn no_later_than(&mut self, at: Option<Instant>) {
+        if let Some(at) = at {
+            self.alarm.no_later_than(at);
+        }
+    }
+
+    /// Waits for the next beat. Cancel safe.
+    pub(crate) async fn due(&mut self) {
+        self.alarm.gone_off().await;
+    }
+
+    /// The time has come: asks the peer, or gives it up.
+    pub(crate) fn beat(&mut self, socket: &mut Socket) -> Result<(), Ended> {
+        let now = Instant::now();
+        if socket.heard() > self.heard {
+            self.heard = socket.heard();
+            self.liveness.heard(self.heard);
+        }
+        match self.liveness.poll(now) {
+            liveness::Pulse::Wait(at) => self.alarm.set(at),
+            liveness::Pulse::Ping => {
+                self.alarm.set(now + self.ping.interval);
+                socket.send(Message::Ping(Bytes::new()))?;
+            }
+            liveness::Pulse::Dead => {
+                let silence = now.duration_since(self.heard).as_secs_f64();
+                return Err(Ended::Lost(format!(
+                    "nothing was heard from the proxy for {silence:.1} s (LINK_PING_TIMEOUT_MS)"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

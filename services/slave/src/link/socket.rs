@@ -1,0 +1,133 @@
+//! One WebSocket that reads and writes at the same time, in one task. Must not know what the messages say.
+//!
+//! A peer that does not read must not keep us from reading: with both sides waiting to write, neither would go on.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use protocol::handshake::close;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::Ended;
+use super::meter::Metered;
+
+/// The stream below: TCP, with TLS for `wss`.
+pub(crate) type Stream = WebSocketStream<MaybeTlsStream<Metered<TcpStream>>>;
+
+/// How long a peer may take to answer our close.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Messages that are read before what they cause is looked at.
+const READ_AHEAD: usize = 32;
+
+/// The longest reason that fits a close frame, in bytes.
+const REASON: usize = 123;
+
+/// A WebSocket after its opening handshake.
+pub(crate) struct Socket {
+    stream: Stream,
+    /// What was sent is not all on its way.
+    busy: bool,
+    /// The stream ended after messages that are still to be handed out.
+    ended: Option<Ended>,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self { stream, busy: false, ended: None }
+    }
+
+    /// Whether the last message is still being written. Sending more then only fills memory.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// When bytes last came in.
+    pub(crate) fn heard(&self) -> Instant {
+        self.stream.get_ref().get_ref().heard()
+    }
+
+    /// Takes a message to be sent; [`Socket::io`] carries it out.
+    pub(crate) fn send(&mut self, message: Message) -> Result<(), Ended> {
+        self.busy = true;
+        // The stream takes it also while the last one is being written: that is for pings, which are small.
+        self.stream.start_send_unpin(message).map_err(|error| lost(&error))
+    }
+
+    /// Reads and writes until messages came in, or all that was sent is on its way. Cancel safe.
+    pub(crate) async fn io(&mut self, into: &mut Vec<Message>) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_io(cx, into)).await
+    }
+
+    fn poll_io(&mut self, cx: &mut Context<'_>, into: &mut Vec<Message>) -> Poll<Result<(), Ended>> {
+        if into.is_empty() && let Some(ended) = self.ended.take() {
+            return Poll::Ready(Err(ended));
+        }
+        let written = self.busy && self.poll_write(cx)?.is_ready();
+        while into.len() < READ_AHEAD && self.ended.is_none() {
+            match self.stream.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(Message::Close(frame)))) => {
+                    self.ended = Some(closed(frame.as_ref()));
+                    // Sends the answer that is due, as far as it goes without waiting.
+                    let _ = self.stream.poll_next_unpin(cx);
+                }
+                Poll::Ready(Some(Ok(Message::Ping(_)))) => {}
+                Poll::Ready(Some(Ok(message))) => into.push(message),
+                Poll::Ready(Some(Err(error))) => self.ended = Some(lost(&error)),
+                Poll::Ready(None) => self.ended = Some(Ended::Lost("the connection was closed".into())),
+                Poll::Pending => break,
+            }
+        }
+        if !into.is_empty() || written {
+            return Poll::Ready(Ok(()));
+        }
+        match self.ended.take() {
+            Some(ended) => Poll::Ready(Err(ended)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let polled = self.stream.poll_flush_unpin(cx);
+        self.busy = polled.is_pending();
+        polled.map_err(|error| lost(&error))
+    }
+
+    /// Says why and goes, within a second: the peer's answer is waited for, but not for long.
+    pub(crate) async fn close(mut self, code: u16, reason: &str) {
+        let end = reason.floor_char_boundary(reason.len().min(REASON));
+        let frame = CloseFrame { code: CloseCode::from(code), reason: reason[..end].into() };
+        let goodbye = async {
+            self.stream.close(Some(frame)).await?;
+            while self.stream.next().await.transpose()?.is_some() {}
+            Ok::<(), Error>(())
+        };
+        // Whether the peer heard it makes no difference any more.
+        let _ = tokio::time::timeout(CLOSING, goodbye).await;
+    }
+}
+
+fn closed(frame: Option<&CloseFrame>) -> Ended {
+    let Some(frame) = frame else {
+        return Ended::Lost("the proxy closed the connection without a reason".into());
+    };
+    match u16::from(frame.code) {
+        close::REPLACED => Ended::Replaced,
+        close::AUTH_FAILED => Ended::Refused,
+        close::GOING_AWAY => Ended::Lost("the proxy is going down".into()),
+        code => Ended::Lost(format!("the proxy closed the connection ({code} {})", frame.reason)),
+    }
+}
+
+fn lost(error: &Error) -> Ended {
+    match error {
+        Error::Capacity(_) => Ended::Lost(format!("the proxy sent too long a message ({error}): MAX_BODY_BYTES")),
+        error => Ended::Lost(error.to_string()),
+    }
+}

@@ -1,0 +1,181 @@
+//! Every series of the slave in one place, with one function an event. Must not know why an event happens.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
+use protocol::failure::Failure;
+
+use crate::backends::Answer;
+
+/// What kind of series it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// With the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+/// One series as docs, alerts and exporters need it.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name, with the unit and `_total` as Prometheus has it.
+    pub name: &'static str,
+    /// Kind and buckets.
+    pub kind: Kind,
+    /// Unit.
+    pub unit: Unit,
+    /// Label names.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// From cached answers to the hour that a call may take (`REQUEST_TIMEOUT_TOTAL`).
+const CALL_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+
+const CALLS: &str = "mcp_relay_slave_calls_total";
+const CALL_DURATION: &str = "mcp_relay_slave_call_duration_seconds";
+const IN_FLIGHT: &str = "mcp_relay_slave_calls_in_flight";
+const READY: &str = "mcp_relay_slave_backend_ready";
+const STARTS: &str = "mcp_relay_slave_backend_starts_total";
+const EXITS: &str = "mcp_relay_slave_backend_exits_total";
+const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
+
+/// All of them.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: CALLS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["tool", "outcome"],
+        help: "Calls that ended on this slave, by tool (those of the catalog; else \"\") and outcome (ok, tool_error, error, or the failure's kind).",
+    },
+    Metric {
+        name: CALL_DURATION,
+        kind: Kind::Histogram(CALL_SECONDS),
+        unit: Unit::Seconds,
+        labels: &["tool"],
+        help: "From a call's arrival at the executor to its end, waiting for a place included.",
+    },
+    Metric {
+        name: IN_FLIGHT,
+        kind: Kind::Gauge,
+        unit: Unit::Count,
+        labels: &["tool"],
+        help: "Calls that wait for a place or run.",
+    },
+    Metric {
+        name: READY,
+        kind: Kind::Gauge,
+        unit: Unit::Count,
+        labels: &["backend"],
+        help: "1 while the backend's tools are offered, else 0.",
+    },
+    Metric {
+        name: STARTS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["backend"],
+        help: "Processes that were started for a backend.",
+    },
+    Metric {
+        name: EXITS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["backend", "reason"],
+        help: "Processes of a backend that ended, by reason (exited, killed, closed, line_too_long, start_failed, stopped).",
+    },
+    Metric {
+        name: DROPPED,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["backend", "reason"],
+        help: "Messages of a backend that reached no call, by reason (garbage, unknown_id, unroutable, slow_reader, unread_stdin).",
+    },
+];
+
+/// Tells the recorder about all series, so that help and unit are exported. Call it once, after the recorder is installed.
+pub fn describe() {
+    for metric in METRICS {
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, metric.unit, metric.help),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.unit, metric.help),
+            Kind::Histogram(_) => metrics::describe_histogram!(metric.name, metric.unit, metric.help),
+        }
+    }
+}
+
+/// The series of one tool, looked up once: a call costs a few atomic operations.
+#[derive(Clone)]
+pub(crate) struct ToolMeters {
+    tool: String,
+    ok: Counter,
+    tool_error: Counter,
+    error: Counter,
+    in_flight: Gauge,
+    seconds: Histogram,
+}
+
+/// A call that runs: it leaves the gauge when dropped, however it ends.
+pub(crate) struct InFlight<'a> {
+    meters: &'a ToolMeters,
+}
+
+impl ToolMeters {
+    /// The series of a tool of the catalog. The recorder must be installed before.
+    pub(crate) fn new(tool: &str) -> Self {
+        let ended = |outcome: &'static str| counter!(CALLS, "tool" => tool.to_owned(), "outcome" => outcome);
+        Self {
+            tool: tool.to_owned(),
+            ok: ended("ok"),
+            tool_error: ended("tool_error"),
+            error: ended("error"),
+            in_flight: gauge!(IN_FLIGHT, "tool" => tool.to_owned()),
+            seconds: histogram!(CALL_DURATION, "tool" => tool.to_owned()),
+        }
+    }
+
+    /// A call for the tool arrived.
+    pub(crate) fn call_began(&self) -> InFlight<'_> {
+        self.in_flight.increment(1);
+        InFlight { meters: self }
+    }
+}
+
+impl InFlight<'_> {
+    /// The call ended after `elapsed`.
+    pub(crate) fn ended(self, answer: &Result<Answer, Failure>, elapsed: Duration) {
+        let meters = self.meters;
+        meters.seconds.record(elapsed);
+        match answer {
+            Ok(Answer { error: true, .. }) => meters.error.increment(1),
+            Ok(Answer { tool_error: true, .. }) => meters.tool_error.increment(1),
+            Ok(_) => meters.ok.increment(1),
+            Err(failure) => {
+                tracing::debug!(tool = meters.tool, kind = failure.row().kind, "call failed: {failure}");
+                counter!(CALLS, "tool" => meters.tool.clone(), "outcome" => failure.row().kind).increment(1);
+            }
+        }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.meters.in_flight.decrement(1);
+    }
+}
+
+/// A call was refused before it had a tool.
+pub(crate) fn call_refused(failure: &Failure) {
+    tracing::debug!(kind = failure.row().kind, "call refused: {failure}");
+    counter!(CALLS, "tool" => "", "outcome" => failure.row().kind).increment(1);
+}
+
+/// A backend's tools came into or left the catalog.
+pub(crate) fn backend_ready(backend: &str, state: &crate::executor::State) {
+    let ready = u32::from(*state == crate::executor::State::Ready);
+    gauge!(READY, "backend" => backend.to_owned()).set(ready);
+}

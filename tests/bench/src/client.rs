@@ -1,0 +1,205 @@
+//! One keep-alive connection of an MCP client: sends a formatted request, reads the response, checks it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use protocol::era::Era;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::error::{BenchError, Doing, Result};
+use crate::request::{Asker, Template, echo_text, fresh_id};
+use crate::response::{Body, Response};
+
+/// Bytes read at once.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// One connection, with its session where the era has one.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    buffer: Box<[u8]>,
+    response: Response,
+    asker: Asker,
+}
+
+/// `echo` as one client asks it: the request, and the answer that must come back, byte for byte.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    request: Template,
+    answer: Template,
+}
+
+/// Holds a body against what it must be, without keeping it.
+struct Compare<'a> {
+    left: &'a [u8],
+    equal: bool,
+}
+
+impl Body for Compare<'_> {
+    fn take(&mut self, piece: &[u8]) {
+        let rest = self.left.strip_prefix(piece);
+        self.equal &= rest.is_some();
+        self.left = rest.unwrap_or_default();
+    }
+}
+
+impl Client {
+    /// Connects, and opens a session if the era has sessions.
+    pub(crate) async fn open(address: SocketAddr, era: Era) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.doing("connecting to the measured server")?;
+        stream.set_nodelay(true).doing("setting TCP_NODELAY")?;
+        let mut client = Self {
+            stream,
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+            response: Response::default(),
+            asker: Asker { address, era, session: None },
+        };
+        if era == Era::Legacy {
+            client.new_session().await?;
+        }
+        Ok(client)
+    }
+
+    /// Legacy: opens a session (another one, if there was one: that one is then abandoned).
+    pub(crate) async fn new_session(&mut self) -> Result<()> {
+        self.asker.session = None;
+        let mut initialize = self.asker.initialize();
+        let mut body = Vec::new();
+        self.exchange(initialize.with_id(&fresh_id()), &mut body).await?;
+        let head = self.response.head();
+        self.asker.session.clone_from(&head.session);
+        if head.status != 200 || head.session.is_none() {
+            return Err(wrong("initialize", &format!("status {}, {}", head.status, text(&body))));
+        }
+        self.exchange(&self.asker.initialized(), &mut Vec::new()).await?;
+        match self.response.head().status {
+            202 => Ok(()),
+            status => Err(wrong("notifications/initialized", &format!("status {status}, not 202"))),
+        }
+    }
+
+    /// Asks `echo` once, looks into the answer with care and learns from it what each further answer must be.
+    pub(crate) async fn learn_echo(&mut self, len: usize) -> Result<Echo> {
+        let mut request = self.asker.echo(len);
+        let id = fresh_id();
+        let mut body = Vec::new();
+        self.exchange(request.with_id(&id), &mut body).await?;
+        let id = text(&id);
+        let head = self.response.head();
+        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let right = head.status == 200
+            && head.json
+            && value["id"].as_u64() == id.parse().ok()
+            && value["result"]["content"][0]["text"] == echo_text(&id, len);
+        let answer = Template::new(body.clone(), id.as_bytes());
+        if !right || answer.id_count() < 2 {
+            return Err(wrong("echo", &format!("status {}, {}", head.status, text(&body))));
+        }
+        Ok(Echo { request, answer })
+    }
+
+    /// Asks `echo` again; an error unless the answer is exactly the learned one with this request's id.
+    pub(crate) async fn echo(&mut self, echo: &mut Echo) -> Result<()> {
+        let id = fresh_id();
+        let mut body = Compare { left: echo.answer.with_id(&id), equal: true };
+        self.exchange(echo.request.with_id(&id), &mut body).await?;
+        let status = self.response.head().status;
+        if status == 200 && body.equal && body.left.is_empty() {
+            return Ok(());
+        }
+        Err(wrong("echo", &format!("status {status} and a body other than the first answer's with this id")))
+    }
+
+    /// Asks for a result of `bytes` bytes and takes it as fast as it comes; gives the body's length, at least `bytes`.
+    pub(crate) async fn payload(&mut self, bytes: usize) -> Result<usize> {
+        let mut request = self.asker.payload(bytes);
+        let mut body = Counted::default();
+        self.exchange(request.with_id(&fresh_id()), &mut body).await?;
+        let status = self.response.head().status;
+        if status == 200 && body.length >= bytes && body.last == Some(b'}') {
+            return Ok(body.length);
+        }
+        Err(wrong(
+            "payload",
+            &format!("status {status} and {} bytes where {bytes} were asked for", body.length),
+        ))
+    }
+
+    /// Sends a request and reads its response into `body`.
+    async fn exchange(&mut self, request: &[u8], body: &mut impl Body) -> Result<()> {
+        self.send(request).await?;
+        self.response.reset();
+        loop {
+            let read = match self.stream.try_read(&mut self.buffer) {
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.stream.readable().await.doing("waiting for a response")?;
+                    continue;
+                }
+                Err(source) => return Err(BenchError::Io { what: "reading a response".into(), source }),
+            };
+            if read == 0 {
+                return Err(BenchError::BadResponse("connection closed before the end of the response"));
+            }
+            if self.response.feed(&self.buffer[..read], body)? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(&self, mut request: &[u8]) -> Result<()> {
+        while !request.is_empty() {
+            match self.stream.try_write(request) {
+                Ok(written) => request = &request[written..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.stream.writable().await.doing("waiting to send a request")?;
+                }
+                Err(source) => return Err(BenchError::Io { what: "sending a request".into(), source }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts a body too large to keep.
+#[derive(Default)]
+struct Counted {
+    length: usize,
+    last: Option<u8>,
+}
+
+impl Body for Counted {
+    fn take(&mut self, piece: &[u8]) {
+        self.length += piece.len();
+        self.last = piece.last().copied().or(self.last);
+    }
+}
+
+/// Asks `echo` until it is answered rightly: the whole chain stands. Gives the last problem when time is up.
+pub(crate) async fn wait_for_echo(address: SocketAddr, within: Duration) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + within;
+    loop {
+        let problem = match ask_once(address).await {
+            Ok(()) => return Ok(()),
+            Err(problem) => problem,
+        };
+        if tokio::time::Instant::now() > deadline {
+            let what = format!("a first right answer to echo on port {}", address.port());
+            return Err(BenchError::TooLate { what, within, detail: format!("; last: {problem}") });
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn ask_once(address: SocketAddr) -> Result<()> {
+    Client::open(address, Era::Legacy).await?.learn_echo(100).await.map(drop)
+}
+
+fn wrong(from: &str, what: &str) -> BenchError {
+    BenchError::WrongAnswer { from: from.to_owned(), what: what.chars().take(400).collect() }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,58 @@
+//! Why a measurement could not be made. Slow results are not errors: they are reported, and judged, as numbers.
+
+use std::time::Duration;
+
+/// Why the benchmark stops without numbers. Every text says what was being done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BenchError {
+    /// The operating system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Its answer.
+        source: std::io::Error,
+    },
+    /// A peer answered something other than what it was asked.
+    #[error("wrong answer from {from}: {what}")]
+    WrongAnswer {
+        /// Which request.
+        from: String,
+        /// What came instead.
+        what: String,
+    },
+    /// Bytes that are not the HTTP that the generator reads.
+    #[error("unreadable HTTP response: {0}")]
+    BadResponse(&'static str),
+    /// Something did not happen in time.
+    #[error("{what} did not happen within {within:?}{detail}")]
+    TooLate {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        within: Duration,
+        /// The last thing seen, with a separator; may be empty.
+        detail: String,
+    },
+    /// A process that the benchmark needs did not start or ended early.
+    #[error("{0}")]
+    Process(String),
+    /// A simulated slave could not link.
+    #[error("a simulated slave could not link: {0}")]
+    Link(String),
+}
+
+/// Shorthand for this crate.
+pub(crate) type Result<T> = std::result::Result<T, BenchError>;
+
+/// Names the operation that an [`std::io::Error`] belongs to.
+pub(crate) trait Doing<T> {
+    /// Says what was being done.
+    fn doing(self, what: &str) -> Result<T>;
+}
+
+impl<T> Doing<T> for std::io::Result<T> {
+    fn doing(self, what: &str) -> Result<T> {
+        self.map_err(|source| BenchError::Io { what: what.to_owned(), source })
+    }
+}

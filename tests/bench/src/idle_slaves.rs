@@ -1,0 +1,112 @@
+//! Slaves that link, offer one tool, answer pings and do nothing else: many of them on one thread.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use protocol::frame::{Frame, FrameKind};
+use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS};
+use protocol::ids::{CallId, InstanceId};
+use protocol::limits::DEFAULT_WINDOW;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::error::{BenchError, Doing, Result};
+use crate::relay::SLAVE_CODE;
+
+/// What each of them offers.
+const CATALOG: &str = r#"{"tools":[{"name":"echo","description":"Gives the text back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
+
+/// A linked slave.
+#[derive(Debug)]
+pub(crate) struct IdleSlave {
+    socket: WebSocketStream<TcpStream>,
+}
+
+impl IdleSlave {
+    /// Links the `number`th slave; when this returns the proxy has read its catalog.
+    pub(crate) async fn link(links: SocketAddr, number: u64) -> Result<Self> {
+        let stream = TcpStream::connect(links).await.doing("connecting a simulated slave")?;
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        let (mut socket, _) = client_async_with_config(format!("ws://{links}/"), stream, Some(config))
+            .await
+            .map_err(refused)?;
+        let auth =
+            serde_json::to_string(&Auth::new(SLAVE_CODE.to_owned(), hello(number))).map_err(refused)?;
+        socket.send(Message::text(auth)).await.map_err(refused)?;
+        let reply = socket.next().await.ok_or_else(|| refused("closed"))?.map_err(refused)?;
+        let reply =
+            reply.to_text().map_err(refused).and_then(|text| AuthReply::parse(text).map_err(refused))?;
+        if !matches!(reply, AuthReply::AuthSuccess { protocol: Some(_), .. }) {
+            return Err(refused(format!("{reply:?}")));
+        }
+        socket.send(Message::binary(catalog())).await.map_err(refused)?;
+        // What comes back for this ping was read after the catalog.
+        let probe = Bytes::from_static(b"catalog read?");
+        socket.send(Message::Ping(probe.clone())).await.map_err(refused)?;
+        loop {
+            match socket.next().await.ok_or_else(|| refused("closed"))?.map_err(refused)? {
+                Message::Pong(payload) if payload == probe => return Ok(Self { socket }),
+                Message::Close(close) => return Err(refused(format!("{close:?}"))),
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers pings until the link ends: that is an error, for nobody asked for it.
+    pub(crate) async fn idle(mut self) -> BenchError {
+        loop {
+            match self.socket.next().await {
+                // Reading a ping queues its answer and the next read writes it.
+                Some(Ok(Message::Close(close))) => return refused(format!("closed: {close:?}")),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return refused(error),
+                None => return refused("closed"),
+            }
+        }
+    }
+}
+
+fn catalog() -> Bytes {
+    let mut frame = Frame::bare(FrameKind::Catalog, CallId::LINK, 0);
+    frame.payload = Bytes::from_static(CATALOG.as_bytes());
+    let mut batch = BytesMut::new();
+    frame.encode(&mut batch);
+    batch.freeze()
+}
+
+fn hello(number: u64) -> SlaveHello {
+    SlaveHello {
+        name: PROTOCOL_NAME.to_owned(),
+        versions: VERSIONS.to_vec(),
+        instance: InstanceId(number + 1).to_string(),
+        slave_name: format!("idle-{number}"),
+        labels: BTreeMap::new(),
+        capacity: 0,
+        window: DEFAULT_WINDOW,
+        agent: "mcp-relay-bench".to_owned(),
+        probe: false,
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> BenchError {
+    BenchError::Link(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::catalog::Catalog;
+
+    #[test]
+    fn what_it_says_is_what_the_protocol_reads() {
+        let mut batch = catalog();
+        let frame = Frame::decode(&mut batch).unwrap().unwrap();
+        assert_eq!(Catalog::decode(&frame.payload).unwrap().tools[0].name, "echo");
+        let text = serde_json::to_string(&Auth::new("c".into(), hello(999))).unwrap();
+        assert_eq!(Auth::parse(&text).unwrap().protocol, Some(hello(999)));
+    }
+}

@@ -1,0 +1,99 @@
+//! `make bench`: measures what the relay costs, judges it by its targets and writes docs/BENCHMARKS.md.
+//!
+//! A benchmark, not a timed test: the exit code is non-zero only if something could not be measured or an answer was
+//! wrong. Knows the relay only as a binary with environment variables and ports.
+
+mod client;
+mod error;
+mod fleet;
+mod idle_slaves;
+mod load;
+mod machine;
+mod nginx;
+mod process;
+mod relay;
+mod report;
+mod request;
+mod response;
+mod sections;
+mod stats;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+
+use report::Chapter;
+use sections::{Effort, against, calls, flat, idle, large};
+
+/// Measures mcp-relay on this machine.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The mcp-relay binary to measure [default: beside this program].
+    #[arg(long)]
+    relay: Option<PathBuf>,
+    /// Compare with this other mcp-relay binary, in turns, and do nothing else.
+    #[arg(long, conflicts_with = "only")]
+    against: Option<PathBuf>,
+    /// A short run; its numbers are rough.
+    #[arg(long)]
+    quick: bool,
+    /// Measure one section only.
+    #[arg(long)]
+    only: Option<Section>,
+    /// Where a full run writes its report; short and partial runs only print.
+    #[arg(long, default_value = "docs/BENCHMARKS.md")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Section {
+    /// CPU time, rate and latency of calls.
+    Calls,
+    /// Memory and small calls while a 50 MB result passes.
+    Large,
+    /// Memory of 1,000 idle slaves.
+    Idle,
+    /// Memory over many calls and abandoned sessions.
+    Flat,
+}
+
+impl Section {
+    fn run(self, binary: &Path, effort: &Effort) -> error::Result<Chapter> {
+        match self {
+            Self::Calls => calls::run(binary, effort),
+            Self::Large => large::run(binary, effort),
+            Self::Idle => idle::run(binary, effort),
+            Self::Flat => flat::run(binary, effort),
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let binary = match &options.relay {
+        Some(binary) => binary.clone(),
+        None => std::env::current_exe().context("finding this program")?.with_file_name("mcp-relay"),
+    };
+    anyhow::ensure!(
+        binary.is_file(),
+        "no mcp-relay binary to measure: build it with `cargo build --release`, or name one with --relay"
+    );
+    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    let mut chapters = Vec::new();
+    if let Some(other) = &options.against {
+        chapters.push(against::run(&binary, other, &effort)?);
+    } else {
+        let wanted = options.only.map_or_else(|| Section::value_variants().to_vec(), |only| vec![only]);
+        for section in wanted {
+            chapters.push(section.run(&binary, &effort)?);
+        }
+    }
+    let text = report::render(&machine::facts(), &chapters);
+    print!("{text}");
+    if options.quick || options.only.is_some() || options.against.is_some() {
+        eprintln!("bench: a short or partial run, {} stays as it is", options.out.display());
+        return Ok(());
+    }
+    std::fs::write(&options.out, text).with_context(|| format!("writing {}", options.out.display()))
+}

@@ -1,0 +1,105 @@
+//! What a run says: chapters of Markdown, and verdicts on the targets. One text, printed and written to a file.
+
+use std::fmt::Write as _;
+
+/// One target and what was measured against it.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// What must hold.
+    pub(crate) target: String,
+    /// What was found.
+    pub(crate) measured: String,
+    /// Whether it holds.
+    pub(crate) holds: bool,
+}
+
+/// What one section found.
+#[derive(Debug)]
+pub(crate) struct Chapter {
+    /// Heading.
+    pub(crate) title: &'static str,
+    /// Markdown below it.
+    pub(crate) text: String,
+    /// What it says of the targets.
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// The whole report.
+pub(crate) fn render(facts: &str, chapters: &[Chapter]) -> String {
+    let mut out = format!(
+        "# Benchmarks\n\nWritten by `make bench`: run it again rather than edit this file. Everything runs on one machine over\n\
+         loopback, the load generator included, so calls a second compare the paths with each other and are no\n\
+         capacity. CPU time is the measured processes' own (`/proc/<pid>/stat`). Values are medians over interleaved\n\
+         rounds, with the smallest and largest in parentheses. Every answer is checked byte for byte.\n\n## Machine\n\n{facts}"
+    );
+    let verdicts: Vec<&Verdict> = chapters.iter().flat_map(|chapter| &chapter.verdicts).collect();
+    if !verdicts.is_empty() {
+        let mut table = Table::new(&["target", "measured", ""]);
+        for verdict in verdicts {
+            let word = if verdict.holds { "PASS" } else { "**FAIL**" };
+            table.row(&[&verdict.target, &verdict.measured, word]);
+        }
+        let _ = write!(out, "\n## Targets\n\n{}", table.finish());
+    }
+    for chapter in chapters {
+        let _ = write!(out, "\n## {}\n\n{}", chapter.title, chapter.text);
+    }
+    out
+}
+
+/// A Markdown table.
+#[derive(Debug)]
+pub(crate) struct Table(String);
+
+impl Table {
+    /// A table with these column heads; the first column is text, the others are numbers.
+    pub(crate) fn new(heads: &[&str]) -> Self {
+        let mut table = Self(String::new());
+        table.row(heads);
+        table.0.push_str("|---|");
+        table.0.push_str(&"---:|".repeat(heads.len().saturating_sub(1)));
+        table.0.push('\n');
+        table
+    }
+
+    /// Adds a row.
+    pub(crate) fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
+        for cell in cells {
+            let _ = write!(self.0, "| {} ", cell.as_ref());
+        }
+        self.0.push_str("|\n");
+    }
+
+    /// The Markdown.
+    pub(crate) fn finish(self) -> String {
+        self.0
+    }
+}
+
+/// Bytes as mebibytes with one decimal.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_stand_out_at_the_top() {
+        let verdict = |holds| Verdict { target: "t ≤ 1".into(), measured: "2".into(), holds };
+        let chapter =
+            Chapter { title: "One", text: "text\n".into(), verdicts: vec![verdict(true), verdict(false)] };
+        let text = render("- cores: 2\n", &[chapter]);
+        assert!(text.contains("| t ≤ 1 | 2 | PASS |\n| t ≤ 1 | 2 | **FAIL** |\n"), "{text}");
+        assert!(text.find("## Targets").unwrap() < text.find("## One").unwrap());
+        assert_eq!(mebibytes(1_572_864), "1.5 MiB");
+    }
+
+    #[test]
+    fn a_table_has_a_rule_under_its_head() {
+        let mut table = Table::new(&["a", "b", "c"]);
+        table.row(&["x", "1", "2"]);
+        assert_eq!(table.finish(), "| a | b | c |\n|---|---:|---:|\n| x | 1 | 2 |\n");
+    }
+}

@@ -1,0 +1,195 @@
+//! The requests that the generator sends, formatted once and patched with a fresh id for each call.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memchr::memmem;
+use protocol::era::{Era, Version, meta};
+use serde_json::{Value, json};
+
+/// Digits of every request id: patching one in never changes a length.
+const ID_DIGITS: usize = 12;
+
+/// The id that a template is built with.
+const PLACEHOLDER: &str = "100000000000";
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(100_000_000_001);
+
+/// An id that no other request of this run has: a client's ids must be unique within its session, and an answer
+/// that carries the id is the answer to this very request.
+pub(crate) fn fresh_id() -> [u8; ID_DIGITS] {
+    let mut left = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let mut digits = [b'0'; ID_DIGITS];
+    for digit in digits.iter_mut().rev() {
+        // `left % 10` is a digit.
+        #[allow(clippy::cast_possible_truncation)]
+        let value = (left % 10) as u8;
+        *digit += value;
+        left /= 10;
+    }
+    digits
+}
+
+/// Who asks whom, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    /// The server.
+    pub(crate) address: SocketAddr,
+    /// How the client speaks.
+    pub(crate) era: Era,
+    /// Legacy: the session id that the server gave.
+    pub(crate) session: Option<String>,
+}
+
+/// Bytes with an id in one or more places.
+#[derive(Clone, Debug)]
+pub(crate) struct Template {
+    bytes: Vec<u8>,
+    ids: Vec<usize>,
+}
+
+impl Template {
+    /// Finds `id` wherever it stands in `bytes`.
+    pub(crate) fn new(bytes: Vec<u8>, id: &[u8]) -> Self {
+        let ids = memmem::find_iter(&bytes, id).collect();
+        Self { bytes, ids }
+    }
+
+    /// The bytes with another id in all its places.
+    pub(crate) fn with_id(&mut self, id: &[u8; ID_DIGITS]) -> &[u8] {
+        for at in &self.ids {
+            self.bytes[*at..*at + ID_DIGITS].copy_from_slice(id);
+        }
+        &self.bytes
+    }
+
+    /// In how many places the id stands.
+    pub(crate) fn id_count(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+impl Asker {
+    /// `tools/call` of `echo` with a text of `len` bytes that begins with the request's id.
+    pub(crate) fn echo(&self, len: usize) -> Template {
+        Template::new(
+            self.tool("echo", &json!({ "text": echo_text(PLACEHOLDER, len) })),
+            PLACEHOLDER.as_bytes(),
+        )
+    }
+
+    /// `tools/call` of `payload`.
+    pub(crate) fn payload(&self, bytes: usize) -> Template {
+        Template::new(self.tool("payload", &json!({ "bytes": bytes })), PLACEHOLDER.as_bytes())
+    }
+
+    /// Legacy `initialize`.
+    pub(crate) fn initialize(&self) -> Template {
+        let params = json!({
+            "protocolVersion": Version::NEWEST_LEGACY,
+            "capabilities": {},
+            "clientInfo": { "name": "mcp-relay-bench", "version": "1" },
+        });
+        Template::new(self.post(&request("initialize", &params), None), PLACEHOLDER.as_bytes())
+    }
+
+    /// Legacy `notifications/initialized`.
+    pub(crate) fn initialized(&self) -> Vec<u8> {
+        self.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }), None)
+    }
+
+    fn tool(&self, name: &str, arguments: &Value) -> Vec<u8> {
+        let mut params = json!({ "name": name, "arguments": arguments });
+        if self.era == Era::Modern {
+            params["_meta"] = json!({
+                meta::PROTOCOL_VERSION: Version::NEWEST,
+                meta::CLIENT_INFO: { "name": "mcp-relay-bench", "version": "1" },
+                meta::CLIENT_CAPABILITIES: {},
+            });
+        }
+        self.post(&request("tools/call", &params), Some(name))
+    }
+
+    fn post(&self, body: &Value, tool: Option<&str>) -> Vec<u8> {
+        let body = body.to_string();
+        let mut head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
+            self.address,
+            body.len()
+        );
+        let mut header = |name: &str, value: &str| {
+            for part in [name, ": ", value, "\r\n"] {
+                head.push_str(part);
+            }
+        };
+        match (self.era, tool) {
+            (Era::Modern, _) => {
+                header("MCP-Protocol-Version", Version::NEWEST.as_str());
+                header("Mcp-Method", "tools/call");
+                header("Mcp-Name", tool.unwrap_or_default());
+            }
+            (Era::Legacy, _) if self.session.is_some() => {
+                header("MCP-Protocol-Version", Version::NEWEST_LEGACY.as_str());
+                header("Mcp-Session-Id", self.session.as_deref().unwrap_or_default());
+            }
+            (Era::Legacy, _) => {}
+        }
+        head.push_str("\r\n");
+        head.push_str(&body);
+        head.into_bytes()
+    }
+}
+
+fn request(method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 100_000_000_000_u64, "method": method, "params": params })
+}
+
+/// The text that `echo` is asked with: the id and letters, `len` bytes in all.
+pub(crate) fn echo_text(id: &str, len: usize) -> String {
+    let letters = "the quick brown fox jumps over the lazy dog; ";
+    id.chars().chain(letters.chars().cycle()).take(len).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asker(era: Era) -> Asker {
+        Asker { address: ([127, 0, 0, 1], 80).into(), era, session: (era == Era::Legacy).then(|| "s".into()) }
+    }
+
+    fn body(bytes: &[u8]) -> Value {
+        let at = memmem::find(bytes, b"\r\n\r\n").unwrap() + 4;
+        let head = std::str::from_utf8(&bytes[..at]).unwrap();
+        assert!(head.contains(&format!("Content-Length: {}\r\n", bytes.len() - at)), "{head}");
+        serde_json::from_slice(&bytes[at..]).unwrap()
+    }
+
+    #[test]
+    fn an_echo_carries_its_id_twice_and_the_text_its_length() {
+        let mut template = asker(Era::Modern).echo(100);
+        assert_eq!(template.id_count(), 2);
+        let id = fresh_id();
+        let text = std::str::from_utf8(&id).unwrap();
+        let value = body(template.with_id(&id));
+        assert_eq!(value["id"].to_string(), text);
+        assert_eq!(value["params"]["arguments"]["text"], echo_text(text, 100));
+        assert_eq!(echo_text(text, 100).len(), 100);
+        assert_ne!(fresh_id(), id);
+    }
+
+    #[test]
+    fn each_era_has_its_headers() {
+        let modern = String::from_utf8(asker(Era::Modern).echo(20).bytes).unwrap();
+        assert!(
+            modern
+                .contains("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n")
+        );
+        assert!(modern.contains(meta::CLIENT_CAPABILITIES) && !modern.contains("Mcp-Session-Id"));
+        let legacy = String::from_utf8(asker(Era::Legacy).echo(20).bytes).unwrap();
+        assert!(legacy.contains("MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: s\r\n"));
+        assert!(!legacy.contains("_meta"));
+        assert_eq!(body(&asker(Era::Legacy).initialize().bytes)["params"]["protocolVersion"], "2025-11-25");
+    }
+}

@@ -1,0 +1,53 @@
+//! What is measured, one file each. Every section starts its own processes and ends them.
+
+pub(crate) mod against;
+pub(crate) mod calls;
+pub(crate) mod flat;
+pub(crate) mod idle;
+pub(crate) mod large;
+
+use std::time::Duration;
+
+/// How long and how often to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Interleaved rounds.
+    pub(crate) rounds: usize,
+    /// Length of a measured block.
+    pub(crate) block: Duration,
+    /// Length of the unmeasured one before the first.
+    pub(crate) warm_up: Duration,
+    /// Calls in the memory section.
+    pub(crate) calls: u64,
+    /// Abandoned sessions in the memory section.
+    pub(crate) sessions: u64,
+    /// Idle slaves linked at once.
+    pub(crate) slaves: usize,
+}
+
+impl Effort {
+    /// What the targets are judged by.
+    pub(crate) const FULL: Self = Self {
+        rounds: 5,
+        block: Duration::from_secs(2),
+        warm_up: Duration::from_millis(700),
+        calls: 200_000,
+        sessions: 20_000,
+        slaves: 1000,
+    };
+
+    /// A look in under a minute.
+    pub(crate) const QUICK: Self = Self {
+        rounds: 2,
+        block: Duration::from_millis(700),
+        warm_up: Duration::from_millis(300),
+        calls: 40_000,
+        sessions: 4_000,
+        slaves: 1000,
+    };
+}
+
+/// Says on standard error what is being measured.
+pub(crate) fn progress(what: &str) {
+    eprintln!("bench: {what}");
+}

@@ -1,0 +1,144 @@
+//! A 50 MB result on its way: what it does to the small calls beside it, and to the proxy's memory.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use protocol::era::Era;
+
+use super::{Effort, progress};
+use crate::client::Client;
+use crate::error::{BenchError, Result};
+use crate::fleet::{Fleet, Way};
+use crate::load::{Load, Shape, Until, single_thread};
+use crate::report::{Chapter, Table, Verdict, mebibytes};
+use crate::stats::{Latencies, Rounds};
+
+/// Size of the result, in bytes.
+const RESULT: usize = 50_000_000;
+
+/// Most that the proxy may grow, in bytes ("16 MB").
+const MOST_GROWTH: u64 = 16_000_000;
+
+/// Most that the small calls' p99 may grow, as a multiple.
+const MOST_P99: f64 = 3.0;
+
+const SMALL: Shape = Shape { era: Era::Modern, argument: 100, at_once: 1 };
+
+/// Latency of small calls, alone and beside large results.
+#[derive(Default)]
+struct Latency {
+    alone_p50: Rounds,
+    alone_p99: Rounds,
+    beside_p50: Rounds,
+    beside_p99: Rounds,
+    /// Megabytes (10^6) of result a second, meanwhile.
+    throughput: Rounds,
+}
+
+/// Measures memory first, on a proxy that has only seen small calls, then latency on every way.
+pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
+    progress("memory while a 50 MB result passes");
+    let fleet = Fleet::start(binary)?;
+    let mut small = Load::connect(fleet.address(Way::Relay), SMALL)?;
+    small.run(&Until::Elapsed(effort.warm_up))?;
+    let (proxy, slave) = (growth(&fleet, Way::Relay)?, fleet.relay.slave.memory()?.peak);
+    let nginx = growth(&fleet, Way::Nginx)?;
+    let mut text = format!(
+        "`payload` of {RESULT} bytes, read by its client as fast as it comes. The peak of resident memory while it \
+         passed was above the level before by **{}** in the proxy and {} in nginx; the slave, which makes the result, \
+         peaked at {}.\n\nSmall calls (100 B, one at a time, an own connection and thread) meanwhile, results passing one after another:\n\n",
+        mebibytes(proxy),
+        mebibytes(nginx),
+        mebibytes(slave)
+    );
+    let mut table =
+        Table::new(&["way", "p50 µs alone", "beside", "p99 µs alone", "beside", "p99 ratio", "MB/s"]);
+    let mut verdicts = vec![Verdict {
+        target: "50 MB result grows the proxy by ≤ 16 MB".to_owned(),
+        measured: mebibytes(proxy),
+        holds: proxy <= MOST_GROWTH,
+    }];
+    for way in Way::ALL {
+        progress(&format!("small calls beside 50 MB results: {}", way.name()));
+        let found = latency(fleet.address(way), effort)?;
+        let ratio = found.beside_p99.ratio(&found.alone_p99);
+        let rounds = [&found.alone_p50, &found.beside_p50, &found.alone_p99, &found.beside_p99];
+        let mut row = vec![way.name().to_owned()];
+        row.extend(rounds.map(ToString::to_string));
+        row.extend([format!("{ratio:.2}"), found.throughput.to_string()]);
+        table.row(&row);
+        if way == Way::Relay {
+            verdicts.push(Verdict {
+                target: format!("small-call p99 beside a 50 MB result ≤ {MOST_P99} × alone"),
+                measured: format!("{ratio:.2} ×"),
+                holds: ratio <= MOST_P99,
+            });
+        }
+    }
+    let _ = write!(text, "{}", table.finish());
+    Ok(Chapter { title: "A 50 MB result", text, verdicts })
+}
+
+/// Bytes by which the front's peak exceeded its level before, over three results.
+fn growth(fleet: &Fleet, way: Way) -> Result<u64> {
+    let Some(front) = fleet.front(way) else { return Ok(0) };
+    let before = front.memory()?.resident;
+    front.forget_peak()?;
+    single_thread()?.block_on(async {
+        let mut client = Client::open(fleet.address(way), Era::Modern).await?;
+        for _ in 0..3 {
+            client.payload(RESULT).await?;
+        }
+        Ok::<_, BenchError>(())
+    })?;
+    Ok(front.memory()?.peak.saturating_sub(before))
+}
+
+fn latency(address: SocketAddr, effort: &Effort) -> Result<Latency> {
+    let mut small = Load::connect(address, SMALL)?;
+    small.run(&Until::Elapsed(effort.warm_up))?;
+    let mut out = Latency::default();
+    for _ in 0..effort.rounds {
+        let alone = small.run(&Until::Elapsed(effort.block))?.latencies;
+        out.alone_p50.push(alone.percentile(50.0));
+        out.alone_p99.push(alone.percentile(99.0));
+        let (beside, throughput) = while_results_pass(address, &mut small, effort.block)?;
+        out.beside_p50.push(beside.percentile(50.0));
+        out.beside_p99.push(beside.percentile(99.0));
+        out.throughput.push(throughput);
+    }
+    Ok(out)
+}
+
+/// Small calls for as long as large results pass, which is at least `time`.
+fn while_results_pass(address: SocketAddr, small: &mut Load, time: Duration) -> Result<(Latencies, f64)> {
+    let done = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let throughput = results(address, time);
+            done.store(true, Ordering::Relaxed);
+            throughput
+        });
+        let block = small.run(&Until::Set(Arc::clone(&done)));
+        let throughput =
+            reader.join().map_err(|_| BenchError::Process("the reading thread panicked".to_owned()))??;
+        Ok((block?.latencies, throughput))
+    })
+}
+
+/// Takes results one after another for `time`; gives megabytes a second.
+fn results(address: SocketAddr, time: Duration) -> Result<f64> {
+    single_thread()?.block_on(async {
+        let mut client = Client::open(address, Era::Modern).await?;
+        let start = Instant::now();
+        let mut bytes = 0;
+        while start.elapsed() < time {
+            bytes += client.payload(RESULT).await?;
+        }
+        Ok(bytes as f64 / 1e6 / start.elapsed().as_secs_f64())
+    })
+}

@@ -1,0 +1,172 @@
+//! A stdio MCP server for the tests. It writes down what it runs, waits at gates that a test opens, and can die.
+//!
+//! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
+//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. Knows nothing of the relay.
+
+use std::collections::HashMap;
+use std::io::{BufRead, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use harness::{fixture, wait};
+use serde_json::{Value, json};
+
+/// A call that no test wants any more must not keep the process.
+const GATE_LIMIT: Duration = Duration::from_mins(2);
+
+#[derive(Default)]
+struct Server {
+    modern: bool,
+    running: Mutex<HashMap<String, Arc<AtomicBool>>>,
+}
+
+fn main() {
+    let server = Arc::new(Server {
+        modern: std::env::var("FIXTURE_ERA").is_ok_and(|era| era == "modern"),
+        ..Server::default()
+    });
+    note("process", &format!("start {}", std::process::id()));
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        if let Ok(message) = serde_json::from_str::<Value>(&line) {
+            server.handle(message);
+        }
+    }
+}
+
+impl Server {
+    fn handle(self: &Arc<Self>, message: Value) {
+        let Some(method) = message["method"].as_str().map(str::to_owned) else { return };
+        if method == "notifications/cancelled" {
+            let id = message["params"]["requestId"].to_string();
+            if let Some(cancelled) = self.running.lock().ok().and_then(|running| running.get(&id).cloned()) {
+                cancelled.store(true, Ordering::SeqCst);
+            }
+            return;
+        }
+        if message.get("id").is_none() {
+            return;
+        }
+        if method != "tools/call" {
+            self.reply(&message["id"], self.answer(&method));
+            return;
+        }
+        let cancelled = Arc::new(AtomicBool::new(false));
+        if let Ok(mut running) = self.running.lock() {
+            running.insert(message["id"].to_string(), cancelled.clone());
+        }
+        let server = self.clone();
+        std::thread::spawn(move || {
+            let answer = call(&message["params"], &cancelled);
+            if let Ok(mut running) = server.running.lock() {
+                running.remove(&message["id"].to_string());
+            }
+            if let Some(answer) = answer {
+                server.reply(&message["id"], answer);
+            }
+        });
+    }
+
+    fn answer(&self, method: &str) -> Result<Value, Value> {
+        match method {
+            "initialize" if !self.modern => Ok(json!({
+                "protocolVersion": "2025-11-25",
+                "capabilities": { "tools": {} },
+                "serverInfo": { "name": "stdio-fixture", "version": "1" },
+            })),
+            "server/discover" if self.modern => Ok(json!({
+                "supportedVersions": ["2026-07-28"],
+                "capabilities": { "tools": {} },
+                "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "stdio-fixture", "version": "1" } },
+                "ttlMs": 0,
+                "cacheScope": "private",
+            })),
+            "ping" => Ok(json!({})),
+            "tools/list" => Ok(json!({ "tools": tools(), "ttlMs": 0, "cacheScope": "private" })),
+            other => Err(json!({ "code": -32601, "message": format!("Method not found: {other}") })),
+        }
+    }
+
+    fn reply(&self, id: &Value, answer: Result<Value, Value>) {
+        let message = match answer {
+            Ok(mut result) => {
+                if self.modern {
+                    result["resultType"] = "complete".into();
+                }
+                json!({ "jsonrpc": "2.0", "id": id, "result": result })
+            }
+            Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+        };
+        say(&message);
+    }
+}
+
+fn tools() -> Value {
+    let names = ["run", "big", "die", "leak", "environment", "arguments"];
+    names.map(|name| json!({ "name": name, "inputSchema": { "type": "object" } })).as_slice().into()
+}
+
+/// Runs a tool; `None` where a cancelled call must not be answered.
+fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> {
+    let arguments = &params["arguments"];
+    let text = match params["name"].as_str().unwrap_or_default() {
+        "run" => run(arguments, &params["_meta"]["progressToken"], cancelled)?,
+        "big" => "x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or(0)).unwrap_or(0)),
+        "die" => std::process::exit(7),
+        "leak" => {
+            eprintln!("the secret is {}", std::env::var("FIXTURE_SECRET").unwrap_or_default());
+            "leaked".to_owned()
+        }
+        "environment" => {
+            let mut names: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
+            names.sort();
+            names.join(" ")
+        }
+        "arguments" => params.to_string(),
+        other => return Some(Err(json!({ "code": -32602, "message": format!("Unknown tool: {other}") }))),
+    };
+    Some(Ok(json!({ "content": [{ "type": "text", "text": text }] })))
+}
+
+/// Reports `steps` steps as far as the gate allows, then ends. Without a gate file it runs through.
+fn run(arguments: &Value, token: &Value, cancelled: &AtomicBool) -> Option<String> {
+    let key = arguments["key"].as_str().unwrap_or("none");
+    let steps = arguments["steps"].as_u64().unwrap_or(0);
+    note(key, "start");
+    for step in 1..=steps + 1 {
+        let mut stopped = false;
+        wait::blocking_until(GATE_LIMIT, || {
+            stopped = cancelled.load(Ordering::SeqCst);
+            stopped || gate(key) >= step
+        });
+        if stopped {
+            note(key, "cancelled");
+            return None;
+        }
+        if step <= steps && !token.is_null() {
+            let params = json!({ "progressToken": token, "progress": step, "total": steps });
+            say(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
+        }
+    }
+    note(key, "end");
+    Some(format!("done {key}"))
+}
+
+fn gate(key: &str) -> u64 {
+    let folder = std::env::var("FIXTURE_DIR").unwrap_or_default();
+    let text = std::fs::read_to_string(fixture::gate_file(folder.as_ref(), key));
+    text.map_or(u64::MAX, |text| text.trim().parse().unwrap_or(0))
+}
+
+fn note(key: &str, what: &str) {
+    let Ok(folder) = std::env::var("FIXTURE_DIR") else { return };
+    let path = fixture::log_file(folder.as_ref(), key);
+    if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
+        let _ = file.write_all(format!("{what}\n").as_bytes());
+    }
+}
+
+fn say(message: &Value) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{message}").and_then(|()| out.flush());
+}

@@ -1,0 +1,51 @@
+//! Prometheus text, read for assertions. Knows no metric's name.
+
+use std::net::SocketAddr;
+
+use crate::http::get;
+
+/// One scrape of `/metrics`.
+#[derive(Clone, Debug)]
+pub struct Scrape(String);
+
+impl Scrape {
+    /// Reads a server's metrics.
+    pub async fn of(address: SocketAddr) -> Self {
+        let (status, text) = get(address, "/metrics").await;
+        assert_eq!(status, 200, "/metrics: {text}");
+        Self(text)
+    }
+
+    /// The text as it came.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Sum of all samples of a metric whose labels contain every one of `labels` (`key="value"`).
+    pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let mine = self.0.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        });
+        mine.map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<f64>().expect("a value")).sum()
+    }
+
+    /// Names that have a `# TYPE` line.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_what_the_labels_select() {
+        let text = "# TYPE a counter\na{x=\"1\",y=\"2\"} 3\na{x=\"1\",y=\"3\"} 4\nab{x=\"1\"} 9\na_sum 5\n";
+        let scrape = Scrape(text.into());
+        assert!((scrape.sum("a", &["x=\"1\""]) - 7.0).abs() < f64::EPSILON);
+        assert!((scrape.sum("a", &["y=\"3\""]) - 4.0).abs() < f64::EPSILON);
+        assert_eq!(scrape.names(), ["a"]);
+    }
+}

@@ -1,0 +1,137 @@
+//! Stand-ins for the existing Node proxy and Node slave: the plain dialect, text frames only.
+//!
+//! Written from the facts of the existing server, faults included where a peer must live with them.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use crate::wait::{self, PATIENCE};
+
+/// One end of a plain link.
+pub struct PlainLink {
+    socket: WebSocketStream<TcpStream>,
+}
+
+impl PlainLink {
+    /// The next message as JSON; `Err` with the close code when the link ended.
+    pub async fn hear(&mut self) -> Result<Value, Option<u16>> {
+        loop {
+            match wait::within("a plain message", PATIENCE, self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Close(frame))) => return Err(frame.map(|f| f.code.into())),
+                Some(Ok(Message::Binary(_))) => panic!("the plain dialect has no binary messages"),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(None),
+            }
+        }
+    }
+
+    /// The next message that is a request; panics when the link ends first.
+    pub async fn request(&mut self) -> Value {
+        let message = self.hear().await.expect("a request, not the end of the link");
+        assert_eq!(message["jsonrpc"], "2.0", "{message}");
+        assert!(message["method"].is_string() && !message["id"].is_null(), "a request: {message}");
+        message
+    }
+
+    /// Sends a message.
+    pub async fn say(&mut self, message: &Value) {
+        let sent = self.socket.send(Message::text(message.to_string()));
+        wait::within("a plain write", PATIENCE, sent).await.expect("an open link");
+    }
+
+    /// Answers a request.
+    pub async fn answer(&mut self, request: &Value, result: Value) {
+        self.say(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": result })).await;
+    }
+
+    /// Closes with a code.
+    pub async fn close(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        let _ = self.socket.close(Some(frame)).await;
+    }
+}
+
+/// The Node slave: dials, says its code, serves.
+pub async fn node_slave(proxy: SocketAddr, code: &str) -> Result<PlainLink, Option<u16>> {
+    let stream = TcpStream::connect(proxy).await.expect("connect");
+    let (socket, _) =
+        tokio_tungstenite::client_async(format!("ws://{proxy}/"), stream).await.expect("upgrade");
+    let mut link = PlainLink { socket };
+    link.say(&json!({ "type": "auth", "slaveCode": code })).await;
+    let reply = link.hear().await?;
+    match reply["type"].as_str() {
+        Some("auth_success") => {
+            assert_eq!(reply["message"], "Authentication successful");
+            assert!(reply.get("protocol").is_none(), "no native offer to a plain slave: {reply}");
+            Ok(link)
+        }
+        Some("auth_failed") => {
+            assert_eq!(reply["message"], "Invalid slave code");
+            Err(link.hear().await.expect_err("closed after auth_failed"))
+        }
+        _ => panic!("an answer to auth, not {reply}"),
+    }
+}
+
+/// Answers like the Node slave until the link ends: `initialize`, `tools/list` with one tool, and `tools/call` with the
+/// tool's name and arguments as text.
+pub async fn serve_like_node(mut link: PlainLink, tool: &str) {
+    while let Ok(request) = link.hear().await {
+        let result = match request["method"].as_str() {
+            Some("initialize") => json!({
+                "protocolVersion": "2025-06-18",
+                "capabilities": { "tools": {} },
+                "serverInfo": { "name": "node", "version": "1" },
+            }),
+            Some("tools/list") => json!({ "tools": [crate::rawslave::definition(tool)] }),
+            Some("tools/call") => {
+                let text = format!("{} {}", request["params"]["name"], request["params"]["arguments"]);
+                json!({ "content": [{ "type": "text", "text": text }] })
+            }
+            _ => json!({}),
+        };
+        link.answer(&request, result).await;
+    }
+}
+
+/// The Node proxy: accepts slaves, one at a time.
+pub struct NodeProxy {
+    listener: TcpListener,
+    code: String,
+}
+
+impl NodeProxy {
+    /// Listens on a free port and takes this code.
+    pub async fn start(code: &str) -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.expect("bind"), code: code.to_owned() }
+    }
+
+    /// Where slaves connect.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("address")
+    }
+
+    /// Takes the next slave; `None` where its code was wrong (it is then closed with 4002, as Node does).
+    pub async fn accept(&self) -> Option<PlainLink> {
+        let accepted = wait::within("a slave to dial", PATIENCE, self.listener.accept()).await;
+        let (stream, _) = accepted.expect("accept");
+        let socket = tokio_tungstenite::accept_async(stream).await.expect("upgrade");
+        let mut link = PlainLink { socket };
+        let auth = link.hear().await.expect("auth first");
+        assert_eq!(auth["type"], "auth", "{auth}");
+        if auth["slaveCode"] == self.code.as_str() {
+            link.say(&json!({ "type": "auth_success", "message": "Authentication successful" })).await;
+            return Some(link);
+        }
+        link.say(&json!({ "type": "auth_failed", "message": "Invalid slave code" })).await;
+        link.close(4002).await;
+        None
+    }
+}

@@ -1,0 +1,168 @@
+//! The built binary as a child process: environment, signals, exit, and its log as it grows.
+//!
+//! Knows nothing of what the program does with its environment.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::wait;
+
+/// Lines that a process has written so far, standard output and standard error together.
+#[derive(Clone, Debug, Default)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn push(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+
+    /// Everything so far.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+
+    /// Lines so far: the `from` of [`Self::wait_for_after`].
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// Whether nothing was written yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many lines contain `needle`.
+    pub fn count(&self, needle: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|line| line.contains(needle)).count()
+    }
+
+    /// The first line that contains `needle`, once it is there.
+    pub async fn wait_for(&self, needle: &str) -> String {
+        self.wait_for_after(needle, 0).await
+    }
+
+    /// The first line from line `from` on that contains `needle`, once it is there.
+    pub async fn wait_for_after(&self, needle: &str, from: usize) -> String {
+        let what = format!("log line with {needle:?}");
+        wait::until(&what, async || {
+            self.0.lock().unwrap().iter().skip(from).find(|line| line.contains(needle)).cloned()
+        })
+        .await
+    }
+}
+
+/// A running child. Dropping it kills and reaps it, and shows its log if the test is failing.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    /// What it has written.
+    pub log: Log,
+}
+
+impl Process {
+    /// Starts the relay with `args` and exactly these variables.
+    pub fn relay(name: &str, args: &[&str], env: &[(String, String)]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(args).env_clear().envs(env.iter().map(|(k, v)| (k, v)));
+        // A command line found on PATH is a backend: only what the tests put there may be found.
+        if !env.iter().any(|(key, _)| key == "PATH") {
+            command.env("PATH", "/usr/bin:/bin");
+        }
+        Self::start(name, command)
+    }
+
+    /// Starts any command, its standard input closed.
+    pub fn start(name: &str, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let log = Log::default();
+        follow(child.stdout.take().unwrap(), log.clone());
+        follow(child.stderr.take().unwrap(), log.clone());
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal; the process may already be gone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let _ = kill(pid, signal);
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("{} to exit", self.name);
+        let child = &mut self.child;
+        wait::until_within(&what, limit, async || child.try_wait().unwrap()).await
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS in /proc/PID/status");
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A stopped process ignores everything but SIGKILL, and that is what `kill` sends.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of {} ---\n{}\n---", self.name, self.log.text());
+        }
+    }
+}
+
+fn follow(from: impl Read + Send + 'static, log: Log) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            log.push(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+}
+
+/// The relay's binary: `MCP_RELAY_BIN`, or the one beside this test, built first.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| std::env::var_os("MCP_RELAY_BIN").map_or_else(build, PathBuf::from))
+}
+
+fn build() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // target/<profile>/deps/<test>: the binaries of the same profile are one level up.
+    let folder =
+        test.parent().and_then(Path::parent).expect("tests run from target/<profile>/deps").to_owned();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", "mcp-relay", "--manifest-path"]);
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("cargo runs");
+    assert!(status.success(), "the relay does not build");
+    folder.join("mcp-relay")
+}

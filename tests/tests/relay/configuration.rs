@@ -1,0 +1,218 @@
+//! Codes and variables: what is wrong is said, all at once, and nothing secret with it.
+
+use std::time::Duration;
+
+use harness::client::Client;
+use harness::process::Process;
+use harness::relay::{CODE, Setup};
+use harness::wait;
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+async fn exit_code_and_log(setup: Setup) -> (Option<i32>, String) {
+    let mut process: Process = setup.spawn();
+    let status = process.exit(LIMIT).await;
+    // The pipe may hold the last lines for a moment after the exit.
+    process.log.wait_for("correction").await;
+    wait::until("the log's last line", async || process.log.text().contains("start again").then_some(()))
+        .await;
+    (status.code(), process.log.text())
+}
+
+/// Variables and values that none of them takes. Secrets that have rules stand apart.
+const BAD_IN_BOTH: [(&str, &str); 13] = [
+    ("MCP_SERVER_HOST", "not a host!"),
+    ("MCP_SERVER_PORT", "70000"),
+    ("AUTH_CUSTOM_HEADER", "a b"),
+    ("ALLOWED_ORIGINS", "no origin"),
+    ("MAX_BODY_BYTES", "12 MB"),
+    ("REQUEST_TIMEOUT", "soon"),
+    ("REQUEST_TIMEOUT_TOTAL", "-1"),
+    ("SESSION_TTL", "0"),
+    ("SHUTDOWN_GRACE", "never"),
+    ("LOG_FORMAT", "xml"),
+    ("LOG_LEVEL", "loud"),
+    ("LIST_TTL_MS", "1.5"),
+    ("LINK_PING_INTERVAL_MS", "often"),
+];
+
+const BAD_IN_PROXY: [(&str, &str); 7] = [
+    ("PROXY_WS_HOST", "::g"),
+    ("PROXY_WS_PORT", "tcp://10.0.0.1:8001"),
+    ("SLAVE_MODE", "triple"),
+    ("TOOL_CONFLICT", "fight"),
+    ("LINK_GRACE", "1h"),
+    ("READY_MIN_SLAVES", "-3"),
+    ("MAX_SLAVES", "many"),
+];
+
+const BAD_IN_SLAVE: [(&str, &str); 10] = [
+    ("PROXY_SERVER_URL", "http://localhost:8001"),
+    ("SLAVE_NAME", "two words"),
+    ("SLAVE_LABELS", "no-value"),
+    ("SLAVE_CAPACITY", "-1"),
+    ("SLAVE_BACKENDS", "/no/such/file.json"),
+    ("DEMO_TOOLS", "perhaps"),
+    ("RECONNECT_MAX", "x"),
+    ("SLAVE_JOURNAL_BYTES", "lots"),
+    ("MAX_OUTPUT_BYTES", "1GB"),
+    ("MAX_DIFF_CHARS", "few"),
+];
+
+async fn all_are_reported(mode: &str, own: &[(&str, &str)]) {
+    let mut setup = Setup::bare(mode)
+        .env(mode, "1")
+        .env("SESSION_KEY", "too-short-canary")
+        .env("LINK_PING_TIMEOUT_MS", "x");
+    if mode == "PROXY_SLAVE" {
+        setup = setup.env("SLAVE_CODE", "two,codes-canary");
+    }
+    for (name, value) in BAD_IN_BOTH.iter().chain(own) {
+        setup = setup.env(name, *value);
+    }
+    let (code, log) = exit_code_and_log(setup).await;
+    assert_eq!(code, Some(64), "{log}");
+    for (name, value) in BAD_IN_BOTH.iter().chain(own) {
+        let line = log.lines().find(|line| line.trim_start().starts_with(&format!("{name} ")));
+        let line = line.unwrap_or_else(|| panic!("{name} is not reported:\n{log}"));
+        assert!(line.contains(value) && line.contains("expected "), "{line}");
+    }
+    assert!(log.contains("SESSION_KEY") && log.contains("LINK_PING_TIMEOUT_MS"), "{log}");
+    assert!(!log.contains("canary"), "a secret's value is shown:\n{log}");
+}
+
+#[tokio::test]
+async fn a_proxy_reports_all_its_bad_variables_at_once() {
+    all_are_reported("PROXY_MODE", &BAD_IN_PROXY).await;
+}
+
+#[tokio::test]
+async fn a_slave_reports_all_its_bad_variables_at_once() {
+    all_are_reported("PROXY_SLAVE", &BAD_IN_SLAVE).await;
+}
+
+#[tokio::test]
+async fn a_slave_says_which_variables_it_misses() {
+    let (code, log) = exit_code_and_log(Setup::bare("slave").env("PROXY_SLAVE", "1")).await;
+    assert_eq!(code, Some(64));
+    assert!(log.contains("PROXY_SERVER_URL") && log.contains("SLAVE_CODE"), "{log}");
+}
+
+#[tokio::test]
+async fn both_modes_at_once_are_refused() {
+    let setup = Setup::bare("both").env("PROXY_MODE", "1").env("PROXY_SLAVE", "1");
+    let mut process = setup.spawn();
+    assert_eq!(process.exit(LIMIT).await.code(), Some(64));
+    let line = process.log.wait_for("PROXY_SLAVE").await;
+    assert!(process.log.text().contains("PROXY_MODE"), "{line}");
+}
+
+#[tokio::test]
+async fn an_empty_variable_counts_as_unset() {
+    let mut setup = Setup::proxy();
+    for (name, _) in BAD_IN_BOTH.iter().chain(&BAD_IN_PROXY).filter(|(name, _)| !name.ends_with("_PORT")) {
+        setup = setup.env(name, "");
+    }
+    let proxy = setup.env("PROXY_SLAVE", "").env("SESSION_KEY", "").start_proxy().await;
+    let _slave =
+        Setup::slave("one", proxy.link).env("SLAVE_LABELS", "").env("RECONNECT_MAX", "").start_slave().await;
+    proxy.offers("echo").await;
+}
+
+#[tokio::test]
+async fn without_codes_the_proxy_warns_and_lets_no_one_in() {
+    let proxy = Setup::proxy().env("SLAVE_CODES", " , ,").start_proxy().await;
+    proxy.log.wait_for("no slave can connect").await;
+    let slave = Setup::slave("one", proxy.link).start_slave().await;
+    slave.log.wait_for("Invalid slave code").await;
+    let empty = harness::plain::node_slave(proxy.link, "").await.err();
+    assert_eq!(empty, Some(Some(4002)), "an empty code is no code");
+}
+
+#[tokio::test]
+async fn a_slave_with_a_wrong_code_says_what_to_check_and_goes_on_serving_itself() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let slave = Setup::slave("one", proxy.link).env("SLAVE_CODE", "wrong-code-canary").start_slave().await;
+    slave.log.wait_for("Invalid slave code").await;
+    slave.log.wait_for("SLAVE_CODES").await;
+    proxy.log.wait_for("[PROXY] Invalid slave code").await;
+    let own = Client::modern(slave.http).call("echo", json!({ "text": "own" })).await;
+    assert_eq!(own.text(), "own");
+    for log in [&proxy.log, &slave.log] {
+        let text = log.text();
+        assert!(!text.contains("wrong-code-canary") && !text.contains(CODE), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn codes_are_trimmed_and_case_sensitive() {
+    let proxy = Setup::proxy().env("SLAVE_CODES", " first , Second,").start_proxy().await;
+    for (code, good) in [("first", true), ("Second", true), ("second", false), ("first , Second", false)] {
+        assert_eq!(harness::plain::node_slave(proxy.link, code).await.is_ok(), good, "{code:?}");
+    }
+    let _slave = Setup::slave("one", proxy.link).env("SLAVE_CODE", "  Second ").start_slave().await;
+    proxy.offers("echo").await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let taken = proxy.http.port().to_string();
+    let mut second = Setup::proxy().env("MCP_SERVER_PORT", taken.as_str()).spawn();
+    let status = second.exit(LIMIT).await;
+    assert!(!status.success() && status.code() != Some(64), "{status:?}");
+    let line = second.log.wait_for(&taken).await;
+    assert!(line.contains("MCP_SERVER_PORT") || second.log.text().contains("MCP_SERVER_PORT"), "{line}");
+}
+
+#[tokio::test]
+async fn with_neither_mode_the_tools_are_served_standalone() {
+    let setup = Setup::bare("standalone").env("MCP_SERVER_PORT", "0").env("DEMO_TOOLS", "1");
+    let standalone = setup.start_slave().await;
+    assert_eq!(
+        Client::modern(standalone.http).call("echo", json!({ "text": "alone" })).await.text(),
+        "alone"
+    );
+    let legacy = Client::legacy(standalone.http).await;
+    assert_eq!(legacy.call("echo", json!({ "text": "alone" })).await.text(), "alone");
+}
+
+#[tokio::test]
+async fn subcommands_have_complete_help() {
+    for args in [
+        &["--help"][..],
+        &["proxy", "--help"],
+        &["slave", "--help"],
+        &["doctor", "--help"],
+        &["demo", "--help"],
+    ] {
+        let mut process = Setup::bare("help")
+            .args(if args.len() == 1 {
+                &["--help"]
+            } else {
+                match args[0] {
+                    "proxy" => &["proxy", "--help"],
+                    "slave" => &["slave", "--help"],
+                    "doctor" => &["doctor", "--help"],
+                    _ => &["demo", "--help"],
+                }
+            })
+            .spawn();
+        assert_eq!(process.exit(LIMIT).await.code(), Some(0), "{args:?}");
+        process.log.wait_for("Usage").await;
+    }
+}
+
+#[tokio::test]
+async fn doctor_tells_a_good_slave_configuration_from_a_bad_one() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let doctor =
+        |code: &str| Setup::slave("one", proxy.link).env("SLAVE_CODE", code).args(&["doctor"]).spawn();
+    let mut good = doctor(CODE);
+    assert_eq!(good.exit(LIMIT).await.code(), Some(0), "{}", good.log.text());
+    let mut bad = doctor("wrong-code-canary");
+    assert_eq!(bad.exit(LIMIT).await.code(), Some(1));
+    bad.log.wait_for("SLAVE_CODE").await;
+    assert!(!bad.log.text().contains("canary"));
+}

@@ -1,0 +1,191 @@
+//! A link that breaks at every phase of a call, in every way: nothing is lost, nothing doubled, nothing run twice.
+
+use harness::client::{Ask, Client};
+use harness::fault::{Fault, FaultProxy, Side, Towards, Trap};
+use harness::fixture::{Fixture, run_args};
+use harness::frames::FrameKind;
+use harness::relay::{Proxy, Setup, Slave};
+
+/// One proxy, slaves that dial it through one fault proxy, one backend's log.
+struct Scene {
+    proxy: Proxy,
+    fault: FaultProxy,
+    fixture: Fixture,
+    _slaves: Vec<Slave>,
+}
+
+async fn scene(slaves: &[&str]) -> Scene {
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().quick_pings().start_proxy().await;
+    let fault = FaultProxy::start(proxy.link);
+    let mut running = Vec::new();
+    for name in slaves {
+        let setup = Setup::slave(name, fault.address).env("RECONNECT_MAX", "0.2").quick_pings();
+        running.push(fixture.serve(setup).start_slave().await);
+    }
+    proxy.accepted(slaves.len()).await;
+    proxy.offers("run").await;
+    Scene { proxy, fault, fixture, _slaves: running }
+}
+
+/// Every frame of a call with three steps, and on which side of it the link breaks. `must` says whether the frame is
+/// sure to be sent: acknowledgements may be gathered.
+const PHASES: [(Towards, FrameKind, usize, Side, bool); 12] = [
+    (Towards::Slave, FrameKind::Open, 0, Side::Before, true),
+    (Towards::Slave, FrameKind::Open, 0, Side::After, true),
+    (Towards::Proxy, FrameKind::Accepted, 0, Side::Before, false),
+    (Towards::Proxy, FrameKind::Accepted, 0, Side::After, false),
+    (Towards::Proxy, FrameKind::Event, 0, Side::Before, true),
+    (Towards::Proxy, FrameKind::Event, 0, Side::After, true),
+    (Towards::Proxy, FrameKind::Event, 1, Side::After, true),
+    (Towards::Proxy, FrameKind::Event, 2, Side::After, true),
+    (Towards::Proxy, FrameKind::End, 0, Side::Before, true),
+    (Towards::Proxy, FrameKind::End, 0, Side::After, true),
+    (Towards::Slave, FrameKind::Credit, 0, Side::Before, false),
+    (Towards::Slave, FrameKind::Credit, 0, Side::After, false),
+];
+
+async fn breaks_everywhere(slaves: &[&str], fault: Fault) {
+    let scene = scene(slaves).await;
+    let client = Client::modern(scene.proxy.http);
+    let mut links = slaves.len();
+    for (index, (towards, kind, skip, side, must)) in PHASES.into_iter().enumerate() {
+        let key = format!("phase-{index}");
+        let phase = format!("{fault:?} {side:?} {} {skip} towards {towards:?}", kind.name());
+        scene.fault.arm(Trap { towards, kind, skip, side, fault });
+        let answer = client.ask(Ask::tool(index, "run", run_args(&key, 3)).progress(index)).await;
+        assert_eq!(answer.progress(), [1.0, 2.0, 3.0], "{phase}: {:?}", answer.messages);
+        assert_eq!(answer.text(), format!("done {key}"), "{phase}");
+        assert_eq!(scene.fixture.log(&key), ["start", "end"], "{phase}: run exactly once");
+        let waiting = scene.fault.disarm();
+        assert!(!(waiting && must), "{phase}: no such frame was sent");
+        if !waiting {
+            links += 1;
+            scene.proxy.accepted(links).await;
+            scene.proxy.offers("run").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reset_at_any_phase_loses_and_doubles_nothing() {
+    breaks_everywhere(&["one"], Fault::Reset).await;
+}
+
+#[tokio::test]
+async fn a_half_close_towards_the_slave_at_any_phase_loses_and_doubles_nothing() {
+    breaks_everywhere(&["one"], Fault::HalfClose(Towards::Slave)).await;
+}
+
+#[tokio::test]
+async fn a_half_close_towards_the_proxy_at_any_phase_loses_and_doubles_nothing() {
+    breaks_everywhere(&["one"], Fault::HalfClose(Towards::Proxy)).await;
+}
+
+#[tokio::test]
+async fn a_black_hole_at_any_phase_loses_and_doubles_nothing() {
+    breaks_everywhere(&["one"], Fault::BlackHole).await;
+}
+
+#[tokio::test]
+async fn a_stall_at_any_phase_loses_and_doubles_nothing() {
+    breaks_everywhere(&["one"], Fault::Stall).await;
+}
+
+#[tokio::test]
+async fn with_two_slaves_a_reset_runs_no_call_on_both() {
+    breaks_everywhere(&["one", "two"], Fault::Reset).await;
+}
+
+#[tokio::test]
+async fn with_two_slaves_a_black_hole_runs_no_call_on_both() {
+    breaks_everywhere(&["one", "two"], Fault::BlackHole).await;
+}
+
+#[tokio::test]
+async fn with_two_slaves_a_half_close_runs_no_call_on_both() {
+    breaks_everywhere(&["one", "two"], Fault::HalfClose(Towards::Slave)).await;
+}
+
+#[tokio::test]
+async fn with_two_slaves_a_stall_runs_no_call_on_both() {
+    breaks_everywhere(&["one", "two"], Fault::Stall).await;
+}
+
+#[tokio::test]
+async fn an_idle_link_that_breaks_is_replaced_whatever_the_fault() {
+    let scene = scene(&["one"]).await;
+    let faults = [
+        Fault::Reset,
+        Fault::HalfClose(Towards::Slave),
+        Fault::HalfClose(Towards::Proxy),
+        Fault::Stall,
+        Fault::BlackHole,
+    ];
+    for (index, fault) in faults.into_iter().enumerate() {
+        scene.fault.strike(fault);
+        scene.proxy.accepted(index + 2).await;
+        scene.proxy.offers("run").await;
+        let key = format!("{index}");
+        let answer = Client::modern(scene.proxy.http).call("run", run_args(&key, 0)).await;
+        assert_eq!(answer.text(), format!("done {key}"), "after {fault:?}");
+        assert_eq!(scene.fixture.log(&key), ["start", "end"]);
+    }
+}
+
+#[tokio::test]
+async fn many_calls_of_one_link_all_survive_its_reset() {
+    let scene = scene(&["one"]).await;
+    let client = Client::modern(scene.proxy.http);
+    let keys: Vec<String> = (0..20).map(|n| format!("k{n}")).collect();
+    let mut pending = Vec::new();
+    for key in &keys {
+        scene.fixture.open_gate(key, 2);
+        let mut call = client.start(Ask::tool(1, "run", run_args(key, 6)).progress(1)).await;
+        call.next().await.expect("progress");
+        pending.push(call);
+    }
+    for round in 0..3 {
+        scene.fault.strike(Fault::Reset);
+        scene.proxy.accepted(round + 2).await;
+        for key in &keys {
+            scene.fixture.open_gate(key, 3 + round as u64);
+        }
+    }
+    for (key, call) in keys.iter().zip(&mut pending) {
+        scene.fixture.open_gate(key, 9);
+        let answer = call.finish().await;
+        assert_eq!(answer.progress(), [2.0, 3.0, 4.0, 5.0, 6.0], "{key}");
+        assert_eq!(answer.text(), format!("done {key}"));
+        assert_eq!(scene.fixture.log(key), ["start", "end"]);
+    }
+}
+
+#[tokio::test]
+async fn a_large_result_is_whole_after_resets_in_its_middle() {
+    let scene = scene(&["one"]).await;
+    let client = Client::modern(scene.proxy.http);
+    for skip in [1, 7, 30] {
+        let kind = FrameKind::End;
+        scene.fault.arm(Trap { towards: Towards::Proxy, kind, skip, side: Side::After, fault: Fault::Reset });
+        let answer = client.call("big", serde_json::json!({ "bytes": 3_000_000 })).await;
+        assert!(!scene.fault.disarm(), "a result of 3 MB has more than {skip} chunks");
+        assert_eq!(answer.text().len(), 3_000_000);
+        assert!(answer.text().bytes().all(|b| b == b'x'));
+    }
+}
+
+#[tokio::test]
+async fn a_large_argument_is_whole_after_resets_in_its_middle() {
+    let scene = scene(&["one"]).await;
+    let client = Client::modern(scene.proxy.http);
+    for skip in [1, 7, 30] {
+        let kind = FrameKind::Open;
+        scene.fault.arm(Trap { towards: Towards::Slave, kind, skip, side: Side::After, fault: Fault::Reset });
+        let text = format!("{skip}{}", "y".repeat(3_000_000));
+        let answer = client.call("arguments", serde_json::json!({ "text": text })).await;
+        assert!(!scene.fault.disarm(), "an argument of 3 MB has more than {skip} chunks");
+        let params: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+        assert_eq!(params["arguments"]["text"].as_str().map(str::len), Some(text.len()));
+    }
+}

@@ -1,0 +1,21 @@
+//! The built binary through real sockets: one theme a module, one claim a test.
+//!
+//! One executable, so that tests which wait do so side by side. Every test has its own processes and ports.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod backends;
+mod bad_peers;
+mod configuration;
+mod demo;
+mod eras;
+mod health;
+mod link_faults;
+mod link_loss;
+mod load;
+mod main_job;
+mod odd_slaves;
+mod plain_dialect;
+mod review;
+mod secrets;
+mod several_slaves;
+mod shutdown;

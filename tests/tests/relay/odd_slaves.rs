@@ -1,0 +1,175 @@
+//! Slaves that keep the wire format but not the conversation: answers never asked for, twice, never.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use harness::client::{Ask, Client};
+use harness::frames::{CallId, Frame, FrameKind, InstanceId};
+use harness::rawslave::{Opened, RawSlave, text_result};
+use harness::relay::{CODE, Proxy, Setup};
+use harness::wait;
+use serde_json::json;
+
+async fn linked() -> (Proxy, RawSlave) {
+    let proxy = Setup::proxy().start_proxy().await;
+    let slave = RawSlave::link(proxy.link, CODE, "odd", &["tool"]).await;
+    proxy.offers("tool").await;
+    (proxy, slave)
+}
+
+fn progress(step: u32) -> serde_json::Value {
+    let params = json!({ "progressToken": 1, "progress": step });
+    json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params })
+}
+
+/// Calls the tool and answers it: proof that proxy and link are in order.
+async fn works(proxy: &Proxy, slave: &mut RawSlave, what: &str) {
+    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
+    let opened = slave.opened().await;
+    slave.accept(&opened).await;
+    slave.end(opened.call, 0, &text_result(what)).await;
+    assert_eq!(pending.finish().await.text(), what);
+}
+
+#[tokio::test]
+async fn an_answer_never_asked_for_is_dropped() {
+    let (proxy, mut slave) = linked().await;
+    let stranger = CallId::new(InstanceId(77), 1);
+    slave.event(stranger, 0, &progress(1)).await;
+    slave.end(stranger, 1, &text_result("unasked")).await;
+    slave.send(Frame::bare(FrameKind::Accepted, stranger, 1)).await;
+    slave.send(Frame::bare(FrameKind::Credit, stranger, 1)).await;
+    works(&proxy, &mut slave, "asked").await;
+}
+
+#[tokio::test]
+async fn a_second_answer_is_dropped() {
+    let (proxy, mut slave) = linked().await;
+    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
+    let opened = slave.opened().await;
+    slave.accept(&opened).await;
+    slave.end(opened.call, 0, &text_result("first")).await;
+    slave.end(opened.call, 1, &text_result("second")).await;
+    slave.event(opened.call, 2, &progress(9)).await;
+    slave.end(opened.call, 0, &text_result("third")).await;
+    let answer = pending.finish().await;
+    assert_eq!((answer.messages.len(), answer.text()), (1, "first"));
+    works(&proxy, &mut slave, "next").await;
+}
+
+#[tokio::test]
+async fn an_answer_without_acceptance_counts() {
+    let (proxy, mut slave) = linked().await;
+    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
+    let opened = slave.opened().await;
+    slave.end(opened.call, 0, &text_result("at once")).await;
+    assert_eq!(pending.finish().await.text(), "at once");
+}
+
+#[tokio::test]
+async fn a_chunk_sent_again_is_not_delivered_again() {
+    let (proxy, mut slave) = linked().await;
+    let ask = Ask::tool(1, "tool", json!({})).progress(1);
+    let mut pending = Client::modern(proxy.http).start(ask).await;
+    let opened = slave.opened().await;
+    slave.accept(&opened).await;
+    for (seq, step) in [(0, 1), (0, 1), (1, 2), (0, 1), (1, 2), (2, 3)] {
+        slave.event(opened.call, seq, &progress(step)).await;
+    }
+    slave.end(opened.call, 3, &text_result("done")).await;
+    assert_eq!(pending.finish().await.progress(), [1.0, 2.0, 3.0]);
+}
+
+#[tokio::test]
+async fn a_call_never_answered_times_out_and_is_cancelled() {
+    let proxy = Setup::proxy().env("REQUEST_TIMEOUT", "0.5").start_proxy().await;
+    let mut slave = RawSlave::link(proxy.link, CODE, "odd", &["tool"]).await;
+    proxy.offers("tool").await;
+    for accept in [true, false] {
+        for client in [Client::modern(proxy.http), Client::legacy(proxy.http).await] {
+            let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
+            let opened = slave.opened().await;
+            if accept {
+                slave.accept(&opened).await;
+            }
+            let answer = pending.finish().await;
+            assert_eq!((answer.code(), answer.kind()), (-32001, "timeout"));
+            assert_eq!(answer.error()["message"], "Proxy request timeout");
+            assert_eq!(slave.frame(FrameKind::Cancel).await.call, opened.call);
+            // The answer comes too late: no one gets it, and no one is hurt.
+            slave.end(opened.call, 0, &text_result("late")).await;
+        }
+    }
+    works(&proxy, &mut slave, "in time").await;
+}
+
+#[tokio::test]
+async fn progress_starts_the_timeout_anew_but_not_the_total() {
+    let proxy =
+        Setup::proxy().env("REQUEST_TIMEOUT", "1").env("REQUEST_TIMEOUT_TOTAL", "4").start_proxy().await;
+    let _slave = Setup::slave("one", proxy.link).start_slave().await;
+    proxy.offers("sleep").await;
+    let client = Client::modern(proxy.http);
+    let ask =
+        |seconds, steps| Ask::tool(1, "sleep", json!({ "seconds": seconds, "steps": steps })).progress(1);
+    let lively = client.ask(ask(2.4, 8)).await;
+    assert_eq!(lively.progress().len(), 8);
+    lively.result();
+    let endless = client.ask(ask(20, 60)).await;
+    assert_eq!((endless.code(), endless.progress().len() > 4), (-32001, true));
+    let silent = client.ask(Ask::tool(1, "sleep", json!({ "seconds": 20, "steps": 1 }))).await;
+    assert_eq!(silent.kind(), "timeout");
+}
+
+#[tokio::test]
+async fn cancellation_reaches_a_slave_once_and_ends_the_call() {
+    let (proxy, mut slave) = linked().await;
+    let pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
+    let opened: Opened = slave.opened().await;
+    slave.accept(&opened).await;
+    drop(pending);
+    assert_eq!(slave.frame(FrameKind::Cancel).await.call, opened.call);
+    slave.end(opened.call, 0, &text_result("too late")).await;
+    works(&proxy, &mut slave, "after a cancel").await;
+}
+
+#[tokio::test]
+async fn bytes_pass_unaltered_both_ways() {
+    let (proxy, mut slave) = linked().await;
+    let body = r#"{ "z" : 1.50e+2, "jsonrpc":"2.0", "method":"tools/call","id" : "i\u0064", "params":{"arguments":{"b":1E400,"a":"\u00e9\/"},
+        "name":"tool","_meta":{"progressToken":1}}}"#;
+    let client = Client::legacy(proxy.http).await;
+    let exchange = tokio::spawn(async move { client.post(body.as_bytes()).await.rest().await });
+    let opened = slave.opened().await;
+    assert_eq!(String::from_utf8(opened.bytes.clone()).unwrap(), body);
+    let result = r#"{ "content":[],"x":1.0e+2,"y":[0.10,-0,1E400],"u":"\u00e9\/", "_meta":{"b":1,"a":2} }"#;
+    let payload = Bytes::from_static(result.as_bytes());
+    slave.send(Frame { payload, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;
+    let answer = String::from_utf8(exchange.await.unwrap()).unwrap();
+    assert!(answer.contains(result), "{answer}");
+    assert!(answer.contains(r#""id":"i\u0064""#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_changed_catalog_shows_in_the_next_list() {
+    let (proxy, mut slave) = linked().await;
+    slave.catalog(&json!({ "tools": [harness::rawslave::definition("another")] })).await;
+    proxy.offers("another").await;
+    proxy.withdraws("tool").await;
+    slave.catalog(&json!({})).await;
+    proxy.withdraws("another").await;
+}
+
+#[tokio::test]
+async fn a_call_in_flight_ends_distinctly_when_its_slave_vanishes_for_good() {
+    let proxy = Setup::proxy().env("LINK_GRACE", "0.5").start_proxy().await;
+    let mut slave = RawSlave::link(proxy.link, CODE, "odd", &["tool"]).await;
+    proxy.offers("tool").await;
+    let client = Client::modern(proxy.http);
+    let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
+    let opened = slave.opened().await;
+    slave.accept(&opened).await;
+    slave.vanish();
+    let answer = wait::within("the end of the call", Duration::from_secs(10), pending.finish()).await;
+    assert_eq!(answer.kind(), "outcome_unknown");
+}

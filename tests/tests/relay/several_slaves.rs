@@ -1,0 +1,203 @@
+//! Any number of slaves: one pool for one definition, collisions reported, capacity kept, the document's single mode.
+
+use harness::client::{Ask, Client};
+use harness::fixture::{Fixture, run_args};
+use harness::frames::{CallId, Frame, FrameKind};
+use harness::rawslave::{RawSlave, text_result};
+use harness::relay::{CODE, Setup};
+use harness::wait;
+use serde_json::{Value, json};
+
+/// A catalog with one tool of this description.
+fn catalog(name: &str, description: &str) -> Value {
+    json!({ "tools": [{ "name": name, "description": description, "inputSchema": { "type": "object" } }] })
+}
+
+#[tokio::test]
+async fn calls_for_one_definition_are_spread_over_its_slaves() {
+    let (left, right) = (Fixture::default(), Fixture::default());
+    let proxy = Setup::proxy().start_proxy().await;
+    let _one = left.serve(Setup::slave("one", proxy.link)).start_slave().await;
+    let _two = right.serve(Setup::slave("two", proxy.link)).start_slave().await;
+    proxy.offers("run").await;
+    proxy.accepted(2).await;
+    let client = Client::modern(proxy.http);
+    let started =
+        |fixture: &Fixture, keys: &[String]| keys.iter().filter(|k| !fixture.log(k).is_empty()).count();
+    // Both slaves' tools may come a moment apart: the first call on the second slave says that both are in the pool.
+    wait::until("a call on the second slave", async || {
+        client.call("run", run_args("probe", 0)).await.result();
+        (!left.log("probe").is_empty() && !right.log("probe").is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(
+        client.tool_names().await.iter().filter(|name| name.contains("run")).count(),
+        1,
+        "one pool, one name"
+    );
+    let keys: Vec<String> = (0..12).map(|n| format!("k{n}")).collect();
+    let mut pending = Vec::new();
+    for key in &keys {
+        left.open_gate(key, 0);
+        right.open_gate(key, 0);
+        pending.push(client.start(Ask::tool(1, "run", run_args(key, 0))).await);
+    }
+    wait::until("all twelve to run", async || {
+        (started(&left, &keys) + started(&right, &keys) == keys.len()).then_some(())
+    })
+    .await;
+    let (a, b) = (started(&left, &keys), started(&right, &keys));
+    assert!(a.abs_diff(b) <= 2, "least in flight: {a} and {b}");
+    for (key, pending) in keys.iter().zip(&mut pending) {
+        left.open_gate(key, 9);
+        right.open_gate(key, 9);
+        assert_eq!(pending.finish().await.text(), format!("done {key}"));
+    }
+}
+
+#[tokio::test]
+async fn a_full_slave_gets_no_more_than_its_capacity() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let (small, large) = (Fixture::default(), Fixture::default());
+    let _one = small.serve(Setup::slave("one", proxy.link).env("SLAVE_CAPACITY", "1")).start_slave().await;
+    let _two = large.serve(Setup::slave("two", proxy.link)).start_slave().await;
+    proxy.accepted(2).await;
+    proxy.offers("run").await;
+    let client = Client::modern(proxy.http);
+    wait::until("a call on either slave", async || {
+        client.call("run", run_args("probe", 0)).await.result();
+        (!small.log("probe").is_empty() && !large.log("probe").is_empty()).then_some(())
+    })
+    .await;
+    let keys: Vec<String> = (0..8).map(|n| format!("k{n}")).collect();
+    let mut pending = Vec::new();
+    for key in &keys {
+        small.open_gate(key, 0);
+        large.open_gate(key, 0);
+        pending.push(client.start(Ask::tool(1, "run", run_args(key, 0))).await);
+    }
+    let started = |fixture: &Fixture| keys.iter().filter(|key| !fixture.log(key).is_empty()).count();
+    wait::until("all eight to run", async || (started(&small) + started(&large) == 8).then_some(())).await;
+    assert!(started(&small) <= 1, "{} on a slave of capacity 1", started(&small));
+    for (key, pending) in keys.iter().zip(&mut pending) {
+        small.open_gate(key, 9);
+        large.open_gate(key, 9);
+        pending.finish().await.result();
+    }
+}
+
+#[tokio::test]
+async fn different_tools_of_one_name_are_told_apart_by_their_slaves() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let mut alpha = RawSlave::link(proxy.link, CODE, "alpha", &[]).await;
+    let mut beta = RawSlave::link(proxy.link, CODE, "beta", &[]).await;
+    alpha.catalog(&catalog("dup", "one thing")).await;
+    beta.catalog(&catalog("dup", "another thing")).await;
+    proxy.offers("beta__dup").await;
+    let client = Client::modern(proxy.http);
+    let names = client.tool_names().await;
+    assert!(names.contains(&"alpha__dup".into()) && !names.contains(&"dup".into()), "{names:?}");
+    proxy.log.wait_for("dup").await;
+    let mut pending = client.start(Ask::tool(1, "alpha__dup", json!({ "x": 1 }))).await;
+    let opened = alpha.opened().await;
+    assert_eq!(opened.header.name.as_deref(), Some("dup"), "the slave's own name");
+    alpha.accept(&opened).await;
+    alpha.end(opened.call, 0, &text_result("from alpha")).await;
+    assert_eq!(pending.finish().await.text(), "from alpha");
+    // With one of them gone there is no collision any more.
+    beta.vanish();
+    proxy.offers("dup").await;
+}
+
+#[tokio::test]
+async fn colliding_tools_are_refused_where_the_operator_says_so() {
+    let proxy = Setup::proxy().env("TOOL_CONFLICT", "refuse").start_proxy().await;
+    let mut alpha = RawSlave::link(proxy.link, CODE, "alpha", &[]).await;
+    let mut beta = RawSlave::link(proxy.link, CODE, "beta", &["other"]).await;
+    alpha.catalog(&catalog("dup", "one thing")).await;
+    proxy.offers("dup").await;
+    let both = json!({ "tools": [
+        { "name": "dup", "description": "another thing", "inputSchema": { "type": "object" } },
+        { "name": "new", "inputSchema": { "type": "object" } },
+    ] });
+    beta.catalog(&both).await;
+    proxy.offers("new").await;
+    let names = Client::modern(proxy.http).tool_names().await;
+    assert!(!names.iter().any(|name| name.contains("dup")), "{names:?}");
+    assert!(!names.contains(&"other".into()), "a catalog replaces the one before: {names:?}");
+    Client::modern(proxy.http).call("dup", json!({})).await.error();
+    proxy.log.wait_for("dup").await;
+}
+
+#[tokio::test]
+async fn long_namespaced_names_stay_within_64_characters_and_distinct() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let long = "t".repeat(60);
+    let mut alpha = RawSlave::link(proxy.link, CODE, "alpha-with-a-long-name", &[]).await;
+    let mut beta = RawSlave::link(proxy.link, CODE, "alpha-with-a-long-nose", &[]).await;
+    alpha.catalog(&catalog(&long, "one thing")).await;
+    beta.catalog(&catalog(&long, "another thing")).await;
+    let client = Client::modern(proxy.http);
+    let names = wait::until("both to be listed", async || {
+        let names = client.tool_names().await;
+        (names.len() == 2).then_some(names)
+    })
+    .await;
+    assert!(names.iter().all(|name| name.len() <= 64) && names[0] != names[1], "{names:?}");
+    let mut pending = client.start(Ask::tool(1, &names[0], json!({}))).await;
+    let mut opened = tokio::select! { opened = alpha.opened() => (opened, true), opened = beta.opened() => (opened, false) };
+    assert_eq!(opened.0.header.name.take().as_deref(), Some(long.as_str()));
+    let slave = if opened.1 { &mut alpha } else { &mut beta };
+    slave.end(opened.0.call, 0, &text_result("found")).await;
+    assert_eq!(pending.finish().await.text(), "found");
+}
+
+#[tokio::test]
+async fn in_single_mode_a_new_slave_replaces_the_one_before() {
+    let proxy = Setup::proxy().env("SLAVE_MODE", "single").start_proxy().await;
+    let mut first = RawSlave::link(proxy.link, CODE, "first", &["of_first"]).await;
+    proxy.offers("of_first").await;
+    let mut second = RawSlave::link(proxy.link, CODE, "second", &["of_second"]).await;
+    assert_eq!(first.close_code().await, Some(4001));
+    proxy.offers("of_second").await;
+    let client = Client::modern(proxy.http);
+    assert_eq!(client.tool_names().await, ["of_second"]);
+    let mut pending = client.start(Ask::tool(1, "of_second", json!({}))).await;
+    let opened = second.opened().await;
+    second.end(opened.call, 0, &text_result("second")).await;
+    assert_eq!(pending.finish().await.text(), "second");
+}
+
+#[tokio::test]
+async fn a_new_process_of_the_same_name_takes_the_old_one_s_place() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let mut old = RawSlave::link(proxy.link, CODE, "same", &["tool"]).await;
+    let _other = RawSlave::link(proxy.link, CODE, "other", &["other_tool"]).await;
+    proxy.offers("tool").await;
+    let _new = RawSlave::link(proxy.link, CODE, "same", &["tool", "new_tool"]).await;
+    assert_eq!(old.close_code().await, Some(4001));
+    proxy.offers("new_tool").await;
+    proxy.offers("other_tool").await;
+}
+
+#[tokio::test]
+async fn a_draining_slave_gets_no_new_call_and_finishes_the_old() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let mut leaving = RawSlave::link(proxy.link, CODE, "leaving", &["tool"]).await;
+    proxy.offers("tool").await;
+    let client = Client::modern(proxy.http);
+    let mut old = client.start(Ask::tool(1, "tool", json!({}))).await;
+    let opened = leaving.opened().await;
+    leaving.accept(&opened).await;
+    leaving.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await;
+    let mut staying = RawSlave::link(proxy.link, CODE, "staying", &["tool", "mark"]).await;
+    proxy.offers("mark").await;
+    for _ in 0..5 {
+        let mut new = client.start(Ask::tool(1, "tool", json!({}))).await;
+        let opened = staying.opened().await;
+        staying.end(opened.call, 0, &text_result("staying")).await;
+        assert_eq!(new.finish().await.text(), "staying");
+    }
+    leaving.end(opened.call, 0, &text_result("leaving")).await;
+    assert_eq!(old.finish().await.text(), "leaving");
+}

@@ -1,0 +1,88 @@
+//! Who may import whom (DESIGN.md, "Layout and direction").
+
+use crate::source::{self, has_word, read};
+
+/// Crate, its folder, and those of ours that it may import.
+const CRATES: [(&str, &str, &[&str]); 6] = [
+    ("protocol", "services/protocol", &[]),
+    ("runtime", "services/runtime", &[]),
+    ("front", "services/front", &["protocol"]),
+    ("proxy", "services/proxy", &["protocol", "runtime", "front"]),
+    ("slave", "services/slave", &["protocol", "runtime", "front"]),
+    ("mcp-relay", "services/mcp-relay", &["protocol", "runtime", "front", "proxy", "slave"]),
+];
+
+/// Names in `[dependencies]` and `[build-dependencies]`; tests may know more.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut section = "";
+    let mut names = Vec::new();
+    for line in manifest.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.ends_with("dependencies]")
+            && !section.starts_with("[dev-")
+            && !line.starts_with('#')
+        {
+            names.extend(
+                line.split(['.', '=', ' ']).next().filter(|name| !name.is_empty()).map(str::to_owned),
+            );
+        }
+    }
+    names
+}
+
+#[test]
+fn crates_depend_only_downwards() {
+    let ours: Vec<&str> = CRATES.iter().map(|(name, ..)| *name).collect();
+    for (name, folder, allowed) in CRATES {
+        for dependency in dependencies(&read(&format!("{folder}/Cargo.toml"))) {
+            let bare = dependency.trim_start_matches("mcp-relay-");
+            let known = !ours.contains(&bare) || allowed.contains(&bare);
+            assert!(known, "{name} must not depend on {dependency}: see DESIGN.md, \"Layout and direction\"");
+        }
+    }
+}
+
+#[test]
+fn the_protocol_has_no_runtime_no_socket_and_no_clock() {
+    let found = dependencies(&read("services/protocol/Cargo.toml"));
+    for banned in ["tokio", "axum", "hyper", "tokio-tungstenite", "tracing", "metrics", "getrandom", "rand"] {
+        assert!(!found.iter().any(|name| name == banned), "protocol must not depend on {banned}");
+    }
+    for file in source::all().iter().filter(|file| file.path.starts_with("services/protocol/src/")) {
+        for banned in [
+            "tokio",
+            "std::net",
+            "std::fs",
+            "std::thread",
+            "std::env",
+            "Instant::now",
+            "SystemTime::now",
+            "println!",
+        ] {
+            assert!(
+                !has_word(file.shipped(), banned),
+                "{}: {banned} has no place in the protocol",
+                file.path
+            );
+        }
+    }
+}
+
+#[test]
+fn the_back_of_the_proxy_does_not_know_its_front() {
+    let files = source::all();
+    let back: Vec<_> = files.iter().filter(|file| file.path.starts_with("services/proxy/src/back")).collect();
+    assert!(!back.is_empty(), "services/proxy/src/back holds the links");
+    for file in back {
+        for banned in ["front::", "front;", "dispatch::"] {
+            assert!(!has_word(file.shipped(), banned), "{}: back must not import {banned}", file.path);
+        }
+    }
+}
+
+#[test]
+fn dependencies_are_read_in_every_form() {
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\nfront.workspace = true\nproxy = { path = \"p\" }\n# slave\n[dev-dependencies]\nslave = \"1\"\n";
+    assert_eq!(dependencies(manifest), ["front", "proxy"]);
+}

@@ -1,0 +1,86 @@
+//! Documents that must say what the code says.
+
+use protocol::failure::Failure;
+use protocol::frame::FrameKind;
+use protocol::handshake::close;
+
+use crate::source::{self, read};
+
+#[test]
+fn the_protocol_document_names_every_frame_kind() {
+    let text = read("docs/PROTOCOL.md");
+    for kind in FrameKind::ALL {
+        let row = text.lines().any(|line| {
+            line.contains(&format!("`{}`", kind.name())) && line.contains(&(kind as u8).to_string())
+        });
+        assert!(row, "docs/PROTOCOL.md has no line with `{}` and its code {}", kind.name(), kind as u8);
+    }
+}
+
+#[test]
+fn the_protocol_document_names_every_close_code() {
+    let text = read("docs/PROTOCOL.md");
+    let codes = [
+        close::NO_AUTH,
+        close::REPLACED,
+        close::AUTH_FAILED,
+        close::NOT_AUTH,
+        close::PROTOCOL_ERROR,
+        close::GOING_AWAY,
+    ];
+    for code in codes {
+        assert!(text.contains(&code.to_string()), "docs/PROTOCOL.md does not name close code {code}");
+    }
+}
+
+#[test]
+fn the_operations_document_lists_every_failure_as_it_is() {
+    let text = read("docs/OPERATIONS.md");
+    for failure in Failure::examples() {
+        let row = failure.row();
+        let line =
+            text.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{}`", row.kind)));
+        let line = line.unwrap_or_else(|| panic!("docs/OPERATIONS.md has no row for `{}`", row.kind));
+        for number in [row.code.to_string(), row.legacy.to_string(), row.modern.to_string()] {
+            assert!(line.contains(&number), "docs/OPERATIONS.md, `{}`: no {number} in {line:?}", row.kind);
+        }
+        assert!(
+            line.contains(row.advice),
+            "docs/OPERATIONS.md, `{}`: the advice is {:?}",
+            row.kind,
+            row.advice
+        );
+    }
+}
+
+/// Text in quotes that looks like the name of one of our metrics.
+fn metric_names() -> Vec<String> {
+    let mut names = Vec::new();
+    for file in source::all().iter().filter(|file| file.path.starts_with("services/")) {
+        for piece in file.text.split('"') {
+            let ours = piece.starts_with("relay_") || piece.starts_with("mcp_relay_");
+            if ours && piece.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+                names.push(piece.to_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn the_operations_document_names_every_metric() {
+    let text = read("docs/OPERATIONS.md");
+    let names = metric_names();
+    assert!(names.len() > 5, "metrics are declared somewhere: {names:?}");
+    for name in names {
+        assert!(text.contains(&format!("`{name}`")), "docs/OPERATIONS.md does not name the metric `{name}`");
+    }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines, at most 150");
+}

@@ -1,0 +1,8 @@
+//! House rules that a compiler does not hold: directions between crates, sizes, documents in step with the code.
+//!
+//! Reads sources as text. A rule that fails names the file and what to do.
+
+mod directions;
+mod documents;
+mod sizes;
+mod source;
