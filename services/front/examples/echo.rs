@@ -36,7 +36,9 @@ impl Calls for Echo {
                     "data": {"requiredCapabilities": {"sampling": {}}}});
                 Box::pin(stream::iter([end(0, &error, 400)]))
             }
-            Some(name) => Box::pin(stream::iter([end(0, &text(&format!("{name}: {}", params["arguments"])), 0)])),
+            Some(name) => {
+                Box::pin(stream::iter([end(0, &text(&format!("{name}: {}", params["arguments"])), 0)]))
+            }
             None => Box::pin(stream::empty()),
         }
     }

@@ -39,7 +39,8 @@ impl EdgeConfig {
             AllowedOrigins::Any => Origins::Any,
             AllowedOrigins::Only(list) => Origins::new(list.iter().map(String::as_str)),
         };
-        let mut config = Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), (*common.session_key.bytes()).into());
+        let mut config =
+            Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), (*common.session_key.bytes()).into());
         role.clone_into(&mut config.role);
         config.keys = Keys::from_digests(common.bearer_keys.digests());
         config.key_header = common.auth_header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
@@ -79,7 +80,11 @@ pub async fn serve<C: Calls>(listener: TcpListener, (edge, ops): (Arc<Edge<C>>, 
     alive.closed().await;
 }
 
-async fn connection<C: Calls>(stream: TcpStream, service: Both<C>, (shutdown, held): (Shutdown, watch::Receiver<()>)) {
+async fn connection<C: Calls>(
+    stream: TcpStream,
+    service: Both<C>,
+    (shutdown, held): (Shutdown, watch::Receiver<()>),
+) {
     // Answers are small and wanted at once; a socket without it still works.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();

@@ -142,7 +142,9 @@ client then sees, and the metrics that changed. Needs no configuration, takes ab
 nothing behind.";
 
 fn demo_help() -> String {
-    format!("Variables of the environment have no effect on the demo.\n\nExample:\n  mcp-relay demo\n\n{CHECK_EXIT_CODES}")
+    format!(
+        "Variables of the environment have no effect on the demo.\n\nExample:\n  mcp-relay demo\n\n{CHECK_EXIT_CODES}"
+    )
 }
 
 const HEALTH_ABOUT: &str = "\
@@ -186,7 +188,8 @@ mod tests {
             let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "{sub}:\n{help}");
         }
-        let help = |sub: &str| Cli::command().find_subcommand_mut(sub).unwrap().render_long_help().to_string();
+        let help =
+            |sub: &str| Cli::command().find_subcommand_mut(sub).unwrap().render_long_help().to_string();
         for (sub, tables) in [("proxy", proxy::config::TABLES), ("slave", slave::config::TABLES)] {
             for var in tables.iter().copied().flatten() {
                 assert!(help(sub).contains(&format!("  {} [", var.name)), "{sub} --help lacks {}", var.name);

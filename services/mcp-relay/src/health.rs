@@ -17,7 +17,10 @@ pub(crate) async fn ask(snapshot: &Snapshot) -> anyhow::Result<String> {
     let mut reader = Reader::new("health", snapshot, &tables);
     let address = listener(&mut reader);
     let address = reader.finish(address)?.config;
-    ensure!(address.port != 0, "MCP_SERVER_PORT is 0 (any free port): set the port that the server listens on");
+    ensure!(
+        address.port != 0,
+        "MCP_SERVER_PORT is 0 (any free port): set the port that the server listens on"
+    );
     let target = Target::of_listener(&address.host, address.port);
     let (status, _) = http::get(&target, "/healthz", LIMIT)
         .await

@@ -43,7 +43,10 @@ impl fmt::Display for Target {
 }
 
 /// Sends one request; the answer's body is still to be read. Dropping the body ends the connection.
-pub(crate) async fn send(target: &Target, mut request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>> {
+pub(crate) async fn send(
+    target: &Target,
+    mut request: Request<Full<Bytes>>,
+) -> anyhow::Result<Response<Incoming>> {
     let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
@@ -72,7 +75,9 @@ mod tests {
 
     #[test]
     fn a_listener_on_every_interface_is_asked_over_loopback() {
-        for (host, expected) in [("0.0.0.0", "127.0.0.1:80"), ("::", "[::1]:80"), ("10.0.0.1", "10.0.0.1:80"), ("h", "h:80")] {
+        for (host, expected) in
+            [("0.0.0.0", "127.0.0.1:80"), ("::", "[::1]:80"), ("10.0.0.1", "10.0.0.1:80"), ("h", "h:80")]
+        {
             assert_eq!(Target::of_listener(host, 80).to_string(), expected);
         }
     }

@@ -90,15 +90,27 @@ mod tests {
         assert_eq!(of(&[("PROXY_MODE", "1")]), Ok(Mode::Proxy));
         assert_eq!(of(&[("PROXY_MODE", "0"), ("PROXY_SLAVE", "true")]), Ok(Mode::Slave));
         // Kubernetes, for a Service named `proxy`.
-        assert_eq!(of(&[("PROXY_PORT", "tcp://10.0.0.1:80"), ("PROXY_SERVICE_HOST", "10.0.0.1")]), Ok(Mode::Standalone));
+        assert_eq!(
+            of(&[("PROXY_PORT", "tcp://10.0.0.1:80"), ("PROXY_SERVICE_HOST", "10.0.0.1")]),
+            Ok(Mode::Standalone)
+        );
     }
 
     #[test]
     fn both_at_once_are_refused_together_with_all_else_that_is_wrong() {
-        let pairs = [("PROXY_MODE", "1"), ("PROXY_SLAVE", "1"), ("PROXY_WS_PORT", "x"), ("SLAVE_NAME", "a b"), ("LOG_FORMAT", "?")];
+        let pairs = [
+            ("PROXY_MODE", "1"),
+            ("PROXY_SLAVE", "1"),
+            ("PROXY_WS_PORT", "x"),
+            ("SLAVE_NAME", "a b"),
+            ("LOG_FORMAT", "?"),
+        ];
         let problems = of(&pairs).unwrap_err();
         let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["PROXY_SLAVE", "LOG_FORMAT", "PROXY_WS_PORT", "PROXY_SERVER_URL", "SLAVE_CODE", "SLAVE_NAME"]);
+        assert_eq!(
+            names,
+            ["PROXY_SLAVE", "LOG_FORMAT", "PROXY_WS_PORT", "PROXY_SERVER_URL", "SLAVE_CODE", "SLAVE_NAME"]
+        );
     }
 
     #[test]

@@ -73,7 +73,10 @@ mod tests {
         let mut names: Vec<&str> = TABLES.iter().copied().flatten().map(|var| var.name).collect();
         let (terminal, markdown) = (terminal(), markdown());
         for name in &names {
-            assert!(terminal.contains(&format!("\n  {name} [")) && markdown.contains(&format!("| `{name}` |")), "{name}");
+            assert!(
+                terminal.contains(&format!("\n  {name} [")) && markdown.contains(&format!("| `{name}` |")),
+                "{name}"
+            );
         }
         let count = names.len();
         names.sort_unstable();

@@ -132,6 +132,12 @@ impl SlaveEnd {
         self.assembly_bytes
     }
 
+    /// Journal and assembly bytes, counted anew over all calls: a test of the two above.
+    pub fn recount(&self) -> (usize, usize) {
+        let calls = || self.calls.values();
+        (calls().map(|c| c.down.bytes()).sum(), calls().map(|c| c.intake.pending()).sum())
+    }
+
     /// A link is there; it is told the catalog. `window` and `grace` are what the proxy's hello said.
     pub fn link_up(&mut self, link: LinkId, window: u32, grace: Duration) {
         let retention = grace + RETENTION_MARGIN;

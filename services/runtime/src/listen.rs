@@ -19,21 +19,21 @@ pub struct ListenAddr {
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}. {advice}")]
+#[error("cannot listen on {address}: {reason}. {advice}")]
 pub struct BindError {
     /// As `host:port`.
     pub address: String,
     /// What the operator should do; names the variable.
     pub advice: String,
     /// What the system says.
-    pub source: std::io::Error,
+    pub reason: std::io::Error,
 }
 
 impl ListenAddr {
     /// Listens. Host names are resolved now; the first address that can be bound is taken.
     pub async fn bind(&self) -> Result<TcpListener, BindError> {
         let bound = TcpListener::bind((self.host.as_str(), self.port)).await;
-        bound.map_err(|source| BindError { address: self.to_string(), advice: self.advice(&source), source })
+        bound.map_err(|reason| BindError { address: self.to_string(), advice: self.advice(&reason), reason })
     }
 
     fn advice(&self, error: &std::io::Error) -> String {

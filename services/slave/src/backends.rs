@@ -1,7 +1,12 @@
 //! What a slave runs calls with, each kind in a file of its own. Must not know who reads a call.
 
-pub mod demo;
+mod demo;
+pub mod environment;
+mod group;
+mod lines;
+mod mask;
 pub mod pilot;
+pub mod servers_file;
 pub mod stdio;
 mod stopping;
 
@@ -12,6 +17,8 @@ use futures_util::future::BoxFuture;
 use protocol::failure::Failure;
 
 use crate::executor::{CallSink, ExecutorConfig, Registry, ToolCall};
+use mask::Mask;
+use stdio::Surroundings;
 pub(crate) use stopping::Stopping;
 
 /// What a backend said in the end.
@@ -40,6 +47,18 @@ pub(crate) trait Backend: Send + Sync + 'static {
 /// Puts every configured backend into the registry and begins to start it.
 pub(crate) fn start_all(config: ExecutorConfig, registry: &Arc<Registry>) -> Stopping {
     let stopping = Stopping::default();
+    let mask = Mask::new(&config.secrets);
+    let around = Surroundings {
+        registry,
+        stopping: &stopping,
+        mask: &mask,
+        max_output: config.max_output,
+        pace: config.pace,
+    };
+    for server in config.servers {
+        stdio::start(server, &around);
+    }
+    pilot::start(config.pilot, &around);
     if config.demo_tools {
         demo::start(registry, &stopping);
     }

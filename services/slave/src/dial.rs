@@ -8,14 +8,12 @@ mod patience;
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::handshake::SlaveHello;
-
 use crate::config::LinkConfig;
 use crate::endpoint::Stage;
 use crate::link::{self, Ended, Links, Opened};
 use crate::metrics;
-pub use connect::DialError;
 use connect::Connector;
+pub use connect::DialError;
 use patience::Patience;
 
 /// Keeps a link to one proxy.
@@ -53,9 +51,12 @@ impl Dialer {
 
     /// One link from its beginning to its end.
     async fn once(&mut self) -> Ended {
-        let opened = match self.open().await {
-            Ok(opened) => opened,
-            Err(ended) => return ended,
+        let opened = tokio::select! {
+            opened = self.open() => match opened {
+                Ok(opened) => opened,
+                Err(ended) => return ended,
+            },
+            () = self.links.endpoint.reached(Stage::Drained) => return Ended::Closing,
         };
         let dialect = opened.dialect();
         tracing::info!(dialect, "Authentication successful, ready to receive requests");
@@ -86,32 +87,5 @@ fn report(ended: &Ended, seconds: f64) {
         ),
         Ended::Lost(why) | Ended::Misbehaved(why) => tracing::warn!("{next}: {why}"),
         Ended::Closing => tracing::info!("{next}"),
-    }
-}
-
-/// What a proxy said to a code that was only tried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Accepted, by a proxy of the native dialect.
-    Native,
-    /// Accepted, by a proxy of the plain dialect.
-    Plain,
-    /// Refused.
-    Refused,
-}
-
-/// Shows the code once and hangs up: what a check of the configuration does. In the mode `SLAVE_MODE=single` the proxy
-/// drops the slave it has for it, which then comes back.
-pub async fn probe(config: &LinkConfig, hello: &SlaveHello) -> Result<Verdict, DialError> {
-    let connector = Connector::new(config.proxy.clone(), protocol::limits::MAX_BATCH)?;
-    let socket = connector.connect().await?;
-    match link::open(socket, &config.code, hello).await {
-        Ok(opened) => {
-            let verdict = if opened.hello.is_some() { Verdict::Native } else { Verdict::Plain };
-            opened.socket.close(protocol::handshake::close::GOING_AWAY, "a check of the configuration").await;
-            Ok(verdict)
-        }
-        Err(Ended::Refused) => Ok(Verdict::Refused),
-        Err(ended) => Err(DialError::Handshake { why: ended.to_string() }),
     }
 }

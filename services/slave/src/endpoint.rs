@@ -21,6 +21,7 @@ use protocol::slave_end::{SlaveEnd, SlaveEvent, Wrote};
 use tokio::sync::{Notify, watch};
 
 use crate::executor::{CallEnd, Executor};
+use crate::metrics;
 use running::Running;
 
 /// Payload bytes after which a batch goes out: a chunk more still fits [`protocol::limits::MAX_BATCH`].
@@ -104,6 +105,7 @@ impl Endpoint {
             state.end.link_up(id, hello.window, Duration::from_millis(hello.grace_ms));
         }
         state.links.push(Up { id, wake: Arc::clone(&wake), drained: false });
+        metrics::links_up(state.links.len());
         (id, wake)
     }
 
@@ -112,6 +114,7 @@ impl Endpoint {
         let mut state = lock(&self.state);
         state.end.link_down(link, Instant::now());
         state.links.retain(|up| up.id != link);
+        metrics::links_up(state.links.len());
         self.settle(&state);
         drop(state);
         self.chores.notify_one();
@@ -120,6 +123,17 @@ impl Endpoint {
     /// Links that are up.
     pub(crate) fn links(&self) -> usize {
         lock(&self.state).links.len()
+    }
+
+    /// Calls that run or whose end was not taken yet.
+    pub(crate) fn calls(&self) -> usize {
+        lock(&self.state).end.calls()
+    }
+
+    /// Calls that the executor has.
+    #[cfg(test)]
+    pub(crate) fn running_calls(&self) -> usize {
+        lock(&self.running).len()
     }
 
     /// What is offered from now on (JSON); all links are told.
@@ -200,5 +214,4 @@ impl State {
             up.wake.notify_one();
         }
     }
-
 }

@@ -21,7 +21,7 @@ use runtime::secret::Secret;
 use tokio::sync::watch;
 
 use crate::backends::pilot::PilotConfig;
-use crate::backends::stdio::StdioServer;
+use crate::backends::stdio::{Pace, StdioServer};
 use crate::backends::{self, Stopping};
 use admission::Admission;
 pub(crate) use call::ToolCall;
@@ -30,7 +30,7 @@ pub use registry::{BackendState, State};
 pub use sink::{CallEnd, CallHandle, CallSink, SinkClosed};
 
 /// What a slave runs and within which bounds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ExecutorConfig {
     /// Stdio MCP servers, from the `mcpServers` file ([`crate::backends::servers_file::read`]).
     pub servers: Vec<StdioServer>,
@@ -44,6 +44,23 @@ pub struct ExecutorConfig {
     pub max_output: usize,
     /// Values that must appear in no log and no error text: codes, keys and tokens of this slave.
     pub secrets: Vec<Secret>,
+    /// How patient the slave is with its stdio servers.
+    pub pace: Pace,
+}
+
+impl Default for ExecutorConfig {
+    /// No tools at all, and the bounds of an unconfigured slave.
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            pilot: PilotConfig::default(),
+            demo_tools: false,
+            capacity: 0,
+            max_output: 64 * 1024 * 1024,
+            secrets: Vec::new(),
+            pace: Pace::default(),
+        }
+    }
 }
 
 struct Shared {

@@ -5,6 +5,13 @@
 mod adapt;
 pub mod backends;
 pub mod config;
+mod dial;
+mod endpoint;
 pub mod executor;
+mod link;
 pub mod local;
 pub mod metrics;
+mod run;
+
+pub use dial::DialError;
+pub use run::{RunError, executor_config, run};

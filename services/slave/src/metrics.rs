@@ -44,6 +44,11 @@ const STARTS: &str = "mcp_relay_slave_backend_starts_total";
 const EXITS: &str = "mcp_relay_slave_backend_exits_total";
 const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
 
+const LINK_CONNECTS: &str = "mcp_relay_slave_link_connects_total";
+const LINK_DISCONNECTS: &str = "mcp_relay_slave_link_disconnects_total";
+const LINKS: &str = "mcp_relay_slave_links";
+const LINK_BYTES: &str = "mcp_relay_slave_link_bytes_total";
+
 /// All of them.
 pub const METRICS: &[Metric] = &[
     Metric {
@@ -86,7 +91,7 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: Unit::Count,
         labels: &["backend", "reason"],
-        help: "Processes of a backend that ended, by reason (exited, killed, closed, line_too_long, start_failed, stopped).",
+        help: "Processes of a backend that ended, by reason (exited, killed, closed, line_too_long, unusable, start_failed, stopped).",
     },
     Metric {
         name: DROPPED,
@@ -95,7 +100,44 @@ pub const METRICS: &[Metric] = &[
         labels: &["backend", "reason"],
         help: "Messages of a backend that reached no call, by reason (garbage, unknown_id, unroutable, slow_reader, unread_stdin).",
     },
+    Metric {
+        name: LINK_CONNECTS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["dialect"],
+        help: "Links to a proxy that were authenticated, by dialect (native, plain).",
+    },
+    Metric {
+        name: LINK_DISCONNECTS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["reason"],
+        help: "Links and attempts that ended, by reason (refused, replaced, lost, protocol_error, closing).",
+    },
+    Metric {
+        name: LINKS,
+        kind: Kind::Gauge,
+        unit: Unit::Count,
+        labels: &[],
+        help: "Links to a proxy that are up.",
+    },
+    Metric {
+        name: LINK_BYTES,
+        kind: Kind::Counter,
+        unit: Unit::Bytes,
+        labels: &["direction"],
+        help: "Bytes on the links' sockets before TLS, by direction (in, out).",
+    },
 ];
+
+/// The buckets of every histogram, as the recorder wants them.
+pub fn histograms() -> Vec<runtime::metrics::Histogram> {
+    let buckets = |metric: &Metric| match metric.kind {
+        Kind::Histogram(buckets) => Some(runtime::metrics::Histogram { name: metric.name, buckets }),
+        Kind::Counter | Kind::Gauge => None,
+    };
+    METRICS.iter().filter_map(buckets).collect()
+}
 
 /// Tells the recorder about all series, so that help and unit are exported. Call it once, after the recorder is installed.
 pub fn describe() {
@@ -178,4 +220,85 @@ pub(crate) fn call_refused(failure: &Failure) {
 pub(crate) fn backend_ready(backend: &str, state: &crate::executor::State) {
     let ready = u32::from(*state == crate::executor::State::Ready);
     gauge!(READY, "backend" => backend.to_owned()).set(ready);
+}
+
+/// A link was authenticated.
+pub(crate) fn link_made(dialect: &'static str) {
+    counter!(LINK_CONNECTS, "dialect" => dialect).increment(1);
+}
+
+/// A link, or an attempt to make one, ended.
+pub(crate) fn link_ended(reason: &'static str) {
+    counter!(LINK_DISCONNECTS, "reason" => reason).increment(1);
+}
+
+/// So many links are up.
+pub(crate) fn links_up(links: usize) {
+    gauge!(LINKS).set(links as f64);
+}
+
+/// The bytes of one link's socket, looked up once.
+pub(crate) struct LinkMeters {
+    read: Counter,
+    written: Counter,
+}
+
+impl LinkMeters {
+    /// Counts into the same series for every link.
+    pub(crate) fn new() -> Self {
+        let bytes = |direction: &'static str| counter!(LINK_BYTES, "direction" => direction);
+        Self { read: bytes("in"), written: bytes("out") }
+    }
+
+    /// Bytes came in.
+    pub(crate) fn read(&self, bytes: usize) {
+        self.read.increment(bytes as u64);
+    }
+
+    /// Bytes went out.
+    pub(crate) fn written(&self, bytes: usize) {
+        self.written.increment(bytes as u64);
+    }
+}
+
+/// A process was started for a backend.
+pub(crate) fn backend_started(backend: &str) {
+    counter!(STARTS, "backend" => backend.to_owned()).increment(1);
+}
+
+/// A backend's process ended.
+pub(crate) fn backend_exited(backend: &str, reason: &'static str) {
+    counter!(EXITS, "backend" => backend.to_owned(), "reason" => reason).increment(1);
+}
+
+/// Why a message reached nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// Not JSON-RPC.
+    Garbage,
+    /// An answer that nobody waits for: late, doubled or invented.
+    UnknownId,
+    /// A notification that belongs to no call, or not to a certain one.
+    Unroutable,
+    /// The call's reader is too slow for its events.
+    SlowReader,
+    /// The backend does not read what it is told.
+    UnreadStdin,
+}
+
+impl Dropped {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Garbage => "garbage",
+            Self::UnknownId => "unknown_id",
+            Self::Unroutable => "unroutable",
+            Self::SlowReader => "slow_reader",
+            Self::UnreadStdin => "unread_stdin",
+        }
+    }
+}
+
+/// A message from or to a backend was dropped.
+pub(crate) fn backend_dropped(backend: &str, reason: Dropped) {
+    counter!(DROPPED, "backend" => backend.to_owned(), "reason" => reason.label()).increment(1);
 }

@@ -1,28 +1,29 @@
 //! Puts the slave together and runs it until the shutdown. With no proxy configured it is the standalone server.
 
+mod offer;
+mod settings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use front::{Edge, EdgeConfig};
-use protocol::catalog::{Catalog, CatalogError};
-use protocol::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
 use protocol::ids::InstanceId;
-use protocol::limits::{DEFAULT_WINDOW, LinkLimits, MAX_CATALOG};
 use runtime::listen::BindError;
 use runtime::metrics::{Metrics, MetricsError};
 use runtime::ops::{Ops, Readiness};
 use runtime::shutdown::Shutdown;
-use tokio::sync::watch;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::backends::servers_file::{self, FileError};
+use crate::backends::servers_file::ServersFileError;
 use crate::config::SlaveConfig;
 use crate::dial::{DialError, Dialer};
 use crate::endpoint::{Endpoint, Stage};
-use crate::executor::{Executor, ExecutorConfig};
+use crate::executor::Executor;
 use crate::link::{Links, Status};
 use crate::local::LocalCalls;
 use crate::metrics;
+pub use settings::executor_config;
 
 /// How long links may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -47,8 +48,138 @@ pub enum RunError {
     Random(#[from] getrandom::Error),
     /// The file of backends cannot be used.
     #[error(transparent)]
-    Backends(#[from] FileError),
+    Backends(#[from] ServersFileError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Dial(#[from] DialError),
 }
+
+/// Runs a slave until `shutdown`: then it takes nothing new, finishes its calls, delivers their ends and stops its
+/// backends with all their processes.
+///
+/// Returns `Ok` also when the grace ended before the calls did. Dropping the future cuts everything off.
+pub async fn run(config: SlaveConfig, shutdown: Shutdown) -> Result<(), RunError> {
+    let recorder = Metrics::install(&metrics::histograms())?;
+    metrics::describe();
+    Slave::start(config).await?.serve(recorder, &shutdown).await
+}
+
+/// A slave whose port is bound and whose backends are starting.
+struct Slave {
+    http: TcpListener,
+    executor: Executor,
+    edge: Arc<Edge<LocalCalls>>,
+    linked: Option<Linked>,
+}
+
+/// What a slave has that the standalone server has not.
+struct Linked {
+    links: Arc<Links>,
+    dialer: Dialer,
+}
+
+impl Slave {
+    async fn start(config: SlaveConfig) -> Result<Self, RunError> {
+        let http = config.common.http.bind().await?;
+        let executor = Executor::start(executor_config(&config)?).await;
+        let role = if config.link.is_some() { "slave" } else { "standalone" };
+        let edge_config = EdgeConfig::from_common(&config.common, role, http.local_addr()?);
+        let edge = Arc::new(Edge::new(edge_config, LocalCalls::new(executor.clone())));
+        let linked = Linked::new(&config, &executor, &edge)?;
+        Ok(Self { http, executor, edge, linked })
+    }
+
+    async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
+        let address = self.http.local_addr()?;
+        let ops = Ops::new(recorder, ready(self.linked.as_ref(), shutdown));
+        tracing::info!("MCP server listening on http://{address}");
+        let link = async {
+            match self.linked {
+                Some(linked) => linked.run(&self.executor, shutdown).await,
+                None => shutdown.draining().await,
+            }
+        };
+        let http = async {
+            shutdown.draining().await;
+            self.edge.close();
+        };
+        tokio::join!(front::server::serve(self.http, (Arc::clone(&self.edge), ops), shutdown), http, link);
+        self.executor.shutdown(BACKENDS_END).await;
+        tracing::info!("Stopped");
+        Ok(())
+    }
+}
+
+impl Linked {
+    /// `None` without a proxy.
+    fn new(
+        config: &SlaveConfig,
+        executor: &Executor,
+        edge: &Arc<Edge<LocalCalls>>,
+    ) -> Result<Option<Self>, RunError> {
+        let Some(link) = &config.link else { return Ok(None) };
+        let catalog = offer::encode(&executor.catalog().borrow());
+        let links = Arc::new(Links {
+            endpoint: Endpoint::new(executor.clone(), settings::limits(config), catalog),
+            edge: Arc::clone(edge),
+            hello: settings::hello(config, InstanceId(getrandom::u64()?)),
+            code: link.code.clone(),
+            ping: config.common.link_ping,
+            status: Status::default(),
+        });
+        let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
+        Ok(Some(Self { links, dialer }))
+    }
+
+    /// Keeps the link until the shutdown, then delivers what runs and says goodbye.
+    async fn run(self, executor: &Executor, shutdown: &Shutdown) {
+        let endpoint = &self.links.endpoint;
+        let mut dialing = Owned(tokio::spawn(self.dialer.run()));
+        let _chores = Owned(tokio::spawn(Arc::clone(endpoint).expire()));
+        let _offers = Owned(tokio::spawn(offer::follow(executor.catalog(), Arc::clone(endpoint))));
+        shutdown.draining().await;
+        tracing::info!(calls = endpoint.calls(), "Shutting down: no new calls, running ones finish");
+        endpoint.drain();
+        tokio::select! {
+            () = endpoint.reached(Stage::Drained) => {}
+            () = shutdown.grace_over() => {
+                tracing::warn!(calls = endpoint.calls(), "The grace is over: running calls are given up");
+            }
+        }
+        endpoint.close_links();
+        // A proxy that does not answer must not keep us.
+        let _ = tokio::time::timeout(GOODBYE, &mut dialing.0).await;
+    }
+}
+
+/// A task that ends with its owner.
+struct Owned(JoinHandle<()>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Whether a call that is sent here, through a proxy or to the own port, would be taken.
+fn ready(linked: Option<&Linked>, shutdown: &Shutdown) -> impl Fn() -> Readiness + use<> {
+    let links = linked.map(|linked| Arc::clone(&linked.links));
+    let shutdown = shutdown.clone();
+    move || {
+        let up = links.as_ref().map(|links| links.endpoint.links());
+        let readiness = match (&links, up) {
+            _ if shutdown.is_draining() => Readiness::not_ready("shutting down"),
+            (Some(links), Some(0)) => {
+                Readiness::not_ready(format!("not linked to a proxy: {}", links.status.why()))
+            }
+            _ => Readiness::ready(),
+        };
+        match up {
+            Some(up) => readiness.with("links", up as u64),
+            None => readiness,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

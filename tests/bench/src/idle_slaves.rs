@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
@@ -20,6 +21,9 @@ use crate::relay::SLAVE_CODE;
 /// What each of them offers.
 const CATALOG: &str = r#"{"tools":[{"name":"echo","description":"Gives the text back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
 
+/// How long a proxy may take to accept a slave.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A linked slave.
 #[derive(Debug)]
 pub(crate) struct IdleSlave {
@@ -29,6 +33,11 @@ pub(crate) struct IdleSlave {
 impl IdleSlave {
     /// Links the `number`th slave; when this returns the proxy has read its catalog.
     pub(crate) async fn link(links: SocketAddr, number: u64) -> Result<Self> {
+        let linked = tokio::time::timeout(PATIENCE, Self::shake_hands(links, number)).await;
+        linked.unwrap_or_else(|_| Err(refused(format!("no answer within {PATIENCE:?}"))))
+    }
+
+    async fn shake_hands(links: SocketAddr, number: u64) -> Result<Self> {
         let stream = TcpStream::connect(links).await.doing("connecting a simulated slave")?;
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let (mut socket, _) = client_async_with_config(format!("ws://{links}/"), stream, Some(config))

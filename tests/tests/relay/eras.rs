@@ -110,7 +110,11 @@ async fn a_session_holds_on_every_proxy_with_the_same_key_and_no_other() {
     let _slave = Setup::slave("one", second.link).start_slave().await;
     second.offers("echo").await;
     let session = Client::legacy(first.http).await.session;
-    let on = |address| Client { session: session.clone(), ..Client::uninitialized(address) };
+    let on = |address| {
+        let mut client = Client::uninitialized(address);
+        client.session.clone_from(&session);
+        client
+    };
     assert_eq!(on(second.http).call("echo", json!({ "text": "x" })).await.text(), "x");
     assert_eq!(on(stranger.http).ask(Ask::new(1, "ping", json!({}))).await.status, 404);
 }

@@ -69,7 +69,7 @@ async fn every_event_moves_its_metric() {
     }
     assert!(after.text().contains("mcp_relay_forward_duration_seconds_bucket{"), "a histogram has buckets");
     assert!(moved("mcp_relay_link_bytes_total", &[]) > 100.0, "{}", after.text());
-    let state = after.sum("mcp_relay_slave_connected", &["slave=\"one\""]);
+    let state = after.sum("mcp_relay_slave_state", &["slave=\"one\"", "state=\"ready\""]);
     assert!((state - 1.0).abs() < 0.1, "{}", after.text());
     slave.signal(Signal::SIGKILL);
     wait::until("the disconnect to be counted", async || {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use harness::client::{Ask, Client};
-use harness::frames::{CallId, Frame, FrameKind, InstanceId};
-use harness::rawslave::{Opened, RawSlave, text_result};
+use harness::frames::{CallId, Flags, Frame, FrameKind, InstanceId};
+use harness::rawslave::{Opened, RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Proxy, Setup};
 use harness::wait;
 use serde_json::json;
@@ -43,9 +43,9 @@ async fn an_answer_never_asked_for_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_second_answer_is_dropped() {
+async fn a_second_answer_reaches_no_one() {
     let (proxy, mut slave) = linked().await;
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
+    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({})).progress(1)).await;
     let opened = slave.opened().await;
     slave.accept(&opened).await;
     slave.end(opened.call, 0, &text_result("first")).await;
@@ -54,7 +54,11 @@ async fn a_second_answer_is_dropped() {
     slave.end(opened.call, 0, &text_result("third")).await;
     let answer = pending.finish().await;
     assert_eq!((answer.messages.len(), answer.text()), (1, "first"));
-    works(&proxy, &mut slave, "next").await;
+    // The proxy may end the link for it; a slave that keeps the rules is served as before.
+    drop(slave);
+    let mut good = RawSlave::link(proxy.link, CODE, "good", &["tool", "mark"]).await;
+    proxy.offers("mark").await;
+    works(&proxy, &mut good, "next").await;
 }
 
 #[tokio::test]
@@ -67,17 +71,70 @@ async fn an_answer_without_acceptance_counts() {
 }
 
 #[tokio::test]
-async fn a_chunk_sent_again_is_not_delivered_again() {
+async fn a_slave_that_comes_back_is_asked_to_go_on_where_it_was() {
     let (proxy, mut slave) = linked().await;
     let ask = Ask::tool(1, "tool", json!({})).progress(1);
     let mut pending = Client::modern(proxy.http).start(ask).await;
     let opened = slave.opened().await;
     slave.accept(&opened).await;
-    for (seq, step) in [(0, 1), (0, 1), (1, 2), (0, 1), (1, 2), (2, 3)] {
-        slave.event(opened.call, seq, &progress(step)).await;
+    slave.event(opened.call, 0, &progress(1)).await;
+    slave.event(opened.call, 1, &progress(2)).await;
+    pending.next().await.expect("progress");
+    pending.next().await.expect("progress");
+    let mut again = dial(proxy.link).await;
+    again.instance = slave.instance;
+    slave.vanish();
+    again.greet(CODE, "odd").await;
+    let attach = again.frame(FrameKind::Attach).await;
+    assert_eq!((attach.call, attach.seq), (opened.call, 2));
+    again.accept(&opened).await;
+    again.event(opened.call, 2, &progress(3)).await;
+    again.end(opened.call, 3, &text_result("done")).await;
+    let answer = pending.finish().await;
+    assert_eq!((answer.progress(), answer.text()), (vec![3.0], "done"));
+}
+
+#[tokio::test]
+async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never_ran() {
+    let (proxy, mut slave) = linked().await;
+    let client = Client::modern(proxy.http);
+    for accept in [true, false] {
+        let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
+        let opened = slave.opened().await;
+        if accept {
+            slave.accept(&opened).await;
+            // The acceptance has arrived once a later message of the same link has.
+            slave.catalog(&json!({ "tools": [definition("tool"), definition("mark")] })).await;
+            proxy.offers("mark").await;
+        }
+        let mut again = dial(proxy.link).await;
+        again.instance = slave.instance;
+        slave.vanish();
+        again.greet(CODE, "odd").await;
+        again.catalog(&json!({ "tools": [definition("tool")] })).await;
+        let attach = again.frame(FrameKind::Attach).await;
+        assert_eq!(attach.call, opened.call);
+        again.send(Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;
+        if accept {
+            assert_eq!(pending.finish().await.kind(), "outcome_unknown");
+        } else {
+            let opened = again.opened().await;
+            again.end(opened.call, 0, &text_result("moved")).await;
+            assert_eq!(pending.finish().await.text(), "moved");
+        }
+        slave = again;
     }
-    slave.end(opened.call, 3, &text_result("done")).await;
-    assert_eq!(pending.finish().await.progress(), [1.0, 2.0, 3.0]);
+}
+
+#[tokio::test]
+async fn a_chunk_out_of_order_ends_the_link() {
+    let (proxy, mut slave) = linked().await;
+    let _pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({})).progress(1)).await;
+    let opened = slave.opened().await;
+    slave.accept(&opened).await;
+    slave.event(opened.call, 0, &progress(1)).await;
+    slave.event(opened.call, 0, &progress(1)).await;
+    assert_eq!(slave.close_code().await, Some(1002));
 }
 
 #[tokio::test]
@@ -115,7 +172,7 @@ async fn progress_starts_the_timeout_anew_but_not_the_total() {
     let lively = client.ask(ask(2.4, 8)).await;
     assert_eq!(lively.progress().len(), 8);
     lively.result();
-    let endless = client.ask(ask(20, 60)).await;
+    let endless = client.ask(ask(20.0, 60)).await;
     assert_eq!((endless.code(), endless.progress().len() > 4), (-32001, true));
     let silent = client.ask(Ask::tool(1, "sleep", json!({ "seconds": 20, "steps": 1 }))).await;
     assert_eq!(silent.kind(), "timeout");
@@ -153,7 +210,7 @@ async fn bytes_pass_unaltered_both_ways() {
 #[tokio::test]
 async fn a_changed_catalog_shows_in_the_next_list() {
     let (proxy, mut slave) = linked().await;
-    slave.catalog(&json!({ "tools": [harness::rawslave::definition("another")] })).await;
+    slave.catalog(&json!({ "tools": [definition("another")] })).await;
     proxy.offers("another").await;
     proxy.withdraws("tool").await;
     slave.catalog(&json!({})).await;

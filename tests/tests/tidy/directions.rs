@@ -6,7 +6,7 @@ use crate::source::{self, has_word, read};
 const CRATES: [(&str, &str, &[&str]); 6] = [
     ("protocol", "services/protocol", &[]),
     ("runtime", "services/runtime", &[]),
-    ("front", "services/front", &["protocol"]),
+    ("front", "services/front", &["protocol", "runtime"]),
     ("proxy", "services/proxy", &["protocol", "runtime", "front"]),
     ("slave", "services/slave", &["protocol", "runtime", "front"]),
     ("mcp-relay", "services/mcp-relay", &["protocol", "runtime", "front", "proxy", "slave"]),

@@ -2,6 +2,8 @@
 //!
 //! Reads sources as text. A rule that fails names the file and what to do.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod directions;
 mod documents;
 mod sizes;

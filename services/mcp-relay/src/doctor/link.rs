@@ -1,4 +1,7 @@
 //! The way to the proxy, one layer at a time: name, TCP, TLS, WebSocket, slave code.
+//!
+//! Knows what can go wrong on the way and what to do about it. It takes its own connection, so that every layer has
+//! a line of its own, and leaves no trace in the proxy ([`SlaveHello::probe`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,20 +11,21 @@ use ::slave::config::{LinkConfig, ProxyUrl, SlaveConfig};
 use futures_util::{SinkExt, StreamExt};
 use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close};
 use protocol::ids::InstanceId;
-use protocol::limits::DEFAULT_WINDOW;
+use protocol::limits::{DEFAULT_WINDOW, MAX_AUTH};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::report::{Fault, Report};
 
-/// Most that name resolution, TCP, TLS and the WebSocket upgrade may take, each.
+/// Most that name resolution, each TCP connection, TLS and the WebSocket upgrade may take.
 const STEP: Duration = Duration::from_secs(5);
 
 /// Most that a proxy may take to judge the code; it gives a slave 10 s for its part.
@@ -30,6 +34,8 @@ const VERDICT: Duration = Duration::from_secs(12);
 /// Anything that carries a WebSocket.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+type Socket = WebSocketStream<Box<dyn Wire>>;
 
 /// Goes as far as it can; the steps behind a failed one are left out.
 pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &SlaveConfig) {
@@ -60,9 +66,6 @@ async fn resolve(url: &ProxyUrl) -> Result<(Vec<SocketAddr>, String), Fault> {
         Ok(Err(error)) => return Err(Fault::new(format!("{} has no address: {error}", url.host()), fix)),
         Err(_) => return Err(Fault::new(format!("no answer for {} within {STEP:?}", url.host()), fix)),
     };
-    if addresses.is_empty() {
-        return Err(Fault::new(format!("{} has no address", url.host()), fix));
-    }
     let text = addresses.iter().map(|a| a.ip().to_string()).collect::<Vec<_>>().join(", ");
     Ok((addresses, format!("{} is {text}", url.host())))
 }
@@ -82,68 +85,61 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, String), Fault>
 }
 
 async fn secure(stream: TcpStream, url: &ProxyUrl) -> Result<(TlsStream<TcpStream>, String), Fault> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    let (trusted, _) = roots.add_parsable_certificates(native.certs);
-    if trusted == 0 {
-        let fix = "install ca-certificates, or point SSL_CERT_FILE to a file of trusted certificates";
-        return Err(Fault::new("this machine trusts no certificate at all", fix));
-    }
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from(url.host().to_owned())
-        .map_err(|error| Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL"))?;
-    let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let config = trusting()?;
+    let name = ServerName::try_from(url.host().to_owned()).map_err(|error| {
+        Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL")
+    })?;
     let fix = "the proxy (or what stands before it) must offer TLS with a certificate for this host name that this \
                machine trusts; a private authority goes into SSL_CERT_FILE. A proxy without TLS is ws://";
-    match timeout(STEP, handshake).await {
+    match timeout(STEP, TlsConnector::from(config).connect(name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),
         Ok(Err(error)) => Err(Fault::new(error.to_string(), fix)),
         Err(_) => Err(Fault::new(format!("no handshake within {STEP:?}"), fix)),
     }
 }
 
-async fn upgrade(
-    wire: Box<dyn Wire>,
-    url: &ProxyUrl,
-) -> Result<(WebSocketStream<Box<dyn Wire>>, String), Fault> {
-    match timeout(STEP, tokio_tungstenite::client_async(url.url().as_str(), wire)).await {
-        Ok(Ok((socket, _))) => Ok((socket, "the server speaks WebSocket".into())),
-        Ok(Err(Error::Http(answer))) => Err(Fault::new(
-            format!("the server answers HTTP {} and no WebSocket", answer.status().as_u16()),
-            "PROXY_SERVER_URL must name the proxy's PROXY_WS_PORT (8001 by default), not its MCP_SERVER_PORT; behind \
-             an ingress, its path and host must lead there",
-        )),
-        Ok(Err(error)) => Err(Fault::new(
-            format!("the server does not speak WebSocket: {error}"),
-            "compare the port with the proxy's PROXY_WS_PORT; a server behind TLS needs wss://",
-        )),
-        Err(_) => Err(Fault::new(
-            format!("no answer within {STEP:?}"),
-            "compare the port with the proxy's PROXY_WS_PORT; a server behind TLS needs wss://",
-        )),
+/// Trusts what the system trusts, as the slave does.
+fn trusting() -> Result<Arc<ClientConfig>, Fault> {
+    let fix = "install ca-certificates, or point SSL_CERT_FILE to a file of trusted certificates";
+    let mut roots = RootCertStore::empty();
+    let (trusted, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if trusted == 0 {
+        return Err(Fault::new("this machine trusts no certificate at all", fix));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::new(error.to_string(), "report this: it is a fault of the program"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+async fn upgrade(wire: Box<dyn Wire>, url: &ProxyUrl) -> Result<(Socket, String), Fault> {
+    let fix = "PROXY_SERVER_URL must name the proxy's PROXY_WS_PORT (8001 by default), not its MCP_SERVER_PORT; a \
+               server behind TLS needs wss://, and an ingress must pass path and host on";
+    let limits = WebSocketConfig::default().max_message_size(Some(MAX_AUTH)).max_frame_size(Some(MAX_AUTH));
+    let opening = tokio_tungstenite::client_async_with_config(url.url().as_str(), wire, Some(limits));
+    match timeout(STEP, opening).await {
+        Ok(Ok((socket, _))) => Ok((socket, "the server speaks it".into())),
+        Ok(Err(Error::Http(answer))) => {
+            let what = format!("the server answers HTTP {} in its place", answer.status().as_u16());
+            Err(Fault::new(what, fix))
+        }
+        Ok(Err(error)) => Err(Fault::new(format!("the server does not speak it: {error}"), fix)),
+        Err(_) => Err(Fault::new(format!("no answer within {STEP:?}"), fix)),
     }
 }
 
-async fn judge(
-    mut socket: WebSocketStream<Box<dyn Wire>>,
-    link: &LinkConfig,
-    config: &SlaveConfig,
-) -> Result<((), String), Fault> {
-    let broken = |what: String| Fault::new(what, "see the proxy's log; is it an mcp-relay or a server that speaks its protocol?");
+async fn judge(mut socket: Socket, link: &LinkConfig, config: &SlaveConfig) -> Result<((), String), Fault> {
     let auth = Auth::new(link.code.expose().to_owned(), probe(config));
     let text = serde_json::to_string(&auth).map_err(|error| broken(error.to_string()))?;
     socket.send(Message::text(text)).await.map_err(|error| broken(error.to_string()))?;
-    let first = async {
-        loop {
-            match socket.next().await {
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => return other,
-            }
-        }
-    };
-    let verdict = match timeout(VERDICT, first).await {
+    let judged = match timeout(VERDICT, first_answer(&mut socket)).await {
         Ok(Some(Ok(Message::Text(text)))) => verdict(&text),
-        Ok(Some(Ok(Message::Close(Some(frame))))) if u16::from(frame.code) == close::AUTH_FAILED => Err(wrong_code()),
+        Ok(Some(Ok(Message::Close(Some(frame))))) if u16::from(frame.code) == close::AUTH_FAILED => {
+            Err(wrong_code())
+        }
         Ok(Some(Ok(Message::Close(frame)))) => {
             let reason = frame.map_or_else(String::new, |f| format!(" ({} {})", u16::from(f.code), f.reason));
             Err(broken(format!("the proxy closed the connection{reason}")))
@@ -155,7 +151,16 @@ async fn judge(
     };
     // A courtesy: the verdict stands whether the proxy hears the goodbye or not.
     let _ = timeout(Duration::from_secs(1), socket.close(None)).await;
-    verdict
+    judged
+}
+
+async fn first_answer(socket: &mut Socket) -> Option<Result<Message, Error>> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            other => return other,
+        }
+    }
 }
 
 fn verdict(text: &str) -> Result<((), String), Fault> {
@@ -164,10 +169,10 @@ fn verdict(text: &str) -> Result<((), String), Fault> {
             Ok(((), format!("accepted by {} (native protocol, version {})", proxy.agent, proxy.version)))
         }
         Ok(AuthReply::AuthSuccess { protocol: None, .. }) => {
-            Ok(((), "accepted by a proxy that speaks the plain dialect (the existing Node server)".into()))
+            Ok(((), "accepted by a proxy of the plain dialect (the existing Node server)".into()))
         }
         Ok(AuthReply::AuthFailed { .. }) => Err(wrong_code()),
-        Err(error) => Err(Fault::new(error.to_string(), "PROXY_SERVER_URL must lead to an mcp-relay proxy")),
+        Err(error) => Err(broken(error.to_string())),
     }
 }
 
@@ -178,20 +183,85 @@ fn wrong_code() -> Fault {
     )
 }
 
-/// Asks for a verdict only; see [`SlaveHello::probe`].
+fn broken(what: String) -> Fault {
+    Fault::new(what, "see the proxy's log; is it an mcp-relay, or another server that speaks its protocol?")
+}
+
+/// Asks for a verdict only.
 fn probe(config: &SlaveConfig) -> SlaveHello {
-    let mut instance = [0; 8];
-    // Without a random source the probe still works: nothing is registered under its instance.
-    let _ = getrandom::fill(&mut instance);
     SlaveHello {
         name: PROTOCOL_NAME.into(),
         versions: VERSIONS.to_vec(),
-        instance: InstanceId(u64::from_le_bytes(instance)).to_string(),
+        // Nothing is registered under it, so that a random source that fails does no harm.
+        instance: InstanceId(getrandom::u64().unwrap_or_default()).to_string(),
         slave_name: config.name.clone(),
         labels: config.labels.clone(),
         capacity: config.capacity,
         window: DEFAULT_WINDOW,
         agent: concat!("mcp-relay-doctor/", env!("CARGO_PKG_VERSION")).into(),
         probe: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::env::Snapshot;
+    use slave::config::Role;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::super::report::Format;
+    use super::*;
+
+    async fn examined(url: &str) -> Report {
+        let snapshot = Snapshot::of([("PROXY_SERVER_URL", url), ("SLAVE_CODE", "hush")]);
+        let config = SlaveConfig::load(&snapshot, Role::Slave).unwrap().config;
+        let mut report = Report::new("SLAVE", Format::Json);
+        examine(&mut report, config.link.as_ref().unwrap(), &config).await;
+        report
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_not_there_fails_at_tcp_and_names_its_variables() {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let report = examined(&format!("ws://127.0.0.1:{port}")).await;
+        let line = report.lines("TCP").join("");
+        assert!(line.contains('✗') && line.contains("PROXY_WS_PORT"), "{line}");
+        assert!(report.lines("WebSocket").is_empty() && report.lines("slave code").is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_http_port_is_told_from_a_websocket_port() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 2048];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        });
+        let report = examined(&format!("ws://127.0.0.1:{port}")).await;
+        let line = report.lines("WebSocket").join("");
+        assert!(line.contains('✗') && line.contains("MCP_SERVER_PORT"), "{line}");
+        assert!(report.lines("slave code").is_empty());
+    }
+
+    #[test]
+    fn each_verdict_is_told() {
+        let native = r#"{"type":"auth_success","message":"m","protocol":{"name":"mcp-relay","version":1,"instance":"0000000000000001","graceMs":1,"window":262144,"agent":"mcp-relay/1"}}"#;
+        assert!(verdict(native).unwrap().1.contains("mcp-relay/1"));
+        assert!(verdict(r#"{"type":"auth_success","message":"m"}"#).unwrap().1.contains("plain dialect"));
+        let refused = verdict(r#"{"type":"auth_failed","message":"Invalid slave code"}"#).unwrap_err();
+        assert!(refused.fix.contains("SLAVE_CODES"), "{refused:?}");
+        assert!(verdict("hello").is_err());
+    }
+
+    #[test]
+    fn the_hello_is_marked_as_a_probe() {
+        let snapshot = Snapshot::of([("SLAVE_NAME", "s1"), ("SLAVE_LABELS", "a=b")]);
+        let hello = probe(&SlaveConfig::load(&snapshot, Role::Standalone).unwrap().config);
+        let auth = Auth::parse(&serde_json::to_string(&Auth::new("c".into(), hello)).unwrap()).unwrap();
+        assert!(auth.protocol.unwrap().probe);
     }
 }

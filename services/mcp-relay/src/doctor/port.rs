@@ -28,7 +28,7 @@ pub(super) async fn http(report: &mut Report, address: &ListenAddr) -> Option<Oc
                 let text = format!("an mcp-relay runs on {address} already");
                 Ok((Occupant::Running(state), text))
             }
-            None => Err(Fault::new(format!("cannot listen on {address}: {}", error.source), error.advice)),
+            None => Err(Fault::new(format!("cannot listen on {address}: {}", error.reason), error.advice)),
         },
     };
     report.step("HTTP port", result)
@@ -38,7 +38,7 @@ pub(super) async fn http(report: &mut Report, address: &ListenAddr) -> Option<Oc
 pub(super) async fn plain(report: &mut Report, step: &'static str, address: &ListenAddr) {
     let result = match address.bind().await {
         Ok(_) => Ok(((), format!("{address} can be listened on"))),
-        Err(error) => Err(Fault::new(format!("cannot listen on {address}: {}", error.source), error.advice)),
+        Err(error) => Err(Fault::new(format!("cannot listen on {address}: {}", error.reason), error.advice)),
     };
     report.step(step, result);
 }

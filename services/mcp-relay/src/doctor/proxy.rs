@@ -16,8 +16,12 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     let config = &loaded.config;
     report.good("configuration", "every variable can be used");
     // Codes and key have steps of their own.
-    let others: Vec<String> =
-        loaded.warnings.iter().filter(|w| !w.starts_with("SLAVE_CODES") && !w.starts_with("SESSION_KEY")).cloned().collect();
+    let others: Vec<String> = loaded
+        .warnings
+        .iter()
+        .filter(|w| !w.starts_with("SLAVE_CODES") && !w.starts_with("SESSION_KEY"))
+        .cloned()
+        .collect();
     super::warn(report, &others, snapshot);
     secrets(report, config);
     match port::http(report, &config.common.http).await {
@@ -47,7 +51,8 @@ fn secrets(report: &mut Report, config: &ProxyConfig) {
         ),
     }
     if config.common.bearer_keys.is_empty() {
-        report.note("client keys", "AUTH_BEARER_KEYS is not set: everyone who reaches the port may call tools");
+        report
+            .note("client keys", "AUTH_BEARER_KEYS is not set: everyone who reaches the port may call tools");
     } else {
         report.good("client keys", format!("{} accepted", config.common.bearer_keys.len()));
     }

@@ -159,7 +159,10 @@ mod tests {
         assert!(!report.is_good());
         let json = report.json();
         assert_eq!(json["ok"], false);
-        assert_eq!(json["steps"][4], json!({ "step": "e", "state": "bad", "text": "broken", "fix": "mend it" }));
+        assert_eq!(
+            json["steps"][4],
+            json!({ "step": "e", "state": "bad", "text": "broken", "fix": "mend it" })
+        );
         assert_eq!(report.lines("e"), ["  ✗ e: broken\n      fix: mend it"]);
     }
 }

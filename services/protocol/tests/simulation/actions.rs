@@ -27,7 +27,10 @@ impl World {
         let pair = self.any_pair();
         let again = {
             let book = self.book.borrow();
-            book.calls.iter().find(|(_, t)| t.was_unsent() && !t.reopened).map(|(id, t)| (*id, t.message.clone()))
+            book.calls
+                .iter()
+                .find(|(_, t)| t.was_unsent() && !t.reopened)
+                .map(|(id, t)| (*id, t.message.clone()))
         };
         let size = if self.rng.one_in(20) { self.limits.message + self.limits.chunk } else { self.size() };
         let fresh = self.rng.bytes(size);
@@ -57,6 +60,7 @@ impl World {
             let (now, silence) = (self.now, Duration::from_millis(self.rng.between(1, 90_000) as u64));
             let patience = Patience { silence, last: now + silence * 2 };
             self.at_proxy(pair, Cause::Traffic, |end| end.be_patient(call, patience, now));
+            self.book.borrow_mut().calls.get_mut(&call).expect("it is there").limited = true;
         }
         Some(call)
     }

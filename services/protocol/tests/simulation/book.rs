@@ -66,6 +66,8 @@ pub(crate) struct Track {
     /// Cancelled or timed out by the proxy.
     pub(crate) given_up: bool,
     pub(crate) abandoned: bool,
+    /// It has a time limit: the proxy may end it by itself.
+    pub(crate) limited: bool,
     pub(crate) reopened: bool,
     pub(crate) replies: Vec<Bytes>,
     pub(crate) replies_got: usize,
@@ -123,6 +125,7 @@ impl Track {
             finish: None,
             given_up: false,
             abandoned: false,
+            limited: false,
             reopened: false,
             replies: Vec::new(),
             replies_got: 0,

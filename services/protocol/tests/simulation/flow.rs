@@ -109,14 +109,4 @@ impl Flows {
             _ => {}
         }
     }
-
-    /// Bytes of the call's answer that the slave must still keep, given all that it wrote in chunks of `chunk` bytes.
-    pub(crate) fn unacknowledged(&self, call: CallId, written: &[usize], chunk: usize) -> usize {
-        let acked = self.0.get(&call).map_or(0, |both| usize::try_from(both.down.acked).expect("small"));
-        let sizes = written.iter().flat_map(|&len| {
-            let chunks = len.div_ceil(chunk).max(1);
-            (0..chunks).map(move |i| (len - i * chunk).min(chunk))
-        });
-        sizes.skip(acked).sum()
-    }
 }

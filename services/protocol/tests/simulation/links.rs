@@ -61,7 +61,8 @@ impl World {
         self.last_link += 1;
         let link = LinkId(self.last_link);
         let window = u32::try_from(self.limits.window).expect("small");
-        self.wires.insert(pair, Wire { link, broken: false, proxy_has: true, slave_has: true, ..Wire::none() });
+        self.wires
+            .insert(pair, Wire { link, broken: false, proxy_has: true, slave_has: true, ..Wire::none() });
         self.at_proxy(pair, Cause::Traffic, |end| end.link_up(window));
         self.slaves[pair.1].end.link_up(link, window, self.limits.grace);
     }

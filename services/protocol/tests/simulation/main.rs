@@ -8,6 +8,7 @@
 mod actions;
 mod book;
 mod flow;
+mod hostile;
 mod links;
 mod rng;
 mod settle;
@@ -23,53 +24,92 @@ struct Repeat(u64);
 impl Drop for Repeat {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("repeat with: SIM_SEED={} SIM_TRACE=1 cargo test -p mcp-relay-protocol --test simulation", self.0);
+            println!(
+                "repeat with: SIM_SEED={} SIM_TRACE=1 cargo test -p mcp-relay-protocol --test simulation",
+                self.0
+            );
         }
     }
 }
 
-fn step(world: &mut World) {
-    let pair = world.any_pair();
-    let slave = pair.1;
-    match world.rng.below(1000) {
-        0..=79 => world.client_opens(),
-        80..=229 => world.backend_writes(),
-        230..=289 => drop(world.backend_ends()),
-        290..=399 => {
-            let most = world.rng.between(1, 4);
-            world.reader_takes(most);
+/// What can happen, and how often of a thousand times in a run of average habits.
+const ACTS: [(usize, fn(&mut World)); 18] = [
+    (80, World::client_opens),
+    (150, World::backend_writes),
+    (60, |world| {
+        world.backend_ends();
+    }),
+    (110, |world| {
+        let most = world.rng.between(1, 4);
+        world.reader_takes(most);
+    }),
+    (10, World::client_cancels),
+    (10, World::client_abandons),
+    (30, World::client_replies),
+    (75, |world| {
+        let (pair, most) = (world.any_pair(), world.rng.between(1, 6));
+        world.proxy_writes(pair, most);
+    }),
+    (75, |world| {
+        let (pair, most) = (world.any_pair(), world.rng.between(1, 6));
+        world.slave_writes(pair, most);
+    }),
+    (125, |world| {
+        let pair = world.any_pair();
+        world.slave_reads(pair);
+    }),
+    (125, |world| {
+        let pair = world.any_pair();
+        world.proxy_reads(pair);
+    }),
+    (20, |world| {
+        let pair = world.any_pair();
+        world.cut(pair);
+    }),
+    (25, |world| {
+        let pair = world.any_pair();
+        world.proxy_notices(pair);
+    }),
+    (25, |world| {
+        let pair = world.any_pair();
+        world.slave_notices(pair);
+    }),
+    (30, |world| {
+        let pair = world.any_pair();
+        world.reconnect(pair);
+    }),
+    (2, |world| {
+        let slave = world.any_pair().1;
+        world.restart(slave);
+    }),
+    (8, |world| {
+        let slave = world.any_pair().1;
+        if world.rng.one_in(8) { world.drain_slave(slave) } else { world.set_catalog(slave) }
+    }),
+    (40, |world| {
+        let time = match world.rng.below(40) {
+            0..=29 => world.rng.between(1, 40),
+            30..=37 => world.rng.between(1000, 15_000),
+            _ => world.rng.between(20_000, 60_000),
+        };
+        world.pass(Duration::from_millis(time as u64));
+    }),
+];
+
+/// How often things happen in this run: each seed has habits of its own, so that rare sequences are common in some.
+fn habits(world: &mut World) -> Vec<usize> {
+    let weights = ACTS.iter().map(|(often, _)| often * [1, 4, 4, 4, 10, 40][world.rng.below(6)] / 4);
+    weights.map(|weight| weight.max(1)).collect()
+}
+
+fn step(world: &mut World, habits: &[usize]) {
+    let mut at = world.rng.below(habits.iter().sum());
+    for (weight, (_, act)) in habits.iter().zip(ACTS) {
+        if at < *weight {
+            act(world);
+            break;
         }
-        400..=409 => world.client_cancels(),
-        410..=419 => world.client_abandons(),
-        420..=449 => world.client_replies(),
-        450..=599 => {
-            let most = world.rng.between(1, 6);
-            world.proxy_writes(pair, most);
-            world.slave_writes(pair, most);
-        }
-        600..=849 => {
-            world.slave_reads(pair);
-            world.proxy_reads(pair);
-        }
-        850..=869 => world.cut(pair),
-        870..=894 => world.proxy_notices(pair),
-        895..=919 => world.slave_notices(pair),
-        920..=949 => world.reconnect(pair),
-        950..=951 => world.restart(slave),
-        952 => world.drain_slave(slave),
-        953..=959 => world.set_catalog(slave),
-        960..=989 => {
-            let time = world.rng.between(1, 40);
-            world.pass(Duration::from_millis(time as u64));
-        }
-        990..=996 => {
-            let time = world.rng.between(1, 15);
-            world.pass(Duration::from_secs(time as u64));
-        }
-        _ => {
-            let time = world.rng.between(20, 60);
-            world.pass(Duration::from_secs(time as u64));
-        }
+        at -= weight;
     }
     world.check();
 }
@@ -77,11 +117,12 @@ fn step(world: &mut World) {
 fn run(seed: u64) {
     let _repeat = Repeat(seed);
     let mut world = World::new(seed);
+    let habits = habits(&mut world);
     for pair in world.pairs() {
         world.reconnect(pair);
     }
     for _ in 0..world.rng.between(100, 1500) {
-        step(&mut world);
+        step(&mut world, &habits);
     }
     world.settle();
 }
@@ -97,5 +138,31 @@ fn every_call_ends_once_and_nothing_is_lost_doubled_or_kept() {
     }
     for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
         run(seed);
+    }
+}
+
+/// Choices of a seed, so many of them.
+fn choices(seed: u64, many: usize) -> impl FnMut(usize) -> Option<usize> {
+    let mut rng = rng::Rng::new(seed);
+    let mut left = many;
+    move |bound| {
+        left = left.checked_sub(1)?;
+        Some(rng.below(bound))
+    }
+}
+
+#[test]
+fn a_proxy_stands_a_slave_that_says_anything() {
+    for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
+        let _repeat = Repeat(seed);
+        hostile::slave(&mut choices(seed, 5000));
+    }
+}
+
+#[test]
+fn a_slave_stands_a_proxy_that_says_anything() {
+    for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
+        let _repeat = Repeat(seed);
+        hostile::proxy(&mut choices(seed, 5000));
     }
 }

@@ -246,13 +246,22 @@ impl World {
                     assert_eq!(track.work, Work::Running, "{call:?}: stopped, but it does not run");
                     // No room for a client's reply: the slave's end ends the call by itself.
                     track.overflowed |= track.replies.len() > track.replies_got;
-                    let why = track.given_up || track.overflowed || track.finish.is_some() || self.stop_excused;
+                    let late = track.abandoned && track.limited;
+                    let why = late
+                        || track.given_up
+                        || track.overflowed
+                        || track.finish.is_some()
+                        || self.stop_excused;
                     assert!(why, "{call:?}: stopped for no reason");
                     track.work = Work::Done;
                 }
                 SlaveEvent::Reply { call, message } => {
                     let track = book.calls.get_mut(&call).expect("a call that was opened");
-                    assert_eq!(Some(&message), track.replies.get(track.replies_got), "{call:?}: reply altered");
+                    assert_eq!(
+                        Some(&message),
+                        track.replies.get(track.replies_got),
+                        "{call:?}: reply altered"
+                    );
                     track.replies_got += 1;
                 }
                 SlaveEvent::Room { .. } | SlaveEvent::Session(_) | SlaveEvent::ProxyDraining(_) => {}

@@ -42,25 +42,34 @@ impl Mask {
 
     /// The text without the values.
     pub(crate) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.apply_up_to(text, text.len())
+    }
+
+    /// The first `limit` bytes of the text (less, if that would cut a character) without the values. A value that
+    /// begins before the limit and ends after it is hidden whole.
+    pub(crate) fn apply_up_to<'a>(&self, text: &'a str, limit: usize) -> Cow<'a, str> {
+        let limit = text.floor_char_boundary(limit);
+        let kept = text.get(..limit).unwrap_or_default();
         let mut found: Vec<Range<usize>> = Vec::new();
         for value in &*self.values {
             let needle = value.expose().as_bytes();
             found.extend(memmem::find_iter(text.as_bytes(), needle).map(|at| at..at + needle.len()));
         }
+        found.retain(|range| range.start < limit);
         if found.is_empty() {
-            return Cow::Borrowed(text);
+            return Cow::Borrowed(kept);
         }
         found.sort_unstable_by_key(|range| range.start);
-        let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
+        let (mut out, mut copied) = (String::with_capacity(kept.len()), 0);
         for range in found {
             // Values may overlap in the text: what both cover is hidden once.
             if range.start >= copied {
-                out.push_str(text.get(copied..range.start).unwrap_or_default());
+                out.push_str(kept.get(copied..range.start).unwrap_or_default());
                 out.push_str(MASKED);
             }
             copied = copied.max(range.end);
         }
-        out.push_str(text.get(copied..).unwrap_or_default());
+        out.push_str(kept.get(copied..).unwrap_or_default());
         Cow::Owned(out)
     }
 }
@@ -86,5 +95,13 @@ mod tests {
     fn overlapping_values_leave_nothing_of_either() {
         let masked = mask(&["abcdef", "defghi"]).apply("xabcdefghiy").into_owned();
         assert_eq!(masked, "x[masked]y");
+    }
+
+    #[test]
+    fn a_limit_never_cuts_a_value_in_two() {
+        let mask = mask(&["canary"]);
+        assert_eq!(mask.apply_up_to("abc canary", 6), "abc [masked]");
+        assert_eq!(mask.apply_up_to("abc canary", 4), "abc ");
+        assert_eq!(mask.apply_up_to("canary canary c\u{e9}", 16), "[masked] [masked] c");
     }
 }

@@ -1,6 +1,43 @@
 //! The tool `review_merge_request`: the `mr-pilot` CLI, run without a shell, its report turned into a structured result.
+//!
+//! Must not know MCP beyond tools.
 
+mod arguments;
+mod process;
+mod report;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use protocol::catalog::Offer;
+use protocol::era::Era;
+use protocol::failure::Failure;
 use runtime::secret::Secret;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::mask::Mask;
+use super::stdio::Surroundings;
+use super::{Answer, Backend, Stopping};
+use crate::executor::{CallSink, State, ToolCall};
+use arguments::Arguments;
+use process::{Finished, Run};
+use report::GoalStatus;
+
+/// What is looked for on PATH, and the backend's name.
+const NAME: &str = "mr-pilot";
+
+/// Characters of standard error in an error's text.
+const ERRORS_SHOWN: usize = 8 * 1024;
+
+/// Lines of progress that may wait for the client.
+const LINES_AHEAD: usize = 16;
+
+const DEFINITION: &str = include_str!("pilot/definition.json");
 
 /// How the CLI is run.
 #[derive(Debug, Default)]
@@ -10,4 +47,213 @@ pub struct PilotConfig {
     /// The variables that the CLI needs (tokens, LLM settings), as the slave has them. Nothing else of the slave's
     /// environment reaches it, but for [`super::environment::SAFE`].
     pub variables: Vec<(String, Secret)>,
+}
+
+struct Pilot {
+    executable: PathBuf,
+    variables: Vec<(String, Secret)>,
+    mask: Mask,
+    max_output: usize,
+    stopping: Stopping,
+}
+
+/// Offers the tool if the executable is there. Missing although it is asked for by name: says so.
+pub(super) fn start(config: PilotConfig, around: &Surroundings<'_>) {
+    let wanted = config.command.as_deref().unwrap_or(NAME);
+    let found = find(wanted);
+    if found.is_none() && config.command.is_none() {
+        tracing::debug!("{NAME} is not on PATH: no review_merge_request");
+        return;
+    }
+    let secrets = config.variables.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+    let mask = around.mask.with(secrets);
+    let pilot = Arc::new(Pilot {
+        executable: found.clone().unwrap_or_default(),
+        variables: config.variables,
+        mask,
+        max_output: around.max_output,
+        stopping: around.stopping.clone(),
+    });
+    let slot = around.registry.add(NAME, pilot);
+    let offer = RawValue::from_string(DEFINITION.trim_end().replace('\n', " "))
+        .and_then(|definition| Offer::named(&definition));
+    match (found, offer) {
+        (Some(executable), Ok(offer)) => {
+            tracing::info!(command = %executable.display(), "review_merge_request is offered");
+            around.registry.ready(slot, vec![offer]);
+        }
+        (None, _) => {
+            let reason = format!("MR_PILOT_COMMAND is {wanted:?}, which is no executable file (looked for on PATH if it has no \"/\"; it takes no arguments)");
+            tracing::warn!("review_merge_request is not offered: {reason}");
+            around.registry.down(slot, State::Failed { reason });
+        }
+        (_, Err(error)) => tracing::error!(%error, "the definition of review_merge_request cannot be read"),
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    name.ends_with("_TOKEN") || name.ends_with("_KEY")
+}
+
+/// The executable file that a command names, as the system would find it.
+fn find(command: &str) -> Option<PathBuf> {
+    let is_executable = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    };
+    if command.contains('/') {
+        return Some(PathBuf::from(command)).filter(|path| is_executable(path));
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(command)).find(|path| is_executable(path))
+}
+
+impl Backend for Pilot {
+    fn call<'a>(
+        &'a self,
+        call: &'a ToolCall,
+        _tool: &'a str,
+        events: &'a mut dyn CallSink,
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        Box::pin(async move {
+            tokio::select! {
+                answer = self.review(call, events) => answer,
+                () = self.stopping.begun() => Err(Failure::Draining),
+            }
+        })
+    }
+}
+
+impl Pilot {
+    async fn review(&self, call: &ToolCall, events: &mut dyn CallSink) -> Result<Answer, Failure> {
+        let era = call.header.era;
+        let arguments: Arguments = match call.arguments() {
+            Ok(arguments) => arguments,
+            Err(error) => return refused(era, &format!("Invalid arguments: {error}")),
+        };
+        let line = match arguments.command_line() {
+            Ok(line) => line,
+            Err(error) => return refused(era, &format!("Error: {error}")),
+        };
+        let run = match Run::start(&self.executable, &self.variables, line) {
+            Ok(run) => run,
+            Err(error) => return refused(era, &format!("Error: {NAME} cannot be started: {error}")),
+        };
+        let (lines, said) = mpsc::channel(LINES_AHEAD);
+        let work = run.finish(self.max_output, lines);
+        let finished = match call.token() {
+            Some(token) => {
+                let mut progress = Progress { token: &token, mask: &self.mask, done: 0 };
+                tokio::try_join!(work, progress.tell(said, events))?.0
+            }
+            None => {
+                drop(said);
+                work.await?
+            }
+        };
+        if finished.status.success() {
+            self.reviewed(era, &arguments, &finished.output)
+        } else {
+            refused(era, &self.explain(&finished))
+        }
+    }
+
+    fn reviewed(&self, era: Era, arguments: &Arguments, output: &str) -> Result<Answer, Failure> {
+        let posted = arguments.posts_comment();
+        let review = match report::parse(output) {
+            Some(found) => Review {
+                success: true,
+                goal_status: found.goal_status,
+                score: found.score,
+                issues: found.issues.iter().map(|issue| self.mask.apply(issue).into_owned()).collect(),
+                remarks: self.mask.apply(&found.remarks).into_owned(),
+                comment_posted: posted,
+            },
+            None => Review {
+                success: false,
+                goal_status: None,
+                score: None,
+                issues: Vec::new(),
+                remarks: format!("{NAME} ended without an error, but its output has no review report."),
+                comment_posted: false,
+            },
+        };
+        let text = serde_json::to_string_pretty(&review).map_err(|_| Failure::Internal)?;
+        result(era, &text, Some(&review))
+    }
+
+    fn explain(&self, finished: &Finished) -> String {
+        let how = match (finished.status.code(), finished.status.signal()) {
+            (Some(code), _) => format!("exited with code {code}"),
+            (None, signal) => format!("was killed by signal {}", signal.unwrap_or_default()),
+        };
+        let errors = report::without_colours(&finished.errors);
+        let errors = self.mask.apply(errors.trim());
+        let from = errors.ceil_char_boundary(errors.len().saturating_sub(ERRORS_SHOWN));
+        format!("Error: {NAME} {how}: {}", errors.get(from..).unwrap_or_default())
+    }
+}
+
+/// Tells a client that wants progress what the CLI says.
+struct Progress<'a> {
+    token: &'a str,
+    mask: &'a Mask,
+    done: u64,
+}
+
+impl Progress<'_> {
+    async fn tell(&mut self, mut said: mpsc::Receiver<String>, events: &mut dyn CallSink) -> Result<(), Failure> {
+        while let Some(line) = said.recv().await {
+            let line = report::without_colours(&line).replace(char::is_control, " ");
+            if line.trim().is_empty() {
+                continue;
+            }
+            self.done += 1;
+            let message = serde_json::to_string(self.mask.apply(line.trim()).as_ref()).map_err(|_| Failure::Internal)?;
+            let event = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":{},"message":{message}}}}}"#,
+                self.token, self.done
+            );
+            events.event(event.into(), false).await.map_err(|_| Failure::Cancelled)?;
+        }
+        Ok(())
+    }
+}
+
+/// The structured result; `pilot/definition.json` has its schema.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal_status: Option<GoalStatus>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
+    score: Option<f64>,
+    issues: Vec<String>,
+    remarks: String,
+    comment_posted: bool,
+}
+
+/// 72, not 72.0.
+fn number<S: serde::Serializer>(score: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    let score = score.unwrap_or_default();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 100, checked by the parser
+    let whole = score as u32;
+    if f64::from(whole).to_bits() == score.to_bits() { to.serialize_u32(whole) } else { to.serialize_f64(score) }
+}
+
+fn refused(era: Era, text: &str) -> Result<Answer, Failure> {
+    result(era, text, None)
+}
+
+/// A result with one text block: with a structured part a good one, without it `isError`.
+fn result(era: Era, text: &str, review: Option<&Review>) -> Result<Answer, Failure> {
+    let mut result = serde_json::json!({ "content": [{ "type": "text", "text": text }] });
+    if era == Era::Modern {
+        result["resultType"] = "complete".into();
+    }
+    match review {
+        Some(review) => result["structuredContent"] = serde_json::to_value(review).map_err(|_| Failure::Internal)?,
+        None => result["isError"] = true.into(),
+    }
+    Ok(Answer { payload: result.to_string().into(), error: false, tool_error: review.is_none() })
 }

@@ -1,11 +1,36 @@
-//! Stdio MCP servers as child processes.
+//! Stdio MCP servers as child processes, shared by all clients: started, greeted in their era, supervised, and ended
+//! with everything they started.
+//!
+//! Must not know links or HTTP. [`supervisor`] owns a child's life, [`session`] its conversation.
+
+mod child;
+mod errors_log;
+mod handshake;
+mod incoming;
+mod messages;
+mod results;
+mod session;
+mod supervisor;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+use futures_util::future::BoxFuture;
+use protocol::era::Era;
+use protocol::failure::Failure;
 use runtime::secret::Secret;
 
+use super::mask::Mask;
+use super::{Answer, Backend, Stopping};
+use crate::executor::{CallSink, Registry, ToolCall};
+use incoming::Incoming;
+use session::{Kind, Session};
+use supervisor::Supervisor;
+
 /// One entry of an `mcpServers` file, checked and with its variables filled in.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StdioServer {
     /// Its key in the file.
     pub name: String,
@@ -15,6 +40,123 @@ pub struct StdioServer {
     pub args: Vec<String>,
     /// Variables in addition to [`super::environment::SAFE`]. All values count as secrets.
     pub env: Vec<(String, Secret)>,
+    /// Other values that must not appear in logs: variables that were filled in elsewhere in the entry.
+    pub masked: Vec<Secret>,
     /// Working directory; unset: the slave's own.
     pub cwd: Option<PathBuf>,
+}
+
+/// How patient a slave is with its stdio servers.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Silence after `server/discover` that means a legacy server.
+    pub probe: Duration,
+    /// From its start until its tools are listed. Generous: `npx` may download the server first.
+    pub start: Duration,
+    /// Upper end of the first pause before a restart.
+    pub restart_first: Duration,
+    /// Upper end of all later pauses.
+    pub restart_cap: Duration,
+    /// A child that ran for so long starts the pauses over.
+    pub stable: Duration,
+    /// Between closing standard input, SIGTERM and SIGKILL, when a child is given up.
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            probe: Duration::from_secs(3),
+            start: Duration::from_secs(120),
+            restart_first: Duration::from_millis(500),
+            restart_cap: Duration::from_secs(30),
+            stable: Duration::from_secs(60),
+            patience: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The child that runs at the moment.
+struct Live {
+    session: Arc<Session>,
+    era: Era,
+}
+
+/// One configured server, whether it runs or not.
+struct StdioBackend {
+    name: Arc<str>,
+    server: StdioServer,
+    mask: Mask,
+    max_output: usize,
+    current: ArcSwapOption<Live>,
+}
+
+/// What all servers share.
+pub(super) struct Surroundings<'a> {
+    pub(super) registry: &'a Arc<Registry>,
+    pub(super) stopping: &'a Stopping,
+    pub(super) mask: &'a Mask,
+    pub(super) max_output: usize,
+    pub(super) pace: Pace,
+}
+
+/// Puts a server into the registry and starts it in the background.
+pub(super) fn start(server: StdioServer, around: &Surroundings<'_>) {
+    let mask = around.mask.with(server.env.iter().map(|(_, value)| value).chain(&server.masked));
+    let backend = Arc::new(StdioBackend {
+        name: server.name.as_str().into(),
+        server,
+        mask,
+        max_output: around.max_output,
+        current: ArcSwapOption::empty(),
+    });
+    let slot = around.registry.add(&backend.name, Arc::clone(&backend) as Arc<dyn Backend>);
+    let supervisor = Supervisor {
+        backend,
+        registry: Arc::clone(around.registry),
+        slot,
+        stopping: around.stopping.clone(),
+        pace: around.pace,
+    };
+    around.stopping.spawn(supervisor.run());
+}
+
+impl StdioBackend {
+    async fn run(&self, call: &ToolCall, tool: &str, events: &mut dyn CallSink) -> Result<Answer, Failure> {
+        let live = self.current.load_full().ok_or_else(|| Failure::BackendFailed {
+            backend: self.name.to_string(),
+            reason: "it is not running at the moment".into(),
+        })?;
+        let client = call.header.era;
+        let token = call.progress_token.clone().map(|place| call.message.slice(place));
+        // Legacy clients get what the backend says; modern ones ask for it (2026-07-28, Logging).
+        let logs = client == Era::Legacy || call.has_log_level;
+        let mut exchange = live.session.begin(Kind::Call { token, logs })?;
+        let message = messages::forward(call, tool, exchange.id, live.era)
+            .map_err(|error| Failure::InvalidParams(error.to_string()))?;
+        exchange.send(message).await?;
+        loop {
+            let event = match exchange.next().await {
+                Incoming::Progress { line, place, token } => incoming::restored(&line, place, &token),
+                Incoming::Log(line) => line,
+                Incoming::Result(result) => return Ok(results::adapt(result, client, live.era)),
+                Incoming::Error(error) => {
+                    return Ok(Answer { payload: error, error: true, tool_error: false });
+                }
+                Incoming::Failed(failure) => return Err(failure),
+            };
+            events.event(event, false).await.map_err(|_| Failure::Cancelled)?;
+        }
+    }
+}
+
+impl Backend for StdioBackend {
+    fn call<'a>(
+        &'a self,
+        call: &'a ToolCall,
+        tool: &'a str,
+        events: &'a mut dyn CallSink,
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        Box::pin(self.run(call, tool, events))
+    }
 }

@@ -28,7 +28,9 @@ const WRITE_BUFFER: usize = 16 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// TCP.
-    #[error("cannot reach {host}:{port}: {source}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between")]
+    #[error(
+        "cannot reach {host}:{port}: {source}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between"
+    )]
     Connect {
         /// Host of `PROXY_SERVER_URL`.
         host: String,
@@ -44,7 +46,9 @@ pub enum DialError {
         url: String,
     },
     /// TLS.
-    #[error("TLS to {host} failed: {why}. Check the proxy's certificate; SSL_CERT_FILE names a file of further trusted roots")]
+    #[error(
+        "TLS to {host} failed: {why}. Check the proxy's certificate; SSL_CERT_FILE names a file of further trusted roots"
+    )]
     Tls {
         /// Host of `PROXY_SERVER_URL`.
         host: String,
@@ -52,22 +56,18 @@ pub enum DialError {
         why: String,
     },
     /// The server is none, or not a proxy's WebSocket port.
-    #[error("{url} is no WebSocket server: {why}. Check that PROXY_SERVER_URL names the proxy's WebSocket port, not its HTTP port, and ws:// or wss:// as the server has it")]
+    #[error(
+        "{url} is no WebSocket server: {why}. Check that PROXY_SERVER_URL names the proxy's WebSocket port, not its HTTP port, and ws:// or wss:// as the server has it"
+    )]
     NotWebSocket {
         /// `PROXY_SERVER_URL`.
         url: String,
         /// What it said.
         why: String,
     },
-    /// The first messages went wrong.
-    #[error("{why}")]
-    Handshake {
-        /// How.
-        why: String,
-    },
 }
 
-/// Makes WebSockets to one proxy.
+/// Makes connections to one proxy.
 pub(super) struct Connector {
     proxy: ProxyUrl,
     limits: WebSocketConfig,
@@ -110,7 +110,8 @@ impl Connector {
             None => tokio_tungstenite::Connector::Plain,
         };
         let url = self.proxy.url().as_str();
-        let opening = client_async_tls_with_config(url, Metered::new(tcp), Some(self.limits), Some(connector));
+        let opening =
+            client_async_tls_with_config(url, Metered::new(tcp), Some(self.limits), Some(connector));
         let (stream, _response) = opening.await.map_err(|error| self.explain(&error))?;
         Ok(Socket::new(stream))
     }
@@ -126,7 +127,7 @@ impl Connector {
 }
 
 fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
 /// Trusts what the system trusts.

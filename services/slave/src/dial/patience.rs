@@ -15,7 +15,7 @@ const BASE: Duration = Duration::from_millis(500);
 const REFUSED_BASE: Duration = Duration::from_secs(5);
 
 /// No wait is longer where the proxy does not want us.
-const UNWANTED_CAP: Duration = Duration::from_secs(60);
+const UNWANTED_CAP: Duration = Duration::from_mins(1);
 
 /// A link that held for so long was a good one: the next wait is a first one.
 const STABLE: Duration = Duration::from_secs(10);

@@ -27,7 +27,9 @@ impl Endpoint {
                     }
                 }
                 SlaveEvent::Session(facts) => self.session(&facts),
-                SlaveEvent::ProxyDraining(_) => tracing::info!("The proxy is going down: it sends no new calls"),
+                SlaveEvent::ProxyDraining(_) => {
+                    tracing::info!("The proxy is going down: it sends no new calls");
+                }
             }
         }
     }
@@ -37,8 +39,9 @@ impl Endpoint {
             Ok(header) => header,
             Err(error) => {
                 tracing::warn!(%call, "The proxy sent a call header that cannot be read: {error}");
-                let failure = Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
-                self.write(call, |end| end.end(call, failure.error_object().into(), Flags::ERROR, 0));
+                let failure =
+                    Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
+                self.write(|end| end.end(call, failure.error_object().into(), Flags::ERROR, 0));
                 return;
             }
         };

@@ -38,6 +38,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(super) fn insert(&mut self, call: CallId, handle: CallHandle, name: Option<Name>) {
         self.calls.insert(call, Entry { handle, name, room: None });
     }

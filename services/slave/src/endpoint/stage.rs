@@ -46,14 +46,17 @@ impl Endpoint {
 
     /// While draining: whether there is nothing left to deliver.
     pub(super) fn settle(&self, state: &State) {
-        if self.stage() == Stage::Draining && state.end.calls() == 0 && state.links.iter().all(|up| up.drained) {
+        if self.stage() == Stage::Draining
+            && state.end.calls() == 0
+            && state.links.iter().all(|up| up.drained)
+        {
             self.enter(Stage::Drained, state);
         }
     }
 
-    fn enter(&self, stage: Stage, state: &State) {
+    fn enter(&self, stage: Stage, locked: &State) {
         self.stage.send_replace(stage);
-        for up in &state.links {
+        for up in &locked.links {
             up.wake.notify_one();
         }
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::metrics::{self, LinkMeters};
+use crate::metrics::LinkMeters;
 
 /// A stream with its meter.
 pub(crate) struct Metered<S> {
@@ -21,7 +21,7 @@ pub(crate) struct Metered<S> {
 impl<S> Metered<S> {
     /// Counts from now on.
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, heard: Instant::now(), meters: metrics::link_meters() }
+        Self { inner, heard: Instant::now(), meters: LinkMeters::new() }
     }
 
     /// When bytes last came in.
@@ -31,7 +31,11 @@ impl<S> Metered<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(cx, into);
         let read = into.filled().len() - before;

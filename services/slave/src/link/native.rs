@@ -125,7 +125,9 @@ fn decode(mut batch: Bytes, frames: &mut Vec<Frame>) -> Result<(), Ended> {
     if whole > MAX_BATCH {
         return Err(Ended::Misbehaved(format!("a message of {whole} bytes, at most {MAX_BATCH} allowed")));
     }
-    while let Some(mut frame) = Frame::decode(&mut batch).map_err(|error| Ended::Misbehaved(error.to_string()))? {
+    while let Some(mut frame) =
+        Frame::decode(&mut batch).map_err(|error| Ended::Misbehaved(error.to_string()))?
+    {
         // Longer requests come in chunks, which are copied together anyway.
         if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
             let len = frame.payload.len();

@@ -96,7 +96,7 @@ impl<'a> Plain<'a> {
         }
         if let Some(answer) = self.outbox.pop_front() {
             tracing::debug!(bytes = answer.len(), "Sending response back to proxy");
-            return self.socket.send(Message::Text(text(answer)));
+            return self.socket.send(Message::Text(text(&answer)));
         }
         match self.links.endpoint.stage() {
             Stage::Closing => Err(Ended::Closing),
@@ -111,11 +111,10 @@ impl<'a> Plain<'a> {
 
 /// The phrase that people look for, with the method and the proxy's id.
 fn log(request: &Bytes) {
-    match envelope::parse(request) {
-        Ok(envelope::Message::Request { id, method, .. }) => {
-            tracing::debug!("Received request from proxy: {} (id: {id})", method.as_str());
-        }
-        _ => tracing::debug!("Received request from proxy: no JSON-RPC request"),
+    if let Ok(envelope::Message::Request { id, method, .. }) = envelope::parse(request) {
+        tracing::debug!("Received request from proxy: {} (id: {id})", method.as_str());
+    } else {
+        tracing::debug!("Received request from proxy: no JSON-RPC request");
     }
 }
 
@@ -129,6 +128,7 @@ fn refusal(request: &Bytes, failure: &Failure) -> Bytes {
 }
 
 /// An answer as a text frame has to be. What a backend says in another encoding is made readable, not dropped.
-fn text(answer: Bytes) -> Utf8Bytes {
-    Utf8Bytes::try_from(answer.clone()).unwrap_or_else(|_| String::from_utf8_lossy(&answer).into_owned().into())
+fn text(answer: &Bytes) -> Utf8Bytes {
+    Utf8Bytes::try_from(answer.clone())
+        .unwrap_or_else(|_| String::from_utf8_lossy(answer).into_owned().into())
 }

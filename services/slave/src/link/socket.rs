@@ -66,7 +66,9 @@ impl Socket {
     }
 
     fn poll_io(&mut self, cx: &mut Context<'_>, into: &mut Vec<Message>) -> Poll<Result<(), Ended>> {
-        if into.is_empty() && let Some(ended) = self.ended.take() {
+        if into.is_empty()
+            && let Some(ended) = self.ended.take()
+        {
             return Poll::Ready(Err(ended));
         }
         let written = self.busy && self.poll_write(cx)?.is_ready();
@@ -127,7 +129,9 @@ fn closed(frame: Option<&CloseFrame>) -> Ended {
 
 fn lost(error: &Error) -> Ended {
     match error {
-        Error::Capacity(_) => Ended::Lost(format!("the proxy sent too long a message ({error}): MAX_BODY_BYTES")),
+        Error::Capacity(_) => {
+            Ended::Lost(format!("the proxy sent too long a message ({error}): MAX_BODY_BYTES"))
+        }
         error => Ended::Lost(error.to_string()),
     }
 }

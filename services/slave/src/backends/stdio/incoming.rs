@@ -16,7 +16,7 @@ use crate::backends::lines::{Caps, Line, Lines};
 use crate::backends::mask::Mask;
 use crate::metrics::{self, Dropped};
 
-/// Characters of an unusable line that go to the log.
+/// Bytes of an unusable line that go to the log.
 const SHOWN: usize = 200;
 
 /// Bytes of a line that is too long in which its id is looked for.
@@ -218,9 +218,9 @@ impl Reader {
         metrics::backend_dropped(&self.session.backend, Dropped::Garbage);
         // A server that prints to standard output does so all the time: say it once, loudly.
         self.garbage += 1;
-        let enough = SHOWN * 4 + self.mask.longest();
-        let text = String::from_utf8_lossy(line.get(..enough).unwrap_or(line));
-        let shown: String = self.mask.apply(&text).chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        let enough = SHOWN + self.mask.longest();
+        let text = String::from_utf8_lossy(line.get(..enough).unwrap_or(line)).replace(char::is_control, "");
+        let shown = self.mask.apply_up_to(&text, SHOWN);
         let backend = &*self.session.backend;
         if self.garbage == 1 {
             tracing::warn!(backend, "standard output has a line that is no JSON-RPC message, skipped: {shown}");

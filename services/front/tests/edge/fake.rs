@@ -1,0 +1,245 @@
+//! A stand-in that takes calls, and a client of the edge in front of it. Must not know what a test is about.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use front::calls::{Calls, Listing};
+use front::{Edge, EdgeConfig, Observer, SealKey};
+use futures_util::Stream;
+use http_body_util::BodyExt;
+use protocol::call::Part;
+use protocol::header::CallHeader;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+/// What the stand-in was asked for.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) calls: Vec<(CallHeader, Bytes)>,
+    pub(crate) cancelled: Vec<(String, String)>,
+    pub(crate) ended: Vec<String>,
+    pub(crate) answered: Vec<(&'static str, &'static str)>,
+}
+
+/// Answers each call with the next script, or with one small result.
+pub(crate) struct Fake {
+    pub(crate) listing: watch::Sender<Arc<Listing>>,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) taken: Arc<AtomicUsize>,
+    pub(crate) open: Arc<AtomicUsize>,
+    pub(crate) token: Option<String>,
+    scripts: Mutex<VecDeque<mpsc::Receiver<Part>>>,
+}
+
+pub(crate) struct FakeStream {
+    script: mpsc::Receiver<Part>,
+    taken: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Drop for FakeStream {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Stream for FakeStream {
+    type Item = Part;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let part = ready!(self.script.poll_recv(cx));
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        Poll::Ready(part)
+    }
+}
+
+impl Calls for Fake {
+    type Stream = FakeStream;
+
+    fn listing(&self) -> watch::Receiver<Arc<Listing>> {
+        self.listing.subscribe()
+    }
+
+    fn call(&self, header: CallHeader, message: Bytes) -> FakeStream {
+        self.seen.lock().unwrap().calls.push((header, message));
+        let script = self.scripts.lock().unwrap().pop_front().unwrap_or_else(|| {
+            let (send, receive) = mpsc::channel(1);
+            send.try_send(end(0, r#"{"content":[]}"#)).unwrap();
+            receive
+        });
+        self.open.fetch_add(1, Ordering::SeqCst);
+        FakeStream { script, taken: Arc::clone(&self.taken), open: Arc::clone(&self.open) }
+    }
+
+    fn cancel(&self, session: &str, request_id: &str) {
+        self.seen.lock().unwrap().cancelled.push((session.into(), request_id.into()));
+    }
+
+    fn end_session(&self, session: &str) {
+        self.seen.lock().unwrap().ended.push(session.into());
+    }
+
+    fn resume_token(&self, _: &FakeStream) -> Option<String> {
+        self.token.clone()
+    }
+}
+
+struct Counting(Arc<Mutex<Seen>>);
+
+impl Observer for Counting {
+    fn answered(&self, method: &'static str, kind: &'static str, seconds: f64) {
+        assert!(seconds >= 0.0);
+        self.0.lock().unwrap().answered.push((method, kind));
+    }
+}
+
+/// The edge of one test.
+pub(crate) struct Rig {
+    pub(crate) edge: Arc<Edge<Fake>>,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+}
+
+/// The end of a call.
+pub(crate) fn end(seq: u64, payload: &str) -> Part {
+    let payload = Bytes::copy_from_slice(payload.as_bytes());
+    Part::End { seq, more: false, error: false, tool_error: false, status: 0, payload }
+}
+
+/// A notification.
+pub(crate) fn event(seq: u64, payload: &str) -> Part {
+    Part::Event { seq, more: false, request: false, payload: Bytes::copy_from_slice(payload.as_bytes()) }
+}
+
+/// A piece of a result that goes on.
+pub(crate) fn piece(seq: u64, payload: Bytes) -> Part {
+    Part::End { seq, more: true, error: false, tool_error: false, status: 0, payload }
+}
+
+pub(crate) const TOOLS: &str = r#"[{"name":"echo","inputSchema":{"type":"object","b":1.0,"a":1e2}}]"#;
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut EdgeConfig)) -> Self {
+        Self::build(change, None)
+    }
+
+    pub(crate) fn build(change: impl FnOnce(&mut EdgeConfig), token: Option<String>) -> Self {
+        let mut config = EdgeConfig::new("mcp-relay", "1.2.3", SealKey::from([7; 32]));
+        change(&mut config);
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let listing = Listing { tools: Bytes::from_static(TOOLS.as_bytes()), tool_count: 1 };
+        let fake = Fake {
+            listing: watch::Sender::new(Arc::new(listing)),
+            seen: Arc::clone(&seen),
+            taken: Arc::default(),
+            open: Arc::default(),
+            token,
+            scripts: Mutex::default(),
+        };
+        let edge = Arc::new(Edge::new(config, fake).with_observer(Counting(Arc::clone(&seen))));
+        Self { edge, seen }
+    }
+
+    /// The script of the next call that has none yet; at most `ahead` parts wait in it.
+    pub(crate) fn script(&self, ahead: usize) -> mpsc::Sender<Part> {
+        let (send, receive) = mpsc::channel(ahead);
+        self.edge.calls().scripts.lock().unwrap().push_back(receive);
+        send
+    }
+
+    /// As [`Rig::script`], all parts at once.
+    pub(crate) fn scripted(&self, parts: Vec<Part>) {
+        let script = self.script(parts.len().max(1));
+        for part in parts {
+            script.try_send(part).unwrap();
+        }
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.edge.calls().taken.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn open_calls(&self) -> usize {
+        self.edge.calls().open.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        front::router(Arc::clone(&self.edge)).oneshot(request.body(body).unwrap()).await.unwrap()
+    }
+
+    /// POST to `/mcp`, whole.
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
+        Reply::read(self.send(Method::POST, "/mcp", headers, body.into()).await).await
+    }
+
+    /// A legacy client's token.
+    pub(crate) async fn session(&self, version: &str) -> String {
+        let params = json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}});
+        let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
+        let reply = self.post(BOTH, body.to_string()).await;
+        assert_eq!(reply.json()["result"]["protocolVersion"], version);
+        reply.headers["mcp-session-id"].to_str().unwrap().to_owned()
+    }
+}
+
+/// What every MCP client sends.
+pub(crate) const BOTH: &[(&str, &str)] =
+    &[("accept", "application/json, text/event-stream"), ("content-type", "application/json")];
+
+/// [`BOTH`] and more.
+pub(crate) fn and<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    BOTH.iter().chain(more).copied().collect()
+}
+
+/// A whole response.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) async fn read(response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        Self { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// Status, and the error code if there is one.
+    pub(crate) fn outcome(&self) -> (u16, Option<i64>) {
+        let code =
+            serde_json::from_slice::<Value>(&self.body).ok().and_then(|body| body["error"]["code"].as_i64());
+        (self.status.as_u16(), code)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}

@@ -1,0 +1,148 @@
+//! Keys, origins, host names, CORS; and that no secret comes back.
+
+use axum::body::Body;
+use axum::http::{HeaderName, Method};
+use front::{Exposure, Keys, Origins};
+
+use crate::fake::{BOTH, Reply, Rig, and};
+
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+fn guarded() -> Rig {
+    Rig::with(|config| {
+        config.keys = Keys::new(["canary-one", "canary-two"]);
+        config.key_header = Some(HeaderName::from_static("x-api-key"));
+    })
+}
+
+#[tokio::test]
+async fn a_key_opens_every_path_but_health() {
+    let rig = guarded();
+    for (headers, open) in [
+        (vec![], false),
+        (vec![("authorization", "Bearer canary-one")], true),
+        (vec![("authorization", "bearer  canary-two ")], true),
+        (vec![("x-api-key", "canary-two")], true),
+        (vec![("authorization", "Bearer wrong"), ("x-api-key", "canary-one")], true),
+        (vec![("authorization", "Bearer canary")], false),
+        (vec![("authorization", "Bearer ")], false),
+        (vec![("authorization", "Basic canary-one")], false),
+        (vec![("authorization", "canary-one")], false),
+        (vec![("x-api-key", "")], false),
+        (vec![("x-other-key", "canary-one")], false),
+    ] {
+        let reply = rig.post(&and(&headers), PING).await;
+        let expected = if open { (200, None) } else { (401, Some(-32001)) };
+        assert_eq!(reply.outcome(), expected, "{headers:?}");
+        assert!(!reply.text().contains("canary") && !reply.text().contains("wrong"), "{}", reply.text());
+        if !open {
+            assert!(reply.header("www-authenticate").starts_with("Bearer"));
+            assert_eq!(reply.json()["id"], serde_json::Value::Null);
+        }
+        for method in [Method::GET, Method::DELETE] {
+            let status = rig.send(method, "/sse", &headers, Body::empty()).await.status();
+            assert_eq!(status == 401, !open, "{headers:?}");
+        }
+        assert_eq!(rig.send(Method::GET, "/health", &headers, Body::empty()).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_session_belongs_to_the_key_that_opened_it() {
+    let rig = guarded();
+    let body = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
+    let reply = rig.post(&and(&[("x-api-key", "canary-one")]), body).await;
+    let token = reply.header("mcp-session-id");
+    for (key, status) in [("canary-one", 200), ("canary-two", 404)] {
+        let headers = and(&[("x-api-key", key), ("mcp-session-id", token)]);
+        assert_eq!(rig.post(&headers, PING).await.status, status, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_are_refused() {
+    let listed = || Rig::with(|config| config.origins = Origins::new(["https://app.example"]));
+    let any = || Rig::with(|config| config.origins = Origins::new(["*"]));
+    for (rig, origin, good) in [
+        (Rig::new(), "http://localhost:6274", true),
+        (Rig::new(), "http://[::1]:80", true),
+        (Rig::new(), "https://evil.example", false),
+        (Rig::new(), "null", false),
+        (listed(), "https://app.example", true),
+        (listed(), "http://localhost:6274", false),
+        (any(), "https://evil.example", true),
+    ] {
+        for headers in [and(&[("origin", origin)]), and(&[("origin", origin), ("host", "evil.example")])] {
+            let reply = rig.post(&headers, PING).await;
+            assert_eq!(reply.outcome(), if good { (200, None) } else { (403, Some(-32600)) }, "{origin}");
+            assert_eq!(reply.header("access-control-allow-origin"), if good { origin } else { "" });
+            assert_eq!(reply.headers.contains_key("vary"), good);
+        }
+        let preflight = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,mcp-param-region"),
+        ];
+        let reply = Reply::read(rig.send(Method::OPTIONS, "/mcp", &preflight, Body::empty()).await).await;
+        assert_eq!(reply.status, if good { 204 } else { 403 });
+        assert_eq!(reply.header("access-control-allow-origin"), if good { origin } else { "" });
+        if good {
+            assert_eq!(reply.header("access-control-allow-headers"), "authorization,mcp-param-region");
+            assert!(reply.header("access-control-allow-methods").contains("DELETE"));
+            assert!(reply.header("access-control-expose-headers").contains("Mcp-Session-Id"));
+        }
+    }
+    let twice = and(&[("origin", "http://localhost"), ("origin", "https://evil.example")]);
+    assert_eq!(Rig::new().post(&twice, PING).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_preflight_needs_no_key_and_refusals_can_be_read_by_the_page() {
+    let rig = guarded();
+    let origin = [("origin", "http://localhost:1")];
+    assert_eq!(rig.send(Method::OPTIONS, "/mcp", &origin, Body::empty()).await.status(), 204);
+    let reply = rig.post(&and(&origin), PING).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.header("access-control-allow-origin")),
+        (401, "http://localhost:1")
+    );
+    assert!(reply.header("access-control-expose-headers").contains("WWW-Authenticate"));
+}
+
+#[tokio::test]
+async fn a_rebound_host_name_is_noticed_on_loopback_only() {
+    let rig = |exposure| Rig::with(move |config| config.exposure = exposure);
+    let browser = |host| [("accept", "text/event-stream"), ("host", host), ("sec-fetch-site", "same-origin")];
+    for (exposure, headers, status) in [
+        (Exposure::Loopback, browser("evil.example:8000").to_vec(), 403),
+        (Exposure::Loopback, browser("localhost:8000").to_vec(), 200),
+        (Exposure::Loopback, browser("evil.example")[..2].to_vec(), 200),
+        (Exposure::Network, browser("relay.example").to_vec(), 200),
+    ] {
+        let response = rig(exposure).send(Method::GET, "/mcp", &headers, Body::empty()).await;
+        assert_eq!(response.status(), status, "{exposure:?} {headers:?}");
+    }
+    let ingress = and(&[("host", "relay.example")]);
+    assert_eq!(
+        rig(Exposure::Loopback).post(&ingress, PING).await.status,
+        200,
+        "an ingress on the same machine"
+    );
+    assert_eq!(rig(Exposure::Loopback).post(BOTH, PING).await.status, 200);
+}
+
+#[tokio::test]
+async fn nothing_secret_is_formatted() {
+    let rig = guarded();
+    let token = {
+        let body =
+            r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
+        let reply = rig.post(&and(&[("x-api-key", "canary-one")]), body).await;
+        reply.header("mcp-session-id").to_owned()
+    };
+    let text = format!("{:?}", rig.edge);
+    assert!(!text.contains("canary") && text.contains("redacted"), "{text}");
+    let wrong = and(&[("x-api-key", "canary-two"), ("mcp-session-id", &token)]);
+    let reply = rig.post(&wrong, PING).await;
+    assert!(!reply.text().contains(&token) && !reply.text().contains("canary"));
+}

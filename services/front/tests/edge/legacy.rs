@@ -1,0 +1,209 @@
+//! Clients that open with `initialize`: versions, sessions, lists, calls.
+
+use axum::body::Body;
+use axum::http::Method;
+use front::SealKey;
+use protocol::era::{Era, Version};
+use serde_json::json;
+
+use crate::fake::{BOTH, Reply, Rig, TOOLS, and, end};
+
+fn request(method: &str, params: &serde_json::Value) -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+}
+
+#[tokio::test]
+async fn initialize_agrees_on_the_version_asked_for_or_the_newest() {
+    let rig = Rig::new();
+    for (asked, given) in [
+        ("2024-11-05", "2024-11-05"),
+        ("2025-03-26", "2025-03-26"),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-11-25", "2025-11-25"),
+        ("2026-07-28", "2025-11-25"),
+        ("1.0", "2025-11-25"),
+    ] {
+        let body = request("initialize", &json!({"protocolVersion": asked, "capabilities": {}}));
+        // Header and session are of no account here: a client may send what it remembers.
+        let reply =
+            rig.post(&and(&[("mcp-protocol-version", "2026-07-28"), ("mcp-session-id", "old")]), body).await;
+        let result = &reply.json()["result"];
+        assert_eq!(
+            (reply.status.as_u16(), result["protocolVersion"].as_str()),
+            (200, Some(given)),
+            "{asked}"
+        );
+        assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}}));
+        assert_eq!(
+            (&result["serverInfo"]["name"], &result["serverInfo"]["version"]),
+            (&json!("mcp-relay"), &json!("1.2.3"))
+        );
+        assert!(reply.header("mcp-session-id").bytes().all(|b| (0x21..=0x7e).contains(&b)));
+        assert!(!reply.header("mcp-session-id").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_each_request_gets() {
+    let rig = Rig::new();
+    for (method, params, status, code) in [
+        ("ping", json!({}), 200, None),
+        ("tools/list", json!({}), 200, None),
+        ("tools/list", json!({"cursor": null}), 200, None),
+        ("tools/list", json!({"cursor": ""}), 200, Some(-32602)),
+        ("tools/list", json!({"cursor": "x"}), 200, Some(-32602)),
+        ("tools/call", json!({"name": "echo"}), 200, None),
+        ("tools/call", json!({}), 200, Some(-32602)),
+        ("tools/call", json!({"name": 7}), 200, Some(-32602)),
+        ("initialize", json!({}), 200, Some(-32602)),
+        ("prompts/list", json!({}), 200, Some(-32601)),
+        ("resources/read", json!({"uri": "x:y"}), 200, Some(-32601)),
+        ("subscriptions/listen", json!({}), 200, Some(-32601)),
+        ("no/such", json!({}), 200, Some(-32601)),
+    ] {
+        let reply = rig.post(BOTH, request(method, &params)).await;
+        assert_eq!(reply.outcome(), (status, code), "{method} {params}");
+        assert_eq!(reply.json()["id"], 1, "{method}");
+        assert_eq!(reply.header("content-type"), "application/json");
+    }
+}
+
+#[tokio::test]
+async fn the_list_is_passed_byte_for_byte() {
+    let reply = Rig::new().post(BOTH, request("tools/list", &json!({}))).await;
+    assert_eq!(reply.text(), format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":{TOOLS}}}}}"#));
+}
+
+#[tokio::test]
+async fn ids_come_back_as_they_were_written() {
+    let rig = Rig::new();
+    for id in ["0", "-7", "12345678901234567890123", r#""""#, r#""a\u0041\"\\ü""#] {
+        for body in [
+            format!(r#"{{"jsonrpc":"2.0","method":"ping","id":{id}}}"#),
+            format!(r#"{{"jsonrpc":"2.0","method":"tools/call","params":{{"name":"echo"}},"id":{id}}}"#),
+            format!(r#"{{"jsonrpc":"2.0","method":"no/such","id":{id}}}"#),
+        ] {
+            let reply = rig.post(BOTH, body.clone()).await;
+            assert!(
+                reply.text().starts_with(&format!(r#"{{"jsonrpc":"2.0","id":{id},"#)),
+                "{body}: {}",
+                reply.text()
+            );
+        }
+    }
+    let long = format!(r#"{{"jsonrpc":"2.0","method":"ping","id":"{}"}}"#, "x".repeat(5000));
+    assert_eq!(rig.post(BOTH, long).await.outcome(), (400, Some(-32600)));
+}
+
+#[tokio::test]
+async fn a_call_carries_what_the_slave_must_know_and_the_message_untouched() {
+    let rig = Rig::new();
+    let token = rig.session("2025-06-18").await;
+    let body = r#" {"params":{"_meta":{"traceparent":"00-a-b-01","progressToken":1},"arguments":{"x":1.50},"name":"echo"},
+        "jsonrpc":"2.0", "id":"q", "method":"tools/call", "later":[]}"#;
+    rig.scripted(vec![end(0, r#"{"z":1.0,"a":[1e400]}"#)]);
+    let reply = rig.post(&and(&[("mcp-session-id", &token)]), body).await;
+    assert_eq!(reply.text(), r#"{"jsonrpc":"2.0","id":"q","result":{"z":1.0,"a":[1e400]}}"#);
+    let seen = rig.seen.lock().unwrap();
+    let (header, message) = &seen.calls[0];
+    assert_eq!(message, body);
+    assert_eq!((header.method.as_str(), header.name.as_deref()), ("tools/call", Some("echo")));
+    assert_eq!((header.era, header.version), (Era::Legacy, Version::V2025_06_18));
+    assert_eq!((header.request_id.as_deref(), header.timeout_ms), (Some(r#""q""#), 300_000));
+    assert_eq!(header.traceparent.as_deref(), Some("00-a-b-01"));
+    let session = header.session.as_deref().unwrap();
+    assert!(
+        session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit()) && !token.contains(session)
+    );
+    assert_eq!(seen.answered, [("initialize", "ok")], "calls are counted by whoever takes them");
+}
+
+#[tokio::test]
+async fn the_version_of_a_call_is_the_header_s_else_the_session_s_else_the_oldest_that_can_be() {
+    let rig = Rig::new();
+    let token = rig.session("2025-11-25").await;
+    let call = request("tools/call", &json!({"name": "echo"}));
+    for (headers, version) in [
+        (vec![], Version::V2025_03_26),
+        (vec![("mcp-protocol-version", "2025-06-18")], Version::V2025_06_18),
+        (vec![("mcp-session-id", token.as_str())], Version::V2025_11_25),
+        (
+            vec![("mcp-session-id", token.as_str()), ("mcp-protocol-version", "2025-06-18")],
+            Version::V2025_06_18,
+        ),
+    ] {
+        assert_eq!(rig.post(&and(&headers), call.clone()).await.outcome(), (200, None), "{headers:?}");
+        let header = rig.seen.lock().unwrap().calls.pop().unwrap().0;
+        assert_eq!((header.era, header.version), (Era::Legacy, version), "{headers:?}");
+    }
+    let reply = rig.post(&and(&[("mcp-protocol-version", "1999-01-01")]), call).await;
+    assert_eq!(reply.outcome(), (400, Some(-32022)));
+    assert_eq!(reply.json()["error"]["data"]["requested"], "1999-01-01");
+}
+
+#[tokio::test]
+async fn notifications_and_responses_are_taken_with_202() {
+    let rig = Rig::new();
+    let token = rig.session("2025-11-25").await;
+    let headers = and(&[("mcp-session-id", &token)]);
+    for body in [
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"x","reason":"because"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/of_later"}"#,
+        r#"{"jsonrpc":"2.0","id":3,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":3,"error":{"code":1,"message":"no"}}"#,
+    ] {
+        let reply = rig.post(&headers, body).await;
+        assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0), "{body}");
+    }
+    // Without a session the id alone could end another client's request.
+    let anonymous = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    assert_eq!(rig.post(BOTH, anonymous).await.status, 202);
+    let call = request("tools/call", &json!({"name": "echo"}));
+    rig.post(&headers, call).await;
+    let seen = rig.seen.lock().unwrap();
+    let session = seen.calls[0].0.session.clone().unwrap();
+    assert_eq!(seen.cancelled, [(session, r#""x""#.to_owned())]);
+}
+
+#[tokio::test]
+async fn a_session_lasts_until_it_is_ended_or_expires() {
+    let rig = Rig::new();
+    let token = rig.session("2025-11-25").await;
+    let headers = and(&[("mcp-session-id", &token)]);
+    let delete = async |headers: &[(&str, &str)]| {
+        Reply::read(rig.send(Method::DELETE, "/mcp", headers, Body::empty()).await).await.outcome()
+    };
+    assert_eq!(rig.post(&headers, request("ping", &json!({}))).await.outcome(), (200, None));
+    assert_eq!(delete(&headers).await, (200, None));
+    assert_eq!(delete(&headers).await, (404, Some(-32001)));
+    assert_eq!(delete(BOTH).await, (404, Some(-32001)));
+    for body in [
+        request("ping", &json!({})),
+        request("tools/call", &json!({"name": "echo"})),
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
+        r#"{"jsonrpc":"2.0","id":3,"result":{}}"#.to_owned(),
+    ] {
+        assert_eq!(rig.post(&headers, body.clone()).await.outcome(), (404, Some(-32001)), "{body}");
+    }
+    assert_eq!(rig.send(Method::GET, "/mcp", &headers, Body::empty()).await.status(), 404);
+    let seen = rig.seen.lock().unwrap();
+    assert_eq!((seen.ended.len(), seen.calls.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_token_serves_every_replica_with_the_key_and_no_one_else() {
+    let token = Rig::new().session("2025-11-25").await;
+    let ping = request("ping", &json!({}));
+    let headers = and(&[("mcp-session-id", &token)]);
+    assert_eq!(Rig::new().post(&headers, ping.clone()).await.outcome(), (200, None), "another replica");
+    let stranger = Rig::with(|config| config.session_key = SealKey::from([8; 32]));
+    assert_eq!(stranger.post(&headers, ping.clone()).await.outcome(), (404, Some(-32001)));
+    let short = Rig::with(|config| config.session_ttl = std::time::Duration::ZERO);
+    assert_eq!(short.post(&headers, ping.clone()).await.outcome(), (404, Some(-32001)), "expired");
+    for garbage in ["", "x", "%00", &"A".repeat(100), &"A".repeat(10_000)] {
+        let reply = Rig::new().post(&and(&[("mcp-session-id", garbage)]), ping.clone()).await;
+        assert_eq!(reply.outcome(), (404, Some(-32001)), "{garbage}");
+    }
+}

@@ -1,0 +1,131 @@
+//! Bodies and calls that fail: status, code, id, headers.
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use protocol::call::Part;
+use protocol::era::Era;
+use protocol::failure::Failure;
+use serde_json::{Value, json};
+
+use crate::fake::{BOTH, Rig, and};
+
+const CALL: &str = r#"{"jsonrpc":"2.0","id":"i","method":"tools/call","params":{"name":"echo"}}"#;
+
+fn modern_call() -> (Vec<(&'static str, &'static str)>, String) {
+    let headers =
+        and(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "echo")]);
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}});
+    let body = json!({"jsonrpc": "2.0", "id": "i", "method": "tools/call", "params": {"name": "echo", "_meta": meta}});
+    (headers, body.to_string())
+}
+
+#[tokio::test]
+async fn every_failure_of_a_call_has_its_row_in_both_eras() {
+    let rig = Rig::new();
+    for failure in Failure::examples() {
+        let row = failure.row();
+        for era in [Era::Legacy, Era::Modern] {
+            rig.scripted(vec![Part::Failed(failure.clone())]);
+            let reply = match era {
+                Era::Legacy => rig.post(BOTH, CALL).await,
+                Era::Modern => {
+                    let (headers, body) = modern_call();
+                    rig.post(&headers, body).await
+                }
+            };
+            assert_eq!(reply.outcome(), (failure.status(era), Some(row.code.into())), "{failure:?} {era:?}");
+            assert_eq!(reply.json()["id"], "i");
+            assert_eq!(reply.json()["error"]["data"]["kind"], row.kind);
+            assert_eq!(reply.header("retry-after") == "1", reply.status == 503, "{failure:?}");
+        }
+    }
+    assert_eq!(rig.open_calls(), 0);
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_one_message() {
+    let rig = Rig::new();
+    for (body, status, code, id) in [
+        ("", 400, -32700, Value::Null),
+        ("{", 400, -32700, Value::Null),
+        ("\u{feff}{}", 400, -32700, Value::Null),
+        ("3", 400, -32600, Value::Null),
+        ("{}", 400, -32600, Value::Null),
+        (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, 400, -32600, Value::Null),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, 400, -32600, Value::Null),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":[]}}"#, 200, -32602, json!(1)),
+    ] {
+        let reply = rig.post(BOTH, body).await;
+        assert_eq!((reply.outcome(), &reply.json()["id"]), ((status, Some(code)), &id), "{body}");
+    }
+    let not_utf8 =
+        rig.post(BOTH, Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}")).await;
+    assert_eq!(not_utf8.status, 400);
+    let kinds: Vec<_> = rig.seen.lock().unwrap().answered.iter().map(|(method, _)| *method).collect();
+    assert!(kinds.iter().all(|method| *method == "invalid"), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_are_refused_before_they_are_read() {
+    let rig = Rig::with(|config| config.max_body = 200);
+    let fits = format!("{CALL}{}", " ".repeat(200 - CALL.len()));
+    assert_eq!(rig.post(BOTH, fits.clone()).await.outcome(), (200, None));
+    let over = rig.post(BOTH, format!("{fits} ")).await;
+    assert_eq!(over.outcome(), (413, Some(-32600)));
+    assert!(over.text().contains("200") && over.text().contains("MAX_BODY_BYTES"), "{}", over.text());
+
+    // Announced: nothing of the body is polled.
+    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    assert_eq!(rig.post(&and(&[("content-length", "201")]), never).await.status, 413);
+    // Not announced: no more than the limit is taken from an endless body.
+    let endless =
+        Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 90]))));
+    assert_eq!(rig.post(BOTH, endless).await.status, 413);
+}
+
+#[tokio::test]
+async fn bodies_in_pieces_are_put_together() {
+    let rig = Rig::new();
+    for size in [1, 7, CALL.len() - 1] {
+        let pieces =
+            CALL.as_bytes().chunks(size).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece)));
+        let reply = rig.post(BOTH, Body::from_stream(stream::iter(pieces.collect::<Vec<_>>()))).await;
+        assert_eq!(reply.outcome(), (200, None), "{size}");
+        assert_eq!(rig.seen.lock().unwrap().calls.pop().unwrap().1, CALL);
+    }
+    let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("gone"))]);
+    assert_eq!(rig.post(BOTH, Body::from_stream(broken)).await.outcome(), (400, Some(-32600)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_comes_is_not_waited_for_forever() {
+    let rig = Rig::new();
+    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    assert_eq!(rig.post(BOTH, never).await.outcome(), (400, Some(-32600)));
+}
+
+#[tokio::test]
+async fn forms_that_are_not_understood() {
+    let rig = Rig::new();
+    for (headers, expected) in [
+        (vec![], (200, None)),
+        (vec![("content-type", "application/json; charset=utf-8")], (200, None)),
+        (vec![("content-type", "text/plain")], (415, Some(-32600))),
+        (vec![("accept", "*/*")], (200, None)),
+        (vec![("accept", "text/html")], (406, Some(-32600))),
+    ] {
+        assert_eq!(rig.post(&headers, CALL).await.outcome(), expected, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn labels_are_bounded() {
+    let rig = Rig::new();
+    for method in ["ping", "no/such", "x\\u0000y"] {
+        rig.post(BOTH, format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#)).await;
+    }
+    let expected = [("ping", "ok"), ("other", "method_not_found"), ("other", "method_not_found")];
+    assert_eq!(rig.seen.lock().unwrap().answered, expected);
+}

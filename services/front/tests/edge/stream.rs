@@ -1,0 +1,250 @@
+//! Answers as they come: held-back headers, events, pieces, silence, breaks, and nothing taken ahead of the client.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Response};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use protocol::call::Part;
+use protocol::failure::Failure;
+use tokio::time::Instant;
+
+use crate::fake::{BOTH, Reply, Rig, and, end, event, piece};
+
+const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
+
+async fn call(rig: &Rig, headers: &[(&str, &str)]) -> Response<Body> {
+    rig.send(Method::POST, "/mcp", headers, CALL.into()).await
+}
+
+async fn next(body: &mut Body) -> String {
+    let frame = body.frame().await.expect("more").unwrap().into_data().unwrap();
+    String::from_utf8(frame.to_vec()).unwrap()
+}
+
+fn kind(response: &Response<Body>) -> &str {
+    response.headers()["content-type"].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_lone_result_is_json_with_its_length() {
+    let rig = Rig::new();
+    for size in [10, 100_000] {
+        let payload = format!("\"{}\"", "x".repeat(size));
+        rig.scripted(vec![end(0, &payload)]);
+        let response = call(&rig, BOTH).await;
+        assert_eq!(kind(&response), "application/json");
+        let expected = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{payload}}}"#);
+        assert_eq!(axum::body::HttpBody::size_hint(response.body()).exact(), Some(expected.len() as u64));
+        assert_eq!(Reply::read(response).await.text(), expected);
+    }
+}
+
+#[tokio::test]
+async fn events_open_a_stream_that_ends_with_the_result() {
+    let rig = Rig::new();
+    rig.scripted(vec![event(0, r#"{"n":1}"#), event(1, r#"{"n":2}"#), end(2, "{}")]);
+    let response = call(&rig, BOTH).await;
+    assert_eq!(
+        (kind(&response), &response.headers()["x-accel-buffering"]),
+        ("text/event-stream", &"no".parse().unwrap())
+    );
+    assert_eq!(response.headers()["cache-control"], "no-cache");
+    let text = "data: {\"n\":1}\n\ndata: {\"n\":2}\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+    assert_eq!(Reply::read(response).await.text(), text);
+}
+
+#[tokio::test]
+async fn nothing_is_taken_before_the_client_takes_what_was_there() {
+    let rig = Rig::new();
+    let parts = (0..8).map(|seq| event(seq, &"x".repeat(20_000))).chain([end(8, "{}")]).collect();
+    rig.scripted(parts);
+    let mut body = call(&rig, BOTH).await.into_body();
+    assert_eq!(rig.taken(), 1, "the one that decided the form");
+    let mut seen = String::new();
+    for taken in 1..=8 {
+        while seen.matches("\n\n").count() < taken {
+            seen.push_str(&next(&mut body).await);
+            assert_eq!(rig.taken(), taken);
+        }
+    }
+    assert!(next(&mut body).await.starts_with("data: {\"jsonrpc\""));
+    assert!(body.frame().await.is_none());
+    assert_eq!(rig.open_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_long_result_passes_through_piece_by_piece() {
+    for (headers, events) in [
+        (BOTH, false),
+        (&[("accept", "application/json")][..], false),
+        (&[("accept", "text/event-stream")], true),
+    ] {
+        let rig = Rig::new();
+        let script = rig.script(1);
+        let block = Bytes::from(vec![b'7'; 64 * 1024]);
+        let pieces = 800;
+        let writer = tokio::spawn({
+            let block = block.clone();
+            async move {
+                for seq in 0..pieces {
+                    script.send(piece(seq, block.clone())).await.unwrap();
+                }
+                script.send(end(pieces, "")).await.unwrap();
+            }
+        });
+        let response = call(&rig, headers).await;
+        assert_eq!(kind(&response), if events { "text/event-stream" } else { "application/json" });
+        let mut body = response.into_body();
+        let (mut length, mut largest, mut shared) = (0, 0, 0);
+        let (mut first, mut last) = (Bytes::new(), Bytes::new());
+        while let Some(frame) = body.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            // The payload itself is handed on, not a copy.
+            shared += u64::from(data.as_ptr() == block.as_ptr());
+            length += data.len();
+            largest = largest.max(data.len());
+            first = if first.is_empty() { data.clone() } else { first };
+            last = data;
+        }
+        writer.await.unwrap();
+        assert_eq!((largest, shared), (block.len(), pieces));
+        let (before, after) = if events { ("data: ", "\n\n") } else { ("", "") };
+        let head = format!("{before}{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":");
+        assert_eq!((first, last), (Bytes::from(head.clone()), Bytes::from(format!("}}{after}"))));
+        assert_eq!(length, head.len() + 1 + after.len() + block.len() * usize::try_from(pieces).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_notification_in_pieces_is_one_line() {
+    let rig = Rig::new();
+    let more = |seq, payload: &str| Part::Event {
+        seq,
+        more: true,
+        request: false,
+        payload: payload.to_owned().into(),
+    };
+    rig.scripted(vec![more(0, "{\"a\""), more(1, ":"), event(2, "1}"), piece(3, "{".into()), end(4, "}")]);
+    let text = Reply::read(call(&rig, BOTH).await).await;
+    assert_eq!(text.text(), "data: {\"a\":1}\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n");
+}
+
+#[tokio::test]
+async fn clients_that_take_no_events_get_the_result_alone() {
+    let rig = Rig::new();
+    for headers in [&[][..], &[("accept", "*/*")], &[("accept", "application/json")]] {
+        rig.scripted(vec![event(0, "{}"), event(1, "{}"), end(2, "{}")]);
+        let response = call(&rig, headers).await;
+        assert_eq!(kind(&response), "application/json");
+        assert_eq!(Reply::read(response).await.text(), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_take_events_only_get_them_always() {
+    let rig = Rig::new();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    for body in [CALL, ping] {
+        let reply = rig.post(&[("accept", "text/event-stream")], body).await;
+        assert_eq!(reply.header("content-type"), "text/event-stream");
+        assert!(
+            reply.text().starts_with("data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":"),
+            "{}",
+            reply.text()
+        );
+        assert!(reply.text().ends_with("}\n\n"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_call_opens_its_stream_and_keeps_it_alive() {
+    let rig = Rig::new();
+    let script = rig.script(1);
+    let began = Instant::now();
+    let mut body = call(&rig, BOTH).await.into_body();
+    assert_eq!(began.elapsed(), Duration::from_secs(15));
+    for _ in 0..3 {
+        let waited = Instant::now();
+        assert_eq!(next(&mut body).await, ":\n\n");
+        assert_eq!(waited.elapsed(), Duration::from_secs(15));
+    }
+    script.send(piece(0, "{".into())).await.unwrap();
+    assert!(next(&mut body).await.ends_with("{"));
+    // Within a message a comment would be data: silence is all there can be.
+    let quiet = tokio::time::timeout(Duration::from_secs(100), body.frame()).await;
+    assert!(quiet.is_err());
+    script.send(end(1, "}")).await.unwrap();
+    assert_eq!(next(&mut body).await, "}}\n\n");
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_call_of_a_client_without_events_is_waited_for() {
+    let rig = Rig::new();
+    let script = rig.script(1);
+    let later = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        script.send(end(0, "{}")).await.unwrap();
+    });
+    let reply = rig.post(&[("accept", "*/*")], CALL).await;
+    assert_eq!((reply.header("content-type"), reply.outcome()), ("application/json", (200, None)));
+    later.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_break_after_events_is_an_error_message_and_within_a_message_a_cut() {
+    let rig = Rig::new();
+    rig.scripted(vec![event(0, "{}"), Part::Failed(Failure::OutcomeUnknown)]);
+    let reply = Reply::read(call(&rig, BOTH).await).await;
+    let last = reply.text().rsplit("data: ").next().unwrap().trim_end();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    assert_eq!((last["error"]["code"].as_i64(), last["id"].as_i64()), (Some(-31001), Some(1)));
+
+    for headers in [BOTH, &[("accept", "text/event-stream")][..]] {
+        for broken in [vec![Part::Failed(Failure::OutcomeUnknown)], vec![]] {
+            rig.scripted([vec![piece(0, "{\"a\":".into())], broken].concat());
+            let body = call(&rig, headers).await.into_body();
+            assert!(body.collect().await.is_err(), "half a message must not look whole");
+        }
+    }
+    assert_eq!(rig.open_calls(), 0);
+}
+
+#[tokio::test]
+async fn dropping_the_response_drops_the_call() {
+    let rig = Rig::new();
+    let script = rig.script(2);
+    script.send(event(0, "{}")).await.unwrap();
+    let body = call(&rig, BOTH).await.into_body();
+    assert_eq!(rig.open_calls(), 1);
+    drop(body);
+    assert_eq!(rig.open_calls(), 0);
+    // And so does dropping the request before anything came.
+    let waiting = rig.script(1);
+    {
+        let pending = std::pin::pin!(call(&rig, BOTH));
+        assert!(futures_util::poll!(pending).is_pending());
+        assert_eq!(rig.open_calls(), 1);
+    }
+    assert_eq!(rig.open_calls(), 0);
+    assert!(waiting.is_closed());
+}
+
+#[tokio::test]
+async fn ids_and_the_priming_event_are_for_the_version_that_has_them() {
+    for (version, ids) in [("2025-11-25", true), ("2025-06-18", false), ("2025-03-26", false)] {
+        let rig = Rig::build(|_| {}, Some("tok".into()));
+        rig.scripted(vec![event(4, "{}"), end(5, "{}")]);
+        let reply = rig.post(&and(&[("mcp-protocol-version", version)]), CALL).await;
+        let plain = "data: {}\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+        let expected = if ids {
+            let numbered = plain.replacen("\n\n", "\nid: tok-5\n\n", 1);
+            format!("id: tok-0\nretry: 1000\ndata: \n\n{}\nid: tok-6\n\n", numbered.trim_end())
+        } else {
+            plain.to_owned()
+        };
+        assert_eq!(reply.text(), expected, "{version}");
+    }
+}

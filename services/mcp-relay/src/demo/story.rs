@@ -1,0 +1,238 @@
+//! What the demo shows, step by step; each step fails if the relay does not do what it should.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::client::{Client, Reply};
+use super::fleet::Fleet;
+use super::series::Page;
+use crate::http;
+
+const SLAVES: [&str; 2] = ["slave-1", "slave-2"];
+
+/// Most that the slaves may take to connect, and the proxy to answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// `LINK_GRACE` of the demo's proxy, in seconds.
+const GRACE: &str = "2";
+
+/// Starts the fleet and tells the story.
+pub(super) async fn tell(fleet: &mut Fleet) -> anyhow::Result<()> {
+    say("mcp-relay demo: one proxy, two slaves, all on loopback; about 10 seconds");
+    let mut client = start(fleet).await?;
+    let before = metrics(&client).await?;
+    list(&mut client).await?;
+    call(&mut client, fleet).await?;
+    progress(&mut client).await?;
+    let survivor = kill(&mut client, fleet).await?;
+    go_on(&mut client, fleet, &survivor).await?;
+    let after = metrics(&client).await?;
+    heading("7. What the proxy counted meanwhile (GET /metrics, before -> after)");
+    let changed = after.changed_since(&before);
+    ensure!(!changed.is_empty(), "no metric changed");
+    for line in changed {
+        say(&format!("   {line}"));
+    }
+    say("\nDone: everything did what it should. The processes are being stopped.");
+    Ok(())
+}
+
+async fn start(fleet: &mut Fleet) -> anyhow::Result<Client> {
+    heading("1. Start");
+    let code = random_hex()?;
+    let key = random_hex()?;
+    let proxy_env = [
+        ("MCP_SERVER_PORT", "0"),
+        ("PROXY_WS_HOST", "127.0.0.1"),
+        ("PROXY_WS_PORT", "0"),
+        ("SLAVE_CODES", code.as_str()),
+        ("SESSION_KEY", key.as_str()),
+        ("READY_MIN_SLAVES", "2"),
+        ("LINK_GRACE", GRACE),
+        ("SHUTDOWN_GRACE", "2"),
+        // Which slave gets a call is told at debug.
+        ("LOG_LEVEL", "info,proxy=debug"),
+    ];
+    fleet.start("proxy", "proxy", &proxy_env)?;
+    let http = fleet.address("proxy", "MCP server listening on http://").await?;
+    let ws = fleet.address("proxy", "WebSocket server listening on ws://").await?;
+    say(&format!("   proxy: MCP clients on http://{http}/mcp, slaves on ws://{ws}"));
+    let url = format!("ws://{ws}");
+    for name in SLAVES {
+        let slave_env = [
+            ("PROXY_SERVER_URL", url.as_str()),
+            ("SLAVE_CODE", code.as_str()),
+            ("SLAVE_NAME", name),
+            ("MCP_SERVER_PORT", "0"),
+            ("DEMO_TOOLS", "1"),
+            ("SHUTDOWN_GRACE", "2"),
+        ];
+        fleet.start(name, "slave", &slave_env)?;
+        fleet.said(name, "Authentication successful", 0).await?;
+        say(&format!("   {name}: connected and authenticated"));
+    }
+    let client = Client::new(&http)?;
+    until_ready(&client).await?;
+    Ok(client)
+}
+
+async fn until_ready(client: &Client) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (status, body) = http::get(client.target(), "/readyz", PATIENCE).await?;
+        if status == 200 {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the proxy is not ready: {body}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn list(client: &mut Client) -> anyhow::Result<()> {
+    heading("2. tools/list through the proxy");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let result = client.ask("tools/list", json!({})).await?;
+        let tools = result["tools"].as_array().context("tools/list has no tools")?;
+        // Slaves are ready a moment before their catalogs have come.
+        if tools.iter().any(|tool| tool["name"] == "echo") {
+            for tool in tools {
+                say(&format!("   {:10} {}", text(&tool["name"]), text(&tool["description"])));
+            }
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "the demo tools are not listed: {result}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn call(client: &mut Client, fleet: &Fleet) -> anyhow::Result<()> {
+    heading("3. A call: echo {\"text\":\"Hello, slave!\"}");
+    let from = fleet.lines("proxy")?;
+    let arguments = json!({ "name": "echo", "arguments": { "text": "Hello, slave!" } });
+    let result = client.ask("tools/call", arguments).await?;
+    let answer = text(&result["content"][0]["text"]);
+    ensure!(answer == "Hello, slave!", "echo answered {result}");
+    let slave = carrier(fleet, from).await?;
+    say(&format!("   {slave} answered: {answer}"));
+    Ok(())
+}
+
+async fn progress(client: &mut Client) -> anyhow::Result<()> {
+    heading("4. A call with live progress: sleep {\"seconds\":2,\"steps\":4}");
+    let begun = Instant::now();
+    let mut reply = client.begin("tools/call", sleep_for(2, 4)).await?;
+    let mut steps = 0;
+    while let Some(message) = reply.next().await? {
+        show(begun, &message);
+        if message["method"] == "notifications/progress" {
+            steps += 1;
+        } else {
+            ensure!(message["result"]["content"].is_array(), "sleep was answered with {message}");
+            ensure!(steps == 4, "{steps} progress messages came, not 4");
+            return Ok(());
+        }
+    }
+    bail!("sleep was not answered")
+}
+
+/// Kills the slave that runs a call; the name of the other one.
+async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> {
+    heading("5. A slave is killed (SIGKILL) in mid-call: sleep {\"seconds\":30,\"steps\":60}");
+    let begun = Instant::now();
+    let from = fleet.lines("proxy")?;
+    let mut reply = client.begin("tools/call", sleep_for(30, 60)).await?;
+    let first = reply.next().await?.context("no progress came")?;
+    show(begun, &first);
+    ensure!(first["method"] == "notifications/progress", "sleep was answered with {first}");
+    let victim = carrier(fleet, from).await?;
+    fleet.kill(&victim).await?;
+    say(&format!(
+        "   {:6.2} s  {victim} is killed; the proxy waits LINK_GRACE={GRACE} s for it (30 s by default)",
+        seconds(begun)
+    ));
+    let failure = failure(&mut reply, begun).await?;
+    ensure!(failure["data"]["kind"] == "outcome_unknown", "the client got another error: {failure}");
+    say(
+        "   The client is told at once what is known: the call may have run, so it is not repeated by itself.",
+    );
+    SLAVES.iter().find(|name| **name != victim).map(ToString::to_string).context("no slave is left")
+}
+
+async fn failure(reply: &mut Reply, begun: Instant) -> anyhow::Result<Value> {
+    while let Some(mut message) = reply.next().await? {
+        show(begun, &message);
+        if let Some(error) = message.get_mut("error") {
+            return Ok(error.take());
+        }
+        ensure!(message.get("result").is_none(), "a killed slave cannot have answered: {message}");
+    }
+    bail!("the answer ended without an error")
+}
+
+async fn go_on(client: &mut Client, fleet: &Fleet, survivor: &str) -> anyhow::Result<()> {
+    heading("6. The next call goes to the slave that is left");
+    let from = fleet.lines("proxy")?;
+    let arguments = json!({ "name": "echo", "arguments": { "text": "Still there?" } });
+    let result = client.ask("tools/call", arguments).await?;
+    let slave = carrier(fleet, from).await?;
+    ensure!(slave == survivor, "{slave} got the call, not {survivor}");
+    say(&format!("   {slave} answered: {}", text(&result["content"][0]["text"])));
+    Ok(())
+}
+
+async fn metrics(client: &Client) -> anyhow::Result<Page> {
+    let (status, body) = http::get(client.target(), "/metrics", PATIENCE).await?;
+    ensure!(status == 200, "/metrics answered with status {status}");
+    Ok(Page::parse(&body))
+}
+
+/// Which slave the proxy gave a call to, as its log says from line `from` on.
+async fn carrier(fleet: &Fleet, from: usize) -> anyhow::Result<String> {
+    let line = fleet.said("proxy", "Forwarding request to slave: tools/call", from).await?;
+    let found = SLAVES.iter().find(|name| line.contains(&format!("slave=\"{name}\"")));
+    found.map(ToString::to_string).with_context(|| format!("no slave is named in: {line}"))
+}
+
+fn sleep_for(seconds: u32, steps: u32) -> Value {
+    let arguments = json!({ "seconds": seconds, "steps": steps });
+    json!({ "name": "sleep", "arguments": arguments, "_meta": { "progressToken": "demo" } })
+}
+
+fn show(begun: Instant, message: &Value) {
+    let brief = if message["method"] == "notifications/progress" {
+        format!("progress {}", message["params"])
+    } else if let Some(error) = message.get("error") {
+        format!("error {error}")
+    } else {
+        format!("result {}", message["result"])
+    };
+    say(&format!("   {:6.2} s  {brief}", seconds(begun)));
+}
+
+fn seconds(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn heading(text: &str) {
+    say(&format!("\n{text}"));
+}
+
+/// To standard output; the demo goes on where nobody reads it.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// 32 random hexadecimal digits.
+fn random_hex() -> anyhow::Result<String> {
+    let number = (u128::from(getrandom::u64()?) << 64) | u128::from(getrandom::u64()?);
+    Ok(format!("{number:032x}"))
+}

@@ -1,0 +1,270 @@
+//! The two ends of the link, step by step: cases that went wrong once, each with the rule that it broke.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use protocol::call::Part;
+use protocol::failure::Failure;
+use protocol::frame::{Flags, Frame, FrameKind};
+use protocol::ids::{CallId, LinkId};
+use protocol::intake::IntakeError;
+use protocol::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use protocol::outbox::LAZY;
+use protocol::proxy_end::{LinkError, ProxyEnd, Sink};
+use protocol::slave_end::{RETENTION_MARGIN, SlaveEnd, SlaveEvent, Wrote};
+
+const CALL: CallId = CallId(7);
+const LINK: LinkId = LinkId(1);
+const GRACE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, PartialEq)]
+enum Heard {
+    Part(Part),
+    Unsent,
+}
+
+#[derive(Clone, Default)]
+struct Ear(Rc<RefCell<Vec<Heard>>>);
+
+impl Sink for Ear {
+    fn part(&mut self, part: Part) {
+        self.0.borrow_mut().push(Heard::Part(part));
+    }
+
+    fn unsent(&mut self) {
+        self.0.borrow_mut().push(Heard::Unsent);
+    }
+}
+
+struct Pair {
+    now: Instant,
+    proxy: ProxyEnd<Ear>,
+    slave: SlaveEnd,
+    link: LinkId,
+    ear: Ear,
+}
+
+fn limits() -> LinkLimits {
+    LinkLimits { chunk: 256, window: 512, message: 4096, journal: 4096, assembly: 1000, grace: GRACE }
+}
+
+impl Pair {
+    fn new() -> Self {
+        let proxy = ProxyEnd::new(limits());
+        let slave = SlaveEnd::new(limits(), Bytes::from_static(b"{}"));
+        let mut pair = Self { now: Instant::now(), proxy, slave, link: LINK, ear: Ear::default() };
+        pair.up();
+        pair
+    }
+
+    fn up(&mut self) {
+        self.link = LinkId(self.link.0 + 1);
+        self.proxy.link_up(512);
+        self.slave.link_up(self.link, 512, GRACE);
+    }
+
+    fn down(&mut self) {
+        self.proxy.link_down(self.now);
+        self.slave.link_down(self.link, self.now);
+    }
+
+    fn open(&mut self, message: &[u8]) {
+        self.proxy.open(CALL, b"{}", Bytes::copy_from_slice(message), self.ear.clone()).unwrap();
+    }
+
+    /// Frames of the proxy reach the slave.
+    fn up_flows(&mut self) -> usize {
+        let frames: Vec<_> = std::iter::from_fn(|| self.proxy.poll_transmit(self.now)).collect();
+        frames.iter().for_each(|frame| self.slave.receive(self.link, frame.clone(), self.now).unwrap());
+        frames.len()
+    }
+
+    /// Frames of the slave reach the proxy.
+    fn down_flows(&mut self) -> usize {
+        let frames: Vec<_> = std::iter::from_fn(|| self.slave.poll_transmit(self.link, self.now)).collect();
+        frames.iter().for_each(|frame| self.proxy.receive(frame.clone(), self.now).unwrap());
+        frames.len()
+    }
+
+    fn flow(&mut self) {
+        while self.up_flows() + self.down_flows() > 0 {}
+    }
+
+    fn events(&mut self) -> Vec<SlaveEvent> {
+        std::iter::from_fn(|| self.slave.poll_event()).collect()
+    }
+
+    fn heard(&self) -> Vec<Heard> {
+        self.ear.0.borrow_mut().drain(..).collect()
+    }
+}
+
+fn chunk(kind: FrameKind, seq: u64, flags: Flags, len: usize) -> Frame {
+    Frame { flags, payload: Bytes::from(vec![b'x'; len]), ..Frame::bare(kind, CALL, seq) }
+}
+
+#[test]
+fn what_a_reader_takes_while_a_call_is_attached_is_credited() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'e'; 1024]), Flags::NONE), Wrote::Wait);
+    pair.flow();
+    assert_eq!(pair.heard().len(), 2, "a window's worth");
+    pair.down();
+    pair.up();
+    pair.up_flows();
+    pair.proxy.taken(CALL, 2, 512, pair.now);
+    pair.flow();
+    assert_eq!(pair.heard().len(), 2, "the slave waits for credit for ever");
+}
+
+#[test]
+fn the_first_sign_of_a_call_acknowledges_its_open() {
+    let mut pair = Pair::new();
+    pair.open(&[b'm'; 256]);
+    pair.flow();
+    pair.slave.event(CALL, Bytes::from_static(b"e"), Flags::REQUEST);
+    pair.flow();
+    assert!(pair.proxy.reply(CALL, Bytes::from(vec![b'r'; 256])));
+    pair.flow();
+    assert!(
+        pair.events().iter().any(|event| matches!(event, SlaveEvent::Reply { .. })),
+        "the open still fills the window"
+    );
+}
+
+#[test]
+fn a_call_that_ran_and_was_given_up_is_never_called_unsent() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.up_flows();
+    // The slave loses the link and waits as long as it must; the proxy was paused and notices only afterwards.
+    pair.slave.link_down(pair.link, pair.now);
+    pair.now += GRACE + RETENTION_MARGIN;
+    pair.slave.expire(pair.now);
+    assert!(matches!(pair.events()[..], [SlaveEvent::Start { .. }, SlaveEvent::Stop { call: CALL }]));
+    pair.proxy.link_down(pair.now);
+    pair.up();
+    pair.flow();
+    assert_eq!(pair.heard(), [Heard::Part(Part::Failed(Failure::OutcomeUnknown))]);
+}
+
+#[test]
+fn an_open_that_never_arrived_is_unsent() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    while pair.proxy.poll_transmit(pair.now).is_some() {}
+    pair.down();
+    pair.up();
+    pair.flow();
+    assert_eq!(pair.heard(), [Heard::Unsent]);
+}
+
+#[test]
+fn a_full_journal_does_not_cut_off_a_message_that_was_begun() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    pair.slave.event(CALL, Bytes::from(vec![b'e'; 1000]), Flags::NONE);
+    pair.flow();
+    assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'f'; 4000]), Flags::NONE), Wrote::Gone);
+    let (mut seq, mut event) = (0, 0);
+    for heard in std::iter::from_fn(|| {
+        pair.flow();
+        let heard = pair.heard();
+        seq += heard.len() as u64;
+        pair.proxy.taken(CALL, seq, 512, pair.now);
+        (!heard.is_empty()).then_some(heard)
+    })
+    .flatten()
+    {
+        match heard {
+            Heard::Part(Part::Event { payload, .. }) => event += payload.len(),
+            Heard::Part(Part::End { error: true, more: false, .. }) => assert_eq!(event, 1000, "cut off"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(event, 1000);
+    pair.now += LAZY;
+    pair.flow();
+    assert_eq!(pair.slave.journal_bytes(), 0);
+}
+
+#[test]
+fn half_a_reply_goes_with_its_call() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    pair.slave.receive(pair.link, chunk(FrameKind::Reply, 1, Flags::MORE, 100), pair.now).unwrap();
+    assert_eq!(pair.slave.assembly_bytes(), 100);
+    pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0);
+    assert_eq!(pair.slave.assembly_bytes(), 0);
+    // Its other half crosses the end: that is no fault of the proxy.
+    pair.slave.receive(pair.link, chunk(FrameKind::Reply, 2, Flags::NONE, 100), pair.now).unwrap();
+}
+
+#[test]
+fn a_reply_beyond_the_memory_ends_its_call_and_not_the_link() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    assert!(pair.proxy.reply(CALL, Bytes::from(vec![b'r'; 1200])));
+    pair.flow();
+    assert!(pair.events().contains(&SlaveEvent::Stop { call: CALL }));
+    assert_eq!(pair.slave.assembly_bytes(), 0);
+    assert!(matches!(pair.heard()[..], [Heard::Part(Part::End { error: true, more: false, .. })]));
+}
+
+#[test]
+fn a_slave_that_mixes_messages_is_refused() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    pair.proxy.receive(chunk(FrameKind::Event, 0, Flags::MORE, 1), pair.now).unwrap();
+    let mixed = pair.proxy.receive(chunk(FrameKind::End, 1, Flags::NONE, 1), pair.now);
+    assert_eq!(mixed, Err(LinkError::Intake(IntakeError::Mixed(FrameKind::End))));
+}
+
+#[test]
+fn empty_chunks_do_not_slip_under_the_window() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    for seq in 0..MAX_CHUNKS_UNDER_WAY {
+        pair.proxy.receive(chunk(FrameKind::Event, seq, Flags::NONE, 0), pair.now).unwrap();
+    }
+    let one_more = chunk(FrameKind::Event, MAX_CHUNKS_UNDER_WAY, Flags::NONE, 0);
+    assert_eq!(pair.proxy.receive(one_more, pair.now), Err(LinkError::Overrun { window: 512 }));
+}
+
+#[test]
+fn a_link_that_is_gone_says_nothing_and_is_not_listened_to() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    let frames: Vec<_> = std::iter::from_fn(|| pair.proxy.poll_transmit(pair.now)).collect();
+    pair.down();
+    for frame in frames {
+        assert_eq!(pair.slave.receive(pair.link, frame, pair.now), Ok(()));
+    }
+    assert_eq!((pair.slave.calls(), pair.events()), (0, vec![]));
+    assert_eq!(pair.proxy.receive(chunk(FrameKind::End, 0, Flags::NONE, 1), pair.now), Ok(()));
+    assert_eq!(pair.heard(), []);
+    assert_eq!(pair.proxy.poll_transmit(pair.now), None);
+    assert_eq!(pair.slave.poll_transmit(pair.link, pair.now), None);
+}
+
+#[test]
+fn a_cancel_while_the_link_is_down_is_told_when_it_is_back() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    pair.down();
+    pair.proxy.cancel(CALL);
+    pair.up();
+    pair.flow();
+    assert!(pair.events().contains(&SlaveEvent::Stop { call: CALL }));
+    assert_eq!((pair.slave.calls(), pair.heard()), (0, vec![]));
+}

@@ -1,0 +1,193 @@
+//! One end faces a peer that says anything in any order: it never panics, never keeps more than it may, and never tells
+//! its owner nonsense. The fuzz targets of the same name feed this with their bytes; here a seed does.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use protocol::call::Part;
+use protocol::frame::{Flags, Frame, FrameKind};
+use protocol::ids::{CallId, LinkId, Seq};
+use protocol::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use protocol::proxy_end::{Patience, ProxyEnd, Sink};
+use protocol::slave_end::{SlaveEnd, SlaveEvent};
+
+/// A number below the given one; `None` when the run is over.
+pub(crate) type Choose<'a> = dyn FnMut(usize) -> Option<usize> + 'a;
+
+const CALLS: usize = 6;
+
+fn limits() -> LinkLimits {
+    LinkLimits {
+        chunk: 64,
+        window: 256,
+        message: 700,
+        journal: 2000,
+        assembly: 1000,
+        grace: Duration::from_secs(30),
+    }
+}
+
+fn any_frame(choose: &mut Choose<'_>) -> Option<Frame> {
+    let kind = FrameKind::ALL[choose(FrameKind::ALL.len())?];
+    let call = if kind.is_about_a_call() { CallId(choose(CALLS)? as u128 + 1) } else { CallId::LINK };
+    let flags = Flags([0, 0, 1, 1, 2, 8, 10, 31][choose(8)?]);
+    let aux = [0, 1, 4, 600, u16::MAX][choose(5)?];
+    let seq = if choose(30)? == 0 { u64::MAX } else { choose(12)? as u64 };
+    let payload = Bytes::from(vec![b'x'; [0, 1, 5, 64, 200][choose(5)?]]);
+    Some(Frame { kind, flags, aux, call, seq, payload })
+}
+
+/// What the reader of one call was told.
+#[derive(Default)]
+struct Heard {
+    parts: Vec<(Seq, usize)>,
+    next: Seq,
+    within: Option<bool>,
+    over: bool,
+}
+
+struct Ear(Rc<RefCell<Heard>>);
+
+impl Sink for Ear {
+    fn part(&mut self, part: Part) {
+        let mut heard = self.0.borrow_mut();
+        assert!(!heard.over, "something follows the end");
+        heard.over = part.is_last();
+        let (end, more, seq, payload) = match part {
+            Part::Event { seq, more, payload, .. } => (false, more, seq, payload),
+            Part::End { seq, more, payload, .. } => (true, more, seq, payload),
+            Part::Failed(_) => return,
+        };
+        assert!(heard.within.is_none_or(|kind| kind == end), "a piece of another message between");
+        assert_eq!(seq, heard.next, "lost or doubled chunk");
+        heard.within = more.then_some(end);
+        heard.next += 1;
+        heard.parts.push((seq, payload.len()));
+        let bytes: usize = heard.parts.iter().map(|(_, len)| len).sum();
+        assert!(bytes <= limits().window, "more than the window");
+        assert!(heard.parts.len() as u64 <= MAX_CHUNKS_UNDER_WAY, "more chunks than allowed");
+    }
+
+    fn unsent(&mut self) {
+        let mut heard = self.0.borrow_mut();
+        assert!(!heard.over && heard.next == 0, "unsent after it was heard of");
+        heard.over = true;
+    }
+}
+
+/// A proxy's end with a slave that says anything.
+pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
+    let mut now = Instant::now();
+    let mut end = ProxyEnd::new(limits());
+    let mut ears: BTreeMap<CallId, Rc<RefCell<Heard>>> = BTreeMap::new();
+    end.link_up(256);
+    loop {
+        let call = CallId(choose(CALLS)? as u128 + 1);
+        match choose(16)? {
+            0 if !ears.contains_key(&call) => {
+                let heard = Rc::<RefCell<Heard>>::default();
+                let message = Bytes::from(vec![b'm'; choose(900)?]);
+                if end.open(call, b"{}", message, Ear(heard.clone())).is_ok() {
+                    ears.insert(call, heard);
+                }
+            }
+            1 => drop(end.reply(call, Bytes::from(vec![b'r'; choose(300)?]))),
+            2 => end.cancel(call),
+            3 => end.abandon(call, now),
+            4 => end.be_patient(call, Patience { silence: Duration::from_millis(50), last: now }, now),
+            5 => {
+                now += Duration::from_millis(choose(60)? as u64);
+                end.time_out(now);
+            }
+            6 => {
+                if choose(8)? == 0 {
+                    end.link_down(now);
+                    assert_eq!(end.poll_transmit(now), None, "a frame without a link");
+                    now += Duration::from_secs(choose(40)? as u64);
+                    end.expire(now);
+                }
+                end.link_up(256);
+            }
+            7 | 8 => take(&mut end, call, &ears, now),
+            9 => while end.poll_transmit(now).is_some() {},
+            _ => {
+                let mut frame = any_frame(choose)?;
+                if let Some(heard) = ears.get(&frame.call).filter(|_| frame.kind.is_chunk()) {
+                    // The number due, or it would hardly ever be the right one.
+                    frame.seq = heard.borrow().next;
+                }
+                if end.receive(frame, now).is_err() {
+                    end.link_down(now);
+                    end.link_up(256);
+                }
+            }
+        }
+        while end.poll_event().is_some() {}
+    }
+}
+
+fn take(end: &mut ProxyEnd<Ear>, call: CallId, ears: &BTreeMap<CallId, Rc<RefCell<Heard>>>, now: Instant) {
+    let Some(heard) = ears.get(&call) else { return };
+    let parts = std::mem::take(&mut heard.borrow_mut().parts);
+    if let Some((seq, _)) = parts.last() {
+        end.taken(call, seq + 1, parts.iter().map(|(_, len)| len).sum(), now);
+    }
+}
+
+/// A slave's end with two proxies that say anything.
+pub(crate) fn proxy(choose: &mut Choose<'_>) -> Option<()> {
+    let mut now = Instant::now();
+    let mut end = SlaveEnd::new(limits(), Bytes::from_static(b"{}"));
+    let mut running: BTreeMap<CallId, ()> = BTreeMap::new();
+    let mut links = [LinkId(1), LinkId(2)];
+    let grace = Duration::from_secs(30);
+    links.iter().for_each(|link| end.link_up(*link, 256, grace));
+    loop {
+        let which = choose(2)?;
+        let call = CallId(choose(CALLS)? as u128 + 1);
+        match choose(16)? {
+            0 | 1 => drop(end.event(call, Bytes::from(vec![b'e'; choose(300)?]), Flags::REQUEST)),
+            2 => {
+                end.end(call, Bytes::from(vec![b'r'; choose(300)?]), Flags::NONE, 0);
+                running.remove(&call);
+            }
+            3 => {
+                now += Duration::from_millis(choose(60_000)? as u64);
+                end.expire(now);
+            }
+            4 if choose(10)? == 0 => end.drain(),
+            5 => end.set_catalog(Bytes::from(vec![b'c'; choose(300)?])),
+            6 | 7 => while end.poll_transmit(links[which], now).is_some() {},
+            _ => {
+                if end.receive(links[which], any_frame(choose)?, now).is_err() {
+                    end.link_down(links[which], now);
+                    assert_eq!(end.poll_transmit(links[which], now), None, "a frame without a link");
+                    links[which] = LinkId(links[which].0 + 2);
+                    end.link_up(links[which], 256, grace);
+                }
+            }
+        }
+        note(&mut end, &mut running);
+        assert_eq!((end.journal_bytes(), end.assembly_bytes()), end.recount(), "it miscounts");
+        assert!(end.journal_bytes() <= limits().journal + 256 * CALLS, "more journal than allowed");
+        assert!(end.assembly_bytes() <= limits().assembly, "more half messages than allowed");
+    }
+}
+
+fn note(end: &mut SlaveEnd, running: &mut BTreeMap<CallId, ()>) {
+    while let Some(event) = end.poll_event() {
+        match event {
+            SlaveEvent::Start { call, .. } => {
+                assert!(running.insert(call, ()).is_none(), "started while it runs");
+            }
+            SlaveEvent::Stop { call } => {
+                assert!(running.remove(&call).is_some(), "stopped, but it does not run");
+            }
+            SlaveEvent::Reply { call, .. } => assert!(running.contains_key(&call), "a reply to nothing"),
+            SlaveEvent::Room { .. } | SlaveEvent::Session(_) | SlaveEvent::ProxyDraining(_) => {}
+        }
+    }
+}

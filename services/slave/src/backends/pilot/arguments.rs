@@ -1,0 +1,244 @@
+//! A call's arguments, checked and made a command line. Must not know how it is run.
+//!
+//! Nothing that a client sends can be read as a flag: the positional may not begin with `-`, and an option's value that
+//! does is joined to its option (`--option=-value`).
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+/// Longest text that goes onto the command line, in bytes: below what Linux takes for one argument (128 KiB).
+const MAX_ARGUMENT: usize = 100_000;
+
+/// Where the change lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Platform {
+    Gitlab,
+    Github,
+}
+
+/// The tool's arguments. Members that are unknown are ignored; `null` is as good as absent.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Arguments {
+    mr_url_or_id: Target,
+    #[serde(default)]
+    ticket_spec: Option<String>,
+    #[serde(default)]
+    guidelines: Option<String>,
+    #[serde(default)]
+    post_comment: Option<bool>,
+    #[serde(default)]
+    max_diff_chars: Option<f64>,
+    #[serde(default)]
+    acceptance_criteria: Option<String>,
+    #[serde(default)]
+    platform: Option<Platform>,
+    #[serde(default)]
+    project: Option<String>,
+    #[serde(default)]
+    debug: Option<bool>,
+}
+
+/// A URL or a number; models write the number without quotes at times.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Target {
+    Text(String),
+    Number(u64),
+}
+
+/// Why arguments cannot be used. The text is for the model that made the call.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArgumentError {
+    #[error("Invalid arguments: {name} {fault}")]
+    Invalid { name: &'static str, fault: &'static str },
+    #[error("the slave cannot write a temporary file: {0}")]
+    File(#[from] io::Error),
+}
+
+/// A command line and the files it names. The files go when this is dropped.
+#[derive(Debug)]
+pub(super) struct CommandLine {
+    /// Everything after the executable.
+    pub(super) args: Vec<OsString>,
+    _files: Option<TempDir>,
+}
+
+impl Arguments {
+    /// Whether the CLI is asked to comment on the change.
+    pub(super) fn posts_comment(&self) -> bool {
+        self.post_comment == Some(true)
+    }
+
+    /// Checks the arguments and writes the files.
+    pub(super) fn command_line(&self) -> Result<CommandLine, ArgumentError> {
+        let mut args: Vec<OsString> = vec![self.target()?.into()];
+        let mut files = Files::default();
+        if let Some(text) = given(self.ticket_spec.as_ref()) {
+            args.extend(["--input-file".into(), files.write("ticket-spec.txt", text)?.into()]);
+        }
+        if let Some(text) = given(self.guidelines.as_ref()) {
+            args.extend(["--guidelines-file".into(), files.write("guidelines.txt", text)?.into()]);
+        }
+        if self.posts_comment() {
+            args.push("--comment".into());
+        }
+        if let Some(number) = self.max_diff_chars {
+            option(&mut args, "--max-diff-chars", whole(number)?);
+        }
+        if let Some(text) = given(self.acceptance_criteria.as_ref()) {
+            option(&mut args, "--acceptance-criteria", checked("acceptanceCriteria", text)?.to_owned());
+        }
+        if let Some(platform) = self.platform {
+            let name = if platform == Platform::Gitlab { "gitlab" } else { "github" };
+            option(&mut args, "--platform", name.to_owned());
+        }
+        if let Some(text) = given(self.project.as_ref()) {
+            option(&mut args, "--project", checked("project", text.trim())?.to_owned());
+        }
+        if self.debug == Some(true) {
+            args.push("--debug".into());
+        }
+        Ok(CommandLine { args, _files: files.directory })
+    }
+
+    fn target(&self) -> Result<String, ArgumentError> {
+        let text = match &self.mr_url_or_id {
+            Target::Number(number) => return Ok(number.to_string()),
+            Target::Text(text) => checked("mrUrlOrId", text.trim())?,
+        };
+        let fault = |fault| Err(ArgumentError::Invalid { name: "mrUrlOrId", fault });
+        match text.chars().next() {
+            None => fault("is empty: give the URL or the number of a merge request or pull request"),
+            Some('-') => fault("begins with \"-\": give the URL or the number of a merge request or pull request"),
+            Some(_) => Ok(text.to_owned()),
+        }
+    }
+}
+
+/// Absent and empty texts mean the same.
+fn given(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.trim().is_empty())
+}
+
+fn checked<'a>(name: &'static str, text: &'a str) -> Result<&'a str, ArgumentError> {
+    if text.contains('\0') {
+        return Err(ArgumentError::Invalid { name, fault: "has NUL characters" });
+    }
+    if text.len() > MAX_ARGUMENT {
+        return Err(ArgumentError::Invalid { name, fault: "is longer than 100000 bytes" });
+    }
+    Ok(text)
+}
+
+/// The CLI has the last word on how small it may be (it refuses less than 1000).
+fn whole(number: f64) -> Result<String, ArgumentError> {
+    if !(0.0..=1e15).contains(&number) || number.fract() != 0.0 {
+        return Err(ArgumentError::Invalid { name: "maxDiffChars", fault: "is not a whole number from 1000 up" });
+    }
+    Ok(format!("{number:.0}"))
+}
+
+fn option(args: &mut Vec<OsString>, name: &str, value: String) {
+    if value.starts_with('-') {
+        args.push(format!("{name}={value}").into());
+    } else {
+        args.extend([name.into(), value.into()]);
+    }
+}
+
+/// A directory of this call's own, made when it is first needed.
+#[derive(Default)]
+struct Files {
+    directory: Option<TempDir>,
+}
+
+impl Files {
+    /// Writes a file that only this user can read (directory 0700, file 0600).
+    fn write(&mut self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.directory()?.join(name);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes())?;
+        Ok(path)
+    }
+
+    fn directory(&mut self) -> io::Result<&Path> {
+        let directory = match self.directory.take() {
+            Some(directory) => directory,
+            // Private from the start: `tempfile` makes directories with 0700.
+            None => tempfile::Builder::new().prefix("mcp-relay-review-").tempdir()?,
+        };
+        Ok(self.directory.insert(directory).path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn arguments(json: &str) -> Arguments {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn line(json: &str) -> Vec<String> {
+        let line = arguments(json).command_line().unwrap();
+        line.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn every_argument_has_its_place() {
+        let args = line(
+            r#"{"mrUrlOrId":" https://g/x/-/merge_requests/7 ","postComment":true,"maxDiffChars":5e4,"acceptanceCriteria":"a; rm -rf $HOME\nb",
+                "platform":"gitlab","project":"g/s/p","debug":true,"other":1}"#,
+        );
+        assert_eq!(
+            args,
+            ["https://g/x/-/merge_requests/7", "--comment", "--max-diff-chars", "50000", "--acceptance-criteria", "a; rm -rf $HOME\nb", "--platform", "gitlab", "--project", "g/s/p", "--debug"]
+        );
+        assert_eq!(line(r#"{"mrUrlOrId":"42","postComment":false,"debug":null,"project":"","guidelines":" "}"#), ["42"]);
+        assert_eq!(line(r#"{"mrUrlOrId":42}"#), ["42"]);
+    }
+
+    #[test]
+    fn nothing_can_be_read_as_a_flag() {
+        for target in ["--help", " -x", "-", "", "\\u0000"] {
+            let refused = arguments(&format!(r#"{{"mrUrlOrId":"{target}"}}"#)).command_line().unwrap_err();
+            assert!(refused.to_string().contains("mrUrlOrId"), "{refused}");
+        }
+        assert_eq!(
+            line(r#"{"mrUrlOrId":"1","acceptanceCriteria":"- a\n- b","project":"--output=/etc/x"}"#),
+            ["1", "--acceptance-criteria=- a\n- b", "--project=--output=/etc/x"]
+        );
+    }
+
+    #[test]
+    fn files_are_private_and_go_with_the_command_line() {
+        let line = arguments(r#"{"mrUrlOrId":"1","ticketSpec":"spec\n","guidelines":"-guide"}"#).command_line().unwrap();
+        let file = Path::new(&line.args[2]).to_owned();
+        assert_eq!((&*line.args[1], &*line.args[3]), ("--input-file".as_ref(), "--guidelines-file".as_ref()));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "spec\n");
+        assert_eq!(std::fs::read_to_string(&line.args[4]).unwrap(), "-guide");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let directory = file.parent().unwrap().to_owned();
+        assert_eq!((mode(&file), mode(&directory)), (0o600, 0o700));
+        drop(line);
+        assert!(!directory.exists());
+    }
+
+    #[test]
+    fn numbers_and_platforms_are_checked() {
+        for bad in ["-1000", "1000.5", "1e300"] {
+            let refused = arguments(&format!(r#"{{"mrUrlOrId":"1","maxDiffChars":{bad}}}"#)).command_line().unwrap_err();
+            assert!(refused.to_string().contains("maxDiffChars"), "{refused}");
+        }
+        assert!(serde_json::from_str::<Arguments>(r#"{"mrUrlOrId":"1","platform":"bitbucket"}"#).is_err());
+        assert!(serde_json::from_str::<Arguments>(r#"{"project":"a/b"}"#).is_err());
+    }
+}

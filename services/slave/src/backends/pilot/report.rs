@@ -1,0 +1,259 @@
+//! The CLI's report, read out of its standard output. Must not know how the CLI was run.
+//!
+//! Defensive: anything may stand before and after the report, lines may end either way and carry colours, and a field
+//! that cannot be read is left out rather than guessed.
+
+use serde::Serialize;
+
+/// Headings of a report.
+const TITLES: [&str; 2] = ["MR REVIEW REPORT", "PR REVIEW REPORT"];
+
+/// Fewest `=` that make a rule.
+const MIN_RULE: usize = 3;
+
+/// Whether the change does what it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum GoalStatus {
+    Met,
+    PartiallyMet,
+    Unmet,
+}
+
+/// What a report says.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Report {
+    pub(super) goal_status: Option<GoalStatus>,
+    /// 0 to 100.
+    pub(super) score: Option<f64>,
+    pub(super) issues: Vec<String>,
+    pub(super) remarks: String,
+}
+
+/// Finds the report; `None` if there is none.
+pub(super) fn parse(output: &str) -> Option<Report> {
+    let plain = without_colours(output);
+    let lines: Vec<&str> = plain.lines().map(str::trim_end).collect();
+    let (rule, body) = body(&lines)?;
+    let mut report = Report::default();
+    let mut section = Section::Facts;
+    for line in body {
+        if let Some(next) = section.next(line) {
+            section = next;
+            // Remarks may begin on the line of their heading.
+            if let (Section::Remarks, Some((_, rest))) = (section, line.split_once("Remarks:")) {
+                report.remarks.push_str(rest.trim());
+            }
+            continue;
+        }
+        match section {
+            Section::Facts => fact(&mut report, line),
+            Section::Issues => issue(&mut report.issues, line),
+            Section::Remarks if rule_length(line) == Some(rule) => break,
+            Section::Remarks => {
+                report.remarks.push('\n');
+                report.remarks.push_str(line);
+            }
+        }
+    }
+    report.remarks = dedented(&report.remarks);
+    Some(report)
+}
+
+/// The length of the report's rules and the lines below its title.
+fn body<'a>(lines: &'a [&'a str]) -> Option<(usize, &'a [&'a str])> {
+    lines.windows(3).enumerate().find_map(|(at, window)| {
+        let [above, title, below] = window else { return None };
+        let rule = rule_length(above)?;
+        let is_title = TITLES.iter().any(|text| title.contains(text));
+        (is_title && rule_length(below).is_some()).then(|| (rule, lines.get(at + 3..).unwrap_or_default()))
+    })
+}
+
+/// How many `=` a line of nothing else has.
+fn rule_length(line: &str) -> Option<usize> {
+    (line.len() >= MIN_RULE && line.bytes().all(|b| b == b'=')).then_some(line.len())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Facts,
+    Issues,
+    Remarks,
+}
+
+impl Section {
+    /// The section that this line begins, if it does.
+    fn next(self, line: &str) -> Option<Self> {
+        if self == Self::Remarks || item(line).is_some() {
+            return None;
+        }
+        if line.contains("Remarks:") {
+            return Some(Self::Remarks);
+        }
+        (self == Self::Facts && line.contains("Potential Issues:")).then_some(Self::Issues)
+    }
+}
+
+fn fact(report: &mut Report, line: &str) {
+    if let Some((_, value)) = line.split_once("Goal Status:") {
+        report.goal_status = goal_status(value);
+    } else if let Some((_, value)) = line.split_once("Quality Score:") {
+        report.score = score(value);
+    }
+}
+
+fn goal_status(value: &str) -> Option<GoalStatus> {
+    let words: Vec<String> = value
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["met", ..] => Some(GoalStatus::Met),
+        ["partially", "met", ..] => Some(GoalStatus::PartiallyMet),
+        ["unmet", ..] | ["not", "met", ..] => Some(GoalStatus::Unmet),
+        _ => None,
+    }
+}
+
+fn score(value: &str) -> Option<f64> {
+    let number = value.split('/').next()?.trim();
+    let score: f64 = number.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '-').parse().ok()?;
+    (0.0..=100.0).contains(&score).then_some(score)
+}
+
+/// The text of a line `   1. text`.
+fn item(line: &str) -> Option<&str> {
+    let (number, text) = line.trim_start().split_once('.')?;
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    (is_number && text.starts_with(char::is_whitespace)).then(|| text.trim())
+}
+
+fn issue(issues: &mut Vec<String>, line: &str) {
+    if let Some(text) = item(line) {
+        issues.push(text.to_owned());
+    } else if let (Some(last), false) = (issues.last_mut(), line.trim().is_empty()) {
+        // An issue of several lines.
+        last.push('\n');
+        last.push_str(line.trim());
+    }
+}
+
+/// Without the indentation that all lines share (but the first, which may stand beside its heading) and without
+/// empty lines around.
+fn dedented(text: &str) -> String {
+    let indent = |line: &&str| line.len() - line.trim_start().len();
+    let shared = text.lines().skip(1).filter(|line| !line.trim().is_empty()).map(|line| indent(&line)).min().unwrap_or(0);
+    let line = |(at, line): (usize, &'_ str)| if at == 0 { line.to_owned() } else { line.get(shared..).unwrap_or("").to_owned() };
+    let lines: Vec<String> = text.lines().enumerate().map(line).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+/// Without ANSI escape sequences (`ESC [ ... letter`).
+pub(super) fn without_colours(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        out.push_str(before);
+        let end = after.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == '?'));
+        rest = end.and_then(|end| after.get(end..)).map_or("", |tail| {
+            let mut tail = tail.chars();
+            tail.next();
+            tail.as_str()
+        });
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: &str = "============================================================";
+
+    fn report(title: &str, body: &str) -> String {
+        format!("Fetching...\nAnalyzing with LLM...\n\n{RULE}\n{title}\n{RULE}\n\n{body}\n{RULE}\n\nDone.\n")
+    }
+
+    const FULL: &str = "Goal Status: PARTIALLY_MET\nQuality Score: 72/100\nAcceptance Criteria: 3 of 4\n\n\
+        \u{26a0}\u{fe0f}  Potential Issues:\n   1. First issue\n   2. Second: a.b\n   10. Tenth\n\n\
+        \u{1f4dd} Remarks:\n   Looks good.\n     - indented more\n\n   Last line.";
+
+    #[test]
+    fn a_full_report_is_read_whole() {
+        for title in ["\u{1f4cb} MR REVIEW REPORT", "PR REVIEW REPORT", "   PR REVIEW REPORT (GitHub)"] {
+            let found = parse(&report(title, FULL)).unwrap();
+            assert_eq!(found.goal_status, Some(GoalStatus::PartiallyMet));
+            assert_eq!(found.score, Some(72.0));
+            assert_eq!(found.issues, ["First issue", "Second: a.b", "Tenth"]);
+            assert_eq!(found.remarks, "Looks good.\n  - indented more\n\nLast line.");
+        }
+    }
+
+    #[test]
+    fn line_ends_and_colours_do_not_matter() {
+        let text = report("MR REVIEW REPORT", FULL);
+        let expected = parse(&text).unwrap();
+        assert_eq!(parse(&text.replace('\n', "\r\n")).unwrap(), expected);
+        let coloured = text.replace("Goal Status: ", "\u{1b}[1mGoal Status:\u{1b}[0m \u{1b}[33m").replace(RULE, &format!("\u{1b}[36m{RULE}\u{1b}[39m"));
+        assert_eq!(parse(&coloured).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_report_without_issues_has_none() {
+        let body = "Goal Status: MET\nQuality Score: 95/100\n\n\u{2705} No issues found\n\nRemarks:\n   Fine: \"Potential Issues:\" none.\n   1. not an issue";
+        let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
+        assert_eq!(found.goal_status, Some(GoalStatus::Met));
+        assert!(found.issues.is_empty());
+        assert_eq!(found.remarks, "Fine: \"Potential Issues:\" none.\n1. not an issue");
+    }
+
+    #[test]
+    fn issues_may_have_several_lines_and_quote_headings() {
+        let body = "Goal Status: UNMET\nQuality Score: 5/100\n\nPotential Issues:\n   1. One\n      goes on\n   2. \"Remarks:\" is missing\n\nRemarks:\n   R";
+        let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
+        assert_eq!(found.issues, ["One\ngoes on", "\"Remarks:\" is missing"]);
+        assert_eq!(found.remarks, "R");
+        assert_eq!(found.goal_status, Some(GoalStatus::Unmet));
+    }
+
+    #[test]
+    fn remarks_may_hold_rules_of_another_length_and_nothing_follows_the_last_rule() {
+        let body = "Goal Status: MET\nQuality Score: 50.5/100\n\nNo issues found\n\nRemarks: first\n   Title\n   =====\n====\nunindented";
+        let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
+        assert_eq!(found.score, Some(50.5));
+        assert_eq!(found.remarks, "first\n   Title\n   =====\n====\nunindented");
+        let cut = format!("{RULE}\nMR REVIEW REPORT\n{RULE}\nRemarks:\n   no end");
+        assert_eq!(parse(&cut).unwrap().remarks, "no end");
+    }
+
+    #[test]
+    fn unreadable_fields_are_left_out() {
+        for (body, status, score) in [
+            ("Goal Status: maybe\nQuality Score: n/a", None, None),
+            ("Goal Status:\nQuality Score: 101/100", None, None),
+            ("\u{2705} Goal Status: \u{2705} MET\nQuality Score: **88**/100", Some(GoalStatus::Met), None),
+            ("Goal Status: Partially Met\nQuality Score: 0/100", Some(GoalStatus::PartiallyMet), Some(0.0)),
+            ("Goal Status: NOT_MET\nQuality Score: -3/100", Some(GoalStatus::Unmet), None),
+            ("Quality Score: \u{2b50} 7", None, Some(7.0)),
+        ] {
+            let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
+            assert_eq!((found.goal_status, found.score), (status, score), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_is_none() {
+        for output in ["", "MR REVIEW REPORT", "==\nMR REVIEW REPORT\n==", &format!("{RULE}\nMR REVIEW REPORT\nGoal Status: MET"), &format!("{RULE}\nREPORT\n{RULE}")] {
+            assert_eq!(parse(output), None, "{output}");
+        }
+    }
+
+    #[test]
+    fn colours_are_taken_out_and_nothing_else() {
+        assert_eq!(without_colours("a\u{1b}[1;31mb\u{1b}[0mc\u{1b}[?25ld [x] \u{1b}["), "abcd [x] ");
+        assert_eq!(without_colours("\u{1b}[31\u{e9}x"), "x");
+    }
+}

@@ -1,0 +1,40 @@
+//! The catalog as proxies are told it. Must not know what is in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::catalog::Catalog;
+use protocol::limits::MAX_CATALOG;
+use tokio::sync::watch;
+
+use crate::endpoint::Endpoint;
+
+/// Tells every proxy of each change, until the executor is gone. Changes that come together are told as one.
+pub(super) async fn follow(mut catalog: watch::Receiver<Arc<Catalog>>, endpoint: Arc<Endpoint>) {
+    // What came between the first catalog and now counts as a change.
+    catalog.mark_changed();
+    while catalog.changed().await.is_ok() {
+        let now = Arc::clone(&catalog.borrow_and_update());
+        tracing::debug!(tools = now.tools.len(), "The catalog changed");
+        endpoint.set_catalog(encode(&now));
+    }
+}
+
+/// JSON for the wire; an empty catalog in place of one that no proxy would take.
+pub(super) fn encode(catalog: &Catalog) -> Bytes {
+    let empty = || Bytes::from_static(b"{}");
+    match catalog.encode() {
+        Ok(json) if json.len() <= MAX_CATALOG => json,
+        Ok(json) => {
+            let len = json.len();
+            tracing::error!(
+                "The catalog has {len} bytes, at most {MAX_CATALOG} are allowed: no tools are offered to proxies. Configure fewer backends"
+            );
+            empty()
+        }
+        Err(error) => {
+            tracing::error!("The catalog cannot be written: {error}");
+            empty()
+        }
+    }
+}

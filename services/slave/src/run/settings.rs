@@ -1,0 +1,59 @@
+//! The configuration as the parts of the slave want it. Must not check values: that is done.
+
+use protocol::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
+use protocol::ids::InstanceId;
+use protocol::limits::{DEFAULT_WINDOW, LinkLimits};
+
+use crate::backends::pilot::PilotConfig;
+use crate::backends::servers_file::{self, ServersFileError};
+use crate::config::SlaveConfig;
+use crate::executor::ExecutorConfig;
+
+/// What the executor runs; reads the file of backends, in which `${NAME}` stands for a variable of the process.
+pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFileError> {
+    let servers = match &config.backends_file {
+        Some(path) => servers_file::read(path, |name| std::env::var(name).ok())?,
+        None => Vec::new(),
+    };
+    let pilot = &config.mr_pilot;
+    let code = config.link.iter().map(|link| link.code.clone());
+    Ok(ExecutorConfig {
+        servers,
+        pilot: PilotConfig {
+            command: pilot.command.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            variables: pilot.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        },
+        demo_tools: config.demo_tools,
+        capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
+        max_output: config.max_output_bytes,
+        secrets: code.chain(pilot.env.values().cloned()).collect(),
+        ..ExecutorConfig::default()
+    })
+}
+
+/// What the slave says of itself to proxies. `instance` names this process.
+pub(super) fn hello(config: &SlaveConfig, instance: InstanceId) -> SlaveHello {
+    SlaveHello {
+        name: PROTOCOL_NAME.into(),
+        versions: VERSIONS.to_vec(),
+        instance: instance.to_string(),
+        slave_name: config.name.clone(),
+        labels: config.labels.clone(),
+        capacity: config.capacity,
+        window: DEFAULT_WINDOW,
+        agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
+        probe: false,
+    }
+}
+
+/// Bounds of all links together.
+pub(super) fn limits(config: &SlaveConfig) -> LinkLimits {
+    LinkLimits { journal: config.journal_bytes, ..LinkLimits::default() }
+}
+
+/// The longest message in bytes on a link of the plain dialect: a client's request, or a backend's answer with its
+/// envelope around it.
+pub(super) fn plain_message(config: &SlaveConfig) -> usize {
+    const ENVELOPE: usize = 64 * 1024;
+    config.common.max_body_bytes.max(config.max_output_bytes).saturating_add(ENVELOPE)
+}

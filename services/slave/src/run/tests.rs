@@ -1,0 +1,77 @@
+//! The slave with its links against proxies that the tests play themselves, over real sockets.
+
+mod faults;
+mod native;
+mod plain;
+mod proxy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::env::Snapshot;
+use runtime::shutdown::Shutdown;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::config::{Role, SlaveConfig};
+
+/// A slave with the demo tools that dials a proxy of the test's.
+struct Running {
+    links: Arc<Links>,
+    shutdown: Shutdown,
+    task: JoinHandle<()>,
+}
+
+/// A configuration as the environment gives it; `more` wins.
+fn config(url: &str, more: &[(&str, &str)]) -> SlaveConfig {
+    let base = [
+        ("PROXY_SERVER_URL", url),
+        ("SLAVE_CODE", "secret-code-1"),
+        ("SLAVE_NAME", "s1"),
+        ("MCP_SERVER_PORT", "0"),
+        ("DEMO_TOOLS", "1"),
+        ("RECONNECT_MAX", "0.1"),
+    ];
+    let snapshot = Snapshot::of(base.iter().chain(more).copied());
+    SlaveConfig::load(&snapshot, Role::Slave).unwrap().config
+}
+
+/// Starts the link side only: the recorder of metrics is one a process.
+async fn start(url: &str, more: &[(&str, &str)]) -> Running {
+    let config = config(url, more);
+    let shutdown = Shutdown::new(config.common.shutdown_grace);
+    let slave = Slave::start(config).await.unwrap();
+    let linked = slave.linked.unwrap();
+    let links = Arc::clone(&linked.links);
+    let (executor, until) = (slave.executor, shutdown.clone());
+    let task = tokio::spawn(async move {
+        linked.run(&executor, &until).await;
+        executor.shutdown(Duration::ZERO).await;
+    });
+    Running { links, shutdown, task }
+}
+
+impl Running {
+    /// Ends it as a second SIGTERM does and waits for it.
+    async fn stop(self) {
+        self.shutdown.end_now();
+        within(self.task).await.unwrap();
+    }
+}
+
+/// Waits for a condition, not forever.
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), what).await.expect("it did not happen within 20 s")
+}
+
+/// Looks again and again until it is so.
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let looking = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looking)
+        .await
+        .unwrap_or_else(|_| panic!("not within 20 s: {what}"));
+}

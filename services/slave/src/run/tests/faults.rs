@@ -1,0 +1,164 @@
+//! Proxies that refuse, replace, misbehave or fall silent, and the slave's own end.
+
+use super::proxy::{Door, Proxy, close_with, say};
+use super::*;
+use futures_util::{SinkExt, StreamExt};
+use protocol::handshake::{AuthReply, close};
+use tokio_tungstenite::tungstenite::Message;
+
+#[tokio::test]
+async fn a_refused_code_says_what_to_check() {
+    let door = Door::open().await;
+    let slave = start(&door.url, &[]).await;
+    let (mut ws, _) = door.accept().await;
+    say(&mut ws, &AuthReply::failed()).await;
+    close_with(&mut ws, close::AUTH_FAILED).await;
+    until("the slave knows", || slave.links.status.why().contains("SLAVE_CODE")).await;
+    assert_eq!(slave.links.endpoint.links(), 0);
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn a_replaced_slave_knows_and_waits_longer_than_for_a_lost_link() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let slave = start(&door.url, &[("RECONNECT_MAX", "600")]).await;
+    proxy.link(&door).await;
+    close_with(proxy.ws.as_mut().unwrap(), close::REPLACED).await;
+    until("the slave knows", || slave.links.status.why().contains("another slave")).await;
+    // It waits for minutes now: stopping it must not.
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_breaks_the_protocol_is_told_and_dialed_again() {
+    let door = Door::open().await;
+    let slave = start(&door.url, &[]).await;
+    let faults = [
+        Message::text("{}"),
+        Message::binary(vec![0xff; 40]),
+        Message::binary(vec![9]),
+        Message::binary(vec![0; 300_000]),
+    ];
+    for fault in faults {
+        let mut proxy = Proxy::new();
+        proxy.link(&door).await;
+        proxy.ws.as_mut().unwrap().send(fault).await.unwrap();
+        proxy.until("the close", |proxy| proxy.closed.is_some()).await;
+        assert_eq!(proxy.closed, Some(close::PROTOCOL_ERROR));
+    }
+    let mut proxy = Proxy::new();
+    proxy.link(&door).await;
+    slave.task.abort();
+}
+
+#[tokio::test]
+async fn a_silent_proxy_is_given_up_and_its_calls_are_kept() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let pings = [("LINK_PING_INTERVAL_MS", "50"), ("LINK_PING_TIMEOUT_MS", "200")];
+    let slave = start(&door.url, &pings).await;
+    proxy.link(&door).await;
+    let (_, answers) = proxy.call("sleep", r#"{"seconds":0.5,"steps":10}"#);
+    proxy.until("some progress", |_| answers.len() > 0).await;
+    // The connection stays open, but nobody reads: a paused process, or packets that are dropped.
+    let silent = proxy.ws.take();
+    proxy.end.link_down(std::time::Instant::now());
+    until("the slave gives it up", || slave.links.status.why().contains("LINK_PING_TIMEOUT_MS")).await;
+    proxy.link(&door).await;
+    proxy.until("the result", |_| answers.is_over()).await;
+    assert_eq!(answers.len(), 11);
+    drop((silent, proxy));
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_answers_pings_is_not_given_up() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let pings = [("LINK_PING_INTERVAL_MS", "50"), ("LINK_PING_TIMEOUT_MS", "200")];
+    let slave = start(&door.url, &pings).await;
+    proxy.link(&door).await;
+    let (_, answers) = proxy.call("sleep", r#"{"seconds":1}"#);
+    proxy.until("the result", |_| answers.is_over()).await;
+    assert_eq!(slave.links.endpoint.links(), 1);
+    drop(proxy);
+    slave.stop().await;
+}
+
+#[tokio::test]
+async fn a_slave_that_is_stopped_finishes_its_calls_and_says_goodbye() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let slave = start(&door.url, &[]).await;
+    proxy.link(&door).await;
+    let (_, answers) = proxy.call("sleep", r#"{"seconds":0.3,"steps":3}"#);
+    proxy.until("some progress", |_| answers.len() == 1).await;
+    slave.shutdown.begin();
+    proxy.until("drain", |proxy| proxy.draining).await;
+    assert!(!answers.is_over());
+    proxy.until("the result", |_| answers.is_over()).await;
+    assert_eq!(answers.len(), 4);
+    proxy.until("the close", |proxy| proxy.closed.is_some()).await;
+    assert_eq!(proxy.closed, Some(close::GOING_AWAY));
+    within(slave.task).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slave_that_is_stopped_while_its_link_is_down_still_delivers() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let slave = start(&door.url, &[]).await;
+    proxy.link(&door).await;
+    let (_, answers) = proxy.call("sleep", r#"{"seconds":0.2,"steps":2}"#);
+    proxy.until("some progress", |_| answers.len() == 1).await;
+    proxy.cut();
+    slave.shutdown.begin();
+    proxy.link(&door).await;
+    proxy.until("the result", |_| answers.is_over()).await;
+    proxy.until("the close", |proxy| proxy.closed.is_some()).await;
+    assert!(proxy.draining);
+    within(slave.task).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_end_of_the_grace_ends_everything() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let slave = start(&door.url, &[("SHUTDOWN_GRACE", "0.2")]).await;
+    proxy.link(&door).await;
+    let (_, answers) = proxy.call("sleep", r#"{"seconds":600,"steps":10000}"#);
+    proxy.until("some progress", |_| answers.len() > 0).await;
+    slave.shutdown.begin();
+    proxy.until("the close", |proxy| proxy.closed.is_some()).await;
+    within(slave.task).await.unwrap();
+    assert!(!answers.is_over());
+}
+
+#[tokio::test]
+async fn a_call_that_was_on_its_way_when_the_slave_was_stopped_is_given_back() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let slave = start(&door.url, &[]).await;
+    proxy.link(&door).await;
+    proxy.until("the catalog", |proxy| proxy.catalog.tools.len() == 4).await;
+    slave.shutdown.begin();
+    until("it drains", || slave.links.endpoint.stage() >= Stage::Draining).await;
+    // Opened before the slave's drain was read: it may neither run nor be lost.
+    let ws = proxy.ws.as_mut().unwrap();
+    let open = protocol::frame::Frame {
+        aux: 2,
+        payload: "{}{}".into(),
+        ..protocol::frame::Frame::bare(protocol::frame::FrameKind::Open, protocol::ids::CallId(7), 0)
+    };
+    let mut batch = bytes::BytesMut::new();
+    open.encode(&mut batch);
+    ws.send(Message::Binary(batch.freeze())).await.unwrap();
+    let gone = within(async {
+        loop {
+            let Message::Binary(mut batch) = ws.next().await.unwrap().unwrap() else { continue };
+            while let Some(frame) = protocol::frame::Frame::decode(&mut batch).unwrap() {
+                if frame.call == open.call {
+                    return frame;
+                }
+            }
+        }
+    })
+    .await;
+    assert!(gone.flags.has(protocol::frame::Flags::GONE), "{gone:?}");
+    drop(proxy);
+    within(slave.task).await.unwrap();
+}

@@ -1,0 +1,226 @@
+//! A proxy for tests: accepts slaves, and speaks the native dialect with the state machine of the real one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use protocol::call::Part;
+use protocol::catalog::Catalog;
+use protocol::era::Era;
+use protocol::frame::Frame;
+use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, close};
+use protocol::ids::{CallId, InstanceId};
+use protocol::limits::{DEFAULT_WINDOW, LinkLimits, MAX_BATCH};
+use protocol::proxy_end::{ProxyEnd, ProxyEvent, Sink};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+use super::within;
+use crate::executor::testing::header;
+
+pub(super) type Ws = WebSocketStream<TcpStream>;
+
+/// Where slaves dial.
+pub(super) struct Door {
+    listener: TcpListener,
+    pub(super) url: String,
+}
+
+impl Door {
+    pub(super) async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        Self { listener, url }
+    }
+
+    /// The next slave's connection, with its first message read.
+    pub(super) async fn accept(&self) -> (Ws, Auth) {
+        within(async {
+            let (tcp, _) = self.listener.accept().await.unwrap();
+            let mut ws = accept_async(tcp).await.unwrap();
+            let first = ws.next().await.unwrap().unwrap().into_text().unwrap();
+            let auth = Auth::parse(&first).unwrap();
+            (ws, auth)
+        })
+        .await
+    }
+}
+
+pub(super) async fn say(ws: &mut Ws, reply: &AuthReply) {
+    ws.send(Message::text(serde_json::to_string(reply).unwrap())).await.unwrap();
+}
+
+/// What came back for one call.
+#[derive(Clone, Default)]
+pub(super) struct Answers(Arc<Mutex<Vec<Part>>>);
+
+impl Sink for Answers {
+    fn part(&mut self, part: Part) {
+        self.0.lock().unwrap().push(part);
+    }
+    fn unsent(&mut self) {
+        panic!("the call was never sent");
+    }
+}
+
+impl Answers {
+    pub(super) fn all(&self) -> Vec<Part> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.0.lock().unwrap().last().is_some_and(Part::is_last)
+    }
+
+    /// The bytes of the end, put together.
+    pub(super) fn end(&self) -> Vec<u8> {
+        let payload = |part: Part| match part {
+            Part::End { payload, .. } => Some(payload.to_vec()),
+            _ => None,
+        };
+        self.all().into_iter().filter_map(payload).flatten().collect()
+    }
+}
+
+/// A proxy of the native dialect with one slave.
+pub(super) struct Proxy {
+    pub(super) end: ProxyEnd<Answers>,
+    pub(super) ws: Option<Ws>,
+    pub(super) catalog: Catalog,
+    pub(super) draining: bool,
+    /// The code of the slave's close.
+    pub(super) closed: Option<u16>,
+    calls: HashMap<CallId, (Answers, usize)>,
+    last: u64,
+}
+
+const INSTANCE: InstanceId = InstanceId(0xabc);
+
+impl Proxy {
+    pub(super) fn new() -> Self {
+        Self {
+            end: ProxyEnd::new(LinkLimits::default()),
+            ws: None,
+            catalog: Catalog::default(),
+            draining: false,
+            closed: None,
+            calls: HashMap::new(),
+            last: 0,
+        }
+    }
+
+    /// Takes the slave in (again).
+    pub(super) async fn link(&mut self, door: &Door) -> Auth {
+        let (mut ws, auth) = door.accept().await;
+        let hello = ProxyHello {
+            name: PROTOCOL_NAME.into(),
+            version: 1,
+            instance: INSTANCE.to_string(),
+            grace_ms: 30_000,
+            window: DEFAULT_WINDOW,
+            agent: "test".into(),
+        };
+        say(&mut ws, &AuthReply::success(Some(hello))).await;
+        self.ws = Some(ws);
+        self.end.link_up(auth.protocol.as_ref().unwrap().window);
+        auth
+    }
+
+    /// Drops the connection as a broken network does.
+    pub(super) fn cut(&mut self) {
+        self.ws = None;
+        self.end.link_down(Instant::now());
+    }
+
+    /// Begins a call of a tool.
+    pub(super) fn call(&mut self, tool: &str, arguments: &str) -> (CallId, Answers) {
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","id":"c1","method":"tools/call","params":{{"name":"{tool}","arguments":{arguments},"_meta":{{"progressToken":"p1"}}}}}}"#
+        );
+        let mut header = header(Era::Legacy);
+        header.session = Some("session-1".into());
+        header.request_id = Some(r#""c1""#.into());
+        self.open(&serde_json::to_vec(&header).unwrap(), message)
+    }
+
+    pub(super) fn open(&mut self, header: &[u8], message: String) -> (CallId, Answers) {
+        self.last += 1;
+        let (id, answers) = (CallId::new(INSTANCE, self.last), Answers::default());
+        self.end.open(id, header, message.into(), answers.clone()).unwrap();
+        self.calls.insert(id, (answers.clone(), 0));
+        (id, answers)
+    }
+
+    /// Plays its part until it is so.
+    pub(super) async fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+        let playing = async {
+            while !so(self) {
+                self.step().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), playing)
+            .await
+            .unwrap_or_else(|_| panic!("not within 20 s: {what}"));
+    }
+
+    async fn step(&mut self) {
+        let Some(ws) = &mut self.ws else { panic!("there is no link") };
+        let mut batch = BytesMut::new();
+        while batch.len() < MAX_BATCH / 2 {
+            let Some(frame) = self.end.poll_transmit(Instant::now()) else { break };
+            frame.encode(&mut batch);
+        }
+        if !batch.is_empty() {
+            ws.send(Message::Binary(batch.freeze())).await.unwrap();
+        }
+        // What is said lazily becomes due while nothing comes in.
+        let Ok(message) = tokio::time::timeout(Duration::from_millis(5), ws.next()).await else { return };
+        match message {
+            Some(Ok(Message::Binary(mut batch))) => self.receive(&mut batch),
+            Some(Ok(Message::Close(frame))) => self.closed = frame.map(|frame| frame.code.into()),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => {
+                self.closed.get_or_insert(close::PROTOCOL_ERROR);
+                // Nothing more can come: the condition decides.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn receive(&mut self, batch: &mut Bytes) {
+        let now = Instant::now();
+        while let Some(frame) = Frame::decode(batch).unwrap() {
+            self.end.receive(frame, now).unwrap();
+        }
+        while let Some(event) = self.end.poll_event() {
+            match event {
+                ProxyEvent::Catalog(json) => self.catalog = Catalog::decode(&json).unwrap(),
+                ProxyEvent::Draining => self.draining = true,
+                ProxyEvent::Stray(kind) => panic!("stray {kind:?}"),
+            }
+        }
+        // Clients that read at once: everything is taken.
+        for (id, (answers, taken)) in &mut self.calls {
+            for part in &answers.all()[*taken..] {
+                let (Part::Event { seq, payload, .. } | Part::End { seq, payload, .. }) = part else {
+                    continue;
+                };
+                self.end.taken(*id, seq + 1, payload.len(), now);
+            }
+            *taken = answers.len();
+        }
+    }
+}
+
+/// Closes with a code, as a proxy does.
+pub(super) async fn close_with(ws: &mut Ws, code: u16) {
+    ws.close(Some(CloseFrame { code: code.into(), reason: "".into() })).await.unwrap();
+}
