@@ -31,8 +31,12 @@ pub struct Exchange {
 impl Exchange {
     /// Sends the request; does not wait for the answer.
     pub async fn start(address: SocketAddr, request: Request<Full<Bytes>>) -> Self {
-        let stream =
-            TcpStream::connect(address).await.unwrap_or_else(|e| panic!("connect to {address}: {e}"));
+        Self::try_start(address, request).await.unwrap_or_else(|e| panic!("connect to {address}: {e}"))
+    }
+
+    /// As [`Self::start`], for servers that may be gone.
+    pub async fn try_start(address: SocketAddr, request: Request<Full<Bytes>>) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true).unwrap();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP handshake");
@@ -47,7 +51,7 @@ impl Exchange {
             answer
         });
         let (status, headers) = (StatusCode::OK, HeaderMap::new());
-        Self { head: Some(head), body: None, status, headers, connection }
+        Ok(Self { head: Some(head), body: None, status, headers, connection })
     }
 
     /// Waits for status and headers.
@@ -129,6 +133,14 @@ pub async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     exchange.head().await;
     let body = exchange.rest().await;
     (exchange.status.as_u16(), String::from_utf8(body).expect("text"))
+}
+
+/// The status of a `GET`; `None` where the server refuses or drops the connection.
+pub async fn try_status(address: SocketAddr, path: &str) -> Option<u16> {
+    let mut exchange =
+        Exchange::try_start(address, request(Method::GET, path, &[], Vec::new())).await.ok()?;
+    exchange.try_head().await.ok()?;
+    Some(exchange.status.as_u16())
 }
 
 /// Sends bytes as they are and reads until the server closes.

@@ -51,6 +51,11 @@ impl PlainLink {
         self.say(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": result })).await;
     }
 
+    /// Sends text or bytes that mean nothing; a closed link is no error.
+    pub async fn babble(&mut self, message: Message) {
+        let _ = wait::within("a plain write", PATIENCE, self.socket.send(message)).await;
+    }
+
     /// Closes with a code.
     pub async fn close(mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "".into() };

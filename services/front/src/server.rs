@@ -24,9 +24,13 @@ use crate::calls::Calls;
 use crate::config::{EdgeConfig, Exposure};
 use crate::edge::Edge;
 use crate::http::body::AnswerBody;
+use crate::http::guard::authenticate;
+use crate::http::reply::{Refused, refuse};
 use crate::http::service::McpService;
 use crate::keys::Keys;
 use crate::origin::Origins;
+
+const METRICS: &str = "/metrics";
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
@@ -122,6 +126,12 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // Every path but the health checks needs a key (EXISTING.md), and metrics name tools and slaves.
+        if request.uri().path() == METRICS
+            && let Err(failure) = authenticate(&self.mcp.edge().config, request.headers())
+        {
+            return Box::pin(async { Ok(refuse(&Refused::early(failure)).map(Either::Left)) });
+        }
         if let Some(response) = self.ops.answer(request.uri().path()) {
             return Box::pin(async { Ok(response.map(Either::Right)) });
         }

@@ -118,8 +118,8 @@ fn slave_help() -> String {
 }
 
 const DOCTOR_ABOUT: &str = "\
-Checks what a start would need, step by step, with what to fix where a step fails. It changes nothing and may
-run beside a live server.
+Checks what a start would need, step by step, with what to fix where a step fails. It may run beside a live
+server. A slave's backends are started for the check and stopped again.
 
 Slave: variables, name resolution, TCP, TLS (wss), WebSocket, slave code, backends and their tools, own port.
 Proxy: variables, codes, session key, ports, and connected slaves if a proxy runs there already.

@@ -25,7 +25,7 @@ pub(crate) async fn examine(subject: Option<Subject>, snapshot: &Snapshot, forma
     };
     match chosen {
         Ok(mode) => {
-            let mut report = Report::new(mode.service(), format);
+            let mut report = Report::new(mode.name(), format);
             match mode {
                 Mode::Proxy => proxy::examine(&mut report, snapshot).await,
                 Mode::Slave => slave::examine(&mut report, snapshot, Role::Slave).await,
@@ -34,7 +34,7 @@ pub(crate) async fn examine(subject: Option<Subject>, snapshot: &Snapshot, forma
             report
         }
         Err(problems) => {
-            let mut report = Report::new("UNKNOWN MODE", format);
+            let mut report = Report::new("unknown mode", format);
             refuse(&mut report, &problems);
             report
         }

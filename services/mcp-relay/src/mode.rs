@@ -57,7 +57,16 @@ impl Mode {
         }
     }
 
-    /// Name in messages, and of the log prefix in upper case.
+    /// Name in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Slave => "slave",
+            Self::Standalone => "standalone",
+        }
+    }
+
+    /// Prefix of log lines.
     pub(crate) fn service(self) -> &'static str {
         match self {
             Self::Proxy => "PROXY",

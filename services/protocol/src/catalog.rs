@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::limits::MAX_CATALOG;
+use crate::object::Object;
 
 /// Longest name of a tool (MCP 2026-07-28, Tools, "Tool Names").
 pub const MAX_TOOL_NAME: usize = 128;
@@ -115,7 +116,7 @@ impl Catalog {
         if json.len() > MAX_CATALOG {
             return Err(CatalogError::TooLong(json.len()));
         }
-        let wire: Wire<'_> = serde_json::from_slice(json)?;
+        let Object(wire): Object<Wire<'_>> = serde_json::from_slice(json)?;
         let read = |list: Vec<&RawValue>, name: fn(&RawValue) -> Result<Offer, serde_json::Error>| {
             list.into_iter().map(name).collect::<Result<Vec<_>, _>>()
         };

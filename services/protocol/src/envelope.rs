@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
+use crate::object::Object;
+
 /// Text that borrows where the JSON has no escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
@@ -84,7 +86,7 @@ pub struct Params<'a> {
     #[serde(borrow, default)]
     pub capabilities: Option<&'a RawValue>,
     /// Metadata.
-    #[serde(rename = "_meta", borrow, default)]
+    #[serde(rename = "_meta", borrow, default, deserialize_with = "object")]
     pub meta: Option<Meta<'a>>,
 }
 
@@ -97,7 +99,7 @@ struct Wire<'a> {
     #[serde(borrow, default)]
     method: Option<Text<'a>>,
     #[serde(borrow, default)]
-    params: Option<Params<'a>>,
+    params: Option<Object<Params<'a>>>,
     #[serde(default, deserialize_with = "present")]
     result: bool,
     #[serde(default, deserialize_with = "present")]
@@ -106,6 +108,10 @@ struct Wire<'a> {
 
 fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
+}
+
+fn object<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Meta<'a>>, D::Error> {
+    Ok(Option::<Object<Meta<'a>>>::deserialize(from)?.map(|meta| meta.0))
 }
 
 fn present<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
@@ -159,8 +165,10 @@ pub enum EnvelopeError {
 
 /// Reads the outside of one message (JSON-RPC 2.0; MCP 2026-07-28, Overview, "Messages").
 pub fn parse(body: &[u8]) -> Result<Message<'_>, EnvelopeError> {
-    match serde_json::from_slice::<Wire<'_>>(body) {
-        Ok(wire) => classify(wire),
+    // What is skipped is not looked at by the parser, but it is carried on: it must be UTF-8 as well.
+    let text = std::str::from_utf8(body).map_err(|error| EnvelopeError::NotJson(error.to_string()))?;
+    match serde_json::from_str::<Object<Wire<'_>>>(text) {
+        Ok(wire) => classify(wire.0),
         Err(error) => Err(explain(body, &error)),
     }
 }
@@ -172,14 +180,13 @@ fn classify(wire: Wire<'_>) -> Result<Message<'_>, EnvelopeError> {
     if wire.id.is_some_and(|id| !is_valid_id(id)) {
         return Err(EnvelopeError::NotJsonRpc("\"id\" must be a string or an integer"));
     }
+    let params = wire.params.map(|params| params.0).unwrap_or_default();
     match (wire.method, wire.id) {
         (Some(_), _) if wire.result || wire.error => {
             Err(EnvelopeError::NotJsonRpc("a message has either a \"method\" or a \"result\" or \"error\""))
         }
-        (Some(method), Some(id)) => {
-            Ok(Message::Request { id, method, params: wire.params.unwrap_or_default() })
-        }
-        (Some(method), None) => Ok(Message::Notification { method, params: wire.params.unwrap_or_default() }),
+        (Some(method), Some(id)) => Ok(Message::Request { id, method, params }),
+        (Some(method), None) => Ok(Message::Notification { method, params }),
         (None, Some(id)) if wire.result != wire.error => Ok(Message::Response { id }),
         (None, _) => Err(EnvelopeError::NotJsonRpc("no \"method\"")),
     }
@@ -206,7 +213,7 @@ fn explain(body: &[u8], error: &serde_json::Error) -> EnvelopeError {
     if let Err(not_json) = serde_json::from_slice::<IgnoredAny>(body) {
         return EnvelopeError::NotJson(not_json.to_string());
     }
-    match serde_json::from_slice::<Outside<'_>>(body) {
+    match serde_json::from_slice::<Object<Outside<'_>>>(body).map(|outside| outside.0) {
         Ok(outside) if outside.jsonrpc.is_some() && outside.method.is_some() => EnvelopeError::BadParams {
             id: outside.id.filter(|id| is_valid_id(id)).map(|id| id.get().to_owned()),
             reason: error.to_string(),
@@ -246,8 +253,11 @@ mod tests {
         let refused = |body: &str| parse(body.as_bytes()).expect_err(body);
         assert!(matches!(refused("{"), NotJson(_)));
         assert!(matches!(refused("\u{0}"), NotJson(_)));
+        let spoiled = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":{\"a\":\"\xff\"}}";
+        assert!(matches!(parse(spoiled), Err(NotJson(_))));
         for body in [
             "[]",
+            r#"["2.0",1,"tools/call",{"name":"echo"}]"#,
             "3",
             "{}",
             r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#,
@@ -259,6 +269,10 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#,
         ] {
             assert!(matches!(refused(body), NotJsonRpc(_)), "{body}");
+        }
+        for params in [r#"["echo"]"#, r#"{"_meta":[]}"#] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":5,"method":"x","params":{params}}}"#);
+            assert!(matches!(refused(&body), BadParams { .. }), "{body}");
         }
         let BadParams { id, .. } = refused(r#"{"jsonrpc":"2.0","id":5,"method":"x","params":{"name":3}}"#)
         else {

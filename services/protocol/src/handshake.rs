@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::InstanceId;
 use crate::limits::{MAX_AUTH, MIN_WINDOW};
+use crate::object::Object;
 
 /// The name in `protocol.name`; another name means the plain dialect.
 pub const PROTOCOL_NAME: &str = "mcp-relay";
@@ -161,7 +162,8 @@ impl Auth {
         if text.len() > MAX_AUTH {
             return Err(HandshakeError::TooLong(text.len()));
         }
-        let loose: Loose<'_> = serde_json::from_str(text).map_err(|_| HandshakeError::NotAuth)?;
+        let Object(loose): Object<Loose<'_>> =
+            serde_json::from_str(text).map_err(|_| HandshakeError::NotAuth)?;
         if loose.kind != "auth" {
             return Err(HandshakeError::NotAuth);
         }
@@ -286,6 +288,7 @@ mod tests {
             "[]",
             r#"{"type":"hello","slaveCode":"x"}"#,
             r#"{"type":"auth"}"#,
+            r#"["auth","x"]"#,
             r#"{"type":"auth","slaveCode":1}"#,
         ] {
             assert_eq!(Auth::parse(text).unwrap_err(), HandshakeError::NotAuth, "{text}");

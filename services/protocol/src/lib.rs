@@ -20,6 +20,7 @@ pub mod intake;
 pub mod journal;
 pub mod limits;
 pub mod liveness;
+mod object;
 pub mod outbox;
 pub mod plain;
 pub mod proxy_end;

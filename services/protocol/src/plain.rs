@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::call::Part;
 use crate::failure::Failure;
+use crate::object::Object;
 
 /// Number that the proxy gives a request on a plain link.
 pub type PlainId = u64;
@@ -146,15 +147,18 @@ impl<S> PlainCalls<S> {
     pub fn answer(&mut self, text: &Bytes) -> Result<(S, Part), PlainError> {
         #[derive(Deserialize)]
         struct Response<'a> {
-            id: PlainId,
+            #[serde(borrow)]
+            id: &'a RawValue,
             #[serde(borrow, default)]
             result: Option<&'a RawValue>,
             #[serde(borrow, default)]
             error: Option<&'a RawValue>,
         }
-        let response: Response<'_> =
+        let Object(response): Object<Response<'_>> =
             serde_json::from_slice(text).map_err(|e| PlainError::Malformed(e.to_string()))?;
-        let waiter = self.waiting.remove(&response.id).ok_or(PlainError::Stray(response.id))?;
+        // Ours are numbers from 1: an id of another form (say null, for a message it could not read) is nobody's.
+        let id = response.id.get().parse().unwrap_or(0);
+        let waiter = self.waiting.remove(&id).ok_or(PlainError::Stray(id))?;
         let part = match (response.result, response.error) {
             (Some(result), None) => end(slice(text, result), false),
             (None, Some(error)) => end(slice(text, error), true),
@@ -176,6 +180,21 @@ fn slice(text: &Bytes, value: &RawValue) -> Bytes {
 fn end(payload: Bytes, error: bool) -> Part {
     let tool_error = !error && says_is_error(&payload);
     Part::End { seq: 0, more: false, error, tool_error, status: 0, payload }
+}
+
+/// A result of a plain (legacy) slave for a modern client: with `resultType` in front where it has none
+/// (2026-07-28, Overview, "`ResultType`").
+pub fn completed(result: Bytes) -> Bytes {
+    #[derive(Deserialize)]
+    struct Hint {
+        #[serde(rename = "resultType", default)]
+        result_type: Option<serde::de::IgnoredAny>,
+    }
+    let has_word = memchr::memmem::find(&result, b"\"resultType\"").is_some();
+    let has_type = has_word && serde_json::from_slice::<Hint>(&result).is_ok_and(|hint| hint.result_type.is_some());
+    let Some(inside) = result.strip_prefix(b"{").filter(|_| !has_type) else { return result };
+    let comma: &[u8] = if inside.trim_ascii_start().starts_with(b"}") { b"" } else { b"," };
+    [br#"{"resultType":"complete""#, comma, inside].concat().into()
 }
 
 /// Whether a result says `isError: true`. Looks closer only where the word stands in it at all.
@@ -219,7 +238,18 @@ mod tests {
         );
         assert_eq!(calls.answer(&text), Err(PlainError::Stray(two)));
         assert!(matches!(calls.answer(&Bytes::from_static(b"nonsense")), Err(PlainError::Malformed(_))));
+        let null = Bytes::from_static(br#"{"jsonrpc":"2.0","id":null,"error":{}}"#);
+        assert_eq!(calls.answer(&null), Err(PlainError::Stray(0)));
         assert_eq!(calls.forget(one), Some("one"));
         assert!(calls.is_empty());
+    }
+
+    #[test]
+    fn a_result_gets_its_type_once() {
+        let typed = |text: &'static str| String::from_utf8(completed(Bytes::from_static(text.as_bytes())).into()).unwrap();
+        assert_eq!(typed("{ }"), r#"{"resultType":"complete" }"#);
+        assert_eq!(typed(r#"{"a":{"resultType":1}}"#), r#"{"resultType":"complete","a":{"resultType":1}}"#);
+        assert_eq!(typed(r#"{"a":1,"resultType":"x"}"#), r#"{"a":1,"resultType":"x"}"#);
+        assert_eq!(typed("[1]"), "[1]");
     }
 }

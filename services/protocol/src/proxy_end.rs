@@ -234,15 +234,20 @@ impl<S: Sink> ProxyEnd<S> {
             return 0;
         }
         let due = |call: &Call<S>| call.give_up.is_some_and(|at| at <= now);
-        let late: Vec<CallId> = self.calls.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
-        for id in &late {
-            if let Some(call) = self.calls.get_mut(id) {
+        let mut late: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
+        late.sort_unstable();
+        let mut failed = 0;
+        for id in late {
+            if let Some(call) = self.calls.get_mut(&id) {
+                // One that has ended waits for its reader alone: the slave may forget it.
+                failed += usize::from(!call.ended);
                 call.fail(Failure::Timeout);
             }
-            self.cancel(*id);
+            self.cancel(id);
         }
         self.look_at = (!self.calls.is_empty()).then_some(now + LOOK);
-        late.len()
+        failed
     }
 
     /// Sends the client's message that belongs to a running call. `false`: there is no such call.

@@ -2,10 +2,14 @@
 //!
 //! Knows nothing of what is drained.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// Signals so soon after the first are the same request: `timeout`, shells and init programs that signal a whole
+/// process group deliver it twice.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// The two stages, shared by everything that must stop. Clones are the same shutdown.
 #[derive(Clone, Debug)]
@@ -88,7 +92,13 @@ impl Shutdown {
             self.grace.as_secs_f64()
         );
         self.begin();
-        let second = wait(&mut terminate, &mut interrupt).await;
+        let begun = Instant::now();
+        let second = loop {
+            let name = wait(&mut terminate, &mut interrupt).await;
+            if begun.elapsed() >= ECHO {
+                break name;
+            }
+        };
         tracing::warn!("{second} received again: ending at once");
         self.end_now();
     }

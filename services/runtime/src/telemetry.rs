@@ -27,7 +27,7 @@ pub enum TelemetryError {
 /// Installs the process's subscriber. `service` is what runs, in upper case, say `PROXY`: text lines carry
 /// `[PROXY] ` right before the message, JSON objects a member `service`.
 pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::builder().parse(&config.filter)?;
+    let filter = quiet(EnvFilter::builder().parse(&config.filter)?)?;
     let ansi = std::io::stderr().is_terminal();
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match config.format {
@@ -36,6 +36,14 @@ pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryEr
     };
     tracing_subscriber::registry().with(filter).with(layer).try_init()?;
     Ok(())
+}
+
+/// Libraries that write out whole messages at `trace`, a slave's code among them: they keep to `info` whatever
+/// `LOG_LEVEL` says.
+fn quiet(filter: EnvFilter) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    ["tungstenite=info", "tokio_tungstenite=info"]
+        .into_iter()
+        .try_fold(filter, |filter, limit| Ok(filter.add_directive(limit.parse()?)))
 }
 
 /// Every control character written as an escape: what a backend or a peer says can neither forge a line nor

@@ -53,19 +53,27 @@ mod tests {
 
     #[test]
     fn edits_in_any_order_keep_the_rest() {
-        let out = splice(b"0123456789", &mut [Edit { place: 8..10, with: b"" }, Edit { place: 2..4, with: b"xyz" }, Edit { place: 5..5, with: b"+" }], 0);
+        let out = splice(
+            b"0123456789",
+            &mut [
+                Edit { place: 8..10, with: b"" },
+                Edit { place: 2..4, with: b"xyz" },
+                Edit { place: 5..5, with: b"+" },
+            ],
+            0,
+        );
         assert_eq!(out, b"01xyz4+567");
         assert_eq!(splice(b"abc", &mut [], 0), b"abc");
     }
 
     #[test]
     fn ranges_are_of_the_source_only() {
-        let source = String::from(r#"{"a": [1,2]}"#);
         #[derive(serde::Deserialize)]
         struct A<'a> {
             #[serde(borrow)]
             a: &'a RawValue,
         }
+        let source = String::from(r#"{"a": [1,2]}"#);
         let parsed: A<'_> = serde_json::from_str(&source).unwrap();
         let place = range_in(source.as_bytes(), parsed.a);
         assert_eq!(&source[place], "[1,2]");

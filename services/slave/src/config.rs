@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::config::CommonConfig;
-use runtime::env::{Loaded, Problems, Reader, Snapshot, parse};
+use runtime::env::{Loaded, Problems, Reader, Secrecy, Snapshot, parse};
 use runtime::secret::Secret;
 use serde::Deserialize;
 
@@ -44,6 +44,14 @@ pub struct MrPilotConfig {
     pub command: Option<PathBuf>,
     /// The variables of the document that are set, to be handed on to the program by these names.
     pub env: BTreeMap<&'static str, Secret>,
+}
+
+impl MrPilotConfig {
+    /// The handed-on values that are secret: names of providers and projects are not.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let secret = |name: &str| PASSED_ON.iter().any(|var| var.name == name && var.secrecy == Secrecy::Secret);
+        self.env.iter().filter(move |(name, _)| secret(name)).map(|(_, value)| value)
+    }
 }
 
 /// Everything a slave is told at start.
@@ -182,8 +190,6 @@ fn read_mr_pilot(reader: &mut Reader<'_>, raw: &Raw, snapshot: &Snapshot) -> MrP
 
 #[cfg(test)]
 mod tests {
-    use runtime::env::Secrecy;
-
     use super::*;
 
     /// One value that must be refused for each variable of the slave's own that can be wrong.
@@ -264,10 +270,12 @@ mod tests {
         ];
         let config = load(&pairs, Role::Slave).unwrap().config;
         let link = config.link.as_ref().unwrap();
-        assert_eq!((link.proxy.to_string().as_str(), link.code.expose()), ("ws://localhost:8001/", "code1"));
+        assert_eq!((link.proxy.to_string().as_str(), link.code.expose()), ("ws://localhost:8001", "code1"));
         assert_eq!(config.common.http.port, 9000);
         let handed: Vec<&str> = config.mr_pilot.env.keys().copied().collect();
         assert_eq!(handed, ["GITLAB_TOKEN", "LLM_PROVIDER"]);
+        let secret: Vec<&str> = config.mr_pilot.secrets().map(Secret::expose).collect();
+        assert_eq!(secret, ["your_token_here"]);
         let text = format!("{config:?}");
         assert!(!text.contains("code1") && !text.contains("your_token_here"), "{text}");
     }

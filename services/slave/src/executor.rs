@@ -25,8 +25,8 @@ use crate::backends::stdio::{Pace, StdioServer};
 use crate::backends::{self, Stopping};
 use admission::Admission;
 pub(crate) use call::ToolCall;
-pub(crate) use registry::{Registry, SlotId};
 pub use registry::{BackendState, State};
+pub(crate) use registry::{Registry, SlotId};
 pub use sink::{CallEnd, CallHandle, CallSink, SinkClosed};
 
 /// What a slave runs and within which bounds.
@@ -98,7 +98,11 @@ impl Executor {
     /// (`header.timeout_ms` from now; 0: none) is kept here too, whatever the reader does.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
-        tokio::spawn(running::run(Arc::clone(&self.shared), running::Job { header, message, cancelled }, sink));
+        tokio::spawn(running::run(
+            Arc::clone(&self.shared),
+            running::Job { header, message, cancelled },
+            sink,
+        ));
         handle
     }
 

@@ -224,7 +224,9 @@ mod tests {
     use futures_util::StreamExt;
 
     async fn calls() -> LocalCalls {
-        LocalCalls::new(Executor::start(ExecutorConfig { demo_tools: true, ..ExecutorConfig::default() }).await)
+        LocalCalls::new(
+            Executor::start(ExecutorConfig { demo_tools: true, ..ExecutorConfig::default() }).await,
+        )
     }
 
     fn sleep(calls: &LocalCalls, era: Era, request_id: &str, seconds: u32) -> LocalStream {
@@ -243,7 +245,12 @@ mod tests {
         assert_eq!(calls.listing().borrow().tool_count, 4);
         let parts: Vec<Part> = within(sleep(&calls, Era::Modern, "1", 0).collect()).await;
         assert_eq!(parts.len(), 1001);
-        assert!(parts[..1000].iter().enumerate().all(|(at, part)| matches!(part, Part::Event { seq, .. } if *seq == at as u64)));
+        assert!(
+            parts[..1000]
+                .iter()
+                .enumerate()
+                .all(|(at, part)| matches!(part, Part::Event { seq, .. } if *seq == at as u64))
+        );
         assert!(matches!(&parts[1000], Part::End { seq: 1000, error: false, .. }));
         assert!(calls.running.lock().is_empty());
     }

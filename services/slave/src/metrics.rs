@@ -34,7 +34,8 @@ pub struct Metric {
 }
 
 /// From cached answers to the hour that a call may take (`REQUEST_TIMEOUT_TOTAL`).
-const CALL_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+const CALL_SECONDS: &[f64] =
+    &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
 
 const CALLS: &str = "mcp_relay_slave_calls_total";
 const CALL_DURATION: &str = "mcp_relay_slave_call_duration_seconds";

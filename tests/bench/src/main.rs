@@ -19,12 +19,13 @@ mod sections;
 mod stats;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
 use report::Chapter;
-use sections::{Effort, against, calls, flat, idle, large};
+use sections::{Effort, against, busy, calls, flat, idle, large};
 
 /// Measures mcp-relay on this machine.
 #[derive(Debug, Parser)]
@@ -41,6 +42,12 @@ struct Options {
     /// Measure one section only.
     #[arg(long)]
     only: Option<Section>,
+    /// Keep one relay busy for so many seconds, for a profiler, and do nothing else.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["only", "against"])]
+    busy: Option<u64>,
+    /// Which of the report's shapes of call `--busy` makes, from 0.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(..calls::SHAPES.len() as i64))]
+    shape: u8,
     /// Where a full run writes its report; short and partial runs only print.
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
     out: PathBuf,
@@ -80,20 +87,31 @@ fn main() -> anyhow::Result<()> {
         "no mcp-relay binary to measure: build it with `cargo build --release`, or name one with --relay"
     );
     let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
-    let mut chapters = Vec::new();
-    if let Some(other) = &options.against {
-        chapters.push(against::run(&binary, other, &effort)?);
-    } else {
-        let wanted = options.only.map_or_else(|| Section::value_variants().to_vec(), |only| vec![only]);
-        for section in wanted {
-            chapters.push(section.run(&binary, &effort)?);
-        }
-    }
+    let chapters = options.measure(&binary, &effort)?;
     let text = report::render(&machine::facts(), &chapters);
     print!("{text}");
-    if options.quick || options.only.is_some() || options.against.is_some() {
+    if !options.is_full() {
         eprintln!("bench: a short or partial run, {} stays as it is", options.out.display());
         return Ok(());
     }
     std::fs::write(&options.out, text).with_context(|| format!("writing {}", options.out.display()))
+}
+
+impl Options {
+    fn measure(&self, binary: &Path, effort: &Effort) -> error::Result<Vec<Chapter>> {
+        if let Some(other) = &self.against {
+            return Ok(vec![against::run(binary, other, effort)?]);
+        }
+        if let Some(seconds) = self.busy {
+            let shape = calls::SHAPES[usize::from(self.shape)];
+            return Ok(vec![busy::run(binary, shape, Duration::from_secs(seconds))?]);
+        }
+        let wanted = self.only.map_or_else(|| Section::value_variants().to_vec(), |only| vec![only]);
+        wanted.into_iter().map(|section| section.run(binary, effort)).collect()
+    }
+
+    /// Whether the run measures everything with full effort.
+    fn is_full(&self) -> bool {
+        !self.quick && self.only.is_none() && self.against.is_none() && self.busy.is_none()
+    }
 }

@@ -42,6 +42,11 @@ impl Process {
         Ok(Self { child: child.doing(&format!("starting {name}"))?, name, log })
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line that contains `phrase` and gives what follows it in that line.
     pub(crate) fn wait_for(&mut self, phrase: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;

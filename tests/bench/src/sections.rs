@@ -1,6 +1,7 @@
 //! What is measured, one file each. Every section starts its own processes and ends them.
 
 pub(crate) mod against;
+pub(crate) mod busy;
 pub(crate) mod calls;
 pub(crate) mod flat;
 pub(crate) mod idle;

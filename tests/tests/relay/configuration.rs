@@ -39,7 +39,7 @@ const BAD_IN_BOTH: [(&str, &str); 13] = [
 
 const BAD_IN_PROXY: [(&str, &str); 7] = [
     ("PROXY_WS_HOST", "::g"),
-    ("PROXY_WS_PORT", "tcp://10.0.0.1:8001"),
+    ("PROXY_WS_PORT", "80-01"),
     ("SLAVE_MODE", "triple"),
     ("TOOL_CONFLICT", "fight"),
     ("LINK_GRACE", "1h"),
@@ -125,7 +125,7 @@ async fn without_codes_the_proxy_warns_and_lets_no_one_in() {
     let proxy = Setup::proxy().env("SLAVE_CODES", " , ,").start_proxy().await;
     proxy.log.wait_for("no slave can connect").await;
     let slave = Setup::slave("one", proxy.link).start_slave().await;
-    slave.log.wait_for("Invalid slave code").await;
+    slave.log.wait_for("the proxy does not accept SLAVE_CODE").await;
     let empty = harness::plain::node_slave(proxy.link, "").await.err();
     assert_eq!(empty, Some(Some(4002)), "an empty code is no code");
 }
@@ -134,7 +134,7 @@ async fn without_codes_the_proxy_warns_and_lets_no_one_in() {
 async fn a_slave_with_a_wrong_code_says_what_to_check_and_goes_on_serving_itself() {
     let proxy = Setup::proxy().start_proxy().await;
     let slave = Setup::slave("one", proxy.link).env("SLAVE_CODE", "wrong-code-canary").start_slave().await;
-    slave.log.wait_for("Invalid slave code").await;
+    slave.log.wait_for("the proxy does not accept SLAVE_CODE").await;
     slave.log.wait_for("SLAVE_CODES").await;
     proxy.log.wait_for("[PROXY] Invalid slave code").await;
     let own = Client::modern(slave.http).call("echo", json!({ "text": "own" })).await;

@@ -68,8 +68,13 @@ async fn initialize_with_an_unknown_version_gets_the_newest_legacy_one() {
 async fn an_unknown_method_is_refused_as_each_era_asks() {
     let (proxy, _slave) = pair().await;
     for (client, status) in [(Client::modern(proxy.http), 404), (Client::legacy(proxy.http).await, 200)] {
-        for method in ["no/such", "prompts/list", "resources/read", "completion/complete"] {
-            let answer = client.ask(Ask::new(1, method, json!({ "name": "x", "uri": "x:y" }))).await;
+        for (method, params) in [
+            ("no/such", json!({})),
+            ("prompts/list", json!({})),
+            ("prompts/get", json!({ "name": "x" })),
+            ("resources/read", json!({ "uri": "x:y" })),
+        ] {
+            let answer = client.ask(Ask::new(1, method, params)).await;
             assert_eq!((answer.status, answer.code()), (status, -32601), "{method}: {:?}", answer.messages);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harness::client::{Ask, Client};
-use harness::fault::{Fault, FaultProxy};
+use harness::fault::{Fault, FaultProxy, Side, Towards, Trap};
 use harness::fixture::{Fixture, run_args};
 use harness::http;
 use harness::relay::{Proxy, Setup, Slave};
@@ -78,7 +78,11 @@ async fn without_a_slave_a_call_fails_at_once_and_says_why() {
 
 #[tokio::test]
 async fn calls_never_written_to_a_stalled_link_move_to_another_slave() {
-    let (proxy, fault, slave, fixture) = behind_faults("1").await;
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().env("LINK_GRACE", "5").start_proxy().await;
+    let fault = FaultProxy::start(proxy.link);
+    let slave = fixture.serve(Setup::slave("one", fault.address)).start_slave().await;
+    proxy.offers("run").await;
     let client = Client::modern(proxy.http);
     fault.strike(Fault::Stall);
     // More than all socket buffers on the way hold; what comes after them cannot have been written.
@@ -93,10 +97,11 @@ async fn calls_never_written_to_a_stalled_link_move_to_another_slave() {
     for key in &keys {
         small.push(client.start(Ask::tool(1, "run", run_args(key, 0))).await);
     }
-    fault.refuse(true);
     let other = Fixture::default();
     let _other = other.serve(Setup::slave("two", proxy.link)).start_slave().await;
     proxy.accepted(2).await;
+    // The first slave does not come back; what was never written to its link need not wait for it.
+    fault.take_down();
     drop(slave);
     let mut moved = 0;
     for (key, pending) in keys.iter().zip(&mut small) {
@@ -120,6 +125,21 @@ async fn calls_never_written_to_a_stalled_link_move_to_another_slave() {
 }
 
 #[tokio::test]
+async fn a_call_that_never_arrived_and_finds_no_slave_within_the_grace_says_so() {
+    let (proxy, fault, slave, fixture) = behind_faults("1").await;
+    let kind = harness::frames::FrameKind::Open;
+    fault.arm(Trap { towards: Towards::Slave, kind, skip: 1, side: Side::Before, fault: Fault::Reset });
+    let arguments = json!({ "key": "never", "steps": 0, "bulk": "z".repeat(400_000) });
+    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "run", arguments)).await;
+    fault.wait_struck(1).await;
+    fault.refuse(true);
+    drop(slave);
+    let answer = pending.finish().await;
+    assert_eq!((answer.code(), answer.kind()), (-32000, "no_slave"));
+    assert!(fixture.log("never").is_empty());
+}
+
+#[tokio::test]
 async fn a_paused_slave_is_noticed_within_five_seconds_as_shipped() {
     let proxy = Setup::proxy().env("READY_MIN_SLAVES", "1").start_proxy().await;
     let slave = Setup::slave("one", proxy.link).start_slave().await;
@@ -127,6 +147,11 @@ async fn a_paused_slave_is_noticed_within_five_seconds_as_shipped() {
     assert_eq!(http::get(proxy.http, "/readyz").await.0, 200);
     slave.signal(Signal::SIGSTOP);
     let paused = Instant::now();
+    // Lists and pings are the proxy's own answers: a slave that is not there does not delay them.
+    let list = Client::modern(proxy.http);
+    let names =
+        wait::within("tools/list beside a paused slave", Duration::from_secs(2), list.tool_names()).await;
+    assert!(names.contains(&"echo".into()));
     wait::until("the proxy to be unready", async || {
         (http::get(proxy.http, "/readyz").await.0 == 503).then_some(())
     })
@@ -199,9 +224,9 @@ async fn a_killed_slave_fails_its_own_calls_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn a_slave_restarted_under_its_name_ends_the_wait_for_the_old_one() {
+async fn a_restarted_slave_serves_at_once_and_does_not_run_the_old_one_s_calls() {
     let fixture = Fixture::default();
-    let proxy = Setup::proxy().env("LINK_GRACE", "60").start_proxy().await;
+    let proxy = Setup::proxy().env("LINK_GRACE", "3").start_proxy().await;
     let slave = fixture.serve(Setup::slave("same", proxy.link)).start_slave().await;
     proxy.offers("run").await;
     fixture.open_gate("old", 1);
@@ -210,11 +235,11 @@ async fn a_slave_restarted_under_its_name_ends_the_wait_for_the_old_one() {
     pending.next().await.unwrap();
     slave.signal(Signal::SIGKILL);
     let _new = fixture.serve(Setup::slave("same", proxy.link)).start_slave().await;
-    // Well before the grace: the new process has none of the old one's calls.
-    let answer = pending.finish().await;
-    assert_eq!(answer.kind(), "outcome_unknown");
+    proxy.accepted(2).await;
     proxy.offers("run").await;
     assert_eq!(client.call("run", run_args("new", 0)).await.text(), "done new");
+    assert_eq!(pending.finish().await.kind(), "outcome_unknown");
+    assert_eq!(fixture.log("old"), ["start"]);
 }
 
 #[tokio::test]

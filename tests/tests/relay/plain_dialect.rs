@@ -4,6 +4,7 @@ use harness::client::{Ask, Client};
 use harness::plain::{NodeProxy, PlainLink, node_slave, serve_like_node};
 use harness::relay::{CODE, Proxy, Setup};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 /// Serves what the proxy asks of its own accord until a `tools/call` comes.
 async fn next_call(link: &mut PlainLink, tool: &str) -> Value {
@@ -212,4 +213,35 @@ async fn our_slave_comes_back_to_a_node_proxy() {
     let mut link = node.accept().await.expect("accepted again");
     link.say(&json!({ "jsonrpc": "2.0", "id": 1, "method": "ping", "params": {} })).await;
     assert_eq!(link.hear().await.expect("an answer")["id"], 1);
+}
+
+#[tokio::test]
+async fn our_slave_survives_a_proxy_that_babbles() {
+    let node = NodeProxy::start(CODE).await;
+    let slave = Setup::slave("one", node.address()).env("RECONNECT_MAX", "0.2").start_slave().await;
+    let rubbish = [
+        Message::text("not JSON"),
+        Message::text("[]"),
+        Message::text(r#"{"jsonrpc":"2.0"}"#),
+        Message::text(r#"{"type":"auth_failed"}"#),
+        Message::text(r#"{"jsonrpc":"2.0","id":{},"method":7}"#),
+        Message::binary(vec![0; 70_000]),
+    ];
+    let mut link = node.accept().await.expect("accepted");
+    for message in rubbish {
+        link.babble(message).await;
+        link.babble(Message::text(r#"{"jsonrpc":"2.0","id":"still there","method":"ping"}"#)).await;
+        // It may ignore, refuse or hang up, as long as it serves the next request on this link or a new one.
+        loop {
+            match link.hear().await {
+                Ok(answer) if answer["id"] == "still there" => break,
+                Ok(_) => {}
+                Err(_) => {
+                    link = node.accept().await.expect("accepted again");
+                    link.say(&json!({ "jsonrpc": "2.0", "id": "still there", "method": "ping" })).await;
+                }
+            }
+        }
+    }
+    assert_eq!(Client::modern(slave.http).call("echo", json!({ "text": "own" })).await.text(), "own");
 }

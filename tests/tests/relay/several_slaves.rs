@@ -3,7 +3,7 @@
 use harness::client::{Ask, Client};
 use harness::fixture::{Fixture, run_args};
 use harness::frames::{CallId, Frame, FrameKind};
-use harness::rawslave::{RawSlave, text_result};
+use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Setup};
 use harness::wait;
 use serde_json::{Value, json};
@@ -169,15 +169,39 @@ async fn in_single_mode_a_new_slave_replaces_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_new_process_of_the_same_name_takes_the_old_one_s_place() {
+async fn a_new_connection_of_the_same_process_takes_the_old_one_s_place() {
     let proxy = Setup::proxy().start_proxy().await;
     let mut old = RawSlave::link(proxy.link, CODE, "same", &["tool"]).await;
-    let _other = RawSlave::link(proxy.link, CODE, "other", &["other_tool"]).await;
     proxy.offers("tool").await;
-    let _new = RawSlave::link(proxy.link, CODE, "same", &["tool", "new_tool"]).await;
+    let mut new = dial(proxy.link).await;
+    new.instance = old.instance;
+    new.greet(CODE, "same").await;
+    new.catalog(&catalog("new_tool", "of the new connection")).await;
     assert_eq!(old.close_code().await, Some(4001));
     proxy.offers("new_tool").await;
-    proxy.offers("other_tool").await;
+    assert_eq!(Client::modern(proxy.http).tool_names().await, ["new_tool"]);
+}
+
+#[tokio::test]
+async fn slaves_of_one_name_serve_side_by_side_and_never_list_a_name_twice() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let mut old = RawSlave::link(proxy.link, CODE, "same", &[]).await;
+    let mut new = RawSlave::link(proxy.link, CODE, "same", &[]).await;
+    let both = |description: &str, mark: &str| {
+        let mut all = catalog("dup", description);
+        all["tools"].as_array_mut().unwrap().push(definition(mark));
+        all
+    };
+    old.catalog(&both("one thing", "mark_old")).await;
+    new.catalog(&both("another thing", "mark_new")).await;
+    proxy.offers("mark_old").await;
+    proxy.offers("mark_new").await;
+    let mut names = Client::modern(proxy.http).tool_names().await;
+    let listed = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), listed, "{names:?}");
+    assert!(!names.contains(&"dup".into()), "neither is chosen silently: {names:?}");
 }
 
 #[tokio::test]
@@ -200,4 +224,40 @@ async fn a_draining_slave_gets_no_new_call_and_finishes_the_old() {
     }
     leaving.end(opened.call, 0, &text_result("leaving")).await;
     assert_eq!(old.finish().await.text(), "leaving");
+}
+
+#[tokio::test]
+async fn a_call_beyond_all_capacity_is_told_that_it_is_busy() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let fixture = Fixture::default();
+    let _slave =
+        fixture.serve(Setup::slave("one", proxy.link).env("SLAVE_CAPACITY", "1")).start_slave().await;
+    proxy.offers("run").await;
+    let client = Client::modern(proxy.http);
+    fixture.open_gate("first", 0);
+    let mut first = client.start(Ask::tool(1, "run", run_args("first", 0))).await;
+    fixture.wait_for("first", "start").await;
+    let mut second = client.start(Ask::tool(2, "run", run_args("second", 0))).await;
+    let refused = second.finish().await;
+    assert_eq!((refused.status, refused.kind()), (503, "busy"));
+    assert!(second.exchange.header("retry-after").parse::<u32>().is_ok(), "when to come again");
+    fixture.open_gate("first", 9);
+    assert_eq!(first.finish().await.text(), "done first");
+    assert_eq!(client.call("run", run_args("third", 0)).await.text(), "done third");
+}
+
+#[tokio::test]
+async fn no_more_slaves_than_allowed_are_linked() {
+    let proxy = Setup::proxy().env("MAX_SLAVES", "1").start_proxy().await;
+    let first = RawSlave::link(proxy.link, CODE, "first", &["of_first"]).await;
+    proxy.offers("of_first").await;
+    let mut second = dial(proxy.link).await;
+    let hello = serde_json::json!({ "type": "auth", "slaveCode": CODE });
+    second.text(hello.to_string()).await;
+    assert!(second.close_code().await.is_some(), "closed with a code");
+    proxy.log.wait_for("MAX_SLAVES").await;
+    first.vanish();
+    proxy.withdraws("of_first").await;
+    let _third = RawSlave::link(proxy.link, CODE, "third", &["of_third"]).await;
+    proxy.offers("of_third").await;
 }

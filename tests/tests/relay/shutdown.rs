@@ -33,9 +33,7 @@ async fn a_proxy_told_to_stop_finishes_its_calls_first() {
 
 /// Unready, or no longer accepting.
 async fn is_draining(address: std::net::SocketAddr) -> bool {
-    let Ok(stream) = tokio::net::TcpStream::connect(address).await else { return true };
-    drop(stream);
-    http::get(address, "/readyz").await.0 == 503
+    http::try_status(address, "/readyz").await.is_none_or(|status| status == 503)
 }
 
 #[tokio::test]

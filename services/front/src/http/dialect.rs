@@ -25,12 +25,11 @@ const PARAM: &str = "mcp-param-";
 /// Decoded bytes of all `Mcp-Param-*` headers of a request, at most: they travel in the call header.
 const PARAM_BYTES: usize = 4096;
 
-/// The era of a message that could not be read, or has no metadata, by the version header alone.
+/// The era of what has no metadata or could not be read, by the version header alone. An unknown version is left to
+/// [`legacy`], which refuses it.
 pub(crate) fn era_by_header(headers: &HeaderMap) -> Era {
-    match single(headers, &VERSION) {
-        Ok(Some(named)) => Version::parse(named).map_or(Era::Modern, Version::era),
-        _ => Era::Legacy,
-    }
+    let named = single(headers, &VERSION).ok().flatten().and_then(Version::parse);
+    named.map_or(Era::Legacy, Version::era)
 }
 
 /// The era of a request. A broken version header is left to the rules of the era.

@@ -55,6 +55,10 @@ impl<C: Calls> Post<'_, C> {
             Err(failure) => return Err(self.refused(failure)),
         };
         let body = read(self.headers, body, limits).await.map_err(|failure| self.refused(failure))?;
+        // The parser skips what it does not need without looking at it; but a message goes on as text.
+        if let Err(error) = std::str::from_utf8(&body) {
+            return Err(self.refused(Failure::NotJson(error.to_string())));
+        }
         match parse(&body) {
             Ok(Message::Request { id, method, params }) => {
                 let (id, method) = (id.get(), method.as_str());

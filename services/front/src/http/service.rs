@@ -50,6 +50,10 @@ impl<C> McpService<C> {
     pub fn new(edge: Arc<Edge<C>>) -> Self {
         Self { edge }
     }
+
+    pub(crate) fn edge(&self) -> &Edge<C> {
+        &self.edge
+    }
 }
 
 impl<C> Clone for McpService<C> {

@@ -154,7 +154,7 @@ impl<S: Stream<Item = Part> + Unpin> Answers<S> {
         let Form::Events(beat) = &self.form else { return };
         let head: &[u8] = if self.place == Place::Between { b"data: " } else { b"" };
         let tail = if more { String::new() } else { beat.event_end(seq) };
-        self.out = Segments::joined(head.to_vec(), payload, tail.as_bytes());
+        self.out = Segments::joined(head.to_vec(), one_line(payload), tail.as_bytes());
         self.place = if more { Place::Within } else { Place::Between };
     }
 
@@ -170,10 +170,14 @@ impl<S: Stream<Item = Part> + Unpin> Answers<S> {
         let mut tail = String::new();
         if !more {
             tail.push('}');
-            if let Form::Events(beat) = &self.form {
+            self.queue.pop_front();
+        }
+        let mut payload = payload;
+        if let Form::Events(beat) = &self.form {
+            payload = one_line(payload);
+            if !more {
                 tail.push_str(&beat.event_end(seq));
             }
-            self.queue.pop_front();
         }
         self.out = Segments::joined(head, payload, tail.as_bytes());
         self.place = if more { Place::Within } else { Place::Between };

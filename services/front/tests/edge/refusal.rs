@@ -3,6 +3,7 @@
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use proptest::prelude::*;
 use protocol::call::Part;
 use protocol::era::Era;
 use protocol::failure::Failure;
@@ -60,9 +61,12 @@ async fn bodies_that_are_not_one_message() {
         let reply = rig.post(BOTH, body).await;
         assert_eq!((reply.outcome(), &reply.json()["id"]), ((status, Some(code)), &id), "{body}");
     }
-    let not_utf8 =
-        rig.post(BOTH, Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}")).await;
-    assert_eq!(not_utf8.status, 400);
+    for not_utf8 in [
+        &b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}"[..],
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"x\",\"arguments\":\"\xff\"}}",
+    ] {
+        assert_eq!(rig.post(BOTH, Bytes::from_static(not_utf8)).await.outcome(), (400, Some(-32700)));
+    }
     let kinds: Vec<_> = rig.seen.lock().unwrap().answered.iter().map(|(method, _)| *method).collect();
     assert!(kinds.iter().all(|method| *method == "invalid"), "{kinds:?}");
 }
@@ -128,4 +132,83 @@ async fn labels_are_bounded() {
     }
     let expected = [("ping", "ok"), ("other", "method_not_found"), ("other", "method_not_found")];
     assert_eq!(rig.seen.lock().unwrap().answered, expected);
+}
+
+/// Bodies near to messages, and bytes that are not.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let words = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"jsonrpc\"",
+        "\"2.0\"",
+        "\"id\"",
+        "\"method\"",
+        "\"params\"",
+        "\"_meta\"",
+        "1",
+        "null",
+        "\"tools/call\"",
+        "\"tools/list\"",
+        "\"name\"",
+        "\"initialize\"",
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":",
+    ]);
+    let near = prop::collection::vec(words, 0..16).prop_map(|words| words.concat().into_bytes());
+    prop_oneof![3 => near, 1 => prop::collection::vec(any::<u8>(), 0..64)]
+}
+
+fn header() -> impl Strategy<Value = (&'static str, String)> {
+    let names = [
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
+        "mcp-param-x",
+        "mcp-session-id",
+        "accept",
+        "content-type",
+        "content-length",
+        "origin",
+        "host",
+        "authorization",
+        "traceparent",
+    ];
+    let values = prop_oneof![
+        prop::sample::select(vec![
+            "2026-07-28",
+            "2025-11-25",
+            "tools/call",
+            "=?base64?YQ==?=",
+            "=?base64?",
+            "*/*",
+            "application/json"
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]{0,24}",
+    ];
+    (prop::sample::select(names.to_vec()), values)
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_gets_an_answer(body in body(), headers in prop::collection::vec(header(), 0..6)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let rig = Rig::new();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let reply = runtime.block_on(rig.post(&headers, body));
+        if reply.status == 202 {
+            prop_assert!(reply.body.is_empty());
+        } else if reply.header("content-type") == "application/json" {
+            let answer = reply.json();
+            let one = answer.get(0).unwrap_or(&answer);
+            prop_assert_eq!(&one["jsonrpc"], "2.0");
+            prop_assert!(reply.status == 200 || one["error"]["code"].is_i64());
+        } else {
+            prop_assert!(reply.text().starts_with("data: "));
+        }
+        prop_assert_eq!(rig.open_calls(), 0);
+    }
 }

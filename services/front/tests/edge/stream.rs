@@ -132,6 +132,15 @@ async fn a_notification_in_pieces_is_one_line() {
 }
 
 #[tokio::test]
+async fn line_breaks_of_a_careless_backend_do_not_break_events() {
+    let rig = Rig::new();
+    rig.scripted(vec![event(0, "{\n\"a\":1}\r\n"), piece(1, "{\n\n".into()), end(2, "data: \n}")]);
+    let reply = Reply::read(call(&rig, BOTH).await).await;
+    let expected = "data: { \"a\":1}  \n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{  data:  }}\n\n";
+    assert_eq!(reply.text(), expected);
+}
+
+#[tokio::test]
 async fn clients_that_take_no_events_get_the_result_alone() {
     let rig = Rig::new();
     for headers in [&[][..], &[("accept", "*/*")], &[("accept", "application/json")]] {
@@ -171,7 +180,7 @@ async fn a_silent_call_opens_its_stream_and_keeps_it_alive() {
         assert_eq!(waited.elapsed(), Duration::from_secs(15));
     }
     script.send(piece(0, "{".into())).await.unwrap();
-    assert!(next(&mut body).await.ends_with("{"));
+    assert!(next(&mut body).await.ends_with('{'));
     // Within a message a comment would be data: silence is all there can be.
     let quiet = tokio::time::timeout(Duration::from_secs(100), body.frame()).await;
     assert!(quiet.is_err());

@@ -59,16 +59,24 @@ impl Client {
     /// Sends a request and reads its whole answer: the `result`.
     pub(super) async fn ask(&mut self, method: &str, params: Value) -> anyhow::Result<Value> {
         let mut reply = self.begin(method, params).await?;
-        while let Some(mut message) = reply.next().await? {
-            if let Some(result) = message.get_mut("result") {
+        while let Some(Message { mut value, line }) = reply.next().await? {
+            if let Some(result) = value.get_mut("result") {
                 return Ok(result.take());
             }
-            if message.get("error").is_some() {
-                bail!("{method} was answered with {message}");
+            if value.get("error").is_some() {
+                bail!("{method} was answered with {line}");
             }
         }
         bail!("{method} was not answered")
     }
+}
+
+/// One JSON-RPC message of an answer.
+pub(super) struct Message {
+    /// Its line as it came: `data: …` in a stream, bare JSON otherwise.
+    pub(super) line: String,
+    /// The message itself.
+    pub(super) value: Value,
 }
 
 /// An answer under way: one JSON message, or a stream of server-sent events with one message each.
@@ -76,7 +84,7 @@ pub(super) struct Reply {
     body: Incoming,
     streams: bool,
     read: Vec<u8>,
-    ready: VecDeque<Value>,
+    ready: VecDeque<Message>,
     over: bool,
 }
 
@@ -88,7 +96,7 @@ impl Reply {
     }
 
     /// The next JSON-RPC message; `None` at the end.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Value>> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Message>> {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some(message));
@@ -107,8 +115,9 @@ impl Reply {
                 None => {
                     self.over = true;
                     if !self.streams {
-                        self.ready
-                            .push_back(serde_json::from_slice(&self.read).context("the answer is not JSON")?);
+                        let line = String::from_utf8_lossy(&self.read).into_owned();
+                        let value = serde_json::from_str(&line).context("the answer is not JSON")?;
+                        self.ready.push_back(Message { line, value });
                     }
                 }
             }
@@ -121,9 +130,10 @@ impl Reply {
             let event: Vec<u8> = self.read.drain(..end + 2).collect();
             let event = String::from_utf8(event).context("an event is not UTF-8")?;
             let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
-            let data = data.join("\n");
-            if !data.trim().is_empty() {
-                self.ready.push_back(serde_json::from_str(&data).context("an event is not JSON")?);
+            let data = data.join("\n").trim().to_owned();
+            if !data.is_empty() {
+                let value = serde_json::from_str(&data).context("an event is not JSON")?;
+                self.ready.push_back(Message { line: format!("data: {data}"), value });
             }
         }
         Ok(())

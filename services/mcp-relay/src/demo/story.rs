@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::client::{Client, Reply};
+use super::client::{Client, Message, Reply};
 use super::fleet::Fleet;
 use super::series::Page;
 use crate::http;
@@ -129,10 +129,14 @@ async fn progress(client: &mut Client) -> anyhow::Result<()> {
     let mut steps = 0;
     while let Some(message) = reply.next().await? {
         show(begun, &message);
-        if message["method"] == "notifications/progress" {
+        if message.value["method"] == "notifications/progress" {
             steps += 1;
         } else {
-            ensure!(message["result"]["content"].is_array(), "sleep was answered with {message}");
+            ensure!(
+                message.value["result"]["content"].is_array(),
+                "sleep was answered with {}",
+                message.line
+            );
             ensure!(steps == 4, "{steps} progress messages came, not 4");
             return Ok(());
         }
@@ -148,7 +152,7 @@ async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> 
     let mut reply = client.begin("tools/call", sleep_for(30, 60)).await?;
     let first = reply.next().await?.context("no progress came")?;
     show(begun, &first);
-    ensure!(first["method"] == "notifications/progress", "sleep was answered with {first}");
+    ensure!(first.value["method"] == "notifications/progress", "sleep was answered with {}", first.line);
     let victim = carrier(fleet, from).await?;
     fleet.kill(&victim).await?;
     say(&format!(
@@ -166,10 +170,14 @@ async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> 
 async fn failure(reply: &mut Reply, begun: Instant) -> anyhow::Result<Value> {
     while let Some(mut message) = reply.next().await? {
         show(begun, &message);
-        if let Some(error) = message.get_mut("error") {
+        if let Some(error) = message.value.get_mut("error") {
             return Ok(error.take());
         }
-        ensure!(message.get("result").is_none(), "a killed slave cannot have answered: {message}");
+        ensure!(
+            message.value.get("result").is_none(),
+            "a killed slave cannot have answered: {}",
+            message.line
+        );
     }
     bail!("the answer ended without an error")
 }
@@ -203,15 +211,9 @@ fn sleep_for(seconds: u32, steps: u32) -> Value {
     json!({ "name": "sleep", "arguments": arguments, "_meta": { "progressToken": "demo" } })
 }
 
-fn show(begun: Instant, message: &Value) {
-    let brief = if message["method"] == "notifications/progress" {
-        format!("progress {}", message["params"])
-    } else if let Some(error) = message.get("error") {
-        format!("error {error}")
-    } else {
-        format!("result {}", message["result"])
-    };
-    say(&format!("   {:6.2} s  {brief}", seconds(begun)));
+/// The line as it came, with the time since the call began.
+fn show(begun: Instant, message: &Message) {
+    say(&format!("   {:6.2} s  {}", seconds(begun), message.line));
 }
 
 fn seconds(begun: Instant) -> f64 {

@@ -216,7 +216,7 @@ mod tests {
     async fn examined(url: &str) -> Report {
         let snapshot = Snapshot::of([("PROXY_SERVER_URL", url), ("SLAVE_CODE", "hush")]);
         let config = SlaveConfig::load(&snapshot, Role::Slave).unwrap().config;
-        let mut report = Report::new("SLAVE", Format::Json);
+        let mut report = Report::new("slave", Format::Json);
         examine(&mut report, config.link.as_ref().unwrap(), &config).await;
         report
     }

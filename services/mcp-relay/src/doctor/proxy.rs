@@ -6,6 +6,7 @@ use runtime::secret::KeyOrigin;
 
 use super::port::{self, Occupant};
 use super::report::Report;
+use crate::mode::Mode;
 
 /// Everything that can be told about a proxy of this environment.
 pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
@@ -24,7 +25,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
         .collect();
     super::warn(report, &others, snapshot);
     secrets(report, config);
-    match port::http(report, &config.common.http).await {
+    match port::http(report, &config.common.http, Mode::Proxy).await {
         Some(Occupant::Running(state)) => {
             port::readiness(report, &state);
             slaves(report, state["slaves"].as_u64());

@@ -37,18 +37,18 @@ impl Fault {
 /// All findings of one examination, in order.
 #[derive(Debug)]
 pub(crate) struct Report {
-    service: &'static str,
+    subject: &'static str,
     format: Format,
     findings: Vec<(&'static str, Finding)>,
 }
 
 impl Report {
     /// Nothing found yet.
-    pub(super) fn new(service: &'static str, format: Format) -> Self {
+    pub(super) fn new(subject: &'static str, format: Format) -> Self {
         if format == Format::Lines {
-            print(&format!("mcp-relay doctor: {}", service.to_lowercase()));
+            print(&format!("mcp-relay doctor: {}", subject));
         }
-        Self { service, format, findings: Vec::new() }
+        Self { subject, format, findings: Vec::new() }
     }
 
     /// A step that went well, or failed; gives what the next step needs.
@@ -108,7 +108,7 @@ impl Report {
 
     fn json(&self) -> Value {
         let steps: Vec<Value> = self.findings.iter().map(|(step, finding)| object(step, finding)).collect();
-        json!({ "mode": self.service.to_lowercase(), "ok": self.is_good(), "steps": steps })
+        json!({ "mode": self.subject, "ok": self.is_good(), "steps": steps })
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn one_failed_step_spoils_the_report_and_says_its_fix() {
-        let mut report = Report::new("SLAVE", Format::Json);
+        let mut report = Report::new("slave", Format::Json);
         report.good("a", "fine");
         report.note("b", "so so");
         report.skipped("c", "not now");

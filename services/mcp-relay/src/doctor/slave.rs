@@ -6,6 +6,7 @@ use runtime::env::Snapshot;
 use super::port::{self, Occupant};
 use super::report::Report;
 use super::{backends, link};
+use crate::mode::Mode;
 
 /// Everything that can be told about a slave of this environment.
 pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role) {
@@ -19,7 +20,8 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     if let Some(link) = &config.link {
         link::examine(report, link, &config).await;
     }
-    if let Some(Occupant::Running(state)) = port::http(report, &config.common.http).await {
+    let mode = if config.link.is_some() { Mode::Slave } else { Mode::Standalone };
+    if let Some(Occupant::Running(state)) = port::http(report, &config.common.http, mode).await {
         port::readiness(report, &state);
     }
     backends::examine(report, &config).await;

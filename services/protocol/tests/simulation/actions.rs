@@ -8,7 +8,7 @@ use protocol::ids::CallId;
 use protocol::proxy_end::Patience;
 use protocol::slave_end::Wrote;
 
-use crate::book::{Cause, Finish, Tap, Track, Work, Written};
+use crate::book::{Cause, Finish, Reader, Tap, Track, Work, Written};
 use crate::world::World;
 
 impl World {
@@ -76,7 +76,7 @@ impl World {
     pub(crate) fn client_cancels(&mut self) {
         let Some((call, pair)) = self.some_call(Track::is_open) else { return };
         self.say(|| format!("cancel {call}"));
-        self.book.borrow_mut().calls.get_mut(&call).expect("it is there").given_up = true;
+        self.book.borrow_mut().calls.get_mut(&call).expect("it is there").reader = Reader::Cancelled;
         self.at_proxy(pair, Cause::Traffic, |end| end.cancel(call));
     }
 
@@ -87,7 +87,7 @@ impl World {
         {
             let mut book = self.book.borrow_mut();
             let track = book.calls.get_mut(&call).expect("it is there");
-            track.abandoned = true;
+            track.reader = Reader::Abandoned;
             track.untaken.clear();
         }
         self.at_proxy(pair, Cause::Traffic, |end| end.abandon(call, now));

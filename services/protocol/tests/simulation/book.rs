@@ -44,6 +44,14 @@ pub(crate) enum Work {
     Done,
 }
 
+/// Whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Waits,
+    Cancelled,
+    Abandoned,
+}
+
 /// One message that the slave wrote.
 pub(crate) struct Written {
     pub(crate) end: bool,
@@ -63,9 +71,7 @@ pub(crate) struct Track {
     pub(crate) overflowed: bool,
     pub(crate) untaken: VecDeque<(Seq, usize)>,
     pub(crate) finish: Option<Finish>,
-    /// Cancelled or timed out by the proxy.
-    pub(crate) given_up: bool,
-    pub(crate) abandoned: bool,
+    pub(crate) reader: Reader,
     /// It has a time limit: the proxy may end it by itself.
     pub(crate) limited: bool,
     pub(crate) reopened: bool,
@@ -96,7 +102,7 @@ impl Sink for Tap {
         let mut book = self.book.borrow_mut();
         let cause = book.cause;
         let track = book.calls.get_mut(&self.call).expect("a call that was opened");
-        track.part(self.call, part, cause);
+        track.part(self.call, &part, cause);
     }
 
     fn unsent(&mut self) {
@@ -123,8 +129,7 @@ impl Track {
             overflowed: false,
             untaken: VecDeque::new(),
             finish: None,
-            given_up: false,
-            abandoned: false,
+            reader: Reader::Waits,
             limited: false,
             reopened: false,
             replies: Vec::new(),
@@ -138,18 +143,17 @@ impl Track {
 
     /// The reader still waits for something.
     pub(crate) fn is_open(&self) -> bool {
-        self.finish.is_none() && !self.given_up && !self.abandoned
+        self.finish.is_none() && self.reader == Reader::Waits
     }
 
     fn check_may_hear(&self, id: CallId) {
         assert_eq!(self.finish, None, "{id:?}: something follows the end");
-        assert!(!self.given_up, "{id:?}: something follows our cancel");
-        assert!(!self.abandoned, "{id:?}: something follows our abandoning it");
+        assert_eq!(self.reader, Reader::Waits, "{id:?}: something follows our giving it up");
     }
 
-    fn part(&mut self, id: CallId, part: Part, cause: Cause) {
+    fn part(&mut self, id: CallId, part: &Part, cause: Cause) {
         self.check_may_hear(id);
-        let (end, more, seq, payload) = match &part {
+        let (end, more, seq, payload) = match part {
             Part::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
             Part::End { seq, more, payload, .. } => (true, *more, *seq, payload),
             Part::Failed(failure) => {
@@ -169,7 +173,7 @@ impl Track {
         self.untaken.push_back((seq, payload.len()));
         self.within = more.then_some(end);
         self.partial.extend_from_slice(payload);
-        self.check_content(id, &part);
+        self.check_content(id, part);
         if !more {
             self.whole += 1;
             self.partial.clear();
@@ -180,7 +184,7 @@ impl Track {
     }
 
     fn check_content(&self, id: CallId, part: &Part) {
-        let Some(written) = self.written.get(self.whole).filter(|w| self.is_like(w, part)) else {
+        let Some(written) = self.written.get(self.whole).filter(|w| w.is_like(part)) else {
             // A refusal can be told by its text once all of that is there.
             let whole = self.within.is_none();
             let excused = matches!(part, Part::End { error: true, .. }) && (!whole || self.may_be_refused());
@@ -194,19 +198,6 @@ impl Track {
         assert!(matches, "{id:?}: message {} came out altered", self.whole);
     }
 
-    fn is_like(&self, written: &Written, part: &Part) -> bool {
-        match part {
-            Part::Event { request, .. } => !written.end && written.flags.has(Flags::REQUEST) == *request,
-            Part::End { error, tool_error, status, .. } => {
-                written.end
-                    && written.flags.has(Flags::ERROR) == *error
-                    && written.flags.has(Flags::TOOL_ERROR) == *tool_error
-                    && written.status == *status
-            }
-            Part::Failed(_) => false,
-        }
-    }
-
     /// The slave's end itself may have written this end: a refusal before the start, or the full journal.
     fn may_be_refused(&self) -> bool {
         let text = String::from_utf8_lossy(&self.partial);
@@ -214,6 +205,21 @@ impl Track {
         match self.work {
             Work::NotStarted => says("busy") || says("body_too_large"),
             _ => self.overflowed && ["result_too_large", "busy", "body_too_large"].into_iter().any(says),
+        }
+    }
+}
+
+impl Written {
+    fn is_like(&self, part: &Part) -> bool {
+        match part {
+            Part::Event { request, .. } => !self.end && self.flags.has(Flags::REQUEST) == *request,
+            Part::End { error, tool_error, status, .. } => {
+                self.end
+                    && self.flags.has(Flags::ERROR) == *error
+                    && self.flags.has(Flags::TOOL_ERROR) == *tool_error
+                    && self.status == *status
+            }
+            Part::Failed(_) => false,
         }
     }
 }

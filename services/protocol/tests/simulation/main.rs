@@ -4,6 +4,11 @@
 //! `SIM_SEEDS=n` runs n seeds (600 without it), `SIM_SEED=n` just that one, `SIM_TRACE=1` shows every step.
 
 #![allow(clippy::cast_possible_truncation, reason = "small numbers of a simulation")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where something is not as it must be"
+)]
 
 mod actions;
 mod book;
@@ -32,8 +37,10 @@ impl Drop for Repeat {
     }
 }
 
+type Act = fn(&mut World);
+
 /// What can happen, and how often of a thousand times in a run of average habits.
-const ACTS: [(usize, fn(&mut World)); 18] = [
+const ACTS: [(usize, Act); 18] = [
     (80, World::client_opens),
     (150, World::backend_writes),
     (60, |world| {

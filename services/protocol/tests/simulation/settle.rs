@@ -47,14 +47,12 @@ impl World {
             }
             moved |= self.reader_takes(usize::MAX);
             self.check();
+            idle = if moved { 0 } else { idle + 1 };
+            if idle == 4 {
+                return;
+            }
             if !moved {
-                idle += 1;
-                if idle == 4 {
-                    return;
-                }
                 self.pass(Duration::from_millis(25));
-            } else {
-                idle = 0;
             }
         }
         panic!("it never comes to rest");

@@ -12,7 +12,7 @@ use protocol::limits::LinkLimits;
 use protocol::proxy_end::{ProxyEnd, ProxyEvent};
 use protocol::slave_end::{SlaveEnd, SlaveEvent};
 
-use crate::book::{Book, Cause, SharedBook, Tap, Work};
+use crate::book::{Book, Cause, Reader, SharedBook, Tap, Work};
 use crate::flow::Flows;
 use crate::rng::Rng;
 
@@ -246,9 +246,9 @@ impl World {
                     assert_eq!(track.work, Work::Running, "{call:?}: stopped, but it does not run");
                     // No room for a client's reply: the slave's end ends the call by itself.
                     track.overflowed |= track.replies.len() > track.replies_got;
-                    let late = track.abandoned && track.limited;
+                    let late = track.reader == Reader::Abandoned && track.limited;
                     let why = late
-                        || track.given_up
+                        || track.reader == Reader::Cancelled
                         || track.overflowed
                         || track.finish.is_some()
                         || self.stop_excused;

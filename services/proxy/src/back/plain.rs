@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::call::Part;
 use protocol::catalog::{Catalog, CatalogError};
+use protocol::era::Era;
 use protocol::failure::Failure;
 use protocol::ids::CallId;
 use protocol::plain::{self, PlainCalls, PlainError, PlainId};
@@ -29,6 +30,7 @@ enum Waiter {
 
 struct Call {
     plain: PlainId,
+    era: Era,
     sink: SlotSink,
     give_up: Instant,
 }
@@ -95,7 +97,7 @@ impl PlainEnd {
         match plain::restamp(plain, call.message, call.name) {
             Ok(text) => {
                 self.outgoing.push_back(text);
-                self.calls.insert(call.id, Call { plain, sink, give_up: call.give_up });
+                self.calls.insert(call.id, Call { plain, era: call.era, sink, give_up: call.give_up });
             }
             Err(error) => {
                 self.waiting.forget(plain);
@@ -149,7 +151,7 @@ impl PlainEnd {
         match waiter {
             Waiter::Call(id) => {
                 if let Some(mut call) = self.calls.remove(&id) {
-                    call.sink.part(part);
+                    call.sink.part(for_client(part, call.era));
                 }
                 Ok(Heard::Answer)
             }
@@ -184,10 +186,21 @@ impl PlainEnd {
     }
 }
 
+/// Plain slaves are legacy servers: a modern client's result lacks its type.
+fn for_client(part: Part, era: Era) -> Part {
+    match part {
+        Part::End { seq, more, error: false, tool_error, status, payload } if era == Era::Modern => {
+            Part::End { seq, more, error: false, tool_error, status, payload: plain::completed(payload) }
+        }
+        other => other,
+    }
+}
+
 /// A call as a plain link needs it.
 pub(super) struct OpenPlain<'a> {
     pub(super) id: CallId,
     pub(super) message: &'a [u8],
     pub(super) name: Option<&'a str>,
+    pub(super) era: Era,
     pub(super) give_up: Instant,
 }

@@ -54,7 +54,7 @@ impl Registry {
     }
 
     /// Bounds of the links.
-    pub(super) fn limits(&self) -> &LinkLimits {
+    pub(crate) fn limits(&self) -> &LinkLimits {
         &self.limits
     }
 

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use protocol::catalog::Catalog;
+use protocol::era::Era;
 use protocol::frame::Frame;
 use protocol::handshake::SlaveHello;
 use protocol::ids::{CallId, Seq};
@@ -30,6 +31,8 @@ pub(crate) struct OpenCall {
     pub(crate) message: Bytes,
     /// The slave's own name of the tool.
     pub(crate) name: Option<Arc<str>>,
+    /// How the client speaks.
+    pub(crate) era: Era,
     /// How long it may be silent.
     pub(crate) silence: Duration,
     /// When it is given up in any case.
@@ -186,8 +189,8 @@ impl Slave {
             }
             Carrier::Plain(end) => {
                 let give_up = call.last.min(now + call.silence);
-                let open =
-                    OpenPlain { id: call.id, message: &call.message, name: call.name.as_deref(), give_up };
+                let (name, era) = (call.name.as_deref(), call.era);
+                let open = OpenPlain { id: call.id, message: &call.message, name, era, give_up };
                 end.open(&open, sink)?;
             }
         }

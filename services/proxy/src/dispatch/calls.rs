@@ -97,14 +97,16 @@ impl Dispatcher {
         CallId::new(self.0.instance, self.0.counter.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// How long a call waits for a slave that may come back.
+    pub(super) fn grace(&self) -> Duration {
+        self.0.registry.limits().grace
+    }
+
     pub(super) fn pool(&self, tool: &str) -> Result<Arc<Pool>, Failure> {
         let directory = self.0.directory.load();
         match directory.pool(tool) {
             Some(pool) => Ok(Arc::clone(pool)),
-            None if !directory.any_slave => {
-                tracing::warn!("No slave connected, cannot execute request");
-                Err(Failure::NoSlave)
-            }
+            None if !directory.any_slave => Err(Failure::NoSlave),
             None => Err(Failure::UnknownTool(directory.explain(tool))),
         }
     }
@@ -121,7 +123,12 @@ impl Dispatcher {
         for _ in 0..=pool.members.len() {
             let Some(slave) = choose(&pool.members, splitmix(call.id.0)) else { break };
             if slave.open(call, slot, now).is_ok() {
-                tracing::debug!(call = %call.id, slave = slave.name, "Forwarding request to slave: tools/call (tool: {tool})");
+                tracing::debug!(
+                    slave = slave.name,
+                    tool,
+                    "Forwarding request to slave: tools/call (id: {})",
+                    call.id
+                );
                 return Ok(Arc::clone(slave));
             }
         }
@@ -146,7 +153,6 @@ impl Dispatcher {
         let now = Instant::now();
         header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
         header.name = Some(pool.own_name.to_string());
-        let era = header.era;
         let text = serde_json::to_vec(&header).map_err(|_| Failure::Internal)?;
         if text.len() > protocol::limits::MAX_HEADER {
             return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
@@ -156,13 +162,23 @@ impl Dispatcher {
             header: Bytes::from(text),
             message,
             name: Some(Arc::clone(&pool.own_name)),
+            era: header.era,
             silence: self.0.times.silence,
             last: now + self.0.times.total,
         };
         let slot = Arc::new(Slot::default());
         let slave = self.send(&pool, (&call, &tool), &slot, now)?;
-        let open =
-            Open { dispatcher: self.clone(), pool, slave, slot, call, tool, era, began: now, moves: 0 };
+        let open = Open {
+            dispatcher: self.clone(),
+            pool,
+            slave,
+            slot,
+            call,
+            tool,
+            began: now,
+            moves: 0,
+            homeless: None,
+        };
         Ok(CallStream::open(Box::new(open)))
     }
 }
@@ -175,7 +191,12 @@ impl Calls for Dispatcher {
     }
 
     fn call(&self, header: CallHeader, message: Bytes) -> CallStream {
-        self.begin(header, message).unwrap_or_else(CallStream::failed)
+        self.begin(header, message).unwrap_or_else(|failure| {
+            if failure == Failure::NoSlave {
+                tracing::warn!("No slave connected, cannot execute request");
+            }
+            CallStream::failed(failure)
+        })
     }
 
     fn cancel(&self, session: &str, request_id: &str) {

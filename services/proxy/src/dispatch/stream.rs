@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use protocol::call::Part;
 use protocol::era::Era;
 use protocol::failure::Failure;
+use tokio::time::{Sleep, sleep};
 
 use super::calls::Dispatcher;
 use super::directory::Pool;
@@ -17,6 +18,9 @@ use crate::metrics;
 
 /// How often a call that never reached its slave is given to another.
 const MOST_MOVES: u8 = 5;
+
+/// How often a call that lost its slave before it got there looks for another, or for the same one come back.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The parts of one call. Dropping it early cancels a modern client's call and lets a legacy client's run on.
 pub(crate) struct CallStream {
@@ -37,9 +41,15 @@ pub(super) struct Open {
     pub(super) slot: Arc<Slot>,
     pub(super) call: OpenCall,
     pub(super) tool: String,
-    pub(super) era: Era,
     pub(super) began: Instant,
     pub(super) moves: u8,
+    pub(super) homeless: Option<Homeless>,
+}
+
+/// No slave has the call, and none can take it yet.
+pub(super) struct Homeless {
+    until: Instant,
+    look: Pin<Box<Sleep>>,
 }
 
 impl CallStream {
@@ -88,6 +98,16 @@ fn outcome(part: &Part) -> &'static str {
 impl Open {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
         loop {
+            if let Some(homeless) = &mut self.homeless {
+                ready!(homeless.look.as_mut().poll(cx));
+                let until = homeless.until;
+                match self.find_home() {
+                    Ok(()) => self.homeless = None,
+                    Err(failure) if Instant::now() >= until => return Poll::Ready(Part::Failed(failure)),
+                    Err(_) => self.homeless = Some(Homeless { until, look: Box::pin(sleep(LOOK)) }),
+                }
+                continue;
+            }
             match self.slot.poll_take(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Taken::Part(part)) => {
@@ -97,21 +117,23 @@ impl Open {
                     return Poll::Ready(part);
                 }
                 Poll::Ready(Taken::Unsent) => {
-                    if let Err(failure) = self.move_on() {
-                        return Poll::Ready(Part::Failed(failure));
+                    self.moves += 1;
+                    if self.moves > MOST_MOVES {
+                        return Poll::Ready(Part::Failed(Failure::NoSlaveForTool {
+                            name: self.tool.clone(),
+                        }));
                     }
+                    metrics::moved();
+                    let until =
+                        self.call.last.min(Instant::now() + self.dispatcher.grace().min(self.call.silence));
+                    self.homeless = Some(Homeless { until, look: Box::pin(sleep(Duration::ZERO)) });
                 }
             }
         }
     }
 
     /// The slave never got the call: another takes it, under a new name, so that nothing can mix the two up.
-    fn move_on(&mut self) -> Result<(), Failure> {
-        self.moves += 1;
-        if self.moves > MOST_MOVES {
-            return Err(Failure::NoSlaveForTool { name: self.tool.clone() });
-        }
-        metrics::moved();
+    fn find_home(&mut self) -> Result<(), Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
         let now = Instant::now();
@@ -121,14 +143,20 @@ impl Open {
 
     fn end(&self, outcome: &'static str) {
         self.pool.meter.ended(outcome, self.began.elapsed().as_secs_f64());
-        tracing::debug!(call = %self.call.id, outcome, "Response forwarded to client");
+        let (id, slave) = (self.call.id, self.slave.name.as_str());
+        if matches!(outcome, "ok" | "error" | "tool_error") {
+            tracing::debug!(slave, "Received response from slave (id: {id})");
+            tracing::debug!(outcome, "Response forwarded to client (id: {id})");
+        } else {
+            tracing::debug!(slave, outcome, "Call ended without a response (id: {id})");
+        }
     }
 }
 
 impl Drop for CallStream {
     fn drop(&mut self) {
         if let State::Open(open) = &self.state {
-            match open.era {
+            match open.call.era {
                 Era::Modern => {
                     open.slave.cancel(open.call.id);
                     open.end("cancelled");

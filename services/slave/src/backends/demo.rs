@@ -1,6 +1,5 @@
 //! Tools to try the relay with (`DEMO_TOOLS=1`): `echo`, `sleep`, `payload`, `fail`. Must not know MCP beyond tools.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use protocol::catalog::Offer;
 use protocol::era::Era;
 use protocol::failure::Failure;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
 
 use super::{Answer, Backend, Stopping};
@@ -38,7 +38,8 @@ struct Demo {
 /// Puts the tools into the catalog.
 pub(crate) fn start(registry: &Registry, stopping: &Stopping) {
     let slot = registry.add("demo", Arc::new(Demo { stopping: stopping.clone() }));
-    let offers = TOOLS.iter().filter_map(|tool| Offer::named(&RawValue::from_string((*tool).to_owned()).ok()?).ok());
+    let offers =
+        TOOLS.iter().filter_map(|tool| Offer::named(&RawValue::from_string((*tool).to_owned()).ok()?).ok());
     registry.ready(slot, offers.collect());
 }
 
@@ -49,49 +50,44 @@ impl Backend for Demo {
         tool: &'a str,
         events: &'a mut dyn CallSink,
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
-        Box::pin(async move {
-            match tool {
-                "echo" => echo(call),
-                "payload" => payload(call),
-                "fail" => fail(call),
-                "sleep" => tokio::select! {
-                    answer = sleep(call, events) => answer,
-                    () = self.stopping.begun() => Err(Failure::Draining),
-                },
-                other => Err(Failure::UnknownTool(other.to_owned())),
-            }
-        })
+        let answer = match tool {
+            "echo" => echo(call),
+            "payload" => payload(call),
+            "fail" => fail(call),
+            _ => return Box::pin(self.sleep(call, events)),
+        };
+        // Bad arguments are for the model to mend: a result, not a protocol error (MCP, Tools, "Error Handling").
+        let answer = answer.unwrap_or_else(|error| refused(call, &error.to_string()));
+        Box::pin(std::future::ready(Ok(answer)))
     }
 }
 
 #[derive(Deserialize)]
 struct Echo<'a> {
-    #[serde(borrow)]
-    text: &'a RawValue,
+    #[serde(borrow, deserialize_with = "json_string")]
+    text: &'a str,
 }
 
-fn echo(call: &ToolCall) -> Result<Answer, Failure> {
-    match call.arguments::<Echo<'_>>() {
-        Ok(Echo { text }) if text.get().starts_with('"') => Ok(text_result(call.header.era, text.get(), Outcome::Fine)),
-        Ok(_) => Ok(refused(call, "\"text\" must be a string")),
-        Err(error) => Ok(refused(call, &error.to_string())),
-    }
+fn echo(call: &ToolCall) -> Result<Answer, serde_json::Error> {
+    let Echo { text } = call.arguments()?;
+    Ok(text_result(call.header.era, Outcome::Fine, text.len(), |out| out.push_str(text)))
 }
 
 #[derive(Deserialize)]
 struct Fail<'a> {
-    #[serde(borrow)]
-    message: &'a RawValue,
+    #[serde(borrow, deserialize_with = "json_string")]
+    message: &'a str,
 }
 
-fn fail(call: &ToolCall) -> Result<Answer, Failure> {
-    match call.arguments::<Fail<'_>>() {
-        Ok(Fail { message }) if message.get().starts_with('"') => {
-            Ok(text_result(call.header.era, message.get(), Outcome::ToolError))
-        }
-        Ok(_) => Ok(refused(call, "\"message\" must be a string")),
-        Err(error) => Ok(refused(call, &error.to_string())),
-    }
+fn fail(call: &ToolCall) -> Result<Answer, serde_json::Error> {
+    let Fail { message } = call.arguments()?;
+    Ok(text_result(call.header.era, Outcome::ToolError, message.len(), |out| out.push_str(message)))
+}
+
+/// A string as it stands in JSON, quotes and escapes included: it goes back out as it came.
+fn json_string<'de, D: Deserializer<'de>>(from: D) -> Result<&'de str, D::Error> {
+    let raw = <&RawValue>::deserialize(from)?.get();
+    if raw.starts_with('"') { Ok(raw) } else { Err(D::Error::custom("invalid type: expected a string")) }
 }
 
 #[derive(Deserialize)]
@@ -99,18 +95,21 @@ struct Payload {
     bytes: usize,
 }
 
-fn payload(call: &ToolCall) -> Result<Answer, Failure> {
-    match call.arguments::<Payload>() {
-        Ok(Payload { bytes }) if bytes <= MAX_PAYLOAD => {
-            let mut text = String::with_capacity(bytes + 2);
-            text.push('"');
-            text.extend(std::iter::repeat_n('x', bytes));
-            text.push('"');
-            Ok(text_result(call.header.era, &text, Outcome::Fine))
-        }
-        Ok(Payload { bytes }) => Ok(refused(call, &format!("\"bytes\" is {bytes}, at most {MAX_PAYLOAD} are allowed"))),
-        Err(error) => Ok(refused(call, &error.to_string())),
+fn payload(call: &ToolCall) -> Result<Answer, serde_json::Error> {
+    let Payload { bytes } = call.arguments()?;
+    if bytes > MAX_PAYLOAD {
+        return Err(serde_json::Error::custom(format!(
+            "\"bytes\" is {bytes}, at most {MAX_PAYLOAD} are allowed"
+        )));
     }
+    Ok(text_result(call.header.era, Outcome::Fine, bytes + 2, |out| {
+        out.push('"');
+        // By blocks: one character at a time would hold up the link in a debug build.
+        let block = "x".repeat(bytes.min(4096));
+        out.extend(std::iter::repeat_n(block.as_str(), bytes / 4096));
+        out.push_str(&block[..bytes % 4096]);
+        out.push('"');
+    }))
 }
 
 #[derive(Deserialize)]
@@ -120,27 +119,47 @@ struct Sleep {
     steps: Option<u32>,
 }
 
-async fn sleep(call: &ToolCall, events: &mut dyn CallSink) -> Result<Answer, Failure> {
-    let Sleep { seconds, steps } = match call.arguments::<Sleep>() {
-        Ok(sleep) => sleep,
-        Err(error) => return Ok(refused(call, &error.to_string())),
-    };
-    let steps = steps.unwrap_or(1);
-    if !(0.0..=MAX_SLEEP).contains(&seconds) || !(1..=MAX_STEPS).contains(&steps) {
-        return Ok(refused(call, "\"seconds\" must be 0 to 86400 and \"steps\" 1 to 10000"));
-    }
-    let token = call.token();
-    let step = Duration::from_secs_f64(seconds) / steps;
-    for done in 1..=steps {
-        tokio::time::sleep(step).await;
-        if let Some(token) = &token {
-            let event = format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{done},"total":{steps},"message":"step {done} of {steps}"}}}}"#
-            );
-            events.event(event.into(), false).await.map_err(|_| Failure::Cancelled)?;
+impl Demo {
+    async fn sleep(&self, call: &ToolCall, events: &mut dyn CallSink) -> Result<Answer, Failure> {
+        let Sleep { seconds, steps } = match call.arguments() {
+            Ok(sleep) => sleep,
+            Err(error) => return Ok(refused(call, &error.to_string())),
+        };
+        let steps = steps.unwrap_or(1);
+        if !(0.0..=MAX_SLEEP).contains(&seconds) || !(1..=MAX_STEPS).contains(&steps) {
+            return Ok(refused(call, "\"seconds\" must be 0 to 86400 and \"steps\" 1 to 10000"));
         }
+        let steps = Steps { each: Duration::from_secs_f64(seconds) / steps, count: steps };
+        let token = call.token();
+        tokio::select! {
+            through = steps.take(token.as_deref(), events) => through?,
+            () = self.stopping.begun() => return Err(Failure::Draining),
+        }
+        let text = format!("\"slept {seconds} s in {} steps\"", steps.count);
+        Ok(text_result(call.header.era, Outcome::Fine, text.len(), |out| out.push_str(&text)))
     }
-    Ok(text_result(call.header.era, &format!("\"slept {seconds} s in {steps} steps\""), Outcome::Fine))
+}
+
+struct Steps {
+    each: Duration,
+    count: u32,
+}
+
+impl Steps {
+    /// Waits, and tells a client that gave a token.
+    async fn take(&self, token: Option<&str>, events: &mut dyn CallSink) -> Result<(), Failure> {
+        let count = self.count;
+        for done in 1..=count {
+            tokio::time::sleep(self.each).await;
+            if let Some(token) = token {
+                let event = format!(
+                    r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{done},"total":{count},"message":"step {done} of {count}"}}}}"#
+                );
+                events.event(event.into(), false).await.map_err(|_| Failure::Cancelled)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,25 +169,118 @@ enum Outcome {
 }
 
 fn refused(call: &ToolCall, reason: &str) -> Answer {
-    let mut text = String::from("\"Invalid arguments: ");
-    for c in reason.chars() {
-        match c {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            c if c.is_control() => text.push(' '),
-            c => text.push(c),
-        }
-    }
-    text.push('"');
-    text_result(call.header.era, &text, Outcome::ToolError)
+    let text = serde_json::Value::from(format!("Invalid arguments: {reason}")).to_string();
+    text_result(call.header.era, Outcome::ToolError, text.len(), |out| out.push_str(&text))
 }
 
-/// A result with one text block; `text` is a JSON string as it stands. One allocation.
-fn text_result(era: Era, text: &str, outcome: Outcome) -> Answer {
-    let mut out = String::with_capacity(text.len() + 96);
-    out.push_str(if era == Era::Modern { r#"{"resultType":"complete","content":[{"type":"text","text":"# } else { r#"{"content":[{"type":"text","text":"# });
-    out.push_str(text);
-    out.push_str(if outcome == Outcome::ToolError { r#"}],"isError":true}"# } else { "}]}" });
-    let _ = write!(out, "");
+/// A result with one text block, in one allocation; `write` writes a JSON string of `len` bytes, quotes included.
+fn text_result(era: Era, outcome: Outcome, len: usize, write: impl FnOnce(&mut String)) -> Answer {
+    let mut out = String::with_capacity(len + 96);
+    out.push_str(match era {
+        Era::Modern => r#"{"resultType":"complete","content":[{"type":"text","text":"#,
+        Era::Legacy => r#"{"content":[{"type":"text","text":"#,
+    });
+    write(&mut out);
+    out.push_str(match outcome {
+        Outcome::ToolError => r#"}],"isError":true}"#,
+        Outcome::Fine => "}]}",
+    });
     Answer { payload: Bytes::from(out), error: false, tool_error: outcome == Outcome::ToolError }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::testing::{call, header, within};
+    use crate::executor::{CallEnd, Executor, ExecutorConfig, SinkClosed};
+    use futures_util::FutureExt;
+    use serde_json::{Value, json};
+    use std::sync::Mutex;
+    use tokio::sync::oneshot;
+
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<Value>>>);
+
+    struct Sink(Heard, oneshot::Sender<CallEnd>);
+
+    impl CallSink for Sink {
+        fn event(&mut self, json: Bytes, _request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
+            self.0.0.lock().unwrap().push(serde_json::from_slice(&json).unwrap());
+            std::future::ready(Ok(())).boxed()
+        }
+
+        fn end(self: Box<Self>, end: CallEnd) {
+            let _ = self.1.send(end);
+        }
+    }
+
+    async fn ran(era: Era, params: &Value) -> (Vec<Value>, Value, CallEnd) {
+        let executor =
+            Executor::start(ExecutorConfig { demo_tools: true, ..ExecutorConfig::default() }).await;
+        let message =
+            json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
+        let (heard, (end, ended)) = (Heard::default(), oneshot::channel());
+        executor.run(header(era), message.into(), Box::new(Sink(heard.clone(), end)));
+        let end = within(ended).await.unwrap();
+        let events = heard.0.lock().unwrap().clone();
+        (events, serde_json::from_slice(&end.payload).unwrap(), end)
+    }
+
+    #[test]
+    fn echo_gives_the_text_back_as_it_was_written() {
+        let call =
+            call(Era::Modern, r#"{"id":1,"params":{"name":"echo","arguments":{"text":"\u00e9\n\"é"}}}"#);
+        let answer = echo(&call).unwrap();
+        assert_eq!(
+            answer.payload,
+            r#"{"resultType":"complete","content":[{"type":"text","text":"\u00e9\n\"é"}]}"#
+        );
+        assert!(!answer.tool_error);
+    }
+
+    #[tokio::test]
+    async fn every_tool_does_what_it_says() {
+        let (_, value, end) =
+            ran(Era::Legacy, &json!({ "name": "fail", "arguments": { "message": "no" } })).await;
+        assert!(end.tool_error && !end.error);
+        assert_eq!(value, json!({ "content": [{ "type": "text", "text": "no" }], "isError": true }));
+        let (_, value, _) =
+            ran(Era::Modern, &json!({ "name": "payload", "arguments": { "bytes": 5000 } })).await;
+        assert_eq!(value["content"][0]["text"].as_str().unwrap().len(), 5000);
+        assert_eq!(value["resultType"], "complete");
+        let sleep = json!({ "name": "sleep", "arguments": { "seconds": 0.01, "steps": 3 }, "_meta": { "progressToken": [1] } });
+        let (events, value, _) = ran(Era::Legacy, &sleep).await;
+        assert_eq!(value["content"][0]["text"], "slept 0.01 s in 3 steps");
+        let seen: Vec<&Value> = events.iter().map(|event| &event["params"]["progress"]).collect();
+        assert_eq!(seen, [&json!(1), &json!(2), &json!(3)]);
+        assert_eq!(events[0]["params"]["progressToken"], json!([1]));
+    }
+
+    #[tokio::test]
+    async fn bad_arguments_are_tool_errors() {
+        for (tool, arguments) in [
+            ("echo", json!({})),
+            ("echo", json!({ "text": 3 })),
+            ("fail", json!({ "message": null })),
+            ("payload", json!({ "bytes": -1 })),
+            ("payload", json!({ "bytes": 64 * 1024 * 1024 + 1 })),
+            ("sleep", json!({ "seconds": -1 })),
+            ("sleep", json!({ "seconds": 1, "steps": 0 })),
+            ("sleep", json!([])),
+        ] {
+            let (_, value, end) = ran(Era::Legacy, &json!({ "name": tool, "arguments": arguments })).await;
+            assert!(end.tool_error, "{value}");
+            assert!(
+                value["content"][0]["text"].as_str().unwrap().starts_with("Invalid arguments: "),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn definitions_are_json() {
+        for tool in TOOLS {
+            serde_json::from_str::<Value>(tool).unwrap();
+        }
+    }
 }

@@ -85,7 +85,11 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     /// Takes the line that ends before `at`, and its end.
     fn take(&mut self, at: usize) -> Bytes {
         self.scanned = 0;
-        let end = if at.checked_sub(1).and_then(|last| self.buffer.get(last)) == Some(&b'\r') { at - 1 } else { at };
+        let end = if at.checked_sub(1).and_then(|last| self.buffer.get(last)) == Some(&b'\r') {
+            at - 1
+        } else {
+            at
+        };
         let next = (at + 1).min(self.buffer.len());
         if end <= COPIED {
             let line = Bytes::copy_from_slice(self.buffer.get(..end).unwrap_or_default());

@@ -83,7 +83,9 @@ pub(super) fn start(config: PilotConfig, around: &Surroundings<'_>) {
             around.registry.ready(slot, vec![offer]);
         }
         (None, _) => {
-            let reason = format!("MR_PILOT_COMMAND is {wanted:?}, which is no executable file (looked for on PATH if it has no \"/\"; it takes no arguments)");
+            let reason = format!(
+                "MR_PILOT_COMMAND is {wanted:?}, which is no executable file (looked for on PATH if it has no \"/\"; it takes no arguments)"
+            );
             tracing::warn!("review_merge_request is not offered: {reason}");
             around.registry.down(slot, State::Failed { reason });
         }
@@ -140,15 +142,12 @@ impl Pilot {
         };
         let (lines, said) = mpsc::channel(LINES_AHEAD);
         let work = run.finish(self.max_output, lines);
-        let finished = match call.token() {
-            Some(token) => {
-                let mut progress = Progress { token: &token, mask: &self.mask, done: 0 };
-                tokio::try_join!(work, progress.tell(said, events))?.0
-            }
-            None => {
-                drop(said);
-                work.await?
-            }
+        let finished = if let Some(token) = call.token() {
+            let mut progress = Progress { token: &token, mask: &self.mask, done: 0 };
+            tokio::try_join!(work, progress.tell(said, events))?.0
+        } else {
+            drop(said);
+            work.await?
         };
         if finished.status.success() {
             self.reviewed(era, &arguments, &finished.output)
@@ -201,14 +200,19 @@ struct Progress<'a> {
 }
 
 impl Progress<'_> {
-    async fn tell(&mut self, mut said: mpsc::Receiver<String>, events: &mut dyn CallSink) -> Result<(), Failure> {
+    async fn tell(
+        &mut self,
+        mut said: mpsc::Receiver<String>,
+        events: &mut dyn CallSink,
+    ) -> Result<(), Failure> {
         while let Some(line) = said.recv().await {
             let line = report::without_colours(&line).replace(char::is_control, " ");
             if line.trim().is_empty() {
                 continue;
             }
             self.done += 1;
-            let message = serde_json::to_string(self.mask.apply(line.trim()).as_ref()).map_err(|_| Failure::Internal)?;
+            let message = serde_json::to_string(self.mask.apply(line.trim()).as_ref())
+                .map_err(|_| Failure::Internal)?;
             let event = format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":{},"message":{message}}}}}"#,
                 self.token, self.done
@@ -226,19 +230,11 @@ struct Review {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     goal_status: Option<GoalStatus>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
-    score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<serde_json::Number>,
     issues: Vec<String>,
     remarks: String,
     comment_posted: bool,
-}
-
-/// 72, not 72.0.
-fn number<S: serde::Serializer>(score: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
-    let score = score.unwrap_or_default();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 100, checked by the parser
-    let whole = score as u32;
-    if f64::from(whole).to_bits() == score.to_bits() { to.serialize_u32(whole) } else { to.serialize_f64(score) }
 }
 
 fn refused(era: Era, text: &str) -> Result<Answer, Failure> {
@@ -252,7 +248,9 @@ fn result(era: Era, text: &str, review: Option<&Review>) -> Result<Answer, Failu
         result["resultType"] = "complete".into();
     }
     match review {
-        Some(review) => result["structuredContent"] = serde_json::to_value(review).map_err(|_| Failure::Internal)?,
+        Some(review) => {
+            result["structuredContent"] = serde_json::to_value(review).map_err(|_| Failure::Internal)?;
+        }
         None => result["isError"] = true.into(),
     }
     Ok(Answer { payload: result.to_string().into(), error: false, tool_error: review.is_none() })

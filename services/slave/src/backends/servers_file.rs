@@ -30,7 +30,8 @@ pub fn read(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<StdioServer>, ServersFileError> {
     let failed = |problems| ServersFileError { path: path.to_owned(), problems };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(vec![format!("cannot be read: {error}")]))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| failed(vec![format!("cannot be read: {error}")]))?;
     parse(&text, &variable).map_err(failed)
 }
 
@@ -67,12 +68,15 @@ fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<St
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let file: File = serde_json::from_str(text).map_err(|error| vec![explain(&error)])?;
     let Some(Entries(entries)) = file.servers else {
-        return Err(vec![r#"has no member "mcpServers": expected {"mcpServers": {"name": {"command": "..."}}}"#.into()]);
+        return Err(vec![
+            r#"has no member "mcpServers": expected {"mcpServers": {"name": {"command": "..."}}}"#.into(),
+        ]);
     };
     let mut problems = Vec::new();
     let mut servers: Vec<StdioServer> = Vec::new();
     for (name, value) in entries {
-        let mut entry = Entry { name: &name, value: &value, variable, problems: &mut problems, masked: Vec::new() };
+        let mut entry =
+            Entry { name: &name, value: &value, variable, problems: &mut problems, masked: Vec::new() };
         let Some(server) = entry.read() else { continue };
         if servers.iter().any(|other| other.name == server.name) {
             problems.push(format!("entry {name:?} appears twice"));
@@ -211,14 +215,17 @@ impl Entry<'_> {
             out.push_str(before);
             rest = behind;
             let reference = reference.strip_prefix("env:").unwrap_or(reference);
-            let (name, default) = reference.split_once(":-").map_or((reference, None), |(name, d)| (name, Some(d)));
+            let (name, default) =
+                reference.split_once(":-").map_or((reference, None), |(name, d)| (name, Some(d)));
             match (self.variable)(name).filter(|value| !value.is_empty() || default.is_none()) {
                 Some(value) => {
                     out.push_str(&value);
                     self.masked.push(Secret::new(value));
                 }
                 None if default.is_some() => out.push_str(default.unwrap_or_default()),
-                None => self.wrong(member, &format!("the variable {name} to be set (or ${{{name}:-default}})")),
+                None => {
+                    self.wrong(member, &format!("the variable {name} to be set (or ${{{name}:-default}})"));
+                }
             }
         }
         out.push_str(rest);

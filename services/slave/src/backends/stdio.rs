@@ -67,10 +67,10 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             probe: Duration::from_secs(3),
-            start: Duration::from_secs(120),
+            start: Duration::from_mins(2),
             restart_first: Duration::from_millis(500),
             restart_cap: Duration::from_secs(30),
-            stable: Duration::from_secs(60),
+            stable: Duration::from_mins(1),
             patience: Duration::from_secs(2),
         }
     }
@@ -138,7 +138,7 @@ impl StdioBackend {
         loop {
             let event = match exchange.next().await {
                 Incoming::Progress { line, place, token } => incoming::restored(&line, place, &token),
-                Incoming::Log(line) => line,
+                Incoming::Log(message) => message,
                 Incoming::Result(result) => return Ok(results::adapt(result, client, live.era)),
                 Incoming::Error(error) => {
                     return Ok(Answer { payload: error, error: true, tool_error: false });

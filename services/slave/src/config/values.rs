@@ -59,8 +59,11 @@ impl ProxyUrl {
 }
 
 impl fmt::Display for ProxyUrl {
+    /// As people write it: without the slash of an empty path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let text = self.0.as_str();
+        let bare = self.0.path() == "/" && self.0.query().is_none();
+        f.write_str(if bare { text.trim_end_matches('/') } else { text })
     }
 }
 
@@ -118,7 +121,9 @@ mod tests {
     fn proxy_urls_are_told_what_to_use_instead() {
         let url = ProxyUrl::parse("wss://relay.example/ws?x=1").unwrap();
         assert_eq!((url.host(), url.port(), url.is_tls()), ("relay.example", 443, true));
+        assert_eq!(url.to_string(), "wss://relay.example/ws?x=1");
         let url = ProxyUrl::parse("ws://[::1]:8001").unwrap();
+        assert_eq!(url.to_string(), "ws://[::1]:8001");
         assert_eq!((url.host(), url.port(), url.is_tls()), ("::1", 8001, false));
         for (bad, hint) in [
             ("http://localhost:8001", "use ws://"),

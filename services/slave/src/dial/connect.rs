@@ -75,18 +75,17 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Reads the system's trusted roots where the URL asks for TLS.
+    /// Reads the system's trusted roots where the URL asks for TLS. `max_message` is the longest message in bytes that
+    /// is read or written.
     pub(super) fn new(proxy: ProxyUrl, max_message: usize) -> Result<Self, DialError> {
-        let tls = if proxy.is_tls() { Some(trusting(&proxy)?) } else { None };
-        let max_message = max_message.max(MAX_BATCH);
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(WRITE_BUFFER)
-            // One message at a time is written; pings and closes come on top.
-            .max_write_buffer_size(max_message + WRITE_BUFFER + MAX_BATCH)
-            .max_message_size(Some(max_message))
-            .max_frame_size(Some(max_message));
-        Ok(Self { proxy, limits, tls })
+        let failed = |why| DialError::Tls { host: proxy.host().to_owned(), why };
+        let tls = if proxy.is_tls() {
+            let roots = system_roots().map_err(failed)?;
+            Some(Arc::new(trusting(roots).map_err(|error| failed(error.to_string()))?))
+        } else {
+            None
+        };
+        Ok(Self { proxy, limits: limits(max_message), tls })
     }
 
     /// `PROXY_SERVER_URL`.
@@ -130,21 +129,108 @@ fn is_tls(error: &io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
-/// Trusts what the system trusts.
-fn trusting(proxy: &ProxyUrl) -> Result<Arc<ClientConfig>, DialError> {
-    let failed = |why: String| DialError::Tls { host: proxy.host().to_owned(), why };
+/// All four limits, of which tungstenite's own defaults are too large or unbounded.
+fn limits(max_message: usize) -> WebSocketConfig {
+    let max_message = max_message.max(MAX_BATCH);
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        // One message at a time is written; pings and closes come on top.
+        .max_write_buffer_size(max_message + WRITE_BUFFER + MAX_BATCH)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message))
+}
+
+/// What the system trusts, or `SSL_CERT_FILE` in its place.
+fn system_roots() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _unusable) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
         let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        return Err(failed(format!("this system has no trusted root certificates ({})", errors.join("; "))));
+        return Err(format!("this system has no trusted root certificates ({})", errors.join("; ")));
     }
+    Ok(roots)
+}
+
+fn trusting(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(Arc::new(config))
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{SinkExt, StreamExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_tungstenite::tungstenite::Message;
+
+    /// A TLS server for `localhost` that says `hello` to each WebSocket; its URL, and the certificate to trust.
+    async fn server() -> (ProxyUrl, RootCertStore) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let Ok(tls) = TlsAcceptor::from(Arc::new(config.clone())).accept(tcp).await else { continue };
+                let mut ws = tokio_tungstenite::accept_async(tls).await.unwrap();
+                ws.send(Message::text("hello")).await.unwrap();
+                while ws.next().await.is_some_and(|message| message.is_ok()) {}
+            }
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        (ProxyUrl::parse(&url).unwrap(), roots)
+    }
+
+    fn connector(proxy: ProxyUrl, roots: RootCertStore) -> Connector {
+        Connector { proxy, limits: limits(0), tls: Some(Arc::new(trusting(roots).unwrap())) }
+    }
+
+    #[tokio::test]
+    async fn a_trusted_certificate_opens_wss() {
+        let (url, roots) = server().await;
+        let mut socket = connector(url, roots).connect().await.unwrap();
+        let mut inbox = Vec::new();
+        socket.io(&mut inbox).await.unwrap();
+        assert_eq!(inbox, [Message::text("hello")]);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_certificate_is_refused_with_advice() {
+        let (url, _) = server().await;
+        let (_, others) = server().await;
+        let error = connector(url, others).connect().await.err().unwrap();
+        assert!(matches!(error, DialError::Tls { .. }), "{error}");
+        assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_websocket_server_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let connector = Connector::new(ProxyUrl::parse(&url).unwrap(), 0).unwrap();
+        let dialing = tokio::spawn(async move { (connector.connect().await.err().unwrap(), connector) });
+        let (tcp, _) = listener.accept().await.unwrap();
+        tcp.readable().await.unwrap();
+        tcp.try_write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let (error, connector) = dialing.await.unwrap();
+        assert!(matches!(&error, DialError::NotWebSocket { why, .. } if why.contains("404")), "{error}");
+        drop((tcp, listener));
+        let error = connector.connect().await.err().unwrap();
+        assert!(error.to_string().contains("PROXY_WS_PORT"), "{error}");
+    }
 }

@@ -37,7 +37,9 @@ impl Admission {
         if self.capacity == 0 {
             return Ok(Admitted { _place: None });
         }
-        let busy = |_| Failure::Busy { what: format!("the slave runs {} calls at once (SLAVE_CAPACITY)", self.capacity) };
+        let busy = |_| Failure::Busy {
+            what: format!("the slave runs {} calls at once (SLAVE_CAPACITY)", self.capacity),
+        };
         let waiting = self.admitted.try_acquire().map_err(busy)?;
         let running = self.running.acquire().await.map_err(|_| Failure::Internal)?;
         Ok(Admitted { _place: Some((waiting, running)) })
@@ -53,7 +55,7 @@ mod tests {
     async fn calls_beyond_the_capacity_wait_and_far_beyond_it_are_refused() {
         let gate = Admission::new(1);
         let first = gate.enter().await.unwrap();
-        let mut waiting: Vec<_> = (0..EXTRA_WAITING + 1).map(|_| Box::pin(gate.enter())).collect();
+        let mut waiting: Vec<_> = (0..=EXTRA_WAITING).map(|_| Box::pin(gate.enter())).collect();
         for one in &mut waiting {
             assert!(one.now_or_never().is_none());
         }

@@ -50,8 +50,13 @@ struct Params<'a> {
     name: &'a RawValue,
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
-    #[serde(rename = "_meta", borrow, default)]
+    /// Also when it is `null`: its place may have to be filled.
+    #[serde(rename = "_meta", borrow, default, deserialize_with = "even_null")]
     meta: Option<&'a RawValue>,
+}
+
+fn even_null<'de: 'a, 'a, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 #[derive(Default, Deserialize)]
@@ -72,7 +77,9 @@ impl ToolCall {
         let wire: Wire<'_> = serde_json::from_slice(&message).map_err(invalid)?;
         let params = wire.params;
         let meta = match params.meta {
-            Some(raw) => serde_json::from_str::<Option<Meta<'_>>>(raw.get()).map_err(invalid)?.unwrap_or_default(),
+            Some(raw) => {
+                serde_json::from_str::<Option<Meta<'_>>>(raw.get()).map_err(invalid)?.unwrap_or_default()
+            }
             None => Meta::default(),
         };
         let place = |raw: &RawValue| range_in(&message, raw);
@@ -130,10 +137,17 @@ mod tests {
     #[test]
     fn what_is_no_tool_call_is_refused() {
         let parse = |method: &str, message: &'static str| {
-            ToolCall::parse(CallHeader { method: method.into(), ..header(Era::Modern) }, Bytes::from_static(message.as_bytes()))
+            ToolCall::parse(
+                CallHeader { method: method.into(), ..header(Era::Modern) },
+                Bytes::from_static(message.as_bytes()),
+            )
         };
-        assert!(matches!(parse("prompts/get", "{}"), Err(Failure::MethodNotFound(method)) if method == "prompts/get"));
-        for message in [r#"{"id":1}"#, r#"{"id":1,"params":{}}"#, r#"{"id":1,"params":{"name":3}}"#, "[", "\u{ff}"] {
+        assert!(
+            matches!(parse("prompts/get", "{}"), Err(Failure::MethodNotFound(method)) if method == "prompts/get")
+        );
+        for message in
+            [r#"{"id":1}"#, r#"{"id":1,"params":{}}"#, r#"{"id":1,"params":{"name":3}}"#, "[", "\u{ff}"]
+        {
             assert!(matches!(parse("tools/call", message), Err(Failure::InvalidParams(_))), "{message}");
         }
     }
@@ -141,7 +155,8 @@ mod tests {
     #[test]
     fn the_slave_s_own_name_wins_over_the_client_s() {
         let header = CallHeader { name: Some("echo".into()), ..header(Era::Legacy) };
-        let call = ToolCall::parse(header, Bytes::from_static(br#"{"id":1,"params":{"name":"one__echo"}}"#)).unwrap();
+        let call = ToolCall::parse(header, Bytes::from_static(br#"{"id":1,"params":{"name":"one__echo"}}"#))
+            .unwrap();
         assert_eq!(call.name, "echo");
     }
 }

@@ -36,7 +36,9 @@ impl ParamHeaders {
         if memchr::memmem::find(text.as_bytes(), b"\"x-mcp-header\"").is_none() {
             return Self::default();
         }
-        let schema = serde_json::from_str::<Value>(text).ok().and_then(|mut tool| tool.get_mut("inputSchema").map(Value::take));
+        let schema = serde_json::from_str::<Value>(text)
+            .ok()
+            .and_then(|mut tool| tool.get_mut("inputSchema").map(Value::take));
         let mut found = Self::default();
         found.walk(tool, &schema.unwrap_or_default(), &mut Vec::new());
         found.drop_doubles(tool);
@@ -53,7 +55,9 @@ impl ParamHeaders {
             if let Some(annotation) = property.get("x-mcp-header") {
                 match usable(annotation, property) {
                     Ok(header) => self.annotated.push(Annotated { header, path: path.clone() }),
-                    Err(reason) => tracing::warn!(tool, property = path.join("."), "x-mcp-header is ignored: {reason}"),
+                    Err(reason) => {
+                        tracing::warn!(tool, property = path.join("."), "x-mcp-header is ignored: {reason}");
+                    }
                 }
             }
             self.walk(tool, property, path);
@@ -67,7 +71,11 @@ impl ParamHeaders {
         self.annotated.retain(|one| {
             let unique = names.iter().filter(|name| **name == one.header).count() == 1;
             if !unique {
-                tracing::warn!(tool, header = one.header, "x-mcp-header is ignored: two parameters have the same");
+                tracing::warn!(
+                    tool,
+                    header = one.header,
+                    "x-mcp-header is ignored: two parameters have the same"
+                );
             }
             unique
         });
@@ -80,8 +88,17 @@ impl ParamHeaders {
         }
         let arguments: Value = call.arguments().map_err(|error| Failure::InvalidParams(error.to_string()))?;
         for one in &self.annotated {
-            let value = one.path.iter().try_fold(&arguments, |value, name| value.get(name)).filter(|value| !value.is_null());
-            let sent = call.header.param_headers.iter().find(|(name, _)| is_header(name, &one.header)).map(|(_, sent)| sent);
+            let value = one
+                .path
+                .iter()
+                .try_fold(&arguments, |value, name| value.get(name))
+                .filter(|value| !value.is_null());
+            let sent = call
+                .header
+                .param_headers
+                .iter()
+                .find(|(name, _)| is_header(name, &one.header))
+                .map(|(_, sent)| sent);
             one.compare(value, sent.map(String::as_str))?;
         }
         Ok(())
@@ -113,7 +130,11 @@ impl Annotated {
             (Some(_), None) => "is missing, and the argument is there",
             (None, Some(_)) => "is there, and the argument is not",
         };
-        Err(Failure::HeaderMismatch(format!("header Mcp-Param-{} {fault} {:?}", self.header, self.path.join("."))))
+        Err(Failure::HeaderMismatch(format!(
+            "header Mcp-Param-{} {fault} {:?}",
+            self.header,
+            self.path.join(".")
+        )))
     }
 }
 
@@ -123,7 +144,8 @@ fn same(value: &Value, sent: &str) -> bool {
         Value::String(text) => text == sent,
         Value::Bool(truth) => sent == if *truth { "true" } else { "false" },
         Value::Number(number) => {
-            number.to_string() == sent || matches!((number.as_f64(), sent.parse::<f64>()), (Some(a), Ok(b)) if a.to_bits() == b.to_bits())
+            number.to_string() == sent
+                || matches!((number.as_f64(), sent.parse::<f64>()), (Some(a), Ok(b)) if a.to_bits() == b.to_bits())
         }
         _ => false,
     }
@@ -156,7 +178,11 @@ mod tests {
     fn headers_that_match_pass() {
         checked("{}", &[]).unwrap();
         checked(r#"{"region":null}"#, &[]).unwrap();
-        checked(r#"{"region":"é","deep":{"n":42},"flag":true}"#, &[("mcp-param-region", "é"), ("n", "42.0"), ("flag", "true")]).unwrap();
+        checked(
+            r#"{"region":"é","deep":{"n":42},"flag":true}"#,
+            &[("mcp-param-region", "é"), ("n", "42.0"), ("flag", "true")],
+        )
+        .unwrap();
         checked(r#"{"one":"x","real":1,"bad":"y"}"#, &[("other", "z")]).unwrap();
     }
 

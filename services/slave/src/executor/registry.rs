@@ -132,9 +132,10 @@ impl Registry {
     pub(crate) fn route(&self, name: &str) -> Result<Arc<Route>, Failure> {
         match self.routes.load().get(name) {
             Some(Entry::Up(route)) => Ok(Arc::clone(route)),
-            Some(Entry::Down { backend }) => {
-                Err(Failure::BackendFailed { backend: backend.clone(), reason: "it is not running at the moment".into() })
-            }
+            Some(Entry::Down { backend }) => Err(Failure::BackendFailed {
+                backend: backend.clone(),
+                reason: "it is not running at the moment".into(),
+            }),
             None => Err(Failure::UnknownTool(name.to_owned())),
         }
     }
@@ -148,7 +149,8 @@ impl Registry {
     pub(crate) fn states(&self) -> Vec<BackendState> {
         let slots = &self.lock().list;
         let (named, _) = names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
-        let tools = |index| named.iter().filter(|one| one.backend == index).map(|one| one.name.clone()).collect();
+        let tools =
+            |index| named.iter().filter(|one| one.backend == index).map(|one| one.name.clone()).collect();
         let state = |(index, slot): (usize, &Slot)| BackendState {
             name: slot.name.clone(),
             state: slot.state.clone(),
@@ -173,7 +175,8 @@ impl Registry {
             change(slot);
             metrics::backend_ready(&slot.name, &slot.state);
         }
-        let (named, problems) = names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
+        let (named, problems) =
+            names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
         for problem in problems.iter().filter(|problem| !reported.contains(*problem)) {
             tracing::warn!("{problem}");
         }

@@ -102,8 +102,14 @@ mod tests {
 
     #[test]
     fn only_the_specification_s_codes_have_a_status() {
-        for (code, status) in [(-32020, 400), (-32021, 400), (-32022, 400), (-32601, 404), (-32602, 0), (-31002, 0)] {
-            assert_eq!(modern_status(format!(r#"{{"message":"x","code":{code}}}"#).as_bytes()), status, "{code}");
+        for (code, status) in
+            [(-32020, 400), (-32021, 400), (-32022, 400), (-32601, 404), (-32602, 0), (-31002, 0)]
+        {
+            assert_eq!(
+                modern_status(format!(r#"{{"message":"x","code":{code}}}"#).as_bytes()),
+                status,
+                "{code}"
+            );
         }
         assert_eq!(modern_status(b"[]"), 0);
     }

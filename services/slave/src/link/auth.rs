@@ -11,7 +11,7 @@ use super::{AUTH_TIME, Ended, Opened};
 pub(crate) async fn open(mut socket: Socket, code: &Secret, hello: &SlaveHello) -> Result<Opened, Ended> {
     let auth = Auth::new(code.expose().to_owned(), hello.clone());
     let text = serde_json::to_string(&auth).map_err(|error| Ended::Lost(error.to_string()))?;
-    socket.send(Message::text(text))?;
+    socket.send(Message::text(text));
     let mut early = Vec::new();
     let late = || Ended::Lost(format!("the proxy did not answer within {} s", AUTH_TIME.as_secs()));
     let answered = tokio::time::timeout(AUTH_TIME, answer(&mut socket, &mut early)).await;

@@ -16,8 +16,18 @@ use super::pulse::Pulse;
 use super::socket::Socket;
 use crate::endpoint::{Endpoint, Stage};
 
-/// Payload of the ping that follows our `drain`: its answer shows that the proxy has read both.
+/// Payload of the pings that follow our `drain`. The answer to the first shows that the proxy has read it; what the
+/// proxy had opened until then is on its way before the answer to the second.
 const FAREWELL: &[u8] = b"drain";
+
+/// How far the proxy is known to have followed our `drain`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// Nothing was said.
+    Unsaid,
+    /// So many answers are due.
+    Asked(u8),
+}
 
 /// A request of at most this many bytes is copied out of its batch: it may live for minutes, and the batch with it.
 const SMALL: usize = 4 * 1024;
@@ -34,7 +44,7 @@ pub(super) struct Native<'a> {
     frames: Vec<Frame>,
     events: Vec<SlaveEvent>,
     batch: BytesMut,
-    said_farewell: bool,
+    farewell: Farewell,
 }
 
 impl<'a> Native<'a> {
@@ -47,7 +57,7 @@ impl<'a> Native<'a> {
             frames: Vec::new(),
             events: Vec::new(),
             batch: BytesMut::new(),
-            said_farewell: false,
+            farewell: Farewell::Unsaid,
         }
     }
 
@@ -77,11 +87,11 @@ impl<'a> Native<'a> {
 
     /// Hands what was read to the endpoint, under one lock for all of it.
     fn take(&mut self) -> Result<(), Ended> {
-        let mut drained = false;
+        let mut answered = false;
         for message in self.inbox.drain(..) {
             match message {
                 Message::Binary(batch) => decode(batch, &mut self.frames)?,
-                Message::Pong(payload) => drained |= payload == FAREWELL,
+                Message::Pong(payload) => answered |= payload == FAREWELL,
                 _ => return Err(Ended::Misbehaved("text on a link of the native dialect".into())),
             }
         }
@@ -89,10 +99,18 @@ impl<'a> Native<'a> {
             let taken = self.endpoint.receive(self.id, &mut self.frames, &mut self.events);
             taken.map_err(|error| Ended::Misbehaved(error.to_string()))?;
         }
-        if drained {
-            self.endpoint.link_drained(self.id);
+        if answered {
+            match self.farewell {
+                Farewell::Asked(2) => self.ask(Farewell::Asked(1)),
+                _ => self.endpoint.link_drained(self.id),
+            }
         }
         Ok(())
+    }
+
+    fn ask(&mut self, farewell: Farewell) {
+        self.farewell = farewell;
+        self.socket.send(Message::Ping(Bytes::from_static(FAREWELL)));
     }
 
     /// Sends a batch, if there is anything. Returns when to try again though nothing happens.
@@ -109,11 +127,10 @@ impl<'a> Native<'a> {
             for frame in self.frames.drain(..) {
                 frame.encode(&mut self.batch);
             }
-            self.socket.send(Message::Binary(self.batch.split().freeze()))?;
+            self.socket.send(Message::Binary(self.batch.split().freeze()));
         }
-        if duty.stage >= Stage::Draining && !self.said_farewell {
-            self.said_farewell = true;
-            self.socket.send(Message::Ping(Bytes::from_static(FAREWELL)))?;
+        if duty.stage >= Stage::Draining && self.farewell == Farewell::Unsaid {
+            self.ask(Farewell::Asked(2));
         }
         Ok(duty.again)
     }

@@ -96,7 +96,8 @@ impl<'a> Plain<'a> {
         }
         if let Some(answer) = self.outbox.pop_front() {
             tracing::debug!(bytes = answer.len(), "Sending response back to proxy");
-            return self.socket.send(Message::Text(text(&answer)));
+            self.socket.send(Message::Text(text(&answer)));
+            return Ok(());
         }
         match self.links.endpoint.stage() {
             Stage::Closing => Err(Ended::Closing),

@@ -26,6 +26,9 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Messages that are read before what they cause is looked at.
 const READ_AHEAD: usize = 32;
 
+/// The same in bytes: long messages are looked at one by one.
+const READ_AHEAD_BYTES: usize = 256 * 1024;
+
 /// The longest reason that fits a close frame, in bytes.
 const REASON: usize = 123;
 
@@ -34,13 +37,15 @@ pub(crate) struct Socket {
     stream: Stream,
     /// What was sent is not all on its way.
     busy: bool,
-    /// The stream ended after messages that are still to be handed out.
+    /// Nothing more can be read, because of this.
     ended: Option<Ended>,
+    /// Nothing more can be written, because of this. What can still be read may know a better reason.
+    failed: Option<Ended>,
 }
 
 impl Socket {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, busy: false, ended: None }
+        Self { stream, busy: false, ended: None, failed: None }
     }
 
     /// Whether the last message is still being written. Sending more then only fills memory.
@@ -53,11 +58,13 @@ impl Socket {
         self.stream.get_ref().get_ref().heard()
     }
 
-    /// Takes a message to be sent; [`Socket::io`] carries it out.
-    pub(crate) fn send(&mut self, message: Message) -> Result<(), Ended> {
+    /// Takes a message to be sent; [`Socket::io`] carries it out, and tells when it cannot.
+    pub(crate) fn send(&mut self, message: Message) {
         self.busy = true;
         // The stream takes it also while the last one is being written: that is for pings, which are small.
-        self.stream.start_send_unpin(message).map_err(|error| lost(&error))
+        if let Err(error) = self.stream.start_send_unpin(message) {
+            self.failed.get_or_insert_with(|| lost(&error));
+        }
     }
 
     /// Reads and writes until messages came in, or all that was sent is on its way. Cancel safe.
@@ -66,13 +73,9 @@ impl Socket {
     }
 
     fn poll_io(&mut self, cx: &mut Context<'_>, into: &mut Vec<Message>) -> Poll<Result<(), Ended>> {
-        if into.is_empty()
-            && let Some(ended) = self.ended.take()
-        {
-            return Poll::Ready(Err(ended));
-        }
-        let written = self.busy && self.poll_write(cx)?.is_ready();
-        while into.len() < READ_AHEAD && self.ended.is_none() {
+        let written = self.busy && self.failed.is_none() && self.poll_write(cx);
+        let mut bytes = 0;
+        while into.len() < READ_AHEAD && bytes < READ_AHEAD_BYTES && self.ended.is_none() {
             match self.stream.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(Message::Close(frame)))) => {
                     self.ended = Some(closed(frame.as_ref()));
@@ -80,7 +83,10 @@ impl Socket {
                     let _ = self.stream.poll_next_unpin(cx);
                 }
                 Poll::Ready(Some(Ok(Message::Ping(_)))) => {}
-                Poll::Ready(Some(Ok(message))) => into.push(message),
+                Poll::Ready(Some(Ok(message))) => {
+                    bytes += message.len();
+                    into.push(message);
+                }
                 Poll::Ready(Some(Err(error))) => self.ended = Some(lost(&error)),
                 Poll::Ready(None) => self.ended = Some(Ended::Lost("the connection was closed".into())),
                 Poll::Pending => break,
@@ -89,16 +95,20 @@ impl Socket {
         if !into.is_empty() || written {
             return Poll::Ready(Ok(()));
         }
-        match self.ended.take() {
+        match self.ended.take().or_else(|| self.failed.take()) {
             Some(ended) => Poll::Ready(Err(ended)),
             None => Poll::Pending,
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        let polled = self.stream.poll_flush_unpin(cx);
-        self.busy = polled.is_pending();
-        polled.map_err(|error| lost(&error))
+    /// Whether all is on its way now.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.stream.poll_flush_unpin(cx) {
+            Poll::Ready(Ok(())) => self.busy = false,
+            Poll::Ready(Err(error)) => self.failed = Some(lost(&error)),
+            Poll::Pending => {}
+        }
+        !self.busy
     }
 
     /// Says why and goes, within a second: the peer's answer is waited for, but not for long.

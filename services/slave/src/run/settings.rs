@@ -26,7 +26,7 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
         demo_tools: config.demo_tools,
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
-        secrets: code.chain(pilot.env.values().cloned()).collect(),
+        secrets: code.chain(pilot.secrets().cloned()).collect(),
         ..ExecutorConfig::default()
     })
 }

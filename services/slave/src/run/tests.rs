@@ -3,6 +3,7 @@
 mod faults;
 mod native;
 mod plain;
+mod port;
 mod proxy;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -116,7 +116,9 @@ impl Arguments {
         let fault = |fault| Err(ArgumentError::Invalid { name: "mrUrlOrId", fault });
         match text.chars().next() {
             None => fault("is empty: give the URL or the number of a merge request or pull request"),
-            Some('-') => fault("begins with \"-\": give the URL or the number of a merge request or pull request"),
+            Some('-') => {
+                fault("begins with \"-\": give the URL or the number of a merge request or pull request")
+            }
             Some(_) => Ok(text.to_owned()),
         }
     }
@@ -140,7 +142,10 @@ fn checked<'a>(name: &'static str, text: &'a str) -> Result<&'a str, ArgumentErr
 /// The CLI has the last word on how small it may be (it refuses less than 1000).
 fn whole(number: f64) -> Result<String, ArgumentError> {
     if !(0.0..=1e15).contains(&number) || number.fract() != 0.0 {
-        return Err(ArgumentError::Invalid { name: "maxDiffChars", fault: "is not a whole number from 1000 up" });
+        return Err(ArgumentError::Invalid {
+            name: "maxDiffChars",
+            fault: "is not a whole number from 1000 up",
+        });
     }
     Ok(format!("{number:.0}"))
 }
@@ -171,8 +176,10 @@ impl Files {
     fn directory(&mut self) -> io::Result<&Path> {
         let directory = match self.directory.take() {
             Some(directory) => directory,
-            // Private from the start: `tempfile` makes directories with 0700.
-            None => tempfile::Builder::new().prefix("mcp-relay-review-").tempdir()?,
+            None => tempfile::Builder::new()
+                .prefix("mcp-relay-review-")
+                .permissions(std::fs::Permissions::from_mode(0o700))
+                .tempdir()?,
         };
         Ok(self.directory.insert(directory).path())
     }
@@ -181,7 +188,6 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn arguments(json: &str) -> Arguments {
         serde_json::from_str(json).unwrap()
@@ -200,9 +206,24 @@ mod tests {
         );
         assert_eq!(
             args,
-            ["https://g/x/-/merge_requests/7", "--comment", "--max-diff-chars", "50000", "--acceptance-criteria", "a; rm -rf $HOME\nb", "--platform", "gitlab", "--project", "g/s/p", "--debug"]
+            [
+                "https://g/x/-/merge_requests/7",
+                "--comment",
+                "--max-diff-chars",
+                "50000",
+                "--acceptance-criteria",
+                "a; rm -rf $HOME\nb",
+                "--platform",
+                "gitlab",
+                "--project",
+                "g/s/p",
+                "--debug"
+            ]
         );
-        assert_eq!(line(r#"{"mrUrlOrId":"42","postComment":false,"debug":null,"project":"","guidelines":" "}"#), ["42"]);
+        assert_eq!(
+            line(r#"{"mrUrlOrId":"42","postComment":false,"debug":null,"project":"","guidelines":" "}"#),
+            ["42"]
+        );
         assert_eq!(line(r#"{"mrUrlOrId":42}"#), ["42"]);
     }
 
@@ -220,7 +241,9 @@ mod tests {
 
     #[test]
     fn files_are_private_and_go_with_the_command_line() {
-        let line = arguments(r#"{"mrUrlOrId":"1","ticketSpec":"spec\n","guidelines":"-guide"}"#).command_line().unwrap();
+        let line = arguments(r#"{"mrUrlOrId":"1","ticketSpec":"spec\n","guidelines":"-guide"}"#)
+            .command_line()
+            .unwrap();
         let file = Path::new(&line.args[2]).to_owned();
         assert_eq!((&*line.args[1], &*line.args[3]), ("--input-file".as_ref(), "--guidelines-file".as_ref()));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "spec\n");
@@ -235,7 +258,9 @@ mod tests {
     #[test]
     fn numbers_and_platforms_are_checked() {
         for bad in ["-1000", "1000.5", "1e300"] {
-            let refused = arguments(&format!(r#"{{"mrUrlOrId":"1","maxDiffChars":{bad}}}"#)).command_line().unwrap_err();
+            let refused = arguments(&format!(r#"{{"mrUrlOrId":"1","maxDiffChars":{bad}}}"#))
+                .command_line()
+                .unwrap_err();
             assert!(refused.to_string().contains("maxDiffChars"), "{refused}");
         }
         assert!(serde_json::from_str::<Arguments>(r#"{"mrUrlOrId":"1","platform":"bitbucket"}"#).is_err());

@@ -40,7 +40,11 @@ pub(super) struct Run {
 impl Run {
     /// Starts the executable without a shell, with nothing on its standard input and only the given variables and
     /// [`environment::SAFE`] in its environment.
-    pub(super) fn start(executable: &Path, variables: &[(String, Secret)], line: CommandLine) -> io::Result<Self> {
+    pub(super) fn start(
+        executable: &Path,
+        variables: &[(String, Secret)],
+        line: CommandLine,
+    ) -> io::Result<Self> {
         let mut command = Command::new(executable);
         environment::limit(&mut command, variables);
         command.args(&line.args).process_group(0).kill_on_drop(true);
@@ -52,7 +56,11 @@ impl Run {
 
     /// Runs to the end. Each line of standard output goes to `lines` too, unless its reader is behind. Fails when
     /// the output has more than `max_output` bytes. Dropping the future kills the process group.
-    pub(super) async fn finish(mut self, max_output: usize, lines: mpsc::Sender<String>) -> Result<Finished, Failure> {
+    pub(super) async fn finish(
+        mut self,
+        max_output: usize,
+        lines: mpsc::Sender<String>,
+    ) -> Result<Finished, Failure> {
         let stdout = self.child.stdout.take();
         let stderr = self.child.stderr.take();
         let group = &self.group;
@@ -63,7 +71,10 @@ impl Run {
             group.signal(Signal::SIGKILL);
             status
         };
-        let lost = |error: io::Error| Failure::BackendFailed { backend: super::NAME.into(), reason: error.to_string() };
+        let lost = |error: io::Error| Failure::BackendFailed {
+            backend: super::NAME.into(),
+            reason: error.to_string(),
+        };
         let (output, errors, status) = tokio::try_join!(
             read_all(stdout, max_output, lines),
             async { tail(stderr).await.map_err(lost) },
@@ -78,7 +89,8 @@ async fn read_all(
     max: usize,
     to: mpsc::Sender<String>,
 ) -> Result<String, Failure> {
-    let too_large = || Failure::ResultTooLarge(format!("mr-pilot wrote more than {max} bytes (MAX_OUTPUT_BYTES)"));
+    let too_large =
+        || Failure::ResultTooLarge(format!("mr-pilot wrote more than {max} bytes (MAX_OUTPUT_BYTES)"));
     let Some(from) = from else { return Ok(String::new()) };
     let mut lines = Lines::new(from, Caps { line: max, head: 0, endless: 0 });
     let mut output = String::new();

@@ -4,6 +4,7 @@
 //! that cannot be read is left out rather than guessed.
 
 use serde::Serialize;
+use serde_json::Number;
 
 /// Headings of a report.
 const TITLES: [&str; 2] = ["MR REVIEW REPORT", "PR REVIEW REPORT"];
@@ -21,11 +22,11 @@ pub(super) enum GoalStatus {
 }
 
 /// What a report says.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) goal_status: Option<GoalStatus>,
     /// 0 to 100.
-    pub(super) score: Option<f64>,
+    pub(super) score: Option<Number>,
     pub(super) issues: Vec<String>,
     pub(super) remarks: String,
 }
@@ -117,10 +118,10 @@ fn goal_status(value: &str) -> Option<GoalStatus> {
     }
 }
 
-fn score(value: &str) -> Option<f64> {
-    let number = value.split('/').next()?.trim();
-    let score: f64 = number.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '-').parse().ok()?;
-    (0.0..=100.0).contains(&score).then_some(score)
+fn score(value: &str) -> Option<Number> {
+    let number = value.split('/').next()?.trim_matches(|c: char| !c.is_ascii_digit() && c != '-' && c != '.');
+    let score: Number = serde_json::from_str(number).ok()?;
+    (0.0..=100.0).contains(&score.as_f64()?).then_some(score)
 }
 
 /// The text of a line `   1. text`.
@@ -144,8 +145,16 @@ fn issue(issues: &mut Vec<String>, line: &str) {
 /// empty lines around.
 fn dedented(text: &str) -> String {
     let indent = |line: &&str| line.len() - line.trim_start().len();
-    let shared = text.lines().skip(1).filter(|line| !line.trim().is_empty()).map(|line| indent(&line)).min().unwrap_or(0);
-    let line = |(at, line): (usize, &'_ str)| if at == 0 { line.to_owned() } else { line.get(shared..).unwrap_or("").to_owned() };
+    let shared = text
+        .lines()
+        .skip(1)
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| indent(&line))
+        .min()
+        .unwrap_or(0);
+    let line = |(at, line): (usize, &'_ str)| {
+        if at == 0 { line.to_owned() } else { line.get(shared..).unwrap_or("").to_owned() }
+    };
     let lines: Vec<String> = text.lines().enumerate().map(line).collect();
     lines.join("\n").trim().to_owned()
 }
@@ -186,7 +195,7 @@ mod tests {
         for title in ["\u{1f4cb} MR REVIEW REPORT", "PR REVIEW REPORT", "   PR REVIEW REPORT (GitHub)"] {
             let found = parse(&report(title, FULL)).unwrap();
             assert_eq!(found.goal_status, Some(GoalStatus::PartiallyMet));
-            assert_eq!(found.score, Some(72.0));
+            assert_eq!(found.score, Some(72.into()));
             assert_eq!(found.issues, ["First issue", "Second: a.b", "Tenth"]);
             assert_eq!(found.remarks, "Looks good.\n  - indented more\n\nLast line.");
         }
@@ -197,7 +206,9 @@ mod tests {
         let text = report("MR REVIEW REPORT", FULL);
         let expected = parse(&text).unwrap();
         assert_eq!(parse(&text.replace('\n', "\r\n")).unwrap(), expected);
-        let coloured = text.replace("Goal Status: ", "\u{1b}[1mGoal Status:\u{1b}[0m \u{1b}[33m").replace(RULE, &format!("\u{1b}[36m{RULE}\u{1b}[39m"));
+        let coloured = text
+            .replace("Goal Status: ", "\u{1b}[1mGoal Status:\u{1b}[0m \u{1b}[33m")
+            .replace(RULE, &format!("\u{1b}[36m{RULE}\u{1b}[39m"));
         assert_eq!(parse(&coloured).unwrap(), expected);
     }
 
@@ -223,7 +234,7 @@ mod tests {
     fn remarks_may_hold_rules_of_another_length_and_nothing_follows_the_last_rule() {
         let body = "Goal Status: MET\nQuality Score: 50.5/100\n\nNo issues found\n\nRemarks: first\n   Title\n   =====\n====\nunindented";
         let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
-        assert_eq!(found.score, Some(50.5));
+        assert_eq!(found.score, Number::from_f64(50.5));
         assert_eq!(found.remarks, "first\n   Title\n   =====\n====\nunindented");
         let cut = format!("{RULE}\nMR REVIEW REPORT\n{RULE}\nRemarks:\n   no end");
         assert_eq!(parse(&cut).unwrap().remarks, "no end");
@@ -232,21 +243,31 @@ mod tests {
     #[test]
     fn unreadable_fields_are_left_out() {
         for (body, status, score) in [
-            ("Goal Status: maybe\nQuality Score: n/a", None, None),
+            ("Goal Status: maybe\nQuality Score: n/a", None, None::<u32>),
             ("Goal Status:\nQuality Score: 101/100", None, None),
-            ("\u{2705} Goal Status: \u{2705} MET\nQuality Score: **88**/100", Some(GoalStatus::Met), None),
-            ("Goal Status: Partially Met\nQuality Score: 0/100", Some(GoalStatus::PartiallyMet), Some(0.0)),
+            (
+                "\u{2705} Goal Status: \u{2705} MET\nQuality Score: **88**/100",
+                Some(GoalStatus::Met),
+                Some(88),
+            ),
+            ("Goal Status: Partially Met\nQuality Score: 0/100", Some(GoalStatus::PartiallyMet), Some(0)),
             ("Goal Status: NOT_MET\nQuality Score: -3/100", Some(GoalStatus::Unmet), None),
-            ("Quality Score: \u{2b50} 7", None, Some(7.0)),
+            ("Quality Score: \u{2b50} 7", None, Some(7)),
         ] {
             let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
-            assert_eq!((found.goal_status, found.score), (status, score), "{body}");
+            assert_eq!((found.goal_status, found.score), (status, score.map(Number::from)), "{body}");
         }
     }
 
     #[test]
     fn what_is_no_report_is_none() {
-        for output in ["", "MR REVIEW REPORT", "==\nMR REVIEW REPORT\n==", &format!("{RULE}\nMR REVIEW REPORT\nGoal Status: MET"), &format!("{RULE}\nREPORT\n{RULE}")] {
+        for output in [
+            "",
+            "MR REVIEW REPORT",
+            "==\nMR REVIEW REPORT\n==",
+            &format!("{RULE}\nMR REVIEW REPORT\nGoal Status: MET"),
+            &format!("{RULE}\nREPORT\n{RULE}"),
+        ] {
             assert_eq!(parse(output), None, "{output}");
         }
     }

@@ -52,7 +52,9 @@ fn explain(server: &StdioServer, error: &io::Error) -> io::Error {
     let directory = server.cwd.as_ref().filter(|directory| !directory.is_dir());
     let text = match (directory, error.kind()) {
         (Some(directory), _) => format!("its cwd {} is not a directory", directory.display()),
-        (None, io::ErrorKind::NotFound) => format!("its command {:?} is not found (PATH of the slave)", server.command),
+        (None, io::ErrorKind::NotFound) => {
+            format!("its command {:?} is not found (PATH of the slave)", server.command)
+        }
         (None, _) => format!("its command {:?} cannot be started: {error}", server.command),
     };
     io::Error::new(error.kind(), text)

@@ -44,7 +44,8 @@ pub(super) async fn log(backend: &str, stderr: impl AsyncRead + Unpin, mask: &Ma
 /// The line as the log may have it.
 fn shown(line: &str, mask: &Mask) -> String {
     // Cleaned before it is masked: what is left out must not put a secret together.
-    let clean: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect();
+    let clean: String =
+        line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect();
     let clean = clean.trim_end();
     let masked = mask.apply_up_to(clean, MAX_LINE);
     if clean.len() > MAX_LINE { format!("{masked} [cut]") } else { masked.into_owned() }

@@ -130,7 +130,9 @@ fn discovered(answer: Incoming) -> Result<Option<Greeting>, HandshakeError> {
         Incoming::Error(error) => match serde_json::from_slice::<Refused>(&error) {
             Ok(Refused { code: -32022, data }) => {
                 let supported = data.as_ref().and_then(|data| data.get("supported"));
-                Err(HandshakeError::Version(supported.map_or_else(|| "does not say which".into(), ToString::to_string)))
+                Err(HandshakeError::Version(
+                    supported.map_or_else(|| "does not say which".into(), ToString::to_string),
+                ))
             }
             // Modern, and wants more than we have even for this: its tools may want less.
             Ok(Refused { code: -32021 | -32020, .. }) => {
@@ -188,7 +190,10 @@ pub(super) async fn list_tools(session: &Arc<Session>, era: Era) -> Result<Vec<O
         for tool in page.tools {
             match Offer::named(tool) {
                 Ok(offer) => offers.push(offer),
-                Err(error) => tracing::warn!(backend = &*session.backend, "a tool is left out, it has no usable name: {error}"),
+                Err(error) => tracing::warn!(
+                    backend = &*session.backend,
+                    "a tool is left out, it has no usable name: {error}"
+                ),
             }
         }
         match page.next {
@@ -196,13 +201,18 @@ pub(super) async fn list_tools(session: &Arc<Session>, era: Era) -> Result<Vec<O
             None => return Ok(offers),
         }
     }
-    Err(HandshakeError::Unexpected { method: METHOD, reason: format!("more than {MAX_PAGES} pages or {MAX_CATALOG} bytes") })
+    Err(HandshakeError::Unexpected {
+        method: METHOD,
+        reason: format!("more than {MAX_PAGES} pages or {MAX_CATALOG} bytes"),
+    })
 }
 
 /// Asks a modern child to say when its tools change. The request stays open as long as the child wants.
 pub(super) async fn subscribe(session: &Arc<Session>) {
     const FILTER: &str = r#""notifications":{"toolsListChanged":true}"#;
-    if let Ok(mut stream) = own(session, |id| messages::request(id, "subscriptions/listen", FILTER, Era::Modern)).await {
+    if let Ok(mut stream) =
+        own(session, |id| messages::request(id, "subscriptions/listen", FILTER, Era::Modern)).await
+    {
         let end = stream.next().await;
         tracing::debug!(backend = &*session.backend, ?end, "the subscription to changes of the tools ended");
     }
@@ -222,9 +232,10 @@ fn result_of(answer: Incoming, method: &'static str) -> Result<Bytes, HandshakeE
             Err(HandshakeError::Refused { method, error })
         }
         Incoming::Failed(failure) => Err(failure.into()),
-        Incoming::Progress { .. } | Incoming::Log(_) => {
-            Err(HandshakeError::Unexpected { method, reason: "an event for a request without a token".into() })
-        }
+        Incoming::Progress { .. } | Incoming::Log(_) => Err(HandshakeError::Unexpected {
+            method,
+            reason: "an event for a request without a token".into(),
+        }),
     }
 }
 
@@ -247,8 +258,13 @@ mod tests {
 
     #[test]
     fn only_modern_answers_and_modern_errors_mean_modern() {
-        let found = discovered(result(r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}"#));
-        assert_eq!(found.unwrap().unwrap(), Greeting { era: Era::Modern, has_tools: true, announces_changes: true });
+        let found = discovered(result(
+            r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}"#,
+        ));
+        assert_eq!(
+            found.unwrap().unwrap(),
+            Greeting { era: Era::Modern, has_tools: true, announces_changes: true }
+        );
         assert!(discovered(error(r#"{"code":-32021,"message":""}"#)).unwrap().is_some());
         for legacy in [
             result("{}"),

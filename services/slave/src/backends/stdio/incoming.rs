@@ -51,7 +51,9 @@ impl Incoming {
     /// Bytes that waiting for its reader costs.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Progress { line, .. } | Self::Log(line) | Self::Result(line) | Self::Error(line) => line.len(),
+            Self::Progress { line, .. } | Self::Log(line) | Self::Result(line) | Self::Error(line) => {
+                line.len()
+            }
             Self::Failed(_) => 0,
         }
     }
@@ -193,7 +195,11 @@ impl Reader {
         let Ok(Progress { token }) = serde_json::from_str::<Progress<'_>>(params.get()) else { return false };
         let Ok(number) = token.get().parse() else { return false };
         let place = range_in(line, token);
-        self.session.event(number, |client| Incoming::Progress { line: line.clone(), place, token: client.clone() })
+        self.session.event(number, |client| Incoming::Progress {
+            line: line.clone(),
+            place,
+            token: client.clone(),
+        })
     }
 
     /// A message that is too long fails the one call it belongs to. False if that cannot be found out.
@@ -202,7 +208,8 @@ impl Reader {
         tracing::warn!(backend, limit = self.max_line, "a message beyond MAX_OUTPUT_BYTES was thrown away");
         match whose(head, tail) {
             Whose::Request(id) => {
-                let reason = format!("the backend's answer has more than {} bytes (MAX_OUTPUT_BYTES)", self.max_line);
+                let reason =
+                    format!("the backend's answer has more than {} bytes (MAX_OUTPUT_BYTES)", self.max_line);
                 self.session.answer(id, Incoming::Failed(Failure::ResultTooLarge(reason)));
                 true
             }
@@ -223,7 +230,10 @@ impl Reader {
         let shown = self.mask.apply_up_to(&text, SHOWN);
         let backend = &*self.session.backend;
         if self.garbage == 1 {
-            tracing::warn!(backend, "standard output has a line that is no JSON-RPC message, skipped: {shown}");
+            tracing::warn!(
+                backend,
+                "standard output has a line that is no JSON-RPC message, skipped: {shown}"
+            );
         } else {
             tracing::debug!(backend, "skipped a line that is no JSON-RPC message: {shown}");
         }
@@ -275,7 +285,10 @@ mod tests {
     #[test]
     fn the_owner_of_half_a_message_is_found_at_either_end() {
         let open = r#"{"content":[{"type":"text","text":"xxxx"#;
-        assert_eq!(whose(format!(r#"{{"jsonrpc":"2.0","id":17,"result":{open}"#).as_bytes(), b""), Whose::Request(17));
+        assert_eq!(
+            whose(format!(r#"{{"jsonrpc":"2.0","id":17,"result":{open}"#).as_bytes(), b""),
+            Whose::Request(17)
+        );
         assert_eq!(whose(format!(r#" {{ "id" : 3 , "result":{open}"#).as_bytes(), b""), Whose::Request(3));
         let head = format!(r#"{{"result":{open}"#);
         assert_eq!(whose(head.as_bytes(), br#"xx"}]},"jsonrpc":"2.0","id":5}"#), Whose::Request(5));

@@ -120,7 +120,7 @@ fn metadata(call: &ToolCall, id: u64, era: Era) -> Result<Option<String>, serde_
         }
         let comma = if out.len() > 1 { "," } else { "" };
         let _ = match key.as_str() {
-            "progressToken" => write!(out, r#"{comma}"progressToken":{id}"#),
+            "progressToken" if call.progress_token.is_some() => write!(out, r#"{comma}"progressToken":{id}"#),
             key => write!(out, "{comma}{}:{}", serde_json::to_string(key)?, value.get()),
         };
     }
@@ -173,12 +173,19 @@ mod tests {
         assert_eq!(forwarded(Era::Legacy, Era::Legacy, message), expected);
         assert_eq!(forwarded(Era::Modern, Era::Modern, message), expected);
         let bare = r#"{"id":1,"params":{"name":"own","_meta":{ "a" : 1 }}}"#;
-        assert_eq!(forwarded(Era::Legacy, Era::Legacy, bare), r#"{"id":7,"params":{"name":"own","_meta":{ "a" : 1 }}}"#.to_owned() + "\n");
+        assert_eq!(
+            forwarded(Era::Legacy, Era::Legacy, bare),
+            r#"{"id":7,"params":{"name":"own","_meta":{ "a" : 1 }}}"#.to_owned() + "\n"
+        );
     }
 
     #[test]
     fn a_legacy_client_s_call_gets_what_a_modern_backend_requires() {
-        for message in [r#"{"id":1,"params":{"name":"x"}}"#, r#"{"id":1,"params":{"name":"x","_meta":null}}"#, r#"{"id":1,"params":{"_meta":{"traceparent":"00"},"name":"x"}}"#] {
+        for message in [
+            r#"{"id":1,"params":{"name":"x"}}"#,
+            r#"{"id":1,"params":{"name":"x","_meta":null}}"#,
+            r#"{"id":1,"params":{"_meta":{"traceparent":"00"},"name":"x"}}"#,
+        ] {
             let text = forwarded(Era::Legacy, Era::Modern, message);
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             let meta = &value["params"]["_meta"];
@@ -212,7 +219,7 @@ mod tests {
         ] {
             let value: serde_json::Value = serde_json::from_slice(&message).unwrap();
             assert_eq!(value["jsonrpc"], "2.0");
-            assert_eq!(message.iter().filter(|b| **b == b'\n').count(), 1);
+            assert_eq!(memchr::memchr(b'\n', &message), Some(message.len() - 1));
         }
     }
 }

@@ -73,13 +73,18 @@ mod tests {
         assert_eq!(modern(r#"{"content":[1e2]}"#), r#"{"resultType":"complete","content":[1e2]}"#);
         assert_eq!(modern("{ }"), r#"{"resultType":"complete" }"#);
         assert_eq!(modern(r#"{"a":1,"resultType":"other"}"#), r#"{"a":1,"resultType":"other"}"#);
-        assert_eq!(modern(r#"{"a":{"resultType":"x"}}"#), r#"{"resultType":"complete","a":{"resultType":"x"}}"#);
+        assert_eq!(
+            modern(r#"{"a":{"resultType":"x"}}"#),
+            r#"{"resultType":"complete","a":{"resultType":"x"}}"#
+        );
         assert_eq!(modern("[]"), "[]");
     }
 
     #[test]
     fn other_pairs_pass_untouched() {
-        for (client, backend) in [(Era::Legacy, Era::Legacy), (Era::Legacy, Era::Modern), (Era::Modern, Era::Modern)] {
+        for (client, backend) in
+            [(Era::Legacy, Era::Legacy), (Era::Legacy, Era::Modern), (Era::Modern, Era::Modern)]
+        {
             let result = r#"{"z" : 1.0,"resultType":"input_required"}"#;
             assert_eq!(adapted(result, client, backend).0, result);
         }

@@ -139,7 +139,10 @@ impl Supervisor {
                 session.tools_changed.notified().await;
                 match handshake::list_tools(session, greeting.era).await {
                     Ok(tools) => self.registry.ready(self.slot, tools),
-                    Err(error) => tracing::warn!(backend = &*self.backend.name, "its changed tools cannot be listed: {error}"),
+                    Err(error) => tracing::warn!(
+                        backend = &*self.backend.name,
+                        "its changed tools cannot be listed: {error}"
+                    ),
                 }
             }
         };
@@ -153,7 +156,8 @@ impl Supervisor {
 
     async fn begin(&self, session: &Arc<Session>, approach: Approach) -> Result<Greeting, HandshakeError> {
         let greeting = handshake::greet(session, approach, self.pace.probe).await?;
-        let tools = if greeting.has_tools { handshake::list_tools(session, greeting.era).await? } else { Vec::new() };
+        let tools =
+            if greeting.has_tools { handshake::list_tools(session, greeting.era).await? } else { Vec::new() };
         tracing::info!(backend = &*self.backend.name, era = ?greeting.era, tools = tools.len(), "backend ready");
         self.backend.current.store(Some(Arc::new(Live { session: Arc::clone(session), era: greeting.era })));
         self.registry.ready(self.slot, tools);
@@ -164,7 +168,8 @@ impl Supervisor {
     async fn end(&self, life: Life, reason: &str, patience: Duration) {
         self.backend.current.store(None);
         self.registry.down(self.slot, State::Restarting { after: Duration::ZERO, reason: reason.to_owned() });
-        let failure = Failure::BackendFailed { backend: self.backend.name.to_string(), reason: reason.to_owned() };
+        let failure =
+            Failure::BackendFailed { backend: self.backend.name.to_string(), reason: reason.to_owned() };
         life.session.close(&failure);
         life.reader.abort();
         // Closes standard input, which asks the child to go; standard error is read to the last.

@@ -24,7 +24,9 @@ pub(super) struct Named {
 }
 
 /// Gives every tool its name, and says in words what had to be renamed or left out.
-pub(super) fn assign<'a>(backends: impl Iterator<Item = (&'a str, &'a [Offer])>) -> (Vec<Named>, Vec<String>) {
+pub(super) fn assign<'a>(
+    backends: impl Iterator<Item = (&'a str, &'a [Offer])>,
+) -> (Vec<Named>, Vec<String>) {
     let backends: Vec<(&str, &[Offer])> = backends.collect();
     let mut owners: HashMap<&str, HashSet<usize>> = HashMap::new();
     for (index, (_, tools)) in backends.iter().enumerate() {
@@ -36,7 +38,8 @@ pub(super) fn assign<'a>(backends: impl Iterator<Item = (&'a str, &'a [Offer])>)
     let (mut named, mut problems, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
     for (index, (backend, tools)) in backends.iter().enumerate() {
         for tool in *tools {
-            let name = if shared(&tool.name) { namespaced(backend, &tool.name) } else { Ok(tool.name.clone()) };
+            let name =
+                if shared(&tool.name) { namespaced(backend, &tool.name) } else { Ok(tool.name.clone()) };
             match name.and_then(|name| place(index, name, tool, &mut taken)) {
                 Ok(one) => {
                     if one.name != one.own_name {
@@ -48,7 +51,8 @@ pub(super) fn assign<'a>(backends: impl Iterator<Item = (&'a str, &'a [Offer])>)
                     named.push(one);
                 }
                 Err(reason) => {
-                    problems.push(format!("tool {:?} of backend {backend:?} is left out: {reason}", tool.name));
+                    problems
+                        .push(format!("tool {:?} of backend {backend:?} is left out: {reason}", tool.name));
                 }
             }
         }
@@ -56,9 +60,15 @@ pub(super) fn assign<'a>(backends: impl Iterator<Item = (&'a str, &'a [Offer])>)
     (named, problems)
 }
 
-fn place(backend: usize, name: String, tool: &Offer, taken: &mut HashSet<String>) -> Result<Named, &'static str> {
+fn place(
+    backend: usize,
+    name: String,
+    tool: &Offer,
+    taken: &mut HashSet<String>,
+) -> Result<Named, &'static str> {
     catalog::check_name(&name)?;
-    let definition = if name == tool.name { tool.definition.clone() } else { renamed(&tool.definition, &name)? };
+    let definition =
+        if name == tool.name { tool.definition.clone() } else { renamed(&tool.definition, &name)? };
     if !taken.insert(name.clone()) {
         return Err("another tool has the same name");
     }
@@ -108,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_shared_name_is_namespaced_for_all_and_reported() {
-        let (echo, own) = ([offer(r#"{"z":1,"name" : "echo"}"#)], [offer(r#"{"name":"own"}"#), offer(r#"{"name":"echo"}"#)]);
+        let (echo, own) = (
+            [offer(r#"{"z":1,"name" : "echo"}"#)],
+            [offer(r#"{"name":"own"}"#), offer(r#"{"name":"echo"}"#)],
+        );
         let (named, problems) = assign([("a b", &echo[..]), ("two", &own[..])].into_iter());
         let all: Vec<&str> = named.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(all, ["a_b__echo", "own", "two__echo"]);

@@ -1,0 +1,20 @@
+//! Any bytes as a client's message: no panic, and the parts that the relay reads are parts of the message.
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use protocol::envelope::{self, Message};
+use protocol::plain::{PlainCalls, restamp};
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(Message::Request { id, params, .. }) = envelope::parse(data) {
+        assert!(data.as_ptr_range().contains(&id.get().as_ptr()));
+        let name = params.name.as_ref().map(|name| name.as_str());
+        assert!(restamp(1, data, name).is_ok());
+        assert!(restamp(2, data, Some("other")).is_ok());
+    }
+    let mut calls = PlainCalls::new();
+    calls.begin(());
+    let _ = calls.answer(&Bytes::copy_from_slice(data));
+});

@@ -1,0 +1,16 @@
+//! Any bytes as a batch of frames: no panic, nothing allocated, and what is read is written back as it was.
+
+#![no_main]
+
+use bytes::{Bytes, BytesMut};
+use libfuzzer_sys::fuzz_target;
+use protocol::frame::Frame;
+
+fuzz_target!(|data: &[u8]| {
+    let mut batch = Bytes::copy_from_slice(data);
+    let mut again = BytesMut::new();
+    while let Ok(Some(frame)) = Frame::decode(&mut batch) {
+        frame.encode(&mut again);
+    }
+    assert!(data.starts_with(&again));
+});

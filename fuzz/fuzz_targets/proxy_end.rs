@@ -1,0 +1,13 @@
+//! The proxy's end of a link with a slave that says anything (services/protocol/tests/simulation/hostile.rs).
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code, reason = "the other target uses the other half")]
+#[path = "../../services/protocol/tests/simulation/hostile.rs"]
+mod hostile;
+
+fuzz_target!(|data: &[u8]| {
+    hostile::slave(&mut fuzz::choices(data));
+});

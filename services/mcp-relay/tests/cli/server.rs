@@ -1,0 +1,120 @@
+//! The binary as a child process whose lines are waited for. Knows nothing of what they say.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Most that a child may take to say something or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running child. Dropping it kills and reaps it.
+pub(crate) struct Server {
+    child: Child,
+    coming: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Server {
+    /// Starts it with exactly these variables and reads its standard error.
+    pub(crate) fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = command(args, env).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stream = child.stderr.take().unwrap();
+        Self::new(child, stream)
+    }
+
+    /// The same with its standard output.
+    pub(crate) fn start_on_stdout(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = command(args, env).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let stream = child.stdout.take().unwrap();
+        Self::new(child, stream)
+    }
+
+    fn new(child: Child, stream: impl Read + Send + 'static) -> Self {
+        let (sender, coming) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, coming, seen: Vec::new() }
+    }
+
+    /// The first line with `phrase`, once it is there.
+    pub(crate) fn wait_for(&mut self, phrase: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.seen.iter().find(|line| line.contains(phrase)) {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.coming.recv_timeout(left);
+            let line =
+                line.unwrap_or_else(|error| panic!("no {phrase:?} ({error}):\n{}", self.seen.join("\n")));
+            self.seen.push(line);
+        }
+    }
+
+    /// The `host:port` that follows `phrase`.
+    pub(crate) fn address(&mut self, phrase: &str) -> String {
+        let line = self.wait_for(phrase);
+        line.split_once(phrase).unwrap().1.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// Sends SIGINT.
+    pub(crate) fn interrupt(&self) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
+    }
+
+    /// Sends SIGINT again and again until the process is gone.
+    pub(crate) fn interrupt_until_it_ends(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.seen.join("\n"));
+            self.interrupt();
+            if let Ok(line) = self.coming.recv_timeout(Duration::from_millis(20)) {
+                self.seen.push(line);
+            }
+        }
+    }
+
+    /// Waits for the end: the exit code. All lines are there afterwards.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        // The stream closes when the process (and whoever inherited it) is gone.
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.coming.recv_timeout(left) {
+                Ok(line) => self.seen.push(line),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    return self.child.wait().unwrap().code();
+                }
+                Err(error) => panic!("it does not end ({error}):\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Everything it said so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.seen.clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A child that has ended by itself is only reaped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(args: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-relay"));
+    command.args(args).env_clear().envs(env.iter().copied()).stdin(Stdio::null());
+    command
+}

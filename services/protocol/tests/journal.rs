@@ -1,0 +1,151 @@
+//! One direction of one call, from its writer's journal to its reader's intake: whatever is acknowledged late, sent
+//! again or cut how, the messages arrive whole, in order, once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use protocol::frame::{Flags, Frame, FrameKind};
+use protocol::ids::CallId;
+use protocol::intake::{Intake, IntakeError};
+use protocol::journal::{Heading, Journal};
+use protocol::limits::LinkLimits;
+
+const CALL: CallId = CallId(1);
+
+#[derive(Clone, Debug)]
+enum Act {
+    Write(Vec<u8>),
+    Send,
+    /// Of what is under way, this many frames arrive.
+    Arrive(usize),
+    /// Everything that arrived is taken.
+    Acknowledge,
+    /// The link breaks: what is under way is lost, the rest is asked for.
+    Break,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        2 => prop::collection::vec(any::<u8>(), 0..60).prop_map(Act::Write),
+        4 => Just(Act::Send),
+        4 => (0usize..4).prop_map(Act::Arrive),
+        2 => Just(Act::Acknowledge),
+        1 => Just(Act::Break),
+    ]
+}
+
+struct Both {
+    journal: Journal,
+    intake: Intake,
+    under_way: Vec<Frame>,
+    written: Vec<Vec<u8>>,
+    read: Vec<Vec<u8>>,
+}
+
+impl Both {
+    fn new(chunk: usize, window: usize) -> Self {
+        let limits = LinkLimits { chunk, window, ..LinkLimits::default() };
+        let (journal, intake) = (Journal::new(&limits), Intake::new(1000));
+        Self { journal, intake, under_way: vec![], written: vec![], read: vec![] }
+    }
+
+    fn act(&mut self, act: Act) {
+        let heading = Heading { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 };
+        match act {
+            Act::Write(message) => {
+                self.journal.write(heading, Bytes::from(message.clone()));
+                self.written.push(message);
+            }
+            Act::Send => self.under_way.extend(self.journal.send(CALL)),
+            Act::Arrive(count) => {
+                for frame in self.under_way.drain(..count.min(self.under_way.len())) {
+                    let whole = self.intake.take(frame).expect("the chunk that is due");
+                    self.read.extend(whole.map(|whole| whole.message.to_vec()));
+                }
+            }
+            Act::Acknowledge => {
+                self.journal.acknowledge(self.intake.next()).expect("a chunk that was sent");
+            }
+            Act::Break => {
+                self.under_way.clear();
+                self.journal.rewind(self.intake.next()).expect("a chunk that is kept");
+            }
+        }
+        assert!(self.journal.in_flight() <= self.journal.window(), "credit below zero");
+        assert!(self.journal.in_flight() <= self.journal.bytes());
+    }
+
+    fn finish(&mut self) {
+        while !self.journal.is_empty() {
+            for act in [Act::Send, Act::Arrive(1), Act::Acknowledge] {
+                self.act(act);
+            }
+        }
+        assert_eq!((self.journal.bytes(), self.journal.in_flight(), self.intake.pending()), (0, 0, 0));
+    }
+}
+
+proptest! {
+    #[test]
+    fn messages_arrive_whole_in_order_once(
+        chunk in 1usize..20,
+        room in 0usize..60,
+        acts in prop::collection::vec(act(), 0..200),
+    ) {
+        let mut both = Both::new(chunk, chunk + room);
+        for act in acts {
+            both.act(act);
+            prop_assert_eq!(&both.read[..], &both.written[..both.read.len()]);
+        }
+        both.finish();
+        prop_assert_eq!(both.read, both.written);
+    }
+
+    #[test]
+    fn positions_that_cannot_be_are_refused_and_change_nothing(
+        messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..30), 1..6),
+        sent in 0usize..8,
+        wild in any::<u64>(),
+    ) {
+        let mut both = Both::new(8, 64);
+        for message in messages {
+            both.act(Act::Write(message));
+        }
+        for _ in 0..sent {
+            both.act(Act::Send);
+        }
+        let before = (both.journal.bytes(), both.journal.in_flight(), both.journal.sent());
+        if wild > both.journal.sent() {
+            prop_assert!(both.journal.acknowledge(wild).is_err());
+            prop_assert!(both.journal.rewind(wild).is_err());
+            prop_assert_eq!(before, (both.journal.bytes(), both.journal.in_flight(), both.journal.sent()));
+        }
+    }
+
+    #[test]
+    fn chunks_in_any_order_never_pass_the_limit(
+        chunks in prop::collection::vec((0u64..6, any::<bool>(), 0usize..40, any::<bool>()), 0..60),
+    ) {
+        let mut intake = Intake::new(100);
+        for (seq, more, len, event) in chunks {
+            let due = intake.next();
+            let frame = Frame {
+                flags: if more { Flags::MORE } else { Flags::NONE },
+                payload: Bytes::from(vec![0; len]),
+                ..Frame::bare(if event { FrameKind::Event } else { FrameKind::End }, CALL, due + seq / 5)
+            };
+            match intake.take(frame) {
+                Ok(Some(whole)) => prop_assert!(whole.message.len() <= 100),
+                Ok(None) => prop_assert_eq!(intake.next(), due + 1),
+                Err(IntakeError::Gap { expected, found }) => prop_assert!(expected == due && found != due),
+                Err(IntakeError::Mixed(_) | IntakeError::TooLong { .. }) => {}
+            }
+            prop_assert!(intake.pending() <= 100);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The plain dialect under any ids and answers: clients whose ids collide never get each other's answers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops where something is not as it must be"
+)]
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use protocol::call::Part;
+use protocol::plain::{PlainCalls, PlainError, restamp};
+use serde_json::{Value, json};
+
+fn client_id() -> impl Strategy<Value = Value> {
+    prop_oneof![(0i64..3).prop_map(Value::from), "[ab]".prop_map(Value::from)]
+}
+
+proptest! {
+    #[test]
+    fn every_answer_finds_its_own_request_once(
+        clients in prop::collection::vec(client_id(), 1..20),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let mut calls = PlainCalls::new();
+        let mut asked = BTreeMap::new();
+        for (client, id) in clients.iter().enumerate() {
+            let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"n": client}});
+            let ours = calls.begin(client);
+            let sent: Value = serde_json::from_str(&restamp(ours, message.to_string().as_bytes(), None).unwrap()).unwrap();
+            prop_assert_eq!(&sent["params"], &message["params"]);
+            prop_assert!(asked.insert(sent["id"].as_u64().unwrap(), client).is_none(), "an id twice");
+        }
+        let mut ids: Vec<_> = asked.keys().copied().collect();
+        let by = order.index(ids.len());
+        ids.rotate_left(by);
+        for id in ids {
+            let answer = Bytes::from(json!({"jsonrpc": "2.0", "id": id, "result": {"for": asked[&id]}}).to_string());
+            let (waiter, part) = calls.answer(&answer).unwrap();
+            prop_assert_eq!(waiter, asked[&id]);
+            let Part::End { payload, error: false, .. } = part else { return Err(TestCaseError::fail("no result")) };
+            prop_assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap(), json!({"for": waiter}));
+            prop_assert_eq!(calls.answer(&answer), Err(PlainError::Stray(id)));
+        }
+        prop_assert!(calls.is_empty());
+    }
+
+    #[test]
+    fn any_bytes_are_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let mut calls = PlainCalls::new();
+        calls.begin(());
+        prop_assert!(calls.answer(&bytes.into()).is_err());
+        prop_assert_eq!(calls.len(), 1);
+    }
+
+    #[test]
+    fn a_result_comes_through_without_line_breaks_and_otherwise_unaltered(text in "[a-z\\\\n\"]{0,12}", pretty in any::<bool>()) {
+        let mut calls = PlainCalls::new();
+        let id = calls.begin(());
+        let answer = json!({"id": id, "jsonrpc": "2.0", "result": {"text": text, "n": [1, 2]}});
+        let bytes = if pretty { serde_json::to_vec_pretty(&answer).unwrap() } else { serde_json::to_vec(&answer).unwrap() };
+        let ((), part) = calls.answer(&bytes.into()).unwrap();
+        let Part::End { payload, .. } = part else { return Err(TestCaseError::fail("no result")) };
+        prop_assert!(!payload.contains(&b'\n') && !payload.contains(&b'\r'));
+        prop_assert_eq!(&serde_json::from_slice::<Value>(&payload).unwrap(), &answer["result"]);
+    }
+
+    #[test]
+    fn restamping_changes_the_id_and_the_name_only(id in client_id(), name in "[a-z]{1,8}", rest in "[a-z \"]{0,10}", number in any::<i64>()) {
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": {"z": number, "name": "old", "arguments": {"name": rest}}});
+        let sent: Value = serde_json::from_str(&restamp(5, message.to_string().as_bytes(), Some(&name)).unwrap()).unwrap();
+        let mut expected = message;
+        expected["id"] = 5.into();
+        expected["params"]["name"] = name.into();
+        prop_assert_eq!(sent, expected);
+    }
+}

@@ -1,0 +1,184 @@
+//! What the tests of this crate share: the fixture programs, a sink that collects, bounded waits on conditions.
+//!
+//! Must not know what is being tested.
+
+// Every test binary uses its own part, and none of them is a library.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use protocol::era::{Era, Version};
+use protocol::header::CallHeader;
+use serde_json::Value;
+use slave::backends::stdio::{Pace, StdioServer};
+use slave::executor::{CallEnd, CallHandle, CallSink, Executor, ExecutorConfig, SinkClosed};
+use tokio::sync::{mpsc, oneshot};
+
+/// Nothing here takes longer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A program in `examples/`, which `cargo test` builds beside the tests.
+pub fn fixture(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    assert!(path.is_file(), "{} is missing: cargo build --examples -p mcp-relay-slave", path.display());
+    path
+}
+
+/// A stdio fixture in this mode.
+pub fn server(name: &str, args: &[&str]) -> StdioServer {
+    StdioServer {
+        name: name.into(),
+        command: fixture("stdio_fixture").to_string_lossy().into_owned(),
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        ..StdioServer::default()
+    }
+}
+
+/// Short pauses and little patience.
+pub fn config(servers: Vec<StdioServer>) -> ExecutorConfig {
+    let pace = Pace {
+        probe: Duration::from_millis(300),
+        start: Duration::from_secs(20),
+        restart_first: Duration::from_millis(20),
+        restart_cap: Duration::from_millis(100),
+        stable: Duration::from_mins(1),
+        patience: Duration::from_millis(200),
+    };
+    ExecutorConfig { servers, pace, ..ExecutorConfig::default() }
+}
+
+/// Waits for something to happen, not forever.
+pub async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, what).await.expect("it did not happen within 30 s")
+}
+
+/// Asks again and again until it is so.
+pub async fn until(mut condition: impl FnMut() -> bool) {
+    within(async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// Waits until the catalog has a tool of this name, or until it has it no more.
+pub async fn until_listed(executor: &Executor, tool: &str, listed: bool) {
+    let mut catalog = executor.catalog();
+    let there = |catalog: &std::sync::Arc<protocol::catalog::Catalog>| {
+        catalog.tools.iter().any(|one| one.name == tool)
+    };
+    within(catalog.wait_for(|catalog| there(catalog) == listed)).await.unwrap();
+}
+
+/// An executor whose tools are there.
+pub async fn started(config: ExecutorConfig) -> Executor {
+    let tool = if config.demo_tools { "sleep" } else { "echo" };
+    let executor = Executor::start(config).await;
+    until_listed(&executor, tool, true).await;
+    executor
+}
+
+pub fn header(era: Era) -> CallHeader {
+    CallHeader {
+        method: "tools/call".into(),
+        name: None,
+        era,
+        version: if era == Era::Modern { Version::NEWEST } else { Version::NEWEST_LEGACY },
+        session: None,
+        request_id: None,
+        timeout_ms: 25_000,
+        traceparent: None,
+        tracestate: None,
+        baggage: None,
+        param_headers: BTreeMap::new(),
+        retain: false,
+    }
+}
+
+/// A running call as a test sees it.
+pub struct Call {
+    pub events: mpsc::Receiver<Bytes>,
+    pub end: oneshot::Receiver<CallEnd>,
+    pub handle: CallHandle,
+}
+
+struct Sink {
+    events: mpsc::Sender<Bytes>,
+    end: oneshot::Sender<CallEnd>,
+}
+
+impl CallSink for Sink {
+    fn event(&mut self, json: Bytes, _request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
+        assert!(!json.contains(&b'\n'), "a newline in {json:?}");
+        self.events.send(json).map(|sent| sent.map_err(|_| SinkClosed)).boxed()
+    }
+
+    fn end(self: Box<Self>, end: CallEnd) {
+        assert!(!end.payload.contains(&b'\n'));
+        let _ = self.end.send(end);
+    }
+}
+
+/// Begins a call of `tool`; a client's message as clients write it.
+pub fn begin(executor: &Executor, header: CallHeader, tool: &str, arguments: &str) -> Call {
+    let modern = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"#;
+    let meta = if header.era == Era::Modern { modern } else { "" };
+    let message = format!(
+        r#"{{"jsonrpc":"2.0","id":"client-1","method":"tools/call","params":{{"name":"{tool}","arguments":{arguments},"_meta":{{{meta}"progressToken":"client token"}}}}}}"#
+    );
+    let (events, arrivals) = mpsc::channel(4);
+    let (end, ended) = oneshot::channel();
+    let handle = executor.run(header, message.into(), Box::new(Sink { events, end }));
+    Call { events: arrivals, end: ended, handle }
+}
+
+impl Call {
+    /// All events and the end.
+    pub async fn all(mut self) -> (Vec<Value>, CallEnd) {
+        let mut events = Vec::new();
+        within(async {
+            while let Some(event) = self.events.recv().await {
+                events.push(serde_json::from_slice(&event).unwrap());
+            }
+        })
+        .await;
+        (events, within(self.end).await.unwrap())
+    }
+}
+
+/// The end of a legacy client's call.
+pub async fn call(executor: &Executor, tool: &str, arguments: &str) -> CallEnd {
+    begin(executor, header(Era::Legacy), tool, arguments).all().await.1
+}
+
+/// The text of a good result.
+pub fn text(end: &CallEnd) -> String {
+    let value = json(end);
+    assert!(!end.error, "{value}");
+    value["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+pub fn json(end: &CallEnd) -> Value {
+    serde_json::from_slice(&end.payload).unwrap()
+}
+
+/// The kind of a failure.
+pub fn kind(end: &CallEnd) -> String {
+    let value = json(end);
+    assert!(end.error, "{value}");
+    value["data"]["kind"].as_str().unwrap().to_owned()
+}
+
+/// Whether a process is there and not only waiting to be reaped.
+pub fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))
+}
