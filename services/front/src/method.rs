@@ -103,7 +103,6 @@ impl<C: Calls> Edge<C> {
             ),
             baggage: trace(meta.and_then(|m| m.baggage.as_ref()), caller.trace.baggage, TRACE_LIMITS[2]),
             param_headers: caller.param_headers,
-            retain: false,
         };
         Answer::Call(self.calls.call(header, request.message.clone()))
     }

@@ -42,9 +42,6 @@ pub struct CallHeader {
     /// Modern: decoded `Mcp-Param-*` headers by lower-case name, for the slave to hold against the body.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub param_headers: BTreeMap<String, String>,
-    /// Legacy: keep acknowledged events until the call is forgotten, for a client that resumes with `Last-Event-ID`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub retain: bool,
 }
 
 /// Facts about a client session, carried by a `session` frame to every slave.

@@ -7,6 +7,7 @@ mod text;
 
 use std::io::IsTerminal;
 
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -27,23 +28,24 @@ pub enum TelemetryError {
 /// Installs the process's subscriber. `service` is what runs, in upper case, say `PROXY`: text lines carry
 /// `[PROXY] ` right before the message, JSON objects a member `service`.
 pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryError> {
-    let filter = quiet(EnvFilter::builder().parse(&config.filter)?)?;
+    let filter = EnvFilter::builder().parse(&config.filter)?;
     let ansi = std::io::stderr().is_terminal();
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match config.format {
         LogFormat::Text => layer.with_ansi(ansi).event_format(text::Lines { service }).boxed(),
         LogFormat::Json => layer.with_ansi(false).event_format(json::Objects { service }).boxed(),
     };
+    let layer = layer.with_filter(filter_fn(discreet));
     tracing_subscriber::registry().with(filter).with(layer).try_init()?;
     Ok(())
 }
 
-/// Libraries that write out whole messages at `trace`, a slave's code among them: they keep to `info` whatever
-/// `LOG_LEVEL` says.
-fn quiet(filter: EnvFilter) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    ["tungstenite=info", "tokio_tungstenite=info"]
-        .into_iter()
-        .try_fold(filter, |filter, limit| Ok(filter.add_directive(limit.parse()?)))
+/// Whether an event may be logged at all. Libraries that write out whole messages at `trace`, a slave's code among
+/// them, keep to `info` whatever `LOG_LEVEL` says.
+fn discreet(metadata: &tracing::Metadata<'_>) -> bool {
+    let of = |library: &str| metadata.target().split("::").next() == Some(library);
+    let talkative = ["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "rustls"].into_iter().any(of);
+    !talkative || *metadata.level() <= tracing::Level::INFO
 }
 
 /// Every control character written as an escape: what a backend or a peer says can neither forge a line nor

@@ -180,6 +180,7 @@ impl Server {
             "garbage" => {
                 raw("this is no message");
                 raw("");
+                raw(&format!("[{id}]"));
                 raw("{\"jsonrpc\":\"2.0\",\"id\":99999999,\"result\":{}}");
                 raw(
                     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":\"x\",\"progress\":1}}",

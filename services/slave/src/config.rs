@@ -49,7 +49,8 @@ pub struct MrPilotConfig {
 impl MrPilotConfig {
     /// The handed-on values that are secret: names of providers and projects are not.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let secret = |name: &str| PASSED_ON.iter().any(|var| var.name == name && var.secrecy == Secrecy::Secret);
+        let secret =
+            |name: &str| PASSED_ON.iter().any(|var| var.name == name && var.secrecy == Secrecy::Secret);
         self.env.iter().filter(move |(name, _)| secret(name)).map(|(_, value)| value)
     }
 }
@@ -122,7 +123,6 @@ impl SlaveConfig {
             reader.optional("SLAVE_LABELS", raw.slave_labels.as_deref(), values::labels).unwrap_or_default();
         let capacity = raw.slave_capacity.as_deref();
         let file = reader.optional("SLAVE_BACKENDS", raw.slave_backends.as_deref(), values::readable_file);
-        let mr_pilot = read_mr_pilot(&mut reader, &raw, snapshot);
         let journal = raw.slave_journal_bytes.as_deref();
         let output = raw.max_output_bytes.as_deref();
         let config = Self {
@@ -132,7 +132,7 @@ impl SlaveConfig {
             labels,
             capacity: reader.value("SLAVE_CAPACITY", capacity, parse::whole(0..=1_000_000, "calls")),
             backends_file: file,
-            mr_pilot,
+            mr_pilot: read_mr_pilot(&mut reader, &raw, snapshot),
             demo_tools: reader.value("DEMO_TOOLS", raw.demo_tools.as_deref(), parse::flag),
             journal_bytes: reader.value(
                 "SLAVE_JOURNAL_BYTES",
@@ -168,13 +168,11 @@ fn read_link(reader: &mut Reader<'_>, raw: &Raw) -> Option<LinkConfig> {
 
 /// Without `SLAVE_NAME` the host's name, made valid.
 fn read_name(reader: &mut Reader<'_>, raw: &Raw) -> String {
-    match raw.slave_name.as_deref() {
-        Some(text) => reader.optional("SLAVE_NAME", Some(text), values::name).unwrap_or_default(),
-        None => {
-            let host = nix::unistd::gethostname().unwrap_or_default();
-            values::name_of_host(&host.to_string_lossy())
-        }
+    if let Some(text) = raw.slave_name.as_deref() {
+        return reader.optional("SLAVE_NAME", Some(text), values::name).unwrap_or_default();
     }
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    values::name_of_host(&host.to_string_lossy())
 }
 
 fn read_mr_pilot(reader: &mut Reader<'_>, raw: &Raw, snapshot: &Snapshot) -> MrPilotConfig {

@@ -1,5 +1,7 @@
 //! Every series of the slave in one place, with one function an event. Must not know why an event happens.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
@@ -167,9 +169,26 @@ pub(crate) struct InFlight<'a> {
     meters: &'a ToolMeters,
 }
 
+/// Tools with series of their own. A backend may change its tools as often as it likes; later ones share `other`.
+const MAX_TOOLS: usize = 500;
+
+/// The tool's label, from a bounded set.
+fn tool_label(tool: &str) -> &str {
+    static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !known.contains(tool) {
+        if known.len() >= MAX_TOOLS {
+            return "other";
+        }
+        known.insert(tool.to_owned());
+    }
+    tool
+}
+
 impl ToolMeters {
     /// The series of a tool of the catalog. The recorder must be installed before.
     pub(crate) fn new(tool: &str) -> Self {
+        let tool = tool_label(tool);
         let ended = |outcome: &'static str| counter!(CALLS, "tool" => tool.to_owned(), "outcome" => outcome);
         Self {
             tool: tool.to_owned(),
@@ -302,4 +321,31 @@ impl Dropped {
 /// A message from or to a backend was dropped.
 pub(crate) fn backend_dropped(backend: &str, reason: Dropped) {
     counter!(DROPPED, "backend" => backend.to_owned(), "reason" => reason.label()).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_declared_once_with_all_that_exporters_need() {
+        let mut names = BTreeSet::new();
+        for metric in METRICS {
+            assert!(names.insert(metric.name), "{} twice", metric.name);
+            assert!(metric.name.starts_with("mcp_relay_slave_") && !metric.help.is_empty());
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            if let Kind::Histogram(buckets) = metric.kind {
+                assert!(buckets.is_sorted() && !buckets.is_empty(), "{}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn tool_labels_are_bounded() {
+        let labels: BTreeSet<String> =
+            (0..2 * MAX_TOOLS).map(|n| tool_label(&format!("tool-{n}")).to_owned()).collect();
+        assert!(labels.len() <= MAX_TOOLS + 1 && labels.contains("other"));
+        let first = labels.iter().find(|label| *label != "other").unwrap();
+        assert_eq!(tool_label(first), first);
+    }
 }

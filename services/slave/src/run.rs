@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use front::{Edge, EdgeConfig};
+use protocol::catalog::Catalog;
 use protocol::ids::InstanceId;
 use runtime::listen::BindError;
 use runtime::metrics::{Metrics, MetricsError};
 use runtime::ops::{Ops, Readiness};
 use runtime::shutdown::Shutdown;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::backends::servers_file::ServersFileError;
@@ -76,6 +78,7 @@ struct Slave {
 struct Linked {
     links: Arc<Links>,
     dialer: Dialer,
+    offers: watch::Receiver<Arc<Catalog>>,
 }
 
 impl Slave {
@@ -95,7 +98,7 @@ impl Slave {
         tracing::info!("MCP server listening on http://{address}");
         let link = async {
             match self.linked {
-                Some(linked) => linked.run(&self.executor, shutdown).await,
+                Some(linked) => linked.run(shutdown).await,
                 None => shutdown.draining().await,
             }
         };
@@ -118,7 +121,8 @@ impl Linked {
         edge: &Arc<Edge<LocalCalls>>,
     ) -> Result<Option<Self>, RunError> {
         let Some(link) = &config.link else { return Ok(None) };
-        let catalog = offer::encode(&executor.catalog().borrow());
+        let mut offers = executor.catalog();
+        let catalog = offer::encode(&offers.borrow_and_update());
         let links = Arc::new(Links {
             endpoint: Endpoint::new(executor.clone(), settings::limits(config), catalog),
             edge: Arc::clone(edge),
@@ -128,15 +132,15 @@ impl Linked {
             status: Status::default(),
         });
         let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
-        Ok(Some(Self { links, dialer }))
+        Ok(Some(Self { links, dialer, offers }))
     }
 
     /// Keeps the link until the shutdown, then delivers what runs and says goodbye.
-    async fn run(self, executor: &Executor, shutdown: &Shutdown) {
+    async fn run(self, shutdown: &Shutdown) {
         let endpoint = &self.links.endpoint;
         let mut dialing = Owned(tokio::spawn(self.dialer.run()));
         let _chores = Owned(tokio::spawn(Arc::clone(endpoint).expire()));
-        let _offers = Owned(tokio::spawn(offer::follow(executor.catalog(), Arc::clone(endpoint))));
+        let _offers = Owned(tokio::spawn(offer::follow(self.offers, Arc::clone(endpoint))));
         shutdown.draining().await;
         tracing::info!(calls = endpoint.calls(), "Shutting down: no new calls, running ones finish");
         endpoint.drain();

@@ -112,3 +112,21 @@ async fn the_slave_s_own_port_serves_the_same_tools() {
     drop(pending);
     fixture.wait_for("gone", "cancelled").await;
 }
+
+#[tokio::test]
+async fn a_result_beyond_the_limit_is_refused_by_name_and_the_backend_goes_on() {
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().start_proxy().await;
+    let setup = fixture.serve(Setup::slave("one", proxy.link)).env("MAX_OUTPUT_BYTES", "65536");
+    let _slave = setup.start_slave().await;
+    proxy.offers("big").await;
+    let client = Client::modern(proxy.http);
+    assert_eq!(client.call("big", json!({ "bytes": 60_000 })).await.text().len(), 60_000);
+    let answer = client.call("big", json!({ "bytes": 70_000 })).await;
+    assert_eq!((answer.code(), answer.kind()), (-31006, "result_too_large"), "{:?}", answer.messages);
+    assert!(answer.error()["message"].as_str().unwrap().contains("MAX_OUTPUT_BYTES"), "{}", answer.error());
+    wait::until("the backend to serve on", async || {
+        client.call("big", json!({ "bytes": 10 })).await.response().get("result").map(|_| ())
+    })
+    .await;
+}

@@ -52,8 +52,11 @@ const PHASES: [(Towards, FrameKind, usize, Side, bool); 12] = [
 
 async fn breaks_everywhere(slaves: &[&str], fault: Fault) {
     let scene = scene(slaves, fault).await;
-    let client = Client::modern(scene.proxy.http);
-    let mut links = slaves.len();
+    breaks_for(&Client::modern(scene.proxy.http), (&scene, slaves.len()), fault).await;
+}
+
+async fn breaks_for(client: &Client, (scene, slaves): (&Scene, usize), fault: Fault) {
+    let mut links = slaves;
     for (index, (towards, kind, skip, side, must)) in PHASES.into_iter().enumerate() {
         let key = format!("phase-{index}");
         let phase = format!("{fault:?} {side:?} {} {skip} towards {towards:?}", kind.name());
@@ -75,6 +78,13 @@ async fn breaks_everywhere(slaves: &[&str], fault: Fault) {
 #[tokio::test]
 async fn a_reset_at_any_phase_loses_and_doubles_nothing() {
     breaks_everywhere(&["one"], Fault::Reset).await;
+}
+
+#[tokio::test]
+async fn a_legacy_client_s_call_survives_a_reset_at_any_phase() {
+    let scene = scene(&["one"], Fault::Reset).await;
+    let client = Client::legacy(scene.proxy.http).await;
+    breaks_for(&client, (&scene, 1), Fault::Reset).await;
 }
 
 #[tokio::test]

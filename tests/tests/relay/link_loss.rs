@@ -218,6 +218,8 @@ async fn a_killed_slave_fails_its_own_calls_and_the_others_go_on() {
     let answer = pending.finish().await;
     assert_eq!((answer.code(), answer.kind()), (-31001, "outcome_unknown"));
     assert!(kept.log("dies").is_empty(), "what may have run is not run again");
+    let in_flight = harness::metrics::Scrape::of(proxy.http).await.sum("mcp_relay_calls_in_flight", &[]);
+    assert!(in_flight < 0.5, "{in_flight} calls leaked with the slave");
     proxy.offers("run").await;
     assert_eq!(client.call("run", run_args("after", 0)).await.text(), "done after");
     assert_eq!(kept.log("after"), ["start", "end"]);

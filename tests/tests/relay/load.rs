@@ -102,3 +102,17 @@ async fn calls_of_clients_that_went_away_are_not_kept() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn a_call_that_says_nothing_is_kept_alive_on_the_way() {
+    let (proxy, _slave) = pair().await;
+    let client = Client::modern(proxy.http);
+    let mut quiet = client.start(Ask::tool(2, "sleep", sleep_args(1200.0, 1))).await;
+    let signs = async {
+        // Load balancers cut what is silent for a minute: headers come in time, and comments after them.
+        quiet.exchange.head().await;
+        quiet.exchange.try_chunk().await.expect("an open stream").expect("no end")
+    };
+    let chunk = wait::within("a sign of life", Duration::from_secs(45), signs).await;
+    assert!(chunk.starts_with(b":"), "a comment, not {chunk:?}");
+}

@@ -245,3 +245,20 @@ async fn our_slave_survives_a_proxy_that_babbles() {
     }
     assert_eq!(Client::modern(slave.http).call("echo", json!({ "text": "own" })).await.text(), "own");
 }
+
+#[tokio::test]
+async fn a_node_slave_that_sends_bytes_or_rubbish_ends_its_own_link_only() {
+    let proxy = proxy_with_node_slave("good_tool").await;
+    for message in [Message::binary(vec![1; 40]), Message::text("not JSON"), Message::text("[1]")] {
+        let mut bad = node_slave(proxy.link, CODE).await.expect("accepted");
+        let what = format!("{message:?}");
+        bad.babble(message).await;
+        let code = loop {
+            if let Err(code) = bad.hear().await {
+                break code;
+            }
+        };
+        assert!(matches!(code, Some(1002 | 1003 | 1007) | None), "{what}: {code:?}");
+        Client::modern(proxy.http).call("good_tool", json!({})).await.result();
+    }
+}

@@ -13,7 +13,7 @@ const CANARY: &str = "canary";
 async fn scene() -> (Proxy, Slave, Fixture) {
     let fixture = Fixture::default();
     let proxy = Setup::proxy()
-        .env("LOG_LEVEL", "trace")
+        .env("LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace")
         .env("SLAVE_CODES", "code-canary-1,code-canary-2")
         .env("AUTH_BEARER_KEYS", "bearer-canary")
         .env("SESSION_KEY", "session-key-canary-of-at-least-32-characters")
@@ -21,7 +21,7 @@ async fn scene() -> (Proxy, Slave, Fixture) {
         .start_proxy()
         .await;
     let setup = Setup::slave("one", proxy.link)
-        .env("LOG_LEVEL", "trace")
+        .env("LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace")
         .env("SLAVE_CODE", "code-canary-1")
         .env("AUTH_BEARER_KEYS", "own-bearer-canary")
         .env("GITLAB_TOKEN", "gitlab-canary")

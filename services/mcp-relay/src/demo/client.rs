@@ -104,22 +104,19 @@ impl Reply {
             if self.over {
                 return Ok(None);
             }
-            match self.body.frame().await {
-                Some(frame) => {
-                    let frame = frame.context("the connection broke")?;
-                    self.read.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-                    if self.streams {
-                        self.take_events()?;
-                    }
+            let Some(frame) = self.body.frame().await else {
+                self.over = true;
+                if !self.streams {
+                    let line = String::from_utf8_lossy(&self.read).into_owned();
+                    let value = serde_json::from_str(&line).context("the answer is not JSON")?;
+                    self.ready.push_back(Message { line, value });
                 }
-                None => {
-                    self.over = true;
-                    if !self.streams {
-                        let line = String::from_utf8_lossy(&self.read).into_owned();
-                        let value = serde_json::from_str(&line).context("the answer is not JSON")?;
-                        self.ready.push_back(Message { line, value });
-                    }
-                }
+                continue;
+            };
+            let frame = frame.context("the connection broke")?;
+            self.read.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            if self.streams {
+                self.take_events()?;
             }
         }
     }

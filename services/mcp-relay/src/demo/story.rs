@@ -161,9 +161,7 @@ async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> 
     ));
     let failure = failure(&mut reply, begun).await?;
     ensure!(failure["data"]["kind"] == "outcome_unknown", "the client got another error: {failure}");
-    say(
-        "   The client is told at once what is known: the call may have run, so it is not repeated by itself.",
-    );
+    say("   The client is told what is known: the call may have run, so nothing repeats it by itself.");
     SLAVES.iter().find(|name| **name != victim).map(ToString::to_string).context("no slave is left")
 }
 

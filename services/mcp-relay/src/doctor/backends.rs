@@ -38,7 +38,7 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
                 "run its command by hand, with the variables of its entry only, and see what it says",
             ),
             State::Stopped => {
-                report.bad("backend", format!("{name} stopped by itself"), "see the lines above")
+                report.bad("backend", format!("{name} stopped by itself"), "see the lines above");
             }
         }
     }

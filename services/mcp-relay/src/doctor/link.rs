@@ -93,6 +93,11 @@ async fn secure(stream: TcpStream, url: &ProxyUrl) -> Result<(TlsStream<TcpStrea
                machine trusts; a private authority goes into SSL_CERT_FILE. A proxy without TLS is ws://";
     match timeout(STEP, TlsConnector::from(config).connect(name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),
+        // What `openssl req -x509` makes by default.
+        Ok(Err(error)) if error.to_string().contains("CaUsedAsEndEntity") => Err(Fault::new(
+            "the server shows an authority's certificate (CA:TRUE) as its own",
+            "give it one of its own: for a self-signed one add -addext basicConstraints=critical,CA:FALSE to openssl req",
+        )),
         Ok(Err(error)) => Err(Fault::new(error.to_string(), fix)),
         Err(_) => Err(Fault::new(format!("no handshake within {STEP:?}"), fix)),
     }

@@ -46,7 +46,7 @@ impl Report {
     /// Nothing found yet.
     pub(super) fn new(subject: &'static str, format: Format) -> Self {
         if format == Format::Lines {
-            print(&format!("mcp-relay doctor: {}", subject));
+            print(&format!("mcp-relay doctor: {subject}"));
         }
         Self { subject, format, findings: Vec::new() }
     }

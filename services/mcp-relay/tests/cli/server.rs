@@ -68,7 +68,12 @@ impl Server {
 
     /// Sends SIGINT.
     pub(crate) fn interrupt(&self) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        self.signal(Signal::SIGINT);
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
     /// Sends SIGINT again and again until the process is gone.

@@ -29,7 +29,7 @@ pub const EVERY: &[Var] = &[
     Var::new(Every, "SESSION_KEY", Says("random, with a warning"), "At least 32 characters that seal legacy session ids; the same on every proxy replica. Random: sessions end with the process.").secret(),
     Var::new(Every, "SESSION_TTL", Value("86400"), "Seconds that a legacy session id is good for."),
     Var::new(Every, "SHUTDOWN_GRACE", Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends at once."),
-    Var::new(Every, "LOG_FORMAT", Value("text"), "text: lines for people with [PROXY] or [SLAVE]; json: one object a line. Logs go to standard error."),
+    Var::new(Every, "LOG_FORMAT", Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object a line. Logs go to standard error."),
     Var::new(Every, "LOG_LEVEL", Value("info"), "trace, debug, info, warn, error or off; also by part, for example info,proxy=debug. Lines about single calls are at debug."),
     Var::new(Every, "LIST_TTL_MS", Value("5000"), "Milliseconds that clients may keep a list of tools (`ttlMs` of modern list results)."),
     Var::new(Every, "LINK_PING_INTERVAL_MS", Value("1500"), "Milliseconds of silence on a link after which it is tested with a ping (proxy and slave)."),

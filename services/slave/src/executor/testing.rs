@@ -24,7 +24,6 @@ pub(crate) fn header(era: Era) -> CallHeader {
         tracestate: None,
         baggage: None,
         param_headers: BTreeMap::new(),
-        retain: false,
     }
 }
 

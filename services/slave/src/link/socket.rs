@@ -117,7 +117,7 @@ impl Socket {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason[..end].into() };
         let goodbye = async {
             self.stream.close(Some(frame)).await?;
-            while self.stream.next().await.transpose()?.is_some() {}
+            while self.stream.next().await.transpose()?.is_some_and(|message| !message.is_close()) {}
             Ok::<(), Error>(())
         };
         // Whether the peer heard it makes no difference any more.

@@ -11,8 +11,6 @@ use crate::endpoint::Endpoint;
 
 /// Tells every proxy of each change, until the executor is gone. Changes that come together are told as one.
 pub(super) async fn follow(mut catalog: watch::Receiver<Arc<Catalog>>, endpoint: Arc<Endpoint>) {
-    // What came between the first catalog and now counts as a change.
-    catalog.mark_changed();
     while catalog.changed().await.is_ok() {
         let now = Arc::clone(&catalog.borrow_and_update());
         tracing::debug!(tools = now.tools.len(), "The catalog changed");

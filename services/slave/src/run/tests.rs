@@ -46,7 +46,7 @@ async fn start(url: &str, more: &[(&str, &str)]) -> Running {
     let links = Arc::clone(&linked.links);
     let (executor, until) = (slave.executor, shutdown.clone());
     let task = tokio::spawn(async move {
-        linked.run(&executor, &until).await;
+        linked.run(&until).await;
         executor.shutdown(Duration::ZERO).await;
     });
     Running { links, shutdown, task }

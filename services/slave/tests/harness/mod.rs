@@ -99,7 +99,6 @@ pub fn header(era: Era) -> CallHeader {
         tracestate: None,
         baggage: None,
         param_headers: BTreeMap::new(),
-        retain: false,
     }
 }
 

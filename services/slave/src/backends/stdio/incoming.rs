@@ -132,9 +132,11 @@ impl Reader {
         } else {
             line
         };
+        // An array would pass for the members in their order.
+        let is_object = line.trim_ascii_start().first() == Some(&b'{');
         match serde_json::from_slice::<Wire<'_>>(&line) {
-            Ok(wire) => self.message(&line, &wire),
-            Err(_) => self.garbage(&line),
+            Ok(wire) if is_object => self.message(&line, &wire),
+            _ => self.garbage(&line),
         }
     }
 
