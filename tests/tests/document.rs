@@ -184,7 +184,11 @@ async fn the_compose_services_work_together() {
         slave.log.wait_for("[SLAVE] Authentication successful, ready to receive requests").await;
         slaves.push(slave);
     }
-    assert_eq!(proxy.log.count("[PROXY] Slave authenticated successfully"), 2, "both at once");
+    wait::until("both slaves at once", async || {
+        (proxy.log.count("[PROXY] Slave authenticated successfully") == 2).then_some(())
+    })
+    .await;
+    assert_eq!(proxy.log.count("[PROXY] Active slave disconnected"), 0);
     for slave in slaves {
         stop(slave).await;
     }

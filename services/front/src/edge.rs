@@ -81,6 +81,11 @@ impl<C: Calls> Edge<C> {
         self.closing.send_replace(true);
     }
 
+    /// Whether [`Self::close`] was called: nothing new begins.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closing.borrow()
+    }
+
     pub(crate) fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }

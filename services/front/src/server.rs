@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use protocol::failure::Failure;
 use runtime::config::{AllowedOrigins, CommonConfig};
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;
@@ -34,6 +35,9 @@ const METRICS: &str = "/metrics";
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long a connection made while the process drains may take for its request's head.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 impl EdgeConfig {
     /// From what every mode reads. `role` is what this process is, say `proxy`.
@@ -59,29 +63,41 @@ impl EdgeConfig {
 }
 
 /// Serves until the shutdown: idle connections close as soon as it drains, busy ones when their answers are
-/// complete or the grace is over. Returns when no connection is left.
+/// complete or the grace is over. New ones are told meanwhile that this process goes. Returns when no connection of
+/// before is left.
 pub async fn serve<C: Calls>(listener: TcpListener, (edge, ops): (Arc<Edge<C>>, Ops), shutdown: &Shutdown) {
     let service = Both { mcp: McpService::new(Arc::clone(&edge)), ops };
     // Each connection holds a receiver; when all are gone, `closed` resolves.
     let (alive, held) = watch::channel(());
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    tokio::spawn(connection(stream, service.clone(), (shutdown.clone(), held.clone())));
-                }
-                Err(error) => {
-                    // Out of descriptors, as a rule: wait for some to come free rather than spin.
-                    tracing::warn!("Cannot accept a client connection: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
+            stream = accept(&listener) => {
+                tokio::spawn(connection(stream, service.clone(), (shutdown.clone(), held.clone())));
+            }
             () = shutdown.draining() => break,
         }
     }
     edge.close();
-    drop((listener, held));
-    alive.closed().await;
+    drop(held);
+    loop {
+        tokio::select! {
+            () = alive.closed() => return,
+            stream = accept(&listener) => { tokio::spawn(farewell(stream, service.clone())); }
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                // Out of descriptors, as a rule: wait for some to come free rather than spin.
+                tracing::warn!("Cannot accept a client connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 async fn connection<C: Calls>(
@@ -104,6 +120,14 @@ async fn connection<C: Calls>(
         () = shutdown.grace_over() => {}
     }
     drop(held);
+}
+
+/// One request on a connection made while the process drains: a refusal that says so, where a closed port would be
+/// a "bad gateway" to whoever balances the load. Holds nothing up.
+async fn farewell<C: Calls>(stream: TcpStream, service: Both<C>) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(FAREWELL).keep_alive(false);
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// The operator's paths first, then the edge.
@@ -134,6 +158,9 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
         }
         if let Some(response) = self.ops.answer(request.uri().path()) {
             return Box::pin(async { Ok(response.map(Either::Right)) });
+        }
+        if self.mcp.edge().is_closed() {
+            return Box::pin(async { Ok(refuse(&Refused::early(Failure::Draining)).map(Either::Left)) });
         }
         let answer = self.mcp.clone().call(request);
         Box::pin(async { answer.await.map(|response| response.map(Either::Left)) })

@@ -43,11 +43,11 @@ fn described(args: &[String]) -> Vec<String> {
 
 /// Tells where its file and its own child are, and stays.
 fn hang(args: &[String]) {
-    let child = Command::new("sleep").arg("1000").spawn().map(|child| child.id()).unwrap_or(0);
+    let child = Command::new("sleep").arg("1000").spawn().map_or(0, |child| child.id());
     let file = args.iter().position(|arg| arg == "--input-file").and_then(|at| args.get(at + 1));
     println!("hanging {} {child} {}", std::process::id(), file.map_or("", String::as_str));
     loop {
-        std::thread::sleep(Duration::from_secs(3600));
+        std::thread::sleep(Duration::from_hours(1));
     }
 }
 

@@ -177,27 +177,8 @@ impl Server {
         match params["name"].as_str().unwrap_or_default() {
             "echo" => text(id, arguments["text"].as_str().unwrap_or_default()),
             "die" => exit(i32::try_from(number("code")).unwrap_or(1)),
-            "garbage" => {
-                raw("this is no message");
-                raw("");
-                raw(&format!("[{id}]"));
-                raw("{\"jsonrpc\":\"2.0\",\"id\":99999999,\"result\":{}}");
-                raw(
-                    "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":\"x\",\"progress\":1}}",
-                );
-                text(id, "after garbage");
-            }
-            "flood" => {
-                let canary = std::env::var("CANARY").unwrap_or_default();
-                for count in 0..number("lines") {
-                    eprintln!(
-                        "{count} {}{canary} \u{1b}[31m{canary}",
-                        "x".repeat(usize::try_from(number("pad")).unwrap_or(0))
-                    );
-                }
-                raw(&format!("not json either: {canary}"));
-                text(id, "flooded");
-            }
+            "garbage" => garbage(id),
+            "flood" => flood(id, number("lines"), number("pad")),
             "hang" => {}
             "wait" => self.wait(id.clone()),
             "cancelled" => {
@@ -215,12 +196,7 @@ impl Server {
                 text(id, "grown");
             }
             "progress" => progress(id, &params["_meta"]["progressToken"], number("steps")),
-            "log" => {
-                send(
-                    &json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "info", "data": "logged" } }),
-                );
-                text(id, "logged");
-            }
+            "log" => log(id),
             "ask" => {
                 self.asking = Some(id.clone());
                 send(
@@ -252,13 +228,41 @@ impl Server {
     }
 }
 
+/// Everything on standard output that belongs to nobody.
+fn garbage(id: &Value) {
+    raw("this is no message");
+    raw("");
+    raw(&format!("[{id}]"));
+    send(&json!({ "jsonrpc": "2.0", "id": 99_999_999, "result": {} }));
+    let params = json!({ "progressToken": "x", "progress": 1 });
+    send(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
+    text(id, "after garbage");
+}
+
+/// The secret on standard error, again and again, and once where it belongs even less.
+fn flood(id: &Value, lines: u64, pad: u64) {
+    let canary = std::env::var("CANARY").unwrap_or_default();
+    let pad = "x".repeat(usize::try_from(pad).unwrap_or(0));
+    for count in 0..lines {
+        eprintln!("{count} {pad}{canary} \u{1b}[31m{canary}");
+    }
+    raw(&format!("not json either: {canary}"));
+    text(id, "flooded");
+}
+
+fn log(id: &Value) {
+    let params = json!({ "level": "info", "data": "logged" });
+    send(&json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": params }));
+    text(id, "logged");
+}
+
 /// Says that it goes deaf, and reads nothing ever again.
 fn deaf(token: &Value) -> ! {
     send(
         &json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": { "progress": 1, "progressToken": token } }),
     );
     loop {
-        std::thread::sleep(Duration::from_secs(3600));
+        std::thread::sleep(Duration::from_hours(1));
     }
 }
 

@@ -32,6 +32,8 @@ const BATCH: usize = 128 * 1024;
 pub(crate) struct Duty {
     /// Ask for frames again at this time, whatever happens.
     pub(crate) again: Option<Instant>,
+    /// There may be more to send right now: the batch is full.
+    pub(crate) more: bool,
     /// How far the process is on its way down.
     pub(crate) stage: Stage,
 }
@@ -173,7 +175,7 @@ impl Endpoint {
             bytes += frame.encoded_len();
             frames.push(frame);
         }
-        Duty { again: state.end.link_timeout(link), stage: self.stage() }
+        Duty { again: state.end.link_timeout(link), more: bytes >= BATCH, stage: self.stage() }
     }
 
     /// Changes the journals and wakes the links that have something to send then.

@@ -20,6 +20,8 @@ pub(crate) fn facts() -> String {
     let kilobytes = field(&meminfo, "MemTotal").trim_end_matches(" kB").parse::<u64>().unwrap_or(0);
     fact("memory", &format!("{} MiB", kilobytes / 1024));
     fact("kernel", fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim());
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    fact("load before the run (1 minute)", load.split(' ').next().unwrap_or("unknown"));
     fact("rustc", &output("rustc", &["--version"]));
     fact("nginx", &nginx::version());
     fact("mcp-relay", &commit());

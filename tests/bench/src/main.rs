@@ -87,8 +87,9 @@ fn main() -> anyhow::Result<()> {
         "no mcp-relay binary to measure: build it with `cargo build --release`, or name one with --relay"
     );
     let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    let facts = machine::facts();
     let chapters = options.measure(&binary, &effort)?;
-    let text = report::render(&machine::facts(), &chapters);
+    let text = report::render(&facts, &chapters);
     print!("{text}");
     if !options.is_full() {
         eprintln!("bench: a short or partial run, {} stays as it is", options.out.display());

@@ -30,7 +30,8 @@ pub(crate) fn render(facts: &str, chapters: &[Chapter]) -> String {
         "# Benchmarks\n\nWritten by `make bench`: run it again rather than edit this file. Everything runs on one machine over\n\
          loopback, the load generator included, so calls a second compare the paths with each other and are no\n\
          capacity. CPU time is the measured processes' own (`/proc/<pid>/stat`). Values are medians over interleaved\n\
-         rounds, with the smallest and largest in parentheses. Every answer is checked byte for byte.\n\n## Machine\n\n{facts}"
+         rounds, with the smallest and largest in parentheses; ratios are medians of the rounds' own ratios. Every echoed\n\
+         answer is checked byte for byte.\n\n## Machine\n\n{facts}"
     );
     let verdicts: Vec<&Verdict> = chapters.iter().flat_map(|chapter| &chapter.verdicts).collect();
     if !verdicts.is_empty() {

@@ -29,8 +29,8 @@ pub(crate) struct Effort {
 impl Effort {
     /// What the targets are judged by.
     pub(crate) const FULL: Self = Self {
-        rounds: 5,
-        block: Duration::from_secs(2),
+        rounds: 9,
+        block: Duration::from_secs(1),
         warm_up: Duration::from_millis(700),
         calls: 200_000,
         sessions: 20_000,
@@ -39,8 +39,8 @@ impl Effort {
 
     /// A look in under a minute.
     pub(crate) const QUICK: Self = Self {
-        rounds: 2,
-        block: Duration::from_millis(700),
+        rounds: 3,
+        block: Duration::from_millis(500),
         warm_up: Duration::from_millis(300),
         calls: 40_000,
         sessions: 4_000,

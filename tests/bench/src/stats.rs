@@ -58,11 +58,6 @@ impl Rounds {
     pub(crate) fn max(&self) -> f64 {
         self.0.last().copied().unwrap_or(0.0)
     }
-
-    /// This median over another's; infinite where the other is 0.
-    pub(crate) fn ratio(&self, other: &Self) -> f64 {
-        self.median() / other.median()
-    }
 }
 
 impl FromIterator<f64> for Rounds {
@@ -127,7 +122,6 @@ mod tests {
         assert!(close(odd.median(), 4.0) && close(odd.min(), 1.0) && close(odd.max(), 9.0));
         let even: Rounds = [4.0, 2.0].into_iter().collect();
         assert!(close(even.median(), 3.0));
-        assert!(close(odd.ratio(&even), 4.0 / 3.0));
         assert!(close(Rounds::default().median(), 0.0));
         assert_eq!(odd.to_string(), "4.0 (1.0–9.0)");
     }

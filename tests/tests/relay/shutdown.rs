@@ -25,6 +25,13 @@ async fn a_proxy_told_to_stop_finishes_its_calls_first() {
     proxy.signal(Signal::SIGTERM);
     wait::until("the proxy to drain", async || is_draining(proxy.http).await.then_some(())).await;
     assert!(proxy.is_running(), "a call is still in flight");
+    assert_eq!(http::try_status(proxy.http, "/readyz").await, Some(503), "unready, and says so");
+    assert_eq!(http::try_status(proxy.http, "/healthz").await, Some(200), "but alive");
+    let mut late = client.start(Ask::tool(2, "run", run_args("late", 0))).await;
+    let refused = late.finish().await;
+    assert_eq!((refused.status, refused.kind()), (503, "draining"));
+    assert!(late.exchange.header("retry-after").parse::<u32>().is_ok(), "when to come again");
+    assert!(fixture.log("late").is_empty());
     fixture.open_gate("last", 9);
     let answer = pending.finish().await;
     assert_eq!((answer.progress(), answer.text()), (vec![2.0, 3.0], "done last"));

@@ -58,7 +58,7 @@ fn metric_names() -> Vec<String> {
     let mut names = Vec::new();
     for file in source::all().iter().filter(|file| file.path.starts_with("services/")) {
         for piece in file.text.split('"') {
-            let ours = piece.starts_with("relay_") || piece.starts_with("mcp_relay_");
+            let ours = piece.starts_with("mcp_relay_") && !piece.ends_with('_');
             if ours && piece.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
                 names.push(piece.to_owned());
             }

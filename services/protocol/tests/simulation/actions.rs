@@ -103,6 +103,14 @@ impl World {
         }
     }
 
+    /// A proxy tells a slave something about a client session.
+    pub(crate) fn client_session_changes(&mut self) {
+        let pair = self.any_pair();
+        let facts = self.rng.bytes(12);
+        self.facts.insert(facts.clone());
+        self.at_proxy(pair, Cause::Traffic, |end| end.session(facts));
+    }
+
     /// A reader takes some of what has come for its call. Returns whether there was anything.
     pub(crate) fn reader_takes(&mut self, most: usize) -> bool {
         let Some((call, pair)) = self.some_call(|t| !t.untaken.is_empty()) else { return false };
@@ -120,7 +128,10 @@ impl World {
     }
 
     pub(crate) fn backend_writes(&mut self) {
-        let Some((call, (_, slave))) = self.some_call(|t| t.work == Work::Running) else { return };
+        // Most producers wait when they are asked to, some do not.
+        let patient = !self.rng.one_in(5);
+        let writes = |t: &Track| t.work == Work::Running || (t.work == Work::Waiting && !patient);
+        let Some((call, (_, slave))) = self.some_call(writes) else { return };
         let size = self.size();
         let body = self.rng.bytes(size);
         let flags = if self.rng.one_in(4) { Flags::REQUEST } else { Flags::NONE };
@@ -133,6 +144,7 @@ impl World {
             let mut book = self.book.borrow_mut();
             let track = book.calls.get_mut(&call).expect("it is there");
             if fits {
+                track.work = if wrote == Wrote::Wait { Work::Waiting } else { Work::Running };
                 track.written.push(Written { end: false, flags, status: 0, body });
             } else {
                 track.overflowed = true;
@@ -143,7 +155,7 @@ impl World {
 
     /// A backend ends a call. Returns whether there was one.
     pub(crate) fn backend_ends(&mut self) -> bool {
-        let Some((call, (_, slave))) = self.some_call(|t| t.work == Work::Running) else { return false };
+        let Some((call, (_, slave))) = self.some_call(|t| t.work.runs()) else { return false };
         let size = self.size();
         let body = self.rng.bytes(size);
         let flags = [Flags::NONE, Flags::ERROR, Flags::TOOL_ERROR][self.rng.below(3)];

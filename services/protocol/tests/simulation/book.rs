@@ -41,7 +41,15 @@ pub(crate) enum Finish {
 pub(crate) enum Work {
     NotStarted,
     Running,
+    /// It runs, and was asked to say nothing more for now.
+    Waiting,
     Done,
+}
+
+impl Work {
+    pub(crate) fn runs(self) -> bool {
+        matches!(self, Self::Running | Self::Waiting)
+    }
 }
 
 /// Whoever asked.

@@ -21,6 +21,7 @@ mod world;
 
 use std::time::Duration;
 
+use protocol::proxy_end::ProxyEnd;
 use world::World;
 
 /// Says how to repeat a run that fails.
@@ -40,7 +41,7 @@ impl Drop for Repeat {
 type Act = fn(&mut World);
 
 /// What can happen, and how often of a thousand times in a run of average habits.
-const ACTS: [(usize, Act); 18] = [
+const ACTS: [(usize, Act); 20] = [
     (80, World::client_opens),
     (150, World::backend_writes),
     (60, |world| {
@@ -88,6 +89,11 @@ const ACTS: [(usize, Act); 18] = [
     (2, |world| {
         let slave = world.any_pair().1;
         world.restart(slave);
+    }),
+    (5, World::client_session_changes),
+    (1, |world| {
+        let pair = world.any_pair();
+        world.at_proxy(pair, book::Cause::Traffic, ProxyEnd::drain);
     }),
     (8, |world| {
         let slave = world.any_pair().1;

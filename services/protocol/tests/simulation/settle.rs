@@ -11,7 +11,7 @@ use crate::world::World;
 impl Track {
     /// The slave process that had the call is gone.
     pub(crate) fn die(&mut self) {
-        if self.work == Work::Running {
+        if self.work.runs() {
             self.work = Work::Done;
         }
     }
@@ -69,7 +69,7 @@ impl World {
             }
         }
         self.flow();
-        self.check_replies();
+        self.check_running_calls();
         self.check_catalogs();
         while self.backend_ends() {}
         for slave in 0..self.slaves.len() {
@@ -89,9 +89,10 @@ impl World {
         }
     }
 
-    fn check_replies(&self) {
+    fn check_running_calls(&self) {
         for (id, track) in &self.book.borrow().calls {
-            if track.is_open() && track.work == Work::Running {
+            if track.is_open() && track.work.runs() {
+                assert_eq!(track.work, Work::Running, "{id:?}: waits for room that there is");
                 assert_eq!(track.replies_got, track.replies.len(), "{id:?}: replies that never arrive");
             }
         }

@@ -1,7 +1,7 @@
 //! Proxies and slaves joined by wires that lose what is under way. Virtual time; every random choice comes from the seed.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) book: SharedBook,
     pub(crate) flows: Flows,
     pub(crate) stop_excused: bool,
+    /// Session facts that were told and not heard.
+    pub(crate) facts: BTreeSet<Bytes>,
     pub(crate) last_call: u64,
     pub(crate) last_link: u64,
     pub(crate) trace: bool,
@@ -81,6 +83,7 @@ impl World {
             book: Rc::new(RefCell::new(Book { calls: BTreeMap::new(), cause: Cause::Traffic })),
             flows: Flows::default(),
             stop_excused: false,
+            facts: BTreeSet::new(),
             last_call: 0,
             last_link: 0,
             trace: std::env::var_os("SIM_TRACE").is_some(),
@@ -243,7 +246,7 @@ impl World {
                 }
                 SlaveEvent::Stop { call } => {
                     let track = book.calls.get_mut(&call).expect("a call that was opened");
-                    assert_eq!(track.work, Work::Running, "{call:?}: stopped, but it does not run");
+                    assert!(track.work.runs(), "{call:?}: stopped, but it does not run");
                     // No room for a client's reply: the slave's end ends the call by itself.
                     track.overflowed |= track.replies.len() > track.replies_got;
                     let late = track.reader == Reader::Abandoned && track.limited;
@@ -264,7 +267,15 @@ impl World {
                     );
                     track.replies_got += 1;
                 }
-                SlaveEvent::Room { .. } | SlaveEvent::Session(_) | SlaveEvent::ProxyDraining(_) => {}
+                SlaveEvent::Room { call } => {
+                    let track = book.calls.get_mut(&call).expect("a call that was opened");
+                    if track.work != Work::Done {
+                        assert_eq!(track.work, Work::Waiting, "{call:?}: room that nobody waits for");
+                        track.work = Work::Running;
+                    }
+                }
+                SlaveEvent::Session(facts) => assert!(self.facts.remove(&facts), "facts that nobody told"),
+                SlaveEvent::ProxyDraining(_) => {}
             }
         }
     }

@@ -5,8 +5,11 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes asked for at once.
+/// Bytes asked for at the beginning of a line: most are shorter.
 const READ: usize = 16 * 1024;
+
+/// Bytes asked for within a line: what a pipe holds.
+const READ_ON: usize = 64 * 1024;
 
 /// Lines up to here are copied: they must not keep a large buffer alive.
 const COPIED: usize = 16 * 1024;
@@ -57,11 +60,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     /// The next line; `None` at the end. Cancel-safe but within a line that is too long.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
-            if let Some(at) = self.line_end() {
-                return Ok(Some(Line::Whole(self.take(at))));
-            }
-            if self.buffer.len() > self.caps.line {
+            let end = self.line_end();
+            if end.unwrap_or(self.buffer.len()) > self.caps.line {
                 return self.skip().await.map(Some);
+            }
+            if let Some(at) = end {
+                return Ok(Some(Line::Whole(self.take(at))));
             }
             if self.fill().await? == 0 {
                 let rest = self.buffer.len();
@@ -78,7 +82,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
-        self.buffer.reserve(READ);
+        self.buffer.reserve(if self.buffer.is_empty() { READ } else { READ_ON });
         self.from.read_buf(&mut self.buffer).await
     }
 
@@ -134,6 +138,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     const CAPS: Caps = Caps { line: 100_000, head: 10, endless: 1_000_000 };
 
@@ -180,5 +185,24 @@ mod tests {
         let mut lines = Lines::new(&input[..], CAPS);
         lines.next().await.unwrap_err();
         assert!(lines.buffer.capacity() < 400_000, "{}", lines.buffer.capacity());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lines_do_not_depend_on_how_they_arrive(parts in proptest::collection::vec("[a\\r\\n]{0,40}", 0..20)) {
+            let caps = Caps { line: 30, head: 8, endless: u64::MAX };
+            let nothing: Box<dyn AsyncRead + Unpin> = Box::new(tokio::io::empty());
+            let piecewise = parts.iter().fold(nothing, |before, part| Box::new(before.chain(part.as_bytes())));
+            let read = async {
+                let mut lines = Lines::new(piecewise, caps);
+                let mut out = Vec::new();
+                while let Some(line) = lines.next().await.unwrap() {
+                    out.push(line);
+                }
+                (out, all(parts.concat().as_bytes(), caps).await)
+            };
+            let (piecewise, at_once) = read.now_or_never().unwrap();
+            proptest::prop_assert_eq!(piecewise, at_once);
+        }
     }
 }

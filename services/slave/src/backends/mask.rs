@@ -11,6 +11,24 @@ use runtime::secret::Secret;
 /// Shorter values (`1`, `on`, `dev`) are settings, not secrets, and would make every text unreadable.
 const MIN_SECRET: usize = 4;
 
+/// Values that are settings in everyone's configuration and words in everyone's output.
+const SETTINGS: [&str; 14] = [
+    "true",
+    "false",
+    "none",
+    "null",
+    "trace",
+    "debug",
+    "info",
+    "warn",
+    "warning",
+    "error",
+    "production",
+    "development",
+    "localhost",
+    "stdio",
+];
+
 /// Stands where a secret stood.
 const MASKED: &str = "[masked]";
 
@@ -24,7 +42,8 @@ impl Mask {
     /// Hides these values, each line of a value of several lines by itself.
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a Secret>) -> Self {
         let lines = values.into_iter().flat_map(|value| value.expose().lines().map(str::trim));
-        let mut lines: Vec<&str> = lines.filter(|line| line.len() >= MIN_SECRET).collect();
+        let mut lines: Vec<&str> =
+            lines.filter(|line| line.len() >= MIN_SECRET && !SETTINGS.contains(line)).collect();
         lines.sort_unstable();
         lines.dedup();
         Self { values: lines.into_iter().map(Secret::new).collect() }
@@ -84,9 +103,9 @@ mod tests {
 
     #[test]
     fn values_are_hidden_wherever_they_stand() {
-        let mask = mask(&["hunter22", "hunter2", "on", "-----KEY\nline-two\n", "ümläut"]);
+        let mask = mask(&["hunter22", "hunter2", "on", "info", "-----KEY\nline-two\n", "ümläut"]);
         assert_eq!(mask.apply("nothing here"), "nothing here");
-        assert_eq!(mask.apply("a=hunter22;b=hunter2, on"), "a=[masked];b=[masked], on");
+        assert_eq!(mask.apply("info a=hunter22;b=hunter2, on"), "info a=[masked];b=[masked], on");
         assert_eq!(mask.apply("line-two ümläut hunter2hunter2"), "[masked] [masked] [masked][masked]");
         assert_eq!(mask.longest(), 8);
     }

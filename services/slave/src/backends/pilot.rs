@@ -4,7 +4,9 @@
 
 mod arguments;
 mod process;
+mod progress;
 mod report;
+mod result;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -16,7 +18,6 @@ use protocol::catalog::Offer;
 use protocol::era::Era;
 use protocol::failure::Failure;
 use runtime::secret::Secret;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
@@ -26,7 +27,8 @@ use super::{Answer, Backend, Stopping};
 use crate::executor::{CallSink, State, ToolCall};
 use arguments::Arguments;
 use process::{Finished, Run};
-use report::GoalStatus;
+use progress::Progress;
+use result::{Review, refused};
 
 /// What is looked for on PATH, and the backend's name.
 const NAME: &str = "mr-pilot";
@@ -130,20 +132,20 @@ impl Pilot {
         let era = call.header.era;
         let arguments: Arguments = match call.arguments() {
             Ok(arguments) => arguments,
-            Err(error) => return refused(era, &format!("Invalid arguments: {error}")),
+            Err(error) => return Ok(refused(era, &format!("Invalid arguments: {error}"))),
         };
         let line = match arguments.command_line() {
             Ok(line) => line,
-            Err(error) => return refused(era, &format!("Error: {error}")),
+            Err(error) => return Ok(refused(era, &format!("Error: {error}"))),
         };
         let run = match Run::start(&self.executable, &self.variables, line) {
             Ok(run) => run,
-            Err(error) => return refused(era, &format!("Error: {NAME} cannot be started: {error}")),
+            Err(error) => return Ok(refused(era, &format!("Error: {NAME} cannot be started: {error}"))),
         };
         let (lines, said) = mpsc::channel(LINES_AHEAD);
         let work = run.finish(self.max_output, lines);
         let finished = if let Some(token) = call.token() {
-            let mut progress = Progress { token: &token, mask: &self.mask, done: 0 };
+            let mut progress = Progress::new(&token, &self.mask);
             tokio::try_join!(work, progress.tell(said, events))?.0
         } else {
             drop(said);
@@ -152,7 +154,7 @@ impl Pilot {
         if finished.status.success() {
             self.reviewed(era, &arguments, &finished.output)
         } else {
-            refused(era, &self.explain(&finished))
+            Ok(refused(era, &self.explain(&finished)))
         }
     }
 
@@ -176,8 +178,7 @@ impl Pilot {
                 comment_posted: false,
             },
         };
-        let text = serde_json::to_string_pretty(&review).map_err(|_| Failure::Internal)?;
-        result(era, &text, Some(&review))
+        review.answer(era).map_err(|_| Failure::Internal)
     }
 
     fn explain(&self, finished: &Finished) -> String {
@@ -190,68 +191,4 @@ impl Pilot {
         let from = errors.ceil_char_boundary(errors.len().saturating_sub(ERRORS_SHOWN));
         format!("Error: {NAME} {how}: {}", errors.get(from..).unwrap_or_default())
     }
-}
-
-/// Tells a client that wants progress what the CLI says.
-struct Progress<'a> {
-    token: &'a str,
-    mask: &'a Mask,
-    done: u64,
-}
-
-impl Progress<'_> {
-    async fn tell(
-        &mut self,
-        mut said: mpsc::Receiver<String>,
-        events: &mut dyn CallSink,
-    ) -> Result<(), Failure> {
-        while let Some(line) = said.recv().await {
-            let line = report::without_colours(&line).replace(char::is_control, " ");
-            if line.trim().is_empty() {
-                continue;
-            }
-            self.done += 1;
-            let message = serde_json::to_string(self.mask.apply(line.trim()).as_ref())
-                .map_err(|_| Failure::Internal)?;
-            let event = format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":{},"message":{message}}}}}"#,
-                self.token, self.done
-            );
-            events.event(event.into(), false).await.map_err(|_| Failure::Cancelled)?;
-        }
-        Ok(())
-    }
-}
-
-/// The structured result; `pilot/definition.json` has its schema.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Review {
-    success: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    goal_status: Option<GoalStatus>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<serde_json::Number>,
-    issues: Vec<String>,
-    remarks: String,
-    comment_posted: bool,
-}
-
-fn refused(era: Era, text: &str) -> Result<Answer, Failure> {
-    result(era, text, None)
-}
-
-/// A result with one text block: with a structured part a good one, without it `isError`.
-fn result(era: Era, text: &str, review: Option<&Review>) -> Result<Answer, Failure> {
-    let mut result = serde_json::json!({ "content": [{ "type": "text", "text": text }] });
-    if era == Era::Modern {
-        result["resultType"] = "complete".into();
-    }
-    match review {
-        Some(review) => {
-            result["structuredContent"] = serde_json::to_value(review).map_err(|_| Failure::Internal)?;
-        }
-        None => result["isError"] = true.into(),
-    }
-    Ok(Answer { payload: result.to_string().into(), error: false, tool_error: review.is_none() })
 }

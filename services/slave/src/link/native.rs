@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use protocol::frame::{Flags, Frame, FrameKind};
 use protocol::ids::LinkId;
 use protocol::limits::MAX_BATCH;
 use protocol::slave_end::SlaveEvent;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Ended;
@@ -44,6 +46,8 @@ pub(super) struct Native<'a> {
     frames: Vec<Frame>,
     events: Vec<SlaveEvent>,
     batch: BytesMut,
+    /// There may be something to send.
+    due: bool,
     farewell: Farewell,
 }
 
@@ -57,32 +61,41 @@ impl<'a> Native<'a> {
             frames: Vec::new(),
             events: Vec::new(),
             batch: BytesMut::new(),
+            // The catalog.
+            due: true,
             farewell: Farewell::Unsaid,
         }
     }
 
     /// Until it ends. The socket comes back for a last word.
     pub(super) async fn run(mut self, wake: &Notify, mut pulse: Pulse) -> (Ended, Socket) {
-        loop {
-            if let Err(ended) = self.step(wake, &mut pulse).await {
-                return (ended, self.socket);
-            }
+        let mut going = self.take();
+        while going.is_ok() {
+            going = self.step(wake, &mut pulse).await;
         }
+        (going.err().unwrap_or(Ended::Closing), self.socket)
     }
 
     async fn step(&mut self, wake: &Notify, pulse: &mut Pulse) -> Result<(), Ended> {
-        self.take()?;
         // One batch at a time: what waits behind it stays in the journals, where control frames overtake it.
-        if !self.socket.is_busy() {
+        if self.due && !self.socket.is_busy() {
+            // Calls that can go on right now do so first: what they say travels together then.
+            yield_now().await;
+            // What woke us meanwhile is seen to now.
+            let _ = wake.notified().now_or_never();
             let again = self.transmit()?;
             pulse.no_later_than(again);
         }
         tokio::select! {
             biased;
-            done = self.socket.io(&mut self.inbox) => done,
-            () = wake.notified() => Ok(()),
-            () = pulse.due() => pulse.beat(&mut self.socket),
+            done = self.socket.io(&mut self.inbox) => done?,
+            () = wake.notified() => self.due = true,
+            () = pulse.due() => {
+                self.due = true;
+                pulse.beat(&mut self.socket)?;
+            }
         }
+        self.take()
     }
 
     /// Hands what was read to the endpoint, under one lock for all of it.
@@ -96,6 +109,7 @@ impl<'a> Native<'a> {
             }
         }
         if !self.frames.is_empty() {
+            self.due = true;
             let taken = self.endpoint.receive(self.id, &mut self.frames, &mut self.events);
             taken.map_err(|error| Ended::Misbehaved(error.to_string()))?;
         }
@@ -119,6 +133,7 @@ impl<'a> Native<'a> {
         if duty.stage == Stage::Closing {
             return Err(Ended::Closing);
         }
+        self.due = duty.more;
         if self.frames.is_empty() {
             if self.batch.capacity() > KEEP {
                 self.batch = BytesMut::new();

@@ -49,8 +49,9 @@ pub(crate) fn run(binary: &Path, other: &Path, effort: &Effort) -> Result<Chapte
 fn table([old, new]: &[Series; 2]) -> String {
     let mut table = Table::new(&["through the relay", "old", "new", "new / old"]);
     for (name, quantity) in QUANTITIES {
+        let ratio = new.over(old, quantity).median();
         let (old, new) = (old.of(quantity), new.of(quantity));
-        table.row(&[name.to_owned(), old.to_string(), new.to_string(), format!("{:.3}", new.ratio(&old))]);
+        table.row(&[name.to_owned(), old.to_string(), new.to_string(), format!("{ratio:.3}")]);
     }
     table.finish()
 }

@@ -34,6 +34,8 @@ struct Latency {
     alone_p99: Rounds,
     beside_p50: Rounds,
     beside_p99: Rounds,
+    /// Beside over alone, round by round.
+    p99_ratio: Rounds,
     /// Megabytes (10^6) of result a second, meanwhile.
     throughput: Rounds,
 }
@@ -72,7 +74,7 @@ fn beside_results(fleet: &Fleet, effort: &Effort) -> Result<(String, Verdict)> {
     for way in Way::ALL {
         progress(&format!("small calls beside 50 MB results: {}", way.name()));
         let found = latency(fleet.address(way), effort)?;
-        let ratio = found.beside_p99.ratio(&found.alone_p99);
+        let ratio = found.p99_ratio.median();
         if way == Way::Relay {
             ratio_of_relay = ratio;
         }
@@ -116,6 +118,7 @@ fn latency(address: SocketAddr, effort: &Effort) -> Result<Latency> {
         let (beside, throughput) = while_results_pass(address, &mut small, effort.block)?;
         out.beside_p50.push(beside.percentile(50.0));
         out.beside_p99.push(beside.percentile(99.0));
+        out.p99_ratio.push(beside.percentile(99.0) / alone.percentile(99.0));
         out.throughput.push(throughput);
     }
     Ok(out)

@@ -277,4 +277,16 @@ mod tests {
         assert_eq!(without_colours("a\u{1b}[1;31mb\u{1b}[0mc\u{1b}[?25ld [x] \u{1b}["), "abcd [x] ");
         assert_eq!(without_colours("\u{1b}[31\u{e9}x"), "x");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_output_makes_it_panic(parts in proptest::collection::vec(
+            "(={3,5}|MR REVIEW REPORT|Goal Status:|Quality Score:|Potential Issues:|Remarks:|  1\\. |\u{1b}\\[|\\PC{0,5}|\n)", 0..60,
+        )) {
+            let output = parts.concat();
+            if let Some(report) = parse(&output) {
+                proptest::prop_assert!(report.remarks.len() <= output.len());
+            }
+        }
+    }
 }

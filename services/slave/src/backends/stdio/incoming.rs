@@ -1,5 +1,7 @@
 //! What a child writes: each line told apart and handed to whoever it is for. Must not know what waits for it.
 
+mod owner;
+
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use crate::adapt::{Edit, range_in, splice, unline};
 use crate::backends::lines::{Caps, Line, Lines};
 use crate::backends::mask::Mask;
 use crate::metrics::{self, Dropped};
+use owner::Owner;
 
 /// Bytes of an unusable line that go to the log.
 const SHOWN: usize = 200;
@@ -208,18 +211,18 @@ impl Reader {
     fn too_long(&self, head: &[u8], tail: &[u8]) -> bool {
         let backend = &*self.session.backend;
         tracing::warn!(backend, limit = self.max_line, "a message beyond MAX_OUTPUT_BYTES was thrown away");
-        match whose(head, tail) {
-            Whose::Request(id) => {
+        match Owner::of(head, tail) {
+            Owner::Request(id) => {
                 let reason =
                     format!("the backend's answer has more than {} bytes (MAX_OUTPUT_BYTES)", self.max_line);
                 self.session.answer(id, Incoming::Failed(Failure::ResultTooLarge(reason)));
                 true
             }
-            Whose::Nobody => {
+            Owner::Nobody => {
                 metrics::backend_dropped(backend, Dropped::Unroutable);
                 true
             }
-            Whose::Unknown => false,
+            Owner::Unknown => false,
         }
     }
 
@@ -239,71 +242,5 @@ impl Reader {
         } else {
             tracing::debug!(backend, "skipped a line that is no JSON-RPC message: {shown}");
         }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Whose {
-    Request(u64),
-    Nobody,
-    Unknown,
-}
-
-/// To which request a message belongs of which only the ends are known. Servers write the id before the result or
-/// after it; inside strings quotes are escaped, so that neither form can be part of one.
-fn whose(head: &[u8], tail: &[u8]) -> Whose {
-    let text = String::from_utf8_lossy(head);
-    let mut rest = text.trim_start().strip_prefix('{').unwrap_or_default();
-    while let Some((key, value)) = rest.split_once(':') {
-        match key.trim_matches(|c: char| c == ',' || c.is_whitespace()) {
-            "\"method\"" => return Whose::Nobody,
-            "\"id\"" => return leading_number(value).map_or(Whose::Unknown, |(id, _)| Whose::Request(id)),
-            "\"jsonrpc\"" => rest = value.trim_start().strip_prefix("\"2.0\"").unwrap_or_default(),
-            _ => break,
-        }
-    }
-    trailing_id(tail).map_or(Whose::Unknown, Whose::Request)
-}
-
-/// `"id":7}` or `"id":7,"jsonrpc":"2.0"}` at the very end.
-fn trailing_id(tail: &[u8]) -> Option<u64> {
-    let compact: String = String::from_utf8_lossy(tail).chars().filter(|c| !c.is_whitespace()).collect();
-    let (_, value) = compact.rsplit_once(r#""id":"#)?;
-    let (id, rest) = leading_number(value)?;
-    matches!(rest, "}" | r#","jsonrpc":"2.0"}"#).then_some(id)
-}
-
-fn leading_number(text: &str) -> Option<(u64, &str)> {
-    let text = text.trim_start();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, rest) = text.split_at(end);
-    Some((number.parse().ok()?, rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_owner_of_half_a_message_is_found_at_either_end() {
-        let open = r#"{"content":[{"type":"text","text":"xxxx"#;
-        assert_eq!(
-            whose(format!(r#"{{"jsonrpc":"2.0","id":17,"result":{open}"#).as_bytes(), b""),
-            Whose::Request(17)
-        );
-        assert_eq!(whose(format!(r#" {{ "id" : 3 , "result":{open}"#).as_bytes(), b""), Whose::Request(3));
-        let head = format!(r#"{{"result":{open}"#);
-        assert_eq!(whose(head.as_bytes(), br#"xx"}]},"jsonrpc":"2.0","id":5}"#), Whose::Request(5));
-        assert_eq!(whose(head.as_bytes(), br#"xx"}]}, "id": 6, "jsonrpc": "2.0"}"#), Whose::Request(6));
-        assert_eq!(whose(br#"{"jsonrpc":"2.0","method":"notifications/x","params":{"#, b""), Whose::Nobody);
-    }
-
-    #[test]
-    fn what_only_looks_like_an_id_is_not_taken() {
-        let head = br#"{"result":{"content":[]"#;
-        for tail in [r#""id":5}}"#, r#"\"id\":5}"#, r#""id":5,"x":1}"#, r#""id":"a"}"#, "", r#""id":5"#] {
-            assert_eq!(whose(head, tail.as_bytes()), Whose::Unknown, "{tail}");
-        }
-        assert_eq!(whose(b"xxxxxxxxx", b"xxxx"), Whose::Unknown);
     }
 }
