@@ -17,6 +17,7 @@ mod observer;
 mod origin;
 mod plain;
 pub mod server;
+mod settle;
 mod session;
 
 pub use answer::Segments;

@@ -30,6 +30,7 @@ use crate::http::reply::{Refused, refuse};
 use crate::http::service::McpService;
 use crate::keys::Keys;
 use crate::origin::Origins;
+use crate::settle::Settle;
 
 const METRICS: &str = "/metrics";
 
@@ -109,14 +110,14 @@ async fn connection<C: Calls>(
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(false);
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut serving = Settle::new(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // Errors here are the client's: it went away or does not speak HTTP. It was answered if it could be.
-        _ = serving.as_mut() => return,
-        () = shutdown.draining() => serving.as_mut().graceful_shutdown(),
+        _ = &mut serving => return,
+        () = shutdown.draining() => Pin::new(serving.get_mut()).graceful_shutdown(),
     }
     tokio::select! {
-        _ = serving.as_mut() => {}
+        _ = &mut serving => {}
         () = shutdown.grace_over() => {}
     }
     drop(held);

@@ -22,6 +22,10 @@ use cli::{Cli, Command, Format};
 use mode::Mode;
 use serve::Stop;
 
+/// A call makes some dozens of small allocations on threads that pass them on to each other: what this allocator is for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Not as it should be, or failed at run time.
 const FAILED: u8 = 1;
 

@@ -1,6 +1,8 @@
 //! Names of things on the link. Knows nothing of what they are used for.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// One running process (a proxy or a slave), random for each start: 64 bits, written as 16 hex digits.
 ///
@@ -56,6 +58,32 @@ impl fmt::Display for CallId {
 impl fmt::Debug for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A map by call. Its hash is one multiplication: call ids are made by proxies, from a random part and a counter, and only
+/// authenticated peers name them.
+pub type CallMap<V> = HashMap<CallId, V, BuildHasherDefault<CallHasher>>;
+
+/// The hash behind [`CallMap`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallHasher(u64);
+
+impl Hasher for CallHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        let folded = u64::try_from((id >> 64) ^ (id & u128::from(u64::MAX))).unwrap_or_default();
+        // The map looks at the highest and at the lowest bits.
+        self.0 = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Feed frames in with [`ProxyEnd::receive`], take frames out with [`ProxyEnd::poll_transmit`]; answers go to the
 //! [`Sink`] of their call at once. Never waits, never panics, holds at most one credit window a call.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::call::Part;
 use crate::failure::Failure;
 use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::{CallId, Seq};
+use crate::ids::{CallId, CallMap, Seq};
 use crate::intake::{Intake, IntakeError};
 use crate::journal::{Heading, Journal, OutOfRange};
 use crate::limits::{LinkLimits, MAX_CATALOG};
@@ -81,7 +81,7 @@ pub struct ProxyEnd<S> {
     limits: LinkLimits,
     /// The same with the window that the slave announced, for what goes up.
     up_limits: LinkLimits,
-    calls: HashMap<CallId, Call<S>>,
+    calls: CallMap<Call<S>>,
     outbox: Outbox,
     events: VecDeque<ProxyEvent>,
     cancels: Vec<CallId>,
@@ -97,7 +97,7 @@ impl<S: Sink> ProxyEnd<S> {
         Self {
             up_limits: limits.clone(),
             limits,
-            calls: HashMap::new(),
+            calls: CallMap::default(),
             outbox: Outbox::default(),
             events: VecDeque::new(),
             cancels: Vec::new(),
@@ -285,7 +285,8 @@ impl<S: Sink> ProxyEnd<S> {
 
     /// The reader has taken every chunk below `seq`, `bytes` more than at the last time: the slave may send as much again.
     pub fn taken(&mut self, id: CallId, seq: Seq, bytes: usize, now: Instant) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        // A reader may still take what it had when the call was abandoned: that is no news.
+        let Some(call) = self.calls.get_mut(&id).filter(|call| seq >= call.taken) else { return };
         call.untaken = call.untaken.saturating_sub(bytes);
         call.uncredited += bytes;
         call.taken = seq;

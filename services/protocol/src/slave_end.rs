@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::failure::Failure;
 use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::{CallId, LinkId};
+use crate::ids::{CallId, CallMap, LinkId};
 use crate::journal::{Heading, Journal};
 use crate::limits::LinkLimits;
 use crate::outbox::Outbox;
@@ -83,7 +83,7 @@ struct Link {
 /// One slave process: its calls and its links.
 pub struct SlaveEnd {
     limits: LinkLimits,
-    calls: HashMap<CallId, Call>,
+    calls: CallMap<Call>,
     links: HashMap<LinkId, Link>,
     events: VecDeque<SlaveEvent>,
     catalog: Bytes,
@@ -100,7 +100,7 @@ impl SlaveEnd {
     pub fn new(limits: LinkLimits, catalog: Bytes) -> Self {
         Self {
             limits,
-            calls: HashMap::new(),
+            calls: CallMap::default(),
             links: HashMap::new(),
             events: VecDeque::new(),
             catalog,
@@ -224,7 +224,7 @@ impl SlaveEnd {
 
     /// Writes one event of a call (a whole JSON-RPC message, no newlines). `request`: it wants a reply.
     pub fn event(&mut self, id: CallId, message: Bytes, request: Flags) -> Wrote {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage != Stage::Ended) else {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage == Stage::Running) else {
             return Wrote::Gone;
         };
         if self.journal_bytes + message.len() > self.limits.journal {
@@ -242,7 +242,7 @@ impl SlaveEnd {
 
     /// Ends a call with a result or, flagged [`Flags::ERROR`], an error object. `status` is an HTTP status hint.
     pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage != Stage::Ended) else { return };
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage == Stage::Running) else { return };
         if self.journal_bytes + payload.len() > self.limits.journal {
             self.fail(id, &self.journal_full());
             return;

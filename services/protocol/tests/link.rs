@@ -149,6 +149,19 @@ fn the_first_sign_of_a_call_acknowledges_its_open() {
 }
 
 #[test]
+fn a_reader_that_takes_after_its_call_was_abandoned_changes_nothing() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    pair.slave.event(CALL, Bytes::from(vec![b'e'; 512]), Flags::NONE);
+    pair.flow();
+    pair.proxy.abandon(CALL, pair.now);
+    pair.proxy.taken(CALL, 1, 256, pair.now);
+    pair.flow();
+    assert_eq!(pair.slave.journal_bytes(), 0, "credit went back");
+}
+
+#[test]
 fn a_call_that_ran_and_was_given_up_is_never_called_unsent() {
     let mut pair = Pair::new();
     pair.open(b"m");

@@ -13,7 +13,7 @@ pub const DEFAULT_BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
 /// How often drained histogram samples are folded in; bounds the memory between two scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP: Duration = Duration::from_millis(500);
 
 /// One histogram's upper bounds, in the metric's own unit.
 #[derive(Clone, Copy, Debug)]

@@ -17,6 +17,10 @@ pub(crate) enum Takes {
 
 /// Reads `Accept`. Lenient: without one, or with `*/*`, JSON is taken.
 pub(crate) fn takes(headers: &HeaderMap) -> Result<Takes, Failure> {
+    // What SDKs send, letter by letter: most requests.
+    if headers.get(ACCEPT).is_some_and(|accept| accept == "application/json, text/event-stream") {
+        return Ok(Takes::Both);
+    }
     let mut named = headers.get_all(ACCEPT).iter().peekable();
     if named.peek().is_none() {
         return Ok(Takes::Json);

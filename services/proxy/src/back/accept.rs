@@ -165,8 +165,11 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
         tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {departure}");
         back.registry.slave_changed(&slave);
     }
-    if let Some(code) = departure.close_code() {
-        auth::close_with(pump.into_socket(), code, &departure.to_string()).await;
+    // The socket goes now, not when the slave's grace is over: descriptors are few, and the slave waits for our close.
+    match (&departure, departure.close_code()) {
+        (_, Some(code)) => auth::close_with(pump.into_socket(), code, &departure.to_string()).await,
+        (Departure::Closed, None) => auth::close_with(pump.into_socket(), close::GOING_AWAY, "").await,
+        _ => drop(pump),
     }
     if current {
         wait_for_return(&slave, generation, back).await;

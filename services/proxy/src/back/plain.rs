@@ -2,7 +2,7 @@
 //!
 //! EXISTING.md, "WebSocket, plain dialect". What a lost link had is "outcome unknown" at once: such a slave cannot be asked.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use protocol::call::Part;
 use protocol::catalog::{Catalog, CatalogError};
 use protocol::era::Era;
 use protocol::failure::Failure;
-use protocol::ids::CallId;
+use protocol::ids::{CallId, CallMap};
 use protocol::plain::{self, PlainCalls, PlainError, PlainId};
 use protocol::proxy_end::{NotLinked, Sink};
 use serde_json::value::RawValue;
@@ -38,7 +38,7 @@ struct Call {
 /// One plain slave.
 pub(super) struct PlainEnd {
     waiting: PlainCalls<Waiter>,
-    calls: HashMap<CallId, Call>,
+    calls: CallMap<Call>,
     outgoing: VecDeque<String>,
     linked: bool,
     tools: Vec<Box<RawValue>>,
@@ -63,7 +63,7 @@ impl PlainEnd {
     pub(super) fn new() -> Self {
         let mut end = Self {
             waiting: PlainCalls::new(),
-            calls: HashMap::new(),
+            calls: CallMap::default(),
             outgoing: VecDeque::new(),
             linked: true,
             tools: Vec::new(),

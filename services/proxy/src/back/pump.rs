@@ -85,6 +85,8 @@ pub(super) struct Pump {
     timer_at: Instant,
     flushing: bool,
     heard: bool,
+    /// Tasks that can run had their turn: what they have to say goes out together.
+    gathered: bool,
 }
 
 impl Pump {
@@ -101,6 +103,7 @@ impl Pump {
             timer_at: now,
             flushing: false,
             heard: false,
+            gathered: false,
         }
     }
 
@@ -236,6 +239,11 @@ impl Pump {
             return Poll::Ready(Departure::Replaced);
         }
         let read = self.poll_read(cx, now);
+        if !self.flushing && !self.gathered && read.is_pending() && self.slave.has_something_to_send() {
+            self.gathered = true;
+            return again(cx);
+        }
+        self.gathered = false;
         let wrote = self.poll_write(cx, now);
         if let Poll::Ready(Err(departure)) = read {
             return Poll::Ready(departure);

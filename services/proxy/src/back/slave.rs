@@ -269,6 +269,14 @@ impl Slave {
         }
     }
 
+    /// Whether a frame waits to be sent. Native only.
+    pub(super) fn has_something_to_send(&self) -> bool {
+        match &*self.carrier() {
+            Carrier::Native(end) => end.wants_to_send(),
+            Carrier::Plain(_) => false,
+        }
+    }
+
     /// The frames that are to go out now, as one batch; at most [`MAX_BATCH`] bytes. Native only.
     pub(super) fn next_batch(&self, now: Instant) -> Option<Bytes> {
         let mut carrier = self.carrier();

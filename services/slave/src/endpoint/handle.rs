@@ -46,12 +46,11 @@ impl Endpoint {
             }
         };
         tracing::debug!(%call, "Received request from proxy: {} (id: {})", header.method, header.request_id.as_deref().unwrap_or("-"));
-        // Held while the call is spawned: its end, which may come at once, has to find it.
-        let mut running = lock(&self.running);
-        let name = Name::of(&header);
         let sink = JournalSink::new(Arc::clone(self), call);
+        lock(&self.running).enter(call, Name::of(&header));
+        // Spawning may wake a thread: nobody should wait for that.
         let handle = self.executor.run(header, message, Box::new(sink));
-        running.insert(call, handle, name);
+        lock(&self.running).spawned(call, handle);
     }
 
     fn session(&self, facts: &[u8]) {

@@ -1,11 +1,10 @@
 //! The calls that run, by the names under which they are stopped. Must not know journals.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::header::CallHeader;
-use protocol::ids::CallId;
+use protocol::ids::{CallId, CallMap};
 use tokio::sync::Notify;
 
 use crate::executor::CallHandle;
@@ -25,16 +24,35 @@ impl Name {
 }
 
 struct Entry {
-    handle: CallHandle,
+    handle: Handle,
     name: Option<Name>,
     /// Made when somebody first waits for room, or first has some to give.
     room: Option<Arc<Notify>>,
 }
 
+/// How a call is reached. It is in the list before it is spawned: its end, which may come at once, has to find it.
+enum Handle {
+    /// Being spawned.
+    Coming,
+    /// Being spawned, and not wanted any more.
+    Unwanted,
+    /// Running.
+    Here(CallHandle),
+}
+
+impl Entry {
+    fn cancel(&mut self) {
+        match &self.handle {
+            Handle::Here(handle) => handle.cancel(),
+            Handle::Coming | Handle::Unwanted => self.handle = Handle::Unwanted,
+        }
+    }
+}
+
 /// Calls between their start and their end.
 #[derive(Default)]
 pub(super) struct Running {
-    calls: HashMap<CallId, Entry>,
+    calls: CallMap<Entry>,
 }
 
 impl Running {
@@ -43,8 +61,19 @@ impl Running {
         self.calls.len()
     }
 
-    pub(super) fn insert(&mut self, call: CallId, handle: CallHandle, name: Option<Name>) {
-        self.calls.insert(call, Entry { handle, name, room: None });
+    /// A call is about to be spawned.
+    pub(super) fn enter(&mut self, call: CallId, name: Option<Name>) {
+        self.calls.insert(call, Entry { handle: Handle::Coming, name, room: None });
+    }
+
+    /// The call was spawned. It may have ended by now.
+    pub(super) fn spawned(&mut self, call: CallId, handle: CallHandle) {
+        if let Some(entry) = self.calls.get_mut(&call) {
+            if matches!(entry.handle, Handle::Unwanted) {
+                handle.cancel();
+            }
+            entry.handle = Handle::Here(handle);
+        }
     }
 
     pub(super) fn remove(&mut self, call: CallId) {
@@ -52,26 +81,26 @@ impl Running {
     }
 
     /// Cancels a call; nothing if it has ended.
-    pub(super) fn cancel(&self, call: CallId) {
-        if let Some(entry) = self.calls.get(&call) {
-            entry.handle.cancel();
+    pub(super) fn cancel(&mut self, call: CallId) {
+        if let Some(entry) = self.calls.get_mut(&call) {
+            entry.cancel();
         }
     }
 
     /// Cancels the calls that a session knows by this request id (as it stands in JSON).
-    pub(super) fn cancel_named(&self, session: &str, request_id: &str) {
-        let named = |entry: &&Entry| {
+    pub(super) fn cancel_named(&mut self, session: &str, request_id: &str) {
+        let named = |entry: &&mut Entry| {
             entry.name.as_ref().is_some_and(|name| name.session == session && name.request_id == request_id)
         };
-        for entry in self.calls.values().filter(named) {
-            entry.handle.cancel();
+        for entry in self.calls.values_mut().filter(named) {
+            entry.cancel();
         }
     }
 
     /// Hands the client's message on; nothing if the call has ended.
     pub(super) fn reply(&self, call: CallId, message: Bytes) {
-        if let Some(entry) = self.calls.get(&call) {
-            entry.handle.reply(message);
+        if let Some(Entry { handle: Handle::Here(handle), .. }) = self.calls.get(&call) {
+            handle.reply(message);
         }
     }
 

@@ -34,7 +34,7 @@ enum Farewell {
 /// A request of at most this many bytes is copied out of its batch: it may live for minutes, and the batch with it.
 const SMALL: usize = 4 * 1024;
 
-/// Memory for batches, in bytes, that a link keeps while it has nothing to send.
+/// Memory for batches, in bytes, that a link keeps for longer than a moment.
 const KEEP: usize = 64 * 1024;
 
 /// One link. The vectors are empty between steps and kept for their memory.
@@ -93,6 +93,10 @@ impl<'a> Native<'a> {
             () = pulse.due() => {
                 self.due = true;
                 pulse.beat(&mut self.socket)?;
+                // Now and then, not after each batch: giving memory back costs more than filling it.
+                if self.batch.capacity() > KEEP {
+                    self.batch = BytesMut::new();
+                }
             }
         }
         self.take()
@@ -134,11 +138,7 @@ impl<'a> Native<'a> {
             return Err(Ended::Closing);
         }
         self.due = duty.more;
-        if self.frames.is_empty() {
-            if self.batch.capacity() > KEEP {
-                self.batch = BytesMut::new();
-            }
-        } else {
+        if !self.frames.is_empty() {
             for frame in self.frames.drain(..) {
                 frame.encode(&mut self.batch);
             }

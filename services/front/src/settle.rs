@@ -1,0 +1,139 @@
+//! Polls a future again at once where it woke itself while it was being polled.
+//!
+//! hyper wakes its own connection whenever the service takes a piece of a body. Through the scheduler that is a second
+//! trip through the queue and, on an idle runtime, a wake-up of another thread. Knows nothing of HTTP.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::task::AtomicWaker;
+
+/// Polls of one turn, at most: other tasks get theirs.
+const MOST: usize = 4;
+
+#[derive(Default)]
+struct Bell {
+    outer: AtomicWaker,
+    polling: AtomicBool,
+    rung: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, SeqCst);
+        // Whoever polls looks at `rung` after it has stopped polling: either it sees this ring, or we see that it stopped.
+        if !self.polling.load(SeqCst) {
+            self.outer.wake();
+        }
+    }
+}
+
+/// The future, settled.
+pub(crate) struct Settle<F> {
+    inner: F,
+    bell: Arc<Bell>,
+    waker: Waker,
+}
+
+impl<F: Future + Unpin> Settle<F> {
+    pub(crate) fn new(inner: F) -> Self {
+        let bell = Arc::new(Bell::default());
+        Self { inner, waker: Waker::from(Arc::clone(&bell)), bell }
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut F {
+        &mut self.inner
+    }
+}
+
+impl<F: Future + Unpin> Future for Settle<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.get_mut();
+        this.bell.outer.register(cx.waker());
+        let mut inner = Context::from_waker(&this.waker);
+        for _ in 0..MOST {
+            this.bell.rung.store(false, SeqCst);
+            this.bell.polling.store(true, SeqCst);
+            let polled = Pin::new(&mut this.inner).poll(&mut inner);
+            this.bell.polling.store(false, SeqCst);
+            if polled.is_ready() || !this.bell.rung.load(SeqCst) {
+                return polled;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn watched() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    #[test]
+    fn a_future_that_wakes_itself_goes_on_in_the_same_turn() {
+        let (wakes, waker) = watched();
+        let mut polls = 0;
+        let mut settled = Settle::new(poll_fn(|cx| {
+            polls += 1;
+            if polls == 3 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }));
+        assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_ready());
+        assert_eq!(wakes.0.load(SeqCst), 0);
+    }
+
+    #[test]
+    fn it_does_not_keep_the_turn_forever_and_is_polled_again() {
+        let (wakes, waker) = watched();
+        let mut settled = Settle::new(poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+        assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(wakes.0.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn a_wake_from_outside_reaches_the_scheduler() {
+        let (wakes, waker) = watched();
+        let mut kept = None;
+        let mut settled = Settle::new(poll_fn(|cx| {
+            kept = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        }));
+        assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(wakes.0.load(SeqCst), 0);
+        drop(settled);
+        if let Some(waker) = kept {
+            waker.wake();
+        }
+        assert_eq!(wakes.0.load(SeqCst), 1);
+    }
+}
