@@ -17,8 +17,8 @@ mod observer;
 mod origin;
 mod plain;
 pub mod server;
-mod settle;
 mod session;
+mod settle;
 
 pub use answer::Segments;
 pub use config::{EdgeConfig, Exposure};

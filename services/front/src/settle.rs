@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_future_that_wakes_itself_goes_on_in_the_same_turn() {
-        let (wakes, waker) = watched();
+        let (count, waker) = watched();
         let mut polls = 0;
         let mut settled = Settle::new(poll_fn(|cx| {
             polls += 1;
@@ -106,34 +106,34 @@ mod tests {
             Poll::Pending
         }));
         assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_ready());
-        assert_eq!(wakes.0.load(SeqCst), 0);
+        assert_eq!(count.0.load(SeqCst), 0);
     }
 
     #[test]
     fn it_does_not_keep_the_turn_forever_and_is_polled_again() {
-        let (wakes, waker) = watched();
+        let (count, waker) = watched();
         let mut settled = Settle::new(poll_fn(|cx| {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
         assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_pending());
-        assert_eq!(wakes.0.load(SeqCst), 1);
+        assert_eq!(count.0.load(SeqCst), 1);
     }
 
     #[test]
     fn a_wake_from_outside_reaches_the_scheduler() {
-        let (wakes, waker) = watched();
+        let (count, waker) = watched();
         let mut kept = None;
         let mut settled = Settle::new(poll_fn(|cx| {
             kept = Some(cx.waker().clone());
             Poll::<()>::Pending
         }));
         assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_pending());
-        assert_eq!(wakes.0.load(SeqCst), 0);
+        assert_eq!(count.0.load(SeqCst), 0);
         drop(settled);
         if let Some(waker) = kept {
             waker.wake();
         }
-        assert_eq!(wakes.0.load(SeqCst), 1);
+        assert_eq!(count.0.load(SeqCst), 1);
     }
 }

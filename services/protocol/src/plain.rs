@@ -191,7 +191,8 @@ pub fn completed(result: Bytes) -> Bytes {
         result_type: Option<serde::de::IgnoredAny>,
     }
     let has_word = memchr::memmem::find(&result, b"\"resultType\"").is_some();
-    let has_type = has_word && serde_json::from_slice::<Hint>(&result).is_ok_and(|hint| hint.result_type.is_some());
+    let has_type =
+        has_word && serde_json::from_slice::<Hint>(&result).is_ok_and(|hint| hint.result_type.is_some());
     let Some(inside) = result.strip_prefix(b"{").filter(|_| !has_type) else { return result };
     let comma: &[u8] = if inside.trim_ascii_start().starts_with(b"}") { b"" } else { b"," };
     [br#"{"resultType":"complete""#, comma, inside].concat().into()
@@ -246,7 +247,9 @@ mod tests {
 
     #[test]
     fn a_result_gets_its_type_once() {
-        let typed = |text: &'static str| String::from_utf8(completed(Bytes::from_static(text.as_bytes())).into()).unwrap();
+        let typed = |text: &'static str| {
+            String::from_utf8(completed(Bytes::from_static(text.as_bytes())).into()).unwrap()
+        };
         assert_eq!(typed("{ }"), r#"{"resultType":"complete" }"#);
         assert_eq!(typed(r#"{"a":{"resultType":1}}"#), r#"{"resultType":"complete","a":{"resultType":1}}"#);
         assert_eq!(typed(r#"{"a":1,"resultType":"x"}"#), r#"{"a":1,"resultType":"x"}"#);

@@ -78,7 +78,8 @@ async fn last<S: Stream<Item = Part> + Unpin>(stream: &mut S) -> Part {
 /// Legacy clients get every answer of a backend with 200, modern ones with the status that its kind asks for.
 fn status_for(version: Version, status: u16) -> StatusCode {
     match version.era() {
-        Era::Modern if status != 0 => StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
+        // Statuses without a body, or that a slave has no business with, would break the response.
+        Era::Modern if (400..600).contains(&status) => StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
         _ => StatusCode::OK,
     }
 }
