@@ -32,7 +32,7 @@ test-proxy: ## Run the document's integration test on ports 8000, 8001 and 9000
 check: ## Check format, lints, docs and shell scripts, and fuzz for a short time
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	shellcheck .ci/run scripts/* fuzz/run.sh
 	./fuzz/run.sh $(FUZZ_SECONDS)
 
