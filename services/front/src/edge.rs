@@ -13,6 +13,7 @@ use crate::calls::{Calls, Listing};
 use crate::config::EdgeConfig;
 use crate::ended::Ended;
 use crate::observer::{NoObserver, Observer};
+use crate::recent::Recent;
 use crate::session::Sealer;
 
 /// The edge in front of `C`. Shared by all connections.
@@ -22,6 +23,8 @@ pub struct Edge<C> {
     pub(crate) listing: watch::Receiver<Arc<Listing>>,
     pub(crate) sealer: Sealer,
     pub(crate) ended: Ended,
+    /// Tokens that were opened lately.
+    pub(crate) recent: Recent,
     pub(crate) observer: Box<dyn Observer>,
     /// The result of `server/discover`.
     pub(crate) discovery: Bytes,
@@ -54,6 +57,7 @@ impl<C: Calls> Edge<C> {
             config,
             calls,
             ended: Ended::default(),
+            recent: Recent::default(),
             observer: Box::new(NoObserver),
             closing: watch::Sender::new(false),
             listeners: Arc::default(),

@@ -16,6 +16,7 @@ mod method;
 mod observer;
 mod origin;
 mod plain;
+mod recent;
 pub mod server;
 mod session;
 mod settle;

@@ -23,7 +23,7 @@ const SEALED: usize = 8 + ID + DATE;
 const TAG: usize = 16;
 const TOKEN: usize = 1 + NONCE + SEALED + TAG;
 /// Characters of a token.
-const TEXT: usize = TOKEN.div_ceil(3) * 4;
+pub(crate) const TEXT: usize = TOKEN.div_ceil(3) * 4;
 /// How far the clocks of two replicas may differ, in seconds.
 const SKEW: u64 = 300;
 
