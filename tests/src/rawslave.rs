@@ -91,7 +91,7 @@ impl RawSlave {
             capacity: 0,
             window: DEFAULT_WINDOW,
             agent: "raw".into(),
-            probe: false,
+            ..SlaveHello::default()
         };
         self.greet_as(code, hello).await
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use front::calls::{Calls, Listing};
+use front::calls::{Asker, Calls, Listing};
 use front::{Edge, EdgeConfig, Exposure, SealKey};
 use futures_util::{Stream, StreamExt, stream};
 use protocol::call::Part;
@@ -26,7 +26,7 @@ impl Calls for Echo {
         self.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes) -> Self::Stream {
+    fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> Self::Stream {
         let message: Value = serde_json::from_slice(&message).unwrap_or_default();
         let params = &message["params"];
         match header.name.as_deref() {

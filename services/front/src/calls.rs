@@ -1,12 +1,16 @@
 //! What stands behind the edge. The proxy implements it with slaves, a slave with its own backends.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::Stream;
 use protocol::call::Part;
 use protocol::header::CallHeader;
 use tokio::sync::watch;
+
+use crate::keys::Principal;
 
 /// What the list methods answer, built once for each change and shared by all requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +19,17 @@ pub struct Listing {
     pub tools: Bytes,
     /// How many tools it has.
     pub tool_count: usize,
+}
+
+/// Who asks, and what came beside the message: for rules and limits. Never logged.
+#[derive(Clone, Copy)]
+pub struct Asker<'a> {
+    /// By the key that was shown.
+    pub who: Principal,
+    /// The request's headers, unaltered.
+    pub headers: &'a HeaderMap,
+    /// The client's address, where it is known.
+    pub peer: Option<IpAddr>,
 }
 
 /// Something that takes calls.
@@ -26,8 +41,9 @@ pub trait Calls: Send + Sync + 'static {
     /// What is offered now, and its changes.
     fn listing(&self) -> watch::Receiver<Arc<Listing>>;
 
-    /// Begins a call with the client's whole JSON-RPC message. Failures come as [`Part::Failed`], never late or twice.
-    fn call(&self, header: CallHeader, message: Bytes) -> Self::Stream;
+    /// Begins a call with the client's whole JSON-RPC message. `asker` is for choosing and refusing, and goes no
+    /// further. Failures come as [`Part::Failed`], never late or twice.
+    fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> Self::Stream;
 
     /// Legacy `notifications/cancelled`: ends the call that this session began under this request id (as it stands
     /// in JSON), wherever it runs. Unknown ids are ignored, as the specification asks.
@@ -44,6 +60,13 @@ pub trait Calls: Send + Sync + 'static {
     }
 }
 
+impl Asker<'_> {
+    /// Nobody in particular, without headers: for callers that are not on HTTP.
+    pub fn nobody(headers: &HeaderMap) -> Asker<'_> {
+        Asker { who: Principal::ANYONE, headers, peer: None }
+    }
+}
+
 impl<C: Calls> Calls for Arc<C> {
     type Stream = C::Stream;
 
@@ -51,8 +74,8 @@ impl<C: Calls> Calls for Arc<C> {
         (**self).listing()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes) -> Self::Stream {
-        (**self).call(header, message)
+    fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> Self::Stream {
+        (**self).call(header, message, asker)
     }
 
     fn cancel(&self, session: &str, request_id: &str) {

@@ -12,7 +12,7 @@ use protocol::header::CallHeader;
 use serde_json::json;
 
 use crate::answer::{Answer, Member, Segments, open_response, response};
-use crate::calls::Calls;
+use crate::calls::{Asker, Calls};
 use crate::edge::{Edge, server_info};
 
 /// Characters of a name that a message of ours repeats.
@@ -54,9 +54,14 @@ pub(crate) const TRACE_LIMITS: [usize; 3] = [128, 512, 2048];
 
 impl<C: Calls> Edge<C> {
     /// Answers one request. Whatever waits for a call waits in the stream.
-    pub(crate) fn answer(&self, request: &Request<'_>, caller: Caller) -> Answer<C::Stream> {
+    pub(crate) fn answer(
+        &self,
+        request: &Request<'_>,
+        caller: Caller,
+        asker: Asker<'_>,
+    ) -> Answer<C::Stream> {
         match (request.method, caller.era) {
-            ("tools/call", _) => self.forward(request, caller),
+            ("tools/call", _) => self.forward(request, caller, asker),
             ("tools/list", era) => self.list_tools(request, era),
             ("initialize", Era::Legacy) => self.initialize(request),
             ("ping", Era::Legacy) => Answer::Message(empty_result(request.id)),
@@ -75,7 +80,7 @@ impl<C: Calls> Edge<C> {
         }
     }
 
-    fn forward(&self, request: &Request<'_>, caller: Caller) -> Answer<C::Stream> {
+    fn forward(&self, request: &Request<'_>, caller: Caller, asker: Asker<'_>) -> Answer<C::Stream> {
         let Some(name) = request.params.name.as_ref() else {
             return Answer::Refused(Failure::InvalidParams("params.name names no tool".into()));
         };
@@ -104,7 +109,7 @@ impl<C: Calls> Edge<C> {
             baggage: trace(meta.and_then(|m| m.baggage.as_ref()), caller.trace.baggage, TRACE_LIMITS[2]),
             param_headers: caller.param_headers,
         };
-        Answer::Call(self.calls.call(header, request.message.clone()))
+        Answer::Call(self.calls.call(header, request.message.clone(), asker))
     }
 
     fn list_tools(&self, request: &Request<'_>, era: Era) -> Answer<C::Stream> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
 use protocol::call::Part;
@@ -11,7 +12,7 @@ use protocol::era::{Era, Version};
 use protocol::failure::Failure;
 
 use crate::answer::{Answer, Member, refusal, response};
-use crate::calls::Calls;
+use crate::calls::{Asker, Calls};
 use crate::edge::Edge;
 use crate::method::{Caller, Request, Trace, empty_result, unreadable};
 
@@ -50,7 +51,10 @@ impl<C: Calls> Edge<C> {
             return (Some(id.into()), Answer::Message(empty_result(id)));
         }
         let request = Request { id, method: method.as_str(), params: &params, message: text };
-        (Some(id.into()), self.answer(&request, Caller::plain()))
+        // Who stands behind the proxy is not said in this dialect.
+        let headers = HeaderMap::new();
+        let asker = Asker::nobody(&headers);
+        (Some(id.into()), self.answer(&request, Caller::plain(), asker))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Serves an edge and the operator's endpoints on one listener. Must not know what takes the calls.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,8 @@ pub async fn serve<C: Calls>(listener: TcpListener, (edge, ops): (Arc<Edge<C>>, 
     loop {
         tokio::select! {
             stream = accept(&listener) => {
-                tokio::spawn(connection(stream, service.clone(), (shutdown.clone(), held.clone())));
+                let (stream, peer) = stream;
+                tokio::spawn(connection(stream, service.of(peer), (shutdown.clone(), held.clone())));
             }
             () = shutdown.draining() => break,
         }
@@ -83,15 +84,15 @@ pub async fn serve<C: Calls>(listener: TcpListener, (edge, ops): (Arc<Edge<C>>, 
     loop {
         tokio::select! {
             () = alive.closed() => return,
-            stream = accept(&listener) => { tokio::spawn(farewell(stream, service.clone())); }
+            stream = accept(&listener) => { tokio::spawn(farewell(stream.0, service.of(stream.1))); }
         }
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => return (stream, peer.ip()),
             Err(error) => {
                 // Out of descriptors, as a rule: wait for some to come free rather than spin.
                 tracing::warn!("Cannot accept a client connection: {error}");
@@ -135,6 +136,13 @@ async fn farewell<C: Calls>(stream: TcpStream, service: Both<C>) {
 struct Both<C> {
     mcp: McpService<C>,
     ops: Ops,
+}
+
+impl<C: Calls> Both<C> {
+    /// For the connection of this client.
+    fn of(&self, peer: IpAddr) -> Self {
+        Self { mcp: self.mcp.of(peer), ops: self.ops.clone() }
+    }
 }
 
 impl<C> Clone for Both<C> {

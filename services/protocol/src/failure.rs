@@ -38,6 +38,14 @@ pub enum Failure {
         /// What is full.
         what: String,
     },
+    /// A rate limit of the operator's.
+    #[error("Rate limited: {what}")]
+    RateLimited {
+        /// Which limit, without names of others.
+        what: String,
+        /// Seconds after which a call is allowed again, at least 1.
+        retry_after: u32,
+    },
     /// The process that was asked is going down.
     #[error("Shutting down")]
     Draining,
@@ -142,6 +150,7 @@ impl Failure {
             Self::OutcomeUnknown => row((200, 200), -31001, "outcome_unknown", "The call may or may not have run: check before you repeat it."),
             Self::BackendFailed { .. } => row((200, 200), -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
             Self::Busy { .. } => row((503, 503), -31003, "busy", "Retry after the time in Retry-After, or add slaves."),
+            Self::RateLimited { .. } => row((429, 429), -31008, "rate_limited", "Retry after the time in Retry-After, or ask the operator for a higher rate limit."),
             Self::Draining => row((503, 503), -31004, "draining", "Retry: another replica takes the request."),
             Self::Cancelled => row((200, 200), -31005, "cancelled", "Nothing: the client asked for it."),
             Self::ResultTooLarge(_) => row((200, 200), -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
@@ -183,6 +192,7 @@ impl Failure {
                 data["supported"] = Version::ALL.iter().map(|v| v.as_str()).collect();
                 data["requested"] = requested.as_str().into();
             }
+            Self::RateLimited { retry_after, .. } => data["retryAfter"] = (*retry_after).into(),
             Self::MissingCapability { required } => {
                 data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
             }
@@ -201,6 +211,7 @@ impl Failure {
             Self::OutcomeUnknown,
             Self::BackendFailed { backend: text(), reason: text() },
             Self::Busy { what: text() },
+            Self::RateLimited { what: text(), retry_after: 1 },
             Self::Draining,
             Self::Cancelled,
             Self::ResultTooLarge(text()),

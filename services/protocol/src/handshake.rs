@@ -28,6 +28,8 @@ pub mod close {
     pub const AUTH_FAILED: u16 = 4002;
     /// The first message was not an auth message.
     pub const NOT_AUTH: u16 = 4003;
+    /// The slave is linked to this proxy already and said so (`linked`): nothing was changed.
+    pub const ALREADY_LINKED: u16 = 4004;
     /// A frame or message that the dialect does not allow.
     pub const PROTOCOL_ERROR: u16 = 1002;
     /// Going down.
@@ -46,7 +48,7 @@ impl fmt::Debug for PresentedCode {
 }
 
 /// What a slave that speaks the native dialect says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SlaveHello {
     /// [`PROTOCOL_NAME`].
@@ -65,6 +67,17 @@ pub struct SlaveHello {
     pub capacity: u32,
     /// Bytes of one call that it accepts without having taken them.
     pub window: u32,
+    /// Share of the calls that it should get beside others of its pool, in percent of an ordinary slave's; 0: 100.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weight: u32,
+    /// The place it runs in, where that is known to hold one process at a time: another instance in the same seat
+    /// means that the process before is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<String>,
+    /// Instances of the proxies that it is linked to already, 16 hex digits each: such a proxy answers with
+    /// [`close::ALREADY_LINKED`] and changes nothing (a load balancer led the slave here again).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked: Vec<String>,
     /// Program and version, for logs.
     #[serde(default)]
     pub agent: String,
@@ -73,8 +86,12 @@ pub struct SlaveHello {
     pub probe: bool,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// What a proxy that speaks the native dialect answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyHello {
     /// [`PROTOCOL_NAME`].
@@ -87,6 +104,10 @@ pub struct ProxyHello {
     pub grace_ms: u64,
     /// Bytes of one call that it accepts without having taken them.
     pub window: u32,
+    /// Instances of the proxies that it knows of, itself included, 16 hex digits each: a slave behind a load balancer
+    /// wants a link to all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
     /// Program and version, for logs.
     #[serde(default)]
     pub agent: String,
@@ -190,6 +211,12 @@ fn check_hello(hello: SlaveHello) -> Result<SlaveHello, HandshakeError> {
     if hello.window < MIN_WINDOW {
         return bad("window must be at least 131072");
     }
+    if hello.seat.as_ref().is_some_and(|seat| seat.is_empty() || seat.len() > 255) {
+        return bad("seat must have 1 to 255 bytes");
+    }
+    if hello.linked.iter().any(|id| InstanceId::parse(id).is_none()) {
+        return bad("linked must be instances of 16 hex digits");
+    }
     if hello.labels.iter().any(|(k, v)| k.is_empty() || k.len() > 63 || v.len() > 255) {
         return bad("labels need keys of 1 to 63 and values of at most 255 characters");
     }
@@ -258,7 +285,7 @@ mod tests {
             capacity: 4,
             window: 262_144,
             agent: "test".into(),
-            probe: false,
+            ..SlaveHello::default()
         }
     }
 

@@ -24,8 +24,10 @@ pub const MIN_WINDOW: u32 = 128 * 1024;
 /// Chunks of one call and direction that may be under way without having been taken, however small they are.
 pub const MAX_CHUNKS_UNDER_WAY: u64 = 4096;
 
-/// Bytes of one call and direction that may be under way without having been taken by the reader.
-pub const DEFAULT_WINDOW: u32 = 256 * 1024;
+/// Bytes of one call and direction that may be under way without having been taken by the reader. As little as the
+/// protocol allows: twice as much made large results little faster and the small calls beside them much slower
+/// (`mcp-relay-bench --only large`).
+pub const DEFAULT_WINDOW: u32 = 128 * 1024;
 
 /// Bounds that the operator sets, or that the peers agree on in the first message.
 #[derive(Clone, Debug, PartialEq, Eq)]

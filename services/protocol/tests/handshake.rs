@@ -66,6 +66,7 @@ fn hello() -> impl Strategy<Value = SlaveHello> {
             window,
             agent: "test/1".into(),
             probe,
+            ..SlaveHello::default()
         },
     )
 }
@@ -127,6 +128,7 @@ proptest! {
             grace_ms: 1,
             window,
             agent: String::new(),
+            ..ProxyHello::default()
         };
         let text = serde_json::to_string(&AuthReply::success(Some(hello.clone()))).unwrap();
         let usable = name == PROTOCOL_NAME && VERSIONS.contains(&version) && window >= MIN_WINDOW;
@@ -149,6 +151,7 @@ fn a_usable_proxy_hello_is_native() {
         grace_ms: 30_000,
         window: MIN_WINDOW,
         agent: "mcp-relay/0".into(),
+        ..ProxyHello::default()
     };
     let reply = AuthReply::success(Some(hello));
     assert_eq!(AuthReply::parse(&serde_json::to_string(&reply).unwrap()).unwrap(), reply);

@@ -145,6 +145,9 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
         labels: [("k".to_owned(), "v".to_owned())].into(),
         capacity: 1,
         window: limits::MIN_WINDOW,
+        weight: 1,
+        seat: Some("s".into()),
+        linked: vec![InstanceId(2).to_string()],
         agent: "a".into(),
         probe: true,
     };
@@ -154,6 +157,7 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
         instance: InstanceId(1).to_string(),
         grace_ms: 1,
         window: limits::MIN_WINDOW,
+        peers: vec![InstanceId(1).to_string()],
         agent: "a".into(),
     };
     for member in members(&slave).into_iter().chain(members(&proxy)) {

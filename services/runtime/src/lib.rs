@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod env;
+pub mod follow;
 pub mod listen;
 pub mod metrics;
 pub mod ops;

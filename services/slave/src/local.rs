@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use front::calls::{Calls, Listing};
+use front::calls::{Asker, Calls, Listing};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use protocol::call::Part;
@@ -68,7 +68,7 @@ impl Calls for LocalCalls {
         self.listing.clone()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes) -> LocalStream {
+    fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> LocalStream {
         let era = header.era;
         let place = self.running.enter(&header);
         let key = place.key.clone();
@@ -221,6 +221,7 @@ mod tests {
     use super::*;
     use crate::executor::ExecutorConfig;
     use crate::executor::testing::{header, within};
+    use front::calls::HeaderMap;
     use futures_util::StreamExt;
 
     async fn calls() -> LocalCalls {
@@ -236,7 +237,7 @@ mod tests {
         let message = format!(
             r#"{{"id":{request_id},"params":{{"name":"sleep","arguments":{{"seconds":{seconds},"steps":1000}},"_meta":{{"progressToken":"p"}}}}}}"#
         );
-        calls.call(header, message.into())
+        calls.call(header, message.into(), Asker::nobody(&HeaderMap::new()))
     }
 
     #[tokio::test]

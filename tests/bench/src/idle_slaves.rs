@@ -97,7 +97,7 @@ fn hello(number: u64) -> SlaveHello {
         capacity: 0,
         window: DEFAULT_WINDOW,
         agent: "mcp-relay-bench".to_owned(),
-        probe: false,
+        ..SlaveHello::default()
     }
 }
 

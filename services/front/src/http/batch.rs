@@ -74,7 +74,7 @@ fn one<C: Calls>(post: &Post<'_, C>, caller: &Caller, message: &Bytes) -> Option
                 return ready(Some(id), Failure::InvalidRequest("initialize must not be in a batch".into()));
             }
             let request = Request { id, method, params: &params, message };
-            match post.edge.answer(&request, caller.clone()) {
+            match post.edge.answer(&request, caller.clone(), post.asker()) {
                 Answer::Message(message) | Answer::Initialized(_, message) => Some(Waiting::Ready(message)),
                 Answer::Call(stream) => Some(Waiting::Call(id.into(), None, stream)),
                 Answer::Refused(failure) => ready(Some(id), failure),

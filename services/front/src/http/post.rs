@@ -1,5 +1,7 @@
 //! POST: one message, or a batch of the one version that had them. Must not know who may ask.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
@@ -15,7 +17,7 @@ use super::reply::{Refused, SESSION_ID, empty, events, json};
 use super::stream::{Answers, Form, Waiting};
 use super::{batch, dialect};
 use crate::answer::{Answer, Segments};
-use crate::calls::Calls;
+use crate::calls::{Asker, Calls};
 use crate::edge::{Edge, now};
 use crate::keys::Principal;
 use crate::method::{Request, label, unreadable};
@@ -39,6 +41,8 @@ pub(crate) struct Post<'a, C> {
     pub(crate) edge: &'a Edge<C>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) who: Principal,
+    /// The client's address.
+    pub(crate) peer: Option<IpAddr>,
     /// What it turned out to be.
     pub(crate) count: Count,
 }
@@ -74,6 +78,10 @@ impl<C: Calls> Post<'_, C> {
         }
     }
 
+    pub(crate) fn asker(&self) -> Asker<'_> {
+        Asker { who: self.who, headers: self.headers, peer: self.peer }
+    }
+
     async fn request(&mut self, request: Request<'_>, takes: Takes) -> Outcome<C::Stream> {
         self.count = Count::Edge(label(request.method));
         let era = dialect::era_of(self.headers, request.method, request.params);
@@ -89,7 +97,7 @@ impl<C: Calls> Post<'_, C> {
         }
         .map_err(refused)?;
         let version = caller.version;
-        match self.edge.answer(&request, caller) {
+        match self.edge.answer(&request, caller, self.asker()) {
             Answer::Message(message) => Ok(whole(message, takes)),
             Answer::Initialized(version, message) => self.welcome(version, message, takes).map_err(refused),
             Answer::Refused(failure) => Err(refused(failure)),

@@ -46,6 +46,9 @@ pub(crate) fn refuse<S>(refused: &Refused) -> Response<AnswerBody<S>> {
         Failure::Busy { .. } | Failure::Draining => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        Failure::RateLimited { retry_after, .. } => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
+        }
         Failure::Unauthorized(_) => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcp\""));
         }

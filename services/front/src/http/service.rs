@@ -1,6 +1,7 @@
 //! The endpoint: paths, HTTP methods, and the order of the checks. Must not know MCP's methods.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -35,7 +36,7 @@ const HEALTH: &str = "/health";
 
 /// All paths of the edge, and 404 for the others. Routes of the caller's own are merged in or nested around it.
 pub fn router<C: Calls>(edge: Arc<Edge<C>>) -> Router {
-    let service = McpService { edge };
+    let service = McpService::new(edge);
     let router = Router::new().fallback_service(service.clone()).route_service(HEALTH, service.clone());
     PATHS.into_iter().fold(router, |router, path| router.route_service(path, service.clone()))
 }
@@ -43,12 +44,20 @@ pub fn router<C: Calls>(edge: Arc<Edge<C>>) -> Router {
 /// The edge as a service, for those who route by themselves. Takes any body of bytes.
 pub struct McpService<C> {
     edge: Arc<Edge<C>>,
+    /// The client's address, for a service of one connection.
+    peer: Option<IpAddr>,
 }
 
 impl<C> McpService<C> {
     /// Serves this edge.
     pub fn new(edge: Arc<Edge<C>>) -> Self {
-        Self { edge }
+        Self { edge, peer: None }
+    }
+
+    /// The same, for a connection of this client.
+    #[must_use]
+    pub fn of(&self, peer: IpAddr) -> Self {
+        Self { edge: Arc::clone(&self.edge), peer: Some(peer) }
     }
 
     pub(crate) fn edge(&self) -> &Edge<C> {
@@ -58,7 +67,7 @@ impl<C> McpService<C> {
 
 impl<C> Clone for McpService<C> {
     fn clone(&self) -> Self {
-        Self { edge: Arc::clone(&self.edge) }
+        Self { edge: Arc::clone(&self.edge), peer: self.peer }
     }
 }
 
@@ -82,15 +91,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let edge = Arc::clone(&self.edge);
+        let (edge, peer) = (Arc::clone(&self.edge), self.peer);
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            Ok(serve(&edge, &head, body).await)
+            Ok(serve(&edge, (&head, peer), body).await)
         })
     }
 }
 
-async fn serve<C, B>(edge: &Edge<C>, head: &Parts, body: B) -> Response<AnswerBody<C::Stream>>
+/// A request's head, and the address that it came from.
+type Came<'a> = (&'a Parts, Option<IpAddr>);
+
+async fn serve<C, B>(edge: &Edge<C>, (head, peer): Came<'_>, body: B) -> Response<AnswerBody<C::Stream>>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
@@ -99,7 +111,7 @@ where
     let mut count = Count::Edge(http_method(&head.method));
     let page = guard::check_page(&edge.config, &head.headers);
     let outcome = match &page {
-        Ok(_) => route(edge, head, body, &mut count).await,
+        Ok(_) => route(edge, (head, peer), body, &mut count).await,
         Err(failure) => Err(Refused::early(failure.clone())),
     };
     if let Count::Edge(method) = count {
@@ -115,7 +127,7 @@ where
 }
 
 /// By path, then by HTTP method.
-async fn route<C, B>(edge: &Edge<C>, head: &Parts, body: B, count: &mut Count) -> Outcome<C::Stream>
+async fn route<C, B>(edge: &Edge<C>, (head, peer): Came<'_>, body: B, count: &mut Count) -> Outcome<C::Stream>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
@@ -135,7 +147,7 @@ where
         (&Method::POST, false) => {
             let who = key(edge, head)?;
             *count = Count::Edge("invalid");
-            let mut post = Post { edge, headers: &head.headers, who, count: *count };
+            let mut post = Post { edge, headers: &head.headers, who, peer, count: *count };
             let outcome = post.answer(body).await;
             *count = post.count;
             outcome

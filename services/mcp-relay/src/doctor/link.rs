@@ -205,6 +205,7 @@ fn probe(config: &SlaveConfig) -> SlaveHello {
         window: DEFAULT_WINDOW,
         agent: concat!("mcp-relay-doctor/", env!("CARGO_PKG_VERSION")).into(),
         probe: true,
+        ..SlaveHello::default()
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) fn hello_for(hello: &SlaveHello, about: &About) -> ProxyHello {
         grace_ms: about.grace_ms,
         window: about.window,
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
+        ..ProxyHello::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use front::calls::{Calls, Listing};
+use front::calls::{Asker, Calls, Listing};
 use protocol::failure::Failure;
 use protocol::header::{CallHeader, SessionFacts};
 use protocol::ids::{CallId, InstanceId};
@@ -190,7 +190,7 @@ impl Calls for Dispatcher {
         self.0.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes) -> CallStream {
+    fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> CallStream {
         self.begin(header, message).unwrap_or_else(|failure| {
             if failure == Failure::NoSlave {
                 tracing::warn!("No slave connected, cannot execute request");

@@ -159,7 +159,7 @@ mod tests {
             capacity: 0,
             window: 65_536,
             agent: String::new(),
-            probe: false,
+            ..SlaveHello::default()
         };
         Slave::for_test(&hello, key, LinkLimits::default(), Catalog::decode(tools.as_bytes()).unwrap())
     }

@@ -42,7 +42,7 @@ pub(super) fn hello(config: &SlaveConfig, instance: InstanceId) -> SlaveHello {
         capacity: config.capacity,
         window: DEFAULT_WINDOW,
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
-        probe: false,
+        ..SlaveHello::default()
     }
 }
 

@@ -12,43 +12,89 @@ use crate::process::Process;
 use crate::relay::Relay;
 use crate::report::{Chapter, Table, Verdict, mebibytes};
 
-/// How far memory may be from its level after the warm-up.
+/// How far memory may go from its level after the warm-up, by the trend of the values.
 const MOST_CHANGE: f64 = 0.05;
 
 /// Points at which memory is read, the one after the warm-up not counted.
 const POINTS: u64 = 10;
 
+/// Points that pass before the first value counts: the allocator gives the pages of the first load back only slowly.
+const WARM_UP: usize = 5;
+
+/// Of these, so many make the level that the others are held against.
+const LEVEL: usize = 3;
+
+/// Readings a point, spread over its part of the work; their median counts. A single one shows which pages the
+/// allocator happened to hold at that moment.
+const READINGS: u64 = 5;
+
 const AT_ONCE: u16 = 32;
 
-/// Resident memory of proxy and slave at several points.
+/// Resident memory of proxy and slave: the level after the warm-up, then at several points.
 #[derive(Debug, Default)]
 struct Course(Vec<(u64, u64)>);
 
+/// All readings of a course, a list for each point of warm-up and measurement.
+#[derive(Debug, Default)]
+struct Readings(Vec<Vec<(u64, u64)>>);
+
+impl Readings {
+    /// The level is the median of the last readings of the warm-up, each point the median of its own.
+    fn course(&self) -> Course {
+        let (warm_up, points) = self.0.split_at(self.0.len().min(WARM_UP));
+        let level: Vec<_> = warm_up.iter().rev().take(LEVEL).flatten().copied().collect();
+        let mut course = Course::default();
+        course.point(&level);
+        for readings in points {
+            course.point(readings);
+        }
+        course
+    }
+}
+
+/// Resident memory of proxy and slave now.
+fn reading(relay: &Relay) -> Result<(u64, u64)> {
+    let resident = |process: &Process| Ok(process.memory()?.resident);
+    Ok((resident(&relay.proxy.process)?, resident(&relay.slave)?))
+}
+
 impl Course {
-    fn read(&mut self, relay: &Relay) -> Result<()> {
-        let resident = |process: &Process| Ok(process.memory()?.resident);
-        self.0.push((resident(&relay.proxy.process)?, resident(&relay.slave)?));
-        Ok(())
+    /// A point: the median of its readings, of proxy and slave each.
+    fn point(&mut self, readings: &[(u64, u64)]) {
+        let median = |mut values: Vec<u64>| {
+            values.sort_unstable();
+            values.get(values.len() / 2).copied().unwrap_or_default()
+        };
+        let (proxy, slave): (Vec<u64>, Vec<u64>) = readings.iter().copied().unzip();
+        self.0.push((median(proxy), median(slave)));
     }
 
-    /// Largest distance of the proxy's memory from its first value, as a part of that, with its sign.
+    /// What the straight line through the proxy's values (least squares) gains from its first to its last point, as
+    /// a part of the level. Single values also show which pages the allocator happens to hold.
     fn change(&self) -> f64 {
-        let Some((first, _)) = self.0.first() else { return 0.0 };
-        let changes = self.0.iter().map(|(proxy, _)| *proxy as f64 / *first as f64 - 1.0);
-        changes.fold(0.0, |most: f64, change| if change.abs() > most.abs() { change } else { most })
+        let Some(((level, _), points)) = self.0.split_first() else { return 0.0 };
+        let last = points.len() as f64 - 1.0;
+        let middle = last / 2.0;
+        let (mut rise, mut run) = (0.0, 0.0);
+        for (at, (proxy, _)) in points.iter().enumerate() {
+            let from_middle = at as f64 - middle;
+            rise += from_middle * *proxy as f64;
+            run += from_middle * from_middle;
+        }
+        if run > 0.0 { rise / run * last / *level as f64 } else { 0.0 }
     }
 
     fn verdict(&self, over: &str) -> Verdict {
         let change = self.change();
         Verdict {
-            target: format!("proxy memory flat (±{:.0} %) over {over}", MOST_CHANGE * 100.0),
+            target: format!("proxy memory flat (trend within ±{:.0} %) over {over}", MOST_CHANGE * 100.0),
             measured: format!("{:+.1} %", change * 100.0),
             holds: change.abs() <= MOST_CHANGE,
         }
     }
 }
 
-/// Measures both courses, each on a fresh relay after a warm-up of a tenth of its length.
+/// Measures both courses, each on a fresh relay after a warm-up of half its length.
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     progress("memory over calls");
     let over_calls = calls(&Relay::start(binary)?, effort.calls)?;
@@ -70,7 +116,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
         table.row(&row);
     }
     let text = format!(
-        "Resident memory after a warm-up of a tenth of the whole. Calls: 100 B `echo`, {AT_ONCE} at once, half of them by \
+        "Resident memory after a warm-up of half as many more; each value is the median of {READINGS} readings spread over its part, the first of those of the last {LEVEL} parts of the warm-up. Calls: 100 B `echo`, {AT_ONCE} at once, half of them by \
          legacy clients. Sessions: `initialize`, `notifications/initialized` and one call in each, never a `DELETE`.\n\n{}",
         table.finish()
     );
@@ -83,36 +129,47 @@ fn calls(relay: &Relay, calls: u64) -> Result<Course> {
     for era in [Era::Legacy, Era::Modern] {
         loads.push(Load::connect(relay.proxy.http, Shape { era, argument: 100, at_once: half })?);
     }
-    let each = Until::CallsEach(calls / POINTS / u64::from(AT_ONCE));
-    let mut course = Course::default();
-    for _ in 0..=POINTS {
-        // Both at once, each on its own thread: 32 clients at the proxy.
-        std::thread::scope(|scope| {
-            let each = &each;
-            let running: Vec<_> = loads.iter_mut().map(|load| scope.spawn(move || load.run(each))).collect();
-            running.into_iter().try_for_each(|run| {
-                run.join().map_err(|_| BenchError::Process("a load thread panicked".to_owned()))?.map(drop)
-            })
-        })?;
-        course.read(relay)?;
+    let each = Until::CallsEach(calls / POINTS / READINGS / u64::from(AT_ONCE));
+    let mut all = Readings::default();
+    for _ in 0..POINTS + WARM_UP as u64 {
+        let mut readings = Vec::new();
+        for _ in 0..READINGS {
+            // Both at once, each on its own thread: 32 clients at the proxy.
+            std::thread::scope(|scope| {
+                let each = &each;
+                let running: Vec<_> =
+                    loads.iter_mut().map(|load| scope.spawn(move || load.run(each))).collect();
+                running.into_iter().try_for_each(|run| {
+                    run.join()
+                        .map_err(|_| BenchError::Process("a load thread panicked".to_owned()))?
+                        .map(drop)
+                })
+            })?;
+            readings.push(reading(relay)?);
+        }
+        all.0.push(readings);
     }
-    Ok(course)
+    Ok(all.course())
 }
 
 fn sessions(relay: &Relay, sessions: u64) -> Result<Course> {
-    let mut course = Course::default();
+    let mut all = Readings::default();
     single_thread()?.block_on(async {
         let mut client = Client::open(relay.proxy.http, Era::Legacy).await?;
-        for _ in 0..=POINTS {
-            for _ in 0..sessions / POINTS {
-                client.new_session().await?;
-                client.learn_echo(100).await?;
+        for _ in 0..POINTS + WARM_UP as u64 {
+            let mut readings = Vec::new();
+            for _ in 0..READINGS {
+                for _ in 0..sessions / POINTS / READINGS {
+                    client.new_session().await?;
+                    client.learn_echo(100).await?;
+                }
+                readings.push(reading(relay)?);
             }
-            course.read(relay)?;
+            all.0.push(readings);
         }
         Ok::<_, BenchError>(())
     })?;
-    Ok(course)
+    Ok(all.course())
 }
 
 #[cfg(test)]
@@ -120,12 +177,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn change_is_the_largest_one_with_its_sign() {
+    fn change_is_the_trend_with_its_sign() {
         let course = |proxy: &[u64]| Course(proxy.iter().map(|p| (*p, 7)).collect());
-        assert!((course(&[100, 103, 96]).change() + 0.04).abs() < 1e-9);
-        assert!(course(&[100, 103, 96]).verdict("x").holds);
-        assert!(!course(&[100, 106, 100]).verdict("x").holds);
-        assert!(!course(&[100, 94]).verdict("x").holds);
-        assert_eq!(course(&[100, 94]).verdict("x").measured, "-6.0 %");
+        assert!((course(&[100, 100, 102, 104, 106]).change() - 0.06).abs() < 1e-9);
+        assert!(course(&[100, 98, 102, 109, 102, 98]).change().abs() < 1e-9, "a passing hill is no trend");
+        assert!(course(&[100, 100, 103, 104]).verdict("x").holds);
+        assert!(!course(&[100, 100, 103, 106]).verdict("x").holds);
+        assert!(!course(&[100, 100, 94]).verdict("x").holds);
+        assert_eq!(course(&[100, 100, 94]).verdict("x").measured, "-6.0 %");
+    }
+
+    #[test]
+    fn medians_of_the_readings_make_the_course() {
+        let warm_up = [99, 98, 40, 41, 42].map(|proxy| vec![(proxy, 1)]);
+        let point = vec![(100, 7), (130, 9), (104, 8)];
+        let all = Readings(warm_up.into_iter().chain([point]).collect());
+        assert_eq!(all.course().0, [(41, 1), (104, 8)]);
     }
 }

@@ -127,6 +127,7 @@ impl Proxy {
             grace_ms: 30_000,
             window: DEFAULT_WINDOW,
             agent: "test".into(),
+            ..ProxyHello::default()
         };
         say(&mut ws, &AuthReply::success(Some(hello))).await;
         self.ws = Some(ws);
