@@ -1,0 +1,11 @@
+//! YAML files of the operator's: read into a tree that knows its lines, then looked through by whoever owns the format.
+//!
+//! Every problem is told at once, each with line, place, value and what was expected. Knows no format.
+
+mod node;
+mod place;
+mod problem;
+
+pub use node::Document;
+pub use place::{Entries, Place};
+pub use problem::{DocumentProblem, DocumentProblems, Shown};

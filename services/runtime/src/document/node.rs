@@ -1,0 +1,138 @@
+//! The tree of a YAML file, each node with its line. Must not know what it means.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+use super::place::Place;
+use super::problem::{DocumentProblem, DocumentProblems, Notes, Shown};
+
+/// One value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) line: u64,
+    pub(super) kind: Kind,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+/// A YAML file that was read.
+#[derive(Clone, Debug)]
+pub struct Document(Node);
+
+impl Document {
+    /// Reads one YAML document of at most one value; an empty one is an empty mapping. Doubled keys, several
+    /// documents and aliases that grow beyond measure are refused.
+    pub fn parse(text: &str, shown: Shown) -> Result<Self, DocumentProblems> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        match serde_saphyr::from_str_with_options::<Option<Spanned<Kind>>>(text, options) {
+            Ok(node) => {
+                let empty = Node { line: 1, kind: Kind::Map(Vec::new()) };
+                let node = node.map(Node::from).filter(|node| !matches!(node.kind, Kind::Null));
+                Ok(Self(node.unwrap_or(empty)))
+            }
+            Err(error) => {
+                let line = error.location().map_or(0, |location| location.line());
+                // The parser's messages quote what they are about.
+                let expected = match shown {
+                    Shown::Open => format!("YAML that can be read ({})", error.without_snippet()),
+                    Shown::Hidden => "YAML that can be read, without doubled keys".to_owned(),
+                };
+                let problem = DocumentProblem { line, place: String::new(), value: String::new(), expected };
+                Err(DocumentProblems(vec![problem]))
+            }
+        }
+    }
+
+    /// Has `owner` look through it. Everything that it finds wrong is the error.
+    pub fn read<T>(&self, shown: Shown, owner: impl FnOnce(&Place<'_>) -> T) -> Result<T, DocumentProblems> {
+        let notes = Notes { shown, list: RefCell::default() };
+        let value = owner(&Place::root(&self.0, &notes));
+        notes.finish(value)
+    }
+}
+
+impl From<Spanned<Kind>> for Node {
+    fn from(spanned: Spanned<Kind>) -> Self {
+        Self { line: spanned.referenced.line(), kind: spanned.value }
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Any)
+    }
+}
+
+struct Any;
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Kind, D::Error> {
+        Kind::deserialize(from)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+        Ok(Kind::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(Kind::Number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
+        Ok(Kind::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
+        Ok(Kind::Number(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Kind, E> {
+        Ok(Kind::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element::<Spanned<Kind>>()? {
+            list.push(item.into());
+        }
+        Ok(Kind::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
+        let mut map = Vec::new();
+        while let Some(key) = entries.next_key::<Spanned<String>>()? {
+            let value: Node = entries.next_value::<Spanned<Kind>>()?.into();
+            // A nested value stands on the line below: people look for the key.
+            map.push((key.value, Node { line: key.referenced.line(), ..value }));
+        }
+        Ok(Kind::Map(map))
+    }
+}

@@ -1,0 +1,272 @@
+//! One value of a file while its owner reads it: what it is, where it stands, and what is wrong with it.
+
+use super::node::{Kind, Node};
+use super::problem::{DocumentProblem, Notes, Shown};
+
+/// A value in a file. What is wrong with it is noted, and reading goes on.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    node: &'a Node,
+    path: String,
+    notes: &'a Notes,
+}
+
+/// The entries of a mapping.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    of: Place<'a>,
+    list: &'a [(String, Node)],
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn root(node: &'a Node, notes: &'a Notes) -> Self {
+        Self { node, path: String::new(), notes }
+    }
+
+    /// Its line in the file.
+    pub fn line(&self) -> u64 {
+        self.node.line
+    }
+
+    /// Notes that it cannot be used: `expected` is what it should have been.
+    pub fn bad(&self, expected: impl Into<String>) {
+        let value = match self.notes.shown {
+            Shown::Open => show(&self.node.kind),
+            Shown::Hidden => String::new(),
+        };
+        self.note(value, expected.into());
+    }
+
+    fn note(&self, value: String, expected: String) {
+        let problem = DocumentProblem { line: self.node.line, place: self.path.clone(), value, expected };
+        self.notes.list.borrow_mut().push(problem);
+    }
+
+    /// The entries of a mapping with none but these keys; others, and anything else, are noted.
+    pub fn entries_of(&self, known: &[&str]) -> Option<Entries<'a>> {
+        let entries = self.entries(&format!("a mapping with {}", known.join(", ")))?;
+        for (key, value) in entries.list {
+            if !known.contains(&key.as_str()) {
+                let unknown = Place { node: value, path: self.path.clone(), notes: self.notes };
+                unknown.note(format!("has the unknown key {key:?}"), format!("one of {}", known.join(", ")));
+            }
+        }
+        Some(entries)
+    }
+
+    /// The entries of a mapping whose keys are the operator's. Anything else is noted.
+    pub fn entries(&self, expected: &str) -> Option<Entries<'a>> {
+        if let Kind::Map(list) = &self.node.kind {
+            return Some(Entries { of: self.clone(), list });
+        }
+        self.bad(expected);
+        None
+    }
+
+    /// The items of a list. Anything else is noted.
+    pub fn items(&self, expected: &str) -> Vec<Place<'a>> {
+        if let Kind::List(list) = &self.node.kind {
+            return self.each(list);
+        }
+        self.bad(expected);
+        Vec::new()
+    }
+
+    /// The items of a list, or this value alone.
+    pub fn one_or_many(&self) -> Vec<Place<'a>> {
+        match &self.node.kind {
+            Kind::List(list) => self.each(list),
+            _ => vec![self.clone()],
+        }
+    }
+
+    fn each(&self, list: &'a [Node]) -> Vec<Place<'a>> {
+        let item = |(n, node)| Place { node, path: format!("{}[{n}]", self.path), notes: self.notes };
+        list.iter().enumerate().map(item).collect()
+    }
+
+    /// Whether it is `null` (or nothing at all).
+    pub fn is_null(&self) -> bool {
+        matches!(self.node.kind, Kind::Null)
+    }
+
+    /// Whether it is a text.
+    pub fn is_text(&self) -> bool {
+        matches!(self.node.kind, Kind::Text(_))
+    }
+
+    /// A text, as it stands. Anything else, and the empty text, is noted.
+    pub fn text(&self, expected: &str) -> Option<&'a str> {
+        match &self.node.kind {
+            Kind::Text(text) if !text.trim().is_empty() => Some(text),
+            _ => {
+                self.bad(expected);
+                None
+            }
+        }
+    }
+
+    /// A text, a number or a flag, as a text. Anything else is noted.
+    pub fn scalar(&self, expected: &str) -> Option<String> {
+        match &self.node.kind {
+            Kind::Text(text) => Some(text.clone()),
+            Kind::Number(number) => Some(number.to_string()),
+            Kind::Bool(flag) => Some(flag.to_string()),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => {
+                self.bad(expected);
+                None
+            }
+        }
+    }
+
+    /// A number. Anything else is noted.
+    pub fn number(&self, expected: &str) -> Option<f64> {
+        match self.node.kind {
+            Kind::Number(number) if number.is_finite() => Some(number),
+            _ => {
+                self.bad(expected);
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Entries<'a> {
+    /// The value of this key; `None` if it is not there.
+    pub fn get(&self, key: &str) -> Option<Place<'a>> {
+        self.list.iter().find(|(known, _)| known == key).map(|(key, node)| self.place(key, node))
+    }
+
+    /// The value of a key that must be there.
+    pub fn needed(&self, key: &str, expected: &str) -> Option<Place<'a>> {
+        let found = self.get(key);
+        if found.is_none() {
+            self.of.note(format!("lacks {key:?}"), expected.to_owned());
+        }
+        found
+    }
+
+    /// All of them, in the file's order.
+    pub fn all(&self) -> impl Iterator<Item = (&'a str, Place<'a>)> {
+        self.list.iter().map(|(key, node)| (key.as_str(), self.place(key, node)))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn place(&self, key: &str, node: &'a Node) -> Place<'a> {
+        let path = if self.of.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.of.path) };
+        Place { node, path, notes: self.of.notes }
+    }
+}
+
+/// A value for a message, cut.
+fn show(kind: &Kind) -> String {
+    match kind {
+        Kind::Null => "(empty)".into(),
+        Kind::Bool(flag) => format!("= {flag}"),
+        Kind::Number(number) => format!("= {number}"),
+        Kind::Text(text) => {
+            let mut short: String = text.chars().take(100).collect();
+            if short.len() < text.len() {
+                short.push('…');
+            }
+            format!("= {short:?}")
+        }
+        Kind::List(_) => "(a list)".into(),
+        Kind::Map(_) => "(a mapping)".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Document, Shown};
+
+    const FILE: &str = "\
+rules:
+  - name: one
+    colour: red
+    weight: heavy
+  - 7
+limit: 5
+extra: x
+";
+
+    fn problems(text: &str, shown: Shown) -> Vec<String> {
+        let read = Document::parse(text, shown).and_then(|document| {
+            document.read(shown, |root| {
+                let Some(top) = root.entries_of(&["rules", "limit"]) else { return };
+                if let Some(rules) = top.get("rules") {
+                    for rule in rules.items("a list of rules") {
+                        let Some(rule) = rule.entries_of(&["name", "weight", "to"]) else { continue };
+                        rule.needed("to", "where calls go");
+                        if let Some(weight) = rule.get("weight") {
+                            weight.number("a number");
+                        }
+                    }
+                }
+                if let Some(limit) = top.get("limit") {
+                    assert_eq!(limit.number("a number"), Some(5.0));
+                    assert_eq!(limit.scalar("a text").as_deref(), Some("5"));
+                }
+            })
+        });
+        read.err().map(|problems| problems.0.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_problem_is_told_with_line_place_value_and_what_was_expected() {
+        assert_eq!(
+            problems(FILE, Shown::Open),
+            [
+                "line 2 rules[0] lacks \"to\": expected where calls go",
+                "line 3 rules[0] has the unknown key \"colour\": expected one of name, weight, to",
+                "line 4 rules[0].weight = \"heavy\": expected a number",
+                "line 5 rules[1] = 7: expected a mapping with name, weight, to",
+                "line 7 has the unknown key \"extra\": expected one of rules, limit",
+            ]
+        );
+    }
+
+    #[test]
+    fn values_that_may_be_secrets_are_not_shown() {
+        for text in [FILE.to_owned(), FILE.replace("one", "'heavy"), FILE.replace("red", "\"\\heavy\"")] {
+            let told = problems(&text, Shown::Hidden);
+            assert!(!told.is_empty() && !told.join(" ").contains("heavy"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_refused_with_its_line() {
+        for (text, line) in [
+            ("limit: 1\nrules: [", "line 2"),
+            ("limit: 1\nlimit: 2\n", "line 2"),
+            ("limit: 1\n---\nlimit: 2\n", "line"),
+            ("limit: {\n", "line"),
+        ] {
+            let told = problems(text, Shown::Open);
+            assert!(told.len() == 1 && told[0].contains(line), "{text:?}: {told:?}");
+        }
+        assert!(problems("", Shown::Open).is_empty());
+        assert!(problems("# nothing\n", Shown::Open).is_empty());
+        assert_eq!(problems("- 1\n", Shown::Open).len(), 1);
+    }
+
+    #[test]
+    fn growing_aliases_and_deep_nesting_are_refused() {
+        let mut lines = vec!["a0: &a0 [x, x, x, x, x, x, x, x, x, x]".to_owned()];
+        for n in 1..12 {
+            lines.push(format!("a{n}: &a{n} [{}]", vec![format!("*a{}", n - 1); 10].join(", ")));
+        }
+        let text = lines.join("\n");
+        assert_eq!(problems(&text, Shown::Open).len(), 1);
+        assert_eq!(problems(&"[".repeat(5_000), Shown::Open).len(), 1);
+    }
+}
