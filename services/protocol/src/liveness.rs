@@ -37,6 +37,11 @@ impl Liveness {
         self.asked = None;
     }
 
+    /// A ping was sent for another reason: no other is needed for an interval.
+    pub fn asked(&mut self, now: Instant) {
+        self.asked = Some(now);
+    }
+
     /// When a ping was sent and what has been heard decide; call again at the time that `Wait` names.
     pub fn poll(&mut self, now: Instant) -> Pulse {
         if now >= self.heard + self.timeout {
@@ -48,6 +53,64 @@ impl Liveness {
             return Pulse::Ping;
         }
         Pulse::Wait(next.min(self.heard + self.timeout))
+    }
+}
+
+/// Round trips of one link: a numbered ping after each interval, whatever else is said on it.
+#[derive(Clone, Debug)]
+pub struct RoundTrips {
+    interval: Duration,
+    threshold: Duration,
+    next: Instant,
+    number: u64,
+    open: Option<Instant>,
+    last: Option<Duration>,
+}
+
+impl RoundTrips {
+    /// Asks after each `interval`. A round trip above `threshold` is late, and so is one without an answer for an interval.
+    pub fn new(interval: Duration, threshold: Duration, now: Instant) -> Self {
+        Self { interval, threshold, next: now, number: 0, open: None, last: None }
+    }
+
+    /// The payload of the ping that is due now, if one is. An unanswered one before it stays open.
+    pub fn poll(&mut self, now: Instant) -> Option<[u8; 8]> {
+        if now < self.next {
+            return None;
+        }
+        self.next = now + self.interval;
+        self.number += 1;
+        self.open.get_or_insert(now);
+        Some(self.number.to_be_bytes())
+    }
+
+    /// When [`RoundTrips::poll`] has something to send.
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// A pong with this payload came. Answers to older pings are no news: only the newest closes the question.
+    pub fn answered(&mut self, payload: &[u8], now: Instant) {
+        if payload == self.number.to_be_bytes()
+            && let Some(asked) = self.open.take()
+        {
+            self.last = Some(now.saturating_duration_since(asked));
+        }
+    }
+
+    /// The last round trip; where the peer has owed an answer for a whole interval, what it takes so far.
+    pub fn trip(&self, now: Instant) -> Option<Duration> {
+        self.overdue(now).max(self.last)
+    }
+
+    /// Whether the peer answers late at the moment.
+    pub fn is_late(&self, now: Instant) -> bool {
+        self.overdue(now).is_some() || self.last.is_some_and(|trip| trip > self.threshold)
+    }
+
+    fn overdue(&self, now: Instant) -> Option<Duration> {
+        let owed = now.saturating_duration_since(self.open?);
+        (owed >= self.interval).then_some(owed)
     }
 }
 
@@ -78,5 +141,43 @@ mod tests {
         assert_eq!(watch.poll(at(1700)), Pulse::Wait(at(3200)));
         assert_eq!(watch.poll(at(5699)), Pulse::Ping);
         assert_eq!(watch.poll(at(5700)), Pulse::Dead);
+    }
+
+    #[test]
+    fn round_trips_are_measured_and_late_ones_noticed() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut trips = RoundTrips::new(Duration::from_millis(1500), Duration::from_secs(1), start);
+        let first = trips.poll(start).unwrap();
+        assert_eq!((trips.poll(start), trips.next()), (None, at(1500)));
+        trips.answered(&first, at(20));
+        assert_eq!((trips.trip(at(20)), trips.is_late(at(20))), (Some(Duration::from_millis(20)), false));
+        let second = trips.poll(at(1500)).unwrap();
+        trips.answered(&first, at(1600));
+        trips.answered(&second, at(2700));
+        assert!(trips.is_late(at(2700)), "1.2 s is above the threshold");
+        let third = trips.poll(at(3000)).unwrap();
+        trips.answered(&third, at(3010));
+        assert!(!trips.is_late(at(3010)), "one timely answer is enough");
+    }
+
+    #[test]
+    fn silence_beyond_one_interval_is_late() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut trips = RoundTrips::new(Duration::from_millis(1500), Duration::from_mins(1), start);
+        let _ = trips.poll(start).unwrap();
+        assert!(!trips.is_late(at(1499)));
+        let second = trips.poll(at(1500)).unwrap();
+        assert!(trips.is_late(at(1500)));
+        trips.answered(&second, at(1600));
+        assert_eq!(
+            trips.trip(at(1600)),
+            Some(Duration::from_millis(1600)),
+            "counted from the first unanswered ping"
+        );
+        let third = trips.poll(at(3000)).unwrap();
+        trips.answered(&third, at(3001));
+        assert!(!trips.is_late(at(3001)));
     }
 }

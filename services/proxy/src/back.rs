@@ -4,6 +4,7 @@
 
 mod accept;
 mod auth;
+mod condition;
 mod load;
 mod plain;
 mod pump;

@@ -19,7 +19,8 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "SLAVE_MODE", Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001)."),
     Var::new(Proxy, "TOOL_CONFLICT", Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log."),
     Var::new(Proxy, "LINK_GRACE", Value("30"), "Seconds that running calls wait for their slave after its link broke; then their outcome is unknown."),
-    Var::new(Proxy, "READY_MIN_SLAVES", Value("0"), "Slaves that must be connected for /readyz to say ready."),
+    Var::new(Proxy, "READY_MIN_SLAVES", Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready."),
+    Var::new(Proxy, "LINK_LATE_MS", Value("1000"), "Milliseconds of a link's round trip above which its slave is degraded: chosen only where no other can take a call."),
     Var::new(Proxy, "MAX_SLAVES", Value("10000"), "Slaves that may be connected at once."),
 ];
 
@@ -63,6 +64,8 @@ pub struct ProxyConfig {
     pub link_grace: Duration,
     /// `READY_MIN_SLAVES`.
     pub ready_min_slaves: usize,
+    /// `LINK_LATE_MS`: round trips above it make a slave degraded.
+    pub link_late: Duration,
     /// `MAX_SLAVES`.
     pub max_slaves: usize,
 }
@@ -77,6 +80,7 @@ struct Raw {
     tool_conflict: Option<String>,
     link_grace: Option<String>,
     ready_min_slaves: Option<String>,
+    link_late_ms: Option<String>,
     max_slaves: Option<String>,
 }
 
@@ -116,6 +120,7 @@ impl ProxyConfig {
             ),
             link_grace: reader.value("LINK_GRACE", raw.link_grace.as_deref(), parse::seconds(0.0..=3600.0)),
             ready_min_slaves: reader.value("READY_MIN_SLAVES", ready, parse::whole(0..=1_000_000, "slaves")),
+            link_late: reader.value("LINK_LATE_MS", raw.link_late_ms.as_deref(), parse::millis(1..=60_000)),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
         };
         check_counts(&mut reader, &config);
@@ -172,6 +177,7 @@ mod tests {
         ("TOOL_CONFLICT", "ignore"),
         ("LINK_GRACE", "nan"),
         ("READY_MIN_SLAVES", "-1"),
+        ("LINK_LATE_MS", "0"),
         ("MAX_SLAVES", "0"),
     ];
 

@@ -30,6 +30,8 @@ pub const IN_FLIGHT: &str = "mcp_relay_calls_in_flight";
 pub const ANSWERED: &str = "mcp_relay_edge_requests_total";
 /// Slaves by name (`slave`) and connection `state`.
 pub const SLAVE_STATE: &str = "mcp_relay_slave_state";
+/// Last measured round trip of a slave's link, by `slave`.
+pub const ROUND_TRIP: &str = "mcp_relay_link_round_trip_seconds";
 /// Links that came up, by `slave` and `dialect`.
 pub const LINK_CONNECTS: &str = "mcp_relay_link_connects_total";
 /// Links that ended, by `slave` and `reason`.
@@ -48,13 +50,17 @@ pub const TOOL_CONFLICTS: &str = "mcp_relay_tool_conflicts";
 pub const MOVED: &str = "mcp_relay_calls_moved_total";
 
 /// Every name with its help, for tests and docs.
-pub const ALL: [(&str, &str); 14] = [
+pub const ALL: [(&str, &str); 15] = [
     (FORWARDS, "Calls forwarded to slaves, by method, tool and outcome"),
     (FORWARD_DURATION, "Seconds from a call's arrival to the end of its answer, by method and tool"),
     (TIMEOUTS, "Calls given up after REQUEST_TIMEOUT"),
     (IN_FLIGHT, "Calls under way"),
     (ANSWERED, "Requests answered without a slave, by method and kind"),
-    (SLAVE_STATE, "Slaves of a name in a connection state (ready, draining, lost)"),
+    (SLAVE_STATE, "Slaves of a name in a state (connecting, ready, degraded, draining, lost)"),
+    (
+        ROUND_TRIP,
+        "Seconds between the last answered ping of a slave's link and its answer; grows while one is unanswered",
+    ),
     (LINK_CONNECTS, "Links that came up, by slave and dialect"),
     (LINK_DISCONNECTS, "Links that ended, by slave and reason"),
     (AUTH_FAILURES, "Connections to the WebSocket port that did not become a link, by reason"),
@@ -70,6 +76,7 @@ pub fn describe() {
     for (name, help) in ALL {
         match name {
             FORWARD_DURATION => describe_histogram!(name, Unit::Seconds, help),
+            ROUND_TRIP => describe_gauge!(name, Unit::Seconds, help),
             IN_FLIGHT | SLAVE_STATE | TOOLS | TOOL_CONFLICTS => describe_gauge!(name, help),
             LINK_BYTES => describe_counter!(name, Unit::Bytes, help),
             _ => describe_counter!(name, help),
@@ -192,23 +199,49 @@ pub(crate) fn moved() {
     counter!(MOVED).increment(1);
 }
 
-/// Connection state of a slave.
+/// Where a slave stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlaveState {
-    /// Linked, takes calls.
+    /// Linked, and has offered no tool yet.
+    Connecting,
+    /// Takes calls.
     Ready,
+    /// Takes calls where no ready one can.
+    Degraded,
     /// Linked, takes no new calls.
     Draining,
     /// Its link is down; its calls wait for it.
     Lost,
 }
 
-/// So many slaves of this name are in the states of [`SlaveState`], in their order.
-pub(crate) fn slave_states(slave: &str, counts: [u32; 3]) {
-    let slave = SLAVE_NAMES.bounded(slave);
-    for (state, count) in ["ready", "draining", "lost"].into_iter().zip(counts) {
-        gauge!(SLAVE_STATE, "slave" => slave.clone(), "state" => state).set(f64::from(count));
+impl SlaveState {
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Connecting, Self::Ready, Self::Degraded, Self::Draining, Self::Lost];
+
+    /// Its stable name.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+        }
     }
+}
+
+/// So many slaves of this name are in the states of [`SlaveState::ALL`].
+pub(crate) fn slave_states(slave: &str, counts: [u32; SlaveState::ALL.len()]) {
+    let slave = SLAVE_NAMES.bounded(slave);
+    for (state, count) in SlaveState::ALL.into_iter().zip(counts) {
+        gauge!(SLAVE_STATE, "slave" => slave.clone(), "state" => state.label()).set(f64::from(count));
+    }
+}
+
+/// Round trips of one slave's link.
+pub(crate) fn round_trips(slave: &str) -> Gauge {
+    gauge!(ROUND_TRIP, "slave" => SLAVE_NAMES.bounded(slave))
 }
 
 /// A link came up.

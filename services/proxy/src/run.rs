@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::back::{Backdoor, Registry, serve_slaves};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher};
-use crate::metrics;
+use crate::metrics::{self, SlaveState};
 
 /// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.
 const PLAIN_ANSWER: usize = 64 * 1024 * 1024;
@@ -63,6 +63,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
         instance: instance.to_string(),
         ping_interval: config.common.link_ping.interval,
         ping_timeout: config.common.link_ping.timeout,
+        late: config.link_late,
         plain_answer: PLAIN_ANSWER,
     });
     let slaves = Owned(tokio::spawn(serve_slaves(ws, back)));
@@ -97,16 +98,31 @@ fn ready(
 ) -> impl Fn() -> Readiness + use<> {
     let (least, registry, shutdown) = (config.ready_min_slaves, Arc::clone(registry), shutdown.clone());
     move || {
-        let slaves = registry.linked();
+        // Degraded slaves count: a call that finds no better one goes to them.
+        let slaves = registry.useful();
         let readiness = if shutdown.is_draining() {
             Readiness::not_ready("shutting down")
         } else if slaves < least {
-            Readiness::not_ready(format!("{slaves} slaves are connected, READY_MIN_SLAVES asks for {least}"))
+            Readiness::not_ready(why_not(&registry, slaves, least))
         } else {
             Readiness::ready()
         };
         readiness.with("slaves", slaves as u64)
     }
+}
+
+/// How many slaves there are in each state. No names: whoever asks showed no key.
+fn why_not(registry: &Registry, slaves: usize, least: usize) -> String {
+    let known = registry.snapshot();
+    let count = |state| known.iter().filter(|(_, health)| health.state == state).count();
+    let counts = SlaveState::ALL.map(|state| (count(state), state.label()));
+    let present: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, label)| format!("{count} {label}"))
+        .collect();
+    let known = if present.is_empty() { "none is known".to_owned() } else { present.join(", ") };
+    format!("{slaves} slaves can take calls ({known}), READY_MIN_SLAVES asks for {least}")
 }
 
 /// Tells the slaves as soon as the shutdown begins, and waits for calls that nobody reads any more.

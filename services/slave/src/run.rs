@@ -21,7 +21,7 @@ use crate::backends::servers_file::ServersFileError;
 use crate::config::SlaveConfig;
 use crate::dial::{DialError, Dialer};
 use crate::endpoint::{Endpoint, Stage};
-use crate::executor::Executor;
+use crate::executor::{Executor, State};
 use crate::link::{Links, Status};
 use crate::local::LocalCalls;
 use crate::metrics;
@@ -94,7 +94,7 @@ impl Slave {
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
         let address = self.http.local_addr()?;
-        let ops = Ops::new(recorder, ready(self.linked.as_ref(), shutdown));
+        let ops = Ops::new(recorder, ready(self.linked.as_ref(), self.executor.clone(), shutdown));
         tracing::info!("MCP server listening on http://{address}");
         let link = async {
             match self.linked {
@@ -165,23 +165,42 @@ impl Drop for Owned {
     }
 }
 
-/// Whether a call that is sent here, through a proxy or to the own port, would be taken.
-fn ready(linked: Option<&Linked>, shutdown: &Shutdown) -> impl Fn() -> Readiness + use<> {
+/// Whether a call that is sent here, through a proxy or to the own port, would be taken: there must be something to call.
+fn ready(linked: Option<&Linked>, executor: Executor, shutdown: &Shutdown) -> impl Fn() -> Readiness + use<> {
     let links = linked.map(|linked| Arc::clone(&linked.links));
     let shutdown = shutdown.clone();
+    let catalog = executor.catalog();
     move || {
         let up = links.as_ref().map(|links| links.endpoint.links());
+        let tools = catalog.borrow().tools.len();
         let readiness = match (&links, up) {
             _ if shutdown.is_draining() => Readiness::not_ready("shutting down"),
             (Some(links), Some(0)) => {
                 Readiness::not_ready(format!("not linked to a proxy: {}", links.status.why()))
             }
+            _ if tools == 0 => Readiness::not_ready(format!("no tools are offered{}", why(&executor))),
             _ => Readiness::ready(),
         };
+        let readiness = readiness.with("tools", tools as u64);
         match up {
             Some(up) => readiness.with("links", up as u64),
             None => readiness,
         }
+    }
+}
+
+/// What the backends are doing instead. No names: whoever asks showed no key.
+fn why(executor: &Executor) -> &'static str {
+    let states = executor.backend_states();
+    let any = |wanted: fn(&State) -> bool| states.iter().any(|one| wanted(&one.state));
+    if states.is_empty() {
+        ": no backend is configured"
+    } else if any(|state| *state == State::Starting) {
+        ": backends are starting"
+    } else if any(|state| matches!(state, State::Restarting { .. } | State::Failed { .. })) {
+        ": backends failed, see the log"
+    } else {
+        ""
     }
 }
 

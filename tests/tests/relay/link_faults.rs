@@ -218,7 +218,8 @@ async fn a_storm_of_faults_loses_and_doubles_nothing() {
             let answer = client.ask(Ask::tool(1, "run", run_args(&key, 5)).progress(1)).await;
             // Between two faults there may be no link at all; such a call has not run.
             if answer.response().get("error").is_some() {
-                assert_eq!((answer.kind(), scene.fixture.log(&key).len()), ("no_slave", 0));
+                assert!(["no_slave", "no_slave_for_tool"].contains(&answer.kind()), "{answer:?}");
+                assert_eq!(scene.fixture.log(&key).len(), 0);
                 scene.proxy.offers("run").await;
             } else {
                 assert_eq!(answer.progress(), [1.0, 2.0, 3.0, 4.0, 5.0], "{key}");

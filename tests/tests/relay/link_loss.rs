@@ -88,7 +88,7 @@ async fn calls_never_written_to_a_stalled_link_move_to_another_slave() {
     // More than all socket buffers on the way hold; what comes after them cannot have been written.
     let bulk = "z".repeat(400_000);
     let mut filling = Vec::new();
-    for n in 0..40 {
+    for n in 0..120 {
         let arguments = json!({ "key": format!("bulk-{n}"), "steps": 0, "bulk": bulk });
         filling.push(client.start(Ask::tool(n, "run", arguments)).await);
     }

@@ -19,3 +19,4 @@ mod review;
 mod secrets;
 mod several_slaves;
 mod shutdown;
+mod states;

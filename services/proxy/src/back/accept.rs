@@ -31,6 +31,8 @@ pub(crate) struct Backdoor {
     pub(crate) instance: String,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
+    /// `LINK_LATE_MS`: a longer round trip makes a slave degraded.
+    pub(crate) late: Duration,
     /// Largest answer of a plain slave, in bytes: it comes as one text frame.
     pub(crate) plain_answer: usize,
 }
@@ -160,6 +162,7 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
     let departure = (&mut pump).await;
     let now = Instant::now();
     metrics::link_disconnected(&slave.name, departure.kind());
+    slave.condition.departed(departure.to_string());
     let current = slave.link_down(generation, now);
     if current {
         tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {departure}");

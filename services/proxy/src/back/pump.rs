@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
 use protocol::frame::Frame;
-use protocol::liveness::{Liveness, Pulse};
+use protocol::liveness::{Liveness, Pulse, RoundTrips};
 use protocol::outbox::LAZY;
 use protocol::proxy_end::ProxyEvent;
 use tokio::time::Sleep;
@@ -80,6 +80,8 @@ pub(super) struct Pump {
     registry: Arc<Registry>,
     generation: u64,
     liveness: Liveness,
+    trips: RoundTrips,
+    trip_meter: ::metrics::Gauge,
     traffic: Traffic,
     timer: Pin<Box<Sleep>>,
     timer_at: Instant,
@@ -95,10 +97,12 @@ impl Pump {
         Self {
             socket,
             traffic: Traffic::new(),
+            trip_meter: metrics::round_trips(&slave.name),
             slave,
             registry: Arc::clone(&back.registry),
             generation,
             liveness: Liveness::new(back.ping_interval, back.ping_timeout, now),
+            trips: RoundTrips::new(back.ping_interval, back.late, now),
             timer: Box::pin(tokio::time::sleep_until(now.into())),
             timer_at: now,
             flushing: false,
@@ -124,6 +128,10 @@ impl Pump {
             };
             self.liveness.heard(now);
             self.heard = true;
+            if let Message::Pong(payload) = &message {
+                self.trips.answered(payload, now);
+                self.judge(now);
+            }
             self.take(message, now)?;
         }
         Poll::Ready(Ok(()))
@@ -193,17 +201,37 @@ impl Pump {
     }
 
     fn beat(&mut self, now: Instant) -> Result<Instant, Departure> {
+        if let Some(number) = self.trips.poll(now) {
+            self.ping(Bytes::copy_from_slice(&number));
+            self.liveness.asked(now);
+            self.judge(now);
+        }
         loop {
             match self.liveness.poll(now) {
-                Pulse::Wait(until) => return Ok(until),
+                Pulse::Wait(until) => return Ok(until.min(self.trips.next())),
                 Pulse::Dead => return Err(Departure::Silent),
-                Pulse::Ping => {
-                    // A full write buffer means that bytes are on their way anyway.
-                    if Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new())).is_ok() {
-                        self.flushing = true;
-                    }
-                }
+                Pulse::Ping => self.ping(Bytes::new()),
             }
+        }
+    }
+
+    fn ping(&mut self, payload: Bytes) {
+        // A full write buffer means that bytes are on their way anyway.
+        if Pin::new(&mut self.socket).start_send(Message::Ping(payload)).is_ok() {
+            self.flushing = true;
+        }
+    }
+
+    /// Whether the slave answers late, as far as its pings say.
+    fn judge(&self, now: Instant) {
+        let trip = self.trips.trip(now);
+        if let Some(trip) = trip {
+            self.trip_meter.set(trip.as_secs_f64());
+        }
+        if self.slave.is_current(self.generation)
+            && self.slave.condition.round_trip(trip, self.trips.is_late(now))
+        {
+            self.registry.state_changed(&self.slave);
         }
     }
 
@@ -301,7 +329,7 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
 
 fn offer(catalog: protocol::catalog::Catalog, slave: &Slave, registry: &Registry) {
     tracing::info!(slave = slave.name, tools = catalog.tools.len(), "Slave offers its tools");
-    slave.catalog.store(Arc::new(catalog));
+    slave.offer(catalog);
     registry.slave_changed(slave);
 }
 

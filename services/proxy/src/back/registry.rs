@@ -11,9 +11,10 @@ use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
 use tokio::sync::Notify;
 
+use super::condition::{Change, Health};
 use super::slave::Slave;
 use crate::config::SlaveMode;
-use crate::metrics;
+use crate::metrics::{self, SlaveState};
 
 /// Slaves by instance (native) or by a made-up key (plain).
 pub(crate) struct Registry {
@@ -66,6 +67,16 @@ impl Registry {
     /// How many slaves are linked.
     pub(crate) fn linked(&self) -> usize {
         self.lock().values().filter(|slave| slave.is_linked()).count()
+    }
+
+    /// How many slaves can take calls and offer something to call.
+    pub(crate) fn useful(&self) -> usize {
+        self.lock().values().filter(|slave| slave.condition.is_useful()).count()
+    }
+
+    /// How every slave does, in stable order: name and health.
+    pub(crate) fn snapshot(&self) -> Vec<(String, Health)> {
+        self.lock().values().map(|slave| (slave.name.clone(), slave.health())).collect()
     }
 
     /// Calls that slaves have not ended.
@@ -132,13 +143,31 @@ impl Registry {
 
     /// The slave offers something else, or takes no more calls.
     pub(super) fn slave_changed(&self, slave: &Slave) {
-        self.count_states(&slave.name);
+        self.state_changed(slave);
         self.changed.notify_one();
+    }
+
+    /// The slave does better or worse: counts it, and says it once.
+    pub(super) fn state_changed(&self, slave: &Slave) {
+        self.count_states(&slave.name);
+        let Some(Change { health, before: (before, lasted) }) = slave.condition.news() else { return };
+        let (name, lasted) = (slave.name.as_str(), lasted.as_secs_f64());
+        match health.state {
+            SlaveState::Ready if before == SlaveState::Degraded => {
+                tracing::info!(slave = name, "Slave is ready again, after {lasted:.1} s");
+            }
+            SlaveState::Ready => tracing::info!(slave = name, "Slave is ready"),
+            SlaveState::Degraded => tracing::warn!(slave = name, "Slave is degraded: {}", health.reason),
+            // These have lines of their own where they come from.
+            SlaveState::Connecting | SlaveState::Draining | SlaveState::Lost => {
+                tracing::debug!(slave = name, "Slave is {}: {}", health.state.label(), health.reason);
+            }
+        }
     }
 
     /// Slaves may share a name (replicas of one deployment): the metric counts them by state.
     fn count_states(&self, name: &str) {
-        let mut counts = [0_u32; 3];
+        let mut counts = [0_u32; SlaveState::ALL.len()];
         for slave in self.lock().values().filter(|slave| slave.name == name) {
             counts[slave.state() as usize] += 1;
         }

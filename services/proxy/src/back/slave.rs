@@ -1,7 +1,7 @@
 //! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use protocol::ids::{CallId, Seq};
 use protocol::limits::{LinkLimits, MAX_BATCH};
 use protocol::proxy_end::{NotLinked, Patience, ProxyEnd};
 
+use super::condition::{Condition, Health};
 use super::load::Load;
 use super::plain::{OpenPlain, PlainEnd};
 use super::slot::{Slot, SlotSink};
@@ -60,8 +61,8 @@ pub(crate) struct Slave {
     carrier: Mutex<Carrier>,
     /// Wakes the task of the current link.
     pub(super) waker: AtomicWaker,
-    linked: AtomicBool,
-    draining: AtomicBool,
+    /// How it does.
+    pub(super) condition: Condition,
     /// Which link is the current one: an older link's task finds another number and goes.
     generation: AtomicU64,
     /// WebSocket close code that the current link's task is asked to close with; 0: none.
@@ -79,7 +80,7 @@ impl Slave {
     pub(crate) fn for_test(hello: &SlaveHello, key: u64, limits: LinkLimits, catalog: Catalog) -> Arc<Self> {
         let slave = Self::native(hello, key, limits);
         slave.link_up(hello.window, Instant::now());
-        slave.catalog.store(Arc::new(catalog));
+        slave.offer(catalog);
         Arc::new(slave)
     }
 
@@ -97,8 +98,7 @@ impl Slave {
             catalog: ArcSwap::default(),
             carrier: Mutex::new(carrier),
             waker: AtomicWaker::new(),
-            linked: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
+            condition: Condition::new(),
             generation: AtomicU64::new(0),
             close_with: AtomicU64::new(0),
         }
@@ -109,28 +109,40 @@ impl Slave {
         self.carrier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether calls can be sent to it now.
+    /// Whether calls can be sent to it now, degraded or not.
     pub(crate) fn is_ready(&self) -> bool {
-        self.linked.load(Ordering::Acquire) && !self.draining.load(Ordering::Acquire)
+        self.condition.takes_calls()
+    }
+
+    /// Whether another slave should be chosen where one can take the call: it answers late or reports a fault.
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.condition.is_degraded()
     }
 
     /// Whether its link is up.
     pub(crate) fn is_linked(&self) -> bool {
-        self.linked.load(Ordering::Acquire)
+        self.condition.is_linked()
     }
 
     /// Where it stands.
     pub(super) fn state(&self) -> SlaveState {
-        match (self.is_linked(), self.draining.load(Ordering::Acquire)) {
-            (true, false) => SlaveState::Ready,
-            (true, true) => SlaveState::Draining,
-            (false, _) => SlaveState::Lost,
-        }
+        self.condition.state()
+    }
+
+    /// Where it stands and why.
+    pub(crate) fn health(&self) -> Health {
+        self.condition.health()
+    }
+
+    /// It offers this from now on.
+    pub(super) fn offer(&self, catalog: Catalog) {
+        self.condition.offers(catalog.tools.len(), "");
+        self.catalog.store(Arc::new(catalog));
     }
 
     /// Takes no new calls from now on: it said so.
     pub(super) fn set_draining(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.condition.draining();
     }
 
     /// A new link takes over; an older one's task ends by itself. Returns the link's number.
@@ -144,8 +156,7 @@ impl Slave {
         }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         self.close_with.store(0, Ordering::Release);
-        self.draining.store(false, Ordering::Release);
-        self.linked.store(true, Ordering::Release);
+        self.condition.link_up();
         drop(carrier);
         self.waker.wake();
         generation
@@ -157,7 +168,7 @@ impl Slave {
         if !self.is_current(generation) {
             return false;
         }
-        self.linked.store(false, Ordering::Release);
+        self.condition.link_down();
         match &mut *carrier {
             Carrier::Native(end) => end.link_down(now),
             Carrier::Plain(end) => end.link_down(),

@@ -220,15 +220,17 @@ impl Dispatcher {
     }
 }
 
-/// The lighter of two random members that can take a call; any that can, if neither does. `random` is uniform.
+/// The lighter of two random members that are well and can take a call; any such, if neither is; else a degraded one.
+/// `random` is uniform.
 fn choose(members: &[Arc<Slave>], random: u64) -> Option<&Arc<Slave>> {
     let free = |slave: &&Arc<Slave>| slave.is_ready() && !slave.load.is_full();
+    let well = |slave: &&Arc<Slave>| free(slave) && !slave.is_degraded();
     let pick = |random: u64| members.get(usize::try_from(random % members.len().max(1) as u64).unwrap_or(0));
-    let (one, two) = (pick(random & 0xffff_ffff).filter(free), pick(random >> 32).filter(free));
+    let (one, two) = (pick(random & 0xffff_ffff).filter(well), pick(random >> 32).filter(well));
     match (one, two) {
         (Some(one), Some(two)) => Some(if two.load.is_lighter_than(&one.load) { two } else { one }),
         (Some(one), None) | (None, Some(one)) => Some(one),
-        (None, None) => members.iter().find(free),
+        (None, None) => members.iter().find(well).or_else(|| members.iter().find(free)),
     }
 }
 

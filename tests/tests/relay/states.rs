@@ -1,0 +1,121 @@
+//! Where a slave stands, as readiness, metrics and the log tell it, and how soon they notice.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use harness::client::Client;
+use harness::fault::{Fault, FaultProxy};
+use harness::http::get;
+use harness::metrics::Scrape;
+use harness::rawslave::{RawSlave, definition, dial};
+use harness::relay::{CODE, Setup};
+use harness::wait;
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+async fn in_state(proxy: SocketAddr, slave: &str, state: &str) -> bool {
+    let labels = [format!("slave=\"{slave}\""), format!("state=\"{state}\"")];
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    Scrape::of(proxy).await.sum("mcp_relay_slave_state", &labels) > 0.5
+}
+
+async fn until_state(proxy: SocketAddr, slave: &str, state: &str) {
+    let what = format!("slave {slave} to be {state}");
+    wait::until(&what, async || in_state(proxy, slave, state).await.then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_slave_that_offers_nothing_yet_is_connecting_and_no_reason_to_be_ready() {
+    let proxy = Setup::proxy().env("READY_MIN_SLAVES", "1").start_proxy().await;
+    let mut slave = dial(proxy.link).await;
+    slave.greet(CODE, "raw").await;
+    until_state(proxy.http, "raw", "connecting").await;
+    let (status, why) = get(proxy.http, "/readyz").await;
+    assert_eq!(status, 503, "{why}");
+    assert!(why.contains("1 connecting") && !why.contains("raw"), "counts, no names: {why}");
+    let answer = Client::modern(proxy.http).call("t", json!({})).await;
+    assert_eq!(answer.kind(), "unknown_tool", "and that is what a call finds");
+    slave.catalog(&json!({ "tools": [definition("t")] })).await;
+    until_state(proxy.http, "raw", "ready").await;
+    assert_eq!(get(proxy.http, "/readyz").await.0, 200);
+    slave.catalog(&json!({ "tools": [] })).await;
+    until_state(proxy.http, "raw", "degraded").await;
+    assert_eq!(get(proxy.http, "/readyz").await.0, 503, "there is nothing to call");
+    proxy.log.wait_for("Slave is degraded: it offers no tools any more").await;
+    drop(slave);
+    until_state(proxy.http, "raw", "lost").await;
+}
+
+#[tokio::test]
+async fn a_slave_that_does_not_answer_pings_is_degraded_and_others_get_the_calls() {
+    // Silence is not given up here: what is tested is the time before that.
+    let proxy = Setup::proxy()
+        .env("LINK_PING_INTERVAL_MS", "200")
+        .env("LINK_PING_TIMEOUT_MS", "60000")
+        .start_proxy()
+        .await;
+    let slow = Setup::slave("slow", proxy.link).start_slave().await;
+    proxy.offers("echo").await;
+    until_state(proxy.http, "slow", "ready").await;
+    slow.signal(Signal::SIGSTOP);
+    until_state(proxy.http, "slow", "degraded").await;
+    proxy.log.wait_for("Slave is degraded: it answers pings late").await;
+    assert_eq!(get(proxy.http, "/readyz").await.0, 200);
+    let _quick = Setup::slave("quick", proxy.link).start_slave().await;
+    until_state(proxy.http, "quick", "ready").await;
+    let client = Client::modern(proxy.http);
+    wait::until("a call that the paused slave does not get", async || {
+        let call = client.call("echo", json!({ "text": "x" }));
+        tokio::time::timeout(Duration::from_secs(1), call).await.ok()
+    })
+    .await;
+    for n in 0..20 {
+        assert_eq!(client.call("echo", json!({ "text": n.to_string() })).await.text(), n.to_string());
+    }
+    let trip = Scrape::of(proxy.http).await.sum("mcp_relay_link_round_trip_seconds", &["slave=\"slow\""]);
+    assert!(trip > 0.2, "an unanswered ping shows: {trip}");
+    slow.signal(Signal::SIGCONT);
+    until_state(proxy.http, "slow", "ready").await;
+    proxy.log.wait_for("Slave is ready again, after ").await;
+}
+
+/// What is shipped: an interval of 1.5 s, a time-out of 4 s.
+#[tokio::test]
+async fn dropped_packets_are_noticed_on_both_sides_within_five_seconds_as_shipped() {
+    let proxy = Setup::proxy().env("READY_MIN_SLAVES", "1").start_proxy().await;
+    let fault = FaultProxy::start(proxy.link);
+    let slave = Setup::slave("one", fault.address).start_slave().await;
+    proxy.offers("echo").await;
+    wait::until("the slave to be ready", async || (get(slave.http, "/readyz").await.0 == 200).then_some(()))
+        .await;
+    fault.refuse(true);
+    fault.strike(Fault::BlackHole);
+    let since = Instant::now();
+    let unready = async |address, who: &str| {
+        let what = format!("the {who} to be unready");
+        wait::until(&what, async || (get(address, "/readyz").await.0 == 503).then_some(())).await;
+        (who.to_owned(), since.elapsed())
+    };
+    let (one, two) = tokio::join!(unready(proxy.http, "proxy"), unready(slave.http, "slave"));
+    for (who, took) in [one, two] {
+        assert!(took <= Duration::from_secs(5), "{who} noticed after {took:?}");
+    }
+    assert!(in_state(proxy.http, "one", "lost").await);
+    assert_eq!(Client::modern(proxy.http).call("echo", json!({ "text": "x" })).await.kind(), "no_slave");
+    let (_, why) = get(slave.http, "/readyz").await;
+    assert!(why.contains("not linked to a proxy"), "{why}");
+}
+
+#[tokio::test]
+async fn a_slave_without_anything_to_call_is_not_ready() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let slave = Setup::slave("empty", proxy.link).env("DEMO_TOOLS", "0").start_slave().await;
+    until_state(proxy.http, "empty", "connecting").await;
+    let (status, why) = get(slave.http, "/readyz").await;
+    assert_eq!(status, 503);
+    assert!(why.contains("no tools are offered"), "{why}");
+    let raw = RawSlave::link(proxy.link, CODE, "raw", &["t"]).await;
+    until_state(proxy.http, "raw", "ready").await;
+    raw.vanish();
+    until_state(proxy.http, "raw", "lost").await;
+}
