@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
 use crate::wait::{self, PATIENCE};
 
@@ -209,6 +209,12 @@ impl RawSlave {
     pub async fn end(&mut self, call: CallId, seq: Seq, json: &Value) {
         let payload = json.to_string().into_bytes();
         self.send(Frame { payload: payload.into(), ..Frame::bare(FrameKind::End, call, seq) }).await;
+    }
+
+    /// Closes with this code and does not wait for an answer.
+    pub async fn close(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        let _ = wait::within("a write to the proxy", PATIENCE, self.socket.close(Some(frame))).await;
     }
 
     /// Drops the connection without a close frame.

@@ -159,6 +159,14 @@ impl<S: Sink> ProxyEnd<S> {
         self.cancels.clear();
     }
 
+    /// The slave process is known to be gone while no link is up: everything is lost now, without waiting for the grace.
+    pub fn give_up(&mut self, now: Instant) {
+        if !self.linked {
+            self.lose_all();
+            self.forget_at = Some(now);
+        }
+    }
+
     /// When the grace is over and a broken link has not come back, everything that waited is lost.
     /// Returns whether the slave is to be forgotten.
     pub fn expire(&mut self, now: Instant) -> bool {

@@ -1,6 +1,7 @@
 //! Puts the slave together and runs it until the shutdown. With no proxy configured it is the standalone server.
 
 mod offer;
+mod seat;
 mod settings;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::executor::{Executor, State};
 use crate::link::{Links, Status};
 use crate::local::LocalCalls;
 use crate::metrics;
+use seat::Seat;
 pub use settings::executor_config;
 
 /// How long links may take to say goodbye.
@@ -79,6 +81,8 @@ struct Linked {
     links: Arc<Links>,
     dialer: Dialer,
     offers: watch::Receiver<Arc<Catalog>>,
+    /// Held until every call was delivered.
+    _seat: Option<Seat>,
 }
 
 impl Slave {
@@ -88,7 +92,8 @@ impl Slave {
         let role = if config.link.is_some() { "slave" } else { "standalone" };
         let edge_config = EdgeConfig::from_common(&config.common, role, http.local_addr()?);
         let edge = Arc::new(Edge::new(edge_config, LocalCalls::new(executor.clone())));
-        let linked = Linked::new(&config, &executor, &edge)?;
+        let seat = Seat::take(&http, config.common.http.port, &config.name);
+        let linked = Linked::new((&config, seat), &executor, &edge)?;
         Ok(Self { http, executor, edge, linked })
     }
 
@@ -116,7 +121,7 @@ impl Slave {
 impl Linked {
     /// `None` without a proxy.
     fn new(
-        config: &SlaveConfig,
+        (config, seat): (&SlaveConfig, Option<Seat>),
         executor: &Executor,
         edge: &Arc<Edge<LocalCalls>>,
     ) -> Result<Option<Self>, RunError> {
@@ -126,13 +131,13 @@ impl Linked {
         let links = Arc::new(Links {
             endpoint: Endpoint::new(executor.clone(), settings::limits(config), catalog),
             edge: Arc::clone(edge),
-            hello: settings::hello(config, InstanceId(getrandom::u64()?)),
+            hello: settings::hello(config, InstanceId(getrandom::u64()?), seat.as_ref().map(Seat::name)),
             code: link.code.clone(),
             ping: config.common.link_ping,
             status: Status::default(),
         });
         let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
-        Ok(Some(Self { links, dialer, offers }))
+        Ok(Some(Self { links, dialer, offers, _seat: seat }))
     }
 
     /// Keeps the link until the shutdown, then delivers what runs and says goodbye.

@@ -5,6 +5,7 @@
 
 mod backends;
 mod bad_peers;
+mod certainty;
 mod configuration;
 mod demo;
 mod eras;

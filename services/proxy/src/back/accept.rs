@@ -163,6 +163,9 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
     let now = Instant::now();
     metrics::link_disconnected(&slave.name, departure.kind());
     slave.condition.departed(departure.to_string());
+    if matches!(departure, Departure::Drained) && slave.is_current(generation) {
+        slave.bury(now);
+    }
     let current = slave.link_down(generation, now);
     if current {
         tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {departure}");
@@ -171,7 +174,9 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
     // The socket goes now, not when the slave's grace is over: descriptors are few, and the slave waits for our close.
     match (&departure, departure.close_code()) {
         (_, Some(code)) => auth::close_with(pump.into_socket(), code, &departure.to_string()).await,
-        (Departure::Closed, None) => auth::close_with(pump.into_socket(), close::GOING_AWAY, "").await,
+        (Departure::Closed | Departure::Drained, None) => {
+            auth::close_with(pump.into_socket(), close::GOING_AWAY, "").await;
+        }
         _ => drop(pump),
     }
     if current {
@@ -197,7 +202,7 @@ impl Departure {
             Self::Replaced => Some(close::REPLACED),
             Self::Asked(code) => Some(*code),
             Self::Protocol(_) => Some(close::PROTOCOL_ERROR),
-            Self::Closed | Self::Silent | Self::Lost(_) => None,
+            Self::Closed | Self::Drained | Self::Silent | Self::Lost(_) => None,
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
 use protocol::frame::Frame;
+use protocol::handshake::close;
 use protocol::liveness::{Liveness, Pulse, RoundTrips};
 use protocol::outbox::LAZY;
 use protocol::proxy_end::ProxyEvent;
@@ -23,7 +24,7 @@ use super::auth::Socket;
 use super::plain::Heard;
 use super::registry::Registry;
 use super::slave::{Carrier, Slave};
-use crate::metrics::{self, Traffic};
+use crate::metrics::{self, SlaveState, Traffic};
 
 /// Messages read before it is the writer's turn.
 const BURST: usize = 32;
@@ -37,6 +38,8 @@ pub(super) enum Departure {
     Asked(u16),
     /// The slave closed it.
     Closed,
+    /// The slave closed it at the end of its drain: its process goes.
+    Drained,
     /// Nothing was heard for too long.
     Silent,
     /// The slave broke the protocol.
@@ -52,6 +55,7 @@ impl Departure {
             Self::Replaced => "replaced",
             Self::Asked(_) => "asked",
             Self::Closed => "closed",
+            Self::Drained => "drained",
             Self::Silent => "silent",
             Self::Protocol(_) => "protocol_error",
             Self::Lost(_) => "lost",
@@ -66,6 +70,7 @@ impl fmt::Display for Departure {
             Self::Asked(4001) => f.write_str("replaced by a new slave"),
             Self::Asked(_) => f.write_str("the proxy is going down"),
             Self::Closed => f.write_str("closed by the slave"),
+            Self::Drained => f.write_str("closed by the slave after its drain"),
             Self::Silent => f.write_str("silent for too long (paused process or dropped packets)"),
             Self::Protocol(what) => write!(f, "protocol error: {what}"),
             Self::Lost(error) => write!(f, "connection lost: {error}"),
@@ -167,7 +172,11 @@ impl Pump {
             (Carrier::Plain(_), Message::Binary(_)) => {
                 Err(Departure::Protocol("binary on a link of the plain dialect".into()))
             }
-            (_, Message::Close(_)) => Err(Departure::Closed),
+            (_, Message::Close(frame)) => {
+                let goes = frame.is_some_and(|frame| u16::from(frame.code) == close::GOING_AWAY);
+                let drained = goes && self.slave.state() == SlaveState::Draining;
+                Err(if drained { Departure::Drained } else { Departure::Closed })
+            }
             (_, Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(()),
         }
     }

@@ -118,6 +118,7 @@ impl Registry {
         if self.mode == SlaveMode::Single {
             self.replace_others(&slave);
         }
+        self.bury_predecessors(&slave, now);
         self.slave_changed(&slave);
         Ok(Admitted { slave, generation })
     }
@@ -137,6 +138,19 @@ impl Registry {
             if slave.key != newest.key && slave.is_linked() {
                 tracing::info!(slave = slave.name, "Replaced by a new slave (SLAVE_MODE=single)");
                 slave.close(close::REPLACED);
+            }
+        }
+    }
+
+    /// Whoever had the slave's seat before is gone, and so are the calls that it had: nobody need wait for the grace.
+    fn bury_predecessors(&self, newest: &Slave, now: Instant) {
+        for slave in self.all() {
+            if slave.shares_seat(newest) {
+                let (calls, over) = (slave.calls(), slave.bury(now));
+                if over {
+                    tracing::info!(slave = slave.name, calls, "The slave was restarted: what it had is lost");
+                    self.forget(&slave);
+                }
             }
         }
     }
@@ -178,7 +192,9 @@ impl Registry {
     pub(super) fn forget(&self, slave: &Slave) {
         {
             let mut slaves = self.lock();
-            if slave.is_linked() {
+            // Another of the same key may have taken its place: a process that was taken for gone.
+            let known = slaves.get(&slave.key).is_some_and(|known| std::ptr::eq(&raw const **known, slave));
+            if slave.is_linked() || !known {
                 return;
             }
             slaves.remove(&slave.key);

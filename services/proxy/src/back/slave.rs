@@ -1,7 +1,7 @@
 //! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,6 +65,10 @@ pub(crate) struct Slave {
     pub(super) condition: Condition,
     /// Which link is the current one: an older link's task finds another number and goes.
     generation: AtomicU64,
+    /// The place it has to itself: another process there means that this one is gone.
+    seat: Option<String>,
+    /// Its process is known to be gone, or to go with its link.
+    gone: AtomicBool,
     /// WebSocket close code that the current link's task is asked to close with; 0: none.
     close_with: AtomicU64,
 }
@@ -72,7 +76,9 @@ pub(crate) struct Slave {
 impl Slave {
     pub(super) fn native(hello: &SlaveHello, key: u64, limits: LinkLimits) -> Self {
         let carrier = Carrier::Native(Box::new(ProxyEnd::new(limits)));
-        Self::new(key, hello.slave_name.clone(), hello.labels.clone(), (Load::new(hello.capacity), carrier))
+        let parts = (Load::new(hello.capacity), carrier);
+        let slave = Self::new(key, hello.slave_name.clone(), hello.labels.clone(), parts);
+        Self { seat: hello.seat.clone(), ..slave }
     }
 
     /// A slave whose link is up, for tests of what uses slaves.
@@ -100,6 +106,8 @@ impl Slave {
             waker: AtomicWaker::new(),
             condition: Condition::new(),
             generation: AtomicU64::new(0),
+            seat: None,
+            gone: AtomicBool::new(false),
             close_with: AtomicU64::new(0),
         }
     }
@@ -156,6 +164,7 @@ impl Slave {
         }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         self.close_with.store(0, Ordering::Release);
+        self.gone.store(false, Ordering::Release);
         self.condition.link_up();
         drop(carrier);
         self.waker.wake();
@@ -170,8 +179,32 @@ impl Slave {
         }
         self.condition.link_down();
         match &mut *carrier {
-            Carrier::Native(end) => end.link_down(now),
+            Carrier::Native(end) => {
+                end.link_down(now);
+                if self.gone.load(Ordering::Acquire) {
+                    end.give_up(now);
+                }
+            }
             Carrier::Plain(end) => end.link_down(),
+        }
+        true
+    }
+
+    /// Whether both have the same place to themselves, so that at most one of them lives.
+    pub(super) fn shares_seat(&self, other: &Self) -> bool {
+        self.seat.is_some() && self.seat == other.seat && self.key != other.key
+    }
+
+    /// Its process is known to be gone: calls that it had are lost at once, or as soon as its link is seen to be down.
+    /// Returns whether nothing of it is waited for any more.
+    pub(super) fn bury(&self, now: Instant) -> bool {
+        let mut carrier = self.carrier();
+        self.gone.store(true, Ordering::Release);
+        if self.is_linked() {
+            return false;
+        }
+        if let Carrier::Native(end) = &mut *carrier {
+            end.give_up(now);
         }
         true
     }

@@ -31,8 +31,8 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
     })
 }
 
-/// What the slave says of itself to proxies. `instance` names this process.
-pub(super) fn hello(config: &SlaveConfig, instance: InstanceId) -> SlaveHello {
+/// What the slave says of itself to proxies. `instance` names this process, `seat` the place that it has to itself.
+pub(super) fn hello(config: &SlaveConfig, instance: InstanceId, seat: Option<&str>) -> SlaveHello {
     SlaveHello {
         name: PROTOCOL_NAME.into(),
         versions: VERSIONS.to_vec(),
@@ -41,6 +41,7 @@ pub(super) fn hello(config: &SlaveConfig, instance: InstanceId) -> SlaveHello {
         labels: config.labels.clone(),
         capacity: config.capacity,
         window: DEFAULT_WINDOW,
+        seat: seat.map(str::to_owned),
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
         ..SlaveHello::default()
     }
