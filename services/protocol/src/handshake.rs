@@ -15,6 +15,9 @@ use crate::object::Object;
 /// The name in `protocol.name`; another name means the plain dialect.
 pub const PROTOCOL_NAME: &str = "mcp-relay";
 
+/// What a proxy answers where a code is none of its own.
+pub const INVALID_CODE: &str = "Invalid slave code";
+
 /// Versions of the native dialect that this code speaks, newest first.
 pub const VERSIONS: [u16; 1] = [1];
 
@@ -141,7 +144,7 @@ pub enum AuthReply {
     },
     /// Closed right after, with [`close::AUTH_FAILED`].
     AuthFailed {
-        /// "Invalid slave code".
+        /// [`INVALID_CODE`], or another reason that the code does not help.
         message: String,
     },
 }
@@ -244,9 +247,14 @@ impl AuthReply {
         Self::AuthSuccess { message: "Authentication successful".into(), protocol }
     }
 
-    /// "Invalid slave code".
+    /// [`INVALID_CODE`].
     pub fn failed() -> Self {
-        Self::AuthFailed { message: "Invalid slave code".into() }
+        Self::failed_because(INVALID_CODE)
+    }
+
+    /// Says why the code does not help.
+    pub fn failed_because(why: &str) -> Self {
+        Self::AuthFailed { message: why.into() }
     }
 
     /// Reads a proxy's answer; members it does not know are ignored, an unusable `protocol` means plain.

@@ -4,7 +4,10 @@
 
 mod accept;
 mod auth;
+mod codes;
 mod condition;
+mod facts;
+mod farewell;
 mod load;
 mod plain;
 mod pump;
@@ -13,6 +16,7 @@ mod slave;
 mod slot;
 
 pub(crate) use accept::{Backdoor, serve_slaves};
+pub(crate) use codes::{Codebook, CodesSource};
 pub(crate) use registry::Registry;
 pub(crate) use slave::{OpenCall, Slave};
 pub(crate) use slot::{Slot, Taken};

@@ -1,5 +1,6 @@
 //! What the proxy reads from its environment, typed and checked. Knows nothing of what the values are used for.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::config::{CommonConfig, EVERY};
@@ -10,12 +11,15 @@ use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
 use serde::Deserialize;
 
+use crate::codes::CodesFile;
+
 /// The proxy's own variables.
 #[rustfmt::skip]
 pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "PROXY_WS_HOST", Value("0.0.0.0"), "Address that slaves connect to."),
     Var::new(Proxy, "PROXY_WS_PORT", Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it."),
     Var::new(Proxy, "SLAVE_CODES", Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code do not count, case does.").secret(),
+    Var::new(Proxy, "SLAVE_CODES_FILE", Says("SLAVE_CODES only"), "Path of a file of more codes: one a line, or YAML entries with name, labels, tools and times. Read again when it changes and at SIGHUP: see OPERATIONS."),
     Var::new(Proxy, "SLAVE_MODE", Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001)."),
     Var::new(Proxy, "TOOL_CONFLICT", Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log."),
     Var::new(Proxy, "LINK_GRACE", Value("30"), "Seconds that running calls wait for their slave after its link broke; then their outcome is unknown."),
@@ -56,6 +60,8 @@ pub struct ProxyConfig {
     pub ws: ListenAddr,
     /// `SLAVE_CODES`, hashed.
     pub slave_codes: SecretSet,
+    /// `SLAVE_CODES_FILE`, and what it says now.
+    pub codes_file: Option<(PathBuf, CodesFile)>,
     /// `SLAVE_MODE`.
     pub slave_mode: SlaveMode,
     /// `TOOL_CONFLICT`.
@@ -76,6 +82,7 @@ struct Raw {
     proxy_ws_host: Option<String>,
     proxy_ws_port: Option<String>,
     slave_codes: Option<String>,
+    slave_codes_file: Option<String>,
     slave_mode: Option<String>,
     tool_conflict: Option<String>,
     link_grace: Option<String>,
@@ -100,7 +107,7 @@ impl ProxyConfig {
             let expected = "another port than MCP_SERVER_PORT: clients and slaves are served on one each";
             reader.bad("PROXY_WS_PORT", &ws.port.to_string(), expected.into());
         }
-        let slave_codes = read_codes(&mut reader, raw.slave_codes.as_deref());
+        let (slave_codes, codes_file) = read_codes(&mut reader, &raw);
         if common.session_key.origin() == KeyOrigin::Random {
             reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process and hold on no other replica");
         }
@@ -112,6 +119,7 @@ impl ProxyConfig {
             common,
             ws,
             slave_codes,
+            codes_file,
             slave_mode: reader.value("SLAVE_MODE", raw.slave_mode.as_deref(), parse::choice(modes)),
             tool_conflict: reader.value(
                 "TOOL_CONFLICT",
@@ -128,14 +136,23 @@ impl ProxyConfig {
     }
 }
 
-fn read_codes(reader: &mut Reader<'_>, raw: Option<&str>) -> SecretSet {
-    let codes = SecretSet::new(parse::list(raw.unwrap_or_default()));
-    if codes.is_empty() {
+fn read_codes(reader: &mut Reader<'_>, raw: &Raw) -> (SecretSet, Option<(PathBuf, CodesFile)>) {
+    let codes = SecretSet::new(parse::list(raw.slave_codes.as_deref().unwrap_or_default()));
+    let named = raw.slave_codes_file.as_deref();
+    let file = reader.optional("SLAVE_CODES_FILE", named, |text| {
+        let path = PathBuf::from(text);
+        let read = CodesFile::read(&path);
+        read.map(|(file, _)| (path, file)).map_err(|error| format!("a file of slave codes: {error}"))
+    });
+    if named.is_some() && file.as_ref().is_some_and(|(_, file)| file.is_empty()) && codes.is_empty() {
+        reader.warn("SLAVE_CODES_FILE has no codes yet: no slave can connect until it has");
+    }
+    if codes.is_empty() && named.is_none() {
         let hint =
             if reader.is_set("SLAVE_CODE") { " (SLAVE_CODE is set: that one is the slave's)" } else { "" };
         reader.warn(format!("SLAVE_CODES is empty: no slave can connect{hint}"));
     }
-    codes
+    (codes, file)
 }
 
 fn check_counts(reader: &mut Reader<'_>, config: &ProxyConfig) {
@@ -173,6 +190,7 @@ mod tests {
         ("LINK_PING_TIMEOUT_MS", "x"),
         ("PROXY_WS_HOST", "a b"),
         ("PROXY_WS_PORT", "70000"),
+        ("SLAVE_CODES_FILE", "/nowhere/codes.yaml"),
         ("SLAVE_MODE", "double"),
         ("TOOL_CONFLICT", "ignore"),
         ("LINK_GRACE", "nan"),

@@ -3,6 +3,7 @@
 //! Stateless and runs nothing itself. Must not know the slave's crate; what both agree on stands in `protocol`.
 
 mod back;
+pub mod codes;
 pub mod config;
 mod dispatch;
 pub mod metrics;

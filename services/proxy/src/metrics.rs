@@ -49,8 +49,17 @@ pub const TOOL_CONFLICTS: &str = "mcp_relay_tool_conflicts";
 /// Calls that moved to another slave because the first never got them.
 pub const MOVED: &str = "mcp_relay_calls_moved_total";
 
+/// Seconds until the next end of a code, by identity (`code`).
+pub const CODE_EXPIRES: &str = "mcp_relay_slave_code_expires_seconds";
+/// Links that are up, by identity (`code`).
+pub const CODE_LINKS: &str = "mcp_relay_slave_code_links";
+/// Tools of a slave (`slave`) that its code does not allow.
+pub const TOOLS_LEFT_OUT: &str = "mcp_relay_slave_tools_left_out";
+/// Files of the configuration that were read again, by `file` and `outcome`.
+pub const CONFIG_RELOADS: &str = "mcp_relay_config_reloads_total";
+
 /// Every name with its help, for tests and docs.
-pub const ALL: [(&str, &str); 15] = [
+pub const ALL: &[(&str, &str)] = &[
     (FORWARDS, "Calls forwarded to slaves, by method, tool and outcome"),
     (FORWARD_DURATION, "Seconds from a call's arrival to the end of its answer, by method and tool"),
     (TIMEOUTS, "Calls given up after REQUEST_TIMEOUT"),
@@ -69,15 +78,21 @@ pub const ALL: [(&str, &str); 15] = [
     (TOOLS, "Tools offered to clients"),
     (TOOL_CONFLICTS, "Names under which slaves offer different tools"),
     (MOVED, "Calls that went to another slave because the first never got them"),
+    (CODE_EXPIRES, "Seconds until the next slave code of this name expires (+Inf: none does)"),
+    (CODE_LINKS, "Links that are up with slave codes of this name"),
+    (TOOLS_LEFT_OUT, "Tools of a slave that its code does not allow"),
+    (CONFIG_RELOADS, "Files of the configuration that were read again, by file and outcome (ok, failed)"),
 ];
 
 /// Describes every metric and touches those without labels, so that they are there from the start.
 pub fn describe() {
-    for (name, help) in ALL {
+    for &(name, help) in ALL {
         match name {
             FORWARD_DURATION => describe_histogram!(name, Unit::Seconds, help),
             ROUND_TRIP => describe_gauge!(name, Unit::Seconds, help),
-            IN_FLIGHT | SLAVE_STATE | TOOLS | TOOL_CONFLICTS => describe_gauge!(name, help),
+            IN_FLIGHT | SLAVE_STATE | TOOLS | TOOL_CONFLICTS | CODE_EXPIRES | CODE_LINKS | TOOLS_LEFT_OUT => {
+                describe_gauge!(name, help);
+            }
             LINK_BYTES => describe_counter!(name, Unit::Bytes, help),
             _ => describe_counter!(name, help),
         }
@@ -87,7 +102,9 @@ pub fn describe() {
     counter!(MOVED).increment(0);
     gauge!(IN_FLIGHT).set(0);
     tools(0, 0);
-    for reason in ["no_auth", "invalid_code", "not_auth", "closed", "full"] {
+    for reason in
+        ["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "closed", "full"]
+    {
         counter!(AUTH_FAILURES, "reason" => reason).increment(0);
     }
     Traffic::new();
@@ -111,6 +128,7 @@ impl Names {
 }
 
 static TOOL_NAMES: LazyLock<Names> = LazyLock::new(|| Names(Mutex::default()));
+static CODE_NAMES: LazyLock<Names> = LazyLock::new(|| Names(Mutex::default()));
 static SLAVE_NAMES: LazyLock<Names> = LazyLock::new(|| Names(Mutex::default()));
 
 /// Handles of one tool's calls, looked up once.
@@ -257,6 +275,26 @@ pub(crate) fn link_disconnected(slave: &str, reason: &'static str) {
 /// A connection did not become a link.
 pub(crate) fn auth_failed(reason: &'static str) {
     counter!(AUTH_FAILURES, "reason" => reason).increment(1);
+}
+
+/// So many seconds are left until a code of this identity ends.
+pub(crate) fn code_expires(identity: &str, seconds: f64) {
+    gauge!(CODE_EXPIRES, "code" => CODE_NAMES.bounded(identity)).set(seconds);
+}
+
+/// So many links of this identity are up.
+pub(crate) fn identity_links(identity: &str, links: u32) {
+    gauge!(CODE_LINKS, "code" => CODE_NAMES.bounded(identity)).set(f64::from(links));
+}
+
+/// So many tools of this slave are not offered because of its code.
+pub(crate) fn tools_left_out(slave: &str, tools: usize) {
+    gauge!(TOOLS_LEFT_OUT, "slave" => SLAVE_NAMES.bounded(slave)).set(tools as f64);
+}
+
+/// A file of the configuration was read again: `ok`, or `failed` and what was before stays.
+pub(crate) fn config_reloaded(file: &'static str, outcome: &'static str) {
+    counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome).increment(1);
 }
 
 /// A frame that belongs to nothing.

@@ -1,11 +1,13 @@
 //! Puts the proxy together and runs it until the shutdown.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use front::{Edge, EdgeConfig};
 use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
+use runtime::follow::Hangups;
 use runtime::listen::BindError;
 use runtime::metrics::{Histogram, Metrics, MetricsError};
 use runtime::ops::{Ops, Readiness};
@@ -13,7 +15,8 @@ use runtime::shutdown::Shutdown;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::back::{Backdoor, Registry, serve_slaves};
+use crate::back::{Backdoor, Codebook, CodesSource, Registry, serve_slaves};
+use crate::codes::{CodesFile, CodesFileError};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher};
 use crate::metrics::{self, SlaveState};
@@ -33,6 +36,9 @@ pub enum RunError {
     /// No metrics recorder.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// `SLAVE_CODES_FILE` changed for the worse since it was checked.
+    #[error("SLAVE_CODES_FILE cannot be used: {0}")]
+    Codes(#[from] CodesFileError),
     /// No random numbers.
     #[error("the system's random source failed: {0}")]
     Random(#[from] getrandom::Error),
@@ -57,9 +63,13 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
     let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (config.tool_conflict, times));
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
+    let source = codes_source(&config)?;
+    let codes = Codebook::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
+    let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, Hangups::listen()?));
+    let following = Owned(tokio::spawn(following));
     let back = Arc::new(Backdoor {
         registry: Arc::clone(&registry),
-        codes: config.slave_codes.clone(),
+        codes,
         instance: instance.to_string(),
         ping_interval: config.common.link_ping.interval,
         ping_timeout: config.common.link_ping.timeout,
@@ -77,9 +87,15 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     registry.close_all();
     // The links' tasks say goodbye; a dead peer must not keep us.
     let _ = timeout(Duration::from_secs(2), wait_until_unlinked(&registry)).await;
-    drop((slaves, follower));
+    drop((slaves, follower, following));
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// The file of codes as it is now: what is followed is a change from that.
+fn codes_source(config: &ProxyConfig) -> Result<Option<CodesSource>, CodesFileError> {
+    let source = |path: &PathBuf| Ok(CodesSource { path: path.clone(), read: CodesFile::read(path)? });
+    config.codes_file.as_ref().map(|(path, _)| source(path)).transpose()
 }
 
 /// A task that ends with its owner.

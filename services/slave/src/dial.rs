@@ -77,8 +77,8 @@ impl Dialer {
 fn report(ended: &Ended, seconds: f64) {
     let next = format!("Connection to proxy closed, attempting to reconnect in {seconds:.1} s");
     match ended {
-        Ended::Refused => tracing::error!(
-            "{next}: the proxy does not accept SLAVE_CODE. Check that it is one of the codes in the proxy's \
+        Ended::Refused(why) => tracing::error!(
+            "{next}: the proxy does not accept SLAVE_CODE ({why}). Check that it is one of the codes in the proxy's \
              SLAVE_CODES, without extra whitespace; upper and lower case differ"
         ),
         Ended::Replaced => tracing::warn!(

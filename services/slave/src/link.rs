@@ -29,8 +29,8 @@ use socket::Socket;
 /// Why a link ended: it decides when to dial again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// The proxy does not accept the code.
-    Refused,
+    /// The proxy does not accept the code, or does so no longer; says why.
+    Refused(String),
     /// Another connection took this slave's place.
     Replaced,
     /// Anything else that is not our will; says what.
@@ -45,7 +45,7 @@ impl Ended {
     /// Stable reason for the metric.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Refused => "refused",
+            Self::Refused(_) => "refused",
             Self::Replaced => "replaced",
             Self::Lost(_) => "lost",
             Self::Misbehaved(_) => "protocol_error",
@@ -57,7 +57,7 @@ impl Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused => f.write_str("the proxy does not accept SLAVE_CODE"),
+            Self::Refused(why) => write!(f, "the proxy does not accept SLAVE_CODE: {why}"),
             Self::Replaced => f.write_str("another slave took this one's place"),
             Self::Lost(why) => f.write_str(why),
             Self::Misbehaved(how) => write!(f, "the proxy broke the protocol: {how}"),
@@ -136,7 +136,7 @@ pub(crate) async fn carry(links: &Links, opened: Opened) -> Ended {
     match &ended {
         Ended::Misbehaved(how) => socket.close(close::PROTOCOL_ERROR, how).await,
         Ended::Closing => socket.close(close::GOING_AWAY, "the slave is going down").await,
-        Ended::Lost(_) | Ended::Replaced | Ended::Refused => {}
+        Ended::Lost(_) | Ended::Replaced | Ended::Refused(_) => {}
     }
     ended
 }

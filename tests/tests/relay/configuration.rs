@@ -37,9 +37,10 @@ const BAD_IN_BOTH: [(&str, &str); 13] = [
     ("LINK_PING_INTERVAL_MS", "often"),
 ];
 
-const BAD_IN_PROXY: [(&str, &str); 7] = [
+const BAD_IN_PROXY: [(&str, &str); 8] = [
     ("PROXY_WS_HOST", "::g"),
     ("PROXY_WS_PORT", "80-01"),
+    ("SLAVE_CODES_FILE", "/no/such/codes"),
     ("SLAVE_MODE", "triple"),
     ("TOOL_CONFLICT", "fight"),
     ("LINK_GRACE", "1h"),

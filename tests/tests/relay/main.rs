@@ -6,6 +6,7 @@
 mod backends;
 mod bad_peers;
 mod certainty;
+mod codes;
 mod configuration;
 mod demo;
 mod eras;

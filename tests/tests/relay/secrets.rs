@@ -12,7 +12,11 @@ const CANARY: &str = "canary";
 
 async fn scene() -> (Proxy, Slave, Fixture) {
     let fixture = Fixture::default();
+    let codes = fixture.folder().join("codes.yaml");
+    std::fs::write(&codes, "- {code: file-code-canary-1, name: office}\n- {code: file-code-canary-2}\n")
+        .unwrap();
     let proxy = Setup::proxy()
+        .env("SLAVE_CODES_FILE", codes.to_str().unwrap())
         .env("LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace")
         .env("SLAVE_CODES", "code-canary-1,code-canary-2")
         .env("AUTH_BEARER_KEYS", "bearer-canary")
@@ -22,7 +26,7 @@ async fn scene() -> (Proxy, Slave, Fixture) {
         .await;
     let setup = Setup::slave("one", proxy.link)
         .env("LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace")
-        .env("SLAVE_CODE", "code-canary-1")
+        .env("SLAVE_CODE", "file-code-canary-1")
         .env("AUTH_BEARER_KEYS", "own-bearer-canary")
         .env("GITLAB_TOKEN", "gitlab-canary")
         .env("GITHUB_TOKEN", "github-canary")
@@ -34,7 +38,7 @@ async fn scene() -> (Proxy, Slave, Fixture) {
 
 #[tokio::test]
 async fn canaries_appear_nowhere() {
-    let (proxy, slave, _fixture) = scene().await;
+    let (proxy, slave, fixture) = scene().await;
     let trusted = Client::modern(proxy.http).with_header("authorization", "Bearer bearer-canary");
     harness::wait::until("the tools", async || {
         trusted.tool_names().await.contains(&"leak".into()).then_some(())
@@ -56,6 +60,17 @@ async fn canaries_appear_nowhere() {
     seen.push(format!("{:?}", mistyped.call("run", json!({})).await));
     assert!(harness::plain::node_slave(proxy.link, "wrong-canary").await.is_err());
     proxy.log.wait_for("Invalid slave code").await;
+    // Good and bad changes of the file, with the canary in its every part.
+    let codes = fixture.folder().join("codes.yaml");
+    for (text, said) in [
+        ("- {code: file-code-canary-1, name: lab}\n", "the link stays"),
+        ("- {code: [canary], canary: 1, labels: canary, not_after: canary}\n", "cannot be used"),
+        ("- canary: \"canary\n", "YAML that can be read"),
+        ("canary-1,canary-2\n", "line 1"),
+    ] {
+        std::fs::write(&codes, text).unwrap();
+        proxy.log.wait_for(said).await;
+    }
     for (address, key) in [(proxy.http, "bearer-canary"), (slave.http, "own-bearer-canary")] {
         for path in ["/metrics", "/health", "/healthz", "/readyz", "/nowhere"] {
             let headers = [("authorization".to_owned(), format!("Bearer {key}"))];

@@ -1,5 +1,6 @@
 //! A proxy's configuration, its ports, and the slaves of one that runs.
 
+use ::proxy::codes::Codes;
 use ::proxy::config::{ProxyConfig, SlaveMode};
 use runtime::env::Snapshot;
 use runtime::secret::KeyOrigin;
@@ -36,10 +37,12 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
 }
 
 fn secrets(report: &mut Report, config: &ProxyConfig) {
-    match config.slave_codes.len() {
+    let filed = config.codes_file.as_ref().map(|(_, file)| file);
+    let codes = Codes::new(&config.slave_codes, filed).len();
+    match codes {
         0 => report.bad(
             "slave codes",
-            "SLAVE_CODES is empty: no slave can connect",
+            "SLAVE_CODES and SLAVE_CODES_FILE have none: no slave can connect",
             "set SLAVE_CODES to one or more codes, separated by commas, for example from: openssl rand -hex 16",
         ),
         count => report.good("slave codes", format!("{count} accepted")),
@@ -57,7 +60,7 @@ fn secrets(report: &mut Report, config: &ProxyConfig) {
     } else {
         report.good("client keys", format!("{} accepted", config.common.bearer_keys.len()));
     }
-    if config.slave_mode == SlaveMode::Single && config.slave_codes.len() > 1 {
+    if config.slave_mode == SlaveMode::Single && codes > 1 {
         report.note("slave mode", "SLAVE_MODE=single with several codes: slaves will replace each other");
     }
 }

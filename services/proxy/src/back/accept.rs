@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use protocol::handshake::{AuthReply, close};
 use protocol::limits::{MAX_AUTH, MAX_BATCH};
-use runtime::secret::SecretSet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -14,8 +13,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::auth::{self, About, Refused, Socket};
+use super::codes::{Codebook, NotAllowed};
+use super::facts::Facts;
 use super::pump::{Departure, Pump};
 use super::registry::{Admitted, Registry};
+use crate::codes::Invalid;
 use crate::metrics;
 
 /// Connections that may be between TCP accept and authentication at once.
@@ -27,7 +29,7 @@ const READ_BUFFER: usize = 16 * 1024;
 /// What the WebSocket port needs to know.
 pub(crate) struct Backdoor {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) codes: SecretSet,
+    pub(crate) codes: Arc<Codebook>,
     pub(crate) instance: String,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
@@ -85,12 +87,12 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
         }
     };
     match auth::authenticate(&mut socket, &back.codes).await {
-        Ok(hello) => enter(socket, peer, (hello, back)).await,
+        Ok(newcomer) => enter(socket, peer, (newcomer, back)).await,
         Err(error) => {
             refused(peer, &error);
-            if matches!(error, Refused::WrongCode) {
+            if let Refused::NotAllowed(why) = &error {
                 // The peer may be gone already; the log says what there is to say.
-                let _ = auth::answer(&mut socket, &AuthReply::failed()).await;
+                let _ = auth::answer(&mut socket, &AuthReply::failed_because(&why.to_string())).await;
             }
             if let Some(code) = error.close_code() {
                 auth::close_with(socket, code, &error.to_string()).await;
@@ -102,16 +104,20 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
 
 fn refused(peer: SocketAddr, error: &Refused) {
     metrics::auth_failed(error.kind());
-    if matches!(error, Refused::WrongCode) {
-        tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES, letter case included");
+    if let Refused::NotAllowed(NotAllowed::Code(Invalid::Unknown)) = error {
+        tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES or SLAVE_CODES_FILE, letter case included");
     } else {
         tracing::warn!(%peer, "Slave connection refused: {error}");
     }
 }
 
-type Hello<'a> = (Option<protocol::handshake::SlaveHello>, &'a Backdoor);
+type Newcomer = (Option<protocol::handshake::SlaveHello>, Facts);
 
-async fn enter(mut socket: Socket, peer: SocketAddr, (hello, back): Hello<'_>) -> Option<(Socket, Admitted)> {
+async fn enter(
+    mut socket: Socket,
+    peer: SocketAddr,
+    ((hello, facts), back): (Newcomer, &Backdoor),
+) -> Option<(Socket, Admitted)> {
     let limits = back.registry.limits();
     let about = About {
         instance: back.instance.clone(),
@@ -128,7 +134,7 @@ async fn enter(mut socket: Socket, peer: SocketAddr, (hello, back): Hello<'_>) -
         auth::close_with(socket, 1000, "probe").await;
         return None;
     }
-    let admitted = match back.registry.admit(hello.as_ref()) {
+    let admitted = match back.registry.admit(hello.as_ref(), facts) {
         Ok(admitted) => admitted,
         Err(full) => {
             metrics::auth_failed("full");
@@ -139,7 +145,13 @@ async fn enter(mut socket: Socket, peer: SocketAddr, (hello, back): Hello<'_>) -
     };
     let dialect = if hello.is_some() { "native" } else { "plain" };
     metrics::link_connected(&admitted.slave.name, dialect);
-    tracing::info!(%peer, slave = admitted.slave.name, labels = ?admitted.slave.labels, dialect, "Slave authenticated successfully");
+    let facts = admitted.slave.facts();
+    let identity = facts.identity_or_dash();
+    tracing::info!(%peer, slave = admitted.slave.name, identity, labels = ?facts.labels, dialect, "Slave authenticated successfully");
+    // The codes may have changed since this one was looked at, and this slave was not among those looked at then.
+    if back.codes.review(&admitted.slave) {
+        back.registry.slave_changed(&admitted.slave);
+    }
     let config = link_config(if hello.is_some() { MAX_BATCH } else { back.plain_answer });
     // A slave says nothing between its auth message and our answer: no bytes can be lost in between.
     let socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(config)).await;
@@ -200,7 +212,7 @@ impl Departure {
     fn close_code(&self) -> Option<u16> {
         match self {
             Self::Replaced => Some(close::REPLACED),
-            Self::Asked(code) => Some(*code),
+            Self::Asked(farewell) => Some(farewell.code()),
             Self::Protocol(_) => Some(close::PROTOCOL_ERROR),
             Self::Closed | Self::Drained | Self::Silent | Self::Lost(_) => None,
         }

@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use protocol::handshake::{
-    Auth, AuthReply, HandshakeError, PROTOCOL_NAME, PresentedCode, ProxyHello, SlaveHello, choose_version,
-    close,
+    Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, choose_version, close,
 };
-use runtime::secret::SecretSet;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::codes::{Codebook, NotAllowed};
+use super::facts::Facts;
+use crate::codes::Invalid;
 
 /// How long a new connection may take for its first message (the document's 10 s).
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,8 +27,8 @@ pub(super) type Socket = WebSocketStream<TcpStream>;
 pub(super) enum Refused {
     #[error("no auth message within {} s", AUTH_TIMEOUT.as_secs())]
     Silent,
-    #[error("invalid slave code")]
-    WrongCode,
+    #[error("{0}")]
+    NotAllowed(#[from] NotAllowed),
     #[error("{0}")]
     NotAuth(#[from] HandshakeError),
     #[error("the first message is binary, not an auth message")]
@@ -42,7 +44,9 @@ impl Refused {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Silent => "no_auth",
-            Self::WrongCode => "invalid_code",
+            Self::NotAllowed(NotAllowed::Code(Invalid::Unknown)) => "invalid_code",
+            Self::NotAllowed(NotAllowed::Code(_)) => "code_expired",
+            Self::NotAllowed(NotAllowed::Labels(_)) => "labels_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Closed | Self::Socket(_) => "closed",
         }
@@ -52,7 +56,7 @@ impl Refused {
     pub(super) fn close_code(&self) -> Option<u16> {
         match self {
             Self::Silent => Some(close::NO_AUTH),
-            Self::WrongCode => Some(close::AUTH_FAILED),
+            Self::NotAllowed(_) => Some(close::AUTH_FAILED),
             Self::NotAuth(_) | Self::Binary | Self::Socket(Error::Capacity(_)) => Some(close::NOT_AUTH),
             Self::Closed | Self::Socket(_) => None,
         }
@@ -62,11 +66,12 @@ impl Refused {
 /// Reads the first message and checks the code. `Some` hello: the slave speaks the native dialect with us.
 pub(super) async fn authenticate(
     socket: &mut Socket,
-    codes: &SecretSet,
-) -> Result<Option<SlaveHello>, Refused> {
+    codes: &Codebook,
+) -> Result<(Option<SlaveHello>, Facts), Refused> {
     let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| Refused::Silent)??;
-    check(codes, &auth.slave_code)?;
-    Ok(auth.protocol.filter(|hello| choose_version(&hello.versions).is_some()))
+    let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
+    let facts = codes.judge(&auth.slave_code.0, hello.as_ref())?;
+    Ok((hello, facts))
 }
 
 async fn first_text(socket: &mut Socket) -> Result<Auth, Refused> {
@@ -78,10 +83,6 @@ async fn first_text(socket: &mut Socket) -> Result<Auth, Refused> {
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
     }
-}
-
-fn check(codes: &SecretSet, code: &PresentedCode) -> Result<(), Refused> {
-    if codes.contains(&code.0) { Ok(()) } else { Err(Refused::WrongCode) }
 }
 
 /// What this proxy says of itself, with the newest version of the slave's that it speaks.

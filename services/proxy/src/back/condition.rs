@@ -126,6 +126,11 @@ impl Condition {
         let clean = |c: char| if c.is_control() { ' ' } else { c };
         self.notes().report = report.chars().take(MOST_REASON).map(clean).collect();
         self.set(REPORTED, !report.is_empty());
+        self.has_tools(tools);
+    }
+
+    /// So many tools of it can be called.
+    pub(super) fn has_tools(&self, tools: usize) {
         self.set(EMPTY, tools == 0);
         if tools > 0 {
             self.set(OFFERED, true);

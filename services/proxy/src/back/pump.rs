@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::accept::Backdoor;
 use super::auth::Socket;
+use super::farewell::Farewell;
 use super::plain::Heard;
 use super::registry::Registry;
 use super::slave::{Carrier, Slave};
@@ -34,8 +35,8 @@ const BURST: usize = 32;
 pub(super) enum Departure {
     /// A newer link of the same slave took over.
     Replaced,
-    /// Somebody asked for it, with this close code.
-    Asked(u16),
+    /// The proxy wants it so.
+    Asked(Farewell),
     /// The slave closed it.
     Closed,
     /// The slave closed it at the end of its drain: its process goes.
@@ -53,7 +54,7 @@ impl Departure {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Replaced => "replaced",
-            Self::Asked(_) => "asked",
+            Self::Asked(farewell) => farewell.kind(),
             Self::Closed => "closed",
             Self::Drained => "drained",
             Self::Silent => "silent",
@@ -67,8 +68,7 @@ impl fmt::Display for Departure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Replaced => f.write_str("replaced by a new connection"),
-            Self::Asked(4001) => f.write_str("replaced by a new slave"),
-            Self::Asked(_) => f.write_str("the proxy is going down"),
+            Self::Asked(farewell) => farewell.fmt(f),
             Self::Closed => f.write_str("closed by the slave"),
             Self::Drained => f.write_str("closed by the slave after its drain"),
             Self::Silent => f.write_str("silent for too long (paused process or dropped packets)"),
@@ -288,8 +288,8 @@ impl Pump {
         if let Poll::Ready(Err(departure)) = wrote {
             return Poll::Ready(departure);
         }
-        if let Some(code) = self.slave.asked_to_close() {
-            return Poll::Ready(Departure::Asked(code));
+        if let Some(farewell) = self.slave.asked_to_close() {
+            return Poll::Ready(Departure::Asked(farewell));
         }
         match self.poll_timer(cx, now) {
             Err(departure) => Poll::Ready(departure),

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::handshake::{SlaveHello, close};
+use protocol::handshake::SlaveHello;
 use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
 use tokio::sync::Notify;
 
 use super::condition::{Change, Health};
+use super::facts::Facts;
+use super::farewell::Farewell;
 use super::slave::Slave;
 use crate::config::SlaveMode;
 use crate::metrics::{self, SlaveState};
@@ -85,7 +87,7 @@ impl Registry {
     }
 
     /// A slave has authenticated: it gets its place, or the link takes over that of the same process.
-    pub(super) fn admit(&self, hello: Option<&SlaveHello>) -> Result<Admitted, Full> {
+    pub(super) fn admit(&self, hello: Option<&SlaveHello>, facts: Facts) -> Result<Admitted, Full> {
         let now = Instant::now();
         let (slave, known) = {
             let mut slaves = self.lock();
@@ -105,7 +107,7 @@ impl Registry {
                     (slave, false)
                 }
                 _ => {
-                    let slave = self.new_plain(&slaves);
+                    let slave = self.new_plain(&slaves, facts.identity());
                     slaves.insert(slave.key, Arc::clone(&slave));
                     (slave, false)
                 }
@@ -114,6 +116,7 @@ impl Registry {
         if known && slave.is_linked() {
             tracing::info!(slave = slave.name, "The same slave connects again: its older link is replaced");
         }
+        slave.become_known(facts);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
         if self.mode == SlaveMode::Single {
             self.replace_others(&slave);
@@ -123,11 +126,16 @@ impl Registry {
         Ok(Admitted { slave, generation })
     }
 
-    fn new_plain(&self, slaves: &BTreeMap<u64, Arc<Slave>>) -> Arc<Slave> {
+    /// Named by its code, or else by a number.
+    fn new_plain(&self, slaves: &BTreeMap<u64, Arc<Slave>>, identity: Option<&str>) -> Arc<Slave> {
         let names: BTreeSet<&str> = slaves.values().map(|slave| slave.name.as_str()).collect();
         // One of so many names is free.
-        let name =
-            (1..=names.len() + 1).map(|n| format!("plain{n}")).find(|name| !names.contains(name.as_str()));
+        let name = match identity {
+            Some(identity) => Some(identity.to_owned()),
+            None => {
+                (1..=names.len() + 1).map(|n| format!("plain{n}")).find(|name| !names.contains(name.as_str()))
+            }
+        };
         // Plain keys have few bits set, native ones are random: they never meet.
         let key = self.plain.fetch_add(1, Ordering::Relaxed);
         Arc::new(Slave::plain(key, name.unwrap_or_default()))
@@ -137,7 +145,7 @@ impl Registry {
         for slave in self.all() {
             if slave.key != newest.key && slave.is_linked() {
                 tracing::info!(slave = slave.name, "Replaced by a new slave (SLAVE_MODE=single)");
-                slave.close(close::REPLACED);
+                slave.close(Farewell::Replaced);
             }
         }
     }
@@ -221,7 +229,7 @@ impl Registry {
     /// Closes every link.
     pub(crate) fn close_all(&self) {
         for slave in self.all() {
-            slave.close(close::GOING_AWAY);
+            slave.close(Farewell::GoingAway);
         }
     }
 }

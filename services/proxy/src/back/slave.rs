@@ -1,11 +1,9 @@
 //! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 use protocol::catalog::Catalog;
@@ -17,10 +15,12 @@ use protocol::limits::{LinkLimits, MAX_BATCH};
 use protocol::proxy_end::{NotLinked, Patience, ProxyEnd};
 
 use super::condition::{Condition, Health};
+use super::facts::{Facts, Standing};
+use super::farewell::Farewell;
 use super::load::Load;
 use super::plain::{OpenPlain, PlainEnd};
 use super::slot::{Slot, SlotSink};
-use crate::metrics::SlaveState;
+use crate::metrics::{self, SlaveState};
 
 /// A call on its way to a slave.
 pub(crate) struct OpenCall {
@@ -52,12 +52,10 @@ pub(crate) struct Slave {
     pub(super) key: u64,
     /// `SLAVE_NAME`, or a made-up one for a plain slave.
     pub(crate) name: String,
-    /// `SLAVE_LABELS`.
-    pub(crate) labels: BTreeMap<String, String>,
     /// Calls under way and how many it takes.
     pub(crate) load: Arc<Load>,
-    /// What it offers.
-    pub(crate) catalog: ArcSwap<Catalog>,
+    /// What it is by its code, and what it offers.
+    standing: Standing,
     carrier: Mutex<Carrier>,
     /// Wakes the task of the current link.
     pub(super) waker: AtomicWaker,
@@ -69,16 +67,15 @@ pub(crate) struct Slave {
     seat: Option<String>,
     /// Its process is known to be gone, or to go with its link.
     gone: AtomicBool,
-    /// WebSocket close code that the current link's task is asked to close with; 0: none.
-    close_with: AtomicU64,
+    /// The [`Farewell`] that the current link's task is asked to close with; 0: none.
+    close_with: AtomicU8,
 }
 
 impl Slave {
     pub(super) fn native(hello: &SlaveHello, key: u64, limits: LinkLimits) -> Self {
         let carrier = Carrier::Native(Box::new(ProxyEnd::new(limits)));
         let parts = (Load::new(hello.capacity), carrier);
-        let slave = Self::new(key, hello.slave_name.clone(), hello.labels.clone(), parts);
-        Self { seat: hello.seat.clone(), ..slave }
+        Self { seat: hello.seat.clone(), ..Self::new(key, hello.slave_name.clone(), parts) }
     }
 
     /// A slave whose link is up, for tests of what uses slaves.
@@ -91,24 +88,22 @@ impl Slave {
     }
 
     pub(super) fn plain(key: u64, name: String) -> Self {
-        Self::new(key, name, BTreeMap::new(), (Load::new(0), Carrier::Plain(Box::new(PlainEnd::new()))))
+        Self::new(key, name, (Load::new(0), Carrier::Plain(Box::new(PlainEnd::new()))))
     }
 
-    fn new(key: u64, name: String, labels: BTreeMap<String, String>, parts: (Arc<Load>, Carrier)) -> Self {
-        let (load, carrier) = parts;
+    fn new(key: u64, name: String, (load, carrier): (Arc<Load>, Carrier)) -> Self {
         Self {
             key,
             name,
-            labels,
             load,
-            catalog: ArcSwap::default(),
+            standing: Standing::default(),
             carrier: Mutex::new(carrier),
             waker: AtomicWaker::new(),
             condition: Condition::new(),
             generation: AtomicU64::new(0),
             seat: None,
             gone: AtomicBool::new(false),
-            close_with: AtomicU64::new(0),
+            close_with: AtomicU8::new(0),
         }
     }
 
@@ -140,12 +135,6 @@ impl Slave {
     /// Where it stands and why.
     pub(crate) fn health(&self) -> Health {
         self.condition.health()
-    }
-
-    /// It offers this from now on.
-    pub(super) fn offer(&self, catalog: Catalog) {
-        self.condition.offers(catalog.tools.len(), "");
-        self.catalog.store(Arc::new(catalog));
     }
 
     /// Takes no new calls from now on: it said so.
@@ -213,14 +202,47 @@ impl Slave {
         self.generation.load(Ordering::Acquire) == generation
     }
 
-    /// Asks the link's task to close with this code.
-    pub(super) fn close(&self, code: u16) {
-        self.close_with.store(u64::from(code), Ordering::Release);
+    /// What it is by its code.
+    pub(crate) fn facts(&self) -> Arc<Facts> {
+        self.standing.facts()
+    }
+
+    /// What it offers, as far as its code allows it.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.standing.catalog()
+    }
+
+    /// Its code allows this.
+    pub(super) fn become_known(&self, facts: Facts) {
+        self.tell_left_out(&self.standing.become_known(facts));
+        self.condition.has_tools(self.catalog().tools.len());
+    }
+
+    /// It offers this from now on, as far as its code allows it.
+    pub(super) fn offer(&self, catalog: Catalog) {
+        self.tell_left_out(&self.standing.offer(catalog));
+        self.condition.offers(self.catalog().tools.len(), "");
+    }
+
+    fn tell_left_out(&self, tools: &[String]) {
+        metrics::tools_left_out(&self.name, tools.len());
+        if !tools.is_empty() {
+            tracing::warn!(
+                slave = self.name,
+                ?tools,
+                "Slave's code does not allow these tools: they are left out"
+            );
+        }
+    }
+
+    /// Asks the link's task to close for this reason.
+    pub(super) fn close(&self, farewell: Farewell) {
+        self.close_with.store(farewell as u8, Ordering::Release);
         self.waker.wake();
     }
 
-    pub(super) fn asked_to_close(&self) -> Option<u16> {
-        u16::try_from(self.close_with.load(Ordering::Acquire)).ok().filter(|code| *code != 0)
+    pub(super) fn asked_to_close(&self) -> Option<Farewell> {
+        Farewell::of(self.close_with.load(Ordering::Acquire))
     }
 
     /// Sends a call. The answer goes to `slot`.

@@ -71,7 +71,7 @@ impl Directory {
         let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
             .iter()
             .filter(|slave| slave.is_ready())
-            .map(|slave| (Arc::clone(slave), slave.catalog.load_full()))
+            .map(|slave| (Arc::clone(slave), slave.catalog()))
             .collect();
         let mut directory =
             Self { any_slave: slaves.iter().any(|slave| slave.is_linked()), ..Self::default() };

@@ -48,7 +48,12 @@ impl<'a> Place<'a> {
         for (key, value) in entries.list {
             if !known.contains(&key.as_str()) {
                 let unknown = Place { node: value, path: self.path.clone(), notes: self.notes };
-                unknown.note(format!("has the unknown key {key:?}"), format!("one of {}", known.join(", ")));
+                // A secret in the wrong place may be a key too.
+                let found = match self.notes.shown {
+                    Shown::Open => format!("has the unknown key {key:?}"),
+                    Shown::Hidden => "has an unknown key".to_owned(),
+                };
+                unknown.note(found, format!("one of {}", known.join(", ")));
             }
         }
         Some(entries)
@@ -88,6 +93,11 @@ impl<'a> Place<'a> {
     /// Whether it is `null` (or nothing at all).
     pub fn is_null(&self) -> bool {
         matches!(self.node.kind, Kind::Null)
+    }
+
+    /// Whether it is a list.
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.kind, Kind::List(_))
     }
 
     /// Whether it is a text.

@@ -57,7 +57,7 @@ impl Patience {
     fn wait(&mut self, ended: &Ended, random: u64) -> Duration {
         let upper_half = random | 1 << 63;
         match ended {
-            Ended::Refused => self.refused.next(upper_half),
+            Ended::Refused(_) => self.refused.next(upper_half),
             Ended::Replaced => self.replaced.next(upper_half),
             Ended::Lost(_) | Ended::Misbehaved(_) | Ended::Closing => self.lost.next(random),
         }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn where_we_are_not_wanted_we_wait_longer() {
-        for (ended, least) in [(Ended::Refused, 2500), (Ended::Replaced, 5000)] {
+        for (ended, least) in [(Ended::Refused(String::new()), 2500), (Ended::Replaced, 5000)] {
             let mut patience = patience();
             assert_eq!(patience.wait(&ended, 0).as_millis(), least, "{ended:?}");
             let last = (0..10).map(|_| patience.wait(&ended, u64::MAX)).last();

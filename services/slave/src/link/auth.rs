@@ -30,7 +30,7 @@ async fn answer(socket: &mut Socket, early: &mut Vec<Message>) -> Result<Option<
     };
     match AuthReply::parse(&text) {
         Ok(AuthReply::AuthSuccess { protocol, .. }) => Ok(protocol),
-        Ok(AuthReply::AuthFailed { .. }) => Err(Ended::Refused),
+        Ok(AuthReply::AuthFailed { message }) => Err(Ended::Refused(message)),
         Err(error) => Err(Ended::Lost(error.to_string())),
     }
 }
