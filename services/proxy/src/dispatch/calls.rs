@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use front::calls::{Asker, Calls, Listing};
+use protocol::call::Part;
 use protocol::failure::Failure;
 use protocol::header::{CallHeader, SessionFacts};
 use protocol::ids::{CallId, InstanceId};
 use tokio::sync::watch;
 
 use super::directory::{Directory, Pool};
+use super::health::{self, Judgement};
 use super::stream::{CallStream, Open};
 use crate::back::{OpenCall, Registry, Slave, Slot};
 use crate::config::ToolConflict;
 use crate::metrics;
+use crate::outliers::Policy;
 
 /// How long calls may take.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,7 @@ struct Shared {
     directory: ArcSwap<Directory>,
     listing: watch::Sender<Arc<Listing>>,
     policy: ToolConflict,
+    ejection: Policy,
     instance: InstanceId,
     counter: AtomicU64,
     times: CallTimes,
@@ -45,7 +49,7 @@ impl Dispatcher {
     pub(crate) fn new(
         registry: Arc<Registry>,
         instance: InstanceId,
-        (policy, times): (ToolConflict, CallTimes),
+        (policy, ejection, times): (ToolConflict, Policy, CallTimes),
     ) -> Self {
         let empty = Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 };
         Self(Arc::new(Shared {
@@ -53,6 +57,7 @@ impl Dispatcher {
             directory: ArcSwap::default(),
             listing: watch::Sender::new(Arc::new(empty)),
             policy,
+            ejection,
             instance,
             counter: AtomicU64::new(1),
             times,
@@ -68,9 +73,10 @@ impl Dispatcher {
     }
 
     fn rebuild(&self) {
-        let (directory, listing) = Directory::build(&self.0.registry.all(), self.0.policy);
-        metrics::tools(listing.tool_count, directory.conflicts().len());
         let before = self.0.directory.load();
+        let policies = (self.0.policy, self.0.ejection);
+        let (directory, listing) = Directory::build(&self.0.registry.all(), policies, &before);
+        metrics::tools(listing.tool_count, directory.conflicts().len());
         for (name, instead) in directory.conflicts() {
             if before.conflicts().get(name) != Some(instead) {
                 let instead = if instead.is_empty() {
@@ -119,10 +125,15 @@ impl Dispatcher {
         slot: &Arc<Slot>,
         now: Instant,
     ) -> Result<Arc<Slave>, Failure> {
+        let outliers = [&self.0.registry.outliers, &*pool.outliers];
+        let members = health::sieve(&pool.members, outliers, now);
         // A slave may lose its link between the choice and the sending: another choice, as often as there are slaves.
-        for _ in 0..=pool.members.len() {
-            let Some(slave) = choose(&pool.members, splitmix(call.id.0)) else { break };
+        for _ in 0..=members.len() {
+            let Some(slave) = choose(&members, splitmix(call.id.0)) else { break };
             if slave.open(call, slot, now).is_ok() {
+                for outliers in outliers {
+                    outliers.sent(slave.place(), now);
+                }
                 tracing::debug!(
                     slave = slave.name,
                     tool,
@@ -140,6 +151,16 @@ impl Dispatcher {
         } else {
             Err(Failure::NoSlaveForTool { name: tool.into() })
         }
+    }
+
+    /// The last part of a call's answer tells how its slave does.
+    pub(super) fn judge(&self, part: &Part, (tool, pool): (&str, &Pool), slave: &Slave) {
+        health::judge(Judgement::of(part), (tool, &pool.outliers), (&self.0.registry, slave));
+    }
+
+    /// The client left before the end: that says nothing of the slave.
+    pub(super) fn judge_nothing(&self, (tool, pool): (&str, &Pool), slave: &Slave) {
+        health::judge(Judgement::Neither, (tool, &pool.outliers), (&self.0.registry, slave));
     }
 
     fn begin(&self, mut header: CallHeader, message: Bytes) -> Result<CallStream, Failure> {

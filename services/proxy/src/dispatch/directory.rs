@@ -14,6 +14,7 @@ use super::names;
 use crate::back::Slave;
 use crate::config::ToolConflict;
 use crate::metrics::CallMeter;
+use crate::outliers::{Outliers, Policy};
 
 /// The slaves that share the calls of one tool.
 pub(super) struct Pool {
@@ -22,6 +23,8 @@ pub(super) struct Pool {
     /// The slaves' own name of the tool, where clients know it by another.
     pub(super) own_name: Arc<str>,
     pub(super) meter: CallMeter,
+    /// Members that fail by a fault of what runs the tool.
+    pub(super) outliers: Arc<Outliers>,
 }
 
 /// Everything on offer.
@@ -66,8 +69,19 @@ impl Directory {
         &self.conflicts
     }
 
-    /// Puts the offers of all ready slaves together, and what `tools/list` says of them.
-    pub(super) fn build(slaves: &[Arc<Slave>], policy: ToolConflict) -> (Self, Listing) {
+    /// What is known of the members of this tool, also if they change.
+    fn outliers(&self, tool: &str, ejection: Policy) -> Arc<Outliers> {
+        let known = self.pools.get(tool).map(|pool| Arc::clone(&pool.outliers));
+        known.unwrap_or_else(|| Arc::new(Outliers::new(ejection)))
+    }
+
+    /// Puts the offers of all ready slaves together, and what `tools/list` says of them. `before` is what was known
+    /// until now.
+    pub(super) fn build(
+        slaves: &[Arc<Slave>],
+        (policy, ejection): (ToolConflict, Policy),
+        before: &Self,
+    ) -> (Self, Listing) {
         let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
             .iter()
             .filter(|slave| slave.is_ready())
@@ -95,8 +109,14 @@ impl Directory {
                     }
                 };
                 listed.insert(shown.clone(), definition.get().to_owned());
-                let pool =
-                    Pool { members: group.members, own_name: name.into(), meter: CallMeter::new(&shown) };
+                let outliers = before.outliers(&shown, ejection);
+                outliers.retain(|place| group.members.iter().any(|slave| slave.place() == place));
+                let pool = Pool {
+                    members: group.members,
+                    own_name: name.into(),
+                    meter: CallMeter::new(&shown),
+                    outliers,
+                };
                 directory.pools.insert(shown, Arc::new(pool));
             }
         }
@@ -169,11 +189,16 @@ mod tests {
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
+    fn build(slaves: &[Arc<Slave>], policy: ToolConflict) -> (Directory, Listing) {
+        let ejection = Policy { after: 5, base: std::time::Duration::from_secs(10) };
+        Directory::build(slaves, (policy, ejection), &Directory::default())
+    }
+
     #[test]
     fn the_same_definition_is_one_pool() {
         let one = slave(1, "a", r#"{"tools":[{"name":"t","x":{"p":1,"q":2}}]}"#);
         let two = slave(2, "b", r#"{"tools":[{"x":{"q":2,"p":1},"name":"t"},{"name":"u"}]}"#);
-        let (directory, listing) = Directory::build(&[one, two], ToolConflict::Namespace);
+        let (directory, listing) = build(&[one, two], ToolConflict::Namespace);
         assert_eq!(names(&listing), ["t", "u"]);
         assert_eq!(directory.pool("t").unwrap().members.len(), 2);
         assert!(directory.conflicts().is_empty());
@@ -186,13 +211,13 @@ mod tests {
             slave(2, "a", r#"{"tools":[{"name":"t","v":2}]}"#),
             slave(3, "c", r#"{"tools":[{"name":"t","v":1}]}"#),
         ];
-        let (directory, listing) = Directory::build(&slaves, ToolConflict::Namespace);
+        let (directory, listing) = build(&slaves, ToolConflict::Namespace);
         assert_eq!(names(&listing), ["a__t", "b__t"]);
         assert!(directory.pool("t").is_none());
         assert_eq!(&*directory.pool("b__t").unwrap().own_name, "t");
         assert_eq!(directory.pool("b__t").unwrap().members.len(), 2);
         assert!(directory.explain("t").contains("b__t or a__t"), "{}", directory.explain("t"));
-        let (directory, listing) = Directory::build(&slaves, ToolConflict::Refuse);
+        let (directory, listing) = build(&slaves, ToolConflict::Refuse);
         assert!(names(&listing).is_empty());
         assert!(directory.explain("t").contains("TOOL_CONFLICT=refuse"));
     }

@@ -79,6 +79,7 @@ impl Stream for CallStream {
         if let (Poll::Ready(part), State::Open(open)) = (&polled, &this.state)
             && part.is_last()
         {
+            open.dispatcher.judge(part, (&open.tool, &open.pool), &open.slave);
             open.end(outcome(part));
             this.state = State::Done;
         }
@@ -156,6 +157,7 @@ impl Open {
 impl Drop for CallStream {
     fn drop(&mut self) {
         if let State::Open(open) = &self.state {
+            open.dispatcher.judge_nothing((&open.tool, &open.pool), &open.slave);
             match open.call.era {
                 Era::Modern => {
                     open.slave.cancel(open.call.id);
