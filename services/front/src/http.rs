@@ -9,7 +9,7 @@ pub(crate) mod guard;
 mod listen;
 mod open;
 mod post;
-mod read;
+pub(crate) mod read;
 pub(crate) mod reply;
 pub(crate) mod service;
 mod stream;

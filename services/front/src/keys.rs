@@ -20,6 +20,11 @@ pub struct Principal(pub(crate) [u8; 32]);
 impl Principal {
     /// Everybody, where no keys are set.
     pub const ANYONE: Self = Self([0; 32]);
+
+    /// SHA-256 of the key that was shown; zeros for [`Self::ANYONE`].
+    pub fn digest(&self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl fmt::Debug for Principal {

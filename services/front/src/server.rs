@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, Request, Response};
+use axum::http::{HeaderName, Method, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,7 +25,8 @@ use crate::calls::Calls;
 use crate::config::{EdgeConfig, Exposure};
 use crate::edge::Edge;
 use crate::http::body::AnswerBody;
-use crate::http::guard::authenticate;
+use crate::http::guard::{authenticate, check_page};
+use crate::http::read::{Limits, read};
 use crate::http::reply::{Refused, refuse};
 use crate::http::service::McpService;
 use crate::keys::Keys;
@@ -165,6 +166,10 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
         {
             return Box::pin(async { Ok(refuse(&Refused::early(failure)).map(Either::Left)) });
         }
+        if request.method() == Method::POST && self.ops.has_inquiry(request.uri().path()) {
+            let (mcp, ops) = (self.mcp.clone(), self.ops.clone());
+            return Box::pin(async move { Ok(inquire(mcp.edge(), &ops, request).await) });
+        }
         if let Some(response) = self.ops.answer(request.uri().path()) {
             return Box::pin(async { Ok(response.map(Either::Right)) });
         }
@@ -174,4 +179,21 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
         let answer = self.mcp.clone().call(request);
         Box::pin(async { answer.await.map(|response| response.map(Either::Left)) })
     }
+}
+
+/// Inquiries need a key as all but the health checks do, and no web page may make them.
+async fn inquire<C: Calls>(edge: &Edge<C>, ops: &Ops, request: Request<Incoming>) -> Response<BothBody<C>> {
+    let (head, body) = request.into_parts();
+    let config = &edge.config;
+    let allowed = check_page(config, &head.headers).and_then(|_| authenticate(config, &head.headers));
+    let limits = Limits { most: config.max_body, within: config.request_timeout };
+    let body = match allowed {
+        Ok(_) => read(&head.headers, body, limits).await,
+        Err(failure) => Err(failure),
+    };
+    let answer = body.and_then(|body| ops.inquire(head.uri.path(), &body).ok_or(Failure::PathNotFound));
+    answer.map_or_else(
+        |failure| refuse(&Refused::early(failure)).map(Either::Left),
+        |response| response.map(Either::Right),
+    )
 }

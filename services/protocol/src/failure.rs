@@ -13,10 +13,12 @@ pub enum Failure {
     #[error("No slave server connected to proxy")]
     NoSlave,
     /// Slaves are connected, but none that may run this call now.
-    #[error("No slave that offers {name:?} is ready")]
+    #[error("No slave that offers {name:?}{} is ready", with(wanted.as_deref()))]
     NoSlaveForTool {
         /// Tool as the client named it.
         name: String,
+        /// The labels that a routing rule wants, and the rule.
+        wanted: Option<String>,
     },
     /// The call outlived its time.
     #[error("Proxy request timeout")]
@@ -120,6 +122,10 @@ pub enum Failure {
     },
 }
 
+fn with(wanted: Option<&str>) -> String {
+    wanted.map(|wanted| format!(" with {wanted}")).unwrap_or_default()
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -145,7 +151,7 @@ impl Failure {
     pub fn row(&self) -> Row {
         match self {
             Self::NoSlave => row((200, 200), -32000, "no_slave", "Start a slave, or check its PROXY_SERVER_URL and SLAVE_CODE."),
-            Self::NoSlaveForTool { .. } => row((200, 200), -32000, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault: retry, and see the proxy's log."),
+            Self::NoSlaveForTool { .. } => row((200, 200), -32000, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault, or none has the labels that a routing rule wants: retry, and see the proxy's log."),
             Self::Timeout => row((200, 200), -32001, "timeout", "Raise REQUEST_TIMEOUT, or have the tool report progress."),
             Self::OutcomeUnknown => row((200, 200), -31001, "outcome_unknown", "The call may or may not have run: check before you repeat it."),
             Self::BackendFailed { .. } => row((200, 200), -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
@@ -206,7 +212,7 @@ impl Failure {
         let text = String::new;
         vec![
             Self::NoSlave,
-            Self::NoSlaveForTool { name: text() },
+            Self::NoSlaveForTool { name: text(), wanted: None },
             Self::Timeout,
             Self::OutcomeUnknown,
             Self::BackendFailed { backend: text(), reason: text() },
@@ -237,24 +243,6 @@ impl Failure {
     }
 }
 
-/// The kind of an error object that [`Failure::error_object`] wrote, on whichever side; `None` for any other error.
-pub fn kind_in(error_object: &[u8]) -> Option<&'static str> {
-    #[derive(serde::Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow)]
-        kind: std::borrow::Cow<'a, str>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Error<'a> {
-        code: i64,
-        #[serde(borrow)]
-        data: Data<'a>,
-    }
-    let Error { code, data } = serde_json::from_slice(error_object).ok()?;
-    let rows = Failure::examples().into_iter().map(|failure| failure.row());
-    rows.into_iter().find(|row| row.kind == data.kind && i64::from(row.code) == code).map(|row| row.kind)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,17 +257,6 @@ mod tests {
             let own = !(-32768..=-32000).contains(&row.code);
             let known = [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022, -32000, -32001];
             assert!(own || known.contains(&row.code), "{}", row.code);
-        }
-    }
-
-    #[test]
-    fn the_kind_of_our_own_errors_is_found_again_and_of_no_others() {
-        for failure in Failure::examples() {
-            assert_eq!(kind_in(failure.error_object().as_bytes()), Some(failure.row().kind));
-        }
-        for other in ["", "[]", r#"{"code":-32000,"message":"x"}"#, r#"{"code":1,"data":{"kind":"timeout"}}"#]
-        {
-            assert_eq!(kind_in(other.as_bytes()), None, "{other}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the proxy reads from its environment, typed and checked. Knows nothing of what the values are used for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime::config::{CommonConfig, EVERY};
@@ -12,7 +12,7 @@ use runtime::secret::{KeyOrigin, SecretSet};
 use serde::Deserialize;
 
 use crate::codes::CodesFile;
-use crate::outliers::Policy;
+use crate::routes::{RoutesError, RoutesFile};
 
 /// The proxy's own variables.
 #[rustfmt::skip]
@@ -23,11 +23,10 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "SLAVE_CODES_FILE", Says("SLAVE_CODES only"), "Path of a file of more codes: one a line, or YAML entries with name, labels, tools and times. Read again when it changes and at SIGHUP: see OPERATIONS."),
     Var::new(Proxy, "SLAVE_MODE", Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001)."),
     Var::new(Proxy, "TOOL_CONFLICT", Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log."),
+    Var::new(Proxy, "ROUTES", Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS."),
     Var::new(Proxy, "LINK_GRACE", Value("30"), "Seconds that running calls wait for their slave after its link broke; then their outcome is unknown."),
     Var::new(Proxy, "READY_MIN_SLAVES", Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready."),
     Var::new(Proxy, "LINK_LATE_MS", Value("1000"), "Milliseconds of a link's round trip above which its slave is degraded: chosen only where no other can take a call."),
-    Var::new(Proxy, "EJECT_AFTER", Value("5"), "Calls in a row that a slave fails by its own fault before it gets none for EJECT_TIME, while others can take them. 0: never."),
-    Var::new(Proxy, "EJECT_TIME", Value("10"), "Seconds without calls for a slave that failed; doubled each time up to 32-fold. Then a few calls test it."),
     Var::new(Proxy, "MAX_SLAVES", Value("10000"), "Slaves that may be connected at once."),
 ];
 
@@ -69,14 +68,14 @@ pub struct ProxyConfig {
     pub slave_mode: SlaveMode,
     /// `TOOL_CONFLICT`.
     pub tool_conflict: ToolConflict,
+    /// `ROUTES`, as it was read at start.
+    pub routes: Option<RoutesFile>,
     /// `LINK_GRACE`: how long calls outlive a broken link.
     pub link_grace: Duration,
     /// `READY_MIN_SLAVES`.
     pub ready_min_slaves: usize,
     /// `LINK_LATE_MS`: round trips above it make a slave degraded.
     pub link_late: Duration,
-    /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
-    pub(crate) ejection: Policy,
     /// `MAX_SLAVES`.
     pub max_slaves: usize,
 }
@@ -90,11 +89,10 @@ struct Raw {
     slave_codes_file: Option<String>,
     slave_mode: Option<String>,
     tool_conflict: Option<String>,
+    routes: Option<String>,
     link_grace: Option<String>,
     ready_min_slaves: Option<String>,
     link_late_ms: Option<String>,
-    eject_after: Option<String>,
-    eject_time: Option<String>,
     max_slaves: Option<String>,
 }
 
@@ -122,6 +120,7 @@ impl ProxyConfig {
         let policies: &'static [_] =
             &[("namespace", ToolConflict::Namespace), ("refuse", ToolConflict::Refuse)];
         let (ready, max) = (raw.ready_min_slaves.as_deref(), raw.max_slaves.as_deref());
+        let routes = read_routes(&mut reader, raw.routes.as_deref(), &common);
         let config = Self {
             common,
             ws,
@@ -133,10 +132,10 @@ impl ProxyConfig {
                 raw.tool_conflict.as_deref(),
                 parse::choice(policies),
             ),
+            routes,
             link_grace: reader.value("LINK_GRACE", raw.link_grace.as_deref(), parse::seconds(0.0..=3600.0)),
             ready_min_slaves: reader.value("READY_MIN_SLAVES", ready, parse::whole(0..=1_000_000, "slaves")),
             link_late: reader.value("LINK_LATE_MS", raw.link_late_ms.as_deref(), parse::millis(1..=60_000)),
-            ejection: read_ejection(&mut reader, (raw.eject_after.as_deref(), raw.eject_time.as_deref())),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
         };
         check_counts(&mut reader, &config);
@@ -163,10 +162,25 @@ fn read_codes(reader: &mut Reader<'_>, raw: &Raw) -> (SecretSet, Option<(PathBuf
     (codes, file)
 }
 
-fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&str>)) -> Policy {
-    Policy {
-        after: reader.value("EJECT_AFTER", after, parse::whole(0..=1_000_000, "calls")),
-        base: reader.value("EJECT_TIME", time, parse::seconds(0.1..=3600.0)),
+/// The file with everything that is wrong in it, and clients that nobody can be.
+fn read_routes(reader: &mut Reader<'_>, path: Option<&str>, common: &CommonConfig) -> Option<RoutesFile> {
+    let path = path?;
+    match RoutesFile::read(Path::new(path)) {
+        Ok(file) => {
+            let keys: Vec<[u8; 32]> = common.bearer_keys.digests().collect();
+            for name in file.routes.unknown_clients(&keys) {
+                reader.warn(format!("ROUTES: no key of AUTH_BEARER_KEYS is the client {name:?}"));
+            }
+            Some(file)
+        }
+        Err(RoutesError::Bad(problems)) => {
+            reader.bad_file("ROUTES", path, &problems);
+            None
+        }
+        Err(RoutesError::Unreadable(error)) => {
+            reader.bad("ROUTES", path, format!("a YAML file of routes ({error})"));
+            None
+        }
     }
 }
 
@@ -208,11 +222,10 @@ mod tests {
         ("SLAVE_CODES_FILE", "/nowhere/codes.yaml"),
         ("SLAVE_MODE", "double"),
         ("TOOL_CONFLICT", "ignore"),
+        ("ROUTES", "/nowhere/routes.yaml"),
         ("LINK_GRACE", "nan"),
         ("READY_MIN_SLAVES", "-1"),
         ("LINK_LATE_MS", "0"),
-        ("EJECT_AFTER", "-5"),
-        ("EJECT_TIME", "0"),
         ("MAX_SLAVES", "0"),
     ];
 

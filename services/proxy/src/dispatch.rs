@@ -4,7 +4,6 @@
 
 mod calls;
 mod directory;
-mod health;
 mod names;
 mod stream;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use front::{Edge, EdgeConfig};
 use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
-use runtime::follow::Hangups;
+use runtime::follow::{Followed, Hangups};
 use runtime::listen::BindError;
 use runtime::metrics::{Histogram, Metrics, MetricsError};
 use runtime::ops::{Ops, Readiness};
@@ -20,6 +20,7 @@ use crate::codes::{CodesFile, CodesFileError};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher};
 use crate::metrics::{self, SlaveState};
+use crate::routes::{self, EXPLAIN, RoutesFile};
 
 /// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.
 const PLAIN_ANSWER: usize = 64 * 1024 * 1024;
@@ -58,15 +59,16 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let (http_at, ws_at) = (http.local_addr()?, ws.local_addr()?);
     let instance = InstanceId(getrandom::u64()?);
     let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
-    let registry = Registry::new((config.slave_mode, config.max_slaves), limits, config.ejection);
+    let registry = Registry::new(config.slave_mode, config.max_slaves, limits);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
-    let dispatcher =
-        Dispatcher::new(Arc::clone(&registry), instance, (config.tool_conflict, config.ejection, times));
+    let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (config.tool_conflict, times));
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
+    let hangups = Hangups::listen()?;
+    let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());
     let source = codes_source(&config)?;
     let codes = Codebook::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
-    let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, Hangups::listen()?));
+    let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, hangups));
     let following = Owned(tokio::spawn(following));
     let back = Arc::new(Backdoor {
         registry: Arc::clone(&registry),
@@ -79,8 +81,9 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     });
     let slaves = Owned(tokio::spawn(serve_slaves(ws, back)));
     let edge_config = EdgeConfig::from_common(&config.common, "proxy", http_at);
-    let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));
     let ops = Ops::new(recorder, ready(&config, &registry, &shutdown));
+    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher.clone()));
+    let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));
     tracing::info!("WebSocket server listening on ws://{ws_at}");
     tracing::info!("MCP server listening on http://{http_at}");
     let drain = drain(Arc::clone(&registry), shutdown.clone());
@@ -88,7 +91,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     registry.close_all();
     // The links' tasks say goodbye; a dead peer must not keep us.
     let _ = timeout(Duration::from_secs(2), wait_until_unlinked(&registry)).await;
-    drop((slaves, follower, following));
+    drop((slaves, follower, following, routes));
     tracing::info!("Stopped");
     Ok(())
 }
@@ -105,6 +108,27 @@ struct Owned(JoinHandle<()>);
 impl Drop for Owned {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Goes by the file's rules, and by those that it says later.
+fn keep_routes(dispatcher: &Dispatcher, file: Option<&RoutesFile>, hangups: Hangups) -> Option<Owned> {
+    let file = file?;
+    metrics::config_loaded("routes");
+    tracing::info!(rules = file.routes.own_rules(), "Routes read from {}", file.path.display());
+    dispatcher.set_routes(Arc::clone(&file.routes));
+    let (dispatcher, followed) =
+        (dispatcher.clone(), Followed::new(&file.path, Some(&file.content), hangups));
+    let following = routes::follow(followed, move |routes| dispatcher.set_routes(routes));
+    Some(Owned(tokio::spawn(following)))
+}
+
+/// Answers which rule and slaves a call would use.
+fn explainer(dispatcher: Dispatcher) -> impl Fn(&[u8]) -> Result<String, String> {
+    move |body| {
+        let asked = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let explanation = dispatcher.explain(&asked)?;
+        serde_json::to_string(&explanation).map_err(|error| error.to_string())
     }
 }
 

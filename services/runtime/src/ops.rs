@@ -52,17 +52,48 @@ impl Readiness {
     }
 }
 
-/// The three endpoints. Clones answer alike.
+/// What is asked with a POST of JSON: the answer's JSON, or why the question cannot be answered.
+type Inquiry = dyn Fn(&[u8]) -> Result<String, String> + Send + Sync;
+
+/// The three endpoints, and inquiries of the service's own. Clones answer alike.
 #[derive(Clone)]
 pub struct Ops {
     ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
     metrics: Metrics,
+    inquiries: Vec<(&'static str, Arc<Inquiry>)>,
 }
 
 impl Ops {
     /// `ready` is asked at every `/readyz`; it must not block.
     pub fn new(metrics: Metrics, ready: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
-        Self { ready: Arc::new(ready), metrics }
+        Self { ready: Arc::new(ready), metrics, inquiries: Vec::new() }
+    }
+
+    /// Answers a POST to `path` as well. Whoever serves it asks for a key first. It must not block.
+    #[must_use]
+    pub fn with_inquiry(
+        mut self,
+        path: &'static str,
+        answer: impl Fn(&[u8]) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.inquiries.push((path, Arc::new(answer)));
+        self
+    }
+
+    /// Whether a POST to this path is an inquiry.
+    pub fn has_inquiry(&self, path: &str) -> bool {
+        self.inquiries.iter().any(|(known, _)| *known == path)
+    }
+
+    /// Answers an inquiry: 200 or 400, JSON either way. `None` for a path that is none.
+    pub fn inquire(&self, path: &str, body: &[u8]) -> Option<Response> {
+        let (_, answer) = self.inquiries.iter().find(|(known, _)| *known == path)?;
+        let (status, text) = match answer(body) {
+            Ok(text) => (StatusCode::OK, text),
+            Err(error) => (StatusCode::BAD_REQUEST, json!({ "error": error }).to_string()),
+        };
+        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+        Some((status, headers, text).into_response())
     }
 
     /// Answers a GET of one of the three paths, `None` for any other path.

@@ -37,12 +37,13 @@ const BAD_IN_BOTH: [(&str, &str); 13] = [
     ("LINK_PING_INTERVAL_MS", "often"),
 ];
 
-const BAD_IN_PROXY: [(&str, &str); 8] = [
+const BAD_IN_PROXY: [(&str, &str); 9] = [
     ("PROXY_WS_HOST", "::g"),
     ("PROXY_WS_PORT", "80-01"),
     ("SLAVE_CODES_FILE", "/no/such/codes"),
     ("SLAVE_MODE", "triple"),
     ("TOOL_CONFLICT", "fight"),
+    ("ROUTES", "/no/such/routes"),
     ("LINK_GRACE", "1h"),
     ("READY_MIN_SLAVES", "-3"),
     ("MAX_SLAVES", "many"),

@@ -7,19 +7,17 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use front::calls::{Asker, Calls, Listing};
-use protocol::call::Part;
 use protocol::failure::Failure;
 use protocol::header::{CallHeader, SessionFacts};
 use protocol::ids::{CallId, InstanceId};
 use tokio::sync::watch;
 
 use super::directory::{Directory, Pool};
-use super::health::{self, Judgement};
 use super::stream::{CallStream, Open};
 use crate::back::{OpenCall, Registry, Slave, Slot};
 use crate::config::ToolConflict;
 use crate::metrics;
-use crate::outliers::Policy;
+use crate::routes::{Asked, Explanation, Offer, Question, Route, Routes, Who, explain_among};
 
 /// How long calls may take.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +31,9 @@ pub(crate) struct CallTimes {
 struct Shared {
     registry: Arc<Registry>,
     directory: ArcSwap<Directory>,
+    routes: ArcSwap<Routes>,
     listing: watch::Sender<Arc<Listing>>,
     policy: ToolConflict,
-    ejection: Policy,
     instance: InstanceId,
     counter: AtomicU64,
     times: CallTimes,
@@ -49,19 +47,32 @@ impl Dispatcher {
     pub(crate) fn new(
         registry: Arc<Registry>,
         instance: InstanceId,
-        (policy, ejection, times): (ToolConflict, Policy, CallTimes),
+        (policy, times): (ToolConflict, CallTimes),
     ) -> Self {
         let empty = Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 };
         Self(Arc::new(Shared {
             registry,
             directory: ArcSwap::default(),
+            routes: ArcSwap::default(),
             listing: watch::Sender::new(Arc::new(empty)),
             policy,
-            ejection,
             instance,
             counter: AtomicU64::new(1),
             times,
         }))
+    }
+
+    /// Calls go by these rules from now on; those under way by the rule that they began with.
+    pub(crate) fn set_routes(&self, routes: Arc<Routes>) {
+        self.0.routes.store(routes);
+        self.0.registry.changed.notify_one();
+    }
+
+    /// What would become of such a call now. The error says what cannot be understood.
+    pub(crate) fn explain(&self, asked: &Asked) -> Result<Explanation, String> {
+        let pool = self.0.directory.load().pool(&asked.tool).map(Arc::clone);
+        let offer = pool.as_ref().map(|pool| Offer { own_name: &pool.own_name, members: &pool.members });
+        explain_among(&self.0.routes.load(), asked, offer)
     }
 
     /// Keeps the directory up to date until the task is dropped. Changes that come together are one rebuild.
@@ -73,10 +84,10 @@ impl Dispatcher {
     }
 
     fn rebuild(&self) {
-        let before = self.0.directory.load();
-        let policies = (self.0.policy, self.0.ejection);
-        let (directory, listing) = Directory::build(&self.0.registry.all(), policies, &before);
+        let (directory, listing) =
+            Directory::build(&self.0.registry.all(), &self.0.routes.load(), self.0.policy);
         metrics::tools(listing.tool_count, directory.conflicts().len());
+        let before = self.0.directory.load();
         for (name, instead) in directory.conflicts() {
             if before.conflicts().get(name) != Some(instead) {
                 let instead = if instead.is_empty() {
@@ -117,23 +128,21 @@ impl Dispatcher {
         }
     }
 
-    /// Sends the call to a slave of the pool. `Err`: none can take it now.
+    /// Sends the call to a slave of its route, of a later tier only where none of an earlier one can take it.
+    /// `Err`: none can take it now.
     pub(super) fn send(
         &self,
-        pool: &Pool,
+        route: &Route,
         (call, tool): (&OpenCall, &str),
         slot: &Arc<Slot>,
         now: Instant,
     ) -> Result<Arc<Slave>, Failure> {
-        let outliers = [&self.0.registry.outliers, &*pool.outliers];
-        let members = health::sieve(&pool.members, outliers, now);
         // A slave may lose its link between the choice and the sending: another choice, as often as there are slaves.
-        for _ in 0..=members.len() {
-            let Some(slave) = choose(&members, splitmix(call.id.0)) else { break };
+        let slaves = || route.tiers.iter().flat_map(|tier| tier.iter());
+        for _ in 0..=slaves().count() {
+            let chosen = route.tiers.iter().find_map(|tier| choose(tier, splitmix(call.id.0)));
+            let Some(slave) = chosen else { break };
             if slave.open(call, slot, now).is_ok() {
-                for outliers in outliers {
-                    outliers.sent(slave.place(), now);
-                }
                 tracing::debug!(
                     slave = slave.name,
                     tool,
@@ -143,27 +152,17 @@ impl Dispatcher {
                 return Ok(Arc::clone(slave));
             }
         }
-        if pool.members.iter().any(|slave| slave.is_ready()) {
+        if slaves().any(|slave| slave.is_ready()) {
             return Err(Failure::Busy { what: format!("every slave that offers {tool} is at its capacity") });
         }
         if self.0.registry.linked() == 0 {
             Err(Failure::NoSlave)
         } else {
-            Err(Failure::NoSlaveForTool { name: tool.into() })
+            Err(Failure::NoSlaveForTool { name: tool.into(), wanted: route.wanted() })
         }
     }
 
-    /// The last part of a call's answer tells how its slave does.
-    pub(super) fn judge(&self, part: &Part, (tool, pool): (&str, &Pool), slave: &Slave) {
-        health::judge(Judgement::of(part), (tool, &pool.outliers), (&self.0.registry, slave));
-    }
-
-    /// The client left before the end: that says nothing of the slave.
-    pub(super) fn judge_nothing(&self, (tool, pool): (&str, &Pool), slave: &Slave) {
-        health::judge(Judgement::Neither, (tool, &pool.outliers), (&self.0.registry, slave));
-    }
-
-    fn begin(&self, mut header: CallHeader, message: Bytes) -> Result<CallStream, Failure> {
+    fn begin(&self, mut header: CallHeader, message: Bytes, asker: Asker<'_>) -> Result<CallStream, Failure> {
         if header.method != "tools/call" {
             return Err(Failure::MethodNotFound(header.method));
         }
@@ -171,6 +170,8 @@ impl Dispatcher {
             return Err(Failure::InvalidParams("\"name\" is missing".into()));
         };
         let pool = self.pool(&tool)?;
+        let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
+        let route = pool.routes.route(&question);
         let now = Instant::now();
         header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
         header.name = Some(pool.own_name.to_string());
@@ -188,10 +189,11 @@ impl Dispatcher {
             last: now + self.0.times.total,
         };
         let slot = Arc::new(Slot::default());
-        let slave = self.send(&pool, (&call, &tool), &slot, now)?;
+        let slave = self.send(&route, (&call, &tool), &slot, now)?;
         let open = Open {
             dispatcher: self.clone(),
             pool,
+            route,
             slave,
             slot,
             call,
@@ -211,8 +213,8 @@ impl Calls for Dispatcher {
         self.0.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> CallStream {
-        self.begin(header, message).unwrap_or_else(|failure| {
+    fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> CallStream {
+        self.begin(header, message, asker).unwrap_or_else(|failure| {
             if failure == Failure::NoSlave {
                 tracing::warn!("No slave connected, cannot execute request");
             }

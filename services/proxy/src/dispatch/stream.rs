@@ -15,6 +15,7 @@ use super::calls::Dispatcher;
 use super::directory::Pool;
 use crate::back::{OpenCall, Slave, Slot, Taken};
 use crate::metrics;
+use crate::routes::Route;
 
 /// How often a call that never reached its slave is given to another.
 const MOST_MOVES: u8 = 5;
@@ -37,6 +38,7 @@ enum State {
 pub(super) struct Open {
     pub(super) dispatcher: Dispatcher,
     pub(super) pool: Arc<Pool>,
+    pub(super) route: Route,
     pub(super) slave: Arc<Slave>,
     pub(super) slot: Arc<Slot>,
     pub(super) call: OpenCall,
@@ -79,7 +81,6 @@ impl Stream for CallStream {
         if let (Poll::Ready(part), State::Open(open)) = (&polled, &this.state)
             && part.is_last()
         {
-            open.dispatcher.judge(part, (&open.tool, &open.pool), &open.slave);
             open.end(outcome(part));
             this.state = State::Done;
         }
@@ -122,6 +123,7 @@ impl Open {
                     if self.moves > MOST_MOVES {
                         return Poll::Ready(Part::Failed(Failure::NoSlaveForTool {
                             name: self.tool.clone(),
+                            wanted: self.route.wanted(),
                         }));
                     }
                     metrics::moved();
@@ -133,12 +135,14 @@ impl Open {
         }
     }
 
-    /// The slave never got the call: another takes it, under a new name, so that nothing can mix the two up.
+    /// The slave never got the call: another takes it, under a new name, so that nothing can mix the two up. It goes
+    /// by the same rule, among the slaves of now.
     fn find_home(&mut self) -> Result<(), Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
         let now = Instant::now();
-        self.slave = self.dispatcher.send(&pool, (&self.call, &self.tool), &self.slot, now)?;
+        self.route = pool.routes.again(&self.route);
+        self.slave = self.dispatcher.send(&self.route, (&self.call, &self.tool), &self.slot, now)?;
         Ok(())
     }
 
@@ -157,7 +161,6 @@ impl Open {
 impl Drop for CallStream {
     fn drop(&mut self) {
         if let State::Open(open) = &self.state {
-            open.dispatcher.judge_nothing((&open.tool, &open.pool), &open.slave);
             match open.call.era {
                 Era::Modern => {
                     open.slave.cancel(open.call.id);

@@ -8,6 +8,7 @@ use super::problem::{DocumentProblem, Notes, Shown};
 pub struct Place<'a> {
     node: &'a Node,
     path: String,
+    shown: Shown,
     notes: &'a Notes,
 }
 
@@ -20,7 +21,13 @@ pub struct Entries<'a> {
 
 impl<'a> Place<'a> {
     pub(super) fn root(node: &'a Node, notes: &'a Notes) -> Self {
-        Self { node, path: String::new(), notes }
+        Self { node, path: String::new(), shown: notes.shown, notes }
+    }
+
+    /// The same, but its value never stands in messages: it may be a secret.
+    #[must_use]
+    pub fn hidden(self) -> Self {
+        Self { shown: Shown::Hidden, ..self }
     }
 
     /// Its line in the file.
@@ -30,7 +37,7 @@ impl<'a> Place<'a> {
 
     /// Notes that it cannot be used: `expected` is what it should have been.
     pub fn bad(&self, expected: impl Into<String>) {
-        let value = match self.notes.shown {
+        let value = match self.shown {
             Shown::Open => show(&self.node.kind),
             Shown::Hidden => String::new(),
         };
@@ -47,9 +54,9 @@ impl<'a> Place<'a> {
         let entries = self.entries(&format!("a mapping with {}", known.join(", ")))?;
         for (key, value) in entries.list {
             if !known.contains(&key.as_str()) {
-                let unknown = Place { node: value, path: self.path.clone(), notes: self.notes };
+                let unknown = Place { node: value, ..self.clone() };
                 // A secret in the wrong place may be a key too.
-                let found = match self.notes.shown {
+                let found = match self.shown {
                     Shown::Open => format!("has the unknown key {key:?}"),
                     Shown::Hidden => "has an unknown key".to_owned(),
                 };
@@ -86,7 +93,7 @@ impl<'a> Place<'a> {
     }
 
     fn each(&self, list: &'a [Node]) -> Vec<Place<'a>> {
-        let item = |(n, node)| Place { node, path: format!("{}[{n}]", self.path), notes: self.notes };
+        let item = |(n, node)| Place { node, path: format!("{}[{n}]", self.path), ..self.clone() };
         list.iter().enumerate().map(item).collect()
     }
 
@@ -173,7 +180,7 @@ impl<'a> Entries<'a> {
 
     fn place(&self, key: &str, node: &'a Node) -> Place<'a> {
         let path = if self.of.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.of.path) };
-        Place { node, path, notes: self.of.notes }
+        Place { node, path, ..self.of.clone() }
     }
 }
 

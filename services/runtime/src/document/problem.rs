@@ -25,14 +25,21 @@ pub struct DocumentProblem {
     pub expected: String,
 }
 
-impl fmt::Display for DocumentProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl DocumentProblem {
+    /// Line, place and value.
+    pub fn what(&self) -> String {
         let mut words = Vec::new();
         if self.line != 0 {
             words.push(format!("line {}", self.line));
         }
         words.extend([&self.place, &self.value].into_iter().filter(|word| !word.is_empty()).cloned());
-        write!(f, "{}: expected {}", words.join(" "), self.expected)
+        words.join(" ")
+    }
+}
+
+impl fmt::Display for DocumentProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {}", self.what(), self.expected)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::document::DocumentProblems;
+
 use super::{Fallback, Problem, Problems, Secrecy, Snapshot, Var};
 
 /// A configuration, and what its owner should be told about it.
@@ -101,6 +103,13 @@ impl<'a> Reader<'a> {
             format!("= {short:?}")
         };
         self.note(name, shown, expected);
+    }
+
+    /// Notes what is wrong inside the file that a variable names.
+    pub fn bad_file(&mut self, name: &'static str, path: &str, problems: &DocumentProblems) {
+        for problem in &problems.0 {
+            self.note(name, format!("= {path:?}, {}", problem.what()), problem.expected.clone());
+        }
     }
 
     /// Something that is allowed but probably not meant.

@@ -1,0 +1,28 @@
+//! Keeps the routes as the file says: a changed one counts at once, a bad one leaves what was. Knows no rule.
+
+use std::sync::Arc;
+
+use runtime::follow::Followed;
+
+use super::file::{Routes, RoutesError, parse_bytes};
+use crate::metrics::config_reloaded;
+
+/// Hands every new content of the file to `apply`, until the task is dropped.
+pub(crate) async fn follow(mut file: Followed, apply: impl Fn(Arc<Routes>) + Send) {
+    loop {
+        let content = file.changed().await;
+        let read = content.map_err(RoutesError::from).and_then(|content| parse_bytes(&content));
+        let path = file.path().display();
+        match read {
+            Ok(routes) => {
+                config_reloaded("routes", "ok");
+                tracing::info!(rules = routes.own_rules(), "Routes read again from {path}");
+                apply(Arc::new(routes));
+            }
+            Err(error) => {
+                config_reloaded("routes", "failed");
+                tracing::warn!("ROUTES cannot be used, the routes of before stay: {path}: {error}");
+            }
+        }
+    }
+}
