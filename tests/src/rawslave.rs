@@ -194,6 +194,17 @@ impl RawSlave {
         Opened { call: first.call, header, message, bytes, chunks }
     }
 
+    /// The next call of one chunk; `None` when the connection has ended. Waits as long as the connection lives.
+    pub async fn hear_opened(&mut self) -> Option<CallId> {
+        loop {
+            match self.hear_inner().await {
+                Heard::Frame(frame) if frame.kind == FrameKind::Open => return Some(frame.call),
+                Heard::Frame(_) | Heard::Text(_) => {}
+                Heard::Closed(_) => return None,
+            }
+        }
+    }
+
     /// Accepts a call.
     pub async fn accept(&mut self, opened: &Opened) {
         self.send(Frame::bare(FrameKind::Accepted, opened.call, opened.chunks)).await;

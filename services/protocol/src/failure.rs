@@ -243,6 +243,24 @@ impl Failure {
     }
 }
 
+/// The kind of an error object that [`Failure::error_object`] wrote, on whichever side; `None` for any other error.
+pub fn kind_in(error_object: &[u8]) -> Option<&'static str> {
+    #[derive(serde::Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        kind: std::borrow::Cow<'a, str>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Error<'a> {
+        code: i64,
+        #[serde(borrow)]
+        data: Data<'a>,
+    }
+    let Error { code, data } = serde_json::from_slice(error_object).ok()?;
+    let rows = Failure::examples().into_iter().map(|failure| failure.row());
+    rows.into_iter().find(|row| row.kind == data.kind && i64::from(row.code) == code).map(|row| row.kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +275,17 @@ mod tests {
             let own = !(-32768..=-32000).contains(&row.code);
             let known = [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022, -32000, -32001];
             assert!(own || known.contains(&row.code), "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn the_kind_of_our_own_errors_is_found_again_and_of_no_others() {
+        for failure in Failure::examples() {
+            assert_eq!(kind_in(failure.error_object().as_bytes()), Some(failure.row().kind));
+        }
+        for other in ["", "[]", r#"{"code":-32000,"message":"x"}"#, r#"{"code":1,"data":{"kind":"timeout"}}"#]
+        {
+            assert_eq!(kind_in(other.as_bytes()), None, "{other}");
         }
     }
 

@@ -12,6 +12,7 @@ use runtime::secret::{KeyOrigin, SecretSet};
 use serde::Deserialize;
 
 use crate::codes::CodesFile;
+use crate::outliers::Policy;
 use crate::routes::{RoutesError, RoutesFile};
 
 /// The proxy's own variables.
@@ -27,6 +28,8 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "LINK_GRACE", Value("30"), "Seconds that running calls wait for their slave after its link broke; then their outcome is unknown."),
     Var::new(Proxy, "READY_MIN_SLAVES", Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready."),
     Var::new(Proxy, "LINK_LATE_MS", Value("1000"), "Milliseconds of a link's round trip above which its slave is degraded: chosen only where no other can take a call."),
+    Var::new(Proxy, "EJECT_AFTER", Value("5"), "Calls in a row that a slave fails by its own fault before it gets none for EJECT_TIME, while others can take them. 0: never."),
+    Var::new(Proxy, "EJECT_TIME", Value("10"), "Seconds without calls for a slave that failed; doubled each time up to 32-fold. Then a few calls test it."),
     Var::new(Proxy, "MAX_SLAVES", Value("10000"), "Slaves that may be connected at once."),
 ];
 
@@ -76,6 +79,8 @@ pub struct ProxyConfig {
     pub ready_min_slaves: usize,
     /// `LINK_LATE_MS`: round trips above it make a slave degraded.
     pub link_late: Duration,
+    /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
+    pub(crate) ejection: Policy,
     /// `MAX_SLAVES`.
     pub max_slaves: usize,
 }
@@ -93,6 +98,8 @@ struct Raw {
     link_grace: Option<String>,
     ready_min_slaves: Option<String>,
     link_late_ms: Option<String>,
+    eject_after: Option<String>,
+    eject_time: Option<String>,
     max_slaves: Option<String>,
 }
 
@@ -136,6 +143,7 @@ impl ProxyConfig {
             link_grace: reader.value("LINK_GRACE", raw.link_grace.as_deref(), parse::seconds(0.0..=3600.0)),
             ready_min_slaves: reader.value("READY_MIN_SLAVES", ready, parse::whole(0..=1_000_000, "slaves")),
             link_late: reader.value("LINK_LATE_MS", raw.link_late_ms.as_deref(), parse::millis(1..=60_000)),
+            ejection: read_ejection(&mut reader, (raw.eject_after.as_deref(), raw.eject_time.as_deref())),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
         };
         check_counts(&mut reader, &config);
@@ -160,6 +168,13 @@ fn read_codes(reader: &mut Reader<'_>, raw: &Raw) -> (SecretSet, Option<(PathBuf
         reader.warn(format!("SLAVE_CODES is empty: no slave can connect{hint}"));
     }
     (codes, file)
+}
+
+fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&str>)) -> Policy {
+    Policy {
+        after: reader.value("EJECT_AFTER", after, parse::whole(0..=1_000_000, "calls")),
+        base: reader.value("EJECT_TIME", time, parse::seconds(0.1..=3600.0)),
+    }
 }
 
 /// The file with everything that is wrong in it, and clients that nobody can be.
@@ -226,6 +241,8 @@ mod tests {
         ("LINK_GRACE", "nan"),
         ("READY_MIN_SLAVES", "-1"),
         ("LINK_LATE_MS", "0"),
+        ("EJECT_AFTER", "-5"),
+        ("EJECT_TIME", "0"),
         ("MAX_SLAVES", "0"),
     ];
 

@@ -4,6 +4,7 @@
 
 mod calls;
 mod directory;
+mod health;
 mod names;
 mod stream;
 

@@ -7,6 +7,7 @@ pub mod codes;
 pub mod config;
 mod dispatch;
 pub mod metrics;
+mod outliers;
 pub mod routes;
 mod run;
 

@@ -36,6 +36,10 @@ pub const ANSWERED: &str = "mcp_relay_edge_requests_total";
 pub const SLAVE_STATE: &str = "mcp_relay_slave_state";
 /// Last measured round trip of a slave's link, by `slave`.
 pub const ROUND_TRIP: &str = "mcp_relay_link_round_trip_seconds";
+/// Times that a slave got no more calls, by `slave` and `reason`.
+pub const EJECTIONS: &str = "mcp_relay_ejections_total";
+/// Slaves that get no calls of a tool for its faults, by `tool`.
+pub const EJECTED: &str = "mcp_relay_ejected_members";
 /// Links that came up, by `slave` and `dialect`.
 pub const LINK_CONNECTS: &str = "mcp_relay_link_connects_total";
 /// Links that ended, by `slave` and `reason`.
@@ -74,6 +78,11 @@ pub const ALL: &[(&str, &str)] = &[
         ROUND_TRIP,
         "Seconds between the last answered ping of a slave's link and its answer; grows while one is unanswered",
     ),
+    (EJECTIONS, "Times that a slave was left out for failing calls in a row, by the last failure's kind"),
+    (
+        EJECTED,
+        "Slaves that are left out of a tool's calls for failing them in a row, or are tested after that",
+    ),
     (LINK_CONNECTS, "Links that came up, by slave and dialect"),
     (LINK_DISCONNECTS, "Links that ended, by slave and reason"),
     (AUTH_FAILURES, "Connections to the WebSocket port that did not become a link, by reason"),
@@ -95,9 +104,8 @@ pub fn describe() {
         match name {
             FORWARD_DURATION => describe_histogram!(name, Unit::Seconds, help),
             ROUND_TRIP => describe_gauge!(name, Unit::Seconds, help),
-            IN_FLIGHT | SLAVE_STATE | TOOLS | TOOL_CONFLICTS | CODE_EXPIRES | CODE_LINKS | TOOLS_LEFT_OUT => {
-                describe_gauge!(name, help);
-            }
+            IN_FLIGHT | SLAVE_STATE | EJECTED | TOOLS | TOOL_CONFLICTS | CODE_EXPIRES | CODE_LINKS
+            | TOOLS_LEFT_OUT => describe_gauge!(name, help),
             LINK_BYTES => describe_counter!(name, Unit::Bytes, help),
             _ => describe_counter!(name, help),
         }
@@ -265,6 +273,16 @@ pub(crate) fn slave_states(slave: &str, counts: [u32; SlaveState::ALL.len()]) {
 /// Round trips of one slave's link.
 pub(crate) fn round_trips(slave: &str) -> Gauge {
     gauge!(ROUND_TRIP, "slave" => SLAVE_NAMES.bounded(slave))
+}
+
+/// A slave gets no calls for a while.
+pub(crate) fn ejection(slave: &str, reason: &'static str) {
+    counter!(EJECTIONS, "slave" => SLAVE_NAMES.bounded(slave), "reason" => reason).increment(1);
+}
+
+/// So many members of a tool get none of its calls.
+pub(crate) fn ejected_members(tool: &str, members: usize) {
+    gauge!(EJECTED, "tool" => TOOL_NAMES.bounded(tool)).set(members as f64);
 }
 
 /// A link came up.

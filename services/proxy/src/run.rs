@@ -59,10 +59,11 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let (http_at, ws_at) = (http.local_addr()?, ws.local_addr()?);
     let instance = InstanceId(getrandom::u64()?);
     let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
-    let registry = Registry::new(config.slave_mode, config.max_slaves, limits);
+    let registry = Registry::new((config.slave_mode, config.max_slaves), limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
-    let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (config.tool_conflict, times));
+    let dispatcher =
+        Dispatcher::new(Arc::clone(&registry), instance, (config.tool_conflict, config.ejection, times));
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
     let hangups = Hangups::listen()?;
     let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());

@@ -9,6 +9,7 @@ mod certainty;
 mod codes;
 mod configuration;
 mod demo;
+mod ejection;
 mod eras;
 mod health;
 mod link_faults;

@@ -19,6 +19,7 @@ use super::pump::{Departure, Pump};
 use super::registry::{Admitted, Registry};
 use crate::codes::Invalid;
 use crate::metrics;
+use crate::outliers::Verdict;
 
 /// Connections that may be between TCP accept and authentication at once.
 const MOST_STRANGERS: usize = 1024;
@@ -175,6 +176,9 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
     let now = Instant::now();
     metrics::link_disconnected(&slave.name, departure.kind());
     slave.condition.departed(departure.to_string());
+    if matches!(departure, Departure::Protocol(_)) {
+        back.registry.judged(&slave, Verdict::Fault(departure.kind()));
+    }
     if matches!(departure, Departure::Drained) && slave.is_current(generation) {
         slave.bury(now);
     }

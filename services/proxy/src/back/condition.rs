@@ -21,8 +21,11 @@ const LATE: u8 = 16;
 /// It reports itself that something is wrong.
 const REPORTED: u8 = 32;
 
+/// It failed calls by its own fault, again and again.
+const EJECTED: u8 = 64;
+
 /// Everything that makes a slave with a link worse than another.
-const AILING: u8 = EMPTY | LATE | REPORTED;
+const AILING: u8 = EMPTY | LATE | REPORTED | EJECTED;
 
 /// Characters of a slave's own reason that are kept.
 const MOST_REASON: usize = 300;
@@ -42,6 +45,7 @@ struct Notes {
     round_trip: Option<Duration>,
     report: String,
     departure: String,
+    ejection: String,
     /// What was logged last, and since when it has been so.
     told: (SlaveState, u8, Instant),
 }
@@ -63,7 +67,13 @@ pub(super) struct Condition {
 impl Condition {
     pub(super) fn new() -> Self {
         let told = (SlaveState::Lost, 0, Instant::now());
-        let notes = Notes { round_trip: None, report: String::new(), departure: String::new(), told };
+        let notes = Notes {
+            round_trip: None,
+            report: String::new(),
+            departure: String::new(),
+            ejection: String::new(),
+            told,
+        };
         Self { bits: AtomicU8::new(EMPTY), notes: Mutex::new(notes) }
     }
 
@@ -143,6 +153,13 @@ impl Condition {
         self.set(LATE, late)
     }
 
+    /// It gets no calls for this reason; empty: it gets them again.
+    pub(super) fn ejected(&self, why: String) {
+        let out = !why.is_empty();
+        self.notes().ejection = why;
+        self.set(EJECTED, out);
+    }
+
     pub(super) fn state(&self) -> SlaveState {
         state_of(self.bits())
     }
@@ -194,6 +211,9 @@ fn health_of(bits: u8, notes: &Notes) -> Health {
             if bits & LATE != 0 {
                 let millis = notes.round_trip.unwrap_or_default().as_millis();
                 reasons.push(format!("it answers pings late ({millis} ms; LINK_LATE_MS)"));
+            }
+            if bits & EJECTED != 0 {
+                reasons.push(notes.ejection.clone());
             }
             if bits & REPORTED != 0 {
                 reasons.push(format!("it reports: {}", notes.report));

@@ -17,6 +17,7 @@ use super::farewell::Farewell;
 use super::slave::Slave;
 use crate::config::SlaveMode;
 use crate::metrics::{self, SlaveState};
+use crate::outliers::{Outliers, Policy, Turn, Verdict};
 
 /// Slaves by instance (native) or by a made-up key (plain).
 pub(crate) struct Registry {
@@ -25,6 +26,8 @@ pub(crate) struct Registry {
     most: usize,
     limits: LinkLimits,
     plain: AtomicU64,
+    /// Slaves that fail by a fault of the slave itself.
+    pub(crate) outliers: Outliers,
     /// Something about who offers what has changed.
     pub(crate) changed: Notify,
 }
@@ -41,13 +44,14 @@ pub(super) struct Admitted {
 pub(super) struct Full(usize);
 
 impl Registry {
-    pub(crate) fn new(mode: SlaveMode, most: usize, limits: LinkLimits) -> Arc<Self> {
+    pub(crate) fn new((mode, most): (SlaveMode, usize), limits: LinkLimits, ejection: Policy) -> Arc<Self> {
         Arc::new(Self {
             slaves: Mutex::default(),
             mode,
             most,
             limits,
             plain: AtomicU64::new(0),
+            outliers: Outliers::new(ejection),
             changed: Notify::new(),
         })
     }
@@ -150,6 +154,22 @@ impl Registry {
         }
     }
 
+    /// A call, or a link, says this of the slave itself.
+    pub(crate) fn judged(&self, slave: &Slave, verdict: Verdict) {
+        let Some(turn) = self.outliers.ended(slave.place(), verdict, Instant::now()) else { return };
+        match turn {
+            Turn::Ejected { time, failures, last } => {
+                metrics::ejection(&slave.name, last);
+                let seconds = time.as_secs_f64();
+                slave.condition.ejected(format!(
+                    "it gets no calls for {seconds:.1} s: {failures} failed in a row, the last with {last}"
+                ));
+            }
+            Turn::Readmitted => slave.condition.ejected(String::new()),
+        }
+        self.state_changed(slave);
+    }
+
     /// Whoever had the slave's seat before is gone, and so are the calls that it had: nobody need wait for the grace.
     fn bury_predecessors(&self, newest: &Slave, now: Instant) {
         for slave in self.all() {
@@ -207,6 +227,8 @@ impl Registry {
             }
             slaves.remove(&slave.key);
         }
+        let places: Vec<u64> = self.all().iter().map(|slave| slave.place()).collect();
+        self.outliers.retain(|place| places.contains(&place));
         self.count_states(&slave.name);
     }
 

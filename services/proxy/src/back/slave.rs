@@ -1,5 +1,6 @@
 //! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,6 +66,7 @@ pub(crate) struct Slave {
     generation: AtomicU64,
     /// The place it has to itself: another process there means that this one is gone.
     seat: Option<String>,
+    place: u64,
     /// Its process is known to be gone, or to go with its link.
     gone: AtomicBool,
     /// The [`Farewell`] that the current link's task is asked to close with; 0: none.
@@ -75,7 +77,12 @@ impl Slave {
     pub(super) fn native(hello: &SlaveHello, key: u64, limits: LinkLimits) -> Self {
         let carrier = Carrier::Native(Box::new(ProxyEnd::new(limits)));
         let parts = (Load::new(hello.capacity), carrier);
-        Self { seat: hello.seat.clone(), ..Self::new(key, hello.slave_name.clone(), parts) }
+        let slave = Self::new(key, hello.slave_name.clone(), parts);
+        let place = hello
+            .seat
+            .as_ref()
+            .map_or(key, |seat| BuildHasherDefault::<DefaultHasher>::default().hash_one(seat));
+        Self { seat: hello.seat.clone(), place, ..slave }
     }
 
     /// A slave whose link is up, for tests of what uses slaves.
@@ -102,6 +109,7 @@ impl Slave {
             condition: Condition::new(),
             generation: AtomicU64::new(0),
             seat: None,
+            place: key,
             gone: AtomicBool::new(false),
             close_with: AtomicU8::new(0),
         }
@@ -177,6 +185,11 @@ impl Slave {
             Carrier::Plain(end) => end.link_down(),
         }
         true
+    }
+
+    /// A number for its seat, which a restarted process has again; without a seat, for the process.
+    pub(crate) fn place(&self) -> u64 {
+        self.place
     }
 
     /// Whether both have the same place to themselves, so that at most one of them lives.

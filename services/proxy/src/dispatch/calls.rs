@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use front::calls::{Asker, Calls, Listing};
+use protocol::call::Part;
 use protocol::failure::Failure;
 use protocol::header::{CallHeader, SessionFacts};
 use protocol::ids::{CallId, InstanceId};
 use tokio::sync::watch;
 
 use super::directory::{Directory, Pool};
+use super::health::{self, Judgement};
 use super::stream::{CallStream, Open};
 use crate::back::{OpenCall, Registry, Slave, Slot};
 use crate::config::ToolConflict;
 use crate::metrics;
+use crate::outliers::Policy;
 use crate::routes::{Asked, Explanation, Offer, Question, Route, Routes, Who, explain_among};
 
 /// How long calls may take.
@@ -34,6 +37,7 @@ struct Shared {
     routes: ArcSwap<Routes>,
     listing: watch::Sender<Arc<Listing>>,
     policy: ToolConflict,
+    ejection: Policy,
     instance: InstanceId,
     counter: AtomicU64,
     times: CallTimes,
@@ -47,7 +51,7 @@ impl Dispatcher {
     pub(crate) fn new(
         registry: Arc<Registry>,
         instance: InstanceId,
-        (policy, times): (ToolConflict, CallTimes),
+        (policy, ejection, times): (ToolConflict, Policy, CallTimes),
     ) -> Self {
         let empty = Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 };
         Self(Arc::new(Shared {
@@ -56,6 +60,7 @@ impl Dispatcher {
             routes: ArcSwap::default(),
             listing: watch::Sender::new(Arc::new(empty)),
             policy,
+            ejection,
             instance,
             counter: AtomicU64::new(1),
             times,
@@ -84,10 +89,11 @@ impl Dispatcher {
     }
 
     fn rebuild(&self) {
-        let (directory, listing) =
-            Directory::build(&self.0.registry.all(), &self.0.routes.load(), self.0.policy);
-        metrics::tools(listing.tool_count, directory.conflicts().len());
         let before = self.0.directory.load();
+        let policies = (self.0.policy, self.0.ejection);
+        let (directory, listing) =
+            Directory::build(&self.0.registry.all(), policies, (&self.0.routes.load(), &before));
+        metrics::tools(listing.tool_count, directory.conflicts().len());
         for (name, instead) in directory.conflicts() {
             if before.conflicts().get(name) != Some(instead) {
                 let instead = if instead.is_empty() {
@@ -132,24 +138,32 @@ impl Dispatcher {
     /// `Err`: none can take it now.
     pub(super) fn send(
         &self,
-        route: &Route,
+        (pool, route): (&Pool, &Route),
         (call, tool): (&OpenCall, &str),
         slot: &Arc<Slot>,
         now: Instant,
     ) -> Result<Arc<Slave>, Failure> {
+        let outliers = [&self.0.registry.outliers, &*pool.outliers];
         // A slave may lose its link between the choice and the sending: another choice, as often as there are slaves.
         let slaves = || route.tiers.iter().flat_map(|tier| tier.iter());
         for _ in 0..=slaves().count() {
-            let chosen = route.tiers.iter().find_map(|tier| choose(tier, splitmix(call.id.0)));
+            let random = splitmix(call.id.0);
+            let chosen = route
+                .tiers
+                .iter()
+                .find_map(|tier| choose(&health::sieve(tier, outliers, now), random).map(Arc::clone));
             let Some(slave) = chosen else { break };
             if slave.open(call, slot, now).is_ok() {
+                for outliers in outliers {
+                    outliers.sent(slave.place(), now);
+                }
                 tracing::debug!(
                     slave = slave.name,
                     tool,
                     "Forwarding request to slave: tools/call (id: {})",
                     call.id
                 );
-                return Ok(Arc::clone(slave));
+                return Ok(slave);
             }
         }
         if slaves().any(|slave| slave.is_ready()) {
@@ -160,6 +174,16 @@ impl Dispatcher {
         } else {
             Err(Failure::NoSlaveForTool { name: tool.into(), wanted: route.wanted() })
         }
+    }
+
+    /// The last part of a call's answer tells how its slave does.
+    pub(super) fn judge(&self, part: &Part, (tool, pool): (&str, &Pool), slave: &Slave) {
+        health::judge(Judgement::of(part), (tool, &pool.outliers), (&self.0.registry, slave));
+    }
+
+    /// The client left before the end: that says nothing of the slave.
+    pub(super) fn judge_nothing(&self, (tool, pool): (&str, &Pool), slave: &Slave) {
+        health::judge(Judgement::Neither, (tool, &pool.outliers), (&self.0.registry, slave));
     }
 
     fn begin(&self, mut header: CallHeader, message: Bytes, asker: Asker<'_>) -> Result<CallStream, Failure> {
@@ -189,7 +213,7 @@ impl Dispatcher {
             last: now + self.0.times.total,
         };
         let slot = Arc::new(Slot::default());
-        let slave = self.send(&route, (&call, &tool), &slot, now)?;
+        let slave = self.send((&pool, &route), (&call, &tool), &slot, now)?;
         let open = Open {
             dispatcher: self.clone(),
             pool,

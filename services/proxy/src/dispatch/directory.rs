@@ -14,6 +14,7 @@ use super::names;
 use crate::back::Slave;
 use crate::config::ToolConflict;
 use crate::metrics::CallMeter;
+use crate::outliers::{Outliers, Policy};
 use crate::routes::{PoolRoutes, Routes};
 
 /// The slaves that share the calls of one tool.
@@ -25,6 +26,8 @@ pub(super) struct Pool {
     /// The slaves' own name of the tool, where clients know it by another.
     pub(super) own_name: Arc<str>,
     pub(super) meter: CallMeter,
+    /// Members that fail by a fault of what runs the tool.
+    pub(super) outliers: Arc<Outliers>,
 }
 
 /// Everything on offer.
@@ -45,13 +48,19 @@ struct Group<'a> {
 
 impl Pool {
     /// `name` is the slaves' own, `shown` the clients'.
-    fn new((name, shown): (&str, &str), members: Vec<Arc<Slave>>, routes: &Routes) -> Self {
+    fn new(
+        (name, shown): (&str, &str),
+        (members, outliers): (Vec<Arc<Slave>>, Arc<Outliers>),
+        routes: &Routes,
+    ) -> Self {
+        outliers.retain(|place| members.iter().any(|slave| slave.place() == place));
         let members: Arc<[Arc<Slave>]> = members.into();
         Self {
             routes: PoolRoutes::new(routes, [shown, name], &members),
             members,
             own_name: name.into(),
             meter: CallMeter::new(shown),
+            outliers,
         }
     }
 }
@@ -82,8 +91,19 @@ impl Directory {
         &self.conflicts
     }
 
-    /// Puts the offers of all ready slaves together, and what `tools/list` says of them.
-    pub(super) fn build(slaves: &[Arc<Slave>], routes: &Routes, policy: ToolConflict) -> (Self, Listing) {
+    /// What is known of the members of this tool, also if they change.
+    fn outliers(&self, tool: &str, ejection: Policy) -> Arc<Outliers> {
+        let known = self.pools.get(tool).map(|pool| Arc::clone(&pool.outliers));
+        known.unwrap_or_else(|| Arc::new(Outliers::new(ejection)))
+    }
+
+    /// Puts the offers of all ready slaves together, and what `tools/list` says of them. `before` is what was known
+    /// until now.
+    pub(super) fn build(
+        slaves: &[Arc<Slave>],
+        (policy, ejection): (ToolConflict, Policy),
+        (routes, before): (&Routes, &Self),
+    ) -> (Self, Listing) {
         let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
             .iter()
             .filter(|slave| slave.is_ready())
@@ -111,7 +131,8 @@ impl Directory {
                     }
                 };
                 listed.insert(shown.clone(), definition.get().to_owned());
-                let pool = Pool::new((name, &shown), group.members, routes);
+                let outliers = before.outliers(&shown, ejection);
+                let pool = Pool::new((name, &shown), (group.members, outliers), routes);
                 directory.pools.insert(shown, Arc::new(pool));
             }
         }
@@ -184,11 +205,16 @@ mod tests {
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
+    fn build(slaves: &[Arc<Slave>], policy: ToolConflict) -> (Directory, Listing) {
+        let ejection = Policy { after: 5, base: std::time::Duration::from_secs(10) };
+        Directory::build(slaves, (policy, ejection), (&Routes::default(), &Directory::default()))
+    }
+
     #[test]
     fn the_same_definition_is_one_pool() {
         let one = slave(1, "a", r#"{"tools":[{"name":"t","x":{"p":1,"q":2}}]}"#);
         let two = slave(2, "b", r#"{"tools":[{"x":{"q":2,"p":1},"name":"t"},{"name":"u"}]}"#);
-        let (directory, listing) = Directory::build(&[one, two], &Routes::default(), ToolConflict::Namespace);
+        let (directory, listing) = build(&[one, two], ToolConflict::Namespace);
         assert_eq!(names(&listing), ["t", "u"]);
         assert_eq!(directory.pool("t").unwrap().members.len(), 2);
         assert!(directory.conflicts().is_empty());
@@ -201,13 +227,13 @@ mod tests {
             slave(2, "a", r#"{"tools":[{"name":"t","v":2}]}"#),
             slave(3, "c", r#"{"tools":[{"name":"t","v":1}]}"#),
         ];
-        let (directory, listing) = Directory::build(&slaves, &Routes::default(), ToolConflict::Namespace);
+        let (directory, listing) = build(&slaves, ToolConflict::Namespace);
         assert_eq!(names(&listing), ["a__t", "b__t"]);
         assert!(directory.pool("t").is_none());
         assert_eq!(&*directory.pool("b__t").unwrap().own_name, "t");
         assert_eq!(directory.pool("b__t").unwrap().members.len(), 2);
         assert!(directory.explain("t").contains("b__t or a__t"), "{}", directory.explain("t"));
-        let (directory, listing) = Directory::build(&slaves, &Routes::default(), ToolConflict::Refuse);
+        let (directory, listing) = build(&slaves, ToolConflict::Refuse);
         assert!(names(&listing).is_empty());
         assert!(directory.explain("t").contains("TOOL_CONFLICT=refuse"));
     }

@@ -81,6 +81,7 @@ impl Stream for CallStream {
         if let (Poll::Ready(part), State::Open(open)) = (&polled, &this.state)
             && part.is_last()
         {
+            open.dispatcher.judge(part, (&open.tool, &open.pool), &open.slave);
             open.end(outcome(part));
             this.state = State::Done;
         }
@@ -142,7 +143,7 @@ impl Open {
         self.call.id = self.dispatcher.next_id();
         let now = Instant::now();
         self.route = pool.routes.again(&self.route);
-        self.slave = self.dispatcher.send(&self.route, (&self.call, &self.tool), &self.slot, now)?;
+        self.slave = self.dispatcher.send((&pool, &self.route), (&self.call, &self.tool), &self.slot, now)?;
         Ok(())
     }
 
@@ -161,6 +162,7 @@ impl Open {
 impl Drop for CallStream {
     fn drop(&mut self) {
         if let State::Open(open) = &self.state {
+            open.dispatcher.judge_nothing((&open.tool, &open.pool), &open.slave);
             match open.call.era {
                 Era::Modern => {
                     open.slave.cancel(open.call.id);

@@ -1,0 +1,126 @@
+//! What the end of a call says of the slave that had it, and whom that leaves to choose from.
+//!
+//! Two records: a tool's own for faults of what runs the tool (a slave whose one backend is broken keeps its other
+//! tools), and one of all slaves for faults of the slave itself. Knows nothing of links.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use protocol::call::Part;
+use protocol::failure::{self, Failure};
+
+use crate::back::{Registry, Slave};
+use crate::metrics;
+use crate::outliers::{Outliers, Turn, Verdict};
+
+/// Whose fault it is, if it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// Both did what they should; a tool's own error is an answer.
+    Good,
+    /// What runs the tool is at fault.
+    Tool(&'static str),
+    /// The slave itself is.
+    Slave(&'static str),
+    /// Nobody is to blame, or nobody knows.
+    Neither,
+}
+
+impl Judgement {
+    /// Of the last part of an answer.
+    pub(super) fn of(part: &Part) -> Self {
+        match part {
+            Part::End { error: false, .. } => Self::Good,
+            Part::End { payload, .. } => match failure::kind_in(payload) {
+                Some(kind @ ("backend_failed" | "timeout" | "bad_answer" | "internal")) => Self::Tool(kind),
+                // Refusals of the slave's: they say nothing of how it runs calls.
+                Some(_) => Self::Neither,
+                None => Self::Good,
+            },
+            Part::Failed(failure @ Failure::Timeout) => Self::Tool(failure.row().kind),
+            Part::Failed(failure @ (Failure::OutcomeUnknown | Failure::BadAnswer(_))) => {
+                Self::Slave(failure.row().kind)
+            }
+            Part::Failed(_) | Part::Event { .. } => Self::Neither,
+        }
+    }
+
+    fn verdicts(self) -> (Verdict, Verdict) {
+        match self {
+            Self::Good => (Verdict::Good, Verdict::Good),
+            Self::Tool(kind) => (Verdict::Fault(kind), Verdict::Neither),
+            Self::Slave(kind) => (Verdict::Neither, Verdict::Fault(kind)),
+            Self::Neither => (Verdict::Neither, Verdict::Neither),
+        }
+    }
+}
+
+/// Those of `members` that may have a call: all of them, as a rule. If every one that takes calls is left out, none
+/// is: the last one is better than nobody.
+pub(super) fn sieve<'a>(
+    members: &'a [Arc<Slave>],
+    outliers: [&Outliers; 2],
+    now: Instant,
+) -> Cow<'a, [Arc<Slave>]> {
+    if !outliers.iter().any(|outliers| outliers.may_bar()) {
+        return Cow::Borrowed(members);
+    }
+    let barred = |slave: &Slave| outliers.iter().any(|outliers| outliers.bars(slave.place(), now));
+    let left: Vec<Arc<Slave>> = members.iter().filter(|slave| !barred(slave)).cloned().collect();
+    if left.iter().any(|slave| slave.is_ready()) { Cow::Owned(left) } else { Cow::Borrowed(members) }
+}
+
+/// A call of `tool` ended at this slave.
+pub(super) fn judge(judgement: Judgement, (tool, of_tool): (&str, &Outliers), at: (&Registry, &Slave)) {
+    let (registry, slave) = at;
+    let (tool_verdict, slave_verdict) = judgement.verdicts();
+    if let Some(turn) = of_tool.ended(slave.place(), tool_verdict, Instant::now()) {
+        metrics::ejected_members(tool, of_tool.out());
+        match turn {
+            Turn::Ejected { time, failures, last } => {
+                metrics::ejection(&slave.name, last);
+                tracing::warn!(
+                    slave = slave.name,
+                    tool,
+                    "Slave gets no calls of this tool for {:.1} s: {failures} failed in a row, the last with {last}",
+                    time.as_secs_f64()
+                );
+            }
+            Turn::Readmitted => {
+                tracing::info!(slave = slave.name, tool, "Slave gets calls of this tool again");
+            }
+        }
+    }
+    registry.judged(slave, slave_verdict);
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn end(error: bool, payload: &str) -> Part {
+        let payload = Bytes::copy_from_slice(payload.as_bytes());
+        Part::End { seq: 0, more: false, error, tool_error: false, status: 0, payload }
+    }
+
+    #[test]
+    fn only_faults_of_the_slave_s_own_count() {
+        let failed = Failure::BackendFailed { backend: "b".into(), reason: "r".into() };
+        let refused = Failure::InvalidParams("x".into());
+        for (part, expected) in [
+            (end(false, "{}"), Judgement::Good),
+            (end(true, r#"{"code":-32603,"message":"of the backend's own"}"#), Judgement::Good),
+            (end(true, &failed.error_object()), Judgement::Tool("backend_failed")),
+            (end(true, &refused.error_object()), Judgement::Neither),
+            (end(true, "not JSON"), Judgement::Good),
+            (Part::Failed(Failure::Timeout), Judgement::Tool("timeout")),
+            (Part::Failed(Failure::OutcomeUnknown), Judgement::Slave("outcome_unknown")),
+            (Part::Failed(Failure::NoSlave), Judgement::Neither),
+        ] {
+            assert_eq!(Judgement::of(&part), expected, "{part:?}");
+        }
+    }
+}
