@@ -12,6 +12,7 @@ use runtime::secret::{KeyOrigin, SecretSet};
 use serde::Deserialize;
 
 use crate::codes::CodesFile;
+use crate::dispatch::Repeat;
 use crate::outliers::Policy;
 use crate::routes::{RoutesError, RoutesFile};
 
@@ -30,6 +31,7 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "LINK_LATE_MS", Value("1000"), "Milliseconds of a link's round trip above which its slave is degraded: chosen only where no other can take a call."),
     Var::new(Proxy, "EJECT_AFTER", Value("5"), "Calls in a row that a slave fails by its own fault before it gets none for EJECT_TIME, while others can take them. 0: never."),
     Var::new(Proxy, "EJECT_TIME", Value("10"), "Seconds without calls for a slave that failed; doubled each time up to 32-fold. Then a few calls test it."),
+    Var::new(Proxy, "RETRY_IDEMPOTENT", Value("0"), "1: calls of tools annotated readOnlyHint or idempotentHint (and not destructiveHint) are run again, at most twice, where their outcome is unknown or their backend failed."),
     Var::new(Proxy, "MAX_SLAVES", Value("10000"), "Slaves that may be connected at once."),
 ];
 
@@ -81,6 +83,8 @@ pub struct ProxyConfig {
     pub link_late: Duration,
     /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
     pub(crate) ejection: Policy,
+    /// `RETRY_IDEMPOTENT`.
+    pub(crate) repeat: Repeat,
     /// `MAX_SLAVES`.
     pub max_slaves: usize,
 }
@@ -100,6 +104,7 @@ struct Raw {
     link_late_ms: Option<String>,
     eject_after: Option<String>,
     eject_time: Option<String>,
+    retry_idempotent: Option<String>,
     max_slaves: Option<String>,
 }
 
@@ -144,6 +149,7 @@ impl ProxyConfig {
             ready_min_slaves: reader.value("READY_MIN_SLAVES", ready, parse::whole(0..=1_000_000, "slaves")),
             link_late: reader.value("LINK_LATE_MS", raw.link_late_ms.as_deref(), parse::millis(1..=60_000)),
             ejection: read_ejection(&mut reader, (raw.eject_after.as_deref(), raw.eject_time.as_deref())),
+            repeat: read_repeat(&mut reader, raw.retry_idempotent.as_deref()),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
         };
         check_counts(&mut reader, &config);
@@ -170,13 +176,6 @@ fn read_codes(reader: &mut Reader<'_>, raw: &Raw) -> (SecretSet, Option<(PathBuf
     (codes, file)
 }
 
-fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&str>)) -> Policy {
-    Policy {
-        after: reader.value("EJECT_AFTER", after, parse::whole(0..=1_000_000, "calls")),
-        base: reader.value("EJECT_TIME", time, parse::seconds(0.1..=3600.0)),
-    }
-}
-
 /// The file with everything that is wrong in it, and clients that nobody can be.
 fn read_routes(reader: &mut Reader<'_>, path: Option<&str>, common: &CommonConfig) -> Option<RoutesFile> {
     let path = path?;
@@ -197,6 +196,17 @@ fn read_routes(reader: &mut Reader<'_>, path: Option<&str>, common: &CommonConfi
             None
         }
     }
+}
+
+fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&str>)) -> Policy {
+    Policy {
+        after: reader.value("EJECT_AFTER", after, parse::whole(0..=1_000_000, "calls")),
+        base: reader.value("EJECT_TIME", time, parse::seconds(0.1..=3600.0)),
+    }
+}
+
+fn read_repeat(reader: &mut Reader<'_>, raw: Option<&str>) -> Repeat {
+    if reader.value("RETRY_IDEMPOTENT", raw, parse::flag) { Repeat::Harmless } else { Repeat::Never }
 }
 
 fn check_counts(reader: &mut Reader<'_>, config: &ProxyConfig) {
@@ -243,6 +253,7 @@ mod tests {
         ("LINK_LATE_MS", "0"),
         ("EJECT_AFTER", "-5"),
         ("EJECT_TIME", "0"),
+        ("RETRY_IDEMPOTENT", "maybe"),
         ("MAX_SLAVES", "0"),
     ];
 

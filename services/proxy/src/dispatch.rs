@@ -6,6 +6,8 @@ mod calls;
 mod directory;
 mod health;
 mod names;
+mod repeat;
 mod stream;
 
-pub(crate) use calls::{CallTimes, Dispatcher};
+pub(crate) use calls::{CallTimes, Dispatcher, Policies};
+pub(crate) use repeat::Repeat;

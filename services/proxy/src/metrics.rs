@@ -57,6 +57,9 @@ pub const TOOL_CONFLICTS: &str = "mcp_relay_tool_conflicts";
 /// Calls that moved to another slave because the first never got them.
 pub const MOVED: &str = "mcp_relay_calls_moved_total";
 
+/// Calls that were run again, by `reason`.
+pub const REPEATS: &str = "mcp_relay_retries_total";
+
 /// Seconds until the next end of a code, by identity (`code`).
 pub const CODE_EXPIRES: &str = "mcp_relay_slave_code_expires_seconds";
 /// Links that are up, by identity (`code`).
@@ -90,6 +93,7 @@ pub const ALL: &[(&str, &str)] = &[
     (STRAYS, "Frames and answers for calls that are not under way"),
     (TOOLS, "Tools offered to clients"),
     (TOOL_CONFLICTS, "Names under which slaves offer different tools"),
+    (REPEATS, "Calls that were run again because their tool allows it, by the failure before"),
     (MOVED, "Calls that went to another slave because the first never got them"),
     (CODE_EXPIRES, "Seconds until the next slave code of this name expires (+Inf: none does)"),
     (CODE_LINKS, "Links that are up with slave codes of this name"),
@@ -113,6 +117,9 @@ pub fn describe() {
     counter!(TIMEOUTS).increment(0);
     counter!(STRAYS).increment(0);
     counter!(MOVED).increment(0);
+    for reason in ["outcome_unknown", "backend_failed"] {
+        counter!(REPEATS, "reason" => reason).increment(0);
+    }
     gauge!(IN_FLIGHT).set(0);
     tools(0, 0);
     for reason in
@@ -228,6 +235,11 @@ pub(crate) fn timeouts(calls: usize) {
 /// A call went to another slave.
 pub(crate) fn moved() {
     counter!(MOVED).increment(1);
+}
+
+/// A call is run again.
+pub(crate) fn repeated(reason: &'static str) {
+    counter!(REPEATS, "reason" => reason).increment(1);
 }
 
 /// Where a slave stands.

@@ -18,7 +18,7 @@ pub use explain::{Asked, Considered, Explanation, Seen, Tier, explain};
 pub(crate) use explain::{Offer, explain_among};
 pub use file::{Routes, RoutesError, RoutesFile, client_digest};
 pub(crate) use follow::follow;
-pub(crate) use pool::{PoolRoutes, Route};
+pub(crate) use pool::{PoolRoutes, Route, Tiers};
 pub(crate) use question::{Question, Who};
 
 /// Where a running proxy explains its routes: POST [`Asked`], get [`Explanation`].

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::back::{Backdoor, Codebook, CodesSource, Registry, serve_slaves};
 use crate::codes::{CodesFile, CodesFileError};
 use crate::config::ProxyConfig;
-use crate::dispatch::{CallTimes, Dispatcher};
+use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::metrics::{self, SlaveState};
 use crate::routes::{self, EXPLAIN, RoutesFile};
 
@@ -62,8 +62,9 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let registry = Registry::new((config.slave_mode, config.max_slaves), limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
-    let dispatcher =
-        Dispatcher::new(Arc::clone(&registry), instance, (config.tool_conflict, config.ejection, times));
+    let policies =
+        Policies { conflict: config.tool_conflict, ejection: config.ejection, repeat: config.repeat };
+    let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (policies, times));
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
     let hangups = Hangups::listen()?;
     let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());

@@ -18,6 +18,7 @@ mod load;
 mod main_job;
 mod odd_slaves;
 mod plain_dialect;
+mod repeats;
 mod review;
 mod routes;
 mod secrets;

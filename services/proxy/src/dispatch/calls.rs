@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::directory::{Directory, Pool};
 use super::health::{self, Judgement};
+use super::repeat::Repeat;
 use super::stream::{CallStream, Open};
 use crate::back::{OpenCall, Registry, Slave, Slot};
 use crate::config::ToolConflict;
@@ -31,16 +32,34 @@ pub(crate) struct CallTimes {
     pub(crate) total: Duration,
 }
 
+/// What the operator decided about tools and their slaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policies {
+    /// `TOOL_CONFLICT`.
+    pub(crate) conflict: ToolConflict,
+    /// `EJECT_AFTER`, `EJECT_TIME`.
+    pub(crate) ejection: Policy,
+    /// `RETRY_IDEMPOTENT`.
+    pub(crate) repeat: Repeat,
+}
+
 struct Shared {
     registry: Arc<Registry>,
     directory: ArcSwap<Directory>,
     routes: ArcSwap<Routes>,
     listing: watch::Sender<Arc<Listing>>,
-    policy: ToolConflict,
-    ejection: Policy,
+    policies: Policies,
     instance: InstanceId,
     counter: AtomicU64,
     times: CallTimes,
+}
+
+/// Where a call may go.
+pub(super) struct Aim<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) route: &'a Route,
+    /// Where it was in vain: not again, if there is any other place.
+    pub(super) avoid: Option<u64>,
 }
 
 /// Takes calls for all slaves. Clones are the same dispatcher.
@@ -51,7 +70,7 @@ impl Dispatcher {
     pub(crate) fn new(
         registry: Arc<Registry>,
         instance: InstanceId,
-        (policy, ejection, times): (ToolConflict, Policy, CallTimes),
+        (policies, times): (Policies, CallTimes),
     ) -> Self {
         let empty = Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 };
         Self(Arc::new(Shared {
@@ -59,8 +78,7 @@ impl Dispatcher {
             directory: ArcSwap::default(),
             routes: ArcSwap::default(),
             listing: watch::Sender::new(Arc::new(empty)),
-            policy,
-            ejection,
+            policies,
             instance,
             counter: AtomicU64::new(1),
             times,
@@ -90,9 +108,9 @@ impl Dispatcher {
 
     fn rebuild(&self) {
         let before = self.0.directory.load();
-        let policies = (self.0.policy, self.0.ejection);
-        let (directory, listing) =
-            Directory::build(&self.0.registry.all(), policies, (&self.0.routes.load(), &before));
+        let routes = self.0.routes.load_full();
+        let about = (&*routes, self.0.policies);
+        let (directory, listing) = Directory::build(&self.0.registry.all(), about, &before);
         metrics::tools(listing.tool_count, directory.conflicts().len());
         for (name, instead) in directory.conflicts() {
             if before.conflicts().get(name) != Some(instead) {
@@ -138,20 +156,17 @@ impl Dispatcher {
     /// `Err`: none can take it now.
     pub(super) fn send(
         &self,
-        (pool, route): (&Pool, &Route),
+        Aim { pool, route, avoid }: Aim<'_>,
         (call, tool): (&OpenCall, &str),
         slot: &Arc<Slot>,
         now: Instant,
     ) -> Result<Arc<Slave>, Failure> {
         let outliers = [&self.0.registry.outliers, &*pool.outliers];
+        let tiers = health::sieve((&route.tiers, avoid), outliers, now);
         // A slave may lose its link between the choice and the sending: another choice, as often as there are slaves.
-        let slaves = || route.tiers.iter().flat_map(|tier| tier.iter());
+        let slaves = || tiers.iter().flat_map(|tier| tier.iter());
         for _ in 0..=slaves().count() {
-            let random = splitmix(call.id.0);
-            let chosen = route
-                .tiers
-                .iter()
-                .find_map(|tier| choose(&health::sieve(tier, outliers, now), random).map(Arc::clone));
+            let chosen = tiers.iter().find_map(|tier| choose(tier, splitmix(call.id.0)));
             let Some(slave) = chosen else { break };
             if slave.open(call, slot, now).is_ok() {
                 for outliers in outliers {
@@ -163,7 +178,7 @@ impl Dispatcher {
                     "Forwarding request to slave: tools/call (id: {})",
                     call.id
                 );
-                return Ok(slave);
+                return Ok(Arc::clone(slave));
             }
         }
         if slaves().any(|slave| slave.is_ready()) {
@@ -213,7 +228,9 @@ impl Dispatcher {
             last: now + self.0.times.total,
         };
         let slot = Arc::new(Slot::default());
-        let slave = self.send((&pool, &route), (&call, &tool), &slot, now)?;
+        let aim = Aim { pool: &pool, route: &route, avoid: None };
+        let slave = self.send(aim, (&call, &tool), &slot, now)?;
+        let repeats = pool.repeats;
         let open = Open {
             dispatcher: self.clone(),
             pool,
@@ -224,6 +241,7 @@ impl Dispatcher {
             tool,
             began: now,
             moves: 0,
+            repeats,
             homeless: None,
         };
         Ok(CallStream::open(Box::new(open)))

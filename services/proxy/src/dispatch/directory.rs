@@ -10,6 +10,7 @@ use bytes::Bytes;
 use front::calls::Listing;
 use protocol::catalog::{Catalog, Offer};
 
+use super::calls::Policies;
 use super::names;
 use crate::back::Slave;
 use crate::config::ToolConflict;
@@ -26,6 +27,8 @@ pub(super) struct Pool {
     /// The slaves' own name of the tool, where clients know it by another.
     pub(super) own_name: Arc<str>,
     pub(super) meter: CallMeter,
+    /// How often one call may be run again.
+    pub(super) repeats: u8,
     /// Members that fail by a fault of what runs the tool.
     pub(super) outliers: Arc<Outliers>,
 }
@@ -50,10 +53,10 @@ impl Pool {
     /// `name` is the slaves' own, `shown` the clients'.
     fn new(
         (name, shown): (&str, &str),
-        (members, outliers): (Vec<Arc<Slave>>, Arc<Outliers>),
-        routes: &Routes,
+        members: Vec<Arc<Slave>>,
+        about: (&Routes, Arc<Outliers>, u8),
     ) -> Self {
-        outliers.retain(|place| members.iter().any(|slave| slave.place() == place));
+        let (routes, outliers, repeats) = about;
         let members: Arc<[Arc<Slave>]> = members.into();
         Self {
             routes: PoolRoutes::new(routes, [shown, name], &members),
@@ -61,6 +64,7 @@ impl Pool {
             own_name: name.into(),
             meter: CallMeter::new(shown),
             outliers,
+            repeats,
         }
     }
 }
@@ -101,8 +105,8 @@ impl Directory {
     /// until now.
     pub(super) fn build(
         slaves: &[Arc<Slave>],
-        (policy, ejection): (ToolConflict, Policy),
-        (routes, before): (&Routes, &Self),
+        (routes, policies): (&Routes, Policies),
+        before: &Self,
     ) -> (Self, Listing) {
         let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
             .iter()
@@ -114,7 +118,7 @@ impl Directory {
         let mut listed: BTreeMap<String, String> = BTreeMap::new();
         for (name, groups) in group(&ready) {
             let alone = groups.len() == 1;
-            if !alone && policy == ToolConflict::Refuse {
+            if !alone && policies.conflict == ToolConflict::Refuse {
                 directory.conflicts.insert(name.to_owned(), Vec::new());
                 continue;
             }
@@ -131,8 +135,10 @@ impl Directory {
                     }
                 };
                 listed.insert(shown.clone(), definition.get().to_owned());
-                let outliers = before.outliers(&shown, ejection);
-                let pool = Pool::new((name, &shown), (group.members, outliers), routes);
+                let outliers = before.outliers(&shown, policies.ejection);
+                outliers.retain(|place| group.members.iter().any(|slave| slave.place() == place));
+                let repeats = policies.repeat.allowance(&group.offer.definition);
+                let pool = Pool::new((name, &shown), group.members, (routes, outliers, repeats));
                 directory.pools.insert(shown, Arc::new(pool));
             }
         }
@@ -184,6 +190,7 @@ mod tests {
     use protocol::limits::LinkLimits;
 
     use super::*;
+    use crate::dispatch::Repeat;
 
     fn slave(key: u64, name: &str, tools: &str) -> Arc<Slave> {
         let hello = SlaveHello {
@@ -207,7 +214,8 @@ mod tests {
 
     fn build(slaves: &[Arc<Slave>], policy: ToolConflict) -> (Directory, Listing) {
         let ejection = Policy { after: 5, base: std::time::Duration::from_secs(10) };
-        Directory::build(slaves, (policy, ejection), (&Routes::default(), &Directory::default()))
+        let policies = Policies { conflict: policy, ejection, repeat: Repeat::Never };
+        Directory::build(slaves, (&Routes::default(), policies), &Directory::default())
     }
 
     #[test]

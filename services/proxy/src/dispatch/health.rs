@@ -13,6 +13,7 @@ use protocol::failure::{self, Failure};
 use crate::back::{Registry, Slave};
 use crate::metrics;
 use crate::outliers::{Outliers, Turn, Verdict};
+use crate::routes::Tiers;
 
 /// Whose fault it is, if it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,19 +57,29 @@ impl Judgement {
     }
 }
 
-/// Those of `members` that may have a call: all of them, as a rule. If every one that takes calls is left out, none
-/// is: the last one is better than nobody.
+/// Those of each tier that may have a call: all of them, as a rule. If every one that takes calls is left out, none
+/// is: the last one is better than nobody. The same goes for the place to avoid.
 pub(super) fn sieve<'a>(
-    members: &'a [Arc<Slave>],
+    (tiers, avoid): (&'a Tiers, Option<u64>),
     outliers: [&Outliers; 2],
     now: Instant,
-) -> Cow<'a, [Arc<Slave>]> {
-    if !outliers.iter().any(|outliers| outliers.may_bar()) {
-        return Cow::Borrowed(members);
+) -> Cow<'a, Tiers> {
+    let mut kept = Cow::Borrowed(tiers);
+    if outliers.iter().any(|outliers| outliers.may_bar()) {
+        let barred = |slave: &Slave| outliers.iter().any(|outliers| outliers.bars(slave.place(), now));
+        kept = keep(&kept, |slave| !barred(slave)).map_or(kept, Cow::Owned);
     }
-    let barred = |slave: &Slave| outliers.iter().any(|outliers| outliers.bars(slave.place(), now));
-    let left: Vec<Arc<Slave>> = members.iter().filter(|slave| !barred(slave)).cloned().collect();
-    if left.iter().any(|slave| slave.is_ready()) { Cow::Owned(left) } else { Cow::Borrowed(members) }
+    if let Some(place) = avoid {
+        kept = keep(&kept, |slave| slave.place() != place).map_or(kept, Cow::Owned);
+    }
+    kept
+}
+
+/// The tiers with those slaves only; `None` if no slave that takes calls is among them.
+fn keep(tiers: &Tiers, which: impl Fn(&Slave) -> bool) -> Option<Tiers> {
+    let of_tier = |tier: &Arc<[Arc<Slave>]>| tier.iter().filter(|slave| which(slave)).cloned().collect();
+    let kept: Tiers = tiers.iter().map(of_tier).collect();
+    kept.iter().flat_map(|tier| tier.iter()).any(|slave| slave.is_ready()).then_some(kept)
 }
 
 /// A call of `tool` ended at this slave.

@@ -11,8 +11,9 @@ use protocol::era::Era;
 use protocol::failure::Failure;
 use tokio::time::{Sleep, sleep};
 
-use super::calls::Dispatcher;
+use super::calls::{Aim, Dispatcher};
 use super::directory::Pool;
+use super::repeat;
 use crate::back::{OpenCall, Slave, Slot, Taken};
 use crate::metrics;
 use crate::routes::Route;
@@ -45,6 +46,8 @@ pub(super) struct Open {
     pub(super) tool: String,
     pub(super) began: Instant,
     pub(super) moves: u8,
+    /// How often it may be run again; 0 also once the client has a part of the result.
+    pub(super) repeats: u8,
     pub(super) homeless: Option<Homeless>,
 }
 
@@ -52,6 +55,10 @@ pub(super) struct Open {
 pub(super) struct Homeless {
     until: Instant,
     look: Pin<Box<Sleep>>,
+    /// What the client gets if none does in time; `None`: why there is none.
+    otherwise: Option<Part>,
+    /// Where it need not be tried again, if there is another place.
+    avoid: Option<u64>,
 }
 
 impl CallStream {
@@ -103,11 +110,14 @@ impl Open {
         loop {
             if let Some(homeless) = &mut self.homeless {
                 ready!(homeless.look.as_mut().poll(cx));
-                let until = homeless.until;
-                match self.find_home() {
+                let (until, avoid) = (homeless.until, homeless.avoid);
+                match self.find_home(avoid) {
                     Ok(()) => self.homeless = None,
-                    Err(failure) if Instant::now() >= until => return Poll::Ready(Part::Failed(failure)),
-                    Err(_) => self.homeless = Some(Homeless { until, look: Box::pin(sleep(LOOK)) }),
+                    Err(failure) if Instant::now() >= until => {
+                        let otherwise = self.homeless.take().and_then(|homeless| homeless.otherwise);
+                        return Poll::Ready(otherwise.unwrap_or(Part::Failed(failure)));
+                    }
+                    Err(_) => homeless_again(&mut self.homeless),
                 }
                 continue;
             }
@@ -117,7 +127,9 @@ impl Open {
                     if let Part::Event { seq, payload, .. } | Part::End { seq, payload, .. } = &part {
                         self.slave.taken(self.call.id, seq + 1, payload.len());
                     }
-                    return Poll::Ready(part);
+                    if let Some(part) = self.repeat(part) {
+                        return Poll::Ready(part);
+                    }
                 }
                 Poll::Ready(Taken::Unsent) => {
                     self.moves += 1;
@@ -130,20 +142,47 @@ impl Open {
                     metrics::moved();
                     let until =
                         self.call.last.min(Instant::now() + self.dispatcher.grace().min(self.call.silence));
-                    self.homeless = Some(Homeless { until, look: Box::pin(sleep(Duration::ZERO)) });
+                    let look = Box::pin(sleep(Duration::ZERO));
+                    self.homeless = Some(Homeless { until, look, otherwise: None, avoid: None });
                 }
             }
         }
     }
 
-    /// The slave never got the call: another takes it, under a new name, so that nothing can mix the two up. It goes
-    /// by the same rule, among the slaves of now.
-    fn find_home(&mut self) -> Result<(), Failure> {
+    /// Where the call may and should be run again, it looks for a slave; else the part is for the client.
+    fn repeat(&mut self, part: Part) -> Option<Part> {
+        if self.repeats == 0 {
+            return Some(part);
+        }
+        let now = Instant::now();
+        let Some(reason) = repeat::reason(&part).filter(|_| now < self.call.last) else {
+            if matches!(part, Part::End { .. }) {
+                self.repeats = 0;
+            }
+            return Some(part);
+        };
+        self.repeats -= 1;
+        self.dispatcher.judge(&part, (&self.tool, &self.pool), &self.slave);
+        metrics::repeated(reason);
+        let (tool, slave) = (self.tool.as_str(), self.slave.name.as_str());
+        tracing::info!(tool, slave, reason, "Call is run again, as its tool allows (id: {})", self.call.id);
+        let until = self.call.last.min(now + repeat::WAIT);
+        // Where there is but one slave, it is about to say that the tool is gone; then it is waited for.
+        let look = Box::pin(sleep(LOOK));
+        self.homeless =
+            Some(Homeless { until, look, otherwise: Some(part), avoid: Some(self.slave.place()) });
+        None
+    }
+
+    /// No slave has the call: another takes it, under a new name, so that nothing can mix the two up. It goes by the same
+    /// rule, among the slaves of now.
+    fn find_home(&mut self, avoid: Option<u64>) -> Result<(), Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
         let now = Instant::now();
         self.route = pool.routes.again(&self.route);
-        self.slave = self.dispatcher.send((&pool, &self.route), (&self.call, &self.tool), &self.slot, now)?;
+        let aim = Aim { pool: &pool, route: &self.route, avoid };
+        self.slave = self.dispatcher.send(aim, (&self.call, &self.tool), &self.slot, now)?;
         Ok(())
     }
 
@@ -156,6 +195,12 @@ impl Open {
         } else {
             tracing::debug!(slave, outcome, "Call ended without a response (id: {id})");
         }
+    }
+}
+
+fn homeless_again(homeless: &mut Option<Homeless>) {
+    if let Some(homeless) = homeless {
+        homeless.look = Box::pin(sleep(LOOK));
     }
 }
 

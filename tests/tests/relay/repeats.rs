@@ -1,0 +1,133 @@
+//! `RETRY_IDEMPOTENT`: what may run again does, what may not never does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use harness::client::{Ask, Client};
+use harness::metrics::Scrape;
+use harness::rawslave::{RawSlave, dial, text_result};
+use harness::relay::{CODE, Proxy, Setup, sleep_args};
+use harness::wait;
+use nix::sys::signal::Signal;
+use protocol::failure::Failure;
+use protocol::frame::{Flags, Frame, FrameKind};
+use serde_json::{Value, json};
+
+/// Three tools: one that reads, one that can be repeated but calls itself destructive, one that says nothing.
+async fn slave(proxy: SocketAddr, name: &str) -> RawSlave {
+    let mut slave = dial(proxy).await;
+    slave.greet(CODE, name).await;
+    let tool = |name: &str, annotations: Value| json!({ "name": name, "inputSchema": { "type": "object" }, "annotations": annotations });
+    let tools = [
+        tool("read", json!({ "readOnlyHint": true })),
+        tool("burn", json!({ "idempotentHint": true, "destructiveHint": true })),
+        tool("quiet", json!({})),
+    ];
+    slave.catalog(&json!({ "tools": tools })).await;
+    slave
+}
+
+async fn start(retry: &str) -> Proxy {
+    Setup::proxy().env("RETRY_IDEMPOTENT", retry).env("LINK_GRACE", "0.3").start_proxy().await
+}
+
+async fn repeated(proxy: &Proxy) -> f64 {
+    Scrape::of(proxy.http).await.sum("mcp_relay_retries_total", &[])
+}
+
+async fn fail_by_backend(slave: &mut RawSlave) {
+    let call = slave.opened().await.call;
+    let object = Failure::BackendFailed { backend: "b".into(), reason: "died".into() }.error_object();
+    let frame = Frame::bare(FrameKind::End, call, 0);
+    slave.send(Frame { payload: object.into(), flags: Flags::ERROR, ..frame }).await;
+}
+
+#[tokio::test]
+async fn a_call_that_may_run_again_goes_to_another_slave_and_others_do_not() {
+    for (retry, tool, again) in
+        [("1", "read", true), ("1", "burn", false), ("1", "quiet", false), ("0", "read", false)]
+    {
+        let proxy = start(retry).await;
+        let mut first = slave(proxy.link, "first").await;
+        proxy.offers(tool).await;
+        let client = Client::modern(proxy.http);
+        for fault in ["backend_failed", "outcome_unknown"] {
+            let mut pending = client.start(Ask::tool(1, tool, json!({}))).await;
+            if fault == "backend_failed" {
+                fail_by_backend(&mut first).await;
+            } else {
+                let opened = first.opened().await;
+                first.accept(&opened).await;
+                first.vanish();
+                first = slave(proxy.link, "next").await;
+            }
+            if again {
+                let opened = first.opened().await;
+                first.end(opened.call, 0, &text_result("again")).await;
+                assert_eq!(pending.finish().await.text(), "again", "{tool}, {fault}");
+            } else {
+                assert_eq!(pending.finish().await.kind(), fault, "{tool}, RETRY_IDEMPOTENT={retry}");
+            }
+        }
+        let expected = if again { 2.0 } else { 0.0 };
+        assert!((repeated(&proxy).await - expected).abs() < 0.1, "{tool}, RETRY_IDEMPOTENT={retry}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_tried_three_times_in_all_and_then_the_failure_is_told() {
+    let proxy = start("1").await;
+    let mut only = slave(proxy.link, "only").await;
+    proxy.offers("read").await;
+    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "read", json!({}))).await;
+    for _ in 0..3 {
+        fail_by_backend(&mut only).await;
+    }
+    assert_eq!(pending.finish().await.kind(), "backend_failed");
+    assert!((repeated(&proxy).await - 2.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn what_has_sent_a_part_of_its_result_is_not_run_again() {
+    let proxy = start("1").await;
+    let mut first = slave(proxy.link, "first").await;
+    proxy.offers("read").await;
+    let client = Client::modern(proxy.http);
+    let mut pending = client.start(Ask::tool(1, "read", json!({}))).await;
+    let opened = first.opened().await;
+    let part = Frame { flags: Flags::MORE, ..Frame::bare(FrameKind::End, opened.call, 0) };
+    first.send(Frame { payload: Bytes::from_static(b"{\"content\":["), ..part }).await;
+    pending.exchange.head().await;
+    assert!(pending.exchange.try_chunk().await.is_ok(), "the first part is there");
+    let mut second = slave(proxy.link, "second").await;
+    proxy.accepted(2).await;
+    first.vanish();
+    while let Ok(Some(_)) = pending.exchange.try_chunk().await {}
+    let call = tokio::time::timeout(Duration::from_millis(500), second.hear_opened());
+    assert!(call.await.is_err(), "nothing is sent to the other slave");
+    assert!(repeated(&proxy).await < 0.1);
+}
+
+#[tokio::test]
+async fn a_killed_and_restarted_slave_runs_a_harmless_call_again() {
+    let proxy = Setup::proxy().env("RETRY_IDEMPOTENT", "1").env("LINK_GRACE", "600").start_proxy().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let setup = Setup::slave("same", proxy.link).env("MCP_SERVER_PORT", port.to_string());
+    let killed = setup.start_slave().await;
+    proxy.offers("sleep").await;
+    let client = Client::modern(proxy.http);
+    let mut pending = client.start(Ask::tool(1, "sleep", sleep_args(0.5, 5)).progress(1)).await;
+    pending.next().await.unwrap();
+    killed.signal(Signal::SIGKILL);
+    drop(killed);
+    let _restarted = setup.start_slave().await;
+    let answer =
+        wait::within("an answer of the restarted slave", Duration::from_secs(10), pending.finish()).await;
+    assert!(!answer.text().is_empty());
+    assert!(
+        answer.progress().ends_with(&[4.0, 5.0]),
+        "progress begins anew and comes to its end: {answer:?}"
+    );
+    assert!((repeated(&proxy).await - 1.0).abs() < 0.1);
+}
