@@ -1,6 +1,10 @@
 //! The command line: subcommands and their help. Everything else is environment.
 
+mod routes;
+
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub(crate) use routes::{Explain, RoutesCommand};
 
 use crate::reference;
 
@@ -46,7 +50,7 @@ pub(crate) enum Format {
 }
 
 /// What runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Take MCP clients over HTTP and slaves over WebSocket
     #[command(long_about = PROXY_ABOUT, after_long_help = proxy_help())]
@@ -62,6 +66,13 @@ pub(crate) enum Command {
         /// Print one JSON object in place of lines
         #[arg(long)]
         json: bool,
+    },
+    /// Check the rules that send calls to slaves, and explain what they do with a call
+    #[command(long_about = routes::ABOUT, after_long_help = routes::HELP)]
+    Routes {
+        /// What to do.
+        #[command(subcommand)]
+        command: RoutesCommand,
     },
     /// Show the relay at work: one proxy and two slaves on loopback
     #[command(long_about = DEMO_ABOUT, after_long_help = demo_help())]
@@ -184,9 +195,14 @@ mod tests {
     fn each_help_is_complete() {
         let mut root = Cli::command();
         root.build();
-        for sub in ["proxy", "slave", "doctor", "demo", "health"] {
+        for sub in ["proxy", "slave", "doctor", "routes", "demo", "health"] {
             let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "{sub}:\n{help}");
+        }
+        let routes = root.find_subcommand_mut("routes").unwrap();
+        for sub in ["check", "explain", "key-id"] {
+            let help = routes.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
+            assert!(help.contains("Exit codes:") && help.contains("Example"), "routes {sub}:\n{help}");
         }
         let help =
             |sub: &str| Cli::command().find_subcommand_mut(sub).unwrap().render_long_help().to_string();

@@ -9,6 +9,7 @@ mod health;
 mod http;
 mod mode;
 mod reference;
+mod routes;
 mod serve;
 
 use std::io::Write;
@@ -72,6 +73,11 @@ async fn obey(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             report.finish();
             if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
+        Some(Command::Routes { command }) => match routes::run(command, snapshot).await {
+            Ok(text) => print(&text),
+            Err(Stop::Config(text)) => fail(USAGE, &text),
+            Err(Stop::Failed(error)) => fail(FAILED, &format!("{error:#}")),
+        },
         Some(Command::Demo) => match demo::run().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(FAILED, &format!("the demo failed: {error:#}")),

@@ -1,5 +1,6 @@
 //! Calls go to the slaves that rules name: reviews by platform, the operator's file by header, client and argument.
 
+mod command;
 mod reload;
 mod rules;
 

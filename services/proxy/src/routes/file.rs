@@ -54,6 +54,11 @@ impl Routes {
         self.rules.iter().filter(|rule| rule.line != 0).count()
     }
 
+    /// Names of the clients that rules may be for.
+    pub fn client_names(&self) -> impl Iterator<Item = &str> {
+        self.clients.keys().map(String::as_str)
+    }
+
     /// Names of clients none of whose keys is among these digests: nobody can be one of them.
     pub fn unknown_clients(&self, keys: &[[u8; 32]]) -> Vec<&str> {
         let unknown = |digests: &Vec<[u8; 32]>| !digests.iter().any(|digest| keys.contains(digest));
@@ -62,7 +67,8 @@ impl Routes {
 }
 
 fn read_clients(place: &Place<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
-    let expected = "the client's key ids: each the SHA-256 of a key, 64 hexadecimal digits";
+    let expected =
+        "the client's key ids: 64 hexadecimal digits each, as `mcp-relay routes key-id` prints them";
     let Some(entries) = place.entries("a mapping of clients' names to their key ids") else {
         return BTreeMap::new();
     };

@@ -1,0 +1,92 @@
+//! Asks a running proxy. Knows where it listens, not what it answers.
+
+use std::time::Duration;
+
+use ::proxy::routes::{Asked, EXPLAIN, Explanation};
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use runtime::config::{EVERY, listener};
+use runtime::env::{Reader, Snapshot, parse};
+
+use crate::http::{Target, send};
+use crate::serve::Stop;
+
+/// Most that an answer may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+type Answer = (String, Explanation);
+
+/// Asks the proxy with this URL.
+pub(super) async fn at(url: &str, asked: &Asked, snapshot: &Snapshot) -> Result<Answer, Stop> {
+    let target = target(url)?;
+    let from = format!("the proxy at {url}");
+    match post(&target, asked, snapshot).await {
+        Ok((200, body)) => Ok((from, understood(&body)?)),
+        Ok((status, body)) => Err(refused(&from, status, &body)),
+        Err(error) => Err(Stop::Failed(error.context(format!("{from} cannot be asked")))),
+    }
+}
+
+/// Asks the proxy of this environment; `None` if none runs.
+pub(super) async fn here(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Answer>, Stop> {
+    let tables = [EVERY];
+    let mut reader = Reader::new("routes", snapshot, &tables);
+    let address = listener(&mut reader);
+    let address = reader.finish(address)?.config;
+    if address.port == 0 {
+        return Ok(None);
+    }
+    let target = Target::of_listener(&address.host, address.port);
+    let from = format!("the proxy at {target}");
+    match post(&target, asked, snapshot).await {
+        Ok((200, body)) => Ok(Some((from, understood(&body)?))),
+        // Another server, or a slave.
+        Ok((404 | 405, _)) | Err(_) => Ok(None),
+        Ok((status, body)) => Err(refused(&from, status, &body)),
+    }
+}
+
+fn target(url: &str) -> Result<Target, Stop> {
+    let url = parse::http_url(url)
+        .map_err(|expected| Stop::Config(format!("--proxy {url:?}: expected {expected}")))?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    Ok(Target { host, port: url.port_or_known_default().unwrap_or(80) })
+}
+
+async fn post(target: &Target, asked: &Asked, snapshot: &Snapshot) -> anyhow::Result<(u16, Bytes)> {
+    let mut request = Request::post(EXPLAIN).header(CONTENT_TYPE, "application/json");
+    let key = snapshot.get("AUTH_BEARER_KEYS").and_then(|keys| parse::list(keys).next());
+    if let Some(key) = key {
+        request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+    }
+    let request = request.body(Full::from(serde_json::to_vec(asked)?))?;
+    let exchange = async {
+        let response = send(target, request).await?;
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    };
+    match tokio::time::timeout(LIMIT, exchange).await {
+        Ok(result) => result,
+        Err(_) => bail!("no answer within {} s", LIMIT.as_secs()),
+    }
+}
+
+fn understood(body: &[u8]) -> anyhow::Result<Explanation> {
+    serde_json::from_slice(body)
+        .context("the answer is no explanation: is it another server, or another version?")
+}
+
+/// A question that cannot be answered is the command line's fault.
+fn refused(from: &str, status: u16, body: &[u8]) -> Stop {
+    let told: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    match (status, told["error"].as_str()) {
+        (400, Some(why)) => Stop::Config(format!("{from} says: {why}")),
+        (401, _) => {
+            Stop::Failed(anyhow!("{from} asks for a key: set AUTH_BEARER_KEYS to one that it accepts"))
+        }
+        _ => Stop::Failed(anyhow!("{from} answered with status {status}: is it another server?")),
+    }
+}

@@ -1,0 +1,81 @@
+//! An explanation as lines for people. Must not know where it comes from.
+
+use std::fmt::Write;
+
+use ::proxy::routes::{Explanation, Seen};
+
+/// All of it.
+pub(super) fn lines(from: &str, told: &Explanation) -> String {
+    let mut out = String::new();
+    // Writing to a String does not fail.
+    let _ = write(&mut out, from, told);
+    out
+}
+
+fn write(out: &mut String, from: &str, told: &Explanation) -> std::fmt::Result {
+    writeln!(out, "A call of {} by {from}:\n", told.tool)?;
+    for one in &told.considered {
+        let place = one.line.map_or("built in".into(), |line| format!("line {line}"));
+        let (mark, why) = if one.matches { ("+", "this one".into()) } else { ("-", one.why.clone()) };
+        writeln!(out, "  {mark} {} ({place}): {why}", one.rule)?;
+    }
+    match &told.rule {
+        Some(rule) => writeln!(out, "\nRule {rule:?} sends it to slaves with:")?,
+        None => writeln!(out, "\nNo rule is for it, so it goes to any slave that offers the tool:")?,
+    }
+    for (n, tier) in told.tiers.iter().enumerate() {
+        writeln!(out, "  {}. {}", n + 1, tier.labels)?;
+        match tier.slaves.as_deref() {
+            Some([]) => writeln!(out, "       none now")?,
+            Some(slaves) => slaves.iter().try_for_each(|one| slave(out, one))?,
+            None => {}
+        }
+    }
+    if !told.others.is_empty() {
+        writeln!(out, "  Never to:")?;
+        told.others.iter().try_for_each(|one| slave(out, one))?;
+    }
+    if let Some(why) = &told.refused {
+        writeln!(out, "\nNow it would be refused: {why}.")?;
+    }
+    Ok(())
+}
+
+fn slave(out: &mut String, slave: &Seen) -> std::fmt::Result {
+    let labels: Vec<String> = slave.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = if labels.is_empty() { "no labels".into() } else { labels.join(",") };
+    let state = match (slave.ready, slave.degraded) {
+        (false, _) => "not ready",
+        (true, true) => "degraded: only where no other can take it",
+        (true, false) => "ready",
+    };
+    writeln!(out, "       {} ({labels}): {state}, {} calls under way", slave.name, slave.calls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_slaves_and_refusals_are_told() {
+        let told: Explanation = serde_json::from_str(
+            r#"{"tool":"t","rule":"b","considered":[{"rule":"a","line":3,"matches":false,"why":"argument /x is missing"},
+            {"rule":"b","line":null,"matches":true}],"tiers":[{"labels":"p=q","slaves":[]},{"labels":"any labels",
+            "slaves":[{"name":"s","labels":{"k":"v"},"ready":true,"degraded":false,"calls":2}]}],
+            "others":[{"name":"o","labels":{},"ready":false,"degraded":false,"calls":0}],"refused":"so"}"#,
+        )
+        .unwrap();
+        let text = lines("the file f", &told);
+        for words in [
+            "A call of t by the file f:",
+            "  - a (line 3): argument /x is missing",
+            "  + b (built in): this one",
+            "  1. p=q\n       none now",
+            "  2. any labels\n       s (k=v): ready, 2 calls under way",
+            "  Never to:\n       o (no labels): not ready",
+            "refused: so.",
+        ] {
+            assert!(text.contains(words), "{words:?} in\n{text}");
+        }
+    }
+}
