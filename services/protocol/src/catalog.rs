@@ -30,6 +30,8 @@ pub struct Catalog {
     pub resources: Vec<Offer>,
     /// `resources/templates/list`.
     pub resource_templates: Vec<Offer>,
+    /// What the slave says is wrong with itself, without secrets; `None`: nothing.
+    pub degraded: Option<String>,
 }
 
 /// Why bytes are not a catalog.
@@ -64,7 +66,20 @@ struct Wire<'a> {
     resources: Vec<&'a RawValue>,
     #[serde(borrow, default)]
     resource_templates: Vec<&'a RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<Health>,
 }
+
+/// How the slave does, as it says itself.
+#[derive(Serialize, Deserialize)]
+struct Health {
+    state: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// The state in which others should be preferred; no other means anything.
+const DEGRADED: &str = "degraded";
 
 #[derive(Deserialize)]
 struct Uri {
@@ -125,6 +140,7 @@ impl Catalog {
             prompts: read(wire.prompts, Offer::named)?,
             resources: read(wire.resources, Offer::resource)?,
             resource_templates: read(wire.resource_templates, Offer::template)?,
+            degraded: wire.health.filter(|health| health.state == DEGRADED).map(|health| health.reason),
         };
         check_names("tools", &catalog.tools)?;
         check_names("prompts", &catalog.prompts)?;
@@ -141,6 +157,7 @@ impl Catalog {
             prompts: raw(&self.prompts),
             resources: raw(&self.resources),
             resource_templates: raw(&self.resource_templates),
+            health: self.degraded.clone().map(|reason| Health { state: DEGRADED.into(), reason }),
         };
         serde_json::to_vec(&wire).map(Bytes::from)
     }
@@ -184,6 +201,19 @@ mod tests {
         assert_eq!(catalog.tools[0].name, "a");
         assert_eq!(catalog.resources[0].name, "x:y");
         assert_eq!(&catalog.encode().unwrap()[..], json);
+    }
+
+    #[test]
+    fn a_slave_s_report_round_trips_and_other_states_mean_nothing() {
+        let json = br#"{"tools":[],"prompts":[],"resources":[],"resourceTemplates":[],"health":{"state":"degraded","reason":"why"}}"#;
+        let catalog = Catalog::decode(json).unwrap();
+        assert_eq!(catalog.degraded.as_deref(), Some("why"));
+        assert_eq!(&catalog.encode().unwrap()[..], json);
+        for other in
+            [r#"{"health":{"state":"fine"}}"#, r#"{"health":null}"#, r#"{"health":{"state":"x","y":1}}"#]
+        {
+            assert_eq!(Catalog::decode(other.as_bytes()).unwrap().degraded, None, "{other}");
+        }
     }
 
     #[test]

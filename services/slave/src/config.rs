@@ -74,6 +74,8 @@ pub struct SlaveConfig {
     pub mr_pilot: MrPilotConfig,
     /// `DEMO_TOOLS`.
     pub demo_tools: bool,
+    /// `SLAVE_PROBE_INTERVAL`: how often backends are asked whether they still answer.
+    pub probe_interval: Option<Duration>,
     /// `SLAVE_JOURNAL_BYTES`: unacknowledged events held over all calls.
     pub journal_bytes: usize,
     /// `MAX_OUTPUT_BYTES`: largest message of a backend.
@@ -91,6 +93,7 @@ struct Raw {
     slave_backends: Option<String>,
     mr_pilot_command: Option<String>,
     demo_tools: Option<String>,
+    slave_probe_interval: Option<String>,
     reconnect_max: Option<String>,
     slave_journal_bytes: Option<String>,
     max_output_bytes: Option<String>,
@@ -134,6 +137,7 @@ impl SlaveConfig {
             backends_file: file,
             mr_pilot: read_mr_pilot(&mut reader, &raw, snapshot),
             demo_tools: reader.value("DEMO_TOOLS", raw.demo_tools.as_deref(), parse::flag),
+            probe_interval: read_probe(&mut reader, raw.slave_probe_interval.as_deref()),
             journal_bytes: reader.value(
                 "SLAVE_JOURNAL_BYTES",
                 journal,
@@ -147,6 +151,11 @@ impl SlaveConfig {
         };
         reader.finish(config)
     }
+}
+
+fn read_probe(reader: &mut Reader<'_>, raw: Option<&str>) -> Option<Duration> {
+    let interval = reader.value("SLAVE_PROBE_INTERVAL", raw, parse::seconds(0.0..=86_400.0));
+    (!interval.is_zero()).then_some(interval)
 }
 
 /// `None` only after a problem was noted.
@@ -199,6 +208,7 @@ mod tests {
         ("SLAVE_CAPACITY", "many"),
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
         ("DEMO_TOOLS", "on"),
+        ("SLAVE_PROBE_INTERVAL", "-1"),
         ("RECONNECT_MAX", "0"),
         ("SLAVE_JOURNAL_BYTES", "1"),
         ("MAX_OUTPUT_BYTES", "64M"),

@@ -46,6 +46,7 @@ const READY: &str = "mcp_relay_slave_backend_ready";
 const STARTS: &str = "mcp_relay_slave_backend_starts_total";
 const EXITS: &str = "mcp_relay_slave_backend_exits_total";
 const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
+const PROBES: &str = "mcp_relay_slave_backend_probes_total";
 
 const LINK_CONNECTS: &str = "mcp_relay_slave_link_connects_total";
 const LINK_DISCONNECTS: &str = "mcp_relay_slave_link_disconnects_total";
@@ -102,6 +103,13 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         labels: &["backend", "reason"],
         help: "Messages of a backend that reached no call, by reason (garbage, unknown_id, unroutable, slow_reader, unread_stdin).",
+    },
+    Metric {
+        name: PROBES,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["backend", "outcome"],
+        help: "Times that a backend was asked whether it still answers, by outcome (answered, missed).",
     },
     Metric {
         name: LINK_CONNECTS,
@@ -289,6 +297,24 @@ pub(crate) fn backend_started(backend: &str) {
 /// A backend's process ended.
 pub(crate) fn backend_exited(backend: &str, reason: &'static str) {
     counter!(EXITS, "backend" => backend.to_owned(), "reason" => reason).increment(1);
+}
+
+/// What came of asking a backend whether it still answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probed {
+    /// It does.
+    Answered,
+    /// Not in time.
+    Missed,
+}
+
+/// A backend was asked whether it still answers.
+pub(crate) fn backend_probed(backend: &str, outcome: Probed) {
+    let outcome = match outcome {
+        Probed::Answered => "answered",
+        Probed::Missed => "missed",
+    };
+    counter!(PROBES, "backend" => backend.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// Why a message reached nobody.

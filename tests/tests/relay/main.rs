@@ -25,3 +25,4 @@ mod secrets;
 mod several_slaves;
 mod shutdown;
 mod states;
+mod truth;

@@ -24,8 +24,8 @@ const REPORTED: u8 = 32;
 /// It failed calls by its own fault, again and again.
 const EJECTED: u8 = 64;
 
-/// Everything that makes a slave with a link worse than another.
-const AILING: u8 = EMPTY | LATE | REPORTED | EJECTED;
+/// Everything that makes a slave that takes calls worse than another.
+const AILING: u8 = LATE | REPORTED | EJECTED;
 
 /// Characters of a slave's own reason that are kept.
 const MOST_REASON: usize = 300;
@@ -190,7 +190,7 @@ fn state_of(bits: u8) -> SlaveState {
     match bits {
         bits if bits & LINKED == 0 => SlaveState::Lost,
         bits if bits & DRAINING != 0 => SlaveState::Draining,
-        bits if bits & OFFERED == 0 => SlaveState::Connecting,
+        bits if bits & EMPTY != 0 => SlaveState::Connecting,
         bits if bits & AILING != 0 => SlaveState::Degraded,
         _ => SlaveState::Ready,
     }
@@ -200,14 +200,17 @@ fn health_of(bits: u8, notes: &Notes) -> Health {
     let state = state_of(bits);
     let mut reasons: Vec<String> = Vec::new();
     match state {
-        SlaveState::Connecting => reasons.push("it offers no tools yet".into()),
+        SlaveState::Connecting => {
+            let since = if bits & OFFERED == 0 { "yet" } else { "any more" };
+            reasons.push(format!("it offers no tools {since}"));
+            if bits & REPORTED != 0 {
+                reasons.push(format!("it reports: {}", notes.report));
+            }
+        }
         SlaveState::Lost => reasons.push(notes.departure.clone()),
         SlaveState::Draining => reasons.push("it is going down".into()),
         SlaveState::Ready => {}
         SlaveState::Degraded => {
-            if bits & EMPTY != 0 {
-                reasons.push("it offers no tools any more".into());
-            }
             if bits & LATE != 0 {
                 let millis = notes.round_trip.unwrap_or_default().as_millis();
                 reasons.push(format!("it answers pings late ({millis} ms; LINK_LATE_MS)"));
@@ -250,7 +253,9 @@ mod tests {
         assert!(reason.contains("1234 ms") && reason.contains("reports: backend \"x\" is down"), "{reason}");
         assert!(condition.is_useful() && condition.is_degraded());
         condition.offers(0, "");
-        assert!(state(&condition).1.contains("no tools any more") && !condition.is_useful());
+        let (now, reason) = state(&condition);
+        assert!(now == SlaveState::Connecting && reason.contains("no tools any more"), "{now:?}: {reason}");
+        assert!(!condition.is_useful());
         condition.draining();
         assert_eq!(state(&condition).0, SlaveState::Draining);
         condition.departed("gone".into());

@@ -200,6 +200,9 @@ impl Registry {
             }
             SlaveState::Ready => tracing::info!(slave = name, "Slave is ready"),
             SlaveState::Degraded => tracing::warn!(slave = name, "Slave is degraded: {}", health.reason),
+            SlaveState::Connecting if before != SlaveState::Lost => {
+                tracing::warn!(slave = name, "Slave can take no calls: {}", health.reason);
+            }
             // These have lines of their own where they come from.
             SlaveState::Connecting | SlaveState::Draining | SlaveState::Lost => {
                 tracing::debug!(slave = name, "Slave is {}: {}", health.state.label(), health.reason);

@@ -234,7 +234,11 @@ impl Slave {
     /// It offers this from now on, as far as its code allows it.
     pub(super) fn offer(&self, catalog: Catalog) {
         self.tell_left_out(&self.standing.offer(catalog));
-        self.condition.offers(self.catalog().tools.len(), "");
+        let catalog = self.catalog();
+        // One that says nothing of it is still no better for that.
+        let report =
+            catalog.degraded.as_deref().map(|why| if why.is_empty() { "it does not say what" } else { why });
+        self.condition.offers(catalog.tools.len(), report.unwrap_or_default());
     }
 
     fn tell_left_out(&self, tools: &[String]) {

@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use protocol::catalog::Offer;
@@ -24,7 +25,8 @@ use tokio::sync::mpsc;
 use super::mask::Mask;
 use super::stdio::Surroundings;
 use super::{Answer, Backend, Stopping};
-use crate::executor::{CallSink, State, ToolCall};
+use crate::executor::{CallSink, Registry, SlotId, State, ToolCall};
+use crate::metrics::{self, Probed};
 use arguments::Arguments;
 use process::{Finished, Run};
 use progress::Progress;
@@ -77,12 +79,17 @@ pub(super) fn start(config: PilotConfig, around: &Surroundings<'_>) {
         stopping: around.stopping.clone(),
     });
     let slot = around.registry.add(NAME, pilot);
+    let every = around.pace.check.zip(found.clone());
     let offer = RawValue::from_string(DEFINITION.trim_end().replace('\n', " "))
         .and_then(|definition| Offer::named(&definition));
     match (found, offer) {
         (Some(executable), Ok(offer)) => {
             tracing::info!(command = %executable.display(), "review_merge_request is offered");
-            around.registry.ready(slot, vec![offer]);
+            around.registry.ready(slot, vec![offer.clone()]);
+            if let Some((every, executable)) = every {
+                let watch = Watch { executable, offer, registry: Arc::clone(around.registry), slot };
+                around.stopping.spawn(watch.run(every, around.stopping.clone()));
+            }
         }
         (None, _) => {
             let reason = format!(
@@ -95,15 +102,50 @@ pub(super) fn start(config: PilotConfig, around: &Surroundings<'_>) {
     }
 }
 
+/// Looks now and then whether the executable is still there.
+struct Watch {
+    executable: PathBuf,
+    offer: Offer,
+    registry: Arc<Registry>,
+    slot: SlotId,
+}
+
+impl Watch {
+    async fn run(self, every: Duration, stopping: Stopping) {
+        let mut there = true;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = stopping.begun() => return,
+            }
+            let now = is_executable(&self.executable);
+            metrics::backend_probed(NAME, if now { Probed::Answered } else { Probed::Missed });
+            if now == there {
+                continue;
+            }
+            there = now;
+            if there {
+                tracing::info!(command = %self.executable.display(), "review_merge_request is offered");
+                self.registry.ready(self.slot, vec![self.offer.clone()]);
+            } else {
+                let reason = format!("{} is no executable file any more", self.executable.display());
+                tracing::warn!("review_merge_request is not offered: {reason}");
+                self.registry.down(self.slot, State::Failed { reason });
+            }
+        }
+    }
+}
+
 fn is_secret(name: &str) -> bool {
     name.ends_with("_TOKEN") || name.ends_with("_KEY")
 }
 
+fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+}
+
 /// The executable file that a command names, as the system would find it.
 fn find(command: &str) -> Option<PathBuf> {
-    let is_executable = |path: &Path| {
-        std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
-    };
     if command.contains('/') {
         return Some(PathBuf::from(command)).filter(|path| is_executable(path));
     }

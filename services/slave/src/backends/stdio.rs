@@ -8,6 +8,7 @@ mod errors_log;
 mod handshake;
 mod incoming;
 mod messages;
+mod probe;
 mod results;
 mod session;
 mod supervisor;
@@ -59,6 +60,8 @@ pub struct Pace {
     pub restart_cap: Duration,
     /// A child that ran for so long starts the pauses over.
     pub stable: Duration,
+    /// How often a child is asked whether it still answers (`SLAVE_PROBE_INTERVAL`); `None`: never.
+    pub check: Option<Duration>,
     /// Between closing standard input, SIGTERM and SIGKILL, when a child is given up.
     pub patience: Duration,
 }
@@ -71,6 +74,7 @@ impl Default for Pace {
             restart_first: Duration::from_millis(500),
             restart_cap: Duration::from_secs(30),
             stable: Duration::from_mins(1),
+            check: None,
             patience: Duration::from_secs(2),
         }
     }

@@ -16,6 +16,7 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Slave, "SLAVE_BACKENDS", Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered."),
     Var::new(Slave, "MR_PILOT_COMMAND", Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell."),
     Var::new(Slave, "DEMO_TOOLS", Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out."),
+    Var::new(Slave, "SLAVE_PROBE_INTERVAL", Value("0"), "Seconds between two probes of each backend: ping or server/discover for stdio servers, for mr-pilot whether it is still there. One that misses three is restarted. For servers that answer while they work. 0: off."),
     Var::new(Slave, "RECONNECT_MAX", Value("5"), "Most seconds between two attempts to connect (full-jitter backoff)."),
     Var::new(Slave, "SLAVE_JOURNAL_BYTES", Value("268435456"), "Bytes of events not yet taken by the proxy that are kept over all calls, for a link that breaks."),
     Var::new(Slave, "MAX_OUTPUT_BYTES", Value("67108864"), "Largest single message (result or event) that a backend may produce, in bytes."),

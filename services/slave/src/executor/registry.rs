@@ -74,6 +74,8 @@ struct Slot {
     backend: Arc<dyn Backend>,
     state: State,
     tools: Vec<Offer>,
+    /// It runs, but something is wrong with it.
+    ailing: Option<String>,
 }
 
 #[derive(Default)]
@@ -111,7 +113,13 @@ impl Registry {
     /// Adds a backend that has no tools yet. The order of adding is the order of the catalog.
     pub(crate) fn add(&self, name: &str, backend: Arc<dyn Backend>) -> SlotId {
         let slots = &mut self.lock().list;
-        slots.push(Slot { name: name.to_owned(), backend, state: State::Starting, tools: Vec::new() });
+        slots.push(Slot {
+            name: name.to_owned(),
+            backend,
+            state: State::Starting,
+            tools: Vec::new(),
+            ailing: None,
+        });
         SlotId(slots.len() - 1)
     }
 
@@ -120,12 +128,18 @@ impl Registry {
         self.change(slot, |slot| {
             slot.state = State::Ready;
             slot.tools = tools;
+            slot.ailing = None;
         });
     }
 
     /// The backend is down: its tools leave the catalog, their names stay known.
     pub(crate) fn down(&self, slot: SlotId, state: State) {
         self.change(slot, |slot| slot.state = state);
+    }
+
+    /// The backend runs and its tools stay, but this is wrong with it; `None`: no more.
+    pub(crate) fn ailing(&self, slot: SlotId, what: Option<String>) {
+        self.change(slot, |slot| slot.ailing = what);
     }
 
     /// Who runs the tool of this name. A known tool whose backend is down fails differently from an unknown one.
@@ -210,17 +224,18 @@ impl Registry {
             tools.push(Offer { name: one.name, definition: one.definition });
         }
         self.routes.store(Arc::new(routes));
-        self.offer(tools);
+        self.offer(tools, degraded(slots));
     }
 
     /// Tells readers of the catalog only if it differs from what they have.
-    fn offer(&self, tools: Vec<Offer>) {
+    fn offer(&self, tools: Vec<Offer>, degraded: Option<String>) {
         self.catalog.send_if_modified(|catalog| {
             let same = |(old, new): (&Offer, &Offer)| old.definition.get() == new.definition.get();
-            if catalog.tools.len() == tools.len() && catalog.tools.iter().zip(&tools).all(same) {
+            let all = catalog.tools.len() == tools.len() && catalog.degraded == degraded;
+            if all && catalog.tools.iter().zip(&tools).all(same) {
                 return false;
             }
-            *catalog = Arc::new(Catalog { tools, ..Catalog::default() });
+            *catalog = Arc::new(Catalog { tools, degraded, ..Catalog::default() });
             true
         });
     }
@@ -228,4 +243,18 @@ impl Registry {
     fn lock(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is wrong with the backends, for proxies and people; `None`: nothing. Reasons are masked where they arise.
+fn degraded(slots: &[Slot]) -> Option<String> {
+    let wrong = |slot: &Slot| {
+        let what = match &slot.state {
+            State::Restarting { reason, .. } | State::Failed { reason } => reason,
+            State::Ready => slot.ailing.as_ref()?,
+            State::Starting | State::Stopped => return None,
+        };
+        Some(format!("backend {:?}: {what}", slot.name))
+    };
+    let wrong: Vec<String> = slots.iter().filter_map(wrong).collect();
+    (!wrong.is_empty()).then(|| wrong.join("; "))
 }

@@ -6,6 +6,7 @@ use protocol::limits::{DEFAULT_WINDOW, LinkLimits};
 
 use crate::backends::pilot::PilotConfig;
 use crate::backends::servers_file::{self, ServersFileError};
+use crate::backends::stdio::Pace;
 use crate::config::SlaveConfig;
 use crate::executor::ExecutorConfig;
 
@@ -26,8 +27,8 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
         demo_tools: config.demo_tools,
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
+        pace: Pace { check: config.probe_interval, ..Pace::default() },
         secrets: code.chain(pilot.secrets().cloned()).collect(),
-        ..ExecutorConfig::default()
     })
 }
 

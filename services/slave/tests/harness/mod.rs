@@ -44,6 +44,7 @@ pub fn server(name: &str, args: &[&str]) -> StdioServer {
 /// Short pauses and little patience.
 pub fn config(servers: Vec<StdioServer>) -> ExecutorConfig {
     let pace = Pace {
+        check: None,
         probe: Duration::from_millis(300),
         start: Duration::from_secs(20),
         restart_first: Duration::from_millis(20),

@@ -218,7 +218,11 @@ pub(super) async fn subscribe(session: &Arc<Session>) {
     }
 }
 
-async fn own(session: &Arc<Session>, message: impl FnOnce(u64) -> Bytes) -> Result<Exchange, HandshakeError> {
+/// Sends a request of ours.
+pub(super) async fn own(
+    session: &Arc<Session>,
+    message: impl FnOnce(u64) -> Bytes,
+) -> Result<Exchange, HandshakeError> {
     let mut exchange = session.begin(Kind::Own)?;
     exchange.send(message(exchange.id)).await?;
     Ok(exchange)

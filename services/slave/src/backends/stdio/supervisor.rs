@@ -13,7 +13,7 @@ use super::child::{self, Pipes, Running};
 use super::handshake::{self, Approach, Greeting, HandshakeError};
 use super::incoming::{ReadEnd, Reader};
 use super::session::Session;
-use super::{Live, Pace, StdioBackend, errors_log};
+use super::{Live, Pace, StdioBackend, errors_log, probe};
 use crate::backends::Stopping;
 use crate::executor::{Registry, SlotId, State};
 use crate::metrics;
@@ -151,7 +151,22 @@ impl Supervisor {
                 handshake::subscribe(session).await;
             }
         };
-        tokio::join!(follow, subscribe).0
+        tokio::select! {
+            reason = async { tokio::join!(follow, subscribe).0 } => reason,
+            reason = self.probe(session, greeting.era) => reason,
+        }
+    }
+
+    /// Asks the child now and then whether it still answers, if that is wanted.
+    async fn probe(&self, session: &Arc<Session>, era: Era) -> String {
+        let Some(interval) = self.pace.check else { return std::future::pending().await };
+        let ailing = |what: Option<String>| {
+            if let Some(what) = &what {
+                tracing::warn!(backend = &*self.backend.name, "backend does not answer: {what}");
+            }
+            self.registry.ailing(self.slot, what);
+        };
+        probe::watch((session, era), interval, ailing).await
     }
 
     async fn begin(&self, session: &Arc<Session>, approach: Approach) -> Result<Greeting, HandshakeError> {
