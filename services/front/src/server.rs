@@ -17,6 +17,7 @@ use protocol::failure::Failure;
 use runtime::config::{AllowedOrigins, CommonConfig};
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;
+use runtime::tls::{ServerTls, Wire};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::Service as _;
@@ -32,6 +33,9 @@ use crate::http::service::McpService;
 use crate::keys::Keys;
 use crate::origin::Origins;
 use crate::settle::Settle;
+
+/// How long a TLS handshake that is under way may take when the process drains.
+const LAST_HANDSHAKE: Duration = Duration::from_secs(2);
 
 const METRICS: &str = "/metrics";
 
@@ -64,18 +68,54 @@ impl EdgeConfig {
     }
 }
 
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+}
+
+impl Port {
+    /// A port that speaks TLS, if that is given.
+    pub fn new(listener: TcpListener, tls: Option<Arc<ServerTls>>) -> Self {
+        Self { listener, tls }
+    }
+
+    async fn accept(&self) -> (TcpStream, IpAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => return (stream, peer.ip()),
+                Err(error) => {
+                    // Out of descriptors, as a rule: wait for some to come free rather than spin.
+                    tracing::warn!("Cannot accept a client connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+impl From<TcpListener> for Port {
+    /// A plain one.
+    fn from(listener: TcpListener) -> Self {
+        Self::new(listener, None)
+    }
+}
+
 /// Serves until the shutdown: idle connections close as soon as it drains, busy ones when their answers are
 /// complete or the grace is over. New ones are told meanwhile that this process goes. Returns when no connection of
 /// before is left.
-pub async fn serve<C: Calls>(listener: TcpListener, (edge, ops): (Arc<Edge<C>>, Ops), shutdown: &Shutdown) {
+pub async fn serve<C: Calls>(port: impl Into<Port>, (edge, ops): (Arc<Edge<C>>, Ops), shutdown: &Shutdown) {
+    let port = port.into();
     let service = Both { mcp: McpService::new(Arc::clone(&edge)), ops };
     // Each connection holds a receiver; when all are gone, `closed` resolves.
     let (alive, held) = watch::channel(());
     loop {
         tokio::select! {
-            stream = accept(&listener) => {
+            stream = port.accept() => {
                 let (stream, peer) = stream;
-                tokio::spawn(connection(stream, service.of(peer), (shutdown.clone(), held.clone())));
+                let came = (stream, port.tls.clone());
+                tokio::spawn(connection(came, service.of(peer), (shutdown.clone(), held.clone())));
             }
             () = shutdown.draining() => break,
         }
@@ -85,31 +125,41 @@ pub async fn serve<C: Calls>(listener: TcpListener, (edge, ops): (Arc<Edge<C>>, 
     loop {
         tokio::select! {
             () = alive.closed() => return,
-            stream = accept(&listener) => { tokio::spawn(farewell(stream.0, service.of(stream.1))); }
-        }
-    }
-}
-
-async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer.ip()),
-            Err(error) => {
-                // Out of descriptors, as a rule: wait for some to come free rather than spin.
-                tracing::warn!("Cannot accept a client connection: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            stream = port.accept() => {
+                tokio::spawn(farewell((stream.0, port.tls.clone()), service.of(stream.1)));
             }
         }
     }
 }
 
+/// A connection, and the TLS that is to be spoken on it.
+type Came = (TcpStream, Option<Arc<ServerTls>>);
+
+async fn secured((stream, tls): Came) -> Option<Wire> {
+    // Answers are small and wanted at once; a socket without it still works.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => Some(Wire::from(stream)),
+        Some(tls) => {
+            tls.accept(stream).await.map_err(|error| tracing::debug!("A client's TLS failed: {error}")).ok()
+        }
+    }
+}
+
 async fn connection<C: Calls>(
-    stream: TcpStream,
+    came: Came,
     service: Both<C>,
     (shutdown, held): (Shutdown, watch::Receiver<()>),
 ) {
-    // Answers are small and wanted at once; a socket without it still works.
-    let _ = stream.set_nodelay(true);
+    let last = async {
+        shutdown.draining().await;
+        tokio::time::sleep(LAST_HANDSHAKE).await;
+    };
+    let stream = tokio::select! {
+        stream = secured(came) => stream,
+        () = last => None,
+    };
+    let Some(stream) = stream else { return };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(false);
     let mut serving = Settle::new(builder.serve_connection(TokioIo::new(stream), service));
@@ -127,7 +177,8 @@ async fn connection<C: Calls>(
 
 /// One request on a connection made while the process drains: a refusal that says so, where a closed port would be
 /// a "bad gateway" to whoever balances the load. Holds nothing up.
-async fn farewell<C: Calls>(stream: TcpStream, service: Both<C>) {
+async fn farewell<C: Calls>(came: Came, service: Both<C>) {
+    let Some(stream) = secured(came).await else { return };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(FAREWELL).keep_alive(false);
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;

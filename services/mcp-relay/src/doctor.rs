@@ -1,6 +1,7 @@
 //! `mcp-relay doctor`: what a start would need, step by step, with what to fix. Changes nothing.
 
 mod backends;
+mod certificate;
 mod link;
 mod port;
 mod proxy;

@@ -1,6 +1,8 @@
 //! A small HTTP/1.1 client for talking to servers of our own: one connection a request. Knows no MCP.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,18 +11,30 @@ use hyper::body::Incoming;
 use hyper::header::HOST;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use runtime::tls::{TlsError, pinned};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// IP address or name, IPv6 without brackets.
     pub(crate) host: String,
     /// Port.
     pub(crate) port: u16,
+    /// How it is trusted, where it speaks TLS.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
+    /// The same server, if it speaks TLS with the certificate in this file: nobody else is trusted.
+    pub(crate) fn with_certificate(self, file: Option<&Path>) -> Result<Self, TlsError> {
+        Ok(Self { tls: file.map(pinned).transpose()?, ..self })
+    }
+
     /// The address to ask a server on that listens on `host`: loopback where it listens on every interface.
     pub(crate) fn of_listener(host: &str, port: u16) -> Self {
         let host = match host {
@@ -28,7 +42,7 @@ impl Target {
             "::" => "::1",
             other => other,
         };
-        Self { host: host.to_owned(), port }
+        Self { host: host.to_owned(), port, tls: None }
     }
 }
 
@@ -47,10 +61,23 @@ pub(crate) async fn send(
     target: &Target,
     mut request: Request<Full<Bytes>>,
 ) -> anyhow::Result<Response<Incoming>> {
+    request.headers_mut().insert(HOST, target.to_string().parse()?);
     let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+    match &target.tls {
+        None => exchange(stream, request).await,
+        Some(config) => {
+            let name = ServerName::try_from(target.host.clone())?;
+            exchange(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?, request).await
+        }
+    }
+}
+
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    request.headers_mut().insert(HOST, target.to_string().parse()?);
     Ok(sender.send_request(request).await?)
 }
 

@@ -1,5 +1,7 @@
 //! What the proxy reads from its environment, typed and checked. Knows nothing of what the values are used for.
 
+mod tls;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use crate::codes::CodesFile;
 use crate::dispatch::Repeat;
 use crate::outliers::Policy;
 use crate::routes::{RoutesError, RoutesFile};
+pub use tls::TlsPorts;
 
 /// The proxy's own variables.
 #[rustfmt::skip]
@@ -23,6 +26,11 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "PROXY_WS_PORT", Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it."),
     Var::new(Proxy, "SLAVE_CODES", Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code do not count, case does.").secret(),
     Var::new(Proxy, "SLAVE_CODES_FILE", Says("SLAVE_CODES only"), "Path of a file of more codes: one a line, or YAML entries with name, labels, tools and times. Read again when it changes and at SIGHUP: see OPERATIONS."),
+    Var::new(Proxy, "TLS_CERT", Says("both ports are plain"), "PEM file of the proxy's certificate and its chain: both ports speak TLS. TLS files are read again when they change and at SIGHUP."),
+    Var::new(Proxy, "TLS_KEY", Says("needed with TLS_CERT"), "PEM file of its key."),
+    Var::new(Proxy, "TLS_HTTP", Value("1"), "0: the clients' port stays plain although TLS_CERT is set."),
+    Var::new(Proxy, "TLS_WS", Value("1"), "0: the slaves' port stays plain although TLS_CERT is set."),
+    Var::new(Proxy, "TLS_CLIENT_CA", Says("slaves show no certificate"), "PEM file of authorities: a slave must show a certificate from one of them, beside its code."),
     Var::new(Proxy, "SLAVE_MODE", Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001)."),
     Var::new(Proxy, "TOOL_CONFLICT", Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log."),
     Var::new(Proxy, "ROUTES", Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS."),
@@ -69,6 +77,8 @@ pub struct ProxyConfig {
     pub slave_codes: SecretSet,
     /// `SLAVE_CODES_FILE`, and what it says now.
     pub codes_file: Option<(PathBuf, CodesFile)>,
+    /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`.
+    pub tls: TlsPorts,
     /// `SLAVE_MODE`.
     pub slave_mode: SlaveMode,
     /// `TOOL_CONFLICT`.
@@ -96,6 +106,11 @@ struct Raw {
     proxy_ws_port: Option<String>,
     slave_codes: Option<String>,
     slave_codes_file: Option<String>,
+    tls_cert: Option<String>,
+    tls_key: Option<String>,
+    tls_http: Option<String>,
+    tls_ws: Option<String>,
+    tls_client_ca: Option<String>,
     slave_mode: Option<String>,
     tool_conflict: Option<String>,
     routes: Option<String>,
@@ -138,6 +153,7 @@ impl ProxyConfig {
             ws,
             slave_codes,
             codes_file,
+            tls: tls::read(&mut reader, &raw),
             slave_mode: reader.value("SLAVE_MODE", raw.slave_mode.as_deref(), parse::choice(modes)),
             tool_conflict: reader.value(
                 "TOOL_CONFLICT",
@@ -245,6 +261,11 @@ mod tests {
         ("PROXY_WS_HOST", "a b"),
         ("PROXY_WS_PORT", "70000"),
         ("SLAVE_CODES_FILE", "/nowhere/codes.yaml"),
+        ("TLS_CERT", "/nowhere/tls.crt"),
+        ("TLS_KEY", "/nowhere/tls.key"),
+        ("TLS_HTTP", "maybe"),
+        ("TLS_WS", "maybe"),
+        ("TLS_CLIENT_CA", "/nowhere/ca.pem"),
         ("SLAVE_MODE", "double"),
         ("TOOL_CONFLICT", "ignore"),
         ("ROUTES", "/nowhere/routes.yaml"),

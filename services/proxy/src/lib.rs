@@ -10,5 +10,6 @@ pub mod metrics;
 mod outliers;
 pub mod routes;
 mod run;
+mod secure;
 
 pub use run::{RunError, run};

@@ -69,6 +69,9 @@ pub const TOOLS_LEFT_OUT: &str = "mcp_relay_slave_tools_left_out";
 /// Files of the configuration that were read again, by `file` and `outcome`.
 pub const CONFIG_RELOADS: &str = "mcp_relay_config_reloads_total";
 
+/// Seconds until the certificate of `TLS_CERT` ends.
+pub const CERTIFICATE_EXPIRES: &str = "mcp_relay_tls_certificate_expires_seconds";
+
 /// Every name with its help, for tests and docs.
 pub const ALL: &[(&str, &str)] = &[
     (FORWARDS, "Calls forwarded to slaves, by method, tool and outcome"),
@@ -95,6 +98,7 @@ pub const ALL: &[(&str, &str)] = &[
     (TOOL_CONFLICTS, "Names under which slaves offer different tools"),
     (REPEATS, "Calls that were run again because their tool allows it, by the failure before"),
     (MOVED, "Calls that went to another slave because the first never got them"),
+    (CERTIFICATE_EXPIRES, "Seconds until the certificate of TLS_CERT expires"),
     (CODE_EXPIRES, "Seconds until the next slave code of this name expires (+Inf: none does)"),
     (CODE_LINKS, "Links that are up with slave codes of this name"),
     (TOOLS_LEFT_OUT, "Tools of a slave that its code does not allow"),
@@ -108,8 +112,8 @@ pub fn describe() {
         match name {
             FORWARD_DURATION => describe_histogram!(name, Unit::Seconds, help),
             ROUND_TRIP => describe_gauge!(name, Unit::Seconds, help),
-            IN_FLIGHT | SLAVE_STATE | EJECTED | TOOLS | TOOL_CONFLICTS | CODE_EXPIRES | CODE_LINKS
-            | TOOLS_LEFT_OUT => describe_gauge!(name, help),
+            IN_FLIGHT | SLAVE_STATE | EJECTED | TOOLS | TOOL_CONFLICTS => describe_gauge!(name, help),
+            CODE_EXPIRES | CERTIFICATE_EXPIRES | CODE_LINKS | TOOLS_LEFT_OUT => describe_gauge!(name, help),
             LINK_BYTES => describe_counter!(name, Unit::Bytes, help),
             _ => describe_counter!(name, help),
         }
@@ -123,7 +127,7 @@ pub fn describe() {
     gauge!(IN_FLIGHT).set(0);
     tools(0, 0);
     for reason in
-        ["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "closed", "full"]
+        ["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "tls", "closed", "full"]
     {
         counter!(AUTH_FAILURES, "reason" => reason).increment(0);
     }
@@ -310,6 +314,11 @@ pub(crate) fn link_disconnected(slave: &str, reason: &'static str) {
 /// A connection did not become a link.
 pub(crate) fn auth_failed(reason: &'static str) {
     counter!(AUTH_FAILURES, "reason" => reason).increment(1);
+}
+
+/// So many seconds are left of the certificate in use.
+pub(crate) fn certificate_expires(seconds: f64) {
+    gauge!(CERTIFICATE_EXPIRES).set(seconds);
 }
 
 /// So many seconds are left until a code of this identity ends.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use front::server::Port;
 use front::{Edge, EdgeConfig};
 use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
@@ -12,6 +13,7 @@ use runtime::listen::BindError;
 use runtime::metrics::{Histogram, Metrics, MetricsError};
 use runtime::ops::{Ops, Readiness};
 use runtime::shutdown::Shutdown;
+use runtime::tls::TlsError;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +23,7 @@ use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::metrics::{self, SlaveState};
 use crate::routes::{self, EXPLAIN, RoutesFile};
+use crate::secure::Secured;
 
 /// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.
 const PLAIN_ANSWER: usize = 64 * 1024 * 1024;
@@ -40,6 +43,9 @@ pub enum RunError {
     /// `SLAVE_CODES_FILE` changed for the worse since it was checked.
     #[error("SLAVE_CODES_FILE cannot be used: {0}")]
     Codes(#[from] CodesFileError),
+    /// A TLS file changed for the worse since it was checked.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] TlsError),
     /// No random numbers.
     #[error("the system's random source failed: {0}")]
     Random(#[from] getrandom::Error),
@@ -70,11 +76,16 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());
     let source = codes_source(&config)?;
     let codes = Codebook::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
-    let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, hangups));
-    let following = Owned(tokio::spawn(following));
+    let secured = Secured::load(&config.tls)?;
+    let (http_tls, ws_tls) = (secured.http.clone(), secured.ws.clone());
+    let http_scheme = if http_tls.is_some() { "https" } else { "http" };
+    let ws_scheme = if ws_tls.is_some() { "wss" } else { "ws" };
+    let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, hangups.clone()));
+    let following = [Owned(tokio::spawn(following)), Owned(tokio::spawn(secured.follow(hangups)))];
     let back = Arc::new(Backdoor {
         registry: Arc::clone(&registry),
         codes,
+        tls: ws_tls,
         instance: instance.to_string(),
         ping_interval: config.common.link_ping.interval,
         ping_timeout: config.common.link_ping.timeout,
@@ -86,10 +97,10 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let ops = Ops::new(recorder, ready(&config, &registry, &shutdown));
     let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher.clone()));
     let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));
-    tracing::info!("WebSocket server listening on ws://{ws_at}");
-    tracing::info!("MCP server listening on http://{http_at}");
+    tracing::info!("WebSocket server listening on {ws_scheme}://{ws_at}");
+    tracing::info!("MCP server listening on {http_scheme}://{http_at}");
     let drain = drain(Arc::clone(&registry), shutdown.clone());
-    tokio::join!(front::server::serve(http, (edge, ops), &shutdown), drain);
+    tokio::join!(front::server::serve(Port::new(http, http_tls), (edge, ops), &shutdown), drain);
     registry.close_all();
     // The links' tasks say goodbye; a dead peer must not keep us.
     let _ = timeout(Duration::from_secs(2), wait_until_unlinked(&registry)).await;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use runtime::config::CommonConfig;
 use runtime::env::{Loaded, Problems, Reader, Secrecy, Snapshot, parse};
 use runtime::secret::Secret;
+use runtime::tls::{ClientFiles, File};
 use serde::Deserialize;
 
 pub use values::ProxyUrl;
@@ -31,6 +32,8 @@ pub enum Role {
 pub struct LinkConfig {
     /// `PROXY_SERVER_URL`.
     pub proxy: ProxyUrl,
+    /// `PROXY_CA_FILE`, `PROXY_CLIENT_CERT`, `PROXY_CLIENT_KEY`.
+    pub tls: ClientFiles,
     /// `SLAVE_CODE`, trimmed.
     pub code: Secret,
     /// `RECONNECT_MAX`: cap of the full-jitter backoff.
@@ -87,6 +90,9 @@ pub struct SlaveConfig {
 struct Raw {
     proxy_server_url: Option<String>,
     slave_code: Option<String>,
+    proxy_ca_file: Option<String>,
+    proxy_client_cert: Option<String>,
+    proxy_client_key: Option<String>,
     slave_name: Option<String>,
     slave_labels: Option<String>,
     slave_capacity: Option<String>,
@@ -172,7 +178,36 @@ fn read_link(reader: &mut Reader<'_>, raw: &Raw) -> Option<LinkConfig> {
         reader.missing("SLAVE_CODE", &format!("one of the codes in the proxy's SLAVE_CODES{hint}"));
     }
     let code = reader.optional("SLAVE_CODE", raw.slave_code.as_deref(), values::code);
-    Some(LinkConfig { proxy: proxy?, code: code?, reconnect_max })
+    let tls = read_tls(reader, raw);
+    if let Some(proxy) = proxy.as_ref().filter(|proxy| !proxy.is_tls() && !tls.is_empty()) {
+        reader.warn(format!(
+            "PROXY_CA_FILE and PROXY_CLIENT_CERT mean nothing without TLS: {proxy} is not wss://"
+        ));
+    }
+    Some(LinkConfig { proxy: proxy?, tls, code: code?, reconnect_max })
+}
+
+/// The files are tried, so that what is wrong is told with the rest.
+fn read_tls(reader: &mut Reader<'_>, raw: &Raw) -> ClientFiles {
+    let (certificate, key) = (raw.proxy_client_cert.as_deref(), raw.proxy_client_key.as_deref());
+    match (certificate, key) {
+        (Some(_), None) => reader.missing("PROXY_CLIENT_KEY", "the key of PROXY_CLIENT_CERT"),
+        (None, Some(_)) => reader.missing("PROXY_CLIENT_CERT", "the certificate of PROXY_CLIENT_KEY"),
+        _ => {}
+    }
+    let files = ClientFiles {
+        roots: raw.proxy_ca_file.as_deref().map(PathBuf::from),
+        identity: certificate.zip(key).map(|(certificate, key)| (certificate.into(), key.into())),
+    };
+    for error in files.check() {
+        let (name, value, kind) = match error.file {
+            File::Roots => ("PROXY_CA_FILE", raw.proxy_ca_file.as_deref(), "a PEM file of certificates"),
+            File::Certificate => ("PROXY_CLIENT_CERT", certificate, "a PEM file with a certificate"),
+            File::Key => ("PROXY_CLIENT_KEY", key, "a PEM file with the key of PROXY_CLIENT_CERT"),
+        };
+        reader.bad(name, value.unwrap_or_default(), format!("{kind} ({error})"));
+    }
+    files
 }
 
 /// Without `SLAVE_NAME` the host's name, made valid.
@@ -203,6 +238,9 @@ mod tests {
     const BAD: &[(&str, &str)] = &[
         ("PROXY_SERVER_URL", "http://localhost:8001"),
         ("SLAVE_CODE", "code1,code2"),
+        ("PROXY_CA_FILE", "/nowhere/ca.pem"),
+        ("PROXY_CLIENT_CERT", "/nowhere/slave.crt"),
+        ("PROXY_CLIENT_KEY", "/nowhere/slave.key"),
         ("SLAVE_NAME", "my slave"),
         ("SLAVE_LABELS", "platform"),
         ("SLAVE_CAPACITY", "many"),

@@ -26,7 +26,7 @@ pub(crate) struct Dialer {
 impl Dialer {
     /// `max_message` is the longest message in bytes that is read from or written to a proxy of the plain dialect.
     pub(crate) fn new(links: Arc<Links>, config: &LinkConfig, max_message: usize) -> Result<Self, DialError> {
-        let connector = Connector::new(config.proxy.clone(), max_message)?;
+        let connector = Connector::new(config.proxy.clone(), &config.tls, max_message)?;
         Ok(Self { links, connector, patience: Patience::new(config.reconnect_max) })
     }
 

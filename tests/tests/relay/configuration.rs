@@ -37,10 +37,14 @@ const BAD_IN_BOTH: [(&str, &str); 13] = [
     ("LINK_PING_INTERVAL_MS", "often"),
 ];
 
-const BAD_IN_PROXY: [(&str, &str); 9] = [
+const BAD_IN_PROXY: [(&str, &str); 13] = [
     ("PROXY_WS_HOST", "::g"),
     ("PROXY_WS_PORT", "80-01"),
     ("SLAVE_CODES_FILE", "/no/such/codes"),
+    ("TLS_CERT", "/no/such/certificate"),
+    ("TLS_KEY", "/no/such/key"),
+    ("TLS_WS", "wss"),
+    ("TLS_HTTP", "https"),
     ("SLAVE_MODE", "triple"),
     ("TOOL_CONFLICT", "fight"),
     ("ROUTES", "/no/such/routes"),
@@ -49,8 +53,11 @@ const BAD_IN_PROXY: [(&str, &str); 9] = [
     ("MAX_SLAVES", "many"),
 ];
 
-const BAD_IN_SLAVE: [(&str, &str); 10] = [
+const BAD_IN_SLAVE: [(&str, &str); 13] = [
     ("PROXY_SERVER_URL", "http://localhost:8001"),
+    ("PROXY_CA_FILE", "/no/such/ca"),
+    ("PROXY_CLIENT_CERT", "/no/such/certificate"),
+    ("PROXY_CLIENT_KEY", "/no/such/key"),
     ("SLAVE_NAME", "two words"),
     ("SLAVE_LABELS", "no-value"),
     ("SLAVE_CAPACITY", "-1"),

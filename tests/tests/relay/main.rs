@@ -25,4 +25,5 @@ mod secrets;
 mod several_slaves;
 mod shutdown;
 mod states;
+mod tls;
 mod truth;

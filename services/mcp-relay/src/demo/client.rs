@@ -25,7 +25,7 @@ impl Client {
         let (host, port) =
             address.rsplit_once(':').with_context(|| format!("{address:?} is no host:port"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { target: Target { host, port: port.parse()? }, next_id: 1 })
+        Ok(Self { target: Target { host, port: port.parse()?, tls: None }, next_id: 1 })
     }
 
     /// Where it asks.

@@ -12,8 +12,9 @@ use futures_util::{SinkExt, StreamExt};
 use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close};
 use protocol::ids::InstanceId;
 use protocol::limits::{DEFAULT_WINDOW, MAX_AUTH};
+use runtime::tls::facts;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,6 +24,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::certificate;
 use super::report::{Fault, Report};
 
 /// Most that name resolution, each TCP connection, TLS and the WebSocket upgrade may take.
@@ -45,8 +47,12 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
     let connected = connect(&addresses).await;
     let Some(stream) = report.step("TCP", connected) else { return };
     let wire: Box<dyn Wire> = if link.proxy.is_tls() {
-        let secured = secure(stream, &link.proxy).await;
+        let secured = secure(stream, link).await;
         let Some(stream) = report.step("TLS", secured) else { return };
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        if let Ok(facts) = facts(chain) {
+            certificate::judge(report, "proxy's certificate", &facts);
+        }
         Box::new(stream)
     } else {
         report.note("TLS", "not used: ws:// is for trusted networks, wss:// for all others");
@@ -84,13 +90,13 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, String), Fault>
     Err(Fault::new(failures.join("; "), fix))
 }
 
-async fn secure(stream: TcpStream, url: &ProxyUrl) -> Result<(TlsStream<TcpStream>, String), Fault> {
-    let config = trusting()?;
+async fn secure(stream: TcpStream, link: &LinkConfig) -> Result<(TlsStream<TcpStream>, String), Fault> {
+    let (url, config) = (&link.proxy, trusting(link)?);
     let name = ServerName::try_from(url.host().to_owned()).map_err(|error| {
         Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL")
     })?;
     let fix = "the proxy (or what stands before it) must offer TLS with a certificate for this host name that this \
-               machine trusts; a private authority goes into SSL_CERT_FILE. A proxy without TLS is ws://";
+               machine trusts; a private authority goes into PROXY_CA_FILE. A proxy without TLS is ws://";
     match timeout(STEP, TlsConnector::from(config).connect(name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),
         // What `openssl req -x509` makes by default.
@@ -103,21 +109,10 @@ async fn secure(stream: TcpStream, url: &ProxyUrl) -> Result<(TlsStream<TcpStrea
     }
 }
 
-/// Trusts what the system trusts, as the slave does.
-fn trusting() -> Result<Arc<ClientConfig>, Fault> {
-    let fix = "install ca-certificates, or point SSL_CERT_FILE to a file of trusted certificates";
-    let mut roots = RootCertStore::empty();
-    let (trusted, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if trusted == 0 {
-        return Err(Fault::new("this machine trusts no certificate at all", fix));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::new(error.to_string(), "report this: it is a fault of the program"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+/// Trusts and shows what the slave does.
+fn trusting(link: &LinkConfig) -> Result<Arc<ClientConfig>, Fault> {
+    let fix = "install ca-certificates, or name the proxy's authority in PROXY_CA_FILE";
+    link.tls.load().map_err(|error| Fault::new(error.to_string(), fix))
 }
 
 async fn upgrade(wire: Box<dyn Wire>, url: &ProxyUrl) -> Result<(Socket, String), Fault> {
@@ -130,6 +125,10 @@ async fn upgrade(wire: Box<dyn Wire>, url: &ProxyUrl) -> Result<(Socket, String)
         Ok(Err(Error::Http(answer))) => {
             let what = format!("the server answers HTTP {} in its place", answer.status().as_u16());
             Err(Fault::new(what, fix))
+        }
+        Ok(Err(Error::Io(error))) if runtime::tls::is_tls(&error) => {
+            let fix = "the proxy asks for a certificate (its TLS_CLIENT_CA): set PROXY_CLIENT_CERT and PROXY_CLIENT_KEY to one that its authority issued";
+            Err(Fault::new(error.to_string(), fix))
         }
         Ok(Err(error)) => Err(Fault::new(format!("the server does not speak it: {error}"), fix)),
         Err(_) => Err(Fault::new(format!("no answer within {STEP:?}"), fix)),

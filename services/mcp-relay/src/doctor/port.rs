@@ -1,5 +1,6 @@
 //! Whether a port can be listened on, or one of our servers is there already.
 
+use std::path::Path;
 use std::time::Duration;
 
 use runtime::listen::ListenAddr;
@@ -20,11 +21,15 @@ pub(super) enum Occupant {
     Running(Value),
 }
 
-/// Tries the HTTP port for a server of `mode`.
-pub(super) async fn http(report: &mut Report, address: &ListenAddr, mode: Mode) -> Option<Occupant> {
+/// Tries the HTTP port for a server of `mode`, which shows `certificate` if it speaks TLS.
+pub(super) async fn http(
+    report: &mut Report,
+    (address, certificate): (&ListenAddr, Option<&Path>),
+    mode: Mode,
+) -> Option<Occupant> {
     let result = match address.bind().await {
         Ok(_) => Ok((Occupant::Free, format!("{address} can be listened on"))),
-        Err(error) => match running(address).await {
+        Err(error) => match running(address, certificate).await {
             Some(state) if mode_of(&state) == mode => {
                 let text = format!("a {} runs on {address} already", mode.name());
                 Ok((Occupant::Running(state), text))
@@ -57,8 +62,8 @@ pub(super) async fn plain(report: &mut Report, step: &'static str, address: &Lis
     report.step(step, result);
 }
 
-async fn running(address: &ListenAddr) -> Option<Value> {
-    let target = Target::of_listener(&address.host, address.port);
+async fn running(address: &ListenAddr, certificate: Option<&Path>) -> Option<Value> {
+    let target = Target::of_listener(&address.host, address.port).with_certificate(certificate).ok()?;
     let (_, body) = http::get(&target, "/readyz", LIMIT).await.ok()?;
     let state: Value = serde_json::from_str(&body).ok()?;
     state.get("ready")?.is_boolean().then_some(state)
@@ -101,7 +106,7 @@ mod tests {
             port_var: "MCP_SERVER_PORT",
         };
         let mut report = Report::new("slave", Format::Json);
-        http(&mut report, &address, mode).await;
+        http(&mut report, (&address, None), mode).await;
         report.lines("HTTP port").join("")
     }
 

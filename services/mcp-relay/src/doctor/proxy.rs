@@ -4,7 +4,9 @@ use ::proxy::codes::Codes;
 use ::proxy::config::{ProxyConfig, SlaveMode};
 use runtime::env::Snapshot;
 use runtime::secret::KeyOrigin;
+use runtime::tls::ServerTls;
 
+use super::certificate;
 use super::port::{self, Occupant};
 use super::report::Report;
 use crate::mode::Mode;
@@ -26,7 +28,9 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
         .collect();
     super::warn(report, &others, snapshot);
     secrets(report, config);
-    match port::http(report, &config.common.http, Mode::Proxy).await {
+    certificates(report, config);
+    let shown = config.tls.http.as_ref().map(|files| files.certificate.as_path());
+    match port::http(report, (&config.common.http, shown), Mode::Proxy).await {
         Some(Occupant::Running(state)) => {
             port::readiness(report, &state);
             slaves(report, state["slaves"].as_u64());
@@ -62,6 +66,26 @@ fn secrets(report: &mut Report, config: &ProxyConfig) {
     }
     if config.slave_mode == SlaveMode::Single && codes > 1 {
         report.note("slave mode", "SLAVE_MODE=single with several codes: slaves will replace each other");
+    }
+}
+
+/// The proxy's own certificate, and which port is without.
+fn certificates(report: &mut Report, config: &ProxyConfig) {
+    let files = config.tls.http.as_ref().or(config.tls.ws.as_ref());
+    let Some(tls) = files.and_then(|files| ServerTls::load(files.clone()).ok()) else {
+        return report.note(
+            "TLS",
+            "not used on either port: put something before them that does, or set TLS_CERT and TLS_KEY",
+        );
+    };
+    certificate::judge(report, "TLS certificate", &tls.facts());
+    for (port, files) in [("clients", &config.tls.http), ("slaves", &config.tls.ws)] {
+        if files.is_none() {
+            report.note("TLS", format!("the {port}' port is plain (TLS_HTTP, TLS_WS)"));
+        }
+    }
+    if config.tls.ws.as_ref().is_some_and(|files| files.client_roots.is_some()) {
+        report.good("slave certificates", "asked for (TLS_CLIENT_CA)");
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
         link::examine(report, link, &config).await;
     }
     let mode = if config.link.is_some() { Mode::Slave } else { Mode::Standalone };
-    if let Some(Occupant::Running(state)) = port::http(report, &config.common.http, mode).await {
+    if let Some(Occupant::Running(state)) = port::http(report, (&config.common.http, None), mode).await {
         port::readiness(report, &state);
     }
     backends::examine(report, &config).await;

@@ -10,7 +10,9 @@ use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use runtime::config::{EVERY, listener};
 use runtime::env::{Reader, Snapshot, parse};
+use runtime::tls::ClientFiles;
 
+use crate::health::own_certificate;
 use crate::http::{Target, send};
 use crate::serve::Stop;
 
@@ -40,6 +42,8 @@ pub(super) async fn here(asked: &Asked, snapshot: &Snapshot) -> Result<Option<An
         return Ok(None);
     }
     let target = Target::of_listener(&address.host, address.port);
+    // One that cannot be read is no proxy's of now.
+    let Ok(target) = target.with_certificate(own_certificate(snapshot).as_deref()) else { return Ok(None) };
     let from = format!("the proxy at {target}");
     match post(&target, asked, snapshot).await {
         Ok((200, body)) => Ok(Some((from, understood(&body)?))),
@@ -53,7 +57,12 @@ fn target(url: &str) -> Result<Target, Stop> {
     let url = parse::http_url(url)
         .map_err(|expected| Stop::Config(format!("--proxy {url:?}: expected {expected}")))?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    Ok(Target { host, port: url.port_or_known_default().unwrap_or(80) })
+    let https = url.scheme() == "https";
+    let tls = https
+        .then(|| ClientFiles::default().load())
+        .transpose()
+        .map_err(|error| Stop::Failed(error.into()))?;
+    Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls })
 }
 
 async fn post(target: &Target, asked: &Asked, snapshot: &Snapshot) -> anyhow::Result<(u16, Bytes)> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use protocol::handshake::{AuthReply, close};
 use protocol::limits::{MAX_AUTH, MAX_BATCH};
+use runtime::tls::{ServerTls, Wire};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -31,6 +32,8 @@ const READ_BUFFER: usize = 16 * 1024;
 pub(crate) struct Backdoor {
     pub(crate) registry: Arc<Registry>,
     pub(crate) codes: Arc<Codebook>,
+    /// What is spoken below the WebSocket, if it is TLS.
+    pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) instance: String,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
@@ -75,11 +78,17 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
         .max_write_buffer_size(2 * MAX_AUTH)
         .max_message_size(Some(MAX_AUTH))
         .max_frame_size(Some(MAX_AUTH));
-    let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(strict));
+    let upgrade = async {
+        let wire = match &back.tls {
+            Some(tls) => tls.accept(stream).await.map_err(Refused::Tls)?,
+            None => Wire::from(stream),
+        };
+        Ok(tokio_tungstenite::accept_async_with_config(wire, Some(strict)).await?)
+    };
     let mut socket = match timeout(auth::AUTH_TIMEOUT, upgrade).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => {
-            refused(peer, &Refused::Socket(error));
+            refused(peer, &error);
             return None;
         }
         Err(_) => {

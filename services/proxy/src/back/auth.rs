@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use protocol::handshake::{
     Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, choose_version, close,
 };
-use tokio::net::TcpStream;
+use runtime::tls::Wire;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -19,8 +19,8 @@ use crate::codes::Invalid;
 /// How long a new connection may take for its first message (the document's 10 s).
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A WebSocket on a TCP connection.
-pub(super) type Socket = WebSocketStream<TcpStream>;
+/// A WebSocket on a connection.
+pub(super) type Socket = WebSocketStream<Wire>;
 
 /// Why a connection did not become a link.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,8 @@ pub(super) enum Refused {
     Binary,
     #[error("closed before authentication")]
     Closed,
+    #[error("TLS: {0}")]
+    Tls(std::io::Error),
     #[error("{0}")]
     Socket(#[from] Error),
 }
@@ -48,6 +50,7 @@ impl Refused {
             Self::NotAllowed(NotAllowed::Code(_)) => "code_expired",
             Self::NotAllowed(NotAllowed::Labels(_)) => "labels_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
+            Self::Tls(_) => "tls",
             Self::Closed | Self::Socket(_) => "closed",
         }
     }
@@ -58,7 +61,7 @@ impl Refused {
             Self::Silent => Some(close::NO_AUTH),
             Self::NotAllowed(_) => Some(close::AUTH_FAILED),
             Self::NotAuth(_) | Self::Binary | Self::Socket(Error::Capacity(_)) => Some(close::NOT_AUTH),
-            Self::Closed | Self::Socket(_) => None,
+            Self::Closed | Self::Tls(_) | Self::Socket(_) => None,
         }
     }
 }

@@ -10,6 +10,9 @@ use runtime::env::Var;
 pub const VARIABLES: &[Var] = &[
     Var::new(Slave, "PROXY_SERVER_URL", Says("required for a slave"), "WebSocket URL of the proxy: ws://host:8001, or wss:// for TLS."),
     Var::new(Slave, "SLAVE_CODE", Says("required for a slave"), "The code that the proxy must have in SLAVE_CODES. Spaces around it do not count, case does.").secret(),
+    Var::new(Slave, "PROXY_CA_FILE", Says("the system's roots, or those in SSL_CERT_FILE"), "PEM file of the authorities that a wss:// proxy's certificate must come from, in place of the system's. Read again at each new connection."),
+    Var::new(Slave, "PROXY_CLIENT_CERT", Says("none is shown"), "PEM file of a certificate to show to a proxy that asks for one (its TLS_CLIENT_CA). Read again at each new connection."),
+    Var::new(Slave, "PROXY_CLIENT_KEY", Says("needed with PROXY_CLIENT_CERT"), "PEM file of its key."),
     Var::new(Slave, "SLAVE_NAME", Says("the host name"), "Name in logs, metrics and tool prefixes: 1 to 63 letters, digits, -, _ or . characters."),
     Var::new(Slave, "SLAVE_LABELS", Says("none"), "Comma-separated key=value pairs that routing can select by."),
     Var::new(Slave, "SLAVE_CAPACITY", Value("0"), "Calls that this slave runs at once; 0 for no limit."),

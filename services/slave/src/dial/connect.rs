@@ -1,11 +1,12 @@
 //! A WebSocket to the proxy: TCP, TLS for `wss`, opening handshake, with every limit set. Must not know the link.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::limits::MAX_BATCH;
-use rustls::{ClientConfig, RootCertStore};
+use runtime::tls::{ClientFiles, TlsError};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async_tls_with_config;
 use tokio_tungstenite::tungstenite::Error;
@@ -47,7 +48,7 @@ pub enum DialError {
     },
     /// TLS.
     #[error(
-        "TLS to {host} failed: {why}. Check the proxy's certificate; SSL_CERT_FILE names a file of further trusted roots"
+        "TLS to {host} failed: {why}. Check the proxy's certificate: PROXY_CA_FILE (or SSL_CERT_FILE) names a file of trusted roots. A proxy that asks for a certificate needs PROXY_CLIENT_CERT and PROXY_CLIENT_KEY, issued by one of its TLS_CLIENT_CA"
     )]
     Tls {
         /// Host of `PROXY_SERVER_URL`.
@@ -71,20 +72,43 @@ pub enum DialError {
 pub(super) struct Connector {
     proxy: ProxyUrl,
     limits: WebSocketConfig,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Tls>,
+}
+
+/// TLS as its files said when they could be used last.
+struct Tls {
+    files: ClientFiles,
+    last: Mutex<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    fn new(files: ClientFiles) -> Result<Self, TlsError> {
+        let last = Mutex::new(files.load()?);
+        Ok(Self { files, last })
+    }
+
+    /// What the files say now. They are small and on this machine: reading them waits for nothing.
+    fn now(&self) -> Arc<ClientConfig> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.files.is_empty() {
+            match self.files.load() {
+                Ok(config) => *last = config,
+                Err(error) => tracing::error!(
+                    "PROXY_CA_FILE, PROXY_CLIENT_CERT or PROXY_CLIENT_KEY cannot be used, what they said before holds: {error}"
+                ),
+            }
+        }
+        Arc::clone(&last)
+    }
 }
 
 impl Connector {
-    /// Reads the system's trusted roots where the URL asks for TLS. `max_message` is the longest message in bytes that
-    /// is read or written.
-    pub(super) fn new(proxy: ProxyUrl, max_message: usize) -> Result<Self, DialError> {
-        let failed = |why| DialError::Tls { host: proxy.host().to_owned(), why };
-        let tls = if proxy.is_tls() {
-            let roots = system_roots().map_err(failed)?;
-            Some(Arc::new(trusting(roots).map_err(|error| failed(error.to_string()))?))
-        } else {
-            None
-        };
+    /// Reads the trusted roots where the URL asks for TLS. `max_message` is the longest message in bytes that is read or
+    /// written.
+    pub(super) fn new(proxy: ProxyUrl, files: &ClientFiles, max_message: usize) -> Result<Self, DialError> {
+        let failed =
+            |error: TlsError| DialError::Tls { host: proxy.host().to_owned(), why: error.to_string() };
+        let tls = proxy.is_tls().then(|| Tls::new(files.clone())).transpose().map_err(failed)?;
         Ok(Self { proxy, limits: limits(max_message), tls })
     }
 
@@ -105,7 +129,7 @@ impl Connector {
         let tcp = TcpStream::connect((host, port)).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
         let connector = match &self.tls {
-            Some(tls) => tokio_tungstenite::Connector::Rustls(Arc::clone(tls)),
+            Some(tls) => tokio_tungstenite::Connector::Rustls(tls.now()),
             None => tokio_tungstenite::Connector::Plain,
         };
         let url = self.proxy.url().as_str();
@@ -119,14 +143,12 @@ impl Connector {
         let host = || self.proxy.host().to_owned();
         match error {
             Error::Tls(error) => DialError::Tls { host: host(), why: error.to_string() },
-            Error::Io(error) if is_tls(error) => DialError::Tls { host: host(), why: error.to_string() },
+            Error::Io(error) if runtime::tls::is_tls(error) => {
+                DialError::Tls { host: host(), why: error.to_string() }
+            }
             error => DialError::NotWebSocket { url: self.proxy.to_string(), why: error.to_string() },
         }
     }
-}
-
-fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
 /// All four limits, of which tungstenite's own defaults are too large or unbounded.
@@ -141,27 +163,6 @@ fn limits(max_message: usize) -> WebSocketConfig {
         .max_frame_size(Some(max_message))
 }
 
-/// What the system trusts, or `SSL_CERT_FILE` in its place.
-fn system_roots() -> Result<RootCertStore, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        return Err(format!("this system has no trusted root certificates ({})", errors.join("; ")));
-    }
-    Ok(roots)
-}
-
-fn trusting(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,8 +171,8 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
     use tokio_tungstenite::tungstenite::Message;
 
-    /// A TLS server for `localhost` that says `hello` to each WebSocket; its URL, and the certificate to trust.
-    async fn server() -> (ProxyUrl, RootCertStore) {
+    /// A TLS server for `localhost` that says `hello` to each WebSocket; its URL, and the file of the certificate to trust.
+    async fn server() -> (ProxyUrl, tempfile::NamedTempFile) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -191,19 +192,20 @@ mod tests {
                 while ws.next().await.is_some_and(|message| message.is_ok()) {}
             }
         });
-        let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
+        let roots = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(roots.path(), made.cert.pem()).unwrap();
         (ProxyUrl::parse(&url).unwrap(), roots)
     }
 
-    fn connector(proxy: ProxyUrl, roots: RootCertStore) -> Connector {
-        Connector { proxy, limits: limits(0), tls: Some(Arc::new(trusting(roots).unwrap())) }
+    fn connector(proxy: ProxyUrl, roots: &tempfile::NamedTempFile) -> Connector {
+        let files = ClientFiles { roots: Some(roots.path().to_owned()), identity: None };
+        Connector::new(proxy, &files, 0).unwrap()
     }
 
     #[tokio::test]
     async fn a_trusted_certificate_opens_wss() {
         let (url, roots) = server().await;
-        let mut socket = connector(url, roots).connect().await.unwrap();
+        let mut socket = connector(url, &roots).connect().await.unwrap();
         let mut inbox = Vec::new();
         socket.io(&mut inbox).await.unwrap();
         assert_eq!(inbox, [Message::text("hello")]);
@@ -213,16 +215,31 @@ mod tests {
     async fn an_unknown_certificate_is_refused_with_advice() {
         let (url, _) = server().await;
         let (_, others) = server().await;
-        let error = connector(url, others).connect().await.err().unwrap();
-        assert!(matches!(error, DialError::Tls { .. }), "{error}");
-        assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+        let connector = connector(url, &others);
+        for _ in 0..2 {
+            let error = connector.connect().await.err().unwrap();
+            assert!(matches!(error, DialError::Tls { .. }), "{error}");
+            assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+            // What cannot be used changes nothing.
+            std::fs::write(others.path(), "rubbish").unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn roots_that_changed_count_at_the_next_connection() {
+        let (url, right) = server().await;
+        let (_, others) = server().await;
+        let connector = connector(url, &others);
+        assert!(connector.connect().await.is_err());
+        std::fs::copy(right.path(), others.path()).unwrap();
+        assert!(connector.connect().await.is_ok());
     }
 
     #[tokio::test]
     async fn what_is_no_websocket_server_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
-        let connector = Connector::new(ProxyUrl::parse(&url).unwrap(), 0).unwrap();
+        let connector = Connector::new(ProxyUrl::parse(&url).unwrap(), &ClientFiles::default(), 0).unwrap();
         let dialing = tokio::spawn(async move { (connector.connect().await.err().unwrap(), connector) });
         let (tcp, _) = listener.accept().await.unwrap();
         tcp.readable().await.unwrap();

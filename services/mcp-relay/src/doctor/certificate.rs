@@ -1,0 +1,64 @@
+//! What there is to say about a certificate. Knows no connection.
+
+use std::time::{Duration, SystemTime};
+
+use runtime::tls::Facts;
+
+use super::report::Report;
+
+const DAY: f64 = 86_400.0;
+
+/// With less than this a new one is due.
+const SOON: Duration = Duration::from_hours(14 * 24);
+
+/// Names, end and chain of a certificate that can be used.
+pub(super) fn judge(report: &mut Report, step: &'static str, facts: &Facts) {
+    let days = facts.seconds_left(SystemTime::now()) / DAY;
+    let names = if facts.names.is_empty() { "no name".to_owned() } else { facts.names.join(", ") };
+    let fix = "put a new certificate into its file: a running server takes it over by itself";
+    if days < 0.0 {
+        report.bad(step, format!("the certificate for {names} expired {:.0} days ago", -days), fix);
+    } else if facts.ends_within(SOON) {
+        report.note(step, format!("the certificate for {names} expires in {days:.0} days: {fix}"));
+    } else {
+        report.good(step, format!("for {names}, valid for {days:.0} more days"));
+    }
+    if facts.names.is_empty() {
+        report.note(step, "the certificate has no name (subjectAltName): no client will trust it");
+    }
+    if !facts.chained {
+        report.note(step, "the certificates in the file are no chain: each must be issued by the next");
+    } else if facts.self_signed {
+        report
+            .note(step, "the certificate is self-signed: whoever connects must be given it (PROXY_CA_FILE)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Format;
+    use super::*;
+
+    fn said(days: f64, names: &[&str], chained: bool) -> String {
+        let facts = Facts {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            not_after: SystemTime::now() + Duration::from_secs_f64((days + 400.0) * DAY)
+                - Duration::from_secs_f64(400.0 * DAY),
+            self_signed: false,
+            chained,
+        };
+        let mut report = Report::new("proxy", Format::Json);
+        judge(&mut report, "TLS certificate", &facts);
+        report.lines("TLS certificate").join("\n")
+    }
+
+    #[test]
+    fn names_end_and_chain_are_told() {
+        let good = said(100.5, &["a.example"], true);
+        assert!(good.contains('✓') && good.contains("a.example") && good.contains("100 more"), "{good}");
+        assert!(said(3.0, &["a"], true).contains("expires in 3 days"));
+        assert!(said(-3.0, &["a"], true).contains('✗'));
+        assert!(said(100.0, &[], true).contains("no name"));
+        assert!(said(100.0, &["a"], false).contains("no chain"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Certificates of an authority made up for a test, and a tunnel that lets plain clients talk to TLS ports.
+//!
+//! Knows neither HTTP nor WebSocket.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+/// An authority with a folder of PEM files.
+pub struct Authority {
+    folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// PEM file of the certificate.
+    pub cert: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let authority = Self { folder: tempfile::tempdir().unwrap(), issuer };
+        std::fs::write(authority.root(), authority.issuer.pem()).unwrap();
+        authority
+    }
+}
+
+impl Authority {
+    /// PEM file of the authority's own certificate.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root.pem")
+    }
+
+    /// A certificate for these names, in files that are called so; earlier ones of that name are replaced.
+    pub fn issue(&self, file: &str, names: &[&str]) -> Issued {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let path = |end: &str| self.folder.path().join(format!("{file}.{end}"));
+        let issued = Issued { cert: path("crt"), key: path("key") };
+        for (to, text) in [(&issued.cert, certificate.pem()), (&issued.key, key.serialize_pem())] {
+            let new = to.with_extension("new");
+            std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, to)).unwrap();
+        }
+        issued
+    }
+
+    /// What a client that trusts this authority is set up with, showing `identity` if there is one.
+    pub fn client(&self, identity: Option<&Issued>) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        Arc::new(match identity {
+            None => builder.with_no_client_auth(),
+            Some(issued) => {
+                let chain = vec![CertificateDer::from_pem_file(&issued.cert).unwrap()];
+                let key = PrivateKeyDer::from_pem_file(&issued.key).unwrap();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+        })
+    }
+}
+
+/// Connects with TLS; the certificate that the server shows.
+pub async fn shown(address: SocketAddr, config: Arc<ClientConfig>) -> std::io::Result<Vec<u8>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    Ok(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec())
+}
+
+/// A plain port on loopback whose connections go to `target` with TLS, for as long as the test runs.
+pub async fn tunnel(target: SocketAddr, config: Arc<ClientConfig>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut plain, _)) = listener.accept().await {
+            let connector = TlsConnector::from(Arc::clone(&config));
+            tokio::spawn(async move {
+                let stream = TcpStream::connect(target).await?;
+                let name = ServerName::try_from("localhost").unwrap();
+                let mut secure = connector.connect(name, stream).await?;
+                tokio::io::copy_bidirectional(&mut plain, &mut secure).await
+            });
+        }
+    });
+    address
+}
