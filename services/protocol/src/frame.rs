@@ -11,8 +11,8 @@ use crate::limits::MAX_CHUNK;
 /// Bytes of a frame's header.
 pub const HEADER_LEN: usize = 32;
 
-/// What a frame says. To the slave: open, reply, cancel, credit, attach, session, drain.
-/// To the proxy: accepted, event, end, credit, catalog, drain.
+/// What a frame says. To the slave: open, reply, cancel, credit, attach, session, drain, peers.
+/// To the proxy: accepted, event, end, credit, catalog, session (ended ones), drain, peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum FrameKind {
@@ -38,11 +38,14 @@ pub enum FrameKind {
     Catalog = 10,
     /// The sender is going down: open nothing new on this link.
     Drain = 11,
+    /// Which proxies there are, as far as the sender knows ([`crate::peers::Peers`]). Only between peers that both
+    /// announced it in their hellos.
+    Peers = 12,
 }
 
 impl FrameKind {
     /// Every kind, in the order of their codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Open,
         Self::Accepted,
         Self::Event,
@@ -54,6 +57,7 @@ impl FrameKind {
         Self::Session,
         Self::Catalog,
         Self::Drain,
+        Self::Peers,
     ];
 
     fn from_code(code: u8) -> Option<Self> {
@@ -74,12 +78,13 @@ impl FrameKind {
             Self::Session => "session",
             Self::Catalog => "catalog",
             Self::Drain => "drain",
+            Self::Peers => "peers",
         }
     }
 
     /// Whether the frame is about one call (its id is then not [`CallId::LINK`]).
     pub fn is_about_a_call(self) -> bool {
-        !matches!(self, Self::Session | Self::Catalog | Self::Drain)
+        !matches!(self, Self::Session | Self::Catalog | Self::Drain | Self::Peers)
     }
 
     /// Whether the frame is a numbered chunk that the receiver acknowledges with credit.
@@ -229,7 +234,7 @@ mod tests {
             assert_eq!(FrameKind::from_code(kind as u8), Some(kind));
         }
         assert_eq!(FrameKind::from_code(0), None);
-        assert_eq!(FrameKind::from_code(12), None);
+        assert_eq!(FrameKind::from_code(13), None);
     }
 
     #[test]

@@ -78,9 +78,10 @@ pub struct SlaveHello {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seat: Option<String>,
     /// Instances of the proxies that it is linked to already, 16 hex digits each: such a proxy answers with
-    /// [`close::ALREADY_LINKED`] and changes nothing (a load balancer led the slave here again).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub linked: Vec<String>,
+    /// [`close::ALREADY_LINKED`] and changes nothing (a load balancer led the slave here again). `Some`, also of
+    /// nothing: the slave takes `peers` frames and passes ended sessions on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<Vec<String>>,
     /// Program and version, for logs.
     #[serde(default)]
     pub agent: String,
@@ -108,9 +109,12 @@ pub struct ProxyHello {
     /// Bytes of one call that it accepts without having taken them.
     pub window: u32,
     /// Instances of the proxies that it knows of, itself included, 16 hex digits each: a slave behind a load balancer
-    /// wants a link to all of them.
+    /// wants a link to all of them. Not empty: the proxy takes `peers` frames and ended sessions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
+    /// How many proxies there are at least, this one included, where it knows that from elsewhere; 0: it does not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub peers_at_least: u32,
     /// Program and version, for logs.
     #[serde(default)]
     pub agent: String,
@@ -217,7 +221,7 @@ fn check_hello(hello: SlaveHello) -> Result<SlaveHello, HandshakeError> {
     if hello.seat.as_ref().is_some_and(|seat| seat.is_empty() || seat.len() > 255) {
         return bad("seat must have 1 to 255 bytes");
     }
-    if hello.linked.iter().any(|id| InstanceId::parse(id).is_none()) {
+    if hello.linked.iter().flatten().any(|id| InstanceId::parse(id).is_none()) {
         return bad("linked must be instances of 16 hex digits");
     }
     if hello.labels.iter().any(|(k, v)| k.is_empty() || k.len() > 63 || v.len() > 255) {

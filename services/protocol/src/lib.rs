@@ -22,6 +22,7 @@ pub mod limits;
 pub mod liveness;
 mod object;
 pub mod outbox;
+pub mod peers;
 pub mod plain;
 pub mod proxy_end;
 pub mod slave_end;

@@ -38,6 +38,10 @@ pub enum ProxyEvent {
     Catalog(Bytes),
     /// The slave takes no new calls.
     Draining,
+    /// Which proxies the slave is linked to (JSON of [`crate::peers::Peers`]).
+    Peers(Bytes),
+    /// A fact about a client session that another proxy told the slave (JSON of [`crate::header::SessionFacts`]).
+    Session(Bytes),
     /// A frame for a call that is not (or no longer) under way here; ignored.
     Stray(FrameKind),
 }
@@ -318,6 +322,14 @@ impl<S: Sink> ProxyEnd<S> {
     pub fn session(&mut self, facts: Bytes) {
         if self.linked && !self.outbox.is_flooded(self.calls.len()) {
             self.outbox.control(Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) });
+        }
+    }
+
+    /// Tells the slave which proxies there are (JSON of [`crate::peers::Peers`], at most one chunk). Only for slaves that
+    /// announced `linked`.
+    pub fn peers(&mut self, peers: Bytes) {
+        if self.linked && !self.outbox.is_flooded(self.calls.len()) {
+            self.outbox.control(Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) });
         }
     }
 

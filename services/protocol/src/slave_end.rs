@@ -47,8 +47,10 @@ pub enum SlaveEvent {
         /// Which call.
         call: CallId,
     },
-    /// A fact about a client session (JSON of [`crate::header::SessionFacts`]).
-    Session(Bytes),
+    /// A fact about a client session (JSON of [`crate::header::SessionFacts`]), and the link that brought it.
+    Session(LinkId, Bytes),
+    /// Which proxies there are, as the one behind this link knows (JSON of [`crate::peers::Peers`]).
+    Peers(LinkId, Bytes),
     /// The proxy behind this link opens nothing new.
     ProxyDraining(LinkId),
 }
@@ -197,6 +199,17 @@ impl SlaveEnd {
             to.outbox.control(frame);
         }
         to.catalogs.forget_sent();
+    }
+
+    /// Tells a proxy which others this slave is linked to (JSON of [`crate::peers::Peers`], at most one chunk). Only for
+    /// proxies that announced `peers`.
+    pub fn peers(&mut self, link: LinkId, peers: Bytes) {
+        self.control(link, Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) });
+    }
+
+    /// Passes a fact about a client session on to a proxy. Only for proxies that announced `peers`.
+    pub fn session(&mut self, link: LinkId, facts: Bytes) {
+        self.control(link, Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) });
     }
 
     pub(super) fn control(&mut self, link: LinkId, frame: Frame) {

@@ -74,6 +74,7 @@ fn every_kind_flag_code_and_limit_is_there() {
         close::NOT_AUTH,
         close::PROTOCOL_ERROR,
         close::GOING_AWAY,
+        close::ALREADY_LINKED,
     ] {
         assert!(has_row(&document, &[&code.to_string()]), "no row for close code {code}");
     }
@@ -147,7 +148,7 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
         window: limits::MIN_WINDOW,
         weight: 1,
         seat: Some("s".into()),
-        linked: vec![InstanceId(2).to_string()],
+        linked: Some(vec![InstanceId(2).to_string()]),
         agent: "a".into(),
         probe: true,
     };
@@ -158,6 +159,7 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
         grace_ms: 1,
         window: limits::MIN_WINDOW,
         peers: vec![InstanceId(1).to_string()],
+        peers_at_least: 1,
         agent: "a".into(),
     };
     for member in members(&slave).into_iter().chain(members(&proxy)) {

@@ -40,11 +40,15 @@ impl<S: Sink> ProxyEnd<S> {
                 self.events.push_back(ProxyEvent::Draining);
                 Ok(())
             }
-            FrameKind::Open
-            | FrameKind::Reply
-            | FrameKind::Cancel
-            | FrameKind::Attach
-            | FrameKind::Session => Err(LinkError::Unexpected(frame.kind)),
+            FrameKind::Peers => {
+                self.events.push_back(ProxyEvent::Peers(frame.payload));
+                Ok(())
+            }
+            FrameKind::Session => {
+                self.events.push_back(ProxyEvent::Session(frame.payload));
+                Ok(())
+            }
+            FrameKind::Open | FrameKind::Reply | FrameKind::Cancel | FrameKind::Attach => Err(LinkError::Unexpected(frame.kind)),
         }
     }
 

@@ -32,11 +32,15 @@ impl SlaveEnd {
             FrameKind::Credit => self.receive_credit(&frame),
             FrameKind::Attach => self.receive_attach(link, &frame),
             FrameKind::Session => {
-                self.events.push_back(SlaveEvent::Session(frame.payload));
+                self.events.push_back(SlaveEvent::Session(link, frame.payload));
                 Ok(())
             }
             FrameKind::Drain => {
                 self.events.push_back(SlaveEvent::ProxyDraining(link));
+                Ok(())
+            }
+            FrameKind::Peers => {
+                self.events.push_back(SlaveEvent::Peers(link, frame.payload));
                 Ok(())
             }
             FrameKind::Accepted | FrameKind::Event | FrameKind::End | FrameKind::Catalog => {

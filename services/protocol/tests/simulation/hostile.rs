@@ -19,7 +19,7 @@ pub(crate) type Choose<'a> = dyn FnMut(usize) -> Option<usize> + 'a;
 
 const CALLS: usize = 6;
 
-const OF_SLAVES: [FrameKind; 8] = [
+const OF_SLAVES: [FrameKind; 10] = [
     FrameKind::Accepted,
     FrameKind::Event,
     FrameKind::Event,
@@ -28,9 +28,11 @@ const OF_SLAVES: [FrameKind; 8] = [
     FrameKind::Credit,
     FrameKind::Catalog,
     FrameKind::Drain,
+    FrameKind::Peers,
+    FrameKind::Session,
 ];
 
-const OF_PROXIES: [FrameKind; 8] = [
+const OF_PROXIES: [FrameKind; 9] = [
     FrameKind::Open,
     FrameKind::Open,
     FrameKind::Reply,
@@ -39,6 +41,7 @@ const OF_PROXIES: [FrameKind; 8] = [
     FrameKind::Attach,
     FrameKind::Session,
     FrameKind::Drain,
+    FrameKind::Peers,
 ];
 
 fn limits() -> LinkLimits {
@@ -213,7 +216,10 @@ fn note(end: &mut SlaveEnd, running: &mut BTreeSet<CallId>) {
                 assert!(running.remove(&call), "stopped, but it does not run");
             }
             SlaveEvent::Reply { call, .. } => assert!(running.contains(&call), "a reply to nothing"),
-            SlaveEvent::Room { .. } | SlaveEvent::Session(_) | SlaveEvent::ProxyDraining(_) => {}
+            SlaveEvent::Room { .. }
+            | SlaveEvent::Session(..)
+            | SlaveEvent::Peers(..)
+            | SlaveEvent::ProxyDraining(_) => {}
         }
     }
 }

@@ -224,7 +224,7 @@ impl World {
         while let Some(event) = known.end.poll_event() {
             match event {
                 ProxyEvent::Catalog(catalog) => known.catalog = catalog,
-                ProxyEvent::Draining | ProxyEvent::Stray(_) => {}
+                ProxyEvent::Peers(_) | ProxyEvent::Session(_) | ProxyEvent::Draining | ProxyEvent::Stray(_) => {}
             }
         }
     }
@@ -274,8 +274,8 @@ impl World {
                         track.work = Work::Running;
                     }
                 }
-                SlaveEvent::Session(facts) => assert!(self.facts.remove(&facts), "facts that nobody told"),
-                SlaveEvent::ProxyDraining(_) => {}
+                SlaveEvent::Session(_, facts) => assert!(self.facts.remove(&facts), "facts that nobody told"),
+                SlaveEvent::Peers(..) | SlaveEvent::ProxyDraining(_) => {}
             }
         }
     }
