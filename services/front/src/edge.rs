@@ -14,7 +14,7 @@ use crate::config::EdgeConfig;
 use crate::ended::Ended;
 use crate::observer::{NoObserver, Observer};
 use crate::recent::Recent;
-use crate::session::Sealer;
+use crate::session::{Sealer, Session};
 
 /// The edge in front of `C`. Shared by all connections.
 pub struct Edge<C> {
@@ -83,6 +83,14 @@ impl<C: Calls> Edge<C> {
     /// Ends all GET streams, now and later ones: without it a server that waits for its connections never stops.
     pub fn close(&self) {
         self.closing.send_replace(true);
+    }
+
+    /// A client ended the session of this key (that of the call headers) on another replica: its token is refused here
+    /// too, for as long as it can be good. What is no key is ignored.
+    pub fn session_ended(&self, key: &str) {
+        if let Some(id) = Session::id_of(key) {
+            self.ended.add_id(id, now().saturating_add(self.config.session_ttl.as_secs()), now());
+        }
     }
 
     /// Whether [`Self::close`] was called: nothing new begins.

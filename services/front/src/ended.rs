@@ -27,13 +27,18 @@ pub(crate) struct Ended {
 impl Ended {
     /// Remembers a session until its token expires. `now` in seconds since 1970.
     pub(crate) fn add(&self, session: &Session, now: u64) {
+        self.add_id(session.id, session.expires, now);
+    }
+
+    /// The same for a session of which only the id is known. `expires`: no token of it is good any more.
+    pub(crate) fn add_id(&self, id: [u8; 16], expires: u64, now: u64) {
         let mut inner = self.lock();
         while inner.by_expiry.first().is_some_and(|(expires, _)| *expires <= now) || inner.ids.len() >= MOST {
-            let Some((_, id)) = inner.by_expiry.pop_first() else { break };
-            inner.ids.remove(&id);
+            let Some((_, oldest)) = inner.by_expiry.pop_first() else { break };
+            inner.ids.remove(&oldest);
         }
-        if inner.ids.insert(session.id) {
-            inner.by_expiry.insert((session.expires, session.id));
+        if inner.ids.insert(id) {
+            inner.by_expiry.insert((expires, id));
         }
         self.any.store(true, Ordering::Release);
     }

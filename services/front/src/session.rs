@@ -72,6 +72,15 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The id that a key stands for.
+    pub(crate) fn id_of(key: &str) -> Option<[u8; ID]> {
+        let fits = key.len() == 2 * ID && key.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = fits.then(|| u128::from_str_radix(key, 16).ok())??;
+        Some(number.to_be_bytes())
+    }
+}
+
 /// Issues and opens tokens.
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
@@ -148,6 +157,8 @@ mod tests {
         let session = sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 99).unwrap();
         assert_eq!((session.version, session.expires), (Version::V2025_06_18, NOW + 100));
         assert_eq!(session.key().len(), 32);
+        assert_eq!(Session::id_of(&session.key()), Some(session.id));
+        assert_eq!(Session::id_of("+0000000000000000000000000000000"), None);
         assert!(session.key().starts_with(&format!("{:02x}{:02x}", session.id[0], session.id[1])));
         assert!(!token.contains(&session.key()));
         assert_eq!(sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 100), None, "expired");

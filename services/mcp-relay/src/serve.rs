@@ -65,5 +65,5 @@ fn begin(mode: Mode, common: &CommonConfig, told: (Vec<String>, &Snapshot)) -> a
     for warning in warnings.into_iter().chain(misspelt(snapshot, &TABLES)) {
         tracing::warn!("{warning}");
     }
-    Shutdown::on_signals(common.shutdown_grace).context("cannot listen for signals")
+    Shutdown::on_signals(common.shutdown_delay, common.shutdown_grace).context("cannot listen for signals")
 }

@@ -9,6 +9,7 @@ mod condition;
 mod facts;
 mod farewell;
 mod load;
+mod peers;
 mod plain;
 mod pump;
 mod registry;
@@ -17,6 +18,7 @@ mod slot;
 
 pub(crate) use accept::{Backdoor, serve_slaves};
 pub(crate) use codes::{Codebook, CodesSource};
+pub(crate) use peers::{announce_changes, count_addresses};
 pub(crate) use registry::Registry;
 pub(crate) use slave::{OpenCall, Slave};
 pub(crate) use slot::{Slot, Taken};

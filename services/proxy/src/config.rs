@@ -40,6 +40,7 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "EJECT_AFTER", Value("5"), "Calls in a row that a slave fails by its own fault before it gets none for EJECT_TIME, while others can take them. 0: never."),
     Var::new(Proxy, "EJECT_TIME", Value("10"), "Seconds without calls for a slave that failed; doubled each time up to 32-fold. Then a few calls test it."),
     Var::new(Proxy, "RETRY_IDEMPOTENT", Value("0"), "1: calls of tools annotated readOnlyHint or idempotentHint (and not destructiveHint) are run again, at most twice, where their outcome is unknown or their backend failed."),
+    Var::new(Proxy, "PROXY_PEERS", Says("not set"), "host:port of a DNS name that has one address for each proxy, say a headless Service: for slaves that reach the proxies through one load balancer address."),
     Var::new(Proxy, "MAX_SLAVES", Value("10000"), "Slaves that may be connected at once."),
 ];
 
@@ -95,6 +96,8 @@ pub struct ProxyConfig {
     pub(crate) ejection: Policy,
     /// `RETRY_IDEMPOTENT`.
     pub(crate) repeat: Repeat,
+    /// `PROXY_PEERS`: a name with one address for each proxy, and a port.
+    pub peers: Option<(String, u16)>,
     /// `MAX_SLAVES`.
     pub max_slaves: usize,
 }
@@ -120,6 +123,7 @@ struct Raw {
     eject_after: Option<String>,
     eject_time: Option<String>,
     retry_idempotent: Option<String>,
+    proxy_peers: Option<String>,
     max_slaves: Option<String>,
 }
 
@@ -141,7 +145,7 @@ impl ProxyConfig {
         }
         let (slave_codes, codes_file) = read_codes(&mut reader, &raw);
         if common.session_key.origin() == KeyOrigin::Random {
-            reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process and hold on no other replica");
+            reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process. Several proxies need the same SESSION_KEY, or the sessions of one are unknown to the others");
         }
         let modes: &'static [_] = &[("multi", SlaveMode::Multi), ("single", SlaveMode::Single)];
         let policies: &'static [_] =
@@ -166,6 +170,7 @@ impl ProxyConfig {
             link_late: reader.value("LINK_LATE_MS", raw.link_late_ms.as_deref(), parse::millis(1..=60_000)),
             ejection: read_ejection(&mut reader, (raw.eject_after.as_deref(), raw.eject_time.as_deref())),
             repeat: read_repeat(&mut reader, raw.retry_idempotent.as_deref()),
+            peers: reader.optional("PROXY_PEERS", raw.proxy_peers.as_deref(), parse::host_and_port),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
         };
         check_counts(&mut reader, &config);
@@ -252,6 +257,7 @@ mod tests {
         ("REQUEST_TIMEOUT_TOTAL", "-1"),
         ("SESSION_KEY", "tooshortforakey"),
         ("SESSION_TTL", "day"),
+        ("SHUTDOWN_DELAY", "soon"),
         ("SHUTDOWN_GRACE", "forever"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "verbose"),
@@ -275,6 +281,7 @@ mod tests {
         ("EJECT_AFTER", "-5"),
         ("EJECT_TIME", "0"),
         ("RETRY_IDEMPOTENT", "maybe"),
+        ("PROXY_PEERS", "relay-proxies"),
         ("MAX_SLAVES", "0"),
     ];
 

@@ -71,6 +71,8 @@ pub const CONFIG_RELOADS: &str = "mcp_relay_config_reloads_total";
 
 /// Seconds until the certificate of `TLS_CERT` ends.
 pub const CERTIFICATE_EXPIRES: &str = "mcp_relay_tls_certificate_expires_seconds";
+/// Proxies that slaves are linked to, this one included.
+pub const PEERS: &str = "mcp_relay_peers";
 
 /// Every name with its help, for tests and docs.
 pub const ALL: &[(&str, &str)] = &[
@@ -97,6 +99,7 @@ pub const ALL: &[(&str, &str)] = &[
     (TOOLS, "Tools offered to clients"),
     (TOOL_CONFLICTS, "Names under which slaves offer different tools"),
     (REPEATS, "Calls that were run again because their tool allows it, by the failure before"),
+    (PEERS, "Proxies that slaves are linked to, this one included"),
     (MOVED, "Calls that went to another slave because the first never got them"),
     (CERTIFICATE_EXPIRES, "Seconds until the certificate of TLS_CERT expires"),
     (CODE_EXPIRES, "Seconds until the next slave code of this name expires (+Inf: none does)"),
@@ -112,7 +115,7 @@ pub fn describe() {
         match name {
             FORWARD_DURATION => describe_histogram!(name, Unit::Seconds, help),
             ROUND_TRIP => describe_gauge!(name, Unit::Seconds, help),
-            IN_FLIGHT | SLAVE_STATE | EJECTED | TOOLS | TOOL_CONFLICTS => describe_gauge!(name, help),
+            IN_FLIGHT | SLAVE_STATE | EJECTED | PEERS | TOOLS | TOOL_CONFLICTS => describe_gauge!(name, help),
             CODE_EXPIRES | CERTIFICATE_EXPIRES | CODE_LINKS | TOOLS_LEFT_OUT => describe_gauge!(name, help),
             LINK_BYTES => describe_counter!(name, Unit::Bytes, help),
             _ => describe_counter!(name, help),
@@ -347,6 +350,11 @@ pub(crate) fn config_reloaded(file: &'static str, outcome: &'static str) {
 /// A frame that belongs to nothing.
 pub(crate) fn stray() {
     counter!(STRAYS).increment(1);
+}
+
+/// So many proxies are known.
+pub(crate) fn peers(proxies: usize) {
+    gauge!(PEERS).set(proxies as f64);
 }
 
 /// What clients are offered.

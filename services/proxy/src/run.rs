@@ -17,7 +17,9 @@ use runtime::tls::TlsError;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::back::{Backdoor, Codebook, CodesSource, Registry, serve_slaves};
+use crate::back::{
+    Backdoor, Codebook, CodesSource, Registry, announce_changes, count_addresses, serve_slaves,
+};
 use crate::codes::{CodesFile, CodesFileError};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
@@ -65,12 +67,13 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let (http_at, ws_at) = (http.local_addr()?, ws.local_addr()?);
     let instance = InstanceId(getrandom::u64()?);
     let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
-    let registry = Registry::new((config.slave_mode, config.max_slaves), limits, config.ejection);
+    let registry = Registry::new(instance, (config.slave_mode, config.max_slaves), limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
     let policies =
         Policies { conflict: config.tool_conflict, ejection: config.ejection, repeat: config.repeat };
     let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (policies, times));
+    let peers = keep_peers(&registry, &config);
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
     let hangups = Hangups::listen()?;
     let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());
@@ -97,6 +100,8 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let ops = Ops::new(recorder, ready(&config, &registry, &shutdown));
     let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher.clone()));
     let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));
+    let ended_elsewhere = Arc::clone(&edge);
+    registry.on_session_end(move |session| ended_elsewhere.session_ended(session));
     tracing::info!("WebSocket server listening on {ws_scheme}://{ws_at}");
     tracing::info!("MCP server listening on {http_scheme}://{http_at}");
     let drain = drain(Arc::clone(&registry), shutdown.clone());
@@ -104,9 +109,15 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     registry.close_all();
     // The links' tasks say goodbye; a dead peer must not keep us.
     let _ = timeout(Duration::from_secs(2), wait_until_unlinked(&registry)).await;
-    drop((slaves, follower, following, routes));
+    drop((slaves, follower, following, routes, peers));
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// Tells slaves which proxies there are, and counts them where there is a name to count by.
+fn keep_peers(registry: &Arc<Registry>, config: &ProxyConfig) -> (Owned, Option<Owned>) {
+    let count = |name| Owned(tokio::spawn(count_addresses(Arc::clone(registry), name)));
+    (Owned(tokio::spawn(announce_changes(Arc::clone(registry)))), config.peers.clone().map(count))
 }
 
 /// The file of codes as it is now: what is followed is a change from that.
@@ -154,7 +165,7 @@ fn ready(
     move || {
         // Degraded slaves count: a call that finds no better one goes to them.
         let slaves = registry.useful();
-        let readiness = if shutdown.is_draining() {
+        let readiness = if shutdown.is_leaving() {
             Readiness::not_ready("shutting down")
         } else if slaves < least {
             Readiness::not_ready(why_not(&registry, slaves, least))

@@ -67,6 +67,8 @@ pub struct CommonConfig {
     pub session_ttl: Duration,
     /// `SHUTDOWN_GRACE`: how long calls may still run after a signal to stop.
     pub shutdown_grace: Duration,
+    /// `SHUTDOWN_DELAY`: how long after a signal to stop calls are still taken, unready already.
+    pub shutdown_delay: Duration,
     /// `LOG_FORMAT`, `LOG_LEVEL`.
     pub log: LogConfig,
     /// `LIST_TTL_MS`: `ttlMs` of modern list results.
@@ -88,6 +90,7 @@ struct Raw {
     request_timeout_total: Option<String>,
     session_key: Option<String>,
     session_ttl: Option<String>,
+    shutdown_delay: Option<String>,
     shutdown_grace: Option<String>,
     log_format: Option<String>,
     log_level: Option<String>,
@@ -104,6 +107,7 @@ impl CommonConfig {
         let origins = raw.allowed_origins.as_deref();
         let body = raw.max_body_bytes.as_deref();
         let ttl = raw.session_ttl.as_deref();
+        let delay = raw.shutdown_delay.as_deref();
         let grace = raw.shutdown_grace.as_deref();
         let list_ttl = raw.list_ttl_ms.as_deref();
         Self {
@@ -118,6 +122,7 @@ impl CommonConfig {
             request_timeout_total: read_total(reader, &raw),
             session_key: read_session_key(reader, raw.session_key.as_deref()),
             session_ttl: reader.value("SESSION_TTL", ttl, parse::seconds(1.0..=31_536_000.0)),
+            shutdown_delay: reader.value("SHUTDOWN_DELAY", delay, parse::seconds(0.0..=600.0)),
             shutdown_grace: reader.value("SHUTDOWN_GRACE", grace, parse::seconds(0.0..=3600.0)),
             log: read_log(reader, &raw),
             list_ttl: reader.value("LIST_TTL_MS", list_ttl, parse::millis(0..=86_400_000)),

@@ -1,4 +1,4 @@
-//! Stopping in two stages: first drain, then, when the grace is over, end.
+//! Stopping in two stages: first drain, then, when the grace is over, end. Before them a delay may announce it.
 //!
 //! Knows nothing of what is drained.
 
@@ -14,6 +14,7 @@ const ECHO: Duration = Duration::from_millis(500);
 /// The two stages, shared by everything that must stop. Clones are the same shutdown.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
+    leave: CancellationToken,
     drain: CancellationToken,
     end: CancellationToken,
     grace: Duration,
@@ -22,29 +23,42 @@ pub struct Shutdown {
 impl Shutdown {
     /// A shutdown that nobody has begun; `grace` lies between the two stages. Needs a tokio runtime.
     pub fn new(grace: Duration) -> Self {
-        let shutdown = Self { drain: CancellationToken::new(), end: CancellationToken::new(), grace };
+        let token = CancellationToken::new;
+        let shutdown = Self { leave: token(), drain: token(), end: token(), grace };
         tokio::spawn(shutdown.clone().count_down());
         shutdown
     }
 
-    /// Begins at SIGTERM or SIGINT; a second signal ends the grace at once.
-    pub fn on_signals(grace: Duration) -> std::io::Result<Self> {
+    /// Announced at SIGTERM or SIGINT, begun `delay` later; a second signal ends the delay and the grace at once.
+    pub fn on_signals(delay: Duration, grace: Duration) -> std::io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         let shutdown = Self::new(grace);
-        tokio::spawn(shutdown.clone().obey(terminate, interrupt));
+        tokio::spawn(shutdown.clone().obey((terminate, interrupt), delay));
         Ok(shutdown)
     }
 
     /// First stage: take nothing new, tell peers, finish what runs. Repeating it changes nothing.
     pub fn begin(&self) {
+        self.leave.cancel();
         self.drain.cancel();
     }
 
     /// Second stage at once: give up what still runs.
     pub fn end_now(&self) {
+        self.leave.cancel();
         self.drain.cancel();
         self.end.cancel();
+    }
+
+    /// Announces the first stage: unready from now on, while work is still taken.
+    pub fn announce(&self) {
+        self.leave.cancel();
+    }
+
+    /// Whether this process is about to go: readiness ends here.
+    pub fn is_leaving(&self) -> bool {
+        self.leave.is_cancelled()
     }
 
     /// Whether the first stage was begun.
@@ -77,6 +91,13 @@ impl Shutdown {
         &self.end
     }
 
+    async fn begin_after(self, delay: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => self.begin(),
+            () = self.drain.cancelled() => {}
+        }
+    }
+
     async fn count_down(self) {
         self.drain.cancelled().await;
         tokio::select! {
@@ -85,14 +106,20 @@ impl Shutdown {
         }
     }
 
-    async fn obey(self, mut terminate: Signal, mut interrupt: Signal) {
+    async fn obey(self, (mut terminate, mut interrupt): (Signal, Signal), delay: Duration) {
         let first = wait(&mut terminate, &mut interrupt).await;
-        tracing::info!(
-            "{first} received: draining, at most {} s; a second signal ends at once",
-            self.grace.as_secs_f64()
-        );
-        self.begin();
-        let begun = Instant::now();
+        let (begun, grace) = (Instant::now(), self.grace.as_secs_f64());
+        if delay.is_zero() {
+            tracing::info!("{first} received: draining, at most {grace} s; a second signal ends at once");
+            self.begin();
+        } else {
+            let delay_s = delay.as_secs_f64();
+            tracing::info!(
+                "{first} received: unready, draining in {delay_s} s, at most {grace} s; a second signal ends at once"
+            );
+            self.announce();
+            tokio::spawn(self.clone().begin_after(delay));
+        }
         let second = loop {
             let name = wait(&mut terminate, &mut interrupt).await;
             if begun.elapsed() >= ECHO {
@@ -125,6 +152,19 @@ mod tests {
         shutdown.grace_over().await;
         let waited = start.elapsed();
         assert!((30..31).contains(&waited.as_secs()), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_lies_between_unready_and_the_first_stage() {
+        let shutdown = Shutdown::new(Duration::from_secs(30));
+        shutdown.announce();
+        tokio::spawn(shutdown.clone().begin_after(Duration::from_secs(5)));
+        assert!(shutdown.is_leaving() && !shutdown.is_draining());
+        let start = tokio::time::Instant::now();
+        shutdown.draining().await;
+        assert_eq!(start.elapsed().as_secs(), 5);
+        shutdown.grace_over().await;
+        assert!(start.elapsed().as_secs() >= 35);
     }
 
     #[tokio::test(start_paused = true)]

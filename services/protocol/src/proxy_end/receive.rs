@@ -48,7 +48,9 @@ impl<S: Sink> ProxyEnd<S> {
                 self.events.push_back(ProxyEvent::Session(frame.payload));
                 Ok(())
             }
-            FrameKind::Open | FrameKind::Reply | FrameKind::Cancel | FrameKind::Attach => Err(LinkError::Unexpected(frame.kind)),
+            FrameKind::Open | FrameKind::Reply | FrameKind::Cancel | FrameKind::Attach => {
+                Err(LinkError::Unexpected(frame.kind))
+            }
         }
     }
 

@@ -224,7 +224,10 @@ impl World {
         while let Some(event) = known.end.poll_event() {
             match event {
                 ProxyEvent::Catalog(catalog) => known.catalog = catalog,
-                ProxyEvent::Peers(_) | ProxyEvent::Session(_) | ProxyEvent::Draining | ProxyEvent::Stray(_) => {}
+                ProxyEvent::Peers(_)
+                | ProxyEvent::Session(_)
+                | ProxyEvent::Draining
+                | ProxyEvent::Stray(_) => {}
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::handshake::{AuthReply, close};
+use protocol::ids::InstanceId;
 use protocol::limits::{MAX_AUTH, MAX_BATCH};
 use runtime::tls::{ServerTls, Wire};
 use tokio::net::{TcpListener, TcpStream};
@@ -128,8 +129,17 @@ async fn enter(
     peer: SocketAddr,
     ((hello, facts), back): (Newcomer, &Backdoor),
 ) -> Option<(Socket, Admitted)> {
-    let limits = back.registry.limits();
+    let (limits, roster) = (back.registry.limits(), back.registry.roster());
+    let own = roster.own();
+    let linked = hello.iter().flat_map(|hello| hello.linked.iter().flatten());
+    if linked.filter_map(|id| InstanceId::parse(id)).any(|id| id == own) {
+        // A load balancer led it here again: its link stays as it is.
+        tracing::debug!(%peer, "Slave looks for other proxies: it is linked to this one");
+        auth::close_with(socket, close::ALREADY_LINKED, "linked already").await;
+        return None;
+    }
     let about = About {
+        peers: roster.known(),
         instance: back.instance.clone(),
         grace_ms: u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX),
         window: u32::try_from(limits.window).unwrap_or(u32::MAX),
@@ -194,6 +204,7 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
     let current = slave.link_down(generation, now);
     if current {
         tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {departure}");
+        back.registry.roster().left(slave.key, now);
         back.registry.slave_changed(&slave);
     }
     // The socket goes now, not when the slave's grace is over: descriptors are few, and the slave waits for our close.

@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use protocol::handshake::{
     Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, choose_version, close,
 };
+use protocol::peers::{Peers, to_text};
 use runtime::tls::Wire;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -96,8 +97,9 @@ pub(super) fn hello_for(hello: &SlaveHello, about: &About) -> ProxyHello {
         instance: about.instance.clone(),
         grace_ms: about.grace_ms,
         window: about.window,
+        peers: to_text(&about.peers.proxies),
+        peers_at_least: about.peers.at_least,
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
-        ..ProxyHello::default()
     }
 }
 
@@ -107,6 +109,7 @@ pub(super) struct About {
     pub(super) instance: String,
     pub(super) grace_ms: u64,
     pub(super) window: u32,
+    pub(super) peers: Peers,
 }
 
 /// Sends the proxy's answer.

@@ -13,8 +13,10 @@ use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
 use protocol::frame::Frame;
 use protocol::handshake::close;
+use protocol::header::SessionFacts;
 use protocol::liveness::{Liveness, Pulse, RoundTrips};
 use protocol::outbox::LAZY;
+use protocol::peers::Peers;
 use protocol::proxy_end::ProxyEvent;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -327,6 +329,16 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
             tracing::info!(slave = slave.name, "Slave is going down: it gets no new calls");
             slave.set_draining();
             registry.slave_changed(slave);
+        }
+        ProxyEvent::Peers(json) => {
+            if let Some(peers) = Peers::decode(json) {
+                registry.roster().report(slave.key, peers.proxies, Instant::now());
+            }
+        }
+        ProxyEvent::Session(json) => {
+            if let Ok(SessionFacts { session, ended: true, .. }) = serde_json::from_slice(json) {
+                registry.session_ended(&session);
+            }
         }
         ProxyEvent::Stray(kind) => {
             metrics::stray();

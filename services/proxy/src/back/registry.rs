@@ -1,8 +1,8 @@
 //! All slaves this proxy knows: who is linked, who is waited for, who may come. Knows nothing of tools' names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::condition::{Change, Health};
 use super::facts::Facts;
 use super::farewell::Farewell;
+use super::peers::Roster;
 use super::slave::Slave;
 use crate::config::SlaveMode;
 use crate::metrics::{self, SlaveState};
@@ -28,9 +29,16 @@ pub(crate) struct Registry {
     plain: AtomicU64,
     /// Slaves that fail by a fault of the slave itself.
     pub(crate) outliers: Outliers,
+    roster: Roster,
+    draining: AtomicBool,
+    /// Who wants to know of sessions that ended on other proxies.
+    session_ended: OnceLock<SessionEnded>,
     /// Something about who offers what has changed.
     pub(crate) changed: Notify,
 }
+
+/// Told the key of a session that a client ended on another proxy.
+type SessionEnded = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A slave with a link just now admitted.
 pub(super) struct Admitted {
@@ -44,7 +52,13 @@ pub(super) struct Admitted {
 pub(super) struct Full(usize);
 
 impl Registry {
-    pub(crate) fn new((mode, most): (SlaveMode, usize), limits: LinkLimits, ejection: Policy) -> Arc<Self> {
+    /// `own` is this proxy's process.
+    pub(crate) fn new(
+        own: InstanceId,
+        (mode, most): (SlaveMode, usize),
+        limits: LinkLimits,
+        ejection: Policy,
+    ) -> Arc<Self> {
         Arc::new(Self {
             slaves: Mutex::default(),
             mode,
@@ -52,6 +66,9 @@ impl Registry {
             limits,
             plain: AtomicU64::new(0),
             outliers: Outliers::new(ejection),
+            roster: Roster::new(own),
+            draining: AtomicBool::new(false),
+            session_ended: OnceLock::new(),
             changed: Notify::new(),
         })
     }
@@ -122,6 +139,11 @@ impl Registry {
         }
         slave.become_known(facts);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
+        // What changed since our hello was written.
+        slave.peers(&self.roster.known().encode());
+        if self.draining.load(Ordering::Acquire) {
+            slave.drain();
+        }
         if self.mode == SlaveMode::Single {
             self.replace_others(&slave);
         }
@@ -244,8 +266,33 @@ impl Registry {
         }
     }
 
-    /// Tells every slave that nothing new comes.
+    /// Which proxies there are.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Tells every slave that wants to know which proxies there are.
+    pub(super) fn announce(&self, peers: &Bytes) {
+        for slave in self.all() {
+            slave.peers(peers);
+        }
+    }
+
+    /// From now on `told` hears of sessions that ended on other proxies. Only the first one does.
+    pub(crate) fn on_session_end(&self, told: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.session_ended.set(Box::new(told));
+    }
+
+    /// A slave passed on that a session has ended.
+    pub(super) fn session_ended(&self, session: &str) {
+        if let Some(told) = self.session_ended.get() {
+            told(session);
+        }
+    }
+
+    /// Tells every slave that nothing new comes, those that come later too.
     pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
         for slave in self.all() {
             slave.drain();
         }

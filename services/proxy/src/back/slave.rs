@@ -62,6 +62,8 @@ pub(crate) struct Slave {
     pub(super) waker: AtomicWaker,
     /// How it does.
     pub(super) condition: Condition,
+    /// It said that it takes `peers` frames.
+    takes_peers: bool,
     /// Which link is the current one: an older link's task finds another number and goes.
     generation: AtomicU64,
     /// The place it has to itself: another process there means that this one is gone.
@@ -82,7 +84,7 @@ impl Slave {
             .seat
             .as_ref()
             .map_or(key, |seat| BuildHasherDefault::<DefaultHasher>::default().hash_one(seat));
-        Self { seat: hello.seat.clone(), place, ..slave }
+        Self { seat: hello.seat.clone(), takes_peers: hello.linked.is_some(), place, ..slave }
     }
 
     /// A slave whose link is up, for tests of what uses slaves.
@@ -107,6 +109,7 @@ impl Slave {
             carrier: Mutex::new(carrier),
             waker: AtomicWaker::new(),
             condition: Condition::new(),
+            takes_peers: false,
             generation: AtomicU64::new(0),
             seat: None,
             place: key,
@@ -317,6 +320,16 @@ impl Slave {
     pub(crate) fn session(&self, facts: &Bytes) {
         if let Carrier::Native(end) = &mut *self.carrier() {
             end.session(facts.clone());
+            self.waker.wake();
+        }
+    }
+
+    /// Tells the slave which proxies there are, if it wants to know.
+    pub(super) fn peers(&self, peers: &Bytes) {
+        if self.takes_peers
+            && let Carrier::Native(end) = &mut *self.carrier()
+        {
+            end.peers(peers.clone());
             self.waker.wake();
         }
     }

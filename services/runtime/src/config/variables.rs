@@ -28,6 +28,7 @@ pub const EVERY: &[Var] = &[
     Var::new(Every, "REQUEST_TIMEOUT_TOTAL", Value("3600"), "Seconds that a call may take at all. Raised by itself to REQUEST_TIMEOUT where only that is set."),
     Var::new(Every, "SESSION_KEY", Says("random, with a warning"), "At least 32 characters that seal legacy session ids; the same on every proxy replica. Random: sessions end with the process.").secret(),
     Var::new(Every, "SESSION_TTL", Value("86400"), "Seconds that a legacy session id is good for."),
+    Var::new(Every, "SHUTDOWN_DELAY", Value("0"), "Seconds after SIGTERM or SIGINT in which /readyz says unready and calls are still taken: time for load balancers to look elsewhere. The grace begins after it."),
     Var::new(Every, "SHUTDOWN_GRACE", Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends at once."),
     Var::new(Every, "LOG_FORMAT", Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object a line. Logs go to standard error."),
     Var::new(Every, "LOG_LEVEL", Value("info"), "trace, debug, info, warn, error or off; also by part, for example info,proxy=debug. Lines about single calls are at debug."),

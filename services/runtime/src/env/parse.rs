@@ -77,6 +77,15 @@ pub fn host(text: &str) -> Result<String, String> {
     }
 }
 
+/// A host name or IP address and a port, `host:port`; IPv6 addresses in brackets.
+pub fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let expected = || "host:port, for example mcp-relay-proxies:8001".to_owned();
+    let (name, number) = text.rsplit_once(':').ok_or_else(expected)?;
+    let number = number.parse().ok().filter(|port| *port != 0).ok_or_else(expected)?;
+    let bracketed = !name.contains(':') || name.starts_with('[');
+    Ok((host(name).ok().filter(|_| bracketed).ok_or_else(expected)?, number))
+}
+
 /// An `http://` or `https://` URL.
 pub fn http_url(text: &str) -> Result<url::Url, String> {
     let url = url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
@@ -114,6 +123,15 @@ mod tests {
         assert_eq!(millis(0..=9)("7"), Ok(Duration::from_millis(7)));
         assert_eq!(port("0"), Ok(0));
         assert!(port("65536").is_err());
+    }
+
+    #[test]
+    fn a_host_has_its_port() {
+        assert_eq!(host_and_port("relay:8001"), Ok(("relay".into(), 8001)));
+        assert_eq!(host_and_port("[::1]:8001"), Ok(("::1".into(), 8001)));
+        for bad in ["relay", "relay:", "relay:0", ":8001", "::1", "ws://relay:8001", "relay:70000"] {
+            assert!(host_and_port(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
