@@ -30,10 +30,12 @@ pub enum Role {
 /// How the slave reaches its proxy.
 #[derive(Clone, Debug)]
 pub struct LinkConfig {
-    /// `PROXY_SERVER_URL`.
-    pub proxy: ProxyUrl,
     /// `PROXY_CA_FILE`, `PROXY_CLIENT_CERT`, `PROXY_CLIENT_KEY`.
     pub tls: ClientFiles,
+    /// `PROXY_SERVER_URL`: at least one, each once.
+    pub proxies: Vec<ProxyUrl>,
+    /// `PROXY_RESOLVE_INTERVAL`: how often their hosts are resolved.
+    pub resolve_interval: Duration,
     /// `SLAVE_CODE`, trimmed.
     pub code: Secret,
     /// `RECONNECT_MAX`: cap of the full-jitter backoff.
@@ -89,6 +91,7 @@ pub struct SlaveConfig {
 #[serde(default)]
 struct Raw {
     proxy_server_url: Option<String>,
+    proxy_resolve_interval: Option<String>,
     slave_code: Option<String>,
     proxy_ca_file: Option<String>,
     proxy_client_cert: Option<String>,
@@ -171,7 +174,9 @@ fn read_link(reader: &mut Reader<'_>, raw: &Raw) -> Option<LinkConfig> {
     if raw.proxy_server_url.is_none() {
         reader.missing("PROXY_SERVER_URL", "the proxy's WebSocket URL, for example ws://localhost:8001");
     }
-    let proxy = reader.optional("PROXY_SERVER_URL", raw.proxy_server_url.as_deref(), ProxyUrl::parse);
+    let interval = raw.proxy_resolve_interval.as_deref();
+    let resolve_interval = reader.value("PROXY_RESOLVE_INTERVAL", interval, parse::seconds(0.1..=3600.0));
+    let proxies = reader.optional("PROXY_SERVER_URL", raw.proxy_server_url.as_deref(), values::proxies);
     if raw.slave_code.is_none() {
         let hint =
             if reader.is_set("SLAVE_CODES") { " (SLAVE_CODES is set: that list is the proxy's)" } else { "" };
@@ -179,12 +184,13 @@ fn read_link(reader: &mut Reader<'_>, raw: &Raw) -> Option<LinkConfig> {
     }
     let code = reader.optional("SLAVE_CODE", raw.slave_code.as_deref(), values::code);
     let tls = read_tls(reader, raw);
-    if let Some(proxy) = proxy.as_ref().filter(|proxy| !proxy.is_tls() && !tls.is_empty()) {
+    let without = proxies.iter().flatten().find(|proxy| !proxy.is_tls());
+    if let Some(proxy) = without.filter(|_| !tls.is_empty()) {
         reader.warn(format!(
             "PROXY_CA_FILE and PROXY_CLIENT_CERT mean nothing without TLS: {proxy} is not wss://"
         ));
     }
-    Some(LinkConfig { proxy: proxy?, tls, code: code?, reconnect_max })
+    Some(LinkConfig { proxies: proxies?, resolve_interval, tls, code: code?, reconnect_max })
 }
 
 /// The files are tried, so that what is wrong is told with the rest.
@@ -237,6 +243,7 @@ mod tests {
     /// One value that must be refused for each variable of the slave's own that can be wrong.
     const BAD: &[(&str, &str)] = &[
         ("PROXY_SERVER_URL", "http://localhost:8001"),
+        ("PROXY_RESOLVE_INTERVAL", "0"),
         ("SLAVE_CODE", "code1,code2"),
         ("PROXY_CA_FILE", "/nowhere/ca.pem"),
         ("PROXY_CLIENT_CERT", "/nowhere/slave.crt"),
@@ -316,7 +323,10 @@ mod tests {
         ];
         let config = load(&pairs, Role::Slave).unwrap().config;
         let link = config.link.as_ref().unwrap();
-        assert_eq!((link.proxy.to_string().as_str(), link.code.expose()), ("ws://localhost:8001", "code1"));
+        assert_eq!(
+            (link.proxies[0].to_string().as_str(), link.code.expose()),
+            ("ws://localhost:8001", "code1")
+        );
         assert_eq!(config.common.http.port, 9000);
         let handed: Vec<&str> = config.mr_pilot.env.keys().copied().collect();
         assert_eq!(handed, ["GITLAB_TOKEN", "LLM_PROVIDER"]);

@@ -1,80 +1,248 @@
-//! Keeps a link to one proxy: dials, carries it until it ends, waits, dials again. Must not know frames.
-//!
-//! One more proxy is one more [`Dialer`]: what they share stands in [`Links`].
+//! Keeps a link to every proxy behind `PROXY_SERVER_URL`: resolves, dials, carries links until they end, dials again. Must
+//! not know frames. [`plan`] decides when and where; what the links share stands in [`Links`].
 
 mod connect;
 mod patience;
+mod plan;
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::config::LinkConfig;
-use crate::endpoint::Stage;
-use crate::link::{self, Ended, Links, Opened};
+use protocol::handshake::SlaveHello;
+use tokio::task::JoinSet;
+
+use crate::config::{LinkConfig, ProxyUrl};
+use crate::endpoint::{Outlook, Stage};
+use crate::link::{self, Ended, Entered, Links};
 use crate::metrics;
 use connect::Connector;
 pub use connect::DialError;
-use patience::Patience;
+use plan::{Line, Pace, Plan, Purpose, Step};
 
-/// Keeps a link to one proxy.
+/// How long a name may take to be resolved.
+const RESOLVE_TIME: Duration = Duration::from_secs(5);
+
+/// Keeps the links.
 pub(crate) struct Dialer {
+    shared: Arc<Shared>,
+    plan: Plan,
+    /// Links to proxies that go down, when last looked at.
+    draining: usize,
+}
+
+struct Shared {
     links: Arc<Links>,
-    connector: Connector,
-    patience: Patience,
+    connectors: Vec<Connector>,
+    /// Held from the first message to its answer: two at once could reach one proxy, and the second would replace the first.
+    greeting: tokio::sync::Mutex<()>,
+    /// URLs with a link to a proxy that cannot tell a second link of this slave.
+    alone: Mutex<HashSet<usize>>,
+}
+
+/// What a task of the dialer came to.
+enum Done {
+    Resolved(usize, io::Result<BTreeSet<SocketAddr>>),
+    Dialed((Line, Purpose), Box<Result<Entered, Ended>>),
+    Carried(Line, Ended, Duration),
 }
 
 impl Dialer {
     /// `max_message` is the longest message in bytes that is read from or written to a proxy of the plain dialect.
     pub(crate) fn new(links: Arc<Links>, config: &LinkConfig, max_message: usize) -> Result<Self, DialError> {
-        let connector = Connector::new(config.proxy.clone(), &config.tls, max_message)?;
-        Ok(Self { links, connector, patience: Patience::new(config.reconnect_max) })
+        let connector = |url: &ProxyUrl| Connector::new(url.clone(), &config.tls, max_message);
+        let connectors = config.proxies.iter().map(connector).collect::<Result<Vec<_>, _>>()?;
+        let pace = Pace { reconnect_max: config.reconnect_max, resolve: config.resolve_interval, random };
+        let plan = Plan::new(connectors.len(), pace, Instant::now());
+        let shared =
+            Shared { links, connectors, greeting: tokio::sync::Mutex::default(), alone: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared), plan, draining: 0 })
     }
 
-    /// Until links are to close, or the slave drains and nothing is left to deliver. Dropping it cuts the link.
+    /// Until links are to close, or the slave drains and nothing is left to deliver. Dropping it cuts the links.
     pub(crate) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let endpoint = &shared.links.endpoint;
+        let (mut tasks, mut outlook) = (JoinSet::new(), endpoint.outlook());
         loop {
-            tracing::info!("Connecting to proxy server at {}", self.connector.url());
-            let ended = self.once().await;
-            metrics::link_ended(ended.kind());
-            if self.links.endpoint.stage() >= Stage::Drained {
+            let stage = endpoint.stage();
+            let now = Instant::now();
+            if stage >= Stage::Drained && tasks.is_empty() {
                 return;
             }
-            let wait = self.patience.after(&ended);
-            report(&ended, wait.as_secs_f64());
-            self.links.status.lost(&ended);
+            let seen = *outlook.borrow_and_update();
+            self.look(seen, now);
+            // One that drains keeps what it has.
+            let seen = if stage == Stage::Serving { seen } else { Outlook::default() };
+            while stage < Stage::Drained
+                && let Some(step) = self.plan.poll(now, seen)
+            {
+                self.begin(step, &mut tasks);
+            }
+            let due = async {
+                match self.plan.timeout() {
+                    Some(at) if stage < Stage::Drained => tokio::time::sleep_until(at.into()).await,
+                    _ => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.links.endpoint.reached(Stage::Drained) => return,
+                Some(done) = tasks.join_next() => match done {
+                    Ok(done) => self.take(done, &mut tasks),
+                    Err(error) => tracing::error!("A link's task failed: {error}"),
+                },
+                () = due => {}
+                Ok(()) = outlook.changed() => {}
+                () = endpoint.reached(Stage::Drained), if stage < Stage::Drained => {}
             }
         }
     }
 
-    /// One link from its beginning to its end.
-    async fn once(&mut self) -> Ended {
-        let opened = tokio::select! {
-            opened = self.open() => match opened {
-                Ok(opened) => opened,
-                Err(ended) => return ended,
-            },
-            () = self.links.endpoint.reached(Stage::Drained) => return Ended::Closing,
-        };
-        let dialect = opened.dialect();
-        tracing::info!(dialect, "Authentication successful, ready to receive requests");
-        metrics::link_made(dialect);
-        let since = Instant::now();
-        let ended = link::carry(&self.links, opened).await;
-        self.patience.held(since.elapsed());
-        ended
+    /// One proxy more that goes down: a link to another is wanted now.
+    fn look(&mut self, seen: Outlook, now: Instant) {
+        if seen.draining > self.draining {
+            self.plan.hurry(now);
+        }
+        self.draining = seen.draining;
     }
 
-    async fn open(&self) -> Result<Opened, Ended> {
-        let socket = self.connector.connect().await.map_err(|error| Ended::Lost(error.to_string()))?;
-        link::open(socket, &self.links.code, &self.links.hello).await
+    fn begin(&self, step: Step, tasks: &mut JoinSet<Done>) {
+        let shared = Arc::clone(&self.shared);
+        match step {
+            Step::Resolve(url) => {
+                tasks.spawn(async move { Done::Resolved(url, shared.resolve(url).await) });
+            }
+            Step::Dial(line, purpose) => {
+                let (url, address) = (shared.connectors[line.url].url(), line.address);
+                match purpose {
+                    Purpose::Keep => tracing::info!(%address, "Connecting to proxy server at {url}"),
+                    Purpose::Search => tracing::debug!(%address, "Looking for other proxies at {url}"),
+                }
+                tasks.spawn(async move { Done::Dialed((line, purpose), Box::new(shared.dial(line).await)) });
+            }
+        }
+    }
+
+    fn take(&mut self, done: Done, tasks: &mut JoinSet<Done>) {
+        let now = Instant::now();
+        match done {
+            Done::Resolved(url, Ok(addresses)) => self.plan.resolved(url, &addresses, now),
+            Done::Resolved(url, Err(error)) => self.unresolved(url, &error, now),
+            Done::Dialed(dialed, came) => match *came {
+                Ok(entered) => self.linked(dialed, entered, tasks),
+                Err(ended) => self.failed(dialed, &ended, now),
+            },
+            Done::Carried(line, ended, held) => {
+                metrics::link_ended(ended.kind());
+                let wait = self.plan.ended(line, (&ended, held), now);
+                report(&ended, Some(wait));
+                self.shared.links.status.lost(&ended);
+            }
+        }
+    }
+
+    fn linked(&mut self, dialed: (Line, Purpose), entered: Entered, tasks: &mut JoinSet<Done>) {
+        metrics::dialed("linked");
+        let since = Instant::now();
+        self.plan.linked(dialed, entered.is_alone(), since);
+        let shared = Arc::clone(&self.shared);
+        tasks.spawn(async move {
+            let (line, _) = dialed;
+            let ended = link::carry(&shared.links, entered).await;
+            shared.lock_alone().remove(&line.url);
+            Done::Carried(line, ended, since.elapsed())
+        });
+    }
+
+    fn failed(&mut self, dialed: (Line, Purpose), ended: &Ended, now: Instant) {
+        metrics::link_ended(ended.kind());
+        metrics::dialed(match ended {
+            Ended::AlreadyLinked => "already_linked",
+            Ended::Refused(_) => "refused",
+            _ => "failed",
+        });
+        let served = self.plan.is_served(dialed.0.url);
+        let wait = self.plan.failed(dialed, ended, now);
+        if *ended == Ended::AlreadyLinked || (served && !matches!(ended, Ended::Refused(_))) {
+            let address = dialed.0.address;
+            return tracing::debug!(%address, "No further link: {ended}");
+        }
+        report(ended, wait);
+        self.shared.links.status.lost(ended);
+    }
+
+    fn unresolved(&mut self, url: usize, error: &io::Error, now: Instant) {
+        let wait = self.plan.unresolved(url, now);
+        let host = self.shared.connectors[url].url().host();
+        let ended = Ended::Lost(format!(
+            "{host} has no address: {error}. Check the host name in PROXY_SERVER_URL and this machine's name resolution"
+        ));
+        if self.plan.is_served(url) {
+            tracing::debug!("{ended}");
+        } else {
+            report(&ended, Some(wait));
+            self.shared.links.status.lost(&ended);
+        }
     }
 }
 
+impl Shared {
+    async fn resolve(&self, url: usize) -> io::Result<BTreeSet<SocketAddr>> {
+        let proxy = self.connectors[url].url();
+        let lookup = tokio::net::lookup_host((proxy.host(), proxy.port()));
+        let looking = async {
+            let found = tokio::time::timeout(RESOLVE_TIME, lookup).await;
+            let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+            let found: BTreeSet<SocketAddr> = found.map_err(late)??.collect();
+            if found.is_empty() { Err(io::Error::other("none is known")) } else { Ok(found) }
+        };
+        tokio::select! {
+            found = looking => found,
+            () = self.links.endpoint.reached(Stage::Drained) => Err(io::Error::other("going down")),
+        }
+    }
+
+    async fn dial(&self, line: Line) -> Result<Entered, Ended> {
+        tokio::select! {
+            dialed = self.greet(line) => dialed,
+            () = self.links.endpoint.reached(Stage::Drained) => Err(Ended::Closing),
+        }
+    }
+
+    /// A connection and its first messages.
+    async fn greet(&self, line: Line) -> Result<Entered, Ended> {
+        let (links, connector) = (&self.links, &self.connectors[line.url]);
+        let socket = connector.connect(line.address).await.map_err(|error| Ended::Lost(error.to_string()))?;
+        let _turn = self.greeting.lock().await;
+        if self.lock_alone().contains(&line.url) {
+            return Err(Ended::AlreadyLinked);
+        }
+        let hello = SlaveHello { linked: Some(links.endpoint.linked()), ..links.hello.clone() };
+        let code = links.code.load_full();
+        let entered = Entered::new(links, link::open(socket, &code, &hello).await?);
+        if entered.is_alone() {
+            self.lock_alone().insert(line.url);
+        }
+        let dialect = entered.dialect();
+        tracing::info!(dialect, address = %line.address, "Authentication successful, ready to receive requests");
+        metrics::link_made(dialect);
+        Ok(entered)
+    }
+
+    fn lock_alone(&self) -> std::sync::MutexGuard<'_, HashSet<usize>> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn random() -> u64 {
+    // Without random numbers the middle is as good a wait as any.
+    getrandom::u64().unwrap_or(u64::MAX / 2)
+}
+
 /// What people look for in the log, and what they should check.
-fn report(ended: &Ended, seconds: f64) {
+fn report(ended: &Ended, wait: Option<Duration>) {
+    let seconds = wait.unwrap_or_default().as_secs_f64();
     let next = format!("Connection to proxy closed, attempting to reconnect in {seconds:.1} s");
     match ended {
         Ended::Refused(why) => tracing::error!(
@@ -86,6 +254,6 @@ fn report(ended: &Ended, seconds: f64) {
              same instance)"
         ),
         Ended::Lost(why) | Ended::Misbehaved(why) => tracing::warn!("{next}: {why}"),
-        Ended::Closing => tracing::info!("{next}"),
+        Ended::Closing | Ended::AlreadyLinked => tracing::info!("{next}"),
     }
 }

@@ -4,6 +4,8 @@
 //! sockets: links feed frames in, take frames out and are woken when there is something to send.
 
 mod handle;
+mod peers;
+mod roster;
 mod running;
 mod sink;
 mod stage;
@@ -22,6 +24,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::executor::{CallEnd, Executor};
 use crate::metrics;
+pub(crate) use roster::Outlook;
+use roster::Roster;
 use running::Running;
 
 /// Payload bytes after which a batch goes out: a chunk more still fits [`protocol::limits::MAX_BATCH`].
@@ -64,6 +68,9 @@ struct State {
     end: SlaveEnd,
     links: Vec<Up>,
     last_link: u64,
+    roster: Roster,
+    /// What proxies were told of it last.
+    reported: Bytes,
 }
 
 /// The slave's end of all its links, with the executor behind it.
@@ -75,6 +82,8 @@ pub(crate) struct Endpoint {
     chores: Notify,
     /// Changed only under the lock of `state`.
     stage: watch::Sender<Stage>,
+    /// Changed only under the lock of `state`.
+    outlook: watch::Sender<Outlook>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -86,13 +95,15 @@ impl Endpoint {
     /// `catalog` is what the slave offers at first (JSON).
     pub(crate) fn new(executor: Executor, limits: LinkLimits, catalog: Bytes) -> Arc<Self> {
         let end = SlaveEnd::new(limits, catalog);
-        let state = State { end, links: Vec::new(), last_link: 0 };
+        let (roster, reported) = (Roster::default(), Bytes::new());
+        let state = State { end, links: Vec::new(), last_link: 0, roster, reported };
         Arc::new(Self {
             state: Mutex::new(state),
             running: Mutex::default(),
             executor,
             chores: Notify::new(),
             stage: watch::Sender::default(),
+            outlook: watch::Sender::default(),
         })
     }
 
@@ -108,6 +119,8 @@ impl Endpoint {
         }
         state.links.push(Up { id, wake: Arc::clone(&wake), drained: false });
         metrics::links_up(state.links.len());
+        state.roster.up(id, hello);
+        self.roster_changed(&mut state);
         (id, wake)
     }
 
@@ -117,6 +130,8 @@ impl Endpoint {
         state.end.link_down(link, Instant::now());
         state.links.retain(|up| up.id != link);
         metrics::links_up(state.links.len());
+        state.roster.down(link);
+        self.roster_changed(&mut state);
         self.settle(&state);
         drop(state);
         self.chores.notify_one();

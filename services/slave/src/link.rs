@@ -12,10 +12,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use front::Edge;
 use protocol::handshake::{ProxyHello, SlaveHello, close};
+use protocol::ids::LinkId;
 use runtime::config::LinkPing;
 use runtime::secret::Secret;
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::endpoint::Endpoint;
@@ -33,6 +36,8 @@ pub(crate) enum Ended {
     Refused(String),
     /// Another connection took this slave's place.
     Replaced,
+    /// The proxy has a link of this slave already and keeps it.
+    AlreadyLinked,
     /// Anything else that is not our will; says what.
     Lost(String),
     /// The proxy broke the protocol; says how. The socket is closed with 1002.
@@ -47,6 +52,7 @@ impl Ended {
         match self {
             Self::Refused(_) => "refused",
             Self::Replaced => "replaced",
+            Self::AlreadyLinked => "already_linked",
             Self::Lost(_) => "lost",
             Self::Misbehaved(_) => "protocol_error",
             Self::Closing => "closing",
@@ -59,6 +65,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Refused(why) => write!(f, "the proxy does not accept SLAVE_CODE: {why}"),
             Self::Replaced => f.write_str("another slave took this one's place"),
+            Self::AlreadyLinked => f.write_str("it leads to a proxy that is linked already"),
             Self::Lost(why) => f.write_str(why),
             Self::Misbehaved(how) => write!(f, "the proxy broke the protocol: {how}"),
             Self::Closing => f.write_str("the slave is going down"),
@@ -95,8 +102,8 @@ pub(crate) struct Links {
     pub(crate) edge: Arc<Edge<LocalCalls>>,
     /// What the slave says of itself.
     pub(crate) hello: SlaveHello,
-    /// `SLAVE_CODE`.
-    pub(crate) code: Secret,
+    /// `SLAVE_CODE`, or what `SLAVE_CODE_FILE` says now.
+    pub(crate) code: ArcSwap<Secret>,
     /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`.
     pub(crate) ping: LinkPing,
     /// Why no link is up.
@@ -123,10 +130,34 @@ impl Opened {
     }
 }
 
+/// A link that the endpoint knows of.
+pub(crate) struct Entered {
+    opened: Opened,
+    id: LinkId,
+    wake: Arc<Notify>,
+}
+
+impl Entered {
+    /// From now on the proxy counts as linked.
+    pub(crate) fn new(links: &Links, opened: Opened) -> Self {
+        let (id, wake) = links.endpoint.link_up(opened.hello.as_ref());
+        Self { opened, id, wake }
+    }
+
+    /// Whether the proxy knows of no others: it cannot tell a second link of this slave from another slave's.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.opened.hello.as_ref().is_none_or(|hello| hello.peers.is_empty())
+    }
+
+    /// Which dialect both speak.
+    pub(crate) fn dialect(&self) -> &'static str {
+        self.opened.dialect()
+    }
+}
+
 /// Carries calls until the link ends.
-pub(crate) async fn carry(links: &Links, opened: Opened) -> Ended {
-    let Opened { socket, hello, early } = opened;
-    let (id, wake) = links.endpoint.link_up(hello.as_ref());
+pub(crate) async fn carry(links: &Links, entered: Entered) -> Ended {
+    let Entered { opened: Opened { socket, hello, early }, id, wake } = entered;
     let pulse = Pulse::new(links.ping);
     let (ended, socket) = match hello {
         Some(_) => Native::new(&links.endpoint, id, socket, early).run(&wake, pulse).await,
@@ -136,7 +167,7 @@ pub(crate) async fn carry(links: &Links, opened: Opened) -> Ended {
     match &ended {
         Ended::Misbehaved(how) => socket.close(close::PROTOCOL_ERROR, how).await,
         Ended::Closing => socket.close(close::GOING_AWAY, "the slave is going down").await,
-        Ended::Lost(_) | Ended::Replaced | Ended::Refused(_) => {}
+        Ended::Lost(_) | Ended::Replaced | Ended::AlreadyLinked | Ended::Refused(_) => {}
     }
     ended
 }

@@ -51,6 +51,8 @@ const PROBES: &str = "mcp_relay_slave_backend_probes_total";
 const LINK_CONNECTS: &str = "mcp_relay_slave_link_connects_total";
 const LINK_DISCONNECTS: &str = "mcp_relay_slave_link_disconnects_total";
 const LINKS: &str = "mcp_relay_slave_links";
+const LINKS_WANTED: &str = "mcp_relay_slave_links_wanted";
+const DIALS: &str = "mcp_relay_slave_dials_total";
 const LINK_BYTES: &str = "mcp_relay_slave_link_bytes_total";
 
 /// All of them.
@@ -123,7 +125,7 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: Unit::Count,
         labels: &["reason"],
-        help: "Links and attempts that ended, by reason (refused, replaced, lost, protocol_error, closing).",
+        help: "Links and attempts that ended, by reason (refused, replaced, lost, protocol_error, closing, already_linked).",
     },
     Metric {
         name: LINKS,
@@ -131,6 +133,20 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         labels: &[],
         help: "Links to a proxy that are up.",
+    },
+    Metric {
+        name: LINKS_WANTED,
+        kind: Kind::Gauge,
+        unit: Unit::Count,
+        labels: &[],
+        help: "Links that there should be: one to each proxy that proxies or PROXY_PEERS tell of.",
+    },
+    Metric {
+        name: DIALS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["outcome"],
+        help: "Attempts to make a link, by outcome (linked, already_linked, refused, failed).",
     },
     Metric {
         name: LINK_BYTES,
@@ -263,6 +279,16 @@ pub(crate) fn link_ended(reason: &'static str) {
 /// So many links are up.
 pub(crate) fn links_up(links: usize) {
     gauge!(LINKS).set(links as f64);
+}
+
+/// So many links there should be.
+pub(crate) fn links_wanted(links: usize) {
+    gauge!(LINKS_WANTED).set(links as f64);
+}
+
+/// A proxy was dialed.
+pub(crate) fn dialed(outcome: &'static str) {
+    counter!(DIALS, "outcome" => outcome).increment(1);
 }
 
 /// The bytes of one link's socket, looked up once.

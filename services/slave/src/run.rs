@@ -7,6 +7,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use front::{Edge, EdgeConfig};
 use protocol::catalog::Catalog;
 use protocol::ids::InstanceId;
@@ -132,7 +133,7 @@ impl Linked {
             endpoint: Endpoint::new(executor.clone(), settings::limits(config), catalog),
             edge: Arc::clone(edge),
             hello: settings::hello(config, InstanceId(getrandom::u64()?), seat.as_ref().map(Seat::name)),
-            code: link.code.clone(),
+            code: ArcSwap::from_pointee(link.code.clone()),
             ping: config.common.link_ping,
             status: Status::default(),
         });

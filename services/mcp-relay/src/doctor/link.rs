@@ -39,15 +39,35 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 type Socket = WebSocketStream<Box<dyn Wire>>;
 
-/// Goes as far as it can; the steps behind a failed one are left out.
+/// Goes as far as it can with every address behind every URL; the steps behind a failed one are left out.
 pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &SlaveConfig) {
-    report.good("proxy URL", link.proxy.to_string());
-    let found = resolve(&link.proxy).await;
-    let Some(addresses) = report.step("name", found) else { return };
-    let connected = connect(&addresses).await;
-    let Some(stream) = report.step("TCP", connected) else { return };
-    let wire: Box<dyn Wire> = if link.proxy.is_tls() {
-        let secured = secure(stream, link).await;
+    for url in &link.proxies {
+        report.good("proxy URL", url.to_string());
+        let found = resolve(url).await;
+        let Some(addresses) = report.step("name", found) else { continue };
+        let connected = connect(&addresses).await;
+        let Some((streams, failures)) = report.step("TCP", connected) else { continue };
+        if !failures.is_empty() {
+            let failures = failures.join("; ");
+            report.note("TCP", format!("not every address answers, the slave keeps trying: {failures}"));
+        }
+        if !url.is_tls() {
+            report.note("TLS", "not used: ws:// is for trusted networks, wss:// for all others");
+        }
+        for (stream, address) in streams {
+            knock(report, (url, stream, address), (link, config)).await;
+        }
+    }
+}
+
+/// The layers above TCP at one address.
+async fn knock(
+    report: &mut Report,
+    (url, stream, address): (&ProxyUrl, TcpStream, SocketAddr),
+    (link, config): (&LinkConfig, &SlaveConfig),
+) {
+    let wire: Box<dyn Wire> = if url.is_tls() {
+        let secured = at(address, secure(stream, (url, link)).await);
         let Some(stream) = report.step("TLS", secured) else { return };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         if let Ok(facts) = facts(chain) {
@@ -55,13 +75,20 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
         }
         Box::new(stream)
     } else {
-        report.note("TLS", "not used: ws:// is for trusted networks, wss:// for all others");
         Box::new(stream)
     };
-    let upgraded = upgrade(wire, &link.proxy).await;
+    let upgraded = at(address, upgrade(wire, url).await);
     let Some(socket) = report.step("WebSocket", upgraded) else { return };
-    let judged = judge(socket, link, config).await;
+    let judged = at(address, judge(socket, link, config).await);
     report.step("slave code", judged);
+}
+
+/// The same finding with the address that it was made at.
+fn at<T>(address: SocketAddr, found: Result<(T, String), Fault>) -> Result<(T, String), Fault> {
+    match found {
+        Ok((value, text)) => Ok((value, format!("{text} ({address})"))),
+        Err(Fault { what, fix }) => Err(Fault { what: format!("{what} ({address})"), fix }),
+    }
 }
 
 async fn resolve(url: &ProxyUrl) -> Result<(Vec<SocketAddr>, String), Fault> {
@@ -76,22 +103,32 @@ async fn resolve(url: &ProxyUrl) -> Result<(Vec<SocketAddr>, String), Fault> {
     Ok((addresses, format!("{} is {text}", url.host())))
 }
 
-async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, String), Fault> {
-    let mut failures = Vec::new();
+type Connected = Vec<(TcpStream, SocketAddr)>;
+
+/// Connects to every address; what went wrong at some of them comes along.
+async fn connect(addresses: &[SocketAddr]) -> Result<((Connected, Vec<String>), String), Fault> {
+    let (mut connected, mut failures) = (Vec::new(), Vec::new());
     for address in addresses {
         match timeout(STEP, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok((stream, format!("connected to {address}"))),
+            Ok(Ok(stream)) => connected.push((stream, *address)),
             Ok(Err(error)) => failures.push(format!("{address}: {error}")),
             Err(_) => failures.push(format!("{address}: no answer within {STEP:?}")),
         }
     }
     let fix = "start the proxy, compare the port with its PROXY_WS_PORT, have it listen on an address that this \
                machine reaches (PROXY_WS_HOST), and let the firewall pass it";
-    Err(Fault::new(failures.join("; "), fix))
+    if connected.is_empty() {
+        return Err(Fault::new(failures.join("; "), fix));
+    }
+    let text = connected.iter().map(|(_, address)| address.to_string()).collect::<Vec<_>>().join(", ");
+    Ok(((connected, failures), format!("connected to {text}")))
 }
 
-async fn secure(stream: TcpStream, link: &LinkConfig) -> Result<(TlsStream<TcpStream>, String), Fault> {
-    let (url, config) = (&link.proxy, trusting(link)?);
+async fn secure(
+    stream: TcpStream,
+    (url, link): (&ProxyUrl, &LinkConfig),
+) -> Result<(TlsStream<TcpStream>, String), Fault> {
+    let config = trusting(link)?;
     let name = ServerName::try_from(url.host().to_owned()).map_err(|error| {
         Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL")
     })?;

@@ -67,6 +67,18 @@ impl fmt::Display for ProxyUrl {
     }
 }
 
+/// `PROXY_SERVER_URL`: one or several, in the order given; doubled ones count once.
+pub(super) fn proxies(text: &str) -> Result<Vec<ProxyUrl>, String> {
+    let mut proxies = Vec::new();
+    for part in parse::list(text) {
+        let url = ProxyUrl::parse(part)?;
+        if !proxies.contains(&url) {
+            proxies.push(url);
+        }
+    }
+    if proxies.is_empty() { ProxyUrl::parse(text).map(|url| vec![url]) } else { Ok(proxies) }
+}
+
 /// `SLAVE_CODE`: commas would split it in the proxy's list.
 pub(super) fn code(text: &str) -> Result<Secret, String> {
     if text.contains(',') {
@@ -139,6 +151,14 @@ mod tests {
             let error = ProxyUrl::parse(bad).unwrap_err();
             assert!(error.contains(hint) && error.contains("ws://localhost:8001"), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn several_urls_are_a_list() {
+        let read = |text| proxies(text).map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(read("ws://a:1 , ws://b:1,ws://a:1").unwrap(), ["ws://a:1", "ws://b:1"]);
+        assert!(read("ws://a:1,http://b").unwrap_err().contains("use ws://"));
+        assert!(read(",").is_err());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use runtime::env::Var;
 /// The slave's own variables; the standalone server reads those that have to do with tools.
 #[rustfmt::skip]
 pub const VARIABLES: &[Var] = &[
-    Var::new(Slave, "PROXY_SERVER_URL", Says("required for a slave"), "WebSocket URL of the proxy: ws://host:8001, or wss:// for TLS."),
+    Var::new(Slave, "PROXY_SERVER_URL", Says("required for a slave"), "WebSocket URL of the proxy: ws://host:8001, or wss:// for TLS. Several separated by commas. A link is kept to every proxy behind every address of the host."),
+    Var::new(Slave, "PROXY_RESOLVE_INTERVAL", Value("10"), "Seconds between two look-ups of the hosts in PROXY_SERVER_URL; also looked up whenever a link is lost."),
     Var::new(Slave, "SLAVE_CODE", Says("required for a slave"), "The code that the proxy must have in SLAVE_CODES. Spaces around it do not count, case does.").secret(),
     Var::new(Slave, "PROXY_CA_FILE", Says("the system's roots, or those in SSL_CERT_FILE"), "PEM file of the authorities that a wss:// proxy's certificate must come from, in place of the system's. Read again at each new connection."),
     Var::new(Slave, "PROXY_CLIENT_CERT", Says("none is shown"), "PEM file of a certificate to show to a proxy that asks for one (its TLS_CLIENT_CA). Read again at each new connection."),

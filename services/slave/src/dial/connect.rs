@@ -1,6 +1,7 @@
 //! A WebSocket to the proxy: TCP, TLS for `wss`, opening handshake, with every limit set. Must not know the link.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,13 +31,15 @@ const WRITE_BUFFER: usize = 16 * 1024;
 pub enum DialError {
     /// TCP.
     #[error(
-        "cannot reach {host}:{port}: {source}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between"
+        "cannot reach {host}:{port} ({address}): {source}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between"
     )]
     Connect {
         /// Host of `PROXY_SERVER_URL`.
         host: String,
         /// Its port.
         port: u16,
+        /// What was dialed.
+        address: IpAddr,
         /// What the system says.
         source: io::Error,
     },
@@ -117,16 +120,17 @@ impl Connector {
         &self.proxy
     }
 
-    /// Dials once. Cancel safe: dropping it closes what was opened.
-    pub(super) async fn connect(&self) -> Result<Socket, DialError> {
+    /// Dials one address of the URL's host once. Cancel safe: dropping it closes what was opened.
+    pub(super) async fn connect(&self, address: SocketAddr) -> Result<Socket, DialError> {
         let late = |_| Err(DialError::Timeout { url: self.proxy.to_string() });
-        tokio::time::timeout(CONNECT_TIME, self.dial()).await.unwrap_or_else(late)
+        tokio::time::timeout(CONNECT_TIME, self.dial(address)).await.unwrap_or_else(late)
     }
 
-    async fn dial(&self) -> Result<Socket, DialError> {
+    async fn dial(&self, address: SocketAddr) -> Result<Socket, DialError> {
         let (host, port) = (self.proxy.host(), self.proxy.port());
-        let refused = |source| DialError::Connect { host: host.to_owned(), port, source };
-        let tcp = TcpStream::connect((host, port)).await.map_err(refused)?;
+        let refused =
+            |source| DialError::Connect { host: host.to_owned(), port, address: address.ip(), source };
+        let tcp = TcpStream::connect(address).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
         let connector = match &self.tls {
             Some(tls) => tokio_tungstenite::Connector::Rustls(tls.now()),
@@ -172,7 +176,7 @@ mod tests {
     use tokio_tungstenite::tungstenite::Message;
 
     /// A TLS server for `localhost` that says `hello` to each WebSocket; its URL, and the file of the certificate to trust.
-    async fn server() -> (ProxyUrl, tempfile::NamedTempFile) {
+    async fn server() -> (ProxyUrl, SocketAddr, tempfile::NamedTempFile) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -183,7 +187,8 @@ mod tests {
             .with_single_cert(vec![made.cert.der().clone()], key.into())
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("wss://localhost:{}", listener.local_addr().unwrap().port());
+        let address = listener.local_addr().unwrap();
+        let url = format!("wss://localhost:{}", address.port());
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let Ok(tls) = TlsAcceptor::from(Arc::new(config.clone())).accept(tcp).await else { continue };
@@ -194,7 +199,7 @@ mod tests {
         });
         let roots = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(roots.path(), made.cert.pem()).unwrap();
-        (ProxyUrl::parse(&url).unwrap(), roots)
+        (ProxyUrl::parse(&url).unwrap(), address, roots)
     }
 
     fn connector(proxy: ProxyUrl, roots: &tempfile::NamedTempFile) -> Connector {
@@ -204,8 +209,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_trusted_certificate_opens_wss() {
-        let (url, roots) = server().await;
-        let mut socket = connector(url, &roots).connect().await.unwrap();
+        let (url, address, roots) = server().await;
+        let mut socket = connector(url, &roots).connect(address).await.unwrap();
         let mut inbox = Vec::new();
         socket.io(&mut inbox).await.unwrap();
         assert_eq!(inbox, [Message::text("hello")]);
@@ -213,11 +218,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_certificate_is_refused_with_advice() {
-        let (url, _) = server().await;
-        let (_, others) = server().await;
+        let (url, address, _) = server().await;
+        let (_, _, others) = server().await;
         let connector = connector(url, &others);
         for _ in 0..2 {
-            let error = connector.connect().await.err().unwrap();
+            let error = connector.connect(address).await.err().unwrap();
             assert!(matches!(error, DialError::Tls { .. }), "{error}");
             assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
             // What cannot be used changes nothing.
@@ -227,27 +232,29 @@ mod tests {
 
     #[tokio::test]
     async fn roots_that_changed_count_at_the_next_connection() {
-        let (url, right) = server().await;
-        let (_, others) = server().await;
+        let (url, address, right) = server().await;
+        let (_, _, others) = server().await;
         let connector = connector(url, &others);
-        assert!(connector.connect().await.is_err());
+        assert!(connector.connect(address).await.is_err());
         std::fs::copy(right.path(), others.path()).unwrap();
-        assert!(connector.connect().await.is_ok());
+        assert!(connector.connect(address).await.is_ok());
     }
 
     #[tokio::test]
     async fn what_is_no_websocket_server_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = format!("ws://{address}");
         let connector = Connector::new(ProxyUrl::parse(&url).unwrap(), &ClientFiles::default(), 0).unwrap();
-        let dialing = tokio::spawn(async move { (connector.connect().await.err().unwrap(), connector) });
+        let dialing =
+            tokio::spawn(async move { (connector.connect(address).await.err().unwrap(), connector) });
         let (tcp, _) = listener.accept().await.unwrap();
         tcp.readable().await.unwrap();
         tcp.try_write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
         let (error, connector) = dialing.await.unwrap();
         assert!(matches!(&error, DialError::NotWebSocket { why, .. } if why.contains("404")), "{error}");
         drop((tcp, listener));
-        let error = connector.connect().await.err().unwrap();
+        let error = connector.connect(address).await.err().unwrap();
         assert!(error.to_string().contains("PROXY_WS_PORT"), "{error}");
     }
 }

@@ -59,7 +59,9 @@ impl Patience {
         match ended {
             Ended::Refused(_) => self.refused.next(upper_half),
             Ended::Replaced => self.replaced.next(upper_half),
-            Ended::Lost(_) | Ended::Misbehaved(_) | Ended::Closing => self.lost.next(random),
+            Ended::Lost(_) | Ended::Misbehaved(_) | Ended::AlreadyLinked | Ended::Closing => {
+                self.lost.next(random)
+            }
         }
     }
 }

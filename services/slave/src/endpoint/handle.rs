@@ -1,5 +1,5 @@
 //! What follows from the frames that links receive: calls are started, stopped and told things. No lock of the
-//! journals is held here. Must not know which link a frame came from.
+//! journals is held here. Must not know sockets.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use protocol::failure::Failure;
 use protocol::frame::Flags;
 use protocol::header::{CallHeader, SessionFacts};
-use protocol::ids::CallId;
+use protocol::ids::{CallId, LinkId};
 use protocol::slave_end::SlaveEvent;
 
 use super::running::Name;
@@ -26,10 +26,9 @@ impl Endpoint {
                         room.notify_one();
                     }
                 }
-                SlaveEvent::Session(facts) => self.session(&facts),
-                SlaveEvent::ProxyDraining(_) => {
-                    tracing::info!("The proxy is going down: it sends no new calls");
-                }
+                SlaveEvent::Session(link, facts) => self.session(link, &facts),
+                SlaveEvent::Peers(link, peers) => self.peers(link, &peers),
+                SlaveEvent::ProxyDraining(link) => self.proxy_drains(link),
             }
         }
     }
@@ -53,8 +52,8 @@ impl Endpoint {
         lock(&self.running).spawned(call, handle);
     }
 
-    fn session(&self, facts: &[u8]) {
-        let facts: SessionFacts = match serde_json::from_slice(facts) {
+    fn session(&self, from: LinkId, json: &Bytes) {
+        let facts: SessionFacts = match serde_json::from_slice(json) {
             Ok(facts) => facts,
             Err(error) => return tracing::warn!("The proxy sent session facts that cannot be read: {error}"),
         };
@@ -64,6 +63,7 @@ impl Endpoint {
         if facts.ended {
             // Soft facts of sessions (log level, subscriptions) come with later methods: nothing to drop yet.
             tracing::debug!("A client ended its session");
+            self.pass_on(from, json);
         }
     }
 }

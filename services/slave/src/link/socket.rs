@@ -132,6 +132,7 @@ fn closed(frame: Option<&CloseFrame>) -> Ended {
     match u16::from(frame.code) {
         close::REPLACED => Ended::Replaced,
         close::AUTH_FAILED => Ended::Refused(frame.reason.to_string()),
+        close::ALREADY_LINKED => Ended::AlreadyLinked,
         close::GOING_AWAY => Ended::Lost("the proxy is going down".into()),
         code => Ended::Lost(format!("the proxy closed the connection ({code} {})", frame.reason)),
     }

@@ -205,6 +205,7 @@ impl Proxy {
             match event {
                 ProxyEvent::Catalog(json) => self.catalog = Catalog::decode(&json).unwrap(),
                 ProxyEvent::Draining => self.draining = true,
+                ProxyEvent::Peers(_) | ProxyEvent::Session(_) => panic!("this proxy takes none"),
                 ProxyEvent::Stray(kind) => panic!("stray {kind:?}"),
             }
         }
