@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 
+use runtime::trusted::TrustedProxies;
+
 use crate::keys::Keys;
 use crate::origin::Origins;
 use crate::session::SealKey;
@@ -41,6 +43,8 @@ pub struct EdgeConfig {
     pub origins: Origins,
     /// Who can reach the server.
     pub exposure: Exposure,
+    /// Whose word on the client's address counts (`TRUSTED_PROXIES`).
+    pub trusted: TrustedProxies,
     /// Longest request body in bytes (`MAX_BODY_BYTES`).
     pub max_body: usize,
     /// Seals session ids; the same in every replica (`SESSION_KEY`).
@@ -55,6 +59,12 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
+    /// The same, behind these proxies.
+    #[must_use]
+    pub fn behind(self, trusted: TrustedProxies) -> Self {
+        Self { trusted, ..self }
+    }
+
     /// The documented defaults: no keys, loopback origins only, 16 MiB, one day, 5 s, 300 s.
     pub fn new(name: &str, version: &str, session_key: SealKey) -> Self {
         Self {
@@ -65,6 +75,7 @@ impl EdgeConfig {
             key_header: None,
             origins: Origins::Loopback,
             exposure: Exposure::Network,
+            trusted: TrustedProxies::default(),
             max_body: 16 * 1024 * 1024,
             session_key,
             session_ttl: Duration::from_hours(24),

@@ -3,6 +3,7 @@
 //! Must not know HTTP clients or MCP's rules for them; hands answers to whoever opened the call.
 
 mod accept;
+mod admission;
 mod auth;
 mod codes;
 mod condition;

@@ -11,6 +11,7 @@ use runtime::env::Group::Proxy;
 use runtime::env::{Loaded, Problems, Reader, Snapshot, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
+use runtime::trusted::TrustedProxies;
 use serde::Deserialize;
 
 use crate::codes::CodesFile;
@@ -26,6 +27,8 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "PROXY_WS_PORT", Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it."),
     Var::new(Proxy, "SLAVE_CODES", Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code do not count, case does.").secret(),
     Var::new(Proxy, "SLAVE_CODES_FILE", Says("SLAVE_CODES only"), "Path of a file of more codes: one a line, or YAML entries with name, labels, tools and times. Read again when it changes and at SIGHUP: see OPERATIONS."),
+    Var::new(Proxy, "HANDSHAKE_RATE", Value("200"), "Slave connections that may begin in a second, half as many at once; the rest are told to come again (503 with Retry-After). 0: no limit."),
+    Var::new(Proxy, "TRUSTED_PROXIES", Says("nobody's word counts"), "Comma-separated networks of ingresses and load balancers whose X-Forwarded-For or Forwarded names the real client or slave."),
     Var::new(Proxy, "TLS_CERT", Says("both ports are plain"), "PEM file of the proxy's certificate and its chain: both ports speak TLS. TLS files are read again when they change and at SIGHUP."),
     Var::new(Proxy, "TLS_KEY", Says("needed with TLS_CERT"), "PEM file of its key."),
     Var::new(Proxy, "TLS_HTTP", Value("1"), "0: the clients' port stays plain although TLS_CERT is set."),
@@ -78,6 +81,10 @@ pub struct ProxyConfig {
     pub slave_codes: SecretSet,
     /// `SLAVE_CODES_FILE`, and what it says now.
     pub codes_file: Option<(PathBuf, CodesFile)>,
+    /// `HANDSHAKE_RATE`: a second; 0: no limit.
+    pub handshake_rate: u32,
+    /// `TRUSTED_PROXIES`.
+    pub trusted: TrustedProxies,
     /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`.
     pub tls: TlsPorts,
     /// `SLAVE_MODE`.
@@ -109,6 +116,8 @@ struct Raw {
     proxy_ws_port: Option<String>,
     slave_codes: Option<String>,
     slave_codes_file: Option<String>,
+    handshake_rate: Option<String>,
+    trusted_proxies: Option<String>,
     tls_cert: Option<String>,
     tls_key: Option<String>,
     tls_http: Option<String>,
@@ -157,6 +166,14 @@ impl ProxyConfig {
             ws,
             slave_codes,
             codes_file,
+            handshake_rate: reader.value(
+                "HANDSHAKE_RATE",
+                raw.handshake_rate.as_deref(),
+                parse::whole(0..=1_000_000, "connections a second"),
+            ),
+            trusted: reader
+                .optional("TRUSTED_PROXIES", raw.trusted_proxies.as_deref(), TrustedProxies::parse)
+                .unwrap_or_default(),
             tls: tls::read(&mut reader, &raw),
             slave_mode: reader.value("SLAVE_MODE", raw.slave_mode.as_deref(), parse::choice(modes)),
             tool_conflict: reader.value(
@@ -267,6 +284,8 @@ mod tests {
         ("PROXY_WS_HOST", "a b"),
         ("PROXY_WS_PORT", "70000"),
         ("SLAVE_CODES_FILE", "/nowhere/codes.yaml"),
+        ("HANDSHAKE_RATE", "fast"),
+        ("TRUSTED_PROXIES", "everyone"),
         ("TLS_CERT", "/nowhere/tls.crt"),
         ("TLS_KEY", "/nowhere/tls.key"),
         ("TLS_HTTP", "maybe"),

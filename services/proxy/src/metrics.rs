@@ -129,9 +129,17 @@ pub fn describe() {
     }
     gauge!(IN_FLIGHT).set(0);
     tools(0, 0);
-    for reason in
-        ["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "tls", "closed", "full"]
-    {
+    for reason in [
+        "no_auth",
+        "invalid_code",
+        "code_expired",
+        "labels_not_allowed",
+        "not_auth",
+        "rate",
+        "tls",
+        "closed",
+        "full",
+    ] {
         counter!(AUTH_FAILURES, "reason" => reason).increment(0);
     }
     Traffic::new();

@@ -88,6 +88,8 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let back = Arc::new(Backdoor {
         registry: Arc::clone(&registry),
         codes,
+        handshake_rate: config.handshake_rate,
+        trusted: config.trusted.clone(),
         tls: ws_tls,
         instance: instance.to_string(),
         ping_interval: config.common.link_ping.interval,
@@ -96,7 +98,8 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
         plain_answer: PLAIN_ANSWER,
     });
     let slaves = Owned(tokio::spawn(serve_slaves(ws, back)));
-    let edge_config = EdgeConfig::from_common(&config.common, "proxy", http_at);
+    let edge_config =
+        EdgeConfig::from_common(&config.common, "proxy", http_at).behind(config.trusted.clone());
     let ops = Ops::new(recorder, ready(&config, &registry, &shutdown));
     let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher.clone()));
     let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));

@@ -213,7 +213,10 @@ impl Shared {
     /// A connection and its first messages.
     async fn greet(&self, line: Line) -> Result<Entered, Ended> {
         let (links, connector) = (&self.links, &self.connectors[line.url]);
-        let socket = connector.connect(line.address).await.map_err(|error| Ended::Lost(error.to_string()))?;
+        let socket = connector.connect(line.address).await.map_err(|error| match error {
+            DialError::Busy { after } => Ended::Busy(after),
+            error => Ended::Lost(error.to_string()),
+        })?;
         let _turn = self.greeting.lock().await;
         if self.lock_alone().contains(&line.url) {
             return Err(Ended::AlreadyLinked);
@@ -255,5 +258,6 @@ fn report(ended: &Ended, wait: Option<Duration>) {
         ),
         Ended::Lost(why) | Ended::Misbehaved(why) => tracing::warn!("{next}: {why}"),
         Ended::Closing | Ended::AlreadyLinked => tracing::info!("{next}"),
+        Ended::Busy(_) => tracing::warn!("{next}: {ended}"),
     }
 }

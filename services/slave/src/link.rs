@@ -40,6 +40,8 @@ pub(crate) enum Ended {
     AlreadyLinked,
     /// Anything else that is not our will; says what.
     Lost(String),
+    /// The proxy asks to come again no sooner than this.
+    Busy(Duration),
     /// The proxy broke the protocol; says how. The socket is closed with 1002.
     Misbehaved(String),
     /// We are going down.
@@ -54,6 +56,7 @@ impl Ended {
             Self::Replaced => "replaced",
             Self::AlreadyLinked => "already_linked",
             Self::Lost(_) => "lost",
+            Self::Busy(_) => "busy",
             Self::Misbehaved(_) => "protocol_error",
             Self::Closing => "closing",
         }
@@ -67,6 +70,9 @@ impl fmt::Display for Ended {
             Self::Replaced => f.write_str("another slave took this one's place"),
             Self::AlreadyLinked => f.write_str("it leads to a proxy that is linked already"),
             Self::Lost(why) => f.write_str(why),
+            Self::Busy(_) => f.write_str(
+                "the proxy has too many new connections (HANDSHAKE_RATE) and asks to come again later",
+            ),
             Self::Misbehaved(how) => write!(f, "the proxy broke the protocol: {how}"),
             Self::Closing => f.write_str("the slave is going down"),
         }
@@ -167,7 +173,7 @@ pub(crate) async fn carry(links: &Links, entered: Entered) -> Ended {
     match &ended {
         Ended::Misbehaved(how) => socket.close(close::PROTOCOL_ERROR, how).await,
         Ended::Closing => socket.close(close::GOING_AWAY, "the slave is going down").await,
-        Ended::Lost(_) | Ended::Replaced | Ended::AlreadyLinked | Ended::Refused(_) => {}
+        Ended::Lost(_) | Ended::Busy(_) | Ended::Replaced | Ended::AlreadyLinked | Ended::Refused(_) => {}
     }
     ended
 }

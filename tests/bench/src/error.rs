@@ -37,6 +37,9 @@ pub(crate) enum BenchError {
     /// A process that the benchmark needs did not start or ended early.
     #[error("{0}")]
     Process(String),
+    /// The proxy asks a slave to come again after this time.
+    #[error("the proxy is busy: come again after {0:?}")]
+    Busy(Duration),
     /// A simulated slave could not link.
     #[error("a simulated slave could not link: {0}")]
     Link(String),

@@ -19,7 +19,7 @@ use crate::error::{BenchError, Doing, Result};
 use crate::relay::SLAVE_CODE;
 
 /// What each of them offers.
-const CATALOG: &str = r#"{"tools":[{"name":"echo","description":"Gives the text back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
+const CATALOG: &str = r#"{"tools":[{"name":"idle","description":"Gives the text back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
 
 /// How long a proxy may take to accept a slave.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -40,9 +40,8 @@ impl IdleSlave {
     async fn shake_hands(links: SocketAddr, number: u64) -> Result<Self> {
         let stream = TcpStream::connect(links).await.doing("connecting a simulated slave")?;
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
-        let (mut socket, _) = client_async_with_config(format!("ws://{links}/"), stream, Some(config))
-            .await
-            .map_err(refused)?;
+        let opening = client_async_with_config(format!("ws://{links}/"), stream, Some(config));
+        let (mut socket, _) = opening.await.map_err(|error| not_opened(&error))?;
         let auth =
             serde_json::to_string(&Auth::new(SLAVE_CODE.to_owned(), hello(number))).map_err(refused)?;
         socket.send(Message::text(auth)).await.map_err(refused)?;
@@ -101,6 +100,18 @@ fn hello(number: u64) -> SlaveHello {
     }
 }
 
+/// A proxy that is busy says when to come again.
+fn not_opened(error: &tokio_tungstenite::tungstenite::Error) -> BenchError {
+    match error {
+        tokio_tungstenite::tungstenite::Error::Http(answer) if answer.status().as_u16() == 503 => {
+            let after =
+                answer.headers().get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
+            BenchError::Busy(Duration::from_secs(after.unwrap_or(1)))
+        }
+        error => refused(error),
+    }
+}
+
 fn refused(error: impl std::fmt::Display) -> BenchError {
     BenchError::Link(error.to_string())
 }
@@ -114,7 +125,7 @@ mod tests {
     fn what_it_says_is_what_the_protocol_reads() {
         let mut batch = catalog();
         let frame = Frame::decode(&mut batch).unwrap().unwrap();
-        assert_eq!(Catalog::decode(&frame.payload).unwrap().tools[0].name, "echo");
+        assert_eq!(Catalog::decode(&frame.payload).unwrap().tools[0].name, "idle");
         let text = serde_json::to_string(&Auth::new("c".into(), hello(999))).unwrap();
         assert_eq!(Auth::parse(&text).unwrap().protocol, Some(hello(999)));
     }

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::error::{BenchError, Result};
 use crate::nginx;
 
 /// The facts as a Markdown list.
@@ -45,6 +48,23 @@ fn field(text: &str, name: &str) -> String {
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().ok();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+/// Both ends of links are sockets of processes that inherit this limit: one each, and some for the rest.
+pub(crate) fn raise_file_limit(wanted: u64) -> Result<()> {
+    let fail =
+        |error: nix::errno::Errno| BenchError::Process(format!("raising the limit of open files: {error}"));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(fail)?;
+    if hard < wanted {
+        let what = format!(
+            "{wanted} open files are needed, and this user may have {hard}: raise the hard limit (ulimit -Hn) and run again"
+        );
+        return Err(BenchError::Process(what));
+    }
+    if soft >= wanted {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).map_err(fail)
 }
 
 #[cfg(test)]

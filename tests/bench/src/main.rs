@@ -17,6 +17,7 @@ mod request;
 mod response;
 mod sections;
 mod stats;
+mod storm_slaves;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +26,7 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
 use report::Chapter;
-use sections::{Effort, against, busy, calls, flat, idle, large};
+use sections::{Effort, against, busy, calls, flat, idle, large, storm};
 
 /// Measures mcp-relay on this machine.
 #[derive(Debug, Parser)]
@@ -63,6 +64,8 @@ enum Section {
     Idle,
     /// Memory over many calls and abandoned sessions.
     Flat,
+    /// Thousands of slaves that lose their proxy and come back.
+    Storm,
 }
 
 impl Section {
@@ -72,6 +75,7 @@ impl Section {
             Self::Large => large::run(binary, effort),
             Self::Idle => idle::run(binary, effort),
             Self::Flat => flat::run(binary, effort),
+            Self::Storm => storm::run(binary, effort),
         }
     }
 }

@@ -47,6 +47,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Ends it at once (SIGKILL), and waits until it is gone.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill().doing("killing a child")?;
+        self.child.wait().doing("waiting for a child").map(drop)
+    }
+
     /// Waits for a line that contains `phrase` and gives what follows it in that line.
     pub(crate) fn wait_for(&mut self, phrase: &str) -> Result<String> {
         let deadline = Instant::now() + PATIENCE;

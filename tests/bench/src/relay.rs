@@ -27,7 +27,7 @@ pub(crate) struct Proxy {
     pub(crate) http: SocketAddr,
     /// Where slaves dial in.
     pub(crate) links: SocketAddr,
-    logs: TempDir,
+    _logs: TempDir,
 }
 
 /// A proxy with one linked slave that has the demo tools.
@@ -39,20 +39,63 @@ pub(crate) struct Relay {
     pub(crate) direct: SocketAddr,
     /// The proxy.
     pub(crate) proxy: Proxy,
+    _logs: TempDir,
 }
 
 impl Proxy {
-    /// Starts a proxy and waits until both its ports listen.
+    /// Starts a proxy on free ports that lets in any number of slaves at once, and waits until both listen.
     pub(crate) fn start(binary: &Path) -> Result<Self> {
+        Self::start_on(binary, Ports::default(), "0")
+    }
+
+    /// The same on these ports, with this `HANDSHAKE_RATE`.
+    pub(crate) fn start_on(binary: &Path, ports: Ports, rate: &str) -> Result<Self> {
         let logs = tempfile::tempdir().doing("making a temporary directory")?;
         let mut command = bare(binary);
         command.env("PROXY_MODE", "1").env("SLAVE_CODES", SLAVE_CODE);
-        command.env("PROXY_WS_HOST", "127.0.0.1").env("PROXY_WS_PORT", "0");
+        command.env("PROXY_WS_HOST", "127.0.0.1").env("PROXY_WS_PORT", ports.links.port().to_string());
+        command.env("MCP_SERVER_PORT", ports.http.port().to_string()).env("HANDSHAKE_RATE", rate);
         command.env("SESSION_KEY", "a key for one run of the benchmark, on loopback");
         let mut process = Process::start("the proxy", &mut command, logs.path().join("proxy.log"))?;
         let http = address(&process.wait_for("MCP server listening on http://")?)?;
         let links = address(&process.wait_for("WebSocket server listening on ws://")?)?;
-        Ok(Self { process, http, links, logs })
+        Ok(Self { process, http, links, _logs: logs })
+    }
+}
+
+/// Where a proxy is to listen, on loopback; port 0: any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) http: SocketAddr,
+    pub(crate) links: SocketAddr,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { http: any, links: any }
+    }
+}
+
+/// A slave with the demo tools.
+#[derive(Debug)]
+pub(crate) struct Slave {
+    process: Process,
+    /// Where it serves MCP itself.
+    direct: SocketAddr,
+    logs: TempDir,
+}
+
+impl Slave {
+    /// Starts one that dials this port, and waits until its own port listens.
+    pub(crate) fn start(binary: &Path, links: SocketAddr) -> Result<Self> {
+        let logs = tempfile::tempdir().doing("making a temporary directory")?;
+        let mut command = bare(binary);
+        command.env("PROXY_SLAVE", "1").env("SLAVE_CODE", SLAVE_CODE).env("DEMO_TOOLS", "1");
+        command.env("SLAVE_NAME", "bench").env("PROXY_SERVER_URL", format!("ws://{links}"));
+        let mut process = Process::start("the slave", &mut command, logs.path().join("slave.log"))?;
+        let direct = address(&process.wait_for("MCP server listening on http://")?)?;
+        Ok(Self { process, direct, logs })
     }
 }
 
@@ -60,16 +103,12 @@ impl Relay {
     /// Starts both and waits until a call through both is answered.
     pub(crate) fn start(binary: &Path) -> Result<Self> {
         let proxy = Proxy::start(binary)?;
-        let mut command = bare(binary);
-        command.env("PROXY_SLAVE", "1").env("SLAVE_CODE", SLAVE_CODE).env("DEMO_TOOLS", "1");
-        command.env("SLAVE_NAME", "bench").env("PROXY_SERVER_URL", format!("ws://{}", proxy.links));
-        let mut slave = Process::start("the slave", &mut command, proxy.logs.path().join("slave.log"))?;
-        let direct = address(&slave.wait_for("MCP server listening on http://")?)?;
+        let Slave { process: slave, direct, logs } = Slave::start(binary, proxy.links)?;
         single_thread()?.block_on(async {
             wait_for_echo(direct, FIRST_ANSWER).await?;
             wait_for_echo(proxy.http, FIRST_ANSWER).await
         })?;
-        Ok(Self { slave, direct, proxy })
+        Ok(Self { slave, direct, proxy, _logs: logs })
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod calls;
 pub(crate) mod flat;
 pub(crate) mod idle;
 pub(crate) mod large;
+pub(crate) mod storm;
 
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ pub(crate) struct Effort {
     pub(crate) sessions: u64,
     /// Idle slaves linked at once.
     pub(crate) slaves: usize,
+    /// Slaves that come back at once.
+    pub(crate) storm: usize,
+    /// `HANDSHAKE_RATE` of the proxy they come back to.
+    pub(crate) storm_rate: &'static str,
 }
 
 impl Effort {
@@ -35,6 +40,8 @@ impl Effort {
         calls: 200_000,
         sessions: 20_000,
         slaves: 1000,
+        storm: 5000,
+        storm_rate: "200",
     };
 
     /// A look in under a minute.
@@ -45,6 +52,8 @@ impl Effort {
         calls: 40_000,
         sessions: 4_000,
         slaves: 1000,
+        storm: 500,
+        storm_rate: "50",
     };
 }
 

@@ -37,10 +37,12 @@ const BAD_IN_BOTH: [(&str, &str); 13] = [
     ("LINK_PING_INTERVAL_MS", "often"),
 ];
 
-const BAD_IN_PROXY: [(&str, &str); 13] = [
+const BAD_IN_PROXY: [(&str, &str); 15] = [
     ("PROXY_WS_HOST", "::g"),
     ("PROXY_WS_PORT", "80-01"),
     ("SLAVE_CODES_FILE", "/no/such/codes"),
+    ("HANDSHAKE_RATE", "fast"),
+    ("TRUSTED_PROXIES", "everyone"),
     ("TLS_CERT", "/no/such/certificate"),
     ("TLS_KEY", "/no/such/key"),
     ("TLS_WS", "wss"),

@@ -12,6 +12,7 @@ mod demo;
 mod ejection;
 mod eras;
 mod health;
+mod ingress;
 mod link_faults;
 mod link_loss;
 mod load;

@@ -94,6 +94,7 @@ where
         let (edge, peer) = (Arc::clone(&self.edge), self.peer);
         Box::pin(async move {
             let (head, body) = request.into_parts();
+            let peer = peer.map(|peer| edge.config.trusted.client(peer, &head.headers));
             Ok(serve(&edge, (&head, peer), body).await)
         })
     }
@@ -145,24 +146,24 @@ where
         }
         (&Method::GET | &Method::HEAD, true) => Ok(health(edge)),
         (&Method::POST, false) => {
-            let who = key(edge, head)?;
+            let who = key(edge, (head, peer))?;
             *count = Count::Edge("invalid");
             let mut post = Post { edge, headers: &head.headers, who, peer, count: *count };
             let outcome = post.answer(body).await;
             *count = post.count;
             outcome
         }
-        (&Method::GET, false) => get(edge, head, &key(edge, head)?),
-        (&Method::DELETE, false) => delete(edge, head, &key(edge, head)?),
+        (&Method::GET, false) => get(edge, head, &key(edge, (head, peer))?),
+        (&Method::DELETE, false) => delete(edge, head, &key(edge, (head, peer))?),
         (method, _) => Err(Refused::early(Failure::HttpMethodNotAllowed(http_method(method).to_owned()))),
     }
 }
 
-fn key<C>(edge: &Edge<C>, head: &Parts) -> Result<Principal, Refused> {
-    guard::authenticate(&edge.config, &head.headers).map_err(|failure| Refused {
-        failure,
-        era: dialect::era_by_header(&head.headers),
-        id: None,
+fn key<C>(edge: &Edge<C>, (head, peer): Came<'_>) -> Result<Principal, Refused> {
+    guard::authenticate(&edge.config, &head.headers).map_err(|failure| {
+        let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
+        tracing::info!(peer, "Request refused: {failure}");
+        Refused { failure, era: dialect::era_by_header(&head.headers), id: None }
     })
 }
 

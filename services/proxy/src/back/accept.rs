@@ -8,12 +8,15 @@ use protocol::handshake::{AuthReply, close};
 use protocol::ids::InstanceId;
 use protocol::limits::{MAX_AUTH, MAX_BATCH};
 use runtime::tls::{ServerTls, Wire};
+use runtime::trusted::TrustedProxies;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::admission::Admission;
 use super::auth::{self, About, Refused, Socket};
 use super::codes::{Codebook, NotAllowed};
 use super::facts::Facts;
@@ -33,6 +36,10 @@ const READ_BUFFER: usize = 16 * 1024;
 pub(crate) struct Backdoor {
     pub(crate) registry: Arc<Registry>,
     pub(crate) codes: Arc<Codebook>,
+    /// `HANDSHAKE_RATE`.
+    pub(crate) handshake_rate: u32,
+    /// `TRUSTED_PROXIES`.
+    pub(crate) trusted: TrustedProxies,
     /// What is spoken below the WebSocket, if it is TLS.
     pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) instance: String,
@@ -47,10 +54,15 @@ pub(crate) struct Backdoor {
 /// Accepts slaves until the task is dropped.
 pub(crate) async fn serve_slaves(listener: TcpListener, back: Arc<Backdoor>) {
     let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
+    let mut admission = Admission::new(back.handshake_rate, Instant::now());
     loop {
         let Ok(permit) = Arc::clone(&strangers).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                if let Err(seconds) = admission.ask(Instant::now()) {
+                    turn_away(&mut admission, (stream, peer), (seconds, &back));
+                    continue;
+                }
                 let back = Arc::clone(&back);
                 tokio::spawn(async move {
                     let admitted = welcome(stream, peer, &back).await;
@@ -69,8 +81,25 @@ pub(crate) async fn serve_slaves(listener: TcpListener, back: Arc<Backdoor>) {
     }
 }
 
+/// Over the rate: as little as possible is done for it. With TLS a word would cost a handshake: it is closed.
+fn turn_away(
+    admission: &mut Admission,
+    (stream, peer): (TcpStream, SocketAddr),
+    (seconds, back): (u64, &Backdoor),
+) {
+    metrics::auth_failed("rate");
+    tracing::debug!(%peer, "Slave connection sent away for {seconds} s");
+    if admission.worth_saying(Instant::now()) {
+        tracing::warn!("Slaves connect faster than HANDSHAKE_RATE: some are told to come again later");
+    }
+    if back.tls.is_none() {
+        admission.send_away(stream, seconds);
+    }
+}
+
 async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option<(Socket, Admitted)> {
     tracing::info!(%peer, "New slave connection attempt");
+    let mut origin = peer.ip();
     // Small frames at once: a call is waiting behind each. Without it the link still works.
     let _ = stream.set_nodelay(true);
     let strict = WebSocketConfig::default()
@@ -84,7 +113,12 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
             Some(tls) => tls.accept(stream).await.map_err(Refused::Tls)?,
             None => Wire::from(stream),
         };
-        Ok(tokio_tungstenite::accept_async_with_config(wire, Some(strict)).await?)
+        #[expect(clippy::result_large_err, reason = "tungstenite says what a callback returns")]
+        let look = |request: &Request, response: Response| {
+            origin = back.trusted.client(peer.ip(), request.headers());
+            Ok(response)
+        };
+        Ok(tokio_tungstenite::accept_hdr_async_with_config(wire, look, Some(strict)).await?)
     };
     let mut socket = match timeout(auth::AUTH_TIMEOUT, upgrade).await {
         Ok(Ok(socket)) => socket,
@@ -97,6 +131,8 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
             return None;
         }
     };
+    // The port is that of the ingress: it names nothing.
+    let peer = if origin == peer.ip().to_canonical() { peer } else { SocketAddr::new(origin, 0) };
     match auth::authenticate(&mut socket, &back.codes).await {
         Ok(newcomer) => enter(socket, peer, (newcomer, back)).await,
         Err(error) => {

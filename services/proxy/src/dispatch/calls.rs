@@ -23,6 +23,12 @@ use crate::metrics;
 use crate::outliers::Policy;
 use crate::routes::{Asked, Explanation, Offer, Question, Route, Routes, Who, explain_among};
 
+/// After the directory was built anew: how many times as long as that took nothing is built.
+const REST: u32 = 4;
+
+/// The longest time that a change of slaves or tools waits for that.
+const LONGEST_REST: Duration = Duration::from_millis(250);
+
 /// How long calls may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallTimes {
@@ -102,7 +108,11 @@ impl Dispatcher {
     pub(crate) async fn follow_changes(self) {
         loop {
             self.0.registry.changed.notified().await;
+            let began = Instant::now();
             self.rebuild();
+            // With thousands of slaves a look at all of them takes a while: when they come back together it must not
+            // be all that is done.
+            tokio::time::sleep((began.elapsed() * REST).min(LONGEST_REST)).await;
         }
     }
 

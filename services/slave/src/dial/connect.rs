@@ -20,6 +20,9 @@ use crate::link::socket::Socket;
 /// How long TCP, TLS and the opening handshake may take together.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
+/// The longest time that a proxy can keep us away with `Retry-After`.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
 /// Bytes read at once; allocated for as long as the link is up.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -58,6 +61,12 @@ pub enum DialError {
         host: String,
         /// What is wrong.
         why: String,
+    },
+    /// The proxy lets no more in at the moment.
+    #[error("the proxy has too many new connections (HANDSHAKE_RATE): it asks to come again in {} s", after.as_secs())]
+    Busy {
+        /// How long to stay away at least.
+        after: Duration,
     },
     /// The server is none, or not a proxy's WebSocket port.
     #[error(
@@ -149,6 +158,13 @@ impl Connector {
             Error::Tls(error) => DialError::Tls { host: host(), why: error.to_string() },
             Error::Io(error) if runtime::tls::is_tls(error) => {
                 DialError::Tls { host: host(), why: error.to_string() }
+            }
+            Error::Http(answer) if answer.status().as_u16() == 503 => {
+                let seconds = answer
+                    .headers()
+                    .get("retry-after")
+                    .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+                DialError::Busy { after: Duration::from_secs(seconds.unwrap_or(1)).min(LONGEST_WAIT) }
             }
             error => DialError::NotWebSocket { url: self.proxy.to_string(), why: error.to_string() },
         }

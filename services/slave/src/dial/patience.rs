@@ -59,6 +59,8 @@ impl Patience {
         match ended {
             Ended::Refused(_) => self.refused.next(upper_half),
             Ended::Replaced => self.replaced.next(upper_half),
+            // As it asks, and jitter on top: whoever was sent away together must not come back together.
+            Ended::Busy(least) => *least + self.lost.next(random),
             Ended::Lost(_) | Ended::Misbehaved(_) | Ended::AlreadyLinked | Ended::Closing => {
                 self.lost.next(random)
             }
@@ -89,6 +91,14 @@ mod tests {
         patience.held(STABLE);
         assert_eq!(longest(&mut patience), 499);
         assert_eq!(patience.wait(&lost(), 0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_busy_proxy_is_left_alone_for_as_long_as_it_asks_with_jitter() {
+        let mut patience = patience();
+        let busy = Ended::Busy(Duration::from_secs(7));
+        assert_eq!(patience.wait(&busy, 0).as_millis(), 7000);
+        assert_eq!(patience.wait(&busy, u64::MAX).as_millis(), 7999);
     }
 
     #[test]

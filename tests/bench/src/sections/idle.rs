@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinSet;
 
 use super::{Effort, progress};
 use crate::error::{BenchError, Result};
 use crate::idle_slaves::IdleSlave;
 use crate::load::single_thread;
+use crate::machine::raise_file_limit;
 use crate::relay::Proxy;
 use crate::report::{Chapter, Verdict, mebibytes};
 
@@ -88,15 +88,4 @@ fn rest_begins(linked: Option<Linked>, idle: &mut JoinSet<BenchError>) -> Result
         idle.spawn(slave.idle());
     }
     Ok(())
-}
-
-/// Both ends of the links are sockets of processes that inherit this limit.
-fn raise_file_limit(wanted: u64) -> Result<()> {
-    let fail =
-        |error: nix::errno::Errno| BenchError::Process(format!("raising the limit of open files: {error}"));
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(fail)?;
-    if soft >= wanted {
-        return Ok(());
-    }
-    setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).map_err(fail)
 }

@@ -1,0 +1,149 @@
+//! Which address a request came from, behind proxies that say so (`TRUSTED_PROXIES`).
+//!
+//! RFC 7239 (`Forwarded`) and `X-Forwarded-For`: the rightmost address that is not a trusted proxy's. Everything to the
+//! left of it may be made up. Knows nothing of what the address is used for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::header::FORWARDED;
+use axum::http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Networks whose word counts. By default nobody's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Reads comma-separated networks (`10.0.0.0/8`) and addresses.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let one =
+            |part: &str| part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
+        let networks: Option<Vec<IpNet>> = crate::env::parse::list(text).map(one).collect();
+        networks
+            .map(Self)
+            .ok_or_else(|| "networks and addresses, for example 10.0.0.0/8,fd00::/8,192.0.2.7".into())
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's address in a request of `peer` with these headers. Where the two headers say different things,
+    /// one of them was not written by the trusted proxy: then `peer` is all that is known.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        if self.0.is_empty() || !self.trusts(peer) {
+            return peer;
+        }
+        let plain = headers.contains_key(&X_FORWARDED_FOR).then(|| self.walk(peer, headers, plain_entries));
+        let standard = headers.contains_key(FORWARDED).then(|| self.walk(peer, headers, standard_entries));
+        match (plain, standard) {
+            (Some(one), Some(other)) if one != other => peer,
+            (found, other) => found.or(other).unwrap_or(peer),
+        }
+    }
+
+    /// From the right, as long as whoever wrote the entry is trusted.
+    fn walk(
+        &self,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        entries: fn(&HeaderMap) -> Vec<Option<IpAddr>>,
+    ) -> IpAddr {
+        let mut last = peer;
+        for entry in entries(headers).into_iter().rev() {
+            let Some(address) = entry else { break };
+            last = address;
+            if !self.trusts(address) {
+                break;
+            }
+        }
+        last
+    }
+}
+
+fn plain_entries(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let values = headers.get_all(&X_FORWARDED_FOR).iter();
+    values.flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(address).collect()
+}
+
+fn standard_entries(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let values = headers.get_all(FORWARDED).iter();
+    let elements = values.flat_map(|value| value.to_str().unwrap_or("?").split(','));
+    elements
+        .map(|element| {
+            let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+            let node = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+            address(node.1.trim().trim_matches('"'))
+        })
+        .collect()
+}
+
+/// An address, with a port or without, IPv6 with brackets or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let parsed = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    parsed.map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        TrustedProxies::parse(trusted).unwrap().client(peer.parse().unwrap(), &map).to_string()
+    }
+
+    const XFF: &str = "x-forwarded-for";
+
+    #[test]
+    fn only_a_trusted_peer_is_believed() {
+        assert_eq!(client("", "10.0.0.1", &[(XFF, "1.2.3.4")]), "10.0.0.1");
+        assert_eq!(client("10.0.0.0/8", "11.0.0.1", &[(XFF, "1.2.3.4")]), "11.0.0.1");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[(XFF, "1.2.3.4")]), "1.2.3.4");
+        assert_eq!(client("10.0.0.0/8", "::ffff:10.0.0.1", &[(XFF, "1.2.3.4")]), "1.2.3.4");
+        assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_rightmost_address_that_is_not_trusted_wins() {
+        let ask =
+            |headers: &[(&'static str, &'static str)]| client("10.0.0.0/8, fd00::/8", "10.0.0.1", headers);
+        assert_eq!(ask(&[(XFF, "6.6.6.6, 1.2.3.4, 10.0.0.9")]), "1.2.3.4");
+        assert_eq!(ask(&[(XFF, "6.6.6.6"), (XFF, "1.2.3.4:99 , fd00::1")]), "1.2.3.4");
+        assert_eq!(ask(&[(XFF, "10.0.0.7,10.0.0.8")]), "10.0.0.7", "all of them are ours");
+        assert_eq!(ask(&[(XFF, "1.2.3.4, nonsense")]), "10.0.0.1");
+        assert_eq!(ask(&[(XFF, "1.2.3.4, nonsense, 10.0.0.9")]), "10.0.0.9");
+        assert_eq!(
+            ask(&[("forwarded", "for=6.6.6.6, for=\"[2001:db8::1]:4711\";proto=https;by=10.0.0.1")]),
+            "2001:db8::1"
+        );
+        assert_eq!(ask(&[("forwarded", "for=1.2.3.4, for=_hidden")]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_header_that_the_proxy_did_not_write_cannot_overrule_the_other() {
+        let ask = |forwarded: &'static str| {
+            client("10.0.0.0/8", "10.0.0.1", &[(XFF, "6.6.6.6, 1.2.3.4"), ("forwarded", forwarded)])
+        };
+        assert_eq!(ask("for=9.9.9.9"), "10.0.0.1");
+        assert_eq!(ask("for=1.2.3.4"), "1.2.3.4");
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        assert_eq!(TrustedProxies::parse("10.0.0.1,fd00::/8").unwrap().0.len(), 2);
+        for bad in ["10.0.0.0/33", "proxy.example", "10.0.0.0/8 fd00::/8"] {
+            assert!(TrustedProxies::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Thousands of slaves lose their proxy at once and come back, while a client goes on calling.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use protocol::era::Era;
+use tokio::task::JoinSet;
+
+use super::{Effort, progress};
+use crate::client::Client;
+use crate::error::{BenchError, Result};
+use crate::load::single_thread;
+use crate::machine::raise_file_limit;
+use crate::process::Memory;
+use crate::relay::{Ports, Proxy, Slave};
+use crate::report::{Chapter, Verdict, mebibytes};
+use crate::storm_slaves::{Book, live};
+
+/// How long all may take to come back.
+const BACK: Duration = Duration::from_mins(1);
+
+/// How long the first gathering may take.
+const GATHERING: Duration = Duration::from_mins(3);
+
+/// How long the proxy is away.
+const AWAY: Duration = Duration::from_secs(3);
+
+/// How long the client goes on when all are back.
+const CALM: Duration = Duration::from_secs(2);
+
+/// Between two calls of the client.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Most that a linked slave and the proxy itself may take, in bytes.
+const EACH: u64 = 64 * 1024;
+const ITSELF: u64 = 64 * 1024 * 1024;
+
+/// Most handshakes in a second, as a multiple of the mean.
+const PEAK: f64 = 3.0;
+
+struct Found {
+    /// From the first moment of the new proxy to the last slave's handshake.
+    back: Option<Duration>,
+    handshakes: Vec<Instant>,
+    sent_away: usize,
+    calls: Calls,
+    before: Memory,
+    after: Memory,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    /// From the first moment of the new proxy to the first answer.
+    first: Duration,
+    answered: u64,
+    failed: u64,
+    slowest: Duration,
+}
+
+/// Links the slaves, kills the proxy, starts it again and watches.
+pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
+    let slaves = effort.storm;
+    progress(&format!("a storm of {slaves} slaves"));
+    raise_file_limit(slaves as u64 + 1024)?;
+    let found = single_thread()?.block_on(measure(binary, effort))?;
+    Ok(judge(slaves, effort.storm_rate, &found))
+}
+
+async fn measure(binary: &Path, effort: &Effort) -> Result<Found> {
+    let rate = effort.storm_rate;
+    let mut proxy = started(binary, Ports::default(), rate).await?;
+    let (http, links) = (proxy.http, proxy.links);
+    let _slave = Slave::start(binary, links)?;
+    let book = Arc::new(Book::default());
+    let mut fleet = JoinSet::new();
+    for number in 0..effort.storm as u64 {
+        let book = Arc::clone(&book);
+        fleet.spawn(async move { live(links, number, &book).await });
+    }
+    gathered(&book, effort.storm, GATHERING).await.ok_or_else(|| too_late(&book, GATHERING))?;
+    let before = proxy.process.memory()?;
+    let gathered_away = book.sent_away();
+    proxy.process.kill()?;
+    tokio::time::sleep(AWAY).await;
+    book.take_handshakes();
+    drop(proxy);
+    let proxy = started(binary, Ports { http, links }, rate).await?;
+    let since = Instant::now();
+    let over = Arc::new(AtomicBool::new(false));
+    let client = tokio::spawn(keep_calling(http, since, Arc::clone(&over)));
+    let back = gathered(&book, effort.storm, BACK).await.map(|at| at - since);
+    tokio::time::sleep(CALM).await;
+    over.store(true, Ordering::Relaxed);
+    let calls = client.await.map_err(|error| BenchError::Link(error.to_string()));
+    let after = proxy.process.memory()?;
+    let handshakes = book.take_handshakes();
+    Ok(Found { back, handshakes, sent_away: book.sent_away() - gathered_away, calls: calls?, before, after })
+}
+
+/// Starting waits for a log file: the slaves go on meanwhile.
+async fn started(binary: &Path, ports: Ports, rate: &'static str) -> Result<Proxy> {
+    let binary = PathBuf::from(binary);
+    let start = tokio::task::spawn_blocking(move || Proxy::start_on(&binary, ports, rate));
+    start.await.map_err(|error| BenchError::Process(error.to_string()))?
+}
+
+/// When the last of them was linked; `None`: not within the time.
+async fn gathered(book: &Book, slaves: usize, within: Duration) -> Option<Instant> {
+    let deadline = Instant::now() + within;
+    while book.linked() < slaves {
+        if Instant::now() > deadline {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Some(Instant::now())
+}
+
+fn too_late(book: &Book, within: Duration) -> BenchError {
+    let detail = format!("; {} are", book.linked());
+    BenchError::TooLate { what: "all simulated slaves being linked".into(), within, detail }
+}
+
+/// Calls until it is over: a failure counts once the slave has answered.
+async fn keep_calling(http: SocketAddr, since: Instant, over: Arc<AtomicBool>) -> Calls {
+    let mut calls = Calls::default();
+    let mut asking = None;
+    while !over.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        match ask(http, &mut asking).await {
+            Ok(()) if calls.answered == 0 => {
+                (calls.first, calls.answered) = (since.elapsed(), 1);
+            }
+            Ok(()) => {
+                calls.answered += 1;
+                calls.slowest = calls.slowest.max(began.elapsed());
+            }
+            Err(_) => {
+                asking = None;
+                calls.failed += u64::from(calls.answered > 0);
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    calls
+}
+
+async fn ask(http: SocketAddr, asking: &mut Option<(Client, crate::client::Echo)>) -> Result<()> {
+    if let Some((client, echo)) = asking {
+        return client.echo(echo).await;
+    }
+    let mut client = Client::open(http, Era::Modern).await?;
+    let echo = client.learn_echo(100).await?;
+    *asking = Some((client, echo));
+    Ok(())
+}
+
+/// Most of them within any second, and the mean over the whole time, a second at least.
+fn rates(handshakes: &[Instant]) -> (usize, f64) {
+    let mut first = 0;
+    let mut peak = 0;
+    for (last, at) in handshakes.iter().enumerate() {
+        while *at - handshakes[first] >= Duration::from_secs(1) {
+            first += 1;
+        }
+        peak = peak.max(last - first + 1);
+    }
+    let span = handshakes.first().zip(handshakes.last()).map_or(0.0, |(a, b)| (*b - *a).as_secs_f64());
+    (peak, handshakes.len() as f64 / span.max(1.0))
+}
+
+fn judge(slaves: usize, rate: &str, found: &Found) -> Chapter {
+    let (peak, mean) = rates(&found.handshakes);
+    let Found { back, sent_away, calls, before, after, .. } = found;
+    let seconds = back
+        .map_or_else(|| format!("not within {} s", BACK.as_secs()), |b| format!("{:.1} s", b.as_secs_f64()));
+    let text = format!(
+        "{slaves} slaves, simulated in the benchmark's own process with the waiting times of real ones, and one real slave that a client calls \
+         every {} ms. The proxy is killed (SIGKILL) and starts again {} s later on the same ports, with HANDSHAKE_RATE={rate}. All were back after {seconds}: \
+         {} handshakes, {mean:.0} a second in the mean and {peak} in the busiest; {sent_away} connections were told to come again. The client's first \
+         answer came after {:.1} s; then {} calls were answered and {} failed, the slowest took {:.0} ms. Resident memory of the proxy: {} with all slaves linked before, \
+         {} after, {} at most.\n",
+        PAUSE.as_millis(),
+        AWAY.as_secs(),
+        found.handshakes.len(),
+        calls.first.as_secs_f64(),
+        calls.answered,
+        calls.failed,
+        calls.slowest.as_secs_f64() * 1000.0,
+        mebibytes(before.resident),
+        mebibytes(after.resident),
+        mebibytes(after.peak),
+    );
+    let bound = EACH * slaves as u64 + ITSELF;
+    let verdict = |target: String, measured: String, holds| Verdict { target, measured, holds };
+    let verdicts = vec![
+        verdict(
+            format!("{slaves} slaves are back within {} s of their proxy", BACK.as_secs()),
+            seconds,
+            back.is_some(),
+        ),
+        verdict(
+            format!("in the busiest second at most {PEAK} × the mean of handshakes"),
+            format!("{:.2} ×", peak as f64 / mean.max(f64::MIN_POSITIVE)),
+            peak as f64 <= PEAK * mean,
+        ),
+        verdict(
+            "no call fails once its slave is linked".into(),
+            format!("{} of {}", calls.failed, calls.answered + calls.failed),
+            calls.failed == 0 && calls.answered > 100,
+        ),
+        verdict(
+            format!("memory of the proxy in a storm ≤ {}", mebibytes(bound)),
+            mebibytes(after.peak),
+            after.peak <= bound,
+        ),
+    ];
+    Chapter { title: "A storm of slaves", text, verdicts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_second_may_begin_anywhere() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let (peak, mean) = rates(&[at(0), at(900), at(1000), at(1800), at(4000)]);
+        assert_eq!(peak, 3);
+        assert!((mean - 1.25).abs() < 0.01);
+        assert_eq!(rates(&[]).0, 0);
+    }
+}

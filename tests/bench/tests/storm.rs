@@ -1,0 +1,16 @@
+//! A small storm through the benchmark's own program: the targets that the full run is judged by hold for it too.
+
+use std::process::Command;
+
+#[test]
+fn hundreds_of_slaves_come_back_while_calls_go_on() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mcp-relay-bench"))
+        .args(["--only", "storm", "--quick", "--relay"])
+        .arg(harness::process::binary())
+        .output();
+    let output = output.unwrap_or_else(|error| panic!("the benchmark does not start: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}\n{errors}");
+    assert_eq!(text.matches("| PASS |").count(), 4, "{text}\n{errors}");
+}

@@ -1,0 +1,104 @@
+//! Behind an ingress: whose word on addresses counts. And the rate at which slaves are let in.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use harness::client::Client;
+use harness::metrics::Scrape;
+use harness::relay::{Proxy, Setup};
+use harness::wait;
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+async fn proxy(trusted: &str) -> Proxy {
+    Setup::proxy().env("AUTH_BEARER_KEYS", "key").env("TRUSTED_PROXIES", trusted).start_proxy().await
+}
+
+/// How the proxy's log calls a client without a key, and a slave with a wrong code, that send this header.
+async fn called(proxy: &Proxy, header: (&'static str, &'static str)) -> (String, String) {
+    let before = proxy.log.len();
+    let client = Client::modern(proxy.http).with_header(header.0, header.1);
+    assert_eq!(client.call("echo", json!({})).await.status, 401);
+    let client = proxy.log.wait_for_after("Request refused: ", before).await;
+    knock(proxy.link, header).await;
+    (client, proxy.log.wait_for_after("Invalid slave code", before).await)
+}
+
+/// Dials as a slave with a wrong code through an ingress that adds a header.
+async fn knock(address: SocketAddr, (name, value): (&'static str, &'static str)) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut request = format!("ws://{address}/").into_client_request().unwrap();
+    request.headers_mut().insert(name, value.parse().unwrap());
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+    socket.send(Message::text(r#"{"type":"auth","slaveCode":"wrong"}"#)).await.unwrap();
+    while socket.next().await.is_some_and(|message| message.is_ok()) {}
+}
+
+#[tokio::test]
+async fn nobody_s_word_counts_by_default() {
+    let proxy = proxy("").await;
+    for header in [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")] {
+        let (client, slave) = called(&proxy, header).await;
+        for line in [client, slave] {
+            assert!(line.contains("127.0.0.1") && !line.contains("6.6.6.6"), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_s_word_counts_and_what_came_before_it_does_not() {
+    let proxy = proxy("192.0.2.0/24, 127.0.0.0/8").await;
+    for header in [
+        ("x-forwarded-for", "6.6.6.6, 203.0.113.9, 192.0.2.7"),
+        ("forwarded", "for=6.6.6.6, for=203.0.113.9;proto=https, for=\"192.0.2.7:99\""),
+    ] {
+        let (client, slave) = called(&proxy, header).await;
+        for line in [client, slave] {
+            assert!(line.contains("203.0.113.9") && !line.contains("6.6.6.6"), "{line}");
+        }
+    }
+    // From another network the same words are nothing.
+    let (client, _) = called(&self::proxy("192.0.2.0/24").await, ("x-forwarded-for", "6.6.6.6")).await;
+    assert!(client.contains("127.0.0.1"), "{client}");
+}
+
+#[tokio::test]
+async fn connections_over_the_rate_are_told_when_to_come_again() {
+    let proxy = Setup::proxy().env("HANDSHAKE_RATE", "1").start_proxy().await;
+    let _first = TcpStream::connect(proxy.link).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(proxy.link).await.unwrap();
+        let mut answer = String::new();
+        // One that is let in is asked to say something, and hears nothing for 10 s.
+        let read =
+            tokio::time::timeout(std::time::Duration::from_secs(2), stream.read_to_string(&mut answer));
+        if read.await.is_ok() {
+            seen.push(answer);
+        }
+    }
+    assert!(!seen.is_empty(), "some are over the rate of one a second");
+    for answer in seen {
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn slaves_that_are_sent_away_come_back() {
+    let proxy = Setup::proxy().env("HANDSHAKE_RATE", "1").start_proxy().await;
+    let mut slaves = Vec::new();
+    for n in 0..4 {
+        slaves.push(Setup::slave(&format!("s{n}"), proxy.link).start_slave().await);
+    }
+    proxy.accepted(4).await;
+    let waited = slaves.iter().filter(|slave| slave.log.count("asks to come again later") > 0).count();
+    assert!(waited > 0, "four slaves at once are more than one a second");
+    wait::until("the refusals in the metrics", async || {
+        let scrape = Scrape::of(proxy.http).await;
+        (scrape.sum("mcp_relay_link_auth_failures_total", &["reason=\"rate\""]) > 0.9).then_some(())
+    })
+    .await;
+}
