@@ -9,6 +9,7 @@ mod condition;
 mod facts;
 mod farewell;
 mod load;
+mod pace;
 mod plain;
 mod pump;
 mod registry;
@@ -17,6 +18,8 @@ mod slot;
 
 pub(crate) use accept::{Backdoor, serve_slaves};
 pub(crate) use codes::{Codebook, CodesSource};
+pub(crate) use load::{Freed, InFlight, Turned};
+pub(crate) use pace::Pace;
 pub(crate) use registry::Registry;
 pub(crate) use slave::{OpenCall, Slave};
 pub(crate) use slot::{Slot, Taken};

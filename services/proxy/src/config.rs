@@ -1,5 +1,6 @@
 //! What the proxy reads from its environment, typed and checked. Knows nothing of what the values are used for.
 
+mod balance;
 mod tls;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use runtime::env::{Loaded, Problems, Reader, Snapshot, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
 use serde::Deserialize;
+
+pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
+pub(crate) use balance::{LONGEST_WAIT, MOST_WAITING};
 
 use crate::codes::CodesFile;
 use crate::dispatch::Repeat;
@@ -44,7 +48,7 @@ pub const VARIABLES: &[Var] = &[
 ];
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES];
 
 /// `SLAVE_MODE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +101,8 @@ pub struct ProxyConfig {
     pub(crate) repeat: Repeat,
     /// `MAX_SLAVES`.
     pub max_slaves: usize,
+    /// Queues and rate limits.
+    pub balance: BalanceConfig,
 }
 
 #[derive(Default, Deserialize)]
@@ -167,6 +173,7 @@ impl ProxyConfig {
             ejection: read_ejection(&mut reader, (raw.eject_after.as_deref(), raw.eject_time.as_deref())),
             repeat: read_repeat(&mut reader, raw.retry_idempotent.as_deref()),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
+            balance: BalanceConfig::read(&mut reader),
         };
         check_counts(&mut reader, &config);
         reader.finish(config)
@@ -276,6 +283,11 @@ mod tests {
         ("EJECT_TIME", "0"),
         ("RETRY_IDEMPOTENT", "maybe"),
         ("MAX_SLAVES", "0"),
+        ("QUEUE_MAX", "-1"),
+        ("QUEUE_TIMEOUT", "0"),
+        ("RATE_LIMIT_CLIENT", "50"),
+        ("RATE_LIMIT_TOOL", "5/d"),
+        ("RATE_LIMIT_SLAVE", "many"),
     ];
 
     /// Any text is a list of keys or codes.
