@@ -106,7 +106,8 @@ impl World {
         track.moves += 1;
         track.slave = None;
         if track.moves > MOST_MOVES {
-            return book.finish(no, Finish::Failed(Failure::NoSlaveForTool { name: String::new() }));
+            return book
+                .finish(no, Finish::Failed(Failure::NoSlaveForTool { name: String::new(), wanted: None }));
         }
         track.homeless = Some(track.limit.min(now + grace.min(silence)));
         let at = track.at;
