@@ -211,7 +211,7 @@ impl World {
         let book = self.book.borrow();
         for no in &book.open {
             let track = &book.calls[no];
-            let paused = self.paused(track.at.0) - track.paused;
+            let paused = self.paused(track.at.0).saturating_sub(track.paused);
             assert!(now <= track.limit + paused + slack, "{no} hangs: its limit was {:?}", track.limit);
             let died = track.slave.and_then(|slave| self.graves.get(&slave));
             if let Some(died) = died {

@@ -56,7 +56,7 @@ fn run(seed: u64, steps: u64) -> World {
     let mut world = World::new(seed, steps as usize);
     world.choose_habits();
     while world.steps > 0 {
-        world.run(world.clock.now() + Duration::from_secs(60));
+        world.run(world.clock.now() + Duration::from_mins(1));
     }
     world.settle();
     world

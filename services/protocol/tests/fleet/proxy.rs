@@ -73,7 +73,6 @@ impl World {
         match (&mut conn.at_proxy, &message) {
             (End::Closed, _) => return,
             (End::Opening, Message::Hello) if self.proxies[proxy].process.alive => return self.admit(id),
-            (End::Opening, Message::Close) => return self.close(id, Side::Proxy),
             // Nobody listens.
             (End::Opening, _) => return self.close(id, Side::Proxy),
             (End::Up(liveness), _) => liveness.heard(now),

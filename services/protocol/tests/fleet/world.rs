@@ -38,6 +38,7 @@ pub(crate) struct Process {
 }
 
 /// What can happen.
+#[derive(Clone, Copy)]
 pub(crate) enum Event {
     Arrive { conn: u64, side: Side },
     Unblock { way: (Node, Node) },
