@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Method;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use protocol::limits::MAX_CHUNK;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -91,7 +92,12 @@ impl Worker {
         let mut sender = self.sender(proxy).await?;
         let response = sender.send_request(request).await?;
         let stream = response.headers().get("content-type").is_some_and(|t| t == "text/event-stream");
-        let body = response.into_body().collect().await?.to_bytes();
+        let body = match response.into_body().collect().await {
+            Ok(body) => body.to_bytes(),
+            // What has begun to leave cannot become an error any more: the client sees a broken transport.
+            Err(_) if ask.bytes > MAX_CHUNK as u64 => return Ok(Told::CutOff),
+            Err(error) => return Err(error.into()),
+        };
         self.connections.insert(proxy, sender);
         let mut messages = Vec::new();
         if stream {

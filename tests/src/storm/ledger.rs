@@ -21,6 +21,8 @@ pub enum Told {
     Answered,
     /// A failure of this kind.
     Failed(String),
+    /// Its answer broke off: the slave was lost while a result longer than one chunk was already on its way.
+    CutOff,
     /// Something that no call may end with.
     Wrong(String),
     /// Nothing in time.
@@ -72,6 +74,7 @@ impl Ledger {
             let name = match told {
                 Told::Answered => "answered",
                 Told::Failed(kind) => kind,
+                Told::CutOff => "cut_off",
                 Told::Wrong(_) => "WRONG",
                 Told::Hung => "HUNG",
             };
@@ -91,7 +94,7 @@ impl Ledger {
         for (id, told) in &*told {
             let times = runs.get(id).copied().unwrap_or(0);
             let right = match told {
-                Told::Answered => times == 1,
+                Told::Answered | Told::CutOff => times == 1,
                 Told::Failed(_) if told.is_denial() => times == 0,
                 Told::Failed(kind) => OPEN.contains(&kind.as_str()) && times <= 1,
                 Told::Wrong(_) | Told::Hung => false,
