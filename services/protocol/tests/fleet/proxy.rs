@@ -139,7 +139,7 @@ impl World {
                 match event {
                     ProxyEvent::Catalog(catalog) => known.catalog = Some(catalog),
                     ProxyEvent::Draining => known.draining = true,
-                    ProxyEvent::Stray(_) => {}
+                    ProxyEvent::Stray(_) | ProxyEvent::Peers(_) | ProxyEvent::Session(_) => {}
                 }
             }
         }

@@ -198,7 +198,7 @@ impl World {
                         self.think(slave, call);
                     }
                 }
-                SlaveEvent::Session(_) | SlaveEvent::ProxyDraining(_) => {}
+                SlaveEvent::Session(..) | SlaveEvent::Peers(..) | SlaveEvent::ProxyDraining(_) => {}
             }
         }
     }
