@@ -2,8 +2,12 @@
 CARGO ?= cargo
 # Seconds that each fuzz target runs in `make check`.
 FUZZ_SECONDS ?= 5
+# Seeds of the fleet simulation in `make soak`; ten times as many of the link simulation.
+SIM_SEEDS ?= 100
+# RELEASE=1: `make soak` on release binaries.
+SOAK_PROFILE = $(if $(RELEASE),release,debug)
 
-.PHONY: help demo build release test test-proxy check fmt bench setup
+.PHONY: help demo build release test test-proxy check fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,3 +47,9 @@ bench: ## Measure cost, latency and memory; writes docs/BENCHMARKS.md
 	./scripts/setup bench
 	$(CARGO) build --locked --release -p mcp-relay -p mcp-relay-bench
 	./target/release/mcp-relay-bench
+
+soak: ## Simulate many seeds, then storm real processes; SOAK_SECONDS=600 or CALLS=n, SEED=n, RELEASE=1
+	SIM_SEEDS=$$((10 * $(SIM_SEEDS))) $(CARGO) test --locked -p mcp-relay-protocol --test simulation
+	SIM_SEEDS=$(SIM_SEEDS) $(CARGO) test --locked -p mcp-relay-protocol --test fleet -- --nocapture
+	$(CARGO) build --locked $(if $(RELEASE),--release) -p mcp-relay -p mcp-relay-tests --bins
+	MCP_RELAY_BIN=./target/$(SOAK_PROFILE)/mcp-relay ./target/$(SOAK_PROFILE)/mcp-relay-soak

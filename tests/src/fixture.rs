@@ -1,10 +1,12 @@
 //! The stdio fixture server as the tests see it: its folder of gates and logs, and the file that makes it a backend.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::process::profile_folder;
 use crate::relay::Setup;
 use crate::wait;
 
@@ -16,6 +18,12 @@ pub fn gate_file(folder: &Path, key: &str) -> PathBuf {
 /// Where a call's log stands.
 pub fn log_file(folder: &Path, key: &str) -> PathBuf {
     folder.join(format!("{key}.log"))
+}
+
+/// What `count` answers.
+pub fn counted(id: u64, bytes: u64) -> String {
+    let filler = usize::try_from(bytes).unwrap_or(0);
+    format!("{id}:{}", "x".repeat(filler))
 }
 
 /// A folder shared by any number of fixture servers.
@@ -38,7 +46,8 @@ impl Fixture {
 
     /// The entry of an `mcpServers` file that starts the server.
     pub fn entry(&self, env: &[(&str, &str)]) -> Value {
-        let mut variables = json!({ "FIXTURE_DIR": self.folder.path() });
+        let count = self.folder.path().join("count");
+        let mut variables = json!({ "FIXTURE_DIR": self.folder.path(), "FIXTURE_COUNT": count });
         for (key, value) in env {
             variables[*key] = (*value).into();
         }
@@ -85,6 +94,16 @@ impl Fixture {
         wait::until(&condition, async || self.log(key).iter().any(|line| line == what).then_some(())).await;
     }
 
+    /// How often `count` was executed for each id.
+    pub fn counts(&self) -> HashMap<u64, u32> {
+        let text = std::fs::read_to_string(self.folder.path().join("count")).unwrap_or_default();
+        let mut counts = HashMap::new();
+        for line in text.lines() {
+            *counts.entry(line.parse().expect("an id a line")).or_default() += 1;
+        }
+        counts
+    }
+
     /// Process ids of all servers started so far.
     pub fn pids(&self) -> Vec<i32> {
         self.log("process").iter().filter_map(|line| line.strip_prefix("start ")?.parse().ok()).collect()
@@ -92,9 +111,7 @@ impl Fixture {
 }
 
 fn executable() -> PathBuf {
-    let test = std::env::current_exe().expect("a test");
-    let folder = test.parent().and_then(Path::parent).expect("tests run from target/<profile>/deps");
-    folder.join("stdio-fixture")
+    profile_folder().join("stdio-fixture")
 }
 
 /// Arguments of the tool `run`.

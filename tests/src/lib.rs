@@ -20,6 +20,7 @@ pub mod process;
 pub mod rawslave;
 pub mod relay;
 pub mod sse;
+pub mod storm;
 pub mod tls;
 pub mod wait;
 pub mod wsframes;

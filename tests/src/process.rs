@@ -150,11 +150,16 @@ pub fn binary() -> &'static Path {
     BINARY.get_or_init(|| std::env::var_os("MCP_RELAY_BIN").map_or_else(build, PathBuf::from))
 }
 
+/// Where binaries of this profile stand: `target/<profile>`, whether this is a test (in its `deps`) or a binary.
+pub(crate) fn profile_folder() -> PathBuf {
+    let own = std::env::current_exe().expect("a running program");
+    let folder = own.parent().expect("programs stand in folders");
+    let folder = if folder.ends_with("deps") { folder.parent().expect("target/<profile>") } else { folder };
+    folder.to_owned()
+}
+
 fn build() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // target/<profile>/deps/<test>: the binaries of the same profile are one level up.
-    let folder =
-        test.parent().and_then(Path::parent).expect("tests run from target/<profile>/deps").to_owned();
+    let folder = profile_folder();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--package", "mcp-relay", "--manifest-path"]);

@@ -1,7 +1,8 @@
 //! A stdio MCP server for the tests. It writes down what it runs, waits at gates that a test opens, and can die.
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
-//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. Knows nothing of the relay.
+//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_COUNT` names the file in which `count` writes down what it
+//! executes. Knows nothing of the relay.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -102,7 +103,7 @@ impl Server {
 }
 
 fn tools() -> Value {
-    let names = ["run", "big", "die", "leak", "environment", "arguments"];
+    let names = ["run", "count", "big", "die", "leak", "environment", "arguments"];
     names.map(|name| json!({ "name": name, "inputSchema": { "type": "object" } })).as_slice().into()
 }
 
@@ -111,6 +112,7 @@ fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> 
     let arguments = &params["arguments"];
     let text = match params["name"].as_str().unwrap_or_default() {
         "run" => run(arguments, &params["_meta"]["progressToken"], cancelled)?,
+        "count" => count(arguments, &params["_meta"]["progressToken"], cancelled)?,
         "big" => "x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or(0)).unwrap_or(0)),
         "die" => std::process::exit(7),
         "leak" => {
@@ -150,6 +152,29 @@ fn run(arguments: &Value, token: &Value, cancelled: &AtomicBool) -> Option<Strin
     }
     note(key, "end");
     Some(format!("done {key}"))
+}
+
+/// Writes its `id` down before anything else: one line an execution, whatever becomes of this process afterwards. Then
+/// reports `steps` steps, each after `ms` milliseconds, and answers with the id and `bytes` bytes more.
+fn count(arguments: &Value, token: &Value, cancelled: &AtomicBool) -> Option<String> {
+    let number = |name: &str| arguments[name].as_u64().unwrap_or(0);
+    let path = std::env::var("FIXTURE_COUNT").unwrap_or_default();
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    let line = format!("{}\n", number("id"));
+    if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
+        return Some(format!("FIXTURE_COUNT={path:?}: {error}"));
+    }
+    for step in 1..=number("steps") + 1 {
+        let stopped = || cancelled.load(Ordering::SeqCst);
+        if wait::blocking_until(Duration::from_millis(number("ms")), stopped) {
+            return None;
+        }
+        if step <= number("steps") && !token.is_null() {
+            let params = json!({ "progressToken": token, "progress": step });
+            say(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
+        }
+    }
+    Some(fixture::counted(number("id"), number("bytes")))
 }
 
 fn gate(key: &str) -> u64 {

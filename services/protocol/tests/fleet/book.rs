@@ -1,0 +1,215 @@
+//! What is known of every call of the fleet: who ran it, what was written, what its reader heard. The judge.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::call::Part;
+use protocol::failure::Failure;
+use protocol::frame::Flags;
+use protocol::ids::{CallId, Seq};
+use protocol::proxy_end::Sink;
+
+/// How a call ended for its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// With what a backend wrote.
+    Answered,
+    Failed(Failure),
+    /// The proxy went away; a legacy client may come back for it.
+    Broken,
+    /// The client hung up.
+    GivenUp,
+}
+
+impl Finish {
+    /// Whether it says that nobody has run the call.
+    fn denies(&self) -> bool {
+        matches!(self, Self::Failed(Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::Draining))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed(failure) => failure.row().kind,
+            Self::Broken => "broken",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// One message that the slave wrote.
+pub(crate) struct Written {
+    pub(crate) end: bool,
+    pub(crate) flags: Flags,
+    pub(crate) body: Bytes,
+}
+
+/// One call of a client, however many slaves it is tried on.
+pub(crate) struct Track {
+    pub(crate) message: Bytes,
+    /// By which time it must have ended, the pauses of its proxy not counted.
+    pub(crate) limit: Duration,
+    /// Proxy and its life.
+    pub(crate) at: (usize, u64),
+    /// How long that proxy had been paused when the call began.
+    pub(crate) paused: Duration,
+    /// Under which name and on which slave process it is tried now.
+    pub(crate) call: CallId,
+    pub(crate) slave: Option<u64>,
+    pub(crate) moves: u32,
+    pub(crate) homeless: Option<Duration>,
+    pub(crate) runs: u32,
+    pub(crate) written: Vec<Written>,
+    pub(crate) replies: Vec<Bytes>,
+    pub(crate) replies_got: usize,
+    pub(crate) untaken: VecDeque<(Seq, usize)>,
+    pub(crate) reading: bool,
+    pub(crate) next: Seq,
+    pub(crate) finish: Option<Finish>,
+    whole: usize,
+    partial: Vec<u8>,
+}
+
+/// What a sink heard and the world must act on.
+pub(crate) enum News {
+    Parts(u64),
+    Request(u64),
+    Unsent(u64),
+}
+
+/// All calls of a run.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) calls: BTreeMap<u64, Track>,
+    pub(crate) open: BTreeSet<u64>,
+    pub(crate) news: Vec<News>,
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+}
+
+pub(crate) type SharedBook = Rc<RefCell<Book>>;
+
+/// The reader of one attempt.
+pub(crate) struct Tap {
+    pub(crate) no: u64,
+    pub(crate) call: CallId,
+    pub(crate) book: SharedBook,
+}
+
+impl Sink for Tap {
+    fn part(&mut self, part: Part) {
+        self.book.borrow_mut().part(self.no, self.call, &part);
+    }
+
+    fn unsent(&mut self) {
+        let mut book = self.book.borrow_mut();
+        let track = book.track(self.no);
+        assert_eq!((track.call, &track.finish), (self.call, &None), "{}: unsent after its end", self.no);
+        assert_eq!((track.runs, track.next), (0, 0), "{}: called unsent, but it ran", self.no);
+        book.news.push(News::Unsent(self.no));
+    }
+}
+
+impl Track {
+    pub(crate) fn new(message: Bytes, at: (usize, u64), limit: Duration) -> Self {
+        Self {
+            message,
+            limit,
+            at,
+            paused: Duration::ZERO,
+            call: CallId::LINK,
+            slave: None,
+            moves: 0,
+            homeless: None,
+            runs: 0,
+            written: Vec::new(),
+            replies: Vec::new(),
+            replies_got: 0,
+            untaken: VecDeque::new(),
+            reading: false,
+            next: 0,
+            finish: None,
+            whole: 0,
+            partial: Vec::new(),
+        }
+    }
+
+    /// Takes one chunk; whether a whole message is there, and which.
+    fn take(&mut self, no: u64, (seq, more, payload): (Seq, bool, &Bytes), end: bool) -> Option<&Written> {
+        assert_eq!(seq, self.next, "{no}: lost or doubled chunk");
+        self.next += 1;
+        self.untaken.push_back((seq, payload.len()));
+        self.partial.extend_from_slice(payload);
+        let written = self.written.get(self.whole).unwrap_or_else(|| panic!("{no}: nobody wrote this"));
+        assert_eq!(written.end, end, "{no}: message {} is of another kind", self.whole);
+        assert!(written.body.starts_with(&self.partial), "{no}: message {} came out altered", self.whole);
+        if more {
+            return None;
+        }
+        assert_eq!(written.body.len(), self.partial.len(), "{no}: message {} is cut short", self.whole);
+        self.partial.clear();
+        self.whole += 1;
+        Some(written)
+    }
+}
+
+impl Book {
+    pub(crate) fn track(&mut self, no: u64) -> &mut Track {
+        self.calls.get_mut(&no).expect("a call that was made")
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// A chunk or a failure reaches the reader of this attempt.
+    pub(crate) fn part(&mut self, no: u64, call: CallId, part: &Part) {
+        let track = self.track(no);
+        assert_eq!(track.call, call, "{no}: an answer to an attempt that was given up");
+        let came_back = track.finish == Some(Finish::Broken);
+        assert!(track.finish.is_none() || came_back, "{no}: {part:?} follows {:?}", track.finish);
+        let (end, more, seq, payload) = match part {
+            Part::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
+            Part::End { seq, more, payload, .. } => (true, *more, *seq, payload),
+            Part::Failed(failure) => return self.finish(no, Finish::Failed(failure.clone())),
+        };
+        let wants_reply = track
+            .take(no, (seq, more, payload), end)
+            .is_some_and(|written| written.flags.has(Flags::REQUEST));
+        self.news.push(News::Parts(no));
+        if wants_reply {
+            self.news.push(News::Request(no));
+        }
+        if end && !more {
+            self.track(no).finish = None;
+            self.finish(no, Finish::Answered);
+        }
+    }
+
+    /// The call ends for its client: once.
+    pub(crate) fn finish(&mut self, no: u64, finish: Finish) {
+        self.count(finish.name());
+        self.open.remove(&no);
+        let track = self.track(no);
+        assert_eq!(track.finish, None, "{no}: {finish:?} is its second end");
+        match finish {
+            Finish::Answered => assert_eq!(track.runs, 1, "{no}: answered"),
+            _ if finish.denies() => assert_eq!(track.runs, 0, "{no}: {finish:?}, but it ran"),
+            _ => {}
+        }
+        track.finish = Some(finish);
+    }
+
+    /// A slave starts the call: nobody else has, and nobody was told that it will not run.
+    pub(crate) fn start(&mut self, no: u64, call: CallId, message: &Bytes) {
+        self.count("runs");
+        let track = self.track(no);
+        assert_eq!(track.runs, 0, "{no}: runs a second time");
+        assert_eq!(track.call, call, "{no}: an attempt that was given up starts");
+        assert_eq!(&track.message, message, "{no}: its message came out altered");
+        assert!(!track.finish.as_ref().is_some_and(Finish::denies), "{no}: starts after {:?}", track.finish);
+        track.runs = 1;
+    }
+}

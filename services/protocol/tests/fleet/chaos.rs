@@ -1,0 +1,177 @@
+//! What befalls the fleet: one random act at a time, more of some kinds in some runs.
+
+use std::time::Duration;
+
+use crate::world::{Event, Node, World};
+
+type Act = fn(&mut World);
+
+/// What can happen, and how often in a run of average habits.
+const ACTS: [(usize, Act); 12] = [
+    (600, World::client_calls),
+    (15, |world| world.client_hangs_up(false)),
+    (10, |world| world.client_hangs_up(true)),
+    (25, World::connection_breaks),
+    (12, World::one_way_is_lost),
+    (10, World::two_are_parted),
+    (4, World::one_is_alone),
+    (8, World::one_is_paused),
+    (4, |world| world.one_ends(true)),
+    (3, |world| world.one_ends(false)),
+    (4, World::one_drains),
+    (4, World::catalog_changes),
+];
+
+impl World {
+    /// How often things happen in this run: each seed has habits of its own.
+    pub(crate) fn choose_habits(&mut self) {
+        let habits = ACTS.iter().map(|(often, _)| often * [1, 4, 4, 4, 12][self.rng.below(5)] / 4);
+        self.habits = habits.map(|weight| weight.max(1)).collect();
+        self.clock.after(Duration::from_secs(1), Event::Act);
+    }
+
+    pub(crate) fn act(&mut self) {
+        if self.steps == 0 {
+            return;
+        }
+        self.steps -= 1;
+        let mut at = self.rng.below(self.habits.iter().sum());
+        for (weight, (_, act)) in self.habits.clone().iter().zip(ACTS) {
+            if at < *weight {
+                act(self);
+                break;
+            }
+            at -= weight;
+        }
+        self.check_limits();
+        let pause = match self.rng.below(20) {
+            0 => self.rng.between(1000, 40_000),
+            1..=5 => self.rng.between(1, 2000),
+            _ => self.rng.below(30),
+        };
+        self.clock.after(Duration::from_millis(pause as u64), Event::Act);
+    }
+
+    /// How long something lasts: shorter and longer than what pings notice and the grace bears.
+    fn a_while(&mut self) -> Duration {
+        let millis = match self.rng.below(4) {
+            0 => self.rng.between(1, 1000),
+            1 | 2 => self.rng.between(1000, 8000),
+            _ => self.rng.between(8000, 90_000),
+        };
+        Duration::from_millis(millis as u64)
+    }
+
+    fn any_node(&mut self) -> Node {
+        let nodes = self.nodes();
+        self.rng.pick(&nodes).expect("there are nodes")
+    }
+
+    fn any_pair(&mut self) -> (Node, Node) {
+        let proxy = Node::Proxy(self.rng.below(self.proxies.len()));
+        (proxy, Node::Slave(self.rng.below(self.slaves.len())))
+    }
+
+    fn connection_breaks(&mut self) {
+        let conns: Vec<u64> = self.conns.keys().copied().collect();
+        if let Some(conn) = self.rng.pick(&conns) {
+            self.say(|| format!("conn {conn} breaks"));
+            self.reset(conn);
+        }
+    }
+
+    fn one_way_is_lost(&mut self) {
+        let (proxy, slave) = self.any_pair();
+        let way = if self.rng.one_in(2) { (proxy, slave) } else { (slave, proxy) };
+        let time = self.a_while();
+        self.block(way, time);
+    }
+
+    fn two_are_parted(&mut self) {
+        let (proxy, slave) = self.any_pair();
+        let time = self.a_while();
+        self.block((proxy, slave), time);
+        self.block((slave, proxy), time);
+    }
+
+    fn one_is_alone(&mut self) {
+        let node = self.any_node();
+        let time = self.a_while();
+        for other in self.nodes() {
+            if other != node {
+                self.block((node, other), time);
+                self.block((other, node), time);
+            }
+        }
+    }
+
+    fn one_is_paused(&mut self) {
+        let (node, time, now) = (self.any_node(), self.a_while(), self.clock.now());
+        self.say(|| format!("{node:?} is paused for {time:?}"));
+        let process = self.process(node);
+        let from = process.paused_until.unwrap_or(now).max(now);
+        process.paused_until = Some(from + time);
+        process.paused += time;
+    }
+
+    fn one_ends(&mut self, words: bool) {
+        let node = self.any_node();
+        if self.process(node).alive {
+            self.process(node).paused_until = None;
+            self.end_process(node, words);
+        }
+    }
+
+    fn one_drains(&mut self) {
+        let (node, now) = (self.any_node(), self.clock.now());
+        let process = self.process(node);
+        if !process.alive || process.draining.is_some() || process.paused_until.is_some() {
+            return;
+        }
+        process.draining = Some(now);
+        self.say(|| format!("{node:?} drains"));
+        match node {
+            Node::Proxy(proxy) => self.proxies[proxy].known.values_mut().for_each(|known| known.end.drain()),
+            Node::Slave(slave) => self.slaves[slave].end.drain(),
+        }
+        self.clock.after(Duration::from_millis(1), Event::Tick { node });
+    }
+
+    fn catalog_changes(&mut self) {
+        let slave = self.rng.below(self.slaves.len());
+        let size = self.rng.between(1, self.limits.chunk * 4);
+        let catalog = self.rng.bytes(size);
+        self.slaves[slave].catalog = catalog.clone();
+        if self.slaves[slave].process.alive {
+            self.slaves[slave].end.set_catalog(catalog);
+        }
+        self.clock.after(Duration::from_millis(1), Event::Tick { node: Node::Slave(slave) });
+    }
+
+    /// Nothing befalls the fleet any more: everything comes back, every call ends, and nothing is kept.
+    pub(crate) fn settle(&mut self) {
+        self.say(|| "settle".into());
+        let rest = Duration::from_secs(200) + self.times.total * 2 + self.limits.grace * 2;
+        self.run(self.clock.now() + rest);
+        assert!(self.blocked.is_empty(), "a way that stays blocked");
+        let open: Vec<u64> = self.book.borrow().open.iter().copied().collect();
+        assert!(open.is_empty(), "calls that never end: {open:?}");
+        for (at, proxy) in self.proxies.iter().enumerate() {
+            assert!(proxy.process.alive && proxy.adopted.is_empty(), "P{at} keeps what it adopted");
+            for known in proxy.known.values() {
+                assert_eq!(known.end.calls(), 0, "P{at} keeps calls of S{}", known.slave);
+            }
+            for slave in &self.slaves {
+                let known = proxy.known.get(&slave.instance).expect("every slave comes back to every proxy");
+                assert!(known.is_ready(), "P{at} is not linked to S{}", known.slave);
+                assert_eq!(known.catalog.as_ref(), Some(&slave.catalog), "P{at} has an old catalog");
+            }
+        }
+        for (at, slave) in self.slaves.iter().enumerate() {
+            let end = &slave.end;
+            assert_eq!((slave.jobs(), end.calls(), end.running()), (0, 0, 0), "S{at} keeps calls");
+            assert_eq!((end.journal_bytes(), end.assembly_bytes()), (0, 0), "S{at} keeps bytes");
+        }
+        assert_eq!(self.conns.len(), self.proxies.len() * self.slaves.len(), "connections that nobody uses");
+    }
+}

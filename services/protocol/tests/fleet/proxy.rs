@@ -1,0 +1,271 @@
+//! A proxy of the fleet as far as links go: admits slaves, carries frames, looks at its timers, ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use protocol::frame::Frame;
+use protocol::ids::{CallId, InstanceId, LinkId};
+use protocol::limits::MAX_BATCH;
+use protocol::liveness::{Liveness, Pulse};
+use protocol::proxy_end::{ProxyEnd, ProxyEvent};
+
+use crate::book::{Finish, Tap};
+use crate::net::{End, Message, Side};
+use crate::resume::Adopted;
+use crate::world::{Node, Process, World};
+
+/// How long a process that goes down waits for its calls.
+pub(crate) const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// One slave process as this proxy knows it.
+pub(crate) struct Known {
+    pub(crate) end: ProxyEnd<Tap>,
+    pub(crate) slave: usize,
+    pub(crate) conn: Option<u64>,
+    pub(crate) draining: bool,
+    pub(crate) catalog: Option<Bytes>,
+}
+
+impl Known {
+    /// Whether it takes new calls.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.conn.is_some() && !self.draining && self.catalog.is_some()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Proxy {
+    pub(crate) process: Process,
+    pub(crate) instance: u64,
+    pub(crate) counter: u64,
+    /// By slave instance.
+    pub(crate) known: BTreeMap<u64, Known>,
+    /// Calls of clients that came from a proxy that is gone.
+    pub(crate) adopted: BTreeMap<CallId, Adopted>,
+}
+
+impl Proxy {
+    pub(crate) fn next_id(&mut self) -> CallId {
+        self.counter += 1;
+        CallId::new(InstanceId(self.instance), self.counter)
+    }
+}
+
+impl World {
+    pub(crate) fn start_proxy(&mut self, proxy: usize, instance: u64) {
+        let it = &mut self.proxies[proxy];
+        it.instance = instance;
+        it.counter = 0;
+        assert!(it.known.is_empty() && it.adopted.is_empty());
+    }
+
+    /// Something comes to a proxy over a connection.
+    pub(crate) fn proxy_hears(&mut self, id: u64, message: Message) {
+        let now = self.clock.instant();
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let (proxy, slave) = (conn.proxy, conn.slave);
+        // What a slave wrote before it died and comes late makes it die later, for this proxy.
+        let writer = self.slaves[slave].dialed.get(&id).copied();
+        if let Some(died) = writer.and_then(|writer| self.graves.get_mut(&writer)) {
+            *died = self.clock.now();
+        }
+        match (&mut conn.at_proxy, &message) {
+            (End::Closed, _) => return,
+            (End::Opening, Message::Hello) if self.proxies[proxy].process.alive => return self.admit(id),
+            // Nobody listens.
+            (End::Opening, _) => return self.close(id, Side::Proxy),
+            (End::Up(liveness), _) => liveness.heard(now),
+        }
+        match message {
+            Message::Batch(batch) => self.proxy_takes(id, batch),
+            Message::Ping => self.send(id, Side::Proxy, Message::Pong),
+            Message::Close => self.proxy_loses(id),
+            Message::Hello | Message::Welcome | Message::Pong => {}
+        }
+    }
+
+    fn admit(&mut self, id: u64) {
+        let now = self.clock.instant();
+        let (ping, dead) = (self.times.ping, self.times.dead);
+        let conn = self.conns.get_mut(&id).expect("it has just spoken");
+        let (proxy, slave) = (conn.proxy, conn.slave);
+        // The hello was written by whoever dialed: a slave that has died since is found out later.
+        let instance = self.slaves[slave].dialed.get(&id).copied().expect("who dialed");
+        conn.at_proxy = End::Up(Liveness::new(ping, dead, now));
+        self.say(|| format!("P{proxy} admits S{slave} ({instance})"));
+        let limits = self.limits.clone();
+        let known = self.proxies[proxy].known.entry(instance).or_insert_with(|| Known {
+            end: ProxyEnd::new(limits),
+            slave,
+            conn: None,
+            draining: false,
+            catalog: None,
+        });
+        let old = known.conn.replace(id);
+        if old.is_some() {
+            known.end.link_down(now);
+        }
+        known.end.link_up(u32::try_from(self.limits.window).expect("small"));
+        known.draining = false;
+        if self.proxies[proxy].process.draining.is_some() {
+            self.proxies[proxy].known.get_mut(&instance).expect("it was put there").end.drain();
+        }
+        self.send(id, Side::Proxy, Message::Welcome);
+        if let Some(old) = old {
+            self.close(old, Side::Proxy);
+        }
+    }
+
+    fn by_conn(&mut self, proxy: usize, id: u64) -> Option<(u64, &mut Known)> {
+        let found = self.proxies[proxy].known.iter_mut().find(|(_, known)| known.conn == Some(id));
+        found.map(|(instance, known)| (*instance, known))
+    }
+
+    fn proxy_takes(&mut self, id: u64, mut batch: Bytes) {
+        let now = self.clock.instant();
+        let proxy = self.conns[&id].proxy;
+        while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
+            self.say(|| {
+                format!("  P{proxy} < conn {id} {} {} seq {}", frame.kind.name(), frame.call, frame.seq)
+            });
+            if self.adopted_hears(proxy, &frame) {
+                continue;
+            }
+            self.flows.proxy_hears(&frame, LinkId(id));
+            let Some((_, known)) = self.by_conn(proxy, id) else { return };
+            assert_eq!(known.end.receive(frame, now), Ok(()), "a proxy finds fault with a correct slave");
+            while let Some(event) = known.end.poll_event() {
+                match event {
+                    ProxyEvent::Catalog(catalog) => known.catalog = Some(catalog),
+                    ProxyEvent::Draining => known.draining = true,
+                    ProxyEvent::Stray(_) | ProxyEvent::Peers(_) | ProxyEvent::Session(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The proxy gives a connection up.
+    fn proxy_loses(&mut self, id: u64) {
+        let now = self.clock.instant();
+        let proxy = self.conns[&id].proxy;
+        self.say(|| format!("P{proxy} loses conn {id}"));
+        if let Some((_, known)) = self.by_conn(proxy, id) {
+            known.conn = None;
+            known.end.link_down(now);
+        }
+        self.proxies[proxy].adopted.retain(|_, adopted| adopted.conn != id);
+        self.close(id, Side::Proxy);
+    }
+
+    /// Timers and writing. Returns when to look again.
+    pub(crate) fn run_proxy(&mut self, proxy: usize) -> Option<Duration> {
+        let now = self.clock.instant();
+        let mut next: Option<Duration> = None;
+        for instance in self.proxies[proxy].known.keys().copied().collect::<Vec<_>>() {
+            let known = self.proxies[proxy].known.get_mut(&instance).expect("it is there");
+            known.end.time_out(now);
+            if let Some(conn) = known.conn {
+                let due = self.beat(conn, Side::Proxy);
+                next = [next, due].into_iter().flatten().min();
+                self.proxy_writes(proxy, instance);
+            } else if known.end.expire(now) {
+                assert_eq!(known.end.calls(), 0, "calls of a slave that is forgotten");
+                self.proxies[proxy].known.remove(&instance);
+                continue;
+            }
+            let due = self.proxies[proxy].known[&instance].end.poll_timeout();
+            let due = due.map(|at| self.clock.since_start(at));
+            next = [next, due].into_iter().flatten().min();
+        }
+        self.go_down(proxy).map_or(next, |at| Some(next.map_or(at, |next| next.min(at))))
+    }
+
+    fn proxy_writes(&mut self, proxy: usize, instance: u64) {
+        let (now, window) = (self.clock.instant(), self.limits.window);
+        loop {
+            let known = self.proxies[proxy].known.get_mut(&instance).expect("it is there");
+            let Some(id) = known.conn else { return };
+            if !self.conns.get_mut(&id).is_some_and(|conn| conn.takes_from(Side::Proxy)) {
+                return;
+            }
+            let mut batch = BytesMut::new();
+            while batch.len() < MAX_BATCH.min(2000)
+                && let Some(frame) = known.end.poll_transmit(now)
+            {
+                self.flows.proxy_sent(&frame, LinkId(id), window);
+                frame.encode(&mut batch);
+            }
+            if batch.is_empty() {
+                return;
+            }
+            self.send(id, Side::Proxy, Message::Batch(batch.freeze()));
+        }
+    }
+
+    /// Pings and gives up one side of a connection. Returns when to look again.
+    pub(crate) fn beat(&mut self, id: u64, side: Side) -> Option<Duration> {
+        let now = self.clock.instant();
+        loop {
+            let End::Up(liveness) = self.conns.get_mut(&id)?.end(side) else { return None };
+            match liveness.poll(now) {
+                Pulse::Wait(until) => return Some(self.clock.since_start(until)),
+                Pulse::Ping => self.send(id, side, Message::Ping),
+                Pulse::Dead => {
+                    match side {
+                        Side::Proxy => self.proxy_loses(id),
+                        Side::Slave => self.slave_loses(id),
+                    }
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// A proxy that drains ends when its calls have ended or its time is over.
+    fn go_down(&mut self, proxy: usize) -> Option<Duration> {
+        let since = self.proxies[proxy].process.draining?;
+        let calls: usize = self.proxies[proxy].known.values().map(|known| known.end.calls()).sum();
+        let homeless = self.open_calls(proxy);
+        let now = self.clock.now();
+        if (calls == 0 && homeless.is_empty()) || now >= since + SHUTDOWN {
+            self.end_process(Node::Proxy(proxy), true);
+            return None;
+        }
+        Some(now + Duration::from_millis(100))
+    }
+
+    /// Calls that clients of this proxy wait for.
+    pub(crate) fn open_calls(&self, proxy: usize) -> Vec<u64> {
+        let book = self.book.borrow();
+        book.open.iter().filter(|no| book.calls[no].at.0 == proxy).copied().collect()
+    }
+
+    /// A process is gone; `words`: its system still tells the others.
+    pub(crate) fn end_process(&mut self, node: Node, words: bool) {
+        self.say(|| format!("{node:?} ends, {}", if words { "its system says so" } else { "in silence" }));
+        let side = match node {
+            Node::Proxy(_) => Side::Proxy,
+            Node::Slave(_) => Side::Slave,
+        };
+        let mine: Vec<u64> =
+            self.conns.iter().filter(|(_, conn)| conn.node(side) == node).map(|(id, _)| *id).collect();
+        for id in mine {
+            if words { self.close(id, side) } else { self.vanish(id, side) }
+        }
+        self.process(node).alive = false;
+        match node {
+            Node::Proxy(proxy) => {
+                for no in self.open_calls(proxy) {
+                    self.book.borrow_mut().finish(no, Finish::Broken);
+                    self.comes_back(no);
+                }
+                self.proxies[proxy].known.clear();
+                self.proxies[proxy].adopted.clear();
+            }
+            Node::Slave(slave) => self.bury(slave),
+        }
+        let wait = Duration::from_millis(self.rng.between(1, 20_000) as u64);
+        self.clock.after(wait, crate::world::Event::Start { node });
+    }
+}

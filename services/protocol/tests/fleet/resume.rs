@@ -1,0 +1,93 @@
+//! A legacy client whose proxy is gone comes back through another one and reads on where it was.
+//!
+//! Speaks to the slave with bare frames, as any proxy may (PROTOCOL.md, `attach`).
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use protocol::call::Part;
+use protocol::frame::{Flags, Frame, FrameKind};
+use protocol::ids::CallId;
+
+use crate::book::Finish;
+use crate::net::{Message, Side};
+use crate::world::{Event, World};
+
+/// A call that another proxy opened.
+pub(crate) struct Adopted {
+    no: u64,
+    pub(crate) conn: u64,
+}
+
+impl World {
+    /// Some clients come back.
+    pub(crate) fn comes_back(&mut self, no: u64) {
+        if self.rng.one_in(2) {
+            let wait = Duration::from_millis(self.rng.between(1, 10_000) as u64);
+            self.clock.after(wait, Event::Resume { no });
+        }
+    }
+
+    /// The client asks any proxy that is linked to the slave process that had its call.
+    pub(crate) fn resume(&mut self, no: u64) {
+        let (call, next, slave) = {
+            let mut book = self.book.borrow_mut();
+            let track = book.track(no);
+            let Some(slave) = track.slave.filter(|_| track.finish == Some(Finish::Broken)) else { return };
+            track.untaken.clear();
+            (track.call, track.next, slave)
+        };
+        let linked = |proxy: &usize| {
+            let proxy = &self.proxies[*proxy];
+            let free = proxy.process.alive && proxy.process.paused_until.is_none();
+            let conn = proxy.known.get(&slave).and_then(|known| known.conn);
+            free && conn.is_some_and(|conn| self.conns.contains_key(&conn))
+        };
+        let linked: Vec<usize> = (0..self.proxies.len()).filter(linked).collect();
+        let Some(proxy) = self.rng.pick(&linked) else { return };
+        let conn = self.proxies[proxy].known[&slave].conn.expect("it is linked");
+        self.say(|| format!("{no} ({call}) comes back through P{proxy}"));
+        self.proxies[proxy].adopted.insert(call, Adopted { no, conn });
+        self.bare(conn, FrameKind::Attach, (call, next));
+        self.bare(conn, FrameKind::Credit, (call, next));
+    }
+
+    fn bare(&mut self, conn: u64, kind: FrameKind, (call, seq): (CallId, u64)) {
+        let mut batch = BytesMut::new();
+        Frame::bare(kind, call, seq).encode(&mut batch);
+        self.send(conn, Side::Proxy, Message::Batch(batch.freeze()));
+    }
+
+    /// Whether a frame belongs to a call that came from elsewhere; it is then dealt with.
+    pub(crate) fn adopted_hears(&mut self, proxy: usize, frame: &Frame) -> bool {
+        let call = frame.call;
+        let Some(Adopted { no, conn }) = self.proxies[proxy].adopted.get(&call) else { return false };
+        let (no, conn) = (*no, *conn);
+        let gone = frame.kind == FrameKind::End && frame.flags.has(Flags::GONE);
+        if gone {
+            self.proxies[proxy].adopted.remove(&call);
+        }
+        let part = Part::from_frame(frame.clone()).filter(|_| !gone);
+        if let Some(part) = part {
+            self.flows.proxy_hears(frame, protocol::ids::LinkId(conn));
+            let next = {
+                let mut book = self.book.borrow_mut();
+                book.part(no, call, &part);
+                let track = book.track(no);
+                track.untaken.clear();
+                track.next
+            };
+            self.bare(conn, FrameKind::Credit, (call, next));
+            // A client that came back answers no questions.
+            let asks = matches!(part, Part::Event { request: true, .. });
+            if asks {
+                self.bare(conn, FrameKind::Cancel, (call, 0));
+            }
+            if part.is_last() || asks {
+                self.book.borrow_mut().count(if asks { "asked" } else { "resumed" });
+                self.proxies[proxy].adopted.remove(&call);
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,310 @@
+//! A slave of the fleet: keeps a link to every proxy, runs calls, writes their journals.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use protocol::backoff::Backoff;
+use protocol::frame::{Flags, Frame};
+use protocol::ids::{CallId, LinkId};
+use protocol::limits::LinkLimits;
+use protocol::liveness::Liveness;
+use protocol::slave_end::{SlaveEnd, SlaveEvent, Wrote};
+
+use crate::book::Written;
+use crate::net::{End, Message, Side};
+use crate::proxy::SHUTDOWN;
+use crate::world::{Event, Node, Process, World};
+
+/// A connection that is not answered by then is given up.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// A link that held for so long was a good one.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// What a backend does with one call.
+struct Job {
+    no: u64,
+    left: usize,
+    waits_for_room: bool,
+    waits_for_reply: bool,
+}
+
+/// The way to one proxy.
+struct Way {
+    conn: Option<u64>,
+    backoff: Backoff,
+    since: Duration,
+}
+
+pub(crate) struct Slave {
+    pub(crate) process: Process,
+    pub(crate) instance: u64,
+    pub(crate) end: SlaveEnd,
+    pub(crate) catalog: Bytes,
+    /// Which life dialed which connection.
+    pub(crate) dialed: BTreeMap<u64, u64>,
+    jobs: BTreeMap<CallId, Job>,
+    ways: Vec<Way>,
+}
+
+impl Slave {
+    pub(crate) fn new(proxies: usize) -> Self {
+        let way = || Way {
+            conn: None,
+            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(5)),
+            since: Duration::ZERO,
+        };
+        Self {
+            process: Process::default(),
+            instance: 0,
+            end: SlaveEnd::new(LinkLimits::default(), Bytes::new()),
+            catalog: Bytes::from_static(b"tools"),
+            dialed: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            ways: (0..proxies).map(|_| way()).collect(),
+        }
+    }
+
+    /// Calls that a backend works on.
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Connections that this slave has or tries.
+    pub(crate) fn conns(&self) -> Vec<u64> {
+        self.ways.iter().filter_map(|way| way.conn).collect()
+    }
+}
+
+impl World {
+    pub(crate) fn start_slave(&mut self, slave: usize, instance: u64) {
+        let limits = self.limits.clone();
+        let it = &mut self.slaves[slave];
+        it.instance = instance;
+        it.end = SlaveEnd::new(limits, it.catalog.clone());
+        let epoch = it.process.epoch;
+        for proxy in 0..self.proxies.len() {
+            self.clock.after(Duration::ZERO, Event::Dial { slave, epoch, proxy });
+        }
+    }
+
+    /// The process is gone with everything it had.
+    pub(crate) fn bury(&mut self, slave: usize) {
+        let now = self.clock.now();
+        let it = &mut self.slaves[slave];
+        self.graves.insert(it.instance, now);
+        it.jobs.clear();
+        it.ways.iter_mut().for_each(|way| way.conn = None);
+    }
+
+    pub(crate) fn dial(&mut self, slave: usize, epoch: u64, proxy: usize) {
+        let it = &self.slaves[slave];
+        if !it.process.alive || it.process.epoch != epoch || it.ways[proxy].conn.is_some() {
+            return;
+        }
+        let conn = self.connect(slave, proxy);
+        let it = &mut self.slaves[slave];
+        it.dialed.insert(conn, it.instance);
+        it.ways[proxy].conn = Some(conn);
+        self.clock.after(DIAL_LIMIT, Event::DialLimit { conn, slave });
+    }
+
+    pub(crate) fn dial_limit(&mut self, id: u64) {
+        if self.conns.get(&id).is_some_and(|conn| matches!(conn.at_slave, End::Opening)) {
+            self.slave_loses(id);
+        }
+    }
+
+    /// Something comes to a slave over a connection.
+    pub(crate) fn slave_hears(&mut self, id: u64, message: Message) {
+        let (now, window) = (self.clock.instant(), self.limits.window);
+        let (ping, dead) = (self.times.ping, self.times.dead);
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let (slave, proxy) = (conn.slave, conn.proxy);
+        match (&mut conn.at_slave, &message) {
+            (End::Closed, _) => return,
+            (End::Opening, Message::Welcome) => {
+                conn.at_slave = End::Up(Liveness::new(ping, dead, now));
+                let window = u32::try_from(window).expect("small");
+                self.slaves[slave].end.link_up(LinkId(id), window, self.limits.grace);
+                self.slaves[slave].ways[proxy].since = self.clock.now();
+                return self.say(|| format!("S{slave} is linked to P{proxy}"));
+            }
+            (End::Opening, _) => return self.slave_loses(id),
+            (End::Up(liveness), _) => liveness.heard(now),
+        }
+        match message {
+            Message::Batch(batch) => self.slave_takes(slave, id, batch),
+            Message::Ping => self.send(id, Side::Slave, Message::Pong),
+            Message::Close => self.slave_loses(id),
+            Message::Hello | Message::Welcome | Message::Pong => {}
+        }
+    }
+
+    /// The slave gives a connection up and will dial again.
+    pub(crate) fn slave_loses(&mut self, id: u64) {
+        let (now, random) = (self.clock.now(), self.rng.next());
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let (slave, proxy) = (conn.slave, conn.proxy);
+        if conn.at_slave.is_up() {
+            self.slaves[slave].end.link_down(LinkId(id), self.clock.instant());
+        }
+        self.say(|| format!("S{slave} loses P{proxy}"));
+        let way = &mut self.slaves[slave].ways[proxy];
+        way.conn = None;
+        if now >= way.since + STABLE {
+            way.backoff.reset();
+        }
+        let wait = way.backoff.next(random);
+        self.close(id, Side::Slave);
+        let epoch = self.slaves[slave].process.epoch;
+        self.clock.after(wait, Event::Dial { slave, epoch, proxy });
+    }
+
+    fn slave_takes(&mut self, slave: usize, id: u64, mut batch: Bytes) {
+        let now = self.clock.instant();
+        while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
+            self.say(|| {
+                format!("  S{slave} < conn {id} {} {} seq {}", frame.kind.name(), frame.call, frame.seq)
+            });
+            self.flows.slave_hears(&frame);
+            let taken = self.slaves[slave].end.receive(LinkId(id), frame, now);
+            assert_eq!(taken, Ok(()), "a slave finds fault with a correct proxy");
+            self.slave_events(slave);
+        }
+    }
+
+    fn slave_events(&mut self, slave: usize) {
+        while let Some(event) = self.slaves[slave].end.poll_event() {
+            match event {
+                SlaveEvent::Start { call, header, message } => {
+                    let no = Self::call_number(&header);
+                    self.book.borrow_mut().start(no, call, &message);
+                    let left = self.rng.below(6);
+                    let job = Job { no, left, waits_for_room: false, waits_for_reply: false };
+                    assert!(self.slaves[slave].jobs.insert(call, job).is_none(), "{no}: starts twice");
+                    self.think(slave, call);
+                }
+                SlaveEvent::Stop { call } => {
+                    let job = self.slaves[slave].jobs.remove(&call).expect("only what runs is stopped");
+                    let ended = self.book.borrow().calls[&job.no].finish.is_some();
+                    assert!(ended || self.expiring, "{}: stopped, but it is wanted", job.no);
+                }
+                SlaveEvent::Reply { call, message } => self.takes_reply(slave, call, &message),
+                SlaveEvent::Room { call } => {
+                    if let Some(job) = self.slaves[slave].jobs.get_mut(&call) {
+                        assert!(std::mem::take(&mut job.waits_for_room), "room that nobody waits for");
+                        self.think(slave, call);
+                    }
+                }
+                SlaveEvent::Session(..) | SlaveEvent::Peers(..) | SlaveEvent::ProxyDraining(_) => {}
+            }
+        }
+    }
+
+    fn takes_reply(&mut self, slave: usize, call: CallId, message: &Bytes) {
+        let Some(job) = self.slaves[slave].jobs.get_mut(&call) else { return };
+        job.waits_for_reply = false;
+        let no = job.no;
+        {
+            let mut book = self.book.borrow_mut();
+            let track = book.track(no);
+            assert_eq!(track.replies.get(track.replies_got), Some(message), "{no}: reply lost or altered");
+            track.replies_got += 1;
+        }
+        self.think(slave, call);
+    }
+
+    fn think(&mut self, slave: usize, call: CallId) {
+        let wait = Duration::from_millis(self.rng.below(self.times.think) as u64);
+        let epoch = self.slaves[slave].process.epoch;
+        self.clock.after(wait, Event::Work { slave, epoch, call });
+    }
+
+    /// A backend writes the next message of a call.
+    pub(crate) fn work(&mut self, slave: usize, epoch: u64, call: CallId) {
+        let it = &mut self.slaves[slave];
+        if !it.process.alive || it.process.epoch != epoch {
+            return;
+        }
+        let Some(job) = it.jobs.get_mut(&call) else { return };
+        if job.waits_for_room || job.waits_for_reply {
+            return;
+        }
+        let chunk = self.limits.chunk;
+        let size = match self.rng.below(10) {
+            0 => self.rng.between(1, chunk * 60),
+            1..=3 => self.rng.between(1, chunk * 8),
+            _ => self.rng.below(chunk),
+        };
+        let body = self.rng.bytes(size);
+        let end = job.left == 0;
+        let flags = match self.rng.below(10) {
+            0 | 1 if end => Flags::ERROR,
+            0 if !end => Flags::REQUEST,
+            _ => Flags::NONE,
+        };
+        let no = job.no;
+        self.book.borrow_mut().track(no).written.push(Written { end, flags, body: body.clone() });
+        if end {
+            it.jobs.remove(&call);
+            return it.end.end(call, body, flags, 0);
+        }
+        job.left -= 1;
+        job.waits_for_reply = flags.has(Flags::REQUEST);
+        match it.end.event(call, body, flags) {
+            Wrote::Wait => job.waits_for_room = true,
+            Wrote::More if job.waits_for_reply => {}
+            Wrote::More => self.think(slave, call),
+            Wrote::Gone => panic!("{no}: a call that runs is not known"),
+        }
+    }
+
+    /// Timers and writing. Returns when to look again.
+    pub(crate) fn run_slave(&mut self, slave: usize) -> Option<Duration> {
+        let now = self.clock.instant();
+        if self.slaves[slave].end.poll_timeout().is_some_and(|at| at <= now) {
+            self.slaves[slave].end.expire(now);
+            self.expiring = true;
+            self.slave_events(slave);
+            self.expiring = false;
+        }
+        let mut next = self.slaves[slave].end.poll_timeout().map(|at| self.clock.since_start(at));
+        for conn in self.slaves[slave].conns() {
+            let beat = self.beat(conn, Side::Slave);
+            self.slave_writes(slave, conn);
+            let lazy = self.slaves[slave].end.link_timeout(LinkId(conn)).map(|at| self.clock.since_start(at));
+            next = [next, beat, lazy].into_iter().flatten().min();
+        }
+        if let Some(since) = self.slaves[slave].process.draining {
+            let now = self.clock.now();
+            if self.slaves[slave].end.calls() == 0 || now >= since + SHUTDOWN {
+                self.end_process(Node::Slave(slave), true);
+                return None;
+            }
+            next = Some(next.map_or(now + STABLE, |next| next.min(since + SHUTDOWN)));
+        }
+        next
+    }
+
+    fn slave_writes(&mut self, slave: usize, id: u64) {
+        let (now, window) = (self.clock.instant(), self.limits.window);
+        while let Some(conn) = self.conns.get_mut(&id)
+            && conn.at_slave.is_up()
+            && conn.takes_from(Side::Slave)
+        {
+            let mut batch = BytesMut::new();
+            while batch.len() < 2000
+                && let Some(frame) = self.slaves[slave].end.poll_transmit(LinkId(id), now)
+            {
+                self.flows.slave_sent(&frame, window);
+                frame.encode(&mut batch);
+            }
+            if batch.is_empty() {
+                return;
+            }
+            self.send(id, Side::Slave, Message::Batch(batch.freeze()));
+        }
+    }
+}

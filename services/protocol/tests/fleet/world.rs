@@ -1,0 +1,284 @@
+//! The fleet and the order in which things happen to it. Every random choice comes from the seed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::ids::CallId;
+use protocol::limits::LinkLimits;
+
+use crate::book::{Book, News, SharedBook};
+use crate::clock::Clock;
+use crate::flow::Flows;
+use crate::net::{Conn, Side};
+use crate::proxy::Proxy;
+use crate::rng::Rng;
+use crate::slave::Slave;
+
+/// One process with its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Node {
+    Proxy(usize),
+    Slave(usize),
+}
+
+/// What every process has.
+#[derive(Default)]
+pub(crate) struct Process {
+    /// Which life this is.
+    pub(crate) epoch: u64,
+    pub(crate) alive: bool,
+    pub(crate) draining: Option<Duration>,
+    pub(crate) paused_until: Option<Duration>,
+    /// How long it has been paused in all its lives.
+    pub(crate) paused: Duration,
+    /// When it is to look at its timers; an earlier time replaces it.
+    wake: Option<Duration>,
+}
+
+/// What can happen.
+#[derive(Clone, Copy)]
+pub(crate) enum Event {
+    Arrive { conn: u64, side: Side },
+    Unblock { way: (Node, Node) },
+    Tick { node: Node },
+    Start { node: Node },
+    Dial { slave: usize, epoch: u64, proxy: usize },
+    DialLimit { conn: u64, slave: usize },
+    Work { slave: usize, epoch: u64, call: CallId },
+    Call { no: u64, proxy: usize },
+    Look { no: u64, at: (usize, u64) },
+    Read { no: u64, at: (usize, u64) },
+    Reply { no: u64, at: (usize, u64) },
+    Resume { no: u64 },
+    Act,
+}
+
+/// What is the same for all links of a run.
+pub(crate) struct Times {
+    pub(crate) ping: Duration,
+    pub(crate) dead: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) total: Duration,
+    /// Longest time a backend thinks before its next message.
+    pub(crate) think: usize,
+}
+
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) clock: Clock<Event>,
+    pub(crate) limits: LinkLimits,
+    pub(crate) times: Times,
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) slaves: Vec<Slave>,
+    pub(crate) conns: BTreeMap<u64, Conn>,
+    pub(crate) last_conn: u64,
+    pub(crate) last_call: u64,
+    pub(crate) last_instance: u64,
+    pub(crate) blocked: BTreeMap<(Node, Node), u32>,
+    /// When slave processes died.
+    pub(crate) graves: BTreeMap<u64, Duration>,
+    pub(crate) book: SharedBook,
+    pub(crate) flows: Flows,
+    pub(crate) habits: Vec<usize>,
+    pub(crate) steps: usize,
+    /// A slave gives up what nobody came back for.
+    pub(crate) expiring: bool,
+    trace: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, steps: usize) -> Self {
+        let mut rng = Rng::new(seed);
+        let chunk = rng.between(16, 200);
+        let limits = LinkLimits {
+            chunk,
+            window: rng.between(2 * chunk, 9 * chunk).max(200),
+            message: chunk * 100,
+            journal: usize::MAX / 2,
+            assembly: usize::MAX / 2,
+            grace: Duration::from_secs(rng.between(2, 40) as u64),
+        };
+        let silence = Duration::from_secs(rng.between(3, 100) as u64);
+        let times = Times {
+            ping: Duration::from_millis(1500),
+            dead: Duration::from_secs(4),
+            silence,
+            total: silence * rng.between(1, 4) as u32,
+            think: [20, 500, 5000, 60_000][rng.below(4)],
+        };
+        let (proxies, slaves) = (rng.between(1, 3), rng.between(1, 4));
+        let mut world = Self {
+            rng,
+            clock: Clock::new(),
+            limits,
+            times,
+            proxies: (0..proxies).map(|_| Proxy::default()).collect(),
+            slaves: (0..slaves).map(|_| Slave::new(proxies)).collect(),
+            conns: BTreeMap::new(),
+            last_conn: 0,
+            last_call: 0,
+            last_instance: 0,
+            blocked: BTreeMap::new(),
+            graves: BTreeMap::new(),
+            book: Rc::new(RefCell::new(Book::default())),
+            flows: Flows::default(),
+            habits: Vec::new(),
+            steps,
+            expiring: false,
+            trace: std::env::var_os("SIM_TRACE").is_some(),
+        };
+        for node in world.nodes() {
+            world.clock.after(Duration::ZERO, Event::Start { node });
+        }
+        world
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        let proxies = (0..self.proxies.len()).map(Node::Proxy);
+        proxies.chain((0..self.slaves.len()).map(Node::Slave)).collect()
+    }
+
+    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>14.6} {}", self.clock.now().as_secs_f64(), what());
+        }
+    }
+
+    pub(crate) fn process(&mut self, node: Node) -> &mut Process {
+        match node {
+            Node::Proxy(proxy) => &mut self.proxies[proxy].process,
+            Node::Slave(slave) => &mut self.slaves[slave].process,
+        }
+    }
+
+    /// Everything that is due until then.
+    pub(crate) fn run(&mut self, until: Duration) {
+        while let Some((due, event)) = self.clock.next(until) {
+            let node = self.place(&event);
+            if let Some(node) = node {
+                let process = self.process(node);
+                if let Some(end) = process.paused_until {
+                    if end > due.0 {
+                        self.clock.put_off(due, end, event);
+                        continue;
+                    }
+                    process.paused_until = None;
+                }
+            }
+            self.happen(event);
+            self.digest();
+            if let Some(node) = node {
+                self.step(node);
+            }
+        }
+        self.clock.pass_to(until);
+    }
+
+    /// Which process has to run for this to happen.
+    fn place(&self, event: &Event) -> Option<Node> {
+        match event {
+            Event::Arrive { conn, side } => self.conns.get(conn).map(|conn| conn.node(*side)),
+            Event::Tick { node } | Event::Start { node } => Some(*node),
+            Event::Dial { slave, .. } | Event::DialLimit { slave, .. } | Event::Work { slave, .. } => {
+                Some(Node::Slave(*slave))
+            }
+            Event::Call { proxy, .. } => Some(Node::Proxy(*proxy)),
+            Event::Look { at, .. } | Event::Read { at, .. } | Event::Reply { at, .. } => {
+                Some(Node::Proxy(at.0))
+            }
+            Event::Unblock { .. } | Event::Resume { .. } | Event::Act => None,
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive { conn, side } => {
+                if let Some(message) = self.arrive(conn, side) {
+                    match side {
+                        Side::Proxy => self.proxy_hears(conn, message),
+                        Side::Slave => self.slave_hears(conn, message),
+                    }
+                }
+            }
+            Event::Unblock { way } => self.unblock(way),
+            Event::Tick { node } => {
+                let now = self.clock.now();
+                let process = self.process(node);
+                // A timer that an earlier one replaced is none any more.
+                process.wake = process.wake.filter(|wake| *wake > now);
+            }
+            Event::Start { node } => self.start(node),
+            Event::Dial { slave, epoch, proxy } => self.dial(slave, epoch, proxy),
+            Event::DialLimit { conn, .. } => self.dial_limit(conn),
+            Event::Work { slave, epoch, call } => self.work(slave, epoch, call),
+            Event::Call { no, proxy } => self.call_arrives(no, proxy),
+            Event::Look { no, at } if self.lives(at) => self.look(no),
+            Event::Read { no, at } if self.lives(at) => self.read(no),
+            Event::Reply { no, at } if self.lives(at) => self.reply(no),
+            Event::Look { .. } | Event::Read { .. } | Event::Reply { .. } => {}
+            Event::Resume { no } => self.resume(no),
+            Event::Act => self.act(),
+        }
+    }
+
+    /// Whether this life of a proxy goes on.
+    fn lives(&self, (proxy, epoch): (usize, u64)) -> bool {
+        let process = &self.proxies[proxy].process;
+        process.alive && process.epoch == epoch
+    }
+
+    /// What readers have heard since the last time.
+    fn digest(&mut self) {
+        loop {
+            let news = std::mem::take(&mut self.book.borrow_mut().news);
+            if news.is_empty() {
+                return;
+            }
+            for news in news {
+                match news {
+                    News::Parts(no) => self.wants_to_read(no),
+                    News::Request(no) => self.wants_to_reply(no),
+                    News::Unsent(no) => self.moves(no),
+                }
+            }
+        }
+    }
+
+    /// The process looks at its timers and writes what it has to say.
+    fn step(&mut self, node: Node) {
+        if !self.process(node).alive {
+            return;
+        }
+        let next = match node {
+            Node::Proxy(proxy) => self.run_proxy(proxy),
+            Node::Slave(slave) => self.run_slave(slave),
+        };
+        self.digest();
+        let now = self.clock.now();
+        let process = self.process(node);
+        if let Some(next) = next.filter(|at| process.alive && process.wake.is_none_or(|wake| *at < wake)) {
+            // A timer that is over already waits for something else, such as room to write.
+            let next = if next > now { next } else { now + Duration::from_millis(20) };
+            process.wake = Some(next);
+            self.clock.at(next, Event::Tick { node });
+        }
+    }
+
+    fn start(&mut self, node: Node) {
+        if self.process(node).alive {
+            return;
+        }
+        self.last_instance += 1;
+        let instance = self.last_instance;
+        let process = self.process(node);
+        *process =
+            Process { epoch: process.epoch + 1, alive: true, paused: process.paused, ..Process::default() };
+        self.say(|| format!("{node:?} starts as {instance}"));
+        match node {
+            Node::Proxy(proxy) => self.start_proxy(proxy, instance),
+            Node::Slave(slave) => self.start_slave(slave, instance),
+        }
+    }
+}
