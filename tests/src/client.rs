@@ -98,6 +98,20 @@ impl Client {
         self
     }
 
+    /// The same client, session included, at another replica.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    /// Ends the session (legacy); the HTTP status.
+    pub async fn end_session(&self) -> u16 {
+        let message = request(Method::DELETE, &self.path, &self.request_headers(), Vec::new());
+        let mut exchange = Exchange::start(self.address, message).await;
+        exchange.head().await;
+        exchange.status.as_u16()
+    }
+
     fn is_modern(&self) -> bool {
         self.version.as_str() >= MODERN
     }

@@ -10,6 +10,7 @@
 )]
 
 pub mod answer;
+pub mod balancer;
 pub mod client;
 pub mod fault;
 pub mod fixture;

@@ -18,6 +18,7 @@ mod link_faults;
 mod link_loss;
 mod load;
 mod main_job;
+mod many_proxies;
 mod odd_slaves;
 mod plain_dialect;
 mod repeats;

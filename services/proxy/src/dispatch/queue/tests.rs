@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::catalog::Catalog;
 use protocol::handshake::SlaveHello;
+use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
 
 use super::*;
@@ -39,7 +40,8 @@ fn ways(slaves: &[Arc<Slave>]) -> Option<Ways> {
 
 fn lobby(slaves: &[Arc<Slave>]) -> Arc<Lobby> {
     let ejection = Policy { after: 0, base: Duration::from_secs(1) };
-    let lobby = Lobby::new(Registry::new((SlaveMode::Multi, 10), LinkLimits::default(), ejection));
+    let lobby =
+        Lobby::new(Registry::new(InstanceId(1), (SlaveMode::Multi, 10), LinkLimits::default(), ejection));
     watch(&lobby, slaves);
     lobby
 }
