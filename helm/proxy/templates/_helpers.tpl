@@ -1,0 +1,102 @@
+{{/* What only the proxy's chart needs. */}}
+
+{{- define "proxy.secretName" -}}
+{{- .Values.secret.existing | default (include "relay.fullname" .) -}}
+{{- end }}
+
+{{- define "proxy.slavesName" -}}
+{{- include "relay.fullname" . }}-slaves
+{{- end }}
+
+{{/* Slaves need a Service with one address of its own: asked for, or for an Ingress or a Gateway. */}}
+{{- define "proxy.slavesExternal" -}}
+{{- if or .Values.slaveService.external.enabled .Values.ingress.slaves.enabled .Values.gateway.slaves.enabled -}}true{{- end -}}
+{{- end }}
+
+{{- define "proxy.idleSeconds" -}}
+{{- $silence := .Values.config.REQUEST_TIMEOUT | default 300 | float64 | ceil | int64 -}}
+{{- $total := .Values.config.REQUEST_TIMEOUT_TOTAL | default 3600 | float64 | ceil | int64 -}}
+{{- .Values.idleTimeout.seconds | default (max $silence $total) | int64 -}}
+{{- end }}
+
+{{/* Annotations by which an ingress controller lets streams be. */}}
+{{- define "proxy.idleAnnotations" -}}
+{{- $seconds := include "proxy.idleSeconds" . -}}
+{{- $controller := .Values.idleTimeout.controller -}}
+{{- if eq $controller "nginx" }}
+nginx.ingress.kubernetes.io/proxy-read-timeout: {{ $seconds | quote }}
+nginx.ingress.kubernetes.io/proxy-send-timeout: {{ $seconds | quote }}
+nginx.ingress.kubernetes.io/proxy-buffering: "off"
+nginx.ingress.kubernetes.io/proxy-request-buffering: "off"
+nginx.ingress.kubernetes.io/proxy-body-size: {{ .Values.config.MAX_BODY_BYTES | default 16777216 | int64 | quote }}
+{{- else if eq $controller "haproxy" }}
+haproxy.org/timeout-server: {{ printf "%ss" $seconds }}
+haproxy.org/timeout-client: {{ printf "%ss" $seconds }}
+haproxy.org/timeout-tunnel: {{ printf "%ss" $seconds }}
+{{- else if eq $controller "haproxy-ingress" }}
+haproxy-ingress.github.io/timeout-server: {{ printf "%ss" $seconds }}
+haproxy-ingress.github.io/timeout-client: {{ printf "%ss" $seconds }}
+haproxy-ingress.github.io/timeout-tunnel: {{ printf "%ss" $seconds }}
+{{- else if eq $controller "alb" }}
+alb.ingress.kubernetes.io/load-balancer-attributes: {{ printf "idle_timeout.timeout_seconds=%d" (min 4000 (int64 $seconds)) }}
+alb.ingress.kubernetes.io/target-type: ip
+{{- end }}
+{{- end }}
+
+{{/* A variable from the Secret. Call with a list of root, variable and key. */}}
+{{- define "proxy.secretVariable" -}}
+{{- $root := index . 0 -}}
+- name: {{ index . 1 }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "proxy.secretName" $root }}
+      key: {{ index . 2 }}
+{{- end }}
+
+{{/* Where a scraper finds its key. */}}
+{{- define "proxy.scrapeAuthorization" -}}
+{{- if .Values.clientAuth }}
+authorization:
+  type: Bearer
+  credentials:
+    name: {{ .Values.metricsKey.secret | default (include "proxy.secretName" .) }}
+    key: {{ ternary .Values.metricsKey.key .Values.secret.keys.clientKeys (ne .Values.metricsKey.secret "") }}
+{{- end }}
+{{- end }}
+
+{{/* Calls still come for a moment after a pod is told to go. The image has no shell: this is the kubelet's own sleep. */}}
+{{- define "proxy.lifecycle" -}}
+{{- if and .Values.drainDelaySeconds (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ .Values.drainDelaySeconds }}
+{{- end -}}
+{{- end }}
+
+{{/* Labels of the Jobs' pods: no Service may select them. */}}
+{{- define "proxy.secretLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-secret
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: mcp-relay
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "proxy.kubectl" -}}
+image: {{ .Values.secret.generate.image }}
+env:
+  # kubectl keeps what it learns of the server under HOME, which cannot be written to.
+  - name: KUBECACHEDIR
+    value: /tmp
+resources:
+  requests:
+    cpu: 10m
+    memory: 32Mi
+  limits:
+    memory: 128Mi
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+{{- end }}
