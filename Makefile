@@ -3,10 +3,10 @@ CARGO ?= cargo
 # Seconds that each fuzz target runs in `make check`.
 FUZZ_SECONDS ?= 5
 
-.PHONY: help demo build release test test-proxy check fmt bench setup
+.PHONY: help demo build release test test-proxy check charts charts-update fmt bench setup
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what the other targets need (Debian packages, Rust components)
 	@./scripts/setup
@@ -35,6 +35,13 @@ check: ## Check format, lints, docs and shell scripts, and fuzz for a short time
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	shellcheck .ci/run scripts/* fuzz/run.sh
 	./fuzz/run.sh $(FUZZ_SECONDS)
+
+charts: ## Lint, validate and unit-test the Helm charts and k8s/ (installs its tools under .tools)
+	./scripts/setup charts
+	./scripts/charts
+
+charts-update: ## Make the charts' READMEs and snapshots and k8s/ anew
+	./scripts/charts update
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

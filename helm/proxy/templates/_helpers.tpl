@@ -56,6 +56,9 @@ alb.ingress.kubernetes.io/target-type: ip
 {{/* Where a scraper finds its key. */}}
 {{- define "proxy.scrapeAuthorization" -}}
 {{- if .Values.clientAuth }}
+{{- if not (or .Values.metricsKey.secret .Values.secret.existing (eq .Values.secret.generate.method "lookup")) }}
+{{- fail "a generated key ends with a new line, which Prometheus does not cut off: put one of the proxy's client keys into a Secret and name it in metricsKey.secret" }}
+{{- end }}
 authorization:
   type: Bearer
   credentials:
@@ -87,10 +90,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- define "proxy.kubectl" -}}
 image: {{ .Values.secret.generate.image }}
-env:
-  # kubectl keeps what it learns of the server under HOME, which cannot be written to.
-  - name: KUBECACHEDIR
-    value: /tmp
 resources:
   requests:
     cpu: 10m
