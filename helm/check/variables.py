@@ -21,7 +21,7 @@ SECTIONS = {
 
 # Variables that a chart sets itself, from other values or because only one setting is right in its pods.
 OWN = {
-    "proxy": {"MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_WS_HOST", "PROXY_WS_PORT"},
+    "proxy": {"MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_WS_HOST", "PROXY_WS_PORT", "SLAVE_CODES_FILE"},
     "slave": {"MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_SERVER_URL", "SLAVE_BACKENDS"},
 }
 
@@ -65,8 +65,8 @@ def variables(chart, schema):
             yield f"{name} is neither in config nor in a template"
 
 
-# Variables that the pods can do without: nobody opens a session with a slave's own port.
-LEFT_OUT = {"proxy": set(), "slave": {"SESSION_KEY"}}
+# Variables that the pods can do without: the codes are in a file, and nobody opens a session with a slave's own port.
+LEFT_OUT = {"proxy": {"SLAVE_CODES"}, "slave": {"SESSION_KEY"}}
 
 # Credentials of tools: they come from the Secrets that `credentials` lists.
 HANDED_ON = {"GITLAB_TOKEN", "GITHUB_TOKEN", "LLM_API_KEY"}
