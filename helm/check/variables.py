@@ -21,7 +21,7 @@ SECTIONS = {
 
 # Variables that a chart sets itself, from other values or because only one setting is right in its pods.
 OWN = {
-    "proxy": {"MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_WS_HOST", "PROXY_WS_PORT", "SLAVE_CODES_FILE"},
+    "proxy": {"MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_WS_HOST", "PROXY_WS_PORT", "ROUTES", "SLAVE_CODES_FILE"},
     "slave": {"MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_SERVER_URL", "SLAVE_BACKENDS"},
 }
 

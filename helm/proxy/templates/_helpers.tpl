@@ -99,3 +99,15 @@ resources:
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end }}
+
+{{/* The ConfigMap of the routes, if there are any. */}}
+{{- define "proxy.routesConfigMap" -}}
+{{- if .Values.routesConfigMap -}}
+{{- if .Values.routes -}}
+{{- fail "routes and routesConfigMap are both set: use one" -}}
+{{- end -}}
+{{- .Values.routesConfigMap -}}
+{{- else if .Values.routes -}}
+{{- include "relay.fullname" . }}-routes
+{{- end -}}
+{{- end }}
