@@ -19,9 +19,17 @@
 {{- .Values.idleTimeout.seconds | default (max $silence $total) | int64 -}}
 {{- end }}
 
-{{/* Annotations by which an ingress controller lets streams be. */}}
-{{- define "proxy.idleAnnotations" -}}
-{{- $seconds := include "proxy.idleSeconds" . -}}
+{{/* Whether a port speaks TLS. Call with a list of root and clients or slaves. Renders "true" or nothing. */}}
+{{- define "proxy.tls" -}}
+{{- $tls := (index . 0).Values.tls -}}
+{{- if and $tls.secret (index $tls (index . 1)) -}}true{{- end -}}
+{{- end }}
+
+{{/* Annotations by which an ingress controller lets streams be and finds TLS behind it. Call as proxy.tls. */}}
+{{- define "proxy.controllerAnnotations" -}}
+{{- $seconds := include "proxy.idleSeconds" (index . 0) -}}
+{{- $tls := include "proxy.tls" . -}}
+{{- with index . 0 -}}
 {{- $controller := .Values.idleTimeout.controller -}}
 {{- if eq $controller "nginx" }}
 nginx.ingress.kubernetes.io/proxy-read-timeout: {{ $seconds | quote }}
@@ -29,17 +37,30 @@ nginx.ingress.kubernetes.io/proxy-send-timeout: {{ $seconds | quote }}
 nginx.ingress.kubernetes.io/proxy-buffering: "off"
 nginx.ingress.kubernetes.io/proxy-request-buffering: "off"
 nginx.ingress.kubernetes.io/proxy-body-size: {{ .Values.config.MAX_BODY_BYTES | default 16777216 | int64 | quote }}
+{{- if $tls }}
+nginx.ingress.kubernetes.io/backend-protocol: HTTPS
+{{- end }}
 {{- else if eq $controller "haproxy" }}
 haproxy.org/timeout-server: {{ printf "%ss" $seconds }}
 haproxy.org/timeout-client: {{ printf "%ss" $seconds }}
 haproxy.org/timeout-tunnel: {{ printf "%ss" $seconds }}
+{{- if $tls }}
+haproxy.org/server-ssl: "true"
+{{- end }}
 {{- else if eq $controller "haproxy-ingress" }}
 haproxy-ingress.github.io/timeout-server: {{ printf "%ss" $seconds }}
 haproxy-ingress.github.io/timeout-client: {{ printf "%ss" $seconds }}
 haproxy-ingress.github.io/timeout-tunnel: {{ printf "%ss" $seconds }}
+{{- if $tls }}
+haproxy-ingress.github.io/backend-protocol: h1-ssl
+{{- end }}
 {{- else if eq $controller "alb" }}
 alb.ingress.kubernetes.io/load-balancer-attributes: {{ printf "idle_timeout.timeout_seconds=%d" (min 4000 (int64 $seconds)) }}
 alb.ingress.kubernetes.io/target-type: ip
+{{- if $tls }}
+alb.ingress.kubernetes.io/backend-protocol: HTTPS
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -53,8 +74,15 @@ alb.ingress.kubernetes.io/target-type: ip
       key: {{ index . 2 }}
 {{- end }}
 
-{{/* Where a scraper finds its key. */}}
-{{- define "proxy.scrapeAuthorization" -}}
+{{/* How a scraper talks to a proxy: by what scheme, and with which key. */}}
+{{- define "proxy.scrape" -}}
+{{- if include "proxy.tls" (list . "clients") }}
+scheme: https
+{{- with .Values.metricsTlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- if .Values.clientAuth }}
 {{- if not (or .Values.metricsKey.secret .Values.secret.existing (eq .Values.secret.generate.method "lookup")) }}
 {{- fail "a generated key ends with a new line, which Prometheus does not cut off: put one of the proxy's client keys into a Secret and name it in metricsKey.secret" }}
@@ -110,4 +138,14 @@ securityContext:
 {{- else if .Values.routes -}}
 {{- include "relay.fullname" . }}-routes
 {{- end -}}
+{{- end }}
+
+{{/* The probes of /healthz and /readyz. Call with a list of root and path. */}}
+{{- define "proxy.httpGet" -}}
+httpGet:
+  path: {{ index . 1 }}
+  port: http
+  {{- if include "proxy.tls" (list (index . 0) "clients") }}
+  scheme: HTTPS
+  {{- end }}
 {{- end }}

@@ -54,3 +54,52 @@ command: [{{ printf "/mcp-relay%s" .Values.toolImage.binary }}, slave]
 command: [/mcp-relay/mcp-relay, slave]
 {{- end }}
 {{- end }}
+
+{{/* The slave's side of TLS: variables, mounts and volumes, for slave and test alike. */}}
+{{- define "slave.tlsVariables" -}}
+{{- with .Values.proxyTls }}
+{{- if and (or .caSecret .clientSecret) (not (hasPrefix "wss://" $.Values.proxyUrl)) }}
+{{- fail "proxyTls is set but proxyUrl is not wss://" }}
+{{- end }}
+{{- if .caSecret }}
+- name: PROXY_CA_FILE
+  value: /etc/mcp-relay/proxy-ca/ca.crt
+{{- end }}
+{{- if .clientSecret }}
+- name: PROXY_CLIENT_CERT
+  value: /etc/mcp-relay/client/tls.crt
+- name: PROXY_CLIENT_KEY
+  value: /etc/mcp-relay/client/tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "slave.tlsMounts" -}}
+{{- if .Values.proxyTls.caSecret }}
+- name: proxy-ca
+  mountPath: /etc/mcp-relay/proxy-ca
+  readOnly: true
+{{- end }}
+{{- if .Values.proxyTls.clientSecret }}
+- name: client
+  mountPath: /etc/mcp-relay/client
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "slave.tlsVolumes" -}}
+{{- if .Values.proxyTls.caSecret }}
+- name: proxy-ca
+  secret:
+    secretName: {{ .Values.proxyTls.caSecret }}
+    items:
+      - key: {{ .Values.proxyTls.caKey }}
+        path: ca.crt
+{{- end }}
+{{- if .Values.proxyTls.clientSecret }}
+- name: client
+  secret:
+    secretName: {{ .Values.proxyTls.clientSecret }}
+    defaultMode: 0440
+{{- end }}
+{{- end }}

@@ -229,7 +229,7 @@ automountServiceAccountToken: false
 {{- end }}
 {{- end }}
 
-{{/* A PodMonitor. Call with a dict of root, port and authorization (text). */}}
+{{/* A PodMonitor. Call with a dict of root, port and scrape (text: scheme and key). */}}
 {{- define "relay.podMonitor" -}}
 {{- $root := .root -}}
 {{- if $root.Values.podMonitor.enabled -}}
@@ -251,7 +251,7 @@ spec:
     - port: {{ .port }}
       path: /metrics
       interval: {{ $root.Values.podMonitor.interval }}
-      {{- with .authorization }}
+      {{- with .scrape }}
       {{- . | trim | nindent 6 }}
       {{- end }}
 {{- end -}}
