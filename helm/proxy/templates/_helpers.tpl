@@ -95,16 +95,6 @@ authorization:
 {{- end }}
 {{- end }}
 
-{{/* Calls still come for a moment after a pod is told to go. The image has no shell: this is the kubelet's own sleep. */}}
-{{- define "proxy.lifecycle" -}}
-{{- if and .Values.drainDelaySeconds (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
-lifecycle:
-  preStop:
-    sleep:
-      seconds: {{ .Values.drainDelaySeconds }}
-{{- end -}}
-{{- end }}
-
 {{/* Labels of the Jobs' pods: no Service may select them. */}}
 {{- define "proxy.secretLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}-secret

@@ -91,7 +91,7 @@ app.kubernetes.io/part-of: mcp-relay
 {{/* Seconds that the drain may take: the calls' grace, what comes before it, and 10 for the rest. */}}
 {{- define "relay.terminationGrace" -}}
 {{- $grace := .Values.config.SHUTDOWN_GRACE | default 30 | float64 | ceil | int64 -}}
-{{- $delay := .Values.drainDelaySeconds | default 0 | int64 -}}
+{{- $delay := .Values.drainDelaySeconds | default .Values.config.SHUTDOWN_DELAY | default 0 | float64 | ceil | int64 -}}
 {{- add $grace $delay 10 -}}
 {{- end }}
 
