@@ -7,10 +7,10 @@ SIM_SEEDS ?= 100
 # RELEASE=1: `make soak` on release binaries.
 SOAK_PROFILE = $(if $(RELEASE),release,debug)
 
-.PHONY: help demo build release test test-proxy check fmt bench soak setup
+.PHONY: help demo build release test test-proxy check charts charts-update fmt bench soak setup
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what the other targets need (Debian packages, Rust components)
 	@./scripts/setup
@@ -39,6 +39,13 @@ check: ## Check format, lints, docs and shell scripts, and fuzz for a short time
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	shellcheck .ci/run scripts/* fuzz/run.sh
 	./fuzz/run.sh $(FUZZ_SECONDS)
+
+charts: ## Lint, validate and unit-test the Helm charts and k8s/ (installs its tools under .tools)
+	./scripts/setup charts
+	./scripts/charts
+
+charts-update: ## Make the charts' READMEs and snapshots and k8s/ anew
+	./scripts/charts update
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -57,11 +57,7 @@ pub enum RunError {
 ///
 /// Returns `Ok` also when the grace ended before the calls did; they were failed then.
 pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    let recorder = Metrics::install(&[
-        Histogram { name: metrics::FORWARD_DURATION, buckets: &metrics::DURATION_BUCKETS },
-        Histogram { name: metrics::QUEUE_WAIT, buckets: &metrics::QUEUE_WAIT_BUCKETS },
-    ])?;
-    metrics::describe();
+    let recorder = recorder()?;
     let http = config.common.http.bind().await?;
     let ws = config.ws.bind().await?;
     let (http_at, ws_at) = (http.local_addr()?, ws.local_addr()?);
@@ -70,13 +66,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let registry = Registry::new(instance, (config.slave_mode, config.max_slaves), limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
-    let policies = Policies {
-        conflict: config.tool_conflict,
-        ejection: config.ejection,
-        repeat: config.repeat,
-        balance: config.balance,
-    };
-    let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (policies, times));
+    let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (policies(&config), times));
     let peers = keep_peers(&registry, &config);
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
     let hangups = Hangups::listen()?;
@@ -119,6 +109,24 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     drop((slaves, follower, following, routes, peers));
     tracing::info!("Stopped");
     Ok(())
+}
+
+fn recorder() -> Result<Metrics, MetricsError> {
+    let recorder = Metrics::install(&[
+        Histogram { name: metrics::FORWARD_DURATION, buckets: &metrics::DURATION_BUCKETS },
+        Histogram { name: metrics::QUEUE_WAIT, buckets: &metrics::QUEUE_WAIT_BUCKETS },
+    ])?;
+    metrics::describe();
+    Ok(recorder)
+}
+
+fn policies(config: &ProxyConfig) -> Policies {
+    Policies {
+        conflict: config.tool_conflict,
+        ejection: config.ejection,
+        repeat: config.repeat,
+        balance: config.balance,
+    }
 }
 
 /// Tells slaves which proxies there are, and counts them where there is a name to count by.
