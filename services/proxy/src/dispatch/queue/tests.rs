@@ -48,7 +48,9 @@ fn lobby(slaves: &[Arc<Slave>]) -> Arc<Lobby> {
 
 fn watch(lobby: &Arc<Lobby>, slaves: &[Arc<Slave>]) {
     let freed: Arc<dyn Freed> = Arc::clone(lobby) as _;
-    slaves.iter().for_each(|slave| slave.load.tell(&freed));
+    for slave in slaves {
+        slave.load.tell(&freed);
+    }
 }
 
 fn newcomer(client: u64, slaves: &[Arc<Slave>]) -> Newcomer {
@@ -57,7 +59,10 @@ fn newcomer(client: u64, slaves: &[Arc<Slave>]) -> Newcomer {
 }
 
 fn join(lobby: &Arc<Lobby>, client: u64, slaves: &[Arc<Slave>]) -> Seat {
-    lobby.join(newcomer(client, slaves), FOREVER, || ways(slaves)).ok().expect("room in the queue")
+    let Ok(seat) = lobby.join(newcomer(client, slaves), FOREVER, || ways(slaves)) else {
+        panic!("room in the queue")
+    };
+    seat
 }
 
 /// The place that a seat was given, if it was.
@@ -189,24 +194,23 @@ async fn no_wake_up_is_lost() {
         async move {
             for round in 0..300 {
                 let found = slaves.iter().find_map(|slave| slave.try_enter().and_then(Result::ok));
-                let place = match found {
-                    Some(place) => place,
-                    None => {
-                        let newcomer = Newcomer {
-                            lane: Lane::new("t", &known.1),
-                            client: Client::Session(task % 5),
-                            named: None,
-                        };
-                        let ways = || Some((*known).clone());
-                        let mut seat = lobby.join(newcomer, FOREVER, ways).ok().unwrap();
-                        if (task + round) % 7 == 0 {
-                            tokio::task::yield_now().await;
-                            continue;
-                        }
-                        match (&mut seat.verdict).await {
-                            Ok(Verdict::Place(_, place)) => place,
-                            _ => panic!("a place"),
-                        }
+                let place = if let Some(place) = found {
+                    place
+                } else {
+                    let newcomer = Newcomer {
+                        lane: Lane::new("t", &known.1),
+                        client: Client::Session(task % 5),
+                        named: None,
+                    };
+                    let ways = || Some((*known).clone());
+                    let mut seat = lobby.join(newcomer, FOREVER, ways).ok().unwrap();
+                    if (task + round).is_multiple_of(7) {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    match (&mut seat.verdict).await {
+                        Ok(Verdict::Place(_, place)) => place,
+                        _ => panic!("a place"),
                     }
                 };
                 if round % 3 == 0 {
@@ -219,7 +223,7 @@ async fn no_wake_up_is_lost() {
     };
     let tasks: Vec<_> = (0..40).map(|n| tokio::spawn(task(n))).collect();
     for task in tasks {
-        tokio::time::timeout(Duration::from_secs(60), task).await.expect("no task waits for ever").unwrap();
+        tokio::time::timeout(Duration::from_mins(1), task).await.expect("no task waits for ever").unwrap();
     }
     assert_eq!(lobby.len(), 0);
     assert!(slaves.iter().all(|slave| slave.load.in_flight() == 0));
