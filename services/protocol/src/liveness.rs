@@ -3,6 +3,7 @@
 //! A closed socket shows itself; a paused process or dropped packets show only as silence. Each side asks with
 //! a WebSocket ping when it has heard nothing for a while and gives the link up when the silence goes on.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// What to do now.
@@ -56,6 +57,9 @@ impl Liveness {
     }
 }
 
+/// Unanswered pings whose times are kept: a peer that answers none of so many is late enough.
+const MOST_OPEN: usize = 32;
+
 /// Round trips of one link: a numbered ping after each interval, whatever else is said on it.
 #[derive(Clone, Debug)]
 pub struct RoundTrips {
@@ -63,24 +67,28 @@ pub struct RoundTrips {
     threshold: Duration,
     next: Instant,
     number: u64,
-    open: Option<Instant>,
+    /// Unanswered pings with their times, oldest first.
+    open: VecDeque<(u64, Instant)>,
     last: Option<Duration>,
 }
 
 impl RoundTrips {
-    /// Asks after each `interval`. A round trip above `threshold` is late, and so is one without an answer for an interval.
+    /// Asks after each `interval`. A round trip above `threshold` is late, and so is one that lasts for an interval and the
+    /// threshold already.
     pub fn new(interval: Duration, threshold: Duration, now: Instant) -> Self {
-        Self { interval, threshold, next: now, number: 0, open: None, last: None }
+        Self { interval, threshold, next: now, number: 0, open: VecDeque::new(), last: None }
     }
 
-    /// The payload of the ping that is due now, if one is. An unanswered one before it stays open.
+    /// The payload of the ping that is due now, if one is.
     pub fn poll(&mut self, now: Instant) -> Option<[u8; 8]> {
         if now < self.next {
             return None;
         }
         self.next = now + self.interval;
         self.number += 1;
-        self.open.get_or_insert(now);
+        if self.open.len() < MOST_OPEN {
+            self.open.push_back((self.number, now));
+        }
         Some(self.number.to_be_bytes())
     }
 
@@ -89,16 +97,17 @@ impl RoundTrips {
         self.next
     }
 
-    /// A pong with this payload came. Answers to older pings are no news: only the newest closes the question.
+    /// A pong with this payload came: it answers its ping and those before, which need not be answered each (RFC 6455,
+    /// 5.5.3). Other payloads are none of ours.
     pub fn answered(&mut self, payload: &[u8], now: Instant) {
-        if payload == self.number.to_be_bytes()
-            && let Some(asked) = self.open.take()
-        {
+        let Some(number) = payload.try_into().ok().map(u64::from_be_bytes) else { return };
+        while let Some((_, asked)) = self.open.front().filter(|(open, _)| *open <= number).copied() {
             self.last = Some(now.saturating_duration_since(asked));
+            self.open.pop_front();
         }
     }
 
-    /// The last round trip; where the peer has owed an answer for a whole interval, what it takes so far.
+    /// The last round trip; where the peer has owed an answer for too long, what it takes so far.
     pub fn trip(&self, now: Instant) -> Option<Duration> {
         self.overdue(now).max(self.last)
     }
@@ -109,8 +118,9 @@ impl RoundTrips {
     }
 
     fn overdue(&self, now: Instant) -> Option<Duration> {
-        let owed = now.saturating_duration_since(self.open?);
-        (owed >= self.interval).then_some(owed)
+        let (_, asked) = self.open.front()?;
+        let owed = now.saturating_duration_since(*asked);
+        (owed >= self.interval.max(self.threshold)).then_some(owed)
     }
 }
 
@@ -165,19 +175,37 @@ mod tests {
     fn silence_beyond_one_interval_is_late() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut trips = RoundTrips::new(Duration::from_millis(1500), Duration::from_mins(1), start);
+        let mut trips = RoundTrips::new(Duration::from_millis(1500), Duration::from_secs(1), start);
         let _ = trips.poll(start).unwrap();
         assert!(!trips.is_late(at(1499)));
         let second = trips.poll(at(1500)).unwrap();
         assert!(trips.is_late(at(1500)));
         trips.answered(&second, at(1600));
-        assert_eq!(
-            trips.trip(at(1600)),
-            Some(Duration::from_millis(1600)),
-            "counted from the first unanswered ping"
-        );
-        let third = trips.poll(at(3000)).unwrap();
-        trips.answered(&third, at(3001));
-        assert!(!trips.is_late(at(3001)));
+        assert_eq!(trips.trip(at(1600)), Some(Duration::from_millis(100)), "one answer is for all before it");
+        assert!(!trips.is_late(at(1600)));
+    }
+
+    #[test]
+    fn a_link_slower_than_the_interval_is_measured_all_the_same() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut trips = RoundTrips::new(Duration::from_millis(500), Duration::from_secs(2), start);
+        let sent: Vec<[u8; 8]> = (0..10).map(|n| trips.poll(at(500 * n)).unwrap()).collect();
+        for (n, payload) in (0..).zip(&sent) {
+            trips.answered(payload, at(500 * n + 1200));
+            assert_eq!(trips.trip(at(500 * n + 1200)), Some(Duration::from_millis(1200)));
+        }
+        trips.answered(b"drain", at(9000));
+        assert!(!trips.is_late(at(9000)), "the operator allows 2 s");
+    }
+
+    #[test]
+    fn a_peer_that_never_answers_costs_bounded_memory() {
+        let start = Instant::now();
+        let mut trips = RoundTrips::new(Duration::from_secs(1), Duration::from_secs(1), start);
+        for n in 0..10_000 {
+            let _ = trips.poll(start + Duration::from_secs(n));
+        }
+        assert!(trips.open.len() <= MOST_OPEN && trips.is_late(start + Duration::from_secs(10_000)));
     }
 }
