@@ -118,6 +118,11 @@ impl Client {
 
     /// Sends a request without waiting for anything.
     pub async fn start(&self, ask: Ask) -> Pending {
+        self.try_start(ask).await.unwrap_or_else(|| panic!("connect to {}", self.address))
+    }
+
+    /// The same; `None` where the connection is not accepted.
+    pub async fn try_start(&self, ask: Ask) -> Option<Pending> {
         let mut params = ask.params;
         let mut headers = self.request_headers();
         if self.is_modern() {
@@ -132,7 +137,7 @@ impl Client {
         headers.extend(self.headers.iter().cloned());
         let body = json!({ "jsonrpc": "2.0", "id": ask.id, "method": ask.method, "params": params });
         let message = request(Method::POST, &self.path, &headers, body.to_string().into_bytes());
-        Pending::new(Exchange::start(self.address, message).await)
+        Exchange::try_start(self.address, message).await.ok().map(Pending::new)
     }
 
     /// Sends a request and waits for all of its answer.

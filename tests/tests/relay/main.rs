@@ -23,6 +23,7 @@ mod odd_slaves;
 mod plain_dialect;
 mod repeats;
 mod review;
+mod rolling_update;
 mod routes;
 mod secrets;
 mod several_slaves;

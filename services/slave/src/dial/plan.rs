@@ -20,10 +20,10 @@ const MOST_LINES: usize = 256;
 /// of which one may be nobody's.
 const STRANGE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
-/// First and longest wait of the search while proxies are known to be missing.
-const MISSING: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+/// First wait of the search while proxies are known to be missing; the longest is `RECONNECT_MAX`, as for a lost link.
+const MISSING: Duration = Duration::from_millis(500);
 
-/// The same while nobody is known to be missing: one that nobody has found yet is found this way.
+/// First and longest wait while nobody is known to be missing: one that nobody has found yet is found this way.
 const IDLE: [Duration; 2] = [Duration::from_secs(2), Duration::from_mins(5)];
 
 /// After a lost link its name is resolved again within this time.
@@ -130,7 +130,7 @@ impl Plan {
         let search = Search {
             under_way: false,
             at: None,
-            quick: backoff(MISSING),
+            quick: Backoff::new(MISSING, pace.reconnect_max),
             idle: backoff(IDLE),
             last: None,
             missing: false,
