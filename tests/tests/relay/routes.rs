@@ -1,6 +1,7 @@
 //! Calls go to the slaves that rules name: reviews by platform, the operator's file by header, client and argument.
 
 mod command;
+mod moved;
 mod reload;
 mod rules;
 

@@ -92,6 +92,9 @@ impl Slave {
     pub(crate) fn for_test(hello: &SlaveHello, key: u64, limits: LinkLimits, catalog: Catalog) -> Arc<Self> {
         let slave = Self::native(hello, key, limits);
         slave.link_up(hello.window, Instant::now());
+        if let Ok(facts) = Facts::new(Default::default(), hello.labels.clone()) {
+            slave.become_known(facts);
+        }
         slave.offer(catalog);
         Arc::new(slave)
     }

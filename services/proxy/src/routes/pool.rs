@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::file::Routes;
 use super::question::Question;
-use super::review;
-use super::rule::{Condition, Rule};
+use super::rule::Rule;
 use super::selector::Selector;
 use crate::back::Slave;
 use crate::metrics::RouteMeter;
@@ -39,18 +38,12 @@ pub(crate) struct Route {
 impl PoolRoutes {
     /// `names`: the tool's, as clients and as slaves call it.
     pub(crate) fn new(routes: &Routes, names: [&str; 2], members: &Arc<[Arc<Slave>]>) -> Self {
-        let has_platforms = members.iter().any(|slave| slave.facts().labels.contains_key(review::LABEL));
-        let matters = |rule: &&Arc<Rule>| match rule.condition {
-            // Among slaves without platforms it would say nothing.
-            Condition::Review(_) => has_platforms && rule.is_for_tool(names),
-            Condition::Given { .. } => rule.is_for_tool(names),
-        };
         let apply = |rule: &Arc<Rule>| Applied {
             rule: Arc::clone(rule),
             tiers: tiers(rule, members),
             meter: RouteMeter::new(&rule.name),
         };
-        let applied = routes.rules.iter().filter(matters).map(apply).collect();
+        let applied = routes.rules.iter().filter(|rule| rule.is_for_tool(names)).map(apply).collect();
         Self { applied, all: Arc::new([Arc::clone(members)]) }
     }
 
@@ -98,4 +91,95 @@ pub(super) fn tier_of(selectors: &[Selector], left: &mut Vec<&Arc<Slave>>) -> Ve
         selectors.iter().any(|one| one.selects(&facts.labels))
     };
     left.extract_if(.., selected).map(Arc::clone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use front::calls::HeaderMap;
+    use protocol::catalog::Catalog;
+    use protocol::handshake::SlaveHello;
+    use protocol::limits::LinkLimits;
+
+    use super::super::question::Who;
+    use super::*;
+
+    fn slave(key: u64, labels: &[(&str, &str)]) -> Arc<Slave> {
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let labels = labels.iter().map(text).collect();
+        let hello = SlaveHello { slave_name: format!("s{key}"), labels, ..SlaveHello::default() };
+        Slave::for_test(&hello, key, LinkLimits::default(), Catalog::default())
+    }
+
+    fn pool(text: &str, names: [&str; 2], members: &[Arc<Slave>]) -> PoolRoutes {
+        PoolRoutes::new(&Routes::parse(text).unwrap(), names, &members.into())
+    }
+
+    fn ask<T>(arguments: &str, then: impl FnOnce(&Question<'_>) -> T) -> T {
+        let (headers, params) = (HeaderMap::new(), BTreeMap::new());
+        let message = format!(r#"{{"params":{{"arguments":{arguments}}}}}"#);
+        then(&Question::new(Who::Anyone, (&headers, &params), message.as_bytes()))
+    }
+
+    fn names(route: &Route) -> Vec<Vec<&str>> {
+        route.tiers.iter().map(|tier| tier.iter().map(|slave| slave.name.as_str()).collect()).collect()
+    }
+
+    const TIERS: &str = "rules: [{ name: r, match: { tool: t* }, to: { a: x }, fallback: [{ b: y }, any] }]";
+
+    #[test]
+    fn each_slave_is_in_the_first_tier_that_it_fits() {
+        let slaves = [
+            slave(1, &[("b", "y")]),
+            slave(2, &[("a", "x"), ("b", "y")]),
+            slave(3, &[]),
+            slave(4, &[("a", "z")]),
+        ];
+        let routes = pool(TIERS, ["t1", "t1"], &slaves);
+        ask("{}", |call| assert_eq!(names(&routes.route(call)), [vec!["s2"], vec!["s1"], vec!["s3", "s4"]]));
+        let routes = pool(TIERS, ["t1", "t1"], &slaves[2..]);
+        ask("{}", |call| assert_eq!(names(&routes.route(call)), [["s3", "s4"]], "empty tiers are left out"));
+    }
+
+    #[test]
+    fn a_tool_that_no_rule_is_for_has_all_slaves() {
+        let slaves = [slave(1, &[("a", "x")]), slave(2, &[])];
+        let routes = pool(TIERS, ["other", "other"], &slaves);
+        assert!(routes.applied.is_empty());
+        ask("{}", |call| assert_eq!(names(&routes.route(call)), [["s1", "s2"]]));
+        // A name made up for a collision is no way around a rule.
+        let routes = pool(TIERS, ["s1__t1", "t1"], &slaves);
+        ask("{}", |call| assert_eq!(names(&routes.route(call)), [["s1"], ["s2"]]));
+    }
+
+    #[test]
+    fn a_moved_call_keeps_its_rule_whatever_the_file_says_by_then() {
+        let text = "rules: [{ name: r, match: { argument: { pointer: /p, equals: q } }, to: { a: x } }]";
+        let first = pool(text, ["t", "t"], &[slave(1, &[("a", "x")]), slave(2, &[])]);
+        let route = ask(r#"{"p":"q"}"#, |call| first.route(call));
+        assert_eq!(names(&route), [["s1"]]);
+        for text in [text, "", "rules: [{ name: r, to: any }]"] {
+            let later = pool(text, ["t", "t"], &[slave(2, &[]), slave(3, &[("a", "x")])]);
+            let again = later.again(&route);
+            assert_eq!(names(&again), [["s3"]], "{text}");
+            assert!(again.wanted().unwrap().contains("a=x (rule \"r\")"));
+            let nobody = pool(text, ["t", "t"], &[slave(2, &[])]).again(&route);
+            assert!(nobody.tiers.is_empty(), "{text}");
+        }
+        let without = ask("{}", |call| first.route(call));
+        assert!(without.wanted().is_none());
+        assert_eq!(names(&first.again(&without)), [["s1", "s2"]]);
+    }
+
+    #[test]
+    fn a_review_keeps_its_platform_even_where_nobody_had_one_before() {
+        let tool = "review_merge_request";
+        let first = pool("", [tool, tool], &[slave(1, &[])]);
+        let arguments = r#"{"mrUrlOrId":"https://gitlab.com/a/b/-/merge_requests/1"}"#;
+        let route = ask(arguments, |call| first.route(call));
+        assert_eq!(names(&route), [["s1"]]);
+        let later = pool("", [tool, tool], &[slave(2, &[("platform", "github")])]);
+        assert!(later.again(&route).tiers.is_empty());
+    }
 }

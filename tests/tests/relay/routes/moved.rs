@@ -1,0 +1,67 @@
+//! A call that has to find another slave goes by the rule that it began with.
+
+use harness::client::Ask;
+use harness::frames::{DEFAULT_WINDOW, Flags, Frame, FrameKind};
+use harness::rawslave::{RawSlave, definition, dial, text_result};
+use harness::relay::CODE;
+use harness::wait;
+use protocol::handshake::{PROTOCOL_NAME, SlaveHello};
+use serde_json::json;
+
+use super::Fleet;
+
+/// Authenticates with a label; a slave that comes back keeps the facts of before.
+async fn greet(slave: &mut RawSlave, name: &str, region: &str) {
+    let hello = SlaveHello {
+        name: PROTOCOL_NAME.into(),
+        versions: vec![1],
+        instance: slave.instance.to_string(),
+        slave_name: name.into(),
+        labels: [("region".to_owned(), region.to_owned())].into(),
+        window: DEFAULT_WINDOW,
+        ..SlaveHello::default()
+    };
+    slave.greet_as(CODE, hello).await;
+}
+
+async fn linked(fleet: &Fleet, name: &str, region: &str) -> RawSlave {
+    let mut slave = dial(fleet.proxy.link).await;
+    greet(&mut slave, name, region).await;
+    slave.catalog(&json!({ "tools": [definition("tool")] })).await;
+    told(fleet, name).await;
+    slave
+}
+
+/// Waits until these words are in what the proxy says of the tool's calls.
+async fn told(fleet: &Fleet, words: &str) {
+    wait::until(&format!("{words:?} in the explanation"), async || {
+        let (_, told) = fleet.explain(&json!({ "tool": "tool" })).await;
+        told.to_string().contains(words).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_moved_call_goes_by_the_rule_that_it_began_with() {
+    let fleet = Fleet::with(Some("rules: [{ name: all, to: { region: west } }]")).await;
+    let mut west = linked(&fleet, "west", "west").await;
+    let _east = linked(&fleet, "east", "east").await;
+    let mut pending = fleet.client().start(Ask::tool(1, "tool", json!({}))).await;
+    let opened = west.opened().await;
+    fleet.rewrite("rules: [{ name: all, to: { region: east } }]");
+    told(&fleet, "\"labels\":\"region=east\"").await;
+    // It comes back without the call, and offers the tool no more.
+    let mut again = dial(fleet.proxy.link).await;
+    again.instance = west.instance;
+    west.vanish();
+    greet(&mut again, "west", "west").await;
+    again.catalog(&json!({ "tools": [] })).await;
+    let attach = again.frame(FrameKind::Attach).await;
+    assert_eq!(attach.call, opened.call);
+    again.send(Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;
+    // East would take it at once, if it might.
+    let mut other = linked(&fleet, "west2", "west").await;
+    let opened = other.opened().await;
+    other.end(opened.call, 0, &text_result("kept")).await;
+    assert_eq!(pending.finish().await.text(), "kept");
+}
