@@ -14,7 +14,7 @@ pub struct Keys {
 /// Who asks: the digest of the key that was shown, or nobody in particular where no keys are set.
 ///
 /// Session ids are bound to it: a token stolen by the holder of another key is of no use.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Principal(pub(crate) [u8; 32]);
 
 impl Principal {

@@ -4,16 +4,29 @@ use runtime::config::{EVERY, MODE};
 use runtime::env::{Var, reference};
 
 /// All tables, in the order they are explained.
-pub(crate) const TABLES: [&[Var]; 5] =
-    [MODE, EVERY, proxy::config::VARIABLES, slave::config::VARIABLES, slave::config::PASSED_ON];
+pub(crate) const TABLES: [&[Var]; 6] = [
+    MODE,
+    EVERY,
+    proxy::config::VARIABLES,
+    proxy::config::BALANCE_VARIABLES,
+    slave::config::VARIABLES,
+    slave::config::PASSED_ON,
+];
 
-const TITLES: [&str; 5] =
-    ["Mode", "Every mode", "Proxy", "Slave", "Handed on to mr-pilot (slave and standalone server)"];
+const TITLES: [&str; 6] = [
+    "Mode",
+    "Every mode",
+    "Proxy",
+    "Proxy: queues and rate limits",
+    "Slave",
+    "Handed on to mr-pilot (slave and standalone server)",
+];
 
-const INTROS: [&str; 5] = [
+const INTROS: [&str; 6] = [
     "Read only where no subcommand says the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
     "Read by the proxy.",
+    "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
     "Read by slaves. The standalone server reads them too, but for those that have to do with the proxy.",
     "The tool `review_merge_request` runs `mr-pilot` with these variables and a safe base only.",
 ];

@@ -39,6 +39,8 @@ pub enum Failure {
     Busy {
         /// What is full.
         what: String,
+        /// Seconds after which it is worth trying again, at least 1.
+        retry_after: u32,
     },
     /// A rate limit of the operator's.
     #[error("Rate limited: {what}")]
@@ -198,7 +200,9 @@ impl Failure {
                 data["supported"] = Version::ALL.iter().map(|v| v.as_str()).collect();
                 data["requested"] = requested.as_str().into();
             }
-            Self::RateLimited { retry_after, .. } => data["retryAfter"] = (*retry_after).into(),
+            Self::RateLimited { retry_after, .. } | Self::Busy { retry_after, .. } => {
+                data["retryAfter"] = (*retry_after).into();
+            }
             Self::MissingCapability { required } => {
                 data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
             }
@@ -216,7 +220,7 @@ impl Failure {
             Self::Timeout,
             Self::OutcomeUnknown,
             Self::BackendFailed { backend: text(), reason: text() },
-            Self::Busy { what: text() },
+            Self::Busy { what: text(), retry_after: 1 },
             Self::RateLimited { what: text(), retry_after: 1 },
             Self::Draining,
             Self::Cancelled,

@@ -9,6 +9,7 @@ mod condition;
 mod facts;
 mod farewell;
 mod load;
+mod pace;
 mod peers;
 mod plain;
 mod pump;
@@ -18,6 +19,8 @@ mod slot;
 
 pub(crate) use accept::{Backdoor, serve_slaves};
 pub(crate) use codes::{Codebook, CodesSource};
+pub(crate) use load::{Freed, InFlight, Turned};
+pub(crate) use pace::Pace;
 pub(crate) use peers::{announce_changes, count_addresses};
 pub(crate) use registry::Registry;
 pub(crate) use slave::{OpenCall, Slave};

@@ -1,5 +1,6 @@
 //! What the proxy reads from its environment, typed and checked. Knows nothing of what the values are used for.
 
+mod balance;
 mod tls;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use runtime::env::{Loaded, Problems, Reader, Snapshot, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
 use serde::Deserialize;
+
+pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
+pub(crate) use balance::{LONGEST_WAIT, MOST_WAITING};
 
 use crate::codes::CodesFile;
 use crate::dispatch::Repeat;
@@ -45,7 +49,7 @@ pub const VARIABLES: &[Var] = &[
 ];
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES];
 
 /// `SLAVE_MODE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +104,8 @@ pub struct ProxyConfig {
     pub peers: Option<(String, u16)>,
     /// `MAX_SLAVES`.
     pub max_slaves: usize,
+    /// Queues and rate limits.
+    pub balance: BalanceConfig,
 }
 
 #[derive(Default, Deserialize)]
@@ -172,6 +178,7 @@ impl ProxyConfig {
             repeat: read_repeat(&mut reader, raw.retry_idempotent.as_deref()),
             peers: reader.optional("PROXY_PEERS", raw.proxy_peers.as_deref(), parse::host_and_port),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
+            balance: BalanceConfig::read(&mut reader),
         };
         check_counts(&mut reader, &config);
         reader.finish(config)
@@ -283,6 +290,11 @@ mod tests {
         ("RETRY_IDEMPOTENT", "maybe"),
         ("PROXY_PEERS", "relay-proxies"),
         ("MAX_SLAVES", "0"),
+        ("QUEUE_MAX", "-1"),
+        ("QUEUE_TIMEOUT", "0"),
+        ("RATE_LIMIT_CLIENT", "50"),
+        ("RATE_LIMIT_TOOL", "5/d"),
+        ("RATE_LIMIT_SLAVE", "many"),
     ];
 
     /// Any text is a list of keys or codes.

@@ -2,11 +2,17 @@
 //!
 //! Must not know how a link carries frames.
 
+mod balance;
 mod calls;
+mod choose;
+mod client;
 mod directory;
 mod health;
+mod limits;
 mod names;
+mod queue;
 mod repeat;
+mod send;
 mod stream;
 
 pub(crate) use calls::{CallTimes, Dispatcher, Policies};

@@ -8,6 +8,7 @@ pub mod config;
 mod dispatch;
 pub mod metrics;
 mod outliers;
+mod rate;
 pub mod routes;
 mod run;
 mod secure;

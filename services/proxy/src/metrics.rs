@@ -3,6 +3,7 @@
 //! docs/OPERATIONS.md lists the same names; a test holds them together. Labels are bounded: tools and slaves beyond
 //! [`MOST_NAMES`] are counted under `other`.
 
+mod balance;
 mod routes;
 
 use std::collections::HashSet;
@@ -13,6 +14,8 @@ use ::metrics::{
     histogram,
 };
 
+pub use balance::{QUEUE_WAIT, QUEUE_WAIT_BUCKETS};
+pub(crate) use balance::{QueueGauge, Refusal, refused, sticky_miss, waited};
 pub(crate) use routes::{RouteMeter, config_loaded};
 
 /// Distinct values of the labels `tool` and `slave` each.
@@ -110,6 +113,7 @@ pub const ALL: &[(&str, &str)] = &[
 
 /// Describes every metric and touches those without labels, so that they are there from the start.
 pub fn describe() {
+    balance::describe();
     routes::describe();
     for &(name, help) in ALL {
         match name {

@@ -3,6 +3,7 @@
 //! A rule looks at tool, client, headers and one argument, and names slaves by their labels. Must not know how a
 //! slave is chosen among those that a rule allows, nor how calls travel.
 
+mod balance;
 mod explain;
 mod file;
 mod follow;
@@ -14,6 +15,7 @@ mod rule;
 mod selector;
 mod text;
 
+pub(crate) use balance::PoolRule;
 pub use explain::{Asked, Considered, Explanation, Seen, Tier, explain};
 pub(crate) use explain::{Offer, explain_among};
 pub use file::{Routes, RoutesError, RoutesFile, client_digest};

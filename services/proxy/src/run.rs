@@ -57,10 +57,10 @@ pub enum RunError {
 ///
 /// Returns `Ok` also when the grace ended before the calls did; they were failed then.
 pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    let recorder = Metrics::install(&[Histogram {
-        name: metrics::FORWARD_DURATION,
-        buckets: &metrics::DURATION_BUCKETS,
-    }])?;
+    let recorder = Metrics::install(&[
+        Histogram { name: metrics::FORWARD_DURATION, buckets: &metrics::DURATION_BUCKETS },
+        Histogram { name: metrics::QUEUE_WAIT, buckets: &metrics::QUEUE_WAIT_BUCKETS },
+    ])?;
     metrics::describe();
     let http = config.common.http.bind().await?;
     let ws = config.ws.bind().await?;
@@ -70,8 +70,12 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let registry = Registry::new(instance, (config.slave_mode, config.max_slaves), limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
-    let policies =
-        Policies { conflict: config.tool_conflict, ejection: config.ejection, repeat: config.repeat };
+    let policies = Policies {
+        conflict: config.tool_conflict,
+        ejection: config.ejection,
+        repeat: config.repeat,
+        balance: config.balance,
+    };
     let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (policies, times));
     let peers = keep_peers(&registry, &config);
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));

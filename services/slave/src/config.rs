@@ -73,6 +73,8 @@ pub struct SlaveConfig {
     pub labels: BTreeMap<String, String>,
     /// `SLAVE_CAPACITY`: calls it runs at once; 0 means no limit.
     pub capacity: u32,
+    /// `SLAVE_WEIGHT`, in percent.
+    pub weight: u32,
     /// `SLAVE_BACKENDS`: a readable file in the `mcpServers` format.
     pub backends_file: Option<PathBuf>,
     /// `MR_PILOT_COMMAND` and what is handed on.
@@ -99,6 +101,7 @@ struct Raw {
     slave_name: Option<String>,
     slave_labels: Option<String>,
     slave_capacity: Option<String>,
+    slave_weight: Option<String>,
     slave_backends: Option<String>,
     mr_pilot_command: Option<String>,
     demo_tools: Option<String>,
@@ -133,7 +136,7 @@ impl SlaveConfig {
         };
         let labels =
             reader.optional("SLAVE_LABELS", raw.slave_labels.as_deref(), values::labels).unwrap_or_default();
-        let capacity = raw.slave_capacity.as_deref();
+        let (capacity, weight) = (raw.slave_capacity.as_deref(), raw.slave_weight.as_deref());
         let file = reader.optional("SLAVE_BACKENDS", raw.slave_backends.as_deref(), values::readable_file);
         let journal = raw.slave_journal_bytes.as_deref();
         let output = raw.max_output_bytes.as_deref();
@@ -143,6 +146,7 @@ impl SlaveConfig {
             name: read_name(&mut reader, &raw),
             labels,
             capacity: reader.value("SLAVE_CAPACITY", capacity, parse::whole(0..=1_000_000, "calls")),
+            weight: reader.value("SLAVE_WEIGHT", weight, parse::whole(1..=10_000, "percent")),
             backends_file: file,
             mr_pilot: read_mr_pilot(&mut reader, &raw, snapshot),
             demo_tools: reader.value("DEMO_TOOLS", raw.demo_tools.as_deref(), parse::flag),
@@ -251,6 +255,7 @@ mod tests {
         ("SLAVE_NAME", "my slave"),
         ("SLAVE_LABELS", "platform"),
         ("SLAVE_CAPACITY", "many"),
+        ("SLAVE_WEIGHT", "0"),
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
         ("DEMO_TOOLS", "on"),
         ("SLAVE_PROBE_INTERVAL", "-1"),

@@ -5,6 +5,7 @@
 
 mod backends;
 mod bad_peers;
+mod balance;
 mod certainty;
 mod codes;
 mod configuration;

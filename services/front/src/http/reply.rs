@@ -43,10 +43,10 @@ pub(crate) fn refuse<S>(refused: &Refused) -> Response<AnswerBody<S>> {
     let mut response = json(status, refusal(refused.id.as_deref().map(str::as_bytes), failure));
     let headers = response.headers_mut();
     match failure {
-        Failure::Busy { .. } | Failure::Draining => {
+        Failure::Draining => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Failure::RateLimited { retry_after, .. } => {
+        Failure::Busy { retry_after, .. } | Failure::RateLimited { retry_after, .. } => {
             headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
         }
         Failure::Unauthorized(_) => {

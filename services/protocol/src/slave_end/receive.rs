@@ -209,5 +209,5 @@ impl SlaveEnd {
 }
 
 fn memory_full() -> Failure {
-    Failure::Busy { what: "the slave's memory for incoming messages is full".into() }
+    Failure::Busy { what: "the slave's memory for incoming messages is full".into(), retry_after: 1 }
 }

@@ -18,12 +18,13 @@ use protocol::proxy_end::{NotLinked, Patience, ProxyEnd};
 use super::condition::{Condition, Health};
 use super::facts::{Facts, Standing};
 use super::farewell::Farewell;
-use super::load::Load;
+use super::load::{InFlight, Load, Turned};
 use super::plain::{OpenPlain, PlainEnd};
 use super::slot::{Slot, SlotSink};
 use crate::metrics::{self, SlaveState};
 
 /// A call on its way to a slave.
+#[derive(Clone)]
 pub(crate) struct OpenCall {
     /// Its name on every link.
     pub(crate) id: CallId,
@@ -50,9 +51,11 @@ pub(super) enum Carrier {
 /// One slave process (native), or one connection (plain).
 pub(crate) struct Slave {
     /// Key in the registry.
-    pub(super) key: u64,
+    pub(crate) key: u64,
     /// `SLAVE_NAME`, or a made-up one for a plain slave.
     pub(crate) name: String,
+    /// `SLAVE_WEIGHT`, in percent.
+    pub(crate) weight: u32,
     /// Calls under way and how many it takes.
     pub(crate) load: Arc<Load>,
     /// What it is by its code, and what it offers.
@@ -78,13 +81,14 @@ pub(crate) struct Slave {
 impl Slave {
     pub(super) fn native(hello: &SlaveHello, key: u64, limits: LinkLimits) -> Self {
         let carrier = Carrier::Native(Box::new(ProxyEnd::new(limits)));
-        let parts = (Load::new(hello.capacity), carrier);
+        let parts = (Load::new(key, hello.capacity), carrier);
         let slave = Self::new(key, hello.slave_name.clone(), parts);
         let place = hello
             .seat
             .as_ref()
             .map_or(key, |seat| BuildHasherDefault::<DefaultHasher>::default().hash_one(seat));
-        Self { seat: hello.seat.clone(), takes_peers: hello.linked.is_some(), place, ..slave }
+        let weight = if hello.weight == 0 { 100 } else { hello.weight };
+        Self { seat: hello.seat.clone(), takes_peers: hello.linked.is_some(), place, weight, ..slave }
     }
 
     /// A slave whose link is up, for tests of what uses slaves.
@@ -97,13 +101,14 @@ impl Slave {
     }
 
     pub(super) fn plain(key: u64, name: String) -> Self {
-        Self::new(key, name, (Load::new(0), Carrier::Plain(Box::new(PlainEnd::new()))))
+        Self::new(key, name, (Load::new(key, 0), Carrier::Plain(Box::new(PlainEnd::new()))))
     }
 
     fn new(key: u64, name: String, (load, carrier): (Arc<Load>, Carrier)) -> Self {
         Self {
             key,
             name,
+            weight: 100,
             load,
             standing: Standing::default(),
             carrier: Mutex::new(carrier),
@@ -265,9 +270,19 @@ impl Slave {
         Farewell::of(self.close_with.load(Ordering::Acquire))
     }
 
-    /// Sends a call. The answer goes to `slot`.
-    pub(crate) fn open(&self, call: &OpenCall, slot: &Arc<Slot>, now: Instant) -> Result<(), NotLinked> {
-        let sink = SlotSink::new(Arc::clone(slot), self.load.enter());
+    /// A place for one more call. `None`: it takes no calls at all now.
+    pub(crate) fn try_enter(&self) -> Option<Result<InFlight, Turned>> {
+        self.is_ready().then(|| self.load.try_enter())
+    }
+
+    /// Sends a call to the place that it got here. The answer goes to `slot`.
+    pub(crate) fn open(
+        &self,
+        (call, place): (&OpenCall, InFlight),
+        slot: &Arc<Slot>,
+        now: Instant,
+    ) -> Result<(), NotLinked> {
+        let sink = SlotSink::new(Arc::clone(slot), place);
         match &mut *self.carrier() {
             Carrier::Native(end) => {
                 end.open(call.id, &call.header, call.message.clone(), sink)?;

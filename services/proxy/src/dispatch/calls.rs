@@ -13,15 +13,18 @@ use protocol::header::{CallHeader, SessionFacts};
 use protocol::ids::{CallId, InstanceId};
 use tokio::sync::watch;
 
-use super::directory::{Directory, Pool};
+use super::directory::{Directory, Pool, Rules};
 use super::health::{self, Judgement};
+use super::limits::{self, Limits};
+use super::queue::Lobby;
 use super::repeat::Repeat;
-use super::stream::{CallStream, Open};
-use crate::back::{OpenCall, Registry, Slave, Slot};
-use crate::config::ToolConflict;
+use super::send::{Aim, Caller, Unsent};
+use super::stream::{At, CallStream, Open};
+use crate::back::{Freed, OpenCall, Registry, Slave, Slot};
+use crate::config::{BalanceConfig, ToolConflict};
 use crate::metrics;
-use crate::outliers::Policy;
-use crate::routes::{Asked, Explanation, Offer, Question, Route, Routes, Who, explain_among};
+use crate::outliers::{Outliers, Policy};
+use crate::routes::{Asked, Explanation, Offer, Question, Routes, Who, explain_among};
 
 /// How long calls may take.
 #[derive(Clone, Copy, Debug)]
@@ -41,25 +44,21 @@ pub(crate) struct Policies {
     pub(crate) ejection: Policy,
     /// `RETRY_IDEMPOTENT`.
     pub(crate) repeat: Repeat,
+    /// Queues and rate limits where the `ROUTES` file says nothing.
+    pub(crate) balance: BalanceConfig,
 }
 
 struct Shared {
     registry: Arc<Registry>,
     directory: ArcSwap<Directory>,
     routes: ArcSwap<Routes>,
+    limits: ArcSwap<Limits>,
+    lobby: Arc<Lobby>,
     listing: watch::Sender<Arc<Listing>>,
     policies: Policies,
     instance: InstanceId,
     counter: AtomicU64,
     times: CallTimes,
-}
-
-/// Where a call may go.
-pub(super) struct Aim<'a> {
-    pub(super) pool: &'a Pool,
-    pub(super) route: &'a Route,
-    /// Where it was in vain: not again, if there is any other place.
-    pub(super) avoid: Option<u64>,
 }
 
 /// Takes calls for all slaves. Clones are the same dispatcher.
@@ -74,6 +73,12 @@ impl Dispatcher {
     ) -> Self {
         let empty = Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 };
         Self(Arc::new(Shared {
+            lobby: Lobby::new(Arc::clone(&registry)),
+            limits: ArcSwap::from_pointee(Limits::new(
+                &Routes::default(),
+                &policies.balance,
+                &Limits::default(),
+            )),
             registry,
             directory: ArcSwap::default(),
             routes: ArcSwap::default(),
@@ -109,8 +114,16 @@ impl Dispatcher {
     fn rebuild(&self) {
         let before = self.0.directory.load();
         let routes = self.0.routes.load_full();
-        let about = (&*routes, self.0.policies);
-        let (directory, listing) = Directory::build(&self.0.registry.all(), about, &before);
+        let (slaves, policies) = (self.0.registry.all(), &self.0.policies);
+        let limits = Arc::new(Limits::new(&routes, &policies.balance, &self.0.limits.load()));
+        let freed: Arc<dyn Freed> = Arc::clone(&self.0.lobby) as _;
+        for slave in &slaves {
+            slave.load.tell(&freed);
+            limits::limit(slave, &routes, &policies.balance);
+        }
+        let rules = Rules { routes: &routes, policies, limits: &limits };
+        let (directory, listing) = Directory::build(&slaves, &rules, &before);
+        self.0.limits.store(limits);
         metrics::tools(listing.tool_count, directory.conflicts().len());
         for (name, instead) in directory.conflicts() {
             if before.conflicts().get(name) != Some(instead) {
@@ -126,6 +139,7 @@ impl Dispatcher {
             }
         }
         self.0.directory.store(Arc::new(directory));
+        self.0.lobby.refresh(|tool, route| self.ways(tool, route));
         let listing = Arc::new(listing);
         self.0.listing.send_if_modified(|old| {
             let changed = **old != *listing;
@@ -152,43 +166,27 @@ impl Dispatcher {
         }
     }
 
-    /// Sends the call to a slave of its route, of a later tier only where none of an earlier one can take it.
-    /// `Err`: none can take it now.
-    pub(super) fn send(
-        &self,
-        Aim { pool, route, avoid }: Aim<'_>,
-        (call, tool): (&OpenCall, &str),
-        slot: &Arc<Slot>,
-        now: Instant,
-    ) -> Result<Arc<Slave>, Failure> {
-        let outliers = [&self.0.registry.outliers, &*pool.outliers];
-        let tiers = health::sieve((&route.tiers, avoid), outliers, now);
-        // A slave may lose its link between the choice and the sending: another choice, as often as there are slaves.
-        let slaves = || tiers.iter().flat_map(|tier| tier.iter());
-        for _ in 0..=slaves().count() {
-            let chosen = tiers.iter().find_map(|tier| choose(tier, splitmix(call.id.0)));
-            let Some(slave) = chosen else { break };
-            if slave.open(call, slot, now).is_ok() {
-                for outliers in outliers {
-                    outliers.sent(slave.place(), now);
-                }
-                tracing::debug!(
-                    slave = slave.name,
-                    tool,
-                    "Forwarding request to slave: tools/call (id: {})",
-                    call.id
-                );
-                return Ok(Arc::clone(slave));
-            }
+    /// The slave got a waiting call of this tool: one that is tried after its failures has one trial less.
+    pub(super) fn sent(&self, slave: &Slave, tool: &str, now: Instant) {
+        self.outliers().sent(slave.place(), now);
+        if let Some(pool) = self.0.directory.load().pool(tool) {
+            pool.outliers.sent(slave.place(), now);
         }
-        if slaves().any(|slave| slave.is_ready()) {
-            return Err(Failure::Busy { what: format!("every slave that offers {tool} is at its capacity") });
-        }
-        if self.0.registry.linked() == 0 {
-            Err(Failure::NoSlave)
-        } else {
-            Err(Failure::NoSlaveForTool { name: tool.into(), wanted: route.wanted() })
-        }
+    }
+
+    /// Slaves that fail by a fault of the slave itself.
+    pub(super) fn outliers(&self) -> &Outliers {
+        &self.0.registry.outliers
+    }
+
+    /// Whether no slave is linked at all.
+    pub(super) fn is_alone(&self) -> bool {
+        self.0.registry.linked() == 0
+    }
+
+    /// Where calls wait.
+    pub(super) fn lobby(&self) -> &Arc<Lobby> {
+        &self.0.lobby
     }
 
     /// The last part of a call's answer tells how its slave does.
@@ -209,6 +207,8 @@ impl Dispatcher {
             return Err(Failure::InvalidParams("\"name\" is missing".into()));
         };
         let pool = self.pool(&tool)?;
+        self.0.limits.load().admit(&asker)?;
+        limits::admit_to(&tool, pool.limit.as_deref())?;
         let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
         let route = pool.routes.route(&question);
         let now = Instant::now();
@@ -218,6 +218,7 @@ impl Dispatcher {
         if text.len() > protocol::limits::MAX_HEADER {
             return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
         }
+        let caller = Caller::of(&asker, &mut header);
         let call = OpenCall {
             id: self.next_id(),
             header: Bytes::from(text),
@@ -228,21 +229,25 @@ impl Dispatcher {
             last: now + self.0.times.total,
         };
         let slot = Arc::new(Slot::default());
-        let aim = Aim { pool: &pool, route: &route, avoid: None };
-        let slave = self.send(aim, (&call, &tool), &slot, now)?;
+        let aim = Aim { pool: &pool, route: &route, avoid: None, caller: &caller };
+        let at = match self.send(&aim, (&call, &tool), &slot, now) {
+            Ok(slave) => At::Slave(slave),
+            Err(Unsent::Full(reason)) => At::Queue(self.wait(&aim, (&call, &tool), &slot, reason)?, None),
+            Err(Unsent::Failed(failure)) => return Err(failure),
+        };
         let repeats = pool.repeats;
         let open = Open {
             dispatcher: self.clone(),
             pool,
             route,
-            slave,
+            caller,
+            at,
             slot,
             call,
             tool,
             began: now,
             moves: 0,
             repeats,
-            homeless: None,
         };
         Ok(CallStream::open(Box::new(open)))
     }
@@ -266,6 +271,8 @@ impl Calls for Dispatcher {
 
     fn cancel(&self, session: &str, request_id: &str) {
         // Which slave has the call is known to that slave: nothing of it is kept here, so any replica can cancel.
+        // Unless it still waits here.
+        self.0.lobby.cancel(session, request_id);
         let facts = SessionFacts { session: session.into(), cancel: Some(request_id.into()), ended: false };
         self.broadcast(&facts);
     }
@@ -283,27 +290,4 @@ impl Dispatcher {
             self.0.registry.broadcast(&Bytes::from(json));
         }
     }
-}
-
-/// The lighter of two random members that are well and can take a call; any such, if neither is; else a degraded one.
-/// `random` is uniform.
-fn choose(members: &[Arc<Slave>], random: u64) -> Option<&Arc<Slave>> {
-    let free = |slave: &&Arc<Slave>| slave.is_ready() && !slave.load.is_full();
-    let well = |slave: &&Arc<Slave>| free(slave) && !slave.is_degraded();
-    let pick = |random: u64| members.get(usize::try_from(random % members.len().max(1) as u64).unwrap_or(0));
-    let (one, two) = (pick(random & 0xffff_ffff).filter(well), pick(random >> 32).filter(well));
-    match (one, two) {
-        (Some(one), Some(two)) => Some(if two.load.is_lighter_than(&one.load) { two } else { one }),
-        (Some(one), None) | (None, Some(one)) => Some(one),
-        (None, None) => members.iter().find(well).or_else(|| members.iter().find(free)),
-    }
-}
-
-/// Spreads call numbers over all 64 bits (Steele et al., `SplitMix64`).
-fn splitmix(seed: u128) -> u64 {
-    let seed = u64::try_from(seed & u128::from(u64::MAX)).unwrap_or(0);
-    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

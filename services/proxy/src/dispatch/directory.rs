@@ -10,9 +10,11 @@ use bytes::Bytes;
 use front::calls::Listing;
 use protocol::catalog::{Catalog, Offer};
 
+use super::balance::Balance;
 use super::calls::Policies;
+use super::limits::Limits;
 use super::names;
-use crate::back::Slave;
+use crate::back::{Pace, Slave};
 use crate::config::ToolConflict;
 use crate::metrics::CallMeter;
 use crate::outliers::{Outliers, Policy};
@@ -31,6 +33,10 @@ pub(super) struct Pool {
     pub(super) repeats: u8,
     /// Members that fail by a fault of what runs the tool.
     pub(super) outliers: Arc<Outliers>,
+    /// How its calls are shared out.
+    pub(super) balance: Balance,
+    /// How often it may be called.
+    pub(super) limit: Option<Arc<Pace>>,
 }
 
 /// Everything on offer.
@@ -41,6 +47,13 @@ pub(super) struct Directory {
     conflicts: BTreeMap<String, Vec<String>>,
     /// Whether any slave is linked.
     pub(super) any_slave: bool,
+}
+
+/// What the operator decided.
+pub(super) struct Rules<'a> {
+    pub(super) routes: &'a Routes,
+    pub(super) policies: &'a Policies,
+    pub(super) limits: &'a Limits,
 }
 
 /// One definition and the slaves that offer it.
@@ -54,12 +67,15 @@ impl Pool {
     fn new(
         (name, shown): (&str, &str),
         members: Vec<Arc<Slave>>,
-        about: (&Routes, Arc<Outliers>, u8),
+        (rules, outliers, repeats): (&Rules<'_>, Arc<Outliers>, u8),
     ) -> Self {
-        let (routes, outliers, repeats) = about;
+        let Rules { routes, policies, limits } = rules;
+        let names = [shown, name];
         let members: Arc<[Arc<Slave>]> = members.into();
         Self {
-            routes: PoolRoutes::new(routes, [shown, name], &members),
+            routes: PoolRoutes::new(routes, names, &members),
+            balance: Balance::new((routes, policies.balance.queue), names, &members),
+            limit: limits.of_tool((routes, &policies.balance), names),
             members,
             own_name: name.into(),
             meter: CallMeter::new(shown),
@@ -103,11 +119,8 @@ impl Directory {
 
     /// Puts the offers of all ready slaves together, and what `tools/list` says of them. `before` is what was known
     /// until now.
-    pub(super) fn build(
-        slaves: &[Arc<Slave>],
-        (routes, policies): (&Routes, Policies),
-        before: &Self,
-    ) -> (Self, Listing) {
+    pub(super) fn build(slaves: &[Arc<Slave>], rules: &Rules<'_>, before: &Self) -> (Self, Listing) {
+        let policies = rules.policies;
         let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
             .iter()
             .filter(|slave| slave.is_ready())
@@ -138,7 +151,7 @@ impl Directory {
                 let outliers = before.outliers(&shown, policies.ejection);
                 outliers.retain(|place| group.members.iter().any(|slave| slave.place() == place));
                 let repeats = policies.repeat.allowance(&group.offer.definition);
-                let pool = Pool::new((name, &shown), group.members, (routes, outliers, repeats));
+                let pool = Pool::new((name, &shown), group.members, (rules, outliers, repeats));
                 directory.pools.insert(shown, Arc::new(pool));
             }
         }
@@ -214,8 +227,15 @@ mod tests {
 
     fn build(slaves: &[Arc<Slave>], policy: ToolConflict) -> (Directory, Listing) {
         let ejection = Policy { after: 5, base: std::time::Duration::from_secs(10) };
-        let policies = Policies { conflict: policy, ejection, repeat: Repeat::Never };
-        Directory::build(slaves, (&Routes::default(), policies), &Directory::default())
+        let policies = Policies {
+            conflict: policy,
+            ejection,
+            repeat: Repeat::Never,
+            balance: crate::config::BalanceConfig::for_test(),
+        };
+        let (routes, limits) = (Routes::default(), Limits::default());
+        let rules = Rules { routes: &routes, policies: &policies, limits: &limits };
+        Directory::build(slaves, &rules, &Directory::default())
     }
 
     #[test]

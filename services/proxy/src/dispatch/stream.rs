@@ -11,9 +11,11 @@ use protocol::era::Era;
 use protocol::failure::Failure;
 use tokio::time::{Sleep, sleep};
 
-use super::calls::{Aim, Dispatcher};
+use super::calls::Dispatcher;
 use super::directory::Pool;
+use super::queue::{Outcome, release};
 use super::repeat;
+use super::send::{Aim, Caller, Unsent, Waiting};
 use crate::back::{OpenCall, Slave, Slot, Taken};
 use crate::metrics;
 use crate::routes::Route;
@@ -40,7 +42,8 @@ pub(super) struct Open {
     pub(super) dispatcher: Dispatcher,
     pub(super) pool: Arc<Pool>,
     pub(super) route: Route,
-    pub(super) slave: Arc<Slave>,
+    pub(super) caller: Caller,
+    pub(super) at: At,
     pub(super) slot: Arc<Slot>,
     pub(super) call: OpenCall,
     pub(super) tool: String,
@@ -48,7 +51,16 @@ pub(super) struct Open {
     pub(super) moves: u8,
     /// How often it may be run again; 0 also once the client has a part of the result.
     pub(super) repeats: u8,
-    pub(super) homeless: Option<Homeless>,
+}
+
+/// Where the call is.
+pub(super) enum At {
+    /// This slave has it.
+    Slave(Arc<Slave>),
+    /// It waits for a slave with room; if it waits in vain, the client gets this part, if there is one.
+    Queue(Waiting, Option<Part>),
+    /// No slave has it, and none is there.
+    Nowhere(Homeless),
 }
 
 /// No slave has the call, and none can take it yet.
@@ -88,7 +100,9 @@ impl Stream for CallStream {
         if let (Poll::Ready(part), State::Open(open)) = (&polled, &this.state)
             && part.is_last()
         {
-            open.dispatcher.judge(part, (&open.tool, &open.pool), &open.slave);
+            if let At::Slave(slave) = &open.at {
+                open.dispatcher.judge(part, (&open.tool, &open.pool), slave);
+            }
             open.end(outcome(part));
             this.state = State::Done;
         }
@@ -108,24 +122,29 @@ fn outcome(part: &Part) -> &'static str {
 impl Open {
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
         loop {
-            if let Some(homeless) = &mut self.homeless {
-                ready!(homeless.look.as_mut().poll(cx));
-                let (until, avoid) = (homeless.until, homeless.avoid);
-                match self.find_home(avoid) {
-                    Ok(()) => self.homeless = None,
-                    Err(failure) if Instant::now() >= until => {
-                        let otherwise = self.homeless.take().and_then(|homeless| homeless.otherwise);
-                        return Poll::Ready(otherwise.unwrap_or(Part::Failed(failure)));
+            let slave = match &mut self.at {
+                At::Slave(slave) => slave,
+                At::Queue(waiting, otherwise) => {
+                    let outcome = ready!(Pin::new(waiting).poll(cx)).unwrap_or(Outcome::NoSlave);
+                    let otherwise = otherwise.take();
+                    if let Some(part) = self.waited(outcome, otherwise) {
+                        return Poll::Ready(part);
                     }
-                    Err(_) => homeless_again(&mut self.homeless),
+                    continue;
                 }
-                continue;
-            }
+                At::Nowhere(homeless) => {
+                    ready!(homeless.look.as_mut().poll(cx));
+                    if let Some(part) = self.look() {
+                        return Poll::Ready(part);
+                    }
+                    continue;
+                }
+            };
             match self.slot.poll_take(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Taken::Part(part)) => {
                     if let Part::Event { seq, payload, .. } | Part::End { seq, payload, .. } = &part {
-                        self.slave.taken(self.call.id, seq + 1, payload.len());
+                        slave.taken(self.call.id, seq + 1, payload.len());
                     }
                     if let Some(part) = self.repeat(part) {
                         return Poll::Ready(part);
@@ -140,13 +159,44 @@ impl Open {
                         }));
                     }
                     metrics::moved();
-                    let until =
-                        self.call.last.min(Instant::now() + self.dispatcher.grace().min(self.call.silence));
-                    let look = Box::pin(sleep(Duration::ZERO));
-                    self.homeless = Some(Homeless { until, look, otherwise: None, avoid: None });
+                    self.lose_home(None);
                 }
             }
         }
+    }
+
+    /// No slave has the call any more: it looks for one, as long as a lost one is waited for.
+    fn lose_home(&mut self, otherwise: Option<Part>) {
+        let until = self.call.last.min(Instant::now() + self.dispatcher.grace().min(self.call.silence));
+        let look = Box::pin(sleep(Duration::ZERO));
+        self.at = At::Nowhere(Homeless { until, look, otherwise, avoid: None });
+    }
+
+    /// The end of its time in the queue.
+    fn waited(&mut self, outcome: Outcome, otherwise: Option<Part>) -> Option<Part> {
+        match outcome {
+            Outcome::Sent(slave) => self.at = At::Slave(slave),
+            Outcome::NoSlave => self.lose_home(otherwise),
+            Outcome::Failed(failure) => return Some(otherwise.unwrap_or(Part::Failed(failure))),
+        }
+        None
+    }
+
+    /// One look for a slave. What it returns is the end of the call.
+    fn look(&mut self) -> Option<Part> {
+        let At::Nowhere(homeless) = &mut self.at else { return None };
+        let (until, avoid, otherwise) = (homeless.until, homeless.avoid, homeless.otherwise.take());
+        match self.find_home(avoid) {
+            Ok(At::Queue(waiting, _)) => self.at = At::Queue(waiting, otherwise),
+            Ok(at) => self.at = at,
+            Err(failure) if Instant::now() >= until => {
+                return Some(otherwise.unwrap_or(Part::Failed(failure)));
+            }
+            Err(_) => {
+                self.at = At::Nowhere(Homeless { until, look: Box::pin(sleep(LOOK)), otherwise, avoid });
+            }
+        }
+        None
     }
 
     /// Where the call may and should be run again, it looks for a slave; else the part is for the client.
@@ -154,7 +204,8 @@ impl Open {
         if self.repeats == 0 {
             return Some(part);
         }
-        let now = Instant::now();
+        let At::Slave(slave) = &self.at else { return Some(part) };
+        let (now, slave) = (Instant::now(), Arc::clone(slave));
         let Some(reason) = repeat::reason(&part).filter(|_| now < self.call.last) else {
             if matches!(part, Part::End { .. }) {
                 self.repeats = 0;
@@ -162,33 +213,45 @@ impl Open {
             return Some(part);
         };
         self.repeats -= 1;
-        self.dispatcher.judge(&part, (&self.tool, &self.pool), &self.slave);
+        self.dispatcher.judge(&part, (&self.tool, &self.pool), &slave);
         metrics::repeated(reason);
-        let (tool, slave) = (self.tool.as_str(), self.slave.name.as_str());
-        tracing::info!(tool, slave, reason, "Call is run again, as its tool allows (id: {})", self.call.id);
+        let tool = self.tool.as_str();
+        tracing::info!(
+            tool,
+            slave = slave.name,
+            reason,
+            "Call is run again, as its tool allows (id: {})",
+            self.call.id
+        );
         let until = self.call.last.min(now + repeat::WAIT);
         // Where there is but one slave, it is about to say that the tool is gone; then it is waited for.
         let look = Box::pin(sleep(LOOK));
-        self.homeless =
-            Some(Homeless { until, look, otherwise: Some(part), avoid: Some(self.slave.place()) });
+        self.at = At::Nowhere(Homeless { until, look, otherwise: Some(part), avoid: Some(slave.place()) });
         None
     }
 
     /// No slave has the call: another takes it, under a new name, so that nothing can mix the two up. It goes by the same
     /// rule, among the slaves of now.
-    fn find_home(&mut self, avoid: Option<u64>) -> Result<(), Failure> {
+    fn find_home(&mut self, avoid: Option<u64>) -> Result<At, Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
         let now = Instant::now();
         self.route = pool.routes.again(&self.route);
-        let aim = Aim { pool: &pool, route: &self.route, avoid };
-        self.slave = self.dispatcher.send(aim, (&self.call, &self.tool), &self.slot, now)?;
-        Ok(())
+        let aim = Aim { pool: &pool, route: &self.route, avoid, caller: &self.caller };
+        match self.dispatcher.send(&aim, (&self.call, &self.tool), &self.slot, now) {
+            Ok(slave) => Ok(At::Slave(slave)),
+            Err(Unsent::Full(reason)) => {
+                let waiting = self.dispatcher.wait(&aim, (&self.call, &self.tool), &self.slot, reason)?;
+                Ok(At::Queue(waiting, None))
+            }
+            Err(Unsent::Failed(failure)) => Err(failure),
+        }
     }
 
     fn end(&self, outcome: &'static str) {
         self.pool.meter.ended(outcome, self.began.elapsed().as_secs_f64());
-        let (id, slave) = (self.call.id, self.slave.name.as_str());
+        let slave = if let At::Slave(slave) = &self.at { slave.name.as_str() } else { "" };
+        let id = self.call.id;
         if matches!(outcome, "ok" | "error" | "tool_error") {
             tracing::debug!(slave, "Received response from slave (id: {id})");
             tracing::debug!(outcome, "Response forwarded to client (id: {id})");
@@ -198,26 +261,28 @@ impl Open {
     }
 }
 
-fn homeless_again(homeless: &mut Option<Homeless>) {
-    if let Some(homeless) = homeless {
-        homeless.look = Box::pin(sleep(LOOK));
-    }
-}
-
 impl Drop for CallStream {
     fn drop(&mut self) {
-        if let State::Open(open) = &self.state {
-            open.dispatcher.judge_nothing((&open.tool, &open.pool), &open.slave);
-            match open.call.era {
-                Era::Modern => {
-                    open.slave.cancel(open.call.id);
-                    open.end("cancelled");
-                }
-                Era::Legacy => {
-                    open.slave.abandon(open.call.id, Instant::now());
-                    open.end("abandoned");
+        let State::Open(open) = &mut self.state else { return };
+        let at = match &mut open.at {
+            At::Slave(slave) => Some(Arc::clone(slave)),
+            At::Queue(waiting, _) => {
+                waiting.close();
+                match waiting.try_recv() {
+                    Ok(Outcome::Sent(slave)) => Some(slave),
+                    Ok(Outcome::NoSlave | Outcome::Failed(_)) | Err(_) => None,
                 }
             }
+            At::Nowhere(_) => None,
+        };
+        if let Some(slave) = &at {
+            open.dispatcher.judge_nothing((&open.tool, &open.pool), slave);
+            release(slave, &open.call);
         }
+        open.end(match (open.call.era, at) {
+            // One that never ran does not run on.
+            (Era::Modern, _) | (Era::Legacy, None) => "cancelled",
+            (Era::Legacy, Some(_)) => "abandoned",
+        });
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Sections of other owners (limits, pools) are keys of the top level, each read by its owner's function.
 
+mod balance;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -11,13 +12,14 @@ use std::sync::Arc;
 use runtime::document::{Document, DocumentProblems, Place, Shown};
 use sha2::{Digest, Sha256};
 
+use super::balance::{LimitRules, PoolRule};
 use super::rule::Rule;
 
 /// Largest file, in bytes.
 const LARGEST: u64 = 4 << 20;
 
 /// Keys of the top level.
-const TOP: [&str; 2] = ["clients", "rules"];
+const TOP: [&str; 4] = ["clients", "rules", "pools", "limits"];
 
 /// What the file says. Without a file: the built-in rules alone.
 #[derive(Clone, Debug)]
@@ -26,11 +28,20 @@ pub struct Routes {
     pub(crate) clients: BTreeMap<String, Vec<[u8; 32]>>,
     /// The first that matches counts. The built-in ones come last.
     pub(crate) rules: Vec<Arc<Rule>>,
+    /// How calls are shared out; the first that is for a tool counts.
+    pub(crate) pools: Vec<PoolRule>,
+    /// How fast calls may come.
+    pub(crate) limits: LimitRules,
 }
 
 impl Default for Routes {
     fn default() -> Self {
-        Self { clients: BTreeMap::new(), rules: Rule::built_in().collect() }
+        Self {
+            clients: BTreeMap::new(),
+            rules: Rule::built_in().collect(),
+            pools: Vec::new(),
+            limits: LimitRules::default(),
+        }
     }
 }
 
@@ -46,7 +57,9 @@ impl Routes {
         let clients = section("clients").map(|place| read_clients(&place)).unwrap_or_default();
         let given = section("rules").map(|place| rules::read(&place, &clients)).unwrap_or_default();
         let rules = given.into_iter().chain(Rule::built_in()).collect();
-        Self { clients, rules }
+        let pools = section("pools").map(|place| balance::pools(&place)).unwrap_or_default();
+        let limits = section("limits").map(|place| balance::limits(&place, &clients)).unwrap_or_default();
+        Self { clients, rules, pools, limits }
     }
 
     /// How many rules the operator gave.
@@ -201,7 +214,7 @@ limit: {}
             "line 14 rules[1].match.header.name = \"Authorization\": expected another header",
             "line 14 rules[1].match.argument (a mapping): expected exactly one of equals, prefix, regex, host",
             "line 15 rules[2].name = \"review-gitlab\": expected another name",
-            "line 17 has the unknown key \"limit\": expected one of clients, rules",
+            "line 17 has the unknown key \"limit\": expected one of clients, rules, pools, limits",
         ];
         for line in expected {
             assert!(told.iter().any(|told| told.starts_with(line)), "{line}\n{}", told.join("\n"));

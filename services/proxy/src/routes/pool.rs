@@ -54,6 +54,12 @@ impl PoolRoutes {
         Self { applied, all: Arc::new([Arc::clone(members)]) }
     }
 
+    /// Any member, without a rule.
+    #[cfg(test)]
+    pub(crate) fn unruled(&self) -> Route {
+        Route { rule: None, tiers: Arc::clone(&self.all) }
+    }
+
     /// The first rule that is for this call.
     pub(crate) fn route(&self, call: &Question<'_>) -> Route {
         let Some(applied) = self.applied.iter().find(|applied| applied.rule.check(call).is_ok()) else {
@@ -74,6 +80,11 @@ impl PoolRoutes {
 }
 
 impl Route {
+    /// Tells the rule apart from other rules while either route exists; 0 without a rule.
+    pub(crate) fn rule_number(&self) -> usize {
+        self.rule.as_ref().map_or(0, |rule| Arc::as_ptr(rule).addr())
+    }
+
     /// The rule's name and the labels that it wants, for a message; `None` without a rule.
     pub(crate) fn wanted(&self) -> Option<String> {
         self.rule.as_ref().map(|rule| format!("{} (rule {:?})", rule.wanted(), rule.name))

@@ -13,7 +13,7 @@ const REGEX_TEXT: usize = 4096;
 
 /// A test of one text.
 #[derive(Clone, Debug)]
-pub(super) enum TextMatch {
+pub(crate) enum TextMatch {
     Equals(String),
     Prefix(String),
     /// Found anywhere in the text, unless it has anchors.
@@ -24,7 +24,7 @@ pub(super) enum TextMatch {
 
 /// A host, or all below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum HostMatch {
+pub(crate) enum HostMatch {
     Exact(String),
     /// With the dot in front.
     Below(String),
@@ -66,7 +66,7 @@ impl TextMatch {
         }
     }
 
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         match self {
             Self::Equals(wanted) => wanted == text,
             Self::Prefix(wanted) => text.starts_with(wanted.as_str()),

@@ -17,6 +17,7 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Slave, "SLAVE_NAME", Says("the host name"), "Name in logs, metrics and tool prefixes: 1 to 63 letters, digits, -, _ or . characters."),
     Var::new(Slave, "SLAVE_LABELS", Says("none"), "Comma-separated key=value pairs that routing can select by."),
     Var::new(Slave, "SLAVE_CAPACITY", Value("0"), "Calls that this slave runs at once; 0 for no limit."),
+    Var::new(Slave, "SLAVE_WEIGHT", Value("100"), "Share of the calls that this slave should get beside others of the same tool, in percent of an ordinary slave's."),
     Var::new(Slave, "SLAVE_BACKENDS", Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered."),
     Var::new(Slave, "MR_PILOT_COMMAND", Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell."),
     Var::new(Slave, "DEMO_TOOLS", Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out."),

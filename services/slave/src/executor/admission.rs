@@ -39,6 +39,7 @@ impl Admission {
         }
         let busy = |_| Failure::Busy {
             what: format!("the slave runs {} calls at once (SLAVE_CAPACITY)", self.capacity),
+            retry_after: 1,
         };
         let waiting = self.admitted.try_acquire().map_err(busy)?;
         let running = self.running.acquire().await.map_err(|_| Failure::Internal)?;

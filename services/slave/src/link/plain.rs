@@ -83,7 +83,7 @@ impl<'a> Plain<'a> {
             self.outbox.push_back(refusal(&request, &Failure::Draining));
         } else if self.answers.len() >= AT_ONCE {
             let what = format!("the slave answers {AT_ONCE} requests of a proxy at once");
-            self.outbox.push_back(refusal(&request, &Failure::Busy { what }));
+            self.outbox.push_back(refusal(&request, &Failure::Busy { what, retry_after: 1 }));
         } else {
             let edge = std::sync::Arc::clone(&self.links.edge);
             self.answers.spawn(async move { edge.answer_plain(request).await });

@@ -41,6 +41,8 @@ pub(super) fn hello(config: &SlaveConfig, instance: InstanceId, seat: Option<&st
         slave_name: config.name.clone(),
         labels: config.labels.clone(),
         capacity: config.capacity,
+        // 100 is what no weight means.
+        weight: if config.weight == 100 { 0 } else { config.weight },
         window: DEFAULT_WINDOW,
         seat: seat.map(str::to_owned),
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),

@@ -12,7 +12,7 @@ use crate::routes::selector::{Selector, Wanted};
 use crate::routes::text::TextMatch;
 
 /// Clients by name.
-type Known = BTreeMap<String, Vec<[u8; 32]>>;
+pub(super) type Known = BTreeMap<String, Vec<[u8; 32]>>;
 
 /// Most rules.
 const MOST: usize = 1000;
@@ -77,7 +77,7 @@ fn matching(place: &Place<'_>, clients: &Known) -> (Vec<TextMatch>, Condition) {
 }
 
 /// A name, a beginning with `*`, or `{regex: …}`.
-fn tool(place: &Place<'_>) -> Option<TextMatch> {
+pub(super) fn tool(place: &Place<'_>) -> Option<TextMatch> {
     if place.is_text() {
         let text = place.text("a tool's name")?;
         return used(place, TextMatch::with_star(text));
@@ -140,12 +140,12 @@ fn wanted(place: &Place<'_>, entries: &Entries<'_>, kinds: &[&str]) -> Option<Te
     used(value, read)
 }
 
-fn used<T>(place: &Place<'_>, read: Result<T, String>) -> Option<T> {
+pub(super) fn used<T>(place: &Place<'_>, read: Result<T, String>) -> Option<T> {
     read.map_err(|expected| place.bad(expected)).ok()
 }
 
 /// Labels that slaves must have; `any` for none.
-fn selector(place: &Place<'_>) -> Option<Selector> {
+pub(super) fn selector(place: &Place<'_>) -> Option<Selector> {
     if place.is_text() {
         return match place.text(TO)? {
             "any" => Some(Selector::default()),
