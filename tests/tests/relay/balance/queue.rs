@@ -69,7 +69,7 @@ async fn a_call_that_waits_too_long_is_busy_and_a_batch_tells_it_in_its_place() 
     let batches = Client::legacy_on(proxy.http, "/mcp", "2025-03-26").await;
     let call = |id| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "run", "arguments": held(&fixture, "c") } });
     let mut exchange = batches.post(json!([call(7), call(8)]).to_string().as_bytes()).await;
-    let body = String::from_utf8(exchange.rest().await.to_vec()).unwrap();
+    let body = String::from_utf8(exchange.rest().await).unwrap();
     assert_eq!(body.matches("\"busy\"").count(), 2, "{body}");
     assert!(fixture.log("b").is_empty() && fixture.log("c").is_empty(), "they never ran");
     fixture.open_gate("a", 9);
