@@ -136,7 +136,9 @@ impl Dialer {
             Done::Carried(line, ended, held) => {
                 metrics::link_ended(ended.kind());
                 let wait = self.plan.ended(line, (&ended, held), now);
-                report(&ended, Some(wait));
+                if ended != Ended::Closing {
+                    report(&ended, Some(wait));
+                }
                 self.shared.links.status.lost(&ended);
             }
         }
@@ -174,13 +176,15 @@ impl Dialer {
 
     fn unresolved(&mut self, url: usize, error: &io::Error, now: Instant) {
         let wait = self.plan.unresolved(url, now);
-        let host = self.shared.connectors[url].url().host();
+        let proxy = self.shared.connectors[url].url();
+        let host = proxy.host();
         let ended = Ended::Lost(format!(
             "{host} has no address: {error}. Check the host name in PROXY_SERVER_URL and this machine's name resolution"
         ));
         if self.plan.is_served(url) {
             tracing::debug!("{ended}");
         } else {
+            tracing::info!("Connecting to proxy server at {proxy}");
             report(&ended, Some(wait));
             self.shared.links.status.lost(&ended);
         }

@@ -22,7 +22,7 @@ const DETECTION: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_millis(1500);
 
 /// Who was asked whether calls can be served: a real call (which got a result or `busy`: there is somebody who runs such
-/// calls), `/readyz` of both sides, and the metric (a slave is ready or degraded).
+/// calls; without a queue it is said at once), `/readyz` of both sides, and the metric (a slave is ready or degraded).
 const WITNESSES: [&str; 4] = ["call", "proxy", "metric", "slave"];
 
 /// What each of them said.
@@ -42,7 +42,7 @@ struct Scene {
 impl Scene {
     async fn new(more: &[(&str, &str)]) -> Self {
         let fixture = Fixture::default();
-        let proxy = Setup::proxy().env("READY_MIN_SLAVES", "1").start_proxy().await;
+        let proxy = Setup::proxy().env("READY_MIN_SLAVES", "1").env("QUEUE_MAX", "0").start_proxy().await;
         let fault = FaultProxy::start(proxy.link);
         let mut setup = fixture.serve(Setup::slave("one", fault.address).env("RECONNECT_MAX", "0.2"));
         for (key, value) in more {

@@ -1,18 +1,19 @@
 //! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
 
+mod batch;
+
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use protocol::catalog::Catalog;
 use protocol::era::Era;
-use protocol::frame::Frame;
 use protocol::handshake::SlaveHello;
 use protocol::ids::{CallId, Seq};
-use protocol::limits::{LinkLimits, MAX_BATCH};
+use protocol::limits::LinkLimits;
 use protocol::proxy_end::{NotLinked, Patience, ProxyEnd};
 
 use super::condition::{Condition, Health};
@@ -381,28 +382,5 @@ impl Slave {
             }
             Carrier::Plain(_) => (0, None),
         }
-    }
-
-    /// Whether a frame waits to be sent. Native only.
-    pub(super) fn has_something_to_send(&self) -> bool {
-        match &*self.carrier() {
-            Carrier::Native(end) => end.wants_to_send(),
-            Carrier::Plain(_) => false,
-        }
-    }
-
-    /// The frames that are to go out now, as one batch; at most [`MAX_BATCH`] bytes. Native only.
-    pub(super) fn next_batch(&self, now: Instant) -> Option<Bytes> {
-        let mut carrier = self.carrier();
-        let Carrier::Native(end) = &mut *carrier else { return None };
-        let first = end.poll_transmit(now)?;
-        let mut batch = BytesMut::with_capacity(first.encoded_len().max(512));
-        first.encode(&mut batch);
-        let room = MAX_BATCH - protocol::limits::MAX_CHUNK - protocol::frame::HEADER_LEN;
-        while batch.len() <= room {
-            let Some(frame) = end.poll_transmit(now) else { break };
-            Frame::encode(&frame, &mut batch);
-        }
-        Some(batch.freeze())
     }
 }

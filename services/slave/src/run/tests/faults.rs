@@ -54,7 +54,7 @@ async fn a_proxy_that_breaks_the_protocol_is_told_and_dialed_again() {
 #[tokio::test]
 async fn a_silent_proxy_is_given_up_and_its_calls_are_kept() {
     let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let pings = [("LINK_PING_INTERVAL_MS", "50"), ("LINK_PING_TIMEOUT_MS", "200")];
+    let pings = [("LINK_PING_INTERVAL_MS", "100"), ("LINK_PING_TIMEOUT_MS", "1000")];
     let slave = start(&door.url, &pings).await;
     proxy.link(&door).await;
     let (_, answers) = proxy.call("sleep", r#"{"seconds":0.5,"steps":10}"#);
@@ -73,10 +73,10 @@ async fn a_silent_proxy_is_given_up_and_its_calls_are_kept() {
 #[tokio::test]
 async fn a_proxy_that_answers_pings_is_not_given_up() {
     let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let pings = [("LINK_PING_INTERVAL_MS", "50"), ("LINK_PING_TIMEOUT_MS", "200")];
+    let pings = [("LINK_PING_INTERVAL_MS", "100"), ("LINK_PING_TIMEOUT_MS", "1000")];
     let slave = start(&door.url, &pings).await;
     proxy.link(&door).await;
-    let (_, answers) = proxy.call("sleep", r#"{"seconds":1}"#);
+    let (_, answers) = proxy.call("sleep", r#"{"seconds":2}"#);
     proxy.until("the result", |_| answers.is_over()).await;
     assert_eq!(slave.links.endpoint.links(), 1);
     drop(proxy);
