@@ -42,7 +42,9 @@ struct Scene {
 impl Scene {
     async fn new(more: &[(&str, &str)]) -> Self {
         let fixture = Fixture::default();
-        let proxy = Setup::proxy().env("READY_MIN_SLAVES", "1").start_proxy().await;
+        // A call that finds every slave full is told so before its witness gives it up.
+        let setup = Setup::proxy().env("READY_MIN_SLAVES", "1").env("QUEUE_TIMEOUT", "0.3");
+        let proxy = setup.start_proxy().await;
         let fault = FaultProxy::start(proxy.link);
         let mut setup = fixture.serve(Setup::slave("one", fault.address).env("RECONNECT_MAX", "0.2"));
         for (key, value) in more {
