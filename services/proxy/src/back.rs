@@ -5,6 +5,7 @@
 mod accept;
 mod admission;
 mod auth;
+mod call;
 mod codes;
 mod condition;
 mod facts;
@@ -19,10 +20,11 @@ mod slave;
 mod slot;
 
 pub(crate) use accept::{Backdoor, serve_slaves};
+pub(crate) use call::OpenCall;
 pub(crate) use codes::{Codebook, CodesSource};
 pub(crate) use load::{Freed, InFlight, Turned};
 pub(crate) use pace::Pace;
 pub(crate) use peers::{announce_changes, count_addresses};
 pub(crate) use registry::Registry;
-pub(crate) use slave::{OpenCall, Slave};
+pub(crate) use slave::Slave;
 pub(crate) use slot::{Slot, Taken};

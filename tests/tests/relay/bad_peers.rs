@@ -86,6 +86,8 @@ async fn a_wrong_code_is_told_so_and_closed_with_4002() {
 async fn an_unauthenticated_flood_costs_no_memory() {
     // Every one of them is let in as far as a stranger gets.
     let proxy = Setup::proxy().env("HANDSHAKE_RATE", "10000").start_proxy().await;
+    let _witness = Setup::slave("witness", proxy.link).start_slave().await;
+    proxy.offers("echo").await;
     let before = proxy.resident();
     for _ in 0..4 {
         let mut peer = dial(proxy.link).await;

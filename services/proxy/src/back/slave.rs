@@ -5,17 +5,17 @@ mod batch;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use protocol::catalog::Catalog;
-use protocol::era::Era;
 use protocol::handshake::SlaveHello;
 use protocol::ids::{CallId, Seq};
 use protocol::limits::LinkLimits;
 use protocol::proxy_end::{NotLinked, Patience, ProxyEnd};
 
+use super::call::OpenCall;
 use super::condition::{Condition, Health};
 use super::facts::{Facts, Standing};
 use super::farewell::Farewell;
@@ -23,25 +23,6 @@ use super::load::{InFlight, Load, Turned};
 use super::plain::{OpenPlain, PlainEnd};
 use super::slot::{Slot, SlotSink};
 use crate::metrics::{self, SlaveState};
-
-/// A call on its way to a slave.
-#[derive(Clone)]
-pub(crate) struct OpenCall {
-    /// Its name on every link.
-    pub(crate) id: CallId,
-    /// JSON call header.
-    pub(crate) header: Bytes,
-    /// The client's whole JSON-RPC request.
-    pub(crate) message: Bytes,
-    /// The slave's own name of the tool.
-    pub(crate) name: Option<Arc<str>>,
-    /// How the client speaks.
-    pub(crate) era: Era,
-    /// How long it may be silent.
-    pub(crate) silence: Duration,
-    /// When it is given up in any case.
-    pub(crate) last: Instant,
-}
 
 /// How the link speaks.
 pub(super) enum Carrier {

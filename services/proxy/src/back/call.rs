@@ -1,0 +1,27 @@
+//! A call as it is handed to a slave. Knows neither links nor slaves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use protocol::era::Era;
+use protocol::ids::CallId;
+
+/// A call on its way to a slave.
+#[derive(Clone)]
+pub(crate) struct OpenCall {
+    /// Its name on every link.
+    pub(crate) id: CallId,
+    /// JSON call header.
+    pub(crate) header: Bytes,
+    /// The client's whole JSON-RPC request.
+    pub(crate) message: Bytes,
+    /// The slave's own name of the tool.
+    pub(crate) name: Option<Arc<str>>,
+    /// How the client speaks.
+    pub(crate) era: Era,
+    /// How long it may be silent.
+    pub(crate) silence: Duration,
+    /// When it is given up in any case.
+    pub(crate) last: Instant,
+}
