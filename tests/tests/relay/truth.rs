@@ -93,7 +93,7 @@ async fn is_ready(address: SocketAddr) -> bool {
 async fn served(proxy: SocketAddr) -> bool {
     let client = Client::modern(proxy);
     let call = client.call("run", run_args("synthetic", 0));
-    let Ok(answer) = tokio::time::timeout(Duration::from_secs(1), call).await else { return false };
+    let Ok(answer) = tokio::time::timeout(Duration::from_secs(2), call).await else { return false };
     answer.response().get("result").is_some() || answer.kind() == "busy"
 }
 
