@@ -1,6 +1,7 @@
 //! Clients of both eras that call `count` with ids of their own, each on connections that it keeps.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 
 use super::HANGS;
 use super::chance::Chance;
-use super::fleet::Fleet;
+use super::fleet::{Door, Fleet};
 use super::ledger::{Ledger, Told};
 use crate::client::{Client, LEGACY, MODERN};
 use crate::fixture;
@@ -25,7 +26,7 @@ use crate::sse::Parser;
 
 /// One client.
 pub(super) struct Worker {
-    proxies: Vec<SocketAddr>,
+    doors: Vec<Door>,
     /// `Mcp-Session-Id` of a legacy client, good at every proxy.
     session: Option<String>,
     connections: HashMap<SocketAddr, SendRequest<Full<Bytes>>>,
@@ -44,11 +45,11 @@ struct Ask {
 impl Worker {
     /// The `n`th client; odd ones are legacy.
     pub(super) async fn open(fleet: &Fleet, ledger: &Arc<Ledger>, n: usize) -> Self {
-        let proxies = fleet.clients_go_to();
-        let at = proxies[n % proxies.len()];
+        let doors = fleet.doors();
+        let at = doors[n % doors.len()].address;
         let session = if n % 2 == 1 { Client::legacy(at).await.session } else { None };
         let chance = Chance::new(ledger.seed, 1000 + ledger.made() + n as u64);
-        Self { proxies, session, connections: HashMap::new(), chance, ledger: ledger.clone() }
+        Self { doors, session, connections: HashMap::new(), chance, ledger: ledger.clone() }
     }
 
     /// Calls until there are so many in all, or the time is over.
@@ -56,12 +57,17 @@ impl Worker {
         while Instant::now() < end
             && let Some(id) = self.ledger.next(most)
         {
-            let told = match tokio::time::timeout(HANGS, self.call(id)).await {
+            let which = self.chance.between(0, self.doors.len() as u64 - 1);
+            let door = self.doors[usize::try_from(which).expect("an index")].clone();
+            let state = door.state();
+            let told = match tokio::time::timeout(HANGS, self.call(id, door.address)).await {
                 Ok(Ok(told)) => told,
+                // A proxy that is killed says nothing any more.
+                Ok(Err(_)) if door.was_shut(state) => Told::ProxyLost,
                 Ok(Err(error)) => Told::Wrong(format!("HTTP: {error}")),
                 Err(_) => Told::Hung,
             };
-            let again = told.is_denial();
+            let again = told.is_denial() || told == Told::ProxyLost;
             if !matches!(told, Told::Answered | Told::Failed(_)) {
                 self.connections.clear();
             }
@@ -85,9 +91,8 @@ impl Worker {
         Ask { id, ms, steps, bytes }
     }
 
-    async fn call(&mut self, id: u64) -> Result<Told, Box<dyn std::error::Error + Send + Sync>> {
+    async fn call(&mut self, id: u64, proxy: SocketAddr) -> Result<Told, Box<dyn Error + Send + Sync>> {
         let ask = self.ask(id);
-        let proxy = self.chance.pick(&self.proxies);
         let request = request(Method::POST, "/mcp", &self.headers(), self.body(&ask));
         let mut sender = self.sender(proxy).await?;
         let response = sender.send_request(request).await?;

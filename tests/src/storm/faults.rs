@@ -9,9 +9,8 @@ use tokio::sync::watch;
 
 use super::calls::rest;
 use super::chance::Chance;
-use super::fleet::{Fleet, Place};
-use crate::fault::{Fault, Side, Towards, Trap};
-use crate::relay::Proxy;
+use super::fleet::{Fleet, Gate, Place};
+use crate::fault::{Fault, FaultProxy, Side, Towards, Trap};
 
 /// Frames at which traps strike: the moments that decide whether a call has arrived or ended.
 const FRAMES: [(Towards, FrameKind); 6] = [
@@ -33,24 +32,32 @@ pub(super) async fn rage(fleet: &mut Fleet, stop: &Stop) -> usize {
         let chance = Chance::new(seed, round + n as u64);
         place.suffer(chance, stop.clone())
     });
-    let proxies = fleet.proxies.iter().enumerate().map(|(n, proxy)| {
+    let proxies = fleet.gates.iter_mut().enumerate().map(|(n, gate)| {
         let chance = Chance::new(seed, round + 50 + n as u64);
-        pauses(proxy, chance, stop.clone())
+        gate.suffer(chance, stop.clone())
     });
     let (places, proxies) = tokio::join!(join_all(places), join_all(proxies));
     places.into_iter().chain(proxies).sum()
 }
 
-/// A proxy is paused now and then, for shorter and longer than its slaves bear.
-async fn pauses(proxy: &Proxy, mut chance: Chance, mut stop: Stop) -> usize {
-    let mut count = 0;
-    while rest(chance.millis(2000, 12_000), &mut stop).await {
-        count += 1;
-        proxy.signal(Signal::SIGSTOP);
-        rest(chance.millis(50, 3000), &mut stop).await;
-        proxy.signal(Signal::SIGCONT);
+impl Gate {
+    /// A proxy is paused now and then, for shorter and longer than its slaves bear, or killed.
+    async fn suffer(&mut self, mut chance: Chance, mut stop: Stop) -> usize {
+        let mut count = 0;
+        while rest(chance.millis(2000, 12_000), &mut stop).await {
+            count += 1;
+            if self.mortal && chance.one_in(2) {
+                self.shut();
+                rest(chance.millis(0, 2000), &mut stop).await;
+                self.reopen().await;
+            } else {
+                self.proxy.signal(Signal::SIGSTOP);
+                rest(chance.millis(50, 3000), &mut stop).await;
+                self.proxy.signal(Signal::SIGCONT);
+            }
+        }
+        count
     }
-    count
 }
 
 impl Place {
@@ -58,29 +65,32 @@ impl Place {
         let mut count = 0;
         while rest(chance.millis(50, 1500), &mut stop).await {
             count += 1;
-            match chance.between(0, 9) {
-                0 | 1 if self.mortal => self.is_killed(&mut chance, &mut stop).await,
+            let fault = match chance.between(0, 9) {
+                0 | 1 if self.mortal => {
+                    self.is_killed(&mut chance, &mut stop).await;
+                    continue;
+                }
                 2 => {
                     self.slave.signal(Signal::SIGSTOP);
                     rest(chance.millis(50, 4000), &mut stop).await;
                     self.slave.signal(Signal::SIGCONT);
+                    continue;
                 }
-                3 => self.loses(Fault::HalfClose(Towards::Proxy), &mut chance, &mut stop).await,
-                4 => self.loses(Fault::HalfClose(Towards::Slave), &mut chance, &mut stop).await,
-                5 => self.loses(Fault::BlackHole, &mut chance, &mut stop).await,
-                6 => {
-                    self.fault.strike(Fault::Stall);
-                    rest(chance.millis(20, 4000), &mut stop).await;
-                    self.fault.strike(Fault::None);
-                }
+                3 => Fault::HalfClose(Towards::Proxy),
+                4 => Fault::HalfClose(Towards::Slave),
+                5 => Fault::BlackHole,
+                6 => Fault::Stall,
                 7 => {
-                    self.fault.take_down();
-                    rest(chance.millis(20, 3000), &mut stop).await;
-                    self.fault.refuse(false);
+                    self.is_cut_off(&mut chance, &mut stop).await;
+                    continue;
                 }
-                8 => self.is_trapped(&mut chance, &mut stop).await,
-                _ => self.fault.strike(Fault::Reset),
-            }
+                8 => {
+                    self.is_trapped(&mut chance, &mut stop).await;
+                    continue;
+                }
+                _ => Fault::Reset,
+            };
+            self.loses(fault, &mut chance, &mut stop).await;
         }
         count
     }
@@ -91,24 +101,61 @@ impl Place {
         self.slave = self.setup.start_slave().await;
     }
 
-    /// Bytes that were swallowed cannot come later, so in the end the connection breaks.
-    async fn loses(&mut self, fault: Fault, chance: &mut Chance, stop: &mut Stop) {
-        self.fault.strike(fault);
-        rest(chance.millis(20, 4000), stop).await;
-        self.fault.strike(Fault::Reset);
+    /// One of its ways, or all.
+    fn some_ways(&self, chance: &mut Chance) -> &[FaultProxy] {
+        if chance.one_in(3) {
+            return &self.ways;
+        }
+        let last = self.ways.len() - 1;
+        let at = usize::try_from(chance.between(0, last as u64)).expect("an index");
+        &self.ways[at..=at]
     }
 
-    /// The link breaks right before or after a frame that matters.
-    async fn is_trapped(&mut self, chance: &mut Chance, stop: &mut Stop) {
+    /// Nothing leads anywhere for a while.
+    async fn is_cut_off(&self, chance: &mut Chance, stop: &mut Stop) {
+        let ways = self.some_ways(chance);
+        for way in ways {
+            way.take_down();
+        }
+        rest(chance.millis(20, 3000), stop).await;
+        for way in ways {
+            way.refuse(false);
+        }
+    }
+
+    /// What was stalled may go on; bytes that were swallowed cannot come later, so then the connection breaks.
+    async fn loses(&self, fault: Fault, chance: &mut Chance, stop: &mut Stop) {
+        let ways = self.some_ways(chance);
+        for way in ways {
+            way.strike(fault);
+        }
+        if fault == Fault::Reset {
+            return;
+        }
+        rest(chance.millis(20, 4000), stop).await;
+        let then = if fault == Fault::Stall { Fault::None } else { Fault::Reset };
+        for way in ways {
+            way.strike(then);
+        }
+    }
+
+    /// A link breaks right before or after a frame that matters.
+    async fn is_trapped(&self, chance: &mut Chance, stop: &mut Stop) {
+        let ways = self.some_ways(chance);
         let (towards, kind) = chance.pick(&FRAMES);
         let side = if chance.one_in(2) { Side::Before } else { Side::After };
         let fault = chance.pick(&[Fault::Reset, Fault::BlackHole, Fault::Stall]);
         let skip = usize::try_from(chance.between(0, 20)).expect("small");
-        self.fault.arm(Trap { towards, kind, skip, side, fault });
+        for way in ways {
+            way.arm(Trap { towards, kind, skip, side, fault });
+        }
         rest(chance.millis(100, 3000), stop).await;
-        if !self.fault.disarm() && fault != Fault::Reset {
+        let waiting = ways.iter().filter(|way| way.disarm()).count();
+        if waiting < ways.len() && fault != Fault::Reset {
             rest(Duration::from_millis(chance.between(0, 3000)), stop).await;
         }
-        self.fault.strike(Fault::Reset);
+        for way in ways {
+            way.strike(Fault::Reset);
+        }
     }
 }

@@ -23,6 +23,8 @@ pub enum Told {
     Failed(String),
     /// Its answer broke off: the slave was lost while a result longer than one chunk was already on its way.
     CutOff,
+    /// Nothing: its proxy was killed.
+    ProxyLost,
     /// Something that no call may end with.
     Wrong(String),
     /// Nothing in time.
@@ -75,6 +77,7 @@ impl Ledger {
                 Told::Answered => "answered",
                 Told::Failed(kind) => kind,
                 Told::CutOff => "cut_off",
+                Told::ProxyLost => "proxy_lost",
                 Told::Wrong(_) => "WRONG",
                 Told::Hung => "HUNG",
             };
@@ -96,6 +99,7 @@ impl Ledger {
             let right = match told {
                 Told::Answered | Told::CutOff => times == 1,
                 Told::Failed(_) if told.is_denial() => times == 0,
+                Told::ProxyLost => times <= 1,
                 Told::Failed(kind) => OPEN.contains(&kind.as_str()) && times <= 1,
                 Told::Wrong(_) | Told::Hung => false,
             };
