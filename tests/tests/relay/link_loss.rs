@@ -79,9 +79,11 @@ async fn without_a_slave_a_call_fails_at_once_and_says_why() {
 #[tokio::test]
 async fn calls_never_written_to_a_stalled_link_move_to_another_slave() {
     let fixture = Fixture::default();
-    let proxy = Setup::proxy().env("LINK_GRACE", "5").start_proxy().await;
+    // The silence of the stalled link is not to end it before it is full.
+    let patient = |setup: Setup| setup.env("LINK_PING_TIMEOUT_MS", "60000");
+    let proxy = patient(Setup::proxy()).env("LINK_GRACE", "5").start_proxy().await;
     let fault = FaultProxy::start(proxy.link);
-    let slave = fixture.serve(Setup::slave("one", fault.address)).start_slave().await;
+    let slave = fixture.serve(patient(Setup::slave("one", fault.address))).start_slave().await;
     proxy.offers("run").await;
     let client = Client::modern(proxy.http);
     fault.strike(Fault::Stall);

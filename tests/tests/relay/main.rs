@@ -30,4 +30,3 @@ mod several_slaves;
 mod shutdown;
 mod states;
 mod tls;
-mod truth;

@@ -40,7 +40,9 @@ impl Fleet {
     /// A proxy that asks its clients for one of these keys.
     async fn with_keys(routes: Option<&str>, keys: &[&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut setup = Setup::proxy().env("AUTH_BEARER_KEYS", keys.join(","));
+        // Slaves made by hand answer no pings while nobody reads them.
+        let mut setup = Setup::proxy().env("LINK_PING_TIMEOUT_MS", "60000");
+        setup = setup.env("AUTH_BEARER_KEYS", keys.join(","));
         if let Some(text) = routes {
             let path = folder.path().join("routes.yaml");
             std::fs::write(&path, text).unwrap();

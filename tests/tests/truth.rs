@@ -1,5 +1,6 @@
 //! Health is truthful: under every fault, `/readyz` of both sides, `mcp_relay_slave_state` and a real call agree within
-//! the time that it takes to notice, at the shipped settings, and go on agreeing.
+//! the time that it takes to notice, at the shipped settings, and go on agreeing. By itself: it measures times.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
