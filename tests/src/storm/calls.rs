@@ -29,7 +29,8 @@ pub(super) struct Worker {
     doors: Vec<Door>,
     /// `Mcp-Session-Id` of a legacy client, good at every proxy.
     session: Option<String>,
-    connections: HashMap<SocketAddr, SendRequest<Full<Bytes>>>,
+    /// With the state of the door that they were opened through: a connection to a killed proxy is none.
+    connections: HashMap<SocketAddr, (u64, SendRequest<Full<Bytes>>)>,
     chance: Chance,
     ledger: Arc<Ledger>,
 }
@@ -60,7 +61,7 @@ impl Worker {
             let which = self.chance.between(0, self.doors.len() as u64 - 1);
             let door = self.doors[usize::try_from(which).expect("an index")].clone();
             let state = door.state();
-            let told = match tokio::time::timeout(HANGS, self.call(id, door.address)).await {
+            let told = match tokio::time::timeout(HANGS, self.call(id, (door.address, state))).await {
                 Ok(Ok(told)) => told,
                 // A proxy that is killed says nothing any more.
                 Ok(Err(_)) if door.was_shut(state) => Told::ProxyLost,
@@ -91,10 +92,14 @@ impl Worker {
         Ask { id, ms, steps, bytes }
     }
 
-    async fn call(&mut self, id: u64, proxy: SocketAddr) -> Result<Told, Box<dyn Error + Send + Sync>> {
+    async fn call(
+        &mut self,
+        id: u64,
+        (proxy, state): (SocketAddr, u64),
+    ) -> Result<Told, Box<dyn Error + Send + Sync>> {
         let ask = self.ask(id);
         let request = request(Method::POST, "/mcp", &self.headers(), self.body(&ask));
-        let mut sender = self.sender(proxy).await?;
+        let mut sender = self.sender(proxy, state).await?;
         let response = sender.send_request(request).await?;
         let stream = response.headers().get("content-type").is_some_and(|t| t == "text/event-stream");
         let body = match response.into_body().collect().await {
@@ -103,7 +108,7 @@ impl Worker {
             Err(_) if ask.bytes > MAX_CHUNK as u64 => return Ok(Told::CutOff),
             Err(error) => return Err(error.into()),
         };
-        self.connections.insert(proxy, sender);
+        self.connections.insert(proxy, (state, sender));
         let mut messages = Vec::new();
         if stream {
             let mut parser = Parser::default();
@@ -119,8 +124,9 @@ impl Worker {
         Ok(judge(&ask, &messages))
     }
 
-    async fn sender(&mut self, proxy: SocketAddr) -> std::io::Result<SendRequest<Full<Bytes>>> {
-        if let Some(kept) = self.connections.remove(&proxy).filter(|kept| !kept.is_closed()) {
+    async fn sender(&mut self, proxy: SocketAddr, state: u64) -> std::io::Result<SendRequest<Full<Bytes>>> {
+        let kept = self.connections.remove(&proxy);
+        if let Some((_, kept)) = kept.filter(|(opened, kept)| *opened == state && !kept.is_closed()) {
             return Ok(kept);
         }
         let stream = TcpStream::connect(proxy).await?;
