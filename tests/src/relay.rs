@@ -82,20 +82,21 @@ impl Setup {
     /// Starts a proxy and waits until both ports are open.
     pub async fn start_proxy(&self) -> Proxy {
         let process = self.spawn();
-        let http = address(&process, "MCP server listening on http").await;
-        let link = address(&process, "WebSocket server listening on ws").await;
+        let http = port(&process, "MCP server listening on http").await;
+        let link = port(&process, "WebSocket server listening on ws").await;
         Proxy { process, http, link }
     }
 
     /// Starts a slave and waits until its own port is open (not until it is linked).
     pub async fn start_slave(&self) -> Slave {
         let process = self.spawn();
-        let http = address(&process, "MCP server listening on http").await;
+        let http = port(&process, "MCP server listening on http").await;
         Slave { process, http }
     }
 }
 
-async fn address(process: &Process, phrase: &str) -> SocketAddr {
+/// The address in the first log line with this phrase, which ends with the `http` or `ws` of a URL.
+pub async fn port(process: &Process, phrase: &str) -> SocketAddr {
     let line = process.log.wait_for(phrase).await;
     // Behind "://", or "s://" where it is TLS.
     let text = line.split(phrase).nth(1).and_then(|rest| rest.split_once("://")).map_or("", |(_, text)| text);

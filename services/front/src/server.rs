@@ -1,4 +1,8 @@
-//! Serves an edge and the operator's endpoints on one listener. Must not know what takes the calls.
+//! Serves an edge, and the operator's endpoints on the same listener or on one of their own. Must not know what takes
+//! the calls.
+
+mod desk;
+mod ops;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderName, Method, Request, Response};
+use axum::http::{HeaderName, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -26,18 +30,15 @@ use crate::calls::Calls;
 use crate::config::{EdgeConfig, Exposure};
 use crate::edge::Edge;
 use crate::http::body::AnswerBody;
-use crate::http::guard::{authenticate, check_page};
-use crate::http::read::{Limits, read};
 use crate::http::reply::{Refused, refuse};
 use crate::http::service::McpService;
 use crate::keys::Keys;
 use crate::origin::Origins;
 use crate::settle::Settle;
+pub use ops::OpsPort;
 
 /// How long a TLS handshake that is under way may take when the process drains.
 const LAST_HANDSHAKE: Duration = Duration::from_secs(2);
-
-const METRICS: &str = "/metrics";
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
@@ -104,8 +105,12 @@ impl From<TcpListener> for Port {
 
 /// Serves until the shutdown: idle connections close as soon as it drains, busy ones when their answers are
 /// complete or the grace is over. New ones are told meanwhile that this process goes. Returns when no connection of
-/// before is left.
-pub async fn serve<C: Calls>(port: impl Into<Port>, (edge, ops): (Arc<Edge<C>>, Ops), shutdown: &Shutdown) {
+/// before is left. Without `ops` the operator's paths are unknown here: an [`OpsPort`] has them.
+pub async fn serve<C: Calls>(
+    port: impl Into<Port>,
+    (edge, ops): (Arc<Edge<C>>, Option<Ops>),
+    shutdown: &Shutdown,
+) {
     let port = port.into();
     let service = Both { mcp: McpService::new(Arc::clone(&edge)), ops };
     // Each connection holds a receiver; when all are gone, `closed` resolves.
@@ -184,10 +189,10 @@ async fn farewell<C: Calls>(came: Came, service: Both<C>) {
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// The operator's paths first, then the edge.
+/// The operator's paths first, where they are here, then the edge.
 struct Both<C> {
     mcp: McpService<C>,
-    ops: Ops,
+    ops: Option<Ops>,
 }
 
 impl<C: Calls> Both<C> {
@@ -211,18 +216,14 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        // Every path but the health checks needs a key (EXISTING.md), and metrics name tools and slaves.
-        if request.uri().path() == METRICS
-            && let Err(failure) = authenticate(&self.mcp.edge().config, request.headers())
+        if let Some((ops, access)) =
+            self.ops.as_ref().and_then(|ops| Some((ops, ops.access(request.uri().path())?)))
         {
-            return Box::pin(async { Ok(refuse(&Refused::early(failure)).map(Either::Left)) });
-        }
-        if request.method() == Method::POST && self.ops.has_inquiry(request.uri().path()) {
-            let (mcp, ops) = (self.mcp.clone(), self.ops.clone());
-            return Box::pin(async move { Ok(inquire(mcp.edge(), &ops, request).await) });
-        }
-        if let Some(response) = self.ops.answer(request.uri().path()) {
-            return Box::pin(async { Ok(response.map(Either::Right)) });
+            let (mcp, ops) = (self.mcp.clone(), ops.clone());
+            return Box::pin(async move {
+                let config = &mcp.edge().config;
+                Ok(desk::answer((config, access), &ops, request).await.map(Either::Right))
+            });
         }
         if self.mcp.edge().is_closed() {
             return Box::pin(async { Ok(refuse(&Refused::early(Failure::Draining)).map(Either::Left)) });
@@ -230,21 +231,4 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
         let answer = self.mcp.clone().call(request);
         Box::pin(async { answer.await.map(|response| response.map(Either::Left)) })
     }
-}
-
-/// Inquiries need a key as all but the health checks do, and no web page may make them.
-async fn inquire<C: Calls>(edge: &Edge<C>, ops: &Ops, request: Request<Incoming>) -> Response<BothBody<C>> {
-    let (head, body) = request.into_parts();
-    let config = &edge.config;
-    let allowed = check_page(config, &head.headers).and_then(|_| authenticate(config, &head.headers));
-    let limits = Limits { most: config.max_body, within: config.request_timeout };
-    let body = match allowed {
-        Ok(_) => read(&head.headers, body, limits).await,
-        Err(failure) => Err(failure),
-    };
-    let answer = body.and_then(|body| ops.inquire(head.uri.path(), &body).ok_or(Failure::PathNotFound));
-    answer.map_or_else(
-        |failure| refuse(&Refused::early(failure)).map(Either::Left),
-        |response| response.map(Either::Right),
-    )
 }

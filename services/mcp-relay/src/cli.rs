@@ -98,7 +98,8 @@ Takes MCP clients over HTTP (MCP_SERVER_HOST:MCP_SERVER_PORT, path /mcp) and sla
 (PROXY_WS_HOST:PROXY_WS_PORT), and carries each call to a slave that offers its tool. It runs nothing itself
 and keeps nothing on disk. The same as PROXY_MODE=1 without a subcommand.
 
-Also answers GET /healthz (alive), /readyz (takes work), /health and /metrics on the HTTP port.";
+Also answers GET /healthz (alive), /readyz (takes work), /metrics and /api/v1/status on the HTTP port or on
+OPS_PORT, and /health on the HTTP port.";
 
 fn proxy_help() -> String {
     format!(
@@ -159,13 +160,13 @@ fn demo_help() -> String {
 }
 
 const HEALTH_ABOUT: &str = "\
-Sends GET /healthz to MCP_SERVER_HOST:MCP_SERVER_PORT (over loopback where the host stands for every interface)
-and says whether it was answered, within 3 seconds. For a container's health check, in an image without curl.";
+Sends GET /healthz to OPS_HOST:OPS_PORT, or to MCP_SERVER_HOST:MCP_SERVER_PORT where OPS_PORT is not set (over
+loopback where the host stands for every interface) and says whether it was answered, within 3 seconds. For a container's health check, in an image without curl.";
 
 fn health_help() -> String {
     format!(
-        "Variables:\n  MCP_SERVER_HOST [default: 127.0.0.1]\n  MCP_SERVER_PORT [default: 8000]\n\n\
-         Example:\n  HEALTHCHECK CMD [\"mcp-relay\", \"health\"]\n\n{CHECK_EXIT_CODES}"
+        "Variables:\n  MCP_SERVER_HOST [default: 127.0.0.1]\n  MCP_SERVER_PORT [default: 8000]\n  OPS_HOST [default: MCP_SERVER_HOST]\n  \
+         OPS_PORT [default: MCP_SERVER_PORT]\n\nExample:\n  HEALTHCHECK CMD [\"mcp-relay\", \"health\"]\n\n{CHECK_EXIT_CODES}"
     )
 }
 

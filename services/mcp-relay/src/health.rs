@@ -1,46 +1,24 @@
 //! `mcp-relay health`: whether the server of this configuration is alive.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use runtime::config::{EVERY, listener};
-use runtime::env::{Reader, Snapshot, parse};
+use runtime::env::Snapshot;
 
-use crate::http::{self, Target};
+use crate::http;
+use crate::own::{self, Own};
 
 /// Most that an answer may take.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Asks `/healthz`. The error says what to do.
 pub(crate) async fn ask(snapshot: &Snapshot) -> anyhow::Result<String> {
-    let tables = [EVERY];
-    let mut reader = Reader::new("health", snapshot, &tables);
-    let address = listener(&mut reader);
-    let address = reader.finish(address)?.config;
-    ensure!(
-        address.port != 0,
-        "MCP_SERVER_PORT is 0 (any free port): set the port that the server listens on"
-    );
-    let certificate = own_certificate(snapshot);
-    let target = Target::of_listener(&address.host, address.port).with_certificate(certificate.as_deref())?;
-    let scheme = if target.tls.is_some() { "https" } else { "http" };
-    let (status, _) = http::get(&target, "/healthz", LIMIT)
+    let own @ Own { target, variables } = &own::server("health", snapshot)?;
+    let (status, _) = http::get(target, "/healthz", LIMIT)
         .await
-        .with_context(|| format!("no server on {scheme}://{target} (MCP_SERVER_HOST, MCP_SERVER_PORT)"))?;
-    ensure!(
-        status == 200,
-        "{scheme}://{target}/healthz answered with status {status}: is it another server?"
-    );
-    Ok(format!("{scheme}://{target} is alive"))
-}
-
-/// The certificate that the clients' port of a proxy of this environment shows.
-pub(crate) fn own_certificate(snapshot: &Snapshot) -> Option<PathBuf> {
-    let on = |name: &str| snapshot.get(name).is_some_and(|value| parse::flag(value) == Ok(true));
-    let is_proxy = on("PROXY_MODE") || !on("PROXY_SLAVE");
-    let open = snapshot.get("TLS_HTTP").is_some_and(|value| parse::flag(value) == Ok(false));
-    snapshot.get("TLS_CERT").filter(|_| is_proxy && !open).map(PathBuf::from)
+        .with_context(|| format!("no server on {own} ({variables})"))?;
+    ensure!(status == 200, "{own}/healthz answered with status {status}: is it another server?");
+    Ok(format!("{own} is alive"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod doctor;
 mod health;
 mod http;
 mod mode;
+mod own;
 mod reference;
 mod routes;
 mod serve;

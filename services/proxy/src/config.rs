@@ -36,6 +36,7 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Proxy, "TLS_CERT", Says("both ports are plain"), "PEM file of the proxy's certificate and its chain: both ports speak TLS. TLS files are read again when they change and at SIGHUP."),
     Var::new(Proxy, "TLS_KEY", Says("needed with TLS_CERT"), "PEM file of its key."),
     Var::new(Proxy, "TLS_HTTP", Value("1"), "0: the clients' port stays plain although TLS_CERT is set."),
+    Var::new(Proxy, "TLS_OPS", Says("as TLS_HTTP"), "1 or 0: whether OPS_PORT speaks TLS, with TLS_CERT."),
     Var::new(Proxy, "TLS_WS", Value("1"), "0: the slaves' port stays plain although TLS_CERT is set."),
     Var::new(Proxy, "TLS_CLIENT_CA", Says("slaves show no certificate"), "PEM file of authorities: a slave must show a certificate from one of them, beside its code."),
     Var::new(Proxy, "SLAVE_MODE", Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001)."),
@@ -127,6 +128,7 @@ struct Raw {
     tls_cert: Option<String>,
     tls_key: Option<String>,
     tls_http: Option<String>,
+    tls_ops: Option<String>,
     tls_ws: Option<String>,
     tls_client_ca: Option<String>,
     slave_mode: Option<String>,
@@ -154,10 +156,8 @@ impl ProxyConfig {
             host_var: "PROXY_WS_HOST",
             port_var: "PROXY_WS_PORT",
         };
-        if ws.port != 0 && ws.port == common.http.port {
-            let expected = "another port than MCP_SERVER_PORT: clients and slaves are served on one each";
-            reader.bad("PROXY_WS_PORT", &ws.port.to_string(), expected.into());
-        }
+        check_ports(&mut reader, &ws, &common);
+        let has_ops = common.ops.port.is_some();
         let (slave_codes, codes_file) = read_codes(&mut reader, &raw);
         if common.session_key.origin() == KeyOrigin::Random {
             reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process. Several proxies need the same SESSION_KEY, or the sessions of one are unknown to the others");
@@ -180,7 +180,7 @@ impl ProxyConfig {
             trusted: reader
                 .optional("TRUSTED_PROXIES", raw.trusted_proxies.as_deref(), TrustedProxies::parse)
                 .unwrap_or_default(),
-            tls: tls::read(&mut reader, &raw),
+            tls: tls::read(&mut reader, &raw).for_ops(has_ops),
             slave_mode: reader.value("SLAVE_MODE", raw.slave_mode.as_deref(), parse::choice(modes)),
             tool_conflict: reader.value(
                 "TOOL_CONFLICT",
@@ -199,6 +199,20 @@ impl ProxyConfig {
         };
         check_counts(&mut reader, &config);
         reader.finish(config)
+    }
+}
+
+fn check_ports(reader: &mut Reader<'_>, ws: &ListenAddr, common: &CommonConfig) {
+    if ws.port == 0 {
+        return;
+    }
+    if ws.port == common.http.port {
+        let expected = "another port than MCP_SERVER_PORT: clients and slaves are served on one each";
+        reader.bad("PROXY_WS_PORT", &ws.port.to_string(), expected.into());
+    }
+    if common.ops.port.as_ref().is_some_and(|ops| ops.port == ws.port) {
+        let expected = "another port than PROXY_WS_PORT: that one is the slaves'";
+        reader.bad("OPS_PORT", &ws.port.to_string(), expected.into());
     }
 }
 
@@ -274,6 +288,8 @@ mod tests {
     const BAD: &[(&str, &str)] = &[
         ("MCP_SERVER_HOST", "http://here"),
         ("MCP_SERVER_PORT", "80x"),
+        ("OPS_PORT", "-1"),
+        ("OPS_HOST", "a b"),
         ("AUTH_CUSTOM_HEADER", "x api key"),
         ("ALLOWED_ORIGINS", "app.example"),
         ("MAX_BODY_BYTES", "16MB"),
@@ -296,6 +312,7 @@ mod tests {
         ("TLS_CERT", "/nowhere/tls.crt"),
         ("TLS_KEY", "/nowhere/tls.key"),
         ("TLS_HTTP", "maybe"),
+        ("TLS_OPS", "maybe"),
         ("TLS_WS", "maybe"),
         ("TLS_CLIENT_CA", "/nowhere/ca.pem"),
         ("SLAVE_MODE", "double"),
@@ -380,6 +397,8 @@ mod tests {
     fn values_that_do_not_go_together_are_refused() {
         for (pairs, name) in [
             (&[("MCP_SERVER_PORT", "9"), ("PROXY_WS_PORT", "9")][..], "PROXY_WS_PORT"),
+            (&[("OPS_PORT", "8000")], "OPS_PORT"),
+            (&[("OPS_PORT", "8001")], "OPS_PORT"),
             (&[("LINK_PING_INTERVAL_MS", "3000")], "LINK_PING_TIMEOUT_MS"),
             (&[("REQUEST_TIMEOUT", "10"), ("REQUEST_TIMEOUT_TOTAL", "5")], "REQUEST_TIMEOUT_TOTAL"),
             (&[("READY_MIN_SLAVES", "5"), ("MAX_SLAVES", "4")], "READY_MIN_SLAVES"),

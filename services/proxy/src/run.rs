@@ -1,17 +1,18 @@
 //! Puts the proxy together and runs it until the shutdown.
 
+mod ports;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use front::server::Port;
 use front::{Edge, EdgeConfig};
 use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
 use runtime::follow::{Followed, Hangups};
 use runtime::listen::BindError;
 use runtime::metrics::{Histogram, Metrics, MetricsError};
-use runtime::ops::{Ops, Readiness};
+use runtime::ops::{Endpoints, Readiness};
 use runtime::shutdown::Shutdown;
 use runtime::tls::TlsError;
 use tokio::task::JoinHandle;
@@ -26,6 +27,7 @@ use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::metrics::{self, SlaveState};
 use crate::routes::{self, EXPLAIN, RoutesFile};
 use crate::secure::Secured;
+use ports::Ports;
 
 /// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.
 const PLAIN_ANSWER: usize = 64 * 1024 * 1024;
@@ -58,9 +60,8 @@ pub enum RunError {
 /// Returns `Ok` also when the grace ended before the calls did; they were failed then.
 pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let recorder = recorder()?;
-    let http = config.common.http.bind().await?;
-    let ws = config.ws.bind().await?;
-    let (http_at, ws_at) = (http.local_addr()?, ws.local_addr()?);
+    let secured = Secured::load(&config.tls)?;
+    let ports = Ports::bind(&config, &secured).await?;
     let instance = InstanceId(getrandom::u64()?);
     let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
     let registry = Registry::new(instance, (config.slave_mode, config.max_slaves), limits, config.ejection);
@@ -73,10 +74,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());
     let source = codes_source(&config)?;
     let codes = Codebook::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
-    let secured = Secured::load(&config.tls)?;
-    let (http_tls, ws_tls) = (secured.http.clone(), secured.ws.clone());
-    let http_scheme = if http_tls.is_some() { "https" } else { "http" };
-    let ws_scheme = if ws_tls.is_some() { "wss" } else { "ws" };
+    ports.announce(&secured)?;
     let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, hangups.clone()));
     let following = [Owned(tokio::spawn(following)), Owned(tokio::spawn(secured.follow(hangups)))];
     let back = Arc::new(Backdoor {
@@ -84,25 +82,24 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
         codes,
         handshake_rate: config.handshake_rate,
         trusted: config.trusted.clone(),
-        tls: ws_tls,
+        tls: ports.ws_tls,
         instance: instance.to_string(),
         ping_interval: config.common.link_ping.interval,
         ping_timeout: config.common.link_ping.timeout,
         late: config.link_late,
         plain_answer: PLAIN_ANSWER,
     });
-    let slaves = Owned(tokio::spawn(serve_slaves(ws, back)));
+    let slaves = Owned(tokio::spawn(serve_slaves(ports.ws, back)));
     let edge_config =
-        EdgeConfig::from_common(&config.common, "proxy", http_at).behind(config.trusted.clone());
-    let ops = Ops::new(recorder, ready(&config, &registry, &shutdown));
-    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher.clone()));
+        EdgeConfig::from_common(&config.common, "proxy", ports.http_at).behind(config.trusted.clone());
+    let ops = Endpoints::new(recorder, ready(&config, &registry, &shutdown));
+    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher.clone())).build();
     let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));
     let ended_elsewhere = Arc::clone(&edge);
     registry.on_session_end(move |session| ended_elsewhere.session_ended(session));
-    tracing::info!("WebSocket server listening on {ws_scheme}://{ws_at}");
-    tracing::info!("MCP server listening on {http_scheme}://{http_at}");
+    let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     let drain = drain(Arc::clone(&registry), shutdown.clone());
-    tokio::join!(front::server::serve(Port::new(http, http_tls), (edge, ops), &shutdown), drain);
+    tokio::join!(front::server::serve(ports.http, (edge, ops), &shutdown), drain);
     registry.close_all();
     // The links' tasks say goodbye; a dead peer must not keep us.
     let _ = timeout(Duration::from_secs(2), wait_until_unlinked(&registry)).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use runtime::follow::Hangups;
 use runtime::tls::{Facts, File, ServerFiles, ServerTls, TlsError};
 
@@ -14,11 +15,13 @@ const WARN: Duration = Duration::from_hours(14 * 24);
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// TLS of both ports.
+/// TLS of the ports.
 #[derive(Default)]
 pub(crate) struct Secured {
     /// The clients' port.
     pub(crate) http: Option<Arc<ServerTls>>,
+    /// The operators' port.
+    pub(crate) ops: Option<Arc<ServerTls>>,
     /// The slaves' port.
     pub(crate) ws: Option<Arc<ServerTls>>,
 }
@@ -26,26 +29,33 @@ pub(crate) struct Secured {
 impl Secured {
     /// Reads the files.
     pub(crate) fn load(ports: &TlsPorts) -> Result<Self, TlsError> {
-        let load = |files: &Option<ServerFiles>| files.clone().map(ServerTls::load).transpose();
-        let http = load(&ports.http)?;
+        let mut loaded: Vec<(ServerFiles, Arc<ServerTls>)> = Vec::new();
         // Ports that have the same files have the same TLS: changes are told once.
-        let ws = match &http {
-            Some(tls) if ports.http == ports.ws => Some(Arc::clone(tls)),
-            _ => load(&ports.ws)?,
+        let mut load = |files: &Option<ServerFiles>| {
+            let Some(files) = files else { return Ok(None) };
+            if let Some((_, tls)) = loaded.iter().find(|(known, _)| known == files) {
+                return Ok(Some(Arc::clone(tls)));
+            }
+            let tls = ServerTls::load(files.clone())?;
+            loaded.push((files.clone(), Arc::clone(&tls)));
+            Ok(Some(tls))
         };
-        Ok(Self { http, ws })
+        Ok(Self { http: load(&ports.http)?, ops: load(&ports.ops)?, ws: load(&ports.ws)? })
     }
 
     /// Follows the files until it is dropped.
     pub(crate) async fn follow(self, hangups: Hangups) {
-        let same = matches!((&self.http, &self.ws), (Some(http), Some(ws)) if Arc::ptr_eq(http, ws));
-        let ws = self.ws.filter(|_| !same);
-        tokio::join!(follow(self.http, hangups.clone()), follow(ws, hangups));
+        let mut distinct: Vec<Arc<ServerTls>> = Vec::new();
+        for tls in [self.http, self.ops, self.ws].into_iter().flatten() {
+            if !distinct.iter().any(|known| Arc::ptr_eq(known, &tls)) {
+                distinct.push(tls);
+            }
+        }
+        join_all(distinct.into_iter().map(|tls| follow(tls, hangups.clone()))).await;
     }
 }
 
-async fn follow(tls: Option<Arc<ServerTls>>, hangups: Hangups) {
-    let Some(tls) = tls else { return };
+async fn follow(tls: Arc<ServerTls>, hangups: Hangups) {
     let mut warned: Option<SystemTime> = None;
     let told = move |news: Option<Result<(), TlsError>>, facts: &Facts| {
         if let Some(news) = news {

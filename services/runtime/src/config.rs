@@ -2,6 +2,7 @@
 //!
 //! Typed and checked; knows nothing of what the values are used for.
 
+mod ops;
 mod origins;
 mod variables;
 
@@ -13,6 +14,7 @@ use crate::env::{Reader, parse};
 use crate::listen::ListenAddr;
 use crate::secret::{SecretSet, SessionKey};
 
+pub use ops::{OpsConfig, ops_listener};
 pub use origins::AllowedOrigins;
 pub use variables::{EVERY, MODE};
 
@@ -49,6 +51,8 @@ pub struct LinkPing {
 pub struct CommonConfig {
     /// `MCP_SERVER_HOST`, `MCP_SERVER_PORT`: where clients are served.
     pub http: ListenAddr,
+    /// `OPS_PORT`, `OPS_HOST`.
+    pub ops: OpsConfig,
     /// `AUTH_BEARER_KEYS`: empty means that no key is asked for.
     pub bearer_keys: SecretSet,
     /// `AUTH_CUSTOM_HEADER`: header accepted in place of `Authorization`, lower case.
@@ -103,6 +107,7 @@ impl CommonConfig {
     /// Reads the variables of [`EVERY`], which the reader's tables must contain. Problems stay in the reader.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let http = listener(reader);
+        let ops = ops::read(reader, &http);
         let raw: Raw = reader.fill();
         let origins = raw.allowed_origins.as_deref();
         let body = raw.max_body_bytes.as_deref();
@@ -112,6 +117,7 @@ impl CommonConfig {
         let list_ttl = raw.list_ttl_ms.as_deref();
         Self {
             http,
+            ops,
             bearer_keys: SecretSet::new(parse::list(raw.auth_bearer_keys.as_deref().unwrap_or_default())),
             auth_header: read_auth_header(reader, &raw),
             allowed_origins: reader

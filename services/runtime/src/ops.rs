@@ -1,126 +1,143 @@
-//! What an operator's machinery asks over HTTP: `/healthz`, `/readyz`, `/metrics`.
+//! What an operator's machinery asks over HTTP: `/healthz`, `/readyz`, `/metrics`, and what the service adds: documents
+//! of JSON, and inquiries.
 //!
-//! Knows nothing of what makes a service ready; a closure says it.
+//! Knows nothing of what makes a service ready, nor of what its documents say; closures do.
+
+mod readiness;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use serde_json::{Map, json};
+use serde_json::{Value, json};
+
+pub use readiness::Readiness;
 
 use crate::metrics::Metrics;
-
-/// Whether a service takes work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Readiness {
-    reason: Option<String>,
-    facts: Vec<(&'static str, u64)>,
-}
-
-impl Readiness {
-    /// It does.
-    pub fn ready() -> Self {
-        Self { reason: None, facts: Vec::new() }
-    }
-
-    /// It does not, because of this.
-    pub fn not_ready(reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), facts: Vec::new() }
-    }
-
-    /// The same, with a number that belongs to it, say `slaves`.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: u64) -> Self {
-        self.facts.push((name, value));
-        self
-    }
-
-    /// 200 or 503, and `{"ready":…,"reason":…,…}`.
-    fn answer(&self) -> Response {
-        let status = if self.reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let mut body = Map::new();
-        body.insert("ready".into(), self.reason.is_none().into());
-        if let Some(reason) = &self.reason {
-            body.insert("reason".into(), reason.as_str().into());
-        }
-        body.extend(self.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
-        let text = serde_json::Value::Object(body).to_string();
-        (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
-    }
-}
 
 /// What is asked with a POST of JSON: the answer's JSON, or why the question cannot be answered.
 type Inquiry = dyn Fn(&[u8]) -> Result<String, String> + Send + Sync;
 
-/// The three endpoints, and inquiries of the service's own. Clones answer alike.
-#[derive(Clone)]
-pub struct Ops {
-    ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
-    metrics: Metrics,
-    inquiries: Vec<(&'static str, Arc<Inquiry>)>,
+/// What is asked with a GET: JSON, given whether the service is ready.
+type Document = dyn Fn(&Readiness) -> Value + Send + Sync;
+
+/// Who may ask for a path. Whoever serves [`Ops`] sees to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody: health checks.
+    Open,
+    /// Whoever shows a key, where keys are asked for.
+    Key,
+    /// The same, by POST.
+    Inquiry,
 }
 
-impl Ops {
-    /// `ready` is asked at every `/readyz`; it must not block.
+enum Kind {
+    Health,
+    Ready,
+    Metrics,
+    Document(Arc<Document>),
+    Inquiry(Arc<Inquiry>),
+}
+
+impl Kind {
+    fn access(&self) -> Access {
+        match self {
+            Self::Health | Self::Ready => Access::Open,
+            Self::Metrics | Self::Document(_) => Access::Key,
+            Self::Inquiry(_) => Access::Inquiry,
+        }
+    }
+}
+
+/// All endpoints of one service. Clones answer alike.
+#[derive(Clone)]
+pub struct Ops(Arc<Inner>);
+
+struct Inner {
+    ready: Box<dyn Fn() -> Readiness + Send + Sync>,
+    metrics: Metrics,
+    paths: Vec<(&'static str, Kind)>,
+}
+
+/// [`Ops`] while it is put together.
+pub struct Endpoints(Inner);
+
+impl Endpoints {
+    /// The three endpoints. `ready` is asked at every `/readyz`; it must not block.
     pub fn new(metrics: Metrics, ready: impl Fn() -> Readiness + Send + Sync + 'static) -> Self {
-        Self { ready: Arc::new(ready), metrics, inquiries: Vec::new() }
+        let paths = vec![("/healthz", Kind::Health), ("/readyz", Kind::Ready), ("/metrics", Kind::Metrics)];
+        Self(Inner { ready: Box::new(ready), metrics, paths })
     }
 
-    /// Answers a POST to `path` as well. Whoever serves it asks for a key first. It must not block.
+    /// Answers a POST to `path` as well. It must not block.
     #[must_use]
     pub fn with_inquiry(
-        mut self,
+        self,
         path: &'static str,
         answer: impl Fn(&[u8]) -> Result<String, String> + Send + Sync + 'static,
     ) -> Self {
-        self.inquiries.push((path, Arc::new(answer)));
+        self.with(path, Kind::Inquiry(Arc::new(answer)))
+    }
+
+    /// Answers a GET of `path` with JSON. It must not block.
+    #[must_use]
+    pub fn with_document(
+        self,
+        path: &'static str,
+        write: impl Fn(&Readiness) -> Value + Send + Sync + 'static,
+    ) -> Self {
+        self.with(path, Kind::Document(Arc::new(write)))
+    }
+
+    fn with(mut self, path: &'static str, kind: Kind) -> Self {
+        self.0.paths.push((path, kind));
         self
     }
 
-    /// Whether a POST to this path is an inquiry.
-    pub fn has_inquiry(&self, path: &str) -> bool {
-        self.inquiries.iter().any(|(known, _)| *known == path)
+    /// Ready to be served.
+    pub fn build(self) -> Ops {
+        Ops(Arc::new(self.0))
+    }
+}
+
+impl Ops {
+    /// Who may ask for this path; `None`: it is none of these.
+    pub fn access(&self, path: &str) -> Option<Access> {
+        self.find(path).map(Kind::access)
+    }
+
+    fn find(&self, path: &str) -> Option<&Kind> {
+        self.0.paths.iter().find(|(known, _)| *known == path).map(|(_, kind)| kind)
     }
 
     /// Answers an inquiry: 200 or 400, JSON either way. `None` for a path that is none.
     pub fn inquire(&self, path: &str, body: &[u8]) -> Option<Response> {
-        let (_, answer) = self.inquiries.iter().find(|(known, _)| *known == path)?;
+        let Kind::Inquiry(answer) = self.find(path)? else { return None };
         let (status, text) = match answer(body) {
             Ok(text) => (StatusCode::OK, text),
             Err(error) => (StatusCode::BAD_REQUEST, json!({ "error": error }).to_string()),
         };
-        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-        Some((status, headers, text).into_response())
+        Some(fresh((status, [(header::CONTENT_TYPE, "application/json")], text).into_response()))
     }
 
-    /// Answers a GET of one of the three paths, `None` for any other path.
+    /// Answers a GET, `None` for a path that has no answer to one.
     pub fn answer(&self, path: &str) -> Option<Response> {
-        let plain = |kind: &'static str, text: String| ([(header::CONTENT_TYPE, kind)], text).into_response();
-        let mut response = match path {
-            "/healthz" => plain("text/plain", "ok\n".into()),
-            "/readyz" => (self.ready)().answer(),
-            "/metrics" => plain("text/plain; version=0.0.4; charset=utf-8", self.metrics.render()),
-            _ => return None,
-        };
-        response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-        Some(response)
+        let text = |kind: &'static str, text: String| ([(header::CONTENT_TYPE, kind)], text).into_response();
+        Some(fresh(match self.find(path)? {
+            Kind::Health => text("text/plain", "ok\n".into()),
+            Kind::Ready => (self.0.ready)().answer(),
+            Kind::Metrics => text("text/plain; version=0.0.4; charset=utf-8", self.0.metrics.render()),
+            Kind::Document(write) => text("application/json", write(&(self.0.ready)()).to_string()),
+            Kind::Inquiry(_) => return None,
+        }))
     }
+}
 
-    /// The same as an axum router.
-    pub fn router(self) -> Router {
-        async fn serve(State(ops): State<Ops>, uri: Uri) -> Response {
-            ops.answer(uri.path()).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
-        }
-        let handler = get(serve);
-        Router::new()
-            .route("/healthz", handler.clone())
-            .route("/readyz", handler.clone())
-            .route("/metrics", handler)
-            .with_state(self)
-    }
+/// What was true a moment ago is of no use.
+fn fresh(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 impl std::fmt::Debug for Ops {
@@ -129,22 +146,26 @@ impl std::fmt::Debug for Ops {
     }
 }
 
+impl std::fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Endpoints")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use axum::body::{Body, to_bytes};
-    use axum::http::Request;
-    use tower::ServiceExt;
+    use axum::body::to_bytes;
 
     use super::*;
 
-    async fn ask(router: &Router, path: &str) -> (StatusCode, String) {
-        let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
+    async fn ask(ops: &Ops, path: &str) -> (u16, String) {
+        let Some(response) = ops.answer(path) else { return (404, String::new()) };
         let status = response.status();
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store", "{path}");
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
     }
 
     #[tokio::test]
@@ -159,17 +180,27 @@ mod tests {
             };
             state.with("slaves", 2)
         };
-        let router = Ops::new(Metrics::for_test(), ready).router();
-        let (status, body) = ask(&router, "/readyz").await;
-        assert_eq!(
-            (status.as_u16(), body.as_str()),
-            (503, r#"{"ready":false,"reason":"draining","slaves":2}"#)
-        );
+        let ops = Endpoints::new(Metrics::for_test(), ready)
+            .with_document("/api/v1/x", |ready| json!({ "readiness": ready.to_json() }))
+            .with_inquiry("/api/v1/ask", |body| {
+                if body == b"{}" { Ok("{}".into()) } else { Err("no \"object\"".into()) }
+            })
+            .build();
+        let draining = r#"{"ready":false,"reason":"draining","slaves":2}"#;
+        assert_eq!(ask(&ops, "/readyz").await, (503, draining.into()));
+        assert_eq!(ask(&ops, "/api/v1/x").await, (200, format!(r#"{{"readiness":{draining}}}"#)));
         up.store(true, Ordering::Relaxed);
-        let (status, body) = ask(&router, "/readyz").await;
-        assert_eq!((status.as_u16(), body.as_str()), (200, r#"{"ready":true,"slaves":2}"#));
-        assert_eq!(ask(&router, "/healthz").await, (StatusCode::OK, "ok\n".into()));
-        assert!(ask(&router, "/metrics").await.1.contains("process_cpu_seconds_total"));
-        assert_eq!(ask(&router, "/other").await.0, StatusCode::NOT_FOUND);
+        assert_eq!(ask(&ops, "/readyz").await, (200, r#"{"ready":true,"slaves":2}"#.into()));
+        assert_eq!(ask(&ops, "/healthz").await, (200, "ok\n".into()));
+        assert!(ask(&ops, "/metrics").await.1.contains("process_cpu_seconds_total"));
+        assert_eq!(ask(&ops, "/other").await.0, 404);
+        assert_eq!(ask(&ops, "/api/v1/ask").await.0, 404, "by POST only");
+        assert_eq!(ops.inquire("/api/v1/ask", b"{}").unwrap().status(), 200);
+        assert_eq!(ops.inquire("/api/v1/ask", b"").unwrap().status(), 400);
+        assert!(ops.inquire("/healthz", b"").is_none());
+        let access = ["/healthz", "/readyz", "/metrics", "/api/v1/x", "/api/v1/ask", "/mcp"]
+            .map(|path| ops.access(path));
+        let key = Some(Access::Key);
+        assert_eq!(access, [Some(Access::Open), Some(Access::Open), key, key, Some(Access::Inquiry), None]);
     }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use front::server::OpsPort;
 use front::{Edge, EdgeConfig};
 use protocol::catalog::Catalog;
 use protocol::ids::InstanceId;
 use runtime::listen::BindError;
 use runtime::metrics::{Metrics, MetricsError};
-use runtime::ops::{Ops, Readiness};
+use runtime::ops::{Endpoints, Readiness};
 use runtime::shutdown::Shutdown;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -72,6 +73,7 @@ pub async fn run(config: SlaveConfig, shutdown: Shutdown) -> Result<(), RunError
 /// A slave whose port is bound and whose backends are starting.
 struct Slave {
     http: TcpListener,
+    ops: OpsPort,
     executor: Executor,
     edge: Arc<Edge<LocalCalls>>,
     linked: Option<Linked>,
@@ -89,18 +91,20 @@ struct Linked {
 impl Slave {
     async fn start(config: SlaveConfig) -> Result<Self, RunError> {
         let http = config.common.http.bind().await?;
+        let ops = OpsPort::bind(config.common.ops.port.as_ref()).await?;
         let executor = Executor::start(executor_config(&config)?).await;
         let role = if config.link.is_some() { "slave" } else { "standalone" };
         let edge_config = EdgeConfig::from_common(&config.common, role, http.local_addr()?);
         let edge = Arc::new(Edge::new(edge_config, LocalCalls::new(executor.clone())));
         let seat = Seat::take(&http, config.common.http.port, &config.name);
         let linked = Linked::new((&config, seat), &executor, &edge)?;
-        Ok(Self { http, executor, edge, linked })
+        Ok(Self { http, ops, executor, edge, linked })
     }
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
         let address = self.http.local_addr()?;
-        let ops = Ops::new(recorder, ready(self.linked.as_ref(), self.executor.clone(), shutdown));
+        let ready = ready(self.linked.as_ref(), self.executor.clone(), shutdown);
+        let (_serving_ops, ops) = self.ops.open(&self.edge, Endpoints::new(recorder, ready).build());
         tracing::info!("MCP server listening on http://{address}");
         let link = async {
             match self.linked {

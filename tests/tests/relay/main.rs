@@ -20,6 +20,7 @@ mod load;
 mod main_job;
 mod many_proxies;
 mod odd_slaves;
+mod ops_port;
 mod plain_dialect;
 mod repeats;
 mod review;

@@ -32,7 +32,7 @@ use crate::keys::Principal;
 pub const PATHS: [&str; 5] = ["/mcp", "/", "/messages/", "/messages", "/sse"];
 
 /// Health in the form of the existing server; asks for no key.
-const HEALTH: &str = "/health";
+pub(crate) const HEALTH: &str = "/health";
 
 /// All paths of the edge, and 404 for the others. Routes of the caller's own are merged in or nested around it.
 pub fn router<C: Calls>(edge: Arc<Edge<C>>) -> Router {

@@ -80,7 +80,7 @@ Exit codes:
 
 const EXPLAIN_ABOUT: &str = "\
 Says what would become of a call, without making it. Asks the proxy at --proxy, or else the one that runs at
-MCP_SERVER_HOST:MCP_SERVER_PORT, which names the slaves that there are now; the key is the first of
+OPS_HOST:OPS_PORT (or MCP_SERVER_HOST:MCP_SERVER_PORT), which names the slaves that there are now; the key is the first of
 AUTH_BEARER_KEYS. With --routes, or where no proxy runs, it goes by the file alone (ROUTES).";
 
 const EXPLAIN_HELP: &str = "\

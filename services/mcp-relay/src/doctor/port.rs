@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use runtime::config::CommonConfig;
 use runtime::listen::ListenAddr;
 use serde_json::Value;
 
@@ -21,15 +22,39 @@ pub(super) enum Occupant {
     Running(Value),
 }
 
-/// Tries the HTTP port for a server of `mode`, which shows `certificate` if it speaks TLS.
-pub(super) async fn http(
-    report: &mut Report,
-    (address, certificate): (&ListenAddr, Option<&Path>),
-    mode: Mode,
-) -> Option<Occupant> {
+/// Where a server is to be reached over HTTP.
+pub(super) struct Doors<'a> {
+    /// By clients.
+    http: &'a ListenAddr,
+    /// By operators, where that is another port.
+    ops: Option<&'a ListenAddr>,
+    /// What it shows to operators, if it speaks TLS there.
+    certificate: Option<&'a Path>,
+}
+
+impl<'a> Doors<'a> {
+    /// As configured.
+    pub(super) fn of(common: &'a CommonConfig, certificate: Option<&'a Path>) -> Self {
+        Self { http: &common.http, ops: common.ops.port.as_ref(), certificate }
+    }
+}
+
+/// Tries the HTTP ports for a server of `mode`.
+pub(super) async fn http(report: &mut Report, doors: &Doors<'_>, mode: Mode) -> Option<Occupant> {
+    let occupant = clients(report, doors, mode).await;
+    match (&occupant, doors.ops) {
+        (_, None) => {}
+        (Some(Occupant::Running(_)), Some(_)) => report.skipped("ops port", "the running server has it"),
+        (_, Some(address)) => plain(report, "ops port", address).await,
+    }
+    occupant
+}
+
+async fn clients(report: &mut Report, doors: &Doors<'_>, mode: Mode) -> Option<Occupant> {
+    let address = doors.http;
     let result = match address.bind().await {
         Ok(_) => Ok((Occupant::Free, format!("{address} can be listened on"))),
-        Err(error) => match running(address, certificate).await {
+        Err(error) => match running(doors.ops.unwrap_or(address), doors.certificate).await {
             Some(state) if mode_of(&state) == mode => {
                 let text = format!("a {} runs on {address} already", mode.name());
                 Ok((Occupant::Running(state), text))
@@ -106,7 +131,8 @@ mod tests {
             port_var: "MCP_SERVER_PORT",
         };
         let mut report = Report::new("slave", Format::Json);
-        http(&mut report, (&address, None), mode).await;
+        let doors = Doors { http: &address, ops: None, certificate: None };
+        http(&mut report, &doors, mode).await;
         report.lines("HTTP port").join("")
     }
 

@@ -7,7 +7,7 @@ use runtime::secret::KeyOrigin;
 use runtime::tls::ServerTls;
 
 use super::certificate;
-use super::port::{self, Occupant};
+use super::port::{self, Doors, Occupant};
 use super::report::Report;
 use crate::mode::Mode;
 
@@ -29,8 +29,9 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     super::warn(report, &others, snapshot);
     secrets(report, config);
     certificates(report, config);
-    let shown = config.tls.http.as_ref().map(|files| files.certificate.as_path());
-    match port::http(report, (&config.common.http, shown), Mode::Proxy).await {
+    let tls = if config.common.ops.port.is_some() { &config.tls.ops } else { &config.tls.http };
+    let doors = Doors::of(&config.common, tls.as_ref().map(|files| files.certificate.as_path()));
+    match port::http(report, &doors, Mode::Proxy).await {
         Some(Occupant::Running(state)) => {
             port::readiness(report, &state);
             slaves(report, state["slaves"].as_u64());

@@ -3,7 +3,7 @@
 use ::slave::config::{Role, SlaveConfig};
 use runtime::env::Snapshot;
 
-use super::port::{self, Occupant};
+use super::port::{self, Doors, Occupant};
 use super::report::Report;
 use super::{backends, link};
 use crate::mode::Mode;
@@ -21,7 +21,8 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
         link::examine(report, link, &config).await;
     }
     let mode = if config.link.is_some() { Mode::Slave } else { Mode::Standalone };
-    if let Some(Occupant::Running(state)) = port::http(report, (&config.common.http, None), mode).await {
+    let doors = Doors::of(&config.common, None);
+    if let Some(Occupant::Running(state)) = port::http(report, &doors, mode).await {
         port::readiness(report, &state);
     }
     backends::examine(report, &config).await;

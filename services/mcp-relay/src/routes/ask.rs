@@ -8,12 +8,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
-use runtime::config::{EVERY, listener};
-use runtime::env::{Reader, Snapshot, parse};
-use runtime::tls::ClientFiles;
+use runtime::env::Snapshot;
 
-use crate::health::own_certificate;
 use crate::http::{Target, send};
+use crate::own;
 use crate::serve::Stop;
 
 /// Most that an answer may take.
@@ -23,7 +21,7 @@ type Answer = (String, Explanation);
 
 /// Asks the proxy with this URL.
 pub(super) async fn at(url: &str, asked: &Asked, snapshot: &Snapshot) -> Result<Answer, Stop> {
-    let target = target(url)?;
+    let target = own::at("--proxy", url)?;
     let from = format!("the proxy at {url}");
     match post(&target, asked, snapshot).await {
         Ok((200, body)) => Ok((from, understood(&body)?)),
@@ -34,16 +32,9 @@ pub(super) async fn at(url: &str, asked: &Asked, snapshot: &Snapshot) -> Result<
 
 /// Asks the proxy of this environment; `None` if none runs.
 pub(super) async fn here(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Answer>, Stop> {
-    let tables = [EVERY];
-    let mut reader = Reader::new("routes", snapshot, &tables);
-    let address = listener(&mut reader);
-    let address = reader.finish(address)?.config;
-    if address.port == 0 {
-        return Ok(None);
-    }
-    let target = Target::of_listener(&address.host, address.port);
-    // One that cannot be read is no proxy's of now.
-    let Ok(target) = target.with_certificate(own_certificate(snapshot).as_deref()) else { return Ok(None) };
+    let address = own::address("routes", snapshot)?;
+    // Any free port, or a certificate that cannot be read: it is no proxy's of now.
+    let Ok(own::Own { target, .. }) = own::reach(&address, snapshot) else { return Ok(None) };
     let from = format!("the proxy at {target}");
     match post(&target, asked, snapshot).await {
         Ok((200, body)) => Ok(Some((from, understood(&body)?))),
@@ -53,23 +44,10 @@ pub(super) async fn here(asked: &Asked, snapshot: &Snapshot) -> Result<Option<An
     }
 }
 
-fn target(url: &str) -> Result<Target, Stop> {
-    let url = parse::http_url(url)
-        .map_err(|expected| Stop::Config(format!("--proxy {url:?}: expected {expected}")))?;
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let https = url.scheme() == "https";
-    let tls = https
-        .then(|| ClientFiles::default().load())
-        .transpose()
-        .map_err(|error| Stop::Failed(error.into()))?;
-    Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls })
-}
-
 async fn post(target: &Target, asked: &Asked, snapshot: &Snapshot) -> anyhow::Result<(u16, Bytes)> {
     let mut request = Request::post(EXPLAIN).header(CONTENT_TYPE, "application/json");
-    let key = snapshot.get("AUTH_BEARER_KEYS").and_then(|keys| parse::list(keys).next());
-    if let Some(key) = key {
-        request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+    if let Some(bearer) = own::bearer(snapshot) {
+        request = request.header(AUTHORIZATION, bearer);
     }
     let request = request.body(Full::from(serde_json::to_vec(asked)?))?;
     let exchange = async {

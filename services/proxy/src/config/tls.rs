@@ -12,12 +12,22 @@ use super::Raw;
 pub struct TlsPorts {
     /// The clients' port.
     pub http: Option<ServerFiles>,
+    /// The operators' port.
+    pub ops: Option<ServerFiles>,
     /// The slaves' port.
     pub ws: Option<ServerFiles>,
 }
 
+impl TlsPorts {
+    /// The same, where there is an ops port or none.
+    pub(super) fn for_ops(self, has_ops: bool) -> Self {
+        Self { ops: self.ops.filter(|_| has_ops), ..self }
+    }
+}
+
 pub(super) fn read(reader: &mut Reader<'_>, raw: &Raw) -> TlsPorts {
     let http = reader.value("TLS_HTTP", raw.tls_http.as_deref(), parse::flag);
+    let ops = reader.optional("TLS_OPS", raw.tls_ops.as_deref(), parse::flag).unwrap_or(http);
     let ws = reader.value("TLS_WS", raw.tls_ws.as_deref(), parse::flag);
     let (certificate, key) = match (raw.tls_cert.as_deref(), raw.tls_key.as_deref()) {
         (Some(certificate), Some(key)) => (PathBuf::from(certificate), PathBuf::from(key)),
@@ -53,7 +63,7 @@ pub(super) fn read(reader: &mut Reader<'_>, raw: &Raw) -> TlsPorts {
         reader.bad(name, value.unwrap_or_default(), expected);
     }
     let open = ServerFiles { client_roots: None, ..files.clone() };
-    TlsPorts { http: http.then_some(open), ws: ws.then_some(files) }
+    TlsPorts { http: http.then(|| open.clone()), ops: ops.then_some(open), ws: ws.then_some(files) }
 }
 
 fn kind(file: File) -> &'static str {

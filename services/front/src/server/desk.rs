@@ -1,0 +1,65 @@
+//! Answers the operator's paths: who may ask for what. Must not know what the answers say, nor which port it is.
+
+use axum::body::Body;
+use axum::http::header::{ALLOW, CACHE_CONTROL};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
+use futures_util::stream::Empty;
+use hyper::body::Incoming;
+use protocol::call::Part;
+use protocol::failure::Failure;
+use runtime::ops::{Access, Ops};
+
+use crate::config::EdgeConfig;
+use crate::http::guard::{authenticate, check_page};
+use crate::http::read::{Limits, read};
+use crate::http::reply::{Refused, refuse};
+
+/// The answer to a request for a path that [`Ops::access`] knows.
+pub(super) async fn answer(
+    (config, access): (&EdgeConfig, Access),
+    ops: &Ops,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if let Err(failure) = admit(config, access, &head.headers) {
+        return refused(failure);
+    }
+    let found = match (access, &head.method) {
+        (Access::Inquiry, &Method::POST) => {
+            let limits = Limits { most: config.max_body, within: config.request_timeout };
+            match read(&head.headers, body, limits).await {
+                Ok(body) => ops.inquire(path, &body),
+                Err(failure) => return refused(failure),
+            }
+        }
+        (Access::Inquiry, method) => return wrong_method(method, "POST"),
+        // As ever: probes of some load balancers know no other method than their own.
+        (Access::Open, _) | (_, &Method::GET | &Method::HEAD) => ops.answer(path),
+        (_, method) => return wrong_method(method, "GET, HEAD"),
+    };
+    found.unwrap_or_else(|| refused(Failure::PathNotFound))
+}
+
+/// Everything but the health checks needs a key, and no foreign web page may ask.
+fn admit(config: &EdgeConfig, access: Access, headers: &HeaderMap) -> Result<(), Failure> {
+    match access {
+        Access::Open => Ok(()),
+        Access::Key | Access::Inquiry => {
+            check_page(config, headers)?;
+            authenticate(config, headers).map(|_| ())
+        }
+    }
+}
+
+fn refused(failure: Failure) -> Response<Body> {
+    refuse::<Empty<Part>>(&Refused::early(failure)).map(Body::new)
+}
+
+fn wrong_method(method: &Method, allowed: &'static str) -> Response<Body> {
+    let mut response = refused(Failure::HttpMethodNotAllowed(method.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
