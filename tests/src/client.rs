@@ -46,6 +46,13 @@ impl Ask {
         Self::new(id, "tools/call", params)
     }
 
+    /// A member of `params._meta`.
+    #[must_use]
+    pub fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.params["_meta"][key] = value.into();
+        self
+    }
+
     /// Opts in to progress under this token.
     #[must_use]
     pub fn progress(mut self, token: impl Into<Value>) -> Self {

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use protocol::envelope::{EnvelopeError, Params, Text};
+use protocol::envelope::{EnvelopeError, Meta, Params, Text};
 use protocol::era::{Era, Version};
 use protocol::failure::Failure;
 use protocol::header::CallHeader;
+use protocol::trace::trace_id;
 use serde_json::json;
 
 use crate::answer::{Answer, Member, Segments, open_response, response};
@@ -49,6 +50,25 @@ pub(crate) struct Trace {
     pub(crate) baggage: Option<String>,
 }
 
+impl Trace {
+    /// That of the message, which is the call's own whatever carries it (SEP-414, "`_meta`"), else what came `beside`
+    /// it. `traceparent` and `tracestate` belong together; baggage stands for itself.
+    fn of(meta: Option<&Meta<'_>>, beside: Self) -> Self {
+        let within = |text: Option<&Text<'_>>, limit: usize| {
+            text.map(Text::as_str).filter(|text| is_trace(text, limit)).map(str::to_owned)
+        };
+        let Some(meta) = meta else { return beside };
+        let baggage = within(meta.baggage.as_ref(), TRACE_LIMITS[2]).or(beside.baggage);
+        match within(meta.traceparent.as_ref(), TRACE_LIMITS[0]).filter(|text| trace_id(text).is_some()) {
+            None => Self { baggage, ..beside },
+            traceparent => {
+                let tracestate = within(meta.tracestate.as_ref(), TRACE_LIMITS[1]);
+                Self { traceparent, tracestate, baggage }
+            }
+        }
+    }
+}
+
 /// Longest `traceparent`, `tracestate` and `baggage` that is passed on; longer ones are dropped, as W3C allows.
 pub(crate) const TRACE_LIMITS: [usize; 3] = [128, 512, 2048];
 
@@ -84,10 +104,7 @@ impl<C: Calls> Edge<C> {
         let Some(name) = request.params.name.as_ref() else {
             return Answer::Refused(Failure::InvalidParams("params.name names no tool".into()));
         };
-        let meta = request.params.meta.as_ref();
-        let trace = |inner: Option<&Text<'_>>, outer: Option<String>, limit: usize| {
-            inner.map(Text::as_str).filter(|text| is_trace(text, limit)).map(str::to_owned).or(outer)
-        };
+        let trace = Trace::of(request.params.meta.as_ref(), caller.trace);
         let header = CallHeader {
             method: request.method.to_owned(),
             name: Some(name.as_str().to_owned()),
@@ -96,17 +113,9 @@ impl<C: Calls> Edge<C> {
             request_id: caller.session.is_some().then(|| request.id.to_owned()),
             session: caller.session,
             timeout_ms: u64::try_from(self.config.request_timeout.as_millis()).unwrap_or(u64::MAX),
-            traceparent: trace(
-                meta.and_then(|m| m.traceparent.as_ref()),
-                caller.trace.traceparent,
-                TRACE_LIMITS[0],
-            ),
-            tracestate: trace(
-                meta.and_then(|m| m.tracestate.as_ref()),
-                caller.trace.tracestate,
-                TRACE_LIMITS[1],
-            ),
-            baggage: trace(meta.and_then(|m| m.baggage.as_ref()), caller.trace.baggage, TRACE_LIMITS[2]),
+            traceparent: trace.traceparent,
+            tracestate: trace.tracestate,
+            baggage: trace.baggage,
             param_headers: caller.param_headers,
         };
         Answer::Call(self.calls.call(header, request.message.clone(), asker))

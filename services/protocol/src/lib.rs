@@ -26,3 +26,4 @@ pub mod peers;
 pub mod plain;
 pub mod proxy_end;
 pub mod slave_end;
+pub mod trace;

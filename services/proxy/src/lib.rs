@@ -12,5 +12,6 @@ mod rate;
 pub mod routes;
 mod run;
 mod secure;
+mod trace;
 
 pub use run::{RunError, run};

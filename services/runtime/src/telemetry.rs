@@ -3,6 +3,7 @@
 //! Knows no event by name; the service that runs is a prefix given at start.
 
 mod json;
+mod subject;
 mod text;
 
 use std::io::IsTerminal;
@@ -13,6 +14,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogConfig, LogFormat};
+
+pub use subject::{Entered, Subject};
 
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +43,15 @@ pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryEr
     Ok(())
 }
 
+/// Libraries that write out what they send and receive.
+const TALKATIVE: [&str; 8] =
+    ["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "rustls", "h2", "tonic", "tower"];
+
 /// Whether an event may be logged at all. Libraries that write out whole messages at `trace`, a slave's code among
 /// them, keep to `info` whatever `LOG_LEVEL` says.
 fn discreet(metadata: &tracing::Metadata<'_>) -> bool {
     let of = |library: &str| metadata.target().split("::").next() == Some(library);
-    let talkative = ["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "rustls"].into_iter().any(of);
+    let talkative = TALKATIVE.into_iter().any(of);
     !talkative || *metadata.level() <= tracing::Level::INFO
 }
 
@@ -129,6 +136,23 @@ mod tests {
         assert_eq!(value["fields.level"], "mine");
         assert_eq!(value["spans"][0], "link{slave=\"s1\"}");
         assert!(value["timestamp"].as_str().unwrap().ends_with('Z'));
+    }
+
+    #[test]
+    fn lines_of_a_call_carry_its_ids_in_both_formats() {
+        let about = Subject::new(0xab << 64 | 0x12, Some(0x4bf9));
+        let act = || {
+            let _entered = about.enter();
+            tracing::warn!(code = 7, "Forwarding (id: ab-12)");
+        };
+        let line = logged(LogFormat::Text, act);
+        let ids = "request_id=ab-12 trace_id=00000000000000000000000000004bf9";
+        assert!(line.ends_with(&format!("Forwarding (id: ab-12) code=7 {ids}\n")), "{line}");
+        let value: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json, act)).unwrap();
+        assert_eq!(value["request_id"], "ab-12");
+        assert_eq!(value["trace_id"], "00000000000000000000000000004bf9");
+        let bare = logged(LogFormat::Json, || tracing::info!("of no call"));
+        assert!(!bare.contains("request_id"), "{bare}");
     }
 
     #[test]

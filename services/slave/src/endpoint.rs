@@ -214,7 +214,7 @@ impl Endpoint {
     fn end(&self, call: CallId, end: CallEnd) {
         let error = if end.error { Flags::ERROR } else { Flags::NONE };
         let tool_error = if end.tool_error { Flags::TOOL_ERROR } else { Flags::NONE };
-        tracing::debug!(%call, bytes = end.payload.len(), "Sending response back to proxy (call {call})");
+        tracing::debug!(bytes = end.payload.len(), "Sending response back to proxy (call {call})");
         self.write(|to| to.end(call, end.payload, error.with(tool_error), end.status));
         lock(&self.running).remove(call);
     }

@@ -98,11 +98,13 @@ impl Executor {
     /// (`header.timeout_ms` from now; 0: none) is kept here too, whatever the reader does.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
-        tokio::spawn(running::run(
-            Arc::clone(&self.shared),
-            running::Job { header, message, cancelled },
-            sink,
-        ));
+        let subject = sink.subject();
+        let job = running::Job { header, message, cancelled };
+        let run = running::run(Arc::clone(&self.shared), job, sink);
+        match subject {
+            Some(subject) => tokio::spawn(subject.during(run)),
+            None => tokio::spawn(run),
+        };
         handle
     }
 

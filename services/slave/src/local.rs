@@ -17,7 +17,9 @@ use protocol::catalog::Catalog;
 use protocol::era::Era;
 use protocol::failure::Failure;
 use protocol::header::CallHeader;
-use protocol::ids::Seq;
+use protocol::ids::{CallId, InstanceId, Seq};
+use protocol::trace::trace_id;
+use runtime::telemetry::Subject;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::executor::{CallEnd, CallHandle, CallSink, Executor, SinkClosed};
@@ -30,6 +32,8 @@ pub struct LocalCalls {
     executor: Executor,
     listing: watch::Receiver<Arc<Listing>>,
     running: Arc<Running>,
+    instance: InstanceId,
+    counter: AtomicU64,
 }
 
 impl LocalCalls {
@@ -43,7 +47,15 @@ impl LocalCalls {
                 listings.send_replace(Arc::new(now));
             }
         });
-        Self { executor, listing, running: Arc::default() }
+        // Without random numbers the names of two processes' calls could be the same, in logs only.
+        let instance = InstanceId(getrandom::u64().unwrap_or_default());
+        Self { executor, listing, running: Arc::default(), instance, counter: AtomicU64::new(1) }
+    }
+
+    /// Names a call as a proxy would: its log lines are told apart by it.
+    fn subject(&self, header: &CallHeader) -> Subject {
+        let call = CallId::new(self.instance, self.counter.fetch_add(1, Ordering::Relaxed));
+        Subject::new(call.0, header.traceparent.as_deref().and_then(trace_id))
     }
 }
 
@@ -70,11 +82,12 @@ impl Calls for LocalCalls {
 
     fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> LocalStream {
         let era = header.era;
+        let subject = self.subject(&header);
         let place = self.running.enter(&header);
         let key = place.key.clone();
         let (events, ahead) = mpsc::channel(EVENTS_AHEAD);
         let (end, ended) = oneshot::channel();
-        let sink = LocalSink { era, events, end, seq: 0, _place: place };
+        let sink = LocalSink { era, subject, events, end, seq: 0, _place: place };
         let handle = self.executor.run(header, message, Box::new(sink));
         self.running.began(key, &handle);
         LocalStream { era, events: ahead, end: ended, handle, over: false }
@@ -153,6 +166,7 @@ impl Drop for Place {
 
 struct LocalSink {
     era: Era,
+    subject: Subject,
     events: mpsc::Sender<Part>,
     end: oneshot::Sender<Part>,
     seq: Seq,
@@ -172,6 +186,10 @@ impl CallSink for LocalSink {
                 (Err(_), Era::Modern) => Err(SinkClosed),
             })
             .boxed()
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(self.subject)
     }
 
     fn end(self: Box<Self>, end: CallEnd) {

@@ -17,6 +17,7 @@ mod ingress;
 mod link_faults;
 mod link_loss;
 mod load;
+mod log_lines;
 mod main_job;
 mod many_proxies;
 mod odd_slaves;

@@ -99,10 +99,17 @@ async fn ids_come_back_as_they_were_written() {
 async fn a_call_carries_what_the_slave_must_know_and_the_message_untouched() {
     let rig = Rig::new();
     let token = rig.session("2025-06-18").await;
-    let body = r#" {"params":{"_meta":{"traceparent":"00-a-b-01","progressToken":1},"arguments":{"x":1.50},"name":"echo"},
+    let body = r#" {"params":{"_meta":{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","progressToken":1},"arguments":{"x":1.50},"name":"echo"},
         "jsonrpc":"2.0", "id":"q", "method":"tools/call", "later":[]}"#;
     rig.scripted(vec![end(0, r#"{"z":1.0,"a":[1e400]}"#)]);
-    let reply = rig.post(&and(&[("mcp-session-id", &token)]), body).await;
+    // What HTTP says of the trace steps back behind the message, all of it.
+    let beside = [
+        ("mcp-session-id", token.as_str()),
+        ("traceparent", "00-1bf92f3577b34da6a3ce929d0e0e4736-10f067aa0ba902b7-01"),
+        ("tracestate", "beside=1"),
+        ("baggage", "kept=1"),
+    ];
+    let reply = rig.post(&and(&beside), body).await;
     assert_eq!(reply.text(), r#"{"jsonrpc":"2.0","id":"q","result":{"z":1.0,"a":[1e400]}}"#);
     let seen = rig.seen.lock().unwrap();
     let (header, message) = &seen.calls[0];
@@ -110,7 +117,9 @@ async fn a_call_carries_what_the_slave_must_know_and_the_message_untouched() {
     assert_eq!((header.method.as_str(), header.name.as_deref()), ("tools/call", Some("echo")));
     assert_eq!((header.era, header.version), (Era::Legacy, Version::V2025_06_18));
     assert_eq!((header.request_id.as_deref(), header.timeout_ms), (Some(r#""q""#), 300_000));
-    assert_eq!(header.traceparent.as_deref(), Some("00-a-b-01"));
+    let trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    assert_eq!((header.traceparent.as_deref(), header.tracestate.as_deref()), (trace, None));
+    assert_eq!(header.baggage.as_deref(), Some("kept=1"));
     let session = header.session.as_deref().unwrap();
     assert!(
         session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit()) && !token.contains(session)

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::era::Era;
 use protocol::ids::CallId;
+use runtime::telemetry::Subject;
+
+use crate::trace::CallTrace;
 
 /// A call on its way to a slave.
 #[derive(Clone)]
@@ -24,4 +27,13 @@ pub(crate) struct OpenCall {
     pub(crate) silence: Duration,
     /// When it is given up in any case.
     pub(crate) last: Instant,
+    /// What its log lines and spans are about.
+    pub(crate) trace: CallTrace,
+}
+
+impl OpenCall {
+    /// What lines about it are about.
+    pub(crate) fn subject(&self) -> Subject {
+        self.trace.subject(self.id)
+    }
 }

@@ -25,6 +25,7 @@ use crate::config::{BalanceConfig, ToolConflict};
 use crate::metrics;
 use crate::outliers::{Outliers, Policy};
 use crate::routes::{Asked, Explanation, Offer, Question, Routes, Who, explain_among};
+use crate::trace::CallTrace;
 
 /// After the directory was built anew: how many times as long as that took nothing is built.
 const REST: u32 = 4;
@@ -209,7 +210,8 @@ impl Dispatcher {
         health::judge(Judgement::Neither, (tool, &pool.outliers), (&self.0.registry, slave));
     }
 
-    fn begin(&self, mut header: CallHeader, message: Bytes, asker: Asker<'_>) -> Result<CallStream, Failure> {
+    fn begin(&self, came: Came, asker: Asker<'_>) -> Result<CallStream, Failure> {
+        let Came { id, trace, mut header, message } = came;
         if header.method != "tools/call" {
             return Err(Failure::MethodNotFound(header.method));
         }
@@ -230,13 +232,14 @@ impl Dispatcher {
         }
         let caller = Caller::of(&asker, &mut header);
         let call = OpenCall {
-            id: self.next_id(),
+            id,
             header: Bytes::from(text),
             message,
             name: Some(Arc::clone(&pool.own_name)),
             era: header.era,
             silence: self.0.times.silence,
             last: now + self.0.times.total,
+            trace,
         };
         let slot = Arc::new(Slot::default());
         let aim = Aim { pool: &pool, route: &route, avoid: None, caller: &caller };
@@ -263,6 +266,14 @@ impl Dispatcher {
     }
 }
 
+/// A call as it came, and its names from now on.
+struct Came {
+    id: CallId,
+    trace: CallTrace,
+    header: CallHeader,
+    message: Bytes,
+}
+
 impl Calls for Dispatcher {
     type Stream = CallStream;
 
@@ -271,7 +282,9 @@ impl Calls for Dispatcher {
     }
 
     fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> CallStream {
-        self.begin(header, message, asker).unwrap_or_else(|failure| {
+        let (id, trace) = (self.next_id(), CallTrace::of(&header));
+        let _entered = trace.subject(id).enter();
+        self.begin(Came { id, trace, header, message }, asker).unwrap_or_else(|failure| {
             if failure == Failure::NoSlave {
                 tracing::warn!("No slave connected, cannot execute request");
             }

@@ -147,7 +147,8 @@ impl Dispatcher {
             longest: limits.longest,
         };
         let (tell, told) = oneshot::channel();
-        tokio::spawn(wait(self.clone(), order, seat, tell));
+        let subject = call.subject();
+        tokio::spawn(subject.during(wait(self.clone(), order, seat, tell)));
         Ok(told)
     }
 

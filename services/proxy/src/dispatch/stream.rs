@@ -9,6 +9,7 @@ use futures_util::Stream;
 use protocol::call::Part;
 use protocol::era::Era;
 use protocol::failure::Failure;
+use runtime::telemetry::Subject;
 use tokio::time::{Sleep, sleep};
 
 use super::calls::Dispatcher;
@@ -82,6 +83,10 @@ impl CallStream {
         open.pool.meter.began();
         Self { state: State::Open(open) }
     }
+
+    fn subject(&self) -> Option<Subject> {
+        if let State::Open(open) = &self.state { Some(open.call.subject()) } else { None }
+    }
 }
 
 impl Stream for CallStream {
@@ -89,6 +94,7 @@ impl Stream for CallStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
         let this = self.get_mut();
+        let _entered = this.subject().map(Subject::enter);
         let polled = match &mut this.state {
             State::Open(open) => open.poll_part(cx),
             State::Failed(_) => match std::mem::replace(&mut this.state, State::Done) {
@@ -235,6 +241,7 @@ impl Open {
     fn find_home(&mut self, avoid: Option<u64>) -> Result<At, Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
+        let _entered = self.call.subject().enter();
         let now = Instant::now();
         self.route = pool.routes.again(&self.route);
         let aim = Aim { pool: &pool, route: &self.route, avoid, caller: &self.caller };
@@ -263,6 +270,7 @@ impl Open {
 
 impl Drop for CallStream {
     fn drop(&mut self) {
+        let _entered = self.subject().map(Subject::enter);
         let State::Open(open) = &mut self.state else { return };
         let at = match &mut open.at {
             At::Slave(slave) => Some(Arc::clone(slave)),

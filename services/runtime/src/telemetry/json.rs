@@ -1,6 +1,7 @@
-//! One JSON object a line: `timestamp`, `level`, `service`, `message`, `target`, `spans`, and the event's fields.
+//! One JSON object a line: `timestamp`, `level`, `service`, `message`, `target`, `spans`, the event's fields,
+//! and for lines about a call `request_id` and `trace_id`.
 //!
-//! A field with one of these names is written as `fields.<name>`.
+//! A field with one of the first six names is written as `fields.<name>`.
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::Subject;
 use super::text::spans;
 
 const RESERVED: [&str; 6] = ["timestamp", "level", "service", "message", "target", "spans"];
@@ -47,6 +49,9 @@ where
             object.insert("spans".into(), spans.into());
         }
         object.append(&mut fields.others);
+        for (name, value) in Subject::now().into_iter().flat_map(Subject::fields) {
+            object.insert(name.into(), value.into());
+        }
         let line = serde_json::to_string(&object).map_err(|_| fmt::Error)?;
         writeln!(writer, "{line}")
     }

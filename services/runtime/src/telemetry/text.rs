@@ -1,4 +1,4 @@
-//! Lines for people: `time LEVEL [SERVICE] message field=value span{field=value}`.
+//! Lines for people: `time LEVEL [SERVICE] message field=value request_id=… span{field=value}`.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::escape_controls;
+use super::{Subject, escape_controls};
 
 /// Writes an event as one line.
 pub(super) struct Lines {
@@ -38,6 +38,9 @@ where
         let mut fields = String::new();
         context.format_fields(Writer::new(&mut fields), event)?;
         writer.write_str(&escape_controls(&fields))?;
+        if let Some(subject) = Subject::now() {
+            write!(writer, " {subject}")?;
+        }
         for span in spans(context) {
             write!(writer, " {span}")?;
         }

@@ -9,6 +9,8 @@ use protocol::frame::Flags;
 use protocol::header::{CallHeader, SessionFacts};
 use protocol::ids::{CallId, LinkId};
 use protocol::slave_end::SlaveEvent;
+use protocol::trace::trace_id;
+use runtime::telemetry::Subject;
 
 use super::running::Name;
 use super::sink::JournalSink;
@@ -37,15 +39,22 @@ impl Endpoint {
         let header: CallHeader = match serde_json::from_slice(header) {
             Ok(header) => header,
             Err(error) => {
-                tracing::warn!(%call, "The proxy sent a call header that cannot be read: {error}");
+                let _entered = Subject::new(call.0, None).enter();
+                tracing::warn!("The proxy sent a call header that cannot be read: {error}");
                 let failure =
                     Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
                 self.write(|end| end.end(call, failure.error_object().into(), Flags::ERROR, 0));
                 return;
             }
         };
-        tracing::debug!(%call, "Received request from proxy: {} (id: {})", header.method, header.request_id.as_deref().unwrap_or("-"));
-        let sink = JournalSink::new(Arc::clone(self), call);
+        let subject = Subject::new(call.0, header.traceparent.as_deref().and_then(trace_id));
+        let _entered = subject.enter();
+        tracing::debug!(
+            "Received request from proxy: {} (id: {})",
+            header.method,
+            header.request_id.as_deref().unwrap_or("-")
+        );
+        let sink = JournalSink::new(Arc::clone(self), call, subject);
         lock(&self.running).enter(call, Name::of(&header));
         // Spawning may wake a thread: nobody should wait for that.
         let handle = self.executor.run(header, message, Box::new(sink));

@@ -8,6 +8,7 @@ use futures_util::future::{self, BoxFuture};
 use protocol::frame::Flags;
 use protocol::ids::CallId;
 use protocol::slave_end::Wrote;
+use runtime::telemetry::Subject;
 
 use super::Endpoint;
 use crate::executor::{CallEnd, CallSink, SinkClosed};
@@ -16,11 +17,12 @@ use crate::executor::{CallEnd, CallSink, SinkClosed};
 pub(super) struct JournalSink {
     endpoint: Arc<Endpoint>,
     call: CallId,
+    subject: Subject,
 }
 
 impl JournalSink {
-    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId) -> Self {
-        Self { endpoint, call }
+    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId, subject: Subject) -> Self {
+        Self { endpoint, call, subject }
     }
 }
 
@@ -39,6 +41,10 @@ impl CallSink for JournalSink {
                 None => future::ready(Err(SinkClosed)).boxed(),
             },
         }
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        Some(self.subject)
     }
 
     fn end(self: Box<Self>, end: CallEnd) {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::era::Era;
 use protocol::failure::Failure;
+use runtime::telemetry::Subject;
 use tokio_util::sync::CancellationToken;
 
 /// Nobody reads the call any more, or what is kept for it has no more room. The call is cancelled.
@@ -21,6 +22,11 @@ pub trait CallSink: Send + 'static {
     /// Resolves when more may be sent: a slow reader slows its own call and no other. Cancel-safe or not does not
     /// matter: the executor drops the future only when it ends the call.
     fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>>;
+
+    /// What the call's log lines are about.
+    fn subject(&self) -> Option<Subject> {
+        None
+    }
 
     /// Takes the end, exactly once. Must not block.
     fn end(self: Box<Self>, end: CallEnd);

@@ -77,7 +77,7 @@ impl<'a> Plain<'a> {
 
     fn begin(&mut self, request: Bytes, stage: Stage) {
         if tracing::enabled!(Level::DEBUG) {
-            log(&request);
+            log_request(&request);
         }
         if stage != Stage::Serving {
             self.outbox.push_back(refusal(&request, &Failure::Draining));
@@ -95,7 +95,9 @@ impl<'a> Plain<'a> {
             return Ok(());
         }
         if let Some(answer) = self.outbox.pop_front() {
-            tracing::debug!(bytes = answer.len(), "Sending response back to proxy");
+            if tracing::enabled!(Level::DEBUG) {
+                log_response(&answer);
+            }
             self.socket.send(Message::Text(text(&answer)));
             return Ok(());
         }
@@ -110,12 +112,21 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// The phrase that people look for, with the method and the proxy's id.
-fn log(request: &Bytes) {
+/// The phrase that people look for, with the method and the proxy's id: all that the two sides share in this dialect.
+fn log_request(request: &Bytes) {
     if let Ok(envelope::Message::Request { id, method, .. }) = envelope::parse(request) {
-        tracing::debug!("Received request from proxy: {} (id: {id})", method.as_str());
+        tracing::debug!(request_id = %id, "Received request from proxy: {} (id: {id})", method.as_str());
     } else {
         tracing::debug!("Received request from proxy: no JSON-RPC request");
+    }
+}
+
+fn log_response(response: &Bytes) {
+    let bytes = response.len();
+    if let Ok(envelope::Message::Response { id }) = envelope::parse(response) {
+        tracing::debug!(request_id = %id, bytes, "Sending response back to proxy");
+    } else {
+        tracing::debug!(bytes, "Sending response back to proxy");
     }
 }
 
