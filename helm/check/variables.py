@@ -1,4 +1,4 @@
-"""Holds the charts' values to docs/CONFIGURATION.md and to their own schema, and their alerts to docs/OPERATIONS.md.
+"""Holds the charts' values to docs/CONFIGURATION.md and to their own schema, and their alerts to docs/METRICS.md.
 
 Every variable of the document is either in `config` of the chart whose pods read it, or set by the chart from other
 values; every value has a place in the schema, and every place in the schema has a value.
@@ -107,12 +107,12 @@ def closed(schema, path):
 
 
 def series():
-    """Series in alerts and dashboards that docs/OPERATIONS.md does not list."""
-    text = (ROOT / "docs/OPERATIONS.md").read_text()
+    """Series in alerts and dashboards that docs/METRICS.md does not list."""
+    text = (ROOT / "docs/METRICS.md").read_text()
     for path in sorted((ROOT / "helm").glob("*/files/**/*.*")):
         for name in sorted(set(re.findall(r"mcp_relay_[a-z_]+", path.read_text()))):
             if f"`{name}`" not in text and f"`{re.sub('_(bucket|sum|count)$', '', name)}`" not in text:
-                yield f"{path.relative_to(ROOT)}: {name} is not in docs/OPERATIONS.md"
+                yield f"{path.relative_to(ROOT)}: {name} is not in docs/METRICS.md"
 
 
 def main():

@@ -13,6 +13,7 @@ mod ended;
 mod http;
 mod keys;
 mod method;
+pub mod metrics;
 mod observer;
 mod origin;
 mod plain;

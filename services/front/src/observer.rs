@@ -1,13 +1,15 @@
 //! Who counts the requests that the edge answers itself. Must not know how they are counted.
 
+use protocol::failure::Failure;
+
 /// Told of each request that the edge answers without a call. Calls are counted by whoever takes them.
 pub trait Observer: Send + Sync + 'static {
     /// One request was answered.
     ///
     /// `method` is a known MCP method, `other`, `invalid` (no message could be read), or an HTTP method; its
-    /// cardinality is bounded. `kind` is `ok` or the kind of a failure. `seconds` is the time spent on it.
-    fn answered(&self, method: &'static str, kind: &'static str, seconds: f64) {
-        let _ = (method, kind, seconds);
+    /// cardinality is bounded. `failure` is why it was refused, if it was. `seconds` is the time spent on it.
+    fn answered(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
+        let _ = (method, failure, seconds);
     }
 }
 

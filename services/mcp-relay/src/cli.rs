@@ -35,6 +35,9 @@ pub(crate) struct Cli {
     /// Explain every environment variable and exit
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub(crate) env_help: Option<Format>,
+    /// Explain every series of /metrics (as docs/METRICS.md) and exit
+    #[arg(long)]
+    pub(crate) metrics_help: bool,
     /// What to run.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,

@@ -11,6 +11,7 @@ mod mode;
 mod own;
 mod reference;
 mod routes;
+mod series;
 mod serve;
 
 use std::io::Write;
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
         Some(Format::Text) => return print(&reference::terminal()),
         Some(Format::Markdown) => return print(&reference::markdown()),
         None => {}
+    }
+    if cli.metrics_help {
+        return print(&series::document());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -247,6 +247,15 @@ impl Failure {
     }
 }
 
+/// The JSON-RPC code of an error object, whoever wrote it.
+pub fn code_in(error_object: &[u8]) -> Option<i64> {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        code: i64,
+    }
+    serde_json::from_slice(error_object).ok().map(|Error { code }| code)
+}
+
 /// The kind of an error object that [`Failure::error_object`] wrote, on whichever side; `None` for any other error.
 pub fn kind_in(error_object: &[u8]) -> Option<&'static str> {
     #[derive(serde::Deserialize)]

@@ -115,6 +115,11 @@ impl Journal {
         usize::try_from(seq.checked_sub(self.base)?).ok()
     }
 
+    /// Whether something was written that was not sent, for lack of credit or of a turn.
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.next()
+    }
+
     /// Whether a chunk can go out now.
     pub fn can_send(&self) -> bool {
         self.peek().is_some()

@@ -26,4 +26,5 @@ pub mod peers;
 pub mod plain;
 pub mod proxy_end;
 pub mod slave_end;
+pub mod tally;
 pub mod trace;

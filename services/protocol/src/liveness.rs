@@ -98,13 +98,16 @@ impl RoundTrips {
     }
 
     /// A pong with this payload came: it answers its ping and those before, which need not be answered each (RFC 6455,
-    /// 5.5.3). Other payloads are none of ours.
-    pub fn answered(&mut self, payload: &[u8], now: Instant) {
-        let Some(number) = payload.try_into().ok().map(u64::from_be_bytes) else { return };
+    /// 5.5.3). Other payloads are none of ours. Returns the round trip of the newest one answered.
+    pub fn answered(&mut self, payload: &[u8], now: Instant) -> Option<Duration> {
+        let number = payload.try_into().ok().map(u64::from_be_bytes)?;
+        let mut newest = None;
         while let Some((_, asked)) = self.open.front().filter(|(open, _)| *open <= number).copied() {
-            self.last = Some(now.saturating_duration_since(asked));
+            newest = Some(now.saturating_duration_since(asked));
+            self.last = newest;
             self.open.pop_front();
         }
+        newest
     }
 
     /// The last round trip; where the peer has owed an answer for too long, what it takes so far.

@@ -16,6 +16,7 @@ use crate::intake::{Intake, IntakeError};
 use crate::journal::{Heading, Journal, OutOfRange};
 use crate::limits::{LinkLimits, MAX_CATALOG};
 use crate::outbox::Outbox;
+use crate::tally::Tally;
 
 mod call;
 mod receive;
@@ -93,6 +94,7 @@ pub struct ProxyEnd<S> {
     linked: bool,
     forget_at: Option<Instant>,
     look_at: Option<Instant>,
+    tally: Tally,
 }
 
 impl<S: Sink> ProxyEnd<S> {
@@ -109,12 +111,24 @@ impl<S: Sink> ProxyEnd<S> {
             linked: false,
             forget_at: None,
             look_at: None,
+            tally: Tally::default(),
         }
     }
 
     /// Calls under way.
     pub fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// What was counted since the last time, if there is anything.
+    pub fn take_tally(&mut self) -> Option<Tally> {
+        self.tally.take()
+    }
+
+    /// Bytes of all calls in memory: to the slave and not acknowledged, from it and not taken by the reader.
+    pub fn held(&self) -> (usize, usize) {
+        let calls = || self.calls.values();
+        (calls().map(|call| call.up.bytes()).sum(), calls().map(|call| call.untaken).sum())
     }
 
     /// A link to the same slave process is there (again): asks for every call that it may have.
@@ -360,6 +374,7 @@ impl<S: Sink> ProxyEnd<S> {
             call.queued = false;
             if let Some(frame) = call.up.send(id) {
                 Self::queue(&mut self.outbox, id, call);
+                self.tally.stalls += u64::from(!call.queued && call.up.has_unsent());
                 self.outbox.flush_lazy();
                 return Some(frame);
             }

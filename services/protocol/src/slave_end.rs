@@ -14,6 +14,7 @@ use crate::ids::{CallId, CallMap, LinkId};
 use crate::journal::{Heading, Journal};
 use crate::limits::LinkLimits;
 use crate::outbox::Outbox;
+use crate::tally::Tally;
 
 /// How much longer than the proxies' grace a slave keeps what nobody reads: each side notices a loss in its own time.
 pub const RETENTION_MARGIN: Duration = Duration::from_secs(10);
@@ -95,6 +96,7 @@ pub struct SlaveEnd {
     forgotten: Forgotten,
     /// No call is to be forgotten before this time.
     expiry: Option<Instant>,
+    tally: Tally,
 }
 
 impl SlaveEnd {
@@ -111,6 +113,7 @@ impl SlaveEnd {
             draining: false,
             forgotten: Forgotten::default(),
             expiry: None,
+            tally: Tally::default(),
         }
     }
 
@@ -132,6 +135,11 @@ impl SlaveEnd {
     /// Bytes of messages not yet complete.
     pub fn assembly_bytes(&self) -> usize {
         self.assembly_bytes
+    }
+
+    /// What was counted since the last time, if there is anything.
+    pub fn take_tally(&mut self) -> Option<Tally> {
+        self.tally.take()
     }
 
     /// Journal and assembly bytes, counted anew over all calls: a test of the two above.
@@ -333,6 +341,8 @@ impl SlaveEnd {
                 if call.down.can_send() {
                     call.queued = true;
                     to.outbox.ready(id);
+                } else {
+                    self.tally.stalls += u64::from(call.down.has_unsent());
                 }
                 return Some(frame);
             }

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use front::metrics::EdgeMeter;
 use front::{Edge, EdgeConfig};
 use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
 use runtime::follow::{Followed, Hangups};
 use runtime::listen::BindError;
-use runtime::metrics::{Histogram, Metrics, MetricsError};
+use runtime::metrics::{Metrics, MetricsError};
 use runtime::ops::{Endpoints, Readiness};
 use runtime::shutdown::Shutdown;
 use runtime::tls::TlsError;
@@ -59,7 +60,7 @@ pub enum RunError {
 ///
 /// Returns `Ok` also when the grace ended before the calls did; they were failed then.
 pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    let recorder = recorder()?;
+    let recorder = Metrics::install("proxy", metrics::TABLES)?;
     let secured = Secured::load(&config.tls)?;
     let ports = Ports::bind(&config, &secured).await?;
     let instance = InstanceId(getrandom::u64()?);
@@ -92,9 +93,11 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let slaves = Owned(tokio::spawn(serve_slaves(ports.ws, back)));
     let edge_config =
         EdgeConfig::from_common(&config.common, "proxy", ports.http_at).behind(config.trusted.clone());
+    let edge = Edge::new(edge_config, dispatcher.clone()).with_observer(EdgeMeter::default());
+    let edge = Arc::new(edge);
+    watch(&recorder, (&edge, &registry));
     let ops = Endpoints::new(recorder, ready(&config, &registry, &shutdown));
-    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher.clone())).build();
-    let edge = Arc::new(Edge::new(edge_config, dispatcher).with_observer(metrics::EdgeMeter));
+    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher)).build();
     let ended_elsewhere = Arc::clone(&edge);
     registry.on_session_end(move |session| ended_elsewhere.session_ended(session));
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
@@ -108,13 +111,11 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     Ok(())
 }
 
-fn recorder() -> Result<Metrics, MetricsError> {
-    let recorder = Metrics::install(&[
-        Histogram { name: metrics::FORWARD_DURATION, buckets: &metrics::DURATION_BUCKETS },
-        Histogram { name: metrics::QUEUE_WAIT, buckets: &metrics::QUEUE_WAIT_BUCKETS },
-    ])?;
-    metrics::describe();
-    Ok(recorder)
+/// Looks at edge and slaves before each scrape.
+fn watch(recorder: &Metrics, (edge, registry): (&Arc<Edge<Dispatcher>>, &Arc<Registry>)) {
+    recorder.before_each_scrape(front::metrics::sample(edge));
+    let registry = Arc::clone(registry);
+    recorder.before_each_scrape(metrics::sample(move || registry.held()));
 }
 
 fn policies(config: &ProxyConfig) -> Policies {
@@ -205,6 +206,7 @@ fn why_not(registry: &Registry, slaves: usize, least: usize) -> String {
 /// Tells the slaves as soon as the shutdown begins, and waits for calls that nobody reads any more.
 async fn drain(registry: Arc<Registry>, shutdown: Shutdown) {
     shutdown.draining().await;
+    metrics::draining();
     tracing::info!(calls = registry.calls(), "Shutting down: no new calls, running ones finish");
     registry.drain();
     let finished = async {

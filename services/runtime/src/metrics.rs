@@ -1,28 +1,28 @@
 //! The metrics recorder: installed once, rendered for `/metrics`, with the facts of this process.
 //!
-//! Knows no metric of a service by name; the caller brings the histograms' buckets.
+//! Knows no metric of a service by name; the caller brings its [`table`]s.
 
+mod document;
+mod names;
 mod process;
+mod table;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-/// Buckets (in seconds) of a histogram that names none. Without buckets a histogram would become a summary.
-pub const DEFAULT_BUCKETS: [f64; 13] =
+pub use document::markdown;
+pub use names::Names;
+pub use process::METRICS as PROCESS;
+pub use table::{Appears, Buckets, Kind, Label, Metric, faults};
+
+/// Buckets (in seconds) of a histogram that no table has. Without buckets a histogram would become a summary.
+const DEFAULT_BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
 /// How often drained histogram samples are folded in; bounds the memory between two scrapes.
 const UPKEEP: Duration = Duration::from_millis(500);
-
-/// One histogram's upper bounds, in the metric's own unit.
-#[derive(Clone, Copy, Debug)]
-pub struct Histogram {
-    /// Full metric name.
-    pub name: &'static str,
-    /// Upper bounds, ascending.
-    pub buckets: &'static [f64],
-}
 
 /// The recorder cannot be installed.
 #[derive(Debug, thiserror::Error)]
@@ -35,25 +35,39 @@ pub enum MetricsError {
     Twice,
 }
 
+/// Sets gauges that are looked at rather than kept up to date.
+type Sample = Box<dyn Fn() + Send + Sync>;
+
 /// Renders what was recorded. Clones share it.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
+    samples: Arc<Mutex<Vec<Sample>>>,
 }
 
 impl Metrics {
-    /// Makes this process's recorder and starts its upkeep. Needs a tokio runtime; call once, before anything is
-    /// recorded.
-    pub fn install(histograms: &[Histogram]) -> Result<Self, MetricsError> {
-        let recorder = builder(histograms)?.build_recorder();
-        let metrics = Self { handle: recorder.handle() };
+    /// Makes this process's recorder, announces the series of these tables, and starts the upkeep. `role` is what this
+    /// process is, say `proxy`. Needs a tokio runtime; call once, before anything is recorded.
+    pub fn install(role: &'static str, tables: &[&[Metric]]) -> Result<Self, MetricsError> {
+        let recorder = builder(tables)?.build_recorder();
+        let metrics = Self { handle: recorder.handle(), samples: Arc::default() };
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Twice)?;
+        tables.iter().copied().flatten().for_each(Metric::announce);
+        process::announce(role);
         tokio::spawn(metrics.clone().keep_up());
         Ok(metrics)
     }
 
+    /// Does this before each rendering, so that what it sets is as of then and costs nothing between. It must not block.
+    pub fn before_each_scrape(&self, sample: impl Fn() + Send + Sync + 'static) {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(sample));
+    }
+
     /// The text that Prometheus reads (exposition format 0.0.4), with the process's facts of now.
     pub fn render(&self) -> String {
+        for sample in &*self.samples.lock().unwrap_or_else(PoisonError::into_inner) {
+            sample();
+        }
         let mut text = self.handle.render();
         text.push_str(&process::render());
         text
@@ -62,7 +76,7 @@ impl Metrics {
     /// A recorder that is not installed: renders the process's facts only.
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
-        Self { handle: PrometheusBuilder::new().build_recorder().handle() }
+        Self { handle: PrometheusBuilder::new().build_recorder().handle(), samples: Arc::default() }
     }
 
     async fn keep_up(self) {
@@ -80,11 +94,12 @@ impl std::fmt::Debug for Metrics {
     }
 }
 
-fn builder(histograms: &[Histogram]) -> Result<PrometheusBuilder, BuildError> {
+fn builder(tables: &[&[Metric]]) -> Result<PrometheusBuilder, BuildError> {
     let mut builder = PrometheusBuilder::new().set_buckets(&DEFAULT_BUCKETS)?;
-    for histogram in histograms {
-        builder =
-            builder.set_buckets_for_metric(Matcher::Full(histogram.name.to_owned()), histogram.buckets)?;
+    for metric in tables.iter().copied().flatten() {
+        if let Kind::Histogram(Buckets { bounds, .. }) = metric.kind {
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
+        }
     }
     Ok(builder)
 }
@@ -93,9 +108,20 @@ fn builder(histograms: &[Histogram]) -> Result<PrometheusBuilder, BuildError> {
 mod tests {
     use super::*;
 
+    const TABLE: &[Metric] = &[
+        Metric::seconds("x_seconds", Buckets { bounds: &[0.5, 2.0], why: "A test." }, &[], "How long."),
+        Metric::counter("w_total", &[Label::of("kind", &["a", "b"])], "How many."),
+        Metric::gauge("v", &[], "How much.").when_known(),
+    ];
+
     #[tokio::test]
     async fn histograms_have_their_buckets_and_none_becomes_a_summary() {
-        let metrics = Metrics::install(&[Histogram { name: "x_seconds", buckets: &[0.5, 2.0] }]).unwrap();
+        let metrics = Metrics::install("test", &[TABLE]).unwrap();
+        let text = metrics.render();
+        assert!(text.contains("# HELP w_total How many.\n# TYPE w_total counter\n"), "{text}");
+        assert!(text.contains("w_total{kind=\"b\"} 0") && text.contains("x_seconds_count 0"), "{text}");
+        assert!(!text.contains("\nv "), "{text}");
+        metrics.before_each_scrape(|| metrics::gauge!("v").set(7));
         metrics::histogram!("x_seconds").record(1.0);
         metrics::histogram!("y_seconds").record(0.002);
         metrics::counter!("z_total", "kind" => "a").increment(3);
@@ -104,9 +130,10 @@ mod tests {
         assert!(text.contains("x_seconds_bucket{le=\"0.5\"} 0"), "{text}");
         assert!(text.contains("x_seconds_bucket{le=\"2\"} 1"), "{text}");
         assert!(text.contains("y_seconds_bucket{le=\"0.0025\"} 1"), "{text}");
-        assert!(text.contains("z_total{kind=\"a\"} 3"), "{text}");
+        assert!(text.contains("z_total{kind=\"a\"} 3") && text.contains("\nv 7\n"), "{text}");
         assert!(!text.contains("summary") && !text.contains("quantile"), "{text}");
         assert!(text.contains("process_resident_memory_bytes "), "{text}");
-        assert!(matches!(Metrics::install(&[]), Err(MetricsError::Twice)));
+        assert!(text.contains("mcp_relay_build_info{") && text.contains("role=\"test\""), "{text}");
+        assert!(matches!(Metrics::install("test", &[]), Err(MetricsError::Twice)));
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use protocol::era::Version;
 use protocol::failure::Failure;
 
 use crate::executor::{CallSink, ExecutorConfig, Registry, ToolCall};
@@ -42,6 +43,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
         tool: &'a str,
         events: &'a mut dyn CallSink,
     ) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+    /// The version of MCP that is spoken with it at the moment, if it is any.
+    fn speaks(&self) -> Option<Version> {
+        None
+    }
 }
 
 /// Puts every configured backend into the registry and begins to start it.

@@ -5,7 +5,7 @@ mod connect;
 mod patience;
 mod plan;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +31,12 @@ pub(crate) struct Dialer {
     plan: Plan,
     /// Links to proxies that go down, when last looked at.
     draining: usize,
+    /// Why the last link of a line ended, until it has another.
+    lost: BTreeMap<Line, &'static str>,
 }
+
+/// Lines that are remembered as lost.
+const MOST_LOST: usize = 256;
 
 struct Shared {
     links: Arc<Links>,
@@ -58,7 +63,7 @@ impl Dialer {
         let plan = Plan::new(connectors.len(), pace, Instant::now());
         let shared =
             Shared { links, connectors, greeting: tokio::sync::Mutex::default(), alone: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared), plan, draining: 0 })
+        Ok(Self { shared: Arc::new(shared), plan, draining: 0, lost: BTreeMap::new() })
     }
 
     /// Until links are to close, or the slave drains and nothing is left to deliver. Dropping it cuts the links.
@@ -135,6 +140,9 @@ impl Dialer {
             },
             Done::Carried(line, ended, held) => {
                 metrics::link_ended(ended.kind());
+                if self.lost.len() < MOST_LOST {
+                    self.lost.insert(line, ended.kind());
+                }
                 let wait = self.plan.ended(line, (&ended, held), now);
                 if ended != Ended::Closing {
                     report(&ended, Some(wait));
@@ -146,6 +154,9 @@ impl Dialer {
 
     fn linked(&mut self, dialed: (Line, Purpose), entered: Entered, tasks: &mut JoinSet<Done>) {
         metrics::dialed("linked");
+        if let Some(reason) = self.lost.remove(&dialed.0) {
+            metrics::link_reconnected(reason);
+        }
         let since = Instant::now();
         self.plan.linked(dialed, entered.is_alone(), since);
         let shared = Arc::clone(&self.shared);

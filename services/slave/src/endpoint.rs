@@ -23,7 +23,7 @@ use protocol::slave_end::{SlaveEnd, SlaveEvent, Wrote};
 use tokio::sync::{Notify, watch};
 
 use crate::executor::{CallEnd, Executor};
-use crate::metrics;
+use crate::metrics::{self, Held};
 pub(crate) use roster::Outlook;
 use roster::Roster;
 use running::Running;
@@ -147,6 +147,12 @@ impl Endpoint {
         lock(&self.state).end.calls()
     }
 
+    /// What is kept for proxies.
+    pub(crate) fn held(&self) -> Held {
+        let state = lock(&self.state);
+        Held { calls: state.end.calls(), journal: state.end.journal_bytes() }
+    }
+
     /// Calls that the executor has.
     #[cfg(test)]
     pub(crate) fn running_calls(&self) -> usize {
@@ -184,6 +190,9 @@ impl Endpoint {
     pub(crate) fn collect(&self, link: LinkId, frames: &mut Vec<Frame>) -> Duty {
         let now = Instant::now();
         let mut state = lock(&self.state);
+        if let Some(tally) = state.end.take_tally() {
+            metrics::tally(tally);
+        }
         let mut bytes = 0;
         while bytes < BATCH {
             let Some(frame) = state.end.poll_transmit(link, now) else { break };

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{Pace, StdioServer};
 use crate::backends::{self, Stopping};
+use crate::metrics::ToolMeters;
 use admission::Admission;
 pub(crate) use call::ToolCall;
 pub use registry::{BackendState, State};
@@ -112,6 +113,11 @@ impl Executor {
     /// error. Returns when all are gone: after `grace` they were killed.
     pub async fn shutdown(&self, grace: Duration) {
         self.shared.stopping.stop(grace).await;
+    }
+
+    /// The series of a tool of the catalog.
+    pub(crate) fn meters(&self, tool: &str) -> Option<Arc<ToolMeters>> {
+        self.shared.registry.route(tool).ok().map(|route| Arc::clone(&route.meters))
     }
 
     /// Every backend with its state, in the order of the configuration.

@@ -7,14 +7,16 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use front::calls::{Asker, Calls, Listing};
+use front::metrics::Ended;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use protocol::call::Part;
 use protocol::catalog::Catalog;
-use protocol::era::Era;
+use protocol::era::{Era, Version};
 use protocol::failure::Failure;
 use protocol::header::CallHeader;
 use protocol::ids::{CallId, InstanceId, Seq};
@@ -23,6 +25,7 @@ use runtime::telemetry::Subject;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::executor::{CallEnd, CallHandle, CallSink, Executor, SinkClosed};
+use crate::metrics::{self, ToolMeters};
 
 /// Events of one call that may wait for its client before the backend has to.
 const EVENTS_AHEAD: usize = 8;
@@ -81,7 +84,8 @@ impl Calls for LocalCalls {
     }
 
     fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> LocalStream {
-        let era = header.era;
+        let (era, version) = (header.era, header.version);
+        let meters = header.name.as_deref().and_then(|tool| self.executor.meters(tool));
         let subject = self.subject(&header);
         let place = self.running.enter(&header);
         let key = place.key.clone();
@@ -90,7 +94,16 @@ impl Calls for LocalCalls {
         let sink = LocalSink { era, subject, events, end, seq: 0, _place: place };
         let handle = self.executor.run(header, message, Box::new(sink));
         self.running.began(key, &handle);
-        LocalStream { era, events: ahead, end: ended, handle, over: false }
+        LocalStream {
+            era,
+            version,
+            meters,
+            began: Instant::now(),
+            events: ahead,
+            end: ended,
+            handle,
+            over: false,
+        }
     }
 
     fn cancel(&self, session: &str, request_id: &str) {
@@ -203,6 +216,10 @@ impl CallSink for LocalSink {
 /// What one call gives back. Dropping it cancels a modern client's call and leaves a legacy client's running.
 pub struct LocalStream {
     era: Era,
+    version: Version,
+    /// The tool's series, if it is one of the catalog.
+    meters: Option<Arc<ToolMeters>>,
+    began: Instant,
     events: mpsc::Receiver<Part>,
     end: oneshot::Receiver<Part>,
     handle: CallHandle,
@@ -222,13 +239,24 @@ impl Stream for LocalStream {
         }
         let end = ready!(self.end.poll_unpin(cx)).unwrap_or(Part::Failed(Failure::Internal));
         self.over = true;
+        self.count(Ended::of(&end));
         Poll::Ready(Some(end))
+    }
+}
+
+impl LocalStream {
+    fn count(&self, ended: Ended) {
+        metrics::served(self.meters.as_deref(), self.version, (ended, self.began.elapsed()));
     }
 }
 
 impl Drop for LocalStream {
     fn drop(&mut self) {
-        if !self.over && self.era == Era::Modern {
+        if self.over {
+            return;
+        }
+        self.count(Ended::Unanswered("cancelled"));
+        if self.era == Era::Modern {
             self.handle.cancel();
         }
     }

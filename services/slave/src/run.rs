@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use front::metrics::EdgeMeter;
 use front::server::OpsPort;
 use front::{Edge, EdgeConfig};
 use protocol::catalog::Catalog;
@@ -65,8 +66,9 @@ pub enum RunError {
 ///
 /// Returns `Ok` also when the grace ended before the calls did. Dropping the future cuts everything off.
 pub async fn run(config: SlaveConfig, shutdown: Shutdown) -> Result<(), RunError> {
-    let recorder = Metrics::install(&metrics::histograms())?;
-    metrics::describe();
+    let role = if config.link.is_some() { "slave" } else { "standalone" };
+    let recorder = Metrics::install(role, metrics::TABLES)?;
+    metrics::limits(config.capacity, config.journal_bytes);
     Slave::start(config).await?.serve(recorder, &shutdown).await
 }
 
@@ -95,7 +97,8 @@ impl Slave {
         let executor = Executor::start(executor_config(&config)?).await;
         let role = if config.link.is_some() { "slave" } else { "standalone" };
         let edge_config = EdgeConfig::from_common(&config.common, role, http.local_addr()?);
-        let edge = Arc::new(Edge::new(edge_config, LocalCalls::new(executor.clone())));
+        let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
+        let edge = Arc::new(edge.with_observer(EdgeMeter::default()));
         let seat = Seat::take(&http, config.common.http.port, &config.name);
         let linked = Linked::new((&config, seat), &executor, &edge)?;
         Ok(Self { http, ops, executor, edge, linked })
@@ -103,6 +106,11 @@ impl Slave {
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
         let address = self.http.local_addr()?;
+        recorder.before_each_scrape(front::metrics::sample(&self.edge));
+        if let Some(linked) = &self.linked {
+            let links = Arc::clone(&linked.links);
+            recorder.before_each_scrape(move || metrics::held(links.endpoint.held()));
+        }
         let ready = ready(self.linked.as_ref(), self.executor.clone(), shutdown);
         let (_serving_ops, ops) = self.ops.open(&self.edge, Endpoints::new(recorder, ready).build());
         tracing::info!("MCP server listening on http://{address}");
@@ -114,6 +122,7 @@ impl Slave {
         };
         let http = async {
             shutdown.draining().await;
+            metrics::draining();
             self.edge.close();
         };
         tokio::join!(front::server::serve(self.http, (Arc::clone(&self.edge), ops), shutdown), http, link);

@@ -70,12 +70,12 @@ fn metric_names() -> Vec<String> {
 }
 
 #[test]
-fn the_operations_document_names_every_metric() {
-    let text = read("docs/OPERATIONS.md");
+fn the_document_of_metrics_names_every_metric() {
+    let text = read("docs/METRICS.md");
     let names = metric_names();
     assert!(names.len() > 5, "metrics are declared somewhere: {names:?}");
     for name in names {
-        assert!(text.contains(&format!("`{name}`")), "docs/OPERATIONS.md does not name the metric `{name}`");
+        assert!(text.contains(&format!("`{name}`")), "docs/METRICS.md does not name the metric `{name}`");
     }
 }
 

@@ -116,8 +116,9 @@ where
         Err(failure) => Err(Refused::early(failure.clone())),
     };
     if let Count::Edge(method) = count {
-        let kind = outcome.as_ref().map_or_else(|refused| refused.failure.row().kind, |_| "ok");
-        edge.observer.answered(method, kind, began.elapsed().as_secs_f64());
+        let failure = outcome.as_ref().err().map(|refused| &refused.failure);
+        edge.observer.answered(method, failure, began.elapsed().as_secs_f64());
+        let kind = failure.map_or("ok", |failure| failure.row().kind);
         tracing::debug!(method, kind, "Answered a request");
     }
     let mut response = outcome.unwrap_or_else(|refused| refuse(&refused));

@@ -14,6 +14,7 @@ use front::{Edge, EdgeConfig, Observer, SealKey};
 use futures_util::Stream;
 use http_body_util::BodyExt;
 use protocol::call::Part;
+use protocol::failure::Failure;
 use protocol::header::CallHeader;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -94,9 +95,9 @@ impl Calls for Fake {
 struct Counting(Arc<Mutex<Seen>>);
 
 impl Observer for Counting {
-    fn answered(&self, method: &'static str, kind: &'static str, seconds: f64) {
+    fn answered(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
         assert!(seconds >= 0.0);
-        self.0.lock().unwrap().answered.push((method, kind));
+        self.0.lock().unwrap().answered.push((method, failure.map_or("ok", |failure| failure.row().kind)));
     }
 }
 

@@ -65,6 +65,7 @@ impl<S: Sink> ProxyEnd<S> {
                 call.up.rewind(frame.seq)?;
                 call.up.acknowledge(frame.seq)?;
                 call.carrier = Carrier::Link;
+                self.tally.resumed += 1;
                 // What was taken since `attach` was sent has not been told, and the slave may wait for nothing else.
                 if call.taken > call.credited {
                     self.outbox.control(Frame::bare(FrameKind::Credit, frame.call, call.credit()));
@@ -131,6 +132,7 @@ impl<S: Sink> ProxyEnd<S> {
     /// The slave does not have the call. It never ran, unless it showed a sign of it or says that it gave it up.
     fn gone(&mut self, id: CallId, flags: Flags) {
         let Some(mut call) = self.calls.remove(&id) else { return };
+        self.tally.gone += u64::from(call.carrier == Carrier::Attaching);
         if call.accepted || flags.has(Flags::ERROR) {
             call.fail(Failure::OutcomeUnknown);
         } else {

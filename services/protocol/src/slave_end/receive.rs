@@ -191,12 +191,14 @@ impl SlaveEnd {
     fn receive_attach(&mut self, link: LinkId, frame: &Frame) -> Result<(), LinkError> {
         let id = frame.call;
         let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage != Stage::Receiving) else {
+            self.tally.gone += 1;
             let ran = if self.forgotten.may_have(id) { Flags::ERROR } else { Flags::NONE };
             let flags = Flags::GONE.with(ran);
             self.control(link, Frame { flags, ..Frame::bare(FrameKind::End, id, frame.seq) });
             return Ok(());
         };
         call.down.rewind(frame.seq)?;
+        self.tally.resumed += 1;
         call.link = Some(link);
         call.forget_at = None;
         call.announced = true;

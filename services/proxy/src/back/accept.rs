@@ -230,7 +230,7 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
     let departure = (&mut pump).await;
     let now = Instant::now();
     metrics::link_disconnected(&slave.name, departure.kind());
-    slave.condition.departed(departure.to_string());
+    slave.condition.departed(departure.kind(), departure.to_string());
     if matches!(departure, Departure::Protocol(_)) {
         back.registry.judged(&slave, Verdict::Fault(departure.kind()));
     }

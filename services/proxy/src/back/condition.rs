@@ -45,6 +45,7 @@ struct Notes {
     round_trip: Option<Duration>,
     report: String,
     departure: String,
+    departure_kind: &'static str,
     ejection: String,
     /// What was logged last, and since when it has been so.
     told: (SlaveState, u8, Instant),
@@ -71,6 +72,7 @@ impl Condition {
             round_trip: None,
             report: String::new(),
             departure: String::new(),
+            departure_kind: "lost",
             ejection: String::new(),
             told,
         };
@@ -122,9 +124,16 @@ impl Condition {
         self.set(LINKED, false);
     }
 
-    /// Why the link went.
-    pub(super) fn departed(&self, why: String) {
-        self.notes().departure = why;
+    /// Why the link went, in a word for the metric and for people.
+    pub(super) fn departed(&self, kind: &'static str, why: String) {
+        let mut notes = self.notes();
+        notes.departure = why;
+        notes.departure_kind = kind;
+    }
+
+    /// Why the last link went, in a word.
+    pub(super) fn departure(&self) -> &'static str {
+        self.notes().departure_kind
     }
 
     pub(super) fn draining(&self) {
@@ -258,7 +267,7 @@ mod tests {
         assert!(!condition.is_useful());
         condition.draining();
         assert_eq!(state(&condition).0, SlaveState::Draining);
-        condition.departed("gone".into());
+        condition.departed("closed", "gone".into());
         condition.link_down();
         assert_eq!(state(&condition), (SlaveState::Lost, "gone".into()));
         condition.offers(1, "");

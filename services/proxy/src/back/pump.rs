@@ -252,6 +252,9 @@ impl Pump {
         match &mut *self.slave.carrier() {
             Carrier::Native(end) => {
                 metrics::timeouts(end.time_out(now));
+                if let Some(tally) = end.take_tally() {
+                    metrics::tally(tally);
+                }
                 next = end.poll_timeout().map_or(next, |at| at.min(next));
             }
             Carrier::Plain(end) => {
@@ -328,6 +331,7 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
         ProxyEvent::Draining => {
             tracing::info!(slave = slave.name, "Slave is going down: it gets no new calls");
             slave.set_draining();
+            metrics::link_drains(&slave.name);
             registry.slave_changed(slave);
         }
         ProxyEvent::Peers(json) => {

@@ -17,7 +17,7 @@ use super::farewell::Farewell;
 use super::peers::Roster;
 use super::slave::Slave;
 use crate::config::SlaveMode;
-use crate::metrics::{self, SlaveState};
+use crate::metrics::{self, Held, SlaveState};
 use crate::outliers::{Outliers, Policy, Turn, Verdict};
 
 /// Slaves by instance (native) or by a made-up key (plain).
@@ -102,6 +102,11 @@ impl Registry {
         self.lock().values().map(|slave| (slave.name.clone(), slave.health())).collect()
     }
 
+    /// What every slave holds, by name.
+    pub(crate) fn held(&self) -> Vec<(String, Held)> {
+        self.all().iter().map(|slave| (slave.name.clone(), slave.held())).collect()
+    }
+
     /// Calls that slaves have not ended.
     pub(crate) fn calls(&self) -> usize {
         self.all().iter().map(|slave| slave.calls()).sum()
@@ -134,8 +139,16 @@ impl Registry {
                 }
             }
         };
-        if known && slave.is_linked() {
-            tracing::info!(slave = slave.name, "The same slave connects again: its older link is replaced");
+        if known {
+            let replaced = slave.is_linked();
+            if replaced {
+                tracing::info!(
+                    slave = slave.name,
+                    "The same slave connects again: its older link is replaced"
+                );
+            }
+            let reason = if replaced { "replaced" } else { slave.condition.departure() };
+            metrics::link_reconnected(&slave.name, reason);
         }
         slave.become_known(facts);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);

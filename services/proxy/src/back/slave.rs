@@ -1,6 +1,7 @@
 //! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
 
 mod batch;
+mod held;
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -22,7 +23,7 @@ use super::farewell::Farewell;
 use super::load::{InFlight, Load, Turned};
 use super::plain::{OpenPlain, PlainEnd};
 use super::slot::{Slot, SlotSink};
-use crate::metrics::{self, SlaveState};
+use crate::metrics::{self, LinkMeter, SlaveState};
 
 /// How the link speaks.
 pub(super) enum Carrier {
@@ -40,6 +41,8 @@ pub(crate) struct Slave {
     pub(crate) weight: u32,
     /// Calls under way and how many it takes.
     pub(crate) load: Arc<Load>,
+    /// Counts its calls.
+    pub(crate) meter: LinkMeter,
     /// What it is by its code, and what it offers.
     standing: Standing,
     carrier: Mutex<Carrier>,
@@ -92,6 +95,7 @@ impl Slave {
     fn new(key: u64, name: String, (load, carrier): (Arc<Load>, Carrier)) -> Self {
         Self {
             key,
+            meter: LinkMeter::new(&name),
             name,
             weight: 100,
             load,

@@ -210,15 +210,25 @@ impl Dispatcher {
         health::judge(Judgement::Neither, (tool, &pool.outliers), (&self.0.registry, slave));
     }
 
-    fn begin(&self, came: Came, asker: Asker<'_>) -> Result<CallStream, Failure> {
-        let Came { id, trace, mut header, message } = came;
+    /// The tool that a call is for, and its pool.
+    fn called(&self, header: &mut CallHeader) -> Result<(String, Arc<Pool>), Failure> {
         if header.method != "tools/call" {
-            return Err(Failure::MethodNotFound(header.method));
+            return Err(Failure::MethodNotFound(std::mem::take(&mut header.method)));
         }
         let Some(tool) = header.name.take() else {
             return Err(Failure::InvalidParams("\"name\" is missing".into()));
         };
         let pool = self.pool(&tool)?;
+        Ok((tool, pool))
+    }
+
+    fn begin(
+        &self,
+        (tool, pool): (String, &Arc<Pool>),
+        came: Came,
+        asker: Asker<'_>,
+    ) -> Result<CallStream, Failure> {
+        let Came { id, trace, mut header, message } = came;
         self.0.limits.load().admit(&asker)?;
         limits::admit_to(&tool, pool.limit.as_deref())?;
         let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
@@ -242,7 +252,7 @@ impl Dispatcher {
             trace,
         };
         let slot = Arc::new(Slot::default());
-        let aim = Aim { pool: &pool, route: &route, avoid: None, caller: &caller };
+        let aim = Aim { pool, route: &route, avoid: None, caller: &caller };
         let at = match self.send(&aim, (&call, &tool), &slot, now) {
             Ok(slave) => At::Slave(slave),
             Err(Unsent::Full(reason)) => At::Queue(self.wait(&aim, (&call, &tool), &slot, reason)?, None),
@@ -251,13 +261,14 @@ impl Dispatcher {
         let repeats = pool.repeats;
         let open = Open {
             dispatcher: self.clone(),
-            pool,
+            pool: Arc::clone(pool),
             route,
             caller,
             at,
             slot,
             call,
             tool,
+            version: header.version,
             began: now,
             moves: 0,
             repeats,
@@ -281,15 +292,27 @@ impl Calls for Dispatcher {
         self.0.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> CallStream {
+    fn call(&self, mut header: CallHeader, message: Bytes, asker: Asker<'_>) -> CallStream {
         let (id, trace) = (self.next_id(), CallTrace::of(&header));
         let _entered = trace.subject(id).enter();
-        self.begin(Came { id, trace, header, message }, asker).unwrap_or_else(|failure| {
-            if failure == Failure::NoSlave {
-                tracing::warn!("No slave connected, cannot execute request");
+        let (came, version) = (Instant::now(), header.version);
+        let failure = match self.called(&mut header) {
+            Ok((tool, pool)) => match self.begin((tool, &pool), Came { id, trace, header, message }, asker) {
+                Ok(stream) => return stream,
+                Err(failure) => {
+                    pool.meter.refused(&failure, version, came.elapsed().as_secs_f64());
+                    failure
+                }
+            },
+            Err(failure) => {
+                metrics::not_offered(&failure, version, came.elapsed().as_secs_f64());
+                failure
             }
-            CallStream::failed(failure)
-        })
+        };
+        if failure == Failure::NoSlave {
+            tracing::warn!("No slave connected, cannot execute request");
+        }
+        CallStream::failed(failure)
     }
 
     fn cancel(&self, session: &str, request_id: &str) {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use front::metrics::Ended;
 use futures_util::Stream;
 use protocol::call::Part;
-use protocol::era::Era;
-use protocol::failure::Failure;
+use protocol::era::{Era, Version};
+use protocol::failure::{self, Failure};
 use runtime::telemetry::Subject;
 use tokio::time::{Sleep, sleep};
 
@@ -48,6 +49,7 @@ pub(super) struct Open {
     pub(super) slot: Arc<Slot>,
     pub(super) call: OpenCall,
     pub(super) tool: String,
+    pub(super) version: Version,
     pub(super) began: Instant,
     pub(super) moves: u8,
     /// How often it may be run again; 0 also once the client has a part of the result.
@@ -109,19 +111,38 @@ impl Stream for CallStream {
             if let At::Slave(slave) = &open.at {
                 open.dispatcher.judge(part, (&open.tool, &open.pool), slave);
             }
-            open.end(outcome(part));
+            open.end(Ending::of(part));
             this.state = State::Done;
         }
         polled.map(Some)
     }
 }
 
-fn outcome(part: &Part) -> &'static str {
-    match part {
-        Part::End { error: true, .. } => "error",
-        Part::End { tool_error: true, .. } => "tool_error",
-        Part::End { .. } | Part::Event { .. } => "ok",
-        Part::Failed(failure) => failure.row().kind,
+/// How a call ended, for logs and metrics.
+#[derive(Clone, Copy)]
+struct Ending {
+    /// The metric's label.
+    outcome: &'static str,
+    ended: Ended,
+    /// A slave said so.
+    answered: bool,
+}
+
+impl Ending {
+    /// By the last part of the answer.
+    fn of(part: &Part) -> Self {
+        let outcome = match part {
+            Part::End { error: true, payload, .. } => failure::kind_in(payload).unwrap_or("error"),
+            Part::End { tool_error: true, .. } => "tool_error",
+            Part::End { .. } | Part::Event { .. } => "ok",
+            Part::Failed(failure) => failure.row().kind,
+        };
+        Self { outcome, ended: Ended::of(part), answered: matches!(part, Part::End { .. }) }
+    }
+
+    /// The client went before the end.
+    fn left(outcome: &'static str) -> Self {
+        Self { outcome, ended: Ended::Unanswered(outcome), answered: false }
     }
 }
 
@@ -255,11 +276,16 @@ impl Open {
         }
     }
 
-    fn end(&self, outcome: &'static str) {
-        self.pool.meter.ended(outcome, self.began.elapsed().as_secs_f64());
-        let slave = if let At::Slave(slave) = &self.at { slave.name.as_str() } else { "" };
+    fn end(&self, Ending { outcome, ended, answered }: Ending) {
+        self.pool.meter.ended((outcome, ended), self.version, self.began.elapsed().as_secs_f64());
+        let slave = if let At::Slave(slave) = &self.at {
+            slave.meter.ended(outcome);
+            slave.name.as_str()
+        } else {
+            ""
+        };
         let id = self.call.id;
-        if matches!(outcome, "ok" | "error" | "tool_error") {
+        if answered {
             tracing::debug!(slave, "Received response from slave (id: {id})");
             tracing::debug!(outcome, "Response forwarded to client (id: {id})");
         } else {
@@ -287,10 +313,10 @@ impl Drop for CallStream {
             open.dispatcher.judge_nothing((&open.tool, &open.pool), slave);
             release(slave, &open.call);
         }
-        open.end(match (open.call.era, at) {
+        open.end(Ending::left(match (open.call.era, at) {
             // One that never ran does not run on.
             (Era::Modern, _) | (Era::Legacy, None) => "cancelled",
             (Era::Legacy, Some(_)) => "abandoned",
-        });
+        }));
     }
 }

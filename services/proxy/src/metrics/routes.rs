@@ -1,32 +1,13 @@
 //! Metrics of routing. Knows rules by name only.
 
-use std::sync::{LazyLock, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ::metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
+use ::metrics::{Counter, counter, gauge};
+use runtime::metrics::Names;
 
-use super::Names;
+use super::table::{LAST_LOAD, ROUTED, UNROUTABLE};
 
-/// Calls that a rule was for.
-const ROUTED: &str = "mcp_relay_routed_calls_total";
-/// Calls that a rule was for, and no slave had the labels it wants.
-const UNROUTABLE: &str = "mcp_relay_unroutable_calls_total";
-/// When a file was last read with success.
-const LAST_LOAD: &str = "mcp_relay_config_last_load_timestamp_seconds";
-
-static RULE_NAMES: LazyLock<Names> = LazyLock::new(|| Names(Mutex::default()));
-
-pub(super) fn describe() {
-    describe_counter!(ROUTED, "Calls that a routing rule was for, by rule");
-    describe_counter!(
-        UNROUTABLE,
-        "Calls refused because no slave has the labels that their rule wants, by rule"
-    );
-    describe_gauge!(
-        LAST_LOAD,
-        "Unix time at which a file of the configuration was last read with success, by file"
-    );
-}
+static RULE_NAMES: Names = Names::new();
 
 /// Handles of one rule.
 pub(crate) struct RouteMeter {

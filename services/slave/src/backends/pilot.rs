@@ -11,6 +11,7 @@ mod result;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use super::mask::Mask;
 use super::stdio::Surroundings;
 use super::{Answer, Backend, Stopping};
 use crate::executor::{CallSink, Registry, SlotId, State, ToolCall};
-use crate::metrics::{self, Probed};
+use crate::metrics::{self, Exit, Probed};
 use arguments::Arguments;
 use process::{Finished, Run};
 use progress::Progress;
@@ -140,6 +141,14 @@ fn is_secret(name: &str) -> bool {
     name.ends_with("_TOKEN") || name.ends_with("_KEY")
 }
 
+fn exit(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Other("exited"),
+    }
+}
+
 fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
 }
@@ -184,6 +193,7 @@ impl Pilot {
             Ok(run) => run,
             Err(error) => return Ok(refused(era, &format!("Error: {NAME} cannot be started: {error}"))),
         };
+        metrics::backend_started(NAME);
         let (lines, said) = mpsc::channel(LINES_AHEAD);
         let work = run.finish(self.max_output, lines);
         let finished = if let Some(token) = call.token() {
@@ -193,6 +203,7 @@ impl Pilot {
             drop(said);
             work.await?
         };
+        metrics::backend_exited(NAME, exit(finished.status));
         if finished.status.success() {
             self.reviewed(era, &arguments, &finished.output)
         } else {

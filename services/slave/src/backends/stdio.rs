@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
-use protocol::era::Era;
+use protocol::era::{Era, Version};
 use protocol::failure::Failure;
 use runtime::secret::Secret;
 
@@ -84,6 +84,7 @@ impl Default for Pace {
 struct Live {
     session: Arc<Session>,
     era: Era,
+    version: Version,
 }
 
 /// One configured server, whether it runs or not.
@@ -162,5 +163,9 @@ impl Backend for StdioBackend {
         events: &'a mut dyn CallSink,
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(self.run(call, tool, events))
+    }
+
+    fn speaks(&self) -> Option<Version> {
+        self.current.load().as_ref().map(|live| live.version)
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct Route {
     /// Arguments that a modern client repeats in headers.
     pub(crate) param_headers: ParamHeaders,
     /// Its series.
-    pub(crate) meters: ToolMeters,
+    pub(crate) meters: Arc<ToolMeters>,
 }
 
 struct Slot {
@@ -211,8 +211,8 @@ impl Registry {
                 continue;
             }
             let meters = match before.get(&one.name) {
-                Some(Entry::Up(route)) => route.meters.clone(),
-                _ => ToolMeters::new(&one.name),
+                Some(Entry::Up(route)) if route.meters.are_of(&slot.name) => Arc::clone(&route.meters),
+                _ => Arc::new(ToolMeters::new(&one.name, &slot.name)),
             };
             let route = Route {
                 backend: Arc::clone(&slot.backend),

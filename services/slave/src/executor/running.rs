@@ -73,7 +73,13 @@ async fn perform(
     sink: &mut dyn CallSink,
 ) -> Result<Answer, Failure> {
     let _place = shared.admission.enter().await?;
-    route.backend.call(call, &route.tool, sink).await
+    let Some(version) = route.backend.speaks() else {
+        return route.backend.call(call, &route.tool, sink).await;
+    };
+    let asked = Instant::now();
+    let answer = route.backend.call(call, &route.tool, sink).await;
+    route.meters.asked(version, &answer, asked.elapsed());
+    answer
 }
 
 /// The end for something that the backend said.

@@ -69,7 +69,7 @@ impl<'a> Native<'a> {
 
     /// Until it ends. The socket comes back for a last word.
     pub(super) async fn run(mut self, wake: &Notify, mut pulse: Pulse) -> (Ended, Socket) {
-        let mut going = self.take();
+        let mut going = self.take(&mut pulse);
         while going.is_ok() {
             going = self.step(wake, &mut pulse).await;
         }
@@ -99,16 +99,19 @@ impl<'a> Native<'a> {
                 }
             }
         }
-        self.take()
+        self.take(pulse)
     }
 
     /// Hands what was read to the endpoint, under one lock for all of it.
-    fn take(&mut self) -> Result<(), Ended> {
+    fn take(&mut self, pulse: &mut Pulse) -> Result<(), Ended> {
         let mut answered = false;
         for message in self.inbox.drain(..) {
             match message {
                 Message::Binary(batch) => decode(batch, &mut self.frames)?,
-                Message::Pong(payload) => answered |= payload == FAREWELL,
+                Message::Pong(payload) => {
+                    answered |= payload == FAREWELL;
+                    pulse.answered(&payload);
+                }
                 _ => return Err(Ended::Misbehaved("text on a link of the native dialect".into())),
             }
         }

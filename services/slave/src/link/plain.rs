@@ -47,7 +47,7 @@ impl<'a> Plain<'a> {
     }
 
     async fn step(&mut self, wake: &Notify, pulse: &mut Pulse) -> Result<(), Ended> {
-        self.take()?;
+        self.take(pulse)?;
         self.transmit()?;
         tokio::select! {
             biased;
@@ -63,12 +63,12 @@ impl<'a> Plain<'a> {
         Ok(())
     }
 
-    fn take(&mut self) -> Result<(), Ended> {
+    fn take(&mut self, pulse: &mut Pulse) -> Result<(), Ended> {
         let stage = self.links.endpoint.stage();
         for message in std::mem::take(&mut self.inbox) {
             match message {
                 Message::Text(text) => self.begin(Bytes::from(text), stage),
-                Message::Pong(_) => {}
+                Message::Pong(payload) => pulse.answered(&payload),
                 _ => return Err(Ended::Misbehaved("binary message on a link of the plain dialect".into())),
             }
         }

@@ -1,22 +1,29 @@
 //! When a link asks whether the other side is still there, and when it gives it up. Must not know dialects.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::liveness::{self, Liveness};
+use metrics::Histogram;
+use protocol::liveness::{self, Liveness, RoundTrips};
 use runtime::config::LinkPing;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Ended;
 use super::alarm::Alarm;
 use super::socket::Socket;
+use crate::metrics::round_trips;
 
-/// Silence watch and timer of one link.
+/// How often the way to the proxy and back is measured. The proxy's own pings keep a link from being silent.
+const MEASURE: Duration = Duration::from_secs(15);
+
+/// Silence watch, measure and timer of one link.
 pub(crate) struct Pulse {
     liveness: Liveness,
     heard: Instant,
     ping: LinkPing,
     alarm: Alarm,
+    trips: RoundTrips,
+    meter: Histogram,
 }
 
 impl Pulse {
@@ -24,7 +31,14 @@ impl Pulse {
     pub(crate) fn new(ping: LinkPing) -> Self {
         let now = Instant::now();
         let liveness = Liveness::new(ping.interval, ping.timeout, now);
-        Self { liveness, heard: now, ping, alarm: Alarm::new(now + ping.interval) }
+        Self {
+            liveness,
+            heard: now,
+            ping,
+            alarm: Alarm::new(now + ping.interval),
+            trips: RoundTrips::new(MEASURE, MEASURE, now),
+            meter: round_trips(),
+        }
     }
 
     /// Beats at this time at the latest.
@@ -39,12 +53,23 @@ impl Pulse {
         self.alarm.gone_off().await;
     }
 
+    /// The answer to a ping came.
+    pub(crate) fn answered(&mut self, payload: &[u8]) {
+        if let Some(trip) = self.trips.answered(payload, Instant::now()) {
+            self.meter.record(trip);
+        }
+    }
+
     /// The time has come: asks the peer, or gives it up.
     pub(crate) fn beat(&mut self, socket: &mut Socket) -> Result<(), Ended> {
         let now = Instant::now();
         if socket.heard() > self.heard {
             self.heard = socket.heard();
             self.liveness.heard(self.heard);
+        }
+        if let Some(number) = self.trips.poll(now) {
+            socket.send(Message::Ping(Bytes::copy_from_slice(&number)));
+            self.liveness.asked(now);
         }
         match self.liveness.poll(now) {
             liveness::Pulse::Wait(at) => self.alarm.set(at),

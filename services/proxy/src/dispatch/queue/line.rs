@@ -124,10 +124,11 @@ impl Lines {
             *line = Line { waiting: line.waiting, ..Line::new(ways) };
         }
         line.waiting += 1;
+        let most = line.ways.0.balance.queue.most;
         let tool = self.tools.entry(Arc::clone(&at.lane.tool)).or_insert_with(|| Crowd {
             waiting: 0,
             drain: Drain::new(Instant::now()),
-            gauge: QueueGauge::new(&at.lane.tool),
+            gauge: QueueGauge::new(&at.lane.tool, most),
         });
         tool.waiting += 1;
         tool.gauge.set(tool.waiting);

@@ -26,6 +26,8 @@ const MAX_PAGES: usize = 1000;
 pub(super) struct Greeting {
     /// How it is spoken to.
     pub(super) era: Era,
+    /// Which version of MCP it and we speak.
+    pub(super) version: Version,
     /// Whether it has tools at all.
     pub(super) has_tools: bool,
     /// Whether it says when they change.
@@ -68,9 +70,10 @@ struct Capabilities {
 }
 
 impl Capabilities {
-    fn greeting(self, era: Era) -> Greeting {
+    fn greeting(self, version: Version) -> Greeting {
+        let era = version.era();
         let announces_changes = self.tools.as_ref().is_some_and(|tools| tools.list_changed);
-        Greeting { era, has_tools: self.tools.is_some(), announces_changes }
+        Greeting { era, version, has_tools: self.tools.is_some(), announces_changes }
     }
 }
 
@@ -123,7 +126,7 @@ fn discovered(answer: Incoming) -> Result<Option<Greeting>, HandshakeError> {
     match answer {
         Incoming::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
             Ok(found) if found.supported_versions.iter().any(|version| is_modern(version)) => {
-                Ok(Some(found.capabilities.greeting(Era::Modern)))
+                Ok(Some(found.capabilities.greeting(Version::NEWEST)))
             }
             _ => Ok(None),
         },
@@ -135,9 +138,12 @@ fn discovered(answer: Incoming) -> Result<Option<Greeting>, HandshakeError> {
                 ))
             }
             // Modern, and wants more than we have even for this: its tools may want less.
-            Ok(Refused { code: -32021 | -32020, .. }) => {
-                Ok(Some(Greeting { era: Era::Modern, has_tools: true, announces_changes: false }))
-            }
+            Ok(Refused { code: -32021 | -32020, .. }) => Ok(Some(Greeting {
+                era: Era::Modern,
+                version: Version::NEWEST,
+                has_tools: true,
+                announces_changes: false,
+            })),
             _ => Ok(None),
         },
         Incoming::Failed(failure) => Err(failure.into()),
@@ -161,11 +167,11 @@ async fn initialize(session: &Arc<Session>) -> Result<Greeting, HandshakeError> 
     let mut exchange = own(session, messages::initialize).await?;
     let result = result_of(exchange.next().await, METHOD)?;
     let found: Initialized = read(&result, METHOD)?;
-    if Version::parse(&found.protocol_version).is_none_or(|version| version.era() != Era::Legacy) {
+    let Some(version) = Version::parse(&found.protocol_version).filter(|it| it.era() == Era::Legacy) else {
         return Err(HandshakeError::Version(found.protocol_version));
-    }
+    };
     session.tell(messages::initialized());
-    Ok(found.capabilities.greeting(Era::Legacy))
+    Ok(found.capabilities.greeting(version))
 }
 
 /// All pages of `tools/list`. A tool without a usable name is left out with a warning.
@@ -267,7 +273,7 @@ mod tests {
         ));
         assert_eq!(
             found.unwrap().unwrap(),
-            Greeting { era: Era::Modern, has_tools: true, announces_changes: true }
+            Greeting { era: Era::Modern, version: Version::NEWEST, has_tools: true, announces_changes: true }
         );
         assert!(discovered(error(r#"{"code":-32021,"message":""}"#)).unwrap().is_some());
         for legacy in [

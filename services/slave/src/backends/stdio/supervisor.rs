@@ -16,7 +16,7 @@ use super::session::Session;
 use super::{Live, Pace, StdioBackend, errors_log, probe};
 use crate::backends::Stopping;
 use crate::executor::{Registry, SlotId, State};
-use crate::metrics;
+use crate::metrics::{self, Exit};
 
 /// What was written before a child ended is still read for so long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ impl Supervisor {
             tracing::warn!(backend = name, "backend failed, started again in {after:.1?}: {reason}");
             self.registry.down(self.slot, State::Restarting { after, reason });
             tokio::select! {
-                () = tokio::time::sleep(after) => {}
+                () = tokio::time::sleep(after) => metrics::backend_restarted(name),
                 () = self.stopping.begun() => break,
             }
         }
@@ -174,7 +174,11 @@ impl Supervisor {
         let tools =
             if greeting.has_tools { handshake::list_tools(session, greeting.era).await? } else { Vec::new() };
         tracing::info!(backend = &*self.backend.name, era = ?greeting.era, tools = tools.len(), "backend ready");
-        self.backend.current.store(Some(Arc::new(Live { session: Arc::clone(session), era: greeting.era })));
+        self.backend.current.store(Some(Arc::new(Live {
+            session: Arc::clone(session),
+            era: greeting.era,
+            version: greeting.version,
+        })));
         self.registry.ready(self.slot, tools);
         Ok(greeting)
     }
@@ -197,36 +201,36 @@ impl Supervisor {
 
 impl Life {
     /// Resolves when the child is of no more use, with the reason and its label. What it wrote before is delivered.
-    async fn ended(&mut self) -> (String, &'static str) {
+    async fn ended(&mut self) -> (String, Exit) {
         tokio::select! {
             status = self.running.ended() => {
                 let _ = tokio::time::timeout(LAST_WORDS, &mut self.reader).await;
                 match status {
                     Ok(status) => exit(status),
-                    Err(error) => (format!("it cannot be waited for: {error}"), "exited"),
+                    Err(error) => (format!("it cannot be waited for: {error}"), "closed".into()),
                 }
             }
             read = &mut self.reader => match read {
                 Ok(ReadEnd::Closed) => match tokio::time::timeout(LAST_WORDS, self.running.ended()).await {
                     Ok(Ok(status)) => exit(status),
-                    _ => ("it closed its standard output".into(), "closed"),
+                    _ => ("it closed its standard output".into(), "closed".into()),
                 },
                 Ok(ReadEnd::LineTooLong) => {
-                    ("it wrote a message beyond MAX_OUTPUT_BYTES that belongs to no known call".into(), "line_too_long")
+                    ("it wrote a message beyond MAX_OUTPUT_BYTES that belongs to no known call".into(), "line_too_long".into())
                 }
-                Ok(ReadEnd::Failed(error)) => (format!("its standard output cannot be read: {error}"), "closed"),
-                Err(_) => ("its reader failed".into(), "closed"),
+                Ok(ReadEnd::Failed(error)) => (format!("its standard output cannot be read: {error}"), "closed".into()),
+                Err(_) => ("its reader failed".into(), "closed".into()),
             },
         }
     }
 }
 
-fn exit(status: ExitStatus) -> (String, &'static str) {
+fn exit(status: ExitStatus) -> (String, Exit) {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
-        (Some(code), _) => (format!("it exited with code {code}"), "exited"),
-        (None, Some(signal)) => (format!("it was killed by signal {signal}"), "killed"),
-        (None, None) => ("it ended".into(), "exited"),
+        (Some(code), _) => (format!("it exited with code {code}"), Exit::Code(code)),
+        (None, Some(signal)) => (format!("it was killed by signal {signal}"), Exit::Signal(signal)),
+        (None, None) => ("it ended".into(), Exit::Other("exited")),
     }
 }
 

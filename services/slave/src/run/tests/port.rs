@@ -31,7 +31,7 @@ async fn the_own_port_tells_the_truth_about_the_link_and_serves_the_tools() {
     let shutdown = Shutdown::new(config.common.shutdown_grace);
     let slave = Slave::start(config).await.unwrap();
     let address = slave.http.local_addr().unwrap();
-    let recorder = Metrics::install(&metrics::histograms()).unwrap();
+    let recorder = Metrics::install("slave", metrics::TABLES).unwrap();
     let running = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { slave.serve(recorder, &shutdown).await }

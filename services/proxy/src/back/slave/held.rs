@@ -1,0 +1,15 @@
+//! What a slave holds at the moment, for the metrics. Must not know links.
+
+use super::{Carrier, Slave};
+use crate::metrics::Held;
+
+impl Slave {
+    /// Calls under way, and bytes of them in memory.
+    pub(in crate::back) fn held(&self) -> Held {
+        let (to_slave, from_slave) = match &*self.carrier() {
+            Carrier::Native(end) => end.held(),
+            Carrier::Plain(_) => (0, 0),
+        };
+        Held { calls: self.load.in_flight(), to_slave, from_slave }
+    }
+}

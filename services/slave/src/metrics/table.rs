@@ -1,0 +1,163 @@
+//! Every series of the slave and the standalone server, beside those of the edge (`front::metrics`) and of the process
+//! (`runtime::metrics`). docs/METRICS.md is made from it. Tools are bounded where they are counted; backends are the
+//! operator's.
+
+use front::metrics::{OPERATION_BUCKETS, OPERATION_LABELS};
+use metrics::Unit;
+use runtime::metrics::{Buckets, Label, Metric};
+
+/// All tables of a slave.
+pub const TABLES: &[&[Metric]] = &[METRICS, front::metrics::METRICS];
+
+const TOOL: Label = Label::open("tool");
+const BACKEND: Label = Label::open("backend");
+
+pub(super) const CALLS: &str = "mcp_relay_slave_calls_total";
+pub(super) const CALL_DURATION: &str = "mcp_relay_slave_call_duration_seconds";
+pub(super) const IN_FLIGHT: &str = "mcp_relay_slave_calls_in_flight";
+pub(super) const CAPACITY: &str = "mcp_relay_slave_capacity";
+pub(super) const READY: &str = "mcp_relay_slave_backend_ready";
+pub(super) const BACKEND_CALLS: &str = "mcp_relay_slave_backend_calls_total";
+pub(super) const STARTS: &str = "mcp_relay_slave_backend_starts_total";
+pub(super) const RESTARTS: &str = "mcp_relay_slave_backend_restarts_total";
+pub(super) const EXITS: &str = "mcp_relay_slave_backend_exits_total";
+pub(super) const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
+pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
+/// `mcp.client.operation.duration`.
+pub(super) const CLIENT_OPERATIONS: &str = "mcp_client_operation_duration_seconds";
+
+pub(super) const LINKS: &str = "mcp_relay_slave_links";
+pub(super) const LINKS_WANTED: &str = "mcp_relay_slave_links_wanted";
+pub(super) const DIALS: &str = "mcp_relay_slave_dials_total";
+pub(super) const LINK_CONNECTS: &str = "mcp_relay_slave_link_connects_total";
+pub(super) const LINK_DISCONNECTS: &str = "mcp_relay_slave_link_disconnects_total";
+pub(super) const LINK_RECONNECTS: &str = "mcp_relay_slave_link_reconnects_total";
+pub(super) const ROUND_TRIP: &str = "mcp_relay_slave_link_round_trip_seconds";
+pub(super) const LINK_BYTES: &str = "mcp_relay_slave_link_bytes_total";
+pub(super) const STALLS: &str = "mcp_relay_slave_credit_stalls_total";
+pub(super) const RESUMED: &str = "mcp_relay_slave_calls_resumed_total";
+pub(super) const JOURNAL: &str = "mcp_relay_slave_journal_bytes";
+pub(super) const JOURNAL_LIMIT: &str = "mcp_relay_slave_journal_limit_bytes";
+pub(super) const KEPT: &str = "mcp_relay_slave_calls_kept";
+pub(super) const DRAINING: &str = "mcp_relay_slave_draining";
+
+/// Why links end.
+const ENDS: Label = Label::of(
+    "reason",
+    &["refused", "replaced", "busy", "lost", "protocol_error", "closing", "already_linked"],
+);
+
+/// All of the slave's own.
+pub const METRICS: &[Metric] = &[
+    Metric::counter(
+        CALLS,
+        &[TOOL, Label::open("outcome")],
+        "Calls that ended on this slave, by tool (those of the catalog; else empty) and outcome (ok, tool_error, error, or the failure's kind).",
+    ),
+    Metric::seconds(
+        CALL_DURATION,
+        Buckets {
+            bounds: &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0],
+            why: "From cached answers to the hour that a call may take (REQUEST_TIMEOUT_TOTAL).",
+        },
+        &[TOOL],
+        "From a call's arrival at the executor to its end, waiting for a place included.",
+    ),
+    Metric::gauge(IN_FLIGHT, &[TOOL], "Calls that wait for a place or run."),
+    Metric::gauge(CAPACITY, &[], "Calls that may run at once (SLAVE_CAPACITY); 0: no limit."),
+    Metric::gauge(READY, &[BACKEND], "1 while the backend's tools are offered, else 0."),
+    Metric::counter(
+        BACKEND_CALLS,
+        &[BACKEND, Label::of("outcome", &["ok", "tool_error", "error", "failed"])],
+        "Calls that ended, by backend. error: a JSON-RPC error of the backend; failed: it gave no answer, or its caller did not wait.",
+    ),
+    Metric::counter(
+        STARTS,
+        &[BACKEND],
+        "Processes that were started for a backend; mr-pilot has one for each review.",
+    ),
+    Metric::counter(RESTARTS, &[BACKEND], "Times that a backend was started again after it had failed."),
+    Metric::counter(
+        EXITS,
+        &[
+            BACKEND,
+            Label::of(
+                "reason",
+                &["exited", "killed", "closed", "line_too_long", "unusable", "start_failed", "stopped"],
+            ),
+            Label::open("code"),
+        ],
+        "Processes of a backend that ended; code: the exit code or signal, where it is known.",
+    ),
+    Metric::counter(
+        DROPPED,
+        &[
+            BACKEND,
+            Label::of("reason", &["garbage", "unknown_id", "unroutable", "slow_reader", "unread_stdin"]),
+        ],
+        "Messages of or to a backend that reached nobody.",
+    ),
+    Metric::counter(
+        PROBES,
+        &[BACKEND, Label::of("outcome", &["answered", "missed"])],
+        "Times that a backend was asked whether it still answers (SLAVE_PROBE_INTERVAL).",
+    ),
+    Metric::seconds(
+        CLIENT_OPERATIONS,
+        OPERATION_BUCKETS,
+        OPERATION_LABELS,
+        "OpenTelemetry's mcp.client.operation.duration: tool calls that this slave, as a client, made of backends that speak MCP.",
+    ),
+    Metric::gauge(LINKS, &[], "Links to a proxy that are up."),
+    Metric::gauge(
+        LINKS_WANTED,
+        &[],
+        "Links that there should be: one to each proxy that proxies or PROXY_PEERS tell of. More than links for longer than a minute: the slave does not reach a proxy.",
+    ),
+    Metric::counter(
+        DIALS,
+        &[Label::of("outcome", &["linked", "already_linked", "refused", "failed"])],
+        "Attempts to make a link. already_linked: it looked for other proxies and met one that it knows.",
+    ),
+    Metric::counter(
+        LINK_CONNECTS,
+        &[Label::of("dialect", &["native", "plain"])],
+        "Links to a proxy that were authenticated.",
+    ),
+    Metric::counter(
+        LINK_DISCONNECTS,
+        &[ENDS],
+        "Links and attempts that ended. busy: the proxy's HANDSHAKE_RATE.",
+    ),
+    Metric::counter(LINK_RECONNECTS, &[ENDS], "Links that came back, by why the one before had ended."),
+    Metric::seconds(
+        ROUND_TRIP,
+        Buckets {
+            bounds: &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5],
+            why: "From one machine to another continent; LINK_PING_TIMEOUT_MS ends what is far beyond.",
+        },
+        &[],
+        "Pings of links, from question to answer, one every 15 s on each link.",
+    ),
+    Metric::counter(
+        LINK_BYTES,
+        &[Label::of("direction", &["in", "out"])],
+        "Bytes on the links' sockets before TLS.",
+    )
+    .in_unit(Unit::Bytes),
+    Metric::counter(
+        STALLS,
+        &[],
+        "Times that the answer of a call had to wait for credit: its client reads more slowly than its tool writes.",
+    ),
+    Metric::counter(
+        RESUMED,
+        &[Label::of("outcome", &["resumed", "gone"])],
+        "Calls that a proxy asked for (attach) when its link came back; gone: they were given up or never came.",
+    ),
+    Metric::gauge(JOURNAL, &[], "Bytes of answers that proxies have not taken yet.").in_unit(Unit::Bytes),
+    Metric::gauge(JOURNAL_LIMIT, &[], "Bytes of answers that may wait (SLAVE_JOURNAL_BYTES).")
+        .in_unit(Unit::Bytes),
+    Metric::gauge(KEPT, &[], "Calls of proxies that run, or whose answer was not taken yet."),
+    Metric::gauge(DRAINING, &[], "1 while this slave goes down and finishes its calls."),
+];
