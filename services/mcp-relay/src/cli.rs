@@ -1,9 +1,13 @@
 //! The command line: subcommands and their help. Everything else is environment.
 
+mod call;
 mod routes;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use call::{Call, CallEra};
 pub(crate) use routes::{Explain, RoutesCommand};
 
 use crate::reference;
@@ -53,7 +57,7 @@ pub(crate) enum Format {
 }
 
 /// What runs.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum Command {
     /// Take MCP clients over HTTP and slaves over WebSocket
     #[command(long_about = PROXY_ABOUT, after_long_help = proxy_help())]
@@ -83,6 +87,15 @@ pub(crate) enum Command {
     /// Ask the server of this configuration whether it is alive (container health check)
     #[command(long_about = HEALTH_ABOUT, after_long_help = health_help())]
     Health,
+    /// Call a tool through any MCP server, or list its tools
+    #[command(long_about = call::ABOUT, after_long_help = call::HELP)]
+    Call(Call),
+    /// Copy this program into a folder (container init step)
+    #[command(long_about = call::INSTALL_ABOUT, after_long_help = call::INSTALL_HELP)]
+    Install {
+        /// Folder that gets the copy
+        folder: PathBuf,
+    },
 }
 
 /// What the doctor looks at.
@@ -199,7 +212,7 @@ mod tests {
     fn each_help_is_complete() {
         let mut root = Cli::command();
         root.build();
-        for sub in ["proxy", "slave", "doctor", "routes", "demo", "health"] {
+        for sub in ["proxy", "slave", "doctor", "routes", "demo", "health", "call", "install"] {
             let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "{sub}:\n{help}");
         }

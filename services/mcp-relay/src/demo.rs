@@ -1,6 +1,5 @@
 //! `mcp-relay demo`: the relay at work, with processes, sockets and a failure, all of them real.
 
-mod client;
 mod fleet;
 mod series;
 mod story;

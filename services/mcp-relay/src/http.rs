@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::HOST;
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use runtime::tls::{TlsError, pinned};
@@ -56,29 +57,60 @@ impl fmt::Display for Target {
     }
 }
 
-/// Sends one request; the answer's body is still to be read. Dropping the body ends the connection.
-pub(crate) async fn send(
-    target: &Target,
-    mut request: Request<Full<Bytes>>,
-) -> anyhow::Result<Response<Incoming>> {
-    request.headers_mut().insert(HOST, target.to_string().parse()?);
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
-    match &target.tls {
-        None => exchange(stream, request).await,
-        Some(config) => {
-            let name = ServerName::try_from(target.host.clone())?;
-            exchange(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?, request).await
+/// Most that it may take until a server has taken a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// An open connection, for one request.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    host: HeaderValue,
+}
+
+/// Connects, TLS included. Nothing is sent yet.
+pub(crate) async fn connect(target: &Target) -> anyhow::Result<Connection> {
+    let opening = async {
+        let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+        match &target.tls {
+            None => handshake(stream).await,
+            Some(config) => {
+                let name = ServerName::try_from(target.host.clone())?;
+                handshake(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?).await
+            }
         }
+    };
+    match tokio::time::timeout(CONNECT, opening).await {
+        Ok(sender) => Ok(Connection { sender: sender?, host: target.to_string().parse()? }),
+        Err(_) => anyhow::bail!("no connection within {} s", CONNECT.as_secs()),
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>>
+async fn handshake<S>(stream: S) -> anyhow::Result<SendRequest<Full<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    Ok(sender.send_request(request).await?)
+    Ok(sender)
+}
+
+impl Connection {
+    /// Sends the request; the answer's body is still to be read. Dropping the body ends the connection.
+    pub(crate) async fn send(
+        mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        request.headers_mut().insert(HOST, self.host);
+        Ok(self.sender.send_request(request).await?)
+    }
+}
+
+/// Connects and sends one request.
+pub(crate) async fn send(
+    target: &Target,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Response<Incoming>> {
+    connect(target).await?.send(request).await
 }
 
 /// GET with a time limit: status and body.

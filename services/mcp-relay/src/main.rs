@@ -1,12 +1,16 @@
 //! The one binary: reads the command line, runs what it asks for, and turns the end into an exit code.
 //!
-//! Everything it runs lives in the services; here are the command line, the doctor, the demo and the health check.
+//! Everything it runs lives in the services; here are the command line, the doctor, the demo, the health check
+//! and a client.
 
+mod call;
 mod cli;
 mod demo;
 mod doctor;
 mod health;
 mod http;
+mod install;
+mod mcp;
 mod mode;
 mod own;
 mod reference;
@@ -21,6 +25,7 @@ use std::time::Duration;
 use clap::Parser;
 use runtime::env::Snapshot;
 
+use call::Outcome;
 use cli::{Cli, Command, Format};
 use mode::Mode;
 use serve::Stop;
@@ -31,6 +36,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Not as it should be, or failed at run time.
 const FAILED: u8 = 1;
+
+/// The tool says that it failed.
+const TOOL_FAILED: u8 = 2;
 
 /// `EX_USAGE` of sysexits.h: command line or configuration need correction.
 const USAGE: u8 = 64;
@@ -80,8 +88,7 @@ async fn obey(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         }
         Some(Command::Routes { command }) => match routes::run(command, snapshot).await {
             Ok(text) => print(&text),
-            Err(Stop::Config(text)) => fail(USAGE, &text),
-            Err(Stop::Failed(error)) => fail(FAILED, &format!("{error:#}")),
+            Err(stop) => stopped(stop),
         },
         Some(Command::Demo) => match demo::run().await {
             Ok(()) => ExitCode::SUCCESS,
@@ -91,14 +98,32 @@ async fn obey(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             Ok(text) => print(&format!("{text}\n")),
             Err(error) => fail(FAILED, &format!("{error:#}")),
         },
+        Some(Command::Call(call)) => match call::run(call, snapshot).await {
+            Ok(Outcome::Answered(text)) => print(&text),
+            Ok(Outcome::ToolFailed(text)) => {
+                print(&text);
+                ExitCode::from(TOOL_FAILED)
+            }
+            Err(stop) => stopped(stop),
+        },
+        Some(Command::Install { folder }) => match install::into(&folder) {
+            Ok(path) => print(&format!("{}\n", path.display())),
+            Err(error) => fail(FAILED, &format!("{error:#}")),
+        },
+    }
+}
+
+fn stopped(stop: Stop) -> ExitCode {
+    match stop {
+        Stop::Config(text) => fail(USAGE, &text),
+        Stop::Failed(error) => fail(FAILED, &format!("{error:#}")),
     }
 }
 
 async fn serve(mode: Mode, snapshot: &Snapshot) -> ExitCode {
     match serve::run(mode, snapshot).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::Config(text)) => fail(USAGE, &text),
-        Err(Stop::Failed(error)) => fail(FAILED, &format!("{error:#}")),
+        Err(stop) => stopped(stop),
     }
 }
 

@@ -61,6 +61,10 @@ pub(crate) fn start_all(config: ExecutorConfig, registry: &Arc<Registry>) -> Sto
         max_output: config.max_output,
         pace: config.pace,
     };
+    if let Some(name) = config.probe_tool {
+        demo::start_probe(registry, &name, &stopping);
+        return stopping;
+    }
     for server in config.servers {
         stdio::start(server, &around);
     }

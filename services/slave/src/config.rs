@@ -81,6 +81,8 @@ pub struct SlaveConfig {
     pub mr_pilot: MrPilotConfig,
     /// `DEMO_TOOLS`.
     pub demo_tools: bool,
+    /// Name of a tool that echoes, to be the only one: for a test of the whole way. No variable sets it.
+    pub probe_tool: Option<String>,
     /// `SLAVE_PROBE_INTERVAL`: how often backends are asked whether they still answer.
     pub probe_interval: Option<Duration>,
     /// `SLAVE_JOURNAL_BYTES`: unacknowledged events held over all calls.
@@ -150,6 +152,7 @@ impl SlaveConfig {
             backends_file: file,
             mr_pilot: read_mr_pilot(&mut reader, &raw, snapshot),
             demo_tools: reader.value("DEMO_TOOLS", raw.demo_tools.as_deref(), parse::flag),
+            probe_tool: None,
             probe_interval: read_probe(&mut reader, raw.slave_probe_interval.as_deref()),
             journal_bytes: reader.value(
                 "SLAVE_JOURNAL_BYTES",

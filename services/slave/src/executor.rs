@@ -39,6 +39,8 @@ pub struct ExecutorConfig {
     pub pilot: PilotConfig,
     /// Whether `echo`, `sleep`, `payload` and `fail` are offered (`DEMO_TOOLS`).
     pub demo_tools: bool,
+    /// Name of a tool that does what `echo` does, to be the only one.
+    pub probe_tool: Option<String>,
     /// Calls at once (`SLAVE_CAPACITY`); 0: no limit. As many again may wait for a short while.
     pub capacity: usize,
     /// Bytes of one message or report of a backend (`MAX_OUTPUT_BYTES`).
@@ -56,6 +58,7 @@ impl Default for ExecutorConfig {
             servers: Vec::new(),
             pilot: PilotConfig::default(),
             demo_tools: false,
+            probe_tool: None,
             capacity: 0,
             max_output: 64 * 1024 * 1024,
             secrets: Vec::new(),

@@ -7,10 +7,10 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::client::{Client, Message, Reply};
 use super::fleet::Fleet;
 use super::series::Page;
-use crate::http;
+use crate::http::{self, Target};
+use crate::mcp::{Client, Endpoint, Era, Message, Reply};
 
 const SLAVES: [&str; 2] = ["slave-1", "slave-2"];
 
@@ -75,9 +75,17 @@ async fn start(fleet: &mut Fleet) -> anyhow::Result<Client> {
         fleet.said(name, "Authentication successful", 0).await?;
         say(&format!("   {name}: connected and authenticated"));
     }
-    let client = Client::new(&http)?;
+    let client = client(&http)?;
     until_ready(&client).await?;
     Ok(client)
+}
+
+/// `address` as `host:port`.
+fn client(address: &str) -> anyhow::Result<Client> {
+    let (host, port) = address.rsplit_once(':').with_context(|| format!("{address:?} is no host:port"))?;
+    let target = Target { host: host.trim_matches(['[', ']']).to_owned(), port: port.parse()?, tls: None };
+    let endpoint = Endpoint { target, path: "/mcp".into(), headers: Vec::new() };
+    Ok(Client::new(endpoint, Era::Modern, "mcp-relay-demo"))
 }
 
 async fn until_ready(client: &Client) -> anyhow::Result<()> {
@@ -125,7 +133,7 @@ async fn call(client: &mut Client, fleet: &Fleet) -> anyhow::Result<()> {
 async fn progress(client: &mut Client) -> anyhow::Result<()> {
     heading("4. A call with live progress: sleep {\"seconds\":2,\"steps\":4}");
     let begun = Instant::now();
-    let mut reply = client.begin("tools/call", sleep_for(2, 4)).await?;
+    let mut reply = client.begin("tools/call", sleep_for(2, 4), &[]).await?;
     let mut steps = 0;
     while let Some(message) = reply.next().await? {
         show(begun, &message);
@@ -149,7 +157,7 @@ async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> 
     heading("5. A slave is killed (SIGKILL) in mid-call: sleep {\"seconds\":30,\"steps\":60}");
     let begun = Instant::now();
     let from = fleet.lines("proxy")?;
-    let mut reply = client.begin("tools/call", sleep_for(30, 60)).await?;
+    let mut reply = client.begin("tools/call", sleep_for(30, 60), &[]).await?;
     let first = reply.next().await?.context("no progress came")?;
     show(begun, &first);
     ensure!(first.value["method"] == "notifications/progress", "sleep was answered with {}", first.line);

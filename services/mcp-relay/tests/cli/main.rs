@@ -1,10 +1,12 @@
-//! The binary from the outside: command line, exit codes, doctor, health check and demo. Knows nothing of the services.
+//! The binary from the outside: command line, exit codes, doctor, health check, demo, calls. Knows nothing of the services.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod call;
 mod command_line;
 mod demo;
 mod doctor;
+mod install;
 mod server;
 mod signals;
 

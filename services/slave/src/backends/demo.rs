@@ -33,14 +33,28 @@ const TOOLS: [&str; 4] = [
 
 struct Demo {
     stopping: Stopping,
+    /// What else `echo` is called.
+    probe: Option<String>,
 }
 
 /// Puts the tools into the catalog.
 pub(crate) fn start(registry: &Registry, stopping: &Stopping) {
-    let slot = registry.add("demo", Arc::new(Demo { stopping: stopping.clone() }));
-    let offers =
-        TOOLS.iter().filter_map(|tool| Offer::named(&RawValue::from_string((*tool).to_owned()).ok()?).ok());
-    registry.ready(slot, offers.collect());
+    let slot = registry.add("demo", Arc::new(Demo { stopping: stopping.clone(), probe: None }));
+    registry.ready(slot, TOOLS.iter().filter_map(|tool| offer((*tool).to_owned())).collect());
+}
+
+/// The same with one tool of this name, which echoes.
+pub(crate) fn start_probe(registry: &Registry, name: &str, stopping: &Stopping) {
+    let mut tool: serde_json::Value = serde_json::from_str(TOOLS[0]).unwrap_or_default();
+    tool["name"] = name.into();
+    tool["title"] = "Test of the relay".into();
+    let demo = Demo { stopping: stopping.clone(), probe: Some(name.to_owned()) };
+    let slot = registry.add("probe", Arc::new(demo));
+    registry.ready(slot, offer(tool.to_string()).into_iter().collect());
+}
+
+fn offer(definition: String) -> Option<Offer> {
+    Offer::named(&RawValue::from_string(definition).ok()?).ok()
 }
 
 impl Backend for Demo {
@@ -52,6 +66,7 @@ impl Backend for Demo {
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
         let answer = match tool {
             "echo" => echo(call),
+            name if self.probe.as_deref() == Some(name) => echo(call),
             "payload" => payload(call),
             "fail" => fail(call),
             _ => return Box::pin(self.sleep(call, events)),

@@ -25,6 +25,7 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
             variables: pilot.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         },
         demo_tools: config.demo_tools,
+        probe_tool: config.probe_tool.clone(),
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
         pace: Pace { check: config.probe_interval, ..Pace::default() },

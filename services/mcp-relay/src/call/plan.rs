@@ -1,0 +1,239 @@
+//! What is to be called and where, from command line and environment. Asks nobody.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use runtime::config::{EVERY, listener};
+use runtime::env::{Reader, Snapshot, parse};
+use runtime::tls::ClientFiles;
+use serde_json::{Value, json};
+
+use super::print::Format;
+use crate::cli::{Call, CallEra};
+use crate::health::own_certificate;
+use crate::http::Target;
+use crate::mcp::{Endpoint, Era};
+use crate::serve::Stop;
+
+/// How long a slave that is brought along may take to be there, unless `--wait` says more.
+const SLAVE_WAIT: Duration = Duration::from_secs(30);
+
+/// What is wished for.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// The tools that there are.
+    List,
+    /// A result.
+    Call { tool: String, arguments: Value },
+}
+
+/// All that is needed.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) endpoint: Endpoint,
+    pub(super) era: Era,
+    pub(super) wish: Wish,
+    pub(super) format: Format,
+    pub(super) wait: Duration,
+    pub(super) timeout: Option<Duration>,
+    /// Name of the tool that a slave of our own is to offer.
+    pub(super) slave: Option<String>,
+}
+
+impl Plan {
+    pub(super) fn of(call: Call, snapshot: &Snapshot) -> Result<Self, Stop> {
+        let (target, path) = match &call.url {
+            Some(url) => named(url, call.ca_file.as_deref())?,
+            None => own(snapshot)?,
+        };
+        let wait = call.wait.map(|span| seconds("--wait", span)).transpose()?;
+        let timeout = call.timeout.map(|span| seconds("--timeout", span)).transpose()?;
+        let arguments = arguments(call.arguments.as_deref().unwrap_or("{}"), std::io::stdin())?;
+        let least = if call.with_slave { SLAVE_WAIT } else { Duration::ZERO };
+        Ok(Self {
+            endpoint: Endpoint { target, path, headers: headers(&call, snapshot)? },
+            era: match call.era {
+                CallEra::Modern => Era::Modern,
+                CallEra::Legacy => Era::Legacy,
+            },
+            format: if call.json { Format::Json } else { Format::Text },
+            wait: wait.unwrap_or(least),
+            timeout,
+            slave: call.tool.clone().filter(|_| call.with_slave),
+            wish: match call.tool {
+                Some(tool) => Wish::Call { tool, arguments },
+                None => Wish::List,
+            },
+        })
+    }
+
+    /// Where it goes, for people.
+    pub(super) fn address(&self) -> String {
+        let Endpoint { target, path, .. } = &self.endpoint;
+        let scheme = if target.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{target}{path}")
+    }
+}
+
+/// The server that `--url` names.
+fn named(text: &str, roots: Option<&Path>) -> Result<(Target, String), Stop> {
+    let url = parse::http_url(text)
+        .map_err(|expected| Stop::Config(format!("--url {text:?}: expected {expected}")))?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let files = ClientFiles { roots: roots.map(Path::to_owned), identity: None };
+    let tls = (url.scheme() == "https").then(|| files.load()).transpose();
+    let tls = tls.map_err(|error| match roots {
+        Some(file) => Stop::Config(format!("--ca-file {}: {error}", file.display())),
+        None => Stop::Config(format!("--url {text:?}: {error}")),
+    })?;
+    let path = match (url.path(), url.query()) {
+        ("" | "/", None) => "/mcp".to_owned(),
+        (path, None) => path.to_owned(),
+        (path, Some(query)) => format!("{path}?{query}"),
+    };
+    Ok((Target { host, port: url.port_or_known_default().unwrap_or(80), tls }, path))
+}
+
+/// The server of this environment.
+fn own(snapshot: &Snapshot) -> Result<(Target, String), Stop> {
+    let tables = [EVERY];
+    let mut reader = Reader::new("call", snapshot, &tables);
+    let address = listener(&mut reader);
+    let address = reader.finish(address)?.config;
+    if address.port == 0 {
+        let told = "MCP_SERVER_PORT is 0 (any free port): set the port that the server listens on, or --url";
+        return Err(Stop::Config(told.into()));
+    }
+    let target = Target::of_listener(&address.host, address.port)
+        .with_certificate(own_certificate(snapshot).as_deref())
+        .map_err(|error| Stop::Config(format!("TLS_CERT: {error}")))?;
+    Ok((target, "/mcp".into()))
+}
+
+/// The key, and what `--header` says. No message shows a value: any may be a secret.
+fn headers(call: &Call, snapshot: &Snapshot) -> Result<Vec<(HeaderName, HeaderValue)>, Stop> {
+    let mut headers = Vec::new();
+    let variable = call.key_env.as_deref().unwrap_or("AUTH_BEARER_KEYS");
+    let key = snapshot.get(variable).and_then(|keys| parse::list(keys).next());
+    if call.key_env.is_some() && key.is_none() {
+        return Err(Stop::Config(format!("--key-env {variable}: this variable is not set")));
+    }
+    if let Some(key) = key {
+        let value = HeaderValue::from_str(&format!("Bearer {key}"));
+        let mut value = value.map_err(|_| {
+            Stop::Config(format!("{variable}: expected a key of printable characters without spaces"))
+        })?;
+        value.set_sensitive(true);
+        headers.push((AUTHORIZATION, value));
+    }
+    for text in &call.headers {
+        let (name, value) = text.split_once(':').unwrap_or((text, ""));
+        let pair = (HeaderName::try_from(name.trim()), HeaderValue::from_str(value.trim()));
+        match pair {
+            (Ok(name), Ok(value)) if text.contains(':') => headers.push((name, value)),
+            _ => {
+                let told = "--header: expected a name, a colon and a value, as in 'X-Team: data'";
+                return Err(Stop::Config(told.into()));
+            }
+        }
+    }
+    Ok(headers)
+}
+
+fn seconds(option: &str, value: f64) -> Result<Duration, Stop> {
+    let span = Duration::try_from_secs_f64(value).ok().filter(|span| *span <= Duration::from_hours(24));
+    span.ok_or_else(|| Stop::Config(format!("{option} {value}: expected 0 to 86400 seconds")))
+}
+
+/// JSON as it stands, of `@file`, or of standard input (`@-`).
+fn arguments(text: &str, input: impl Read) -> Result<Value, Stop> {
+    let json = match text.strip_prefix('@') {
+        None => text.to_owned(),
+        Some("-") => {
+            let mut all = String::new();
+            let mut input = input;
+            input.read_to_string(&mut all).context("standard input cannot be read")?;
+            all
+        }
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| Stop::Config(format!("--arguments: {file} cannot be read: {error}")))?,
+    };
+    match serde_json::from_str(&json) {
+        Ok(Value::Object(members)) => Ok(json!(members)),
+        Ok(_) => Err(Stop::Config("--arguments: expected a JSON object, as in '{\"text\":\"hi\"}'".into())),
+        Err(error) => Err(Stop::Config(format!("--arguments: not JSON: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn plan(args: &[&str], env: &[(&str, &str)]) -> Result<Plan, String> {
+        let args = [&["mcp-relay", "call"], args].concat();
+        let Some(Command::Call(call)) = Cli::parse_from(args).command else { panic!("a call") };
+        Plan::of(call, &Snapshot::of(env.iter().copied())).map_err(|stop| match stop {
+            Stop::Config(text) => text,
+            Stop::Failed(error) => format!("not the command line's fault: {error:#}"),
+        })
+    }
+
+    #[test]
+    fn the_address_comes_from_the_url_or_the_environment() {
+        let env = [("MCP_SERVER_HOST", "0.0.0.0"), ("MCP_SERVER_PORT", "8123")];
+        for (args, env, expected) in [
+            (&["t"][..], &env[..], "http://127.0.0.1:8123/mcp"),
+            (&["t"], &[], "http://127.0.0.1:8000/mcp"),
+            (&["t", "--url", "http://relay:80"], &env, "http://relay:80/mcp"),
+            (&["t", "--url", "http://[::1]:9/sse?x=1"], &[], "http://[::1]:9/sse?x=1"),
+        ] {
+            assert_eq!(plan(args, env).unwrap().address(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_place_and_no_secret() {
+        for (args, env, word) in [
+            (&["t", "--url", "relay:8000"][..], &[][..], "--url"),
+            (&["t", "--url", "https://relay", "--ca-file", "/nowhere"], &[], "/nowhere"),
+            (&["t", "--arguments", "[]"], &[], "--arguments: expected a JSON object"),
+            (&["t", "--arguments", "{"], &[], "--arguments: not JSON"),
+            (&["t", "--arguments", "@/nowhere"], &[], "/nowhere"),
+            (&["t", "--key-env", "HUSH"], &[("KEY", "x")], "--key-env HUSH"),
+            (&["t", "--header", "hush hush"], &[], "--header"),
+            (&["t", "--timeout", "-1"], &[], "--timeout"),
+            (&["t"], &[("MCP_SERVER_PORT", "0")], "MCP_SERVER_PORT"),
+            (&["t"], &[("MCP_SERVER_PORT", "x")], "MCP_SERVER_PORT"),
+            (&["t"], &[("AUTH_BEARER_KEYS", "hush\u{1}hush")], "AUTH_BEARER_KEYS"),
+        ] {
+            let told = plan(args, env).map(|_| ()).unwrap_err();
+            assert!(told.contains(word) && !told.contains("hush"), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_first_key_is_sent() {
+        let env = [("AUTH_BEARER_KEYS", " one , two"), ("MINE", "three")];
+        let sent = |args: &[&str]| {
+            let headers = plan(args, &env).unwrap().endpoint.headers;
+            headers[0].1.to_str().unwrap().to_owned()
+        };
+        assert_eq!(sent(&["t"]), "Bearer one");
+        assert_eq!(sent(&["t", "--key-env", "MINE"]), "Bearer three");
+    }
+
+    #[test]
+    fn arguments_are_read_from_where_they_are() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), r#"{"a":1}"#).unwrap();
+        let at = format!("@{}", file.path().display());
+        assert_eq!(arguments(&at, std::io::empty()).unwrap(), json!({ "a": 1 }));
+        assert_eq!(arguments("@-", r#"{"b":2}"#.as_bytes()).unwrap(), json!({ "b": 2 }));
+    }
+}

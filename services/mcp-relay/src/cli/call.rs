@@ -1,0 +1,103 @@
+//! The command lines of `mcp-relay call` and `mcp-relay install`. Knows nothing of what they do.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub(crate) struct Call {
+    /// Tool, as `--list` names it
+    #[arg(required_unless_present = "list")]
+    pub(crate) tool: Option<String>,
+    /// Arguments: a JSON object, @file, or @- for standard input
+    #[arg(long, value_name = "JSON", conflicts_with = "list")]
+    pub(crate) arguments: Option<String>,
+    /// Say which tools there are, in place of calling one
+    #[arg(long, conflicts_with = "tool")]
+    pub(crate) list: bool,
+    /// MCP server, with /mcp where no path is given
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// How the client speaks MCP
+    #[arg(long, value_enum, default_value_t = CallEra::Modern)]
+    pub(crate) era: CallEra,
+    /// Variable that holds the key, in place of `AUTH_BEARER_KEYS`
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) key_env: Option<String>,
+    /// A header of the request; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// PEM file of the roots to trust with an https URL, in place of the system's
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// How long to try again while nobody can take the call [default: 0, 30 with --with-slave]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) wait: Option<f64>,
+    /// When to give up and cancel the call [default: never, the server has limits of its own]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) timeout: Option<f64>,
+    /// Run a slave for as long as the call takes, which offers TOOL: an echo of the argument "text"
+    #[arg(long, requires = "tool")]
+    pub(crate) with_slave: bool,
+    /// Print the whole result as JSON, as it came
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How the client speaks MCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CallEra {
+    /// 2026-07-28, without sessions
+    Modern,
+    /// 2025-11-25, with initialize and a session
+    Legacy,
+}
+
+pub(super) const ABOUT: &str = "\
+Makes one MCP call over HTTP, as any client does, and prints its result: texts as they are, all else as JSON. What
+comes before the result (progress, log messages) goes to standard error. SIGINT, SIGTERM and --timeout cancel the
+call.
+
+The server is that of --url, or else the one of this environment (MCP_SERVER_HOST:MCP_SERVER_PORT, trusted by
+TLS_CERT where it speaks TLS). The key is the first one of AUTH_BEARER_KEYS, so that none is on a command line.
+
+With --wait it tries again while there is no server, no slave or no such tool, or while they are busy: failures after
+which the call has certainly not run. No other failure is ever tried again.
+
+With --with-slave the call goes the whole way through a proxy to a slave of its own, that lives in this process and
+links to PROXY_SERVER_URL with SLAVE_CODE: a test that needs no other slave. Give the tool a name that no other has.";
+
+pub(super) const HELP: &str = "\
+Variables:
+  MCP_SERVER_HOST [default: 127.0.0.1]
+  MCP_SERVER_PORT [default: 8000]
+  TLS_CERT [default: none]
+  AUTH_BEARER_KEYS [default: none]
+  and those of `mcp-relay slave` with --with-slave
+
+Examples:
+  mcp-relay call --list
+  mcp-relay call echo --arguments '{\"text\":\"hello\"}'
+  mcp-relay call review_merge_request --arguments @review.json --url https://relay.example --era legacy
+  PROXY_SERVER_URL=ws://proxy:8001 SLAVE_CODE=code1 mcp-relay call relay_test --with-slave \\
+    --arguments '{\"text\":\"hello\"}' --url http://proxy:8000
+
+Exit codes:
+  0   there is a result
+  1   there is none: no connection, an error in place of a result, or given up
+  2   the result says that the tool failed (isError)
+  64  the command line or the configuration needs correction; nothing was called";
+
+pub(super) const INSTALL_ABOUT: &str = "\
+Copies this program into FOLDER as `mcp-relay`, for everybody to run (mode 0755). A copy that is there already is
+replaced in one step. For an init container: the image has no shell and no cp.";
+
+pub(super) const INSTALL_HELP: &str = "\
+Example:
+  mcp-relay install /shared
+
+Exit codes:
+  0   the copy is there
+  1   it cannot be written
+  64  the command line needs correction";

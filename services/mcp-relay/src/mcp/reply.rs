@@ -1,0 +1,138 @@
+//! An answer under way: one JSON message, or a stream of server-sent events with one message each. Must not know what
+//! was asked.
+
+use std::collections::VecDeque;
+
+use anyhow::Context;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use super::{McpError, Refused};
+
+/// One JSON-RPC message of an answer.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// Its line as it came: `data: …` in a stream, bare JSON otherwise.
+    pub(crate) line: String,
+    /// The message itself.
+    pub(crate) value: Value,
+}
+
+/// What is read message by message.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    body: Incoming,
+    status: u16,
+    headers: HeaderMap,
+    streams: bool,
+    read: Vec<u8>,
+    ready: VecDeque<Message>,
+    over: bool,
+}
+
+impl Reply {
+    pub(super) fn new(response: Response<Incoming>) -> Self {
+        let (parts, body) = response.into_parts();
+        let kind = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
+        let streams = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let status = parts.status.as_u16();
+        let (read, ready) = (Vec::new(), VecDeque::new());
+        Self { body, status, headers: parts.headers, streams, read, ready, over: false }
+    }
+
+    /// A header of the answer.
+    pub(super) fn header(&self, name: &str) -> Option<&HeaderValue> {
+        self.headers.get(name)
+    }
+
+    /// The next JSON-RPC message; `None` at the end. An error that the server answered with is a message as well,
+    /// except where it is no JSON-RPC.
+    pub(crate) async fn next(&mut self) -> Result<Option<Message>, McpError> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                return Ok(Some(message));
+            }
+            if self.over {
+                return Ok(None);
+            }
+            let Some(frame) = self.body.frame().await else {
+                self.over = true;
+                if !self.streams {
+                    self.take_message()?;
+                }
+                continue;
+            };
+            let frame = frame.context("the connection broke").map_err(McpError::Broken)?;
+            self.read.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            if self.streams {
+                self.take_events().map_err(McpError::Broken)?;
+            }
+        }
+    }
+
+    /// Reads on to the response, over notifications and requests: the message with `result`.
+    pub(crate) async fn result(&mut self) -> Result<Message, McpError> {
+        while let Some(message) = self.next().await? {
+            if let Some(response) = self.response(message)? {
+                return Ok(response);
+            }
+        }
+        Err(McpError::broken("the answer ended without a result"))
+    }
+
+    /// The message if it is the response with its `result`, `None` if it is another; an error response is an error.
+    pub(crate) fn response(&self, message: Message) -> Result<Option<Message>, McpError> {
+        match message.value.get("error") {
+            Some(error) => Err(Refused::of(self.status, error).into()),
+            None => Ok(message.value.get("result").is_some().then_some(message)),
+        }
+    }
+
+    /// The whole body is one message, or nothing.
+    fn take_message(&mut self) -> Result<(), McpError> {
+        let line = String::from_utf8_lossy(&self.read).into_owned();
+        match serde_json::from_str::<Value>(&line) {
+            Ok(value) if value.is_object() => self.ready.push_back(Message { line, value }),
+            _ if line.is_empty() && self.status == 202 => {}
+            _ => return Err(Refused::by_status(self.status).into()),
+        }
+        Ok(())
+    }
+
+    /// Takes whole events out of what was read.
+    fn take_events(&mut self) -> anyhow::Result<()> {
+        while let Some((end, gap)) = blank_line(&self.read) {
+            let event: Vec<u8> = self.read.drain(..end + gap).collect();
+            let event = String::from_utf8(event).context("an event is not UTF-8")?;
+            let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
+            let data = data.join("\n").trim().to_owned();
+            if !data.is_empty() {
+                let value = serde_json::from_str(&data).context("an event is not JSON")?;
+                self.ready.push_back(Message { line: format!("data: {data}"), value });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the first event ends, and how long the blank line behind it is. Lines end with a line feed, or with a carriage
+/// return before it.
+fn blank_line(read: &[u8]) -> Option<(usize, usize)> {
+    let find = |gap: &[u8]| read.windows(gap.len()).position(|part| part == gap).map(|at| (at, gap.len()));
+    [find(b"\n\n"), find(b"\r\n\r\n")].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_end_at_a_blank_line_of_either_kind() {
+        assert_eq!(blank_line(b"data: 1\n\ndata: 2\r\n\r\n"), Some((7, 2)));
+        assert_eq!(blank_line(b"data: 1\r\n\r\ndata: 2\n\n"), Some((7, 4)));
+        assert_eq!(blank_line(b"data: 1\n"), None);
+    }
+}

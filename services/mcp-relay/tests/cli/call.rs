@@ -1,0 +1,103 @@
+//! `mcp-relay call` against real servers: what it prints, where, and how it ends.
+
+use super::{CODE, proxy_env, run, slave_env, text};
+use crate::server::Server;
+
+const KEY: &str = "key-that-must-not-be-shown";
+
+/// A standalone server with the demo tools, and its port.
+fn standalone(more: &[(&str, &str)]) -> (Server, String) {
+    let env = [&[("MCP_SERVER_PORT", "0"), ("DEMO_TOOLS", "1")], more].concat();
+    let mut server = Server::start(&[], &env);
+    let address = server.address("MCP server listening on http://");
+    let port = address.rsplit_once(':').unwrap().1.to_owned();
+    (server, port)
+}
+
+#[test]
+fn a_call_prints_its_result_in_both_eras() {
+    let (_server, port) = standalone(&[]);
+    let env = [("MCP_SERVER_PORT", port.as_str())];
+    for era in ["modern", "legacy"] {
+        let output = run(&["call", "echo", "--arguments", r#"{"text":"hello"}"#, "--era", era], &env);
+        assert_eq!(output.status.code(), Some(0), "{era}: {}", text(&output.stderr));
+        assert_eq!((text(&output.stdout), text(&output.stderr)), ("hello\n".into(), String::new()), "{era}");
+
+        let arguments = r#"{"seconds":0.02,"steps":2}"#;
+        let output = run(&["call", "sleep", "--arguments", arguments, "--era", era], &env);
+        assert_eq!(text(&output.stdout), "slept 0.02 s in 2 steps\n", "{era}");
+        assert!(text(&output.stderr).starts_with("progress 1 of 2"), "{era}: {}", text(&output.stderr));
+
+        let listed = text(&run(&["call", "--list", "--era", era], &env).stdout);
+        assert!(listed.contains("echo     Answers with the text it was given."), "{era}: {listed}");
+    }
+    let output = run(&["call", "echo", "--arguments", r#"{"text":"hello"}"#, "--json"], &env);
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["content"][0]["text"], "hello");
+}
+
+#[test]
+fn the_exit_code_tells_tools_failures_from_other_ones() {
+    let (_server, port) = standalone(&[("AUTH_BEARER_KEYS", KEY)]);
+    let address = format!("http://127.0.0.1:{port}");
+    let url = ["--url", address.as_str()];
+    let keyed = [("MINE", KEY)];
+    let mine = ["--key-env", "MINE"];
+
+    let failing = ["call", "fail", "--arguments", r#"{"message":"no luck"}"#];
+    let output = run(&[&failing[..], &url, &mine].concat(), &keyed);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), "no luck\n".into()));
+
+    for (args, env, word) in [
+        ([&["call", "nothing"][..], &url, &mine].concat(), &keyed[..], "unknown_tool"),
+        ([&["call", "echo"][..], &url].concat(), &[], "AUTH_BEARER_KEYS"),
+        (vec!["call", "echo", "--url", "http://127.0.0.1:1"], &[], "no connection to http://127.0.0.1:1/mcp"),
+        (
+            [&["call", "sleep", "--arguments", r#"{"seconds":600}"#, "--timeout", "0.2"][..], &url, &mine]
+                .concat(),
+            &keyed,
+            "--timeout",
+        ),
+        (
+            [
+                &["call", "sleep", "--arguments", r#"{"seconds":600}"#, "--timeout", "0.2"][..],
+                &["--era", "legacy"],
+                &url,
+                &mine,
+            ]
+            .concat(),
+            &keyed,
+            "--timeout",
+        ),
+    ] {
+        let output = run(&args, env);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {told}");
+        assert!(told.contains(word) && output.stdout.is_empty(), "{args:?}: {told}");
+        assert!(!told.contains(KEY), "{told}");
+    }
+    for args in [&["call"][..], &["call", "--list", "echo"], &["call", "echo", "--arguments", "[]"]] {
+        assert_eq!(run(args, &[]).status.code(), Some(64), "{args:?}");
+    }
+}
+
+#[test]
+fn a_call_waits_for_a_server_and_goes_the_whole_way_with_a_slave_of_its_own() {
+    let mut proxy = Server::start(&[], &proxy_env(&[("AUTH_BEARER_KEYS", KEY)]));
+    let link = format!("ws://{}", proxy.address("WebSocket server listening on ws://"));
+    let address = format!("http://{}", proxy.address("MCP server listening on http://"));
+    let args = ["call", "test.probe", "--arguments", r#"{"text":"all the way"}"#, "--url", &address];
+    let env = [&slave_env(&link, CODE)[..], &[("AUTH_BEARER_KEYS", KEY), ("SLAVE_NAME", "probe")]].concat();
+
+    for era in ["modern", "legacy"] {
+        let output = run(&[&args[..], &["--with-slave", "--era", era]].concat(), &env);
+        let told = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "all the way\n".into()), "{told}");
+        assert!(!told.contains(CODE) && !told.contains(KEY), "{told}");
+        // It said goodbye: its calls are not waited for.
+        proxy.wait_for("closed by the slave after its drain");
+    }
+    let output = run(&[&args[..], &["--wait", "0.6"]].concat(), &env);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("waiting: "), "{}", text(&output.stderr));
+}
