@@ -7,7 +7,12 @@ SIM_SEEDS ?= 100
 # RELEASE=1: `make soak` on release binaries.
 SOAK_PROFILE = $(if $(RELEASE),release,debug)
 
-.PHONY: help demo build release test test-proxy check charts charts-update fmt bench soak setup
+# Name of the image that `make image` builds; of `make image-release` and `make charts-release`, with registry.
+IMAGE ?= mcp-relay
+# Version that they get.
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+
+.PHONY: help demo build release test test-proxy check charts charts-update compose-test image image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,19 +38,36 @@ test-proxy: ## Run the document's integration test on ports 8000, 8001 and 9000
 	$(CARGO) build --locked -p mcp-relay
 	$(CARGO) test --locked -p mcp-relay-tests --test document -- --nocapture
 
-check: ## Check format, lints, docs and shell scripts, and fuzz for a short time
+check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, lints and docs, and fuzz for a short time
 	$(CARGO) fmt --all --check
+	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run
+	./scripts/setup charts
+	./scripts/charts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
-	shellcheck .ci/run scripts/* fuzz/run.sh
 	./fuzz/run.sh $(FUZZ_SECONDS)
 
-charts: ## Lint, validate and unit-test the Helm charts and k8s/ (installs its tools under .tools)
+charts: ## The part of `make check` that is about YAML, Dockerfile, workflows, Helm charts and k8s/ (installs its tools under .tools)
 	./scripts/setup charts
 	./scripts/charts
 
 charts-update: ## Make the charts' READMEs and snapshots and k8s/ anew
 	./scripts/charts update
+
+image: ## Build the image IMAGE:VERSION for this machine
+	./scripts/image build $(IMAGE) $(VERSION)
+
+compose-test: ## Build the image, look at it, and run docker-compose.yml: calls, a killed slave, SIGTERM (installs an engine where none runs)
+	./scripts/engine up
+	./scripts/engine images
+	./scripts/engine run ./tests/compose/run
+
+image-release: ## Build IMAGE:VERSION for amd64 and arm64 with SBOM and provenance, push it, and sign it
+	./scripts/image release $(IMAGE) $(VERSION)
+
+charts-release: ## Package the charts as VERSION, push them to CHARTS (oci://…), and sign them
+	./scripts/setup charts
+	./scripts/charts release $(VERSION) $(CHARTS)
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

@@ -22,11 +22,11 @@ SECTIONS = {
 # Variables that a chart sets itself, from other values or because only one setting is right in its pods.
 OWN = {
     "proxy": {
-        "MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_WS_HOST", "PROXY_WS_PORT", "PROXY_PEERS", "ROUTES", "SHUTDOWN_DELAY",
+        "MCP_SERVER_HOST", "MCP_SERVER_PORT", "OPS_HOST", "OPS_PORT", "TLS_OPS", "PROXY_WS_HOST", "PROXY_WS_PORT", "PROXY_PEERS", "ROUTES", "SHUTDOWN_DELAY",
         "SLAVE_CODES_FILE", "TLS_CERT", "TLS_CLIENT_CA", "TLS_HTTP", "TLS_KEY", "TLS_WS",
     },
     "slave": {
-        "MCP_SERVER_HOST", "MCP_SERVER_PORT", "PROXY_CA_FILE", "PROXY_CLIENT_CERT", "PROXY_CLIENT_KEY", "PROXY_SERVER_URL",
+        "MCP_SERVER_HOST", "MCP_SERVER_PORT", "OPS_HOST", "OPS_PORT", "PROXY_CA_FILE", "PROXY_CLIENT_CERT", "PROXY_CLIENT_KEY", "PROXY_SERVER_URL",
         "SLAVE_BACKENDS",
     },
 }

@@ -130,11 +130,11 @@ securityContext:
 {{- end -}}
 {{- end }}
 
-{{/* The probes of /healthz and /readyz. Call with a list of root and path. */}}
+{{/* The probes of /healthz and /readyz, on the operators' port. Call with a list of root and path. */}}
 {{- define "proxy.httpGet" -}}
 httpGet:
   path: {{ index . 1 }}
-  port: http
+  port: ops
   {{- if include "proxy.tls" (list (index . 0) "clients") }}
   scheme: HTTPS
   {{- end }}

@@ -72,15 +72,26 @@ pub(crate) fn bearer(snapshot: &Snapshot) -> Option<String> {
 
 /// The certificate that the operators' port of a proxy of this environment shows.
 fn certificate(snapshot: &Snapshot) -> Option<PathBuf> {
-    let flag = |name: &str| snapshot.get(name).and_then(|value| parse::flag(value).ok());
-    let on = |name: &str| flag(name) == Some(true);
+    let clients = clients_certificate(snapshot);
+    match snapshot.get("OPS_PORT").and_then(|_| flag(snapshot, "TLS_OPS")) {
+        None => clients,
+        Some(tls) => proxy_certificate(snapshot).filter(|_| tls),
+    }
+}
+
+/// The certificate that the clients' port of a proxy of this environment shows.
+pub(crate) fn clients_certificate(snapshot: &Snapshot) -> Option<PathBuf> {
+    proxy_certificate(snapshot).filter(|_| flag(snapshot, "TLS_HTTP").unwrap_or(true))
+}
+
+fn proxy_certificate(snapshot: &Snapshot) -> Option<PathBuf> {
+    let on = |name: &str| flag(snapshot, name) == Some(true);
     let is_proxy = on("PROXY_MODE") || !on("PROXY_SLAVE");
-    let http = flag("TLS_HTTP").unwrap_or(true);
-    let tls = match snapshot.get("OPS_PORT") {
-        Some(_) => flag("TLS_OPS").unwrap_or(http),
-        None => http,
-    };
-    snapshot.get("TLS_CERT").filter(|_| is_proxy && tls).map(PathBuf::from)
+    snapshot.get("TLS_CERT").filter(|_| is_proxy).map(PathBuf::from)
+}
+
+fn flag(snapshot: &Snapshot, name: &str) -> Option<bool> {
+    snapshot.get(name).and_then(|value| parse::flag(value).ok())
 }
 
 #[cfg(test)]

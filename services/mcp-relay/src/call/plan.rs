@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::print::Format;
 use crate::cli::{Call, CallEra};
-use crate::health::own_certificate;
 use crate::http::Target;
 use crate::mcp::{Endpoint, Era};
+use crate::own::clients_certificate;
 use crate::serve::Stop;
 
 /// How long a slave that is brought along may take to be there, unless `--wait` says more.
@@ -108,7 +108,7 @@ fn own(snapshot: &Snapshot) -> Result<(Target, String), Stop> {
         return Err(Stop::Config(told.into()));
     }
     let target = Target::of_listener(&address.host, address.port)
-        .with_certificate(own_certificate(snapshot).as_deref())
+        .with_certificate(clients_certificate(snapshot).as_deref())
         .map_err(|error| Stop::Config(format!("TLS_CERT: {error}")))?;
     Ok((target, "/mcp".into()))
 }

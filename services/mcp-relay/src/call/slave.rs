@@ -17,7 +17,7 @@ use crate::serve::Stop;
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Variables of this environment that are about the server that is called.
-const NOT_ITS: [&str; 3] = ["MCP_SERVER_HOST", "MCP_SERVER_PORT", "AUTH_BEARER_KEYS"];
+const NOT_ITS: [&str; 5] = ["MCP_SERVER_HOST", "MCP_SERVER_PORT", "OPS_HOST", "OPS_PORT", "AUTH_BEARER_KEYS"];
 
 /// A running one.
 pub(super) struct Brought {
