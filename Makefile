@@ -12,7 +12,7 @@ IMAGE ?= mcp-relay
 # Version that they get.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help demo build release test test-proxy check charts charts-update compose-test image image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy check charts charts-update compose-test test-cluster image image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ test-proxy: ## Run the document's integration test on ports 8000, 8001 and 9000
 
 check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, lints and docs, and fuzz for a short time
 	$(CARGO) fmt --all --check
-	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run
+	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run tests/cluster/*
 	./scripts/setup charts
 	./scripts/charts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -61,6 +61,9 @@ compose-test: ## Build the image, look at it, and run docker-compose.yml: calls,
 	./scripts/engine up
 	./scripts/engine images
 	./scripts/engine run ./tests/compose/run
+
+test-cluster: ## Test the charts on the cluster of KUBECONFIG, or on one made with kind; IMAGE, IMAGE_LOAD='command'
+	./tests/cluster/run
 
 image-release: ## Build IMAGE:VERSION for amd64 and arm64 with SBOM and provenance, push it, and sign it
 	./scripts/image release $(IMAGE) $(VERSION)

@@ -4,6 +4,7 @@
 mod exchange;
 mod plan;
 mod print;
+mod repeat;
 mod slave;
 
 use std::io::Write;
@@ -26,13 +27,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What this client calls itself.
 const NAME: &str = "mcp-relay-call";
 
-/// How a call ended that has a result. Both hold what is to be printed.
+/// How it ended. All hold what is to be printed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// With the result that it was made for.
     Answered(String),
     /// The tool says that it failed (`isError`).
     ToolFailed(String),
+    /// Of many calls some have no result.
+    SomeFailed(String),
 }
 
 /// Why there is no result.
@@ -56,11 +59,14 @@ pub(crate) async fn run(call: Call, snapshot: &Snapshot) -> Result<Outcome, Stop
         Some(tool) => Some(slave::start(tool, snapshot)?),
         None => None,
     };
-    let result = insist(&plan, &mut ending).await;
+    let result = match plan.during {
+        Some(_) => repeat::repeat(&plan).await,
+        None => insist(&plan, &mut ending).await.map_err(|error| told(&error, &plan)),
+    };
     if let Some(slave) = slave {
         slave.end().await;
     }
-    result.map_err(|error| Stop::Failed(told(&error, &plan)))
+    Ok(result?)
 }
 
 /// Tries until there is an answer, or `--wait` is over.

@@ -104,6 +104,10 @@ async fn obey(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
                 print(&text);
                 ExitCode::from(TOOL_FAILED)
             }
+            Ok(Outcome::SomeFailed(text)) => {
+                print(&text);
+                ExitCode::from(FAILED)
+            }
             Err(stop) => stopped(stop),
         },
         Some(Command::Install { folder }) => match install::into(&folder) {

@@ -39,6 +39,10 @@ pub(super) struct Plan {
     pub(super) format: Format,
     pub(super) wait: Duration,
     pub(super) timeout: Option<Duration>,
+    /// How long to call again and again.
+    pub(super) during: Option<Duration>,
+    /// Clients at once in that time.
+    pub(super) parallel: u16,
     /// Name of the tool that a slave of our own is to offer.
     pub(super) slave: Option<String>,
 }
@@ -62,6 +66,8 @@ impl Plan {
             format: if call.json { Format::Json } else { Format::Text },
             wait: wait.unwrap_or(least),
             timeout,
+            during: call.during.map(|span| seconds("--during", span)).transpose()?,
+            parallel: call.parallel,
             slave: call.tool.clone().filter(|_| call.with_slave),
             wish: match call.tool {
                 Some(tool) => Wish::Call { tool, arguments },

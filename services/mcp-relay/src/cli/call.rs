@@ -40,6 +40,12 @@ pub(crate) struct Call {
     /// Run a slave for as long as the call takes, which offers TOOL: an echo of the argument "text"
     #[arg(long, requires = "tool")]
     pub(crate) with_slave: bool,
+    /// Call again and again for that long, and say how many calls were answered
+    #[arg(long, value_name = "SECONDS", requires = "tool", allow_negative_numbers = true)]
+    pub(crate) during: Option<f64>,
+    /// Clients at once with --during, each on a connection of its own for each call
+    #[arg(long, value_name = "CLIENTS", requires = "during", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) parallel: u16,
     /// Print the whole result as JSON, as it came
     #[arg(long)]
     pub(crate) json: bool,
@@ -79,13 +85,14 @@ Variables:
 Examples:
   mcp-relay call --list
   mcp-relay call echo --arguments '{\"text\":\"hello\"}'
+  mcp-relay call echo --arguments '{\"text\":\"x\"}' --during 60 --parallel 4
   mcp-relay call review_merge_request --arguments @review.json --url https://relay.example --era legacy
   PROXY_SERVER_URL=ws://proxy:8001 SLAVE_CODE=code1 mcp-relay call relay_test --with-slave \\
     --arguments '{\"text\":\"hello\"}' --url http://proxy:8000
 
 Exit codes:
   0   there is a result
-  1   there is none: no connection, an error in place of a result, or given up
+  1   there is none: no connection, an error in place of a result, or given up; with --during, for any of the calls
   2   the result says that the tool failed (isError)
   64  the command line or the configuration needs correction; nothing was called";
 

@@ -31,6 +31,10 @@ fn a_call_prints_its_result_in_both_eras() {
         let listed = text(&run(&["call", "--list", "--era", era], &env).stdout);
         assert!(listed.contains("echo     Answers with the text it was given."), "{era}: {listed}");
     }
+    let many = ["call", "echo", "--arguments", r#"{"text":"x"}"#, "--during", "0.3", "--parallel", "3"];
+    let output = run(&many, &env);
+    let told = text(&output.stdout);
+    assert!(told.ends_with(" calls answered, 0 failed\n") && !told.starts_with("0 "), "{told}");
     let output = run(&["call", "echo", "--arguments", r#"{"text":"hello"}"#, "--json"], &env);
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["content"][0]["text"], "hello");
