@@ -12,7 +12,7 @@ IMAGE ?= mcp-relay
 # Version that they get.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help demo build release test test-proxy check charts charts-update compose-test test-cluster image image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui check charts charts-update compose-test test-cluster image image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ test: ## Run all tests
 test-proxy: ## Run the document's integration test on ports 8000, 8001 and 9000
 	$(CARGO) build --locked -p mcp-relay
 	$(CARGO) test --locked -p mcp-relay-tests --test document -- --nocapture
+
+test-ui: ## Test the status pages in a headless Chromium; UI_SCREENSHOTS=folder keeps pictures
+	./scripts/setup ui
+	$(CARGO) build --locked -p mcp-relay -p mcp-relay-tests --bins
+	$(CARGO) test --locked -p mcp-relay-tests --test ui
 
 check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, lints and docs, and fuzz for a short time
 	$(CARGO) fmt --all --check

@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod balancer;
+pub mod browser;
 pub mod client;
 pub mod fault;
 pub mod fixture;

@@ -2,6 +2,7 @@
 
 mod call;
 mod routes;
+mod status;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use call::{Call, CallEra};
 pub(crate) use routes::{Explain, RoutesCommand};
+pub(crate) use status::StatusAsked;
 
 use crate::reference;
 
@@ -81,6 +83,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RoutesCommand,
     },
+    /// Show what a running proxy or slave says of itself: slaves, links, backends, calls
+    #[command(long_about = status::ABOUT, after_long_help = status::HELP)]
+    Status(StatusAsked),
     /// Show the relay at work: one proxy and two slaves on loopback
     #[command(long_about = DEMO_ABOUT, after_long_help = demo_help())]
     Demo,
@@ -212,7 +217,7 @@ mod tests {
     fn each_help_is_complete() {
         let mut root = Cli::command();
         root.build();
-        for sub in ["proxy", "slave", "doctor", "routes", "demo", "health", "call", "install"] {
+        for sub in ["proxy", "slave", "doctor", "routes", "status", "demo", "health", "call", "install"] {
             let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "{sub}:\n{help}");
         }

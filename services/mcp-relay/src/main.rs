@@ -17,6 +17,7 @@ mod reference;
 mod routes;
 mod series;
 mod serve;
+mod status;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -93,6 +94,11 @@ async fn obey(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         Some(Command::Demo) => match demo::run().await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(FAILED, &format!("the demo failed: {error:#}")),
+        },
+        Some(Command::Status(asked)) => match status::run(&asked, snapshot).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Stop::Config(text)) => fail(USAGE, &text),
+            Err(Stop::Failed(error)) => fail(FAILED, &format!("{error:#}")),
         },
         Some(Command::Health) => match health::ask(snapshot).await {
             Ok(text) => print(&format!("{text}\n")),

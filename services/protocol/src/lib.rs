@@ -24,6 +24,7 @@ mod object;
 pub mod outbox;
 pub mod peers;
 pub mod plain;
+pub mod progress;
 pub mod proxy_end;
 pub mod slave_end;
 pub mod tally;

@@ -290,6 +290,7 @@ mod tests {
         ("MCP_SERVER_PORT", "80x"),
         ("OPS_PORT", "-1"),
         ("OPS_HOST", "a b"),
+        ("UI", "on"),
         ("AUTH_CUSTOM_HEADER", "x api key"),
         ("ALLOWED_ORIGINS", "app.example"),
         ("MAX_BODY_BYTES", "16MB"),

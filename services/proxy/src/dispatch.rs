@@ -9,6 +9,7 @@ mod client;
 mod directory;
 mod health;
 mod limits;
+mod look;
 mod names;
 mod queue;
 mod repeat;

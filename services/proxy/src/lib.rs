@@ -12,6 +12,7 @@ mod rate;
 pub mod routes;
 mod run;
 mod secure;
+mod status;
 mod trace;
 
 pub use run::{RunError, run};

@@ -10,6 +10,7 @@ use front::metrics::EdgeMeter;
 use front::{Edge, EdgeConfig};
 use protocol::ids::InstanceId;
 use protocol::limits::LinkLimits;
+use runtime::activity::Activity;
 use runtime::follow::{Followed, Hangups};
 use runtime::listen::BindError;
 use runtime::metrics::{Metrics, MetricsError};
@@ -28,6 +29,7 @@ use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::metrics::{self, SlaveState};
 use crate::routes::{self, EXPLAIN, RoutesFile};
 use crate::secure::Secured;
+use crate::status::Status;
 use ports::Ports;
 
 /// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.
@@ -68,7 +70,9 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let registry = Registry::new(instance, (config.slave_mode, config.max_slaves), limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
-    let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, (policies(&config), times));
+    let activity = if config.common.ops.ui { Activity::kept("slave") } else { Activity::default() };
+    let dispatcher =
+        Dispatcher::new(Arc::clone(&registry), instance, (policies(&config), times, activity.clone()));
     let peers = keep_peers(&registry, &config);
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
     let hangups = Hangups::listen()?;
@@ -97,7 +101,8 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let edge = Arc::new(edge);
     watch(&recorder, (&edge, &registry));
     let ops = Endpoints::new(recorder, ready(&config, &registry, &shutdown));
-    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher)).build();
+    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher));
+    let ops = Status::new(&registry, activity).serve(ops).build();
     let ended_elsewhere = Arc::clone(&edge);
     registry.on_session_end(move |session| ended_elsewhere.session_ended(session));
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);

@@ -51,7 +51,7 @@ pub struct LinkPing {
 pub struct CommonConfig {
     /// `MCP_SERVER_HOST`, `MCP_SERVER_PORT`: where clients are served.
     pub http: ListenAddr,
-    /// `OPS_PORT`, `OPS_HOST`.
+    /// `OPS_PORT`, `OPS_HOST`, `UI`.
     pub ops: OpsConfig,
     /// `AUTH_BEARER_KEYS`: empty means that no key is asked for.
     pub bearer_keys: SecretSet,

@@ -2,12 +2,14 @@
 //!
 //! Must know neither MCP nor the link: the services bring their own variables, metric names and readiness.
 
+pub mod activity;
 pub mod config;
 pub mod document;
 pub mod env;
 pub mod follow;
 pub mod listen;
 pub mod metrics;
+pub mod moment;
 pub mod ops;
 pub mod secret;
 pub mod shutdown;

@@ -1,9 +1,10 @@
 //! What an operator's machinery asks over HTTP: `/healthz`, `/readyz`, `/metrics`, and what the service adds: documents
-//! of JSON, and inquiries.
+//! of JSON, pages, inquiries.
 //!
 //! Knows nothing of what makes a service ready, nor of what its documents say; closures do.
 
 mod readiness;
+pub mod ui;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 pub use readiness::Readiness;
+pub use ui::Page;
 
 use crate::metrics::Metrics;
 
@@ -26,6 +28,8 @@ type Document = dyn Fn(&Readiness) -> Value + Send + Sync;
 pub enum Access {
     /// Anybody: health checks.
     Open,
+    /// Anybody but foreign web pages: it says nothing of this server.
+    Page,
     /// Whoever shows a key, where keys are asked for.
     Key,
     /// The same, by POST.
@@ -37,6 +41,7 @@ enum Kind {
     Ready,
     Metrics,
     Document(Arc<Document>),
+    Page(Page),
     Inquiry(Arc<Inquiry>),
 }
 
@@ -44,6 +49,7 @@ impl Kind {
     fn access(&self) -> Access {
         match self {
             Self::Health | Self::Ready => Access::Open,
+            Self::Page(_) => Access::Page,
             Self::Metrics | Self::Document(_) => Access::Key,
             Self::Inquiry(_) => Access::Inquiry,
         }
@@ -90,6 +96,12 @@ impl Endpoints {
         self.with(path, Kind::Document(Arc::new(write)))
     }
 
+    /// Serves these pages.
+    #[must_use]
+    pub fn with_pages(self, pages: impl IntoIterator<Item = Page>) -> Self {
+        pages.into_iter().fold(self, |all, page| all.with(page.path, Kind::Page(page)))
+    }
+
     fn with(mut self, path: &'static str, kind: Kind) -> Self {
         self.0.paths.push((path, kind));
         self
@@ -129,6 +141,7 @@ impl Ops {
             Kind::Ready => (self.0.ready)().answer(),
             Kind::Metrics => text("text/plain; version=0.0.4; charset=utf-8", self.0.metrics.render()),
             Kind::Document(write) => text("application/json", write(&(self.0.ready)()).to_string()),
+            Kind::Page(page) => page.answer(),
             Kind::Inquiry(_) => return None,
         }))
     }

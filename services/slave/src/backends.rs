@@ -1,6 +1,7 @@
 //! What a slave runs calls with, each kind in a file of its own. Must not know who reads a call.
 
 mod demo;
+pub mod diary;
 pub mod environment;
 mod group;
 mod lines;
@@ -18,6 +19,7 @@ use protocol::era::Version;
 use protocol::failure::Failure;
 
 use crate::executor::{CallSink, ExecutorConfig, Registry, ToolCall};
+use diary::Diary;
 use mask::Mask;
 use stdio::Surroundings;
 pub(crate) use stopping::Stopping;
@@ -48,6 +50,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn speaks(&self) -> Option<Version> {
         None
     }
+
+    /// What is written down of its process; `None`: it has none of its own.
+    fn diary(&self) -> Option<&Diary> {
+        None
+    }
 }
 
 /// Puts every configured backend into the registry and begins to start it.
@@ -60,6 +67,7 @@ pub(crate) fn start_all(config: ExecutorConfig, registry: &Arc<Registry>) -> Sto
         mask: &mask,
         max_output: config.max_output,
         pace: config.pace,
+        lines: config.lines,
     };
     if let Some(name) = config.probe_tool {
         demo::start_probe(registry, &name, &stopping);

@@ -238,7 +238,11 @@ impl Shared {
         }
         let hello = SlaveHello { linked: Some(links.endpoint.linked()), ..links.hello.clone() };
         let code = links.code.load_full();
-        let entered = Entered::new(links, link::open(socket, &code, &hello).await?);
+        let entered = Entered::new(
+            links,
+            link::open(socket, &code, &hello).await?,
+            (connector.url().origin(), line.address),
+        );
         if entered.is_alone() {
             self.lock_alone().insert(line.url);
         }

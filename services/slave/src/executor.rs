@@ -7,6 +7,7 @@ mod call;
 mod param_headers;
 mod registry;
 mod running;
+mod seen;
 mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -17,9 +18,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::catalog::Catalog;
 use protocol::header::CallHeader;
+use runtime::activity::Activity;
 use runtime::secret::Secret;
 use tokio::sync::watch;
 
+use crate::backends::diary::{Lines, Page};
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{Pace, StdioServer};
 use crate::backends::{self, Stopping};
@@ -49,6 +52,10 @@ pub struct ExecutorConfig {
     pub secrets: Vec<Secret>,
     /// How patient the slave is with its stdio servers.
     pub pace: Pace,
+    /// Where calls are written down, if they are.
+    pub activity: Activity,
+    /// Whether the last lines of backends' standard error are kept.
+    pub lines: Lines,
 }
 
 impl Default for ExecutorConfig {
@@ -63,6 +70,8 @@ impl Default for ExecutorConfig {
             max_output: 64 * 1024 * 1024,
             secrets: Vec::new(),
             pace: Pace::default(),
+            activity: Activity::default(),
+            lines: Lines::default(),
         }
     }
 }
@@ -71,6 +80,7 @@ struct Shared {
     registry: Arc<Registry>,
     admission: Admission,
     stopping: Stopping,
+    activity: Activity,
 }
 
 /// Runs calls. Cheap to clone; all clones are one.
@@ -85,10 +95,10 @@ impl Executor {
     // Async by agreement with its callers: starting may come to wait for something (a lock file, a socket).
     #[allow(clippy::unused_async)]
     pub async fn start(config: ExecutorConfig) -> Self {
-        let admission = Admission::new(config.capacity);
+        let (admission, activity) = (Admission::new(config.capacity), config.activity.clone());
         let registry = Arc::new(Registry::default());
         let stopping = backends::start_all(config, &registry);
-        Self { shared: Arc::new(Shared { registry, admission, stopping }) }
+        Self { shared: Arc::new(Shared { registry, admission, stopping, activity }) }
     }
 
     /// What is offered now, and its changes. The first value may be empty: backends come up in their own time.
@@ -126,6 +136,16 @@ impl Executor {
     /// Every backend with its state, in the order of the configuration.
     pub fn backend_states(&self) -> Vec<BackendState> {
         self.shared.registry.states()
+    }
+
+    /// The same, each with what is written down of its process, if it has one.
+    pub(crate) fn backends(&self) -> Vec<(BackendState, Option<Page>)> {
+        self.shared.registry.look()
+    }
+
+    /// Calls that are written down.
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.shared.activity
     }
 
     /// Waits until no backend is in its first start any more. Bound it with a timeout.

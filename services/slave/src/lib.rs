@@ -12,6 +12,7 @@ mod link;
 pub mod local;
 pub mod metrics;
 mod run;
+mod status;
 
 pub use dial::DialError;
 pub use run::{RunError, executor_config, run};

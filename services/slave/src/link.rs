@@ -2,6 +2,7 @@
 
 mod alarm;
 mod auth;
+pub(crate) mod board;
 pub(crate) mod meter;
 mod native;
 mod plain;
@@ -9,8 +10,9 @@ mod pulse;
 pub(crate) mod socket;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use front::Edge;
@@ -24,6 +26,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::endpoint::Endpoint;
 use crate::local::LocalCalls;
 pub(crate) use auth::open;
+use board::Board;
 use native::Native;
 use plain::Plain;
 use pulse::Pulse;
@@ -114,6 +117,8 @@ pub(crate) struct Links {
     pub(crate) ping: LinkPing,
     /// Why no link is up.
     pub(crate) status: Status,
+    /// The links that are up.
+    pub(crate) board: Board,
 }
 
 /// How long the proxy may take to answer the first message.
@@ -145,8 +150,19 @@ pub(crate) struct Entered {
 
 impl Entered {
     /// From now on the proxy counts as linked.
-    pub(crate) fn new(links: &Links, opened: Opened) -> Self {
+    pub(crate) fn new(links: &Links, opened: Opened, (url, address): (String, SocketAddr)) -> Self {
         let (id, wake) = links.endpoint.link_up(opened.hello.as_ref());
+        let (proxy, agent) =
+            opened.hello.as_ref().map(|hello| (hello.instance.clone(), hello.agent.clone())).unzip();
+        let facts = board::Facts {
+            url,
+            address,
+            proxy,
+            agent: agent.unwrap_or_default(),
+            dialect: opened.dialect(),
+            since: SystemTime::now(),
+        };
+        links.board.up(id, facts);
         Self { opened, id, wake }
     }
 
@@ -170,6 +186,7 @@ pub(crate) async fn carry(links: &Links, entered: Entered) -> Ended {
         None => Plain::new(links, id, socket, early).run(&wake, pulse).await,
     };
     links.endpoint.link_down(id);
+    links.board.down(id);
     match &ended {
         Ended::Misbehaved(how) => socket.close(close::PROTOCOL_ERROR, how).await,
         Ended::Closing => socket.close(close::GOING_AWAY, "the slave is going down").await,

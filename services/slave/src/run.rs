@@ -5,7 +5,7 @@ mod seat;
 mod settings;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use front::metrics::EdgeMeter;
@@ -26,9 +26,11 @@ use crate::config::SlaveConfig;
 use crate::dial::{DialError, Dialer};
 use crate::endpoint::{Endpoint, Stage};
 use crate::executor::{Executor, State};
+use crate::link::board::Board;
 use crate::link::{Links, Status};
 use crate::local::LocalCalls;
 use crate::metrics;
+use crate::status::{self, About};
 use seat::Seat;
 pub use settings::executor_config;
 
@@ -79,6 +81,7 @@ struct Slave {
     executor: Executor,
     edge: Arc<Edge<LocalCalls>>,
     linked: Option<Linked>,
+    status: status::Status,
 }
 
 /// What a slave has that the standalone server has not.
@@ -101,7 +104,18 @@ impl Slave {
         let edge = Arc::new(edge.with_observer(EdgeMeter::default()));
         let seat = Seat::take(&http, config.common.http.port, &config.name);
         let linked = Linked::new((&config, seat), &executor, &edge)?;
-        Ok(Self { http, ops, executor, edge, linked })
+        let status = status::Status {
+            about: About {
+                role,
+                name: config.name.clone(),
+                labels: config.labels.clone(),
+                capacity: config.capacity,
+            },
+            links: linked.as_ref().map(|linked| Arc::clone(&linked.links)),
+            executor: executor.clone(),
+            began: (Instant::now(), SystemTime::now()),
+        };
+        Ok(Self { http, ops, executor, edge, linked, status })
     }
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
@@ -112,7 +126,8 @@ impl Slave {
             recorder.before_each_scrape(move || metrics::held(links.endpoint.held()));
         }
         let ready = ready(self.linked.as_ref(), self.executor.clone(), shutdown);
-        let (_serving_ops, ops) = self.ops.open(&self.edge, Endpoints::new(recorder, ready).build());
+        let ops = self.status.serve(Endpoints::new(recorder, ready)).build();
+        let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
         let link = async {
             match self.linked {
@@ -149,6 +164,7 @@ impl Linked {
             code: ArcSwap::from_pointee(link.code.clone()),
             ping: config.common.link_ping,
             status: Status::default(),
+            board: Board::default(),
         });
         let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
         Ok(Some(Self { links, dialer, offers, _seat: seat }))

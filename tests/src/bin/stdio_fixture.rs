@@ -117,6 +117,9 @@ fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> 
         "die" => std::process::exit(7),
         "leak" => {
             eprintln!("the secret is {}", std::env::var("FIXTURE_SECRET").unwrap_or_default());
+            if let Some(words) = arguments["say"].as_str() {
+                eprintln!("{words}");
+            }
             "leaked".to_owned()
         }
         "environment" => {

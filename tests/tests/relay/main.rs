@@ -31,4 +31,5 @@ mod secrets;
 mod several_slaves;
 mod shutdown;
 mod states;
+mod status;
 mod tls;

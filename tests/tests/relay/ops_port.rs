@@ -13,7 +13,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 /// What is asked there, and whether it needs a key where there are keys.
-const PATHS: [(&str, bool); 3] = [("/healthz", false), ("/readyz", false), ("/metrics", true)];
+const PATHS: [(&str, bool); 4] =
+    [("/healthz", false), ("/readyz", false), ("/metrics", true), ("/api/v1/status", true)];
 
 async fn ops(process: &Process) -> SocketAddr {
     port(process, "Ops server listening on http").await
@@ -39,9 +40,9 @@ async fn clients_and_operators_share_a_port_unless_told_otherwise() {
 
 #[tokio::test]
 async fn an_ops_port_takes_the_paths_away_from_clients() {
-    let setup = Setup::proxy().env("OPS_PORT", "0").env("AUTH_BEARER_KEYS", "key1");
+    let setup = Setup::proxy().env("OPS_PORT", "0").env("UI", "1").env("AUTH_BEARER_KEYS", "key1");
     let proxy = setup.start_proxy().await;
-    let setup = Setup::slave("one", proxy.link).env("OPS_PORT", "0");
+    let setup = Setup::slave("one", proxy.link).env("OPS_PORT", "0").env("UI", "1");
     let slave = setup.env("AUTH_BEARER_KEYS", "key1").start_slave().await;
     for (clients, operators) in [(proxy.http, ops(&proxy).await), (slave.http, ops(&slave).await)] {
         wait::until("readiness", async || (get(operators, "/readyz").await.0 == 200).then_some(())).await;
@@ -52,7 +53,10 @@ async fn an_ops_port_takes_the_paths_away_from_clients() {
             assert_eq!(status(operators, path, "key2").await, without, "{path}");
             assert_eq!(status(clients, path, "key1").await, 404, "{path}");
         }
-        assert_eq!(status(clients, "/api/v1/routes/explain", "key1").await, 404);
+        for path in ["/ui", "/ui/", "/ui/page.js", "/api/v1/routes/explain"] {
+            assert_eq!(status(clients, path, "key1").await, 404, "{path}");
+        }
+        assert_eq!(get(operators, "/ui/").await.0, 200, "it says nothing of this server");
         // The existing server's check stays where its clients look for it.
         assert_eq!(get(clients, "/health").await.0, 200);
         assert_eq!(get(operators, "/health").await.0, 200);

@@ -22,11 +22,13 @@ async fn scene() -> (Proxy, Slave, Fixture) {
         .env("AUTH_BEARER_KEYS", "bearer-canary")
         .env("SESSION_KEY", "session-key-canary-of-at-least-32-characters")
         .env("GITLAB_TOKEN", "misplaced-canary")
+        .env("UI", "1")
         .start_proxy()
         .await;
     let setup = Setup::slave("one", proxy.link)
         .env("LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace")
         .env("SLAVE_CODE", "file-code-canary-1")
+        .env("UI", "1")
         .env("AUTH_BEARER_KEYS", "own-bearer-canary")
         .env("GITLAB_TOKEN", "gitlab-canary")
         .env("GITHUB_TOKEN", "github-canary")
@@ -72,7 +74,8 @@ async fn canaries_appear_nowhere() {
         proxy.log.wait_for(said).await;
     }
     for (address, key) in [(proxy.http, "bearer-canary"), (slave.http, "own-bearer-canary")] {
-        for path in ["/metrics", "/health", "/healthz", "/readyz", "/nowhere"] {
+        let shown = ["/api/v1/status", "/api/v1/slaves", "/api/v1/backends", "/api/v1/calls", "/ui/"];
+        for path in ["/metrics", "/health", "/healthz", "/readyz", "/nowhere"].into_iter().chain(shown) {
             let headers = [("authorization".to_owned(), format!("Bearer {key}"))];
             let request = http::request(hyper::Method::GET, path, &headers, Vec::new());
             let mut exchange = http::Exchange::start(address, request).await;

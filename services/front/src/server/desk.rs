@@ -41,10 +41,11 @@ pub(super) async fn answer(
     found.unwrap_or_else(|| refused(Failure::PathNotFound))
 }
 
-/// Everything but the health checks needs a key, and no foreign web page may ask.
+/// Everything but the health checks and what is the same for everybody needs a key, and no foreign web page may ask.
 fn admit(config: &EdgeConfig, access: Access, headers: &HeaderMap) -> Result<(), Failure> {
     match access {
         Access::Open => Ok(()),
+        Access::Page => check_page(config, headers).map(|_| ()),
         Access::Key | Access::Inquiry => {
             check_page(config, headers)?;
             authenticate(config, headers).map(|_| ())

@@ -199,6 +199,7 @@ async fn enter(
             return None;
         }
     };
+    admitted.slave.arrived(peer);
     let dialect = if hello.is_some() { "native" } else { "plain" };
     metrics::link_connected(&admitted.slave.name, dialect);
     let facts = admitted.slave.facts();

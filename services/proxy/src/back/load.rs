@@ -67,6 +67,11 @@ impl Load {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// How many calls it takes at once; 0: no limit.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether its capacity has a place: one that comes free from now on is told to whoever began to wait before.
     pub(crate) fn has_room(&self) -> bool {
         self.capacity == 0 || self.in_flight.load(Ordering::SeqCst) < self.capacity

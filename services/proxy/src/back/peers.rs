@@ -57,15 +57,22 @@ impl Roster {
     }
 
     /// This proxy.
-    pub(super) fn own(&self) -> InstanceId {
+    pub(crate) fn own(&self) -> InstanceId {
         self.own
     }
 
     /// What slaves are told.
-    pub(super) fn known(&self) -> Peers {
+    pub(crate) fn known(&self) -> Peers {
         let state = self.lock();
         let proxies = state.known.keys().copied().chain([self.own]).collect();
         Peers { proxies, at_least: state.at_least }
+    }
+
+    /// The proxies, this one included, and how many of this one's slaves are linked to each.
+    pub(crate) fn seen(&self) -> Vec<(InstanceId, Option<usize>)> {
+        let state = self.lock();
+        let others = state.known.iter().map(|(instance, standing)| (*instance, Some(standing.slaves)));
+        [(self.own, None)].into_iter().chain(others).collect()
     }
 
     /// A slave said which proxies it is linked to; in place of what it said before.

@@ -22,6 +22,7 @@ use super::facts::{Facts, Standing};
 use super::farewell::Farewell;
 use super::load::{InFlight, Load, Turned};
 use super::plain::{OpenPlain, PlainEnd};
+use super::portrait::Particulars;
 use super::slot::{Slot, SlotSink};
 use crate::metrics::{self, LinkMeter, SlaveState};
 
@@ -50,6 +51,8 @@ pub(crate) struct Slave {
     pub(super) waker: AtomicWaker,
     /// How it does.
     pub(super) condition: Condition,
+    /// What people are told of it besides.
+    pub(super) particulars: Particulars,
     /// It said that it takes `peers` frames.
     takes_peers: bool,
     /// Which link is the current one: an older link's task finds another number and goes.
@@ -73,7 +76,14 @@ impl Slave {
             .as_ref()
             .map_or(key, |seat| BuildHasherDefault::<DefaultHasher>::default().hash_one(seat));
         let weight = if hello.weight == 0 { 100 } else { hello.weight };
-        Self { seat: hello.seat.clone(), takes_peers: hello.linked.is_some(), place, weight, ..slave }
+        Self {
+            seat: hello.seat.clone(),
+            takes_peers: hello.linked.is_some(),
+            particulars: Particulars::of(&hello.agent),
+            place,
+            weight,
+            ..slave
+        }
     }
 
     /// A slave whose link is up, for tests of what uses slaves.
@@ -103,6 +113,7 @@ impl Slave {
             carrier: Mutex::new(carrier),
             waker: AtomicWaker::new(),
             condition: Condition::new(),
+            particulars: Particulars::default(),
             takes_peers: false,
             generation: AtomicU64::new(0),
             seat: None,

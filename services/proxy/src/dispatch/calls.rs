@@ -11,11 +11,13 @@ use protocol::call::Part;
 use protocol::failure::Failure;
 use protocol::header::{CallHeader, SessionFacts};
 use protocol::ids::{CallId, InstanceId};
+use runtime::activity::{Activity, Watched};
 use tokio::sync::watch;
 
 use super::directory::{Directory, Pool, Rules};
 use super::health::{self, Judgement};
 use super::limits::{self, Limits};
+use super::look;
 use super::queue::Lobby;
 use super::repeat::Repeat;
 use super::send::{Aim, Caller, Unsent};
@@ -66,6 +68,7 @@ struct Shared {
     instance: InstanceId,
     counter: AtomicU64,
     times: CallTimes,
+    activity: Activity,
 }
 
 /// Takes calls for all slaves. Clones are the same dispatcher.
@@ -76,7 +79,7 @@ impl Dispatcher {
     pub(crate) fn new(
         registry: Arc<Registry>,
         instance: InstanceId,
-        (policies, times): (Policies, CallTimes),
+        (policies, times, activity): (Policies, CallTimes, Activity),
     ) -> Self {
         let empty = Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 };
         Self(Arc::new(Shared {
@@ -94,6 +97,7 @@ impl Dispatcher {
             instance,
             counter: AtomicU64::new(1),
             times,
+            activity,
         }))
     }
 
@@ -272,6 +276,7 @@ impl Dispatcher {
             began: now,
             moves: 0,
             repeats,
+            watched: Watched::default(),
         };
         Ok(CallStream::open(Box::new(open)))
     }
@@ -295,10 +300,11 @@ impl Calls for Dispatcher {
     fn call(&self, mut header: CallHeader, message: Bytes, asker: Asker<'_>) -> CallStream {
         let (id, trace) = (self.next_id(), CallTrace::of(&header));
         let _entered = trace.subject(id).enter();
+        let watched = look::begin(&self.0.activity, (id, &header, &asker), || self.0.routes.load_full());
         let (came, version) = (Instant::now(), header.version);
         let failure = match self.called(&mut header) {
             Ok((tool, pool)) => match self.begin((tool, &pool), Came { id, trace, header, message }, asker) {
-                Ok(stream) => return stream,
+                Ok(stream) => return stream.watched(watched),
                 Err(failure) => {
                     pool.meter.refused(&failure, version, came.elapsed().as_secs_f64());
                     failure
@@ -312,6 +318,7 @@ impl Calls for Dispatcher {
         if failure == Failure::NoSlave {
             tracing::warn!("No slave connected, cannot execute request");
         }
+        watched.ended(failure.row().kind);
         CallStream::failed(failure)
     }
 

@@ -10,6 +10,7 @@ use futures_util::Stream;
 use protocol::call::Part;
 use protocol::era::{Era, Version};
 use protocol::failure::{self, Failure};
+use runtime::activity::Watched;
 use runtime::telemetry::Subject;
 use tokio::time::{Sleep, sleep};
 
@@ -54,6 +55,7 @@ pub(super) struct Open {
     pub(super) moves: u8,
     /// How often it may be run again; 0 also once the client has a part of the result.
     pub(super) repeats: u8,
+    pub(super) watched: Watched,
 }
 
 /// Where the call is.
@@ -91,6 +93,16 @@ impl CallStream {
     }
 }
 
+impl CallStream {
+    /// The same, written down as this.
+    pub(super) fn watched(mut self, watched: Watched) -> Self {
+        if let State::Open(open) = &mut self.state {
+            open.watched = watched;
+        }
+        self
+    }
+}
+
 impl Stream for CallStream {
     type Item = Part;
 
@@ -98,7 +110,11 @@ impl Stream for CallStream {
         let this = self.get_mut();
         let _entered = this.subject().map(Subject::enter);
         let polled = match &mut this.state {
-            State::Open(open) => open.poll_part(cx),
+            State::Open(open) => {
+                let polled = open.poll_part(cx);
+                open.watch(&polled);
+                polled
+            }
             State::Failed(_) => match std::mem::replace(&mut this.state, State::Done) {
                 State::Failed(failure) => Poll::Ready(Part::Failed(failure)),
                 State::Open(_) | State::Done => return Poll::Ready(None),
@@ -278,6 +294,7 @@ impl Open {
 
     fn end(&self, Ending { outcome, ended, answered }: Ending) {
         self.pool.meter.ended((outcome, ended), self.version, self.began.elapsed().as_secs_f64());
+        self.watched.ended(outcome);
         let slave = if let At::Slave(slave) = &self.at {
             slave.meter.ended(outcome);
             slave.name.as_str()

@@ -1,4 +1,4 @@
-//! `OPS_PORT` and `OPS_HOST`: where operators ask.
+//! `OPS_PORT`, `OPS_HOST` and `UI`: where operators ask, and whether there is a page to look at.
 
 use serde::Deserialize;
 
@@ -8,9 +8,11 @@ use crate::listen::ListenAddr;
 /// What operators are served.
 #[derive(Clone, Debug, Default)]
 pub struct OpsConfig {
-    /// `OPS_HOST`, `OPS_PORT`: a port of its own for health, metrics and API. `None`: they share the
+    /// `OPS_HOST`, `OPS_PORT`: a port of its own for health, metrics, API and status page. `None`: they share the
     /// clients' port.
     pub port: Option<ListenAddr>,
+    /// `UI`: the status page is served, and what it shows of calls is kept.
+    pub ui: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -18,6 +20,7 @@ pub struct OpsConfig {
 struct Raw {
     ops_port: Option<String>,
     ops_host: Option<String>,
+    ui: Option<String>,
 }
 
 /// `http` is where clients are served.
@@ -31,7 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_>, http: &ListenAddr) -> OpsConfig {
     if port.is_none() && raw.ops_host.is_some() && raw.ops_port.is_none() {
         reader.warn("OPS_HOST is set but OPS_PORT is not: health and metrics share the clients' port");
     }
-    OpsConfig { port }
+    OpsConfig { port, ui: reader.value("UI", raw.ui.as_deref(), parse::flag) }
 }
 
 /// Where a server of this environment answers operators: its ops port, else the clients' port.

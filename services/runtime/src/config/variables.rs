@@ -20,8 +20,9 @@ pub const MODE: &[Var] = &[
 pub const EVERY: &[Var] = &[
     Var::new(Every, "MCP_SERVER_HOST", Value("127.0.0.1"), "Address that MCP clients are served on. 0.0.0.0 for every interface."),
     Var::new(Every, "MCP_SERVER_PORT", Value("8000"), "Port that MCP clients are served on. 0: any free port; the log names it."),
-    Var::new(Every, "OPS_PORT", Says("they share MCP_SERVER_PORT"), "A port of its own for health, metrics and API; MCP_SERVER_PORT then answers 404 for their paths. 0: any free port; the log names it."),
+    Var::new(Every, "OPS_PORT", Says("they share MCP_SERVER_PORT"), "A port of its own for health, metrics, API and status page; MCP_SERVER_PORT then answers 404 for their paths. 0: any free port; the log names it."),
     Var::new(Every, "OPS_HOST", Says("as MCP_SERVER_HOST"), "Address that OPS_PORT is listened on."),
+    Var::new(Every, "UI", Value("0"), "1: serve the status page on /ui, and keep what it shows: calls under way, the last ones, and the last lines of backends' standard error."),
     Var::new(Every, "AUTH_BEARER_KEYS", Says("no key is asked for"), "Comma-separated keys. If set, every HTTP path but the health checks needs `Authorization: Bearer <key>`.").secret(),
     Var::new(Every, "AUTH_CUSTOM_HEADER", Says("only Authorization"), "A header, for example x-api-key, that may carry the key in place of Authorization."),
     Var::new(Every, "ALLOWED_ORIGINS", Says("loopback origins"), "Comma-separated origins of web pages that may send requests; * for any. Unset: pages served from this machine."),

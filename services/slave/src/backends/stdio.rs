@@ -23,6 +23,7 @@ use protocol::era::{Era, Version};
 use protocol::failure::Failure;
 use runtime::secret::Secret;
 
+use super::diary::{Diary, Lines};
 use super::mask::Mask;
 use super::{Answer, Backend, Stopping};
 use crate::executor::{CallSink, Registry, ToolCall};
@@ -94,6 +95,7 @@ struct StdioBackend {
     mask: Mask,
     max_output: usize,
     current: ArcSwapOption<Live>,
+    diary: Diary,
 }
 
 /// What all servers share.
@@ -103,6 +105,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) mask: &'a Mask,
     pub(super) max_output: usize,
     pub(super) pace: Pace,
+    pub(super) lines: Lines,
 }
 
 /// Puts a server into the registry and starts it in the background.
@@ -114,6 +117,7 @@ pub(super) fn start(server: StdioServer, around: &Surroundings<'_>) {
         mask,
         max_output: around.max_output,
         current: ArcSwapOption::empty(),
+        diary: Diary::new(around.lines),
     });
     let slot = around.registry.add(&backend.name, Arc::clone(&backend) as Arc<dyn Backend>);
     let supervisor = Supervisor {
@@ -167,5 +171,9 @@ impl Backend for StdioBackend {
 
     fn speaks(&self) -> Option<Version> {
         self.current.load().as_ref().map(|live| live.version)
+    }
+
+    fn diary(&self) -> Option<&Diary> {
+        Some(&self.diary)
     }
 }

@@ -58,6 +58,14 @@ impl ProxyUrl {
     }
 }
 
+impl ProxyUrl {
+    /// Scheme, host and port alone.
+    pub(crate) fn origin(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        format!("{}://{host}:{}", self.0.scheme(), self.port())
+    }
+}
+
 impl fmt::Display for ProxyUrl {
     /// As people write it: without the slash of an empty path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

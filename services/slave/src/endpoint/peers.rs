@@ -14,6 +14,16 @@ impl Endpoint {
         to_text(&lock(&self.state).roster.linked())
     }
 
+    /// Links that there should be, as far as is known.
+    pub(crate) fn wanted(&self) -> usize {
+        lock(&self.state).roster.wanted()
+    }
+
+    /// Links whose proxies go down.
+    pub(crate) fn draining(&self) -> Vec<LinkId> {
+        lock(&self.state).roster.on_their_way().collect()
+    }
+
     /// Whether there are proxies to be looked for, and its changes.
     pub(crate) fn outlook(&self) -> watch::Receiver<Outlook> {
         self.outlook.subscribe()

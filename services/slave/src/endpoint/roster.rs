@@ -108,6 +108,11 @@ impl Roster {
         }
     }
 
+    /// Links whose proxies said that they go down.
+    pub(super) fn on_their_way(&self) -> impl Iterator<Item = LinkId> {
+        self.members.iter().filter(|member| member.draining).map(|member| member.link)
+    }
+
     fn staying(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| !member.draining)
     }

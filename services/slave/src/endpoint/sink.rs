@@ -47,6 +47,10 @@ impl CallSink for JournalSink {
         Some(self.subject)
     }
 
+    fn origin(&self) -> Option<CallId> {
+        Some(self.call)
+    }
+
     fn end(self: Box<Self>, end: CallEnd) {
         self.endpoint.end(self.call, end);
     }

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::param_headers::ParamHeaders;
 use crate::backends::Backend;
+use crate::backends::diary::{Diary, Page};
 use crate::metrics::{self, ToolMeters};
 use names::Named;
 
@@ -61,6 +62,8 @@ pub struct BackendState {
 pub(crate) struct Route {
     /// Who runs it.
     pub(crate) backend: Arc<dyn Backend>,
+    /// Its name.
+    pub(crate) owner: String,
     /// The backend's own name of the tool.
     pub(crate) tool: String,
     /// Arguments that a modern client repeats in headers.
@@ -161,14 +164,18 @@ impl Registry {
 
     /// Every backend in order.
     pub(crate) fn states(&self) -> Vec<BackendState> {
+        self.look().into_iter().map(|(state, _)| state).collect()
+    }
+
+    /// Every backend in order, with what is written down of its process.
+    pub(crate) fn look(&self) -> Vec<(BackendState, Option<Page>)> {
         let slots = &self.lock().list;
         let (named, _) = names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
         let tools =
             |index| named.iter().filter(|one| one.backend == index).map(|one| one.name.clone()).collect();
-        let state = |(index, slot): (usize, &Slot)| BackendState {
-            name: slot.name.clone(),
-            state: slot.state.clone(),
-            tools: tools(index),
+        let state = |(index, slot): (usize, &Slot)| {
+            let (name, state) = (slot.name.clone(), slot.state.clone());
+            (BackendState { name, state, tools: tools(index) }, slot.backend.diary().map(Diary::page))
         };
         slots.iter().enumerate().map(state).collect()
     }
@@ -216,6 +223,7 @@ impl Registry {
             };
             let route = Route {
                 backend: Arc::clone(&slot.backend),
+                owner: slot.name.clone(),
                 tool: one.own_name,
                 param_headers: ParamHeaders::of(&one.name, &one.definition),
                 meters,

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::registry::Route;
+use super::seen::{self, Seen};
 use super::sink::{CallEnd, CallSink};
 use super::{Shared, ToolCall};
 use crate::backends::Answer;
@@ -26,8 +27,9 @@ pub(super) struct Job {
 }
 
 /// Runs the call and ends it, once, also when a backend's code panics.
-pub(super) async fn run(shared: Arc<Shared>, job: Job, mut sink: Box<dyn CallSink>) {
+pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) {
     let era = job.header.era;
+    let (seen, mut sink) = seen::begin(&shared.activity, &job.header, sink);
     let (call, route) = match admit(&shared, job.header, job.message) {
         Ok(both) => both,
         Err(failure) => {
@@ -38,7 +40,7 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, mut sink: Box<dyn CallSin
     let started = Instant::now();
     let in_flight = route.meters.call_began();
     let deadline = Duration::from_millis(call.header.timeout_ms);
-    let work = AssertUnwindSafe(perform(&shared, &route, &call, sink.as_mut())).catch_unwind();
+    let work = AssertUnwindSafe(perform(&shared, (&route, &seen), &call, sink.as_mut())).catch_unwind();
     // The work goes first: most calls are through before the other two had to be armed.
     let answer = tokio::select! {
         biased;
@@ -68,11 +70,12 @@ fn admit(shared: &Shared, header: CallHeader, message: Bytes) -> Result<(ToolCal
 
 async fn perform(
     shared: &Shared,
-    route: &Route,
+    (route, seen): (&Route, &Seen),
     call: &ToolCall,
     sink: &mut dyn CallSink,
 ) -> Result<Answer, Failure> {
     let _place = shared.admission.enter().await?;
+    seen.running(&route.owner);
     let Some(version) = route.backend.speaks() else {
         return route.backend.call(call, &route.tool, sink).await;
     };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::era::Era;
 use protocol::failure::Failure;
+use protocol::ids::CallId;
 use runtime::telemetry::Subject;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,11 @@ pub trait CallSink: Send + 'static {
 
     /// What the call's log lines are about.
     fn subject(&self) -> Option<Subject> {
+        None
+    }
+
+    /// What the proxy calls the call; `None`: it came to the slave's own port.
+    fn origin(&self) -> Option<CallId> {
         None
     }
 

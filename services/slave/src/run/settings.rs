@@ -3,7 +3,9 @@
 use protocol::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
 use protocol::ids::InstanceId;
 use protocol::limits::{DEFAULT_WINDOW, LinkLimits};
+use runtime::activity::Activity;
 
+use crate::backends::diary::Lines;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::servers_file::{self, ServersFileError};
 use crate::backends::stdio::Pace;
@@ -28,6 +30,8 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
         probe_tool: config.probe_tool.clone(),
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
+        activity: if config.common.ops.ui { Activity::kept("backend") } else { Activity::default() },
+        lines: if config.common.ops.ui { Lines::Kept } else { Lines::Logged },
         pace: Pace { check: config.probe_interval, ..Pace::default() },
         secrets: code.chain(pilot.secrets().cloned()).collect(),
     })

@@ -61,6 +61,11 @@ fn explain(server: &StdioServer, error: &io::Error) -> io::Error {
 }
 
 impl Running {
+    /// Its number, while it runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Waits for the process to end; what is left of its group is killed, so that its pipes close. Cancel-safe.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;

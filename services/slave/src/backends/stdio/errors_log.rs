@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncRead;
 
+use crate::backends::diary::Diary;
 use crate::backends::lines::{Caps, Line, Lines};
 use crate::backends::mask::Mask;
 
@@ -18,7 +19,7 @@ const MAX_LINES: u32 = 200;
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// Logs everything that comes, to its end.
-pub(super) async fn log(backend: &str, stderr: impl AsyncRead + Unpin, mask: &Mask) {
+pub(super) async fn log(backend: &str, stderr: impl AsyncRead + Unpin, (mask, diary): (&Mask, &Diary)) {
     // Read on as far as the longest secret, so that cutting the line never cuts one that began before.
     let line = MAX_LINE + mask.longest();
     let mut lines = Lines::new(stderr, Caps { line, head: line, endless: u64::MAX });
@@ -36,6 +37,7 @@ pub(super) async fn log(backend: &str, stderr: impl AsyncRead + Unpin, mask: &Ma
         }
         let text = shown(&String::from_utf8_lossy(bytes), mask);
         if !text.is_empty() {
+            diary.wrote(&text);
             tracing::info!(backend, "stderr: {text}");
         }
     }

@@ -73,6 +73,7 @@ impl Supervisor {
     async fn live(&self, approach: &mut Approach) -> Ended {
         let name = &self.backend.name;
         metrics::backend_started(name);
+        self.backend.diary.starts();
         let mut life = match self.start() {
             Ok(life) => life,
             Err(error) => {
@@ -114,11 +115,14 @@ impl Supervisor {
 
     fn start(&self) -> std::io::Result<Life> {
         let (running, Pipes { stdin, stdout, stderr }) = child::spawn(&self.backend.server)?;
+        self.backend.diary.process(running.pid());
         let (session, messages) = Session::new(Arc::clone(&self.backend.name));
         let mut tasks = JoinSet::new();
         let writer = tasks.spawn(child::write(stdin, messages));
-        let (name, mask) = (Arc::clone(&self.backend.name), self.backend.mask.clone());
-        tasks.spawn(async move { errors_log::log(&name, stderr, &mask).await });
+        let backend = Arc::clone(&self.backend);
+        tasks.spawn(
+            async move { errors_log::log(&backend.name, stderr, (&backend.mask, &backend.diary)).await },
+        );
         let reader = Reader::new(Arc::clone(&session), self.backend.mask.clone(), self.backend.max_output);
         let reader = tokio::spawn(reader.run(stdout));
         Ok(Life { running, session, reader, writer, tasks })
@@ -195,6 +199,7 @@ impl Supervisor {
         life.writer.abort();
         let Life { running, mut tasks, .. } = life;
         running.stop(patience).await;
+        self.backend.diary.process(None);
         let _ = tokio::time::timeout(LAST_WORDS, async { while tasks.join_next().await.is_some() {} }).await;
     }
 }

@@ -1,0 +1,41 @@
+//! The command line of `mcp-relay status`. Knows nothing of what it shows.
+
+use clap::Args;
+
+/// What is to be shown, of whom.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub(crate) struct StatusAsked {
+    /// Look again every two seconds, until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// URL of the server that is asked
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Print the JSON document, one line a look
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(super) const ABOUT: &str = "\
+Asks a running proxy, slave or standalone server for /api/v1/status and shows it: a proxy's slaves with state, round
+trip and calls; a slave's links and backends with the last lines of their standard error; calls under way and those
+that ended last (with UI=1 on the server). The server is that of this environment, at OPS_HOST:OPS_PORT or else
+MCP_SERVER_HOST:MCP_SERVER_PORT, unless --url names another; the key is the first of AUTH_BEARER_KEYS.";
+
+pub(super) const HELP: &str = "\
+Variables:
+  MCP_SERVER_HOST [default: 127.0.0.1]
+  MCP_SERVER_PORT [default: 8000]
+  OPS_HOST [default: MCP_SERVER_HOST]
+  OPS_PORT [default: MCP_SERVER_PORT]
+  AUTH_BEARER_KEYS [default: none]
+
+Examples:
+  mcp-relay status --watch
+  MCP_SERVER_PORT=9000 mcp-relay status
+  mcp-relay status --url http://relay:8000 --json
+
+Exit codes:
+  0   shown
+  1   the server cannot be asked
+  64  the command line needs correction";

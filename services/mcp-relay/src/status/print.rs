@@ -1,0 +1,272 @@
+//! A status document as lines for a terminal. Must not know where it comes from, and trusts nothing in it: names may
+//! come from anywhere, so no control character reaches the terminal.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+/// Calls and lines that are shown.
+const MOST: usize = 20;
+
+/// Characters of a cell.
+const WIDEST: usize = 60;
+
+/// All of it.
+pub(super) fn lines(from: &str, found: &Value) -> String {
+    let mut text = String::new();
+    head(&mut text, from, found);
+    if found["role"] == "proxy" {
+        proxy(&mut text, found);
+    } else {
+        slave(&mut text, found);
+    }
+    calls(&mut text, found);
+    text
+}
+
+fn head(text: &mut String, from: &str, found: &Value) {
+    let readiness = if found["readiness"]["ready"] == true {
+        "ready".to_owned()
+    } else {
+        format!("not ready: {}", cell(&found["readiness"]["reason"]))
+    };
+    let name = found["name"].as_str().map(|_| format!(" {}", cell(&found["name"]))).unwrap_or_default();
+    let up = seconds(found["uptimeSeconds"].as_f64().unwrap_or_default());
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{}{name} {} at {} · up {up} · {readiness}",
+        cell(&found["role"]),
+        cell(&found["version"]),
+        clean(from),
+    );
+}
+
+fn proxy(text: &mut String, found: &Value) {
+    let slaves = &found["slaves"];
+    let states = ["ready", "degraded", "connecting", "draining", "lost"]
+        .map(|state| format!("{} {state}", slaves["byState"][state].as_u64().unwrap_or_default()));
+    let _ = writeln!(
+        text,
+        "{} slaves ({}) · {} proxies known",
+        cell(&slaves["total"]),
+        states.join(", "),
+        cell(&found["proxies"]["total"])
+    );
+    let rows = list(&slaves["list"]).map(|slave| {
+        let capacity = slave["capacity"].as_u64().map_or_else(|| "∞".into(), |most| most.to_string());
+        [
+            cell(&slave["name"]),
+            cell(&slave["state"]),
+            millis(&slave["roundTripMs"]),
+            format!("{}/{capacity}", cell(&slave["inFlight"])),
+            cell(&slave["toolCount"]),
+            cell(&slave["agent"]),
+            cell(&slave["peer"]),
+            pairs(&slave["labels"]),
+            cell(&slave["reason"]),
+        ]
+    });
+    table(
+        text,
+        "slaves",
+        ["NAME", "STATE", "ROUND TRIP", "CALLS", "TOOLS", "VERSION", "ADDRESS", "LABELS", "REASON"],
+        rows,
+    );
+}
+
+fn slave(text: &mut String, found: &Value) {
+    let links = &found["links"];
+    if links["enabled"] == true {
+        let problem = links["problem"].as_str().map(|_| format!(" · {}", cell(&links["problem"])));
+        let (up, wanted) = (cell(&links["total"]), cell(&links["wanted"]));
+        let _ = writeln!(text, "linked to {up} of {wanted} proxies{}", problem.unwrap_or_default());
+        let rows = list(&links["list"]).map(|link| {
+            ["url", "state", "address", "dialect", "agent", "since"].map(|name| cell(&link[name]))
+        });
+        table(text, "links", ["PROXY", "STATE", "ADDRESS", "DIALECT", "VERSION", "SINCE"], rows);
+    }
+    let backends = &found["backends"]["list"];
+    let rows = list(backends).map(|backend| {
+        ["name", "state", "pid", "restarts", "toolCount", "reason"].map(|name| cell(&backend[name]))
+    });
+    table(text, "backends", ["NAME", "STATE", "PROCESS", "RESTARTS", "TOOLS", "REASON"], rows);
+    let said: Vec<[String; 3]> = list(backends)
+        .flat_map(|backend| {
+            list(&backend["stderr"])
+                .map(move |line| [cell(&backend["name"]), cell(&line["at"]), whole(&line["text"])])
+        })
+        .collect();
+    let from = said.len().saturating_sub(MOST);
+    table(text, "standard error", ["BACKEND", "TIME", "LINE"], said.into_iter().skip(from));
+}
+
+fn calls(text: &mut String, found: &Value) {
+    let calls = &found["calls"];
+    if calls["enabled"] != true {
+        let _ = writeln!(text, "\ncalls are not written down (UI=1)");
+        return;
+    }
+    let place = if found["role"] == "proxy" { "slave" } else { "backend" };
+    let rows = list(&calls["live"]["list"]).take(MOST).map(|call| {
+        let progress = &call["progress"];
+        let progress = match (progress["done"].as_f64(), progress["total"].as_f64()) {
+            (Some(done), Some(total)) => format!("{done} of {total}"),
+            (Some(done), None) => done.to_string(),
+            (None, _) => "–".into(),
+        };
+        let age = millis(&call["ageMs"]);
+        [cell(&call["tool"]), cell(&call["state"]), cell(&call[place]), cell(&call["client"]), progress, age]
+    });
+    let total = calls["live"]["total"].as_u64().unwrap_or_default();
+    let title = format!("{total} under way");
+    table(text, &title, ["TOOL", "STATE", "AT", "FROM", "PROGRESS", "AGE"], rows);
+    let rows = list(&calls["recent"]).take(MOST).map(|call| {
+        let took = millis(&call["durationMs"]);
+        [
+            cell(&call["tool"]),
+            cell(&call["outcome"]),
+            cell(&call[place]),
+            cell(&call["client"]),
+            took,
+            cell(&call["id"]),
+        ]
+    });
+    table(text, "ended lately", ["TOOL", "OUTCOME", "AT", "FROM", "TOOK", "ID"], rows);
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Without what could command a terminal or mislead its reader's eye.
+fn clean(text: &str) -> String {
+    let is_bidi = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || is_bidi(c) { '\u{fffd}' } else { c }).collect()
+}
+
+fn whole(value: &Value) -> String {
+    match value {
+        Value::Null => "–".into(),
+        Value::String(text) if text.is_empty() => "–".into(),
+        Value::String(text) => clean(text),
+        other => clean(&other.to_string()),
+    }
+}
+
+fn cell(value: &Value) -> String {
+    let text = whole(value);
+    match text.char_indices().nth(WIDEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+fn pairs(value: &Value) -> String {
+    let pair = |(key, value): (&String, &Value)| format!("{}={}", clean(key), cell(value));
+    let pairs: Vec<String> = value.as_object().into_iter().flatten().map(pair).collect();
+    if pairs.is_empty() { "–".into() } else { pairs.join(",") }
+}
+
+fn millis(value: &Value) -> String {
+    value.as_f64().map_or_else(
+        || "–".into(),
+        |ms| if ms < 1000.0 { format!("{ms:.0} ms") } else { seconds(ms / 1000.0) },
+    )
+}
+
+fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{:.0} min {:.0} s", (s / 60.0).floor(), s % 60.0),
+        s => format!("{:.0} h {:.0} min", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
+    }
+}
+
+/// Columns as wide as they need to be; nothing for no rows.
+fn table<const N: usize>(
+    text: &mut String,
+    title: &str,
+    names: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) {
+    let rows: Vec<[String; N]> = rows.collect();
+    let _ = writeln!(text, "\n{title}{}", if rows.is_empty() { ": none" } else { "" });
+    if rows.is_empty() {
+        return;
+    }
+    let mut widths = names.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in std::iter::once(names.map(str::to_owned)).chain(rows) {
+        let mut line = String::from(" ");
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, " {cell:width$} ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_shown_with_its_slaves_and_calls() {
+        let found = json!({
+            "role": "proxy", "version": "1", "uptimeSeconds": 61,
+            "readiness": { "ready": false, "reason": "draining" },
+            "proxies": { "total": 2 },
+            "slaves": { "total": 1, "byState": { "ready": 1 }, "list": [{
+                "name": "one", "state": "ready", "roundTripMs": 0.4, "inFlight": 2, "capacity": null,
+                "toolCount": 3, "labels": { "a": "b" }, "reason": "",
+            }] },
+            "calls": { "enabled": true,
+                "live": { "total": 1, "list": [{ "tool": "sleep", "state": "running", "slave": "one", "ageMs": 1500,
+                    "progress": { "done": 1, "total": 4 } }] },
+                "recent": [] },
+        });
+        let text = lines("http://here", &found);
+        for part in [
+            "proxy 1 at http://here · up 1 min 1 s · not ready: draining",
+            "1 slaves (1 ready,",
+            "2/∞",
+            "a=b",
+            "1 of 4",
+            "1.5 s",
+            "ended lately: none",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_slave_is_shown_with_what_its_backends_said_and_nothing_commands_the_terminal() {
+        let found = json!({
+            "role": "slave", "name": "one\u{1b}[2J", "readiness": { "ready": true },
+            "links": { "enabled": true, "total": 0, "wanted": 1, "problem": "refused\r\u{7}", "list": [] },
+            "backends": { "list": [{ "name": "fs", "state": "ready", "pid": 7, "stderr": [
+                { "at": "now", "text": "\u{1b}]0;title\u{7}\u{202e}said" }] }] },
+            "calls": { "enabled": false },
+        });
+        let text = lines("here", &found);
+        assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+        for part in ["linked to 0 of 1 proxies", "said", "UI=1", "not written down"] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_document_is_shown_without_a_fault() {
+        for found in
+            [json!({}), json!([1]), json!({ "role": "proxy", "slaves": 3, "calls": { "enabled": true } })]
+        {
+            assert!(lines("here", &found).contains("at here"));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A call as the status page sees it: written down where somebody may look, else not looked at. Must not know how calls
+//! are carried, and keeps nothing that is said in them.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use front::calls::Asker;
+use protocol::call::Part;
+use protocol::header::CallHeader;
+use protocol::ids::CallId;
+use protocol::progress;
+use protocol::trace::trace_id;
+use runtime::activity::{Activity, Names, Progress, Stage, Watched};
+
+use super::client::Client;
+use super::stream::{At, Open};
+use crate::routes::Routes;
+
+/// A call begins. `routes` is asked only if calls are written down.
+pub(super) fn begin(
+    activity: &Activity,
+    (id, header, asker): (CallId, &CallHeader, &Asker<'_>),
+    routes: impl FnOnce() -> Arc<Routes>,
+) -> Watched {
+    activity.begin(|| Names {
+        id: id.to_string(),
+        tool: header.name.clone().unwrap_or_default(),
+        client: shown(&Client::of(asker, header), &routes()),
+        trace: header.traceparent.as_deref().and_then(trace_id).map(|trace| format!("{trace:032x}")),
+    })
+}
+
+/// A client for people: by its name in the `ROUTES` file, its address, or a number that tells it from others. Never by
+/// its key or its session.
+fn shown(client: &Client, routes: &Routes) -> String {
+    let number = client.seed() & 0xff_ffff;
+    match client {
+        Client::Key(who) => {
+            let digest = who.digest();
+            let named = routes.clients.iter().find(|(_, digests)| digests.contains(&digest));
+            named.map_or_else(|| format!("key {number:06x}"), |(name, _)| name.clone())
+        }
+        Client::Session(_) => format!("session {number:06x}"),
+        Client::Address(address) => address.to_string(),
+        Client::Unknown => String::new(),
+    }
+}
+
+impl Open {
+    /// Looks where the call is and how far, if somebody wants to know.
+    pub(super) fn watch(&self, polled: &Poll<Part>) {
+        if !self.watched.is_kept() {
+            return;
+        }
+        match &self.at {
+            At::Slave(slave) => self.watched.at(Stage::Running, &slave.name),
+            At::Queue(..) | At::Nowhere(_) => self.watched.at(Stage::Waiting, ""),
+        }
+        if let Poll::Ready(Part::Event { more: false, payload, .. }) = polled
+            && let Some(progress::Progress { progress, total }) = progress::Progress::read(payload)
+        {
+            self.watched.progress(Progress { done: progress, total });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use front::Keys;
+
+    use super::*;
+
+    #[test]
+    fn clients_are_told_apart_without_what_is_theirs() {
+        let who = Keys::new(["hush1"]).check(b"hush1").unwrap();
+        let unnamed = shown(&Client::Key(who), &Routes::default());
+        assert!(unnamed.starts_with("key ") && unnamed.len() == 10, "{unnamed}");
+        let clients = BTreeMap::from([("ci".to_owned(), vec![who.digest()])]);
+        let routes = Routes { clients, ..Routes::default() };
+        assert_eq!(shown(&Client::Key(who), &routes), "ci");
+        assert_eq!(shown(&Client::Address("10.1.2.3".parse().unwrap()), &routes), "10.1.2.3");
+        assert!(shown(&Client::Session(7), &routes).starts_with("session "));
+    }
+}

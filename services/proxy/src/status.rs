@@ -1,0 +1,121 @@
+//! What the proxy says of itself as JSON: for the status page, `mcp-relay status` and machines. Must not know HTTP.
+//!
+//! docs/OPERATIONS.md, "Status page and API", describes the members. Names only: no arguments, results, keys or codes.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use runtime::activity::Activity;
+use runtime::moment;
+use runtime::ops::{Endpoints, Readiness, ui};
+use serde_json::{Map, Value, json};
+
+use crate::back::{Portrait, Registry};
+use crate::metrics::SlaveState;
+
+/// Slaves that `/api/v1/status` lists; `/api/v1/slaves` has all.
+const MOST_SLAVES: usize = 500;
+
+/// Tools of one slave that are named.
+const MOST_TOOLS: usize = 100;
+
+/// Everything that can be told.
+pub(crate) struct Status {
+    registry: Arc<Registry>,
+    activity: Activity,
+    began: (Instant, SystemTime),
+}
+
+impl Status {
+    /// Of a proxy that starts now.
+    pub(crate) fn new(registry: &Arc<Registry>, activity: Activity) -> Arc<Self> {
+        Arc::new(Self {
+            registry: Arc::clone(registry),
+            activity,
+            began: (Instant::now(), SystemTime::now()),
+        })
+    }
+
+    /// Adds the API, and the page if calls are written down for it.
+    pub(crate) fn serve(self: Arc<Self>, ops: Endpoints) -> Endpoints {
+        let (slaves, calls) = (Arc::clone(&self), Arc::clone(&self));
+        let page = self.activity.is_kept();
+        let ops = ops
+            .with_document("/api/v1/status", move |ready| self.all(ready))
+            .with_document("/api/v1/slaves", move |_| slaves.slaves(usize::MAX))
+            .with_document("/api/v1/calls", move |_| calls.activity.to_json());
+        if page { ops.with_pages(ui::pages(include_str!("status/page.html"))) } else { ops }
+    }
+
+    fn all(&self, ready: &Readiness) -> Value {
+        let (began, started_at) = self.began;
+        json!({
+            "schema": 1,
+            "role": "proxy",
+            "version": env!("CARGO_PKG_VERSION"),
+            "instance": self.registry.roster().own().to_string(),
+            "now": moment::text(SystemTime::now()),
+            "startedAt": moment::text(started_at),
+            "uptimeSeconds": began.elapsed().as_secs(),
+            "readiness": ready.to_json(),
+            "proxies": self.proxies(),
+            "slaves": self.slaves(MOST_SLAVES),
+            "calls": self.activity.to_json(),
+        })
+    }
+
+    fn proxies(&self) -> Value {
+        let roster = self.registry.roster();
+        let own = roster.own();
+        let list = roster.seen().into_iter().map(|(instance, slaves)| {
+            // How many slaves the others have is known as far as they are linked here too.
+            json!({ "instance": instance.to_string(), "self": instance == own, "sharedSlaves": slaves })
+        });
+        let list: Vec<Value> = list.collect();
+        json!({ "total": list.len(), "atLeast": roster.known().at_least, "list": list })
+    }
+
+    fn slaves(&self, most: usize) -> Value {
+        let mut all: Vec<Portrait> = self.registry.all().iter().map(|slave| slave.portrait()).collect();
+        let by_state: Map<String, Value> = SlaveState::ALL
+            .iter()
+            .map(|state| {
+                let count = all.iter().filter(|slave| slave.state == *state).count();
+                (state.label().to_owned(), count.into())
+            })
+            .collect();
+        let total = all.len();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        // Of too many, those that something is wrong with are worth more.
+        if total > most {
+            all.sort_by_key(|slave| slave.state == SlaveState::Ready);
+            all.truncate(most);
+        }
+        let list: Vec<Value> = all.iter().map(slave).collect();
+        json!({ "total": total, "byState": by_state, "list": list })
+    }
+}
+
+fn slave(slave: &Portrait) -> Value {
+    let labels: Map<String, Value> =
+        slave.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let tools: Vec<&str> = slave.tools.iter().take(MOST_TOOLS).map(String::as_str).collect();
+    json!({
+        "id": slave.id,
+        "name": slave.name,
+        "identity": slave.identity,
+        "state": slave.state.label(),
+        "reason": slave.reason,
+        "labels": labels,
+        "agent": slave.agent,
+        "dialect": slave.dialect,
+        "roundTripMs": slave.round_trip.map(|trip| (trip.as_secs_f64() * 1e5).round() / 100.0),
+        "inFlight": slave.in_flight,
+        "capacity": (slave.capacity > 0).then_some(slave.capacity),
+        "weight": slave.weight,
+        "toolCount": slave.tools.len(),
+        "tools": tools,
+        "peer": slave.peer.map(|peer| peer.to_string()),
+        "since": slave.since.map(moment::text),
+    })
+}

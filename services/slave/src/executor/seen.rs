@@ -1,0 +1,72 @@
+//! A call as the status page sees it: written down where somebody may look, else not looked at. Must not know backends,
+//! and keeps nothing that is said in a call.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use protocol::failure;
+use protocol::header::CallHeader;
+use protocol::progress;
+use runtime::activity::{Activity, Names, Progress, Stage, Watched};
+
+use super::sink::{CallEnd, CallSink, SinkClosed};
+
+/// What the call's task says of it; `None`: nobody wants to know.
+#[derive(Clone)]
+pub(super) struct Seen(Option<Arc<Watched>>);
+
+/// Looks at what passes on its way to the reader.
+struct Watching {
+    watched: Arc<Watched>,
+    to: Box<dyn CallSink>,
+}
+
+/// A call begins; what it sends goes by way of the sink that is given back.
+pub(super) fn begin(
+    activity: &Activity,
+    header: &CallHeader,
+    sink: Box<dyn CallSink>,
+) -> (Seen, Box<dyn CallSink>) {
+    if !activity.is_kept() {
+        return (Seen(None), sink);
+    }
+    let watched = activity.begin(|| {
+        let origin = sink.origin();
+        Names {
+            id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
+            tool: header.name.clone().unwrap_or_default(),
+            client: origin.map_or_else(|| "own port".into(), |id| format!("proxy {:016x}", id.0 >> 64)),
+            trace: None,
+        }
+    });
+    let watched = Arc::new(watched);
+    (Seen(Some(Arc::clone(&watched))), Box::new(Watching { watched, to: sink }))
+}
+
+impl Seen {
+    /// This backend runs it.
+    pub(super) fn running(&self, backend: &str) {
+        if let Some(watched) = &self.0 {
+            watched.at(Stage::Running, backend);
+        }
+    }
+}
+
+impl CallSink for Watching {
+    fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
+        if let Some(progress::Progress { progress, total }) = progress::Progress::read(&json) {
+            self.watched.progress(Progress { done: progress, total });
+        }
+        self.to.event(json, request)
+    }
+
+    fn end(self: Box<Self>, end: CallEnd) {
+        self.watched.ended(match (&end, end.error) {
+            (_, true) => failure::kind_in(&end.payload).unwrap_or("error"),
+            (CallEnd { tool_error: true, .. }, _) => "tool_error",
+            _ => "ok",
+        });
+        self.to.end(end);
+    }
+}

@@ -1,0 +1,91 @@
+//! What must hold on every page, whatever it shows.
+
+use std::path::Path;
+
+use harness::browser::Browser;
+
+/// Everything that the rules ask of a page, as a list of what is missing.
+const RULES: &str = r#"(() => {
+  const wrong = [];
+  const must = (so, what) => { if (!so) wrong.push(what); };
+  const all = (s) => [...document.querySelectorAll(s)];
+  must(document.documentElement.lang, "a language");
+  must(document.title, "a title");
+  must(all("h1").length === 1, "one h1");
+  for (const one of ["header", "main", "footer"]) must(all(one).length === 1, one);
+  must(document.querySelector("[aria-live=polite]"), "a polite live region");
+  for (const table of all("table")) {
+    must(table.caption?.textContent.trim(), `a caption: ${table.dataset.rows}`);
+    must([...table.querySelectorAll("thead th")].every((th) => th.scope === "col"), `scopes: ${table.dataset.rows}`);
+  }
+  for (const section of all("section")) {
+    const label = section.getAttribute("aria-label") || document.getElementById(section.getAttribute("aria-labelledby"))?.textContent;
+    must(label, "a label of a section");
+  }
+  for (const input of all("input")) must(document.querySelector(`label[for=${input.id}]`), `a label of ${input.id}`);
+  must(all("svg").every((one) => one.getAttribute("role") === "img" && one.getAttribute("aria-label")), "labels of plots");
+  must(all("[style], [onclick], [onload], [onerror], style, script:not([src])").length === 0, "nothing inline");
+  must(all("img, iframe, object, embed").length === 0, "no embedded content");
+  must(document.documentElement.scrollWidth <= window.innerWidth, "no sideways scrolling of the page");
+  return wrong;
+})()"#;
+
+/// Text whose contrast with what is behind it is below 4.5 (WCAG 2.2, 1.4.3).
+const CONTRAST: &str = r#"(() => {
+  const rgb = (text) => { const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number); return { r, g, b, a }; };
+  const light = ({ r, g, b }) => {
+    const [x, y, z] = [r, g, b].map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = rgb(getComputedStyle(at).backgroundColor);
+      if (color.a === 1) return color;
+    }
+    return rgb(getComputedStyle(document.documentElement).colorScheme.includes("dark") ? "rgb(0,0,0)" : "rgb(255,255,255)");
+  };
+  const faint = new Set();
+  for (const element of document.querySelectorAll("body *")) {
+    if (![...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) || !element.checkVisibility()) continue;
+    const [a, b] = [light(rgb(getComputedStyle(element).color)), light(behind(element))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) faint.add(`${element.tagName} ${element.textContent.slice(0, 30)} ${ratio.toFixed(2)}`);
+  }
+  return [...faint];
+})()"#;
+
+/// Holds the page to the rules in both schemes, and takes pictures.
+pub(crate) async fn hold_to_the_rules(browser: &mut Browser, name: &str) {
+    for scheme in ["light", "dark"] {
+        browser.scheme(scheme).await;
+        let wrong = browser.eval(RULES).await;
+        assert_eq!(wrong, serde_json::json!([]), "{name}, {scheme}");
+        let faint = browser.eval(CONTRAST).await;
+        assert_eq!(faint, serde_json::json!([]), "{name}, {scheme}");
+        if let Some(folder) = std::env::var_os("UI_SCREENSHOTS") {
+            browser.screenshot(&Path::new(&folder).join(format!("{name}-{scheme}.png"))).await;
+        }
+    }
+    // A narrow window is no less usable.
+    browser.window(400, 800).await;
+    assert_eq!(browser.eval(RULES).await, serde_json::json!([]), "{name}, narrow");
+    browser.window(1120, 760).await;
+}
+
+/// Goes through the page by Tab: the names of what can have the focus, each of which shows it.
+pub(crate) async fn tab_through(browser: &mut Browser, stops: usize) -> Vec<String> {
+    let mut names = Vec::new();
+    for _ in 0..stops {
+        browser.press("Tab").await;
+        let stop = browser
+            .eval(
+                "(() => { const e = document.activeElement; const s = getComputedStyle(e); \
+                 return [e.id || e.getAttribute('aria-labelledby') || e.textContent.trim(), s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2]; })()",
+            )
+            .await;
+        let name = stop[0].as_str().unwrap().to_owned();
+        assert_eq!(stop[1], true, "the focus is seen on {name:?}");
+        names.push(name);
+    }
+    names
+}

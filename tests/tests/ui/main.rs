@@ -1,0 +1,8 @@
+//! The status pages in a real browser. Run by `make test-ui`, which installs one.
+//!
+//! `UI_SCREENSHOTS=folder` keeps pictures of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod checks;
+mod proxy;
+mod slave;

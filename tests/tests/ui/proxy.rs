@@ -1,0 +1,141 @@
+//! The proxy's page.
+
+use harness::browser::Browser;
+use harness::client::{Ask, Client};
+use harness::frames::DEFAULT_WINDOW;
+use harness::http::get;
+use harness::rawslave::{definition, dial};
+use harness::relay::{CODE, Setup};
+use protocol::handshake::{PROTOCOL_NAME, SlaveHello};
+use serde_json::json;
+
+use crate::checks::{hold_to_the_rules, tab_through};
+
+const HOSTILE: &str = "<img src=x onerror=\"window.pwned=1\"><script>window.pwned=2</script>";
+
+#[tokio::test]
+async fn the_proxy_s_page_shows_slaves_and_calls_and_asks_for_a_key() {
+    let proxy = Setup::proxy().env("UI", "1").env("AUTH_BEARER_KEYS", "key-canary").start_proxy().await;
+    let client = Client::modern(proxy.http).with_header("authorization", "Bearer key-canary");
+    let slave = |name: &str, platform: &str| {
+        Setup::slave(name, proxy.link)
+            .env("SLAVE_LABELS", format!("platform={platform}"))
+            .env("SLAVE_CAPACITY", "8")
+    };
+    let _one = slave("berlin", "gitlab").start_slave().await;
+    let _two = slave("lisbon", "github").start_slave().await;
+    harness::wait::until("the tools", async || {
+        client.tool_names().await.contains(&"echo".into()).then_some(())
+    })
+    .await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{}/ui", proxy.http)).await;
+    browser.until("the question for a key", "document.activeElement.id === 'key'").await;
+    browser.write("wrong").await;
+    browser.press("Enter").await;
+    browser.until("a refusal", "document.getElementById('said').textContent.includes('not accepted')").await;
+    browser.until("the question again", "document.activeElement.id === 'key'").await;
+    browser.write("key-canary").await;
+    browser.press("Enter").await;
+    browser.until("both slaves", "['berlin', 'lisbon'].every((s) => document.querySelector('[data-rows=\"slaves.list\"]').innerText.includes(s))").await;
+    for text in 0..40 {
+        client.call("echo", json!({ "text": text.to_string() })).await.result();
+    }
+    client.call("fail", json!({ "message": "result-canary" })).await.result();
+    let sleep = Ask::tool(1, "sleep", json!({ "seconds": 30, "steps": 60 })).progress(1);
+    let mut call = client.start(sleep).await;
+    call.next().await.unwrap();
+    let live = "document.querySelector('[data-rows=\"calls.live.list\"]')";
+    browser.until("the call's progress", &format!("{live}.querySelector('progress')?.value > 0")).await;
+    let row = browser.eval(&format!("{live}.tBodies[0].innerText")).await.to_string();
+    assert!(row.contains("sleep") && row.contains("running") && row.contains("key "), "{row}");
+    browser
+        .until(
+            "recent calls",
+            "document.querySelector('[data-rows=\"calls.recent\"]').innerText.includes('tool_error')",
+        )
+        .await;
+    browser.until("a plot of them", "document.querySelector('polyline.line') && /at most [1-9]/.test(document.querySelector('figcaption .now').textContent)").await;
+    hold_to_the_rules(&mut browser, "status-proxy").await;
+    browser.eval("document.querySelector('.skip').focus()").await;
+    let stops = tab_through(&mut browser, 4).await;
+    assert_eq!(stops[..3], ["pause", "forget", "h-live"], "{stops:?}");
+    let page = browser.eval("document.documentElement.outerHTML").await.to_string();
+    assert!(!page.contains("canary"), "neither keys nor results");
+    browser.assert_clean(&format!("http://{}/", proxy.http));
+}
+
+#[tokio::test]
+async fn what_peers_call_themselves_is_text_and_nothing_more() {
+    // This slave answers no pings.
+    let proxy = Setup::proxy().env("UI", "1").env("LINK_PING_TIMEOUT_MS", "120000").start_proxy().await;
+    let mut slave = dial(proxy.link).await;
+    let hello = SlaveHello {
+        name: PROTOCOL_NAME.into(),
+        versions: vec![1],
+        instance: slave.instance.to_string(),
+        slave_name: "raw".into(),
+        window: DEFAULT_WINDOW,
+        agent: HOSTILE.into(),
+        ..SlaveHello::default()
+    };
+    slave.greet_as(CODE, hello).await;
+    slave
+        .catalog(
+            &json!({ "tools": [definition(HOSTILE)], "health": { "state": "degraded", "reason": HOSTILE } }),
+        )
+        .await;
+    let client = Client::modern(proxy.http);
+    harness::wait::until("the tool", async || (!client.tool_names().await.is_empty()).then_some(())).await;
+    let call = client.start(Ask::tool(1, HOSTILE, json!({}))).await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    browser
+        .until(
+            "the call",
+            "document.querySelector('[data-rows=\"calls.live.list\"]').innerText.includes('onerror')",
+        )
+        .await;
+    browser
+        .until(
+            "the slave",
+            "document.querySelector('[data-rows=\"slaves.list\"]').innerText.includes('reports: <img')",
+        )
+        .await;
+    // Closing the connection cancels the call: it is shown as ended then.
+    drop(call);
+    browser
+        .until(
+            "its end",
+            "document.querySelector('[data-rows=\"calls.recent\"]').innerText.includes('cancelled')",
+        )
+        .await;
+    assert_eq!(browser.eval("typeof window.pwned").await, "undefined");
+    assert_eq!(browser.eval("document.querySelectorAll('img, script:not([src])').length").await, 0);
+    browser.assert_clean(&format!("http://{}/", proxy.http));
+}
+
+#[tokio::test]
+async fn pausing_and_losing_the_server_are_told() {
+    let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    browser.until("the page", "document.getElementById('said').textContent.includes('is ready')").await;
+    browser.eval("document.getElementById('pause').focus()").await;
+    browser.press("Space").await;
+    assert_eq!(browser.eval("document.getElementById('pause').getAttribute('aria-pressed')").await, "true");
+    browser.press("Space").await;
+    drop(proxy);
+    browser
+        .until("the loss", "document.getElementById('said').textContent.includes('does not answer')")
+        .await;
+    assert_eq!(browser.eval("document.body.classList.contains('stale')").await, true);
+}
+
+#[tokio::test]
+async fn without_ui_there_is_no_page() {
+    let proxy = Setup::proxy().start_proxy().await;
+    for path in ["/ui", "/ui/", "/ui/page.js", "/ui/page.css"] {
+        assert_eq!(get(proxy.http, path).await.0, 404, "{path}");
+    }
+}
