@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Runs every panel's query and every rule against a real Prometheus that scrapes real proxies and slaves under load.
+
+    python3 tests/grafana/check.py
+
+Fails where a query fails, where a panel has nothing to show, where a declared series was never there or never moved, and where a
+rule cannot be evaluated. Needs Prometheus (scripts/setup grafana) and the built program (MCP_RELAY_BIN, or target/debug).
+Takes about a minute; ends only what it started.
+"""
+
+import json
+import pathlib
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+
+from fleet import FILE_OF_CODES, ROOT, ROUTES, Fleet, wait_for
+from load import Client, go_on
+
+# What may have nothing to show, or never move, here: with the reason. Each is seen elsewhere.
+MAY_BE_EMPTY = {}
+MAY_BE_MISSING = {
+    "mcp_relay_tls_certificate_expires_seconds": "there is no TLS here (tests/relay/tls.rs)",
+}
+MAY_STAY_ZERO = {
+    "mcp_relay_calls_moved_total": "needs a link that breaks with a call half sent (tests/relay/link_loss.rs)",
+    "mcp_relay_sticky_misses_total": "needs a client's own slave to be full at the right moment (tests/relay/balance)",
+    "mcp_relay_tool_conflicts": "both slaves offer the same",
+    "mcp_relay_link_stray_frames_total": "needs a frame that crosses its call's end (tests/relay/odd_slaves.rs)",
+    "mcp_relay_slave_tools_left_out": "only one code names tools",
+    "mcp_relay_draining": "the proxies go down when Prometheus is gone",
+    "mcp_relay_slave_draining": "a slave that drains may be gone before it is scraped",
+    "mcp_relay_queue_length": "calls wait for moments",
+    "mcp_relay_journal_bytes": "sampled: bytes are there for moments",
+    "mcp_relay_slave_journal_bytes": "sampled: bytes are there for moments",
+    "mcp_relay_listening_streams": "the clients here open no GET stream",
+    "tokio_global_queue_depth": "sampled: tasks wait for moments",
+}
+VALUES = {"job": ".+", "instance": ".+", "slave": ".+", "tool": ".+", "__rate_interval": "15s"}
+
+
+def trouble(fleet):
+    """What goes wrong in a fleet's life, one after the other."""
+    ports = [proxy.http for proxy in fleet.proxies]
+    for port in ports:
+        Client(port).call("hang")
+    for _ in range(3):
+        for port in ports:
+            Client(port).call("die")
+        time.sleep(1)
+    stranger = fleet.slave("stranger", "a code that nobody knows")
+    (fleet.folder / "codes.yaml").write_text(FILE_OF_CODES + "# changed\n")
+    (fleet.folder / "routes.yaml").write_text("rules: nonsense\n")
+    time.sleep(2.5)
+    (fleet.folder / "routes.yaml").write_text(ROUTES)
+    stranger.end()
+    paused = fleet.slaves["shaky"]
+    calls = [threading.Thread(target=Client(port).call, args=("work", {"seconds": 2.5})) for port in ports * 3]
+    for call in calls:
+        call.start()
+    time.sleep(0.5)
+    paused.signal(signal.SIGSTOP)
+    time.sleep(1.7)
+    paused.signal(signal.SIGCONT)
+    for call in calls:
+        call.join()
+    for port in ports:
+        Client(port).call("sleep", {"seconds": 6})
+    # Some of them may be run again, elsewhere.
+    tools = ["work", "sleep"] * 4
+    calls = [threading.Thread(target=Client(port).call, args=(tool, {"seconds": 2.5})) for port in ports for tool in tools]
+    for call in calls:
+        call.start()
+    time.sleep(0.5)
+    paused.signal(signal.SIGKILL)
+    fleet.slave("shaky")
+    for call in calls:
+        call.join()
+    fleet.slaves["steady"].signal(signal.SIGTERM)
+    fleet.slave("steady")
+    time.sleep(6)
+
+
+def dashboards():
+    for path in sorted((ROOT / "grafana/dashboards").glob("*.json")):
+        board = json.loads(path.read_text())
+        for panel in board["panels"]:
+            for target in panel.get("targets", []):
+                yield f"{board['title']}: {panel['title']} ({target['refId']})", target["expr"]
+
+
+def substituted(expr):
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: VALUES[found[1]], expr)
+
+
+def samples(answer):
+    """Numbers of an answer; NaN is none."""
+    if answer.get("status") != "success":
+        raise ValueError(answer.get("error", "no answer"))
+    for series in answer["data"]["result"]:
+        for _, value in series.get("values", [series.get("value")]):
+            if value != "NaN":
+                yield float(value)
+
+
+def faults(prometheus, begun):
+    span = {"start": begun, "end": time.time(), "step": 1}
+    for name, expr in dashboards():
+        try:
+            if not any(True for _ in samples(prometheus.ask("query_range", query=substituted(expr), **span))):
+                if name not in MAY_BE_EMPTY:
+                    yield f"{name}: nothing to show: {expr}"
+        except ValueError as error:
+            yield f"{name}: {error}: {expr}"
+    yield from series_faults(prometheus, span)
+    for group in prometheus.ask("rules")["data"]["groups"]:
+        for rule in group["rules"]:
+            if rule["health"] != "ok":
+                yield f"rule {rule['name']}: {rule.get('lastError') or rule['health']}"
+            if rule["type"] == "recording" and not any(True for _ in samples(prometheus.ask("query_range", query=rule["name"], **span))):
+                yield f"rule {rule['name']}: records nothing"
+
+
+def series_faults(prometheus, span):
+    text = (ROOT / "docs/METRICS.md").read_text()
+    for name, kind in re.findall(r"^\| `([a-z_]+)` \| (\w+)", text, re.M):
+        shown = name + "_count" if kind == "histogram" else name
+        found = list(samples(prometheus.ask("query_range", query=shown, **span)))
+        if not found and name not in MAY_BE_MISSING:
+            yield f"{name} was never there"
+        elif found and not any(found) and name not in MAY_STAY_ZERO:
+            yield f"{name} stayed 0"
+
+
+def main():
+    for needed in ("prometheus", "promtool"):
+        if not shutil.which(needed):
+            sys.exit(f"dashboards: no {needed} here: run scripts/setup grafana")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="mcp-relay-dashboards-"))
+    fleet, begun, over = None, time.time(), threading.Event()
+    try:
+        fleet = Fleet(folder)
+        prometheus = fleet.prometheus()
+        wait_for("a scrape of all", lambda: len(prometheus.ask("query", query="up == 1")["data"]["result"]) == 4)
+        threads = go_on([proxy.http for proxy in fleet.proxies], over)
+        trouble(fleet)
+        over.set()
+        for thread in threads:
+            thread.join(30)
+        time.sleep(3)
+        found = list(faults(prometheus, begun))
+    finally:
+        over.set()
+        if fleet:
+            fleet.end()
+    if found:
+        print("\n".join(found))
+        print(f"dashboards: {len(found)} faults; logs are in {folder}", file=sys.stderr)
+        sys.exit(1)
+    shutil.rmtree(folder)
+    print(f"dashboards: every panel, series and rule has something to say ({time.time() - begun:.0f} s)")
+
+
+main()
