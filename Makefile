@@ -12,7 +12,7 @@ IMAGE ?= mcp-relay
 # Version that they get.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help demo build release test test-proxy test-ui check charts charts-update compose-test test-cluster image image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui check charts charts-update test-dashboards compose-test test-cluster image image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,7 @@ check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, lints and 
 	./scripts/charts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	$(MAKE) test-dashboards
 	./fuzz/run.sh $(FUZZ_SECONDS)
 
 charts: ## The part of `make check` that is about YAML, Dockerfile, workflows, Helm charts and k8s/ (installs its tools under .tools)
@@ -76,6 +77,11 @@ image-release: ## Build IMAGE:VERSION for amd64 and arm64 with SBOM and provenan
 charts-release: ## Package the charts as VERSION, push them to CHARTS (oci://…), and sign them
 	./scripts/setup charts
 	./scripts/charts release $(VERSION) $(CHARTS)
+
+test-dashboards: ## Check grafana/: run every panel and rule against a real Prometheus, proxies and slaves (about a minute)
+	./scripts/setup grafana
+	$(CARGO) build --locked -p mcp-relay
+	./scripts/dashboards
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

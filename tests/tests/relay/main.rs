@@ -28,6 +28,7 @@ mod review;
 mod rolling_update;
 mod routes;
 mod secrets;
+mod series;
 mod several_slaves;
 mod shutdown;
 mod states;

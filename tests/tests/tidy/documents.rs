@@ -79,6 +79,32 @@ fn the_document_of_metrics_names_every_metric() {
     }
 }
 
+/// Names of our series in a dashboard or rule, as they are declared; those that rules record begin with `job:`.
+fn series_in(text: &str) -> impl Iterator<Item = &str> {
+    let word = |c: char| c.is_ascii_lowercase() || c == '_' || c == ':';
+    let words =
+        text.split(move |c| !word(c)).filter(|word| word.starts_with("mcp_relay_") && !word.ends_with('_'));
+    words.map(|word| {
+        ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part)).unwrap_or(word)
+    })
+}
+
+#[test]
+fn dashboards_and_alerts_show_what_there_is() {
+    let document = read("docs/METRICS.md");
+    let mut seen = 0;
+    for path in ["dashboards/overview.json", "dashboards/links.json", "dashboards/tools.json"]
+        .into_iter()
+        .chain(["dashboards/backends.json", "alerts/proxy.yaml", "alerts/slave.yaml"])
+    {
+        for name in series_in(&read(&format!("grafana/{path}"))) {
+            seen += 1;
+            assert!(document.contains(&format!("| `{name}` |")), "grafana/{path}: there is no {name}");
+        }
+    }
+    assert!(seen > 100, "the dashboards are elsewhere now");
+}
+
 #[test]
 fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
