@@ -19,7 +19,7 @@ CODES = {"steady": "code-of-the-steady-slave", "shaky": "code-of-the-shaky-slave
 
 FILE_OF_CODES = """codes:
   - {code: code-of-the-steady-slave, name: steady, not_after: 2099-01-01T00:00:00Z}
-  - {code: code-of-the-shaky-slave, name: shaky, tools: [echo, sleep, payload, work, die, hang, refuse, nonsense]}
+  - {code: code-of-the-shaky-slave, name: shaky, tools: [echo, sleep, payload, work, die, fragile, hang, refuse, nonsense]}
 """
 
 ROUTES = """rules:
@@ -95,7 +95,7 @@ class Fleet:
         env = {
             "MCP_SERVER_PORT": "0", "PROXY_WS_PORT": "0", "PROXY_WS_HOST": "127.0.0.1", "SESSION_KEY": "k" * 40,
             "AUTH_BEARER_KEYS": KEY, "SLAVE_CODES_FILE": str(self.folder / "codes.yaml"), "ROUTES": str(self.folder / "routes.yaml"),
-            "REQUEST_TIMEOUT": "4", "LINK_GRACE": "2.5", "LINK_PING_INTERVAL_MS": "300", "LINK_PING_TIMEOUT_MS": "1200",
+            "REQUEST_TIMEOUT": "5", "LINK_GRACE": "3.5", "LINK_PING_INTERVAL_MS": "300", "LINK_PING_TIMEOUT_MS": "1200",
             "EJECT_AFTER": "2", "EJECT_TIME": "2", "RETRY_IDEMPOTENT": "1",
         }
         process = self.start(name, [BINARY, "proxy"], env)

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-TOOLS = ["work", "die", "hang", "refuse", "nonsense"]
+TOOLS = ["work", "die", "fragile", "hang", "refuse", "nonsense"]
 
 
 def say(message):
@@ -16,7 +16,7 @@ def say(message):
 
 def run(request):
     name = request["params"]["name"]
-    if name == "die":
+    if name in ("die", "fragile"):
         os._exit(3)
     if name == "refuse":
         return {"error": {"code": -32050, "message": "refused"}}
@@ -43,7 +43,12 @@ def main():
             server = {"name": "faulty", "version": "1"}
             result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": server}
         elif method == "tools/list":
-            result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]}
+            # A call of the fragile one may be run again, elsewhere.
+            result = {
+                "tools": [
+                    {"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": name == "fragile"}} for name in TOOLS
+                ]
+            }
         elif method == "ping":
             result = {}
         elif method == "tools/call":
