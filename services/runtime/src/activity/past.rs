@@ -126,7 +126,7 @@ mod tests {
         past.add(ended("ok", 5), at(3));
         let last = |past: &Past, now: u64, member: &str| {
             let rates = past.rates(at(now));
-            let number = |n: &Value| n.as_f64().unwrap() as u64;
+            let number = |n: &Value| Duration::from_secs_f64(n.as_f64().unwrap()).as_secs();
             let list: Vec<u64> = rates[member].as_array().unwrap().iter().map(number).collect();
             assert_eq!(list.len() as u64, SECONDS - 1);
             (list.iter().sum::<u64>(), *list.last().unwrap())
