@@ -33,6 +33,11 @@ impl Ending {
         })
     }
 
+    /// The same signals, and the time limit anew. A signal that came meanwhile is not lost.
+    pub(super) fn renew(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout.map(|span| (span, Box::pin(sleep(span))));
+    }
+
     /// Waits for it. Cancel safe.
     pub(super) async fn come(&mut self) -> CallError {
         let timed_out = async {

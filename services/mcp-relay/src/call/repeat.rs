@@ -33,9 +33,9 @@ pub(super) async fn repeat(plan: &Plan) -> anyhow::Result<Outcome> {
 
 async fn one_client(plan: &Plan, deadline: Instant) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
+    let mut ending = Ending::after(None)?;
     while Instant::now() < deadline {
-        // Its time limit is for each call.
-        let mut ending = Ending::after(plan.timeout)?;
+        ending.renew(plan.timeout);
         match insist(plan, &mut ending).await {
             Ok(Outcome::Answered(_)) => tally.answered += 1,
             Err(CallError::Interrupted) => break,

@@ -1,7 +1,14 @@
 //! `mcp-relay call` against real servers: what it prints, where, and how it ends.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use super::{CODE, proxy_env, run, slave_env, text};
 use crate::server::Server;
+
+/// Most that a caller may take to get going.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const KEY: &str = "key-that-must-not-be-shown";
 
@@ -104,4 +111,33 @@ fn a_call_waits_for_a_server_and_goes_the_whole_way_with_a_slave_of_its_own() {
     let output = run(&[&args[..], &["--wait", "0.6"]].concat(), &env);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("waiting: "), "{}", text(&output.stderr));
+}
+
+#[test]
+fn calling_on_and_on_ends_at_a_signal_with_the_count() {
+    let (_server, port) = standalone(&[]);
+    let env = [("MCP_SERVER_PORT", port.as_str())];
+    let args = ["call", "echo", "--arguments", r#"{"text":"x"}"#, "--during", "3600", "--parallel", "8"];
+    for _ in 0..5 {
+        let before = calls_of(&port);
+        let mut caller = Server::start_on_stdout(&args, &env);
+        let deadline = Instant::now() + PATIENCE;
+        while calls_of(&port) < before + 20 {
+            assert!(Instant::now() < deadline, "nothing is called");
+        }
+        caller.interrupt();
+        assert_eq!(caller.wait(), Some(0));
+        let told = caller.lines().join("\n");
+        assert!(told.ends_with("calls answered, 0 failed"), "{told}");
+    }
+}
+
+/// How many calls the server counts.
+fn calls_of(port: &str) -> u64 {
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let lines = page.lines().filter(|line| line.starts_with("mcp_relay_slave_calls_total{"));
+    lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
 }
