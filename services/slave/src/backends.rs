@@ -7,6 +7,7 @@ mod group;
 mod lines;
 mod mask;
 pub mod pilot;
+mod servers;
 pub mod servers_file;
 pub mod stdio;
 mod stopping;
@@ -21,7 +22,10 @@ use protocol::failure::Failure;
 use crate::executor::{CallSink, ExecutorConfig, Registry, ToolCall};
 use diary::Diary;
 use mask::Mask;
+pub use servers::Replaced;
+pub(crate) use servers::Servers;
 use stdio::Surroundings;
+use stopping::Leaving;
 pub(crate) use stopping::Stopping;
 
 /// What a backend said in the end.
@@ -58,27 +62,25 @@ pub(crate) trait Backend: Send + Sync + 'static {
 }
 
 /// Puts every configured backend into the registry and begins to start it.
-pub(crate) fn start_all(config: ExecutorConfig, registry: &Arc<Registry>) -> Stopping {
+pub(crate) fn start_all(config: ExecutorConfig, registry: &Arc<Registry>) -> (Stopping, Servers) {
     let stopping = Stopping::default();
-    let mask = Mask::new(&config.secrets);
     let around = Surroundings {
-        registry,
-        stopping: &stopping,
-        mask: &mask,
+        registry: Arc::clone(registry),
+        stopping: stopping.clone(),
+        mask: Mask::new(&config.secrets),
         max_output: config.max_output,
         pace: config.pace,
         lines: config.lines,
     };
+    let probing = config.probe_tool.is_some();
+    let servers = Servers::start(if probing { Vec::new() } else { config.servers }, around.clone());
     if let Some(name) = config.probe_tool {
         demo::start_probe(registry, &name, &stopping);
-        return stopping;
-    }
-    for server in config.servers {
-        stdio::start(server, &around);
+        return (stopping, servers);
     }
     pilot::start(config.pilot, &around);
     if config.demo_tools {
         demo::start(registry, &stopping);
     }
-    stopping
+    (stopping, servers)
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of what the values are used for; the file that `SLAVE_BACKENDS` names is read elsewhere.
 
+mod code;
+mod link;
 mod values;
 mod variables;
 
@@ -12,9 +14,11 @@ use std::time::Duration;
 use runtime::config::CommonConfig;
 use runtime::env::{Loaded, Problems, Reader, Secrecy, Snapshot, parse};
 use runtime::secret::Secret;
-use runtime::tls::{ClientFiles, File};
 use serde::Deserialize;
 
+pub use code::CodeSource;
+pub(crate) use code::code_of_file;
+pub use link::LinkConfig;
 pub use values::ProxyUrl;
 pub use variables::{PASSED_ON, TABLES, VARIABLES};
 
@@ -25,21 +29,6 @@ pub enum Role {
     Slave,
     /// Serves its own port only.
     Standalone,
-}
-
-/// How the slave reaches its proxy.
-#[derive(Clone, Debug)]
-pub struct LinkConfig {
-    /// `PROXY_CA_FILE`, `PROXY_CLIENT_CERT`, `PROXY_CLIENT_KEY`.
-    pub tls: ClientFiles,
-    /// `PROXY_SERVER_URL`: at least one, each once.
-    pub proxies: Vec<ProxyUrl>,
-    /// `PROXY_RESOLVE_INTERVAL`: how often their hosts are resolved.
-    pub resolve_interval: Duration,
-    /// `SLAVE_CODE`, trimmed.
-    pub code: Secret,
-    /// `RECONNECT_MAX`: cap of the full-jitter backoff.
-    pub reconnect_max: Duration,
 }
 
 /// What `review_merge_request` runs and hands on.
@@ -94,12 +83,6 @@ pub struct SlaveConfig {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Raw {
-    proxy_server_url: Option<String>,
-    proxy_resolve_interval: Option<String>,
-    slave_code: Option<String>,
-    proxy_ca_file: Option<String>,
-    proxy_client_cert: Option<String>,
-    proxy_client_key: Option<String>,
     slave_name: Option<String>,
     slave_labels: Option<String>,
     slave_capacity: Option<String>,
@@ -108,7 +91,6 @@ struct Raw {
     mr_pilot_command: Option<String>,
     demo_tools: Option<String>,
     slave_probe_interval: Option<String>,
-    reconnect_max: Option<String>,
     slave_journal_bytes: Option<String>,
     max_output_bytes: Option<String>,
 }
@@ -133,7 +115,7 @@ impl SlaveConfig {
         let common = CommonConfig::read(&mut reader);
         let raw: Raw = reader.fill();
         let link = match role {
-            Role::Slave => read_link(&mut reader, &raw),
+            Role::Slave => link::read(&mut reader),
             Role::Standalone => None,
         };
         let labels =
@@ -174,55 +156,6 @@ fn read_probe(reader: &mut Reader<'_>, raw: Option<&str>) -> Option<Duration> {
     (!interval.is_zero()).then_some(interval)
 }
 
-/// `None` only after a problem was noted.
-fn read_link(reader: &mut Reader<'_>, raw: &Raw) -> Option<LinkConfig> {
-    let reconnect_max =
-        reader.value("RECONNECT_MAX", raw.reconnect_max.as_deref(), parse::seconds(0.1..=3600.0));
-    if raw.proxy_server_url.is_none() {
-        reader.missing("PROXY_SERVER_URL", "the proxy's WebSocket URL, for example ws://localhost:8001");
-    }
-    let interval = raw.proxy_resolve_interval.as_deref();
-    let resolve_interval = reader.value("PROXY_RESOLVE_INTERVAL", interval, parse::seconds(0.1..=3600.0));
-    let proxies = reader.optional("PROXY_SERVER_URL", raw.proxy_server_url.as_deref(), values::proxies);
-    if raw.slave_code.is_none() {
-        let hint =
-            if reader.is_set("SLAVE_CODES") { " (SLAVE_CODES is set: that list is the proxy's)" } else { "" };
-        reader.missing("SLAVE_CODE", &format!("one of the codes in the proxy's SLAVE_CODES{hint}"));
-    }
-    let code = reader.optional("SLAVE_CODE", raw.slave_code.as_deref(), values::code);
-    let tls = read_tls(reader, raw);
-    let without = proxies.iter().flatten().find(|proxy| !proxy.is_tls());
-    if let Some(proxy) = without.filter(|_| !tls.is_empty()) {
-        reader.warn(format!(
-            "PROXY_CA_FILE and PROXY_CLIENT_CERT mean nothing without TLS: {proxy} is not wss://"
-        ));
-    }
-    Some(LinkConfig { proxies: proxies?, resolve_interval, tls, code: code?, reconnect_max })
-}
-
-/// The files are tried, so that what is wrong is told with the rest.
-fn read_tls(reader: &mut Reader<'_>, raw: &Raw) -> ClientFiles {
-    let (certificate, key) = (raw.proxy_client_cert.as_deref(), raw.proxy_client_key.as_deref());
-    match (certificate, key) {
-        (Some(_), None) => reader.missing("PROXY_CLIENT_KEY", "the key of PROXY_CLIENT_CERT"),
-        (None, Some(_)) => reader.missing("PROXY_CLIENT_CERT", "the certificate of PROXY_CLIENT_KEY"),
-        _ => {}
-    }
-    let files = ClientFiles {
-        roots: raw.proxy_ca_file.as_deref().map(PathBuf::from),
-        identity: certificate.zip(key).map(|(certificate, key)| (certificate.into(), key.into())),
-    };
-    for error in files.check() {
-        let (name, value, kind) = match error.file {
-            File::Roots => ("PROXY_CA_FILE", raw.proxy_ca_file.as_deref(), "a PEM file of certificates"),
-            File::Certificate => ("PROXY_CLIENT_CERT", certificate, "a PEM file with a certificate"),
-            File::Key => ("PROXY_CLIENT_KEY", key, "a PEM file with the key of PROXY_CLIENT_CERT"),
-        };
-        reader.bad(name, value.unwrap_or_default(), format!("{kind} ({error})"));
-    }
-    files
-}
-
 /// Without `SLAVE_NAME` the host's name, made valid.
 fn read_name(reader: &mut Reader<'_>, raw: &Raw) -> String {
     if let Some(text) = raw.slave_name.as_deref() {
@@ -252,6 +185,7 @@ mod tests {
         ("PROXY_SERVER_URL", "http://localhost:8001"),
         ("PROXY_RESOLVE_INTERVAL", "0"),
         ("SLAVE_CODE", "code1,code2"),
+        ("SLAVE_CODE_FILE", "/nowhere/code"),
         ("PROXY_CA_FILE", "/nowhere/ca.pem"),
         ("PROXY_CLIENT_CERT", "/nowhere/slave.crt"),
         ("PROXY_CLIENT_KEY", "/nowhere/slave.key"),
@@ -352,5 +286,22 @@ mod tests {
         assert_eq!(config.backends_file.as_deref(), Some(file.path()));
         let directory = file.path().parent().unwrap().to_str().unwrap();
         assert!(load(&[("SLAVE_BACKENDS", directory)], Role::Standalone).is_err());
+    }
+
+    #[test]
+    fn the_code_comes_from_one_place() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hush-filed\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let with = |more: &[(&str, &str)]| {
+            let base = [("PROXY_SERVER_URL", "ws://localhost:8001"), ("SLAVE_CODE_FILE", path)];
+            load(&[&base[..], more].concat(), Role::Slave)
+        };
+        let link = with(&[]).unwrap().config.link.unwrap();
+        assert_eq!(link.code.expose(), "hush-filed");
+        assert_eq!(link.code_file.as_ref().map(|source| source.content.expose()), Some("hush-filed\n"));
+        assert!(!format!("{link:?}").contains("hush"), "{link:?}");
+        let text = with(&[("SLAVE_CODE", "hush")]).unwrap_err().to_string();
+        assert!(text.contains("where SLAVE_CODE is set") && !text.contains("hush"), "{text}");
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Dialer {
     draining: usize,
     /// Why the last link of a line ended, until it has another.
     lost: BTreeMap<Line, &'static str>,
+    /// Of the code that opens links, when last looked at.
+    turn: u64,
 }
 
 /// Lines that are remembered as lost.
@@ -63,7 +65,7 @@ impl Dialer {
         let plan = Plan::new(connectors.len(), pace, Instant::now());
         let shared =
             Shared { links, connectors, greeting: tokio::sync::Mutex::default(), alone: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared), plan, draining: 0, lost: BTreeMap::new() })
+        Ok(Self { shared: Arc::new(shared), plan, draining: 0, turn: 0, lost: BTreeMap::new() })
     }
 
     /// Until links are to close, or the slave drains and nothing is left to deliver. Dropping it cuts the links.
@@ -104,12 +106,17 @@ impl Dialer {
         }
     }
 
-    /// One proxy more that goes down: a link to another is wanted now.
+    /// One proxy more that goes down: a link to another is wanted now. Another code: it is tried wherever the last was
+    /// not accepted.
     fn look(&mut self, seen: Outlook, now: Instant) {
         if seen.draining > self.draining {
             self.plan.hurry(now);
         }
         self.draining = seen.draining;
+        if seen.turn > self.turn {
+            self.plan.code_changed(now);
+            self.turn = seen.turn;
+        }
     }
 
     fn begin(&self, step: Step, tasks: &mut JoinSet<Done>) {
@@ -124,7 +131,11 @@ impl Dialer {
                     Purpose::Keep => tracing::info!(%address, "Connecting to proxy server at {url}"),
                     Purpose::Search => tracing::debug!(%address, "Looking for other proxies at {url}"),
                 }
-                tasks.spawn(async move { Done::Dialed((line, purpose), Box::new(shared.dial(line).await)) });
+                tasks.spawn(async move {
+                    let turn = shared.links.code.load().turn;
+                    let came = shared.dial(line).await.map_err(|ended| shared.since(turn, ended));
+                    Done::Dialed((line, purpose), Box::new(came))
+                });
             }
         }
     }
@@ -144,6 +155,9 @@ impl Dialer {
                     self.lost.insert(line, ended.kind());
                 }
                 let wait = self.plan.ended(line, (&ended, held), now);
+                if ended == Ended::Renewed {
+                    return tracing::info!(address = %line.address, "Link renewed with the changed code");
+                }
                 if ended != Ended::Closing {
                     report(&ended, Some(wait));
                 }
@@ -162,7 +176,8 @@ impl Dialer {
         let shared = Arc::clone(&self.shared);
         tasks.spawn(async move {
             let (line, _) = dialed;
-            let ended = link::carry(&shared.links, entered).await;
+            let turn = entered.turn();
+            let ended = shared.since(turn, link::carry(&shared.links, entered).await);
             shared.lock_alone().remove(&line.url);
             Done::Carried(line, ended, since.elapsed())
         });
@@ -238,11 +253,8 @@ impl Shared {
         }
         let hello = SlaveHello { linked: Some(links.endpoint.linked()), ..links.hello.clone() };
         let code = links.code.load_full();
-        let entered = Entered::new(
-            links,
-            link::open(socket, &code, &hello).await?,
-            (connector.url().origin(), line.address),
-        );
+        let opened = link::open(socket, &code.secret, &hello).await?;
+        let entered = Entered::new(links, opened, (connector.url().origin(), line.address), code.turn);
         if entered.is_alone() {
             self.lock_alone().insert(line.url);
         }
@@ -250,6 +262,20 @@ impl Shared {
         tracing::info!(dialect, address = %line.address, "Authentication successful, ready to receive requests");
         metrics::link_made(dialect);
         Ok(entered)
+    }
+
+    /// What the end of a link, or of an attempt, that began with the code of this turn means now.
+    fn since(&self, turn: u64, ended: Ended) -> Ended {
+        if turn == self.links.code.load().turn {
+            return ended;
+        }
+        match ended {
+            Ended::Refused(_) => Ended::Lost(
+                "the proxy does not accept the code of before any more: the changed one is used".into(),
+            ),
+            Ended::Replaced => Ended::Renewed,
+            other => other,
+        }
     }
 
     fn lock_alone(&self) -> std::sync::MutexGuard<'_, HashSet<usize>> {
@@ -268,15 +294,15 @@ fn report(ended: &Ended, wait: Option<Duration>) {
     let next = format!("Connection to proxy closed, attempting to reconnect in {seconds:.1} s");
     match ended {
         Ended::Refused(why) => tracing::error!(
-            "{next}: the proxy does not accept SLAVE_CODE ({why}). Check that it is one of the codes in the proxy's \
-             SLAVE_CODES, without extra whitespace; upper and lower case differ"
+            "{next}: the proxy does not accept SLAVE_CODE ({why}). Check that it (or what SLAVE_CODE_FILE says) is one \
+             of the codes in the proxy's SLAVE_CODES, without extra whitespace; upper and lower case differ"
         ),
         Ended::Replaced => tracing::warn!(
             "{next}: another slave took this one's place (SLAVE_MODE=single on the proxy, or a second slave with the \
              same instance)"
         ),
         Ended::Lost(why) | Ended::Misbehaved(why) => tracing::warn!("{next}: {why}"),
-        Ended::Closing | Ended::AlreadyLinked => tracing::info!("{next}"),
+        Ended::Closing | Ended::AlreadyLinked | Ended::Renewed => tracing::info!("{next}"),
         Ended::Busy(_) => tracing::warn!("{next}: {ended}"),
     }
 }

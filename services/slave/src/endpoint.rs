@@ -109,9 +109,16 @@ impl Endpoint {
 
     /// A link was authenticated. `hello` is what a proxy of the native dialect said; without it the link is plain:
     /// it carries no frames, but is woken and drained like any other.
-    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>) -> (LinkId, Arc<Notify>) {
+    /// `turn` is that of the code that opened it.
+    ///
+    /// An older link to the same proxy is over with it, whatever is still to be read there: the proxy asks on the new
+    /// one for all that it wants, and what it hears to be unknown must not arrive later.
+    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, turn: u64) -> (LinkId, Arc<Notify>) {
         let wake = Arc::new(Notify::new());
         let mut state = lock(&self.state);
+        for older in state.roster.of_same_proxy(hello) {
+            state.down(older);
+        }
         state.last_link += 1;
         let id = LinkId(state.last_link);
         if let Some(hello) = hello {
@@ -119,7 +126,7 @@ impl Endpoint {
         }
         state.links.push(Up { id, wake: Arc::clone(&wake), drained: false });
         metrics::links_up(state.links.len());
-        state.roster.up(id, hello);
+        state.roster.up(id, hello, turn);
         self.roster_changed(&mut state);
         (id, wake)
     }
@@ -127,10 +134,8 @@ impl Endpoint {
     /// The link is gone: its calls wait to be attached by another.
     pub(crate) fn link_down(&self, link: LinkId) {
         let mut state = lock(&self.state);
-        state.end.link_down(link, Instant::now());
-        state.links.retain(|up| up.id != link);
+        state.down(link);
         metrics::links_up(state.links.len());
-        state.roster.down(link);
         self.roster_changed(&mut state);
         self.settle(&state);
         drop(state);
@@ -235,6 +240,12 @@ impl Endpoint {
 }
 
 impl State {
+    fn down(&mut self, link: LinkId) {
+        self.end.link_down(link, Instant::now());
+        self.links.retain(|up| up.id != link);
+        self.roster.down(link);
+    }
+
     fn wake_senders(&self) {
         for up in self.links.iter().filter(|up| self.end.wants_to_send(up.id)) {
             up.wake.notify_one();

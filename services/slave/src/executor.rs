@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::backends::diary::{Lines, Page};
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{Pace, StdioServer};
-use crate::backends::{self, Stopping};
+use crate::backends::{self, Replaced, Servers, Stopping};
 use crate::metrics::ToolMeters;
 use admission::Admission;
 pub(crate) use call::ToolCall;
@@ -81,6 +81,7 @@ struct Shared {
     admission: Admission,
     stopping: Stopping,
     activity: Activity,
+    servers: Servers,
 }
 
 /// Runs calls. Cheap to clone; all clones are one.
@@ -97,8 +98,14 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (admission, activity) = (Admission::new(config.capacity), config.activity.clone());
         let registry = Arc::new(Registry::default());
-        let stopping = backends::start_all(config, &registry);
-        Self { shared: Arc::new(Shared { registry, admission, stopping, activity }) }
+        let (stopping, servers) = backends::start_all(config, &registry);
+        Self { shared: Arc::new(Shared { registry, admission, stopping, servers, activity }) }
+    }
+
+    /// Runs these stdio servers in place of those of before. Unchanged ones go on untouched, removed ones end after
+    /// their calls, changed ones after their successors are ready and their calls have ended. Returns at once.
+    pub fn set_servers(&self, servers: Vec<StdioServer>) -> Replaced {
+        self.shared.servers.replace(servers)
     }
 
     /// What is offered now, and its changes. The first value may be empty: backends come up in their own time.

@@ -39,6 +39,8 @@ pub(crate) enum Ended {
     Refused(String),
     /// Another connection took this slave's place.
     Replaced,
+    /// A link that a changed code has opened took its place.
+    Renewed,
     /// The proxy has a link of this slave already and keeps it.
     AlreadyLinked,
     /// Anything else that is not our will; says what.
@@ -57,6 +59,7 @@ impl Ended {
         match self {
             Self::Refused(_) => "refused",
             Self::Replaced => "replaced",
+            Self::Renewed => "renewed",
             Self::AlreadyLinked => "already_linked",
             Self::Lost(_) => "lost",
             Self::Busy(_) => "busy",
@@ -71,6 +74,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Refused(why) => write!(f, "the proxy does not accept SLAVE_CODE: {why}"),
             Self::Replaced => f.write_str("another slave took this one's place"),
+            Self::Renewed => f.write_str("a link with the changed code took its place"),
             Self::AlreadyLinked => f.write_str("it leads to a proxy that is linked already"),
             Self::Lost(why) => f.write_str(why),
             Self::Busy(_) => f.write_str(
@@ -112,13 +116,37 @@ pub(crate) struct Links {
     /// What the slave says of itself.
     pub(crate) hello: SlaveHello,
     /// `SLAVE_CODE`, or what `SLAVE_CODE_FILE` says now.
-    pub(crate) code: ArcSwap<Secret>,
+    pub(crate) code: ArcSwap<Code>,
     /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`.
     pub(crate) ping: LinkPing,
     /// Why no link is up.
     pub(crate) status: Status,
     /// The links that are up.
     pub(crate) board: Board,
+}
+
+/// The code that opens links, and which one in turn it is.
+pub(crate) struct Code {
+    /// As the proxy must have it.
+    pub(crate) secret: Secret,
+    /// How often it has changed.
+    pub(crate) turn: u64,
+}
+
+impl Code {
+    /// The code that the slave was started with.
+    pub(crate) fn first(secret: Secret) -> Self {
+        Self { secret, turn: 0 }
+    }
+}
+
+impl Links {
+    /// Another code counts from now on: it opens new links, and links that were opened by an older one are renewed.
+    pub(crate) fn change_code(&self, secret: Secret) {
+        let turn = self.code.load().turn + 1;
+        self.code.store(Arc::new(Code { secret, turn }));
+        self.endpoint.code_changed(turn);
+    }
 }
 
 /// How long the proxy may take to answer the first message.
@@ -146,12 +174,18 @@ pub(crate) struct Entered {
     opened: Opened,
     id: LinkId,
     wake: Arc<Notify>,
+    turn: u64,
 }
 
 impl Entered {
-    /// From now on the proxy counts as linked.
-    pub(crate) fn new(links: &Links, opened: Opened, (url, address): (String, SocketAddr)) -> Self {
-        let (id, wake) = links.endpoint.link_up(opened.hello.as_ref());
+    /// From now on the proxy counts as linked. `turn` is that of the code that opened the link.
+    pub(crate) fn new(
+        links: &Links,
+        opened: Opened,
+        (url, address): (String, SocketAddr),
+        turn: u64,
+    ) -> Self {
+        let (id, wake) = links.endpoint.link_up(opened.hello.as_ref(), turn);
         let (proxy, agent) =
             opened.hello.as_ref().map(|hello| (hello.instance.clone(), hello.agent.clone())).unzip();
         let facts = board::Facts {
@@ -163,7 +197,12 @@ impl Entered {
             since: SystemTime::now(),
         };
         links.board.up(id, facts);
-        Self { opened, id, wake }
+        Self { opened, id, wake, turn }
+    }
+
+    /// The turn of the code that opened the link.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn
     }
 
     /// Whether the proxy knows of no others: it cannot tell a second link of this slave from another slave's.
@@ -179,7 +218,7 @@ impl Entered {
 
 /// Carries calls until the link ends.
 pub(crate) async fn carry(links: &Links, entered: Entered) -> Ended {
-    let Entered { opened: Opened { socket, hello, early }, id, wake } = entered;
+    let Entered { opened: Opened { socket, hello, early }, id, wake, .. } = entered;
     let pulse = Pulse::new(links.ping);
     let (ended, socket) = match hello {
         Some(_) => Native::new(&links.endpoint, id, socket, early).run(&wake, pulse).await,
@@ -190,7 +229,12 @@ pub(crate) async fn carry(links: &Links, entered: Entered) -> Ended {
     match &ended {
         Ended::Misbehaved(how) => socket.close(close::PROTOCOL_ERROR, how).await,
         Ended::Closing => socket.close(close::GOING_AWAY, "the slave is going down").await,
-        Ended::Lost(_) | Ended::Busy(_) | Ended::Replaced | Ended::AlreadyLinked | Ended::Refused(_) => {}
+        Ended::Lost(_)
+        | Ended::Busy(_)
+        | Ended::Replaced
+        | Ended::Renewed
+        | Ended::AlreadyLinked
+        | Ended::Refused(_) => {}
     }
     ended
 }

@@ -3,6 +3,7 @@
 
 mod backends;
 mod calls;
+mod files;
 mod links;
 mod table;
 
@@ -13,6 +14,7 @@ pub(crate) use backends::{
     backend_started,
 };
 pub(crate) use calls::{ToolMeters, call_refused, served};
+pub(crate) use files::ConfigFile;
 pub(crate) use links::{
     Held, LinkMeters, dialed, held, link_ended, link_made, link_reconnected, links_up, links_wanted,
     round_trips, tally,

@@ -1,5 +1,6 @@
 //! Puts the slave together and runs it until the shutdown. With no proxy configured it is the standalone server.
 
+mod files;
 mod offer;
 mod seat;
 mod settings;
@@ -13,6 +14,7 @@ use front::server::OpsPort;
 use front::{Edge, EdgeConfig};
 use protocol::catalog::Catalog;
 use protocol::ids::InstanceId;
+use runtime::follow::Hangups;
 use runtime::listen::BindError;
 use runtime::metrics::{Metrics, MetricsError};
 use runtime::ops::{Endpoints, Readiness};
@@ -27,10 +29,11 @@ use crate::dial::{DialError, Dialer};
 use crate::endpoint::{Endpoint, Stage};
 use crate::executor::{Executor, State};
 use crate::link::board::Board;
-use crate::link::{Links, Status};
+use crate::link::{Code, Links, Status};
 use crate::local::LocalCalls;
 use crate::metrics;
 use crate::status::{self, About};
+use files::{BackendsFile, CodeFile};
 use seat::Seat;
 pub use settings::executor_config;
 
@@ -55,6 +58,9 @@ pub enum RunError {
     /// No random numbers.
     #[error("the system's random source failed: {0}")]
     Random(#[from] getrandom::Error),
+    /// SIGHUP cannot be listened for.
+    #[error("cannot listen for SIGHUP: {0}")]
+    Signals(std::io::Error),
     /// The file of backends cannot be used.
     #[error(transparent)]
     Backends(#[from] ServersFileError),
@@ -82,12 +88,15 @@ struct Slave {
     edge: Arc<Edge<LocalCalls>>,
     linked: Option<Linked>,
     status: status::Status,
+    backends: Option<BackendsFile>,
+    hangups: Hangups,
 }
 
 /// What a slave has that the standalone server has not.
 struct Linked {
     links: Arc<Links>,
     dialer: Dialer,
+    code: Option<CodeFile>,
     offers: watch::Receiver<Arc<Catalog>>,
     /// Held until every call was delivered.
     _seat: Option<Seat>,
@@ -97,13 +106,15 @@ impl Slave {
     async fn start(config: SlaveConfig) -> Result<Self, RunError> {
         let http = config.common.http.bind().await?;
         let ops = OpsPort::bind(config.common.ops.port.as_ref()).await?;
-        let executor = Executor::start(executor_config(&config)?).await;
+        let hangups = Hangups::listen().map_err(RunError::Signals)?;
+        let backends = BackendsFile::read(&config)?;
+        let executor = Executor::start(settings::executor(&config, backends.as_ref())).await;
         let role = if config.link.is_some() { "slave" } else { "standalone" };
         let edge_config = EdgeConfig::from_common(&config.common, role, http.local_addr()?);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge.with_observer(EdgeMeter::default()));
         let seat = Seat::take(&http, config.common.http.port, &config.name);
-        let linked = Linked::new((&config, seat), &executor, &edge)?;
+        let linked = Linked::new((&config, seat), &executor, (&edge, &hangups))?;
         let status = status::Status {
             about: About {
                 role,
@@ -115,7 +126,7 @@ impl Slave {
             executor: executor.clone(),
             began: (Instant::now(), SystemTime::now()),
         };
-        Ok(Self { http, ops, executor, edge, linked, status })
+        Ok(Self { http, ops, executor, edge, linked, status, backends, hangups })
     }
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
@@ -129,6 +140,9 @@ impl Slave {
         let ops = self.status.serve(Endpoints::new(recorder, ready)).build();
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
+        let following = self
+            .backends
+            .map(|file| Owned(tokio::spawn(file.follow(self.hangups.clone(), self.executor.clone()))));
         let link = async {
             match self.linked {
                 Some(linked) => linked.run(shutdown).await,
@@ -137,6 +151,8 @@ impl Slave {
         };
         let http = async {
             shutdown.draining().await;
+            // What runs now is what the calls end with.
+            drop(following);
             metrics::draining();
             self.edge.close();
         };
@@ -152,7 +168,7 @@ impl Linked {
     fn new(
         (config, seat): (&SlaveConfig, Option<Seat>),
         executor: &Executor,
-        edge: &Arc<Edge<LocalCalls>>,
+        (edge, hangups): (&Arc<Edge<LocalCalls>>, &Hangups),
     ) -> Result<Option<Self>, RunError> {
         let Some(link) = &config.link else { return Ok(None) };
         let mut offers = executor.catalog();
@@ -161,13 +177,14 @@ impl Linked {
             endpoint: Endpoint::new(executor.clone(), settings::limits(config), catalog),
             edge: Arc::clone(edge),
             hello: settings::hello(config, InstanceId(getrandom::u64()?), seat.as_ref().map(Seat::name)),
-            code: ArcSwap::from_pointee(link.code.clone()),
+            code: ArcSwap::from_pointee(Code::first(link.code.clone())),
             ping: config.common.link_ping,
             status: Status::default(),
             board: Board::default(),
         });
         let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
-        Ok(Some(Self { links, dialer, offers, _seat: seat }))
+        let code = link.code_file.clone().map(|source| CodeFile::new(source, hangups.clone()));
+        Ok(Some(Self { links, dialer, code, offers, _seat: seat }))
     }
 
     /// Keeps the link until the shutdown, then delivers what runs and says goodbye.
@@ -175,6 +192,8 @@ impl Linked {
         let endpoint = &self.links.endpoint;
         let mut dialing = Owned(tokio::spawn(self.dialer.run()));
         let _chores = Owned(tokio::spawn(Arc::clone(endpoint).expire()));
+        let links = Arc::clone(&self.links);
+        let _code = self.code.map(|file| Owned(tokio::spawn(file.follow(links))));
         let _offers = Owned(tokio::spawn(offer::follow(self.offers, Arc::clone(endpoint))));
         shutdown.draining().await;
         tracing::info!(calls = endpoint.calls(), "Shutting down: no new calls, running ones finish");

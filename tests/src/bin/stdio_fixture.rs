@@ -1,7 +1,7 @@
 //! A stdio MCP server for the tests. It writes down what it runs, waits at gates that a test opens, and can die.
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
-//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_COUNT` names the file in which `count` writes down what it
+//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_COUNT` names the file in which `count` writes down what it
 //! executes. Knows nothing of the relay.
 
 use std::collections::HashMap;
@@ -104,13 +104,19 @@ impl Server {
 
 fn tools() -> Value {
     let names = ["run", "count", "big", "die", "leak", "environment", "arguments"];
-    names.map(|name| json!({ "name": name, "inputSchema": { "type": "object" } })).as_slice().into()
+    let tool = |name| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
+    names.map(tool).as_slice().into()
+}
+
+fn prefix() -> String {
+    std::env::var("FIXTURE_PREFIX").unwrap_or_default()
 }
 
 /// Runs a tool; `None` where a cancelled call must not be answered.
 fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> {
     let arguments = &params["arguments"];
-    let text = match params["name"].as_str().unwrap_or_default() {
+    let (name, prefix) = (params["name"].as_str().unwrap_or_default(), prefix());
+    let text = match name.strip_prefix(&prefix).unwrap_or(name) {
         "run" => run(arguments, &params["_meta"]["progressToken"], cancelled)?,
         "count" => count(arguments, &params["_meta"]["progressToken"], cancelled)?,
         "big" => "x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or(0)).unwrap_or(0)),

@@ -23,6 +23,7 @@ mod many_proxies;
 mod odd_slaves;
 mod ops_port;
 mod plain_dialect;
+mod reload;
 mod repeats;
 mod review;
 mod rolling_update;

@@ -184,17 +184,17 @@ impl Pump {
     }
 
     fn next_message(&mut self, now: Instant) -> Option<Message> {
-        if let Some(batch) = self.slave.next_batch(now) {
+        if let Some(batch) = self.slave.next_batch(self.generation, now) {
             self.traffic.sent(batch.len());
             return Some(Message::Binary(batch));
         }
         match &mut *self.slave.carrier() {
-            Carrier::Plain(end) => {
+            Carrier::Plain(end) if self.slave.is_current(self.generation) => {
                 let text = end.next_text()?;
                 self.traffic.sent(text.len());
                 Some(Message::Text(text.into()))
             }
-            Carrier::Native(_) => None,
+            Carrier::Plain(_) | Carrier::Native(_) => None,
         }
     }
 
@@ -277,7 +277,7 @@ impl Pump {
 
     fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
         let now = Instant::now();
-        if !self.slave.is_current(self.generation) {
+        if !self.slave.wake_link(self.generation, cx.waker()) {
             return Poll::Ready(Departure::Replaced);
         }
         let read = self.poll_read(cx, now);
@@ -315,9 +315,7 @@ impl Future for Pump {
     type Output = Departure;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Departure> {
-        let this = self.get_mut();
-        this.slave.waker.register(cx.waker());
-        this.poll_round(cx)
+        self.get_mut().poll_round(cx)
     }
 }
 

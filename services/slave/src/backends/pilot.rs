@@ -63,7 +63,7 @@ struct Pilot {
 }
 
 /// Offers the tool if the executable is there. Missing although it is asked for by name: says so.
-pub(super) fn start(config: PilotConfig, around: &Surroundings<'_>) {
+pub(super) fn start(config: PilotConfig, around: &Surroundings) {
     let wanted = config.command.as_deref().unwrap_or(NAME);
     let found = find(wanted);
     if found.is_none() && config.command.is_none() {
@@ -88,7 +88,7 @@ pub(super) fn start(config: PilotConfig, around: &Surroundings<'_>) {
             tracing::info!(command = %executable.display(), "review_merge_request is offered");
             around.registry.ready(slot, vec![offer.clone()]);
             if let Some((every, executable)) = every {
-                let watch = Watch { executable, offer, registry: Arc::clone(around.registry), slot };
+                let watch = Watch { executable, offer, registry: Arc::clone(&around.registry), slot };
                 around.stopping.spawn(watch.run(every, around.stopping.clone()));
             }
         }

@@ -23,16 +23,18 @@ pub struct ServersFileError {
     pub problems: Vec<String>,
 }
 
-/// Reads the file. `variable` looks up what `${NAME}` stands for (in `command`, `args`, `env` and `cwd`;
+/// Reads what the file says. `variable` looks up what `${NAME}` stands for (in `command`, `args`, `env` and `cwd`;
 /// `${NAME:-default}` and `${env:NAME}` are understood as well). Disabled entries are left out.
 pub fn read(
     path: &Path,
+    content: std::io::Result<&[u8]>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<StdioServer>, ServersFileError> {
     let failed = |problems| ServersFileError { path: path.to_owned(), problems };
+    let content = content.map_err(|error| failed(vec![format!("cannot be read: {error}")]))?;
     let text =
-        std::fs::read_to_string(path).map_err(|error| failed(vec![format!("cannot be read: {error}")]))?;
-    parse(&text, &variable).map_err(failed)
+        std::str::from_utf8(content).map_err(|error| failed(vec![format!("is not UTF-8: {error}")]))?;
+    parse(text, &variable).map_err(failed)
 }
 
 #[derive(Deserialize)]
@@ -301,7 +303,8 @@ mod tests {
         assert!(problems("{}").contains("mcpServers"));
         assert!(problems("[1]").contains("expected form"));
         assert!(problems("{").contains("line 1"));
-        let error = read(Path::new("/no/such/file.json"), variable).unwrap_err().to_string();
+        let gone = std::io::ErrorKind::NotFound.into();
+        let error = read(Path::new("/no/such/file.json"), Err(gone), variable).unwrap_err().to_string();
         assert!(error.starts_with("/no/such/file.json: cannot be read"), "{error}");
     }
 }

@@ -25,14 +25,14 @@ use runtime::secret::Secret;
 
 use super::diary::{Diary, Lines};
 use super::mask::Mask;
-use super::{Answer, Backend, Stopping};
-use crate::executor::{CallSink, Registry, ToolCall};
+use super::{Answer, Backend, Leaving, Stopping};
+use crate::executor::{CallSink, Registry, SlotId, ToolCall};
 use incoming::Incoming;
 use session::{Kind, Session};
 use supervisor::Supervisor;
 
 /// One entry of an `mcpServers` file, checked and with its variables filled in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StdioServer {
     /// Its key in the file.
     pub name: String,
@@ -88,28 +88,47 @@ struct Live {
     version: Version,
 }
 
+impl StdioServer {
+    /// Whether both are run in the same way: a running one need not be touched for the other.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        // What is masked stands in the other members.
+        let Self { name, command, args, env, cwd, masked: _ } = self;
+        let same = |((name, value), other): (&(String, Secret), &(String, Secret))| {
+            *name == other.0 && value.expose() == other.1.expose()
+        };
+        *name == other.name
+            && *command == other.command
+            && *args == other.args
+            && *cwd == other.cwd
+            && env.len() == other.env.len()
+            && env.iter().zip(&other.env).all(same)
+    }
+}
+
 /// One configured server, whether it runs or not.
 struct StdioBackend {
     name: Arc<str>,
-    server: StdioServer,
+    server: Arc<StdioServer>,
     mask: Mask,
     max_output: usize,
     current: ArcSwapOption<Live>,
     diary: Diary,
 }
 
-/// What all servers share.
-pub(super) struct Surroundings<'a> {
-    pub(super) registry: &'a Arc<Registry>,
-    pub(super) stopping: &'a Stopping,
-    pub(super) mask: &'a Mask,
+/// What all backends share. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) registry: Arc<Registry>,
+    pub(super) stopping: Stopping,
+    pub(super) mask: Mask,
     pub(super) max_output: usize,
     pub(super) pace: Pace,
     pub(super) lines: Lines,
 }
 
-/// Puts a server into the registry and starts it in the background.
-pub(super) fn start(server: StdioServer, around: &Surroundings<'_>) {
+/// Puts a server into the registry and starts it in the background. It has the place of `instead_of` as soon as it is
+/// ready.
+pub(super) fn start(server: Arc<StdioServer>, instead_of: Option<SlotId>, around: &Surroundings) -> SlotId {
     let mask = around.mask.with(server.env.iter().map(|(_, value)| value).chain(&server.masked));
     let backend = Arc::new(StdioBackend {
         name: server.name.as_str().into(),
@@ -119,15 +138,20 @@ pub(super) fn start(server: StdioServer, around: &Surroundings<'_>) {
         current: ArcSwapOption::empty(),
         diary: Diary::new(around.lines),
     });
-    let slot = around.registry.add(&backend.name, Arc::clone(&backend) as Arc<dyn Backend>);
+    let (registry, shared) = (&around.registry, Arc::clone(&backend) as Arc<dyn Backend>);
+    let slot = match instead_of {
+        Some(old) => registry.stand_by(&backend.name, shared, old),
+        None => registry.add(&backend.name, shared),
+    };
     let supervisor = Supervisor {
         backend,
-        registry: Arc::clone(around.registry),
+        registry: Arc::clone(registry),
         slot,
-        stopping: around.stopping.clone(),
+        leaving: Leaving::new(around.stopping.clone(), registry.users(slot)),
         pace: around.pace,
     };
     around.stopping.spawn(supervisor.run());
+    slot
 }
 
 impl StdioBackend {

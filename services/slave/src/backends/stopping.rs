@@ -1,4 +1,5 @@
-//! Going down: one signal for all backends, and waiting until their processes are gone. Must not know any backend.
+//! Going down: one signal for all backends, one for each that leaves alone, and waiting until their processes are
+//! gone. Must not know any backend.
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -9,6 +10,37 @@ use tokio_util::task::TaskTracker;
 
 /// Beyond the grace: a killed process needs a moment to be gone.
 const AFTER_KILL: Duration = Duration::from_secs(1);
+
+/// When one backend is to end: with the slave, or alone, once it has left the registry and its last call has ended.
+pub(crate) struct Leaving {
+    whole: Stopping,
+    users: TaskTracker,
+}
+
+impl Leaving {
+    /// `users` is closed when the backend leaves.
+    pub(crate) fn new(whole: Stopping, users: TaskTracker) -> Self {
+        Self { whole, users }
+    }
+
+    /// Resolves when the backend is to end. Cancel-safe.
+    pub(crate) async fn begun(&self) {
+        tokio::select! {
+            () = self.whole.begun() => {}
+            () = self.users.wait() => {}
+        }
+    }
+
+    /// How long all backends together may take to go; `None`: this one goes alone and hurries nobody.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        self.whole.is_stopping().then(|| self.whole.grace())
+    }
+
+    /// For whoever still waits for it.
+    pub(crate) fn why(&self) -> &'static str {
+        if self.whole.is_stopping() { "the slave is shutting down" } else { "it is not configured any more" }
+    }
+}
 
 /// Shared by the executor and every backend. Cheap to clone.
 #[derive(Clone, Default)]

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use protocol::handshake::check_slave_name;
 use runtime::env::parse;
-use runtime::secret::Secret;
 use url::Url;
 
 /// `PROXY_SERVER_URL`: a `ws://` or `wss://` URL with a host, without credentials and fragment.
@@ -85,14 +84,6 @@ pub(super) fn proxies(text: &str) -> Result<Vec<ProxyUrl>, String> {
         }
     }
     if proxies.is_empty() { ProxyUrl::parse(text).map(|url| vec![url]) } else { Ok(proxies) }
-}
-
-/// `SLAVE_CODE`: commas would split it in the proxy's list.
-pub(super) fn code(text: &str) -> Result<Secret, String> {
-    if text.contains(',') {
-        return Err("one code without commas (the proxy's SLAVE_CODES is split at commas)".into());
-    }
-    Ok(Secret::new(text))
 }
 
 /// `SLAVE_NAME`.

@@ -10,7 +10,8 @@ use runtime::env::Var;
 pub const VARIABLES: &[Var] = &[
     Var::new(Slave, "PROXY_SERVER_URL", Says("required for a slave"), "WebSocket URL of the proxy: ws://host:8001, or wss:// for TLS. Several separated by commas. A link is kept to every proxy behind every address of the host."),
     Var::new(Slave, "PROXY_RESOLVE_INTERVAL", Value("10"), "Seconds between two look-ups of the hosts in PROXY_SERVER_URL; also looked up whenever a link is lost."),
-    Var::new(Slave, "SLAVE_CODE", Says("required for a slave"), "The code that the proxy must have in SLAVE_CODES. Spaces around it do not count, case does.").secret(),
+    Var::new(Slave, "SLAVE_CODE", Says("required for a slave, here or in SLAVE_CODE_FILE"), "The code that the proxy must have in SLAVE_CODES. Spaces around it do not count, case does.").secret(),
+    Var::new(Slave, "SLAVE_CODE_FILE", Says("none"), "Path of a file that holds the code, in place of SLAVE_CODE. Read again within a second of a change and at SIGHUP: links are renewed with the changed code."),
     Var::new(Slave, "PROXY_CA_FILE", Says("the system's roots, or those in SSL_CERT_FILE"), "PEM file of the authorities that a wss:// proxy's certificate must come from, in place of the system's. Read again at each new connection."),
     Var::new(Slave, "PROXY_CLIENT_CERT", Says("none is shown"), "PEM file of a certificate to show to a proxy that asks for one (its TLS_CLIENT_CA). Read again at each new connection."),
     Var::new(Slave, "PROXY_CLIENT_KEY", Says("needed with PROXY_CLIENT_CERT"), "PEM file of its key."),
@@ -18,7 +19,7 @@ pub const VARIABLES: &[Var] = &[
     Var::new(Slave, "SLAVE_LABELS", Says("none"), "Comma-separated key=value pairs that routing can select by."),
     Var::new(Slave, "SLAVE_CAPACITY", Value("0"), "Calls that this slave runs at once; 0 for no limit."),
     Var::new(Slave, "SLAVE_WEIGHT", Value("100"), "Share of the calls that this slave should get beside others of the same tool, in percent of an ordinary slave's."),
-    Var::new(Slave, "SLAVE_BACKENDS", Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered."),
+    Var::new(Slave, "SLAVE_BACKENDS", Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered. Read again within a second of a change and at SIGHUP; unchanged servers are not touched."),
     Var::new(Slave, "MR_PILOT_COMMAND", Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell."),
     Var::new(Slave, "DEMO_TOOLS", Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out."),
     Var::new(Slave, "SLAVE_PROBE_INTERVAL", Value("0"), "Seconds between two probes of each backend: ping or server/discover for stdio servers, for mr-pilot whether it is still there. One that misses three is restarted. For servers that answer while they work. 0: off."),

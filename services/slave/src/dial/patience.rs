@@ -61,9 +61,11 @@ impl Patience {
             Ended::Replaced => self.replaced.next(upper_half),
             // As it asks, and jitter on top: whoever was sent away together must not come back together.
             Ended::Busy(least) => *least + self.lost.next(random),
-            Ended::Lost(_) | Ended::Misbehaved(_) | Ended::AlreadyLinked | Ended::Closing => {
-                self.lost.next(random)
-            }
+            Ended::Lost(_)
+            | Ended::Misbehaved(_)
+            | Ended::AlreadyLinked
+            | Ended::Renewed
+            | Ended::Closing => self.lost.next(random),
         }
     }
 }

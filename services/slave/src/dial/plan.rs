@@ -310,6 +310,16 @@ impl Plan {
         self.search.at = Some(now);
     }
 
+    /// Another code may be accepted where the last was not: nobody is left alone for that any more.
+    pub(super) fn code_changed(&mut self, now: Instant) {
+        for state in self.lines.values_mut().filter(|state| state.unwanted) {
+            if let Stand::Due(at) = &mut state.stand {
+                *at = now.min(*at);
+            }
+        }
+        self.search.quick.reset();
+    }
+
     fn prune(&mut self) {
         self.lines.retain(|_, state| state.listed || state.stand == Stand::Dialing || state.links > 0);
     }

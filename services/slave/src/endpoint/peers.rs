@@ -29,6 +29,13 @@ impl Endpoint {
         self.outlook.subscribe()
     }
 
+    /// Another code opens links now: those of older ones are to be renewed.
+    pub(crate) fn code_changed(&self, turn: u64) {
+        let mut state = lock(&self.state);
+        state.roster.code_changed(turn);
+        self.roster_changed(&mut state);
+    }
+
     /// Links came or went, or what their proxies said of others changed: tells those who want to know.
     pub(super) fn roster_changed(&self, state: &mut State) {
         let report = state.roster.report().encode();

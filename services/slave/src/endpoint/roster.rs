@@ -19,6 +19,8 @@ struct Member {
     /// What it said last of the others; `None`: it takes no part in this.
     told: Option<Peers>,
     draining: bool,
+    /// Of the code that opened it.
+    turn: u64,
 }
 
 /// All links, and what the proxies behind them know of each other.
@@ -26,6 +28,8 @@ struct Member {
 pub(super) struct Roster {
     members: Vec<Member>,
     gone: VecDeque<InstanceId>,
+    /// Of the code that opens links now.
+    turn: u64,
 }
 
 /// What those who dial want to know.
@@ -37,19 +41,34 @@ pub(crate) struct Outlook {
     pub(crate) missing: bool,
     /// A proxy that goes down is among those linked.
     pub(crate) draining: usize,
+    /// Of the code that opens links now.
+    pub(crate) turn: u64,
 }
 
 impl Roster {
-    pub(super) fn up(&mut self, link: LinkId, hello: Option<&ProxyHello>) {
+    /// `turn` is that of the code that opened the link.
+    pub(super) fn up(&mut self, link: LinkId, hello: Option<&ProxyHello>, turn: u64) {
         let told = hello
             .filter(|hello| !hello.peers.is_empty())
             .map(|hello| Peers { proxies: from_text(&hello.peers), at_least: hello.peers_at_least });
         let proxy = hello.and_then(|hello| InstanceId::parse(&hello.instance));
-        self.members.push(Member { link, proxy, told, draining: false });
+        self.members.push(Member { link, proxy, told, draining: false, turn });
     }
 
     pub(super) fn down(&mut self, link: LinkId) {
         self.members.retain(|member| member.link != link);
+    }
+
+    /// Links to the proxy that says this of itself.
+    pub(super) fn of_same_proxy(&self, hello: Option<&ProxyHello>) -> Vec<LinkId> {
+        let proxy = hello.and_then(|hello| InstanceId::parse(&hello.instance));
+        let same = self.members.iter().filter(|member| proxy.is_some() && member.proxy == proxy);
+        same.map(|member| member.link).collect()
+    }
+
+    /// Another code opens links now.
+    pub(super) fn code_changed(&mut self, turn: u64) {
+        self.turn = turn;
     }
 
     /// The proxy behind this link goes down.
@@ -74,9 +93,11 @@ impl Roster {
         }
     }
 
-    /// Every proxy that has a link, for the first message of another.
+    /// Every proxy that has a link, for the first message of another. One whose link an older code has opened is none
+    /// of them, so that it takes another link in place of that; only proxies that take part are looked for.
     pub(super) fn linked(&self) -> BTreeSet<InstanceId> {
-        self.members.iter().filter_map(|member| member.proxy).collect()
+        let stays = |member: &&Member| member.turn >= self.turn || member.told.is_none() || member.draining;
+        self.members.iter().filter(stays).filter_map(|member| member.proxy).collect()
     }
 
     /// What proxies are told: those that stay.
@@ -105,6 +126,7 @@ impl Roster {
             searchable: self.takers().count(),
             missing: unknown || self.at_least() > staying || none_stays,
             draining: self.members.len() - staying,
+            turn: self.turn,
         }
     }
 
@@ -153,11 +175,11 @@ mod tests {
     fn a_proxy_that_another_knows_is_missing_until_it_is_linked() {
         let mut roster = Roster::default();
         assert_eq!(roster.outlook(), Outlook::default());
-        roster.up(LinkId(1), Some(&hello(1, &[1])));
+        roster.up(LinkId(1), Some(&hello(1, &[1])), 0);
         assert_eq!((roster.outlook().missing, roster.wanted()), (false, 1));
         roster.told(LinkId(1), &Peers { proxies: ids(&[1, 2]), at_least: 0 });
         assert_eq!((roster.outlook().missing, roster.wanted()), (true, 2));
-        roster.up(LinkId(2), Some(&hello(2, &[2])));
+        roster.up(LinkId(2), Some(&hello(2, &[2])), 0);
         assert!(!roster.outlook().missing);
         assert_eq!((roster.linked(), roster.report().proxies), (ids(&[1, 2]), ids(&[1, 2])));
         roster.told(LinkId(2), &Peers { proxies: ids(&[1, 2]), at_least: 3 });
@@ -167,12 +189,12 @@ mod tests {
     #[test]
     fn one_that_goes_down_is_neither_reported_nor_looked_for() {
         let mut roster = Roster::default();
-        roster.up(LinkId(1), Some(&hello(1, &[1])));
+        roster.up(LinkId(1), Some(&hello(1, &[1])), 0);
         roster.draining(LinkId(1));
         assert!(roster.outlook().missing, "nobody stays");
         assert_eq!(roster.report().proxies, ids(&[]));
         assert_eq!(roster.linked(), ids(&[1]), "there is a link still");
-        roster.up(LinkId(2), Some(&hello(2, &[1, 2])));
+        roster.up(LinkId(2), Some(&hello(2, &[1, 2])), 0);
         assert!(!roster.outlook().missing);
         roster.down(LinkId(1));
         assert_eq!((roster.outlook().missing, roster.wanted()), (false, 1), "2 has not forgotten 1 yet");
@@ -181,10 +203,27 @@ mod tests {
     #[test]
     fn proxies_that_take_no_part_are_told_nothing() {
         let mut roster = Roster::default();
-        roster.up(LinkId(1), None);
-        roster.up(LinkId(2), Some(&hello(2, &[])));
+        roster.up(LinkId(1), None, 0);
+        roster.up(LinkId(2), Some(&hello(2, &[])), 0);
         assert_eq!(roster.takers().count(), 0);
         assert_eq!(roster.outlook(), Outlook::default());
         assert_eq!(roster.wanted(), 2);
+    }
+
+    #[test]
+    fn a_changed_code_makes_links_of_older_ones_wanted_again() {
+        let mut roster = Roster::default();
+        roster.up(LinkId(1), Some(&hello(1, &[1, 2])), 0);
+        roster.up(LinkId(2), Some(&hello(2, &[1, 2])), 0);
+        roster.code_changed(1);
+        assert_eq!((roster.outlook().missing, roster.linked()), (true, ids(&[])));
+        assert_eq!((roster.report().proxies, roster.wanted()), (ids(&[1, 2]), 2), "they are linked still");
+        assert_eq!(roster.of_same_proxy(Some(&hello(2, &[]))), [LinkId(2)]);
+        roster.down(LinkId(2));
+        roster.up(LinkId(3), Some(&hello(2, &[1, 2])), 1);
+        assert_eq!((roster.outlook().missing, roster.linked()), (true, ids(&[2])));
+        roster.down(LinkId(1));
+        roster.up(LinkId(4), Some(&hello(1, &[1, 2])), 1);
+        assert!(!roster.outlook().missing);
     }
 }

@@ -4,8 +4,9 @@
 //! them is down, and a tool keeps its place in the list whatever comes and goes.
 
 mod names;
+mod slots;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,16 +14,16 @@ use arc_swap::ArcSwap;
 use protocol::catalog::{Catalog, Offer};
 use protocol::failure::Failure;
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::param_headers::ParamHeaders;
 use crate::backends::Backend;
 use crate::backends::diary::{Diary, Page};
 use crate::metrics::{self, ToolMeters};
 use names::Named;
-
-/// A backend's place in the registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SlotId(usize);
+pub(crate) use slots::SlotId;
+use slots::{Slot, Slots};
 
 /// How a backend does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,22 +71,8 @@ pub(crate) struct Route {
     pub(crate) param_headers: ParamHeaders,
     /// Its series.
     pub(crate) meters: Arc<ToolMeters>,
-}
-
-struct Slot {
-    name: String,
-    backend: Arc<dyn Backend>,
-    state: State,
-    tools: Vec<Offer>,
-    /// It runs, but something is wrong with it.
-    ailing: Option<String>,
-}
-
-#[derive(Default)]
-struct Slots {
-    list: Vec<Slot>,
-    /// Problems with names that were logged already.
-    reported: HashSet<String>,
+    /// Whoever holds the route keeps the backend: it does not end before.
+    _user: TaskTrackerToken,
 }
 
 enum Entry {
@@ -113,17 +100,43 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// Adds a backend that has no tools yet. The order of adding is the order of the catalog.
+    /// Adds a backend that has no tools yet. The order of adding is the order of the catalog, until [`Self::arrange`].
     pub(crate) fn add(&self, name: &str, backend: Arc<dyn Backend>) -> SlotId {
-        let slots = &mut self.lock().list;
-        slots.push(Slot {
-            name: name.to_owned(),
-            backend,
-            state: State::Starting,
-            tools: Vec::new(),
-            ailing: None,
-        });
-        SlotId(slots.len() - 1)
+        self.lock().add(name, backend)
+    }
+
+    /// Adds a backend that takes the place of `instead_of` as soon as it is ready; at once if that one is not.
+    pub(crate) fn stand_by(&self, name: &str, backend: Arc<dyn Backend>, instead_of: SlotId) -> SlotId {
+        let slots = &mut *self.lock();
+        let newcomer = slots.stand_by(name, backend, instead_of);
+        self.changed(slots);
+        newcomer
+    }
+
+    /// Takes back one that stands by. False: it has the place already, or is gone.
+    pub(crate) fn withdraw(&self, slot: SlotId) -> bool {
+        self.lock().withdraw(slot)
+    }
+
+    /// The backend's tools leave the catalog; calls that run go on.
+    pub(crate) fn remove(&self, slot: SlotId) {
+        let slots = &mut *self.lock();
+        if let Some(gone) = slots.remove(slot) {
+            metrics::backend_ready(&gone, &State::Stopped);
+        }
+        self.changed(slots);
+    }
+
+    /// These come first in the catalog, in this order; the others behind them as they were.
+    pub(crate) fn arrange(&self, order: &[SlotId]) {
+        let slots = &mut *self.lock();
+        slots.arrange(order);
+        self.changed(slots);
+    }
+
+    /// Closed when the backend was removed or replaced, empty when its last call has ended.
+    pub(crate) fn users(&self, slot: SlotId) -> TaskTracker {
+        self.lock().users(slot)
     }
 
     /// The backend is up and offers these tools, in place of what it offered before.
@@ -169,15 +182,15 @@ impl Registry {
 
     /// Every backend in order, with what is written down of its process.
     pub(crate) fn look(&self) -> Vec<(BackendState, Option<Page>)> {
-        let slots = &self.lock().list;
-        let (named, _) = names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
+        let slots = self.lock();
+        let (named, _) = names::assign(slots.offers());
         let tools =
             |index| named.iter().filter(|one| one.backend == index).map(|one| one.name.clone()).collect();
         let state = |(index, slot): (usize, &Slot)| {
             let (name, state) = (slot.name.clone(), slot.state.clone());
             (BackendState { name, state, tools: tools(index) }, slot.backend.diary().map(Diary::page))
         };
-        slots.iter().enumerate().map(state).collect()
+        slots.list.iter().enumerate().map(state).collect()
     }
 
     /// Waits until no backend is in its first start. Cancel-safe.
@@ -191,19 +204,21 @@ impl Registry {
     }
 
     fn change(&self, slot: SlotId, change: impl FnOnce(&mut Slot)) {
-        let Slots { list: slots, reported } = &mut *self.lock();
-        if let Some(slot) = slots.get_mut(slot.0) {
-            change(slot);
+        let slots = &mut *self.lock();
+        if let Some(slot) = slots.change(slot, change) {
             metrics::backend_ready(&slot.name, &slot.state);
         }
-        let (named, problems) =
-            names::assign(slots.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice())));
-        for problem in problems.iter().filter(|problem| !reported.contains(*problem)) {
+        self.changed(slots);
+    }
+
+    /// Published under the lock: two changes at once must not overtake each other.
+    fn changed(&self, slots: &mut Slots) {
+        let (named, problems) = names::assign(slots.offers());
+        for problem in problems.iter().filter(|problem| !slots.reported.contains(*problem)) {
             tracing::warn!("{problem}");
         }
-        *reported = problems.into_iter().collect();
-        // Published under the lock: two changes at once must not overtake each other.
-        self.publish(slots, named);
+        slots.reported = problems.into_iter().collect();
+        self.publish(&slots.list, named);
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -227,6 +242,7 @@ impl Registry {
                 tool: one.own_name,
                 param_headers: ParamHeaders::of(&one.name, &one.definition),
                 meters,
+                _user: slot.users.token(),
             };
             routes.insert(one.name.clone(), Entry::Up(Arc::new(route)));
             tools.push(Offer { name: one.name, definition: one.definition });

@@ -26,6 +26,8 @@ pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
 /// `mcp.client.operation.duration`.
 pub(super) const CLIENT_OPERATIONS: &str = "mcp_client_operation_duration_seconds";
 
+pub(super) const CONFIG_RELOADS: &str = "mcp_relay_slave_config_reloads_total";
+
 pub(super) const LINKS: &str = "mcp_relay_slave_links";
 pub(super) const LINKS_WANTED: &str = "mcp_relay_slave_links_wanted";
 pub(super) const DIALS: &str = "mcp_relay_slave_dials_total";
@@ -44,7 +46,7 @@ pub(super) const DRAINING: &str = "mcp_relay_slave_draining";
 /// Why links end.
 const ENDS: Label = Label::of(
     "reason",
-    &["refused", "replaced", "busy", "lost", "protocol_error", "closing", "already_linked"],
+    &["refused", "replaced", "renewed", "busy", "lost", "protocol_error", "closing", "already_linked"],
 );
 
 /// All of the slave's own.
@@ -127,7 +129,12 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[ENDS],
-        "Links and attempts that ended. busy: the proxy's HANDSHAKE_RATE.",
+        "Links and attempts that ended. busy: the proxy's HANDSHAKE_RATE; renewed: a link with the changed code of SLAVE_CODE_FILE took its place.",
+    ),
+    Metric::counter(
+        CONFIG_RELOADS,
+        &[Label::of("file", &["backends", "code"]), Label::of("outcome", &["ok", "failed"])],
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_CODE_FILE) that were read again after a change or at SIGHUP. failed: it cannot be used, what runs was kept.",
     ),
     Metric::counter(LINK_RECONNECTS, &[ENDS], "Links that came back, by why the one before had ended."),
     Metric::seconds(

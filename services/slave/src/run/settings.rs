@@ -7,20 +7,24 @@ use runtime::activity::Activity;
 
 use crate::backends::diary::Lines;
 use crate::backends::pilot::PilotConfig;
-use crate::backends::servers_file::{self, ServersFileError};
+use crate::backends::servers_file::ServersFileError;
 use crate::backends::stdio::Pace;
 use crate::config::SlaveConfig;
 use crate::executor::ExecutorConfig;
 
-/// What the executor runs; reads the file of backends, in which `${NAME}` stands for a variable of the process.
+use super::files::BackendsFile;
+
+/// What the executor runs, with the file of backends as it is now.
 pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFileError> {
-    let servers = match &config.backends_file {
-        Some(path) => servers_file::read(path, |name| std::env::var(name).ok())?,
-        None => Vec::new(),
-    };
+    Ok(executor(config, BackendsFile::read(config)?.as_ref()))
+}
+
+/// What the executor runs.
+pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> ExecutorConfig {
+    let servers = file.map(|file| file.servers.clone()).unwrap_or_default();
     let pilot = &config.mr_pilot;
     let code = config.link.iter().map(|link| link.code.clone());
-    Ok(ExecutorConfig {
+    ExecutorConfig {
         servers,
         pilot: PilotConfig {
             command: pilot.command.as_ref().map(|path| path.to_string_lossy().into_owned()),
@@ -34,7 +38,7 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
         lines: if config.common.ops.ui { Lines::Kept } else { Lines::Logged },
         pace: Pace { check: config.probe_interval, ..Pace::default() },
         secrets: code.chain(pilot.secrets().cloned()).collect(),
-    })
+    }
 }
 
 /// What the slave says of itself to proxies. `instance` names this process, `seat` the place that it has to itself.

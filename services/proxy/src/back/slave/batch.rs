@@ -1,5 +1,6 @@
 //! What a slave is to be sent, as WebSocket messages. Must not know what the frames say.
 
+use std::task::Waker;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,18 @@ use protocol::limits::{MAX_BATCH, MAX_CHUNK};
 use super::{Carrier, Slave};
 
 impl Slave {
+    /// Wakes this link's task when there is something to be sent. `false`: a newer link has taken over, and it is
+    /// that one's task that is woken.
+    pub(in crate::back) fn wake_link(&self, generation: u64, waker: &Waker) -> bool {
+        // Links are numbered under this lock: an older one must not take the newest one's place.
+        let _carrier = self.carrier();
+        let current = self.is_current(generation);
+        if current {
+            self.waker.register(waker);
+        }
+        current
+    }
+
     /// Whether a frame waits to be sent. Native only.
     pub(in crate::back) fn has_something_to_send(&self) -> bool {
         match &*self.carrier() {
@@ -17,9 +30,13 @@ impl Slave {
         }
     }
 
-    /// The frames that are to go out now, as one batch; at most [`MAX_BATCH`] bytes. Native only.
-    pub(in crate::back) fn next_batch(&self, now: Instant) -> Option<Bytes> {
+    /// The frames that are to go out now, as one batch; at most [`MAX_BATCH`] bytes. Native only. Nothing for an older
+    /// link: what it took would be lost to the newest one.
+    pub(in crate::back) fn next_batch(&self, generation: u64, now: Instant) -> Option<Bytes> {
         let mut carrier = self.carrier();
+        if !self.is_current(generation) {
+            return None;
+        }
         let Carrier::Native(end) = &mut *carrier else { return None };
         let first = end.poll_transmit(now)?;
         let mut batch = BytesMut::with_capacity(first.encoded_len().max(512));

@@ -14,7 +14,7 @@ use super::handshake::{self, Approach, Greeting, HandshakeError};
 use super::incoming::{ReadEnd, Reader};
 use super::session::Session;
 use super::{Live, Pace, StdioBackend, errors_log, probe};
-use crate::backends::Stopping;
+use crate::backends::Leaving;
 use crate::executor::{Registry, SlotId, State};
 use crate::metrics::{self, Exit};
 
@@ -32,7 +32,7 @@ pub(super) struct Supervisor {
     pub(super) backend: Arc<StdioBackend>,
     pub(super) registry: Arc<Registry>,
     pub(super) slot: SlotId,
-    pub(super) stopping: Stopping,
+    pub(super) leaving: Leaving,
     pub(super) pace: Pace,
 }
 
@@ -46,7 +46,7 @@ struct Life {
 }
 
 impl Supervisor {
-    /// Runs until the slave stops. The child and its group are gone when it returns.
+    /// Runs until the slave stops, or the backend has left and its last call has ended. The child and its group are gone when it returns.
     pub(super) async fn run(self) {
         let name = &*self.backend.name;
         let mut backoff = Backoff::new(self.pace.restart_first, self.pace.restart_cap);
@@ -62,7 +62,7 @@ impl Supervisor {
             self.registry.down(self.slot, State::Restarting { after, reason });
             tokio::select! {
                 () = tokio::time::sleep(after) => metrics::backend_restarted(name),
-                () = self.stopping.begun() => break,
+                () = self.leaving.begun() => break,
             }
         }
         self.registry.down(self.slot, State::Stopped);
@@ -85,9 +85,10 @@ impl Supervisor {
         let ended = tokio::select! {
             reason = self.serve(&session, approach) => Err(reason),
             reason = life.ended() => Ok(reason),
-            () = self.stopping.begun() => {
+            () = self.leaving.begun() => {
                 metrics::backend_exited(name, "stopped");
-                self.end(life, "the slave is shutting down", self.stopping.grace() / 3).await;
+                let patience = self.leaving.grace().map_or(self.pace.patience, |grace| grace / 3);
+                self.end(life, self.leaving.why(), patience).await;
                 return Ended::Stopped;
             }
         };

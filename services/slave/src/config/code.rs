@@ -1,0 +1,88 @@
+//! The slave's code: `SLAVE_CODE`, or the file that `SLAVE_CODE_FILE` names. Nothing here shows one.
+
+use std::path::PathBuf;
+
+use runtime::env::Reader;
+use runtime::secret::Secret;
+
+/// `SLAVE_CODE_FILE` as it was at the start.
+#[derive(Clone, Debug)]
+pub struct CodeSource {
+    /// The file.
+    pub path: PathBuf,
+    /// All that it said: what is followed is a change from that.
+    pub content: Secret,
+}
+
+/// Exactly one of the two variables must be set. `None` only after a problem was noted.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    (code, file): (Option<&str>, Option<&str>),
+) -> Option<(Secret, Option<CodeSource>)> {
+    if (code, file) == (None, None) {
+        let hint =
+            if reader.is_set("SLAVE_CODES") { " (SLAVE_CODES is set: that list is the proxy's)" } else { "" };
+        let expected =
+            format!("one of the codes in the proxy's SLAVE_CODES{hint}, here or in the file SLAVE_CODE_FILE");
+        reader.missing("SLAVE_CODE", &expected);
+    }
+    let listed = reader.optional("SLAVE_CODE", code, check);
+    let filed = reader.optional("SLAVE_CODE_FILE", file, |path| {
+        let content = std::fs::read(path).map_err(|error| format!("{EXPECTED} ({error})"))?;
+        let code = code_of_file(&content)?;
+        let content = Secret::new(String::from_utf8_lossy(&content));
+        Ok((code, CodeSource { path: path.into(), content }))
+    });
+    match (listed, filed) {
+        (Some(_), Some(_)) => {
+            reader.bad(
+                "SLAVE_CODE_FILE",
+                file.unwrap_or_default(),
+                "to be unset where SLAVE_CODE is set".into(),
+            );
+            None
+        }
+        (Some(code), None) => Some((code, None)),
+        (None, Some((code, source))) => Some((code, Some(source))),
+        (None, None) => None,
+    }
+}
+
+const EXPECTED: &str = "the path of a readable file that holds one code";
+
+/// Commas would split it in the proxy's list.
+fn check(text: &str) -> Result<Secret, String> {
+    if text.contains(',') {
+        return Err("one code without commas (the proxy's SLAVE_CODES is split at commas)".into());
+    }
+    Ok(Secret::new(text))
+}
+
+/// The one code in a file's content: a line by itself, spaces around it do not count. The error says what was
+/// expected, and nothing of what was found.
+pub(crate) fn code_of_file(content: &[u8]) -> Result<Secret, String> {
+    let text = std::str::from_utf8(content).map_err(|_| format!("{EXPECTED} (this is not UTF-8)"))?;
+    match text.trim_start_matches('\u{feff}').trim() {
+        "" => Err(format!("{EXPECTED} (this one is empty)")),
+        text if text.contains(['\n', '\r']) => Err(format!("{EXPECTED} (this one has several lines)")),
+        text => check(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_one_code_and_nothing_of_it_is_shown() {
+        let read = |content: &str| code_of_file(content.as_bytes()).map(|code| code.expose().to_owned());
+        assert_eq!(read(" s3cret code \n").unwrap(), "s3cret code");
+        for (bad, why) in
+            [("", "empty"), (" \n", "empty"), ("s3cret\ntwo", "several lines"), ("s3cret,two", "commas")]
+        {
+            let error = read(bad).unwrap_err();
+            assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
+        }
+        assert!(code_of_file(b"\xff").unwrap_err().contains("UTF-8"));
+    }
+}
