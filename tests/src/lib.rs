@@ -17,6 +17,7 @@ pub mod fault;
 pub mod fixture;
 pub mod http;
 pub mod metrics;
+pub mod otlp;
 pub mod plain;
 pub mod process;
 pub mod rawslave;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// An authority with a folder of PEM files.
 pub struct Authority {
@@ -100,6 +100,32 @@ pub async fn tunnel(target: SocketAddr, config: Arc<ClientConfig>) -> SocketAddr
                 let name = ServerName::try_from("localhost").unwrap();
                 let mut secure = connector.connect(name, stream).await?;
                 tokio::io::copy_bidirectional(&mut plain, &mut secure).await
+            });
+        }
+    });
+    address
+}
+
+/// A TLS port on loopback whose connections go to the plain `target`, for as long as the test runs. It speaks `protocol`
+/// (ALPN) and nothing else.
+pub async fn terminator(target: SocketAddr, own: &Issued, protocol: &str) -> SocketAddr {
+    let chain = vec![CertificateDer::from_pem_file(&own.cert).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&own.key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut secure = acceptor.accept(stream).await?;
+                let mut plain = TcpStream::connect(target).await?;
+                tokio::io::copy_bidirectional(&mut secure, &mut plain).await
             });
         }
     });

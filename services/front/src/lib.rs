@@ -21,6 +21,7 @@ mod recent;
 pub mod server;
 mod session;
 mod settle;
+pub mod spans;
 
 pub use answer::Segments;
 pub use config::{EdgeConfig, Exposure};

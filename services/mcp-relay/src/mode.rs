@@ -75,6 +75,15 @@ impl Mode {
         }
     }
 
+    /// `service.name` of its spans.
+    pub(crate) fn traced_as(self) -> &'static str {
+        match self {
+            Self::Proxy => "mcp-relay-proxy",
+            Self::Slave => "mcp-relay-slave",
+            Self::Standalone => "mcp-relay-server",
+        }
+    }
+
     fn problems(self, snapshot: &Snapshot) -> Vec<Problem> {
         let result = match self {
             Self::Proxy => ProxyConfig::load(snapshot).map(|_| ()),

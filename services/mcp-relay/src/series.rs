@@ -10,7 +10,7 @@ struct Chapter {
 }
 
 /// All tables, in the order they are explained.
-const CHAPTERS: [Chapter; 6] = [
+const CHAPTERS: [Chapter; 7] = [
     Chapter {
         title: "Proxy: calls",
         intro: "What becomes of clients' tool calls.",
@@ -31,6 +31,11 @@ const CHAPTERS: [Chapter; 6] = [
         title: "Every MCP port",
         intro: "Of proxies, and of slaves' and standalone servers' own ports.",
         series: front::metrics::METRICS,
+    },
+    Chapter {
+        title: "Traces of every process",
+        intro: "Where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.",
+        series: runtime::traces::METRICS,
     },
     Chapter { title: "Every process", intro: "As Prometheus's own clients name them.", series: PROCESS },
 ];

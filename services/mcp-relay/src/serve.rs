@@ -6,6 +6,7 @@ use runtime::config::CommonConfig;
 use runtime::env::{Problems, Snapshot, misspelt};
 use runtime::shutdown::Shutdown;
 use runtime::telemetry;
+use runtime::traces::Traces;
 use slave::config::{Role, SlaveConfig};
 
 use crate::mode::Mode;
@@ -37,8 +38,10 @@ pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), Stop> {
     match mode {
         Mode::Proxy => {
             let loaded = ProxyConfig::load(snapshot)?;
-            let shutdown = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
-            Ok(proxy::run(loaded.config, shutdown).await.context("the proxy cannot run")?)
+            let (shutdown, traces) = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
+            let ended = proxy::run(loaded.config, shutdown).await.context("the proxy cannot run");
+            finish(traces).await;
+            Ok(ended?)
         }
         Mode::Slave => serve_tools(mode, Role::Slave, snapshot).await,
         Mode::Standalone => serve_tools(mode, Role::Standalone, snapshot).await,
@@ -47,8 +50,10 @@ pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), Stop> {
 
 async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), Stop> {
     let loaded = SlaveConfig::load(snapshot, role)?;
-    let shutdown = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
-    match slave::run(loaded.config, shutdown).await {
+    let (shutdown, traces) = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
+    let ended = slave::run(loaded.config, shutdown).await;
+    finish(traces).await;
+    match ended {
         Ok(()) => Ok(()),
         // The file that a variable names is part of the configuration.
         Err(slave::RunError::Backends(error)) => {
@@ -58,12 +63,27 @@ async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), 
     }
 }
 
-/// Sets up logs, tells the warnings, and listens for signals.
-fn begin(mode: Mode, common: &CommonConfig, told: (Vec<String>, &Snapshot)) -> anyhow::Result<Shutdown> {
+/// Sets up logs and traces, tells the warnings, and listens for signals.
+fn begin(
+    mode: Mode,
+    common: &CommonConfig,
+    told: (Vec<String>, &Snapshot),
+) -> anyhow::Result<(Shutdown, Option<Traces>)> {
     telemetry::init(mode.service(), &common.log)?;
     let (warnings, snapshot) = told;
     for warning in warnings.into_iter().chain(misspelt(snapshot, &TABLES)) {
         tracing::warn!("{warning}");
     }
-    Shutdown::on_signals(common.shutdown_delay, common.shutdown_grace).context("cannot listen for signals")
+    let of = (mode.traced_as(), env!("CARGO_PKG_VERSION"));
+    let traces = common.traces.as_ref().map(|config| Traces::start(config, of)).transpose()?;
+    let shutdown = Shutdown::on_signals(common.shutdown_delay, common.shutdown_grace)
+        .context("cannot listen for signals")?;
+    Ok((shutdown, traces))
+}
+
+/// Sends the last spans.
+async fn finish(traces: Option<Traces>) {
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
 }

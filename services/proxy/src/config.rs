@@ -6,7 +6,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runtime::config::{CommonConfig, EVERY};
+use runtime::config::{CommonConfig, EVERY, TRACES};
 use runtime::env::Fallback::{Says, Value};
 use runtime::env::Group::Proxy;
 use runtime::env::{Loaded, Problems, Reader, Snapshot, Var, parse};
@@ -53,7 +53,7 @@ pub const VARIABLES: &[Var] = &[
 ];
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, TRACES];
 
 /// `SLAVE_MODE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

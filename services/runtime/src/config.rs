@@ -4,6 +4,7 @@
 
 mod ops;
 mod origins;
+mod traces;
 mod variables;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::secret::{SecretSet, SessionKey};
 
 pub use ops::{OpsConfig, ops_listener};
 pub use origins::AllowedOrigins;
+pub use traces::{OtlpCompression, OtlpProtocol, Parents, Share, TRACES, TraceConfig};
 pub use variables::{EVERY, MODE};
 
 /// How log lines are written.
@@ -75,6 +77,8 @@ pub struct CommonConfig {
     pub shutdown_delay: Duration,
     /// `LOG_FORMAT`, `LOG_LEVEL`.
     pub log: LogConfig,
+    /// `OTEL_*`: where traces go, if anywhere.
+    pub traces: Option<TraceConfig>,
     /// `LIST_TTL_MS`: `ttlMs` of modern list results.
     pub list_ttl: Duration,
     /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`.
@@ -104,7 +108,7 @@ struct Raw {
 }
 
 impl CommonConfig {
-    /// Reads the variables of [`EVERY`], which the reader's tables must contain. Problems stay in the reader.
+    /// Reads the variables of [`EVERY`] and [`TRACES`], which the reader's tables must contain. Problems stay in the reader.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let http = listener(reader);
         let ops = ops::read(reader, &http);
@@ -131,6 +135,7 @@ impl CommonConfig {
             shutdown_delay: reader.value("SHUTDOWN_DELAY", delay, parse::seconds(0.0..=600.0)),
             shutdown_grace: reader.value("SHUTDOWN_GRACE", grace, parse::seconds(0.0..=3600.0)),
             log: read_log(reader, &raw),
+            traces: TraceConfig::read(reader),
             list_ttl: reader.value("LIST_TTL_MS", list_ttl, parse::millis(0..=86_400_000)),
             link_ping: read_ping(reader, &raw),
         }

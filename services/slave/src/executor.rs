@@ -27,6 +27,7 @@ use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{Pace, StdioServer};
 use crate::backends::{self, Replaced, Servers, Stopping};
 use crate::metrics::ToolMeters;
+use crate::trace::CallTrace;
 use admission::Admission;
 pub(crate) use call::ToolCall;
 pub use registry::{BackendState, State};
@@ -119,8 +120,12 @@ impl Executor {
     /// (`header.timeout_ms` from now; 0: none) is kept here too, whatever the reader does.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
-        let subject = sink.subject();
-        let job = running::Job { header, message, cancelled };
+        let mut trace = CallTrace::of(&header, if sink.origin().is_some() { "websocket" } else { "http" });
+        let subject = sink.subject().map(|subject| subject.in_trace(trace.id(&header)));
+        if let Some(subject) = subject {
+            trace.named(subject);
+        }
+        let job = running::Job { header, message, cancelled, trace };
         let run = running::run(Arc::clone(&self.shared), job, sink);
         match subject {
             Some(subject) => tokio::spawn(subject.during(run)),

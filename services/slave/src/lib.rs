@@ -13,6 +13,7 @@ pub mod local;
 pub mod metrics;
 mod run;
 mod status;
+mod trace;
 
 pub use dial::DialError;
 pub use run::{RunError, executor_config, run};

@@ -21,7 +21,7 @@ async fn exit_code_and_log(setup: Setup) -> (Option<i32>, String) {
 }
 
 /// Variables and values that none of them takes. Secrets that have rules stand apart.
-const BAD_IN_BOTH: [(&str, &str); 13] = [
+const BAD_IN_BOTH: [(&str, &str); 19] = [
     ("MCP_SERVER_HOST", "not a host!"),
     ("MCP_SERVER_PORT", "70000"),
     ("AUTH_CUSTOM_HEADER", "a b"),
@@ -35,6 +35,12 @@ const BAD_IN_BOTH: [(&str, &str); 13] = [
     ("LOG_LEVEL", "loud"),
     ("LIST_TTL_MS", "1.5"),
     ("LINK_PING_INTERVAL_MS", "often"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ("OTEL_TRACES_SAMPLER", "sometimes"),
+    ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "team"),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "none"),
 ];
 
 const BAD_IN_PROXY: [(&str, &str); 15] = [
@@ -75,6 +81,7 @@ async fn all_are_reported(mode: &str, own: &[(&str, &str)]) {
     let mut setup = Setup::bare(mode)
         .env(mode, "1")
         .env("SESSION_KEY", "too-short-canary")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization: canary")
         .env("LINK_PING_TIMEOUT_MS", "x");
     if mode == "PROXY_SLAVE" {
         setup = setup.env("SLAVE_CODE", "two,codes-canary");
@@ -89,7 +96,9 @@ async fn all_are_reported(mode: &str, own: &[(&str, &str)]) {
         let line = line.unwrap_or_else(|| panic!("{name} is not reported:\n{log}"));
         assert!(line.contains(value) && line.contains("expected "), "{line}");
     }
-    assert!(log.contains("SESSION_KEY") && log.contains("LINK_PING_TIMEOUT_MS"), "{log}");
+    for name in ["SESSION_KEY", "LINK_PING_TIMEOUT_MS", "OTEL_EXPORTER_OTLP_HEADERS"] {
+        assert!(log.contains(name), "{name}: {log}");
+    }
     assert!(!log.contains("canary"), "a secret's value is shown:\n{log}");
 }
 

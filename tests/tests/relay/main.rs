@@ -35,3 +35,4 @@ mod shutdown;
 mod states;
 mod status;
 mod tls;
+mod traces;

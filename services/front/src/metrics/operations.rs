@@ -60,7 +60,7 @@ impl Ended {
     }
 
     /// `error.type` and `rpc.response.status_code`.
-    fn labels(self) -> (Cow<'static, str>, Cow<'static, str>) {
+    pub(crate) fn labels(self) -> (Cow<'static, str>, Cow<'static, str>) {
         match self {
             Self::Well => ("".into(), "".into()),
             Self::ToolError => ("tool_error".into(), "".into()),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use front::calls::{Asker, Calls, Listing};
+use front::metrics::Ended;
 use protocol::call::Part;
 use protocol::failure::Failure;
 use protocol::header::{CallHeader, SessionFacts};
@@ -241,7 +242,7 @@ impl Dispatcher {
         header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
         header.name = Some(pool.own_name.to_string());
         let text = serde_json::to_vec(&header).map_err(|_| Failure::Internal)?;
-        if text.len() > protocol::limits::MAX_HEADER {
+        if text.len() + trace.room() > protocol::limits::MAX_HEADER {
             return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
         }
         let caller = Caller::of(&asker, &mut header);
@@ -298,23 +299,30 @@ impl Calls for Dispatcher {
     }
 
     fn call(&self, mut header: CallHeader, message: Bytes, asker: Asker<'_>) -> CallStream {
-        let (id, trace) = (self.next_id(), CallTrace::of(&header));
-        let _entered = trace.subject(id).enter();
-        let watched = look::begin(&self.0.activity, (id, &header, &asker), || self.0.routes.load_full());
+        let id = self.next_id();
+        let trace = CallTrace::of(id, &mut header, &message, &asker);
+        let subject = trace.subject(id);
+        let _entered = subject.enter();
+        let watched = look::begin(&self.0.activity, (subject, &header, &asker), || self.0.routes.load_full());
         let (came, version) = (Instant::now(), header.version);
         let failure = match self.called(&mut header) {
-            Ok((tool, pool)) => match self.begin((tool, &pool), Came { id, trace, header, message }, asker) {
-                Ok(stream) => return stream.watched(watched),
-                Err(failure) => {
-                    pool.meter.refused(&failure, version, came.elapsed().as_secs_f64());
-                    failure
+            Ok((tool, pool)) => {
+                trace.of_tool(&tool);
+                let call = Came { id, trace: trace.clone(), header, message };
+                match self.begin((tool, &pool), call, asker) {
+                    Ok(stream) => return stream.watched(watched),
+                    Err(failure) => {
+                        pool.meter.refused(&failure, version, came.elapsed().as_secs_f64());
+                        failure
+                    }
                 }
-            },
+            }
             Err(failure) => {
                 metrics::not_offered(&failure, version, came.elapsed().as_secs_f64());
                 failure
             }
         };
+        trace.ended(failure.row().kind, Ended::Code(failure.row().code.into()));
         if failure == Failure::NoSlave {
             tracing::warn!("No slave connected, cannot execute request");
         }

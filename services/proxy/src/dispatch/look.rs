@@ -7,10 +7,9 @@ use std::task::Poll;
 use front::calls::Asker;
 use protocol::call::Part;
 use protocol::header::CallHeader;
-use protocol::ids::CallId;
 use protocol::progress;
-use protocol::trace::trace_id;
 use runtime::activity::{Activity, Names, Progress, Stage, Watched};
+use runtime::telemetry::Subject;
 
 use super::client::Client;
 use super::stream::{At, Open};
@@ -19,14 +18,14 @@ use crate::routes::Routes;
 /// A call begins. `routes` is asked only if calls are written down.
 pub(super) fn begin(
     activity: &Activity,
-    (id, header, asker): (CallId, &CallHeader, &Asker<'_>),
+    (call, header, asker): (Subject, &CallHeader, &Asker<'_>),
     routes: impl FnOnce() -> Arc<Routes>,
 ) -> Watched {
     activity.begin(|| Names {
-        id: id.to_string(),
+        id: call.request(),
         tool: header.name.clone().unwrap_or_default(),
         client: shown(&Client::of(asker, header), &routes()),
-        trace: header.traceparent.as_deref().and_then(trace_id).map(|trace| format!("{trace:032x}")),
+        trace: call.trace(),
     })
 }
 

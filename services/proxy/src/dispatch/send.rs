@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use front::calls::Asker;
+use front::metrics::Ended;
 use protocol::failure::Failure;
 use protocol::header::CallHeader;
 use tokio::sync::oneshot;
@@ -99,7 +100,10 @@ impl Dispatcher {
         (call, tool): (&OpenCall, &str),
         slot: &Arc<Slot>,
     ) -> bool {
-        if slave.open((call, place), slot, Instant::now()).is_err() {
+        let traced = call.trace.forwarding(call.id, &call.header, &slave.name);
+        let traced = traced.map(|header| OpenCall { header, ..call.clone() });
+        if slave.open((traced.as_ref().unwrap_or(call), place), slot, Instant::now()).is_err() {
+            call.trace.forwarded_in_vain(Ended::Unanswered("not_sent"));
             return false;
         }
         tracing::debug!(
@@ -147,6 +151,7 @@ impl Dispatcher {
             longest: limits.longest,
         };
         let (tell, told) = oneshot::channel();
+        call.trace.queued();
         let subject = call.subject();
         tokio::spawn(subject.during(wait(self.clone(), order, seat, tell)));
         Ok(told)

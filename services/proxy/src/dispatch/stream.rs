@@ -202,6 +202,7 @@ impl Open {
                         }));
                     }
                     metrics::moved();
+                    self.call.trace.forwarded_in_vain(Ended::Unanswered("not_sent"));
                     self.lose_home(None);
                 }
             }
@@ -258,6 +259,7 @@ impl Open {
         self.repeats -= 1;
         self.dispatcher.judge(&part, (&self.tool, &self.pool), &slave);
         metrics::repeated(reason);
+        self.call.trace.forwarded_in_vain(Ended::of(&part));
         let tool = self.tool.as_str();
         tracing::info!(
             tool,
@@ -293,6 +295,7 @@ impl Open {
     }
 
     fn end(&self, Ending { outcome, ended, answered }: Ending) {
+        self.call.trace.ended(outcome, ended);
         self.pool.meter.ended((outcome, ended), self.version, self.began.elapsed().as_secs_f64());
         self.watched.ended(outcome);
         let slave = if let At::Slave(slave) = &self.at {

@@ -8,7 +8,8 @@ use runtime::metrics::{Buckets, Label, Metric};
 use super::{Refusal, SlaveState};
 
 /// All tables of a proxy.
-pub const TABLES: &[&[Metric]] = &[CALLS, LINKS, CONFIGURATION, front::metrics::METRICS];
+pub const TABLES: &[&[Metric]] =
+    &[CALLS, LINKS, CONFIGURATION, front::metrics::METRICS, runtime::traces::METRICS];
 
 const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");

@@ -33,6 +33,22 @@ impl Subject {
         Self { request, trace }
     }
 
+    /// The same request, as part of this trace.
+    #[must_use]
+    pub fn in_trace(self, trace: Option<u128>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// The request's id as lines have it.
+    pub fn request(self) -> String {
+        Id(self.request).to_string()
+    }
+
+    /// The trace's id as lines have it.
+    pub fn trace(self) -> Option<String> {
+        self.trace.map(|trace| format!("{trace:032x}"))
+    }
+
     /// Lines of this thread are about it from now on.
     pub fn enter(self) -> Entered {
         Entered { before: NOW.replace(Some(self)), of_this_thread: PhantomData }
@@ -55,8 +71,8 @@ impl Subject {
 
     /// Its fields: names, and values as they are written.
     pub(super) fn fields(self) -> impl Iterator<Item = (&'static str, String)> {
-        let request = Id(self.request).to_string();
-        let trace = self.trace.map(|trace| (TRACE_ID, format!("{trace:032x}")));
+        let request = self.request();
+        let trace = self.trace().map(|trace| (TRACE_ID, trace));
         std::iter::once((REQUEST_ID, request)).chain(trace)
     }
 }

@@ -1,4 +1,4 @@
-//! A connection that was accepted, plain or TLS. One branch a call: the plain way costs what it cost.
+//! A connection, plain or TLS. One branch a call: the plain way costs what it cost.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsStream, server};
 
 /// Bytes from and to a peer.
 #[derive(Debug)]
@@ -18,14 +18,21 @@ pub enum Wire {
 }
 
 impl Wire {
-    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self::Tls(Box::new(stream))
+    pub(super) fn tls(stream: server::TlsStream<TcpStream>) -> Self {
+        Self::from(TlsStream::from(stream))
     }
 }
 
 impl From<TcpStream> for Wire {
     fn from(stream: TcpStream) -> Self {
         Self::Plain(stream)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Wire {
+    /// An encrypted one, of either side.
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(stream))
     }
 }
 

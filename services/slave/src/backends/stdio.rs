@@ -27,8 +27,9 @@ use super::diary::{Diary, Lines};
 use super::mask::Mask;
 use super::{Answer, Backend, Leaving, Stopping};
 use crate::executor::{CallSink, Registry, SlotId, ToolCall};
+use crate::trace::Asked;
 use incoming::Incoming;
-use session::{Kind, Session};
+use session::{Exchange, Kind, Session};
 use supervisor::Supervisor;
 
 /// One entry of an `mcpServers` file, checked and with its variables filled in.
@@ -165,14 +166,29 @@ impl StdioBackend {
         // Legacy clients get what the backend says; modern ones ask for it (2026-07-28, Logging).
         let logs = client == Era::Legacy || call.has_log_level;
         let mut exchange = live.session.begin(Kind::Call { token, logs })?;
-        let message = messages::forward(call, tool, exchange.id, live.era)
-            .map_err(|error| Failure::InvalidParams(error.to_string()))?;
-        exchange.send(message).await?;
+        let asked = Asked::of(call, tool, (&self.name, live.version, exchange.id));
+        let answer = async {
+            let message = messages::forward(call, tool, (exchange.id, live.era), asked.carried().as_ref())
+                .map_err(|error| Failure::InvalidParams(error.to_string()))?;
+            exchange.send(message).await?;
+            self.listen(&mut exchange, (client, live.era), events).await
+        }
+        .await;
+        asked.answered(&answer);
+        answer
+    }
+
+    async fn listen(
+        &self,
+        exchange: &mut Exchange,
+        (client, era): (Era, Era),
+        events: &mut dyn CallSink,
+    ) -> Result<Answer, Failure> {
         loop {
             let event = match exchange.next().await {
                 Incoming::Progress { line, place, token } => incoming::restored(&line, place, &token),
                 Incoming::Log(message) => message,
-                Incoming::Result(result) => return Ok(results::adapt(result, client, live.era)),
+                Incoming::Result(result) => return Ok(results::adapt(result, client, era)),
                 Incoming::Error(error) => {
                     return Ok(Answer { payload: error, error: true, tool_error: false });
                 }

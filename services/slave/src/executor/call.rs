@@ -7,6 +7,7 @@ use bytes::Bytes;
 use protocol::envelope::Text;
 use protocol::failure::Failure;
 use protocol::header::CallHeader;
+use runtime::traces::Parent;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -34,6 +35,12 @@ pub(crate) struct ToolCall {
     pub(crate) progress_token: Option<Range<usize>>,
     /// The client asked for log messages on this request (modern).
     pub(crate) has_log_level: bool,
+    /// `_meta` has the trace context that the header has.
+    pub(crate) has_trace: bool,
+    /// `_meta` has a baggage of its own.
+    pub(crate) has_baggage: bool,
+    /// The span that this slave made for the call, while traces are on.
+    pub(crate) parent: Option<Parent>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +72,16 @@ struct Meta<'a> {
     progress_token: Option<&'a RawValue>,
     #[serde(rename = "io.modelcontextprotocol/logLevel", default)]
     log_level: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    traceparent: Option<&'a RawValue>,
+    #[serde(default)]
+    baggage: Option<IgnoredAny>,
+}
+
+/// Whether a string that needs no escapes stands here.
+fn same_text(json: &RawValue, text: Option<&str>) -> bool {
+    let inside = json.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inside.is_some() && inside == text
 }
 
 impl ToolCall {
@@ -94,6 +111,9 @@ impl ToolCall {
             meta: params.meta.map(place),
             progress_token: meta.progress_token.map(place),
             has_log_level: meta.log_level.is_some(),
+            has_trace: meta.traceparent.is_some_and(|raw| same_text(raw, header.traceparent.as_deref())),
+            has_baggage: meta.baggage.is_some(),
+            parent: None,
             name,
             header,
             message,

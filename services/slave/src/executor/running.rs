@@ -18,25 +18,31 @@ use super::sink::{CallEnd, CallSink};
 use super::{Shared, ToolCall};
 use crate::backends::Answer;
 use crate::metrics;
+use crate::trace::CallTrace;
 
 /// What arrived.
 pub(super) struct Job {
     pub(super) header: CallHeader,
     pub(super) message: Bytes,
     pub(super) cancelled: CancellationToken,
+    pub(super) trace: CallTrace,
 }
 
 /// Runs the call and ends it, once, also when a backend's code panics.
 pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) {
     let era = job.header.era;
-    let (seen, mut sink) = seen::begin(&shared.activity, &job.header, sink);
-    let (call, route) = match admit(&shared, job.header, job.message) {
+    let mut trace = job.trace;
+    let (seen, mut sink) = seen::begin(&shared.activity, (&job.header, &trace), sink);
+    let (mut call, route) = match admit(&shared, job.header, job.message) {
         Ok(both) => both,
         Err(failure) => {
             metrics::call_refused(&failure);
-            return sink.end(CallEnd::failed(&failure, era));
+            let end = CallEnd::failed(&failure, era);
+            trace.ended(&Err(failure));
+            return sink.end(end);
         }
     };
+    trace.admitted(&mut call);
     let started = Instant::now();
     let in_flight = route.meters.call_began();
     let deadline = Duration::from_millis(call.header.timeout_ms);
@@ -49,6 +55,7 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) 
         () = tokio::time::sleep(deadline), if !deadline.is_zero() => Err(Failure::Timeout),
     };
     in_flight.ended(&answer, started.elapsed());
+    trace.ended(&answer);
     sink.end(match answer {
         Ok(answer) => delivered(answer, era),
         Err(failure) => CallEnd::failed(&failure, era),

@@ -11,6 +11,7 @@ use protocol::progress;
 use runtime::activity::{Activity, Names, Progress, Stage, Watched};
 
 use super::sink::{CallEnd, CallSink, SinkClosed};
+use crate::trace::CallTrace;
 
 /// What the call's task says of it; `None`: nobody wants to know.
 #[derive(Clone)]
@@ -25,7 +26,7 @@ struct Watching {
 /// A call begins; what it sends goes by way of the sink that is given back.
 pub(super) fn begin(
     activity: &Activity,
-    header: &CallHeader,
+    (header, trace): (&CallHeader, &CallTrace),
     sink: Box<dyn CallSink>,
 ) -> (Seen, Box<dyn CallSink>) {
     if !activity.is_kept() {
@@ -37,7 +38,7 @@ pub(super) fn begin(
             id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
             tool: header.name.clone().unwrap_or_default(),
             client: origin.map_or_else(|| "own port".into(), |id| format!("proxy {:016x}", id.0 >> 64)),
-            trace: None,
+            trace: trace.id(header).map(|trace| format!("{trace:032x}")),
         }
     });
     let watched = Arc::new(watched);

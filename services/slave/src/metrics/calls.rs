@@ -70,7 +70,8 @@ impl ToolMeters {
     }
 }
 
-fn ended(answer: &Result<Answer, Failure>) -> Ended {
+/// How an operation with this answer ended.
+pub(crate) fn ended(answer: &Result<Answer, Failure>) -> Ended {
     match answer {
         Ok(Answer { error: true, payload, .. }) => {
             failure::code_in(payload).map_or(Ended::Unanswered("_OTHER"), Ended::Code)

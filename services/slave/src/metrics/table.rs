@@ -7,7 +7,7 @@ use metrics::Unit;
 use runtime::metrics::{Buckets, Label, Metric};
 
 /// All tables of a slave.
-pub const TABLES: &[&[Metric]] = &[METRICS, front::metrics::METRICS];
+pub const TABLES: &[&[Metric]] = &[METRICS, front::metrics::METRICS, runtime::traces::METRICS];
 
 const TOOL: Label = Label::open("tool");
 const BACKEND: Label = Label::open("backend");

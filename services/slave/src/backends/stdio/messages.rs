@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::era::{Era, Version, meta};
+use runtime::traces::Carried;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -81,14 +82,21 @@ pub(super) fn refusal(id: &str) -> Bytes {
 
 /// A client's call as the child gets it: our id and token, the child's name of the tool, metadata of the child's era.
 /// Everything else is copied byte for byte.
-pub(super) fn forward(call: &ToolCall, tool: &str, id: u64, era: Era) -> Result<Bytes, serde_json::Error> {
+///
+/// `carried`: the trace context of the span that this slave made for the question.
+pub(super) fn forward(
+    call: &ToolCall,
+    tool: &str,
+    (id, era): (u64, Era),
+    carried: Option<&Carried>,
+) -> Result<Bytes, serde_json::Error> {
     let id_text = id.to_string();
     let mut edits = vec![Edit { place: call.id.clone(), with: id_text.as_bytes() }];
     let name = serde_json::to_string(tool)?;
     if call.at(&call.name_place) != name.as_bytes() {
         edits.push(Edit { place: call.name_place.clone(), with: name.as_bytes() });
     }
-    let adapted = metadata(call, id, era)?;
+    let adapted = metadata(call, (id, era), &Context::of(call, carried))?;
     let inserted;
     match (&call.meta, &adapted) {
         (Some(place), Some(meta)) => edits.push(Edit { place: place.clone(), with: meta.as_bytes() }),
@@ -104,10 +112,48 @@ pub(super) fn forward(call: &ToolCall, tool: &str, id: u64, era: Era) -> Result<
     Ok(text.into())
 }
 
+/// The trace context that the child is to find in `_meta`, where it is not what the message has already.
+struct Context<'a> {
+    /// `traceparent`, and `tracestate` if there is any.
+    trace: Option<(&'a str, Option<&'a str>)>,
+    baggage: Option<&'a str>,
+}
+
+impl<'a> Context<'a> {
+    fn of(call: &'a ToolCall, carried: Option<&'a Carried>) -> Self {
+        let header = &call.header;
+        let trace = match carried {
+            Some(carried) => Some((carried.traceparent.as_str(), carried.tracestate.as_deref())),
+            None if call.has_trace => None,
+            None => header.traceparent.as_deref().map(|parent| (parent, header.tracestate.as_deref())),
+        };
+        Self { trace, baggage: header.baggage.as_deref().filter(|_| !call.has_baggage) }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.trace.is_none() && self.baggage.is_none()
+    }
+
+    /// Whether a member of the message's gives way.
+    fn replaces(&self, key: &str) -> bool {
+        self.trace.is_some() && matches!(key, "traceparent" | "tracestate")
+    }
+
+    fn members(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let (parent, state) = self.trace.unzip();
+        let all = [("traceparent", parent), ("tracestate", state.flatten()), ("baggage", self.baggage)];
+        all.into_iter().filter_map(|(key, value)| Some((key, value?)))
+    }
+}
+
 /// The `_meta` for the child; `None` if it may stay as it is.
-fn metadata(call: &ToolCall, id: u64, era: Era) -> Result<Option<String>, serde_json::Error> {
+fn metadata(
+    call: &ToolCall,
+    (id, era): (u64, Era),
+    context: &Context<'_>,
+) -> Result<Option<String>, serde_json::Error> {
     let client = call.header.era;
-    if client == era && call.progress_token.is_none() {
+    if client == era && call.progress_token.is_none() && context.is_nothing() {
         return Ok(None);
     }
     let original = call.meta.as_ref().map_or(&b"{}"[..], |place| call.at(place));
@@ -115,7 +161,7 @@ fn metadata(call: &ToolCall, id: u64, era: Era) -> Result<Option<String>, serde_
     let mut out = String::with_capacity(original.len() + 256);
     out.push('{');
     for (key, value) in members.0 {
-        if client != era && PROTOCOL_KEYS.contains(&key.as_str()) {
+        if context.replaces(&key) || client != era && PROTOCOL_KEYS.contains(&key.as_str()) {
             continue;
         }
         let comma = if out.len() > 1 { "," } else { "" };
@@ -127,6 +173,10 @@ fn metadata(call: &ToolCall, id: u64, era: Era) -> Result<Option<String>, serde_
     if client != era && era == Era::Modern {
         let comma = if out.len() > 1 { "," } else { "" };
         let _ = write!(out, "{comma}{}", modern_meta());
+    }
+    for (key, value) in context.members() {
+        let comma = if out.len() > 1 { "," } else { "" };
+        let _ = write!(out, r#"{comma}"{key}":{}"#, serde_json::to_string(value)?);
     }
     out.push('}');
     Ok(Some(out))
@@ -163,7 +213,7 @@ mod tests {
 
     fn forwarded(client: Era, backend: Era, message: &str) -> String {
         let call = call(client, message);
-        String::from_utf8(forward(&call, "own", 7, backend).unwrap().to_vec()).unwrap()
+        String::from_utf8(forward(&call, "own", (7, backend), None).unwrap().to_vec()).unwrap()
     }
 
     #[test]
@@ -203,6 +253,39 @@ mod tests {
             forwarded(Era::Modern, Era::Legacy, message),
             r#"{"id":7,"params":{"name":"own","_meta":{"a":1,"progressToken":7}}}"#.to_owned() + "\n"
         );
+    }
+
+    #[test]
+    fn the_trace_context_is_written_only_where_the_message_has_another() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let message = format!(
+            r#"{{"id":1,"params":{{"name":"own","_meta":{{"a":1,"traceparent":"{parent}","tracestate":"b=1"}}}}}}"#
+        );
+        let told = |traceparent: Option<&str>, message: &str, carried: Option<&Carried>| {
+            let mut header = crate::executor::testing::header(Era::Legacy);
+            header.traceparent = traceparent.map(str::to_owned);
+            header.baggage = traceparent.map(|_| "k=\"v\"".to_owned());
+            let call = ToolCall::parse(header, message.to_owned().into()).unwrap();
+            let line = forward(&call, "own", (7, Era::Legacy), carried).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&line).unwrap()["params"]["_meta"].clone()
+        };
+        // What the message says itself stays as it stands.
+        let meta = told(Some(parent), &message, None);
+        assert_eq!((&meta["traceparent"], &meta["tracestate"]), (&parent.into(), &"b=1".into()));
+        assert_eq!(told(None, &message, None)["traceparent"], parent);
+        // What came beside it is written into it, and what this slave makes goes before both.
+        let bare = r#"{"id":1,"params":{"name":"own"}}"#;
+        let meta = told(Some(parent), bare, None);
+        assert_eq!((&meta["traceparent"], &meta["baggage"]), (&parent.into(), &"k=\"v\"".into()));
+        let own = Carried { traceparent: "00-x".into(), tracestate: None };
+        for message in [bare, &message] {
+            let meta = told(Some(parent), message, Some(&own));
+            assert_eq!(
+                (&meta["traceparent"], &meta["tracestate"]),
+                (&"00-x".into(), &serde_json::Value::Null)
+            );
+        }
+        assert_eq!(told(None, bare, None), serde_json::Value::Null);
     }
 
     #[test]

@@ -1,0 +1,135 @@
+//! How the exporter reaches its collector: connections of tokio's, TLS by this program's own settings.
+//!
+//! The exporter's thread is none of the async runtime's: what it sends is handed to a task there.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::http::uri::Scheme;
+use axum::http::{Request, Response, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use opentelemetry_http::{HttpClient, HttpError};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+use tower::Service;
+
+use super::TracesError;
+use crate::config::TraceConfig;
+use crate::tls::Wire;
+
+/// Largest answer that is read, in bytes: a collector says little.
+const LARGEST: usize = 64 * 1024;
+
+/// Opens connections. Without a TLS configuration `https` URLs cannot be reached.
+#[derive(Clone)]
+struct Connector {
+    tls: Option<TlsConnector>,
+}
+
+impl Connector {
+    fn new(config: &TraceConfig, alpn: &[u8]) -> Result<Self, TracesError> {
+        if config.endpoint.scheme() != "https" {
+            return Ok(Self { tls: None });
+        }
+        let mut tls = ClientConfig::clone(&*config.trust.load()?);
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        Ok(Self { tls: Some(TlsConnector::from(Arc::new(tls))) })
+    }
+
+    async fn connect(self, to: Uri) -> io::Result<TokioIo<Wire>> {
+        let host = to.host().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let secure = to.scheme() == Some(&Scheme::HTTPS);
+        let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let stream = TcpStream::connect((bare, port)).await?;
+        // Batches are wanted at once; a socket without it still works.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = self.tls.filter(|_| secure) else { return Ok(TokioIo::new(Wire::from(stream))) };
+        let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
+        let stream = tls.connect(name, stream).await?;
+        Ok(TokioIo::new(Wire::from(tokio_rustls::TlsStream::from(stream))))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Wire>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Wire>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(to))
+    }
+}
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+/// A channel to a gRPC collector, connected when it is first used.
+pub(super) fn channel(config: &TraceConfig) -> Result<Channel, TracesError> {
+    let connector = Connector::new(config, b"h2")?;
+    // A URL is a URI; the exporter's own error says so where it is not.
+    let endpoint = Endpoint::from_shared(config.endpoint.to_string())
+        .map_err(|error| opentelemetry_otlp::ExporterBuildError::InternalFailure(error.to_string()))?;
+    Ok(endpoint
+        .timeout(config.timeout)
+        .connect_timeout(config.timeout)
+        .connect_with_connector_lazy(connector))
+}
+
+/// Sends batches over HTTP/1.1.
+#[derive(Debug)]
+pub(super) struct HttpExport {
+    client: Client<Connector, Full<Bytes>>,
+    runtime: Handle,
+    timeout: Duration,
+}
+
+impl HttpExport {
+    /// Needs a tokio runtime.
+    pub(super) fn new(config: &TraceConfig) -> Result<Self, TracesError> {
+        let connector = Connector::new(config, b"http/1.1")?;
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, runtime: Handle::current(), timeout: config.timeout })
+    }
+}
+
+impl HttpClient for HttpExport {
+    fn send_bytes<'a, 'f>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'f>>
+    where
+        'a: 'f,
+        Self: 'f,
+    {
+        let client = self.client.clone();
+        let timeout = self.timeout;
+        let task = self.runtime.spawn(async move {
+            let exchange = async {
+                let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
+                let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
+                Ok(Response::from_parts(head, body))
+            };
+            tokio::time::timeout(timeout, exchange).await?
+        });
+        Box::pin(async move { task.await? })
+    }
+}
