@@ -100,7 +100,7 @@ impl Executor {
         let (admission, activity) = (Admission::new(config.capacity), config.activity.clone());
         let registry = Arc::new(Registry::default());
         let (stopping, servers) = backends::start_all(config, &registry);
-        Self { shared: Arc::new(Shared { registry, admission, stopping, servers, activity }) }
+        Self { shared: Arc::new(Shared { registry, admission, stopping, activity, servers }) }
     }
 
     /// Runs these stdio servers in place of those of before. Unchanged ones go on untouched, removed ones end after
