@@ -24,8 +24,9 @@ RUN for crate in services/* tests tests/bench; do mkdir "$crate/src" && touch "$
 
 # Cargo goes by times of change: those of the sources may be older than those of the empty crates.
 COPY services services
+ARG REVISION=unknown
 RUN find services -name '*.rs' -exec touch {} + \
-    && cargo build --locked --profile "$PROFILE" -p mcp-relay \
+    && MCP_RELAY_REVISION="$REVISION" cargo build --locked --profile "$PROFILE" -p mcp-relay \
     && mkdir out && cp "target/$PROFILE/mcp-relay" "$(gcc -print-file-name=libgcc_s.so.1)" out/ \
     && out/mcp-relay --version
 

@@ -15,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Sections of the document that each chart's pods read.
 SECTIONS = {
-    "proxy": ["Every mode", "Proxy"],
-    "slave": ["Every mode", "Slave", "Handed on to mr-pilot"],
+    "proxy": ["Every mode", "Proxy", "Traces"],
+    "slave": ["Every mode", "Slave", "Handed on to mr-pilot", "Traces"],
 }
 
 # Variables that a chart sets itself, from other values or because only one setting is right in its pods.
@@ -27,7 +27,7 @@ OWN = {
     },
     "slave": {
         "MCP_SERVER_HOST", "MCP_SERVER_PORT", "OPS_HOST", "OPS_PORT", "PROXY_CA_FILE", "PROXY_CLIENT_CERT", "PROXY_CLIENT_KEY", "PROXY_SERVER_URL",
-        "SLAVE_BACKENDS",
+        "SLAVE_BACKENDS", "SLAVE_CODE_FILE",
     },
 }
 
@@ -71,8 +71,10 @@ def variables(chart, schema):
             yield f"{name} is neither in config nor in a template"
 
 
-# Variables that the pods can do without: the codes are in a file, and nobody opens a session with a slave's own port.
-LEFT_OUT = {"proxy": {"SLAVE_CODES"}, "slave": {"SESSION_KEY"}}
+# Variables that the pods can do without: codes are in files, nobody opens a session with a slave's own port, and what a collector of
+# traces wants to see comes from a Secret of the user's, by extraEnv.
+HEADERS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"}
+LEFT_OUT = {"proxy": {"SLAVE_CODES", *HEADERS}, "slave": {"SESSION_KEY", *HEADERS}}
 
 # Credentials of tools: they come from the Secrets that `credentials` lists.
 HANDED_ON = {"GITLAB_TOKEN", "GITHUB_TOKEN", "LLM_API_KEY"}

@@ -10,11 +10,15 @@
 {{- $port | default (ternary "443" "80" (eq $url.scheme "wss")) -}}
 {{- end }}
 
+{{- define "slave.secretName" -}}
+{{- required "secret.existing is empty: name the Secret that has the slave code (one of the proxy's SLAVE_CODES)" .Values.secret.existing -}}
+{{- end }}
+
 {{- define "slave.codeVariable" -}}
 - name: SLAVE_CODE
   valueFrom:
     secretKeyRef:
-      name: {{ required "secret.existing is empty: name the Secret that has the slave code (one of the proxy's SLAVE_CODES)" .Values.secret.existing }}
+      name: {{ include "slave.secretName" . }}
       key: {{ .Values.secret.key }}
 {{- end }}
 
