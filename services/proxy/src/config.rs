@@ -332,10 +332,30 @@ mod tests {
         ("RATE_LIMIT_CLIENT", "50"),
         ("RATE_LIMIT_TOOL", "5/d"),
         ("RATE_LIMIT_SLAVE", "many"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "unix:///x"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "udp"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization canary"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a b=canary"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/nowhere/ca"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "lz4"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "lz4"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_EXPORTER", "jaeger"),
+        ("OTEL_SDK_DISABLED", "maybe"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "x"),
     ];
 
-    /// Any text is a list of keys or codes.
-    const NEVER_WRONG: [&str; 2] = ["AUTH_BEARER_KEYS", "SLAVE_CODES"];
+    /// Any text is a list of keys or codes, or a name.
+    const NEVER_WRONG: [&str; 3] = ["AUTH_BEARER_KEYS", "SLAVE_CODES", "OTEL_SERVICE_NAME"];
 
     fn load(pairs: &[(&str, &str)]) -> Result<Loaded<ProxyConfig>, Problems> {
         ProxyConfig::load(&Snapshot::of(pairs.iter().copied()))
