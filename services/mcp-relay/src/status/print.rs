@@ -119,7 +119,7 @@ fn calls(text: &mut String, found: &Value) {
         [cell(&call["tool"]), cell(&call["state"]), cell(&call[place]), cell(&call["client"]), progress, age]
     });
     let total = calls["live"]["total"].as_u64().unwrap_or_default();
-    let title = format!("{total} under way");
+    let title = if total == 0 { "under way".to_owned() } else { format!("under way ({total})") };
     table(text, &title, ["TOOL", "STATE", "AT", "FROM", "PROGRESS", "AGE"], rows);
     let rows = list(&calls["recent"]).take(MOST).map(|call| {
         let took = millis(&call["durationMs"]);
@@ -169,10 +169,12 @@ fn pairs(value: &Value) -> String {
 }
 
 fn millis(value: &Value) -> String {
-    value.as_f64().map_or_else(
-        || "–".into(),
-        |ms| if ms < 1000.0 { format!("{ms:.0} ms") } else { seconds(ms / 1000.0) },
-    )
+    match value.as_f64() {
+        None => "–".into(),
+        Some(ms) if ms < 10.0 => format!("{ms:.2} ms"),
+        Some(ms) if ms < 1000.0 => format!("{ms:.0} ms"),
+        Some(ms) => seconds(ms / 1000.0),
+    }
 }
 
 fn seconds(seconds: f64) -> String {
