@@ -147,7 +147,8 @@ def links():
                    (f"sum by (reason) (increase(mcp_relay_slave_link_reconnects_total{{{JOB}}}[$__rate_interval]))", "back after {{reason}}")),
         timeseries("Traffic (slaves)", "Bps", "Bytes on the links' sockets before TLS.", (rate("mcp_relay_slave_link_bytes_total", by="direction"), "{{direction}}")),
         timeseries("Configuration read again", "short", "Files that were read again, by file and outcome.",
-                   (f"sum by (file, outcome) (increase(mcp_relay_config_reloads_total{{{JOB}}}[$__rate_interval]))", "{{file}}: {{outcome}}")),
+                   (f"sum by (file, outcome) (increase(mcp_relay_config_reloads_total{{{JOB}}}[$__rate_interval]))", "{{file}}: {{outcome}}"),
+                   (f"sum by (file, outcome) (increase(mcp_relay_slave_config_reloads_total{{{JOB}}}[$__rate_interval]))", "slaves' {{file}}: {{outcome}}")),
     ]
 
 

@@ -101,6 +101,17 @@ impl Outliers {
         }
     }
 
+    /// Until when this member gets no call, if that is so now.
+    pub(crate) fn out_until(&self, key: u64, now: Instant) -> Option<Instant> {
+        if self.is_quiet() {
+            return None;
+        }
+        match self.lock().get(&key).map(|record| record.standing) {
+            Some(Standing::Out(until)) => Some(until).filter(|until| now < *until),
+            Some(Standing::Tested(_) | Standing::Member) | None => None,
+        }
+    }
+
     /// Whether anybody at all may be barred: else nobody need be asked for.
     pub(crate) fn may_bar(&self) -> bool {
         !self.is_quiet()

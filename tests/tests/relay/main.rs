@@ -13,6 +13,7 @@ mod demo;
 mod ejection;
 mod eras;
 mod health;
+mod homeless;
 mod ingress;
 mod link_faults;
 mod link_loss;

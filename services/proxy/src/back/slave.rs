@@ -6,7 +6,7 @@ mod held;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -31,6 +31,9 @@ pub(super) enum Carrier {
     Native(Box<ProxyEnd<SlotSink>>),
     Plain(Box<PlainEnd>),
 }
+
+/// A slave that has not said what it offers within this time after it came offers nothing.
+const FIRST_CATALOG: Duration = Duration::from_secs(10);
 
 /// One slave process (native), or one connection (plain).
 pub(crate) struct Slave {
@@ -62,6 +65,9 @@ pub(crate) struct Slave {
     place: u64,
     /// Its process is known to be gone, or to go with its link.
     gone: AtomicBool,
+    /// It said what it offers.
+    offered: AtomicBool,
+    since: Instant,
     /// The [`Farewell`] that the current link's task is asked to close with; 0: none.
     close_with: AtomicU8,
 }
@@ -119,6 +125,8 @@ impl Slave {
             seat: None,
             place: key,
             gone: AtomicBool::new(false),
+            offered: AtomicBool::new(false),
+            since: Instant::now(),
             close_with: AtomicU8::new(0),
         }
     }
@@ -242,11 +250,18 @@ impl Slave {
     /// It offers this from now on, as far as its code allows it.
     pub(super) fn offer(&self, catalog: Catalog) {
         self.tell_left_out(&self.standing.offer(catalog));
+        self.offered.store(true, Ordering::Release);
         let catalog = self.catalog();
         // One that says nothing of it is still no better for that.
         let report =
             catalog.degraded.as_deref().map(|why| if why.is_empty() { "it does not say what" } else { why });
         self.condition.offers(catalog.tools.len(), report.unwrap_or_default());
+    }
+
+    /// Its first catalog is on its way: until then it is waited for.
+    pub(crate) fn awaited_until(&self) -> Option<Instant> {
+        let awaited = self.is_linked() && !self.offered.load(Ordering::Acquire);
+        awaited.then(|| self.since + FIRST_CATALOG)
     }
 
     fn tell_left_out(&self, tools: &[String]) {

@@ -178,6 +178,10 @@ impl Dispatcher {
         match directory.pool(tool) {
             Some(pool) => Ok(Arc::clone(pool)),
             None if !directory.any_slave => Err(Failure::NoSlave),
+            // It may be the one that has the tool.
+            None if directory.is_incomplete(Instant::now()) => {
+                Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
+            }
             None => Err(Failure::UnknownTool(directory.explain(tool))),
         }
     }
@@ -207,12 +211,22 @@ impl Dispatcher {
 
     /// The last part of a call's answer tells how its slave does.
     pub(super) fn judge(&self, part: &Part, (tool, pool): (&str, &Pool), slave: &Slave) {
-        health::judge(Judgement::of(part), (tool, &pool.outliers), (&self.0.registry, slave));
+        self.found(Judgement::of(part), (tool, pool), slave);
     }
 
     /// The client left before the end: that says nothing of the slave.
     pub(super) fn judge_nothing(&self, (tool, pool): (&str, &Pool), slave: &Slave) {
-        health::judge(Judgement::Neither, (tool, &pool.outliers), (&self.0.registry, slave));
+        self.found(Judgement::Neither, (tool, pool), slave);
+    }
+
+    fn found(&self, judgement: Judgement, (tool, pool): (&str, &Pool), slave: &Slave) {
+        let may_bar = || self.outliers().may_bar() || pool.outliers.may_bar();
+        let before = may_bar();
+        health::judge(judgement, (tool, &pool.outliers), (&self.0.registry, slave));
+        // It came back, or was left out: its place came free before that was known.
+        if before || may_bar() {
+            self.0.lobby.look_at(slave.key);
+        }
     }
 
     /// The tool that a call is for, and its pool.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use front::calls::Listing;
@@ -47,6 +48,8 @@ pub(super) struct Directory {
     conflicts: BTreeMap<String, Vec<String>>,
     /// Whether any slave is linked.
     pub(super) any_slave: bool,
+    /// Slaves are linked that have not said yet what they offer: it is waited for until then.
+    awaited_until: Option<Instant>,
 }
 
 /// What the operator decided.
@@ -86,6 +89,11 @@ impl Pool {
 }
 
 impl Directory {
+    /// Whether a linked slave has not said yet what it offers.
+    pub(super) fn is_incomplete(&self, now: Instant) -> bool {
+        self.awaited_until.is_some_and(|until| now < until)
+    }
+
     /// The pool of a tool as clients name it.
     pub(super) fn pool(&self, tool: &str) -> Option<&Arc<Pool>> {
         self.pools.get(tool)
@@ -126,8 +134,11 @@ impl Directory {
             .filter(|slave| slave.is_ready())
             .map(|slave| (Arc::clone(slave), slave.catalog()))
             .collect();
-        let mut directory =
-            Self { any_slave: slaves.iter().any(|slave| slave.is_linked()), ..Self::default() };
+        let mut directory = Self {
+            any_slave: slaves.iter().any(|slave| slave.is_linked()),
+            awaited_until: slaves.iter().filter_map(|slave| slave.awaited_until()).max(),
+            ..Self::default()
+        };
         let mut listed: BTreeMap<String, String> = BTreeMap::new();
         for (name, groups) in group(&ready) {
             let alone = groups.len() == 1;

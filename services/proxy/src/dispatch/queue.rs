@@ -3,12 +3,13 @@
 //! A place that comes free is handed to one waiting call at once, so nobody is woken in vain and no newcomer can take
 //! it first. Must not lock a slave's state: places come free while that is locked.
 
+mod cancelled;
 mod drain;
 mod line;
 mod turns;
 mod wait;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -16,6 +17,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use cancelled::Cancelled;
 pub(super) use line::{Lane, Named, Ways};
 use line::{Lines, Waiter, is_served, with_room};
 use turns::{Next, Ticket};
@@ -58,8 +60,9 @@ pub(super) struct Lobby {
     /// How many there are: what a call that does not wait looks at.
     waiting: AtomicUsize,
     lines: Mutex<Lines>,
-    /// Slaves whose rate limit is waited for.
-    alarms: Mutex<HashSet<u64>>,
+    /// Slaves whose rate limit, or whose time without calls, is waited for, and until when.
+    alarms: Mutex<HashMap<u64, Instant>>,
+    cancelled: Cancelled,
     registry: Arc<Registry>,
     me: Weak<Self>,
 }
@@ -74,7 +77,7 @@ pub(super) struct Seat {
 /// What a slave's free place led to.
 enum Offered {
     Handed(Waiter, Arc<Slave>),
-    /// The slave's rate limit has one at this time.
+    /// The slave may have a call at this time: its rate limit has one, or it is left out until then.
     Later(Instant),
     Nobody,
 }
@@ -90,6 +93,7 @@ impl Lobby {
             waiting: AtomicUsize::new(0),
             lines: Mutex::new(Lines::new()),
             alarms: Mutex::default(),
+            cancelled: Cancelled::default(),
             registry,
             me: me.clone(),
         })
@@ -169,7 +173,10 @@ impl Lobby {
 
     fn hand_out(&self, slave: u64, place: &mut Option<InFlight>) -> Offered {
         let mut lines = lock(&self.lines);
-        let Some((next, slave)) = lines.next_for(slave, &self.registry) else { return Offered::Nobody };
+        let Some((next, slave)) = lines.next_for(slave, &self.registry) else {
+            let until = lines.left_out_until(slave, &self.registry);
+            return until.map_or(Offered::Nobody, Offered::Later);
+        };
         if place.is_none() {
             match slave.try_enter() {
                 Some(Ok(own)) => *place = Some(own),
@@ -182,17 +189,25 @@ impl Lobby {
         Offered::Handed(waiter, slave)
     }
 
-    /// Offers the slave's place when its rate limit has one.
+    /// Offers the slave's place at this time.
     fn set_alarm(&self, slave: u64, at: Instant) {
         // Without a runtime the process is ending.
         let (Ok(runtime), Some(lobby)) = (Handle::try_current(), self.me.upgrade()) else { return };
-        if lock(&self.alarms).insert(slave) {
-            runtime.spawn(async move {
-                tokio::time::sleep_until(at.into()).await;
-                lock(&lobby.alarms).remove(&slave);
-                lobby.offer(slave);
-            });
+        let mut alarms = lock(&self.alarms);
+        if alarms.get(&slave).is_some_and(|set| *set <= at) {
+            return;
         }
+        alarms.insert(slave, at);
+        drop(alarms);
+        runtime.spawn(async move {
+            tokio::time::sleep_until(at.into()).await;
+            let mut alarms = lock(&lobby.alarms);
+            if alarms.get(&slave) == Some(&at) {
+                alarms.remove(&slave);
+            }
+            drop(alarms);
+            lobby.offer(slave);
+        });
     }
 
     /// Who offers what has changed: calls whose last slave is gone are told, and new places are handed out.
@@ -211,8 +226,19 @@ impl Lobby {
         }
     }
 
+    /// What a slave may have has changed otherwise than by a place that came free.
+    pub(super) fn look_at(&self, slave: u64) {
+        self.offer(slave);
+    }
+
+    /// Whether the client cancelled this request since then.
+    pub(super) fn was_cancelled(&self, (session, request_id): &Named, since: Instant) -> bool {
+        self.cancelled.has((session, request_id), since)
+    }
+
     /// The client of this session cancelled this request.
     pub(super) fn cancel(&self, session: &str, request_id: &str) {
+        self.cancelled.add((session, request_id), Instant::now());
         if self.waiting.load(Ordering::SeqCst) == 0 {
             return;
         }

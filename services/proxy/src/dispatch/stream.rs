@@ -228,9 +228,17 @@ impl Open {
 
     /// One look for a slave. What it returns is the end of the call.
     fn look(&mut self) -> Option<Part> {
+        if self.is_cancelled() {
+            return Some(Part::Failed(Failure::Cancelled));
+        }
         let At::Nowhere(homeless) = &mut self.at else { return None };
         let (until, avoid, otherwise) = (homeless.until, homeless.avoid, homeless.otherwise.take());
         match self.find_home(avoid) {
+            // In this moment: whoever cancelled found it nowhere.
+            Ok(at) if self.is_cancelled() => {
+                self.leave(at);
+                return Some(Part::Failed(Failure::Cancelled));
+            }
             Ok(At::Queue(waiting, _)) => self.at = At::Queue(waiting, otherwise),
             Ok(at) => self.at = at,
             Err(failure) if Instant::now() >= until => {
@@ -241,6 +249,23 @@ impl Open {
             }
         }
         None
+    }
+
+    /// Whether a legacy client has cancelled it. A slave that has the call is told by itself.
+    fn is_cancelled(&self) -> bool {
+        let named = self.caller.named.as_ref();
+        named.is_some_and(|named| self.dispatcher.lobby().was_cancelled(named, self.began))
+    }
+
+    /// Takes the cancelled call back from where it has just come.
+    fn leave(&self, at: At) {
+        if let (At::Queue(..), Some((session, id))) = (&at, &self.caller.named) {
+            self.dispatcher.lobby().cancel(session, id);
+        }
+        if let At::Slave(slave) = at {
+            self.dispatcher.judge_nothing((&self.tool, &self.pool), &slave);
+            slave.cancel(self.call.id);
+        }
     }
 
     /// Where the call may and should be run again, it looks for a slave; else the part is for the client.

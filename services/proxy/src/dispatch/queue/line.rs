@@ -158,6 +158,17 @@ impl Lines {
         Some((next, slave))
     }
 
+    /// When the first of its calls may have the slave that is left out of all of them now.
+    pub(super) fn left_out_until(&self, slave: u64, registry: &Registry) -> Option<Instant> {
+        let now = Instant::now();
+        let until = |line: &Line| {
+            let place = line.members.get(&slave)?.place();
+            let ends = [&registry.outliers, &*line.ways.0.outliers].map(|of| of.out_until(place, now));
+            ends.into_iter().flatten().max()
+        };
+        self.lanes.values().filter_map(until).min()
+    }
+
     /// This call gets a place.
     pub(super) fn serve(&mut self, at: &Next<Client, Lane>) -> Option<Waiter> {
         let waiter = self.turns.serve(at)?;

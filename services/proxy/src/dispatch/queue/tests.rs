@@ -228,3 +228,18 @@ async fn no_wake_up_is_lost() {
     assert_eq!(lobby.len(), 0);
     assert!(slaves.iter().all(|slave| slave.load.in_flight() == 0));
 }
+
+#[tokio::test]
+async fn a_slave_that_was_left_out_takes_waiting_calls_when_its_time_is_over() {
+    let slaves = [slave(1, 1), slave(2, 1)];
+    let ejection = Policy { after: 1, base: Duration::from_millis(100) };
+    let registry = Registry::new(InstanceId(1), (SlaveMode::Multi, 10), LinkLimits::default(), ejection);
+    registry.outliers.ended(slaves[0].place(), crate::outliers::Verdict::Fault("timeout"), Instant::now());
+    let lobby = Lobby::new(registry);
+    watch(&lobby, &slaves);
+    let _running = enter(&slaves[1]);
+    let mut seat = join(&lobby, 1, &slaves);
+    assert!(place(&mut seat).is_none(), "it is left out, and the other is full");
+    let verdict = tokio::time::timeout(Duration::from_secs(20), &mut seat.verdict).await;
+    assert!(matches!(verdict, Ok(Ok(Verdict::Place(slave, _))) if slave.key == 1));
+}

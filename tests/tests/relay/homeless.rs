@@ -1,0 +1,49 @@
+//! Calls that no slave has at the moment: cancelled ones never run, and what is not known yet is not called unknown.
+
+use harness::client::{Ask, Client};
+use harness::rawslave::{RawSlave, definition, dial, text_result};
+use harness::relay::{CODE, Setup};
+use harness::wait;
+use protocol::frame::{Flags, Frame, FrameKind};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_tool_is_not_called_unknown_while_a_slave_s_first_catalog_is_on_its_way() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let _slave = RawSlave::link(proxy.link, CODE, "offers", &["raw_tool"]).await;
+    proxy.offers("raw_tool").await;
+    let client = Client::modern(proxy.http);
+    assert_eq!(client.call("later", json!({})).await.kind(), "unknown_tool");
+    let mut silent = dial(proxy.link).await;
+    silent.greet(CODE, "silent").await;
+    wait::until("a call to be told to come again", async || {
+        (client.call("later", json!({})).await.kind() == "no_slave_for_tool").then_some(())
+    })
+    .await;
+    silent.catalog(&json!({ "tools": [definition("other")] })).await;
+    proxy.offers("other").await;
+    assert_eq!(client.call("later", json!({})).await.kind(), "unknown_tool");
+}
+
+#[tokio::test]
+async fn a_legacy_call_that_is_cancelled_while_no_slave_has_it_never_runs() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let mut slave = RawSlave::link(proxy.link, CODE, "raw", &["raw_tool"]).await;
+    proxy.offers("raw_tool").await;
+    let client = Client::legacy(proxy.http).await;
+    let mut pending = client.start(Ask::tool("cancelled", "raw_tool", json!({}))).await;
+    let opened = slave.opened().await;
+    slave.catalog(&json!({ "tools": [] })).await;
+    proxy.withdraws("raw_tool").await;
+    // It never arrived, as far as the slave knows: now nobody has it.
+    slave.send(Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;
+    client.cancel("cancelled").await;
+    assert_eq!(pending.finish().await.kind(), "cancelled");
+    slave.catalog(&json!({ "tools": [definition("raw_tool")] })).await;
+    proxy.offers("raw_tool").await;
+    let mut next = client.start(Ask::tool("next", "raw_tool", json!({}))).await;
+    let opened = slave.opened().await;
+    assert_eq!(opened.message["id"], "next", "the cancelled one is not sent");
+    slave.end(opened.call, 0, &text_result("done")).await;
+    assert_eq!(next.finish().await.text(), "done");
+}
