@@ -55,7 +55,10 @@ def trouble(fleet):
     stranger = fleet.slave("stranger", "a code that nobody knows")
     (fleet.folder / "codes.yaml").write_text(FILE_OF_CODES + "# changed\n")
     (fleet.folder / "routes.yaml").write_text("rules: nonsense\n")
+    servers = (fleet.folder / "servers.json").read_text()
+    (fleet.folder / "servers.json").write_text("nonsense")
     time.sleep(2.5)
+    (fleet.folder / "servers.json").write_text(servers)
     (fleet.folder / "routes.yaml").write_text(ROUTES)
     stranger.end()
     paused = fleet.slaves["shaky"]
