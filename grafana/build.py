@@ -63,6 +63,8 @@ def faults():
             yield f"{path.relative_to(ROOT)} is not what grafana/build.py writes: run python3 grafana/build.py"
     shown = set()
     for name, title, _, panels, variables in DASHBOARDS:
+        titles = [one["title"] for one in panels() if one["type"] != "row"]
+        yield from (f"{title}: two panels are called {twice}" for twice in sorted({one for one in titles if titles.count(one) > 1}))
         for one in panels():
             yield from (f"{title}: {one['title']}: {fault}" for fault in panel_faults(one, variables))
             shown |= {series for target in one.get("targets", []) for series in mentioned(target["expr"])}

@@ -92,9 +92,7 @@ def overview():
                    (f"{rate('tokio_worker_busy_seconds_total', by='job, instance')} / sum by (job, instance) (tokio_workers{{{JOB}}})", "{{job}} {{instance}}"), min=0),
         timeseries("Threads", "short", "Threads, by process.", (f"sum by (job, instance) (process_threads{{{JOB}}})", "{{job}} {{instance}}")),
         table("What runs", "short", "Programs with version, revision and role.",
-              (f"max by (job, instance, role, version, revision, profile) (mcp_relay_build_info{{{JOB}}})", ""), h=7, rename={"Value": "is"}),
-        timeseries("Spans", "ops", "Spans of traces by what became of them; dropped: too many waited; failed: the collector did not take them.",
-                   (rate("mcp_relay_trace_spans_total", by="outcome"), "{{outcome}}"), h=7),
+              (f"max by (job, instance, role, version, revision, profile) (mcp_relay_build_info{{{JOB}}})", ""), w=16, h=7, rename={"Value": "is"}),
         timeseries("Uptime", "s", "Time since the process started. A fall is a new start.",
                    (f"time() - max by (job, instance) (process_start_time_seconds{{{JOB}}})", "{{job}} {{instance}}"), h=7),
     ]

@@ -62,17 +62,9 @@ def trouble(fleet):
     (fleet.folder / "routes.yaml").write_text(ROUTES)
     stranger.end()
     paused = fleet.slaves["shaky"]
-    calls = [threading.Thread(target=Client(port).call, args=("work", {"seconds": 2.5})) for port in ports * 3]
-    for call in calls:
-        call.start()
-    time.sleep(0.5)
-    paused.signal(signal.SIGSTOP)
-    time.sleep(1.7)
-    paused.signal(signal.SIGCONT)
-    for call in calls:
-        call.join()
+    pause(paused, ports)
     for port in ports:
-        Client(port).call("sleep", {"seconds": 7})
+        Client(port).call("sleep", {"seconds": 9})
     calls = [threading.Thread(target=Client(port).call, args=("work", {"seconds": 2.5})) for port in ports * 4]
     for call in calls:
         call.start()
@@ -84,6 +76,21 @@ def trouble(fleet):
     fleet.slaves["steady"].signal(signal.SIGTERM)
     fleet.slave("steady")
     time.sleep(6)
+
+
+def pause(slave, ports):
+    """Until every proxy has given its link up; the calls that it has go on after that."""
+    calls = [threading.Thread(target=Client(port).call, args=("sleep", {"seconds": 4, "steps": 16})) for port in ports * 4]
+    for call in calls:
+        call.start()
+    running = r'^mcp_relay_slave_calls_in_flight\{tool="sleep"\} [1-9]'
+    wait_for("a call on the slave", lambda: re.search(running, Client(slave.http).metrics(), re.M))
+    slave.signal(signal.SIGSTOP)
+    lost = r'^mcp_relay_slave_state\{slave="shaky",state="lost"\} [1-9]'
+    wait_for("lost links", lambda: all(re.search(lost, Client(port).metrics(), re.M) for port in ports))
+    slave.signal(signal.SIGCONT)
+    for call in calls:
+        call.join()
 
 
 def dashboards():

@@ -45,6 +45,13 @@ class Client:
         except (OSError, http.client.HTTPException):
             pass
 
+    def metrics(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.key}"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return text
+
     def call(self, tool, arguments=None, **more):
         self.do("tools/call", {"name": tool, "arguments": arguments or {}}, **more)
 
