@@ -34,7 +34,7 @@ async fn a_slave_that_offers_nothing_yet_is_connecting_and_no_reason_to_be_ready
     assert_eq!(status, 503, "{why}");
     assert!(why.contains("1 connecting") && !why.contains("raw"), "counts, no names: {why}");
     let answer = Client::modern(proxy.http).call("t", json!({})).await;
-    assert_eq!(answer.kind(), "unknown_tool", "and that is what a call finds");
+    assert_eq!(answer.kind(), "no_slave_for_tool", "its tools may be on their way");
     slave.catalog(&json!({ "tools": [definition("t")] })).await;
     until_state(proxy.http, "raw", "ready").await;
     assert_eq!(get(proxy.http, "/readyz").await.0, 200);
