@@ -49,6 +49,7 @@ check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, lints and 
 	./scripts/setup charts
 	./scripts/charts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p mcp-relay-tests --test ui -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	$(MAKE) test-dashboards
 	./fuzz/run.sh $(FUZZ_SECONDS)

@@ -247,12 +247,11 @@ impl Dispatcher {
         came: Came,
         asker: Asker<'_>,
     ) -> Result<CallStream, Failure> {
-        let Came { id, trace, mut header, message } = came;
+        let Came { id, at: now, trace, mut header, message } = came;
         self.0.limits.load().admit(&asker)?;
         limits::admit_to(&tool, pool.limit.as_deref())?;
         let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
         let route = pool.routes.route(&question);
-        let now = Instant::now();
         header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
         header.name = Some(pool.own_name.to_string());
         let text = serde_json::to_vec(&header).map_err(|_| Failure::Internal)?;
@@ -300,6 +299,7 @@ impl Dispatcher {
 /// A call as it came, and its names from now on.
 struct Came {
     id: CallId,
+    at: Instant,
     trace: CallTrace,
     header: CallHeader,
     message: Bytes,
@@ -322,7 +322,7 @@ impl Calls for Dispatcher {
         let failure = match self.called(&mut header) {
             Ok((tool, pool)) => {
                 trace.of_tool(&tool);
-                let call = Came { id, trace: trace.clone(), header, message };
+                let call = Came { id, at: came, trace: trace.clone(), header, message };
                 match self.begin((tool, &pool), call, asker) {
                     Ok(stream) => return stream.watched(watched),
                     Err(failure) => {

@@ -107,8 +107,9 @@ async fn a_flood_of_one_client_does_not_hold_up_another() {
     let mut flood = Vec::new();
     for n in 1..10 {
         flood.push(flooding.start(Ask::tool(1, "run", held(&fixture, &format!("f{n}")))).await);
+        // Each has its place before the next one comes: the gates below are opened in this order.
+        waiting_behind_a_key(&proxy, "one", n).await;
     }
-    waiting_behind_a_key(&proxy, "one", 9).await;
     let mut patient = other.start(Ask::tool(1, "run", run_args("p", 0))).await;
     waiting_behind_a_key(&proxy, "one", 10).await;
     fixture.open_gate("p", 9);
