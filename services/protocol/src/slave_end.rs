@@ -124,7 +124,7 @@ impl SlaveEnd {
 
     /// Calls that have not ended.
     pub fn running(&self) -> usize {
-        self.calls.values().filter(|call| call.stage == Stage::Running).count()
+        self.calls.values().filter(|call| matches!(call.stage, Stage::Running | Stage::Unheard)).count()
     }
 
     /// Bytes written and not acknowledged.
@@ -190,6 +190,22 @@ impl SlaveEnd {
         self.journal_bytes -= journal;
     }
 
+    /// A link is gone whose proxy had drained and said goodbye: that never comes back. Ends that it did not acknowledge
+    /// are forgotten; calls that still run (their clients went, or its grace was over) end unheard.
+    pub fn link_over(&mut self, link: LinkId, now: Instant) {
+        let of_link = |(id, call): (&CallId, &Call)| (call.link == Some(link)).then_some((*id, call.stage));
+        let calls: Vec<(CallId, Stage)> = self.calls.iter().filter_map(of_link).collect();
+        self.link_down(link, now);
+        for (id, stage) in calls {
+            self.forgotten.add(id);
+            if stage == Stage::Ended {
+                self.stop(id);
+            } else if let Some(call) = self.calls.get_mut(&id) {
+                call.stage = Stage::Unheard;
+            }
+        }
+    }
+
     /// What is offered from now on (JSON); every link is told.
     pub fn set_catalog(&mut self, catalog: Bytes) {
         self.catalog = catalog;
@@ -245,8 +261,10 @@ impl SlaveEnd {
 
     /// Writes one event of a call (a whole JSON-RPC message, no newlines). `request`: it wants a reply.
     pub fn event(&mut self, id: CallId, message: Bytes, request: Flags) -> Wrote {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage == Stage::Running) else {
-            return Wrote::Gone;
+        let call = match self.calls.get_mut(&id) {
+            Some(call) if call.stage == Stage::Running => call,
+            Some(call) if call.stage == Stage::Unheard => return Wrote::More,
+            _ => return Wrote::Gone,
         };
         if self.journal_bytes + message.len() > self.limits.journal {
             self.fail(id, &self.journal_full());
@@ -262,17 +280,27 @@ impl SlaveEnd {
     }
 
     /// Ends a call with a result or, flagged [`Flags::ERROR`], an error object. `status` is an HTTP status hint.
-    pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage == Stage::Running) else { return };
+    /// [`Wrote::Gone`]: nobody is there who will ask for it, and the call is forgotten.
+    pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) -> Wrote {
+        let call = match self.calls.get_mut(&id) {
+            Some(call) if call.stage == Stage::Running => call,
+            Some(call) if call.stage == Stage::Unheard => {
+                call.stage = Stage::Ended;
+                self.stop(id);
+                return Wrote::Gone;
+            }
+            _ => return Wrote::Gone,
+        };
         if self.journal_bytes + payload.len() > self.limits.journal {
             self.fail(id, &self.journal_full());
-            return;
+            return Wrote::More;
         }
         call.stage = Stage::Ended;
         self.assembly_bytes -= call.intake.abort();
         self.journal_bytes += payload.len();
         call.down.write(Heading { kind: FrameKind::End, flags, aux: status }, payload);
         self.queue(id);
+        Wrote::More
     }
 
     fn journal_full(&self) -> Failure {
@@ -296,7 +324,7 @@ impl SlaveEnd {
         let Some(call) = self.calls.remove(&id) else { return };
         self.journal_bytes -= call.down.bytes();
         self.assembly_bytes -= call.intake.pending();
-        if call.stage == Stage::Running {
+        if matches!(call.stage, Stage::Running | Stage::Unheard) {
             self.events.push_back(SlaveEvent::Stop { call: id });
         }
     }

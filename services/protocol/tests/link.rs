@@ -293,3 +293,37 @@ fn a_cancel_while_the_link_is_down_is_told_when_it_is_back() {
     assert!(pair.events().contains(&SlaveEvent::Stop { call: CALL }));
     assert_eq!((pair.slave.calls(), pair.heard()), (0, vec![]));
 }
+
+#[test]
+fn what_a_proxy_that_is_gone_for_good_did_not_take_is_forgotten_and_what_runs_ends_unheard() {
+    const OTHER: CallId = CallId(8);
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.proxy.open(OTHER, b"{}", Bytes::from_static(b"n"), pair.ear.clone()).unwrap();
+    pair.flow();
+    assert_eq!(pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0), Wrote::More);
+    assert_eq!((pair.slave.calls(), pair.slave.running()), (2, 1));
+    pair.slave.link_over(pair.link, pair.now);
+    assert_eq!((pair.slave.calls(), pair.slave.running()), (1, 1));
+    assert_eq!(pair.slave.journal_bytes(), 0);
+    // More than the journal and the window hold: its producer is not held up.
+    for _ in 0..10 {
+        assert_eq!(pair.slave.event(OTHER, vec![b' '; 1000].into(), Flags::NONE), Wrote::More);
+    }
+    assert_eq!(pair.slave.end(OTHER, Bytes::from_static(b"{}"), Flags::NONE, 0), Wrote::Gone);
+    assert_eq!((pair.slave.calls(), pair.slave.journal_bytes()), (0, 0));
+    assert_eq!(pair.slave.recount(), (0, 0));
+}
+
+#[test]
+fn what_runs_for_a_proxy_that_is_gone_for_good_is_stopped_when_its_time_is_over() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    pair.events();
+    pair.slave.link_over(pair.link, pair.now);
+    let due = pair.slave.poll_timeout().unwrap();
+    assert_eq!(due, pair.now + GRACE + RETENTION_MARGIN);
+    pair.slave.expire(due);
+    assert_eq!(pair.events(), [SlaveEvent::Stop { call: CALL }]);
+}

@@ -303,6 +303,6 @@ fn report(ended: &Ended, wait: Option<Duration>) {
         ),
         Ended::Lost(why) | Ended::Misbehaved(why) => tracing::warn!("{next}: {why}"),
         Ended::Closing | Ended::AlreadyLinked | Ended::Renewed => tracing::info!("{next}"),
-        Ended::Busy(_) => tracing::warn!("{next}: {ended}"),
+        Ended::Busy(_) | Ended::GoingDown => tracing::warn!("{next}: {ended}"),
     }
 }

@@ -135,6 +135,20 @@ impl Endpoint {
     pub(crate) fn link_down(&self, link: LinkId) {
         let mut state = lock(&self.state);
         state.down(link);
+        self.downed(state);
+    }
+
+    /// The proxy behind the link said goodbye: if it had drained, nobody will ask for the link's calls any more.
+    pub(crate) fn link_over(&self, link: LinkId) {
+        let mut state = lock(&self.state);
+        if state.roster.is_draining(link) {
+            state.end.link_over(link, Instant::now());
+        }
+        state.down(link);
+        self.downed(state);
+    }
+
+    fn downed(&self, mut state: MutexGuard<'_, State>) {
         metrics::links_up(state.links.len());
         self.roster_changed(&mut state);
         self.settle(&state);
@@ -229,7 +243,11 @@ impl Endpoint {
         let error = if end.error { Flags::ERROR } else { Flags::NONE };
         let tool_error = if end.tool_error { Flags::TOOL_ERROR } else { Flags::NONE };
         tracing::debug!(bytes = end.payload.len(), "Sending response back to proxy (call {call})");
-        self.write(|to| to.end(call, end.payload, error.with(tool_error), end.status));
+        let wrote = self.write(|to| to.end(call, end.payload, error.with(tool_error), end.status));
+        if wrote == Wrote::Gone {
+            // It may have been the last that a drain waits for.
+            self.chores.notify_one();
+        }
         lock(&self.running).remove(call);
     }
 

@@ -43,6 +43,8 @@ pub(crate) enum Ended {
     Renewed,
     /// The proxy has a link of this slave already and keeps it.
     AlreadyLinked,
+    /// The proxy said goodbye.
+    GoingDown,
     /// Anything else that is not our will; says what.
     Lost(String),
     /// The proxy asks to come again no sooner than this.
@@ -61,6 +63,7 @@ impl Ended {
             Self::Replaced => "replaced",
             Self::Renewed => "renewed",
             Self::AlreadyLinked => "already_linked",
+            Self::GoingDown => "going_down",
             Self::Lost(_) => "lost",
             Self::Busy(_) => "busy",
             Self::Misbehaved(_) => "protocol_error",
@@ -76,6 +79,7 @@ impl fmt::Display for Ended {
             Self::Replaced => f.write_str("another slave took this one's place"),
             Self::Renewed => f.write_str("a link with the changed code took its place"),
             Self::AlreadyLinked => f.write_str("it leads to a proxy that is linked already"),
+            Self::GoingDown => f.write_str("the proxy is going down"),
             Self::Lost(why) => f.write_str(why),
             Self::Busy(_) => f.write_str(
                 "the proxy has too many new connections (HANDSHAKE_RATE) and asks to come again later",
@@ -224,12 +228,16 @@ pub(crate) async fn carry(links: &Links, entered: Entered) -> Ended {
         Some(_) => Native::new(&links.endpoint, id, socket, early).run(&wake, pulse).await,
         None => Plain::new(links, id, socket, early).run(&wake, pulse).await,
     };
-    links.endpoint.link_down(id);
+    match ended {
+        Ended::GoingDown => links.endpoint.link_over(id),
+        _ => links.endpoint.link_down(id),
+    }
     links.board.down(id);
     match &ended {
         Ended::Misbehaved(how) => socket.close(close::PROTOCOL_ERROR, how).await,
         Ended::Closing => socket.close(close::GOING_AWAY, "the slave is going down").await,
         Ended::Lost(_)
+        | Ended::GoingDown
         | Ended::Busy(_)
         | Ended::Replaced
         | Ended::Renewed

@@ -12,6 +12,8 @@ pub(super) enum Stage {
     Receiving,
     /// The owner was told to run it.
     Running,
+    /// It runs on, but its proxy is gone for good: nobody will ask for what it says.
+    Unheard,
     /// Its end is written.
     Ended,
 }

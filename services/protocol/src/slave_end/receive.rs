@@ -190,7 +190,8 @@ impl SlaveEnd {
 
     fn receive_attach(&mut self, link: LinkId, frame: &Frame) -> Result<(), LinkError> {
         let id = frame.call;
-        let Some(call) = self.calls.get_mut(&id).filter(|call| call.stage != Stage::Receiving) else {
+        let known = |call: &&mut Call| !matches!(call.stage, Stage::Receiving | Stage::Unheard);
+        let Some(call) = self.calls.get_mut(&id).filter(known) else {
             self.tally.gone += 1;
             let ran = if self.forgotten.may_have(id) { Flags::ERROR } else { Flags::NONE };
             let flags = Flags::GONE.with(ran);

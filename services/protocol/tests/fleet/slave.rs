@@ -249,7 +249,8 @@ impl World {
         self.book.borrow_mut().track(no).written.push(Written { end, flags, body: body.clone() });
         if end {
             it.jobs.remove(&call);
-            return it.end.end(call, body, flags, 0);
+            it.end.end(call, body, flags, 0);
+            return;
         }
         job.left -= 1;
         job.waits_for_reply = flags.has(Flags::REQUEST);

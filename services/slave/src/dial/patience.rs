@@ -62,6 +62,7 @@ impl Patience {
             // As it asks, and jitter on top: whoever was sent away together must not come back together.
             Ended::Busy(least) => *least + self.lost.next(random),
             Ended::Lost(_)
+            | Ended::GoingDown
             | Ended::Misbehaved(_)
             | Ended::AlreadyLinked
             | Ended::Renewed

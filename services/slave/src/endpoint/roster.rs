@@ -84,6 +84,11 @@ impl Roster {
         }
     }
 
+    /// Whether the proxy behind this link goes down.
+    pub(super) fn is_draining(&self, link: LinkId) -> bool {
+        self.members.iter().any(|member| member.link == link && member.draining)
+    }
+
     /// The proxy behind this link said which others there are.
     pub(super) fn told(&mut self, link: LinkId, peers: &Peers) {
         for member in self.members.iter_mut().filter(|member| member.link == link) {

@@ -133,7 +133,7 @@ fn closed(frame: Option<&CloseFrame>) -> Ended {
         close::REPLACED => Ended::Replaced,
         close::AUTH_FAILED => Ended::Refused(frame.reason.to_string()),
         close::ALREADY_LINKED => Ended::AlreadyLinked,
-        close::GOING_AWAY => Ended::Lost("the proxy is going down".into()),
+        close::GOING_AWAY => Ended::GoingDown,
         code => Ended::Lost(format!("the proxy closed the connection ({code} {})", frame.reason)),
     }
 }

@@ -46,7 +46,7 @@ pub(super) const DRAINING: &str = "mcp_relay_slave_draining";
 /// Why links end.
 const ENDS: Label = Label::of(
     "reason",
-    &["refused", "replaced", "renewed", "busy", "lost", "protocol_error", "closing", "already_linked"],
+    &["refused", "replaced", "renewed", "busy", "going_down", "lost", "protocol_error", "closing", "already_linked"],
 );
 
 /// All of the slave's own.

@@ -56,6 +56,12 @@ async fn a_moved_call_goes_by_the_rule_that_it_began_with() {
     west.vanish();
     greet(&mut again, "west", "west").await;
     again.catalog(&json!({ "tools": [] })).await;
+    // Until the proxy knows, it might give the call back to it.
+    wait::until("west to be out of the pool", async || {
+        let (_, told) = fleet.explain(&json!({ "tool": "tool" })).await;
+        (!told.to_string().contains("\"west\"")).then_some(())
+    })
+    .await;
     let attach = again.frame(FrameKind::Attach).await;
     assert_eq!(attach.call, opened.call);
     again.send(Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;

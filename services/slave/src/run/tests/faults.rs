@@ -162,3 +162,21 @@ async fn a_call_that_was_on_its_way_when_the_slave_was_stopped_is_given_back() {
     drop(proxy);
     within(slave.task).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_slave_that_is_stopped_does_not_wait_for_a_proxy_that_said_goodbye() {
+    let (door, mut proxy) = (Door::open().await, Proxy::new());
+    let slave = start(&door.url, &[("SHUTDOWN_GRACE", "600")]).await;
+    proxy.link(&door).await;
+    let (_, answers) = proxy.call("sleep", r#"{"seconds":0.5,"steps":2}"#);
+    proxy.until("some progress", |_| answers.len() == 1).await;
+    proxy.end.drain();
+    let outlook = slave.links.endpoint.outlook();
+    proxy.until("the drain to be read", |_| outlook.borrow().draining == 1).await;
+    // The call runs on, as one whose client went; nobody will take its end.
+    close_with(proxy.ws.as_mut().unwrap(), close::GOING_AWAY).await;
+    until("the slave knows", || slave.links.status.why().contains("going down")).await;
+    assert_eq!(slave.links.endpoint.calls(), 1);
+    slave.shutdown.begin();
+    within(slave.task).await.unwrap();
+}
