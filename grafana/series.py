@@ -85,6 +85,8 @@ def overview():
                    (f"process_open_fds{{{JOB}}} / process_max_fds{{{JOB}}}", "{{job}} {{instance}}"), min=0),
         timeseries("Spans", "cps", "Ended spans by what became of them: exported, failed (the collector did not take their batch), dropped (too many waited). All 0 where traces are off.",
                    (rate("mcp_relay_trace_spans_total", by="job, outcome"), "{{job}} {{outcome}}")),
+        timeseries("Audit lines", "cps", "Lines of the audit stream by what became of them: written, failed (AUDIT_LOG could not be written), dropped (too many waited). All 0 where it is off.",
+                   (rate("mcp_relay_audit_lines_total", by="job, outcome"), "{{job}} {{outcome}}")),
         timeseries("Tasks", "short", "Tasks of the async runtime, and those that wait for a worker.",
                    (f"sum by (job, instance) (tokio_alive_tasks{{{JOB}}})", "{{job}} {{instance}}"),
                    (f"sum by (job, instance) (tokio_global_queue_depth{{{JOB}}})", "waiting {{job}} {{instance}}")),

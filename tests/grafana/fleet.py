@@ -97,7 +97,7 @@ class Fleet:
             "AUTH_BEARER_KEYS": KEY, "SLAVE_CODES_FILE": str(self.folder / "codes.yaml"), "ROUTES": str(self.folder / "routes.yaml"),
             "REQUEST_TIMEOUT": "6", "LINK_GRACE": "4.5", "LINK_PING_INTERVAL_MS": "300", "LINK_PING_TIMEOUT_MS": "1200",
             # Nobody listens there: spans are lost.
-            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "1000",
+            "AUDIT_LOG": str(self.folder / f"{name}.audit"), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "1000",
             "EJECT_AFTER": "2", "EJECT_TIME": "2", "RETRY_IDEMPOTENT": "1",
         }
         process = self.start(name, [BINARY, "proxy"], env)

@@ -1,6 +1,7 @@
 //! The HTTP side of the edge. Must not know what a method means.
 
 mod accept;
+pub(crate) mod audit;
 mod batch;
 pub(crate) mod body;
 mod cors;

@@ -222,7 +222,7 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
             let (mcp, ops) = (self.mcp.clone(), ops.clone());
             return Box::pin(async move {
                 let config = &mcp.edge().config;
-                Ok(desk::answer((config, access), &ops, request).await.map(Either::Right))
+                Ok(desk::answer((config, access), &ops, (request, mcp.peer())).await.map(Either::Right))
             });
         }
         if self.mcp.edge().is_closed() {

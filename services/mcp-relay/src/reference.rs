@@ -1,36 +1,39 @@
 //! Every variable of the program as text: for `--help`, `--env-help` and docs/CONFIGURATION.md.
 
-use runtime::config::{EVERY, MODE, TRACES};
+use runtime::config::{AUDIT, EVERY, MODE, TRACES};
 use runtime::env::{Var, reference};
 
 /// All tables, in the order they are explained.
-pub(crate) const TABLES: [&[Var]; 7] = [
+pub(crate) const TABLES: [&[Var]; 8] = [
     MODE,
     EVERY,
     proxy::config::VARIABLES,
     proxy::config::BALANCE_VARIABLES,
     slave::config::VARIABLES,
     slave::config::PASSED_ON,
+    AUDIT,
     TRACES,
 ];
 
-const TITLES: [&str; 7] = [
+const TITLES: [&str; 8] = [
     "Mode",
     "Every mode",
     "Proxy",
     "Proxy: queues and rate limits",
     "Slave",
     "Handed on to mr-pilot (slave and standalone server)",
+    "Audit (every mode)",
     "Traces (every mode)",
 ];
 
-const INTROS: [&str; 7] = [
+const INTROS: [&str; 8] = [
     "Read only where no subcommand says the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
     "Read by the proxy.",
     "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
     "Read by slaves. The standalone server reads them too, but for those that have to do with the proxy.",
     "The tool `review_merge_request` runs `mr-pilot` with these variables and a safe base only.",
+    "Who connected, who was refused, who called what where. See [OPERATIONS](OPERATIONS.md#audit).",
     "OpenTelemetry's own variables; others of its specification are not read. See [OPERATIONS](OPERATIONS.md#traces).",
 ];
 

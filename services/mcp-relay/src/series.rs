@@ -10,7 +10,7 @@ struct Chapter {
 }
 
 /// All tables, in the order they are explained.
-const CHAPTERS: [Chapter; 7] = [
+const CHAPTERS: [Chapter; 8] = [
     Chapter {
         title: "Proxy: calls",
         intro: "What becomes of clients' tool calls.",
@@ -31,6 +31,11 @@ const CHAPTERS: [Chapter; 7] = [
         title: "Every MCP port",
         intro: "Of proxies, and of slaves' and standalone servers' own ports.",
         series: front::metrics::METRICS,
+    },
+    Chapter {
+        title: "Audit of every process",
+        intro: "Where `AUDIT_LOG` is set.",
+        series: runtime::audit::METRICS,
     },
     Chapter {
         title: "Traces of every process",

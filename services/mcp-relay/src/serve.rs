@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use proxy::config::ProxyConfig;
+use runtime::audit::Audit;
 use runtime::config::CommonConfig;
 use runtime::env::{Problems, Snapshot, misspelt};
 use runtime::shutdown::Shutdown;
@@ -11,6 +12,8 @@ use slave::config::{Role, SlaveConfig};
 
 use crate::mode::Mode;
 use crate::reference::TABLES;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Why a server did not start or did not go on.
 #[derive(Debug)]
@@ -38,9 +41,9 @@ pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), Stop> {
     match mode {
         Mode::Proxy => {
             let loaded = ProxyConfig::load(snapshot)?;
-            let (shutdown, traces) = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
+            let (shutdown, told) = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
             let ended = proxy::run(loaded.config, shutdown).await.context("the proxy cannot run");
-            finish(traces).await;
+            told.finish().await;
             Ok(ended?)
         }
         Mode::Slave => serve_tools(mode, Role::Slave, snapshot).await,
@@ -50,9 +53,9 @@ pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), Stop> {
 
 async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), Stop> {
     let loaded = SlaveConfig::load(snapshot, role)?;
-    let (shutdown, traces) = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
+    let (shutdown, told) = begin(mode, &loaded.config.common, (loaded.warnings, snapshot))?;
     let ended = slave::run(loaded.config, shutdown).await;
-    finish(traces).await;
+    told.finish().await;
     match ended {
         Ok(()) => Ok(()),
         // The file that a variable names is part of the configuration.
@@ -63,27 +66,40 @@ async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), 
     }
 }
 
-/// Sets up logs and traces, tells the warnings, and listens for signals.
+/// What is told of this process beside its log.
+struct Told {
+    audit: Option<Audit>,
+    traces: Option<Traces>,
+}
+
+/// Sets up logs, audit and traces, tells the warnings, and listens for signals.
 fn begin(
     mode: Mode,
     common: &CommonConfig,
-    told: (Vec<String>, &Snapshot),
-) -> anyhow::Result<(Shutdown, Option<Traces>)> {
-    telemetry::init(mode.service(), &common.log)?;
-    let (warnings, snapshot) = told;
+    (warnings, snapshot): (Vec<String>, &Snapshot),
+) -> Result<(Shutdown, Told), Stop> {
+    telemetry::init(mode.service(), &common.log).context("the log cannot be set up")?;
     for warning in warnings.into_iter().chain(misspelt(snapshot, &TABLES)) {
         tracing::warn!("{warning}");
     }
-    let of = (mode.traced_as(), env!("CARGO_PKG_VERSION"));
-    let traces = common.traces.as_ref().map(|config| Traces::start(config, of)).transpose()?;
+    let audit = common.audit.as_ref().map(|config| Audit::start(config, (mode.service(), VERSION)));
+    let audit = audit.transpose().map_err(|error| Stop::Config(error.to_string()))?;
+    let of = (mode.traced_as(), VERSION);
+    let traces = common.traces.as_ref().map(|config| Traces::start(config, of)).transpose();
+    let traces = traces.context("traces cannot be set up")?;
     let shutdown = Shutdown::on_signals(common.shutdown_delay, common.shutdown_grace)
         .context("cannot listen for signals")?;
-    Ok((shutdown, traces))
+    Ok((shutdown, Told { audit, traces }))
 }
 
-/// Sends the last spans.
-async fn finish(traces: Option<Traces>) {
-    if let Some(traces) = traces {
-        traces.finish().await;
+impl Told {
+    /// Writes and sends what is left.
+    async fn finish(self) {
+        if let Some(audit) = self.audit {
+            audit.finish().await;
+        }
+        if let Some(traces) = self.traces {
+            traces.finish().await;
+        }
     }
 }

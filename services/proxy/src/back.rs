@@ -4,6 +4,7 @@
 
 mod accept;
 mod admission;
+mod audit;
 mod auth;
 mod call;
 mod codes;

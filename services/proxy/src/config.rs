@@ -6,7 +6,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use runtime::config::{CommonConfig, EVERY, TRACES};
+use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES};
 use runtime::env::Fallback::{Says, Value};
 use runtime::env::Group::Proxy;
 use runtime::env::{Loaded, Problems, Reader, Snapshot, Var, parse};
@@ -53,7 +53,7 @@ pub const VARIABLES: &[Var] = &[
 ];
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, TRACES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, AUDIT, TRACES];
 
 /// `SLAVE_MODE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -332,6 +332,9 @@ mod tests {
         ("RATE_LIMIT_CLIENT", "50"),
         ("RATE_LIMIT_TOOL", "5/d"),
         ("RATE_LIMIT_SLAVE", "many"),
+        ("AUDIT_LOG", "yes"),
+        ("AUDIT_PAYLOADS", "maybe"),
+        ("AUDIT_REDACT_TEXT", "("),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "unix:///x"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
@@ -355,7 +358,7 @@ mod tests {
     ];
 
     /// Any text is a list of keys or codes, or a name.
-    const NEVER_WRONG: [&str; 3] = ["AUTH_BEARER_KEYS", "SLAVE_CODES", "OTEL_SERVICE_NAME"];
+    const NEVER_WRONG: [&str; 4] = ["AUTH_BEARER_KEYS", "SLAVE_CODES", "AUDIT_REDACT", "OTEL_SERVICE_NAME"];
 
     fn load(pairs: &[(&str, &str)]) -> Result<Loaded<ProxyConfig>, Problems> {
         ProxyConfig::load(&Snapshot::of(pairs.iter().copied()))

@@ -70,7 +70,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let registry = Registry::new(instance, (config.slave_mode, config.max_slaves), limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
-    let activity = if config.common.ops.ui { Activity::kept("slave") } else { Activity::default() };
+    let activity = Activity::new("slave", config.common.ops.ui.into());
     let dispatcher =
         Dispatcher::new(Arc::clone(&registry), instance, (policies(&config), times, activity.clone()));
     let peers = keep_peers(&registry, &config);

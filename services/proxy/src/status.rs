@@ -39,7 +39,7 @@ impl Status {
     /// Adds the API, and the page if calls are written down for it.
     pub(crate) fn serve(self: Arc<Self>, ops: Endpoints) -> Endpoints {
         let (slaves, calls) = (Arc::clone(&self), Arc::clone(&self));
-        let page = self.activity.is_kept();
+        let page = self.activity.is_shown();
         let ops = ops
             .with_document("/api/v1/status", move |ready| self.all(ready))
             .with_document("/api/v1/slaves", move |_| slaves.slaves(usize::MAX))

@@ -1,18 +1,21 @@
-//! Calls under way and those that ended lately, for people who look. Knows neither what a call is nor who carries it:
-//! only names, never what is said in it.
+//! Calls under way and those that ended lately, for people who look, and for the audit stream. Knows neither what a call
+//! is nor who carries it: only names, and what is said in it only where the audit stream is to have that.
 //!
-//! Off, it costs one comparison a call. On, memory is bounded by the calls under way, and a call costs three short
+//! Off, it costs two comparisons a call. On, memory is bounded by the calls under way, and a call costs three short
 //! locks: two of a shard, one of what has ended.
 
 mod past;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::audit::{self, Line, Payload};
 use past::{Ended, Past};
 
 /// Calls are spread over so many tables, each with its lock.
@@ -25,8 +28,27 @@ const MOST_SHOWN: usize = 200;
 const MOST_NAME: usize = 128;
 
 /// Where calls are written down, if they are. Clones write into the same book.
-#[derive(Clone, Default)]
-pub struct Activity(Option<Arc<Book>>);
+#[derive(Clone)]
+pub struct Activity {
+    /// What a place is called: a member of the JSON objects.
+    place: &'static str,
+    book: Option<Arc<Book>>,
+}
+
+/// Whether people may look at calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// On the status page.
+    Yes,
+    /// Nowhere.
+    No,
+}
+
+impl From<bool> for Shown {
+    fn from(shown: bool) -> Self {
+        if shown { Self::Yes } else { Self::No }
+    }
+}
 
 /// What a call is called.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +59,8 @@ pub struct Names {
     pub tool: String,
     /// Who calls.
     pub client: String,
+    /// From where, for the audit stream.
+    pub peer: Option<IpAddr>,
     /// The trace that it is part of.
     pub trace: Option<String>,
 }
@@ -60,8 +84,6 @@ pub struct Progress {
 }
 
 struct Book {
-    /// What a place is called: the member of the JSON objects.
-    place: &'static str,
     next: AtomicU64,
     live: [Mutex<HashMap<u64, Arc<Live>>>; SHARDS],
     past: Mutex<Past>,
@@ -77,11 +99,28 @@ struct Now {
     stage: Stage,
     place: String,
     progress: Option<Progress>,
+    ended: bool,
+    arguments: Option<Payload>,
+    answer: Option<Answer>,
+}
+
+/// What a call was answered, for the audit stream.
+struct Answer {
+    name: &'static str,
+    bytes: usize,
+    payload: Option<Payload>,
 }
 
 /// A call that is written down until this is dropped, or that is not.
 #[derive(Default)]
-pub struct Watched(Option<(Arc<Book>, u64, Arc<Live>)>);
+pub struct Watched(Option<Watching>);
+
+struct Watching {
+    place: &'static str,
+    live: Arc<Live>,
+    /// Where it is for people to look at, and its number there.
+    book: Option<(Arc<Book>, u64)>,
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change is one assignment, push or removal: a panic elsewhere spoils none.
@@ -89,44 +128,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Activity {
-    /// Writes down what happens; places are called `place` in JSON.
-    pub fn kept(place: &'static str) -> Self {
-        Self(Some(Arc::new(Book {
-            place,
-            next: AtomicU64::new(0),
-            live: Default::default(),
-            past: Mutex::new(Past::new(Instant::now())),
-        })))
+    /// Places are called `place` in JSON. For people only where `shown`, else for the audit stream alone.
+    pub fn new(place: &'static str, shown: Shown) -> Self {
+        let book = || {
+            Arc::new(Book {
+                next: AtomicU64::new(0),
+                live: Default::default(),
+                past: Mutex::new(Past::new(Instant::now())),
+            })
+        };
+        Self { place, book: (shown == Shown::Yes).then(book) }
     }
 
-    /// Whether anything is written down.
+    /// Whether people may look.
+    pub fn is_shown(&self) -> bool {
+        self.book.is_some()
+    }
+
+    /// Whether anybody wants to know of calls.
     pub fn is_kept(&self) -> bool {
-        self.0.is_some()
+        self.is_shown() || audit::is_on()
     }
 
     /// A call begins. `names` is asked only if calls are written down.
     pub fn begin(&self, names: impl FnOnce() -> Names) -> Watched {
-        let Some(book) = &self.0 else { return Watched(None) };
-        let key = book.next.fetch_add(1, Ordering::Relaxed);
-        let now = Now { stage: Stage::Waiting, place: String::new(), progress: None };
+        if !self.is_kept() {
+            return Watched(None);
+        }
+        let now = Now {
+            stage: Stage::Waiting,
+            place: String::new(),
+            progress: None,
+            ended: false,
+            arguments: None,
+            answer: None,
+        };
         let live = Arc::new(Live { names: names().cut(), began: Instant::now(), now: Mutex::new(now) });
-        lock(book.shard(key)).insert(key, Arc::clone(&live));
-        Watched(Some((Arc::clone(book), key, live)))
+        let book = self.book.as_ref().map(|book| {
+            let key = book.next.fetch_add(1, Ordering::Relaxed);
+            lock(book.shard(key)).insert(key, Arc::clone(&live));
+            (Arc::clone(book), key)
+        });
+        Watched(Some(Watching { place: self.place, live, book }))
     }
 
     /// What is kept, as JSON: calls under way, oldest first; those that ended last, newest first; how many ended in each
     /// of the last seconds.
     pub fn to_json(&self) -> Value {
-        let Some(book) = &self.0 else { return json!({ "enabled": false }) };
+        let Some(book) = &self.book else { return json!({ "enabled": false }) };
         let now = Instant::now();
         let mut live: Vec<(u64, Arc<Live>)> = Vec::new();
         for shard in &book.live {
             live.extend(lock(shard).iter().map(|(key, live)| (*key, Arc::clone(live))));
         }
         live.sort_unstable_by_key(|(key, _)| *key);
-        let shown = live.iter().take(MOST_SHOWN).map(|(_, live)| live.to_json(book.place, now));
+        let shown = live.iter().take(MOST_SHOWN).map(|(_, live)| live.to_json(self.place, now));
         let shown: Vec<Value> = shown.collect();
-        let (recent, rates) = lock(&book.past).to_json(book.place, now);
+        let (recent, rates) = lock(&book.past).to_json(self.place, now);
         json!({
             "enabled": true,
             "live": { "total": live.len(), "list": shown },
@@ -152,13 +210,14 @@ impl Names {
             }
             name
         };
-        Self { id: cut(self.id), tool: cut(self.tool), client: cut(self.client), trace: self.trace.map(cut) }
+        let Self { id, tool, client, peer, trace } = self;
+        Self { id: cut(id), tool: cut(tool), client: cut(client), peer, trace: trace.map(cut) }
     }
 }
 
 impl Live {
     fn to_json(&self, place: &str, now: Instant) -> Value {
-        let Names { id, tool, client, trace } = &self.names;
+        let Names { id, tool, client, trace, .. } = &self.names;
         let at = lock(&self.now);
         let stage = match at.stage {
             Stage::Waiting => "waiting",
@@ -190,7 +249,7 @@ impl Watched {
 
     /// Where the call is now.
     pub fn at(&self, stage: Stage, place: &str) {
-        let Some((_, _, live)) = &self.0 else { return };
+        let Some(Watching { live, .. }) = &self.0 else { return };
         let mut now = lock(&live.now);
         now.stage = stage;
         if now.place != place {
@@ -200,22 +259,65 @@ impl Watched {
 
     /// How far it is.
     pub fn progress(&self, progress: Progress) {
-        if let Some((_, _, live)) = &self.0 {
+        if let Some(Watching { live, .. }) = &self.0 {
             lock(&live.now).progress = Some(progress);
         }
     }
 
+    /// The client's request, of which the audit stream may want the arguments.
+    pub fn asked(&self, message: &Bytes) {
+        let Some(Watching { live, .. }) = self.0.as_ref().filter(|_| audit::with_payloads()) else { return };
+        lock(&live.now).arguments = Some(Payload::arguments(message));
+    }
+
+    /// A piece of the answer, which the audit stream may want by this name if it is the only one.
+    pub fn answered(&self, name: &'static str, piece: &Bytes) {
+        let Some(Watching { live, .. }) = self.0.as_ref().filter(|_| audit::with_payloads()) else { return };
+        let mut now = lock(&live.now);
+        let before = now.answer.as_ref().map_or(0, |answer| answer.bytes);
+        let payload = (before == 0).then(|| Payload::all(piece));
+        now.answer = Some(Answer { name, bytes: before + piece.len(), payload });
+    }
+
     /// It has ended like this. Once: later words do not count.
     pub fn ended(&self, outcome: &'static str) {
-        let Some((book, key, live)) = &self.0 else { return };
-        if lock(book.shard(*key)).remove(key).is_none() {
+        let Some(Watching { place: called, live, book }) = &self.0 else { return };
+        let mut last = lock(&live.now);
+        if std::mem::replace(&mut last.ended, true) {
             return;
         }
+        let place = std::mem::take(&mut last.place);
+        let said = (last.arguments.take(), last.answer.take());
+        drop(last);
         let now = Instant::now();
-        let place = std::mem::take(&mut lock(&live.now).place);
         let took = now.saturating_duration_since(live.began);
         let ended = Ended { names: live.names.clone(), place, outcome, took };
-        lock(&book.past).add(ended, now);
+        if audit::is_on() {
+            audit::tell(ended.line(called, said));
+        }
+        if let Some((book, key)) = book {
+            lock(book.shard(*key)).remove(key);
+            lock(&book.past).add(ended, now);
+        }
+    }
+}
+
+impl Ended {
+    /// The audit stream's line.
+    fn line(&self, called: &'static str, (arguments, answer): (Option<Payload>, Option<Answer>)) -> Line {
+        let Names { id, tool, client, peer, trace } = &self.names;
+        let line = Line::new("call")
+            .with("request_id", id.as_str())
+            .with("trace_id", trace.as_deref())
+            .with("client", client.as_str())
+            .with("peer", peer.map(|peer| peer.to_string()))
+            .with("tool", tool.as_str())
+            .with(called, self.place.as_str())
+            .with("outcome", self.outcome)
+            .with("duration_ms", (self.took.as_secs_f64() * 1e6).round() / 1e3)
+            .with_payload("arguments", arguments);
+        let Some(Answer { name, bytes, payload }) = answer else { return line };
+        line.with_payload(name, Some(payload.unwrap_or_else(|| Payload::size(bytes))))
     }
 }
 
@@ -227,7 +329,7 @@ impl Drop for Watched {
 
 impl std::fmt::Debug for Activity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Activity(kept: {})", self.is_kept())
+        write!(f, "Activity(shown: {})", self.is_shown())
     }
 }
 
@@ -242,12 +344,12 @@ mod tests {
     use super::*;
 
     fn names(tool: &str) -> Names {
-        Names { id: "1-1".into(), tool: tool.into(), client: "c".into(), trace: None }
+        Names { id: "1-1".into(), tool: tool.into(), client: "c".into(), ..Names::default() }
     }
 
     #[test]
     fn a_call_is_seen_while_it_runs_and_after_its_end() {
-        let activity = Activity::kept("slave");
+        let activity = Activity::new("slave", Shown::Yes);
         let one = activity.begin(|| names("one"));
         let two = activity.begin(|| names(&"ä".repeat(1000)));
         one.at(Stage::Running, "s1");
@@ -277,7 +379,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_or_kept_where_it_is_off() {
-        let activity = Activity::default();
+        let activity = Activity::new("slave", Shown::No);
         let watched = activity.begin(|| panic!("nobody wants to know"));
         watched.at(Stage::Running, "s");
         watched.ended("ok");
@@ -286,7 +388,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_bounded_however_much_happens() {
-        let activity = Activity::kept("slave");
+        let activity = Activity::new("slave", Shown::Yes);
         let live: Vec<Watched> = (0..1000).map(|_| activity.begin(|| names("t"))).collect();
         let seen = activity.to_json();
         assert_eq!(seen["live"]["total"], 1000);

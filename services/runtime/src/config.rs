@@ -2,6 +2,7 @@
 //!
 //! Typed and checked; knows nothing of what the values are used for.
 
+mod audit;
 mod ops;
 mod origins;
 mod traces;
@@ -15,6 +16,7 @@ use crate::env::{Reader, parse};
 use crate::listen::ListenAddr;
 use crate::secret::{SecretSet, SessionKey};
 
+pub use audit::{AUDIT, AuditConfig, AuditTarget};
 pub use ops::{OpsConfig, ops_listener};
 pub use origins::AllowedOrigins;
 pub use traces::{OtlpCompression, OtlpProtocol, Parents, Share, TRACES, TraceConfig};
@@ -77,6 +79,8 @@ pub struct CommonConfig {
     pub shutdown_delay: Duration,
     /// `LOG_FORMAT`, `LOG_LEVEL`.
     pub log: LogConfig,
+    /// `AUDIT_*`: where the audit stream goes, if anywhere.
+    pub audit: Option<AuditConfig>,
     /// `OTEL_*`: where traces go, if anywhere.
     pub traces: Option<TraceConfig>,
     /// `LIST_TTL_MS`: `ttlMs` of modern list results.
@@ -108,7 +112,7 @@ struct Raw {
 }
 
 impl CommonConfig {
-    /// Reads the variables of [`EVERY`] and [`TRACES`], which the reader's tables must contain. Problems stay in the reader.
+    /// Reads the variables of [`EVERY`], [`AUDIT`] and [`TRACES`], which the reader's tables must contain. Problems stay in the reader.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let http = listener(reader);
         let ops = ops::read(reader, &http);
@@ -135,6 +139,7 @@ impl CommonConfig {
             shutdown_delay: reader.value("SHUTDOWN_DELAY", delay, parse::seconds(0.0..=600.0)),
             shutdown_grace: reader.value("SHUTDOWN_GRACE", grace, parse::seconds(0.0..=3600.0)),
             log: read_log(reader, &raw),
+            audit: AuditConfig::read(reader),
             traces: TraceConfig::read(reader),
             list_ttl: reader.value("LIST_TTL_MS", list_ttl, parse::millis(0..=86_400_000)),
             link_ping: read_ping(reader, &raw),

@@ -3,6 +3,7 @@
 //! Must know neither MCP nor the link: the services bring their own variables, metric names and readiness.
 
 pub mod activity;
+pub mod audit;
 pub mod config;
 pub mod document;
 pub mod env;

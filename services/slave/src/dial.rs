@@ -1,6 +1,7 @@
 //! Keeps a link to every proxy behind `PROXY_SERVER_URL`: resolves, dials, carries links until they end, dials again. Must
 //! not know frames. [`plan`] decides when and where; what the links share stands in [`Links`].
 
+mod audit;
 mod connect;
 mod patience;
 mod plan;
@@ -151,6 +152,7 @@ impl Dialer {
             },
             Done::Carried(line, ended, held) => {
                 metrics::link_ended(ended.kind());
+                audit::closed(self.shared.place(line), &ended, held);
                 if self.lost.len() < MOST_LOST {
                     self.lost.insert(line, ended.kind());
                 }
@@ -168,6 +170,7 @@ impl Dialer {
 
     fn linked(&mut self, dialed: (Line, Purpose), entered: Entered, tasks: &mut JoinSet<Done>) {
         metrics::dialed("linked");
+        audit::linked(self.shared.place(dialed.0));
         if let Some(reason) = self.lost.remove(&dialed.0) {
             metrics::link_reconnected(reason);
         }
@@ -185,11 +188,13 @@ impl Dialer {
 
     fn failed(&mut self, dialed: (Line, Purpose), ended: &Ended, now: Instant) {
         metrics::link_ended(ended.kind());
-        metrics::dialed(match ended {
+        let outcome = match ended {
             Ended::AlreadyLinked => "already_linked",
             Ended::Refused(_) => "refused",
             _ => "failed",
-        });
+        };
+        metrics::dialed(outcome);
+        audit::failed(self.shared.place(dialed.0), outcome, ended);
         let served = self.plan.is_served(dialed.0.url);
         let wait = self.plan.failed(dialed, ended, now);
         if *ended == Ended::AlreadyLinked || (served && !matches!(ended, Ended::Refused(_))) {
@@ -218,6 +223,11 @@ impl Dialer {
 }
 
 impl Shared {
+    /// Where a line leads.
+    fn place(&self, line: Line) -> (&ProxyUrl, SocketAddr) {
+        (self.connectors[line.url].url(), line.address)
+    }
+
     async fn resolve(&self, url: usize) -> io::Result<BTreeSet<SocketAddr>> {
         let proxy = self.connectors[url].url();
         let lookup = tokio::net::lookup_host((proxy.host(), proxy.port()));

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::catalog::Catalog;
 use protocol::header::CallHeader;
-use runtime::activity::Activity;
+use runtime::activity::{Activity, Shown};
 use runtime::secret::Secret;
 use tokio::sync::watch;
 
@@ -71,7 +71,7 @@ impl Default for ExecutorConfig {
             max_output: 64 * 1024 * 1024,
             secrets: Vec::new(),
             pace: Pace::default(),
-            activity: Activity::default(),
+            activity: Activity::new("backend", Shown::No),
             lines: Lines::default(),
         }
     }

@@ -46,7 +46,7 @@ impl Status {
 
     /// Adds the API, and the page if calls are written down for it.
     pub(crate) fn serve(self, ops: Endpoints) -> Endpoints {
-        let page = self.activity().is_kept();
+        let page = self.activity().is_shown();
         let all = Arc::new(self);
         let (links, backends, calls) = (Arc::clone(&all), Arc::clone(&all), Arc::clone(&all));
         let ops = ops

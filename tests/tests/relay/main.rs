@@ -3,6 +3,7 @@
 //! One executable, so that tests which wait do so side by side. Every test has its own processes and ports.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod audit;
 mod backends;
 mod bad_peers;
 mod balance;

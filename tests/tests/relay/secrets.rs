@@ -15,7 +15,10 @@ async fn scene() -> (Proxy, Slave, Fixture) {
     let codes = fixture.folder().join("codes.yaml");
     std::fs::write(&codes, "- {code: file-code-canary-1, name: office}\n- {code: file-code-canary-2}\n")
         .unwrap();
+    let audit = |name: &str| fixture.folder().join(name).to_str().unwrap().to_owned();
     let proxy = Setup::proxy()
+        .env("AUDIT_LOG", audit("proxy.jsonl"))
+        .env("AUDIT_PAYLOADS", "1")
         .env("SLAVE_CODES_FILE", codes.to_str().unwrap())
         .env("LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace")
         .env("SLAVE_CODES", "code-canary-1,code-canary-2")
@@ -27,6 +30,8 @@ async fn scene() -> (Proxy, Slave, Fixture) {
         .await;
     let setup = Setup::slave("one", proxy.link)
         .env("LOG_LEVEL", "trace,tungstenite=trace,tungstenite::protocol=trace")
+        .env("AUDIT_LOG", audit("slave.jsonl"))
+        .env("AUDIT_PAYLOADS", "1")
         .env("SLAVE_CODE", "file-code-canary-1")
         .env("UI", "1")
         .env("AUTH_BEARER_KEYS", "own-bearer-canary")
@@ -84,6 +89,11 @@ async fn canaries_appear_nowhere() {
     }
     seen.push(proxy.log.text());
     seen.push(slave.log.text());
+    for name in ["proxy.jsonl", "slave.jsonl"] {
+        let text = std::fs::read_to_string(fixture.folder().join(name)).unwrap();
+        assert!(text.contains("\"tool\":\"leak\""), "{text}");
+        seen.push(text);
+    }
     for text in seen {
         let leak = text.lines().find(|line| line.contains(CANARY));
         assert!(leak.is_none(), "leaked: {leak:?}");

@@ -76,8 +76,8 @@ async fn what_is_exported_is_what_is_documented() {
     let client = Client::modern(proxy.http);
     client.call("echo", json!({ "text": "x" })).await.result();
     client.call("no-such-tool", json!({})).await.error();
-    check(&Scrape::of(proxy.http).await, &documented(&["Proxy", "Traces", "Every"]));
-    check(&Scrape::of(slave.http).await, &documented(&["Slave", "Traces", "Every"]));
+    check(&Scrape::of(proxy.http).await, &documented(&["Proxy", "Audit", "Traces", "Every"]));
+    check(&Scrape::of(slave.http).await, &documented(&["Slave", "Audit", "Traces", "Every"]));
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use super::body::AnswerBody;
 use super::listen::listen;
 use super::post::{Count, Outcome, Post};
 use super::reply::{Refused, empty, events, json, refuse};
-use super::{cors, dialect, guard};
+use super::{audit, cors, dialect, guard};
 use crate::answer::Segments;
 use crate::calls::Calls;
 use crate::edge::{Edge, now};
@@ -58,6 +58,10 @@ impl<C> McpService<C> {
     #[must_use]
     pub fn of(&self, peer: IpAddr) -> Self {
         Self { edge: Arc::clone(&self.edge), peer: Some(peer) }
+    }
+
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     pub(crate) fn edge(&self) -> &Edge<C> {
@@ -120,6 +124,9 @@ where
         edge.observer.answered(method, failure, began.elapsed().as_secs_f64());
         let kind = failure.map_or("ok", |failure| failure.row().kind);
         tracing::debug!(method, kind, "Answered a request");
+    }
+    if let Err(refused) = &outcome {
+        audit::refused(head, peer, &refused.failure);
     }
     let mut response = outcome.unwrap_or_else(|refused| refuse(&refused));
     if let Ok(Some(origin)) = page {

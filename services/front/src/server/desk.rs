@@ -1,5 +1,7 @@
 //! Answers the operator's paths: who may ask for what. Must not know what the answers say, nor which port it is.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use axum::http::header::{ALLOW, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
@@ -10,19 +12,22 @@ use protocol::failure::Failure;
 use runtime::ops::{Access, Ops};
 
 use crate::config::EdgeConfig;
+use crate::http::audit;
 use crate::http::guard::{authenticate, check_page};
 use crate::http::read::{Limits, read};
 use crate::http::reply::{Refused, refuse};
 
-/// The answer to a request for a path that [`Ops::access`] knows.
+/// The answer to a request from `peer` for a path that [`Ops::access`] knows.
 pub(super) async fn answer(
     (config, access): (&EdgeConfig, Access),
     ops: &Ops,
-    request: Request<Incoming>,
+    (request, peer): (Request<Incoming>, Option<IpAddr>),
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
     if let Err(failure) = admit(config, access, &head.headers) {
+        let peer = peer.map(|peer| config.trusted.client(peer, &head.headers));
+        audit::refused(&head, peer, &failure);
         return refused(failure);
     }
     let found = match (access, &head.method) {

@@ -2,6 +2,7 @@
 //! end, also while the clients' port drains.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -68,9 +69,9 @@ async fn serve<C: Calls>(port: Port, (edge, ops): (Arc<Edge<C>>, Ops)) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            (stream, _) = port.accept() => {
+            (stream, peer) = port.accept() => {
                 let (config, ops, mcp) = (Arc::clone(&config), ops.clone(), mcp.clone());
-                let service = service_fn(move |request| answer((&config, &ops), &mcp, request));
+                let service = service_fn(move |request| answer((&config, &ops), &mcp, (request, peer)));
                 connections.spawn(connection((stream, port.tls.clone()), service));
             }
             Some(_) = connections.join_next() => {}
@@ -94,12 +95,12 @@ where
 fn answer<C: Calls>(
     (config, ops): (&Arc<EdgeConfig>, &Ops),
     mcp: &McpService<C>,
-    request: Request<Incoming>,
+    (request, peer): (Request<Incoming>, IpAddr),
 ) -> Answer {
     let path = request.uri().path();
     if let Some(access) = ops.access(path) {
         let (config, ops) = (Arc::clone(config), ops.clone());
-        return async move { Ok(desk::answer((&config, access), &ops, request).await) }.boxed();
+        return async move { Ok(desk::answer((&config, access), &ops, (request, Some(peer))).await) }.boxed();
     }
     if path == HEALTH {
         // The existing server's check stays where clients look for it, and is here with the others.

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::admission::Admission;
+use super::audit;
 use super::auth::{self, About, Refused, Socket};
 use super::codes::{Codebook, NotAllowed};
 use super::facts::Facts;
@@ -88,6 +89,7 @@ fn turn_away(
     (seconds, back): (u64, &Backdoor),
 ) {
     metrics::auth_failed("rate");
+    audit::refused(peer, "rate", || format!("come again in {seconds} s"));
     tracing::debug!(%peer, "Slave connection sent away for {seconds} s");
     if admission.worth_saying(Instant::now()) {
         tracing::warn!("Slaves connect faster than HANDSHAKE_RATE: some are told to come again later");
@@ -151,6 +153,7 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
 
 fn refused(peer: SocketAddr, error: &Refused) {
     metrics::auth_failed(error.kind());
+    audit::refused(peer, error.kind(), || error.to_string());
     if let Refused::NotAllowed(NotAllowed::Code(Invalid::Unknown)) = error {
         tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES or SLAVE_CODES_FILE, letter case included");
     } else {
@@ -171,6 +174,7 @@ async fn enter(
     if linked.filter_map(|id| InstanceId::parse(id)).any(|id| id == own) {
         // A load balancer led it here again: its link stays as it is.
         tracing::debug!(%peer, "Slave looks for other proxies: it is linked to this one");
+        audit::asked(peer, "already_linked");
         auth::close_with(socket, close::ALREADY_LINKED, "linked already").await;
         return None;
     }
@@ -187,6 +191,7 @@ async fn enter(
     }
     if hello.as_ref().is_some_and(|hello| hello.probe) {
         tracing::info!(%peer, "Slave code accepted for a probe (mcp-relay doctor)");
+        audit::asked(peer, "probe");
         auth::close_with(socket, 1000, "probe").await;
         return None;
     }
@@ -194,6 +199,7 @@ async fn enter(
         Ok(admitted) => admitted,
         Err(full) => {
             metrics::auth_failed("full");
+            audit::refused(peer, "full", || full.to_string());
             tracing::warn!(%peer, "Slave turned away: {full}");
             auth::close_with(socket, 1013, &full.to_string()).await;
             return None;
@@ -202,6 +208,7 @@ async fn enter(
     admitted.slave.arrived(peer);
     let dialect = if hello.is_some() { "native" } else { "plain" };
     metrics::link_connected(&admitted.slave.name, dialect);
+    audit::linked(peer, &admitted.slave, dialect);
     let facts = admitted.slave.facts();
     let identity = facts.identity_or_dash();
     tracing::info!(%peer, slave = admitted.slave.name, identity, labels = ?facts.labels, dialect, "Slave authenticated successfully");
@@ -226,11 +233,12 @@ fn link_config(message: usize) -> WebSocketConfig {
 
 /// Runs the link until it is gone, then looks after its calls until none is waited for.
 async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
-    let Admitted { slave, generation } = admitted;
+    let (Admitted { slave, generation }, since) = (admitted, Instant::now());
     let mut pump = Pump::new(socket, (Arc::clone(&slave), generation), back);
     let departure = (&mut pump).await;
     let now = Instant::now();
     metrics::link_disconnected(&slave.name, departure.kind());
+    audit::closed(&slave, &departure, since);
     slave.condition.departed(departure.kind(), departure.to_string());
     if matches!(departure, Departure::Protocol(_)) {
         back.registry.judged(&slave, Verdict::Fault(departure.kind()));

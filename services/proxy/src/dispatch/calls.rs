@@ -317,7 +317,8 @@ impl Calls for Dispatcher {
         let trace = CallTrace::of(id, &mut header, &message, &asker);
         let subject = trace.subject(id);
         let _entered = subject.enter();
-        let watched = look::begin(&self.0.activity, (subject, &header, &asker), || self.0.routes.load_full());
+        let routes = || self.0.routes.load_full();
+        let watched = look::begin(&self.0.activity, (subject, &header, &asker), &message, routes);
         let (came, version) = (Instant::now(), header.version);
         let failure = match self.called(&mut header) {
             Ok((tool, pool)) => {

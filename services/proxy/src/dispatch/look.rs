@@ -1,9 +1,10 @@
-//! A call as the status page sees it: written down where somebody may look, else not looked at. Must not know how calls
-//! are carried, and keeps nothing that is said in them.
+//! A call as the status page and the audit stream see it: written down where somebody wants to know, else not looked at.
+//! Must not know how calls are carried.
 
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use front::calls::Asker;
 use protocol::call::Part;
 use protocol::header::CallHeader;
@@ -15,18 +16,22 @@ use super::client::Client;
 use super::stream::{At, Open};
 use crate::routes::Routes;
 
-/// A call begins. `routes` is asked only if calls are written down.
+/// A call begins with this message. `routes` is asked only if calls are written down.
 pub(super) fn begin(
     activity: &Activity,
     (call, header, asker): (Subject, &CallHeader, &Asker<'_>),
+    message: &Bytes,
     routes: impl FnOnce() -> Arc<Routes>,
 ) -> Watched {
-    activity.begin(|| Names {
+    let watched = activity.begin(|| Names {
         id: call.request(),
         tool: header.name.clone().unwrap_or_default(),
         client: shown(&Client::of(asker, header), &routes()),
+        peer: asker.peer,
         trace: call.trace(),
-    })
+    });
+    watched.asked(message);
+    watched
 }
 
 /// A client for people: by its name in the `ROUTES` file, its address, or a number that tells it from others. Never by
@@ -59,6 +64,9 @@ impl Open {
             && let Some(progress::Progress { progress, total }) = progress::Progress::read(payload)
         {
             self.watched.progress(Progress { done: progress, total });
+        }
+        if let Poll::Ready(Part::End { error, payload, .. }) = polled {
+            self.watched.answered(if *error { "error" } else { "result" }, payload);
         }
     }
 }

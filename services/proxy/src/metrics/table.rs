@@ -8,8 +8,14 @@ use runtime::metrics::{Buckets, Label, Metric};
 use super::{Refusal, SlaveState};
 
 /// All tables of a proxy.
-pub const TABLES: &[&[Metric]] =
-    &[CALLS, LINKS, CONFIGURATION, front::metrics::METRICS, runtime::traces::METRICS];
+pub const TABLES: &[&[Metric]] = &[
+    CALLS,
+    LINKS,
+    CONFIGURATION,
+    front::metrics::METRICS,
+    runtime::audit::METRICS,
+    runtime::traces::METRICS,
+];
 
 const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");

@@ -67,7 +67,7 @@ impl Past {
     /// The last calls, newest first, and the counts.
     pub(super) fn to_json(&self, place: &str, now: Instant) -> (Value, Value) {
         let recent = self.last.iter().rev().map(|(at, ended)| {
-            let Names { id, tool, client, trace } = &ended.names;
+            let Names { id, tool, client, trace, .. } = &ended.names;
             json!({
                 "id": id,
                 "tool": tool,

@@ -1,6 +1,6 @@
 //! The slave's declared variables.
 
-use runtime::config::{EVERY, TRACES};
+use runtime::config::{AUDIT, EVERY, TRACES};
 use runtime::env::Fallback::{Says, Value};
 use runtime::env::Group::{PassedOn, Slave};
 use runtime::env::Var;
@@ -45,4 +45,4 @@ pub const PASSED_ON: &[Var] = &[
 ];
 
 /// The tables that a slave's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, PASSED_ON, TRACES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, PASSED_ON, AUDIT, TRACES];

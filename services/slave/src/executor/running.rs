@@ -32,7 +32,7 @@ pub(super) struct Job {
 pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) {
     let era = job.header.era;
     let mut trace = job.trace;
-    let (seen, mut sink) = seen::begin(&shared.activity, (&job.header, &trace), sink);
+    let (seen, mut sink) = seen::begin(&shared.activity, (&job.header, &job.message, &trace), sink);
     let (mut call, route) = match admit(&shared, job.header, job.message) {
         Ok(both) => both,
         Err(failure) => {

@@ -1,5 +1,5 @@
-//! A call as the status page sees it: written down where somebody may look, else not looked at. Must not know backends,
-//! and keeps nothing that is said in a call.
+//! A call as the status page and the audit stream see it: written down where somebody wants to know, else not looked at.
+//! Must not know backends.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ struct Watching {
 /// A call begins; what it sends goes by way of the sink that is given back.
 pub(super) fn begin(
     activity: &Activity,
-    (header, trace): (&CallHeader, &CallTrace),
+    (header, message, trace): (&CallHeader, &Bytes, &CallTrace),
     sink: Box<dyn CallSink>,
 ) -> (Seen, Box<dyn CallSink>) {
     if !activity.is_kept() {
@@ -37,10 +37,12 @@ pub(super) fn begin(
         Names {
             id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
             tool: header.name.clone().unwrap_or_default(),
+            peer: None,
             client: origin.map_or_else(|| "own port".into(), |id| format!("proxy {:016x}", id.0 >> 64)),
             trace: trace.id(header).map(|trace| format!("{trace:032x}")),
         }
     });
+    watched.asked(message);
     let watched = Arc::new(watched);
     (Seen(Some(Arc::clone(&watched))), Box::new(Watching { watched, to: sink }))
 }
@@ -63,6 +65,7 @@ impl CallSink for Watching {
     }
 
     fn end(self: Box<Self>, end: CallEnd) {
+        self.watched.answered(if end.error { "error" } else { "result" }, &end.payload);
         self.watched.ended(match (&end, end.error) {
             (_, true) => failure::kind_in(&end.payload).unwrap_or("error"),
             (CallEnd { tool_error: true, .. }, _) => "tool_error",

@@ -7,7 +7,8 @@ use metrics::Unit;
 use runtime::metrics::{Buckets, Label, Metric};
 
 /// All tables of a slave.
-pub const TABLES: &[&[Metric]] = &[METRICS, front::metrics::METRICS, runtime::traces::METRICS];
+pub const TABLES: &[&[Metric]] =
+    &[METRICS, front::metrics::METRICS, runtime::audit::METRICS, runtime::traces::METRICS];
 
 const TOOL: Label = Label::open("tool");
 const BACKEND: Label = Label::open("backend");
@@ -46,7 +47,17 @@ pub(super) const DRAINING: &str = "mcp_relay_slave_draining";
 /// Why links end.
 const ENDS: Label = Label::of(
     "reason",
-    &["refused", "replaced", "renewed", "busy", "going_down", "lost", "protocol_error", "closing", "already_linked"],
+    &[
+        "refused",
+        "replaced",
+        "renewed",
+        "busy",
+        "going_down",
+        "lost",
+        "protocol_error",
+        "closing",
+        "already_linked",
+    ],
 );
 
 /// All of the slave's own.

@@ -34,7 +34,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         probe_tool: config.probe_tool.clone(),
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
-        activity: if config.common.ops.ui { Activity::kept("backend") } else { Activity::default() },
+        activity: Activity::new("backend", config.common.ops.ui.into()),
         lines: if config.common.ops.ui { Lines::Kept } else { Lines::Logged },
         pace: Pace { check: config.probe_interval, ..Pace::default() },
         secrets: code.chain(pilot.secrets().cloned()).collect(),

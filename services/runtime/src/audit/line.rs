@@ -1,0 +1,207 @@
+//! One line of the audit stream, as whoever has something to tell puts it together. Knows no event by name.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::redact::Redaction;
+use crate::moment;
+
+/// Characters of a text that are kept: texts come from clients and peers.
+const MOST_TEXT: usize = 512;
+
+/// Bytes of a payload that are kept; of a larger one only its size is written.
+const MOST_PAYLOAD: usize = 16 * 1024;
+
+/// What happened, and the facts about it in their order.
+#[derive(Debug)]
+pub struct Line {
+    event: &'static str,
+    at: SystemTime,
+    facts: Vec<(&'static str, Value)>,
+    said: Vec<(&'static str, Payload)>,
+}
+
+/// What a client or a tool said. Only for [`super::with_payloads`].
+#[derive(Clone, Debug)]
+pub struct Payload {
+    bytes: usize,
+    /// Unless there was too much.
+    text: Option<Bytes>,
+    of: Of,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    /// `params.arguments` of a JSON-RPC request.
+    Arguments,
+    /// The JSON as it stands.
+    All,
+}
+
+impl Line {
+    /// This happened now.
+    pub fn new(event: &'static str) -> Self {
+        Self { event, at: SystemTime::now(), facts: Vec::with_capacity(12), said: Vec::new() }
+    }
+
+    /// With this fact; one that is unknown (null, or an empty text) is left out. Long texts are cut.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        let value = match value.into() {
+            Value::Null => return self,
+            Value::String(text) if text.is_empty() => return self,
+            Value::String(text) => Value::String(cut(text)),
+            other => other,
+        };
+        self.facts.push((name, value));
+        self
+    }
+
+    /// With what was said, which is redacted when it is written.
+    #[must_use]
+    pub fn with_payload(mut self, name: &'static str, payload: Option<Payload>) -> Self {
+        self.said.extend(payload.map(|payload| (name, payload)));
+        self
+    }
+
+    /// As it is written, without its newline.
+    pub(super) fn write(&self, out: &mut Vec<u8>, service: &str, redaction: &Redaction) {
+        let before = out.len();
+        let whole = Whole { line: self, service, redaction };
+        if serde_json::to_writer(&mut *out, &whole).is_err() {
+            // Names are texts and a vector takes everything: there is nothing that can fail.
+            out.truncate(before);
+        }
+    }
+}
+
+impl Payload {
+    /// What a call of a tool hands over; `message` is the client's JSON-RPC request.
+    pub fn arguments(message: &Bytes) -> Self {
+        Self { of: Of::Arguments, ..Self::all(message) }
+    }
+
+    /// This JSON.
+    pub fn all(json: &Bytes) -> Self {
+        // A copy: a slice would hold on to the whole that it was cut from.
+        let text = (json.len() <= MOST_PAYLOAD).then(|| Bytes::copy_from_slice(json));
+        Self { bytes: json.len(), text, of: Of::All }
+    }
+
+    /// So many bytes, of which nothing is kept.
+    pub fn size(bytes: usize) -> Self {
+        Self { bytes, text: None, of: Of::All }
+    }
+
+    fn read(&self, redaction: &Redaction) -> Option<Value> {
+        #[derive(serde::Deserialize)]
+        struct Request<'a> {
+            #[serde(borrow)]
+            params: Params<'a>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Params<'a> {
+            #[serde(borrow)]
+            arguments: Option<&'a RawValue>,
+        }
+        let text = self.text.as_ref()?;
+        let mut value: Value = match self.of {
+            Of::All => serde_json::from_slice(text).ok()?,
+            Of::Arguments => {
+                let request: Request<'_> = serde_json::from_slice(text).ok()?;
+                request
+                    .params
+                    .arguments
+                    .map_or(Some(Value::Null), |raw| serde_json::from_str(raw.get()).ok())?
+            }
+        };
+        redaction.apply(&mut value);
+        Some(value)
+    }
+}
+
+struct Whole<'a> {
+    line: &'a Line,
+    service: &'a str,
+    redaction: &'a Redaction,
+}
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("time", &moment::text(self.line.at))?;
+        map.serialize_entry("service", self.service)?;
+        map.serialize_entry("event", self.line.event)?;
+        for (name, value) in &self.line.facts {
+            map.serialize_entry(name, value)?;
+        }
+        for (name, payload) in &self.line.said {
+            let value = payload.read(self.redaction);
+            map.serialize_entry(name, &value.unwrap_or_else(|| json!({ "bytes": payload.bytes })))?;
+        }
+        map.end()
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((at, _)) = text.char_indices().nth(MOST_TEXT) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(line: &Line) -> String {
+        let mut out = Vec::new();
+        line.write(&mut out, "PROXY", &Redaction::new(&["*token*".to_owned()], None));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn facts_stand_in_their_order_and_unknown_ones_are_left_out() {
+        let line = Line::new("call").with("tool", "a\n\"b").with("peer", "").with("slave", Value::Null);
+        let text = written(&line.with("duration_ms", 1.5).with("client", "x".repeat(1000)));
+        assert!(text.starts_with("{\"time\":\"20"), "{text}");
+        assert!(
+            text.contains(r#","service":"PROXY","event":"call","tool":"a\n\"b","duration_ms":1.5,"#),
+            "{text}"
+        );
+        assert!(!text.contains("peer") && !text.contains("slave") && !text.contains('\n'), "{text}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["client"].as_str().unwrap().chars().count(), MOST_TEXT + 1);
+    }
+
+    #[test]
+    fn payloads_are_read_redacted_and_bounded() {
+        let message = r#"{"jsonrpc":"2.0","id":1,"params":{"name":"t","arguments":{"token":"hush","n":1}}}"#;
+        let small = Bytes::from_static(br#"{"content":[]}"#);
+        let large = Bytes::from(format!("\"{}\"", "x".repeat(MOST_PAYLOAD)));
+        let line = Line::new("call")
+            .with_payload("arguments", Some(Payload::arguments(&message.into())))
+            .with_payload("result", Some(Payload::all(&small)))
+            .with_payload("large", Some(Payload::all(&large)))
+            .with_payload("broken", Some(Payload::all(&Bytes::from_static(b"{"))))
+            .with_payload("none", None);
+        let value: Value = serde_json::from_str(&written(&line)).unwrap();
+        assert_eq!(value["arguments"], json!({ "token": "[redacted]", "n": 1 }));
+        assert_eq!(value["result"], json!({ "content": [] }));
+        assert_eq!(value["large"], json!({ "bytes": MOST_PAYLOAD + 2 }));
+        assert_eq!(value["broken"], json!({ "bytes": 1 }));
+        assert!(value.get("none").is_none());
+    }
+
+    #[test]
+    fn a_call_without_arguments_has_none() {
+        let payload = Payload::arguments(&Bytes::from_static(br#"{"params":{"name":"t"}}"#));
+        let line = Line::new("call").with_payload("arguments", Some(payload));
+        assert!(written(&line).ends_with(r#""arguments":null}"#));
+    }
+}

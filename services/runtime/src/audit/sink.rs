@@ -1,0 +1,68 @@
+//! Where audit lines go: standard error, standard output, or a file that is opened anew when it was moved away. Knows
+//! nothing of lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::AuditTarget;
+
+/// An open target.
+#[derive(Debug)]
+pub(super) enum Sink {
+    Stderr,
+    Stdout,
+    File(PathBuf, File),
+}
+
+impl Sink {
+    /// Opens the target. A file is made if it is not there, for its owner only.
+    pub(super) fn open(target: &AuditTarget) -> io::Result<Self> {
+        Ok(match target {
+            AuditTarget::Stderr => Self::Stderr,
+            AuditTarget::Stdout => Self::Stdout,
+            AuditTarget::File(path) => Self::File(path.clone(), open(path)?),
+        })
+    }
+
+    /// Opens the file of this name anew; what was open stays if that fails.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        if let Self::File(path, file) = self {
+            *file = open(path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes as much as can be; how much that was, and why it was not all.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            let wrote = match self {
+                Self::Stderr => io::stderr().lock().write(rest),
+                Self::Stdout => unbuffered(rest),
+                Self::File(_, file) => file.write(rest),
+            };
+            match wrote {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
+    }
+}
+
+/// Standard output keeps what has no newline yet, and says too late what went wrong.
+fn unbuffered(bytes: &[u8]) -> io::Result<usize> {
+    let mut out = io::stdout().lock();
+    let written = out.write(bytes)?;
+    out.flush()?;
+    Ok(written)
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}

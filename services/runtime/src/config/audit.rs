@@ -1,0 +1,158 @@
+//! `AUDIT_*`: where the audit stream goes and what of it is left out.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::env::Fallback::{Says, Value};
+use crate::env::Group::Every;
+use crate::env::{Reader, Var, parse};
+
+/// The variables that [`AuditConfig::read`] reads.
+#[rustfmt::skip]
+pub const AUDIT: &[Var] = &[
+    Var::new(Every, "AUDIT_LOG", Says("no audit"), "stdout, stderr, or the path of a file: where the audit stream goes, one JSON object a line. A file is appended to, made for its owner only, and opened anew at SIGHUP."),
+    Var::new(Every, "AUDIT_PAYLOADS", Value("0"), "1: the audit stream has arguments and results of calls too, redacted, up to 16 KiB each; of larger ones their size."),
+    Var::new(Every, "AUDIT_REDACT", Value("*password*,*passwd*,*passphrase*,*secret*,*token*,*authorization*,*cookie*,*credential*,*api*key*,*access*key*,*private*key*"), "Comma-separated names of members whose values AUDIT_PAYLOADS replaces by [redacted], wherever they are in arguments or results; * stands for anything, case makes no difference."),
+    Var::new(Every, "AUDIT_REDACT_TEXT", Says("nothing"), "A regular expression: what it matches in any text of arguments or results is replaced by [redacted]."),
+];
+
+/// Where audit lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Between the log's lines.
+    Stderr,
+    /// Nothing else goes there.
+    Stdout,
+    /// A file of their own.
+    File(PathBuf),
+}
+
+impl fmt::Display for AuditTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stderr => f.write_str("stderr"),
+            Self::Stdout => f.write_str("stdout"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The audit stream.
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    /// `AUDIT_LOG`.
+    pub target: AuditTarget,
+    /// `AUDIT_PAYLOADS`: arguments and results too.
+    pub payloads: bool,
+    /// `AUDIT_REDACT`: names of members, `*` standing for anything.
+    pub redact: Vec<String>,
+    /// `AUDIT_REDACT_TEXT`.
+    pub redact_text: Option<Regex>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_field_names, reason = "the variables' names")]
+struct Raw {
+    audit_log: Option<String>,
+    audit_payloads: Option<String>,
+    audit_redact: Option<String>,
+    audit_redact_text: Option<String>,
+}
+
+impl AuditConfig {
+    /// Reads the variables of [`AUDIT`], which the reader's tables must contain. `None`: no audit. Everything is checked
+    /// either way.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let raw: Raw = reader.fill();
+        let target = reader.optional("AUDIT_LOG", raw.audit_log.as_deref(), target);
+        let payloads = reader.value("AUDIT_PAYLOADS", raw.audit_payloads.as_deref(), parse::flag);
+        let names = |text: &str| Ok(parse::list(text).map(str::to_owned).collect());
+        let redact = reader.value("AUDIT_REDACT", raw.audit_redact.as_deref(), names);
+        let text = raw.audit_redact_text.as_deref();
+        let redact_text = reader.optional("AUDIT_REDACT_TEXT", text, pattern);
+        if payloads && raw.audit_log.is_none() {
+            reader.warn("AUDIT_PAYLOADS is set but AUDIT_LOG is not: there is no audit stream");
+        }
+        Some(Self { target: target?, payloads, redact, redact_text })
+    }
+}
+
+fn target(text: &str) -> Result<AuditTarget, String> {
+    match text {
+        "stderr" => return Ok(AuditTarget::Stderr),
+        "stdout" => return Ok(AuditTarget::Stdout),
+        _ => {}
+    }
+    let path = Path::new(text);
+    let folder = path.parent().filter(|_| text.contains('/'));
+    let Some(folder) = folder else {
+        return Err("stdout, stderr, or the path of a file (with a /, say ./audit.jsonl)".into());
+    };
+    if path.is_dir() || text.ends_with('/') {
+        return Err("the path of a file: this is a folder".into());
+    }
+    if !folder.as_os_str().is_empty() && !folder.is_dir() {
+        return Err(format!("a file in a folder that is there: {} is none", folder.display()));
+    }
+    Ok(AuditTarget::File(path.into()))
+}
+
+fn pattern(text: &str) -> Result<Regex, String> {
+    let pattern = Regex::new(text).map_err(|error| {
+        let error = error.to_string();
+        let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        format!("a regular expression ({why})")
+    })?;
+    if pattern.is_match("") {
+        return Err("a regular expression that does not match the empty text".into());
+    }
+    Ok(pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Loaded, Problems, Snapshot};
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Loaded<Option<AuditConfig>>, Problems> {
+        let snapshot = Snapshot::of(pairs.iter().copied());
+        let tables = [AUDIT];
+        let mut reader = Reader::new("test", &snapshot, &tables);
+        let config = AuditConfig::read(&mut reader);
+        reader.finish(config)
+    }
+
+    #[test]
+    fn the_stream_is_off_unless_it_has_a_target() {
+        assert!(read(&[]).unwrap().config.is_none());
+        let loaded = read(&[("AUDIT_PAYLOADS", "1")]).unwrap();
+        assert!(loaded.config.is_none() && loaded.warnings[0].contains("AUDIT_LOG"), "{:?}", loaded.warnings);
+        let config = read(&[("AUDIT_LOG", "stdout")]).unwrap().config.unwrap();
+        assert_eq!((config.target, config.payloads), (AuditTarget::Stdout, false));
+        assert!(config.redact.iter().any(|name| name == "*token*"));
+        let pairs = [("AUDIT_LOG", "./a.jsonl"), ("AUDIT_REDACT", "a, b"), ("AUDIT_REDACT_TEXT", "x{2,3}")];
+        let config = read(&pairs).unwrap().config.unwrap();
+        assert_eq!(config.target, AuditTarget::File("./a.jsonl".into()));
+        assert_eq!(config.redact, ["a", "b"]);
+        assert!(config.redact_text.unwrap().is_match("axxb"));
+    }
+
+    #[test]
+    fn every_bad_value_is_a_problem() {
+        for (name, value, says) in [
+            ("AUDIT_LOG", "1", "stdout, stderr, or the path of a file"),
+            ("AUDIT_LOG", "/tmp/", "a folder"),
+            ("AUDIT_LOG", "/no/such/folder/audit", "/no/such/folder is none"),
+            ("AUDIT_PAYLOADS", "maybe", "AUDIT_PAYLOADS"),
+            ("AUDIT_REDACT_TEXT", "(", "unclosed group"),
+            ("AUDIT_REDACT_TEXT", "x*", "empty text"),
+        ] {
+            let problems = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(problems.contains(name) && problems.contains(says), "{problems}");
+        }
+    }
+}
