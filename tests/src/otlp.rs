@@ -213,6 +213,7 @@ fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
     let text = |attribute: KeyValue| {
         let value = match attribute.value.and_then(|value| value.value) {
             Some(Value::StringValue(text)) => text,
+            Some(Value::IntValue(number)) => number.to_string(),
             Some(other) => format!("{other:?}"),
             None => String::new(),
         };

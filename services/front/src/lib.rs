@@ -6,6 +6,7 @@
 //! [`Edge::answer_plain`] answers single messages where there is no HTTP (a link of the plain dialect).
 
 mod answer;
+mod arrived;
 pub mod calls;
 mod config;
 mod edge;
@@ -22,6 +23,7 @@ pub mod server;
 mod session;
 mod settle;
 pub mod spans;
+mod trace;
 
 pub use answer::Segments;
 pub use config::{EdgeConfig, Exposure};

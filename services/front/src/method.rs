@@ -5,16 +5,16 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use protocol::envelope::{EnvelopeError, Meta, Params, Text};
+use protocol::envelope::{EnvelopeError, Params};
 use protocol::era::{Era, Version};
 use protocol::failure::Failure;
 use protocol::header::CallHeader;
-use protocol::trace::trace_id;
 use serde_json::json;
 
 use crate::answer::{Answer, Member, Segments, open_response, response};
 use crate::calls::{Asker, Calls};
 use crate::edge::{Edge, server_info};
+use crate::trace::Trace;
 
 /// Characters of a name that a message of ours repeats.
 const ECHO: usize = 128;
@@ -41,36 +41,6 @@ pub(crate) struct Caller {
     /// W3C trace context that came beside the message; what stands in the message goes before it.
     pub(crate) trace: Trace,
 }
-
-/// W3C trace context.
-#[derive(Clone, Default)]
-pub(crate) struct Trace {
-    pub(crate) traceparent: Option<String>,
-    pub(crate) tracestate: Option<String>,
-    pub(crate) baggage: Option<String>,
-}
-
-impl Trace {
-    /// That of the message, which is the call's own whatever carries it (SEP-414, "`_meta`"), else what came `beside`
-    /// it. `traceparent` and `tracestate` belong together; baggage stands for itself.
-    fn of(meta: Option<&Meta<'_>>, beside: Self) -> Self {
-        let within = |text: Option<&Text<'_>>, limit: usize| {
-            text.map(Text::as_str).filter(|text| is_trace(text, limit)).map(str::to_owned)
-        };
-        let Some(meta) = meta else { return beside };
-        let baggage = within(meta.baggage.as_ref(), TRACE_LIMITS[2]).or(beside.baggage);
-        match within(meta.traceparent.as_ref(), TRACE_LIMITS[0]).filter(|text| trace_id(text).is_some()) {
-            None => Self { baggage, ..beside },
-            traceparent => {
-                let tracestate = within(meta.tracestate.as_ref(), TRACE_LIMITS[1]);
-                Self { traceparent, tracestate, baggage }
-            }
-        }
-    }
-}
-
-/// Longest `traceparent`, `tracestate` and `baggage` that is passed on; longer ones are dropped, as W3C allows.
-pub(crate) const TRACE_LIMITS: [usize; 3] = [128, 512, 2048];
 
 impl<C: Calls> Edge<C> {
     /// Answers one request. Whatever waits for a call waits in the stream.
@@ -170,11 +140,6 @@ pub(crate) fn unreadable(error: EnvelopeError) -> (Option<Box<str>>, Failure) {
         EnvelopeError::NotJsonRpc(reason) => (None, Failure::InvalidRequest(reason.into())),
         EnvelopeError::BadParams { id, reason } => (id.map(Into::into), Failure::InvalidParams(reason)),
     }
-}
-
-/// Whether a value can be trace context: visible ASCII and blanks, not too long.
-pub(crate) fn is_trace(text: &str, limit: usize) -> bool {
-    text.len() <= limit && text.bytes().all(|b| (0x20..0x7f).contains(&b))
 }
 
 /// The client's own text, short enough to be repeated in a message.

@@ -12,9 +12,11 @@ use protocol::era::{Era, Version};
 use protocol::failure::Failure;
 
 use crate::answer::{Answer, Member, refusal, response};
+use crate::arrived::Arrived;
 use crate::calls::{Asker, Calls};
 use crate::edge::Edge;
-use crate::method::{Caller, Request, Trace, empty_result, unreadable};
+use crate::method::{Caller, Request, empty_result, unreadable};
+use crate::trace::Trace;
 
 impl<C: Calls> Edge<C> {
     /// The one JSON-RPC response to a message of a legacy client without a session. Events are left out: the dialect
@@ -46,15 +48,25 @@ impl<C: Calls> Edge<C> {
                 return (id, Answer::Refused(failure));
             }
         };
-        if method.as_str().starts_with("notifications/") {
-            // Not even `cancelled`: such a proxy uses its clients' ids as they are, so that one could end another's.
-            return (Some(id.into()), Answer::Message(empty_result(id)));
-        }
-        let request = Request { id, method: method.as_str(), params: &params, message: text };
         // Who stands behind the proxy is not said in this dialect.
         let headers = HeaderMap::new();
-        let asker = Asker::nobody(&headers);
-        (Some(id.into()), self.answer(&request, Caller::plain(), asker))
+        let (caller, asker) = (Caller::plain(), Asker::nobody(&headers));
+        let mut arrived = Arrived::by("websocket");
+        arrived.sent_by(&caller);
+        let method = method.as_str();
+        let answer = if method.starts_with("notifications/") {
+            // Not even `cancelled`: such a proxy uses its clients' ids as they are, so that one could end another's.
+            Answer::Message(empty_result(id))
+        } else {
+            self.answer(&Request { id, method, params: &params, message: text }, caller, asker)
+        };
+        let failure = match &answer {
+            Answer::Call(_) => return (Some(id.into()), answer),
+            Answer::Refused(failure) => Some(failure),
+            Answer::Message(_) | Answer::Initialized(..) => None,
+        };
+        arrived.answered((method, Some(id)), params.meta.as_ref(), asker, failure);
+        (Some(id.into()), answer)
     }
 }
 

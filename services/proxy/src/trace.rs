@@ -4,6 +4,7 @@
 //! span for each slave that gets it, whose context goes into the call's header. Knows neither links nor slaves.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use front::calls::Asker;
@@ -14,7 +15,7 @@ use protocol::header::CallHeader;
 use protocol::ids::CallId;
 use protocol::trace::trace_id;
 use runtime::telemetry::Subject;
-use runtime::traces::{self, Carried, Kind, Parent, Span};
+use runtime::traces::{self, Carried, Kind, Span};
 
 /// Bytes that a context may add to a call's header.
 const ROOM: usize = 1024;
@@ -47,15 +48,9 @@ impl CallTrace {
             return Self { id: header.traceparent.as_deref().and_then(trace_id), steps: None };
         }
         let (traceparent, tracestate) = (header.traceparent.take(), header.tracestate.take());
-        let parent = Parent::remote(traceparent.as_deref(), tracestate.as_deref());
-        let Some(mut server) = Span::begin(header.method.clone(), Kind::Server, &parent) else {
-            return Self::default();
-        };
-        // The message's context is the parent; that of the HTTP request around it, if it is another, is linked.
-        let beside = asker.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        if beside.is_some() && beside != traceparent.as_deref() {
-            server.link(&Parent::remote(beside, None));
-        }
+        let context = (traceparent.as_deref(), tracestate.as_deref());
+        let server = spans::server(SystemTime::now(), header.method.clone(), context, asker.headers);
+        let Some(mut server) = server else { return Self::default() };
         let request_id = describe(&mut server, (call, message), header, asker);
         let steps = Steps {
             step: server.child("route", Kind::Internal),

@@ -19,6 +19,7 @@ use super::post::{Count, Outcome, Post};
 use super::reply::{empty, events, json_stream};
 use super::stream::{Answers, Form, Waiting};
 use crate::answer::{Answer, refusal};
+use crate::arrived::Arrived;
 use crate::calls::Calls;
 use crate::method::{Caller, Request, unreadable};
 
@@ -66,28 +67,36 @@ pub(crate) fn answer<C: Calls>(post: &mut Post<'_, C>, body: &Bytes, takes: Take
 
 /// The answer to one message of a batch, if it wants one.
 fn one<C: Calls>(post: &Post<'_, C>, caller: &Caller, message: &Bytes) -> Option<Waiting<C::Stream>> {
-    let ready = |id: Option<&str>, failure| Some(Waiting::Ready(refusal(id.map(str::as_bytes), &failure)));
+    let ready = |id: Option<&str>, failure: &Failure| Waiting::Ready(refusal(id.map(str::as_bytes), failure));
+    let mut arrived = Arrived::by("http");
+    arrived.sent_by(caller);
     match parse(message) {
         Ok(Message::Request { id, method, params }) => {
             let (id, method) = (id.get(), method.as_str());
-            if method == "initialize" {
-                return ready(Some(id), Failure::InvalidRequest("initialize must not be in a batch".into()));
-            }
-            let request = Request { id, method, params: &params, message };
-            match post.edge.answer(&request, caller.clone(), post.asker()) {
-                Answer::Message(message) | Answer::Initialized(_, message) => Some(Waiting::Ready(message)),
-                Answer::Call(stream) => Some(Waiting::Call(id.into(), None, stream)),
-                Answer::Refused(failure) => ready(Some(id), failure),
-            }
+            let answer = if method == "initialize" {
+                Answer::Refused(Failure::InvalidRequest("initialize must not be in a batch".into()))
+            } else {
+                let request = Request { id, method, params: &params, message };
+                post.edge.answer(&request, caller.clone(), post.asker())
+            };
+            let answered = match answer {
+                Answer::Call(stream) => return Some(Waiting::Call(id.into(), None, stream)),
+                Answer::Message(message) | Answer::Initialized(_, message) => Ok(Waiting::Ready(message)),
+                Answer::Refused(failure) => Err(failure),
+            };
+            let failure = answered.as_ref().err();
+            arrived.answered((method, Some(id)), params.meta.as_ref(), post.asker(), failure);
+            Some(answered.unwrap_or_else(|failure| ready(Some(id), &failure)))
         }
         Ok(Message::Notification { method, params }) => {
             post.edge.notify(method.as_str(), &params, caller.session.as_deref());
+            arrived.answered((method.as_str(), None), params.meta.as_ref(), post.asker(), None);
             None
         }
         Ok(Message::Response { .. }) => None,
         Err(error) => {
             let (id, failure) = unreadable(error);
-            ready(id.as_deref(), failure)
+            Some(ready(id.as_deref(), &failure))
         }
     }
 }

@@ -14,8 +14,9 @@ use super::reply::SESSION_ID;
 use super::value::{BadValue, decode, decode_value, single};
 use crate::edge::{Edge, now};
 use crate::keys::Principal;
-use crate::method::{Caller, TRACE_LIMITS, Trace, cut, is_trace};
+use crate::method::{Caller, cut};
 use crate::session::Session;
+use crate::trace::Trace;
 
 /// `MCP-Protocol-Version`.
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -81,7 +82,7 @@ pub(crate) fn modern(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
         same(headers, &NAME, source.as_str(), |value| decode(value).map(std::borrow::Cow::into_owned))?;
     }
     let param_headers = param_headers(headers)?;
-    Ok(Caller { era: Era::Modern, version, session: None, param_headers, trace: trace(headers) })
+    Ok(Caller { era: Era::Modern, version, session: None, param_headers, trace: Trace::beside(headers) })
 }
 
 /// Holds a header against what the body says.
@@ -141,7 +142,13 @@ pub(crate) fn legacy<C>(edge: &Edge<C>, headers: &HeaderMap, who: &Principal) ->
         Err(bad) => return Err(Failure::InvalidRequest(format!("{VERSION} {}", bad.reason()))),
     };
     let session = session.map(|session| session.key());
-    Ok(Caller { era: Era::Legacy, version, session, param_headers: BTreeMap::new(), trace: trace(headers) })
+    Ok(Caller {
+        era: Era::Legacy,
+        version,
+        session,
+        param_headers: BTreeMap::new(),
+        trace: Trace::beside(headers),
+    })
 }
 
 /// Who sends `initialize`: nobody yet. Session and version headers are for what comes after it.
@@ -152,7 +159,7 @@ pub(crate) fn newcomer(headers: &HeaderMap) -> Caller {
         version: Version::UNNAMED,
         session: None,
         param_headers,
-        trace: trace(headers),
+        trace: Trace::beside(headers),
     }
 }
 
@@ -172,21 +179,4 @@ pub(crate) fn session<C>(
         session
     };
     if edge.ended.has(&session) { Err(Failure::SessionNotFound) } else { Ok(Some(session)) }
-}
-
-fn trace(headers: &HeaderMap) -> Trace {
-    let read = |name: &'static str, limit: usize| {
-        let text = headers.get(name)?.to_str().ok()?;
-        is_trace(text, limit).then(|| text.to_owned())
-    };
-    let traceparent = read("traceparent", TRACE_LIMITS[0]);
-    // The other two mean nothing without it (W3C Trace Context, 3.3), and looking for them costs time.
-    if traceparent.is_none() {
-        return Trace::default();
-    }
-    Trace {
-        traceparent,
-        tracestate: read("tracestate", TRACE_LIMITS[1]),
-        baggage: read("baggage", TRACE_LIMITS[2]),
-    }
 }

@@ -17,6 +17,7 @@ use super::reply::{Refused, SESSION_ID, empty, events, json};
 use super::stream::{Answers, Form, Waiting};
 use super::{batch, dialect};
 use crate::answer::{Answer, Segments};
+use crate::arrived::Arrived;
 use crate::calls::{Asker, Calls};
 use crate::edge::{Edge, now};
 use crate::keys::Principal;
@@ -35,6 +36,14 @@ pub(crate) enum Count {
 }
 
 pub(crate) type Outcome<S> = Result<Response<AnswerBody<S>>, Refused>;
+
+/// What a request led to.
+enum Begun<S> {
+    /// It is answered. Boxed: most requests are calls.
+    Answered(Box<Response<AnswerBody<S>>>),
+    /// It is a call of a client of this version.
+    Call(Version, S),
+}
 
 /// One message from a caller that may ask.
 pub(crate) struct Post<'a, C> {
@@ -85,39 +94,68 @@ impl<C: Calls> Post<'_, C> {
     async fn request(&mut self, request: Request<'_>, takes: Takes) -> Outcome<C::Stream> {
         self.count = Count::Edge(label(request.method));
         let era = dialect::era_of(self.headers, request.method, request.params);
-        let refused = |failure| Refused { failure, era, id: Some(request.id.into()) };
-        if request.id.len() > ID {
-            let failure = Failure::InvalidRequest(format!("\"id\" is longer than {ID} bytes"));
-            return Err(Refused { failure, era, id: None });
-        }
-        let caller = match (era, request.method) {
-            (Era::Modern, method) => dialect::modern(self.headers, method, request.params),
-            (Era::Legacy, "initialize") => Ok(dialect::newcomer(self.headers)),
-            (Era::Legacy, _) => dialect::legacy(self.edge, self.headers, &self.who),
-        }
-        .map_err(refused)?;
-        let version = caller.version;
-        match self.edge.answer(&request, caller, self.asker()) {
-            Answer::Message(message) => Ok(whole(message, takes)),
-            Answer::Initialized(version, message) => self.welcome(version, message, takes).map_err(refused),
-            Answer::Refused(failure) => Err(refused(failure)),
-            Answer::Call(stream) => {
+        match self.begin(&request, (era, takes)) {
+            Ok(Begun::Answered(response)) => Ok(*response),
+            Ok(Begun::Call(version, stream)) => {
                 self.count = Count::Call;
                 let token = self.edge.calls.resume_token(&stream);
                 let how = Taker { takes, version, id: request.id.into(), token };
                 open(stream, how).await.map_err(|(id, failure)| Refused { failure, era, id: Some(id) })
             }
+            Err(failure) => {
+                let id = (request.id.len() <= ID).then(|| request.id.into());
+                Err(Refused { failure, era, id })
+            }
         }
+    }
+
+    /// Answers a request that becomes no call, and tells of it.
+    fn begin(&self, request: &Request<'_>, (era, takes): (Era, Takes)) -> Result<Begun<C::Stream>, Failure> {
+        let mut arrived = Arrived::by("http");
+        let begun = self.decide(request, (era, takes), &mut arrived);
+        if !matches!(begun, Ok(Begun::Call(..))) {
+            let id = (request.id.len() <= ID).then_some(request.id);
+            let meta = request.params.meta.as_ref();
+            arrived.answered((request.method, id), meta, self.asker(), begun.as_ref().err());
+        }
+        begun
+    }
+
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        (era, takes): (Era, Takes),
+        arrived: &mut Arrived,
+    ) -> Result<Begun<C::Stream>, Failure> {
+        if request.id.len() > ID {
+            return Err(Failure::InvalidRequest(format!("\"id\" is longer than {ID} bytes")));
+        }
+        let caller = match (era, request.method) {
+            (Era::Modern, method) => dialect::modern(self.headers, method, request.params),
+            (Era::Legacy, "initialize") => Ok(dialect::newcomer(self.headers)),
+            (Era::Legacy, _) => dialect::legacy(self.edge, self.headers, &self.who),
+        }?;
+        arrived.sent_by(&caller);
+        let version = caller.version;
+        let response = match self.edge.answer(request, caller, self.asker()) {
+            Answer::Call(stream) => return Ok(Begun::Call(version, stream)),
+            Answer::Message(message) => whole(message, takes),
+            Answer::Initialized(version, message) => self.welcome((version, takes), message, arrived)?,
+            Answer::Refused(failure) => return Err(failure),
+        };
+        Ok(Begun::Answered(Box::new(response)))
     }
 
     /// The answer to `initialize`, with a new session's token.
     fn welcome(
         &self,
-        version: Version,
+        (version, takes): (Version, Takes),
         message: Segments,
-        takes: Takes,
+        arrived: &mut Arrived,
     ) -> Result<Response<AnswerBody<C::Stream>>, Failure> {
-        let token = self.edge.sealer.issue(version, &self.who, now()).ok_or(Failure::Internal)?;
+        let sealer = &self.edge.sealer;
+        let token = sealer.issue(version, &self.who, now()).ok_or(Failure::Internal)?;
+        arrived.began(version, || Some(sealer.open(token.as_bytes(), &self.who, now())?.key()));
         let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
         let mut response = whole(message, takes);
         response.headers_mut().insert(SESSION_ID, token);
@@ -126,14 +164,18 @@ impl<C: Calls> Post<'_, C> {
 
     fn notification(&mut self, method: &str, params: &Params<'_>) -> Outcome<C::Stream> {
         self.count = Count::Edge(label(method));
+        let mut arrived = Arrived::by("http");
         let era = dialect::era_of(self.headers, method, params);
         // 2026-07-28 defines no header rules for notifications, and none that a client sends over HTTP.
-        if era == Era::Legacy {
-            let caller = dialect::legacy(self.edge, self.headers, &self.who);
-            let caller = caller.map_err(|failure| Refused { failure, era, id: None })?;
-            self.edge.notify(method, params, caller.session.as_deref());
-        }
-        Ok(empty(StatusCode::ACCEPTED))
+        let taken = match era {
+            Era::Legacy => dialect::legacy(self.edge, self.headers, &self.who).map(|caller| {
+                arrived.sent_by(&caller);
+                self.edge.notify(method, params, caller.session.as_deref());
+            }),
+            Era::Modern => Ok(()),
+        };
+        arrived.answered((method, None), params.meta.as_ref(), self.asker(), taken.as_ref().err());
+        taken.map(|()| empty(StatusCode::ACCEPTED)).map_err(|failure| Refused { failure, era, id: None })
     }
 
     /// A client's answer to a backend's request. None is open as long as no backend can ask: it is dropped.
