@@ -1,5 +1,7 @@
-//! Spans of a call where it runs: a server span from its arrival to its end, and a client span for the backend that is
-//! an MCP server itself, whose context goes into the call's `_meta`. Knows neither links nor processes.
+//! Spans of a call where it runs: a server span from its arrival to its end, and a client span for the backend, whose
+//! context goes into the call's `_meta` (MCP servers) or the environment (commands). Knows neither links nor processes.
+
+use std::process::ExitStatus;
 
 use front::metrics::Ended;
 use front::spans;
@@ -86,6 +88,23 @@ impl Asked {
             spans::request_id(&mut span, &id.to_string());
         }
         Self(Some(span))
+    }
+
+    /// A command, which is the backend too, is about to be run for the call (OpenTelemetry's conventions for command
+    /// line programs).
+    pub(crate) fn run(call: &ToolCall, command: &'static str) -> Self {
+        let span = call.parent.as_ref().and_then(|parent| Span::begin(command, Kind::Client, parent));
+        let Some(mut span) = span else { return Self(None) };
+        span.set("process.executable.name", command);
+        span.set("mcp_relay.backend", command);
+        Self(Some(span))
+    }
+
+    /// The command ended.
+    pub(crate) fn exited(&mut self, status: ExitStatus) {
+        if let (Some(span), Some(code)) = (&mut self.0, status.code()) {
+            span.set("process.exit.code", i64::from(code));
+        }
     }
 
     /// What the backend's own span is to hang on.

@@ -1,5 +1,6 @@
 //! Traces: a real collector gets one trace of client, proxy, slave and backend, and a dead one costs no call.
 
+mod backends;
 mod edge;
 
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@
 use tokio::process::Command;
 
 use runtime::secret::Secret;
+use runtime::traces::Carried;
 
 /// Variables of the slave that every backend gets: what programs need to find themselves and to write text. None of
 /// them holds a credential.
@@ -19,5 +20,15 @@ pub(super) fn limit(command: &mut Command, own: &[(String, Secret)]) {
     }
     for (name, value) in own {
         command.env(name, value.expose());
+    }
+}
+
+/// Gives the command the span that its own are to hang on (OpenTelemetry, "Environment Variables as Context Propagation
+/// Carriers").
+pub(super) fn carry(command: &mut Command, carried: Option<&Carried>) {
+    let Some(Carried { traceparent, tracestate }) = carried else { return };
+    command.env("TRACEPARENT", traceparent);
+    if let Some(state) = tracestate {
+        command.env("TRACESTATE", state);
     }
 }

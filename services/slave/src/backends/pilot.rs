@@ -28,7 +28,8 @@ use super::stdio::Surroundings;
 use super::{Answer, Backend, Stopping};
 use crate::executor::{CallSink, Registry, SlotId, State, ToolCall};
 use crate::metrics::{self, Exit, Probed};
-use arguments::Arguments;
+use crate::trace::Asked;
+use arguments::{Arguments, CommandLine};
 use process::{Finished, Run};
 use progress::Progress;
 use result::{Review, refused};
@@ -189,7 +190,20 @@ impl Pilot {
             Ok(line) => line,
             Err(error) => return Ok(refused(era, &format!("Error: {error}"))),
         };
-        let run = match Run::start(&self.executable, &self.variables, line) {
+        let mut asked = Asked::run(call, NAME);
+        let answer = self.run((call, &arguments, line), &mut asked, events).await;
+        asked.answered(&answer);
+        answer
+    }
+
+    async fn run(
+        &self,
+        (call, arguments, line): (&ToolCall, &Arguments, CommandLine),
+        asked: &mut Asked,
+        events: &mut dyn CallSink,
+    ) -> Result<Answer, Failure> {
+        let era = call.header.era;
+        let run = match Run::start(&self.executable, &self.variables, asked.carried().as_ref(), line) {
             Ok(run) => run,
             Err(error) => return Ok(refused(era, &format!("Error: {NAME} cannot be started: {error}"))),
         };
@@ -204,8 +218,9 @@ impl Pilot {
             work.await?
         };
         metrics::backend_exited(NAME, exit(finished.status));
+        asked.exited(finished.status);
         if finished.status.success() {
-            self.reviewed(era, &arguments, &finished.output)
+            self.reviewed(era, arguments, &finished.output)
         } else {
             Ok(refused(era, &self.explain(&finished)))
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use nix::sys::signal::Signal;
 use protocol::failure::Failure;
 use runtime::secret::Secret;
+use runtime::traces::Carried;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -38,15 +39,17 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Starts the executable without a shell, with nothing on its standard input and only the given variables and
-    /// [`environment::SAFE`] in its environment.
+    /// Starts the executable without a shell, with nothing on its standard input and only the given variables, the
+    /// trace context and [`environment::SAFE`] in its environment.
     pub(super) fn start(
         executable: &Path,
         variables: &[(String, Secret)],
+        carried: Option<&Carried>,
         line: CommandLine,
     ) -> io::Result<Self> {
         let mut command = Command::new(executable);
         environment::limit(&mut command, variables);
+        environment::carry(&mut command, carried);
         command.args(&line.args).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn()?;
