@@ -19,6 +19,7 @@ use crate::config::{LinkConfig, ProxyUrl};
 use crate::endpoint::{Outlook, Stage};
 use crate::link::{self, Ended, Entered, Links};
 use crate::metrics;
+use crate::trace::LinkStart;
 use connect::Connector;
 pub use connect::DialError;
 use plan::{Line, Pace, Plan, Purpose, Step};
@@ -134,7 +135,10 @@ impl Dialer {
                 }
                 tasks.spawn(async move {
                     let turn = shared.links.code.load().turn;
+                    let url = shared.connectors[line.url].url();
+                    let start = LinkStart::of((url.host(), url.port()), line.address);
                     let came = shared.dial(line).await.map_err(|ended| shared.since(turn, ended));
+                    start.ended(came.as_ref().map(Entered::dialect).map_err(Ended::kind));
                     Done::Dialed((line, purpose), Box::new(came))
                 });
             }

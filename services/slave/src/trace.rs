@@ -1,6 +1,8 @@
 //! Spans of a call where it runs: a server span from its arrival to its end, and a client span for the backend, whose
 //! context goes into the call's `_meta` (MCP servers) or the environment (commands). Knows neither links nor processes.
 
+mod own;
+
 use std::process::ExitStatus;
 
 use front::metrics::Ended;
@@ -15,6 +17,7 @@ use runtime::traces::{self, Carried, Kind, Parent, Span};
 use crate::backends::Answer;
 use crate::executor::ToolCall;
 use crate::metrics;
+pub(crate) use own::{BackendStart, LinkStart};
 
 /// The server span of a call. Nothing while traces are off.
 #[derive(Debug, Default)]

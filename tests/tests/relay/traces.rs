@@ -2,6 +2,7 @@
 
 mod backends;
 mod edge;
+mod starts;
 
 use std::time::{Duration, Instant};
 

@@ -59,6 +59,11 @@ impl Extractor for Texts<'_> {
 }
 
 impl Parent {
+    /// None: the span begins a trace.
+    pub fn none() -> Self {
+        Self(Context::new())
+    }
+
     /// A span of another process, by its context; none, or one that cannot be read, begins a trace.
     pub fn remote(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
         let texts = Texts(traceparent, tracestate);

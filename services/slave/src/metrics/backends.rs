@@ -40,6 +40,11 @@ impl From<&'static str> for Exit {
 }
 
 impl Exit {
+    /// One of few words for it.
+    pub(crate) fn reason(self) -> &'static str {
+        self.labels().0
+    }
+
     fn labels(self) -> (&'static str, String) {
         match self {
             Self::Code(code) => ("exited", code.to_string()),

@@ -17,6 +17,7 @@ use super::{Live, Pace, StdioBackend, errors_log, probe};
 use crate::backends::Leaving;
 use crate::executor::{Registry, SlotId, State};
 use crate::metrics::{self, Exit};
+use crate::trace::BackendStart;
 
 /// What was written before a child ended is still read for so long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -74,19 +75,22 @@ impl Supervisor {
         let name = &self.backend.name;
         metrics::backend_started(name);
         self.backend.diary.starts();
+        let mut start = BackendStart::of(name);
         let mut life = match self.start() {
             Ok(life) => life,
             Err(error) => {
                 metrics::backend_exited(name, "start_failed");
+                start.ended("start_failed");
                 return Ended::Failed(error.to_string());
             }
         };
         let session = Arc::clone(&life.session);
         let ended = tokio::select! {
-            reason = self.serve(&session, approach) => Err(reason),
+            reason = self.serve((&session, &mut start), approach) => Err(reason),
             reason = life.ended() => Ok(reason),
             () = self.leaving.begun() => {
                 metrics::backend_exited(name, "stopped");
+                start.ended("stopped");
                 let patience = self.leaving.grace().map_or(self.pace.patience, |grace| grace / 3);
                 self.end(life, self.leaving.why(), patience).await;
                 return Ended::Stopped;
@@ -97,6 +101,7 @@ impl Supervisor {
             Err(reason) => {
                 *approach = other(*approach);
                 metrics::backend_exited(name, "unusable");
+                start.ended("unusable");
                 reason
             }
             Ok((reason, label)) => {
@@ -105,6 +110,7 @@ impl Supervisor {
                     *approach = other(*approach);
                 }
                 metrics::backend_exited(name, label);
+                start.ended(label.reason());
                 reason
             }
         };
@@ -130,13 +136,18 @@ impl Supervisor {
     }
 
     /// Greets the child, offers its tools and follows their changes. Returns only with a reason to give the child up.
-    async fn serve(&self, session: &Arc<Session>, approach: &mut Approach) -> String {
+    async fn serve(
+        &self,
+        (session, start): (&Arc<Session>, &mut BackendStart),
+        approach: &mut Approach,
+    ) -> String {
         let begun = tokio::time::timeout(self.pace.start, self.begin(session, *approach)).await;
         let greeting = match begun {
             Ok(Ok(greeting)) => greeting,
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return format!("it was not ready within {:?}", self.pace.start),
         };
+        start.ready(greeting.version);
         // A server whose era is known is not kept waiting by the question again.
         *approach = if greeting.era == Era::Legacy { Approach::Initialize } else { Approach::Probe };
         let follow = async {
