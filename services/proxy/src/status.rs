@@ -44,7 +44,7 @@ impl Status {
             .with_document("/api/v1/status", move |ready| self.all(ready))
             .with_document("/api/v1/slaves", move |_| slaves.slaves(usize::MAX))
             .with_document("/api/v1/calls", move |_| calls.activity.to_json());
-        if page { ops.with_pages(ui::pages(include_str!("status/page.html"))) } else { ops }
+        if page { ops.with_pages(ui::pages("proxy", include_str!("status/tables.html"))) } else { ops }
     }
 
     fn all(&self, ready: &Readiness) -> Value {

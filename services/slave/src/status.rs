@@ -54,7 +54,7 @@ impl Status {
             .with_document("/api/v1/links", move |_| links.links())
             .with_document("/api/v1/backends", move |_| backends.backends())
             .with_document("/api/v1/calls", move |_| calls.activity().to_json());
-        if page { ops.with_pages(ui::pages(include_str!("status/page.html"))) } else { ops }
+        if page { ops.with_pages(ui::pages("slave", include_str!("status/tables.html"))) } else { ops }
     }
 
     fn all(&self, ready: &Readiness) -> Value {
