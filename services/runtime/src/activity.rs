@@ -96,6 +96,8 @@ struct Live {
 }
 
 struct Now {
+    /// As its names have it, or another since then.
+    id: String,
     stage: Stage,
     place: String,
     progress: Option<Progress>,
@@ -155,7 +157,9 @@ impl Activity {
         if !self.is_kept() {
             return Watched(None);
         }
+        let names = names().cut();
         let now = Now {
+            id: names.id.clone(),
             stage: Stage::Waiting,
             place: String::new(),
             progress: None,
@@ -163,7 +167,7 @@ impl Activity {
             arguments: None,
             answer: None,
         };
-        let live = Arc::new(Live { names: names().cut(), began: Instant::now(), now: Mutex::new(now) });
+        let live = Arc::new(Live { names, began: Instant::now(), now: Mutex::new(now) });
         let book = self.book.as_ref().map(|book| {
             let key = book.next.fetch_add(1, Ordering::Relaxed);
             lock(book.shard(key)).insert(key, Arc::clone(&live));
@@ -217,7 +221,7 @@ impl Names {
 
 impl Live {
     fn to_json(&self, place: &str, now: Instant) -> Value {
-        let Names { id, tool, client, trace, .. } = &self.names;
+        let Names { tool, client, trace, .. } = &self.names;
         let at = lock(&self.now);
         let stage = match at.stage {
             Stage::Waiting => "waiting",
@@ -225,7 +229,7 @@ impl Live {
         };
         let progress = at.progress.map(|Progress { done, total }| json!({ "done": done, "total": total }));
         json!({
-            "id": id,
+            "id": at.id,
             "tool": tool,
             "client": client,
             "trace": trace,
@@ -245,6 +249,12 @@ impl Watched {
     /// Whether this call is written down: others need not be looked at.
     pub fn is_kept(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// It goes on under another id, which is asked only if the call is written down.
+    pub fn renamed(&self, id: impl FnOnce() -> String) {
+        let Some(Watching { live, .. }) = &self.0 else { return };
+        lock(&live.now).id = id();
     }
 
     /// Where the call is now.
@@ -286,12 +296,12 @@ impl Watched {
         if std::mem::replace(&mut last.ended, true) {
             return;
         }
-        let place = std::mem::take(&mut last.place);
+        let (id, place) = (last.id.clone(), std::mem::take(&mut last.place));
         let said = (last.arguments.take(), last.answer.take());
         drop(last);
         let now = Instant::now();
         let took = now.saturating_duration_since(live.began);
-        let ended = Ended { names: live.names.clone(), place, outcome, took };
+        let ended = Ended { names: Names { id, ..live.names.clone() }, place, outcome, took };
         if audit::is_on() {
             audit::tell(ended.line(called, said));
         }

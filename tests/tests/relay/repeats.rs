@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use harness::client::{Ask, Client};
+use harness::http::get;
 use harness::metrics::Scrape;
 use harness::rawslave::{RawSlave, dial, text_result};
 use harness::relay::{CODE, Proxy, Setup, sleep_args};
@@ -86,6 +87,26 @@ async fn it_is_tried_three_times_in_all_and_then_the_failure_is_told() {
     }
     assert_eq!(pending.finish().await.kind(), "backend_failed");
     assert!((repeated(&proxy).await - 2.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn the_status_page_knows_a_call_by_the_id_that_it_has_now() {
+    let setup = Setup::proxy().env("RETRY_IDEMPOTENT", "1").env("UI", "1");
+    let proxy = setup.start_proxy().await;
+    let mut only = slave(proxy.link, "only").await;
+    proxy.offers("read").await;
+    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "read", json!({}))).await;
+    fail_by_backend(&mut only).await;
+    let call = only.opened().await.call;
+    let ids = async |list: &str| {
+        let (_, calls) = get(proxy.http, "/api/v1/calls").await;
+        let calls: Value = serde_json::from_str(&calls).unwrap();
+        calls.pointer(list).unwrap()[0]["id"].clone()
+    };
+    assert_eq!(ids("/live/list").await, call.to_string());
+    only.end(call, 0, &text_result("again")).await;
+    assert_eq!(pending.finish().await.text(), "again");
+    assert_eq!(ids("/recent").await, call.to_string());
 }
 
 #[tokio::test]

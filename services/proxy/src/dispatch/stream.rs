@@ -305,6 +305,7 @@ impl Open {
     fn find_home(&mut self, avoid: Option<u64>) -> Result<At, Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
+        self.watched.renamed(|| self.call.subject().request());
         let _entered = self.call.subject().enter();
         let now = Instant::now();
         self.route = pool.routes.again(&self.route);
