@@ -12,7 +12,7 @@ use runtime::metrics::{Label, Metric};
 use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::observer::Observer;
-pub use operations::{Ended, OPERATION_BUCKETS, OPERATION_LABELS, Operations};
+pub use operations::{Ended, OPERATION_BUCKETS, OPERATION_LABELS, Operations, operation};
 
 const ANSWERED: &str = "mcp_relay_edge_requests_total";
 const SESSIONS: &str = "mcp_relay_sessions_total";

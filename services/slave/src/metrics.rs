@@ -13,7 +13,7 @@ pub(crate) use backends::{
     Dropped, Exit, Probed, backend_dropped, backend_exited, backend_probed, backend_ready, backend_restarted,
     backend_started,
 };
-pub(crate) use calls::{ToolMeters, call_refused, ended, served};
+pub(crate) use calls::{ToolMeters, asked, call_refused, ended, served};
 pub(crate) use files::ConfigFile;
 pub(crate) use links::{
     Held, LinkMeters, dialed, held, link_ended, link_made, link_reconnected, links_up, links_wanted,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use harness::client::Client;
+use harness::fixture::Fixture;
 use harness::metrics::Scrape;
-use harness::relay::pair;
+use harness::relay::{Setup, pair};
 use serde_json::json;
 
 /// One row of the document.
@@ -110,5 +111,27 @@ async fn refused_calls_and_the_conventions_durations_are_counted() {
     for (scrape, name, labels) in rows {
         let found = scrape.sum(name, labels);
         assert!((found - 1.0).abs() < 0.1, "{name} {labels:?}: {found}\n{}", scrape.text());
+    }
+}
+
+#[tokio::test]
+async fn what_a_slave_asks_its_backends_is_timed_by_the_conventions() {
+    let (proxy, fixture) = (Setup::proxy().start_proxy().await, Fixture::default());
+    let slave = fixture.serve(Setup::slave("one", proxy.link)).start_slave().await;
+    proxy.offers("environment").await;
+    Client::modern(proxy.http).call("environment", json!({})).await.result();
+    let scrape = Scrape::of(slave.http).await;
+    let counted = |labels: &[&str]| scrape.sum("mcp_client_operation_duration_seconds_count", labels);
+    // A legacy server, which says so by an error.
+    for (method, error) in
+        [("server/discover", "-32601"), ("initialize", ""), ("tools/list", ""), ("tools/call", "")]
+    {
+        let labels = [
+            format!("mcp_method_name=\"{method}\""),
+            format!("error_type=\"{error}\""),
+            "=\"pipe\"".to_owned(),
+        ];
+        let found = counted(&labels.each_ref().map(String::as_str));
+        assert!((found - 1.0).abs() < 0.1, "{labels:?}: {found}\n{}", scrape.text());
     }
 }

@@ -99,6 +99,16 @@ pub(super) fn of(
     )
 }
 
+/// One operation that is no tool call ended; `name` is the series.
+pub fn operation(
+    (name, transport): (&'static str, &'static str),
+    method: &'static str,
+    ended: Ended,
+    seconds: f64,
+) {
+    of(name, (method, ""), (None, transport), ended).record(seconds);
+}
+
 /// The operations of one method and, if it is `tools/call`, one tool. The series of those that end with a result are
 /// looked up once: then one costs what a histogram costs.
 pub struct Operations {

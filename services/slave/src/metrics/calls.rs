@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use front::metrics::{Ended, Operations};
+use front::metrics::{Ended, Operations, operation};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use protocol::era::Version;
 use protocol::failure::{self, Failure};
@@ -68,6 +68,11 @@ impl ToolMeters {
     pub(crate) fn asked(&self, version: Version, answer: &Result<Answer, Failure>, elapsed: Duration) {
         self.asked.ended(version, ended(answer), elapsed.as_secs_f64());
     }
+}
+
+/// A backend answered something else than a call.
+pub(crate) fn asked(method: &'static str, ended: Ended, elapsed: Duration) {
+    operation((CLIENT_OPERATIONS, "pipe"), method, ended, elapsed.as_secs_f64());
 }
 
 /// How an operation with this answer ended.

@@ -119,7 +119,7 @@ pub const METRICS: &[Metric] = &[
         CLIENT_OPERATIONS,
         OPERATION_BUCKETS,
         OPERATION_LABELS,
-        "OpenTelemetry's mcp.client.operation.duration: tool calls that this slave, as a client, made of backends that speak MCP.",
+        "OpenTelemetry's mcp.client.operation.duration: what this slave, as a client, asked of backends that speak MCP: tool calls, their lists, and the first and later questions whether they answer. The version is said of tool calls.",
     ),
     Metric::gauge(LINKS, &[], "Links to a proxy that are up."),
     Metric::gauge(

@@ -83,10 +83,12 @@ pub(super) async fn greet(
     approach: Approach,
     probe_timeout: Duration,
 ) -> Result<Greeting, HandshakeError> {
+    const METHOD: &str = "server/discover";
     if approach == Approach::Initialize {
         return initialize(session).await;
     }
-    let mut probe = own(session, |id| messages::request(id, "server/discover", "", Era::Modern)).await?;
+    let probe = own(session, |id| messages::request(id, METHOD, "", Era::Modern)).await?;
+    let mut probe = probe.timed(METHOD);
     if let Ok(answer) = tokio::time::timeout(probe_timeout, probe.next()).await {
         return match discovered(answer)? {
             Some(greeting) => Ok(greeting),
@@ -164,7 +166,7 @@ async fn initialize(session: &Arc<Session>) -> Result<Greeting, HandshakeError> 
         capabilities: Capabilities,
     }
     const METHOD: &str = "initialize";
-    let mut exchange = own(session, messages::initialize).await?;
+    let mut exchange = own(session, messages::initialize).await?.timed(METHOD);
     let result = result_of(exchange.next().await, METHOD)?;
     let found: Initialized = read(&result, METHOD)?;
     let Some(version) = Version::parse(&found.protocol_version).filter(|it| it.era() == Era::Legacy) else {
@@ -186,7 +188,8 @@ pub(super) async fn list_tools(session: &Arc<Session>, era: Era) -> Result<Vec<O
     const METHOD: &str = "tools/list";
     let (mut offers, mut bytes, mut params) = (Vec::new(), 0, String::new());
     for _ in 0..MAX_PAGES {
-        let mut exchange = own(session, |id| messages::request(id, METHOD, &params, era)).await?;
+        let mut exchange =
+            own(session, |id| messages::request(id, METHOD, &params, era)).await?.timed(METHOD);
         let result = result_of(exchange.next().await, METHOD)?;
         let page: Page<'_> = read(&result, METHOD)?;
         bytes += result.len();

@@ -5,8 +5,9 @@ mod owner;
 use std::ops::Range;
 
 use bytes::Bytes;
+use front::metrics::Ended;
 use protocol::envelope::Text;
-use protocol::failure::Failure;
+use protocol::failure::{self, Failure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
@@ -51,6 +52,15 @@ pub(super) enum Incoming {
 }
 
 impl Incoming {
+    /// How the request ended, if this is its end.
+    pub(super) fn ended(&self) -> Ended {
+        match self {
+            Self::Error(error) => failure::code_in(error).map_or(Ended::Unanswered("_OTHER"), Ended::Code),
+            Self::Failed(failure) => Ended::Unanswered(failure.row().kind),
+            Self::Result(_) | Self::Progress { .. } | Self::Log(_) => Ended::Well,
+        }
+    }
+
     /// Bytes that waiting for its reader costs.
     pub(super) fn size(&self) -> usize {
         match self {

@@ -55,7 +55,7 @@ async fn answers(session: &Arc<Session>, era: Era) {
         Era::Modern => "server/discover",
     };
     let answer = match handshake::own(session, |id| messages::request(id, method, "", era)).await {
-        Ok(mut exchange) => exchange.next().await,
+        Ok(exchange) => exchange.timed(method).next().await,
         Err(_) => return std::future::pending().await,
     };
     if matches!(answer, Incoming::Failed(_)) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::failure::Failure;
@@ -82,7 +83,7 @@ impl Session {
         }
         table.pending.insert(id, Pending { incoming, ahead: Arc::clone(&ahead), kind });
         drop(table);
-        Ok(Exchange { session: Arc::clone(self), id, arrivals, ahead, cancellable, sent: false })
+        Ok(Exchange { session: Arc::clone(self), id, arrivals, ahead, cancellable, sent: false, timed: None })
     }
 
     /// Queues a message that nobody waits for, unless the child has not read for too long.
@@ -161,9 +162,17 @@ pub(super) struct Exchange {
     ahead: Arc<AtomicUsize>,
     cancellable: bool,
     sent: bool,
+    /// A request of ours that is to be timed.
+    timed: Option<(&'static str, Instant)>,
 }
 
 impl Exchange {
+    /// The request is one of this method, sent now: its answer's time is counted.
+    pub(super) fn timed(mut self, method: &'static str) -> Self {
+        self.timed = Some((method, Instant::now()));
+        self
+    }
+
     /// Queues the request for the child; waits while too much is queued already.
     pub(super) async fn send(&mut self, message: Bytes) -> Result<(), Failure> {
         tokio::select! {
@@ -187,6 +196,8 @@ impl Exchange {
         let next = self.arrivals.recv().await.unwrap_or(Incoming::Failed(Failure::Internal));
         if matches!(next, Incoming::Progress { .. } | Incoming::Log(_)) {
             self.ahead.fetch_sub(next.size(), Ordering::Relaxed);
+        } else if let Some((method, sent)) = self.timed.take() {
+            metrics::asked(method, next.ended(), sent.elapsed());
         }
         next
     }
