@@ -15,8 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Sections of the document that each chart's pods read.
 SECTIONS = {
-    "proxy": ["Every mode", "Proxy", "Traces"],
-    "slave": ["Every mode", "Slave", "Handed on to mr-pilot", "Traces"],
+    "proxy": ["Every mode", "Proxy", "Audit", "Traces"],
+    "slave": ["Every mode", "Slave", "Handed on to mr-pilot", "Audit", "Traces"],
 }
 
 # Variables that a chart sets itself, from other values or because only one setting is right in its pods.
