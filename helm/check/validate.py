@@ -20,6 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 OLDEST = "1.20.0"
 # The custom kinds in the charts, as files of definitions are called.
 CUSTOM = ("_httproutes", "_podmonitors", "_prometheusrules", "_servicemonitors")
+# What the restricted profile lets pods mount.
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"}
 
 
 class Loader(yaml.CSafeLoader):
@@ -105,12 +107,19 @@ def pod_faults(thing):
     security = pod.get("securityContext", {})
     if security.get("runAsNonRoot") is not True or security.get("seccompProfile", {}).get("type") != "RuntimeDefault":
         yield "the pod may run as root, or without seccomp"
+    if any(pod.get(name) for name in ("hostNetwork", "hostPID", "hostIPC")) or security.get("runAsUser") == 0:
+        yield "the pod gets what is the node's"
+    for volume in pod.get("volumes", []):
+        if not set(volume) - {"name"} <= VOLUMES:
+            yield f"volume {volume['name']} is of a kind that the restricted profile refuses"
     for container in pod.get("initContainers", []) + pod["containers"]:
         own = container.get("securityContext", {})
-        if own.get("allowPrivilegeEscalation") is not False or own.get("capabilities", {}).get("drop") != ["ALL"]:
+        if own.get("allowPrivilegeEscalation") is not False or own.get("capabilities") != {"drop": ["ALL"]}:
             yield f"container {container['name']} may gain rights"
         if own.get("readOnlyRootFilesystem") is not True:
             yield f"container {container['name']} may write to its image"
+        if own.get("privileged") or own.get("runAsUser") == 0 or any(port.get("hostPort") for port in container.get("ports", [])):
+            yield f"container {container['name']} gets what is the node's"
 
 
 def main():
