@@ -24,6 +24,8 @@ use runtime::shutdown::Shutdown;
 use runtime::tls::{ServerTls, Wire};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tower::Service as _;
 
 use crate::calls::Calls;
@@ -42,6 +44,9 @@ const LAST_HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long the last of the connections made while the process drains are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long a connection made while the process drains may take for its request's head.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -127,14 +132,19 @@ pub async fn serve<C: Calls>(
     }
     edge.close();
     drop(held);
+    let mut farewells = JoinSet::new();
     loop {
         tokio::select! {
-            () = alive.closed() => return,
+            () = alive.closed() => break,
             stream = port.accept() => {
-                tokio::spawn(farewell((stream.0, port.tls.clone()), service.of(stream.1)));
+                farewells.spawn(farewell((stream.0, port.tls.clone()), service.of(stream.1)));
             }
+            Some(_) = farewells.join_next() => {}
         }
     }
+    drop(port);
+    // Whoever was let in is told; those that say nothing are not waited for.
+    let _ = timeout(LAST_WORDS, async { while farewells.join_next().await.is_some() {} }).await;
 }
 
 /// A connection, and the TLS that is to be spoken on it.
