@@ -3,12 +3,13 @@
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-/// RFC 3339 in UTC, to the millisecond; empty for what lies beyond its years.
+/// RFC 3339 in UTC, always to the millisecond: texts are as long as each other and sort by time.
 pub fn text(at: SystemTime) -> String {
     let at = OffsetDateTime::from(at);
-    at.replace_millisecond(at.millisecond()).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, milli) = at.to_hms_milli();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", u8::from(month))
 }
 
 #[cfg(test)]
@@ -18,9 +19,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_written_in_utc_without_what_nobody_reads() {
+    fn a_moment_is_written_in_utc_to_the_millisecond() {
         let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_795_398_055_123_456_789);
         assert_eq!(text(at), "2026-11-23T01:40:55.123Z");
-        assert_eq!(text(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
+        assert_eq!(text(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
     }
 }
