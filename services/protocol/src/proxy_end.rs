@@ -19,6 +19,7 @@ use crate::outbox::Outbox;
 use crate::tally::Tally;
 
 mod call;
+mod facts;
 mod receive;
 
 pub use call::Patience;
@@ -90,6 +91,8 @@ pub struct ProxyEnd<S> {
     outbox: Outbox,
     events: VecDeque<ProxyEvent>,
     cancels: Vec<CallId>,
+    /// Facts about sessions that are to be told when the link is back.
+    untold: Vec<Bytes>,
     catalog: Intake,
     linked: bool,
     forget_at: Option<Instant>,
@@ -107,6 +110,7 @@ impl<S: Sink> ProxyEnd<S> {
             outbox: Outbox::default(),
             events: VecDeque::new(),
             cancels: Vec::new(),
+            untold: Vec::new(),
             catalog: Intake::new(MAX_CATALOG),
             linked: false,
             forget_at: None,
@@ -143,6 +147,7 @@ impl<S: Sink> ProxyEnd<S> {
         for call in self.cancels.drain(..) {
             self.outbox.control(Frame::bare(FrameKind::Cancel, call, 0));
         }
+        self.tell_untold();
         let mut calls: Vec<_> = self.calls.iter_mut().collect();
         calls.sort_unstable_by_key(|(id, _)| **id);
         for (id, call) in calls {
@@ -175,6 +180,7 @@ impl<S: Sink> ProxyEnd<S> {
             call.fail(Failure::OutcomeUnknown);
         }
         self.cancels.clear();
+        self.untold.clear();
     }
 
     /// The slave process is known to be gone while no link is up: everything is lost now, without waiting for the grace.
@@ -329,21 +335,6 @@ impl<S: Sink> ProxyEnd<S> {
         } else if call.owes_credit(self.limits.window) && call.carrier == Carrier::Link {
             call.credit();
             self.outbox.control(credit);
-        }
-    }
-
-    /// Tells the slave a fact about a client session.
-    pub fn session(&mut self, facts: Bytes) {
-        if self.linked && !self.outbox.is_flooded(self.calls.len()) {
-            self.outbox.control(Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) });
-        }
-    }
-
-    /// Tells the slave which proxies there are (JSON of [`crate::peers::Peers`], at most one chunk). Only for slaves that
-    /// announced `linked`.
-    pub fn peers(&mut self, peers: Bytes) {
-        if self.linked && !self.outbox.is_flooded(self.calls.len()) {
-            self.outbox.control(Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) });
         }
     }
 

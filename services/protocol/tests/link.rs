@@ -295,6 +295,26 @@ fn a_cancel_while_the_link_is_down_is_told_when_it_is_back() {
 }
 
 #[test]
+fn facts_about_sessions_while_the_link_is_down_are_told_when_it_is_back() {
+    let mut pair = Pair::new();
+    pair.down();
+    pair.proxy.session(Bytes::from_static(b"of no call"));
+    pair.up();
+    pair.open(b"m");
+    pair.flow();
+    pair.down();
+    pair.proxy.session(Bytes::from_static(b"of a call"));
+    pair.up();
+    pair.flow();
+    let told = |event| match event {
+        SlaveEvent::Session(_, facts) => Some(facts),
+        _ => None,
+    };
+    let told: Vec<Bytes> = pair.events().into_iter().filter_map(told).collect();
+    assert_eq!(told, ["of a call"]);
+}
+
+#[test]
 fn what_a_proxy_that_is_gone_for_good_did_not_take_is_forgotten_and_what_runs_ends_unheard() {
     const OTHER: CallId = CallId(8);
     let mut pair = Pair::new();

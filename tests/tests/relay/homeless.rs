@@ -1,4 +1,4 @@
-//! Calls that no slave has at the moment: cancelled ones never run, and what is not known yet is not called unknown.
+//! Calls that no slave has at the moment, or one whose link is down: cancelled ones never run or end, and what is not known yet is not called unknown.
 
 use harness::client::{Ask, Client};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
@@ -46,4 +46,24 @@ async fn a_legacy_call_that_is_cancelled_while_no_slave_has_it_never_runs() {
     assert_eq!(opened.message["id"], "next", "the cancelled one is not sent");
     slave.end(opened.call, 0, &text_result("done")).await;
     assert_eq!(next.finish().await.text(), "done");
+}
+
+#[tokio::test]
+async fn a_legacy_call_that_is_cancelled_while_its_slave_s_link_is_down_ends_when_it_is_back() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let mut slave = RawSlave::link(proxy.link, CODE, "raw", &["raw_tool"]).await;
+    proxy.offers("raw_tool").await;
+    let client = Client::legacy(proxy.http).await;
+    let _pending = client.start(Ask::tool("lost", "raw_tool", json!({}))).await;
+    let opened = slave.opened().await;
+    let mut again = dial(proxy.link).await;
+    again.instance = slave.instance;
+    slave.vanish();
+    proxy.log.wait_for("Active slave disconnected").await;
+    client.cancel("lost").await;
+    again.greet(CODE, "raw").await;
+    let told = again.frame(FrameKind::Session).await;
+    let facts: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    assert_eq!(facts["cancel"], "\"lost\"");
+    assert_eq!(again.frame(FrameKind::Attach).await.call, opened.call);
 }

@@ -270,12 +270,10 @@ impl Registry {
         self.count_states(&slave.name);
     }
 
-    /// Tells every slave a fact about a client session.
+    /// Tells every slave a fact about a client session; those whose link is down, when they are back.
     pub(crate) fn broadcast(&self, facts: &Bytes) {
         for slave in self.all() {
-            if slave.is_linked() {
-                slave.session(facts);
-            }
+            slave.session(facts);
         }
     }
 
