@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use protocol::catalog::Catalog;
+use protocol::mcp::catalog::Catalog;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(catalog) = Catalog::decode(data) else { return };

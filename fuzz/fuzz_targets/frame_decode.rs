@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
-use protocol::frame::Frame;
+use protocol::link::frame::Frame;
 
 fuzz_target!(|data: &[u8]| {
     let mut batch = Bytes::copy_from_slice(data);

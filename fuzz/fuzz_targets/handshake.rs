@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use protocol::handshake::{Auth, AuthReply, choose_version};
+use protocol::link::handshake::{Auth, AuthReply, choose_version};
 
 fuzz_target!(|text: &str| {
     if let Ok(Auth { slave_code, protocol: Some(hello), .. }) = Auth::parse(text) {

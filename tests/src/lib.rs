@@ -30,7 +30,7 @@ pub mod wsframes;
 
 /// The native wire format, for tests that write frames by hand.
 pub mod frames {
-    pub use protocol::frame::{Flags, Frame, FrameKind, HEADER_LEN};
-    pub use protocol::ids::{CallId, InstanceId};
-    pub use protocol::limits::{DEFAULT_WINDOW, MAX_AUTH, MAX_BATCH, MAX_CHUNK};
+    pub use protocol::link::frame::{Flags, Frame, FrameKind, HEADER_LEN};
+    pub use protocol::link::ids::{CallId, InstanceId};
+    pub use protocol::link::limits::{DEFAULT_WINDOW, MAX_AUTH, MAX_BATCH, MAX_CHUNK};
 }

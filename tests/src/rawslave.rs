@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, SlaveHello};
-use protocol::header::CallHeader;
-use protocol::ids::{CallId, InstanceId, Seq};
-use protocol::limits::DEFAULT_WINDOW;
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, SlaveHello};
+use protocol::link::header::CallHeader;
+use protocol::link::ids::{CallId, InstanceId, Seq};
+use protocol::link::limits::DEFAULT_WINDOW;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;

@@ -4,7 +4,7 @@
 //! taken apart into one WebSocket message a frame, which means the same to the receiver.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use protocol::frame::{Frame, FrameKind};
+use protocol::link::frame::{Frame, FrameKind};
 
 const BINARY: u8 = 0x2;
 /// Length byte: two bytes of length follow.
@@ -117,7 +117,7 @@ pub fn kind(unit: &Unit) -> Option<FrameKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::ids::CallId;
+    use protocol::link::ids::CallId;
 
     fn batch(masked: bool) -> Vec<u8> {
         let long = Frame { payload: vec![7; 60_000].into(), ..Frame::bare(FrameKind::Event, CallId(1), 4) };

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use front::calls::{Asker, Calls, Listing};
 use front::{Edge, EdgeConfig, Exposure, SealKey};
 use futures_util::{Stream, StreamExt, stream};
-use protocol::call::Part;
-use protocol::header::CallHeader;
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallHeader;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ struct Echo {
 }
 
 impl Calls for Echo {
-    type Stream = Pin<Box<dyn Stream<Item = Part> + Send>>;
+    type Stream = Pin<Box<dyn Stream<Item = ResponseEvent> + Send>>;
 
     fn listing(&self) -> watch::Receiver<Arc<Listing>> {
         self.listing.subscribe()
@@ -52,12 +52,12 @@ fn text(text: &str) -> Value {
     json!({"resultType": "complete", "content": [{"type": "text", "text": text}]})
 }
 
-fn end(seq: u64, value: &Value, status: u16) -> Part {
+fn end(seq: u64, value: &Value, status: u16) -> ResponseEvent {
     let payload = value.to_string().into();
-    Part::End { seq, more: false, error: status != 0, tool_error: false, status, payload }
+    ResponseEvent::End { seq, more: false, error: status != 0, tool_error: false, status, payload }
 }
 
-fn progress(token: Value) -> Pin<Box<dyn Stream<Item = Part> + Send>> {
+fn progress(token: Value) -> Pin<Box<dyn Stream<Item = ResponseEvent> + Send>> {
     Box::pin(stream::iter(0..4).then(move |step| {
         let note = json!({"jsonrpc": "2.0", "method": "notifications/progress",
             "params": {"progressToken": token, "progress": step, "total": 3}});
@@ -65,7 +65,12 @@ fn progress(token: Value) -> Pin<Box<dyn Stream<Item = Part> + Send>> {
             tokio::time::sleep(Duration::from_millis(100)).await;
             match step {
                 3 => end(3, &text("done"), 0),
-                seq => Part::Event { seq, more: false, request: false, payload: note.to_string().into() },
+                seq => ResponseEvent::Event {
+                    seq,
+                    more: false,
+                    request: false,
+                    payload: note.to_string().into(),
+                },
             }
         }
     }))

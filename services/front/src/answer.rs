@@ -1,8 +1,8 @@
 //! JSON-RPC responses put together from bytes: payloads are referred to, not built anew. Must not know HTTP.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use protocol::era::Version;
-use protocol::failure::Failure;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
 
 /// Up to this many bytes of payload, copying it into one buffer costs less than another segment.
 const COPY: usize = 8 * 1024;

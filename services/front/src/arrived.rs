@@ -5,9 +5,9 @@
 
 use std::time::SystemTime;
 
-use protocol::envelope::Meta;
-use protocol::era::Version;
-use protocol::failure::Failure;
+use protocol::mcp::envelope::Meta;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
 use runtime::traces;
 
 use crate::calls::Asker;
@@ -77,7 +77,7 @@ impl Arrived {
         if let Some(peer) = asker.peer {
             span.set("client.address", peer.to_string());
         }
-        let row = failure.map(Failure::row);
+        let row = failure.map(Failure::spec);
         span.set("mcp_relay.outcome", row.map_or("ok", |row| row.kind));
         spans::ended(&mut span, row.map_or(Ended::Well, |row| Ended::Code(row.code.into())));
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 pub use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::Stream;
-use protocol::call::Part;
-use protocol::header::CallHeader;
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallHeader;
 use tokio::sync::watch;
 
 use crate::keys::Principal;
@@ -36,13 +36,13 @@ pub struct Asker<'a> {
 pub trait Calls: Send + Sync + 'static {
     /// What comes back. Taking an item from it acknowledges it (that is the back-pressure). Dropping it before its
     /// last part cancels the call of a modern client and leaves that of a legacy client running (DESIGN.md §6).
-    type Stream: Stream<Item = Part> + Send + Unpin + 'static;
+    type Stream: Stream<Item = ResponseEvent> + Send + Unpin + 'static;
 
     /// What is offered now, and its changes.
     fn listing(&self) -> watch::Receiver<Arc<Listing>>;
 
     /// Begins a call with the client's whole JSON-RPC message. `asker` is for choosing and refusing, and goes no
-    /// further. Failures come as [`Part::Failed`], never late or twice.
+    /// further. Failures come as [`ResponseEvent::Failed`], never late or twice.
     fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> Self::Stream;
 
     /// Legacy `notifications/cancelled`: ends the call that this session began under this request id (as it stands

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use protocol::era::{Version, meta};
+use protocol::mcp::era::{Version, meta};
 use serde_json::json;
 use tokio::sync::watch;
 

@@ -55,7 +55,7 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use protocol::era::Version;
+    use protocol::mcp::era::Version;
 
     use super::*;
 

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use protocol::envelope::{EnvelopeError, Params};
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::envelope::{EnvelopeError, Params};
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 use serde_json::json;
 
 use crate::answer::{Answer, Member, Segments, open_response, response};

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use metrics::{Counter, Histogram, counter, gauge};
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use runtime::metrics::{Label, Metric};
 
 use crate::calls::Calls;
@@ -82,7 +82,7 @@ impl EdgeMeter {
 impl Observer for EdgeMeter {
     fn answered(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
         if let Some(failure) = failure {
-            let row = failure.row();
+            let row = failure.spec();
             counter!(ANSWERED, "method" => method, "kind" => row.kind).increment(1);
             if is_mcp(method) {
                 let ended = Ended::Code(row.code.into());

@@ -1,6 +1,6 @@
 //! Who counts the requests that the edge answers itself. Must not know how they are counted.
 
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 
 /// Told of each request that the edge answers without a call. Calls are counted by whoever takes them.
 pub trait Observer: Send + Sync + 'static {

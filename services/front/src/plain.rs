@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use axum::http::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
-use protocol::call::Part;
-use protocol::envelope::{Message, parse};
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::envelope::{Message, parse};
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 
 use crate::answer::{Answer, Member, refusal, response};
 use crate::arrived::Arrived;
@@ -83,13 +83,13 @@ impl Caller {
     }
 }
 
-async fn collect<S: futures_util::Stream<Item = Part> + Unpin>(id: &[u8], mut stream: S) -> Bytes {
+async fn collect<S: futures_util::Stream<Item = ResponseEvent> + Unpin>(id: &[u8], mut stream: S) -> Bytes {
     let mut result = BytesMut::new();
     loop {
         match stream.next().await {
-            Some(Part::Event { .. }) => {}
-            Some(Part::End { more: true, payload, .. }) => result.put(payload),
-            Some(Part::End { error, payload, .. }) => {
+            Some(ResponseEvent::Event { .. }) => {}
+            Some(ResponseEvent::End { more: true, payload, .. }) => result.put(payload),
+            Some(ResponseEvent::End { error, payload, .. }) => {
                 let member = if error { Member::Error } else { Member::Result };
                 let payload = if result.is_empty() {
                     payload
@@ -99,7 +99,7 @@ async fn collect<S: futures_util::Stream<Item = Part> + Unpin>(id: &[u8], mut st
                 };
                 return response(id, member, payload).into_bytes();
             }
-            Some(Part::Failed(failure)) => return refusal(Some(id), &failure).into_bytes(),
+            Some(ResponseEvent::Failed(failure)) => return refusal(Some(id), &failure).into_bytes(),
             None => return refusal(Some(id), &Failure::Internal).into_bytes(),
         }
     }

@@ -58,7 +58,7 @@ fn place(token: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use protocol::era::Version;
+    use protocol::mcp::era::Version;
 
     use super::*;
 

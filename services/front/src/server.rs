@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use runtime::config::{AllowedOrigins, CommonConfig};
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;

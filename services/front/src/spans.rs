@@ -5,8 +5,8 @@
 
 use std::time::SystemTime;
 
-use protocol::era::Version;
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::Version;
 use runtime::traces::{Kind, Parent, Span};
 
 use crate::calls::HeaderMap;

@@ -1,8 +1,8 @@
 //! W3C trace context as clients send it: in the message, or in the HTTP header around it. Knows nothing of spans.
 
 use axum::http::HeaderMap;
-use protocol::envelope::{Meta, Text};
-use protocol::trace::trace_id;
+use protocol::mcp::envelope::{Meta, Text};
+use protocol::mcp::trace_context::trace_id;
 
 /// Longest `traceparent`, `tracestate` and `baggage` that is passed on; longer ones are dropped, as W3C allows.
 const LIMITS: [usize; 3] = [128, 512, 2048];

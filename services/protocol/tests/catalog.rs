@@ -7,7 +7,7 @@
 )]
 
 use proptest::prelude::*;
-use protocol::catalog::{Catalog, check_name};
+use protocol::mcp::catalog::{Catalog, check_name};
 use serde_json::{Value, json};
 
 proptest! {

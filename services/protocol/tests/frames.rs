@@ -8,9 +8,9 @@
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use protocol::frame::{Flags, Frame, FrameError, FrameKind, HEADER_LEN};
-use protocol::ids::CallId;
-use protocol::limits::MAX_CHUNK;
+use protocol::link::frame::{Flags, Frame, FrameError, FrameKind, HEADER_LEN};
+use protocol::link::ids::CallId;
+use protocol::link::limits::MAX_CHUNK;
 
 fn frame() -> impl Strategy<Value = Frame> {
     let payload = prop_oneof![

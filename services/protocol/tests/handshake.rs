@@ -9,12 +9,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use protocol::handshake::{
+use protocol::link::handshake::{
     Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, VERSIONS, check_slave_name,
     choose_version,
 };
-use protocol::ids::InstanceId;
-use protocol::limits::{MAX_AUTH, MIN_WINDOW};
+use protocol::link::ids::InstanceId;
+use protocol::link::limits::{MAX_AUTH, MIN_WINDOW};
 use serde_json::{Value, json};
 
 fn json_value() -> impl Strategy<Value = Value> {

@@ -9,11 +9,11 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::CallId;
-use protocol::intake::{Intake, IntakeError};
-use protocol::journal::{Heading, Journal};
-use protocol::limits::LinkLimits;
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::CallId;
+use protocol::link::journal::{Journal, MessageHeader};
+use protocol::link::limits::LinkLimits;
+use protocol::link::reassembler::{Reassembler, ReassemblyError};
 
 const CALL: CallId = CallId(1);
 
@@ -41,7 +41,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 struct Both {
     journal: Journal,
-    intake: Intake,
+    intake: Reassembler,
     under_way: Vec<Frame>,
     written: Vec<Vec<u8>>,
     read: Vec<Vec<u8>>,
@@ -50,12 +50,12 @@ struct Both {
 impl Both {
     fn new(chunk: usize, window: usize) -> Self {
         let limits = LinkLimits { chunk, window, ..LinkLimits::default() };
-        let (journal, intake) = (Journal::new(&limits), Intake::new(1000));
+        let (journal, intake) = (Journal::new(&limits), Reassembler::new(1000));
         Self { journal, intake, under_way: vec![], written: vec![], read: vec![] }
     }
 
     fn act(&mut self, act: Act) {
-        let heading = Heading { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 };
+        let heading = MessageHeader { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 };
         match act {
             Act::Write(message) => {
                 self.journal.write(heading, Bytes::from(message.clone()));
@@ -131,7 +131,7 @@ proptest! {
     fn chunks_in_any_order_never_pass_the_limit(
         chunks in prop::collection::vec((0u64..6, any::<bool>(), 0usize..40, any::<bool>()), 0..60),
     ) {
-        let mut intake = Intake::new(100);
+        let mut intake = Reassembler::new(100);
         for (seq, more, len, event) in chunks {
             let due = intake.next();
             let frame = Frame {
@@ -142,8 +142,8 @@ proptest! {
             match intake.take(frame) {
                 Ok(Some(whole)) => prop_assert!(whole.message.len() <= 100),
                 Ok(None) => prop_assert_eq!(intake.next(), due + 1),
-                Err(IntakeError::Gap { expected, found }) => prop_assert!(expected == due && found != due),
-                Err(IntakeError::Mixed(_) | IntakeError::TooLong { .. }) => {}
+                Err(ReassemblyError::Gap { expected, found }) => prop_assert!(expected == due && found != due),
+                Err(ReassemblyError::Mixed(_) | ReassemblyError::TooLong { .. }) => {}
             }
             prop_assert!(intake.pending() <= 100);
         }

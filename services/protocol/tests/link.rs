@@ -11,15 +11,15 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::call::Part;
-use protocol::failure::Failure;
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::{CallId, LinkId};
-use protocol::intake::IntakeError;
-use protocol::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
-use protocol::outbox::LAZY;
-use protocol::proxy_end::{LinkError, ProxyEnd, Sink};
-use protocol::slave_end::{RETENTION_MARGIN, SlaveEnd, SlaveEvent, Wrote};
+use protocol::link::call::ResponseEvent;
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::{CallId, LinkId};
+use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use protocol::link::outbox::ACK_DELAY;
+use protocol::link::proxy_end::{LinkError, ProxyEnd, Sink};
+use protocol::link::reassembler::ReassemblyError;
+use protocol::link::slave_end::{RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
+use protocol::mcp::failure::Failure;
 
 const CALL: CallId = CallId(7);
 const LINK: LinkId = LinkId(1);
@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, PartialEq)]
 enum Heard {
-    Part(Part),
+    ResponseEvent(ResponseEvent),
     Unsent,
 }
 
@@ -35,8 +35,8 @@ enum Heard {
 struct Ear(Rc<RefCell<Vec<Heard>>>);
 
 impl Sink for Ear {
-    fn part(&mut self, part: Part) {
-        self.0.borrow_mut().push(Heard::Part(part));
+    fn part(&mut self, part: ResponseEvent) {
+        self.0.borrow_mut().push(Heard::ResponseEvent(part));
     }
 
     fn unsent(&mut self) {
@@ -122,7 +122,7 @@ fn what_a_reader_takes_while_a_call_is_attached_is_credited() {
     let mut pair = Pair::new();
     pair.open(b"m");
     pair.flow();
-    assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'e'; 1024]), Flags::NONE), Wrote::Wait);
+    assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'e'; 1024]), Flags::NONE), WriteOutcome::Wait);
     pair.flow();
     assert_eq!(pair.heard().len(), 2, "a window's worth");
     pair.down();
@@ -174,7 +174,7 @@ fn a_call_that_ran_and_was_given_up_is_never_called_unsent() {
     pair.proxy.link_down(pair.now);
     pair.up();
     pair.flow();
-    assert_eq!(pair.heard(), [Heard::Part(Part::Failed(Failure::OutcomeUnknown))]);
+    assert_eq!(pair.heard(), [Heard::ResponseEvent(ResponseEvent::Failed(Failure::OutcomeUnknown))]);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_full_journal_does_not_cut_off_a_message_that_was_begun() {
     pair.flow();
     pair.slave.event(CALL, Bytes::from(vec![b'e'; 1000]), Flags::NONE);
     pair.flow();
-    assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'f'; 4000]), Flags::NONE), Wrote::Gone);
+    assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'f'; 4000]), Flags::NONE), WriteOutcome::Gone);
     let (mut seq, mut event) = (0, 0);
     for heard in std::iter::from_fn(|| {
         pair.flow();
@@ -207,13 +207,15 @@ fn a_full_journal_does_not_cut_off_a_message_that_was_begun() {
     .flatten()
     {
         match heard {
-            Heard::Part(Part::Event { payload, .. }) => event += payload.len(),
-            Heard::Part(Part::End { error: true, more: false, .. }) => assert_eq!(event, 1000, "cut off"),
+            Heard::ResponseEvent(ResponseEvent::Event { payload, .. }) => event += payload.len(),
+            Heard::ResponseEvent(ResponseEvent::End { error: true, more: false, .. }) => {
+                assert_eq!(event, 1000, "cut off")
+            }
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(event, 1000);
-    pair.now += LAZY;
+    pair.now += ACK_DELAY;
     pair.flow();
     assert_eq!(pair.slave.journal_bytes(), 0);
 }
@@ -240,7 +242,10 @@ fn a_reply_beyond_the_memory_ends_its_call_and_not_the_link() {
     pair.flow();
     assert!(pair.events().contains(&SlaveEvent::Stop { call: CALL }));
     assert_eq!(pair.slave.assembly_bytes(), 0);
-    assert!(matches!(pair.heard()[..], [Heard::Part(Part::End { error: true, more: false, .. })]));
+    assert!(matches!(
+        pair.heard()[..],
+        [Heard::ResponseEvent(ResponseEvent::End { error: true, more: false, .. })]
+    ));
 }
 
 #[test]
@@ -250,7 +255,7 @@ fn a_slave_that_mixes_messages_is_refused() {
     pair.flow();
     pair.proxy.receive(chunk(FrameKind::Event, 0, Flags::MORE, 1), pair.now).unwrap();
     let mixed = pair.proxy.receive(chunk(FrameKind::End, 1, Flags::NONE, 1), pair.now);
-    assert_eq!(mixed, Err(LinkError::Intake(IntakeError::Mixed(FrameKind::End))));
+    assert_eq!(mixed, Err(LinkError::Reassembler(ReassemblyError::Mixed(FrameKind::End))));
 }
 
 #[test]
@@ -321,16 +326,16 @@ fn what_a_proxy_that_is_gone_for_good_did_not_take_is_forgotten_and_what_runs_en
     pair.open(b"m");
     pair.proxy.open(OTHER, b"{}", Bytes::from_static(b"n"), pair.ear.clone()).unwrap();
     pair.flow();
-    assert_eq!(pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0), Wrote::More);
+    assert_eq!(pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0), WriteOutcome::More);
     assert_eq!((pair.slave.calls(), pair.slave.running()), (2, 1));
     pair.slave.link_over(pair.link, pair.now);
     assert_eq!((pair.slave.calls(), pair.slave.running()), (1, 1));
     assert_eq!(pair.slave.journal_bytes(), 0);
     // More than the journal and the window hold: its producer is not held up.
     for _ in 0..10 {
-        assert_eq!(pair.slave.event(OTHER, vec![b' '; 1000].into(), Flags::NONE), Wrote::More);
+        assert_eq!(pair.slave.event(OTHER, vec![b' '; 1000].into(), Flags::NONE), WriteOutcome::More);
     }
-    assert_eq!(pair.slave.end(OTHER, Bytes::from_static(b"{}"), Flags::NONE, 0), Wrote::Gone);
+    assert_eq!(pair.slave.end(OTHER, Bytes::from_static(b"{}"), Flags::NONE, 0), WriteOutcome::Gone);
     assert_eq!((pair.slave.calls(), pair.slave.journal_bytes()), (0, 0));
     assert_eq!(pair.slave.recount(), (0, 0));
 }

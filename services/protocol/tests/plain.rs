@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use protocol::call::Part;
-use protocol::plain::{PlainCalls, PlainError, restamp};
+use protocol::link::call::ResponseEvent;
+use protocol::link::plain::{PlainCalls, PlainError, restamp};
 use serde_json::{Value, json};
 
 fn client_id() -> impl Strategy<Value = Value> {
@@ -40,7 +40,7 @@ proptest! {
             let answer = Bytes::from(json!({"jsonrpc": "2.0", "id": id, "result": {"for": asked[&id]}}).to_string());
             let (waiter, part) = calls.answer(&answer).unwrap();
             prop_assert_eq!(waiter, asked[&id]);
-            let Part::End { payload, error: false, .. } = part else { return Err(TestCaseError::fail("no result")) };
+            let ResponseEvent::End { payload, error: false, .. } = part else { return Err(TestCaseError::fail("no result")) };
             prop_assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap(), json!({"for": waiter}));
             prop_assert_eq!(calls.answer(&answer), Err(PlainError::Stray(id)));
         }
@@ -62,7 +62,7 @@ proptest! {
         let answer = json!({"id": id, "jsonrpc": "2.0", "result": {"text": text, "n": [1, 2]}});
         let bytes = if pretty { serde_json::to_vec_pretty(&answer).unwrap() } else { serde_json::to_vec(&answer).unwrap() };
         let ((), part) = calls.answer(&bytes.into()).unwrap();
-        let Part::End { payload, .. } = part else { return Err(TestCaseError::fail("no result")) };
+        let ResponseEvent::End { payload, .. } = part else { return Err(TestCaseError::fail("no result")) };
         prop_assert!(!payload.contains(&b'\n') && !payload.contains(&b'\r'));
         prop_assert_eq!(&serde_json::from_slice::<Value>(&payload).unwrap(), &answer["result"]);
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use front::metrics::EdgeMeter;
 use front::{Edge, EdgeConfig};
-use protocol::ids::InstanceId;
-use protocol::limits::LinkLimits;
+use protocol::link::ids::InstanceId;
+use protocol::link::limits::LinkLimits;
 use runtime::activity::Activity;
 use runtime::follow::{Followed, Hangups};
 use runtime::listen::BindError;

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use front::calls::Asker;
 use front::metrics::Ended;
 use front::spans;
-use protocol::envelope::{self, Message};
-use protocol::header::CallHeader;
-use protocol::ids::CallId;
-use protocol::trace::trace_id;
+use protocol::link::header::CallHeader;
+use protocol::link::ids::CallId;
+use protocol::mcp::envelope::{self, Message};
+use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::Subject;
 use runtime::traces::{self, Carried, Kind, Span};
 
@@ -167,7 +167,7 @@ fn with_context(header: &Bytes, carried: &Carried) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use protocol::ids::InstanceId;
+    use protocol::link::ids::InstanceId;
 
     use super::*;
 

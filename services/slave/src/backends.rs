@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use protocol::era::Version;
-use protocol::failure::Failure;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
 
 use crate::executor::{CallSink, ExecutorConfig, Registry, ToolCall};
 use diary::Diary;

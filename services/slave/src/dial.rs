@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use protocol::handshake::SlaveHello;
+use protocol::link::handshake::SlaveHello;
 use tokio::task::JoinSet;
 
 use crate::config::{LinkConfig, ProxyUrl};

@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::frame::{Flags, Frame};
-use protocol::handshake::ProxyHello;
-use protocol::ids::{CallId, LinkId};
-use protocol::limits::LinkLimits;
-use protocol::proxy_end::LinkError;
-use protocol::slave_end::{SlaveEnd, SlaveEvent, Wrote};
+use protocol::link::frame::{Flags, Frame};
+use protocol::link::handshake::ProxyHello;
+use protocol::link::ids::{CallId, LinkId};
+use protocol::link::limits::LinkLimits;
+use protocol::link::proxy_end::LinkError;
+use protocol::link::slave_end::{SlaveEnd, SlaveEvent, WriteOutcome};
 use tokio::sync::{Notify, watch};
 
 use crate::executor::{CallEnd, Executor};
@@ -28,7 +28,7 @@ pub(crate) use roster::Outlook;
 use roster::Roster;
 use running::Running;
 
-/// Payload bytes after which a batch goes out: a chunk more still fits [`protocol::limits::MAX_BATCH`].
+/// Payload bytes after which a batch goes out: a chunk more still fits [`protocol::link::limits::MAX_BATCH`].
 const BATCH: usize = 128 * 1024;
 
 /// What a link has to do besides sending the frames it was given.
@@ -209,7 +209,7 @@ impl Endpoint {
     pub(crate) fn collect(&self, link: LinkId, frames: &mut Vec<Frame>) -> Duty {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        if let Some(tally) = state.end.take_tally() {
+        if let Some(tally) = state.end.take_stats() {
             metrics::tally(tally);
         }
         let mut bytes = 0;
@@ -230,9 +230,9 @@ impl Endpoint {
     }
 
     /// One event of a call. When the journal is full, the state machine has ended the call by itself.
-    fn event(&self, call: CallId, json: Bytes, kind: Flags) -> Wrote {
+    fn event(&self, call: CallId, json: Bytes, kind: Flags) -> WriteOutcome {
         let wrote = self.write(|end| end.event(call, json, kind));
-        if wrote == Wrote::Gone {
+        if wrote == WriteOutcome::Gone {
             // Whoever wrote stops the call by itself; the event that asks for it is not to lie about.
             self.chores.notify_one();
         }
@@ -244,7 +244,7 @@ impl Endpoint {
         let tool_error = if end.tool_error { Flags::TOOL_ERROR } else { Flags::NONE };
         tracing::debug!(bytes = end.payload.len(), "Sending response back to proxy (call {call})");
         let wrote = self.write(|to| to.end(call, end.payload, error.with(tool_error), end.status));
-        if wrote == Wrote::Gone {
+        if wrote == WriteOutcome::Gone {
             // It may have been the last that a drain waits for.
             self.chores.notify_one();
         }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::catalog::Catalog;
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::catalog::Catalog;
 use runtime::activity::{Activity, Shown};
 use runtime::secret::Secret;
 use tokio::sync::watch;

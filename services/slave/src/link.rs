@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use front::Edge;
-use protocol::handshake::{ProxyHello, SlaveHello, close};
-use protocol::ids::LinkId;
+use protocol::link::handshake::{ProxyHello, SlaveHello, close};
+use protocol::link::ids::LinkId;
 use runtime::config::LinkPing;
 use runtime::secret::Secret;
 use tokio::sync::Notify;

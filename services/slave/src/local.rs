@@ -14,13 +14,13 @@ use front::calls::{Asker, Calls, Listing};
 use front::metrics::Ended;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
-use protocol::call::Part;
-use protocol::catalog::Catalog;
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
-use protocol::header::CallHeader;
-use protocol::ids::{CallId, InstanceId, Seq};
-use protocol::trace::trace_id;
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallHeader;
+use protocol::link::ids::{CallId, InstanceId, Seq};
+use protocol::mcp::catalog::Catalog;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
+use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::Subject;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -180,15 +180,15 @@ impl Drop for Place {
 struct LocalSink {
     era: Era,
     subject: Subject,
-    events: mpsc::Sender<Part>,
-    end: oneshot::Sender<Part>,
+    events: mpsc::Sender<ResponseEvent>,
+    end: oneshot::Sender<ResponseEvent>,
     seq: Seq,
     _place: Place,
 }
 
 impl CallSink for LocalSink {
     fn event(&mut self, payload: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
-        let part = Part::Event { seq: self.seq, more: false, request, payload };
+        let part = ResponseEvent::Event { seq: self.seq, more: false, request, payload };
         self.seq += 1;
         let era = self.era;
         self.events
@@ -207,7 +207,7 @@ impl CallSink for LocalSink {
 
     fn end(self: Box<Self>, end: CallEnd) {
         let CallEnd { payload, error, tool_error, status } = end;
-        let part = Part::End { seq: self.seq, more: false, error, tool_error, status, payload };
+        let part = ResponseEvent::End { seq: self.seq, more: false, error, tool_error, status, payload };
         // Nobody hears it where the client is gone.
         let _ = self.end.send(part);
     }
@@ -220,16 +220,16 @@ pub struct LocalStream {
     /// The tool's series, if it is one of the catalog.
     meters: Option<Arc<ToolMeters>>,
     began: Instant,
-    events: mpsc::Receiver<Part>,
-    end: oneshot::Receiver<Part>,
+    events: mpsc::Receiver<ResponseEvent>,
+    end: oneshot::Receiver<ResponseEvent>,
     handle: CallHandle,
     over: bool,
 }
 
 impl Stream for LocalStream {
-    type Item = Part;
+    type Item = ResponseEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         if self.over {
             return Poll::Ready(None);
         }
@@ -237,7 +237,7 @@ impl Stream for LocalStream {
         if let Some(event) = ready!(self.events.poll_recv(cx)) {
             return Poll::Ready(Some(event));
         }
-        let end = ready!(self.end.poll_unpin(cx)).unwrap_or(Part::Failed(Failure::Internal));
+        let end = ready!(self.end.poll_unpin(cx)).unwrap_or(ResponseEvent::Failed(Failure::Internal));
         self.over = true;
         self.count(Ended::of(&end));
         Poll::Ready(Some(end))
@@ -290,15 +290,15 @@ mod tests {
     async fn events_come_first_then_one_end() {
         let calls = calls().await;
         assert_eq!(calls.listing().borrow().tool_count, 4);
-        let parts: Vec<Part> = within(sleep(&calls, Era::Modern, "1", 0).collect()).await;
+        let parts: Vec<ResponseEvent> = within(sleep(&calls, Era::Modern, "1", 0).collect()).await;
         assert_eq!(parts.len(), 1001);
         assert!(
             parts[..1000]
                 .iter()
                 .enumerate()
-                .all(|(at, part)| matches!(part, Part::Event { seq, .. } if *seq == at as u64))
+                .all(|(at, part)| matches!(part, ResponseEvent::Event { seq, .. } if *seq == at as u64))
         );
-        assert!(matches!(&parts[1000], Part::End { seq: 1000, error: false, .. }));
+        assert!(matches!(&parts[1000], ResponseEvent::End { seq: 1000, error: false, .. }));
         assert!(calls.running.lock().is_empty());
     }
 
@@ -311,7 +311,7 @@ mod tests {
         within(two.collect::<Vec<_>>()).await;
         calls.cancel("s", "1");
         let parts = within(one.by_ref().collect::<Vec<_>>()).await;
-        assert!(matches!(parts.last(), Some(Part::End { error: true, .. })), "{parts:?}");
+        assert!(matches!(parts.last(), Some(ResponseEvent::End { error: true, .. })), "{parts:?}");
     }
 
     #[tokio::test]

@@ -7,10 +7,10 @@ use std::process::ExitStatus;
 
 use front::metrics::Ended;
 use front::spans;
-use protocol::era::Version;
-use protocol::failure::Failure;
-use protocol::header::CallHeader;
-use protocol::trace::trace_id;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
+use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::Subject;
 use runtime::traces::{self, Carried, Kind, Parent, Span};
 
@@ -66,8 +66,8 @@ impl CallTrace {
         let ended = match answer {
             Ok(_) => metrics::ended(answer),
             Err(failure) => {
-                span.set("mcp_relay.outcome", failure.row().kind);
-                Ended::Code(failure.row().code.into())
+                span.set("mcp_relay.outcome", failure.spec().kind);
+                Ended::Code(failure.spec().code.into())
             }
         };
         spans::ended(&mut span, ended);

@@ -3,7 +3,7 @@
 mod harness;
 
 use harness::{begin, config, fixture, header, is_alive, json, kind, until, within};
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use runtime::secret::Secret;
 use serde_json::Value;
 use slave::backends::pilot::PilotConfig;

@@ -5,7 +5,7 @@ mod harness;
 use harness::{
     begin, call, config, header, is_alive, json, kind, server, started, text, until, until_listed, within,
 };
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use slave::executor::{Executor, State};
 use std::time::{Duration, Instant};
 

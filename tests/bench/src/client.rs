@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use serde_json::Value;
 use tokio::net::TcpStream;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use protocol::frame::{Frame, FrameKind};
-use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS};
-use protocol::ids::{CallId, InstanceId};
-use protocol::limits::DEFAULT_WINDOW;
+use protocol::link::frame::{Frame, FrameKind};
+use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS};
+use protocol::link::ids::{CallId, InstanceId};
+use protocol::link::limits::DEFAULT_WINDOW;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -119,7 +119,7 @@ fn refused(error: impl std::fmt::Display) -> BenchError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::catalog::Catalog;
+    use protocol::mcp::catalog::Catalog;
 
     #[test]
     fn what_it_says_is_what_the_protocol_reads() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 

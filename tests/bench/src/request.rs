@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::memmem;
-use protocol::era::{Era, Version, meta};
+use protocol::mcp::era::{Era, Version, meta};
 use serde_json::{Value, json};
 
 /// Digits of every request id: patching one in never changes a length.

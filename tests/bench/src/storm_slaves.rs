@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use protocol::backoff::Backoff;
+use protocol::link::backoff::Backoff;
 
 use crate::error::BenchError;
 use crate::idle_slaves::IdleSlave;

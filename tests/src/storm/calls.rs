@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Method;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use protocol::limits::MAX_CHUNK;
+use protocol::link::limits::MAX_CHUNK;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
-use protocol::frame::FrameKind;
+use protocol::link::frame::FrameKind;
 use tokio::sync::watch;
 
 use super::calls::rest;

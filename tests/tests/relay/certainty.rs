@@ -10,9 +10,9 @@ use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Setup};
 use harness::wait;
 use nix::sys::signal::Signal;
-use protocol::frame::{Frame, FrameKind};
-use protocol::handshake::SlaveHello;
-use protocol::ids::CallId;
+use protocol::link::frame::{Frame, FrameKind};
+use protocol::link::handshake::SlaveHello;
+use protocol::link::ids::CallId;
 use serde_json::json;
 
 /// A port that is free now and was just proved to be.
@@ -59,7 +59,7 @@ async fn seated(proxy: SocketAddr, seat: &str) -> RawSlave {
         versions: vec![1],
         instance: slave.instance.to_string(),
         slave_name: "raw".into(),
-        window: protocol::limits::DEFAULT_WINDOW,
+        window: protocol::link::limits::DEFAULT_WINDOW,
         seat: Some(seat.into()),
         ..SlaveHello::default()
     };

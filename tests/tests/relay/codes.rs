@@ -11,7 +11,7 @@ use harness::rawslave::{Heard, RawSlave, dial};
 use harness::relay::{Proxy, Setup};
 use harness::wait;
 use nix::sys::signal::Signal;
-use protocol::handshake::{Auth, SlaveHello};
+use protocol::link::handshake::{Auth, SlaveHello};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -52,12 +52,12 @@ async fn rewrite(codes: &Codes, proxy: &Proxy, text: &str) {
 async fn verdict(proxy: &Proxy, code: &str, labels: &[(&str, &str)]) -> String {
     let mut slave = dial(proxy.link).await;
     let hello = SlaveHello {
-        name: protocol::handshake::PROTOCOL_NAME.into(),
+        name: protocol::link::handshake::PROTOCOL_NAME.into(),
         versions: vec![1],
         instance: slave.instance.to_string(),
         slave_name: "asking".into(),
         labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        window: protocol::limits::DEFAULT_WINDOW,
+        window: protocol::link::limits::DEFAULT_WINDOW,
         ..SlaveHello::default()
     };
     slave.text(serde_json::to_string(&Auth::new(code.into(), hello)).unwrap()).await;

@@ -6,9 +6,9 @@ use harness::metrics::Scrape;
 use harness::rawslave::{Heard, RawSlave, text_result};
 use harness::relay::{CODE, Setup};
 use harness::wait;
-use protocol::failure::Failure;
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::CallId;
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::CallId;
+use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 

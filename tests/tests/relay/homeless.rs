@@ -4,7 +4,7 @@ use harness::client::{Ask, Client};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Setup};
 use harness::wait;
-use protocol::frame::{Flags, Frame, FrameKind};
+use protocol::link::frame::{Flags, Frame, FrameKind};
 use serde_json::json;
 
 #[tokio::test]

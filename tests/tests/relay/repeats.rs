@@ -11,8 +11,8 @@ use harness::rawslave::{RawSlave, dial, text_result};
 use harness::relay::{CODE, Proxy, Setup, sleep_args};
 use harness::wait;
 use nix::sys::signal::Signal;
-use protocol::failure::Failure;
-use protocol::frame::{Flags, Frame, FrameKind};
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 
 /// Three tools: one that reads, one that can be repeated but calls itself destructive, one that says nothing.

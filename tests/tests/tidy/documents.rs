@@ -1,8 +1,8 @@
 //! Documents that must say what the code says.
 
-use protocol::failure::Failure;
-use protocol::frame::FrameKind;
-use protocol::handshake::close;
+use protocol::link::frame::FrameKind;
+use protocol::link::handshake::close;
+use protocol::mcp::failure::Failure;
 
 use crate::source::{self, read};
 
@@ -37,7 +37,7 @@ fn the_protocol_document_names_every_close_code() {
 fn the_operations_document_lists_every_failure_as_it_is() {
     let text = read("docs/OPERATIONS.md");
     for failure in Failure::examples() {
-        let row = failure.row();
+        let row = failure.spec();
         let line =
             text.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{}`", row.kind)));
         let line = line.unwrap_or_else(|| panic!("docs/OPERATIONS.md has no row for `{}`", row.kind));

@@ -6,7 +6,7 @@ use harness::frames::DEFAULT_WINDOW;
 use harness::http::get;
 use harness::rawslave::{definition, dial};
 use harness::relay::{CODE, Setup};
-use protocol::handshake::{PROTOCOL_NAME, SlaveHello};
+use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
 use serde_json::json;
 
 use crate::checks::{hold_to_the_rules, tab_through};

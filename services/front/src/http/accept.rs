@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 
 /// The forms that a client takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

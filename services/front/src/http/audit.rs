@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::request::Parts;
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use runtime::audit::{self, Line};
 
 /// A request was refused. Only what concerns who may ask is told, never what was shown.
@@ -12,7 +12,7 @@ pub(crate) fn refused(head: &Parts, peer: Option<IpAddr>, failure: &Failure) {
         return;
     }
     let line = Line::new("request_refused")
-        .with("reason", failure.row().kind)
+        .with("reason", failure.spec().kind)
         .with("detail", failure.to_string())
         .with("peer", peer.map(|peer| peer.to_string()))
         .with("method", head.method.as_str())

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use protocol::envelope::{Message, parse};
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
+use protocol::mcp::envelope::{Message, parse};
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
 use super::accept::Takes;

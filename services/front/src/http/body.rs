@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
-use protocol::call::Part;
+use protocol::link::call::ResponseEvent;
 
 use super::stream::Answers;
 use crate::answer::Segments;
@@ -27,7 +27,7 @@ pub enum AnswerBody<S> {
     Listen(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
-impl<S: Stream<Item = Part> + Unpin> Body for AnswerBody<S> {
+impl<S: Stream<Item = ResponseEvent> + Unpin> Body for AnswerBody<S> {
     type Data = Bytes;
     type Error = Cut;
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderName};
-use protocol::envelope::{Params, Text};
-use protocol::era::{Era, Version, meta};
-use protocol::failure::Failure;
+use protocol::mcp::envelope::{Params, Text};
+use protocol::mcp::era::{Era, Version, meta};
+use protocol::mcp::failure::Failure;
 
 use super::reply::SESSION_ID;
 use super::value::{BadValue, decode, decode_value, single};

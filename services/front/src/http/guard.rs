@@ -2,7 +2,7 @@
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 
 use crate::config::{EdgeConfig, Exposure};
 use crate::keys::Principal;

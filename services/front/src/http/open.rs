@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use axum::http::{Response, StatusCode};
 use futures_util::{Stream, StreamExt};
-use protocol::call::Part;
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 use tokio::time::timeout;
 
 use super::accept::Takes;
@@ -32,7 +32,7 @@ pub(crate) async fn open<S>(
     taker: Taker,
 ) -> Result<Response<AnswerBody<S>>, (Box<str>, Failure)>
 where
-    S: Stream<Item = Part> + Unpin,
+    S: Stream<Item = ResponseEvent> + Unpin,
 {
     let first = match taker.takes {
         Takes::Json => Some(last(&mut stream).await),
@@ -40,13 +40,13 @@ where
         Takes::Events => None,
     };
     match first {
-        Some(Part::End { more: false, error, status, payload, .. }) => {
+        Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
             let member = if error { Member::Error } else { Member::Result };
             Ok(json(status_for(taker.version, status), response(taker.id.as_bytes(), member, payload)))
         }
-        Some(Part::Failed(failure)) => Err((taker.id, failure)),
-        Some(part @ Part::End { .. }) => {
-            let Part::End { status, .. } = part else { return Err((taker.id, Failure::Internal)) };
+        Some(ResponseEvent::Failed(failure)) => Err((taker.id, failure)),
+        Some(part @ ResponseEvent::End { .. }) => {
+            let ResponseEvent::End { status, .. } = part else { return Err((taker.id, Failure::Internal)) };
             let status = status_for(taker.version, status);
             let queue = VecDeque::from([Waiting::Call(taker.id, Some(part), stream)]);
             Ok(json_stream(status, AnswerBody::Answers(Box::new(Answers::new(Form::Message, queue)))))
@@ -60,16 +60,16 @@ where
     }
 }
 
-async fn next<S: Stream<Item = Part> + Unpin>(stream: &mut S) -> Part {
+async fn next<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
     // A call that ends without a last part broke its promise.
-    stream.next().await.unwrap_or(Part::Failed(Failure::Internal))
+    stream.next().await.unwrap_or(ResponseEvent::Failed(Failure::Internal))
 }
 
 /// The beginning of the end: events before it are for clients that take them.
-async fn last<S: Stream<Item = Part> + Unpin>(stream: &mut S) -> Part {
+async fn last<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
     loop {
         match next(stream).await {
-            Part::Event { .. } => {}
+            ResponseEvent::Event { .. } => {}
             part => return part,
         }
     }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
-use protocol::envelope::{EnvelopeError, Message, Params, parse};
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
+use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 
 use super::accept::{Takes, check_type, takes};
 use super::body::AnswerBody;
@@ -199,7 +199,7 @@ impl<C: Calls> Post<'_, C> {
 /// A message that is all there, in a form that the client takes.
 fn whole<S>(message: Segments, takes: Takes) -> Response<AnswerBody<S>>
 where
-    S: futures_util::Stream<Item = protocol::call::Part> + Unpin,
+    S: futures_util::Stream<Item = protocol::link::call::ResponseEvent> + Unpin,
 {
     match takes {
         Takes::Json | Takes::Both => json(StatusCode::OK, message),

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use tokio::time::timeout;
 
 /// Room made ready for a body that comes in pieces, at most: what a client merely announces costs no memory.

@@ -2,8 +2,8 @@
 
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
-use protocol::era::Era;
-use protocol::failure::Failure;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 
 use super::body::AnswerBody;
 use crate::answer::{Segments, refusal};

@@ -12,8 +12,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 use serde_json::json;
 use tower::Service;
 
@@ -122,7 +122,7 @@ where
     if let Count::Edge(method) = count {
         let failure = outcome.as_ref().err().map(|refused| &refused.failure);
         edge.observer.answered(method, failure, began.elapsed().as_secs_f64());
-        let kind = failure.map_or("ok", |failure| failure.row().kind);
+        let kind = failure.map_or("ok", |failure| failure.spec().kind);
         tracing::debug!(method, kind, "Answered a request");
     }
     if let Err(refused) = &outcome {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use protocol::call::Part;
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::failure::Failure;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::body::Cut;
@@ -52,7 +52,7 @@ pub(crate) enum Waiting<S> {
     /// It is there: a whole message.
     Ready(Segments),
     /// It comes from a call: id (raw JSON), a part that was taken already, and the rest.
-    Call(Box<str>, Option<Part>, S),
+    Call(Box<str>, Option<ResponseEvent>, S),
 }
 
 /// Where in a message the body stands.
@@ -71,7 +71,7 @@ pub struct Answers<S> {
     place: Place,
 }
 
-impl<S: Stream<Item = Part> + Unpin> Answers<S> {
+impl<S: Stream<Item = ResponseEvent> + Unpin> Answers<S> {
     /// A body in this form. Events with ids begin with the priming event of 2025-11-25.
     pub(crate) fn new(form: Form, queue: VecDeque<Waiting<S>>) -> Self {
         let priming = match &form {
@@ -115,7 +115,7 @@ impl<S: Stream<Item = Part> + Unpin> Answers<S> {
                 Some(part) => part,
                 None => match stream.poll_next_unpin(cx) {
                     // A call that ends without a last part broke its promise.
-                    Poll::Ready(part) => part.unwrap_or(Part::Failed(Failure::Internal)),
+                    Poll::Ready(part) => part.unwrap_or(ResponseEvent::Failed(Failure::Internal)),
                     Poll::Pending => return self.poll_beat(cx),
                 },
             },
@@ -123,22 +123,22 @@ impl<S: Stream<Item = Part> + Unpin> Answers<S> {
         Poll::Ready(self.take(part))
     }
 
-    fn take(&mut self, part: Part) -> Result<(), Cut> {
+    fn take(&mut self, part: ResponseEvent) -> Result<(), Cut> {
         if let Form::Events(beat) = &mut self.form {
             beat.sleep.as_mut().reset(Instant::now() + BEAT);
         }
         match part {
-            Part::Event { seq, more, payload, .. } => {
+            ResponseEvent::Event { seq, more, payload, .. } => {
                 self.event(seq, more, payload);
                 Ok(())
             }
-            Part::End { seq, more, error, payload, .. } => {
+            ResponseEvent::End { seq, more, error, payload, .. } => {
                 let member = if error { Member::Error } else { Member::Result };
                 self.end(seq, more, member, payload);
                 Ok(())
             }
-            Part::Failed(_) if self.place == Place::Within => Err(Cut),
-            Part::Failed(failure) => {
+            ResponseEvent::Failed(_) if self.place == Place::Within => Err(Cut),
+            ResponseEvent::Failed(failure) => {
                 let Some(Waiting::Call(id, ..)) = self.queue.front() else { return Ok(()) };
                 let message = refusal(Some(id.as_bytes()), &failure);
                 if let Some(front) = self.queue.front_mut() {

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use metrics::{Histogram, histogram};
-use protocol::call::Part;
-use protocol::era::Version;
-use protocol::failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure;
 use runtime::metrics::{Buckets, Label};
 
 /// The conventions' bounds.
@@ -48,14 +48,14 @@ pub enum Ended {
 
 impl Ended {
     /// By the last part of an answer.
-    pub fn of(part: &Part) -> Self {
+    pub fn of(part: &ResponseEvent) -> Self {
         match part {
-            Part::End { error: true, payload, .. } => {
+            ResponseEvent::End { error: true, payload, .. } => {
                 failure::code_in(payload).map_or(Self::Unanswered("_OTHER"), Self::Code)
             }
-            Part::End { tool_error: true, .. } => Self::ToolError,
-            Part::End { .. } | Part::Event { .. } => Self::Well,
-            Part::Failed(failure) => Self::Code(failure.row().code.into()),
+            ResponseEvent::End { tool_error: true, .. } => Self::ToolError,
+            ResponseEvent::End { .. } | ResponseEvent::Event { .. } => Self::Well,
+            ResponseEvent::Failed(failure) => Self::Code(failure.spec().code.into()),
         }
     }
 

@@ -7,8 +7,8 @@ use axum::http::header::{ALLOW, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use futures_util::stream::Empty;
 use hyper::body::Incoming;
-use protocol::call::Part;
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::failure::Failure;
 use runtime::ops::{Access, Ops};
 
 use crate::config::EdgeConfig;
@@ -59,7 +59,7 @@ fn admit(config: &EdgeConfig, access: Access, headers: &HeaderMap) -> Result<(),
 }
 
 fn refused(failure: Failure) -> Response<Body> {
-    refuse::<Empty<Part>>(&Refused::early(failure)).map(Body::new)
+    refuse::<Empty<ResponseEvent>>(&Refused::early(failure)).map(Body::new)
 }
 
 fn wrong_method(method: &Method, allowed: &'static str) -> Response<Body> {

@@ -1,7 +1,7 @@
 //! Batches, which one version has.
 
-use protocol::call::Part;
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::failure::Failure;
 use serde_json::json;
 
 use crate::fake::{BOTH, Rig, and, end, event, piece};
@@ -20,7 +20,7 @@ const MIXED: &str = r#"[
 
 fn script(rig: &Rig) {
     rig.scripted(vec![event(0, r#"{"e":1}"#), piece(1, "{\"x\"".into()), end(2, ":1}")]);
-    rig.scripted(vec![Part::Failed(Failure::Timeout)]);
+    rig.scripted(vec![ResponseEvent::Failed(Failure::Timeout)]);
 }
 
 #[tokio::test]

@@ -13,9 +13,9 @@ use front::calls::{Asker, Calls, Listing};
 use front::{Edge, EdgeConfig, Observer, SealKey};
 use futures_util::Stream;
 use http_body_util::BodyExt;
-use protocol::call::Part;
-use protocol::failure::Failure;
-use protocol::header::CallHeader;
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallHeader;
+use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
@@ -36,11 +36,11 @@ pub(crate) struct Fake {
     pub(crate) taken: Arc<AtomicUsize>,
     pub(crate) open: Arc<AtomicUsize>,
     pub(crate) token: Option<String>,
-    scripts: Mutex<VecDeque<mpsc::Receiver<Part>>>,
+    scripts: Mutex<VecDeque<mpsc::Receiver<ResponseEvent>>>,
 }
 
 pub(crate) struct FakeStream {
-    script: mpsc::Receiver<Part>,
+    script: mpsc::Receiver<ResponseEvent>,
     taken: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
 }
@@ -52,9 +52,9 @@ impl Drop for FakeStream {
 }
 
 impl Stream for FakeStream {
-    type Item = Part;
+    type Item = ResponseEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         let part = ready!(self.script.poll_recv(cx));
         self.taken.fetch_add(1, Ordering::SeqCst);
         Poll::Ready(part)
@@ -97,7 +97,7 @@ struct Counting(Arc<Mutex<Seen>>);
 impl Observer for Counting {
     fn answered(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
         assert!(seconds >= 0.0);
-        self.0.lock().unwrap().answered.push((method, failure.map_or("ok", |failure| failure.row().kind)));
+        self.0.lock().unwrap().answered.push((method, failure.map_or("ok", |failure| failure.spec().kind)));
     }
 }
 
@@ -108,19 +108,24 @@ pub(crate) struct Rig {
 }
 
 /// The end of a call.
-pub(crate) fn end(seq: u64, payload: &str) -> Part {
+pub(crate) fn end(seq: u64, payload: &str) -> ResponseEvent {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
-    Part::End { seq, more: false, error: false, tool_error: false, status: 0, payload }
+    ResponseEvent::End { seq, more: false, error: false, tool_error: false, status: 0, payload }
 }
 
 /// A notification.
-pub(crate) fn event(seq: u64, payload: &str) -> Part {
-    Part::Event { seq, more: false, request: false, payload: Bytes::copy_from_slice(payload.as_bytes()) }
+pub(crate) fn event(seq: u64, payload: &str) -> ResponseEvent {
+    ResponseEvent::Event {
+        seq,
+        more: false,
+        request: false,
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+    }
 }
 
 /// A piece of a result that goes on.
-pub(crate) fn piece(seq: u64, payload: Bytes) -> Part {
-    Part::End { seq, more: true, error: false, tool_error: false, status: 0, payload }
+pub(crate) fn piece(seq: u64, payload: Bytes) -> ResponseEvent {
+    ResponseEvent::End { seq, more: true, error: false, tool_error: false, status: 0, payload }
 }
 
 pub(crate) const TOOLS: &str = r#"[{"name":"echo","inputSchema":{"type":"object","b":1.0,"a":1e2}}]"#;
@@ -152,14 +157,14 @@ impl Rig {
     }
 
     /// The script of the next call that has none yet; at most `ahead` parts wait in it.
-    pub(crate) fn script(&self, ahead: usize) -> mpsc::Sender<Part> {
+    pub(crate) fn script(&self, ahead: usize) -> mpsc::Sender<ResponseEvent> {
         let (send, receive) = mpsc::channel(ahead);
         self.edge.calls().scripts.lock().unwrap().push_back(receive);
         send
     }
 
     /// As [`Rig::script`], all parts at once.
-    pub(crate) fn scripted(&self, parts: Vec<Part>) {
+    pub(crate) fn scripted(&self, parts: Vec<ResponseEvent>) {
         let script = self.script(parts.len().max(1));
         for part in parts {
             script.try_send(part).unwrap();

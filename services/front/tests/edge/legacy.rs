@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use front::SealKey;
-use protocol::era::{Era, Version};
+use protocol::mcp::era::{Era, Version};
 use serde_json::json;
 
 use crate::fake::{BOTH, Reply, Rig, TOOLS, and, end};

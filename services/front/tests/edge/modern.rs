@@ -1,6 +1,6 @@
 //! Clients whose every request carries its metadata: headers against body, statuses, lists, calls.
 
-use protocol::era::{Era, Version};
+use protocol::mcp::era::{Era, Version};
 use serde_json::{Value, json};
 
 use crate::fake::{BOTH, Rig, TOOLS, and};
@@ -191,7 +191,7 @@ async fn a_backend_s_error_comes_with_its_status() {
     let rig = Rig::new();
     let error = r#"{"code":-32021,"message":"m","data":{"requiredCapabilities":{"sampling":{}}}}"#;
     for _ in 0..2 {
-        rig.scripted(vec![protocol::call::Part::End {
+        rig.scripted(vec![protocol::link::call::ResponseEvent::End {
             seq: 0,
             more: false,
             error: true,

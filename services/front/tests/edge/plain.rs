@@ -1,9 +1,9 @@
 //! Messages of an existing proxy: every one is a request, and gets exactly one response.
 
 use bytes::Bytes;
-use protocol::call::Part;
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 
 use crate::fake::{Rig, end, event, piece};
@@ -54,7 +54,7 @@ async fn each_message_gets_one_response() {
 async fn results_are_collected_and_events_left_out() {
     let rig = Rig::new();
     rig.scripted(vec![event(0, "{}"), piece(1, "{\"a".into()), piece(2, "\":1".into()), end(3, "}")]);
-    rig.scripted(vec![Part::Failed(Failure::Timeout)]);
+    rig.scripted(vec![ResponseEvent::Failed(Failure::Timeout)]);
     rig.scripted(vec![]);
     let call = r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"echo"}}"#;
     assert_eq!(ask(&rig, call).await, json!({"jsonrpc": "2.0", "id": 5, "result": {"a": 1}}));

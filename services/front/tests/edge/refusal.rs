@@ -4,9 +4,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use proptest::prelude::*;
-use protocol::call::Part;
-use protocol::era::Era;
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 
 use crate::fake::{BOTH, Rig, and};
@@ -26,9 +26,9 @@ fn modern_call() -> (Vec<(&'static str, &'static str)>, String) {
 async fn every_failure_of_a_call_has_its_row_in_both_eras() {
     let rig = Rig::new();
     for failure in Failure::examples() {
-        let row = failure.row();
+        let row = failure.spec();
         for era in [Era::Legacy, Era::Modern] {
-            rig.scripted(vec![Part::Failed(failure.clone())]);
+            rig.scripted(vec![ResponseEvent::Failed(failure.clone())]);
             let reply = match era {
                 Era::Legacy => rig.post(BOTH, CALL).await,
                 Era::Modern => {

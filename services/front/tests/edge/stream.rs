@@ -6,8 +6,8 @@ use axum::body::Body;
 use axum::http::{Method, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use protocol::call::Part;
-use protocol::failure::Failure;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::failure::Failure;
 use tokio::time::Instant;
 
 use crate::fake::{BOTH, Reply, Rig, and, end, event, piece};
@@ -120,7 +120,7 @@ async fn a_long_result_passes_through_piece_by_piece() {
 #[tokio::test]
 async fn a_notification_in_pieces_is_one_line() {
     let rig = Rig::new();
-    let more = |seq, payload: &str| Part::Event {
+    let more = |seq, payload: &str| ResponseEvent::Event {
         seq,
         more: true,
         request: false,
@@ -205,14 +205,14 @@ async fn a_silent_call_of_a_client_without_events_is_waited_for() {
 #[tokio::test]
 async fn a_break_after_events_is_an_error_message_and_within_a_message_a_cut() {
     let rig = Rig::new();
-    rig.scripted(vec![event(0, "{}"), Part::Failed(Failure::OutcomeUnknown)]);
+    rig.scripted(vec![event(0, "{}"), ResponseEvent::Failed(Failure::OutcomeUnknown)]);
     let reply = Reply::read(call(&rig, BOTH).await).await;
     let last = reply.text().rsplit("data: ").next().unwrap().trim_end();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!((last["error"]["code"].as_i64(), last["id"].as_i64()), (Some(-31001), Some(1)));
 
     for headers in [BOTH, &[("accept", "text/event-stream")][..]] {
-        for broken in [vec![Part::Failed(Failure::OutcomeUnknown)], vec![]] {
+        for broken in [vec![ResponseEvent::Failed(Failure::OutcomeUnknown)], vec![]] {
             rig.scripted([vec![piece(0, "{\"a\":".into())], broken].concat());
             let body = call(&rig, headers).await.into_body();
             assert!(body.collect().await.is_err(), "half a message must not look whole");

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use ::slave::config::{LinkConfig, ProxyUrl, SlaveConfig};
 use futures_util::{SinkExt, StreamExt};
-use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close};
-use protocol::ids::InstanceId;
-use protocol::limits::{DEFAULT_WINDOW, MAX_AUTH};
+use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close};
+use protocol::link::ids::InstanceId;
+use protocol::link::limits::{DEFAULT_WINDOW, MAX_AUTH};
 use runtime::tls::facts;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::call::Part;
-use protocol::failure::Failure;
-use protocol::frame::Flags;
-use protocol::ids::{CallId, Seq};
-use protocol::proxy_end::Sink;
+use protocol::link::call::ResponseEvent;
+use protocol::link::frame::Flags;
+use protocol::link::ids::{CallId, Seq};
+use protocol::link::proxy_end::Sink;
+use protocol::mcp::failure::Failure;
 
 /// How a call ended for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Finish {
     fn name(&self) -> &'static str {
         match self {
             Self::Answered => "answered",
-            Self::Failed(failure) => failure.row().kind,
+            Self::Failed(failure) => failure.spec().kind,
             Self::Broken => "broken",
             Self::GivenUp => "given_up",
         }
@@ -99,7 +99,7 @@ pub(crate) struct Tap {
 }
 
 impl Sink for Tap {
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: ResponseEvent) {
         self.book.borrow_mut().part(self.no, self.call, &part);
     }
 
@@ -165,15 +165,15 @@ impl Book {
     }
 
     /// A chunk or a failure reaches the reader of this attempt.
-    pub(crate) fn part(&mut self, no: u64, call: CallId, part: &Part) {
+    pub(crate) fn part(&mut self, no: u64, call: CallId, part: &ResponseEvent) {
         let track = self.track(no);
         assert_eq!(track.call, call, "{no}: an answer to an attempt that was given up");
         let came_back = track.finish == Some(Finish::Broken);
         assert!(track.finish.is_none() || came_back, "{no}: {part:?} follows {:?}", track.finish);
         let (end, more, seq, payload) = match part {
-            Part::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
-            Part::End { seq, more, payload, .. } => (true, *more, *seq, payload),
-            Part::Failed(failure) => return self.finish(no, Finish::Failed(failure.clone())),
+            ResponseEvent::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
+            ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
+            ResponseEvent::Failed(failure) => return self.finish(no, Finish::Failed(failure.clone())),
         };
         let wants_reply = track
             .take(no, (seq, more, payload), end)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use protocol::failure::Failure;
-use protocol::proxy_end::Patience;
+use protocol::link::proxy_end::Deadlines;
+use protocol::mcp::failure::Failure;
 
 use crate::book::{Finish, Tap, Track};
 use crate::world::{Event, World};
@@ -87,12 +87,12 @@ impl World {
         };
         let now = self.clock.now();
         let last = self.clock.instant() + limit.saturating_sub(now);
-        let patience = Patience { silence: self.times.silence, last };
+        let patience = Deadlines { silence: self.times.silence, last };
         let tap = Tap { no, call, book: self.book.clone() };
         let end = &mut self.proxies[proxy].known.get_mut(&instance).expect("it was chosen").end;
         let opened = end.open(call, no.to_string().as_bytes(), message, tap);
         assert!(opened.is_ok(), "a slave with a connection takes calls");
-        end.be_patient(call, patience, self.clock.instant());
+        end.set_deadline(call, patience, self.clock.instant());
         true
     }
 

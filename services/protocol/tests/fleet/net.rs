@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::liveness::Liveness;
+use protocol::link::liveness::Liveness;
 
 use crate::world::{Event, Node, World};
 

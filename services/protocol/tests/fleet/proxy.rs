@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use protocol::frame::Frame;
-use protocol::ids::{CallId, InstanceId, LinkId};
-use protocol::limits::MAX_BATCH;
-use protocol::liveness::{Liveness, Pulse};
-use protocol::proxy_end::{ProxyEnd, ProxyEvent};
+use protocol::link::frame::Frame;
+use protocol::link::ids::{CallId, InstanceId, LinkId};
+use protocol::link::limits::MAX_BATCH;
+use protocol::link::liveness::{KeepAliveAction, Liveness};
+use protocol::link::proxy_end::{ProxyEnd, ProxyEvent};
 
 use crate::book::{Finish, Tap};
 use crate::net::{End, Message, Side};
@@ -209,9 +209,9 @@ impl World {
         loop {
             let End::Up(liveness) = self.conns.get_mut(&id)?.end(side) else { return None };
             match liveness.poll(now) {
-                Pulse::Wait(until) => return Some(self.clock.since_start(until)),
-                Pulse::Ping => self.send(id, side, Message::Ping),
-                Pulse::Dead => {
+                KeepAliveAction::Wait(until) => return Some(self.clock.since_start(until)),
+                KeepAliveAction::Ping => self.send(id, side, Message::Ping),
+                KeepAliveAction::Dead => {
                     match side {
                         Side::Proxy => self.proxy_loses(id),
                         Side::Slave => self.slave_loses(id),

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use protocol::call::Part;
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::CallId;
+use protocol::link::call::ResponseEvent;
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::CallId;
 
 use crate::book::Finish;
 use crate::net::{Message, Side};
@@ -67,9 +67,9 @@ impl World {
         if gone {
             self.proxies[proxy].adopted.remove(&call);
         }
-        let part = Part::from_frame(frame.clone()).filter(|_| !gone);
+        let part = ResponseEvent::from_frame(frame.clone()).filter(|_| !gone);
         if let Some(part) = part {
-            self.flows.proxy_hears(frame, protocol::ids::LinkId(conn));
+            self.flows.proxy_hears(frame, protocol::link::ids::LinkId(conn));
             let next = {
                 let mut book = self.book.borrow_mut();
                 book.part(no, call, &part);
@@ -79,7 +79,7 @@ impl World {
             };
             self.bare(conn, FrameKind::Credit, (call, next));
             // A client that came back answers no questions.
-            let asks = matches!(part, Part::Event { request: true, .. });
+            let asks = matches!(part, ResponseEvent::Event { request: true, .. });
             if asks {
                 self.bare(conn, FrameKind::Cancel, (call, 0));
             }

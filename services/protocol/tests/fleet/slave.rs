@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use protocol::backoff::Backoff;
-use protocol::frame::{Flags, Frame};
-use protocol::ids::{CallId, LinkId};
-use protocol::limits::LinkLimits;
-use protocol::liveness::Liveness;
-use protocol::slave_end::{SlaveEnd, SlaveEvent, Wrote};
+use protocol::link::backoff::Backoff;
+use protocol::link::frame::{Flags, Frame};
+use protocol::link::ids::{CallId, LinkId};
+use protocol::link::limits::LinkLimits;
+use protocol::link::liveness::Liveness;
+use protocol::link::slave_end::{SlaveEnd, SlaveEvent, WriteOutcome};
 
 use crate::book::Written;
 use crate::net::{End, Message, Side};
@@ -255,10 +255,10 @@ impl World {
         job.left -= 1;
         job.waits_for_reply = flags.has(Flags::REQUEST);
         match it.end.event(call, body, flags) {
-            Wrote::Wait => job.waits_for_room = true,
-            Wrote::More if job.waits_for_reply => {}
-            Wrote::More => self.think(slave, call),
-            Wrote::Gone => panic!("{no}: a call that runs is not known"),
+            WriteOutcome::Wait => job.waits_for_room = true,
+            WriteOutcome::More if job.waits_for_reply => {}
+            WriteOutcome::More => self.think(slave, call),
+            WriteOutcome::Gone => panic!("{no}: a call that runs is not known"),
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use protocol::ids::CallId;
-use protocol::limits::LinkLimits;
+use protocol::link::ids::CallId;
+use protocol::link::limits::LinkLimits;
 
 use crate::book::{Book, News, SharedBook};
 use crate::clock::Clock;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::frame::Flags;
-use protocol::ids::CallId;
-use protocol::proxy_end::Patience;
-use protocol::slave_end::Wrote;
+use protocol::link::frame::Flags;
+use protocol::link::ids::CallId;
+use protocol::link::proxy_end::Deadlines;
+use protocol::link::slave_end::WriteOutcome;
 
 use crate::book::{Cause, Finish, Reader, Tap, Track, Work, Written};
 use crate::world::World;
@@ -58,8 +58,8 @@ impl World {
         }
         if self.rng.one_in(3) {
             let (now, silence) = (self.now, Duration::from_millis(self.rng.between(1, 90_000) as u64));
-            let patience = Patience { silence, last: now + silence * 2 };
-            self.at_proxy(pair, Cause::Traffic, |end| end.be_patient(call, patience, now));
+            let patience = Deadlines { silence, last: now + silence * 2 };
+            self.at_proxy(pair, Cause::Traffic, |end| end.set_deadline(call, patience, now));
             self.book.borrow_mut().calls.get_mut(&call).expect("it is there").limited = true;
         }
         Some(call)
@@ -139,12 +139,12 @@ impl World {
         let end = &mut self.slaves[slave].end;
         let fits = end.journal_bytes() + size <= self.limits.journal;
         let wrote = end.event(call, body.clone(), flags);
-        assert_eq!(wrote == Wrote::Gone, !fits, "{call:?}: {wrote:?}");
+        assert_eq!(wrote == WriteOutcome::Gone, !fits, "{call:?}: {wrote:?}");
         {
             let mut book = self.book.borrow_mut();
             let track = book.calls.get_mut(&call).expect("it is there");
             if fits {
-                track.work = if wrote == Wrote::Wait { Work::Waiting } else { Work::Running };
+                track.work = if wrote == WriteOutcome::Wait { Work::Waiting } else { Work::Running };
                 track.written.push(Written { end: false, flags, status: 0, body });
             } else {
                 track.overflowed = true;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use protocol::call::Part;
-use protocol::failure::Failure;
-use protocol::frame::Flags;
-use protocol::ids::{CallId, Seq};
-use protocol::proxy_end::Sink;
+use protocol::link::call::ResponseEvent;
+use protocol::link::frame::Flags;
+use protocol::link::ids::{CallId, Seq};
+use protocol::link::proxy_end::Sink;
+use protocol::mcp::failure::Failure;
 
 /// What is happening to the proxy's end while a sink hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub(crate) struct Tap {
 }
 
 impl Sink for Tap {
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: ResponseEvent) {
         let mut book = self.book.borrow_mut();
         let cause = book.cause;
         let track = book.calls.get_mut(&self.call).expect("a call that was opened");
@@ -159,12 +159,12 @@ impl Track {
         assert_eq!(self.reader, Reader::Waits, "{id:?}: something follows our giving it up");
     }
 
-    fn part(&mut self, id: CallId, part: &Part, cause: Cause) {
+    fn part(&mut self, id: CallId, part: &ResponseEvent, cause: Cause) {
         self.check_may_hear(id);
         let (end, more, seq, payload) = match part {
-            Part::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
-            Part::End { seq, more, payload, .. } => (true, *more, *seq, payload),
-            Part::Failed(failure) => {
+            ResponseEvent::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
+            ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
+            ResponseEvent::Failed(failure) => {
                 let allowed = match failure {
                     Failure::OutcomeUnknown => matches!(cause, Cause::Lost | Cause::Gone),
                     Failure::Timeout => cause == Cause::TimeOut,
@@ -191,11 +191,12 @@ impl Track {
         }
     }
 
-    fn check_content(&self, id: CallId, part: &Part) {
+    fn check_content(&self, id: CallId, part: &ResponseEvent) {
         let Some(written) = self.written.get(self.whole).filter(|w| w.is_like(part)) else {
             // A refusal can be told by its text once all of that is there.
             let whole = self.within.is_none();
-            let excused = matches!(part, Part::End { error: true, .. }) && (!whole || self.may_be_refused());
+            let excused =
+                matches!(part, ResponseEvent::End { error: true, .. }) && (!whole || self.may_be_refused());
             assert!(excused, "{id:?}: message {} was never written: {part:?}", self.whole);
             return;
         };
@@ -218,16 +219,16 @@ impl Track {
 }
 
 impl Written {
-    fn is_like(&self, part: &Part) -> bool {
+    fn is_like(&self, part: &ResponseEvent) -> bool {
         match part {
-            Part::Event { request, .. } => !self.end && self.flags.has(Flags::REQUEST) == *request,
-            Part::End { error, tool_error, status, .. } => {
+            ResponseEvent::Event { request, .. } => !self.end && self.flags.has(Flags::REQUEST) == *request,
+            ResponseEvent::End { error, tool_error, status, .. } => {
                 self.end
                     && self.flags.has(Flags::ERROR) == *error
                     && self.flags.has(Flags::TOOL_ERROR) == *tool_error
                     && self.status == *status
             }
-            Part::Failed(_) => false,
+            ResponseEvent::Failed(_) => false,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::{CallId, LinkId, Seq};
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::{CallId, LinkId, Seq};
 
 /// One direction of one call.
 #[derive(Default)]

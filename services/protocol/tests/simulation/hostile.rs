@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::call::Part;
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::{CallId, LinkId, Seq};
-use protocol::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
-use protocol::proxy_end::{Patience, ProxyEnd, Sink};
-use protocol::slave_end::{SlaveEnd, SlaveEvent};
+use protocol::link::call::ResponseEvent;
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::{CallId, LinkId, Seq};
+use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use protocol::link::proxy_end::{Deadlines, ProxyEnd, Sink};
+use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
 
 /// A number below the given one; `None` when the run is over.
 pub(crate) type Choose<'a> = dyn FnMut(usize) -> Option<usize> + 'a;
@@ -79,14 +79,14 @@ struct Heard {
 struct Ear(Rc<RefCell<Heard>>);
 
 impl Sink for Ear {
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: ResponseEvent) {
         let mut heard = self.0.borrow_mut();
         assert!(!heard.over, "something follows the end");
         heard.over = part.is_last();
         let (end, more, seq, payload) = match part {
-            Part::Event { seq, more, payload, .. } => (false, more, seq, payload),
-            Part::End { seq, more, payload, .. } => (true, more, seq, payload),
-            Part::Failed(_) => return,
+            ResponseEvent::Event { seq, more, payload, .. } => (false, more, seq, payload),
+            ResponseEvent::End { seq, more, payload, .. } => (true, more, seq, payload),
+            ResponseEvent::Failed(_) => return,
         };
         assert!(heard.within.is_none_or(|kind| kind == end), "a piece of another message between");
         assert_eq!(seq, heard.next, "lost or doubled chunk");
@@ -124,7 +124,7 @@ pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
             1 => drop(end.reply(call, Bytes::from(vec![b'r'; choose(300)?]))),
             2 => end.cancel(call),
             3 => end.abandon(call, now),
-            4 => end.be_patient(call, Patience { silence: Duration::from_millis(50), last: now }, now),
+            4 => end.set_deadline(call, Deadlines { silence: Duration::from_millis(50), last: now }, now),
             5 => {
                 now += Duration::from_millis(choose(60)? as u64);
                 end.time_out(now);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use protocol::ids::LinkId;
-use protocol::proxy_end::ProxyEnd;
-use protocol::slave_end::SlaveEnd;
+use protocol::link::ids::LinkId;
+use protocol::link::proxy_end::ProxyEnd;
+use protocol::link::slave_end::SlaveEnd;
 
 use crate::book::{Cause, Finish};
 use crate::world::{Wire, World};

@@ -21,7 +21,7 @@ mod world;
 
 use std::time::Duration;
 
-use protocol::proxy_end::ProxyEnd;
+use protocol::link::proxy_end::ProxyEnd;
 use world::World;
 
 /// Says how to repeat a run that fails.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use protocol::ids::CallId;
-use protocol::slave_end::RETENTION_MARGIN;
+use protocol::link::ids::CallId;
+use protocol::link::slave_end::RETENTION_MARGIN;
 
 use crate::book::{Track, Work};
 use crate::world::World;

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::{CallId, InstanceId, LinkId};
-use protocol::limits::LinkLimits;
-use protocol::proxy_end::{ProxyEnd, ProxyEvent};
-use protocol::slave_end::{SlaveEnd, SlaveEvent};
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::{CallId, InstanceId, LinkId};
+use protocol::link::limits::LinkLimits;
+use protocol::link::proxy_end::{ProxyEnd, ProxyEvent};
+use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
 
 use crate::book::{Book, Cause, Reader, SharedBook, Tap, Work};
 use crate::flow::Flows;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::handshake::{AuthReply, close};
-use protocol::ids::InstanceId;
-use protocol::limits::{MAX_AUTH, MAX_BATCH};
+use protocol::link::handshake::{AuthReply, close};
+use protocol::link::ids::InstanceId;
+use protocol::link::limits::{MAX_AUTH, MAX_BATCH};
 use runtime::tls::{ServerTls, Wire};
 use runtime::trusted::TrustedProxies;
 use tokio::net::{TcpListener, TcpStream};
@@ -161,7 +161,7 @@ fn refused(peer: SocketAddr, error: &Refused) {
     }
 }
 
-type Newcomer = (Option<protocol::handshake::SlaveHello>, Facts);
+type Newcomer = (Option<protocol::link::handshake::SlaveHello>, Facts);
 
 async fn enter(
     mut socket: Socket,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use protocol::handshake::{
+use protocol::link::handshake::{
     Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, choose_version, close,
 };
-use protocol::peers::{Peers, to_text};
+use protocol::link::peers::{Peers, to_text};
 use runtime::tls::Wire;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;

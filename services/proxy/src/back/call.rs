@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::era::Era;
-use protocol::ids::CallId;
+use protocol::link::ids::CallId;
+use protocol::mcp::era::Era;
 use runtime::telemetry::Subject;
 
 use crate::trace::CallTrace;

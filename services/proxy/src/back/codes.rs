@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use protocol::handshake::SlaveHello;
+use protocol::link::handshake::SlaveHello;
 use runtime::follow::{Followed, Hangups};
 use runtime::secret::SecretSet;
 use time::OffsetDateTime;

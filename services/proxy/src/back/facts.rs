@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use protocol::catalog::Catalog;
+use protocol::mcp::catalog::Catalog;
 
 use crate::codes::{CodeDigest, Grant, LabelRefused};
 
@@ -101,7 +101,7 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
-    use protocol::catalog::Catalog;
+    use protocol::mcp::catalog::Catalog;
 
     use super::*;
     use crate::codes::{Codes, CodesFile};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use protocol::handshake::close;
+use protocol::link::handshake::close;
 
 /// A reason that the slave is told in the close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use protocol::ids::InstanceId;
-use protocol::peers::{MOST, Peers};
+use protocol::link::ids::InstanceId;
+use protocol::link::peers::{MOST, Peers};
 use tokio::sync::Notify;
 
 use super::registry::Registry;

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::call::Part;
-use protocol::catalog::{Catalog, CatalogError};
-use protocol::era::Era;
-use protocol::failure::Failure;
-use protocol::ids::{CallId, CallMap};
-use protocol::plain::{self, PlainCalls, PlainError, PlainId};
-use protocol::proxy_end::{NotLinked, Sink};
+use protocol::link::call::ResponseEvent;
+use protocol::link::ids::{CallId, CallMap};
+use protocol::link::plain::{self, PlainCalls, PlainError, PlainId};
+use protocol::link::proxy_end::{NotLinked, Sink};
+use protocol::mcp::catalog::{Catalog, CatalogError};
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
 use super::slot::SlotSink;
@@ -102,7 +102,7 @@ impl PlainEnd {
             Err(error) => {
                 self.waiting.forget(plain);
                 let mut sink = sink;
-                sink.part(Part::Failed(Failure::InvalidParams(error.to_string())));
+                sink.part(ResponseEvent::Failed(Failure::InvalidParams(error.to_string())));
             }
         }
         Ok(())
@@ -120,7 +120,7 @@ impl PlainEnd {
         self.linked = false;
         self.outgoing.clear();
         for (_, mut call) in self.calls.drain() {
-            call.sink.part(Part::Failed(Failure::OutcomeUnknown));
+            call.sink.part(ResponseEvent::Failed(Failure::OutcomeUnknown));
         }
     }
 
@@ -131,7 +131,7 @@ impl PlainEnd {
         for id in &late {
             if let Some(mut call) = self.calls.remove(id) {
                 self.waiting.forget(call.plain);
-                call.sink.part(Part::Failed(Failure::Timeout));
+                call.sink.part(ResponseEvent::Failed(Failure::Timeout));
             }
         }
         late.len()
@@ -160,14 +160,14 @@ impl PlainEnd {
         }
     }
 
-    fn take_tools(&mut self, part: Part) -> Heard {
+    fn take_tools(&mut self, part: ResponseEvent) -> Heard {
         #[derive(serde::Deserialize)]
         struct Page {
             tools: Vec<Box<RawValue>>,
             #[serde(rename = "nextCursor", default)]
             next: Option<String>,
         }
-        let Part::End { error: false, payload, .. } = part else {
+        let ResponseEvent::End { error: false, payload, .. } = part else {
             return Heard::Catalog(Ok(Catalog::default()));
         };
         let page: Page = match serde_json::from_slice(&payload) {
@@ -187,10 +187,17 @@ impl PlainEnd {
 }
 
 /// Plain slaves are legacy servers: a modern client's result lacks its type.
-fn for_client(part: Part, era: Era) -> Part {
+fn for_client(part: ResponseEvent, era: Era) -> ResponseEvent {
     match part {
-        Part::End { seq, more, error: false, tool_error, status, payload } if era == Era::Modern => {
-            Part::End { seq, more, error: false, tool_error, status, payload: plain::completed(payload) }
+        ResponseEvent::End { seq, more, error: false, tool_error, status, payload } if era == Era::Modern => {
+            ResponseEvent::End {
+                seq,
+                more,
+                error: false,
+                tool_error,
+                status,
+                payload: plain::completed(payload),
+            }
         }
         other => other,
     }

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
-use protocol::frame::Frame;
-use protocol::handshake::close;
-use protocol::header::SessionFacts;
-use protocol::liveness::{Liveness, Pulse, RoundTrips};
-use protocol::outbox::LAZY;
-use protocol::peers::Peers;
-use protocol::proxy_end::ProxyEvent;
+use protocol::link::frame::Frame;
+use protocol::link::handshake::close;
+use protocol::link::header::SessionFacts;
+use protocol::link::liveness::{KeepAliveAction, Liveness, RttEstimator};
+use protocol::link::outbox::ACK_DELAY;
+use protocol::link::peers::Peers;
+use protocol::link::proxy_end::ProxyEvent;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -87,7 +87,7 @@ pub(super) struct Pump {
     registry: Arc<Registry>,
     generation: u64,
     liveness: Liveness,
-    trips: RoundTrips,
+    trips: RttEstimator,
     trip_meter: ::metrics::Gauge,
     traffic: Traffic,
     timer: Pin<Box<Sleep>>,
@@ -109,7 +109,7 @@ impl Pump {
             registry: Arc::clone(&back.registry),
             generation,
             liveness: Liveness::new(back.ping_interval, back.ping_timeout, now),
-            trips: RoundTrips::new(back.ping_interval, back.late, now),
+            trips: RttEstimator::new(back.ping_interval, back.late, now),
             timer: Box::pin(tokio::time::sleep_until(now.into())),
             timer_at: now,
             flushing: false,
@@ -219,9 +219,9 @@ impl Pump {
         }
         loop {
             match self.liveness.poll(now) {
-                Pulse::Wait(until) => return Ok(until.min(self.trips.next())),
-                Pulse::Dead => return Err(Departure::Silent),
-                Pulse::Ping => self.ping(Bytes::new()),
+                KeepAliveAction::Wait(until) => return Ok(until.min(self.trips.next())),
+                KeepAliveAction::Dead => return Err(Departure::Silent),
+                KeepAliveAction::Ping => self.ping(Bytes::new()),
             }
         }
     }
@@ -252,7 +252,7 @@ impl Pump {
         match &mut *self.slave.carrier() {
             Carrier::Native(end) => {
                 metrics::timeouts(end.time_out(now));
-                if let Some(tally) = end.take_tally() {
+                if let Some(tally) = end.take_stats() {
                     metrics::tally(tally);
                 }
                 next = end.poll_timeout().map_or(next, |at| at.min(next));
@@ -266,7 +266,7 @@ impl Pump {
         }
         if std::mem::take(&mut self.heard) {
             // Readers acknowledge what was just delivered without waking this task for it.
-            next = next.min(now + LAZY + Duration::from_millis(1));
+            next = next.min(now + ACK_DELAY + Duration::from_millis(1));
         }
         if next < self.timer_at || self.timer_at <= now {
             self.timer.as_mut().reset(next.into());
@@ -322,8 +322,8 @@ impl Future for Pump {
 fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<(), Departure> {
     match event {
         ProxyEvent::Catalog(json) => {
-            let catalog =
-                protocol::catalog::Catalog::decode(json).map_err(|e| Departure::Protocol(e.to_string()))?;
+            let catalog = protocol::mcp::catalog::Catalog::decode(json)
+                .map_err(|e| Departure::Protocol(e.to_string()))?;
             offer(catalog, slave, registry);
         }
         ProxyEvent::Draining => {
@@ -350,7 +350,7 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
     Ok(())
 }
 
-fn offer(catalog: protocol::catalog::Catalog, slave: &Slave, registry: &Registry) {
+fn offer(catalog: protocol::mcp::catalog::Catalog, slave: &Slave, registry: &Registry) {
     tracing::info!(slave = slave.name, tools = catalog.tools.len(), "Slave offers its tools");
     slave.offer(catalog);
     registry.slave_changed(slave);

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::handshake::SlaveHello;
-use protocol::ids::InstanceId;
-use protocol::limits::LinkLimits;
+use protocol::link::handshake::SlaveHello;
+use protocol::link::ids::InstanceId;
+use protocol::link::limits::LinkLimits;
 use tokio::sync::Notify;
 
 use super::condition::{Change, Health};

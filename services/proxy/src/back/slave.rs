@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use protocol::catalog::Catalog;
-use protocol::handshake::SlaveHello;
-use protocol::ids::{CallId, Seq};
-use protocol::limits::LinkLimits;
-use protocol::proxy_end::{NotLinked, Patience, ProxyEnd};
+use protocol::link::handshake::SlaveHello;
+use protocol::link::ids::{CallId, Seq};
+use protocol::link::limits::LinkLimits;
+use protocol::link::proxy_end::{Deadlines, NotLinked, ProxyEnd};
+use protocol::mcp::catalog::Catalog;
 
 use super::call::OpenCall;
 use super::condition::{Condition, Health};
@@ -301,7 +301,7 @@ impl Slave {
         match &mut *self.carrier() {
             Carrier::Native(end) => {
                 end.open(call.id, &call.header, call.message.clone(), sink)?;
-                end.be_patient(call.id, Patience { silence: call.silence, last: call.last }, now);
+                end.set_deadline(call.id, Deadlines { silence: call.silence, last: call.last }, now);
             }
             Carrier::Plain(end) => {
                 let give_up = call.last.min(now + call.silence);

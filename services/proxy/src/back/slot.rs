@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use protocol::call::Part;
-use protocol::proxy_end::Sink;
+use protocol::link::call::ResponseEvent;
+use protocol::link::proxy_end::Sink;
 
 use super::load::InFlight;
 
@@ -13,7 +13,7 @@ use super::load::InFlight;
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// A piece of the answer.
-    Part(Part),
+    ResponseEvent(ResponseEvent),
     /// The call never reached the slave: choose another.
     Unsent,
 }
@@ -81,8 +81,8 @@ impl SlotSink {
 }
 
 impl Sink for SlotSink {
-    fn part(&mut self, part: Part) {
-        self.slot.put(Taken::Part(part));
+    fn part(&mut self, part: ResponseEvent) {
+        self.slot.put(Taken::ResponseEvent(part));
     }
 
     fn unsent(&mut self) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::handshake::check_slave_name;
+use protocol::link::handshake::check_slave_name;
 use runtime::document::{Entries, Place};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

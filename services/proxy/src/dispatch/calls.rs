@@ -8,10 +8,10 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use front::calls::{Asker, Calls, Listing};
 use front::metrics::Ended;
-use protocol::call::Part;
-use protocol::failure::Failure;
-use protocol::header::{CallHeader, SessionFacts};
-use protocol::ids::{CallId, InstanceId};
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::{CallHeader, SessionFacts};
+use protocol::link::ids::{CallId, InstanceId};
+use protocol::mcp::failure::Failure;
 use runtime::activity::{Activity, Watched};
 use tokio::sync::watch;
 
@@ -210,7 +210,7 @@ impl Dispatcher {
     }
 
     /// The last part of a call's answer tells how its slave does.
-    pub(super) fn judge(&self, part: &Part, (tool, pool): (&str, &Pool), slave: &Slave) {
+    pub(super) fn judge(&self, part: &ResponseEvent, (tool, pool): (&str, &Pool), slave: &Slave) {
         self.found(Judgement::of(part), (tool, pool), slave);
     }
 
@@ -255,7 +255,7 @@ impl Dispatcher {
         header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
         header.name = Some(pool.own_name.to_string());
         let text = serde_json::to_vec(&header).map_err(|_| Failure::Internal)?;
-        if text.len() + trace.room() > protocol::limits::MAX_HEADER {
+        if text.len() + trace.room() > protocol::link::limits::MAX_HEADER {
             return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
         }
         let caller = Caller::of(&asker, &mut header);
@@ -337,11 +337,11 @@ impl Calls for Dispatcher {
                 failure
             }
         };
-        trace.ended(failure.row().kind, Ended::Code(failure.row().code.into()));
+        trace.ended(failure.spec().kind, Ended::Code(failure.spec().code.into()));
         if failure == Failure::NoSlave {
             tracing::warn!("No slave connected, cannot execute request");
         }
-        watched.ended(failure.row().kind);
+        watched.ended(failure.spec().kind);
         CallStream::failed(failure)
     }
 
@@ -361,7 +361,7 @@ impl Calls for Dispatcher {
 impl Dispatcher {
     fn broadcast(&self, facts: &SessionFacts) {
         if let Ok(json) = serde_json::to_vec(facts)
-            && json.len() <= protocol::limits::MAX_CHUNK
+            && json.len() <= protocol::link::limits::MAX_CHUNK
         {
             self.0.registry.broadcast(&Bytes::from(json));
         }

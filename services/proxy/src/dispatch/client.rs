@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use front::Principal;
 use front::calls::Asker;
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
 
 /// One client: by its key, else by its session, else by its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +84,7 @@ pub(super) fn fnv(bytes: &[u8]) -> u64 {
 mod tests {
     use front::Keys;
     use front::calls::HeaderMap;
-    use protocol::era::{Era, Version};
+    use protocol::mcp::era::{Era, Version};
 
     use super::*;
 

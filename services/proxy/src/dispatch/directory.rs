@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::calls::Listing;
-use protocol::catalog::{Catalog, Offer};
+use protocol::mcp::catalog::{Catalog, CatalogEntry};
 
 use super::balance::Balance;
 use super::calls::Policies;
@@ -61,7 +61,7 @@ pub(super) struct Rules<'a> {
 
 /// One definition and the slaves that offer it.
 struct Group<'a> {
-    offer: &'a Offer,
+    offer: &'a CatalogEntry,
     members: Vec<Arc<Slave>>,
 }
 
@@ -210,8 +210,8 @@ fn array<'a>(definitions: impl Iterator<Item = &'a String>) -> Bytes {
 mod tests {
     use std::collections::BTreeMap;
 
-    use protocol::handshake::{PROTOCOL_NAME, SlaveHello};
-    use protocol::limits::LinkLimits;
+    use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
+    use protocol::link::limits::LinkLimits;
 
     use super::*;
     use crate::dispatch::Repeat;

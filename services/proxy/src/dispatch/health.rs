@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::call::Part;
-use protocol::failure::{self, Failure};
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::failure::{self, Failure};
 
 use crate::back::{Registry, Slave};
 use crate::metrics;
@@ -30,20 +30,20 @@ pub(super) enum Judgement {
 
 impl Judgement {
     /// Of the last part of an answer.
-    pub(super) fn of(part: &Part) -> Self {
+    pub(super) fn of(part: &ResponseEvent) -> Self {
         match part {
-            Part::End { error: false, .. } => Self::Good,
-            Part::End { payload, .. } => match failure::kind_in(payload) {
+            ResponseEvent::End { error: false, .. } => Self::Good,
+            ResponseEvent::End { payload, .. } => match failure::kind_in(payload) {
                 Some(kind @ ("backend_failed" | "timeout" | "bad_answer" | "internal")) => Self::Tool(kind),
                 // Refusals of the slave's: they say nothing of how it runs calls.
                 Some(_) => Self::Neither,
                 None => Self::Good,
             },
-            Part::Failed(failure @ Failure::Timeout) => Self::Tool(failure.row().kind),
-            Part::Failed(failure @ (Failure::OutcomeUnknown | Failure::BadAnswer(_))) => {
-                Self::Slave(failure.row().kind)
+            ResponseEvent::Failed(failure @ Failure::Timeout) => Self::Tool(failure.spec().kind),
+            ResponseEvent::Failed(failure @ (Failure::OutcomeUnknown | Failure::BadAnswer(_))) => {
+                Self::Slave(failure.spec().kind)
             }
-            Part::Failed(_) | Part::Event { .. } => Self::Neither,
+            ResponseEvent::Failed(_) | ResponseEvent::Event { .. } => Self::Neither,
         }
     }
 
@@ -112,9 +112,9 @@ mod tests {
 
     use super::*;
 
-    fn end(error: bool, payload: &str) -> Part {
+    fn end(error: bool, payload: &str) -> ResponseEvent {
         let payload = Bytes::copy_from_slice(payload.as_bytes());
-        Part::End { seq: 0, more: false, error, tool_error: false, status: 0, payload }
+        ResponseEvent::End { seq: 0, more: false, error, tool_error: false, status: 0, payload }
     }
 
     #[test]
@@ -127,9 +127,9 @@ mod tests {
             (end(true, &failed.error_object()), Judgement::Tool("backend_failed")),
             (end(true, &refused.error_object()), Judgement::Neither),
             (end(true, "not JSON"), Judgement::Good),
-            (Part::Failed(Failure::Timeout), Judgement::Tool("timeout")),
-            (Part::Failed(Failure::OutcomeUnknown), Judgement::Slave("outcome_unknown")),
-            (Part::Failed(Failure::NoSlave), Judgement::Neither),
+            (ResponseEvent::Failed(Failure::Timeout), Judgement::Tool("timeout")),
+            (ResponseEvent::Failed(Failure::OutcomeUnknown), Judgement::Slave("outcome_unknown")),
+            (ResponseEvent::Failed(Failure::NoSlave), Judgement::Neither),
         ] {
             assert_eq!(Judgement::of(&part), expected, "{part:?}");
         }

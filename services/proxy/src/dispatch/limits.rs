@@ -10,7 +10,7 @@ use front::calls::Asker;
 use governor::RateLimiter;
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 
 use super::client::Client;
 use crate::back::{Pace, Slave};

@@ -6,9 +6,9 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use front::calls::Asker;
-use protocol::call::Part;
-use protocol::header::CallHeader;
-use protocol::progress;
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallHeader;
+use protocol::mcp::progress;
 use runtime::activity::{Activity, Names, Progress, Stage, Watched};
 use runtime::telemetry::Subject;
 
@@ -52,7 +52,7 @@ fn shown(client: &Client, routes: &Routes) -> String {
 
 impl Open {
     /// Looks where the call is and how far, if somebody wants to know.
-    pub(super) fn watch(&self, polled: &Poll<Part>) {
+    pub(super) fn watch(&self, polled: &Poll<ResponseEvent>) {
         if !self.watched.is_kept() {
             return;
         }
@@ -60,12 +60,12 @@ impl Open {
             At::Slave(slave) => self.watched.at(Stage::Running, &slave.name),
             At::Queue(..) | At::Nowhere(_) => self.watched.at(Stage::Waiting, ""),
         }
-        if let Poll::Ready(Part::Event { more: false, payload, .. }) = polled
+        if let Poll::Ready(ResponseEvent::Event { more: false, payload, .. }) = polled
             && let Some(progress::Progress { progress, total }) = progress::Progress::read(payload)
         {
             self.watched.progress(Progress { done: progress, total });
         }
-        if let Poll::Ready(Part::End { error, payload, .. }) = polled {
+        if let Poll::Ready(ResponseEvent::End { error, payload, .. }) = polled {
             self.watched.answered(if *error { "error" } else { "result" }, payload);
         }
     }

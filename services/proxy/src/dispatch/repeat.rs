@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use protocol::call::Part;
-use protocol::failure::{self, Failure};
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::failure::{self, Failure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -54,10 +54,10 @@ fn is_harmless(definition: &RawValue) -> bool {
 }
 
 /// Why a call with this last part might be run again; `None`: it has an answer, or a failure that would come again.
-pub(super) fn reason(part: &Part) -> Option<&'static str> {
+pub(super) fn reason(part: &ResponseEvent) -> Option<&'static str> {
     match part {
-        Part::Failed(failure @ Failure::OutcomeUnknown) => Some(failure.row().kind),
-        Part::End { error: true, more: false, payload, .. } => {
+        ResponseEvent::Failed(failure @ Failure::OutcomeUnknown) => Some(failure.spec().kind),
+        ResponseEvent::End { error: true, more: false, payload, .. } => {
             failure::kind_in(payload).filter(|kind| *kind == "backend_failed")
         }
         _ => None,

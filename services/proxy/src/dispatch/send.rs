@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use front::calls::Asker;
 use front::metrics::Ended;
-use protocol::failure::Failure;
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::failure::Failure;
 use tokio::sync::oneshot;
 
 use super::calls::Dispatcher;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use front::metrics::Ended;
 use futures_util::Stream;
-use protocol::call::Part;
-use protocol::era::{Era, Version};
-use protocol::failure::{self, Failure};
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::{self, Failure};
 use runtime::activity::Watched;
 use runtime::telemetry::Subject;
 use tokio::time::{Sleep, sleep};
@@ -63,7 +63,7 @@ pub(super) enum At {
     /// This slave has it.
     Slave(Arc<Slave>),
     /// It waits for a slave with room; if it waits in vain, the client gets this part, if there is one.
-    Queue(Waiting, Option<Part>),
+    Queue(Waiting, Option<ResponseEvent>),
     /// No slave has it, and none is there.
     Nowhere(Homeless),
 }
@@ -73,7 +73,7 @@ pub(super) struct Homeless {
     until: Instant,
     look: Pin<Box<Sleep>>,
     /// What the client gets if none does in time; `None`: why there is none.
-    otherwise: Option<Part>,
+    otherwise: Option<ResponseEvent>,
     /// Where it need not be tried again, if there is another place.
     avoid: Option<u64>,
 }
@@ -104,9 +104,9 @@ impl CallStream {
 }
 
 impl Stream for CallStream {
-    type Item = Part;
+    type Item = ResponseEvent;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         let this = self.get_mut();
         let _entered = this.subject().map(Subject::enter);
         let polled = match &mut this.state {
@@ -116,7 +116,7 @@ impl Stream for CallStream {
                 polled
             }
             State::Failed(_) => match std::mem::replace(&mut this.state, State::Done) {
-                State::Failed(failure) => Poll::Ready(Part::Failed(failure)),
+                State::Failed(failure) => Poll::Ready(ResponseEvent::Failed(failure)),
                 State::Open(_) | State::Done => return Poll::Ready(None),
             },
             State::Done => return Poll::Ready(None),
@@ -146,14 +146,14 @@ struct Ending {
 
 impl Ending {
     /// By the last part of the answer.
-    fn of(part: &Part) -> Self {
+    fn of(part: &ResponseEvent) -> Self {
         let outcome = match part {
-            Part::End { error: true, payload, .. } => failure::kind_in(payload).unwrap_or("error"),
-            Part::End { tool_error: true, .. } => "tool_error",
-            Part::End { .. } | Part::Event { .. } => "ok",
-            Part::Failed(failure) => failure.row().kind,
+            ResponseEvent::End { error: true, payload, .. } => failure::kind_in(payload).unwrap_or("error"),
+            ResponseEvent::End { tool_error: true, .. } => "tool_error",
+            ResponseEvent::End { .. } | ResponseEvent::Event { .. } => "ok",
+            ResponseEvent::Failed(failure) => failure.spec().kind,
         };
-        Self { outcome, ended: Ended::of(part), answered: matches!(part, Part::End { .. }) }
+        Self { outcome, ended: Ended::of(part), answered: matches!(part, ResponseEvent::End { .. }) }
     }
 
     /// The client went before the end.
@@ -163,7 +163,7 @@ impl Ending {
 }
 
 impl Open {
-    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<ResponseEvent> {
         loop {
             let slave = match &mut self.at {
                 At::Slave(slave) => slave,
@@ -185,8 +185,10 @@ impl Open {
             };
             match self.slot.poll_take(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Taken::Part(part)) => {
-                    if let Part::Event { seq, payload, .. } | Part::End { seq, payload, .. } = &part {
+                Poll::Ready(Taken::ResponseEvent(part)) => {
+                    if let ResponseEvent::Event { seq, payload, .. }
+                    | ResponseEvent::End { seq, payload, .. } = &part
+                    {
                         slave.taken(self.call.id, seq + 1, payload.len());
                     }
                     if let Some(part) = self.repeat(part) {
@@ -196,7 +198,7 @@ impl Open {
                 Poll::Ready(Taken::Unsent) => {
                     self.moves += 1;
                     if self.moves > MOST_MOVES {
-                        return Poll::Ready(Part::Failed(Failure::NoSlaveForTool {
+                        return Poll::Ready(ResponseEvent::Failed(Failure::NoSlaveForTool {
                             name: self.tool.clone(),
                             wanted: self.route.wanted(),
                         }));
@@ -210,26 +212,26 @@ impl Open {
     }
 
     /// No slave has the call any more: it looks for one, as long as a lost one is waited for.
-    fn lose_home(&mut self, otherwise: Option<Part>) {
+    fn lose_home(&mut self, otherwise: Option<ResponseEvent>) {
         let until = self.call.last.min(Instant::now() + self.dispatcher.grace().min(self.call.silence));
         let look = Box::pin(sleep(Duration::ZERO));
         self.at = At::Nowhere(Homeless { until, look, otherwise, avoid: None });
     }
 
     /// The end of its time in the queue.
-    fn waited(&mut self, outcome: Outcome, otherwise: Option<Part>) -> Option<Part> {
+    fn waited(&mut self, outcome: Outcome, otherwise: Option<ResponseEvent>) -> Option<ResponseEvent> {
         match outcome {
             Outcome::Sent(slave) => self.at = At::Slave(slave),
             Outcome::NoSlave => self.lose_home(otherwise),
-            Outcome::Failed(failure) => return Some(otherwise.unwrap_or(Part::Failed(failure))),
+            Outcome::Failed(failure) => return Some(otherwise.unwrap_or(ResponseEvent::Failed(failure))),
         }
         None
     }
 
     /// One look for a slave. What it returns is the end of the call.
-    fn look(&mut self) -> Option<Part> {
+    fn look(&mut self) -> Option<ResponseEvent> {
         if self.is_cancelled() {
-            return Some(Part::Failed(Failure::Cancelled));
+            return Some(ResponseEvent::Failed(Failure::Cancelled));
         }
         let At::Nowhere(homeless) = &mut self.at else { return None };
         let (until, avoid, otherwise) = (homeless.until, homeless.avoid, homeless.otherwise.take());
@@ -237,12 +239,12 @@ impl Open {
             // In this moment: whoever cancelled found it nowhere.
             Ok(at) if self.is_cancelled() => {
                 self.leave(at);
-                return Some(Part::Failed(Failure::Cancelled));
+                return Some(ResponseEvent::Failed(Failure::Cancelled));
             }
             Ok(At::Queue(waiting, _)) => self.at = At::Queue(waiting, otherwise),
             Ok(at) => self.at = at,
             Err(failure) if Instant::now() >= until => {
-                return Some(otherwise.unwrap_or(Part::Failed(failure)));
+                return Some(otherwise.unwrap_or(ResponseEvent::Failed(failure)));
             }
             Err(_) => {
                 self.at = At::Nowhere(Homeless { until, look: Box::pin(sleep(LOOK)), otherwise, avoid });
@@ -269,14 +271,14 @@ impl Open {
     }
 
     /// Where the call may and should be run again, it looks for a slave; else the part is for the client.
-    fn repeat(&mut self, part: Part) -> Option<Part> {
+    fn repeat(&mut self, part: ResponseEvent) -> Option<ResponseEvent> {
         if self.repeats == 0 {
             return Some(part);
         }
         let At::Slave(slave) = &self.at else { return Some(part) };
         let (now, slave) = (Instant::now(), Arc::clone(slave));
         let Some(reason) = repeat::reason(&part).filter(|_| now < self.call.last) else {
-            if matches!(part, Part::End { .. }) {
+            if matches!(part, ResponseEvent::End { .. }) {
                 self.repeats = 0;
             }
             return Some(part);

@@ -2,8 +2,8 @@
 
 use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use front::metrics::{Ended, Operations};
-use protocol::era::Version;
-use protocol::failure::Failure;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
 
 use super::TOOL_NAMES;
 use super::table::{
@@ -58,7 +58,7 @@ impl CallMeter {
 
     /// A call was refused before it began.
     pub(crate) fn refused(&self, failure: &Failure, version: Version, seconds: f64) {
-        let row = failure.row();
+        let row = failure.spec();
         counter!(CALLS_REFUSED, "tool" => self.tool.clone(), "kind" => row.kind).increment(1);
         self.operations.ended(version, Ended::Code(row.code.into()), seconds);
     }
@@ -66,7 +66,7 @@ impl CallMeter {
 
 /// A call named a tool that nobody offers, or no tool.
 pub(crate) fn not_offered(failure: &Failure, version: Version, seconds: f64) {
-    let row = failure.row();
+    let row = failure.spec();
     counter!(CALLS_REFUSED, "tool" => "", "kind" => row.kind).increment(1);
     Operations::calls("").ended(version, Ended::Code(row.code.into()), seconds);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use ::metrics::{Counter, Gauge, counter, gauge};
-use protocol::tally::Tally;
+use protocol::link::stats::LinkStats;
 
 use super::table::{
     AUTH_FAILURES, DRAINING, EJECTED, EJECTIONS, JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS,
@@ -156,8 +156,8 @@ pub(crate) fn stray() {
 }
 
 /// What a link's state machine counted since it was asked last.
-pub(crate) fn tally(tally: Tally) {
-    let Tally { stalls, resumed, gone } = tally;
+pub(crate) fn tally(tally: LinkStats) {
+    let LinkStats { stalls, resumed, gone } = tally;
     for (counted, counter) in [
         (stalls, counter!(STALLS)),
         (resumed, counter!(RESUMED, "outcome" => "resumed")),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use protocol::envelope::Text;
+use protocol::mcp::envelope::Text;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 

@@ -109,9 +109,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use front::calls::HeaderMap;
-    use protocol::catalog::Catalog;
-    use protocol::handshake::SlaveHello;
-    use protocol::limits::LinkLimits;
+    use protocol::link::handshake::SlaveHello;
+    use protocol::link::limits::LinkLimits;
+    use protocol::mcp::catalog::Catalog;
 
     use super::super::question::Who;
     use super::*;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use protocol::catalog::Offer;
-use protocol::era::Era;
-use protocol::failure::Failure;
+use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
@@ -53,8 +53,8 @@ pub(crate) fn start_probe(registry: &Registry, name: &str, stopping: &Stopping) 
     registry.ready(slot, offer(tool.to_string()).into_iter().collect());
 }
 
-fn offer(definition: String) -> Option<Offer> {
-    Offer::named(&RawValue::from_string(definition).ok()?).ok()
+fn offer(definition: String) -> Option<CatalogEntry> {
+    CatalogEntry::named(&RawValue::from_string(definition).ok()?).ok()
 }
 
 impl Backend for Demo {

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::catalog::Offer;
-use protocol::era::Era;
-use protocol::failure::Failure;
+use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use runtime::secret::Secret;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -83,7 +83,7 @@ pub(super) fn start(config: PilotConfig, around: &Surroundings) {
     let slot = around.registry.add(NAME, pilot);
     let every = around.pace.check.zip(found.clone());
     let offer = RawValue::from_string(DEFINITION.trim_end().replace('\n', " "))
-        .and_then(|definition| Offer::named(&definition));
+        .and_then(|definition| CatalogEntry::named(&definition));
     match (found, offer) {
         (Some(executable), Ok(offer)) => {
             tracing::info!(command = %executable.display(), "review_merge_request is offered");
@@ -107,7 +107,7 @@ pub(super) fn start(config: PilotConfig, around: &Surroundings) {
 /// Looks now and then whether the executable is still there.
 struct Watch {
     executable: PathBuf,
-    offer: Offer,
+    offer: CatalogEntry,
     registry: Arc<Registry>,
     slot: SlotId,
 }

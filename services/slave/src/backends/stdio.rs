@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 use runtime::secret::Secret;
 
 use super::diary::{Diary, Lines};

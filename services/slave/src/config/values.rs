@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use protocol::handshake::check_slave_name;
+use protocol::link::handshake::check_slave_name;
 use runtime::env::parse;
 use url::Url;
 

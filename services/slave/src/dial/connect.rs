@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::limits::MAX_BATCH;
+use protocol::link::limits::MAX_BATCH;
 use runtime::tls::{ClientFiles, TlsError};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;

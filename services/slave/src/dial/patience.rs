@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use protocol::backoff::Backoff;
+use protocol::link::backoff::Backoff;
 
 use crate::link::Ended;
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use protocol::backoff::Backoff;
+use protocol::link::backoff::Backoff;
 
 use super::patience::Patience;
 use crate::endpoint::Outlook;

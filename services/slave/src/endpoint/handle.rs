@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::failure::Failure;
-use protocol::frame::Flags;
-use protocol::header::{CallHeader, SessionFacts};
-use protocol::ids::{CallId, LinkId};
-use protocol::slave_end::SlaveEvent;
-use protocol::trace::trace_id;
+use protocol::link::frame::Flags;
+use protocol::link::header::{CallHeader, SessionFacts};
+use protocol::link::ids::{CallId, LinkId};
+use protocol::link::slave_end::SlaveEvent;
+use protocol::mcp::failure::Failure;
+use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::Subject;
 
 use super::running::Name;

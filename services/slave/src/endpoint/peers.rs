@@ -1,8 +1,8 @@
 //! What proxies are told of each other, and what they say. Must not know how others are found.
 
 use bytes::Bytes;
-use protocol::ids::LinkId;
-use protocol::peers::{Peers, to_text};
+use protocol::link::ids::LinkId;
+use protocol::link::peers::{Peers, to_text};
 use tokio::sync::watch;
 
 use super::{Endpoint, Outlook, State, lock};

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use protocol::handshake::ProxyHello;
-use protocol::ids::{InstanceId, LinkId};
-use protocol::peers::{Peers, from_text};
+use protocol::link::handshake::ProxyHello;
+use protocol::link::ids::{InstanceId, LinkId};
+use protocol::link::peers::{Peers, from_text};
 
 /// Instances that said they go down, remembered so that late news of them starts no search. They never come back.
 const MOST_GONE: usize = 256;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::header::CallHeader;
-use protocol::ids::{CallId, CallMap};
+use protocol::link::header::CallHeader;
+use protocol::link::ids::{CallId, CallMap};
 use tokio::sync::Notify;
 
 use crate::executor::CallHandle;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use protocol::frame::Flags;
-use protocol::ids::CallId;
-use protocol::slave_end::Wrote;
+use protocol::link::frame::Flags;
+use protocol::link::ids::CallId;
+use protocol::link::slave_end::WriteOutcome;
 use runtime::telemetry::Subject;
 
 use super::Endpoint;
@@ -30,9 +30,9 @@ impl CallSink for JournalSink {
     fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
         let kind = if request { Flags::REQUEST } else { Flags::NONE };
         match self.endpoint.event(self.call, json, kind) {
-            Wrote::More => future::ready(Ok(())).boxed(),
-            Wrote::Gone => future::ready(Err(SinkClosed)).boxed(),
-            Wrote::Wait => match self.endpoint.room(self.call) {
+            WriteOutcome::More => future::ready(Ok(())).boxed(),
+            WriteOutcome::Gone => future::ready(Err(SinkClosed)).boxed(),
+            WriteOutcome::Wait => match self.endpoint.room(self.call) {
                 Some(room) => async move {
                     room.notified().await;
                     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::ids::LinkId;
+use protocol::link::ids::LinkId;
 
 use super::{Endpoint, Stage, State, lock};
 

@@ -3,7 +3,7 @@
 //! The proxy keeps to the capacity that the slave announces; this bound holds when several proxies together, or a
 //! client on the slave's own port, go beyond it.
 
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Calls that may wait in addition to as many as may run.

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use protocol::envelope::Text;
-use protocol::failure::Failure;
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::envelope::Text;
+use protocol::mcp::failure::Failure;
 use runtime::traces::Parent;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -140,7 +140,7 @@ impl ToolCall {
 mod tests {
     use super::super::testing::{call, header};
     use super::*;
-    use protocol::era::Era;
+    use protocol::mcp::era::Era;
 
     #[test]
     fn places_are_where_the_members_are() {

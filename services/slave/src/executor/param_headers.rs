@@ -1,7 +1,7 @@
 //! Arguments that a modern client repeats in `Mcp-Param-*` headers (2026-07-28, Streamable HTTP, "Custom Headers from
 //! Tool Parameters"): whoever reads the body holds them against it. Must not know HTTP: headers come decoded.
 
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -156,7 +156,7 @@ mod tests {
     use super::super::testing::{call, header};
     use super::*;
     use bytes::Bytes;
-    use protocol::era::Era;
+    use protocol::mcp::era::Era;
 
     const TOOL: &str = r#"{"name":"t","inputSchema":{"type":"object","properties":{
         "region":{"type":"string","x-mcp-header":"Region"},
@@ -198,7 +198,7 @@ mod tests {
             let failure = checked(arguments, headers).unwrap_err();
             assert!(failure.to_string().contains(word), "{failure}");
             assert_eq!(failure.status(Era::Modern), 400);
-            assert_eq!(failure.row().code, -32020);
+            assert_eq!(failure.spec().code, -32020);
         }
     }
 

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use protocol::catalog::{Catalog, Offer};
-use protocol::failure::Failure;
+use protocol::mcp::catalog::{Catalog, CatalogEntry};
+use protocol::mcp::failure::Failure;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -140,7 +140,7 @@ impl Registry {
     }
 
     /// The backend is up and offers these tools, in place of what it offered before.
-    pub(crate) fn ready(&self, slot: SlotId, tools: Vec<Offer>) {
+    pub(crate) fn ready(&self, slot: SlotId, tools: Vec<CatalogEntry>) {
         self.change(slot, |slot| {
             slot.state = State::Ready;
             slot.tools = tools;
@@ -245,16 +245,17 @@ impl Registry {
                 _user: slot.users.token(),
             };
             routes.insert(one.name.clone(), Entry::Up(Arc::new(route)));
-            tools.push(Offer { name: one.name, definition: one.definition });
+            tools.push(CatalogEntry { name: one.name, definition: one.definition });
         }
         self.routes.store(Arc::new(routes));
         self.offer(tools, degraded(slots));
     }
 
     /// Tells readers of the catalog only if it differs from what they have.
-    fn offer(&self, tools: Vec<Offer>, degraded: Option<String>) {
+    fn offer(&self, tools: Vec<CatalogEntry>, degraded: Option<String>) {
         self.catalog.send_if_modified(|catalog| {
-            let same = |(old, new): (&Offer, &Offer)| old.definition.get() == new.definition.get();
+            let same =
+                |(old, new): (&CatalogEntry, &CatalogEntry)| old.definition.get() == new.definition.get();
             let all = catalog.tools.len() == tools.len() && catalog.degraded == degraded;
             if all && catalog.tools.iter().zip(&tools).all(same) {
                 return false;

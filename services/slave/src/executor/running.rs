@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use protocol::era::Era;
-use protocol::failure::Failure;
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 

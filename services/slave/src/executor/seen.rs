@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use protocol::failure;
-use protocol::header::CallHeader;
-use protocol::progress;
+use protocol::link::header::CallHeader;
+use protocol::mcp::failure;
+use protocol::mcp::progress;
 use runtime::activity::{Activity, Names, Progress, Stage, Watched};
 
 use super::sink::{CallEnd, CallSink, SinkClosed};

@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use protocol::era::Era;
-use protocol::failure::Failure;
-use protocol::ids::CallId;
+use protocol::link::ids::CallId;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use runtime::telemetry::Subject;
 use tokio_util::sync::CancellationToken;
 

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::era::{Era, Version};
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::{Era, Version};
 
 use super::ToolCall;
 

@@ -1,6 +1,6 @@
 //! The first messages of a link, from the slave's side. Must not know what follows them.
 
-use protocol::handshake::{Auth, AuthReply, ProxyHello, SlaveHello};
+use protocol::link::handshake::{Auth, AuthReply, ProxyHello, SlaveHello};
 use runtime::secret::Secret;
 use tokio_tungstenite::tungstenite::Message;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use protocol::ids::LinkId;
+use protocol::link::ids::LinkId;
 
 /// One link.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use protocol::frame::{Flags, Frame, FrameKind};
-use protocol::ids::LinkId;
-use protocol::limits::MAX_BATCH;
-use protocol::slave_end::SlaveEvent;
+use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::LinkId;
+use protocol::link::limits::MAX_BATCH;
+use protocol::link::slave_end::SlaveEvent;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio_tungstenite::tungstenite::Message;

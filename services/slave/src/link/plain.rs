@@ -5,9 +5,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use protocol::envelope;
-use protocol::failure::Failure;
-use protocol::ids::LinkId;
+use protocol::link::ids::LinkId;
+use protocol::mcp::envelope;
+use protocol::mcp::failure::Failure;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};

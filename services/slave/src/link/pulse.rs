@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use metrics::Histogram;
-use protocol::liveness::{self, Liveness, RoundTrips};
+use protocol::link::liveness::{self, Liveness, RttEstimator};
 use runtime::config::LinkPing;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -22,7 +22,7 @@ pub(crate) struct Pulse {
     heard: Instant,
     ping: LinkPing,
     alarm: Alarm,
-    trips: RoundTrips,
+    trips: RttEstimator,
     meter: Histogram,
 }
 
@@ -36,7 +36,7 @@ impl Pulse {
             heard: now,
             ping,
             alarm: Alarm::new(now + ping.interval),
-            trips: RoundTrips::new(MEASURE, MEASURE, now),
+            trips: RttEstimator::new(MEASURE, MEASURE, now),
             meter: round_trips(),
         }
     }
@@ -72,12 +72,12 @@ impl Pulse {
             self.liveness.asked(now);
         }
         match self.liveness.poll(now) {
-            liveness::Pulse::Wait(at) => self.alarm.set(at),
-            liveness::Pulse::Ping => {
+            liveness::KeepAliveAction::Wait(at) => self.alarm.set(at),
+            liveness::KeepAliveAction::Ping => {
                 self.alarm.set(now + self.ping.interval);
                 socket.send(Message::Ping(Bytes::new()));
             }
-            liveness::Pulse::Dead => {
+            liveness::KeepAliveAction::Dead => {
                 let silence = now.duration_since(self.heard).as_secs_f64();
                 return Err(Ended::Lost(format!(
                     "nothing was heard from the proxy for {silence:.1} s (LINK_PING_TIMEOUT_MS)"

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use front::metrics::{Ended, Operations, operation};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use protocol::era::Version;
-use protocol::failure::{self, Failure};
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::{self, Failure};
 use runtime::metrics::Names;
 
 use super::table::{BACKEND_CALLS, CALL_DURATION, CALLS, CLIENT_OPERATIONS, IN_FLIGHT};
@@ -83,7 +83,7 @@ pub(crate) fn ended(answer: &Result<Answer, Failure>) -> Ended {
         }
         Ok(Answer { tool_error: true, .. }) => Ended::ToolError,
         Ok(_) => Ended::Well,
-        Err(failure) => Ended::Unanswered(failure.row().kind),
+        Err(failure) => Ended::Unanswered(failure.spec().kind),
     }
 }
 
@@ -98,7 +98,7 @@ impl InFlight<'_> {
             Ok(Answer { tool_error: true, .. }) => (&meters.tool_error, tool_error),
             Ok(_) => (&meters.ok, ok),
             Err(failure) => {
-                let kind = failure.row().kind;
+                let kind = failure.spec().kind;
                 tracing::debug!(tool = meters.tool, kind, "call failed: {failure}");
                 (&counter!(CALLS, "tool" => meters.tool.clone(), "outcome" => kind), failed)
             }
@@ -116,8 +116,8 @@ impl Drop for InFlight<'_> {
 
 /// A call was refused before it had a tool.
 pub(crate) fn call_refused(failure: &Failure) {
-    tracing::debug!(kind = failure.row().kind, "call refused: {failure}");
-    counter!(CALLS, "tool" => "", "outcome" => failure.row().kind).increment(1);
+    tracing::debug!(kind = failure.spec().kind, "call refused: {failure}");
+    counter!(CALLS, "tool" => "", "outcome" => failure.spec().kind).increment(1);
 }
 
 /// A call of the slave's own port ended; `tool` is what the catalog knows of it.

@@ -1,7 +1,7 @@
 //! Metrics of links and of what they carry. Knows no proxy.
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
-use protocol::tally::Tally;
+use protocol::link::stats::LinkStats;
 
 use super::table::{
     DIALS, JOURNAL, KEPT, LINK_BYTES, LINK_CONNECTS, LINK_DISCONNECTS, LINK_RECONNECTS, LINKS, LINKS_WANTED,
@@ -68,8 +68,8 @@ impl LinkMeters {
 }
 
 /// What the links' state machine counted since it was asked last.
-pub(crate) fn tally(tally: Tally) {
-    let Tally { stalls, resumed, gone } = tally;
+pub(crate) fn tally(tally: LinkStats) {
+    let LinkStats { stalls, resumed, gone } = tally;
     counter!(STALLS).increment(stalls);
     counter!(RESUMED, "outcome" => "resumed").increment(resumed);
     counter!(RESUMED, "outcome" => "gone").increment(gone);

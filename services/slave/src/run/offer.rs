@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::catalog::Catalog;
-use protocol::limits::MAX_CATALOG;
+use protocol::link::limits::MAX_CATALOG;
+use protocol::mcp::catalog::Catalog;
 use tokio::sync::watch;
 
 use crate::endpoint::Endpoint;

@@ -1,8 +1,8 @@
 //! The configuration as the parts of the slave want it. Must not check values: that is done.
 
-use protocol::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
-use protocol::ids::InstanceId;
-use protocol::limits::{DEFAULT_WINDOW, LinkLimits};
+use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
+use protocol::link::ids::InstanceId;
+use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use runtime::activity::Activity;
 
 use crate::backends::diary::Lines;

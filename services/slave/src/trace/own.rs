@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use protocol::era::Version;
+use protocol::mcp::era::Version;
 use runtime::traces::{Kind, Parent, Span};
 
 /// A backend's process from its start until its tools are offered. Where it ends before that, its supervisor says why.

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use protocol::era::{Era, Version};
-use protocol::header::CallHeader;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::{Era, Version};
 use serde_json::Value;
 use slave::backends::stdio::{Pace, StdioServer};
 use slave::executor::{CallEnd, CallHandle, CallSink, Executor, ExecutorConfig, SinkClosed};
@@ -73,7 +73,7 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
 /// Waits until the catalog has a tool of this name, or until it has it no more.
 pub async fn until_listed(executor: &Executor, tool: &str, listed: bool) {
     let mut catalog = executor.catalog();
-    let there = |catalog: &std::sync::Arc<protocol::catalog::Catalog>| {
+    let there = |catalog: &std::sync::Arc<protocol::mcp::catalog::Catalog>| {
         catalog.tools.iter().any(|one| one.name == tool)
     };
     within(catalog.wait_for(|catalog| there(catalog) == listed)).await.unwrap();

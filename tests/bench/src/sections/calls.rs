@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 
 use super::{Effort, progress};
 use crate::error::Result;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 
 use super::{Effort, progress};
 use crate::client::Client;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use tokio::task::JoinSet;
 
 use super::{Effort, progress};

@@ -5,7 +5,7 @@ use harness::frames::{DEFAULT_WINDOW, Flags, Frame, FrameKind};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::CODE;
 use harness::wait;
-use protocol::handshake::{PROTOCOL_NAME, SlaveHello};
+use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
 use serde_json::json;
 
 use super::Fleet;

@@ -4,8 +4,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use protocol::frame::{Frame, HEADER_LEN};
-use protocol::limits::{MAX_BATCH, MAX_CHUNK};
+use protocol::link::frame::{Frame, HEADER_LEN};
+use protocol::link::limits::{MAX_BATCH, MAX_CHUNK};
 
 use super::{Carrier, Slave};
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use protocol::catalog::Catalog;
-use protocol::handshake::SlaveHello;
-use protocol::limits::LinkLimits;
+use protocol::link::handshake::SlaveHello;
+use protocol::link::limits::LinkLimits;
+use protocol::mcp::catalog::Catalog;
 
 use super::*;
 

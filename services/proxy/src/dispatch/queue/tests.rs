@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::catalog::Catalog;
-use protocol::handshake::SlaveHello;
-use protocol::ids::InstanceId;
-use protocol::limits::LinkLimits;
+use protocol::link::handshake::SlaveHello;
+use protocol::link::ids::InstanceId;
+use protocol::link::limits::LinkLimits;
+use protocol::mcp::catalog::Catalog;
 
 use super::*;
 use crate::config::{BalanceConfig, SlaveMode, ToolConflict};

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::era::Era;
-use protocol::failure::Failure;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 

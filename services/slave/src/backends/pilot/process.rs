@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 
 use bytes::Bytes;
 use nix::sys::signal::Signal;
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use runtime::secret::Secret;
 use runtime::traces::Carried;
 use tokio::io::{AsyncRead, AsyncReadExt};

@@ -1,6 +1,6 @@
 //! What the CLI says while it works, for a client that wants progress. Must not know how the CLI is run.
 
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use tokio::sync::mpsc;
 
 use super::report;

@@ -1,6 +1,6 @@
 //! The tool's result: a review, or an error for the model to read. Must not know where the review comes from.
 
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::catalog::Offer;
-use protocol::era::{Era, Version};
-use protocol::failure::Failure;
-use protocol::limits::MAX_CATALOG;
+use protocol::link::limits::MAX_CATALOG;
+use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -177,7 +177,10 @@ async fn initialize(session: &Arc<Session>) -> Result<Greeting, HandshakeError> 
 }
 
 /// All pages of `tools/list`. A tool without a usable name is left out with a warning.
-pub(super) async fn list_tools(session: &Arc<Session>, era: Era) -> Result<Vec<Offer>, HandshakeError> {
+pub(super) async fn list_tools(
+    session: &Arc<Session>,
+    era: Era,
+) -> Result<Vec<CatalogEntry>, HandshakeError> {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
@@ -197,7 +200,7 @@ pub(super) async fn list_tools(session: &Arc<Session>, era: Era) -> Result<Vec<O
             break;
         }
         for tool in page.tools {
-            match Offer::named(tool) {
+            match CatalogEntry::named(tool) {
                 Ok(offer) => offers.push(offer),
                 Err(error) => tracing::warn!(
                     backend = &*session.backend,

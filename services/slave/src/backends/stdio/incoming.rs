@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use front::metrics::Ended;
-use protocol::envelope::Text;
-use protocol::failure::{self, Failure};
+use protocol::mcp::envelope::Text;
+use protocol::mcp::failure::{self, Failure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
@@ -56,7 +56,7 @@ impl Incoming {
     pub(super) fn ended(&self) -> Ended {
         match self {
             Self::Error(error) => failure::code_in(error).map_or(Ended::Unanswered("_OTHER"), Ended::Code),
-            Self::Failed(failure) => Ended::Unanswered(failure.row().kind),
+            Self::Failed(failure) => Ended::Unanswered(failure.spec().kind),
             Self::Result(_) | Self::Progress { .. } | Self::Log(_) => Ended::Well,
         }
     }

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use protocol::era::{Era, Version, meta};
+use protocol::mcp::era::{Era, Version, meta};
 use runtime::traces::Carried;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};

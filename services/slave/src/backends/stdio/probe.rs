@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use tokio::time::{sleep, timeout};
 
 use super::handshake;

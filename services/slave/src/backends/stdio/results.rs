@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use memchr::memmem;
-use protocol::era::Era;
+use protocol::mcp::era::Era;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 

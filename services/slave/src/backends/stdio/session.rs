@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::failure::Failure;
+use protocol::mcp::failure::Failure;
 use tokio::sync::{Notify, mpsc};
 
 use super::incoming::Incoming;

@@ -4,9 +4,9 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::backoff::Backoff;
-use protocol::era::Era;
-use protocol::failure::Failure;
+use protocol::link::backoff::Backoff;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::child::{self, Pipes, Running};

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::catalog::{self, Offer};
+use protocol::mcp::catalog::{self, CatalogEntry};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -25,9 +25,9 @@ pub(super) struct Named {
 
 /// Gives every tool its name, and says in words what had to be renamed or left out.
 pub(super) fn assign<'a>(
-    backends: impl Iterator<Item = (&'a str, &'a [Offer])>,
+    backends: impl Iterator<Item = (&'a str, &'a [CatalogEntry])>,
 ) -> (Vec<Named>, Vec<String>) {
-    let backends: Vec<(&str, &[Offer])> = backends.collect();
+    let backends: Vec<(&str, &[CatalogEntry])> = backends.collect();
     let mut owners: HashMap<&str, HashSet<usize>> = HashMap::new();
     for (index, (_, tools)) in backends.iter().enumerate() {
         for tool in *tools {
@@ -63,7 +63,7 @@ pub(super) fn assign<'a>(
 fn place(
     backend: usize,
     name: String,
-    tool: &Offer,
+    tool: &CatalogEntry,
     taken: &mut HashSet<String>,
 ) -> Result<Named, &'static str> {
     catalog::check_name(&name)?;
@@ -107,11 +107,11 @@ fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, &'static 
 mod tests {
     use super::*;
 
-    fn offer(definition: &str) -> Offer {
-        Offer::named(&RawValue::from_string(definition.to_owned()).unwrap()).unwrap()
+    fn offer(definition: &str) -> CatalogEntry {
+        CatalogEntry::named(&RawValue::from_string(definition.to_owned()).unwrap()).unwrap()
     }
 
-    fn names(backends: &[(&str, &[Offer])]) -> (Vec<String>, Vec<String>) {
+    fn names(backends: &[(&str, &[CatalogEntry])]) -> (Vec<String>, Vec<String>) {
         let (named, problems) = assign(backends.iter().copied());
         (named.into_iter().map(|one| one.name).collect(), problems)
     }

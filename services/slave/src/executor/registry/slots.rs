@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use protocol::catalog::Offer;
+use protocol::mcp::catalog::CatalogEntry;
 use tokio_util::task::TaskTracker;
 
 use super::State;
@@ -19,7 +19,7 @@ pub(super) struct Slot {
     pub(super) name: String,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) state: State,
-    pub(super) tools: Vec<Offer>,
+    pub(super) tools: Vec<CatalogEntry>,
     /// It runs, but something is wrong with it.
     pub(super) ailing: Option<String>,
     /// Whoever may still call it; closed when it has left.
@@ -107,7 +107,7 @@ impl Slots {
     }
 
     /// Names and tools, in order.
-    pub(super) fn offers(&self) -> impl Iterator<Item = (&str, &[Offer])> {
+    pub(super) fn offers(&self) -> impl Iterator<Item = (&str, &[CatalogEntry])> {
         self.list.iter().map(|slot| (slot.name.as_str(), slot.tools.as_slice()))
     }
 
@@ -139,7 +139,7 @@ mod tests {
     use crate::backends::Answer;
     use crate::executor::{CallSink, ToolCall};
     use futures_util::future::BoxFuture;
-    use protocol::failure::Failure;
+    use protocol::mcp::failure::Failure;
 
     struct Nobody;
 

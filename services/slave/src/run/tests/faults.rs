@@ -3,7 +3,7 @@
 use super::proxy::{Door, Proxy, close_with, say};
 use super::*;
 use futures_util::{SinkExt, StreamExt};
-use protocol::handshake::{AuthReply, close};
+use protocol::link::handshake::{AuthReply, close};
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -139,10 +139,14 @@ async fn a_call_that_was_on_its_way_when_the_slave_was_stopped_is_given_back() {
     until("it drains", || slave.links.endpoint.stage() >= Stage::Draining).await;
     // Opened before the slave's drain was read: it may neither run nor be lost.
     let ws = proxy.ws.as_mut().unwrap();
-    let open = protocol::frame::Frame {
+    let open = protocol::link::frame::Frame {
         aux: 2,
         payload: "{}{}".into(),
-        ..protocol::frame::Frame::bare(protocol::frame::FrameKind::Open, protocol::ids::CallId(7), 0)
+        ..protocol::link::frame::Frame::bare(
+            protocol::link::frame::FrameKind::Open,
+            protocol::link::ids::CallId(7),
+            0,
+        )
     };
     let mut batch = bytes::BytesMut::new();
     open.encode(&mut batch);
@@ -150,7 +154,7 @@ async fn a_call_that_was_on_its_way_when_the_slave_was_stopped_is_given_back() {
     let gone = within(async {
         loop {
             let Message::Binary(mut batch) = ws.next().await.unwrap().unwrap() else { continue };
-            while let Some(frame) = protocol::frame::Frame::decode(&mut batch).unwrap() {
+            while let Some(frame) = protocol::link::frame::Frame::decode(&mut batch).unwrap() {
                 if frame.call == open.call {
                     return frame;
                 }
@@ -158,7 +162,7 @@ async fn a_call_that_was_on_its_way_when_the_slave_was_stopped_is_given_back() {
         }
     })
     .await;
-    assert!(gone.flags.has(protocol::frame::Flags::GONE), "{gone:?}");
+    assert!(gone.flags.has(protocol::link::frame::Flags::GONE), "{gone:?}");
     drop(proxy);
     within(slave.task).await.unwrap();
 }

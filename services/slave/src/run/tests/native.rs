@@ -2,12 +2,12 @@
 
 use super::proxy::{Door, Proxy};
 use super::*;
-use protocol::call::Part;
+use protocol::link::call::ResponseEvent;
 
 /// The numbers that a call's progress notifications tell.
-fn steps(parts: &[Part]) -> Vec<u64> {
-    let step = |part: &Part| match part {
-        Part::Event { payload, .. } => {
+fn steps(parts: &[ResponseEvent]) -> Vec<u64> {
+    let step = |part: &ResponseEvent| match part {
+        ResponseEvent::Event { payload, .. } => {
             let json: serde_json::Value = serde_json::from_slice(payload).unwrap();
             assert_eq!(json["params"]["progressToken"], "p1");
             json["params"]["progress"].as_u64()
@@ -33,7 +33,10 @@ async fn a_call_runs_and_its_progress_arrives() {
     proxy.until("the result", |_| answers.is_over()).await;
     let parts = answers.all();
     assert_eq!(steps(&parts), [1, 2, 3, 4, 5]);
-    assert!(matches!(parts.last(), Some(Part::End { error: false, tool_error: false, .. })), "{parts:?}");
+    assert!(
+        matches!(parts.last(), Some(ResponseEvent::End { error: false, tool_error: false, .. })),
+        "{parts:?}"
+    );
     until("the slave forgets the call", || slave.links.endpoint.calls() <= 1).await;
     proxy.until("nothing is left", |_| slave.links.endpoint.calls() == 0).await;
     drop(proxy);
@@ -125,7 +128,7 @@ async fn a_cancelled_call_stops_and_so_does_one_named_by_its_session() {
         proxy.until("it is sent", |proxy| !proxy.end.wants_to_send()).await;
     }
     proxy.until("it ends", |_| second.is_over()).await;
-    assert!(matches!(second.all().last(), Some(Part::End { error: true, .. })));
+    assert!(matches!(second.all().last(), Some(ResponseEvent::End { error: true, .. })));
     drop(proxy);
     slave.stop().await;
 }

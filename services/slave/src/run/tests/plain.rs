@@ -3,7 +3,7 @@
 use super::proxy::{Door, Ws, say};
 use super::*;
 use futures_util::{SinkExt, StreamExt};
-use protocol::handshake::{AuthReply, close};
+use protocol::link::handshake::{AuthReply, close};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 

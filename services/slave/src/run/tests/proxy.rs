@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use protocol::call::Part;
-use protocol::catalog::Catalog;
-use protocol::era::Era;
-use protocol::frame::Frame;
-use protocol::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, close};
-use protocol::ids::{CallId, InstanceId};
-use protocol::limits::{DEFAULT_WINDOW, LinkLimits, MAX_BATCH};
-use protocol::proxy_end::{ProxyEnd, ProxyEvent, Sink};
+use protocol::link::call::ResponseEvent;
+use protocol::link::frame::Frame;
+use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, close};
+use protocol::link::ids::{CallId, InstanceId};
+use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits, MAX_BATCH};
+use protocol::link::proxy_end::{ProxyEnd, ProxyEvent, Sink};
+use protocol::mcp::catalog::Catalog;
+use protocol::mcp::era::Era;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -56,10 +56,10 @@ pub(super) async fn say(ws: &mut Ws, reply: &AuthReply) {
 
 /// What came back for one call.
 #[derive(Clone, Default)]
-pub(super) struct Answers(Arc<Mutex<Vec<Part>>>);
+pub(super) struct Answers(Arc<Mutex<Vec<ResponseEvent>>>);
 
 impl Sink for Answers {
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: ResponseEvent) {
         self.0.lock().unwrap().push(part);
     }
     fn unsent(&mut self) {
@@ -68,7 +68,7 @@ impl Sink for Answers {
 }
 
 impl Answers {
-    pub(super) fn all(&self) -> Vec<Part> {
+    pub(super) fn all(&self) -> Vec<ResponseEvent> {
         self.0.lock().unwrap().clone()
     }
 
@@ -77,13 +77,13 @@ impl Answers {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.0.lock().unwrap().last().is_some_and(Part::is_last)
+        self.0.lock().unwrap().last().is_some_and(ResponseEvent::is_last)
     }
 
     /// The bytes of the end, put together.
     pub(super) fn end(&self) -> Vec<u8> {
-        let payload = |part: Part| match part {
-            Part::End { payload, .. } => Some(payload.to_vec()),
+        let payload = |part: ResponseEvent| match part {
+            ResponseEvent::End { payload, .. } => Some(payload.to_vec()),
             _ => None,
         };
         self.all().into_iter().filter_map(payload).flatten().collect()
@@ -212,7 +212,9 @@ impl Proxy {
         // Clients that read at once: everything is taken.
         for (id, (answers, taken)) in &mut self.calls {
             for part in &answers.all()[*taken..] {
-                let (Part::Event { seq, payload, .. } | Part::End { seq, payload, .. }) = part else {
+                let (ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. }) =
+                    part
+                else {
                     continue;
                 };
                 self.end.taken(*id, seq + 1, payload.len(), now);

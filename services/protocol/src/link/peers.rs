@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::InstanceId;
+use crate::link::ids::InstanceId;
 
 /// Proxies named in one message. More are not needed to find the rest: the message must fit one chunk.
 pub const MOST: usize = 1024;
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(json, r#"{"proxies":["0000000000000001","0000000000000002"],"atLeast":3}"#);
         assert_eq!(Peers::decode(&json), Some(peers));
         let many = Peers { proxies: (0..5000).map(InstanceId).collect(), at_least: 0 };
-        assert!(many.encode().len() <= crate::limits::MAX_CHUNK);
+        assert!(many.encode().len() <= crate::link::limits::MAX_CHUNK);
         assert_eq!(Peers::decode(&many.encode()).unwrap().proxies.len(), MOST);
     }
 

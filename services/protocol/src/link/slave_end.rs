@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::failure::Failure;
-use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::{CallId, CallMap, LinkId};
-use crate::journal::{Heading, Journal};
-use crate::limits::LinkLimits;
-use crate::outbox::Outbox;
-use crate::tally::Tally;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::{CallId, CallMap, LinkId};
+use crate::link::journal::{Journal, MessageHeader};
+use crate::link::limits::LinkLimits;
+use crate::link::outbox::Outbox;
+use crate::link::stats::LinkStats;
+use crate::mcp::failure::Failure;
 
 /// How much longer than the proxies' grace a slave keeps what nobody reads: each side notices a loss in its own time.
 pub const RETENTION_MARGIN: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub enum SlaveEvent {
     Start {
         /// Its name from now on.
         call: CallId,
-        /// JSON of [`crate::header::CallHeader`].
+        /// JSON of [`crate::link::header::CallHeader`].
         header: Bytes,
         /// Whole JSON-RPC request, as the client sent it.
         message: Bytes,
@@ -48,9 +48,9 @@ pub enum SlaveEvent {
         /// Which call.
         call: CallId,
     },
-    /// A fact about a client session (JSON of [`crate::header::SessionFacts`]), and the link that brought it.
+    /// A fact about a client session (JSON of [`crate::link::header::SessionFacts`]), and the link that brought it.
     Session(LinkId, Bytes),
-    /// Which proxies there are, as the one behind this link knows (JSON of [`crate::peers::Peers`]).
+    /// Which proxies there are, as the one behind this link knows (JSON of [`crate::link::peers::Peers`]).
     Peers(LinkId, Bytes),
     /// The proxy behind this link opens nothing new.
     ProxyDraining(LinkId),
@@ -58,7 +58,7 @@ pub enum SlaveEvent {
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrote {
+pub enum WriteOutcome {
     /// Go on.
     More,
     /// Kept, but wait for [`SlaveEvent::Room`] before the next.
@@ -68,11 +68,11 @@ pub enum Wrote {
 }
 
 mod call;
-mod forgotten;
 mod receive;
+mod tombstones;
 
 use call::{Call, Stage};
-use forgotten::Forgotten;
+use tombstones::Tombstones;
 
 struct Link {
     outbox: Outbox,
@@ -93,10 +93,10 @@ pub struct SlaveEnd {
     journal_bytes: usize,
     assembly_bytes: usize,
     draining: bool,
-    forgotten: Forgotten,
+    forgotten: Tombstones,
     /// No call is to be forgotten before this time.
     expiry: Option<Instant>,
-    tally: Tally,
+    tally: LinkStats,
 }
 
 impl SlaveEnd {
@@ -111,9 +111,9 @@ impl SlaveEnd {
             journal_bytes: 0,
             assembly_bytes: 0,
             draining: false,
-            forgotten: Forgotten::default(),
+            forgotten: Tombstones::default(),
             expiry: None,
-            tally: Tally::default(),
+            tally: LinkStats::default(),
         }
     }
 
@@ -138,7 +138,7 @@ impl SlaveEnd {
     }
 
     /// What was counted since the last time, if there is anything.
-    pub fn take_tally(&mut self) -> Option<Tally> {
+    pub fn take_stats(&mut self) -> Option<LinkStats> {
         self.tally.take()
     }
 
@@ -217,15 +217,17 @@ impl SlaveEnd {
 
     fn send_catalog(&mut self, link: LinkId) {
         let Some(to) = self.links.get_mut(&link) else { return };
-        to.catalogs
-            .write(Heading { kind: FrameKind::Catalog, flags: Flags::NONE, aux: 0 }, self.catalog.clone());
+        to.catalogs.write(
+            MessageHeader { kind: FrameKind::Catalog, flags: Flags::NONE, aux: 0 },
+            self.catalog.clone(),
+        );
         while let Some(frame) = to.catalogs.send(CallId::LINK) {
             to.outbox.control(frame);
         }
         to.catalogs.forget_sent();
     }
 
-    /// Tells a proxy which others this slave is linked to (JSON of [`crate::peers::Peers`], at most one chunk). Only for
+    /// Tells a proxy which others this slave is linked to (JSON of [`crate::link::peers::Peers`], at most one chunk). Only for
     /// proxies that announced `peers`.
     pub fn peers(&mut self, link: LinkId, peers: Bytes) {
         self.control(link, Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) });
@@ -260,47 +262,47 @@ impl SlaveEnd {
     }
 
     /// Writes one event of a call (a whole JSON-RPC message, no newlines). `request`: it wants a reply.
-    pub fn event(&mut self, id: CallId, message: Bytes, request: Flags) -> Wrote {
+    pub fn event(&mut self, id: CallId, message: Bytes, request: Flags) -> WriteOutcome {
         let call = match self.calls.get_mut(&id) {
             Some(call) if call.stage == Stage::Running => call,
-            Some(call) if call.stage == Stage::Unheard => return Wrote::More,
-            _ => return Wrote::Gone,
+            Some(call) if call.stage == Stage::Unheard => return WriteOutcome::More,
+            _ => return WriteOutcome::Gone,
         };
         if self.journal_bytes + message.len() > self.limits.journal {
             self.fail(id, &self.journal_full());
             self.events.push_back(SlaveEvent::Stop { call: id });
-            return Wrote::Gone;
+            return WriteOutcome::Gone;
         }
         self.journal_bytes += message.len();
-        call.down.write(Heading { kind: FrameKind::Event, flags: request, aux: 0 }, message);
+        call.down.write(MessageHeader { kind: FrameKind::Event, flags: request, aux: 0 }, message);
         call.waiting = call.down.bytes() > call.room();
-        let wrote = if call.waiting { Wrote::Wait } else { Wrote::More };
+        let wrote = if call.waiting { WriteOutcome::Wait } else { WriteOutcome::More };
         self.queue(id);
         wrote
     }
 
     /// Ends a call with a result or, flagged [`Flags::ERROR`], an error object. `status` is an HTTP status hint.
-    /// [`Wrote::Gone`]: nobody is there who will ask for it, and the call is forgotten.
-    pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) -> Wrote {
+    /// [`WriteOutcome::Gone`]: nobody is there who will ask for it, and the call is forgotten.
+    pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) -> WriteOutcome {
         let call = match self.calls.get_mut(&id) {
             Some(call) if call.stage == Stage::Running => call,
             Some(call) if call.stage == Stage::Unheard => {
                 call.stage = Stage::Ended;
                 self.stop(id);
-                return Wrote::Gone;
+                return WriteOutcome::Gone;
             }
-            _ => return Wrote::Gone,
+            _ => return WriteOutcome::Gone,
         };
         if self.journal_bytes + payload.len() > self.limits.journal {
             self.fail(id, &self.journal_full());
-            return Wrote::More;
+            return WriteOutcome::More;
         }
         call.stage = Stage::Ended;
         self.assembly_bytes -= call.intake.abort();
         self.journal_bytes += payload.len();
-        call.down.write(Heading { kind: FrameKind::End, flags, aux: status }, payload);
+        call.down.write(MessageHeader { kind: FrameKind::End, flags, aux: status }, payload);
         self.queue(id);
-        Wrote::More
+        WriteOutcome::More
     }
 
     fn journal_full(&self) -> Failure {
@@ -316,7 +318,7 @@ impl SlaveEnd {
         self.journal_bytes += object.len();
         self.assembly_bytes -= call.intake.abort();
         call.stage = Stage::Ended;
-        call.down.write(Heading { kind: FrameKind::End, flags: Flags::ERROR, aux: 0 }, object);
+        call.down.write(MessageHeader { kind: FrameKind::End, flags: Flags::ERROR, aux: 0 }, object);
         self.queue(id);
     }
 
@@ -347,7 +349,7 @@ impl SlaveEnd {
 
     /// Whether this link's [`SlaveEnd::poll_transmit`] has something right now.
     pub fn wants_to_send(&self, link: LinkId) -> bool {
-        self.links.get(&link).is_some_and(|link| link.outbox.is_eager())
+        self.links.get(&link).is_some_and(|link| link.outbox.has_urgent())
     }
 
     /// When this link's [`SlaveEnd::poll_transmit`] has something though nothing else happens.

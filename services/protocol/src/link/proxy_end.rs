@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::call::Part;
-use crate::failure::Failure;
-use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::{CallId, CallMap, Seq};
-use crate::intake::{Intake, IntakeError};
-use crate::journal::{Heading, Journal, OutOfRange};
-use crate::limits::{LinkLimits, MAX_CATALOG};
-use crate::outbox::Outbox;
-use crate::tally::Tally;
+use crate::link::call::ResponseEvent;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::{CallId, CallMap, Seq};
+use crate::link::journal::{Journal, MessageHeader, OutOfRange};
+use crate::link::limits::{LinkLimits, MAX_CATALOG};
+use crate::link::outbox::Outbox;
+use crate::link::reassembler::{Reassembler, ReassemblyError};
+use crate::link::stats::LinkStats;
+use crate::mcp::failure::Failure;
 
 mod call;
 mod facts;
 mod receive;
 
-pub use call::Patience;
+pub use call::Deadlines;
 use call::{Call, Carrier, Reader};
 
 /// Where a call's answer goes.
 pub trait Sink {
     /// One piece of the answer. Must not block; credit bounds what can come.
-    fn part(&mut self, part: Part);
+    fn part(&mut self, part: ResponseEvent);
     /// The call never reached the slave and may go to another. Nothing follows.
     fn unsent(&mut self);
 }
@@ -40,9 +40,9 @@ pub enum ProxyEvent {
     Catalog(Bytes),
     /// The slave takes no new calls.
     Draining,
-    /// Which proxies the slave is linked to (JSON of [`crate::peers::Peers`]).
+    /// Which proxies the slave is linked to (JSON of [`crate::link::peers::Peers`]).
     Peers(Bytes),
-    /// A fact about a client session that another proxy told the slave (JSON of [`crate::header::SessionFacts`]).
+    /// A fact about a client session that another proxy told the slave (JSON of [`crate::link::header::SessionFacts`]).
     Session(Bytes),
     /// A frame for a call that is not (or no longer) under way here; ignored.
     Stray(FrameKind),
@@ -56,7 +56,7 @@ pub enum LinkError {
     Unexpected(FrameKind),
     /// Chunks out of order, mixed or without end.
     #[error(transparent)]
-    Intake(#[from] IntakeError),
+    Reassembler(#[from] ReassemblyError),
     /// A position that cannot be.
     #[error(transparent)]
     Position(#[from] OutOfRange),
@@ -92,12 +92,12 @@ pub struct ProxyEnd<S> {
     events: VecDeque<ProxyEvent>,
     cancels: Vec<CallId>,
     /// Facts about sessions that are to be told when the link is back.
-    untold: Vec<Bytes>,
-    catalog: Intake,
+    pending_facts: Vec<Bytes>,
+    catalog: Reassembler,
     linked: bool,
     forget_at: Option<Instant>,
     look_at: Option<Instant>,
-    tally: Tally,
+    tally: LinkStats,
 }
 
 impl<S: Sink> ProxyEnd<S> {
@@ -110,12 +110,12 @@ impl<S: Sink> ProxyEnd<S> {
             outbox: Outbox::default(),
             events: VecDeque::new(),
             cancels: Vec::new(),
-            untold: Vec::new(),
-            catalog: Intake::new(MAX_CATALOG),
+            pending_facts: Vec::new(),
+            catalog: Reassembler::new(MAX_CATALOG),
             linked: false,
             forget_at: None,
             look_at: None,
-            tally: Tally::default(),
+            tally: LinkStats::default(),
         }
     }
 
@@ -125,7 +125,7 @@ impl<S: Sink> ProxyEnd<S> {
     }
 
     /// What was counted since the last time, if there is anything.
-    pub fn take_tally(&mut self) -> Option<Tally> {
+    pub fn take_stats(&mut self) -> Option<LinkStats> {
         self.tally.take()
     }
 
@@ -143,11 +143,11 @@ impl<S: Sink> ProxyEnd<S> {
         self.up_limits.window = window as usize;
         self.forget_at = None;
         self.outbox.clear();
-        self.catalog = Intake::new(MAX_CATALOG);
+        self.catalog = Reassembler::new(MAX_CATALOG);
         for call in self.cancels.drain(..) {
             self.outbox.control(Frame::bare(FrameKind::Cancel, call, 0));
         }
-        self.tell_untold();
+        self.flush_facts();
         let mut calls: Vec<_> = self.calls.iter_mut().collect();
         calls.sort_unstable_by_key(|(id, _)| **id);
         for (id, call) in calls {
@@ -180,7 +180,7 @@ impl<S: Sink> ProxyEnd<S> {
             call.fail(Failure::OutcomeUnknown);
         }
         self.cancels.clear();
-        self.untold.clear();
+        self.pending_facts.clear();
     }
 
     /// The slave process is known to be gone while no link is up: everything is lost now, without waiting for the grace.
@@ -209,13 +209,13 @@ impl<S: Sink> ProxyEnd<S> {
 
     /// Begins a call: `header` is the JSON call header, `message` the client's.
     ///
-    /// `id` must be new. The caller bounds header and message ([`crate::limits::MAX_HEADER`], `MAX_BODY_BYTES`).
+    /// `id` must be new. The caller bounds header and message ([`crate::link::limits::MAX_HEADER`], `MAX_BODY_BYTES`).
     pub fn open(&mut self, id: CallId, header: &[u8], message: Bytes, sink: S) -> Result<(), NotLinked> {
         if !self.linked {
             return Err(NotLinked);
         }
         let aux = u16::try_from(header.len()).unwrap_or(u16::MAX);
-        let heading = Heading { kind: FrameKind::Open, flags: Flags::NONE, aux };
+        let heading = MessageHeader { kind: FrameKind::Open, flags: Flags::NONE, aux };
         let mut up = Journal::new(&self.up_limits);
         // One copy of a small message buys one frame; a long one keeps its memory and follows its header.
         if message.len() <= self.up_limits.chunk.saturating_sub(header.len()) {
@@ -224,7 +224,7 @@ impl<S: Sink> ProxyEnd<S> {
             whole.extend_from_slice(&message);
             up.write(heading, whole.freeze());
         } else {
-            up.write(Heading { flags: Flags::MORE, ..heading }, Bytes::copy_from_slice(header));
+            up.write(MessageHeader { flags: Flags::MORE, ..heading }, Bytes::copy_from_slice(header));
             up.write(heading, message);
         }
         let call = Call {
@@ -251,7 +251,7 @@ impl<S: Sink> ProxyEnd<S> {
     }
 
     /// Gives a call so much time from now; without this it has no limit.
-    pub fn be_patient(&mut self, id: CallId, patience: Patience, now: Instant) {
+    pub fn set_deadline(&mut self, id: CallId, patience: Deadlines, now: Instant) {
         if let Some(call) = self.calls.get_mut(&id) {
             call.patience = Some(patience);
             call.give_up = Some(patience.last.min(now + patience.silence));
@@ -285,7 +285,7 @@ impl<S: Sink> ProxyEnd<S> {
     /// Sends the client's message that belongs to a running call. `false`: there is no such call.
     pub fn reply(&mut self, id: CallId, message: Bytes) -> bool {
         let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended) else { return false };
-        call.up.write(Heading { kind: FrameKind::Reply, flags: Flags::NONE, aux: 0 }, message);
+        call.up.write(MessageHeader { kind: FrameKind::Reply, flags: Flags::NONE, aux: 0 }, message);
         if call.carrier == Carrier::Link && !call.queued {
             call.queued = true;
             self.outbox.ready(id);
@@ -366,7 +366,7 @@ impl<S: Sink> ProxyEnd<S> {
             if let Some(frame) = call.up.send(id) {
                 Self::queue(&mut self.outbox, id, call);
                 self.tally.stalls += u64::from(!call.queued && call.up.has_unsent());
-                self.outbox.flush_lazy();
+                self.outbox.flush_delayed();
                 return Some(frame);
             }
         }
@@ -375,7 +375,7 @@ impl<S: Sink> ProxyEnd<S> {
 
     /// Whether [`ProxyEnd::poll_transmit`] has something right now.
     pub fn wants_to_send(&self) -> bool {
-        self.linked && self.outbox.is_eager()
+        self.linked && self.outbox.has_urgent()
     }
 
     /// What the owner of the link should know next.

@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 
-use crate::failure::Failure;
-use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::Seq;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::Seq;
+use crate::mcp::failure::Failure;
 
 /// One piece of a call's answer, in order. Pieces of one message (`more`) follow each other without others between.
 ///
 /// After the last `End` piece (`more` false) or `Failed` nothing follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ResponseEvent {
     /// (A piece of) a whole JSON-RPC notification or request of the backend, without newlines.
     Event {
         /// Its number within the call.
@@ -41,7 +41,7 @@ pub enum Part {
     Failed(Failure),
 }
 
-impl Part {
+impl ResponseEvent {
     /// Reads an `event` or `end` frame; `None` for other kinds.
     pub fn from_frame(frame: Frame) -> Option<Self> {
         let more = frame.flags.has(Flags::MORE);

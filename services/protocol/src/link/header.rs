@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::era::{Era, Version};
+use crate::mcp::era::{Era, Version};
 
 /// Facts about one call. The message itself (the client's JSON-RPC request, untouched) follows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 /// Events since they were asked for last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct LinkStats {
     /// Times that a message had to wait for the peer's credit with some of it unsent.
     pub stalls: u64,
     /// Calls that went on over a new link (`attach`).
@@ -11,7 +11,7 @@ pub struct Tally {
     pub gone: u64,
 }
 
-impl Tally {
+impl LinkStats {
     /// What there is, if there is anything; it counts anew from then on.
     pub fn take(&mut self) -> Option<Self> {
         if *self == Self::default() { None } else { Some(std::mem::take(self)) }

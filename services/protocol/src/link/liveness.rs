@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pulse {
+pub enum KeepAliveAction {
     /// Nothing until this time.
     Wait(Instant),
     /// Send a WebSocket ping.
@@ -44,16 +44,16 @@ impl Liveness {
     }
 
     /// When a ping was sent and what has been heard decide; call again at the time that `Wait` names.
-    pub fn poll(&mut self, now: Instant) -> Pulse {
+    pub fn poll(&mut self, now: Instant) -> KeepAliveAction {
         if now >= self.heard + self.timeout {
-            return Pulse::Dead;
+            return KeepAliveAction::Dead;
         }
         let next = self.asked.unwrap_or(self.heard) + self.interval;
         if now >= next {
             self.asked = Some(now);
-            return Pulse::Ping;
+            return KeepAliveAction::Ping;
         }
-        Pulse::Wait(next.min(self.heard + self.timeout))
+        KeepAliveAction::Wait(next.min(self.heard + self.timeout))
     }
 }
 
@@ -62,7 +62,7 @@ const MOST_OPEN: usize = 32;
 
 /// Round trips of one link: a numbered ping after each interval, whatever else is said on it.
 #[derive(Clone, Debug)]
-pub struct RoundTrips {
+pub struct RttEstimator {
     interval: Duration,
     threshold: Duration,
     next: Instant,
@@ -72,7 +72,7 @@ pub struct RoundTrips {
     last: Option<Duration>,
 }
 
-impl RoundTrips {
+impl RttEstimator {
     /// Asks after each `interval`. A round trip above `threshold` is late, and so is one that lasts for an interval and the
     /// threshold already.
     pub fn new(interval: Duration, threshold: Duration, now: Instant) -> Self {
@@ -92,7 +92,7 @@ impl RoundTrips {
         Some(self.number.to_be_bytes())
     }
 
-    /// When [`RoundTrips::poll`] has something to send.
+    /// When [`RttEstimator::poll`] has something to send.
     pub fn next(&self) -> Instant {
         self.next
     }
@@ -136,12 +136,12 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut watch = Liveness::new(Duration::from_millis(1500), Duration::from_secs(4), start);
-        assert_eq!(watch.poll(start), Pulse::Wait(at(1500)));
-        assert_eq!(watch.poll(at(1500)), Pulse::Ping);
-        assert_eq!(watch.poll(at(1500)), Pulse::Wait(at(3000)));
-        assert_eq!(watch.poll(at(3000)), Pulse::Ping);
-        assert_eq!(watch.poll(at(3000)), Pulse::Wait(at(4000)));
-        assert_eq!(watch.poll(at(4000)), Pulse::Dead);
+        assert_eq!(watch.poll(start), KeepAliveAction::Wait(at(1500)));
+        assert_eq!(watch.poll(at(1500)), KeepAliveAction::Ping);
+        assert_eq!(watch.poll(at(1500)), KeepAliveAction::Wait(at(3000)));
+        assert_eq!(watch.poll(at(3000)), KeepAliveAction::Ping);
+        assert_eq!(watch.poll(at(3000)), KeepAliveAction::Wait(at(4000)));
+        assert_eq!(watch.poll(at(4000)), KeepAliveAction::Dead);
     }
 
     #[test]
@@ -149,18 +149,18 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut watch = Liveness::new(Duration::from_millis(1500), Duration::from_secs(4), start);
-        assert_eq!(watch.poll(at(1600)), Pulse::Ping);
+        assert_eq!(watch.poll(at(1600)), KeepAliveAction::Ping);
         watch.heard(at(1700));
-        assert_eq!(watch.poll(at(1700)), Pulse::Wait(at(3200)));
-        assert_eq!(watch.poll(at(5699)), Pulse::Ping);
-        assert_eq!(watch.poll(at(5700)), Pulse::Dead);
+        assert_eq!(watch.poll(at(1700)), KeepAliveAction::Wait(at(3200)));
+        assert_eq!(watch.poll(at(5699)), KeepAliveAction::Ping);
+        assert_eq!(watch.poll(at(5700)), KeepAliveAction::Dead);
     }
 
     #[test]
     fn round_trips_are_measured_and_late_ones_noticed() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut trips = RoundTrips::new(Duration::from_millis(1500), Duration::from_secs(1), start);
+        let mut trips = RttEstimator::new(Duration::from_millis(1500), Duration::from_secs(1), start);
         let first = trips.poll(start).unwrap();
         assert_eq!((trips.poll(start), trips.next()), (None, at(1500)));
         trips.answered(&first, at(20));
@@ -178,7 +178,7 @@ mod tests {
     fn silence_beyond_one_interval_is_late() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut trips = RoundTrips::new(Duration::from_millis(1500), Duration::from_secs(1), start);
+        let mut trips = RttEstimator::new(Duration::from_millis(1500), Duration::from_secs(1), start);
         let _ = trips.poll(start).unwrap();
         assert!(!trips.is_late(at(1499)));
         let second = trips.poll(at(1500)).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     fn a_link_slower_than_the_interval_is_measured_all_the_same() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut trips = RoundTrips::new(Duration::from_millis(500), Duration::from_secs(2), start);
+        let mut trips = RttEstimator::new(Duration::from_millis(500), Duration::from_secs(2), start);
         let sent: Vec<[u8; 8]> = (0..10).map(|n| trips.poll(at(500 * n)).unwrap()).collect();
         for (n, payload) in (0..).zip(&sent) {
             trips.answered(payload, at(500 * n + 1200));
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_peer_that_never_answers_costs_bounded_memory() {
         let start = Instant::now();
-        let mut trips = RoundTrips::new(Duration::from_secs(1), Duration::from_secs(1), start);
+        let mut trips = RttEstimator::new(Duration::from_secs(1), Duration::from_secs(1), start);
         for n in 0..10_000 {
             let _ = trips.poll(start + Duration::from_secs(n));
         }

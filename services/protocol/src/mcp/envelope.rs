@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
-use crate::object::Object;
+use crate::mcp::object::Object;
 
 /// Text that borrows where the JSON has no escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]

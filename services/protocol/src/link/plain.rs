@@ -10,9 +10,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::call::Part;
-use crate::failure::Failure;
-use crate::object::Object;
+use crate::link::call::ResponseEvent;
+use crate::mcp::failure::Failure;
+use crate::mcp::object::Object;
 
 /// Number that the proxy gives a request on a plain link.
 pub type PlainId = u64;
@@ -144,7 +144,7 @@ impl<S> PlainCalls<S> {
     }
 
     /// Takes one text frame: who waits for it, and the end of its call (cut out of the frame, not copied).
-    pub fn answer(&mut self, text: &Bytes) -> Result<(S, Part), PlainError> {
+    pub fn answer(&mut self, text: &Bytes) -> Result<(S, ResponseEvent), PlainError> {
         #[derive(Deserialize)]
         struct Response<'a> {
             #[serde(borrow)]
@@ -162,7 +162,7 @@ impl<S> PlainCalls<S> {
         let part = match (response.result, response.error) {
             (Some(result), None) => end(slice(text, result), false),
             (None, Some(error)) => end(slice(text, error), true),
-            _ => Part::Failed(Failure::BadAnswer("neither a result nor an error".into())),
+            _ => ResponseEvent::Failed(Failure::BadAnswer("neither a result nor an error".into())),
         };
         Ok((waiter, part))
     }
@@ -177,9 +177,9 @@ fn slice(text: &Bytes, value: &RawValue) -> Bytes {
     slice.iter().map(|&b| if b == b'\n' || b == b'\r' { b' ' } else { b }).collect()
 }
 
-fn end(payload: Bytes, error: bool) -> Part {
+fn end(payload: Bytes, error: bool) -> ResponseEvent {
     let tool_error = !error && says_is_error(&payload);
-    Part::End { seq: 0, more: false, error, tool_error, status: 0, payload }
+    ResponseEvent::End { seq: 0, more: false, error, tool_error, status: 0, payload }
 }
 
 /// A result of a plain (legacy) slave for a modern client: with `resultType` in front where it has none
@@ -235,7 +235,7 @@ mod tests {
         let (who, part) = calls.answer(&text).unwrap();
         assert_eq!(who, "two");
         assert!(
-            matches!(part, Part::End { tool_error: true, error: false, ref payload, .. } if &payload[..] == b"{ \"isError\":true}")
+            matches!(part, ResponseEvent::End { tool_error: true, error: false, ref payload, .. } if &payload[..] == b"{ \"isError\":true}")
         );
         assert_eq!(calls.answer(&text), Err(PlainError::Stray(two)));
         assert!(matches!(calls.answer(&Bytes::from_static(b"nonsense")), Err(PlainError::Malformed(_))));

@@ -8,9 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::InstanceId;
-use crate::limits::{MAX_AUTH, MIN_WINDOW};
-use crate::object::Object;
+use crate::link::ids::InstanceId;
+use crate::link::limits::{MAX_AUTH, MIN_WINDOW};
+use crate::mcp::object::Object;
 
 /// The name in `protocol.name`; another name means the plain dialect.
 pub const PROTOCOL_NAME: &str = "mcp-relay";

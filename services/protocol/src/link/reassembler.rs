@@ -2,12 +2,12 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::Seq;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::Seq;
 
 /// A message that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assembled {
+pub struct Reassembled {
     /// Kind of its chunks.
     pub kind: FrameKind,
     /// `aux` of its first chunk.
@@ -18,7 +18,7 @@ pub struct Assembled {
 
 /// Why a chunk cannot be taken. Each but `TooLong` closes the link: the peer breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IntakeError {
+pub enum ReassemblyError {
     /// Not the number that follows the last.
     #[error("chunk {found} where {expected} was due")]
     Gap {
@@ -40,13 +40,13 @@ pub enum IntakeError {
 
 /// The receiving side of one direction of one call.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Reassembler {
     next: Seq,
     limit: usize,
     open: Option<(FrameKind, u16, BytesMut)>,
 }
 
-impl Intake {
+impl Reassembler {
     /// Takes messages of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { next: 0, limit, open: None }
@@ -68,21 +68,23 @@ impl Intake {
     }
 
     /// Takes one chunk; a message when it was the last. A message of one chunk shares the chunk's memory.
-    pub fn take(&mut self, frame: Frame) -> Result<Option<Assembled>, IntakeError> {
+    pub fn take(&mut self, frame: Frame) -> Result<Option<Reassembled>, ReassemblyError> {
         if frame.seq != self.next {
-            return Err(IntakeError::Gap { expected: self.next, found: frame.seq });
+            return Err(ReassemblyError::Gap { expected: self.next, found: frame.seq });
         }
         if self.open.as_ref().is_some_and(|(kind, _, _)| *kind != frame.kind) {
-            return Err(IntakeError::Mixed(frame.kind));
+            return Err(ReassemblyError::Mixed(frame.kind));
         }
         self.next += 1;
         if self.pending() + frame.payload.len() > self.limit {
             self.open = None;
-            return Err(IntakeError::TooLong { limit: self.limit });
+            return Err(ReassemblyError::TooLong { limit: self.limit });
         }
         let more = frame.flags.has(Flags::MORE);
         match (self.open.take(), more) {
-            (None, false) => Ok(Some(Assembled { kind: frame.kind, aux: frame.aux, message: frame.payload })),
+            (None, false) => {
+                Ok(Some(Reassembled { kind: frame.kind, aux: frame.aux, message: frame.payload }))
+            }
             (None, true) => {
                 self.open = Some((frame.kind, frame.aux, BytesMut::from(&frame.payload[..])));
                 Ok(None)
@@ -93,7 +95,7 @@ impl Intake {
                     self.open = Some((kind, aux, bytes));
                     return Ok(None);
                 }
-                Ok(Some(Assembled { kind, aux, message: bytes.freeze() }))
+                Ok(Some(Reassembled { kind, aux, message: bytes.freeze() }))
             }
         }
     }
@@ -102,7 +104,7 @@ impl Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::CallId;
+    use crate::link::ids::CallId;
 
     fn chunk(seq: Seq, flags: Flags, payload: &'static [u8]) -> Frame {
         Frame { flags, payload: Bytes::from_static(payload), ..Frame::bare(FrameKind::Reply, CallId(1), seq) }
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn chunks_become_messages() {
-        let mut intake = Intake::new(8);
+        let mut intake = Reassembler::new(8);
         assert_eq!(intake.take(chunk(0, Flags::MORE, b"abc")), Ok(None));
         assert_eq!(intake.pending(), 3);
         let whole = intake.take(chunk(1, Flags::NONE, b"de")).unwrap().unwrap();
@@ -121,15 +123,15 @@ mod tests {
 
     #[test]
     fn gaps_mixtures_and_excess_are_refused() {
-        let mut intake = Intake::new(4);
+        let mut intake = Reassembler::new(4);
         assert!(matches!(
             intake.take(chunk(1, Flags::NONE, b"")),
-            Err(IntakeError::Gap { expected: 0, found: 1 })
+            Err(ReassemblyError::Gap { expected: 0, found: 1 })
         ));
         assert_eq!(intake.take(chunk(0, Flags::MORE, b"abc")), Ok(None));
         let other = Frame { kind: FrameKind::Open, ..chunk(1, Flags::NONE, b"") };
-        assert_eq!(intake.take(other), Err(IntakeError::Mixed(FrameKind::Open)));
-        assert_eq!(intake.take(chunk(1, Flags::NONE, b"de")), Err(IntakeError::TooLong { limit: 4 }));
+        assert_eq!(intake.take(other), Err(ReassemblyError::Mixed(FrameKind::Open)));
+        assert_eq!(intake.take(chunk(1, Flags::NONE, b"de")), Err(ReassemblyError::TooLong { limit: 4 }));
         assert_eq!(intake.pending(), 0);
     }
 }

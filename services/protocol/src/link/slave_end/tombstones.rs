@@ -4,18 +4,18 @@
 
 use std::collections::HashSet;
 
-use crate::ids::CallId;
+use crate::link::ids::CallId;
 
 /// How many are remembered, about 2 MiB. Beyond that any unknown call may have been one.
 const MOST: usize = 64 * 1024;
 
 #[derive(Default)]
-pub(super) struct Forgotten {
+pub(super) struct Tombstones {
     calls: HashSet<CallId>,
     overrun: bool,
 }
 
-impl Forgotten {
+impl Tombstones {
     pub(super) fn add(&mut self, call: CallId) {
         if self.calls.len() < MOST {
             self.calls.insert(call);
@@ -25,7 +25,7 @@ impl Forgotten {
     }
 
     /// Whether the call may have run; never a wrong no.
-    pub(super) fn may_have(&self, call: CallId) -> bool {
+    pub(super) fn may_contain(&self, call: CallId) -> bool {
         self.overrun || self.calls.contains(&call)
     }
 }
@@ -36,12 +36,12 @@ mod tests {
 
     #[test]
     fn it_forgets_no_call_but_may_claim_too_many() {
-        let mut forgotten = Forgotten::default();
+        let mut forgotten = Tombstones::default();
         let most = MOST as u128;
         (1..=most).for_each(|n| forgotten.add(CallId(n)));
-        assert!(forgotten.may_have(CallId(most)));
-        assert!(!forgotten.may_have(CallId(most + 1)));
+        assert!(forgotten.may_contain(CallId(most)));
+        assert!(!forgotten.may_contain(CallId(most + 1)));
         forgotten.add(CallId(most + 1));
-        assert!(forgotten.may_have(CallId(most + 1)));
+        assert!(forgotten.may_contain(CallId(most + 1)));
     }
 }

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::Sink;
-use crate::call::Part;
-use crate::failure::Failure;
-use crate::frame::FrameKind;
-use crate::ids::Seq;
-use crate::journal::Journal;
-use crate::limits::MAX_CHUNKS_UNDER_WAY;
+use crate::link::call::ResponseEvent;
+use crate::link::frame::FrameKind;
+use crate::link::ids::Seq;
+use crate::link::journal::Journal;
+use crate::link::limits::MAX_CHUNKS_UNDER_WAY;
+use crate::mcp::failure::Failure;
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Deadlines {
     /// Longest silence: every event starts it anew.
     pub silence: Duration,
     /// When the call is given up though it is not silent.
@@ -41,7 +41,7 @@ pub(super) enum Carrier {
 pub(super) struct Call<S> {
     pub(super) sink: S,
     pub(super) reader: Reader,
-    pub(super) patience: Option<Patience>,
+    pub(super) patience: Option<Deadlines>,
     pub(super) up: Journal,
     pub(super) open_end: Seq,
     pub(super) carrier: Carrier,
@@ -81,7 +81,7 @@ impl<S: Sink> Call<S> {
     /// Ends the call for its reader, unless it has ended for it already.
     pub(super) fn fail(&mut self, failure: Failure) {
         if !self.ended && self.reader == Reader::Listening {
-            self.sink.part(Part::Failed(failure));
+            self.sink.part(ResponseEvent::Failed(failure));
         }
     }
 

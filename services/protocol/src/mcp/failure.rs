@@ -4,7 +4,7 @@
 //! Codes: JSON-RPC's own, the document's -32000 and -32001, the specification's -32020 to -32022, and ours from
 //! -31001 down, outside the range that MCP 2026-07-28 ("Error Codes") reserves.
 
-use crate::era::{Era, Version};
+use crate::mcp::era::{Era, Version};
 
 /// Why a request got no result of a backend. The text of a variant's fields reaches the client: never a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,7 +130,7 @@ fn with(wanted: Option<&str>) -> String {
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct FailureSpec {
     /// HTTP status for a legacy client.
     pub legacy: u16,
     /// HTTP status for a modern client.
@@ -143,14 +143,14 @@ pub struct Row {
     pub advice: &'static str,
 }
 
-const fn row(status: (u16, u16), code: i32, kind: &'static str, advice: &'static str) -> Row {
-    Row { legacy: status.0, modern: status.1, code, kind, advice }
+const fn row(status: (u16, u16), code: i32, kind: &'static str, advice: &'static str) -> FailureSpec {
+    FailureSpec { legacy: status.0, modern: status.1, code, kind, advice }
 }
 
 impl Failure {
     /// The row of the table. Exhaustive on purpose: a new failure does not compile without one.
     #[rustfmt::skip]
-    pub fn row(&self) -> Row {
+    pub fn spec(&self) -> FailureSpec {
         match self {
             Self::NoSlave => row((200, 200), -32000, "no_slave", "Start a slave, or check its PROXY_SERVER_URL and SLAVE_CODE."),
             Self::NoSlaveForTool { .. } => row((200, 200), -32000, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault, or none has the labels that a routing rule wants: retry, and see the proxy's log."),
@@ -186,14 +186,14 @@ impl Failure {
     /// HTTP status for a client of this era.
     pub fn status(&self, era: Era) -> u16 {
         match era {
-            Era::Legacy => self.row().legacy,
-            Era::Modern => self.row().modern,
+            Era::Legacy => self.spec().legacy,
+            Era::Modern => self.spec().modern,
         }
     }
 
     /// The JSON-RPC error object: code, message, and `data` with kind, advice and what the specification asks for.
     pub fn error_object(&self) -> String {
-        let row = self.row();
+        let row = self.spec();
         let mut data = serde_json::json!({ "kind": row.kind, "advice": row.advice });
         match self {
             Self::UnsupportedVersion { requested } => {
@@ -270,7 +270,7 @@ pub fn kind_in(error_object: &[u8]) -> Option<&'static str> {
         data: Data<'a>,
     }
     let Error { code, data } = serde_json::from_slice(error_object).ok()?;
-    let rows = Failure::examples().into_iter().map(|failure| failure.row());
+    let rows = Failure::examples().into_iter().map(|failure| failure.spec());
     rows.into_iter().find(|row| row.kind == data.kind && i64::from(row.code) == code).map(|row| row.kind)
 }
 
@@ -282,7 +282,7 @@ mod tests {
     fn kinds_are_distinct_and_codes_are_allowed() {
         let mut kinds = std::collections::HashSet::new();
         for failure in Failure::examples() {
-            let row = failure.row();
+            let row = failure.spec();
             assert!(kinds.insert(row.kind), "{} twice", row.kind);
             // MCP 2026-07-28, "Error Codes": no code of our own in the reserved range, but for the document's two.
             let own = !(-32768..=-32000).contains(&row.code);
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn the_kind_of_our_own_errors_is_found_again_and_of_no_others() {
         for failure in Failure::examples() {
-            assert_eq!(kind_in(failure.error_object().as_bytes()), Some(failure.row().kind));
+            assert_eq!(kind_in(failure.error_object().as_bytes()), Some(failure.spec().kind));
         }
         for other in ["", "[]", r#"{"code":-32000,"message":"x"}"#, r#"{"code":1,"data":{"kind":"timeout"}}"#]
         {

@@ -4,15 +4,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::limits::MAX_CATALOG;
-use crate::object::Object;
+use crate::link::limits::MAX_CATALOG;
+use crate::mcp::object::Object;
 
 /// Longest name of a tool (MCP 2026-07-28, Tools, "Tool Names").
 pub const MAX_TOOL_NAME: usize = 128;
 
 /// One offered thing with its definition as the backend wrote it.
 #[derive(Clone, Debug)]
-pub struct Offer {
+pub struct CatalogEntry {
     /// `name` of a tool or prompt, `uri` of a resource, `uriTemplate` of a template.
     pub name: String,
     /// The whole definition, unaltered.
@@ -23,13 +23,13 @@ pub struct Offer {
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// `tools/list`.
-    pub tools: Vec<Offer>,
+    pub tools: Vec<CatalogEntry>,
     /// `prompts/list`.
-    pub prompts: Vec<Offer>,
+    pub prompts: Vec<CatalogEntry>,
     /// `resources/list`.
-    pub resources: Vec<Offer>,
+    pub resources: Vec<CatalogEntry>,
     /// `resources/templates/list`.
-    pub resource_templates: Vec<Offer>,
+    pub resource_templates: Vec<CatalogEntry>,
     /// What the slave says is wrong with itself, without secrets; `None`: nothing.
     pub degraded: Option<String>,
 }
@@ -92,7 +92,7 @@ struct Template {
     uri_template: String,
 }
 
-impl Offer {
+impl CatalogEntry {
     /// Reads the name of a tool or prompt out of its definition.
     pub fn named(definition: &RawValue) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
@@ -132,14 +132,14 @@ impl Catalog {
             return Err(CatalogError::TooLong(json.len()));
         }
         let Object(wire): Object<Wire<'_>> = serde_json::from_slice(json)?;
-        let read = |list: Vec<&RawValue>, name: fn(&RawValue) -> Result<Offer, serde_json::Error>| {
+        let read = |list: Vec<&RawValue>, name: fn(&RawValue) -> Result<CatalogEntry, serde_json::Error>| {
             list.into_iter().map(name).collect::<Result<Vec<_>, _>>()
         };
         let catalog = Self {
-            tools: read(wire.tools, Offer::named)?,
-            prompts: read(wire.prompts, Offer::named)?,
-            resources: read(wire.resources, Offer::resource)?,
-            resource_templates: read(wire.resource_templates, Offer::template)?,
+            tools: read(wire.tools, CatalogEntry::named)?,
+            prompts: read(wire.prompts, CatalogEntry::named)?,
+            resources: read(wire.resources, CatalogEntry::resource)?,
+            resource_templates: read(wire.resource_templates, CatalogEntry::template)?,
             degraded: wire.health.filter(|health| health.state == DEGRADED).map(|health| health.reason),
         };
         check_names("tools", &catalog.tools)?;
@@ -149,7 +149,7 @@ impl Catalog {
 
     /// Writes a `catalog` payload.
     pub fn encode(&self) -> Result<Bytes, serde_json::Error> {
-        fn raw(list: &[Offer]) -> Vec<&RawValue> {
+        fn raw(list: &[CatalogEntry]) -> Vec<&RawValue> {
             list.iter().map(|offer| &*offer.definition).collect()
         }
         let wire = Wire {
@@ -177,7 +177,7 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn check_names(list: &'static str, offers: &[Offer]) -> Result<(), CatalogError> {
+fn check_names(list: &'static str, offers: &[CatalogEntry]) -> Result<(), CatalogError> {
     let mut seen = std::collections::HashSet::new();
     for offer in offers {
         let fault =
@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn same_definition_ignores_member_order_only() {
-        let offer = |text: &str| Offer::named(&RawValue::from_string(text.to_owned()).unwrap()).unwrap();
+        let offer =
+            |text: &str| CatalogEntry::named(&RawValue::from_string(text.to_owned()).unwrap()).unwrap();
         let one = offer(r#"{"name":"a","x":{"p":1,"q":2}}"#);
         assert!(one.same_definition(&offer(r#"{"x":{"q":2,"p":1},"name":"a"}"#)));
         assert!(!one.same_definition(&offer(r#"{"name":"a","x":{"p":1,"q":3}}"#)));

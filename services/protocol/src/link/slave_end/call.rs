@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::ids::{LinkId, Seq};
-use crate::intake::Intake;
-use crate::journal::Journal;
+use crate::link::ids::{LinkId, Seq};
+use crate::link::journal::Journal;
+use crate::link::reassembler::Reassembler;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -20,7 +20,7 @@ pub(super) enum Stage {
 
 pub(super) struct Call {
     pub(super) link: Option<LinkId>,
-    pub(super) intake: Intake,
+    pub(super) intake: Reassembler,
     /// Chunks below this were credited.
     pub(super) credited: Seq,
     /// Bytes received since credit was last sent.

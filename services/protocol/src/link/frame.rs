@@ -5,8 +5,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::ids::{CallId, Seq};
-use crate::limits::MAX_CHUNK;
+use crate::link::ids::{CallId, Seq};
+use crate::link::limits::MAX_CHUNK;
 
 /// Bytes of a frame's header.
 pub const HEADER_LEN: usize = 32;
@@ -38,7 +38,7 @@ pub enum FrameKind {
     Catalog = 10,
     /// The sender is going down: open nothing new on this link.
     Drain = 11,
-    /// Which proxies there are, as far as the sender knows ([`crate::peers::Peers`]). Only between peers that both
+    /// Which proxies there are, as far as the sender knows ([`crate::link::peers::Peers`]). Only between peers that both
     /// announced it in their hellos.
     Peers = 12,
 }

@@ -6,14 +6,14 @@ use bytes::Bytes;
 
 use super::call::{Call, Stage};
 use super::{SlaveEnd, SlaveEvent};
-use crate::failure::Failure;
-use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::{CallId, LinkId};
-use crate::intake::{Assembled, Intake, IntakeError};
-use crate::journal::Journal;
-use crate::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY, MAX_HEADER};
-use crate::outbox::LAZY;
-use crate::proxy_end::LinkError;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::{CallId, LinkId};
+use crate::link::journal::Journal;
+use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY, MAX_HEADER};
+use crate::link::outbox::ACK_DELAY;
+use crate::link::proxy_end::LinkError;
+use crate::link::reassembler::{Reassembled, Reassembler, ReassemblyError};
+use crate::mcp::failure::Failure;
 
 impl SlaveEnd {
     /// Takes one frame of a proxy. On an error that link must be closed.
@@ -82,7 +82,7 @@ impl SlaveEnd {
                 self.refuse(id, &memory_full());
             }
             Ok(None) => self.credit_upload(link, id, pending - before),
-            Err(IntakeError::TooLong { limit }) => self.refuse(id, &Failure::BodyTooLarge { limit }),
+            Err(ReassemblyError::TooLong { limit }) => self.refuse(id, &Failure::BodyTooLarge { limit }),
             Err(error) => return Err(error.into()),
         }
         Ok(())
@@ -93,7 +93,7 @@ impl SlaveEnd {
         let down = Journal::new(&LinkLimits { window, ..self.limits.clone() });
         let call = Call {
             link: Some(link),
-            intake: Intake::new(self.limits.message + MAX_HEADER),
+            intake: Reassembler::new(self.limits.message + MAX_HEADER),
             credited: 0,
             uncredited: 0,
             stage: Stage::Receiving,
@@ -106,11 +106,11 @@ impl SlaveEnd {
         self.calls.insert(id, call);
     }
 
-    fn start(&mut self, link: LinkId, id: CallId, whole: &Assembled, now: Instant) {
+    fn start(&mut self, link: LinkId, id: CallId, whole: &Reassembled, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.stage = Stage::Running;
         if let Some(link) = self.links.get_mut(&link) {
-            link.unannounced.push_back((now + LAZY, id));
+            link.unannounced.push_back((now + ACK_DELAY, id));
         }
         let mut message = whole.message.clone();
         let header = message.split_to(usize::from(whole.aux).min(message.len()));
@@ -156,11 +156,11 @@ impl SlaveEnd {
             Ok(None) if self.assembly_bytes > self.limits.assembly => self.give_up(id, &memory_full()),
             Ok(whole) => {
                 self.credit_upload(link, id, self.limits.window);
-                if let Some(Assembled { message, .. }) = whole {
+                if let Some(Reassembled { message, .. }) = whole {
                     self.events.push_back(SlaveEvent::Reply { call: id, message });
                 }
             }
-            Err(IntakeError::TooLong { limit }) => self.give_up(id, &Failure::BodyTooLarge { limit }),
+            Err(ReassemblyError::TooLong { limit }) => self.give_up(id, &Failure::BodyTooLarge { limit }),
             Err(error) => return Err(error.into()),
         }
         Ok(())
@@ -193,7 +193,7 @@ impl SlaveEnd {
         let known = |call: &&mut Call| !matches!(call.stage, Stage::Receiving | Stage::Unheard);
         let Some(call) = self.calls.get_mut(&id).filter(known) else {
             self.tally.gone += 1;
-            let ran = if self.forgotten.may_have(id) { Flags::ERROR } else { Flags::NONE };
+            let ran = if self.forgotten.may_contain(id) { Flags::ERROR } else { Flags::NONE };
             let flags = Flags::GONE.with(ran);
             self.control(link, Frame { flags, ..Frame::bare(FrameKind::End, id, frame.seq) });
             return Ok(());

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use super::call::{Carrier, Reader};
 use super::{LinkError, ProxyEnd, ProxyEvent, Sink};
-use crate::call::Part;
-use crate::failure::Failure;
-use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::CallId;
-use crate::intake::IntakeError;
-use crate::limits::MAX_CHUNKS_UNDER_WAY;
+use crate::link::call::ResponseEvent;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::CallId;
+use crate::link::limits::MAX_CHUNKS_UNDER_WAY;
+use crate::link::reassembler::ReassemblyError;
+use crate::mcp::failure::Failure;
 
 impl<S: Sink> ProxyEnd<S> {
     /// Takes one frame of the slave. On an error the link must be closed; calls then wait as after any broken link.
@@ -96,10 +96,10 @@ impl<S: Sink> ProxyEnd<S> {
             return Err(LinkError::Unexpected(frame.kind));
         }
         if frame.seq != call.next {
-            return Err(IntakeError::Gap { expected: call.next, found: frame.seq }.into());
+            return Err(ReassemblyError::Gap { expected: call.next, found: frame.seq }.into());
         }
         if call.within.is_some_and(|kind| kind != frame.kind) {
-            return Err(IntakeError::Mixed(frame.kind).into());
+            return Err(ReassemblyError::Mixed(frame.kind).into());
         }
         let bytes = frame.payload.len();
         let fits = call.untaken + bytes <= self.limits.window;
@@ -123,7 +123,7 @@ impl<S: Sink> ProxyEnd<S> {
         if call.reader == Reader::Gone {
             let next = call.next;
             self.taken(id, next, bytes, now);
-        } else if let Some(part) = Part::from_frame(frame) {
+        } else if let Some(part) = ResponseEvent::from_frame(frame) {
             call.sink.part(part);
         }
         Ok(())

@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::frame::Frame;
-use crate::ids::CallId;
+use crate::link::frame::Frame;
+use crate::link::ids::CallId;
 
 /// How long a frame that nobody waits for may stay behind for company.
-pub const LAZY: Duration = Duration::from_millis(20);
+pub const ACK_DELAY: Duration = Duration::from_millis(20);
 
 /// How many such frames wait at most.
-const MOST_LAZY: usize = 64;
+const MAX_DELAYED: usize = 64;
 
 /// How many control frames wait at most for a peer that does not read.
-const MOST_CONTROL: usize = 64 * 1024;
+const MAX_PENDING_CONTROL: usize = 64 * 1024;
 
 /// Queue of one link. Its size is bounded by what the calls' credit lets them say, and by the number of calls.
 #[derive(Debug, Default)]
@@ -30,10 +30,10 @@ impl Outbox {
         self.control.push_back(frame);
     }
 
-    /// Sends with the next other frame, or after [`LAZY`] at the latest.
+    /// Sends with the next other frame, or after [`ACK_DELAY`] at the latest.
     pub fn lazy(&mut self, frame: Frame, now: Instant) {
         self.lazy.push_back(frame);
-        self.lazy_due.get_or_insert(now + LAZY);
+        self.lazy_due.get_or_insert(now + ACK_DELAY);
     }
 
     /// The call has a chunk to send. The caller sees to it that a call stands here once at most.
@@ -46,17 +46,17 @@ impl Outbox {
         if let Some(frame) = self.control.pop_front() {
             return Some(frame);
         }
-        let due = self.lazy.len() >= MOST_LAZY || self.lazy_due.is_some_and(|at| at <= now);
+        let due = self.lazy.len() >= MAX_DELAYED || self.lazy_due.is_some_and(|at| at <= now);
         if due {
             // All of them go: the next calls of this function find them in `control`.
-            self.flush_lazy();
+            self.flush_delayed();
             return self.control.pop_front();
         }
         None
     }
 
     /// Something else is being sent: the lazy frames keep it company.
-    pub fn flush_lazy(&mut self) {
+    pub fn flush_delayed(&mut self) {
         self.lazy_due = None;
         self.control.append(&mut self.lazy);
     }
@@ -72,13 +72,13 @@ impl Outbox {
     }
 
     /// Whether something goes out without waiting.
-    pub fn is_eager(&self) -> bool {
-        !self.control.is_empty() || !self.ready.is_empty() || self.lazy.len() >= MOST_LAZY
+    pub fn has_urgent(&self) -> bool {
+        !self.control.is_empty() || !self.ready.is_empty() || self.lazy.len() >= MAX_DELAYED
     }
 
     /// Whether the peer makes us answer faster than it reads, where each of so many calls may well have two answers due.
     pub fn is_flooded(&self, calls: usize) -> bool {
-        self.control.len() > MOST_CONTROL + 2 * calls
+        self.control.len() > MAX_PENDING_CONTROL + 2 * calls
     }
 
     /// The link is gone: calls' turns and everything said about the link itself are void.

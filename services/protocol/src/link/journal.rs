@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::frame::{Flags, Frame, FrameKind};
-use crate::ids::{CallId, Seq};
-use crate::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::{CallId, Seq};
+use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 
 #[derive(Debug)]
 struct Chunk {
@@ -20,7 +20,7 @@ struct Chunk {
 
 /// A message to be written: what its frames say besides the payload.
 #[derive(Clone, Copy, Debug)]
-pub struct Heading {
+pub struct MessageHeader {
     /// Kind of every chunk.
     pub kind: FrameKind,
     /// Flags of every chunk ([`Flags::MORE`] is added to all but the last).
@@ -98,7 +98,7 @@ impl Journal {
     }
 
     /// Writes one message, cut into chunks that share its memory. An empty message is one empty chunk.
-    pub fn write(&mut self, heading: Heading, mut message: Bytes) {
+    pub fn write(&mut self, heading: MessageHeader, mut message: Bytes) {
         self.bytes += message.len();
         loop {
             let payload = message.split_to(message.len().min(self.chunk));
@@ -224,8 +224,8 @@ mod tests {
         Journal::new(&LinkLimits { chunk, window, ..LinkLimits::default() })
     }
 
-    fn event() -> Heading {
-        Heading { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 }
+    fn event() -> MessageHeader {
+        MessageHeader { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 }
     }
 
     #[test]

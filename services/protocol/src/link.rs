@@ -1,0 +1,20 @@
+//! The link between a slave and a proxy: frames, handshake, journals and the state machines of both ends.
+//!
+//! docs/PROTOCOL.md describes the wire format. Must not know sockets, clocks or who runs the calls.
+
+pub mod backoff;
+pub mod call;
+pub mod frame;
+pub mod handshake;
+pub mod header;
+pub mod ids;
+pub mod journal;
+pub mod limits;
+pub mod liveness;
+pub mod outbox;
+pub mod peers;
+pub mod plain;
+pub mod proxy_end;
+pub mod reassembler;
+pub mod slave_end;
+pub mod stats;

@@ -1,0 +1,11 @@
+//! The MCP rules that both ends follow: JSON-RPC envelope, eras and versions, failures, catalogs.
+//!
+//! Follows the Model Context Protocol specifications 2024-11-05 to 2026-07-28. Must not know links.
+
+pub mod catalog;
+pub mod envelope;
+pub mod era;
+pub mod failure;
+pub(crate) mod object;
+pub mod progress;
+pub mod trace_context;
