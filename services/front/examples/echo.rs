@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use front::calls::{Asker, Calls, Listing};
-use front::{Edge, EdgeConfig, Exposure, SealKey};
+use front::calls::{CallContext, Calls, Listing};
+use front::{BindScope, Edge, EdgeConfig, SealKey};
 use futures_util::{Stream, StreamExt, stream};
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
@@ -26,7 +26,7 @@ impl Calls for Echo {
         self.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> Self::Stream {
+    fn call(&self, header: CallHeader, message: Bytes, _asker: CallContext<'_>) -> Self::Stream {
         let message: Value = serde_json::from_slice(&message).unwrap_or_default();
         let params = &message["params"];
         match header.name.as_deref() {
@@ -92,7 +92,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener =
         tokio::net::TcpListener::bind(std::env::args().nth(1).unwrap_or("127.0.0.1:0".into())).await?;
     let mut config = EdgeConfig::new("echo", env!("CARGO_PKG_VERSION"), SealKey::random()?);
-    config.exposure = Exposure::of(listener.local_addr()?.ip());
+    config.exposure = BindScope::of(listener.local_addr()?.ip());
     let edge = Edge::new(config, Echo { listing: watch::Sender::new(Arc::new(listing)) });
     println!("http://{}/mcp", listener.local_addr()?);
     axum::serve(listener, front::router(Arc::new(edge))).await?;

@@ -10,10 +10,10 @@ use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 use runtime::traces;
 
-use crate::calls::Asker;
+use crate::calls::CallContext;
 use crate::method::{Caller, label};
 use crate::metrics::Ended;
-use crate::spans::{self, About};
+use crate::spans::{self, SpanAttributes};
 use crate::trace::Trace;
 
 /// A message that has arrived, and what was found out about it. Nothing while traces are off.
@@ -55,7 +55,7 @@ impl Arrived {
         self,
         (method, id): (&str, Option<&str>),
         meta: Option<&Meta<'_>>,
-        asker: Asker<'_>,
+        asker: CallContext<'_>,
         failure: Option<&Failure>,
     ) {
         let Some(seen) = self.0 else { return };
@@ -69,7 +69,7 @@ impl Arrived {
         if !span.is_recording() {
             return;
         }
-        let about = About { method, version: seen.version, session: seen.session.as_deref() };
+        let about = SpanAttributes { method, version: seen.version, session: seen.session.as_deref() };
         spans::about(&mut span, about, ("tcp", seen.protocol));
         if let Some(id) = id {
             spans::request_id(&mut span, id);

@@ -23,7 +23,7 @@ pub struct Listing {
 
 /// Who asks, and what came beside the message: for rules and limits. Never logged.
 #[derive(Clone, Copy)]
-pub struct Asker<'a> {
+pub struct CallContext<'a> {
     /// By the key that was shown.
     pub who: Principal,
     /// The request's headers, unaltered.
@@ -43,7 +43,7 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Begins a call with the client's whole JSON-RPC message. `asker` is for choosing and refusing, and goes no
     /// further. Failures come as [`ResponseEvent::Failed`], never late or twice.
-    fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> Self::Stream;
+    fn call(&self, header: CallHeader, message: Bytes, asker: CallContext<'_>) -> Self::Stream;
 
     /// Legacy `notifications/cancelled`: ends the call that this session began under this request id (as it stands
     /// in JSON), wherever it runs. Unknown ids are ignored, as the specification asks.
@@ -60,10 +60,10 @@ pub trait Calls: Send + Sync + 'static {
     }
 }
 
-impl Asker<'_> {
+impl CallContext<'_> {
     /// Nobody in particular, without headers: for callers that are not on HTTP.
-    pub fn nobody(headers: &HeaderMap) -> Asker<'_> {
-        Asker { who: Principal::ANYONE, headers, peer: None }
+    pub fn nobody(headers: &HeaderMap) -> CallContext<'_> {
+        CallContext { who: Principal::ANYONE, headers, peer: None }
     }
 }
 
@@ -74,7 +74,7 @@ impl<C: Calls> Calls for Arc<C> {
         (**self).listing()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, asker: Asker<'_>) -> Self::Stream {
+    fn call(&self, header: CallHeader, message: Bytes, asker: CallContext<'_>) -> Self::Stream {
         (**self).call(header, message, asker)
     }
 

@@ -12,14 +12,14 @@ use crate::session::SealKey;
 
 /// Who can reach the address that the server listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposure {
+pub enum BindScope {
     /// Programs on this machine only. A browser that sends another host name has been tricked (DNS rebinding).
     Loopback,
     /// The network, perhaps through an ingress that passes its own host name on.
     Network,
 }
 
-impl Exposure {
+impl BindScope {
     /// Of a socket bound to this address.
     pub fn of(address: std::net::IpAddr) -> Self {
         if address.is_loopback() { Self::Loopback } else { Self::Network }
@@ -42,7 +42,7 @@ pub struct EdgeConfig {
     /// Which web pages may ask (`ALLOWED_ORIGINS`).
     pub origins: Origins,
     /// Who can reach the server.
-    pub exposure: Exposure,
+    pub exposure: BindScope,
     /// Whose word on the client's address counts (`TRUSTED_PROXIES`).
     pub trusted: TrustedProxies,
     /// Longest request body in bytes (`MAX_BODY_BYTES`).
@@ -74,7 +74,7 @@ impl EdgeConfig {
             keys: Keys::default(),
             key_header: None,
             origins: Origins::Loopback,
-            exposure: Exposure::Network,
+            exposure: BindScope::Network,
             trusted: TrustedProxies::default(),
             max_body: 16 * 1024 * 1024,
             session_key,

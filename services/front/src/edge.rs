@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use crate::calls::{Calls, Listing};
 use crate::config::EdgeConfig;
-use crate::ended::Ended;
 use crate::observer::{NoObserver, Observer};
-use crate::recent::Recent;
+use crate::revoked::Ended;
 use crate::session::{Sealer, Session};
+use crate::session_cache::Recent;
 
 /// The edge in front of `C`. Shared by all connections.
 pub struct Edge<C> {

@@ -5,7 +5,7 @@ pub(crate) mod audit;
 mod batch;
 pub(crate) mod body;
 mod cors;
-mod dialect;
+mod era;
 pub(crate) mod guard;
 mod listen;
 mod open;

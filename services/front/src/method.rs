@@ -12,7 +12,7 @@ use protocol::mcp::failure::Failure;
 use serde_json::json;
 
 use crate::answer::{Answer, Member, Segments, open_response, response};
-use crate::calls::{Asker, Calls};
+use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, server_info};
 use crate::trace::Trace;
 
@@ -48,7 +48,7 @@ impl<C: Calls> Edge<C> {
         &self,
         request: &Request<'_>,
         caller: Caller,
-        asker: Asker<'_>,
+        asker: CallContext<'_>,
     ) -> Answer<C::Stream> {
         match (request.method, caller.era) {
             ("tools/call", _) => self.forward(request, caller, asker),
@@ -70,7 +70,7 @@ impl<C: Calls> Edge<C> {
         }
     }
 
-    fn forward(&self, request: &Request<'_>, caller: Caller, asker: Asker<'_>) -> Answer<C::Stream> {
+    fn forward(&self, request: &Request<'_>, caller: Caller, asker: CallContext<'_>) -> Answer<C::Stream> {
         let Some(name) = request.params.name.as_ref() else {
             return Answer::Refused(Failure::InvalidParams("params.name names no tool".into()));
         };

@@ -13,7 +13,7 @@ use protocol::mcp::failure::Failure;
 
 use crate::answer::{Answer, Member, refusal, response};
 use crate::arrived::Arrived;
-use crate::calls::{Asker, Calls};
+use crate::calls::{CallContext, Calls};
 use crate::edge::Edge;
 use crate::method::{Caller, Request, empty_result, unreadable};
 use crate::trace::Trace;
@@ -50,7 +50,7 @@ impl<C: Calls> Edge<C> {
         };
         // Who stands behind the proxy is not said in this dialect.
         let headers = HeaderMap::new();
-        let (caller, asker) = (Caller::plain(), Asker::nobody(&headers));
+        let (caller, asker) = (Caller::plain(), CallContext::nobody(&headers));
         let mut arrived = Arrived::by("websocket");
         arrived.sent_by(&caller);
         let method = method.as_str();

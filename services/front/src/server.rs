@@ -1,8 +1,8 @@
 //! Serves an edge, and the operator's endpoints on the same listener or on one of their own. Must not know what takes
 //! the calls.
 
-mod desk;
 mod ops;
+mod ops_handler;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +21,7 @@ use protocol::mcp::failure::Failure;
 use runtime::config::{AllowedOrigins, CommonConfig};
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;
-use runtime::tls::{ServerTls, Wire};
+use runtime::tls::{MaybeTlsStream, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,14 +29,14 @@ use tokio::time::timeout;
 use tower::Service as _;
 
 use crate::calls::Calls;
-use crate::config::{EdgeConfig, Exposure};
+use crate::config::{BindScope, EdgeConfig};
 use crate::edge::Edge;
 use crate::http::body::AnswerBody;
 use crate::http::reply::{Refused, refuse};
 use crate::http::service::McpService;
 use crate::keys::Keys;
 use crate::origin::Origins;
-use crate::settle::Settle;
+use crate::repoll::Settle;
 pub use ops::OpsPort;
 
 /// How long a TLS handshake that is under way may take when the process drains.
@@ -65,7 +65,7 @@ impl EdgeConfig {
         config.keys = Keys::from_digests(common.bearer_keys.digests());
         config.key_header = common.auth_header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
         config.origins = origins;
-        config.exposure = Exposure::of(address.ip());
+        config.exposure = BindScope::of(address.ip());
         config.max_body = common.max_body_bytes;
         config.session_ttl = common.session_ttl;
         config.list_ttl = common.list_ttl;
@@ -150,11 +150,11 @@ pub async fn serve<C: Calls>(
 /// A connection, and the TLS that is to be spoken on it.
 type Came = (TcpStream, Option<Arc<ServerTls>>);
 
-async fn secured((stream, tls): Came) -> Option<Wire> {
+async fn secured((stream, tls): Came) -> Option<MaybeTlsStream> {
     // Answers are small and wanted at once; a socket without it still works.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => Some(Wire::from(stream)),
+        None => Some(MaybeTlsStream::from(stream)),
         Some(tls) => {
             tls.accept(stream).await.map_err(|error| tracing::debug!("A client's TLS failed: {error}")).ok()
         }
@@ -232,7 +232,9 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
             let (mcp, ops) = (self.mcp.clone(), ops.clone());
             return Box::pin(async move {
                 let config = &mcp.edge().config;
-                Ok(desk::answer((config, access), &ops, (request, mcp.peer())).await.map(Either::Right))
+                Ok(ops_handler::answer((config, access), &ops, (request, mcp.peer()))
+                    .await
+                    .map(Either::Right))
             });
         }
         if self.mcp.edge().is_closed() {

@@ -17,7 +17,7 @@ const ID: usize = 128;
 
 /// What is said of every message.
 #[derive(Clone, Copy, Debug)]
-pub struct About<'a> {
+pub struct SpanAttributes<'a> {
     /// Its method.
     pub method: &'a str,
     /// The version that is spoken, where it is known.
@@ -26,7 +26,7 @@ pub struct About<'a> {
     pub session: Option<&'a str>,
 }
 
-impl<'a> From<&'a CallHeader> for About<'a> {
+impl<'a> From<&'a CallHeader> for SpanAttributes<'a> {
     fn from(header: &'a CallHeader) -> Self {
         Self { method: &header.method, version: Some(header.version), session: header.session.as_deref() }
     }
@@ -49,11 +49,11 @@ pub fn server(
 }
 
 /// A message's span: what is known of it before its tool. `way`: `network.transport` and `network.protocol.name`.
-pub fn about<'a>(span: &mut Span, message: impl Into<About<'a>>, way: (&'static str, &'static str)) {
+pub fn about<'a>(span: &mut Span, message: impl Into<SpanAttributes<'a>>, way: (&'static str, &'static str)) {
     if !span.is_recording() {
         return;
     }
-    let About { method, version, session } = message.into();
+    let SpanAttributes { method, version, session } = message.into();
     span.set("mcp.method.name", method.to_owned());
     if let Some(version) = version {
         span.set("mcp.protocol.version", version.as_str());

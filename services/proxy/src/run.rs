@@ -11,7 +11,7 @@ use front::{Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use runtime::activity::Activity;
-use runtime::follow::{Followed, Hangups};
+use runtime::follow::{ReloadSignal, WatchedFile};
 use runtime::listen::BindError;
 use runtime::metrics::{Metrics, MetricsError};
 use runtime::ops::{Endpoints, Readiness};
@@ -75,7 +75,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
         Dispatcher::new(Arc::clone(&registry), instance, (policies(&config), times, activity.clone()));
     let peers = keep_peers(&registry, &config);
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
-    let hangups = Hangups::listen()?;
+    let hangups = ReloadSignal::listen()?;
     let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());
     let source = codes_source(&config)?;
     let codes = Codebook::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
@@ -154,13 +154,13 @@ impl Drop for Owned {
 }
 
 /// Goes by the file's rules, and by those that it says later.
-fn keep_routes(dispatcher: &Dispatcher, file: Option<&RoutesFile>, hangups: Hangups) -> Option<Owned> {
+fn keep_routes(dispatcher: &Dispatcher, file: Option<&RoutesFile>, hangups: ReloadSignal) -> Option<Owned> {
     let file = file?;
     metrics::config_loaded("routes");
     tracing::info!(rules = file.routes.own_rules(), "Routes read from {}", file.path.display());
     dispatcher.set_routes(Arc::clone(&file.routes));
     let (dispatcher, followed) =
-        (dispatcher.clone(), Followed::new(&file.path, Some(&file.content), hangups));
+        (dispatcher.clone(), WatchedFile::new(&file.path, Some(&file.content), hangups));
     let following = routes::follow(followed, move |routes| dispatcher.set_routes(routes));
     Some(Owned(tokio::spawn(following)))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use runtime::follow::Hangups;
+use runtime::follow::ReloadSignal;
 use runtime::tls::{Facts, File, ServerFiles, ServerTls, TlsError};
 
 use crate::config::TlsPorts;
@@ -44,7 +44,7 @@ impl Secured {
     }
 
     /// Follows the files until it is dropped.
-    pub(crate) async fn follow(self, hangups: Hangups) {
+    pub(crate) async fn follow(self, hangups: ReloadSignal) {
         let mut distinct: Vec<Arc<ServerTls>> = Vec::new();
         for tls in [self.http, self.ops, self.ws].into_iter().flatten() {
             if !distinct.iter().any(|known| Arc::ptr_eq(known, &tls)) {
@@ -55,7 +55,7 @@ impl Secured {
     }
 }
 
-async fn follow(tls: Arc<ServerTls>, hangups: Hangups) {
+async fn follow(tls: Arc<ServerTls>, hangups: ReloadSignal) {
     let mut warned: Option<SystemTime> = None;
     let told = move |news: Option<Result<(), TlsError>>, facts: &Facts| {
         if let Some(news) = news {

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use front::calls::Asker;
+use front::calls::CallContext;
 use front::metrics::Ended;
 use front::spans;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::mcp::envelope::{self, Message};
 use protocol::mcp::trace_context::trace_id;
-use runtime::telemetry::Subject;
-use runtime::traces::{self, Carried, Kind, Span};
+use runtime::telemetry::LogContext;
+use runtime::traces::{self, Kind, Span, TraceContext};
 
 /// Bytes that a context may add to a call's header.
 const ROOM: usize = 1024;
@@ -43,7 +43,7 @@ struct Steps {
 
 impl CallTrace {
     /// A call arrived. While traces are on the header's trace context becomes that of its own span.
-    pub(crate) fn of(call: CallId, header: &mut CallHeader, message: &[u8], asker: &Asker<'_>) -> Self {
+    pub(crate) fn of(call: CallId, header: &mut CallHeader, message: &[u8], asker: &CallContext<'_>) -> Self {
         if !traces::is_on() {
             return Self { id: header.traceparent.as_deref().and_then(trace_id), steps: None };
         }
@@ -65,8 +65,8 @@ impl CallTrace {
     }
 
     /// What lines about the call are about while it has this id.
-    pub(crate) fn subject(&self, call: CallId) -> Subject {
-        Subject::new(call.0, self.id)
+    pub(crate) fn subject(&self, call: CallId) -> LogContext {
+        LogContext::new(call.0, self.id)
     }
 
     /// Bytes to be left free in the call's header.
@@ -135,7 +135,7 @@ fn describe(
     server: &mut Span,
     (call, message): (CallId, &[u8]),
     header: &CallHeader,
-    asker: &Asker<'_>,
+    asker: &CallContext<'_>,
 ) -> Option<String> {
     if !server.is_recording() {
         return None;
@@ -151,7 +151,7 @@ fn describe(
 }
 
 /// A header's JSON with a trace context, which it did not have.
-fn with_context(header: &Bytes, carried: &Carried) -> Bytes {
+fn with_context(header: &Bytes, carried: &TraceContext) -> Bytes {
     let Some(open) = header.strip_suffix(b"}") else { return header.clone() };
     let mut out = Vec::with_capacity(header.len() + ROOM);
     out.extend_from_slice(open);
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_context_is_added_to_a_header_as_it_stands() {
-        let carried = Carried { traceparent: "00-1-2-01".into(), tracestate: Some(r#"a="b""#.into()) };
+        let carried = TraceContext { traceparent: "00-1-2-01".into(), tracestate: Some(r#"a="b""#.into()) };
         let header = with_context(&Bytes::from_static(br#"{"method":"x"}"#), &carried);
         assert_eq!(&header[..], br#"{"method":"x","traceparent":"00-1-2-01","tracestate":"a=\"b\""}"#);
     }

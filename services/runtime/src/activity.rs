@@ -4,7 +4,7 @@
 //! Off, it costs two comparisons a call. On, memory is bounded by the calls under way, and a call costs three short
 //! locks: two of a shard, one of what has ended.
 
-mod past;
+mod history;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::audit::{self, Line, Payload};
-use past::{Ended, Past};
+use history::{Ended, History};
 
 /// Calls are spread over so many tables, each with its lock.
 const SHARDS: usize = 16;
@@ -32,19 +32,19 @@ const MOST_NAME: usize = 128;
 pub struct Activity {
     /// What a place is called: a member of the JSON objects.
     place: &'static str,
-    book: Option<Arc<Book>>,
+    book: Option<Arc<CallLog>>,
 }
 
 /// Whether people may look at calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum Preview {
     /// On the status page.
     Yes,
     /// Nowhere.
     No,
 }
 
-impl From<bool> for Shown {
+impl From<bool> for Preview {
     fn from(shown: bool) -> Self {
         if shown { Self::Yes } else { Self::No }
     }
@@ -52,7 +52,7 @@ impl From<bool> for Shown {
 
 /// What a call is called.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub struct Labels {
     /// Its id, as logs have it.
     pub id: String,
     /// What is called.
@@ -83,19 +83,19 @@ pub struct Progress {
     pub total: Option<f64>,
 }
 
-struct Book {
+struct CallLog {
     next: AtomicU64,
-    live: [Mutex<HashMap<u64, Arc<Live>>>; SHARDS],
-    past: Mutex<Past>,
+    live: [Mutex<HashMap<u64, Arc<ActiveCall>>>; SHARDS],
+    past: Mutex<History>,
 }
 
-struct Live {
-    names: Names,
+struct ActiveCall {
+    names: Labels,
     began: Instant,
-    now: Mutex<Now>,
+    now: Mutex<Snapshot>,
 }
 
-struct Now {
+struct Snapshot {
     /// As its names have it, or another since then.
     id: String,
     stage: Stage,
@@ -115,13 +115,13 @@ struct Answer {
 
 /// A call that is written down until this is dropped, or that is not.
 #[derive(Default)]
-pub struct Watched(Option<Watching>);
+pub struct CallGuard(Option<Watching>);
 
 struct Watching {
     place: &'static str,
-    live: Arc<Live>,
+    live: Arc<ActiveCall>,
     /// Where it is for people to look at, and its number there.
-    book: Option<(Arc<Book>, u64)>,
+    book: Option<(Arc<CallLog>, u64)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -131,15 +131,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Activity {
     /// Places are called `place` in JSON. For people only where `shown`, else for the audit stream alone.
-    pub fn new(place: &'static str, shown: Shown) -> Self {
+    pub fn new(place: &'static str, shown: Preview) -> Self {
         let book = || {
-            Arc::new(Book {
+            Arc::new(CallLog {
                 next: AtomicU64::new(0),
                 live: Default::default(),
-                past: Mutex::new(Past::new(Instant::now())),
+                past: Mutex::new(History::new(Instant::now())),
             })
         };
-        Self { place, book: (shown == Shown::Yes).then(book) }
+        Self { place, book: (shown == Preview::Yes).then(book) }
     }
 
     /// Whether people may look.
@@ -153,12 +153,12 @@ impl Activity {
     }
 
     /// A call begins. `names` is asked only if calls are written down.
-    pub fn begin(&self, names: impl FnOnce() -> Names) -> Watched {
+    pub fn begin(&self, names: impl FnOnce() -> Labels) -> CallGuard {
         if !self.is_kept() {
-            return Watched(None);
+            return CallGuard(None);
         }
         let names = names().cut();
-        let now = Now {
+        let now = Snapshot {
             id: names.id.clone(),
             stage: Stage::Waiting,
             place: String::new(),
@@ -167,13 +167,13 @@ impl Activity {
             arguments: None,
             answer: None,
         };
-        let live = Arc::new(Live { names, began: Instant::now(), now: Mutex::new(now) });
+        let live = Arc::new(ActiveCall { names, began: Instant::now(), now: Mutex::new(now) });
         let book = self.book.as_ref().map(|book| {
             let key = book.next.fetch_add(1, Ordering::Relaxed);
             lock(book.shard(key)).insert(key, Arc::clone(&live));
             (Arc::clone(book), key)
         });
-        Watched(Some(Watching { place: self.place, live, book }))
+        CallGuard(Some(Watching { place: self.place, live, book }))
     }
 
     /// What is kept, as JSON: calls under way, oldest first; those that ended last, newest first; how many ended in each
@@ -181,7 +181,7 @@ impl Activity {
     pub fn to_json(&self) -> Value {
         let Some(book) = &self.book else { return json!({ "enabled": false }) };
         let now = Instant::now();
-        let mut live: Vec<(u64, Arc<Live>)> = Vec::new();
+        let mut live: Vec<(u64, Arc<ActiveCall>)> = Vec::new();
         for shard in &book.live {
             live.extend(lock(shard).iter().map(|(key, live)| (*key, Arc::clone(live))));
         }
@@ -198,13 +198,13 @@ impl Activity {
     }
 }
 
-impl Book {
-    fn shard(&self, key: u64) -> &Mutex<HashMap<u64, Arc<Live>>> {
+impl CallLog {
+    fn shard(&self, key: u64) -> &Mutex<HashMap<u64, Arc<ActiveCall>>> {
         &self.live[usize::try_from(key).unwrap_or_default() % SHARDS]
     }
 }
 
-impl Names {
+impl Labels {
     /// Names come from clients and peers: they must not fill the memory.
     fn cut(self) -> Self {
         let cut = |mut name: String| {
@@ -219,9 +219,9 @@ impl Names {
     }
 }
 
-impl Live {
+impl ActiveCall {
     fn to_json(&self, place: &str, now: Instant) -> Value {
-        let Names { tool, client, trace, .. } = &self.names;
+        let Labels { tool, client, trace, .. } = &self.names;
         let at = lock(&self.now);
         let stage = match at.stage {
             Stage::Waiting => "waiting",
@@ -245,7 +245,7 @@ fn millis(now: Instant, then: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Watched {
+impl CallGuard {
     /// Whether this call is written down: others need not be looked at.
     pub fn is_kept(&self) -> bool {
         self.0.is_some()
@@ -301,7 +301,7 @@ impl Watched {
         drop(last);
         let now = Instant::now();
         let took = now.saturating_duration_since(live.began);
-        let ended = Ended { names: Names { id, ..live.names.clone() }, place, outcome, took };
+        let ended = Ended { names: Labels { id, ..live.names.clone() }, place, outcome, took };
         if audit::is_on() {
             audit::tell(ended.line(called, said));
         }
@@ -315,7 +315,7 @@ impl Watched {
 impl Ended {
     /// The audit stream's line.
     fn line(&self, called: &'static str, (arguments, answer): (Option<Payload>, Option<Answer>)) -> Line {
-        let Names { id, tool, client, peer, trace } = &self.names;
+        let Labels { id, tool, client, peer, trace } = &self.names;
         let line = Line::new("call")
             .with("request_id", id.as_str())
             .with("trace_id", trace.as_deref())
@@ -331,7 +331,7 @@ impl Ended {
     }
 }
 
-impl Drop for Watched {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         self.ended("dropped");
     }
@@ -343,9 +343,9 @@ impl std::fmt::Debug for Activity {
     }
 }
 
-impl std::fmt::Debug for Watched {
+impl std::fmt::Debug for CallGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Watched(kept: {})", self.is_kept())
+        write!(f, "CallGuard(kept: {})", self.is_kept())
     }
 }
 
@@ -353,13 +353,13 @@ impl std::fmt::Debug for Watched {
 mod tests {
     use super::*;
 
-    fn names(tool: &str) -> Names {
-        Names { id: "1-1".into(), tool: tool.into(), client: "c".into(), ..Names::default() }
+    fn names(tool: &str) -> Labels {
+        Labels { id: "1-1".into(), tool: tool.into(), client: "c".into(), ..Labels::default() }
     }
 
     #[test]
     fn a_call_is_seen_while_it_runs_and_after_its_end() {
-        let activity = Activity::new("slave", Shown::Yes);
+        let activity = Activity::new("slave", Preview::Yes);
         let one = activity.begin(|| names("one"));
         let two = activity.begin(|| names(&"ä".repeat(1000)));
         one.at(Stage::Running, "s1");
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_or_kept_where_it_is_off() {
-        let activity = Activity::new("slave", Shown::No);
+        let activity = Activity::new("slave", Preview::No);
         let watched = activity.begin(|| panic!("nobody wants to know"));
         watched.at(Stage::Running, "s");
         watched.ended("ok");
@@ -398,8 +398,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_bounded_however_much_happens() {
-        let activity = Activity::new("slave", Shown::Yes);
-        let live: Vec<Watched> = (0..1000).map(|_| activity.begin(|| names("t"))).collect();
+        let activity = Activity::new("slave", Preview::Yes);
+        let live: Vec<CallGuard> = (0..1000).map(|_| activity.begin(|| names("t"))).collect();
         let seen = activity.to_json();
         assert_eq!(seen["live"]["total"], 1000);
         assert_eq!(seen["live"]["list"].as_array().unwrap().len(), MOST_SHOWN);

@@ -25,7 +25,7 @@ use crate::metrics::{Label, Metric};
 pub use line::{Line, Payload};
 use redact::Redaction;
 use sink::Sink;
-use writer::{Told, Writer};
+use writer::{Command, Writer};
 
 /// Lines that wait for the writer at most.
 const QUEUE: usize = 8192;
@@ -48,7 +48,7 @@ static AUDIT: OnceLock<Queue> = OnceLock::new();
 static LOST: AtomicU64 = AtomicU64::new(0);
 
 struct Queue {
-    told: SyncSender<Told>,
+    told: SyncSender<Command>,
     payloads: bool,
 }
 
@@ -76,7 +76,8 @@ pub fn with_payloads() -> bool {
 /// Writes a line, soon; nothing where the stream is off. Never waits: a line too many is lost and counted.
 pub fn tell(line: Line) {
     let Some(queue) = AUDIT.get() else { return };
-    if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.told.try_send(Told::Line(line))
+    if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+        queue.told.try_send(Command::Line(line))
     {
         lost("dropped", 1);
     }
@@ -90,7 +91,7 @@ fn lost(outcome: &'static str, lines: u64) {
 /// The open stream of this process.
 #[derive(Debug)]
 pub struct Audit {
-    told: SyncSender<Told>,
+    told: SyncSender<Command>,
     reopening: JoinHandle<()>,
 }
 
@@ -110,7 +111,7 @@ impl Audit {
         let reopening = tokio::spawn(async move {
             while hangups.recv().await.is_some() {
                 // The queue is full of lines that the old file takes as well; the next signal comes.
-                let _ = again.try_send(Told::Reopen);
+                let _ = again.try_send(Command::Reopen);
             }
         });
         Ok(Self { told, reopening })
@@ -123,7 +124,7 @@ impl Audit {
         let (done, written) = oneshot::channel();
         let told = self.told;
         // A thread of its own: the runtime would wait for one of its own at the end, however long that takes.
-        let asked = std::thread::Builder::new().spawn(move || told.send(Told::Finish(done)));
+        let asked = std::thread::Builder::new().spawn(move || told.send(Command::Finish(done)));
         if asked.is_err() || !matches!(tokio::time::timeout(FLUSH, written).await, Ok(Ok(()))) {
             tracing::warn!("The last audit lines could not be written within {} s", FLUSH.as_secs());
         }

@@ -2,10 +2,10 @@
 //!
 //! Every problem is told at once, each with line, place, value and what was expected. Knows no format.
 
+mod cursor;
 mod node;
-mod place;
 mod problem;
 
+pub use cursor::{Cursor, Map};
 pub use node::Document;
-pub use place::{Entries, Place};
-pub use problem::{DocumentProblem, DocumentProblems, Shown};
+pub use problem::{DocumentProblem, DocumentProblems, Rendered};

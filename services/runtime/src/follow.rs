@@ -17,9 +17,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Tells when everything is to be read again: at SIGHUP. Clones tell of the same signals.
 #[derive(Clone, Debug)]
-pub struct Hangups(watch::Receiver<u64>);
+pub struct ReloadSignal(watch::Receiver<u64>);
 
-impl Hangups {
+impl ReloadSignal {
     /// From now on SIGHUP no longer ends the process. Needs a tokio runtime.
     pub fn listen() -> io::Result<Self> {
         let mut hangups = signal(SignalKind::hangup())?;
@@ -52,17 +52,17 @@ type Look = (Option<SystemTime>, u64, u64);
 
 /// One file that is followed.
 #[derive(Debug)]
-pub struct Followed {
+pub struct WatchedFile {
     path: PathBuf,
-    hangups: Hangups,
+    hangups: ReloadSignal,
     seen: Option<Look>,
     content: Option<[u8; 32]>,
 }
 
-impl Followed {
+impl WatchedFile {
     /// Follows `path`. The first [`Self::changed`] waits for a content other than `now`, what the owner has already
     /// (`None`: nothing).
-    pub fn new(path: impl Into<PathBuf>, now: Option<&[u8]>, hangups: Hangups) -> Self {
+    pub fn new(path: impl Into<PathBuf>, now: Option<&[u8]>, hangups: ReloadSignal) -> Self {
         Self { path: path.into(), hangups, seen: None, content: now.map(digest) }
     }
 
@@ -134,8 +134,8 @@ mod tests {
     #[tokio::test]
     async fn another_content_is_given_and_the_same_is_not() {
         let (_directory, path) = file();
-        let (_told, hangups) = Hangups::made_up();
-        let mut followed = Followed::new(&path, Some(b"one"), hangups);
+        let (_told, hangups) = ReloadSignal::made_up();
+        let mut followed = WatchedFile::new(&path, Some(b"one"), hangups);
         assert!(followed.look(false).await.is_none());
         // Another file in its place with the same content, then with another.
         std::fs::write(path.with_extension("new"), "one").unwrap();
@@ -149,8 +149,8 @@ mod tests {
     #[tokio::test]
     async fn a_lost_file_is_told_once_and_its_return_too() {
         let (_directory, path) = file();
-        let (_told, hangups) = Hangups::made_up();
-        let mut followed = Followed::new(&path, Some(b"one"), hangups);
+        let (_told, hangups) = ReloadSignal::made_up();
+        let mut followed = WatchedFile::new(&path, Some(b"one"), hangups);
         std::fs::remove_file(&path).unwrap();
         assert!(followed.changed().await.is_err());
         assert!(followed.look(false).await.is_none());
@@ -161,8 +161,8 @@ mod tests {
     #[tokio::test]
     async fn a_hangup_gives_the_same_content_again() {
         let (_directory, path) = file();
-        let (told, hangups) = Hangups::made_up();
-        let mut followed = Followed::new(&path, Some(b"one"), hangups);
+        let (told, hangups) = ReloadSignal::made_up();
+        let mut followed = WatchedFile::new(&path, Some(b"one"), hangups);
         told.send_modify(|count| *count += 1);
         assert_eq!(followed.changed().await.unwrap(), b"one");
     }

@@ -18,14 +18,14 @@ pub use ui::Page;
 use crate::metrics::Metrics;
 
 /// What is asked with a POST of JSON: the answer's JSON, or why the question cannot be answered.
-type Inquiry = dyn Fn(&[u8]) -> Result<String, String> + Send + Sync;
+type OpsRequest = dyn Fn(&[u8]) -> Result<String, String> + Send + Sync;
 
 /// What is asked with a GET: JSON, given whether the service is ready.
 type Document = dyn Fn(&Readiness) -> Value + Send + Sync;
 
 /// Who may ask for a path. Whoever serves [`Ops`] sees to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum AuthPolicy {
     /// Anybody: health checks.
     Open,
     /// Anybody but foreign web pages: it says nothing of this server.
@@ -33,7 +33,7 @@ pub enum Access {
     /// Whoever shows a key, where keys are asked for.
     Key,
     /// The same, by POST.
-    Inquiry,
+    OpsRequest,
 }
 
 enum Kind {
@@ -42,16 +42,16 @@ enum Kind {
     Metrics,
     Document(Arc<Document>),
     Page(Page),
-    Inquiry(Arc<Inquiry>),
+    OpsRequest(Arc<OpsRequest>),
 }
 
 impl Kind {
-    fn access(&self) -> Access {
+    fn access(&self) -> AuthPolicy {
         match self {
-            Self::Health | Self::Ready => Access::Open,
-            Self::Page(_) => Access::Page,
-            Self::Metrics | Self::Document(_) => Access::Key,
-            Self::Inquiry(_) => Access::Inquiry,
+            Self::Health | Self::Ready => AuthPolicy::Open,
+            Self::Page(_) => AuthPolicy::Page,
+            Self::Metrics | Self::Document(_) => AuthPolicy::Key,
+            Self::OpsRequest(_) => AuthPolicy::OpsRequest,
         }
     }
 }
@@ -83,7 +83,7 @@ impl Endpoints {
         path: &'static str,
         answer: impl Fn(&[u8]) -> Result<String, String> + Send + Sync + 'static,
     ) -> Self {
-        self.with(path, Kind::Inquiry(Arc::new(answer)))
+        self.with(path, Kind::OpsRequest(Arc::new(answer)))
     }
 
     /// Answers a GET of `path` with JSON. It must not block.
@@ -115,7 +115,7 @@ impl Endpoints {
 
 impl Ops {
     /// Who may ask for this path; `None`: it is none of these.
-    pub fn access(&self, path: &str) -> Option<Access> {
+    pub fn access(&self, path: &str) -> Option<AuthPolicy> {
         self.find(path).map(Kind::access)
     }
 
@@ -125,7 +125,7 @@ impl Ops {
 
     /// Answers an inquiry: 200 or 400, JSON either way. `None` for a path that is none.
     pub fn inquire(&self, path: &str, body: &[u8]) -> Option<Response> {
-        let Kind::Inquiry(answer) = self.find(path)? else { return None };
+        let Kind::OpsRequest(answer) = self.find(path)? else { return None };
         let (status, text) = match answer(body) {
             Ok(text) => (StatusCode::OK, text),
             Err(error) => (StatusCode::BAD_REQUEST, json!({ "error": error }).to_string()),
@@ -142,7 +142,7 @@ impl Ops {
             Kind::Metrics => text("text/plain; version=0.0.4; charset=utf-8", self.0.metrics.render()),
             Kind::Document(write) => text("application/json", write(&(self.0.ready)()).to_string()),
             Kind::Page(page) => page.answer(),
-            Kind::Inquiry(_) => return None,
+            Kind::OpsRequest(_) => return None,
         }))
     }
 }
@@ -213,7 +213,10 @@ mod tests {
         assert!(ops.inquire("/healthz", b"").is_none());
         let access = ["/healthz", "/readyz", "/metrics", "/api/v1/x", "/api/v1/ask", "/mcp"]
             .map(|path| ops.access(path));
-        let key = Some(Access::Key);
-        assert_eq!(access, [Some(Access::Open), Some(Access::Open), key, key, Some(Access::Inquiry), None]);
+        let key = Some(AuthPolicy::Key);
+        assert_eq!(
+            access,
+            [Some(AuthPolicy::Open), Some(AuthPolicy::Open), key, key, Some(AuthPolicy::OpsRequest), None]
+        );
     }
 }

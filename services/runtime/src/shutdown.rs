@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Signals so soon after the first are the same request: `timeout`, shells and init programs that signal a whole
 /// process group deliver it twice.
-const ECHO: Duration = Duration::from_millis(500);
+const REPEAT_SIGNAL_GRACE: Duration = Duration::from_millis(500);
 
 /// The two stages, shared by everything that must stop. Clones are the same shutdown.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ impl Shutdown {
         }
         let second = loop {
             let name = wait(&mut terminate, &mut interrupt).await;
-            if begun.elapsed() >= ECHO {
+            if begun.elapsed() >= REPEAT_SIGNAL_GRACE {
                 break name;
             }
         };

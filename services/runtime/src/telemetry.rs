@@ -2,8 +2,8 @@
 //!
 //! Knows no event by name; the service that runs is a prefix given at start.
 
+mod context;
 mod json;
-mod subject;
 mod text;
 
 use std::io::IsTerminal;
@@ -15,7 +15,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogConfig, LogFormat};
 
-pub use subject::{Entered, Subject};
+pub use context::{Guard, LogContext};
 
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -38,20 +38,20 @@ pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryEr
         LogFormat::Text => layer.with_ansi(ansi).event_format(text::Lines { service }).boxed(),
         LogFormat::Json => layer.with_ansi(false).event_format(json::Objects { service }).boxed(),
     };
-    let layer = layer.with_filter(filter_fn(discreet));
+    let layer = layer.with_filter(filter_fn(quiet_dependencies));
     tracing_subscriber::registry().with(filter).with(layer).try_init()?;
     Ok(())
 }
 
 /// Libraries that write out what they send and receive.
-const TALKATIVE: [&str; 8] =
+const NOISY_CRATES: [&str; 8] =
     ["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "rustls", "h2", "tonic", "tower"];
 
 /// Whether an event may be logged at all. Libraries that write out whole messages at `trace`, a slave's code among
 /// them, keep to `info` whatever `LOG_LEVEL` says.
-fn discreet(metadata: &tracing::Metadata<'_>) -> bool {
+fn quiet_dependencies(metadata: &tracing::Metadata<'_>) -> bool {
     let of = |library: &str| metadata.target().split("::").next() == Some(library);
-    let talkative = TALKATIVE.into_iter().any(of);
+    let talkative = NOISY_CRATES.into_iter().any(of);
     !talkative || *metadata.level() <= tracing::Level::INFO
 }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_call_carry_its_ids_in_both_formats() {
-        let about = Subject::new(0xab << 64 | 0x12, Some(0x4bf9));
+        let about = LogContext::new(0xab << 64 | 0x12, Some(0x4bf9));
         let act = || {
             let _entered = about.enter();
             tracing::warn!(code = 7, "Forwarding (id: ab-12)");

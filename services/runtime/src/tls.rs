@@ -19,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub use certificate::{Facts, facts};
 pub use client::{ClientFiles, pinned};
 pub use server::{ServerFiles, ServerTls};
-pub use wire::Wire;
+pub use wire::MaybeTlsStream;
 
 /// What is agreed on by ALPN.
 const ALPN: &[u8] = b"http/1.1";

@@ -23,8 +23,8 @@ use opentelemetry_sdk::trace::{
 use crate::config::{OtlpCompression, OtlpProtocol, Parents, Share, TraceConfig};
 use crate::tls::TlsError;
 pub use losses::METRICS;
-use losses::{Counted, Losses, Watched};
-pub use span::{Carried, Kind, Parent, Span};
+use losses::{CountingExporter, CountingProcessor, ExportStats};
+pub use span::{Kind, Parent, Span, TraceContext};
 
 /// How long the last spans may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -64,8 +64,8 @@ impl Traces {
     /// Spans are made from now on, by the name of `service` unless the configuration has another. Needs a tokio
     /// runtime; blocks for the trusted certificates.
     pub fn start(config: &TraceConfig, service: (&'static str, &'static str)) -> Result<Self, TracesError> {
-        let losses = Losses::new(config.queue);
-        let exporter = Watched::new(exporter(config)?, losses.clone());
+        let losses = ExportStats::new(config.queue);
+        let exporter = CountingExporter::new(exporter(config)?, losses.clone());
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(config.queue)
             .with_max_export_batch_size(config.batch.min(config.queue))
@@ -75,7 +75,7 @@ impl Traces {
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(config))
             .with_resource(resource(config, service))
-            .with_span_processor(Counted::new(processor, losses))
+            .with_span_processor(CountingProcessor::new(processor, losses))
             .build();
         TRACER.set(provider.tracer("mcp-relay")).map_err(|_| TracesError::Twice)?;
         let (host, port) =

@@ -55,7 +55,7 @@ struct Shared {
 enum Done {
     Resolved(usize, io::Result<BTreeSet<SocketAddr>>),
     Dialed((Line, Purpose), Box<Result<Entered, Ended>>),
-    Carried(Line, Ended, Duration),
+    TraceContext(Line, Ended, Duration),
 }
 
 impl Dialer {
@@ -154,7 +154,7 @@ impl Dialer {
                 Ok(entered) => self.linked(dialed, entered, tasks),
                 Err(ended) => self.failed(dialed, &ended, now),
             },
-            Done::Carried(line, ended, held) => {
+            Done::TraceContext(line, ended, held) => {
                 metrics::link_ended(ended.kind());
                 audit::closed(self.shared.place(line), &ended, held);
                 if self.lost.len() < MOST_LOST {
@@ -186,7 +186,7 @@ impl Dialer {
             let turn = entered.turn();
             let ended = shared.since(turn, link::carry(&shared.links, entered).await);
             shared.lock_alone().remove(&line.url);
-            Done::Carried(line, ended, since.elapsed())
+            Done::TraceContext(line, ended, since.elapsed())
         });
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::Catalog;
-use runtime::activity::{Activity, Shown};
+use runtime::activity::{Activity, Preview};
 use runtime::secret::Secret;
 use tokio::sync::watch;
 
@@ -71,7 +71,7 @@ impl Default for ExecutorConfig {
             max_output: 64 * 1024 * 1024,
             secrets: Vec::new(),
             pace: Pace::default(),
-            activity: Activity::new("backend", Shown::No),
+            activity: Activity::new("backend", Preview::No),
             lines: Lines::default(),
         }
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use front::calls::{Asker, Calls, Listing};
+use front::calls::{CallContext, Calls, Listing};
 use front::metrics::Ended;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
@@ -21,7 +21,7 @@ use protocol::mcp::catalog::Catalog;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::trace_context::trace_id;
-use runtime::telemetry::Subject;
+use runtime::telemetry::LogContext;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::executor::{CallEnd, CallHandle, CallSink, Executor, SinkClosed};
@@ -56,9 +56,9 @@ impl LocalCalls {
     }
 
     /// Names a call as a proxy would: its log lines are told apart by it.
-    fn subject(&self, header: &CallHeader) -> Subject {
+    fn subject(&self, header: &CallHeader) -> LogContext {
         let call = CallId::new(self.instance, self.counter.fetch_add(1, Ordering::Relaxed));
-        Subject::new(call.0, header.traceparent.as_deref().and_then(trace_id))
+        LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id))
     }
 }
 
@@ -83,7 +83,7 @@ impl Calls for LocalCalls {
         self.listing.clone()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> LocalStream {
+    fn call(&self, header: CallHeader, message: Bytes, _asker: CallContext<'_>) -> LocalStream {
         let (era, version) = (header.era, header.version);
         let meters = header.name.as_deref().and_then(|tool| self.executor.meters(tool));
         let subject = self.subject(&header);
@@ -179,7 +179,7 @@ impl Drop for Place {
 
 struct LocalSink {
     era: Era,
-    subject: Subject,
+    subject: LogContext,
     events: mpsc::Sender<ResponseEvent>,
     end: oneshot::Sender<ResponseEvent>,
     seq: Seq,
@@ -201,7 +201,7 @@ impl CallSink for LocalSink {
             .boxed()
     }
 
-    fn subject(&self) -> Option<Subject> {
+    fn subject(&self) -> Option<LogContext> {
         Some(self.subject)
     }
 
@@ -283,7 +283,7 @@ mod tests {
         let message = format!(
             r#"{{"id":{request_id},"params":{{"name":"sleep","arguments":{{"seconds":{seconds},"steps":1000}},"_meta":{{"progressToken":"p"}}}}}}"#
         );
-        calls.call(header, message.into(), Asker::nobody(&HeaderMap::new()))
+        calls.call(header, message.into(), CallContext::nobody(&HeaderMap::new()))
     }
 
     #[tokio::test]

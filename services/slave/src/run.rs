@@ -14,7 +14,7 @@ use front::server::OpsPort;
 use front::{Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
 use protocol::mcp::catalog::Catalog;
-use runtime::follow::Hangups;
+use runtime::follow::ReloadSignal;
 use runtime::listen::BindError;
 use runtime::metrics::{Metrics, MetricsError};
 use runtime::ops::{Endpoints, Readiness};
@@ -89,7 +89,7 @@ struct Slave {
     linked: Option<Linked>,
     status: status::Status,
     backends: Option<BackendsFile>,
-    hangups: Hangups,
+    hangups: ReloadSignal,
 }
 
 /// What a slave has that the standalone server has not.
@@ -106,7 +106,7 @@ impl Slave {
     async fn start(config: SlaveConfig) -> Result<Self, RunError> {
         let http = config.common.http.bind().await?;
         let ops = OpsPort::bind(config.common.ops.port.as_ref()).await?;
-        let hangups = Hangups::listen().map_err(RunError::Signals)?;
+        let hangups = ReloadSignal::listen().map_err(RunError::Signals)?;
         let backends = BackendsFile::read(&config)?;
         let executor = Executor::start(settings::executor(&config, backends.as_ref())).await;
         let role = if config.link.is_some() { "slave" } else { "standalone" };
@@ -168,7 +168,7 @@ impl Linked {
     fn new(
         (config, seat): (&SlaveConfig, Option<Seat>),
         executor: &Executor,
-        (edge, hangups): (&Arc<Edge<LocalCalls>>, &Hangups),
+        (edge, hangups): (&Arc<Edge<LocalCalls>>, &ReloadSignal),
     ) -> Result<Option<Self>, RunError> {
         let Some(link) = &config.link else { return Ok(None) };
         let mut offers = executor.catalog();

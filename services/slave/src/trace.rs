@@ -11,8 +11,8 @@ use protocol::link::header::CallHeader;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::trace_context::trace_id;
-use runtime::telemetry::Subject;
-use runtime::traces::{self, Carried, Kind, Parent, Span};
+use runtime::telemetry::LogContext;
+use runtime::traces::{self, Kind, Parent, Span, TraceContext};
 
 use crate::backends::Answer;
 use crate::executor::ToolCall;
@@ -46,7 +46,7 @@ impl CallTrace {
     }
 
     /// The proxy's and this slave's common name of the call.
-    pub(crate) fn named(&mut self, subject: Subject) {
+    pub(crate) fn named(&mut self, subject: LogContext) {
         if let Some(span) = &mut self.0 {
             span.set("mcp_relay.request_id", subject.request());
         }
@@ -111,7 +111,7 @@ impl Asked {
     }
 
     /// What the backend's own span is to hang on.
-    pub(crate) fn carried(&self) -> Option<Carried> {
+    pub(crate) fn carried(&self) -> Option<TraceContext> {
         self.0.as_ref().map(Span::carried)
     }
 

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::accept::Takes;
 use super::body::AnswerBody;
-use super::dialect;
+use super::era;
 use super::post::{Count, Outcome, Post};
 use super::reply::{empty, events, json_stream};
 use super::stream::{Answers, Form, Waiting};
@@ -35,11 +35,10 @@ pub(crate) fn is_batch(body: &[u8]) -> bool {
 pub(crate) fn answer<C: Calls>(post: &mut Post<'_, C>, body: &Bytes, takes: Takes) -> Outcome<C::Stream> {
     post.count = Count::Edge("batch");
     let invalid = |reason: &str| Failure::InvalidRequest(reason.to_owned());
-    if dialect::era_by_header(post.headers) == Era::Modern {
+    if era::era_by_header(post.headers) == Era::Modern {
         return Err(post.refused(invalid("a body is one message: batches exist only in 2025-03-26")));
     }
-    let caller =
-        dialect::legacy(post.edge, post.headers, &post.who).map_err(|failure| post.refused(failure))?;
+    let caller = era::legacy(post.edge, post.headers, &post.who).map_err(|failure| post.refused(failure))?;
     if caller.version > Version::V2025_03_26 {
         return Err(post.refused(invalid("a body is one message: batches exist only in 2025-03-26")));
     }

@@ -4,7 +4,7 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use protocol::mcp::failure::Failure;
 
-use crate::config::{EdgeConfig, Exposure};
+use crate::config::{BindScope, EdgeConfig};
 use crate::keys::Principal;
 use crate::origin::{Origins, is_loopback};
 
@@ -24,7 +24,7 @@ pub(crate) fn check_page<'a>(
         let only = headers.get_all(ORIGIN).iter().nth(1).is_none();
         return if only && config.origins.allow(text) { Ok(Some(origin)) } else { Err(forbidden(origin)) };
     }
-    let rebinding_matters = config.exposure == Exposure::Loopback && config.origins == Origins::Loopback;
+    let rebinding_matters = config.exposure == BindScope::Loopback && config.origins == Origins::Loopback;
     match headers.get(HOST) {
         Some(host) if rebinding_matters && headers.contains_key(SEC_FETCH_SITE) => {
             let local = host.to_str().is_ok_and(is_loopback);

@@ -15,10 +15,10 @@ use super::open::{Taker, open};
 use super::read::{Limits, read};
 use super::reply::{Refused, SESSION_ID, empty, events, json};
 use super::stream::{Answers, Form, Waiting};
-use super::{batch, dialect};
+use super::{batch, era};
 use crate::answer::{Answer, Segments};
 use crate::arrived::Arrived;
-use crate::calls::{Asker, Calls};
+use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, now};
 use crate::keys::Principal;
 use crate::method::{Request, label, unreadable};
@@ -87,13 +87,13 @@ impl<C: Calls> Post<'_, C> {
         }
     }
 
-    pub(crate) fn asker(&self) -> Asker<'_> {
-        Asker { who: self.who, headers: self.headers, peer: self.peer }
+    pub(crate) fn asker(&self) -> CallContext<'_> {
+        CallContext { who: self.who, headers: self.headers, peer: self.peer }
     }
 
     async fn request(&mut self, request: Request<'_>, takes: Takes) -> Outcome<C::Stream> {
         self.count = Count::Edge(label(request.method));
-        let era = dialect::era_of(self.headers, request.method, request.params);
+        let era = era::era_of(self.headers, request.method, request.params);
         match self.begin(&request, (era, takes)) {
             Ok(Begun::Answered(response)) => Ok(*response),
             Ok(Begun::Call(version, stream)) => {
@@ -131,9 +131,9 @@ impl<C: Calls> Post<'_, C> {
             return Err(Failure::InvalidRequest(format!("\"id\" is longer than {ID} bytes")));
         }
         let caller = match (era, request.method) {
-            (Era::Modern, method) => dialect::modern(self.headers, method, request.params),
-            (Era::Legacy, "initialize") => Ok(dialect::newcomer(self.headers)),
-            (Era::Legacy, _) => dialect::legacy(self.edge, self.headers, &self.who),
+            (Era::Modern, method) => era::modern(self.headers, method, request.params),
+            (Era::Legacy, "initialize") => Ok(era::newcomer(self.headers)),
+            (Era::Legacy, _) => era::legacy(self.edge, self.headers, &self.who),
         }?;
         arrived.sent_by(&caller);
         let version = caller.version;
@@ -165,10 +165,10 @@ impl<C: Calls> Post<'_, C> {
     fn notification(&mut self, method: &str, params: &Params<'_>) -> Outcome<C::Stream> {
         self.count = Count::Edge(label(method));
         let mut arrived = Arrived::by("http");
-        let era = dialect::era_of(self.headers, method, params);
+        let era = era::era_of(self.headers, method, params);
         // 2026-07-28 defines no header rules for notifications, and none that a client sends over HTTP.
         let taken = match era {
-            Era::Legacy => dialect::legacy(self.edge, self.headers, &self.who).map(|caller| {
+            Era::Legacy => era::legacy(self.edge, self.headers, &self.who).map(|caller| {
                 arrived.sent_by(&caller);
                 self.edge.notify(method, params, caller.session.as_deref());
             }),
@@ -181,18 +181,18 @@ impl<C: Calls> Post<'_, C> {
     /// A client's answer to a backend's request. None is open as long as no backend can ask: it is dropped.
     fn response(&mut self) -> Outcome<C::Stream> {
         self.count = Count::Edge("response");
-        if dialect::era_by_header(self.headers) == Era::Modern {
+        if era::era_by_header(self.headers) == Era::Modern {
             return Err(
                 self.refused(Failure::InvalidRequest("clients send no responses in this version".into()))
             );
         }
-        dialect::legacy(self.edge, self.headers, &self.who).map_err(|failure| self.refused(failure))?;
+        era::legacy(self.edge, self.headers, &self.who).map_err(|failure| self.refused(failure))?;
         Ok(empty(StatusCode::ACCEPTED))
     }
 
     /// A refusal of something whose id is not known.
     pub(crate) fn refused(&self, failure: Failure) -> Refused {
-        Refused { failure, era: dialect::era_by_header(self.headers), id: None }
+        Refused { failure, era: era::era_by_header(self.headers), id: None }
     }
 }
 

@@ -22,7 +22,7 @@ use super::body::AnswerBody;
 use super::listen::listen;
 use super::post::{Count, Outcome, Post};
 use super::reply::{Refused, empty, events, json, refuse};
-use super::{audit, cors, dialect, guard};
+use super::{audit, cors, era, guard};
 use crate::answer::Segments;
 use crate::calls::Calls;
 use crate::edge::{Edge, now};
@@ -171,30 +171,30 @@ fn key<C>(edge: &Edge<C>, (head, peer): Came<'_>) -> Result<Principal, Refused> 
     guard::authenticate(&edge.config, &head.headers).map_err(|failure| {
         let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
         tracing::info!(peer, "Request refused: {failure}");
-        Refused { failure, era: dialect::era_by_header(&head.headers), id: None }
+        Refused { failure, era: era::era_by_header(&head.headers), id: None }
     })
 }
 
 /// A legacy client's stream. Modern ones have none (2026-07-28, Streamable HTTP, "Earlier Revisions").
 fn get<C: Calls>(edge: &Edge<C>, head: &Parts, who: &Principal) -> Outcome<C::Stream> {
-    let refused = |failure| Refused { failure, era: dialect::era_by_header(&head.headers), id: None };
-    if dialect::era_by_header(&head.headers) == Era::Modern {
+    let refused = |failure| Refused { failure, era: era::era_by_header(&head.headers), id: None };
+    if era::era_by_header(&head.headers) == Era::Modern {
         return Err(refused(Failure::HttpMethodNotAllowed("GET".into())));
     }
     if !takes_events(&head.headers) {
         return Err(refused(Failure::NotAcceptable("GET opens a stream: accept text/event-stream".into())));
     }
-    dialect::legacy(edge, &head.headers, who).map_err(refused)?;
+    era::legacy(edge, &head.headers, who).map_err(refused)?;
     Ok(events(AnswerBody::Listen(listen(edge))))
 }
 
 /// The end of a session (2025-11-25, Transports, "Session Management").
 fn delete<C: Calls>(edge: &Edge<C>, head: &Parts, who: &Principal) -> Outcome<C::Stream> {
-    let refused = |failure| Refused { failure, era: dialect::era_by_header(&head.headers), id: None };
-    if dialect::era_by_header(&head.headers) == Era::Modern {
+    let refused = |failure| Refused { failure, era: era::era_by_header(&head.headers), id: None };
+    if era::era_by_header(&head.headers) == Era::Modern {
         return Err(refused(Failure::HttpMethodNotAllowed("DELETE".into())));
     }
-    let session = dialect::session(edge, &head.headers, who).map_err(refused)?;
+    let session = era::session(edge, &head.headers, who).map_err(refused)?;
     let session = session.ok_or_else(|| refused(Failure::SessionNotFound))?;
     edge.ended.add(&session, now());
     edge.calls.end_session(&session.key());

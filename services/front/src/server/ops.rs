@@ -19,9 +19,9 @@ use runtime::tls::ServerTls;
 use tokio::task::JoinSet;
 use tower::Service as _;
 
-use super::{Came, HEAD_TIMEOUT, Port, desk, secured};
+use super::{Came, HEAD_TIMEOUT, Port, ops_handler, secured};
 use crate::calls::Calls;
-use crate::config::{EdgeConfig, Exposure};
+use crate::config::{BindScope, EdgeConfig};
 use crate::edge::Edge;
 use crate::http::service::{HEALTH, McpService};
 
@@ -63,7 +63,7 @@ impl OpsPort {
 
 /// Serves until it is dropped, which closes its connections.
 async fn serve<C: Calls>(port: Port, (edge, ops): (Arc<Edge<C>>, Ops)) {
-    let exposure = port.listener.local_addr().map_or(Exposure::Network, |at| Exposure::of(at.ip()));
+    let exposure = port.listener.local_addr().map_or(BindScope::Network, |at| BindScope::of(at.ip()));
     let config = Arc::new(EdgeConfig { exposure, ..edge.config.clone() });
     let mcp = McpService::new(edge);
     let mut connections = JoinSet::new();
@@ -100,7 +100,8 @@ fn answer<C: Calls>(
     let path = request.uri().path();
     if let Some(access) = ops.access(path) {
         let (config, ops) = (Arc::clone(config), ops.clone());
-        return async move { Ok(desk::answer((&config, access), &ops, (request, Some(peer))).await) }.boxed();
+        return async move { Ok(ops_handler::answer((&config, access), &ops, (request, Some(peer))).await) }
+            .boxed();
     }
     if path == HEALTH {
         // The existing server's check stays where clients look for it, and is here with the others.

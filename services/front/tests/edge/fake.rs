@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
-use front::calls::{Asker, Calls, Listing};
+use front::calls::{CallContext, Calls, Listing};
 use front::{Edge, EdgeConfig, Observer, SealKey};
 use futures_util::Stream;
 use http_body_util::BodyExt;
@@ -68,7 +68,7 @@ impl Calls for Fake {
         self.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, _asker: Asker<'_>) -> FakeStream {
+    fn call(&self, header: CallHeader, message: Bytes, _asker: CallContext<'_>) -> FakeStream {
         self.seen.lock().unwrap().calls.push((header, message));
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or_else(|| {
             let (send, receive) = mpsc::channel(1);

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderName, Method};
-use front::{Exposure, Keys, Origins};
+use front::{BindScope, Keys, Origins};
 
 use crate::fake::{BOTH, Reply, Rig, and};
 
@@ -114,21 +114,21 @@ async fn a_rebound_host_name_is_noticed_on_loopback_only() {
     let rig = |exposure| Rig::with(move |config| config.exposure = exposure);
     let browser = |host| [("accept", "text/event-stream"), ("host", host), ("sec-fetch-site", "same-origin")];
     for (exposure, headers, status) in [
-        (Exposure::Loopback, browser("evil.example:8000").to_vec(), 403),
-        (Exposure::Loopback, browser("localhost:8000").to_vec(), 200),
-        (Exposure::Loopback, browser("evil.example")[..2].to_vec(), 200),
-        (Exposure::Network, browser("relay.example").to_vec(), 200),
+        (BindScope::Loopback, browser("evil.example:8000").to_vec(), 403),
+        (BindScope::Loopback, browser("localhost:8000").to_vec(), 200),
+        (BindScope::Loopback, browser("evil.example")[..2].to_vec(), 200),
+        (BindScope::Network, browser("relay.example").to_vec(), 200),
     ] {
         let response = rig(exposure).send(Method::GET, "/mcp", &headers, Body::empty()).await;
         assert_eq!(response.status(), status, "{exposure:?} {headers:?}");
     }
     let ingress = and(&[("host", "relay.example")]);
     assert_eq!(
-        rig(Exposure::Loopback).post(&ingress, PING).await.status,
+        rig(BindScope::Loopback).post(&ingress, PING).await.status,
         200,
         "an ingress on the same machine"
     );
-    assert_eq!(rig(Exposure::Loopback).post(BOTH, PING).await.status, 200);
+    assert_eq!(rig(BindScope::Loopback).post(BOTH, PING).await.status, 200);
 }
 
 #[tokio::test]

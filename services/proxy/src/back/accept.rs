@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use protocol::link::handshake::{AuthReply, close};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{MAX_AUTH, MAX_BATCH};
-use runtime::tls::{ServerTls, Wire};
+use runtime::tls::{MaybeTlsStream, ServerTls};
 use runtime::trusted::TrustedProxies;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -113,7 +113,7 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
     let upgrade = async {
         let wire = match &back.tls {
             Some(tls) => tls.accept(stream).await.map_err(Refused::Tls)?,
-            None => Wire::from(stream),
+            None => MaybeTlsStream::from(stream),
         };
         #[expect(clippy::result_large_err, reason = "tungstenite says what a callback returns")]
         let look = |request: &Request, response: Response| {

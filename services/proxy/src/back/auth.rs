@@ -7,7 +7,7 @@ use protocol::link::handshake::{
     Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, choose_version, close,
 };
 use protocol::link::peers::{Peers, to_text};
-use runtime::tls::Wire;
+use runtime::tls::MaybeTlsStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -21,7 +21,7 @@ use crate::codes::Invalid;
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A WebSocket on a connection.
-pub(super) type Socket = WebSocketStream<Wire>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream>;
 
 /// Why a connection did not become a link.
 #[derive(Debug, thiserror::Error)]

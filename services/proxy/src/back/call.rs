@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::link::ids::CallId;
 use protocol::mcp::era::Era;
-use runtime::telemetry::Subject;
+use runtime::telemetry::LogContext;
 
 use crate::trace::CallTrace;
 
@@ -33,7 +33,7 @@ pub(crate) struct OpenCall {
 
 impl OpenCall {
     /// What lines about it are about.
-    pub(crate) fn subject(&self) -> Subject {
+    pub(crate) fn subject(&self) -> LogContext {
         self.trace.subject(self.id)
     }
 }

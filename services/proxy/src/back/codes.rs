@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use protocol::link::handshake::SlaveHello;
-use runtime::follow::{Followed, Hangups};
+use runtime::follow::{ReloadSignal, WatchedFile};
 use runtime::secret::SecretSet;
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
@@ -107,9 +107,9 @@ impl Codebook {
     pub(crate) async fn follow(
         self: Arc<Self>,
         registry: Arc<Registry>,
-        (source, hangups): (Option<CodesSource>, Hangups),
+        (source, hangups): (Option<CodesSource>, ReloadSignal),
     ) {
-        let mut followed = source.map(|source| Followed::new(source.path, Some(&source.read.1), hangups));
+        let mut followed = source.map(|source| WatchedFile::new(source.path, Some(&source.read.1), hangups));
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut before, mut calendar) = (OffsetDateTime::now_utc(), Calendar::default());
@@ -148,7 +148,7 @@ impl Codebook {
     }
 }
 
-async fn changed(followed: Option<&mut Followed>) -> std::io::Result<Vec<u8>> {
+async fn changed(followed: Option<&mut WatchedFile>) -> std::io::Result<Vec<u8>> {
     match followed {
         Some(followed) => followed.changed().await,
         None => std::future::pending().await,

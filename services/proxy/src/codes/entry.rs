@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::link::handshake::check_slave_name;
-use runtime::document::{Entries, Place};
+use runtime::document::{Cursor, Map};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -14,7 +14,7 @@ use super::{CodeDigest, Entry};
 const KEYS: [&str; 7] = ["code", "sha256", "name", "labels", "tools", "not_before", "not_after"];
 
 /// `None` only after something was noted.
-pub(super) fn read_entry(place: &Place<'_>) -> Option<Entry> {
+pub(super) fn read_entry(place: &Cursor<'_>) -> Option<Entry> {
     if place.is_text() {
         return Some(Entry { digest: code(place)?, grant: Arc::default() });
     }
@@ -23,7 +23,7 @@ pub(super) fn read_entry(place: &Place<'_>) -> Option<Entry> {
         (Some(given), None) => code(&given),
         (None, Some(given)) => sha256(&given),
         _ => {
-            place.bad("either code, or sha256 (the SHA-256 of the code in hex)");
+            place.error("either code, or sha256 (the SHA-256 of the code in hex)");
             None
         }
     };
@@ -31,12 +31,12 @@ pub(super) fn read_entry(place: &Place<'_>) -> Option<Entry> {
     if let (Some(from), Some(end)) = (grant.not_before, grant.not_after)
         && from >= end
     {
-        place.bad("a not_before that is earlier than not_after");
+        place.error("a not_before that is earlier than not_after");
     }
     Some(Entry { digest: digest?, grant: Arc::new(grant) })
 }
 
-fn grant(entries: &Entries<'_>) -> Grant {
+fn grant(entries: &Map<'_>) -> Grant {
     let (forced, allowed) = entries.get("labels").and_then(|place| labels(&place)).unwrap_or_default();
     Grant {
         name: entries.get("name").and_then(|place| name(&place)),
@@ -49,20 +49,20 @@ fn grant(entries: &Entries<'_>) -> Grant {
 }
 
 /// The value, if `read` makes one of the text; otherwise it is noted what was expected.
-fn parsed<T>(place: &Place<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+fn parsed<T>(place: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
     let value = read(place.text(expected)?.trim());
     if value.is_none() {
-        place.bad(expected);
+        place.error(expected);
     }
     value
 }
 
-fn code(place: &Place<'_>) -> Option<CodeDigest> {
+fn code(place: &Cursor<'_>) -> Option<CodeDigest> {
     let expected = "a code: text without commas, in quotes if it looks like a number";
     parsed(place, expected, |text| (!text.contains(',')).then(|| CodeDigest::of(text)))
 }
 
-fn sha256(place: &Place<'_>) -> Option<CodeDigest> {
+fn sha256(place: &Cursor<'_>) -> Option<CodeDigest> {
     parsed(place, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
@@ -74,17 +74,17 @@ fn sha256(place: &Place<'_>) -> Option<CodeDigest> {
     })
 }
 
-fn name(place: &Place<'_>) -> Option<String> {
+fn name(place: &Cursor<'_>) -> Option<String> {
     let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.to_owned());
     parsed(place, "1 to 63 letters, digits, '-', '_' or '.'", fits)
 }
 
-fn time(place: &Place<'_>) -> Option<OffsetDateTime> {
+fn time(place: &Cursor<'_>) -> Option<OffsetDateTime> {
     let expected = "a time as RFC 3339 has it, for example 2027-01-31T00:00:00Z";
     parsed(place, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
 }
 
-fn tool(place: &Place<'_>) -> Option<Tools> {
+fn tool(place: &Cursor<'_>) -> Option<Tools> {
     parsed(place, "the name of a tool, or the beginning of names with * at its end", |text| {
         let prefix = text.strip_suffix('*');
         let tool = prefix.map_or(Tools::Named(text.to_owned()), |prefix| Tools::Prefix(prefix.to_owned()));
@@ -94,34 +94,34 @@ fn tool(place: &Place<'_>) -> Option<Tools> {
 
 type Labels = (BTreeMap<String, String>, Option<BTreeMap<String, Values>>);
 
-fn labels(place: &Place<'_>) -> Option<Labels> {
+fn labels(place: &Cursor<'_>) -> Option<Labels> {
     let entries = place.entries_of(&["set", "allow"])?;
     let forced = entries.get("set").map(|set| each(&set, label_value)).unwrap_or_default();
     let allowed = entries.get("allow").map(|allow| each(&allow, label_values));
     Some((forced, allowed))
 }
 
-fn each<T>(place: &Place<'_>, read: fn(&Place<'_>) -> Option<T>) -> BTreeMap<String, T> {
+fn each<T>(place: &Cursor<'_>, read: fn(&Cursor<'_>) -> Option<T>) -> BTreeMap<String, T> {
     if place.is_null() {
         return BTreeMap::new();
     }
     let Some(entries) = place.entries("a mapping of labels") else { return BTreeMap::new() };
-    let pair = |(key, value): (&str, Place<'_>)| {
+    let pair = |(key, value): (&str, Cursor<'_>)| {
         if !(1..=63).contains(&key.len()) {
-            value.bad("a label's name of 1 to 63 characters");
+            value.error("a label's name of 1 to 63 characters");
         }
         Some((key.to_owned(), read(&value)?))
     };
     entries.all().filter_map(pair).collect()
 }
 
-fn label_value(place: &Place<'_>) -> Option<String> {
+fn label_value(place: &Cursor<'_>) -> Option<String> {
     let expected = "text of at most 255 characters, in quotes if it looks like a number";
     parsed(place, expected, |text| (text.len() <= 255).then(|| text.to_owned()))
 }
 
 /// One value, a list of them, or `*`.
-fn label_values(place: &Place<'_>) -> Option<Values> {
+fn label_values(place: &Cursor<'_>) -> Option<Values> {
     let places = place.one_or_many();
     let values: Vec<String> = places.iter().filter_map(label_value).collect();
     let read = if values == ["*"] { Values::Any } else { Values::Listed(values) };

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use runtime::document::{Document, DocumentProblems, Place, Shown};
+use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
 
 use super::entry::read_entry;
 use super::{CodeDigest, Entry, Grant};
@@ -33,7 +33,7 @@ pub enum CodesFileError {
     Lines(Vec<String>),
     /// Something in a YAML file is wrong.
     #[error(transparent)]
-    Entries(#[from] DocumentProblems),
+    Map(#[from] DocumentProblems),
 }
 
 impl CodesFile {
@@ -55,7 +55,7 @@ impl CodesFile {
     pub fn parse(text: &str) -> Result<Self, CodesFileError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let entries = if is_yaml(text) {
-            Document::parse(text, Shown::Hidden)?.read(Shown::Hidden, yaml)?
+            Document::parse(text, Rendered::Hidden)?.read(Rendered::Hidden, yaml)?
         } else {
             lines(text).map_err(CodesFileError::Lines)?
         };
@@ -99,20 +99,20 @@ fn lines(text: &str) -> Result<Vec<Entry>, Vec<String>> {
 }
 
 /// Two entries with one code would be two identities.
-fn yaml(root: &Place<'_>) -> Vec<Entry> {
+fn yaml(root: &Cursor<'_>) -> Vec<Entry> {
     let mut seen = HashMap::new();
     let mut entries = Vec::new();
     for place in list(root) {
         let Some(entry) = read_entry(&place) else { continue };
         if let Some(first) = seen.insert(entry.digest, place.line()) {
-            place.bad(format!("another code than the entry in line {first} has"));
+            place.error(format!("another code than the entry in line {first} has"));
         }
         entries.push(entry);
     }
     entries
 }
 
-fn list<'a>(root: &Place<'a>) -> Vec<Place<'a>> {
+fn list<'a>(root: &Cursor<'a>) -> Vec<Cursor<'a>> {
     let expected = "a list of codes, or \"codes:\" with such a list";
     if root.is_list() {
         return root.items(expected);

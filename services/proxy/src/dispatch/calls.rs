@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use front::calls::{Asker, Calls, Listing};
+use front::calls::{CallContext, Calls, Listing};
 use front::metrics::Ended;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::{CallHeader, SessionFacts};
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
-use runtime::activity::{Activity, Watched};
+use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
 use super::directory::{Directory, Pool, Rules};
@@ -245,7 +245,7 @@ impl Dispatcher {
         &self,
         (tool, pool): (String, &Arc<Pool>),
         came: Came,
-        asker: Asker<'_>,
+        asker: CallContext<'_>,
     ) -> Result<CallStream, Failure> {
         let Came { id, at: now, trace, mut header, message } = came;
         self.0.limits.load().admit(&asker)?;
@@ -290,7 +290,7 @@ impl Dispatcher {
             began: now,
             moves: 0,
             repeats,
-            watched: Watched::default(),
+            watched: CallGuard::default(),
         };
         Ok(CallStream::open(Box::new(open)))
     }
@@ -312,7 +312,7 @@ impl Calls for Dispatcher {
         self.0.listing.subscribe()
     }
 
-    fn call(&self, mut header: CallHeader, message: Bytes, asker: Asker<'_>) -> CallStream {
+    fn call(&self, mut header: CallHeader, message: Bytes, asker: CallContext<'_>) -> CallStream {
         let id = self.next_id();
         let trace = CallTrace::of(id, &mut header, &message, &asker);
         let subject = trace.subject(id);

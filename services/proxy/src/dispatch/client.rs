@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use front::Principal;
-use front::calls::Asker;
+use front::calls::CallContext;
 use protocol::link::header::CallHeader;
 
 /// One client: by its key, else by its session, else by its address.
@@ -23,7 +23,7 @@ pub(super) enum Client {
 
 impl Client {
     /// Who sends this call.
-    pub(super) fn of(asker: &Asker<'_>, header: &CallHeader) -> Self {
+    pub(super) fn of(asker: &CallContext<'_>, header: &CallHeader) -> Self {
         match (&header.session, Self::by_origin(asker)) {
             (_, key @ Self::Key(_)) => key,
             (Some(session), _) => Self::Session(fnv(session.as_bytes())),
@@ -32,7 +32,7 @@ impl Client {
     }
 
     /// The same without sessions: for limits, as anybody opens as many sessions as they like.
-    pub(super) fn by_origin(asker: &Asker<'_>) -> Self {
+    pub(super) fn by_origin(asker: &CallContext<'_>) -> Self {
         match (asker.who == Principal::ANYONE, asker.peer) {
             (false, _) => Self::Key(asker.who),
             (true, Some(IpAddr::V6(address))) if address.to_ipv4_mapped().is_none() => {
@@ -105,7 +105,7 @@ mod tests {
             baggage: None,
             param_headers: std::collections::BTreeMap::default(),
         };
-        Client::of(&Asker { who, headers: &headers, peer: peer.map(|p| p.parse().unwrap()) }, &header)
+        Client::of(&CallContext { who, headers: &headers, peer: peer.map(|p| p.parse().unwrap()) }, &header)
     }
 
     #[test]

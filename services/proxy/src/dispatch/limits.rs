@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use front::Principal;
-use front::calls::Asker;
+use front::calls::CallContext;
 use governor::RateLimiter;
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -82,7 +82,7 @@ impl Limits {
     }
 
     /// Whether this client may make one more call; if so, it is counted.
-    pub(super) fn admit(&self, asker: &Asker<'_>) -> Result<(), Failure> {
+    pub(super) fn admit(&self, asker: &CallContext<'_>) -> Result<(), Failure> {
         if self.keys.is_empty() && self.others.is_none() {
             return Ok(());
         }

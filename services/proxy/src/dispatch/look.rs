@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use front::calls::Asker;
+use front::calls::CallContext;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::progress;
-use runtime::activity::{Activity, Names, Progress, Stage, Watched};
-use runtime::telemetry::Subject;
+use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
+use runtime::telemetry::LogContext;
 
 use super::client::Client;
 use super::stream::{At, Open};
@@ -19,11 +19,11 @@ use crate::routes::Routes;
 /// A call begins with this message. `routes` is asked only if calls are written down.
 pub(super) fn begin(
     activity: &Activity,
-    (call, header, asker): (Subject, &CallHeader, &Asker<'_>),
+    (call, header, asker): (LogContext, &CallHeader, &CallContext<'_>),
     message: &Bytes,
     routes: impl FnOnce() -> Arc<Routes>,
-) -> Watched {
-    let watched = activity.begin(|| Names {
+) -> CallGuard {
+    let watched = activity.begin(|| Labels {
         id: call.request(),
         tool: header.name.clone().unwrap_or_default(),
         client: shown(&Client::of(asker, header), &routes()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use front::calls::Asker;
+use front::calls::CallContext;
 use front::metrics::Ended;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
@@ -37,7 +37,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// By the request. Takes the names out of the header: it must have been written before.
-    pub(super) fn of(asker: &Asker<'_>, header: &mut CallHeader) -> Self {
+    pub(super) fn of(asker: &CallContext<'_>, header: &mut CallHeader) -> Self {
         let client = Client::of(asker, header);
         Self { client, named: header.session.take().zip(header.request_id.take()) }
     }

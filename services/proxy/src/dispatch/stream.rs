@@ -10,8 +10,8 @@ use futures_util::Stream;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::{self, Failure};
-use runtime::activity::Watched;
-use runtime::telemetry::Subject;
+use runtime::activity::CallGuard;
+use runtime::telemetry::LogContext;
 use tokio::time::{Sleep, sleep};
 
 use super::calls::Dispatcher;
@@ -55,7 +55,7 @@ pub(super) struct Open {
     pub(super) moves: u8,
     /// How often it may be run again; 0 also once the client has a part of the result.
     pub(super) repeats: u8,
-    pub(super) watched: Watched,
+    pub(super) watched: CallGuard,
 }
 
 /// Where the call is.
@@ -88,14 +88,14 @@ impl CallStream {
         Self { state: State::Open(open) }
     }
 
-    fn subject(&self) -> Option<Subject> {
+    fn subject(&self) -> Option<LogContext> {
         if let State::Open(open) = &self.state { Some(open.call.subject()) } else { None }
     }
 }
 
 impl CallStream {
     /// The same, written down as this.
-    pub(super) fn watched(mut self, watched: Watched) -> Self {
+    pub(super) fn watched(mut self, watched: CallGuard) -> Self {
         if let State::Open(open) = &mut self.state {
             open.watched = watched;
         }
@@ -108,7 +108,7 @@ impl Stream for CallStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         let this = self.get_mut();
-        let _entered = this.subject().map(Subject::enter);
+        let _entered = this.subject().map(LogContext::enter);
         let polled = match &mut this.state {
             State::Open(open) => {
                 let polled = open.poll_part(cx);
@@ -344,7 +344,7 @@ impl Open {
 
 impl Drop for CallStream {
     fn drop(&mut self) {
-        let _entered = self.subject().map(Subject::enter);
+        let _entered = self.subject().map(LogContext::enter);
         let State::Open(open) = &mut self.state else { return };
         let at = match &mut open.at {
             At::Slave(slave) => Some(Arc::clone(slave)),

@@ -299,8 +299,8 @@ rules:
     #[test]
     fn what_cannot_be_asked_is_said() {
         let routes = Routes::default();
-        let bad = Asked { client: Some("x".into()), ..asked("t", "{}", &[]) };
-        assert!(explain(&routes, &bad).unwrap_err().contains("no client \"x\""));
+        let error = Asked { client: Some("x".into()), ..asked("t", "{}", &[]) };
+        assert!(explain(&routes, &error).unwrap_err().contains("no client \"x\""));
         assert!(explain(&routes, &asked("t", "{}", &[("a b", "c")])).is_err());
         assert!(explain(&routes, &asked("t", "{}", &[("a", "c\n")])).is_err());
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use runtime::document::{Document, DocumentProblems, Place, Shown};
+use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
 use sha2::{Digest, Sha256};
 
 use super::balance::{LimitRules, PoolRule};
@@ -48,10 +48,10 @@ impl Default for Routes {
 impl Routes {
     /// Reads the text of a file. The error names everything that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, DocumentProblems> {
-        Document::parse(text, Shown::Open)?.read(Shown::Open, Self::read)
+        Document::parse(text, Rendered::Open)?.read(Rendered::Open, Self::read)
     }
 
-    fn read(root: &Place<'_>) -> Self {
+    fn read(root: &Cursor<'_>) -> Self {
         let Some(top) = root.entries_of(&TOP) else { return Self::default() };
         let section = |name| top.get(name).filter(|place| !place.is_null());
         let clients = section("clients").map(|place| read_clients(&place)).unwrap_or_default();
@@ -79,19 +79,19 @@ impl Routes {
     }
 }
 
-fn read_clients(place: &Place<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
+fn read_clients(place: &Cursor<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
     let expected =
         "the client's key ids: 64 hexadecimal digits each, as `mcp-relay routes key-id` prints them";
     let Some(entries) = place.entries("a mapping of clients' names to their key ids") else {
         return BTreeMap::new();
     };
-    let ids = |place: Place<'_>| {
+    let ids = |place: Cursor<'_>| {
         // Somebody may have put the key itself here.
         let ids = place.hidden().one_or_many();
-        let read = |place: &Place<'_>| {
+        let read = |place: &Cursor<'_>| {
             let id = place.text(expected)?;
             parse_digest(id).or_else(|| {
-                place.bad(expected);
+                place.error(expected);
                 None
             })
         };

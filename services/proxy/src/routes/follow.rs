@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use runtime::follow::Followed;
+use runtime::follow::WatchedFile;
 
 use super::file::{Routes, RoutesError, parse_bytes};
 use crate::metrics::config_reloaded;
 
 /// Hands every new content of the file to `apply`, until the task is dropped.
-pub(crate) async fn follow(mut file: Followed, apply: impl Fn(Arc<Routes>) + Send) {
+pub(crate) async fn follow(mut file: WatchedFile, apply: impl Fn(Arc<Routes>) + Send) {
     loop {
         let content = file.changed().await;
         let read = content.map_err(RoutesError::from).and_then(|content| parse_bytes(&content));

@@ -154,8 +154,8 @@ mod tests {
         ] {
             assert_eq!(found(pointer, json).as_deref(), expected, "{pointer}");
         }
-        for bad in ["", "a", "/~", "/~2"] {
-            assert_eq!(Pointer::parse(bad), None, "{bad}");
+        for error in ["", "a", "/~", "/~2"] {
+            assert_eq!(Pointer::parse(error), None, "{error}");
         }
     }
 

@@ -124,8 +124,8 @@ mod tests {
         ] {
             assert_eq!((exact.matches(text), below.matches(text)), (is_exact, is_below), "{text}");
         }
-        for bad in ["https://x", "a b", "*.127.0.0.1", "x/y", "*"] {
-            assert!(TextMatch::host(bad).is_err(), "{bad}");
+        for error in ["https://x", "a b", "*.127.0.0.1", "x/y", "*"] {
+            assert!(TextMatch::host(error).is_err(), "{error}");
         }
     }
 
@@ -141,8 +141,8 @@ mod tests {
     #[test]
     fn expressions_are_bounded() {
         assert!(TextMatch::regex("^a[0-9]+$").unwrap().matches("a12"));
-        for bad in ["(", "(a{1000}){1000}", &"a".repeat(5000)] {
-            assert!(TextMatch::regex(bad).is_err(), "{}", &bad[..bad.len().min(20)]);
+        for error in ["(", "(a{1000}){1000}", &"a".repeat(5000)] {
+            assert!(TextMatch::regex(error).is_err(), "{}", &error[..error.len().min(20)]);
         }
     }
 }

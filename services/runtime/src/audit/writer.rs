@@ -17,7 +17,7 @@ const BATCH: usize = 64 * 1024;
 
 /// What the writer is told.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum Command {
     /// Write this.
     Line(Line),
     /// The file was moved away.
@@ -45,14 +45,14 @@ impl Writer {
     }
 
     /// Until it is told to finish, or nobody is left who could.
-    pub(super) fn run(mut self, inbox: &Receiver<Told>) {
+    pub(super) fn run(mut self, inbox: &Receiver<Command>) {
         while let Ok(first) = inbox.recv() {
             let mut next = Some(first);
             while let Some(told) = next {
                 match told {
-                    Told::Line(line) => self.add(&line),
-                    Told::Reopen => self.reopen(),
-                    Told::Finish(done) => {
+                    Command::Line(line) => self.add(&line),
+                    Command::Reopen => self.reopen(),
+                    Command::Finish(done) => {
                         self.flush();
                         // Whoever asked has waited long enough.
                         let _ = done.send(());
@@ -172,10 +172,10 @@ mod tests {
         let writer = writer(&AuditTarget::File(path.clone()));
         let (told, inbox) = sync_channel(5000);
         for n in 0..4000_u64 {
-            told.send(Told::Line(Line::new("x").with("n", n))).unwrap();
+            told.send(Command::Line(Line::new("x").with("n", n))).unwrap();
         }
         let (done, mut written) = oneshot::channel();
-        told.send(Told::Finish(done)).unwrap();
+        told.send(Command::Finish(done)).unwrap();
         writer.run(&inbox);
         assert!(written.try_recv().is_ok());
         assert_eq!(read(&path).len(), 4000);

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::place::Place;
-use super::problem::{DocumentProblem, DocumentProblems, Notes, Shown};
+use super::cursor::Cursor;
+use super::problem::{DocumentProblem, DocumentProblems, Notes, Rendered};
 
 /// One value and where it stands.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Document(Node);
 impl Document {
     /// Reads one YAML document of at most one value; an empty one is an empty mapping. Doubled keys, several
     /// documents and aliases that grow beyond measure are refused.
-    pub fn parse(text: &str, shown: Shown) -> Result<Self, DocumentProblems> {
+    pub fn parse(text: &str, shown: Rendered) -> Result<Self, DocumentProblems> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         match serde_saphyr::from_str_with_options::<Option<Spanned<Kind>>>(text, options) {
@@ -48,8 +48,8 @@ impl Document {
                 let line = error.location().map_or(0, |location| location.line());
                 // The parser's messages quote what they are about.
                 let expected = match shown {
-                    Shown::Open => format!("YAML that can be read ({})", error.without_snippet()),
-                    Shown::Hidden => "YAML that can be read, without doubled keys".to_owned(),
+                    Rendered::Open => format!("YAML that can be read ({})", error.without_snippet()),
+                    Rendered::Hidden => "YAML that can be read, without doubled keys".to_owned(),
                 };
                 let problem = DocumentProblem { line, place: String::new(), value: String::new(), expected };
                 Err(DocumentProblems(vec![problem]))
@@ -58,9 +58,13 @@ impl Document {
     }
 
     /// Has `owner` look through it. Everything that it finds wrong is the error.
-    pub fn read<T>(&self, shown: Shown, owner: impl FnOnce(&Place<'_>) -> T) -> Result<T, DocumentProblems> {
+    pub fn read<T>(
+        &self,
+        shown: Rendered,
+        owner: impl FnOnce(&Cursor<'_>) -> T,
+    ) -> Result<T, DocumentProblems> {
         let notes = Notes { shown, list: RefCell::default() };
-        let value = owner(&Place::root(&self.0, &notes));
+        let value = owner(&Cursor::root(&self.0, &notes));
         notes.finish(value)
     }
 }

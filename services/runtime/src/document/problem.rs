@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Whether values of a file may stand in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum Rendered {
     /// They may.
     Open,
     /// They may be secrets.
@@ -61,7 +61,7 @@ impl std::error::Error for DocumentProblems {}
 /// Where places put what they find wrong.
 #[derive(Debug)]
 pub(super) struct Notes {
-    pub(super) shown: Shown,
+    pub(super) shown: Rendered,
     pub(super) list: RefCell<Vec<DocumentProblem>>,
 }
 

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Subject;
+use super::LogContext;
 use super::text::spans;
 
 const RESERVED: [&str; 6] = ["timestamp", "level", "service", "message", "target", "spans"];
@@ -49,7 +49,7 @@ where
             object.insert("spans".into(), spans.into());
         }
         object.append(&mut fields.others);
-        for (name, value) in Subject::now().into_iter().flat_map(Subject::fields) {
+        for (name, value) in LogContext::now().into_iter().flat_map(LogContext::fields) {
             object.insert(name.into(), value.into());
         }
         let line = serde_json::to_string(&object).map_err(|_| fmt::Error)?;

@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Subject, escape_controls};
+use super::{LogContext, escape_controls};
 
 /// Writes an event as one line.
 pub(super) struct Lines {
@@ -38,7 +38,7 @@ where
         let mut fields = String::new();
         context.format_fields(Writer::new(&mut fields), event)?;
         writer.write_str(&escape_controls(&fields))?;
-        if let Some(subject) = Subject::now() {
+        if let Some(subject) = LogContext::now() {
             write!(writer, " {subject}")?;
         }
         for span in spans(context) {

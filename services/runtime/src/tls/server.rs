@@ -13,8 +13,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::{ALPN, Facts, File, HANDSHAKE_TIME, TlsError, Wire, facts, faults, identity, provider, roots};
-use crate::follow::{Followed, Hangups};
+use super::{
+    ALPN, Facts, File, HANDSHAKE_TIME, MaybeTlsStream, TlsError, facts, faults, identity, provider, roots,
+};
+use crate::follow::{ReloadSignal, WatchedFile};
 
 /// How long a peer may take to read why its handshake failed.
 const PARTING: Duration = Duration::from_secs(1);
@@ -97,10 +99,10 @@ impl ServerTls {
     }
 
     /// Shakes hands, within [`HANDSHAKE_TIME`]. Dropping it closes the connection.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Wire> {
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<MaybeTlsStream> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current.load().config));
         match timeout(HANDSHAKE_TIME, acceptor.accept(stream).into_fallible()).await {
-            Ok(Ok(stream)) => Ok(Wire::tls(stream)),
+            Ok(Ok(stream)) => Ok(MaybeTlsStream::tls(stream)),
             Ok(Err((error, stream))) => {
                 part(stream).await;
                 Err(error)
@@ -113,14 +115,14 @@ impl ServerTls {
     /// of the certificate that is in use.
     pub async fn follow(
         self: Arc<Self>,
-        hangups: Hangups,
+        hangups: ReloadSignal,
         mut told: impl FnMut(Option<Result<(), TlsError>>, &Facts) + Send,
     ) {
         let files = [Some(&self.files.certificate), Some(&self.files.key), self.files.client_roots.as_ref()];
-        let mut followed: Vec<Followed> = files
+        let mut followed: Vec<WatchedFile> = files
             .into_iter()
             .flatten()
-            .map(|path| Followed::new(path, std::fs::read(path).ok().as_deref(), hangups.clone()))
+            .map(|path| WatchedFile::new(path, std::fs::read(path).ok().as_deref(), hangups.clone()))
             .collect();
         let mut tell = tokio::time::interval(TELL);
         loop {
@@ -151,7 +153,7 @@ async fn part(mut stream: TcpStream) {
 }
 
 /// One of them changed, went or came back.
-async fn any_change(followed: &mut [Followed]) {
+async fn any_change(followed: &mut [WatchedFile]) {
     let waits = followed.iter_mut().map(|file| Box::pin(file.changed()));
     let mut waits: Vec<_> = waits.collect();
     std::future::poll_fn(|cx| {

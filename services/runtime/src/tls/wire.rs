@@ -10,33 +10,33 @@ use tokio_rustls::{TlsStream, server};
 
 /// Bytes from and to a peer.
 #[derive(Debug)]
-pub enum Wire {
+pub enum MaybeTlsStream {
     /// As they are.
     Plain(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Wire {
+impl MaybeTlsStream {
     pub(super) fn tls(stream: server::TlsStream<TcpStream>) -> Self {
         Self::from(TlsStream::from(stream))
     }
 }
 
-impl From<TcpStream> for Wire {
+impl From<TcpStream> for MaybeTlsStream {
     fn from(stream: TcpStream) -> Self {
         Self::Plain(stream)
     }
 }
 
-impl From<TlsStream<TcpStream>> for Wire {
+impl From<TlsStream<TcpStream>> for MaybeTlsStream {
     /// An encrypted one, of either side.
     fn from(stream: TlsStream<TcpStream>) -> Self {
         Self::Tls(Box::new(stream))
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for MaybeTlsStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
@@ -45,7 +45,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for MaybeTlsStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),

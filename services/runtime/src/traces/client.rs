@@ -26,7 +26,7 @@ use tower::Service;
 
 use super::TracesError;
 use crate::config::TraceConfig;
-use crate::tls::Wire;
+use crate::tls::MaybeTlsStream;
 
 /// Largest answer that is read, in bytes: a collector says little.
 const LARGEST: usize = 64 * 1024;
@@ -47,7 +47,7 @@ impl Connector {
         Ok(Self { tls: Some(TlsConnector::from(Arc::new(tls))) })
     }
 
-    async fn connect(self, to: Uri) -> io::Result<TokioIo<Wire>> {
+    async fn connect(self, to: Uri) -> io::Result<TokioIo<MaybeTlsStream>> {
         let host = to.host().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let secure = to.scheme() == Some(&Scheme::HTTPS);
@@ -55,17 +55,19 @@ impl Connector {
         let stream = TcpStream::connect((bare, port)).await?;
         // Batches are wanted at once; a socket without it still works.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = self.tls.filter(|_| secure) else { return Ok(TokioIo::new(Wire::from(stream))) };
+        let Some(tls) = self.tls.filter(|_| secure) else {
+            return Ok(TokioIo::new(MaybeTlsStream::from(stream)));
+        };
         let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
         let stream = tls.connect(name, stream).await?;
-        Ok(TokioIo::new(Wire::from(tokio_rustls::TlsStream::from(stream))))
+        Ok(TokioIo::new(MaybeTlsStream::from(tokio_rustls::TlsStream::from(stream))))
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Wire>;
+    type Response = TokioIo<MaybeTlsStream>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Wire>>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<MaybeTlsStream>>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -76,7 +78,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-impl Connection for Wire {
+impl Connection for MaybeTlsStream {
     fn connected(&self) -> Connected {
         Connected::new()
     }

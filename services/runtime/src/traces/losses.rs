@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_mins(1);
 
 /// What is known of the spans on their way.
 #[derive(Debug)]
-pub(super) struct Losses {
+pub(super) struct ExportStats {
     most: usize,
     waiting: AtomicUsize,
     /// Since the last line about it.
@@ -38,7 +38,7 @@ pub(super) struct Losses {
     told: Mutex<Option<Instant>>,
 }
 
-impl Losses {
+impl ExportStats {
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
@@ -101,18 +101,18 @@ impl Losses {
 
 /// The queue, with spans counted on their way in.
 #[derive(Debug)]
-pub(super) struct Counted<P> {
+pub(super) struct CountingProcessor<P> {
     next: P,
-    losses: Arc<Losses>,
+    losses: Arc<ExportStats>,
 }
 
-impl<P> Counted<P> {
-    pub(super) fn new(next: P, losses: Arc<Losses>) -> Self {
+impl<P> CountingProcessor<P> {
+    pub(super) fn new(next: P, losses: Arc<ExportStats>) -> Self {
         Self { next, losses }
     }
 }
 
-impl<P: SpanProcessor> SpanProcessor for Counted<P> {
+impl<P: SpanProcessor> SpanProcessor for CountingProcessor<P> {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.next.on_start(span, context);
     }
@@ -138,18 +138,18 @@ impl<P: SpanProcessor> SpanProcessor for Counted<P> {
 
 /// The exporter, with batches counted on their way out.
 #[derive(Debug)]
-pub(super) struct Watched<E> {
+pub(super) struct CountingExporter<E> {
     next: E,
-    losses: Arc<Losses>,
+    losses: Arc<ExportStats>,
 }
 
-impl<E> Watched<E> {
-    pub(super) fn new(next: E, losses: Arc<Losses>) -> Self {
+impl<E> CountingExporter<E> {
+    pub(super) fn new(next: E, losses: Arc<ExportStats>) -> Self {
         Self { next, losses }
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Watched<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         let spans = batch.len();
         self.losses.taken(spans);
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn spans_beyond_the_queue_are_dropped_until_a_batch_leaves() {
-        let losses = Losses::new(2);
+        let losses = ExportStats::new(2);
         assert_eq!([losses.admit(), losses.admit(), losses.admit()], [true, true, false]);
         losses.taken(2);
         assert!(losses.admit());
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn losses_are_told_once_in_a_while() {
-        let losses = Losses::new(2);
+        let losses = ExportStats::new(2);
         losses.failed(5, &"down");
         assert_eq!(losses.lost.load(Ordering::Relaxed), 0, "the first is told at once");
         losses.failed(7, &"down");

@@ -31,7 +31,7 @@ impl From<Kind> for SpanKind {
 
 /// W3C trace context as text: how it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carried {
+pub struct TraceContext {
     /// `traceparent`.
     pub traceparent: String,
     /// `tracestate`, if there is any.
@@ -114,11 +114,11 @@ impl Span {
     }
 
     /// What another process is to hang its span on.
-    pub fn carried(&self) -> Carried {
+    pub fn carried(&self) -> TraceContext {
         let context = self.0.span_context();
         let sampled = u8::from(context.is_sampled());
         let state = context.trace_state().header();
-        Carried {
+        TraceContext {
             traceparent: format!("00-{}-{}-{sampled:02x}", context.trace_id(), context.span_id()),
             tracestate: (!state.is_empty()).then_some(state),
         }

@@ -4,7 +4,7 @@
 use tokio::process::Command;
 
 use runtime::secret::Secret;
-use runtime::traces::Carried;
+use runtime::traces::TraceContext;
 
 /// Variables of the slave that every backend gets: what programs need to find themselves and to write text. None of
 /// them holds a credential.
@@ -25,8 +25,8 @@ pub(super) fn limit(command: &mut Command, own: &[(String, Secret)]) {
 
 /// Gives the command the span that its own are to hang on (OpenTelemetry, "Environment Variables as Context Propagation
 /// Carriers").
-pub(super) fn carry(command: &mut Command, carried: Option<&Carried>) {
-    let Some(Carried { traceparent, tracestate }) = carried else { return };
+pub(super) fn carry(command: &mut Command, carried: Option<&TraceContext>) {
+    let Some(TraceContext { traceparent, tracestate }) = carried else { return };
     command.env("TRACEPARENT", traceparent);
     if let Some(state) = tracestate {
         command.env("TRACESTATE", state);

@@ -10,7 +10,7 @@ use protocol::link::ids::{CallId, LinkId};
 use protocol::link::slave_end::SlaveEvent;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::trace_context::trace_id;
-use runtime::telemetry::Subject;
+use runtime::telemetry::LogContext;
 
 use super::running::Name;
 use super::sink::JournalSink;
@@ -39,7 +39,7 @@ impl Endpoint {
         let header: CallHeader = match serde_json::from_slice(header) {
             Ok(header) => header,
             Err(error) => {
-                let _entered = Subject::new(call.0, None).enter();
+                let _entered = LogContext::new(call.0, None).enter();
                 tracing::warn!("The proxy sent a call header that cannot be read: {error}");
                 let failure =
                     Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
@@ -47,7 +47,7 @@ impl Endpoint {
                 return;
             }
         };
-        let subject = Subject::new(call.0, header.traceparent.as_deref().and_then(trace_id));
+        let subject = LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id));
         let _entered = subject.enter();
         tracing::debug!(
             "Received request from proxy: {} (id: {})",

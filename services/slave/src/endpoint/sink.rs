@@ -8,7 +8,7 @@ use futures_util::future::{self, BoxFuture};
 use protocol::link::frame::Flags;
 use protocol::link::ids::CallId;
 use protocol::link::slave_end::WriteOutcome;
-use runtime::telemetry::Subject;
+use runtime::telemetry::LogContext;
 
 use super::Endpoint;
 use crate::executor::{CallEnd, CallSink, SinkClosed};
@@ -17,11 +17,11 @@ use crate::executor::{CallEnd, CallSink, SinkClosed};
 pub(super) struct JournalSink {
     endpoint: Arc<Endpoint>,
     call: CallId,
-    subject: Subject,
+    subject: LogContext,
 }
 
 impl JournalSink {
-    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId, subject: Subject) -> Self {
+    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId, subject: LogContext) -> Self {
         Self { endpoint, call, subject }
     }
 }
@@ -43,7 +43,7 @@ impl CallSink for JournalSink {
         }
     }
 
-    fn subject(&self) -> Option<Subject> {
+    fn subject(&self) -> Option<LogContext> {
         Some(self.subject)
     }
 

@@ -8,18 +8,18 @@ use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure;
 use protocol::mcp::progress;
-use runtime::activity::{Activity, Names, Progress, Stage, Watched};
+use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
 
 use super::sink::{CallEnd, CallSink, SinkClosed};
 use crate::trace::CallTrace;
 
 /// What the call's task says of it; `None`: nobody wants to know.
 #[derive(Clone)]
-pub(super) struct Seen(Option<Arc<Watched>>);
+pub(super) struct Seen(Option<Arc<CallGuard>>);
 
 /// Looks at what passes on its way to the reader.
 struct Watching {
-    watched: Arc<Watched>,
+    watched: Arc<CallGuard>,
     to: Box<dyn CallSink>,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn begin(
     }
     let watched = activity.begin(|| {
         let origin = sink.origin();
-        Names {
+        Labels {
             id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
             tool: header.name.clone().unwrap_or_default(),
             peer: None,

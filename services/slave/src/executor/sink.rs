@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use protocol::link::ids::CallId;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use runtime::telemetry::Subject;
+use runtime::telemetry::LogContext;
 use tokio_util::sync::CancellationToken;
 
 /// Nobody reads the call any more, or what is kept for it has no more room. The call is cancelled.
@@ -25,7 +25,7 @@ pub trait CallSink: Send + 'static {
     fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>>;
 
     /// What the call's log lines are about.
-    fn subject(&self) -> Option<Subject> {
+    fn subject(&self) -> Option<LogContext> {
         None
     }
 

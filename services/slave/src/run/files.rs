@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use runtime::follow::{Followed, Hangups};
+use runtime::follow::{ReloadSignal, WatchedFile};
 
 use crate::backends::servers_file::{self, ServersFileError};
 use crate::backends::stdio::StdioServer;
@@ -31,8 +31,8 @@ impl BackendsFile {
 
     /// Runs what the file says whenever it says something else, until it is dropped. A file that cannot be used
     /// changes nothing.
-    pub(super) async fn follow(self, hangups: Hangups, executor: Executor) {
-        let mut file = Followed::new(&self.path, Some(&self.content), hangups);
+    pub(super) async fn follow(self, hangups: ReloadSignal, executor: Executor) {
+        let mut file = WatchedFile::new(&self.path, Some(&self.content), hangups);
         drop(self.content);
         loop {
             let content = file.changed().await;
@@ -60,12 +60,12 @@ fn servers(
 }
 
 /// `SLAVE_CODE_FILE`, followed.
-pub(super) struct CodeFile(Followed);
+pub(super) struct CodeFile(WatchedFile);
 
 impl CodeFile {
     /// From what the file said when the configuration was read.
-    pub(super) fn new(source: CodeSource, hangups: Hangups) -> Self {
-        Self(Followed::new(source.path, Some(source.content.expose().as_bytes()), hangups))
+    pub(super) fn new(source: CodeSource, hangups: ReloadSignal) -> Self {
+        Self(WatchedFile::new(source.path, Some(source.content.expose().as_bytes()), hangups))
     }
 
     /// Uses the code that the file says whenever it says something else, until it is dropped.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::document::{Entries, Place};
+use runtime::document::{Cursor, Map};
 
 use super::rules::{Known, selector, tool, used};
 use crate::config::{LONGEST_WAIT, MOST_WAITING};
@@ -17,12 +17,12 @@ const MOST: usize = 1000;
 const WEIGHT: &str = "a weight in percent from 1 to 10000; an ordinary slave has 100";
 
 /// Reads `pools:`.
-pub(super) fn pools(place: &Place<'_>) -> Vec<PoolRule> {
+pub(super) fn pools(place: &Cursor<'_>) -> Vec<PoolRule> {
     list(place, "a list of tools and how their calls are shared out").iter().filter_map(pool).collect()
 }
 
 /// Reads `limits:`.
-pub(super) fn limits(place: &Place<'_>, known: &Known) -> LimitRules {
+pub(super) fn limits(place: &Cursor<'_>, known: &Known) -> LimitRules {
     let mut limits = LimitRules::default();
     let Some(entries) = place.entries_of(&["clients", "tools", "slaves"]) else { return limits };
     if let Some(place) = entries.get("clients") {
@@ -38,17 +38,17 @@ pub(super) fn limits(place: &Place<'_>, known: &Known) -> LimitRules {
     limits
 }
 
-fn list<'a>(place: &Place<'a>, expected: &str) -> Vec<Place<'a>> {
+fn list<'a>(place: &Cursor<'a>, expected: &str) -> Vec<Cursor<'a>> {
     let items = place.items(expected);
     if items.len() > MOST {
-        place.bad(format!("at most {MOST} entries"));
+        place.error(format!("at most {MOST} entries"));
     }
     items
 }
 
-fn pool(place: &Place<'_>) -> Option<PoolRule> {
+fn pool(place: &Cursor<'_>) -> Option<PoolRule> {
     let entries = place.entries_of(&["tool", "sticky", "queue_max", "queue_timeout", "weights"])?;
-    let name = entries.needed("tool", "a tool's name, or the beginning of one with *");
+    let name = entries.required("tool", "a tool's name, or the beginning of one with *");
     let name = name.and_then(|place| tool(&place));
     let weights = entries.get("weights").map(|place| place.items("a list of labels and weights"));
     let number = |key, expected: &str, range: std::ops::RangeInclusive<f64>| {
@@ -57,7 +57,7 @@ fn pool(place: &Place<'_>) -> Option<PoolRule> {
         if range.contains(&number) {
             Some(number)
         } else {
-            place.bad(expected);
+            place.error(expected);
             None
         }
     };
@@ -77,22 +77,22 @@ fn whole(number: Option<f64>) -> Option<usize> {
     number.and_then(|number| format!("{:.0}", number.trunc()).parse().ok())
 }
 
-fn sticky(place: &Place<'_>) -> bool {
+fn sticky(place: &Cursor<'_>) -> bool {
     let expected = "client or none";
     match place.text(expected) {
         Some("client") => true,
         Some("none") | None => false,
         Some(_) => {
-            place.bad(expected);
+            place.error(expected);
             false
         }
     }
 }
 
-fn weight(place: &Place<'_>) -> Option<(Selector, u32)> {
+fn weight(place: &Cursor<'_>) -> Option<(Selector, u32)> {
     let entries = place.entries_of(&["to", "weight"])?;
-    let to = entries.needed("to", "the labels of the slaves").and_then(|place| selector(&place));
-    let weight = entries.needed("weight", WEIGHT).and_then(|place| {
+    let to = entries.required("to", "the labels of the slaves").and_then(|place| selector(&place));
+    let weight = entries.required("weight", WEIGHT).and_then(|place| {
         let text = place.scalar(WEIGHT)?;
         let weight = text.parse().ok().filter(|weight| (1..=10_000).contains(weight));
         used(&place, weight.ok_or_else(|| WEIGHT.to_owned()))
@@ -100,14 +100,14 @@ fn weight(place: &Place<'_>) -> Option<(Selector, u32)> {
     Some((to?, weight?))
 }
 
-fn clients(place: &Place<'_>, known: &Known, limits: &mut LimitRules) {
+fn clients(place: &Cursor<'_>, known: &Known, limits: &mut LimitRules) {
     let Some(entries) = place.entries("a mapping of clients' names, or default, to rates") else { return };
     for (name, place) in entries.all() {
         let rate = rate_of(&place);
         match (name, rate) {
             ("default", rate) => limits.other_clients = rate,
             (name, _) if !known.contains_key(name) => {
-                place.bad("a rate of a client that `clients:` names, or of default");
+                place.error("a rate of a client that `clients:` names, or of default");
             }
             (name, Some(rate)) => {
                 limits.clients.insert(name.to_owned(), rate);
@@ -118,7 +118,7 @@ fn clients(place: &Place<'_>, known: &Known, limits: &mut LimitRules) {
 }
 
 /// `50/s`, `50/s:100`, or a mapping with rate and burst.
-fn rate_of(place: &Place<'_>) -> Option<Rate> {
+fn rate_of(place: &Cursor<'_>) -> Option<Rate> {
     if place.is_text() {
         return used(place, Rate::parse(place.text(rate::EXPECTED)?));
     }
@@ -127,8 +127,8 @@ fn rate_of(place: &Place<'_>) -> Option<Rate> {
 }
 
 /// The members `rate` and `burst` of an entry.
-fn with_burst(entries: &Entries<'_>) -> Option<Rate> {
-    let rate = entries.needed("rate", rate::EXPECTED)?;
+fn with_burst(entries: &Map<'_>) -> Option<Rate> {
+    let rate = entries.required("rate", rate::EXPECTED)?;
     let rate = used(&rate, Rate::parse(rate.text(rate::EXPECTED)?))?;
     let Some(place) = entries.get("burst") else { return Some(rate) };
     let expected = "a number of calls from 1 to 1000000";
@@ -136,20 +136,20 @@ fn with_burst(entries: &Entries<'_>) -> Option<Rate> {
     used(&place, burst.ok_or_else(|| expected.to_owned()))
 }
 
-fn of_tool(place: &Place<'_>) -> Option<(TextMatch, Rate)> {
+fn of_tool(place: &Cursor<'_>) -> Option<(TextMatch, Rate)> {
     let entries = place.entries_of(&["tool", "rate", "burst"])?;
-    let name = entries.needed("tool", "a tool's name, or the beginning of one with *");
+    let name = entries.required("tool", "a tool's name, or the beginning of one with *");
     let (name, rate) = (name.and_then(|place| tool(&place)), with_burst(&entries));
     Some((name?, rate?))
 }
 
-fn of_slave(place: &Place<'_>) -> Option<(Slaves, Rate)> {
+fn of_slave(place: &Cursor<'_>) -> Option<(Slaves, Rate)> {
     let entries = place.entries_of(&["slave", "to", "rate", "burst"])?;
     let slaves = match (entries.get("slave"), entries.get("to")) {
         (Some(place), None) => tool(&place).map(Slaves::Named),
         (None, Some(place)) => selector(&place).map(Slaves::Labelled),
         _ => {
-            place.bad("one of slave (a name, or the beginning of one with *) and to (labels)");
+            place.error("one of slave (a name, or the beginning of one with *) and to (labels)");
             None
         }
     };

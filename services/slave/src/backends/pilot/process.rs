@@ -8,7 +8,7 @@ use bytes::Bytes;
 use nix::sys::signal::Signal;
 use protocol::mcp::failure::Failure;
 use runtime::secret::Secret;
-use runtime::traces::Carried;
+use runtime::traces::TraceContext;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -44,7 +44,7 @@ impl Run {
     pub(super) fn start(
         executable: &Path,
         variables: &[(String, Secret)],
-        carried: Option<&Carried>,
+        carried: Option<&TraceContext>,
         line: CommandLine,
     ) -> io::Result<Self> {
         let mut command = Command::new(executable);

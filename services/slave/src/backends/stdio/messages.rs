@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::mcp::era::{Era, Version, meta};
-use runtime::traces::Carried;
+use runtime::traces::TraceContext;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -88,7 +88,7 @@ pub(super) fn forward(
     call: &ToolCall,
     tool: &str,
     (id, era): (u64, Era),
-    carried: Option<&Carried>,
+    carried: Option<&TraceContext>,
 ) -> Result<Bytes, serde_json::Error> {
     let id_text = id.to_string();
     let mut edits = vec![Edit { place: call.id.clone(), with: id_text.as_bytes() }];
@@ -120,7 +120,7 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn of(call: &'a ToolCall, carried: Option<&'a Carried>) -> Self {
+    fn of(call: &'a ToolCall, carried: Option<&'a TraceContext>) -> Self {
         let header = &call.header;
         let trace = match carried {
             Some(carried) => Some((carried.traceparent.as_str(), carried.tracestate.as_deref())),
@@ -261,7 +261,7 @@ mod tests {
         let message = format!(
             r#"{{"id":1,"params":{{"name":"own","_meta":{{"a":1,"traceparent":"{parent}","tracestate":"b=1"}}}}}}"#
         );
-        let told = |traceparent: Option<&str>, message: &str, carried: Option<&Carried>| {
+        let told = |traceparent: Option<&str>, message: &str, carried: Option<&TraceContext>| {
             let mut header = crate::executor::testing::header(Era::Legacy);
             header.traceparent = traceparent.map(str::to_owned);
             header.baggage = traceparent.map(|_| "k=\"v\"".to_owned());
@@ -277,7 +277,7 @@ mod tests {
         let bare = r#"{"id":1,"params":{"name":"own"}}"#;
         let meta = told(Some(parent), bare, None);
         assert_eq!((&meta["traceparent"], &meta["baggage"]), (&parent.into(), &"k=\"v\"".into()));
-        let own = Carried { traceparent: "00-x".into(), tracestate: None };
+        let own = TraceContext { traceparent: "00-x".into(), tracestate: None };
         for message in [bare, &message] {
             let meta = told(Some(parent), message, Some(&own));
             assert_eq!(

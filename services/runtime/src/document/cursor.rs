@@ -1,25 +1,25 @@
 //! One value of a file while its owner reads it: what it is, where it stands, and what is wrong with it.
 
 use super::node::{Kind, Node};
-use super::problem::{DocumentProblem, Notes, Shown};
+use super::problem::{DocumentProblem, Notes, Rendered};
 
 /// A value in a file. What is wrong with it is noted, and reading goes on.
 #[derive(Clone, Debug)]
-pub struct Place<'a> {
+pub struct Cursor<'a> {
     node: &'a Node,
     path: String,
-    shown: Shown,
+    shown: Rendered,
     notes: &'a Notes,
 }
 
 /// The entries of a mapping.
 #[derive(Clone, Debug)]
-pub struct Entries<'a> {
-    of: Place<'a>,
+pub struct Map<'a> {
+    of: Cursor<'a>,
     list: &'a [(String, Node)],
 }
 
-impl<'a> Place<'a> {
+impl<'a> Cursor<'a> {
     pub(super) fn root(node: &'a Node, notes: &'a Notes) -> Self {
         Self { node, path: String::new(), shown: notes.shown, notes }
     }
@@ -27,7 +27,7 @@ impl<'a> Place<'a> {
     /// The same, but its value never stands in messages: it may be a secret.
     #[must_use]
     pub fn hidden(self) -> Self {
-        Self { shown: Shown::Hidden, ..self }
+        Self { shown: Rendered::Hidden, ..self }
     }
 
     /// Its line in the file.
@@ -36,10 +36,10 @@ impl<'a> Place<'a> {
     }
 
     /// Notes that it cannot be used: `expected` is what it should have been.
-    pub fn bad(&self, expected: impl Into<String>) {
+    pub fn error(&self, expected: impl Into<String>) {
         let value = match self.shown {
-            Shown::Open => show(&self.node.kind),
-            Shown::Hidden => String::new(),
+            Rendered::Open => show(&self.node.kind),
+            Rendered::Hidden => String::new(),
         };
         self.note(value, expected.into());
     }
@@ -50,15 +50,15 @@ impl<'a> Place<'a> {
     }
 
     /// The entries of a mapping with none but these keys; others, and anything else, are noted.
-    pub fn entries_of(&self, known: &[&str]) -> Option<Entries<'a>> {
+    pub fn entries_of(&self, known: &[&str]) -> Option<Map<'a>> {
         let entries = self.entries(&format!("a mapping with {}", known.join(", ")))?;
         for (key, value) in entries.list {
             if !known.contains(&key.as_str()) {
-                let unknown = Place { node: value, ..self.clone() };
+                let unknown = Cursor { node: value, ..self.clone() };
                 // A secret in the wrong place may be a key too.
                 let found = match self.shown {
-                    Shown::Open => format!("has the unknown key {key:?}"),
-                    Shown::Hidden => "has an unknown key".to_owned(),
+                    Rendered::Open => format!("has the unknown key {key:?}"),
+                    Rendered::Hidden => "has an unknown key".to_owned(),
                 };
                 unknown.note(found, format!("one of {}", known.join(", ")));
             }
@@ -67,33 +67,33 @@ impl<'a> Place<'a> {
     }
 
     /// The entries of a mapping whose keys are the operator's. Anything else is noted.
-    pub fn entries(&self, expected: &str) -> Option<Entries<'a>> {
+    pub fn entries(&self, expected: &str) -> Option<Map<'a>> {
         if let Kind::Map(list) = &self.node.kind {
-            return Some(Entries { of: self.clone(), list });
+            return Some(Map { of: self.clone(), list });
         }
-        self.bad(expected);
+        self.error(expected);
         None
     }
 
     /// The items of a list. Anything else is noted.
-    pub fn items(&self, expected: &str) -> Vec<Place<'a>> {
+    pub fn items(&self, expected: &str) -> Vec<Cursor<'a>> {
         if let Kind::List(list) = &self.node.kind {
             return self.each(list);
         }
-        self.bad(expected);
+        self.error(expected);
         Vec::new()
     }
 
     /// The items of a list, or this value alone.
-    pub fn one_or_many(&self) -> Vec<Place<'a>> {
+    pub fn one_or_many(&self) -> Vec<Cursor<'a>> {
         match &self.node.kind {
             Kind::List(list) => self.each(list),
             _ => vec![self.clone()],
         }
     }
 
-    fn each(&self, list: &'a [Node]) -> Vec<Place<'a>> {
-        let item = |(n, node)| Place { node, path: format!("{}[{n}]", self.path), ..self.clone() };
+    fn each(&self, list: &'a [Node]) -> Vec<Cursor<'a>> {
+        let item = |(n, node)| Cursor { node, path: format!("{}[{n}]", self.path), ..self.clone() };
         list.iter().enumerate().map(item).collect()
     }
 
@@ -117,7 +117,7 @@ impl<'a> Place<'a> {
         match &self.node.kind {
             Kind::Text(text) if !text.trim().is_empty() => Some(text),
             _ => {
-                self.bad(expected);
+                self.error(expected);
                 None
             }
         }
@@ -130,7 +130,7 @@ impl<'a> Place<'a> {
             Kind::Number(number) => Some(number.to_string()),
             Kind::Bool(flag) => Some(flag.to_string()),
             Kind::Null | Kind::List(_) | Kind::Map(_) => {
-                self.bad(expected);
+                self.error(expected);
                 None
             }
         }
@@ -141,21 +141,21 @@ impl<'a> Place<'a> {
         match self.node.kind {
             Kind::Number(number) if number.is_finite() => Some(number),
             _ => {
-                self.bad(expected);
+                self.error(expected);
                 None
             }
         }
     }
 }
 
-impl<'a> Entries<'a> {
+impl<'a> Map<'a> {
     /// The value of this key; `None` if it is not there.
-    pub fn get(&self, key: &str) -> Option<Place<'a>> {
+    pub fn get(&self, key: &str) -> Option<Cursor<'a>> {
         self.list.iter().find(|(known, _)| known == key).map(|(key, node)| self.place(key, node))
     }
 
     /// The value of a key that must be there.
-    pub fn needed(&self, key: &str, expected: &str) -> Option<Place<'a>> {
+    pub fn required(&self, key: &str, expected: &str) -> Option<Cursor<'a>> {
         let found = self.get(key);
         if found.is_none() {
             self.of.note(format!("lacks {key:?}"), expected.to_owned());
@@ -164,7 +164,7 @@ impl<'a> Entries<'a> {
     }
 
     /// All of them, in the file's order.
-    pub fn all(&self) -> impl Iterator<Item = (&'a str, Place<'a>)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'a str, Cursor<'a>)> {
         self.list.iter().map(|(key, node)| (key.as_str(), self.place(key, node)))
     }
 
@@ -178,9 +178,9 @@ impl<'a> Entries<'a> {
         self.list.is_empty()
     }
 
-    fn place(&self, key: &str, node: &'a Node) -> Place<'a> {
+    fn place(&self, key: &str, node: &'a Node) -> Cursor<'a> {
         let path = if self.of.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.of.path) };
-        Place { node, path, ..self.of.clone() }
+        Cursor { node, path, ..self.of.clone() }
     }
 }
 
@@ -204,7 +204,7 @@ fn show(kind: &Kind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Document, Shown};
+    use super::super::{Document, Rendered};
 
     const FILE: &str = "\
 rules:
@@ -216,14 +216,14 @@ limit: 5
 extra: x
 ";
 
-    fn problems(text: &str, shown: Shown) -> Vec<String> {
+    fn problems(text: &str, shown: Rendered) -> Vec<String> {
         let read = Document::parse(text, shown).and_then(|document| {
             document.read(shown, |root| {
                 let Some(top) = root.entries_of(&["rules", "limit"]) else { return };
                 if let Some(rules) = top.get("rules") {
                     for rule in rules.items("a list of rules") {
                         let Some(rule) = rule.entries_of(&["name", "weight", "to"]) else { continue };
-                        rule.needed("to", "where calls go");
+                        rule.required("to", "where calls go");
                         if let Some(weight) = rule.get("weight") {
                             weight.number("a number");
                         }
@@ -241,7 +241,7 @@ extra: x
     #[test]
     fn every_problem_is_told_with_line_place_value_and_what_was_expected() {
         assert_eq!(
-            problems(FILE, Shown::Open),
+            problems(FILE, Rendered::Open),
             [
                 "line 2 rules[0] lacks \"to\": expected where calls go",
                 "line 3 rules[0] has the unknown key \"colour\": expected one of name, weight, to",
@@ -255,7 +255,7 @@ extra: x
     #[test]
     fn values_that_may_be_secrets_are_not_shown() {
         for text in [FILE.to_owned(), FILE.replace("one", "'heavy"), FILE.replace("red", "\"\\heavy\"")] {
-            let told = problems(&text, Shown::Hidden);
+            let told = problems(&text, Rendered::Hidden);
             assert!(!told.is_empty() && !told.join(" ").contains("heavy"), "{told:?}");
         }
     }
@@ -268,12 +268,12 @@ extra: x
             ("limit: 1\n---\nlimit: 2\n", "line"),
             ("limit: {\n", "line"),
         ] {
-            let told = problems(text, Shown::Open);
+            let told = problems(text, Rendered::Open);
             assert!(told.len() == 1 && told[0].contains(line), "{text:?}: {told:?}");
         }
-        assert!(problems("", Shown::Open).is_empty());
-        assert!(problems("# nothing\n", Shown::Open).is_empty());
-        assert_eq!(problems("- 1\n", Shown::Open).len(), 1);
+        assert!(problems("", Rendered::Open).is_empty());
+        assert!(problems("# nothing\n", Rendered::Open).is_empty());
+        assert_eq!(problems("- 1\n", Rendered::Open).len(), 1);
     }
 
     #[test]
@@ -283,7 +283,7 @@ extra: x
             lines.push(format!("a{n}: &a{n} [{}]", vec![format!("*a{}", n - 1); 10].join(", ")));
         }
         let text = lines.join("\n");
-        assert_eq!(problems(&text, Shown::Open).len(), 1);
-        assert_eq!(problems(&"[".repeat(5_000), Shown::Open).len(), 1);
+        assert_eq!(problems(&text, Rendered::Open).len(), 1);
+        assert_eq!(problems(&"[".repeat(5_000), Rendered::Open).len(), 1);
     }
 }

@@ -9,12 +9,12 @@ use std::marker::PhantomData;
 use std::pin::pin;
 
 thread_local! {
-    static NOW: Cell<Option<Subject>> = const { Cell::new(None) };
+    static NOW: Cell<Option<LogContext>> = const { Cell::new(None) };
 }
 
 /// One request, and the trace that it is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subject {
+pub struct LogContext {
     request: u128,
     trace: Option<u128>,
 }
@@ -22,12 +22,12 @@ pub struct Subject {
 /// While it lives, lines of this thread are about the subject. It must not live across an `await`.
 #[must_use = "the subject is left when this is dropped"]
 #[derive(Debug)]
-pub struct Entered {
-    before: Option<Subject>,
+pub struct Guard {
+    before: Option<LogContext>,
     of_this_thread: PhantomData<*const ()>,
 }
 
-impl Subject {
+impl LogContext {
     /// `request`: the instance that named it and its number there, 64 bits each.
     pub fn new(request: u128, trace: Option<u128>) -> Self {
         Self { request, trace }
@@ -50,8 +50,8 @@ impl Subject {
     }
 
     /// Lines of this thread are about it from now on.
-    pub fn enter(self) -> Entered {
-        Entered { before: NOW.replace(Some(self)), of_this_thread: PhantomData }
+    pub fn enter(self) -> Guard {
+        Guard { before: NOW.replace(Some(self)), of_this_thread: PhantomData }
     }
 
     /// Every line that `future` writes is about it.
@@ -83,7 +83,7 @@ const REQUEST_ID: &str = "request_id";
 /// The field that names the trace.
 const TRACE_ID: &str = "trace_id";
 
-impl fmt::Display for Subject {
+impl fmt::Display for LogContext {
     /// As text lines have it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (name, value)) in self.fields().enumerate() {
@@ -102,7 +102,7 @@ impl fmt::Display for Id {
     }
 }
 
-impl Drop for Entered {
+impl Drop for Guard {
     fn drop(&mut self) {
         NOW.set(self.before);
     }
@@ -114,28 +114,28 @@ mod tests {
 
     #[test]
     fn subjects_nest_and_are_left_in_order() {
-        let (one, two) = (Subject::new(1, None), Subject::new(2, Some(3)));
+        let (one, two) = (LogContext::new(1, None), LogContext::new(2, Some(3)));
         let outer = one.enter();
         {
             let _inner = two.enter();
-            assert_eq!(Subject::now(), Some(two));
+            assert_eq!(LogContext::now(), Some(two));
         }
-        assert_eq!(Subject::now(), Some(one));
+        assert_eq!(LogContext::now(), Some(one));
         drop(outer);
-        assert_eq!(Subject::now(), None);
+        assert_eq!(LogContext::now(), None);
     }
 
     #[tokio::test]
     async fn a_future_is_about_its_subject_only_while_it_is_polled() {
-        let subject = Subject::new(0x7 << 64 | 0xa, None);
+        let subject = LogContext::new(0x7 << 64 | 0xa, None);
         let seen = subject
             .during(async {
                 tokio::task::yield_now().await;
-                Subject::now()
+                LogContext::now()
             })
             .await;
         assert_eq!(seen, Some(subject));
-        assert_eq!(Subject::now(), None);
+        assert_eq!(LogContext::now(), None);
         assert_eq!(subject.fields().collect::<Vec<_>>(), [(REQUEST_ID, "7-a".to_owned())]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::Names;
+use super::Labels;
 use crate::moment;
 
 /// Calls that are remembered.
@@ -16,7 +16,7 @@ const SECONDS: u64 = 300;
 
 /// A call that has ended.
 pub(super) struct Ended {
-    pub(super) names: Names,
+    pub(super) names: Labels,
     pub(super) place: String,
     pub(super) outcome: &'static str,
     pub(super) took: Duration,
@@ -24,7 +24,7 @@ pub(super) struct Ended {
 
 /// What one second had.
 #[derive(Clone, Copy, Default)]
-struct Second {
+struct Bucket {
     /// Which one, counted from the beginning.
     number: u64,
     ended: u64,
@@ -32,15 +32,15 @@ struct Second {
     took: Duration,
 }
 
-pub(super) struct Past {
+pub(super) struct History {
     began: Instant,
     last: VecDeque<(SystemTime, Ended)>,
-    seconds: Vec<Second>,
+    seconds: Vec<Bucket>,
 }
 
-impl Past {
+impl History {
     pub(super) fn new(began: Instant) -> Self {
-        let seconds = (0..SECONDS).map(|_| Second::default()).collect();
+        let seconds = (0..SECONDS).map(|_| Bucket::default()).collect();
         Self { began, last: VecDeque::with_capacity(REMEMBERED), seconds }
     }
 
@@ -52,7 +52,7 @@ impl Past {
         let number = self.number(now);
         if let Some(second) = self.seconds.get_mut(usize::try_from(number % SECONDS).unwrap_or_default()) {
             if second.number != number {
-                *second = Second { number, ..Second::default() };
+                *second = Bucket { number, ..Bucket::default() };
             }
             second.ended += 1;
             second.not_ok += u64::from(ended.outcome != "ok");
@@ -67,7 +67,7 @@ impl Past {
     /// The last calls, newest first, and the counts.
     pub(super) fn to_json(&self, place: &str, now: Instant) -> (Value, Value) {
         let recent = self.last.iter().rev().map(|(at, ended)| {
-            let Names { id, tool, client, trace, .. } = &ended.names;
+            let Labels { id, tool, client, trace, .. } = &ended.names;
             json!({
                 "id": id,
                 "tool": tool,
@@ -91,9 +91,9 @@ impl Past {
         };
         // Those before the beginning are empty too; the place of the current one is not asked for.
         let seconds = (1..SECONDS).rev().map(|ago| current.checked_sub(ago).map(of).unwrap_or_default());
-        let seconds: Vec<Second> = seconds.collect();
-        let all = |what: fn(&Second) -> u64| seconds.iter().map(what).collect::<Vec<u64>>();
-        let mean = |second: &Second| millis(second.took.div_f64(second.ended.max(1) as f64));
+        let seconds: Vec<Bucket> = seconds.collect();
+        let all = |what: fn(&Bucket) -> u64| seconds.iter().map(what).collect::<Vec<u64>>();
+        let mean = |second: &Bucket| millis(second.took.div_f64(second.ended.max(1) as f64));
         json!({
             "secondsPerPoint": 1,
             "ended": all(|second| second.ended),
@@ -113,18 +113,18 @@ mod tests {
     use super::*;
 
     fn ended(outcome: &'static str, millis: u64) -> Ended {
-        Ended { names: Names::default(), place: String::new(), outcome, took: Duration::from_millis(millis) }
+        Ended { names: Labels::default(), place: String::new(), outcome, took: Duration::from_millis(millis) }
     }
 
     #[test]
     fn seconds_are_counted_once_and_forgotten_in_time() {
         let start = Instant::now();
-        let mut past = Past::new(start);
+        let mut past = History::new(start);
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         past.add(ended("ok", 10), at(2));
         past.add(ended("timeout", 30), at(2));
         past.add(ended("ok", 5), at(3));
-        let last = |past: &Past, now: u64, member: &str| {
+        let last = |past: &History, now: u64, member: &str| {
             let rates = past.rates(at(now));
             let number = |n: &Value| Duration::from_secs_f64(n.as_f64().unwrap()).as_secs();
             let list: Vec<u64> = rates[member].as_array().unwrap().iter().map(number).collect();

@@ -9,7 +9,7 @@ use futures_util::stream::Empty;
 use hyper::body::Incoming;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
-use runtime::ops::{Access, Ops};
+use runtime::ops::{AuthPolicy, Ops};
 
 use crate::config::EdgeConfig;
 use crate::http::audit;
@@ -19,7 +19,7 @@ use crate::http::reply::{Refused, refuse};
 
 /// The answer to a request from `peer` for a path that [`Ops::access`] knows.
 pub(super) async fn answer(
-    (config, access): (&EdgeConfig, Access),
+    (config, access): (&EdgeConfig, AuthPolicy),
     ops: &Ops,
     (request, peer): (Request<Incoming>, Option<IpAddr>),
 ) -> Response<Body> {
@@ -31,27 +31,27 @@ pub(super) async fn answer(
         return refused(failure);
     }
     let found = match (access, &head.method) {
-        (Access::Inquiry, &Method::POST) => {
+        (AuthPolicy::OpsRequest, &Method::POST) => {
             let limits = Limits { most: config.max_body, within: config.request_timeout };
             match read(&head.headers, body, limits).await {
                 Ok(body) => ops.inquire(path, &body),
                 Err(failure) => return refused(failure),
             }
         }
-        (Access::Inquiry, method) => return wrong_method(method, "POST"),
+        (AuthPolicy::OpsRequest, method) => return wrong_method(method, "POST"),
         // As ever: probes of some load balancers know no other method than their own.
-        (Access::Open, _) | (_, &Method::GET | &Method::HEAD) => ops.answer(path),
+        (AuthPolicy::Open, _) | (_, &Method::GET | &Method::HEAD) => ops.answer(path),
         (_, method) => return wrong_method(method, "GET, HEAD"),
     };
     found.unwrap_or_else(|| refused(Failure::PathNotFound))
 }
 
 /// Everything but the health checks and what is the same for everybody needs a key, and no foreign web page may ask.
-fn admit(config: &EdgeConfig, access: Access, headers: &HeaderMap) -> Result<(), Failure> {
+fn admit(config: &EdgeConfig, access: AuthPolicy, headers: &HeaderMap) -> Result<(), Failure> {
     match access {
-        Access::Open => Ok(()),
-        Access::Page => check_page(config, headers).map(|_| ()),
-        Access::Key | Access::Inquiry => {
+        AuthPolicy::Open => Ok(()),
+        AuthPolicy::Page => check_page(config, headers).map(|_| ()),
+        AuthPolicy::Key | AuthPolicy::OpsRequest => {
             check_page(config, headers)?;
             authenticate(config, headers).map(|_| ())
         }
