@@ -3,13 +3,14 @@
 use crate::source::{self, has_word, read};
 
 /// Crate, its folder, and those of ours that it may import.
-const CRATES: [(&str, &str, &[&str]); 6] = [
+const CRATES: [(&str, &str, &[&str]); 7] = [
     ("protocol", "services/protocol", &[]),
     ("runtime", "services/runtime", &[]),
     ("front", "services/front", &["protocol", "runtime"]),
-    ("proxy", "services/proxy", &["protocol", "runtime", "front"]),
-    ("slave", "services/slave", &["protocol", "runtime", "front"]),
-    ("mcp-relay", "services/mcp-relay", &["protocol", "runtime", "front", "proxy", "slave"]),
+    ("link", "services/link", &["protocol", "runtime"]),
+    ("proxy", "services/proxy", &["protocol", "runtime", "front", "link"]),
+    ("slave", "services/slave", &["protocol", "runtime", "front", "link"]),
+    ("mcp-relay", "services/mcp-relay", &["protocol", "runtime", "front", "link", "proxy", "slave"]),
 ];
 
 /// Names in `[dependencies]` and `[build-dependencies]`; tests may know more.
