@@ -2,8 +2,9 @@
 
 mod operations;
 
+use parking_lot::RwLock;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use metrics::{Counter, Histogram, counter, gauge};
 use protocol::mcp::failure::Failure;
@@ -66,7 +67,7 @@ struct Well {
 
 impl EdgeMeter {
     fn well(&self, method: &'static str) -> Well {
-        if let Some(known) = self.well.read().unwrap_or_else(PoisonError::into_inner).get(method) {
+        if let Some(known) = self.well.read().get(method) {
             return known.clone();
         }
         let fresh = Well {
@@ -74,7 +75,7 @@ impl EdgeMeter {
             seconds: is_mcp(method)
                 .then(|| operations::of(SERVER_OPERATIONS, (method, ""), (None, "tcp"), Ended::Well)),
         };
-        self.well.write().unwrap_or_else(PoisonError::into_inner).insert(method, fresh.clone());
+        self.well.write().insert(method, fresh.clone());
         fresh
     }
 }

@@ -1,8 +1,8 @@
 //! Sessions that clients ended before their tokens expire: the only sessions that cost memory, and bounded.
 //! Must not know tokens.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::session::Session;
@@ -48,8 +48,8 @@ impl Ended {
         self.any.load(Ordering::Acquire) && self.lock().ids.contains(&session.id)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
+        self.inner.lock()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A cache of fixed size that may forget anything at any time: no session depends on it. Must not know HTTP.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use subtle::ConstantTimeEq;
 
@@ -34,7 +34,7 @@ impl Default for Recent {
 impl Recent {
     /// The session of a token that was found good for this caller before, and that has not expired since.
     pub(crate) fn find(&self, token: &[u8], who: &Principal, now: u64) -> Option<Session> {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = self.places.lock();
         let entry = places.get(place(token))?.as_ref()?;
         let same = bool::from(entry.token.ct_eq(token)) && entry.who == *who;
         (same && now < entry.session.expires).then(|| entry.session.clone())
@@ -43,7 +43,7 @@ impl Recent {
     /// Remembers a token that was found good.
     pub(crate) fn keep(&self, token: &[u8], who: Principal, session: &Session) {
         let Ok(token) = <[u8; TEXT]>::try_from(token) else { return };
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock();
         if let Some(slot) = places.get_mut(place(&token)) {
             *slot = Some(Entry { token, who, session: session.clone() });
         }

@@ -2,10 +2,10 @@
 //!
 //! Stateless and runs nothing itself. Must not know the slave's crate; what both agree on stands in `protocol`.
 
-mod back;
 pub mod codes;
 pub mod config;
 mod dispatch;
+mod links;
 pub mod metrics;
 mod outliers;
 mod rate;

@@ -3,9 +3,9 @@
 //! Counts for any set of members by their keys: the slaves of one tool, or all slaves. Knows neither calls nor links;
 //! the time is an argument. While nobody fails, everything here costs one atomic load.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Calls that test a member after its time: more would be too many if it still fails, one could be unlucky.
@@ -74,7 +74,7 @@ impl Outliers {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Record>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock()
     }
 
     fn is_quiet(&self) -> bool {

@@ -20,12 +20,12 @@ use runtime::tls::TlsError;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::back::{
-    Backdoor, Codebook, CodesSource, Registry, announce_changes, count_addresses, serve_slaves,
-};
 use crate::codes::{CodesFile, CodesFileError};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
+use crate::links::{
+    Backdoor, Codebook, CodesSource, Registry, announce_changes, count_addresses, serve_slaves,
+};
 use crate::metrics::{self, SlaveState};
 use crate::routes::{self, EXPLAIN, RoutesFile};
 use crate::secure::Secured;

@@ -10,7 +10,7 @@ use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
 use serde_json::{Map, Value, json};
 
-use crate::back::{Portrait, Registry};
+use crate::links::{Portrait, Registry};
 use crate::metrics::SlaveState;
 
 /// Slaves that `/api/v1/status` lists; `/api/v1/slaves` has all.

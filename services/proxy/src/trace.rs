@@ -3,7 +3,8 @@
 //! A server span from its arrival to its end, and below it one of each step: `route`, `queue` if it waits, and a client
 //! span for each slave that gets it, whose context goes into the call's header. Knows neither links nor slaves.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -126,7 +127,7 @@ impl CallTrace {
     }
 
     fn steps(&self) -> Option<MutexGuard<'_, Steps>> {
-        self.steps.as_ref().map(|steps| steps.lock().unwrap_or_else(PoisonError::into_inner))
+        self.steps.as_ref().map(|steps| steps.lock())
     }
 }
 

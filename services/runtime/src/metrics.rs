@@ -7,7 +7,8 @@ mod names;
 mod process;
 mod table;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -60,12 +61,12 @@ impl Metrics {
 
     /// Does this before each rendering, so that what it sets is as of then and costs nothing between. It must not block.
     pub fn before_each_scrape(&self, sample: impl Fn() + Send + Sync + 'static) {
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(sample));
+        self.samples.lock().push(Box::new(sample));
     }
 
     /// The text that Prometheus reads (exposition format 0.0.4), with the process's facts of now.
     pub fn render(&self) -> String {
-        for sample in &*self.samples.lock().unwrap_or_else(PoisonError::into_inner) {
+        for sample in &*self.samples.lock() {
             sample();
         }
         let mut text = self.handle.render();

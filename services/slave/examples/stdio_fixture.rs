@@ -4,10 +4,11 @@
 //! (dies of it), `late` (modern, but answers the first question only after two seconds). Flag `pages`: lists its tools
 //! one a page. Must not know the slave's code.
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::io::{BufRead, Write};
 use std::process::{Command, exit};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -125,10 +126,7 @@ impl Server {
             "tools/list" => self.list(id, params),
             "tools/call" => self.call(id, params, line),
             "notifications/cancelled" => {
-                self.cancelled
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .insert(params["requestId"].to_string());
+                self.cancelled.lock().insert(params["requestId"].to_string());
             }
             method if method.starts_with("notifications/") => {}
             _ => refuse(id, -32601, "no such method"),
@@ -182,7 +180,7 @@ impl Server {
             "hang" => {}
             "wait" => self.wait(id.clone()),
             "cancelled" => {
-                let count = self.cancelled.lock().unwrap_or_else(std::sync::PoisonError::into_inner).len();
+                let count = self.cancelled.lock().len();
                 text(id, &count.to_string());
             }
             "spawn" => match Command::new("sleep").arg("1000").spawn() {
@@ -219,7 +217,7 @@ impl Server {
     fn wait(&self, id: Value) {
         let cancelled = Arc::clone(&self.cancelled);
         std::thread::spawn(move || {
-            let is_cancelled = || cancelled.lock().is_ok_and(|ids| ids.contains(&id.to_string()));
+            let is_cancelled = || cancelled.lock().contains(&id.to_string());
             while !is_cancelled() {
                 std::thread::sleep(Duration::from_millis(5));
             }

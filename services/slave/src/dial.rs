@@ -6,10 +6,11 @@ mod connect;
 mod patience;
 mod plan;
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::link::handshake::SlaveHello;
@@ -292,8 +293,8 @@ impl Shared {
         }
     }
 
-    fn lock_alone(&self) -> std::sync::MutexGuard<'_, HashSet<usize>> {
-        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_alone(&self) -> parking_lot::MutexGuard<'_, HashSet<usize>> {
+        self.alone.lock()
     }
 }
 

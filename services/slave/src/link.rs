@@ -9,9 +9,10 @@ mod plain;
 mod pulse;
 pub(crate) mod socket;
 
+use parking_lot::Mutex;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -102,12 +103,12 @@ impl Default for Status {
 impl Status {
     /// A link or an attempt ended.
     pub(crate) fn lost(&self, ended: &Ended) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = ended.to_string();
+        *self.0.lock() = ended.to_string();
     }
 
     /// Why the last link or attempt ended.
     pub(crate) fn why(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

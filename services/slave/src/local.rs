@@ -2,10 +2,11 @@
 //!
 //! Must not know HTTP (that is `front`) nor links.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -165,7 +166,7 @@ impl Running {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Option<CallHandle>>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 }
 

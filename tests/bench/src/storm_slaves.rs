@@ -1,8 +1,8 @@
 //! Slaves that come back: many on one thread, each with the waiting times of a real one.
 
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use protocol::link::backoff::Backoff;
@@ -36,12 +36,12 @@ impl Book {
 
     /// The moments of all handshakes since this was asked last.
     pub(crate) fn take_handshakes(&self) -> Vec<Instant> {
-        std::mem::take(&mut self.handshakes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.handshakes.lock())
     }
 
     fn came(&self) {
         self.linked.fetch_add(1, Ordering::Relaxed);
-        self.handshakes.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+        self.handshakes.lock().push(Instant::now());
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::choose::Weights;
-use crate::back::Slave;
 use crate::config::QueueLimits;
+use crate::links::Slave;
 use crate::routes::{PoolRule, Routes};
 
 /// What counts for one pool.

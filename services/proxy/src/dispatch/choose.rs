@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::client::{Client, fnv};
-use crate::back::{InFlight, Slave, Turned};
+use crate::links::{InFlight, Slave, Turned};
 use crate::metrics;
 
 /// What an ordinary slave weighs, in percent.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::{self, Failure};
 
-use crate::back::{Registry, Slave};
+use crate::links::{Registry, Slave};
 use crate::metrics;
 use crate::outliers::{Outliers, Turn, Verdict};
 use crate::routes::Tiers;

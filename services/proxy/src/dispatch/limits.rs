@@ -1,7 +1,8 @@
 //! Rate limits of clients and tools, and what of them is used. Knows nothing of queues; slaves keep their own.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -13,8 +14,8 @@ use governor::state::keyed::HashMapStateStore;
 use protocol::mcp::failure::Failure;
 
 use super::client::Client;
-use crate::back::{Pace, Slave};
 use crate::config::BalanceConfig;
+use crate::links::{Pace, Slave};
 use crate::metrics::{self, Refusal};
 use crate::rate::Rate;
 use crate::routes::Routes;
@@ -104,7 +105,7 @@ impl Limits {
         names: [&str; 2],
     ) -> Option<Arc<Pace>> {
         let rate = routes.limits.of_tool(names).or(config.tool)?;
-        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tools = self.tools.lock();
         if tools.len() >= MOST_TOOLS {
             // Those on offer are held by their pools.
             tools.retain(|_, pace| Arc::strong_count(pace) > 1);

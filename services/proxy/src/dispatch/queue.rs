@@ -9,9 +9,10 @@ mod line;
 mod turns;
 mod wait;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -24,7 +25,7 @@ use turns::{Next, Ticket};
 pub(super) use wait::{Order, Outcome, release, wait};
 
 use super::client::Client;
-use crate::back::{Freed, InFlight, Registry, Slave, Turned};
+use crate::links::{Freed, InFlight, Registry, Slave, Turned};
 use crate::routes::Route;
 
 /// A call that is to wait.
@@ -84,7 +85,7 @@ enum Offered {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Sections under the lock keep their own books in order before anything can fail.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Lobby {

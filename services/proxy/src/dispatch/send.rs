@@ -15,7 +15,7 @@ use super::client::Client;
 use super::directory::Pool;
 use super::health;
 use super::queue::{Lane, Named, Newcomer, Order, Outcome, Refused, Ways, wait};
-use crate::back::{InFlight, OpenCall, Slave, Slot};
+use crate::links::{InFlight, OpenCall, Slave, Slot};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 

@@ -19,7 +19,7 @@ use super::directory::Pool;
 use super::queue::{Outcome, release};
 use super::repeat;
 use super::send::{Aim, Caller, Unsent, Waiting};
-use crate::back::{OpenCall, Slave, Slot, Taken};
+use crate::links::{OpenCall, Slave, Slot, Taken};
 use crate::metrics;
 use crate::routes::Route;
 

@@ -1,7 +1,7 @@
 //! Metrics of slaves and their links. Knows slaves by name only.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use ::metrics::{Counter, Gauge, counter, gauge};
 use protocol::link::stats::LinkStats;
@@ -194,7 +194,7 @@ pub(crate) fn sample(
 ) -> impl Fn() + Send + Sync + 'static {
     let known: Mutex<BTreeMap<String, usize>> = Mutex::default();
     move || {
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.lock();
         // Slaves that are gone have no calls.
         known.values_mut().for_each(|calls| *calls = 0);
         let mut sum = Held::default();

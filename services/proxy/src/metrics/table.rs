@@ -130,7 +130,7 @@ pub(super) const SLAVE_DRAINS: &str = "mcp_relay_link_drains_total";
 pub(super) const DRAINING: &str = "mcp_relay_draining";
 pub(super) const PEERS: &str = "mcp_relay_peers";
 
-/// Why links end, by [`crate::back`]'s own names.
+/// Why links end, by [`crate::links`]'s own names.
 const DEPARTURES: Label = Label::open("reason");
 
 /// Slaves and their links.

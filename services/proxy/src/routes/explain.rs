@@ -12,7 +12,7 @@ use super::pool::tier_of;
 use super::question::{Question, Who};
 use super::rule::Rule;
 use super::selector::{Selector, any_of};
-use crate::back::Slave;
+use crate::links::Slave;
 
 /// A call that is to be explained, not made.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::file::Routes;
 use super::question::Question;
 use super::rule::Rule;
 use super::selector::Selector;
-use crate::back::Slave;
+use crate::links::Slave;
 use crate::metrics::RouteMeter;
 
 /// Slaves in order of preference: the later ones only if none of the earlier can take the call.

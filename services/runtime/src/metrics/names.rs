@@ -1,7 +1,8 @@
 //! Values of an open label, bounded: clients, slaves and backends make names up as they like. Knows no label by name.
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 /// Distinct values of one label.
 const MOST: usize = 1000;
@@ -21,7 +22,7 @@ impl Names {
 
     /// What to count this one under.
     pub fn bounded(&self, name: &str) -> String {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         if seen.contains(name) {
             return name.to_owned();
         }

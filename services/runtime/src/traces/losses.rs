@@ -2,9 +2,10 @@
 //!
 //! The queue is counted in front of the exporter's own, which keeps no number of what it drops. Nothing here waits.
 
+use parking_lot::Mutex;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::metrics::{Label, Metric};
@@ -90,7 +91,7 @@ impl ExportStats {
     }
 
     fn may_tell(&self) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         let due = told.is_none_or(|at| at.elapsed() >= PAUSE);
         if due {
             *told = Some(Instant::now());

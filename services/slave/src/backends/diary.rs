@@ -1,9 +1,9 @@
 //! What a backend's process went through, for people who look: its number, its starts, the last lines of its standard
 //! error. Of fixed size. Must not know what the process is.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// Lines that are kept.
@@ -50,7 +50,7 @@ pub(crate) struct Page {
 }
 
 fn lock(lines: &Mutex<VecDeque<Line>>) -> MutexGuard<'_, VecDeque<Line>> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
+    lines.lock()
 }
 
 impl Diary {

@@ -3,8 +3,9 @@
 //! A changed entry's new server is started beside the old one and takes its place when it is ready; until then, and for
 //! as long as it cannot start, the old one works on.
 
+use parking_lot::Mutex;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::stdio::{self, StdioServer, Surroundings};
 use crate::executor::SlotId;
@@ -52,7 +53,7 @@ impl Servers {
 
     /// Runs these in place of those of before.
     pub(crate) fn replace(&self, servers: Vec<StdioServer>) -> Replaced {
-        let members = &mut *self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = &mut *self.members.lock();
         let mut before = std::mem::take(members);
         let mut done = Replaced::default();
         for server in servers {

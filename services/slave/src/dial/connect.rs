@@ -1,8 +1,9 @@
 //! A WebSocket to the proxy: TCP, TLS for `wss`, opening handshake, with every limit set. Must not know the link.
 
+use parking_lot::Mutex;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::link::limits::MAX_BATCH;
@@ -101,7 +102,7 @@ impl Tls {
 
     /// What the files say now. They are small and on this machine: reading them waits for nothing.
     fn now(&self) -> Arc<ClientConfig> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if !self.files.is_empty() {
             match self.files.load() {
                 Ok(config) => *last = config,

@@ -1,8 +1,8 @@
 //! The links that are up, as people are shown them. Must not know what they carry.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use protocol::link::ids::LinkId;
@@ -30,7 +30,7 @@ pub(crate) struct Board(Mutex<BTreeMap<LinkId, Facts>>);
 
 impl Board {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<LinkId, Facts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(super) fn up(&self, link: LinkId, facts: Facts) {

@@ -1,10 +1,10 @@
 //! Cancellations of the last minutes, for calls that no slave has at that moment: they are told by nobody else. Knows
 //! no call.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Remembered at most; older ones are forgotten first.
@@ -22,7 +22,7 @@ pub(super) struct Cancelled {
 
 impl Cancelled {
     fn lock(&self) -> MutexGuard<'_, VecDeque<(u64, Instant)>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.latest.lock()
     }
 
     /// The client of this session cancelled this request.

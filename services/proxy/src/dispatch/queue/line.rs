@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use super::Verdict;
 use super::drain::Drain;
 use super::turns::{Next, Ticket, Turns};
-use crate::back::{Registry, Slave};
 use crate::dispatch::client::Client;
 use crate::dispatch::directory::Pool;
 use crate::dispatch::health;
+use crate::links::{Registry, Slave};
 use crate::metrics::QueueGauge;
 use crate::routes::Route;
 

@@ -171,7 +171,7 @@ async fn cancelling_ends_the_call_of_that_name_only() {
 async fn a_slave_s_rate_limit_is_waited_for_with_a_timer() {
     let slaves = [slave(1, 0)];
     let lobby = lobby(&slaves);
-    slaves[0].load.set_pace(Some(Arc::new(crate::back::Pace::new(Rate::parse("20/s:1").unwrap()))));
+    slaves[0].load.set_pace(Some(Arc::new(crate::links::Pace::new(Rate::parse("20/s:1").unwrap()))));
     let _first = enter(&slaves[0]);
     let since = Instant::now();
     let mut seats: Vec<Seat> = (0..4).map(|_| join(&lobby, 1, &slaves)).collect();

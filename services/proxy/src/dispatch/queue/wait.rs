@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
 use super::{Newcomer, Refused, Seat, Verdict};
-use crate::back::{OpenCall, Slave, Slot};
 use crate::dispatch::calls::Dispatcher;
+use crate::links::{OpenCall, Slave, Slot};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 

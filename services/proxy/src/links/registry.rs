@@ -1,8 +1,9 @@
 //! All slaves this proxy knows: who is linked, who is waited for, who may come. Knows nothing of tools' names.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -74,7 +75,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Slave>>> {
-        self.slaves.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slaves.lock()
     }
 
     /// Bounds of the links.

@@ -3,8 +3,9 @@
 //!
 //! docs/PROTOCOL.md, "Several proxies". Soft knowledge: what no slave says any more is forgotten after a moment.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::link::ids::InstanceId;
@@ -53,7 +54,7 @@ impl Roster {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// This proxy.

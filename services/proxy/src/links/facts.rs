@@ -1,8 +1,9 @@
 //! What a slave is by the code it presented: its identity, labels and allowed tools. Replaced as a whole when the codes
 //! change, while the link stays up. Must not know the link.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use protocol::mcp::catalog::Catalog;
@@ -79,7 +80,7 @@ impl Standing {
     }
 
     fn change(&self, change: impl FnOnce(&mut Arc<Catalog>)) -> Vec<String> {
-        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut offered = self.offered.lock();
         change(&mut offered);
         let grant = &self.facts.load().grant;
         let left_out: Vec<String> = offered

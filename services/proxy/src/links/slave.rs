@@ -3,9 +3,10 @@
 mod batch;
 mod held;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -133,7 +134,7 @@ impl Slave {
 
     pub(super) fn carrier(&self) -> MutexGuard<'_, Carrier> {
         // The state machines never panic; should one, its links are closed by their own checks.
-        self.carrier.lock().unwrap_or_else(PoisonError::into_inner)
+        self.carrier.lock()
     }
 
     /// Whether calls can be sent to it now, degraded or not.

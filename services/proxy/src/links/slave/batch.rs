@@ -12,7 +12,7 @@ use super::{Carrier, Slave};
 impl Slave {
     /// Wakes this link's task when there is something to be sent. `false`: a newer link has taken over, and it is
     /// that one's task that is woken.
-    pub(in crate::back) fn wake_link(&self, generation: u64, waker: &Waker) -> bool {
+    pub(in crate::links) fn wake_link(&self, generation: u64, waker: &Waker) -> bool {
         // Links are numbered under this lock: an older one must not take the newest one's place.
         let _carrier = self.carrier();
         let current = self.is_current(generation);
@@ -23,7 +23,7 @@ impl Slave {
     }
 
     /// Whether a frame waits to be sent. Native only.
-    pub(in crate::back) fn has_something_to_send(&self) -> bool {
+    pub(in crate::links) fn has_something_to_send(&self) -> bool {
         match &*self.carrier() {
             Carrier::Native(end) => end.wants_to_send(),
             Carrier::Plain(_) => false,
@@ -32,7 +32,7 @@ impl Slave {
 
     /// The frames that are to go out now, as one batch; at most [`MAX_BATCH`] bytes. Native only. Nothing for an older
     /// link: what it took would be lost to the newest one.
-    pub(in crate::back) fn next_batch(&self, generation: u64, now: Instant) -> Option<Bytes> {
+    pub(in crate::links) fn next_batch(&self, generation: u64, now: Instant) -> Option<Bytes> {
         let mut carrier = self.carrier();
         if !self.is_current(generation) {
             return None;

@@ -1,7 +1,7 @@
 //! A slave as people are shown it. Must not know how it is shown.
 
+use parking_lot::Mutex;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::slave::{Carrier, Slave};
@@ -59,13 +59,13 @@ impl Slave {
     /// Its link came up just now.
     pub(super) fn arrived(&self, peer: SocketAddr) {
         let arrival = Arrival { peer, at: SystemTime::now() };
-        *self.particulars.arrival.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrival);
+        *self.particulars.arrival.lock() = Some(arrival);
     }
 
     /// How it looks now.
     pub(crate) fn portrait(&self) -> Portrait {
         let (health, facts) = (self.health(), self.facts());
-        let arrival = *self.particulars.arrival.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrival = *self.particulars.arrival.lock();
         let dialect = match &*self.carrier() {
             Carrier::Native(_) => "native",
             Carrier::Plain(_) => "plain",

@@ -1,7 +1,8 @@
 //! Where the answer of one call waits for its reader. Knows neither link nor client.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use protocol::link::call::ResponseEvent;
@@ -35,7 +36,7 @@ pub(crate) struct Slot {
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere leaves the queue as it was: each change is one push or pop.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn put(&self, taken: Taken) {

@@ -2,8 +2,8 @@
 //!
 //! What a call asks is one atomic load; reasons stand behind a lock that only changes take.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::metrics::SlaveState;
@@ -81,7 +81,7 @@ impl Condition {
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         // Each change is one assignment: a panic elsewhere spoils none.
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock()
     }
 
     fn bits(&self) -> u8 {

@@ -5,7 +5,7 @@ use crate::metrics::Held;
 
 impl Slave {
     /// Calls under way, and bytes of them in memory.
-    pub(in crate::back) fn held(&self) -> Held {
+    pub(in crate::links) fn held(&self) -> Held {
         let (to_slave, from_slave) = match &*self.carrier() {
             Carrier::Native(end) => end.held(),
             Carrier::Plain(_) => (0, 0),
