@@ -1,6 +1,6 @@
 //! Configuration from environment variables: a snapshot, a declared table, and a reader that collects every problem.
 //!
-//! Knows no variable by name: services declare theirs as tables of [`Var`] and read them with [`Reader`].
+//! Knows no variable by name: services declare theirs with [`crate::variables!`] and read them with [`Reader`].
 
 mod hints;
 pub mod parse;
@@ -15,7 +15,9 @@ use std::fmt;
 pub use hints::misspelt;
 pub use problems::{Problem, Problems};
 pub use reader::{Loaded, Reader};
-pub use table::{Fallback, Group, Secrecy, Var};
+#[doc(hidden)]
+pub use table::upper_case;
+pub use table::{Fallback, Group, Secrecy, Setting, Var};
 
 /// The environment at one moment. Tests make their own; only `main` takes the process's.
 #[derive(Clone, Default)]

@@ -26,18 +26,7 @@ pub fn misspelt(snapshot: &Snapshot, known: &[&[Var]]) -> Vec<String> {
 
 /// Levenshtein distance, ignoring case.
 fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<u8> = other.bytes().map(|b| b.to_ascii_uppercase()).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().map(|b| b.to_ascii_uppercase()).enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
+    strsim::levenshtein(&one.to_ascii_uppercase(), &other.to_ascii_uppercase())
 }
 
 #[cfg(test)]
