@@ -19,7 +19,7 @@ pub use audit::{AUDIT, AuditConfig, AuditTarget};
 pub use listener::listener;
 use listener::read_listener;
 pub use ops::{OpsConfig, ops_listener};
-pub use origins::AllowedOrigins;
+pub use origins::{AllowedOrigins, is_loopback_authority};
 pub use traces::{OtlpCompression, OtlpProtocol, ParentBased, SampleRatio, TRACES, TraceConfig};
 use variables::Settings;
 pub use variables::{EVERY, MODE, ModeSettings};
