@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use runtime::follow::ReloadSignal;
-use runtime::tls::{Facts, File, ServerFiles, ServerTls, TlsError};
+use runtime::tls::{CertificateInfo, File, ServerFiles, ServerTls, TlsError};
 
 use crate::config::TlsPorts;
 use crate::metrics;
@@ -57,7 +57,7 @@ impl Secured {
 
 async fn follow(tls: Arc<ServerTls>, hangups: ReloadSignal) {
     let mut warned: Option<SystemTime> = None;
-    let told = move |news: Option<Result<(), TlsError>>, facts: &Facts| {
+    let told = move |news: Option<Result<(), TlsError>>, facts: &CertificateInfo| {
         if let Some(news) = news {
             tell(&news);
             warned = None;

@@ -1,4 +1,4 @@
-//! Reads declared variables into typed values and collects every problem on the way.
+//! The reader of declared variables: typed values, and every problem at once. Knows no variable by name.
 
 use serde::de::DeserializeOwned;
 
@@ -6,16 +6,16 @@ use crate::document::DocumentProblems;
 
 use super::{Problem, Problems, Secrecy, Setting, Snapshot, Var};
 
-/// A configuration, and what its owner should be told about it.
+/// A configuration with the warnings about it.
 #[derive(Clone, Debug)]
 pub struct Loaded<T> {
     /// The configuration.
     pub config: T,
-    /// Not wrong, but probably not meant: log each at `warn`.
+    /// Values that are allowed but probably not meant: log each at `warn`.
     pub warnings: Vec<String>,
 }
 
-/// Reads one configuration. A bad value is noted and reading goes on; [`Reader::finish`] tells all.
+/// Reads one configuration. A bad value is noted and reading goes on; [`Reader::finish`] returns all problems.
 #[derive(Debug)]
 pub struct Reader<'a> {
     subject: &'static str,
@@ -26,7 +26,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the variables of `tables`; `subject` is what is configured, say `proxy`.
+    /// A reader of the variables of `tables`; `subject` is the configured part, for example `proxy`.
     pub fn new(subject: &'static str, snapshot: &'a Snapshot, tables: &'a [&'static [Var]]) -> Self {
         Self { subject, snapshot, tables, problems: Vec::new(), warnings: Vec::new() }
     }
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a variable that may be unset. `None` if it is, or after a problem.
+    /// Reads a variable that may be unset. `None` where it is unset, or after a problem.
     pub fn optional<T, P>(&mut self, setting: &Setting, parse: P) -> Option<T>
     where
         P: FnOnce(&str) -> Result<T, String>,
@@ -117,7 +117,11 @@ impl<'a> Reader<'a> {
     pub fn reject_file(&mut self, setting: &Setting, problems: &DocumentProblems) {
         let path = setting.text().unwrap_or_default();
         for problem in &problems.0 {
-            self.note(setting.name(), format!("= {path:?}, {}", problem.what()), problem.expected.clone());
+            self.note(
+                setting.name(),
+                format!("= {path:?}, {}", problem.location()),
+                problem.expected.clone(),
+            );
         }
     }
 
@@ -126,17 +130,17 @@ impl<'a> Reader<'a> {
         self.warnings.push(text.into());
     }
 
-    /// Whether anything was wrong so far.
+    /// Whether a problem was noted so far.
     pub fn has_problems(&self) -> bool {
         !self.problems.is_empty()
     }
 
-    /// Whether a variable has a value, be it one of another mode.
+    /// Whether the environment has a value for any variable, also one of another mode.
     pub fn is_set(&self, name: &str) -> bool {
         self.snapshot.get(name).is_some()
     }
 
-    /// The configuration if nothing was wrong, everything that was wrong otherwise.
+    /// The configuration if there was no problem, all problems otherwise.
     pub fn finish<T>(mut self, config: T) -> Result<Loaded<T>, Problems> {
         if self.problems.is_empty() {
             return Ok(Loaded { config, warnings: self.warnings });
@@ -200,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_in_the_order_of_the_table_and_secrets_are_not() {
+    fn every_problem_is_reported_in_the_order_of_the_table_and_secrets_are_not_shown() {
         let problems =
             read(&[("API_KEY", "hush"), ("PEER_URL", "ws://u:hush@h"), ("WEB_PORT", "eighty")]).unwrap_err();
         let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn kubernetes_service_links_do_not_matter() {
+    fn kubernetes_service_links_are_ignored() {
         let loaded = read(&[("WEB_PORT", "tcp://10.0.0.7:80"), ("PROXY_PORT", "tcp://10.0.0.8:80")]).unwrap();
         assert_eq!(loaded.config, 8000);
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
