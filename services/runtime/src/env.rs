@@ -2,6 +2,7 @@
 //!
 //! Knows no variable by name: services declare theirs with [`crate::variables!`] and read them with [`Reader`].
 
+mod declare;
 mod hints;
 pub mod parse;
 mod problems;
@@ -10,10 +11,10 @@ pub mod reference;
 mod snapshot;
 mod table;
 
+#[doc(hidden)]
+pub use declare::upper_case;
 pub use hints::misspelt;
 pub use problems::{Problem, Problems};
 pub use reader::{Loaded, Reader};
 pub use snapshot::Snapshot;
-#[doc(hidden)]
-pub use table::upper_case;
 pub use table::{Fallback, Group, Secrecy, Setting, Var};
