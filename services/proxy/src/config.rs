@@ -18,9 +18,9 @@ use serde::Deserialize;
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 pub(crate) use balance::{LONGEST_WAIT, MOST_WAITING};
 
-use crate::codes::CodesFile;
+use crate::access::CodesFile;
+use crate::balance::outliers::Policy;
 use crate::dispatch::Repeat;
-use crate::outliers::Policy;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
 

@@ -7,7 +7,7 @@ use runtime::env::Group::Proxy;
 use runtime::env::{Reader, Var, parse};
 use serde::Deserialize;
 
-use crate::rate::Rate;
+use crate::limits::rate::Rate;
 
 /// Queues and rate limits.
 #[rustfmt::skip]
