@@ -16,9 +16,9 @@ use runtime::trusted::TrustedProxies;
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 pub(crate) use balance::{MAX_QUEUE, MAX_QUEUE_TIMEOUT};
 
-use crate::codes::CodesFile;
+use crate::access::CodesFile;
+use crate::balance::outliers::Policy;
 use crate::dispatch::Repeat;
-use crate::outliers::Policy;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
 use variables::Settings;

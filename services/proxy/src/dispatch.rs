@@ -11,6 +11,7 @@ mod health;
 mod limits;
 mod look;
 mod names;
+mod open_call;
 mod queue;
 mod repeat;
 mod send;

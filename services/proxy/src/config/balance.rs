@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime::env::{Reader, parse};
 
-use crate::rate::Rate;
+use crate::limits::rate::Rate;
 
 runtime::variables! {
     /// Queues and rate limits.

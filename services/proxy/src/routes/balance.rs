@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::selector::Selector;
 use super::text::TextMatch;
-use crate::rate::Rate;
+use crate::limits::rate::Rate;
 
 /// How the calls of some tools are shared out. The first rule that is for a tool counts.
 #[derive(Clone, Debug)]

@@ -182,10 +182,10 @@ fn tiers(wanted: &[Vec<Selector>], offer: Option<Offer<'_>>) -> (Vec<Tier>, Vec<
 fn seen(slave: &Slave) -> Seen {
     Seen {
         name: slave.name.clone(),
-        labels: slave.facts().labels.clone(),
-        ready: slave.is_ready(),
+        labels: slave.grant().labels.clone(),
+        ready: slave.accepts_calls(),
         degraded: slave.is_degraded(),
-        calls: slave.load.in_flight(),
+        calls: slave.active.in_flight(),
     }
 }
 

@@ -98,7 +98,7 @@ fn tiers_of<'a>(rule: &Rule, members: impl Iterator<Item = &'a Arc<Slave>>) -> T
 /// Takes those out of `left` that any of the selectors selects.
 pub(super) fn tier_of(selectors: &[Selector], left: &mut Vec<&Arc<Slave>>) -> Vec<Arc<Slave>> {
     let selected = |slave: &mut &Arc<Slave>| {
-        let facts = slave.facts();
+        let facts = slave.grant();
         selectors.iter().any(|one| one.selects(&facts.labels))
     };
     left.extract_if(.., selected).map(Arc::clone).collect()

@@ -6,7 +6,7 @@ use runtime::document::{Cursor, Map};
 
 use super::rules::{Known, selector, tool, used};
 use crate::config::{MAX_QUEUE, MAX_QUEUE_TIMEOUT};
-use crate::rate::{self, Rate};
+use crate::limits::rate::{self, Rate};
 use crate::routes::balance::{LimitRules, PoolRule, Slaves};
 use crate::routes::selector::Selector;
 use crate::routes::text::TextMatch;

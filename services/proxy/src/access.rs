@@ -1,0 +1,20 @@
+//! Access of slaves: the codes that may be presented and what each allows. Must not know sockets or links.
+
+mod code;
+mod codes;
+mod entry;
+mod expiry;
+mod file;
+mod grant;
+mod policy;
+mod store;
+
+pub use code::CodeDigest;
+pub(crate) use code::InvalidCode;
+pub use codes::Codes;
+pub use entry::CodeEntry;
+pub(crate) use expiry::ExpirySchedule;
+pub use file::{CodesFile, CodesFileError};
+pub(crate) use grant::Grant;
+pub use policy::CodePolicy;
+pub(crate) use store::{AccessDenied, CodeStore, CodesSource, Review};
