@@ -19,7 +19,7 @@ pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 pub(crate) use balance::{LONGEST_WAIT, MOST_WAITING};
 
 use crate::access::CodesFile;
-use crate::balance::outliers::Policy;
+use crate::balance::outliers::EjectionPolicy;
 use crate::dispatch::Repeat;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
@@ -105,7 +105,7 @@ pub struct ProxyConfig {
     /// `LINK_LATE_MS`: round trips above it make a slave degraded.
     pub link_late: Duration,
     /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
-    pub(crate) ejection: Policy,
+    pub(crate) ejection: EjectionPolicy,
     /// `RETRY_IDEMPOTENT`.
     pub(crate) repeat: Repeat,
     /// `PROXY_PEERS`: a name with one address for each proxy, and a port.
@@ -257,8 +257,8 @@ fn read_routes(reader: &mut Reader<'_>, path: Option<&str>, common: &CommonConfi
     }
 }
 
-fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&str>)) -> Policy {
-    Policy {
+fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&str>)) -> EjectionPolicy {
+    EjectionPolicy {
         after: reader.value("EJECT_AFTER", after, parse::whole(0..=1_000_000, "calls")),
         base: reader.value("EJECT_TIME", time, parse::seconds(0.1..=3600.0)),
     }
