@@ -4,6 +4,8 @@
 //! it is a small model of `services/proxy/src/dispatch/queue.rs`: its count of waiting calls, its lock, and the order of
 //! its accesses.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 #[path = "../../services/proxy/src/balance/call_counter.rs"]
 #[expect(dead_code, reason = "the model uses what the handover needs")]
 mod call_counter;

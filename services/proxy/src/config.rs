@@ -17,7 +17,7 @@ pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 pub(crate) use balance::{MAX_QUEUE, MAX_QUEUE_TIMEOUT};
 
 use crate::access::CodesFile;
-use crate::balance::outliers::Policy;
+use crate::balance::outliers::EjectionPolicy;
 use crate::dispatch::Repeat;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
@@ -77,7 +77,7 @@ pub struct ProxyConfig {
     /// `LINK_LATE_MS`: round trips above it make a slave degraded.
     pub link_late: Duration,
     /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
-    pub(crate) ejection: Policy,
+    pub(crate) ejection: EjectionPolicy,
     /// `RETRY_IDEMPOTENT`.
     pub(crate) repeat: Repeat,
     /// `PROXY_PEERS`: a name with one address for each proxy, and a port.
@@ -190,8 +190,8 @@ fn read_routes(reader: &mut Reader<'_>, setting: &Setting, common: &CommonConfig
     }
 }
 
-fn read_ejection(reader: &mut Reader<'_>, settings: &Settings) -> Policy {
-    Policy {
+fn read_ejection(reader: &mut Reader<'_>, settings: &Settings) -> EjectionPolicy {
+    EjectionPolicy {
         after: reader.value(&settings.eject_after, parse::whole(0..=1_000_000, "calls")),
         base: reader.value(&settings.eject_time, parse::seconds(0.1..=3600.0)),
     }

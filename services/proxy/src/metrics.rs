@@ -10,16 +10,27 @@ mod routes;
 mod table;
 
 use ::metrics::{counter, gauge};
-use runtime::metrics::Names;
+use runtime::metrics::{Metric, Names};
 
 pub(crate) use balance::{QueueGauge, Refusal, refused, sticky_miss, waited};
-pub(crate) use calls::{CallMeter, moved, not_offered, repeated, timeouts, tools};
+pub(crate) use calls::{CallMeter, moved, not_offered, repeated, tools};
 pub(crate) use links::{
     Held, LinkMeter, Traffic, auth_failed, draining, ejected_members, ejection, link_connected,
     link_disconnected, link_drains, link_reconnected, peers, round_trips, sample, slave_states, stray, tally,
+    timeouts,
 };
 pub(crate) use routes::{RouteMeter, config_loaded};
-pub use table::{CALLS, CONFIGURATION, LINKS, TABLES};
+pub use table::{CALLS, CONFIGURATION, LINKS};
+
+/// All tables of a proxy.
+pub const TABLES: &[&[Metric]] = &[
+    CALLS,
+    LINKS,
+    CONFIGURATION,
+    front::metrics::METRICS,
+    runtime::audit::METRICS,
+    runtime::traces::METRICS,
+];
 
 static TOOL_NAMES: Names = Names::new();
 static CODE_NAMES: Names = Names::new();

@@ -181,7 +181,7 @@ fn ready(
     let (least, registry, shutdown) = (config.ready_min_slaves, Arc::clone(registry), shutdown.clone());
     move || {
         // Degraded slaves count: a call that finds no better one goes to them.
-        let slaves = registry.ready();
+        let slaves = registry.ready_slaves();
         let readiness = if shutdown.is_leaving() {
             Readiness::not_ready("shutting down")
         } else if slaves < least {
@@ -225,7 +225,7 @@ async fn drain(registry: Arc<Registry>, shutdown: Shutdown) {
 }
 
 async fn wait_until_unlinked(registry: &Registry) {
-    while registry.linked() > 0 {
+    while registry.linked_slaves() > 0 {
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -19,6 +19,7 @@ pub struct CodeEntry {
     pub(super) policy: Arc<CodePolicy>,
 }
 
+/// Keys of an entry.
 const KEYS: [&str; 7] = ["code", "sha256", "name", "labels", "tools", "not_before", "not_after"];
 
 /// Reads the entry at the cursor. Returns `None` after at least one problem was recorded.
@@ -28,8 +29,8 @@ pub(super) fn read_entry(cursor: &Cursor<'_>) -> Option<CodeEntry> {
     }
     let entries = cursor.entries_of(&KEYS)?;
     let digest = match (entries.get("code"), entries.get("sha256")) {
-        (Some(given), None) => code(&given),
-        (None, Some(given)) => sha256(&given),
+        (Some(value), None) => code(&value),
+        (None, Some(value)) => sha256(&value),
         _ => {
             cursor.error("either code, or sha256 (the SHA-256 of the code in hex)");
             None
@@ -57,7 +58,7 @@ fn policy(entries: &Map<'_>) -> CodePolicy {
 }
 
 /// Parses the text at the cursor with `read`; records what was `expected` where that fails.
-fn parsed<T>(cursor: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+fn parse<T>(cursor: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
     let value = read(cursor.text(expected)?.trim());
     if value.is_none() {
         cursor.error(expected);
@@ -67,11 +68,11 @@ fn parsed<T>(cursor: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Opt
 
 fn code(cursor: &Cursor<'_>) -> Option<CodeDigest> {
     let expected = "a code: text without commas, in quotes if it looks like a number";
-    parsed(cursor, expected, |text| (!text.contains(',')).then(|| CodeDigest::of(text)))
+    parse(cursor, expected, |text| (!text.contains(',')).then(|| CodeDigest::of(text)))
 }
 
 fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
-    parsed(cursor, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
+    parse(cursor, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
         let mut digest = [0; 32];
@@ -84,16 +85,16 @@ fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
 
 fn name(cursor: &Cursor<'_>) -> Option<String> {
     let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.to_owned());
-    parsed(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
+    parse(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
 }
 
 fn time(cursor: &Cursor<'_>) -> Option<OffsetDateTime> {
     let expected = "a time as RFC 3339 has it, for example 2027-01-31T00:00:00Z";
-    parsed(cursor, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
+    parse(cursor, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
 }
 
 fn tool(cursor: &Cursor<'_>) -> Option<ToolPattern> {
-    parsed(cursor, "the name of a tool, or the beginning of names with * at its end", |text| {
+    parse(cursor, "the name of a tool, or the beginning of names with * at its end", |text| {
         let prefix = text.strip_suffix('*');
         let tool = prefix
             .map_or(ToolPattern::Exact(text.to_owned()), |prefix| ToolPattern::Prefix(prefix.to_owned()));
@@ -101,6 +102,7 @@ fn tool(cursor: &Cursor<'_>) -> Option<ToolPattern> {
     })
 }
 
+/// Forced labels, and the allowed ones if they are restricted.
 type Labels = (BTreeMap<String, String>, Option<BTreeMap<String, LabelValues>>);
 
 fn labels(cursor: &Cursor<'_>) -> Option<Labels> {
@@ -110,6 +112,7 @@ fn labels(cursor: &Cursor<'_>) -> Option<Labels> {
     Some((forced, allowed))
 }
 
+/// Reads a mapping of labels, each value with `read`.
 fn each<T>(cursor: &Cursor<'_>, read: fn(&Cursor<'_>) -> Option<T>) -> BTreeMap<String, T> {
     if cursor.is_null() {
         return BTreeMap::new();
@@ -126,7 +129,7 @@ fn each<T>(cursor: &Cursor<'_>, read: fn(&Cursor<'_>) -> Option<T>) -> BTreeMap<
 
 fn label_value(cursor: &Cursor<'_>) -> Option<String> {
     let expected = "text of at most 255 characters, in quotes if it looks like a number";
-    parsed(cursor, expected, |text| (text.len() <= 255).then(|| text.to_owned()))
+    parse(cursor, expected, |text| (text.len() <= 255).then(|| text.to_owned()))
 }
 
 /// Reads the allowed values of a label: a value, a list of values, or `*` for any.

@@ -56,9 +56,9 @@ impl CodesFile {
     pub fn parse(text: &str) -> Result<Self, CodesFileError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let entries = if is_yaml(text) {
-            Document::parse(text, Rendered::Hidden)?.read(Rendered::Hidden, yaml)?
+            Document::parse(text, Rendered::Hidden)?.read(Rendered::Hidden, read_yaml)?
         } else {
-            lines(text).map_err(CodesFileError::Lines)?
+            read_lines(text).map_err(CodesFileError::Lines)?
         };
         Ok(Self { entries })
     }
@@ -81,7 +81,8 @@ fn is_yaml(text: &str) -> bool {
     })
 }
 
-fn lines(text: &str) -> Result<Vec<CodeEntry>, Vec<String>> {
+/// Reads a plain file. Empty lines and those that begin with `#` are skipped.
+fn read_lines(text: &str) -> Result<Vec<CodeEntry>, Vec<String>> {
     let (mut entries, mut problems) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (number, line) in (1_u64..).zip(text.lines().map(str::trim)) {
@@ -100,10 +101,10 @@ fn lines(text: &str) -> Result<Vec<CodeEntry>, Vec<String>> {
 }
 
 /// Reads the entries of a YAML file. A code in two entries is a problem: it would have two identities.
-fn yaml(root: &Cursor<'_>) -> Vec<CodeEntry> {
+fn read_yaml(root: &Cursor<'_>) -> Vec<CodeEntry> {
     let mut seen = HashMap::new();
     let mut entries = Vec::new();
-    for cursor in list(root) {
+    for cursor in code_list(root) {
         let Some(entry) = read_entry(&cursor) else { continue };
         if let Some(first) = seen.insert(entry.digest, cursor.line()) {
             cursor.error(format!("another code than the entry in line {first} has"));
@@ -113,7 +114,7 @@ fn yaml(root: &Cursor<'_>) -> Vec<CodeEntry> {
     entries
 }
 
-fn list<'a>(root: &Cursor<'a>) -> Vec<Cursor<'a>> {
+fn code_list<'a>(root: &Cursor<'a>) -> Vec<Cursor<'a>> {
     let expected = "a list of codes, or \"codes:\" with such a list";
     if root.is_list() {
         return root.items(expected);

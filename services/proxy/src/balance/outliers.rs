@@ -17,7 +17,7 @@ const MAX_DOUBLINGS: u32 = 5;
 
 /// When a host is ejected, and for how long at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Policy {
+pub(crate) struct EjectionPolicy {
     /// `EJECT_AFTER`: failures in a row; 0: no host is ejected.
     pub(crate) after: u32,
     /// `EJECT_TIME`: the first ejection's time, doubled with each further one.
@@ -63,7 +63,7 @@ struct Record {
 /// Detects outliers among a set of hosts.
 #[derive(Debug)]
 pub(crate) struct OutlierDetector {
-    policy: Policy,
+    policy: EjectionPolicy,
     /// Number of records: with none, nothing need be looked up.
     recorded: AtomicUsize,
     /// Hosts that failed lately, by key.
@@ -72,7 +72,7 @@ pub(crate) struct OutlierDetector {
 
 impl OutlierDetector {
     /// A detector that knows of no failure yet.
-    pub(crate) fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: EjectionPolicy) -> Self {
         Self { policy, recorded: AtomicUsize::new(0), records: Mutex::default() }
     }
 
@@ -206,7 +206,7 @@ mod tests {
     const FAILURE: Outcome = Outcome::Failure("timeout");
 
     fn detector() -> (OutlierDetector, Instant) {
-        (OutlierDetector::new(Policy { after: 3, base: BASE }), Instant::now())
+        (OutlierDetector::new(EjectionPolicy { after: 3, base: BASE }), Instant::now())
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_policy_of_zero_never_ejects_and_unknown_hosts_are_forgotten() {
-        let off = OutlierDetector::new(Policy { after: 0, base: BASE });
+        let off = OutlierDetector::new(EjectionPolicy { after: 0, base: BASE });
         for _ in 0..100 {
             assert_eq!(off.record_outcome(1, FAILURE, Instant::now()), None);
         }

@@ -25,7 +25,7 @@ use super::repeat::Repeat;
 use super::send::{Aim, Caller, Unsent};
 use super::stream::{At, CallStream, Open};
 use crate::balance::CapacityListener;
-use crate::balance::outliers::{OutlierDetector, Policy};
+use crate::balance::outliers::{EjectionPolicy, OutlierDetector};
 use crate::config::{BalanceConfig, ToolConflict};
 use crate::links::{Registry, Slave, Slot};
 use crate::metrics;
@@ -53,7 +53,7 @@ pub(crate) struct Policies {
     /// `TOOL_CONFLICT`.
     pub(crate) conflict: ToolConflict,
     /// `EJECT_AFTER`, `EJECT_TIME`.
-    pub(crate) ejection: Policy,
+    pub(crate) ejection: EjectionPolicy,
     /// `RETRY_IDEMPOTENT`.
     pub(crate) repeat: Repeat,
     /// Queues and rate limits where the `ROUTES` file says nothing.
@@ -203,7 +203,7 @@ impl Dispatcher {
 
     /// Whether no slave is linked at all.
     pub(super) fn is_alone(&self) -> bool {
-        self.0.registry.linked() == 0
+        self.0.registry.linked_slaves() == 0
     }
 
     /// Where calls wait.

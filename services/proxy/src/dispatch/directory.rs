@@ -15,7 +15,7 @@ use super::balance::Balance;
 use super::calls::Policies;
 use super::limits::Limits;
 use super::names;
-use crate::balance::outliers::{OutlierDetector, Policy};
+use crate::balance::outliers::{EjectionPolicy, OutlierDetector};
 use crate::config::ToolConflict;
 use crate::limits::rate_limiter::RateLimiter;
 use crate::links::Slave;
@@ -121,7 +121,7 @@ impl Directory {
     }
 
     /// What is known of the members of this tool, also if they change.
-    fn outliers(&self, tool: &str, ejection: Policy) -> Arc<OutlierDetector> {
+    fn outliers(&self, tool: &str, ejection: EjectionPolicy) -> Arc<OutlierDetector> {
         let known = self.pools.get(tool).map(|pool| Arc::clone(&pool.outliers));
         known.unwrap_or_else(|| Arc::new(OutlierDetector::new(ejection)))
     }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn build(slaves: &[Arc<Slave>], policy: ToolConflict) -> (Directory, Listing) {
-        let ejection = Policy { after: 5, base: std::time::Duration::from_secs(10) };
+        let ejection = EjectionPolicy { after: 5, base: std::time::Duration::from_secs(10) };
         let policies = Policies {
             conflict: policy,
             ejection,

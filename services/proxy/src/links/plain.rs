@@ -31,7 +31,9 @@ enum Waiter {
     Initialize,
 }
 
+/// An open call.
 struct Call {
+    /// Its id on the link.
     plain: PlainId,
     era: Era,
     sink: SlotSink,
@@ -44,6 +46,7 @@ pub(super) struct PlainEnd {
     calls: CallMap<Call>,
     outgoing: VecDeque<String>,
     linked: bool,
+    /// The tool list as far as it has come.
     tools: Vec<Box<RawValue>>,
     pages: usize,
 }
@@ -78,6 +81,7 @@ impl PlainEnd {
         end
     }
 
+    /// Queues a request of the relay itself.
     fn request(&mut self, waiter: Waiter, method: &str, params: Option<&str>) {
         let params: Option<&RawValue> = params.and_then(|text| serde_json::from_str(text).ok());
         let id = self.waiting.begin(waiter);
@@ -151,30 +155,31 @@ impl PlainEnd {
 
     /// Processes a text frame of the slave.
     pub(super) fn receive(&mut self, text: &Bytes) -> Result<PlainEvent, PlainError> {
-        let (waiter, part) = match self.waiting.answer(text) {
+        let (waiter, response) = match self.waiting.answer(text) {
             Err(PlainError::Stray(_)) => return Ok(PlainEvent::UnknownCall),
             other => other?,
         };
         match waiter {
             Waiter::Call(id) => {
                 if let Some(mut call) = self.calls.remove(&id) {
-                    call.sink.part(for_client(part, call.era));
+                    call.sink.part(for_client(response, call.era));
                 }
                 Ok(PlainEvent::Response)
             }
-            Waiter::Tools => Ok(self.take_tools(part)),
+            Waiter::Tools => Ok(self.take_tools(response)),
             Waiter::Initialize => Ok(PlainEvent::Nothing),
         }
     }
 
-    fn take_tools(&mut self, part: ResponseEvent) -> PlainEvent {
+    /// Adds a page of the tool list; requests the next page, or completes the catalog.
+    fn take_tools(&mut self, response: ResponseEvent) -> PlainEvent {
         #[derive(serde::Deserialize)]
         struct Page {
             tools: Vec<Box<RawValue>>,
             #[serde(rename = "nextCursor", default)]
             next: Option<String>,
         }
-        let ResponseEvent::End { error: false, payload, .. } = part else {
+        let ResponseEvent::End { error: false, payload, .. } = response else {
             return PlainEvent::Catalog(Ok(Catalog::default()));
         };
         let page: Page = match serde_json::from_slice(&payload) {
@@ -194,8 +199,8 @@ impl PlainEnd {
 }
 
 /// Completes a result for a modern client: plain slaves are legacy servers, whose results lack the type.
-fn for_client(part: ResponseEvent, era: Era) -> ResponseEvent {
-    match part {
+fn for_client(response: ResponseEvent, era: Era) -> ResponseEvent {
+    match response {
         ResponseEvent::End { seq, more, error: false, tool_error, status, payload } if era == Era::Modern => {
             ResponseEvent::End {
                 seq,

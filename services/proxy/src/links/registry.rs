@@ -15,7 +15,7 @@ use super::farewell::Farewell;
 use super::peers::PeerTable;
 use super::slave::Slave;
 use crate::access::Grant;
-use crate::balance::outliers::{OutlierDetector, Policy};
+use crate::balance::outliers::{EjectionPolicy, OutlierDetector};
 use crate::config::SlaveMode;
 use crate::metrics;
 
@@ -59,7 +59,7 @@ impl Registry {
         mode: SlaveMode,
         max_slaves: usize,
         limits: LinkLimits,
-        ejection: Policy,
+        ejection: EjectionPolicy,
     ) -> Arc<Self> {
         Arc::new(Self {
             slaves: Mutex::default(),
@@ -95,7 +95,7 @@ impl Registry {
     }
 
     /// Returns the number of linked slaves.
-    pub(crate) fn linked(&self) -> usize {
+    pub(crate) fn linked_slaves(&self) -> usize {
         self.lock().values().filter(|slave| slave.is_linked()).count()
     }
 
@@ -186,7 +186,7 @@ impl Registry {
             if slave.shares_host_slot(newest) {
                 let (calls, lost) = (slave.calls(), slave.mark_dead(now));
                 if lost {
-                    tracing::info!(slave = slave.name, calls, "The slave was restarted: what it had is lost");
+                    tracing::info!(slave = slave.name, calls, "The slave was restarted: its calls are lost");
                     self.forget(&slave);
                 }
             }
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
-        let ejection = Policy { after: 5, base: Duration::from_secs(10) };
+        let ejection = EjectionPolicy { after: 5, base: Duration::from_secs(10) };
         Registry::new(InstanceId(1), mode, max_slaves, LinkLimits::default(), ejection)
     }
 

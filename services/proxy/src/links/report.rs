@@ -11,7 +11,7 @@ use crate::slave_state::SlaveState;
 
 impl Registry {
     /// Returns the number of slaves that accept calls and offer a tool.
-    pub(crate) fn ready(&self) -> usize {
+    pub(crate) fn ready_slaves(&self) -> usize {
         self.lock().values().filter(|slave| slave.health.is_ready()).count()
     }
 

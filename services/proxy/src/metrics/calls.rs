@@ -7,7 +7,7 @@ use protocol::mcp::failure::Failure;
 
 use super::TOOL_NAMES;
 use super::table::{
-    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TIMEOUTS, TOOL_CONFLICTS, TOOLS,
+    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS,
 };
 
 const METHOD: &str = "tools/call";
@@ -69,13 +69,6 @@ pub(crate) fn not_offered(failure: &Failure, version: Version, seconds: f64) {
     let row = failure.spec();
     counter!(CALLS_REFUSED, "tool" => "", "kind" => row.kind).increment(1);
     Operations::calls("").ended(version, Ended::Code(row.code.into()), seconds);
-}
-
-/// Calls gave up waiting.
-pub(crate) fn timeouts(calls: usize) {
-    if calls > 0 {
-        counter!(TIMEOUTS).increment(calls as u64);
-    }
 }
 
 /// A call went to another slave.

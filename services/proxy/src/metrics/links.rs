@@ -9,7 +9,7 @@ use protocol::link::stats::LinkStats;
 use super::table::{
     AUTH_FAILURES, DRAINING, EJECTED, EJECTIONS, JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS,
     LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS, RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE,
-    STALLS, STRAYS,
+    STALLS, STRAYS, TIMEOUTS,
 };
 use super::{SLAVE_NAMES, TOOL_NAMES};
 use crate::slave_state::SlaveState;
@@ -124,6 +124,13 @@ pub(crate) fn tally(tally: LinkStats) {
         (gone, counter!(RESUMED, "outcome" => "gone")),
     ] {
         counter.increment(counted);
+    }
+}
+
+/// Calls gave up waiting.
+pub(crate) fn timeouts(calls: usize) {
+    if calls > 0 {
+        counter!(TIMEOUTS).increment(calls as u64);
     }
 }
 

@@ -8,7 +8,7 @@ use protocol::link::limits::LinkLimits;
 use protocol::mcp::catalog::Catalog;
 
 use super::*;
-use crate::balance::outliers::Policy;
+use crate::balance::outliers::EjectionPolicy;
 use crate::config::{BalanceConfig, SlaveMode, ToolConflict};
 use crate::dispatch::calls::Policies;
 use crate::dispatch::directory::{Directory, Rules};
@@ -27,7 +27,7 @@ fn slave(key: u64, capacity: u32) -> Arc<Slave> {
 
 /// Where calls of the tool `t` may go.
 fn ways(slaves: &[Arc<Slave>]) -> Option<Ways> {
-    let ejection = Policy { after: 0, base: Duration::from_secs(1) };
+    let ejection = EjectionPolicy { after: 0, base: Duration::from_secs(1) };
     let balance = BalanceConfig::for_test();
     let policies = Policies { conflict: ToolConflict::Namespace, ejection, repeat: Repeat::Never, balance };
     let (routes, limits) = (Routes::default(), Limits::default());
@@ -39,7 +39,7 @@ fn ways(slaves: &[Arc<Slave>]) -> Option<Ways> {
 }
 
 fn lobby(slaves: &[Arc<Slave>]) -> Arc<Lobby> {
-    let ejection = Policy { after: 0, base: Duration::from_secs(1) };
+    let ejection = EjectionPolicy { after: 0, base: Duration::from_secs(1) };
     let lobby =
         Lobby::new(Registry::new(InstanceId(1), SlaveMode::Multi, 10, LinkLimits::default(), ejection));
     watch(&lobby, slaves);
@@ -234,7 +234,7 @@ async fn no_wake_up_is_lost() {
 #[tokio::test]
 async fn a_slave_that_was_left_out_takes_waiting_calls_when_its_time_is_over() {
     let slaves = [slave(1, 1), slave(2, 1)];
-    let ejection = Policy { after: 1, base: Duration::from_millis(100) };
+    let ejection = EjectionPolicy { after: 1, base: Duration::from_millis(100) };
     let registry = Registry::new(InstanceId(1), SlaveMode::Multi, 10, LinkLimits::default(), ejection);
     registry.outliers.record_outcome(
         slaves[0].host_slot(),
