@@ -14,9 +14,6 @@ pub const MAX_HEADER: usize = 16 * 1024;
 /// Largest first message (`auth`) that a proxy reads from an unauthenticated peer, in bytes.
 pub const MAX_AUTH: usize = 16 * 1024;
 
-/// Largest catalog, in bytes of JSON.
-pub const MAX_CATALOG: usize = 16 * 1024 * 1024;
-
 /// Smallest credit window a peer may announce, in bytes. With less than two chunks a reader that credits a quarter of
 /// the window at a time and a writer that holds a whole chunk would wait for each other.
 pub const MIN_WINDOW: u32 = 128 * 1024;

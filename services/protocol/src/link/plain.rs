@@ -12,7 +12,9 @@ use serde_json::value::RawValue;
 
 use crate::link::call::ResponseEvent;
 use crate::mcp::failure::Failure;
+use crate::mcp::members::with_name;
 use crate::mcp::object::Object;
+use crate::mcp::result::is_tool_error;
 
 /// Number that the proxy gives a request on a plain link.
 pub type PlainId = u64;
@@ -47,49 +49,6 @@ pub fn restamp(id: PlainId, message: &[u8], name: Option<&str>) -> Result<String
         _ => None,
     };
     request(id, &incoming.method, renamed.as_deref().or(incoming.params))
-}
-
-/// An object with another value for its member `name`; all else as it stands. `None`: it has none, or that one already.
-pub fn with_name(params: &RawValue, name: &str) -> Result<Option<Box<RawValue>>, serde_json::Error> {
-    let mut members: Vec<(String, &RawValue)> = serde_json::from_str::<Members<'_>>(params.get())?.0;
-    let fresh = serde_json::value::to_raw_value(name)?;
-    let Some(member) = members.iter_mut().find(|(key, _)| key == "name") else { return Ok(None) };
-    if member.1.get() == fresh.get() {
-        return Ok(None);
-    }
-    member.1 = &fresh;
-    let mut text = String::with_capacity(params.get().len() + name.len());
-    for (key, value) in &members {
-        text.push(if text.is_empty() { '{' } else { ',' });
-        text.push_str(&serde_json::to_string(key)?);
-        text.push(':');
-        text.push_str(value.get());
-    }
-    text.push('}');
-    RawValue::from_string(text).map(Some)
-}
-
-/// Members of an object in their order, values as they stand.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Ordered;
-        impl<'de> serde::de::Visitor<'de> for Ordered {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        from.deserialize_map(Ordered)
-    }
 }
 
 /// Why a text frame of a plain slave is not an answer.
@@ -178,35 +137,8 @@ fn slice(text: &Bytes, value: &RawValue) -> Bytes {
 }
 
 fn end(payload: Bytes, error: bool) -> ResponseEvent {
-    let tool_error = !error && says_is_error(&payload);
+    let tool_error = !error && is_tool_error(&payload);
     ResponseEvent::End { seq: 0, more: false, error, tool_error, status: 0, payload }
-}
-
-/// A result of a plain (legacy) slave for a modern client: with `resultType` in front where it has none
-/// (2026-07-28, Overview, "`ResultType`").
-pub fn completed(result: Bytes) -> Bytes {
-    #[derive(Deserialize)]
-    struct Hint {
-        #[serde(rename = "resultType", default)]
-        result_type: Option<serde::de::IgnoredAny>,
-    }
-    let has_word = memchr::memmem::find(&result, b"\"resultType\"").is_some();
-    let has_type =
-        has_word && serde_json::from_slice::<Hint>(&result).is_ok_and(|hint| hint.result_type.is_some());
-    let Some(inside) = result.strip_prefix(b"{").filter(|_| !has_type) else { return result };
-    let comma: &[u8] = if inside.trim_ascii_start().starts_with(b"}") { b"" } else { b"," };
-    [br#"{"resultType":"complete""#, comma, inside].concat().into()
-}
-
-/// Whether a result says `isError: true`. Looks closer only where the word stands in it at all.
-pub fn says_is_error(result: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Hint {
-        #[serde(rename = "isError", default)]
-        is_error: bool,
-    }
-    memchr::memmem::find(result, b"\"isError\"").is_some()
-        && serde_json::from_slice::<Hint>(result).is_ok_and(|hint| hint.is_error)
 }
 
 #[cfg(test)]
@@ -243,16 +175,5 @@ mod tests {
         assert_eq!(calls.answer(&null), Err(PlainError::Stray(0)));
         assert_eq!(calls.forget(one), Some("one"));
         assert!(calls.is_empty());
-    }
-
-    #[test]
-    fn a_result_gets_its_type_once() {
-        let typed = |text: &'static str| {
-            String::from_utf8(completed(Bytes::from_static(text.as_bytes())).into()).unwrap()
-        };
-        assert_eq!(typed("{ }"), r#"{"resultType":"complete" }"#);
-        assert_eq!(typed(r#"{"a":{"resultType":1}}"#), r#"{"resultType":"complete","a":{"resultType":1}}"#);
-        assert_eq!(typed(r#"{"a":1,"resultType":"x"}"#), r#"{"a":1,"resultType":"x"}"#);
-        assert_eq!(typed("[1]"), "[1]");
     }
 }

@@ -12,10 +12,11 @@ use crate::link::call::ResponseEvent;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, CallMap, Seq};
 use crate::link::journal::{Journal, MessageHeader, OutOfRange};
-use crate::link::limits::{LinkLimits, MAX_CATALOG};
+use crate::link::limits::LinkLimits;
 use crate::link::outbox::Outbox;
 use crate::link::reassembler::{Reassembler, ReassemblyError};
 use crate::link::stats::LinkStats;
+use crate::mcp::catalog::MAX_CATALOG;
 use crate::mcp::failure::Failure;
 
 mod call;

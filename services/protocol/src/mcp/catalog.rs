@@ -4,8 +4,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::link::limits::MAX_CATALOG;
 use crate::mcp::object::Object;
+
+/// Largest catalog, in bytes of JSON.
+pub const MAX_CATALOG: usize = 16 * 1024 * 1024;
 
 /// Longest name of a tool (MCP 2026-07-28, Tools, "Tool Names").
 pub const MAX_TOOL_NAME: usize = 128;

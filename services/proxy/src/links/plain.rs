@@ -13,6 +13,7 @@ use protocol::link::proxy_end::{NotLinked, Sink};
 use protocol::mcp::catalog::{Catalog, CatalogError};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::result::with_result_type;
 use serde_json::value::RawValue;
 
 use super::slot::SlotSink;
@@ -196,7 +197,7 @@ fn for_client(part: ResponseEvent, era: Era) -> ResponseEvent {
                 error: false,
                 tool_error,
                 status,
-                payload: plain::completed(payload),
+                payload: with_result_type(payload),
             }
         }
         other => other,
