@@ -137,15 +137,22 @@ fn what_a_reader_takes_while_a_call_is_attached_is_credited() {
 fn the_first_sign_of_a_call_acknowledges_its_open() {
     let mut pair = Pair::new();
     pair.open(&[b'm'; 256]);
+    pair.up_flows();
+    assert_eq!(pair.proxy.held().0, 258, "header and message are kept until the slave is known to have them");
+    pair.slave.event(CALL, Bytes::from_static(b"e"), Flags::NONE);
+    pair.down_flows();
+    assert_eq!(pair.proxy.held().0, 0);
+}
+
+#[test]
+fn a_reply_breaks_the_protocol() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
     pair.flow();
-    pair.slave.event(CALL, Bytes::from_static(b"e"), Flags::REQUEST);
-    pair.flow();
-    assert!(pair.proxy.reply(CALL, Bytes::from(vec![b'r'; 256])));
-    pair.flow();
-    assert!(
-        pair.events().iter().any(|event| matches!(event, SlaveEvent::Reply { .. })),
-        "the open still fills the window"
-    );
+    let reply = chunk(FrameKind::Reply, 1, Flags::NONE, 1);
+    let refused = Err(LinkError::Unexpected(FrameKind::Reply));
+    assert_eq!(pair.slave.receive(pair.link, reply.clone(), pair.now), refused);
+    assert_eq!(pair.proxy.receive(reply, pair.now), refused);
 }
 
 #[test]
@@ -218,34 +225,6 @@ fn a_full_journal_does_not_cut_off_a_message_that_was_begun() {
     pair.now += ACK_DELAY;
     pair.flow();
     assert_eq!(pair.slave.journal_bytes(), 0);
-}
-
-#[test]
-fn half_a_reply_goes_with_its_call() {
-    let mut pair = Pair::new();
-    pair.open(b"m");
-    pair.flow();
-    pair.slave.receive(pair.link, chunk(FrameKind::Reply, 1, Flags::MORE, 100), pair.now).unwrap();
-    assert_eq!(pair.slave.assembly_bytes(), 100);
-    pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0);
-    assert_eq!(pair.slave.assembly_bytes(), 0);
-    // Its other half crosses the end: that is no fault of the proxy.
-    pair.slave.receive(pair.link, chunk(FrameKind::Reply, 2, Flags::NONE, 100), pair.now).unwrap();
-}
-
-#[test]
-fn a_reply_beyond_the_memory_ends_its_call_and_not_the_link() {
-    let mut pair = Pair::new();
-    pair.open(b"m");
-    pair.flow();
-    assert!(pair.proxy.reply(CALL, Bytes::from(vec![b'r'; 1200])));
-    pair.flow();
-    assert!(pair.events().contains(&SlaveEvent::Stop { call: CALL }));
-    assert_eq!(pair.slave.assembly_bytes(), 0);
-    assert!(matches!(
-        pair.heard()[..],
-        [Heard::ResponseEvent(ResponseEvent::End { error: true, more: false, .. })]
-    ));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::link::limits::MAX_CHUNK;
 /// Bytes of a frame's header.
 pub const HEADER_LEN: usize = 32;
 
-/// What a frame says. To the slave: open, reply, cancel, credit, attach, session, drain, peers.
+/// What a frame says. To the slave: open, cancel, credit, attach, session, drain, peers.
 /// To the proxy: accepted, event, end, credit, catalog, session (ended ones), drain, peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -24,7 +24,7 @@ pub enum FrameKind {
     Event = 3,
     /// The result (or error) that ends the call. `aux` is an HTTP status hint (0: none).
     End = 4,
-    /// A client's message that belongs to a running call (answer to a request of the backend).
+    /// Reserved for a client's message to a running call; no peer may send it yet.
     Reply = 5,
     /// The client no longer wants the call. Nothing follows from either side.
     Cancel = 6,
@@ -89,7 +89,7 @@ impl FrameKind {
 
     /// Whether the frame is a numbered chunk that the receiver acknowledges with credit.
     pub fn is_chunk(self) -> bool {
-        matches!(self, Self::Open | Self::Event | Self::End | Self::Reply)
+        matches!(self, Self::Open | Self::Event | Self::End)
     }
 }
 
@@ -109,7 +109,7 @@ impl Flags {
     /// `end`: the slave does not have the call: it never had all of its `open`. With [`Flags::ERROR`]: it had it and gave it
     /// up because nobody came back for it in time.
     pub const GONE: Self = Self(8);
-    /// `event`: the payload is a request that wants a reply.
+    /// `event`: the payload is a request of the backend.
     pub const REQUEST: Self = Self(16);
     const KNOWN: u8 = 31;
 

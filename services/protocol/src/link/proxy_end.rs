@@ -283,17 +283,6 @@ impl<S: Sink> ProxyEnd<S> {
         failed
     }
 
-    /// Sends the client's message that belongs to a running call. `false`: there is no such call.
-    pub fn reply(&mut self, id: CallId, message: Bytes) -> bool {
-        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.ended) else { return false };
-        call.up.write(MessageHeader { kind: FrameKind::Reply, flags: Flags::NONE, aux: 0 }, message);
-        if call.carrier == Carrier::Link && !call.queued {
-            call.queued = true;
-            self.outbox.ready(id);
-        }
-        true
-    }
-
     /// Ends a call from this side. Nothing more is delivered; the slave is told, if need be when it is back.
     pub fn cancel(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };

@@ -62,11 +62,6 @@ impl Reassembler {
         self.open.as_ref().map_or(0, |(_, _, bytes)| bytes.len())
     }
 
-    /// Drops the message that is not complete. Returns its bytes so far.
-    pub fn abort(&mut self) -> usize {
-        self.open.take().map_or(0, |(_, _, bytes)| bytes.len())
-    }
-
     /// Takes one chunk; a message when it was the last. A message of one chunk shares the chunk's memory.
     pub fn take(&mut self, frame: Frame) -> Result<Option<Reassembled>, ReassemblyError> {
         if frame.seq != self.next {
@@ -107,7 +102,7 @@ mod tests {
     use crate::link::ids::CallId;
 
     fn chunk(seq: Seq, flags: Flags, payload: &'static [u8]) -> Frame {
-        Frame { flags, payload: Bytes::from_static(payload), ..Frame::bare(FrameKind::Reply, CallId(1), seq) }
+        Frame { flags, payload: Bytes::from_static(payload), ..Frame::bare(FrameKind::Event, CallId(1), seq) }
     }
 
     #[test]

@@ -31,13 +31,6 @@ pub enum SlaveEvent {
         /// Whole JSON-RPC request, as the client sent it.
         message: Bytes,
     },
-    /// The client's message for a running call.
-    Reply {
-        /// Which call.
-        call: CallId,
-        /// Whole JSON-RPC message.
-        message: Bytes,
-    },
     /// Nobody wants the call any more: stop it. What it still says is dropped.
     Stop {
         /// Which call.
@@ -298,7 +291,6 @@ impl SlaveEnd {
             return WriteOutcome::More;
         }
         call.stage = Stage::Ended;
-        self.assembly_bytes -= call.intake.abort();
         self.journal_bytes += payload.len();
         call.down.write(MessageHeader { kind: FrameKind::End, flags, aux: status }, payload);
         self.queue(id);
@@ -316,7 +308,6 @@ impl SlaveEnd {
         let object = Bytes::from(failure.error_object());
         self.journal_bytes -= call.down.drop_unsent_messages();
         self.journal_bytes += object.len();
-        self.assembly_bytes -= call.intake.abort();
         call.stage = Stage::Ended;
         call.down.write(MessageHeader { kind: FrameKind::End, flags: Flags::ERROR, aux: 0 }, object);
         self.queue(id);

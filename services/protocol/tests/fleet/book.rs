@@ -63,8 +63,6 @@ pub(crate) struct Track {
     pub(crate) homeless: Option<Duration>,
     pub(crate) runs: u32,
     pub(crate) written: Vec<Written>,
-    pub(crate) replies: Vec<Bytes>,
-    pub(crate) replies_got: usize,
     pub(crate) untaken: VecDeque<(Seq, usize)>,
     pub(crate) reading: bool,
     pub(crate) next: Seq,
@@ -76,7 +74,6 @@ pub(crate) struct Track {
 /// What a sink heard and the world must act on.
 pub(crate) enum News {
     Parts(u64),
-    Request(u64),
     Unsent(u64),
 }
 
@@ -125,8 +122,6 @@ impl Track {
             homeless: None,
             runs: 0,
             written: Vec::new(),
-            replies: Vec::new(),
-            replies_got: 0,
             untaken: VecDeque::new(),
             reading: false,
             next: 0,
@@ -175,13 +170,14 @@ impl Book {
             ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
             ResponseEvent::Failed(failure) => return self.finish(no, Finish::Failed(failure.clone())),
         };
-        let wants_reply = track
-            .take(no, (seq, more, payload), end)
-            .is_some_and(|written| written.flags.has(Flags::REQUEST));
-        self.news.push(News::Parts(no));
-        if wants_reply {
-            self.news.push(News::Request(no));
+        if let Some(written) = track.take(no, (seq, more, payload), end) {
+            let flagged = matches!(
+                part,
+                ResponseEvent::Event { request: true, .. } | ResponseEvent::End { error: true, .. }
+            );
+            assert_eq!(flagged, written.flags != Flags::NONE, "{no}: another flag than was written");
         }
+        self.news.push(News::Parts(no));
         if end && !more {
             self.track(no).finish = None;
             self.finish(no, Finish::Answered);

@@ -166,27 +166,6 @@ impl World {
         }
     }
 
-    /// The backend has asked its client something.
-    pub(crate) fn wants_to_reply(&mut self, no: u64) {
-        let at = self.book.borrow_mut().track(no).at;
-        let wait = Duration::from_millis(self.rng.between(1, 300) as u64);
-        self.clock.after(wait, Event::Reply { no, at });
-    }
-
-    pub(crate) fn reply(&mut self, no: u64) {
-        let size = self.rng.between(1, self.limits.chunk * 3);
-        let body = self.rng.bytes(size);
-        let (call, slave, proxy) = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            (track.call, track.slave, track.at.0)
-        };
-        let known = slave.and_then(|slave| self.proxies[proxy].known.get_mut(&slave));
-        if known.is_some_and(|known| known.end.reply(call, body.clone())) {
-            self.book.borrow_mut().track(no).replies.push(body);
-        }
-    }
-
     /// A client that waits hangs up; `legacy`: the call is to run on.
     pub(crate) fn client_hangs_up(&mut self, legacy: bool) {
         let open: Vec<u64> = self.book.borrow().open.iter().copied().collect();

@@ -78,13 +78,8 @@ impl World {
                 track.next
             };
             self.bare(conn, FrameKind::Credit, (call, next));
-            // A client that came back answers no questions.
-            let asks = matches!(part, ResponseEvent::Event { request: true, .. });
-            if asks {
-                self.bare(conn, FrameKind::Cancel, (call, 0));
-            }
-            if part.is_last() || asks {
-                self.book.borrow_mut().count(if asks { "asked" } else { "resumed" });
+            if part.is_last() {
+                self.book.borrow_mut().count("resumed");
                 self.proxies[proxy].adopted.remove(&call);
             }
         }

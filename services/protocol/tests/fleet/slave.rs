@@ -27,7 +27,6 @@ struct Job {
     no: u64,
     left: usize,
     waits_for_room: bool,
-    waits_for_reply: bool,
 }
 
 /// The way to one proxy.
@@ -182,7 +181,7 @@ impl World {
                     let no = Self::call_number(&header);
                     self.book.borrow_mut().start(no, call, &message);
                     let left = self.rng.below(6);
-                    let job = Job { no, left, waits_for_room: false, waits_for_reply: false };
+                    let job = Job { no, left, waits_for_room: false };
                     assert!(self.slaves[slave].jobs.insert(call, job).is_none(), "{no}: starts twice");
                     self.think(slave, call);
                 }
@@ -191,7 +190,6 @@ impl World {
                     let ended = self.book.borrow().calls[&job.no].finish.is_some();
                     assert!(ended || self.expiring, "{}: stopped, but it is wanted", job.no);
                 }
-                SlaveEvent::Reply { call, message } => self.takes_reply(slave, call, &message),
                 SlaveEvent::Room { call } => {
                     if let Some(job) = self.slaves[slave].jobs.get_mut(&call) {
                         assert!(std::mem::take(&mut job.waits_for_room), "room that nobody waits for");
@@ -201,19 +199,6 @@ impl World {
                 SlaveEvent::Session(..) | SlaveEvent::Peers(..) | SlaveEvent::ProxyDraining(_) => {}
             }
         }
-    }
-
-    fn takes_reply(&mut self, slave: usize, call: CallId, message: &Bytes) {
-        let Some(job) = self.slaves[slave].jobs.get_mut(&call) else { return };
-        job.waits_for_reply = false;
-        let no = job.no;
-        {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            assert_eq!(track.replies.get(track.replies_got), Some(message), "{no}: reply lost or altered");
-            track.replies_got += 1;
-        }
-        self.think(slave, call);
     }
 
     fn think(&mut self, slave: usize, call: CallId) {
@@ -229,7 +214,7 @@ impl World {
             return;
         }
         let Some(job) = it.jobs.get_mut(&call) else { return };
-        if job.waits_for_room || job.waits_for_reply {
+        if job.waits_for_room {
             return;
         }
         let chunk = self.limits.chunk;
@@ -253,10 +238,8 @@ impl World {
             return;
         }
         job.left -= 1;
-        job.waits_for_reply = flags.has(Flags::REQUEST);
         match it.end.event(call, body, flags) {
             WriteOutcome::Wait => job.waits_for_room = true,
-            WriteOutcome::More if job.waits_for_reply => {}
             WriteOutcome::More => self.think(slave, call),
             WriteOutcome::Gone => panic!("{no}: a call that runs is not known"),
         }

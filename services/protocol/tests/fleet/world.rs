@@ -50,7 +50,6 @@ pub(crate) enum Event {
     Call { no: u64, proxy: usize },
     Look { no: u64, at: (usize, u64) },
     Read { no: u64, at: (usize, u64) },
-    Reply { no: u64, at: (usize, u64) },
     Resume { no: u64 },
     Act,
 }
@@ -185,9 +184,7 @@ impl World {
                 Some(Node::Slave(*slave))
             }
             Event::Call { proxy, .. } => Some(Node::Proxy(*proxy)),
-            Event::Look { at, .. } | Event::Read { at, .. } | Event::Reply { at, .. } => {
-                Some(Node::Proxy(at.0))
-            }
+            Event::Look { at, .. } | Event::Read { at, .. } => Some(Node::Proxy(at.0)),
             Event::Unblock { .. } | Event::Resume { .. } | Event::Act => None,
         }
     }
@@ -216,8 +213,7 @@ impl World {
             Event::Call { no, proxy } => self.call_arrives(no, proxy),
             Event::Look { no, at } if self.lives(at) => self.look(no),
             Event::Read { no, at } if self.lives(at) => self.read(no),
-            Event::Reply { no, at } if self.lives(at) => self.reply(no),
-            Event::Look { .. } | Event::Read { .. } | Event::Reply { .. } => {}
+            Event::Look { .. } | Event::Read { .. } => {}
             Event::Resume { no } => self.resume(no),
             Event::Act => self.act(),
         }
@@ -239,7 +235,6 @@ impl World {
             for news in news {
                 match news {
                     News::Parts(no) => self.wants_to_read(no),
-                    News::Request(no) => self.wants_to_reply(no),
                     News::Unsent(no) => self.moves(no),
                 }
             }

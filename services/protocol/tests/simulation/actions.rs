@@ -93,16 +93,6 @@ impl World {
         self.at_proxy(pair, Cause::Traffic, |end| end.abandon(call, now));
     }
 
-    pub(crate) fn client_replies(&mut self) {
-        let Some((call, pair)) = self.some_call(Track::is_open) else { return };
-        let size = self.size();
-        let message = self.rng.bytes(size);
-        self.say(|| format!("reply {call} {size} bytes"));
-        if self.at_proxy(pair, Cause::Traffic, |end| end.reply(call, message.clone())) {
-            self.book.borrow_mut().calls.get_mut(&call).expect("it is there").replies.push(message);
-        }
-    }
-
     /// A proxy tells a slave something about a client session.
     pub(crate) fn client_session_changes(&mut self) {
         let pair = self.any_pair();

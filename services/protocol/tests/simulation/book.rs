@@ -83,8 +83,6 @@ pub(crate) struct Track {
     /// It has a time limit: the proxy may end it by itself.
     pub(crate) limited: bool,
     pub(crate) reopened: bool,
-    pub(crate) replies: Vec<Bytes>,
-    pub(crate) replies_got: usize,
     next: Seq,
     whole: usize,
     partial: Vec<u8>,
@@ -140,8 +138,6 @@ impl Track {
             reader: Reader::Waits,
             limited: false,
             reopened: false,
-            replies: Vec::new(),
-            replies_got: 0,
             next: 0,
             whole: 0,
             partial: Vec::new(),
@@ -213,7 +209,7 @@ impl Track {
         let says = |kind: &str| text.contains(&format!("\"kind\":\"{kind}\""));
         match self.work {
             Work::NotStarted => says("busy") || says("body_too_large"),
-            _ => self.overflowed && ["result_too_large", "busy", "body_too_large"].into_iter().any(says),
+            _ => self.overflowed && says("result_too_large"),
         }
     }
 }

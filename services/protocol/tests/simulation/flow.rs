@@ -53,7 +53,7 @@ impl Flow {
 impl Flows {
     /// A proxy wrote this frame.
     pub(crate) fn proxy_sent(&mut self, frame: &Frame, link: LinkId, window: usize) {
-        if !matches!(frame.kind, FrameKind::Open | FrameKind::Reply) {
+        if frame.kind != FrameKind::Open {
             return;
         }
         let both = self.0.entry(frame.call).or_default();
@@ -62,7 +62,7 @@ impl Flows {
         }
         assert_eq!(both.up_link, Some(link), "{:?}: a chunk before `accepted`", frame.call);
         both.up.send(frame, window);
-        if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
+        if !frame.flags.has(Flags::MORE) {
             both.open_end = Some(both.up.sent);
         }
     }

@@ -32,10 +32,9 @@ const OF_SLAVES: [FrameKind; 10] = [
     FrameKind::Session,
 ];
 
-const OF_PROXIES: [FrameKind; 9] = [
+const OF_PROXIES: [FrameKind; 8] = [
     FrameKind::Open,
     FrameKind::Open,
-    FrameKind::Reply,
     FrameKind::Cancel,
     FrameKind::Credit,
     FrameKind::Attach,
@@ -121,7 +120,6 @@ pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
                     ears.insert(call, heard);
                 }
             }
-            1 => drop(end.reply(call, Bytes::from(vec![b'r'; choose(300)?]))),
             2 => end.cancel(call),
             3 => end.abandon(call, now),
             4 => end.set_deadline(call, Deadlines { silence: Duration::from_millis(50), last: now }, now),
@@ -215,7 +213,6 @@ fn note(end: &mut SlaveEnd, running: &mut BTreeSet<CallId>) {
             SlaveEvent::Stop { call } => {
                 assert!(running.remove(&call), "stopped, but it does not run");
             }
-            SlaveEvent::Reply { call, .. } => assert!(running.contains(&call), "a reply to nothing"),
             SlaveEvent::Room { .. }
             | SlaveEvent::Session(..)
             | SlaveEvent::Peers(..)

@@ -41,7 +41,7 @@ impl Drop for Repeat {
 type Act = fn(&mut World);
 
 /// What can happen, and how often of a thousand times in a run of average habits.
-const ACTS: [(usize, Act); 20] = [
+const ACTS: [(usize, Act); 19] = [
     (80, World::client_opens),
     (150, World::backend_writes),
     (60, |world| {
@@ -53,7 +53,6 @@ const ACTS: [(usize, Act); 20] = [
     }),
     (10, World::client_cancels),
     (10, World::client_abandons),
-    (30, World::client_replies),
     (75, |world| {
         let (pair, most) = (world.any_pair(), world.rng.between(1, 6));
         world.proxy_writes(pair, most);

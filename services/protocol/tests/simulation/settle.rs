@@ -93,7 +93,6 @@ impl World {
         for (id, track) in &self.book.borrow().calls {
             if track.is_open() && track.work.runs() {
                 assert_eq!(track.work, Work::Running, "{id:?}: waits for room that there is");
-                assert_eq!(track.replies_got, track.replies.len(), "{id:?}: replies that never arrive");
             }
         }
     }

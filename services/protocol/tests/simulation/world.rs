@@ -250,8 +250,6 @@ impl World {
                 SlaveEvent::Stop { call } => {
                     let track = book.calls.get_mut(&call).expect("a call that was opened");
                     assert!(track.work.runs(), "{call:?}: stopped, but it does not run");
-                    // No room for a client's reply: the slave's end ends the call by itself.
-                    track.overflowed |= track.replies.len() > track.replies_got;
                     let late = track.reader == Reader::Abandoned && track.limited;
                     let why = late
                         || track.reader == Reader::Cancelled
@@ -260,15 +258,6 @@ impl World {
                         || self.stop_excused;
                     assert!(why, "{call:?}: stopped for no reason");
                     track.work = Work::Done;
-                }
-                SlaveEvent::Reply { call, message } => {
-                    let track = book.calls.get_mut(&call).expect("a call that was opened");
-                    assert_eq!(
-                        Some(&message),
-                        track.replies.get(track.replies_got),
-                        "{call:?}: reply altered"
-                    );
-                    track.replies_got += 1;
                 }
                 SlaveEvent::Room { call } => {
                     let track = book.calls.get_mut(&call).expect("a call that was opened");

@@ -24,7 +24,6 @@ impl SlaveEnd {
         }
         match frame.kind {
             FrameKind::Open => self.receive_open(link, frame, now),
-            FrameKind::Reply => self.receive_reply(link, frame),
             FrameKind::Cancel => {
                 self.stop(frame.call);
                 Ok(())
@@ -43,9 +42,11 @@ impl SlaveEnd {
                 self.events.push_back(SlaveEvent::Peers(link, frame.payload));
                 Ok(())
             }
-            FrameKind::Accepted | FrameKind::Event | FrameKind::End | FrameKind::Catalog => {
-                Err(LinkError::Unexpected(frame.kind))
-            }
+            FrameKind::Accepted
+            | FrameKind::Event
+            | FrameKind::End
+            | FrameKind::Reply
+            | FrameKind::Catalog => Err(LinkError::Unexpected(frame.kind)),
         }
     }
 
@@ -136,40 +137,6 @@ impl SlaveEnd {
             call.credited = next;
             self.control(link, Frame::bare(FrameKind::Credit, id, next));
         }
-    }
-
-    fn receive_reply(&mut self, link: LinkId, frame: Frame) -> Result<(), LinkError> {
-        let id = frame.call;
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        if call.stage == Stage::Receiving || call.link != Some(link) {
-            return Err(LinkError::Unexpected(FrameKind::Reply));
-        }
-        if call.stage == Stage::Ended {
-            // It crossed the end on the way.
-            return Ok(());
-        }
-        let before = call.intake.pending();
-        let taken = call.intake.take(frame);
-        let pending = call.intake.pending();
-        self.assembly_bytes = self.assembly_bytes + pending - before;
-        match taken {
-            Ok(None) if self.assembly_bytes > self.limits.assembly => self.give_up(id, &memory_full()),
-            Ok(whole) => {
-                self.credit_upload(link, id, self.limits.window);
-                if let Some(Reassembled { message, .. }) = whole {
-                    self.events.push_back(SlaveEvent::Reply { call: id, message });
-                }
-            }
-            Err(ReassemblyError::TooLong { limit }) => self.give_up(id, &Failure::BodyTooLarge { limit }),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Ends a running call that cannot be given what its client sends.
-    fn give_up(&mut self, id: CallId, failure: &Failure) {
-        self.fail(id, failure);
-        self.events.push_back(SlaveEvent::Stop { call: id });
     }
 
     fn receive_credit(&mut self, frame: &Frame) -> Result<(), LinkError> {
