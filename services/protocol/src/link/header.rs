@@ -4,6 +4,7 @@
 //! they do not know. Knows nothing of how a call is carried.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +29,12 @@ pub struct CallHeader {
     /// The client's request id as it stands in JSON; with `session` it names the call to be cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Milliseconds after which the proxy gives the call up, counted from its arrival.
-    pub timeout_ms: u64,
+    /// Milliseconds without an event of the call after which both ends give it up; each event starts them anew. 0: no limit.
+    #[serde(default)]
+    pub silence_timeout_ms: u64,
+    /// Milliseconds after its start at which both ends give the call up, whatever it reports. 0: no limit.
+    #[serde(default)]
+    pub total_timeout_ms: u64,
     /// W3C trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -42,6 +47,24 @@ pub struct CallHeader {
     /// Modern: decoded `Mcp-Param-*` headers by lower-case name, for the slave to hold against the body.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub param_headers: BTreeMap<String, String>,
+}
+
+impl CallHeader {
+    /// Sets both timeouts, rounded down to milliseconds; zero means no limit.
+    pub fn set_timeouts(&mut self, silence: Duration, total: Duration) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        (self.silence_timeout_ms, self.total_timeout_ms) = (millis(silence), millis(total));
+    }
+
+    /// Returns the longest time between two events of the call; `None`: no limit.
+    pub fn silence_timeout(&self) -> Option<Duration> {
+        (self.silence_timeout_ms > 0).then(|| Duration::from_millis(self.silence_timeout_ms))
+    }
+
+    /// Returns the longest time from the start of the call to its end; `None`: no limit.
+    pub fn total_timeout(&self) -> Option<Duration> {
+        (self.total_timeout_ms > 0).then(|| Duration::from_millis(self.total_timeout_ms))
+    }
 }
 
 /// Facts about a client session, carried by a `session` frame to every slave.
@@ -64,7 +87,7 @@ mod tests {
 
     #[test]
     fn unknown_members_are_ignored_and_empty_ones_left_out() {
-        let text = r#"{"method":"tools/call","name":"echo","era":"modern","version":"2026-07-28","timeoutMs":5,"later":{}}"#;
+        let text = r#"{"method":"tools/call","name":"echo","era":"modern","version":"2026-07-28","silenceTimeoutMs":5,"totalTimeoutMs":60,"later":{}}"#;
         let header: CallHeader = serde_json::from_str(text).unwrap();
         assert_eq!(header.name.as_deref(), Some("echo"));
         assert_eq!(serde_json::to_string(&header).unwrap(), text.replace(r#","later":{}"#, ""));

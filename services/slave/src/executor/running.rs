@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::registry::Route;
 use super::seen::{self, Seen};
 use super::sink::{CallEnd, CallSink};
+use super::timeouts::Timeouts;
 use super::{Shared, ToolCall};
 use crate::backends::Answer;
 use crate::metrics;
@@ -44,14 +45,15 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) 
     trace.admitted(&mut call);
     let started = Instant::now();
     let in_flight = route.meters.call_began();
-    let deadline = Duration::from_millis(call.header.timeout_ms);
+    let timeouts = Timeouts::start(&call.header);
+    sink = timeouts.observe(sink);
     let work = AssertUnwindSafe(perform(&shared, (&route, &seen), &call, sink.as_mut())).catch_unwind();
     // The work goes first: most calls are through before the other two had to be armed.
     let answer = tokio::select! {
         biased;
         done = work => done.unwrap_or(Err(Failure::Internal)),
         () = job.cancelled.cancelled() => Err(Failure::Cancelled),
-        () = tokio::time::sleep(deadline), if !deadline.is_zero() => Err(Failure::Timeout),
+        () = timeouts.expired() => Err(Failure::Timeout),
     };
     in_flight.ended(&answer, started.elapsed());
     trace.ended(&answer);
