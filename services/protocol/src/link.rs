@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod call;
+pub mod error;
 pub mod frame;
 pub mod handshake;
 pub mod header;

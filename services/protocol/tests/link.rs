@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::link::call::ResponseEvent;
+use protocol::link::error::LinkError;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use protocol::link::outbox::ACK_DELAY;
-use protocol::link::proxy_end::{LinkError, ProxyEnd, Sink};
+use protocol::link::proxy_end::{ProxyEnd, Sink};
 use protocol::link::reassembler::ReassemblyError;
 use protocol::link::slave_end::{RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
 use protocol::mcp::failure::Failure;

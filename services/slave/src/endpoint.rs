@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use protocol::link::error::LinkError;
 use protocol::link::frame::{Flags, Frame};
 use protocol::link::handshake::ProxyHello;
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::limits::LinkLimits;
-use protocol::link::proxy_end::LinkError;
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent, WriteOutcome};
 use tokio::sync::{Notify, watch};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Sink;
+use super::sink::Sink;
 use crate::link::call::ResponseEvent;
 use crate::link::frame::FrameKind;
 use crate::link::ids::Seq;

@@ -3,8 +3,11 @@
 use std::time::Instant;
 
 use super::call::{Carrier, Reader};
-use super::{LinkError, ProxyEnd, ProxyEvent, Sink};
+use super::event::ProxyEvent;
+use super::sink::Sink;
+use super::state::ProxyEnd;
 use crate::link::call::ResponseEvent;
+use crate::link::error::LinkError;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::CallId;
 use crate::link::limits::MAX_CHUNKS_UNDER_WAY;

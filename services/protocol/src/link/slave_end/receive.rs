@@ -5,13 +5,14 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::call::{Call, Stage};
-use super::{SlaveEnd, SlaveEvent};
+use super::event::SlaveEvent;
+use super::state::SlaveEnd;
+use crate::link::error::LinkError;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, LinkId};
 use crate::link::journal::Journal;
 use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY, MAX_HEADER};
 use crate::link::outbox::ACK_DELAY;
-use crate::link::proxy_end::LinkError;
 use crate::link::reassembler::{Reassembled, Reassembler, ReassemblyError};
 use crate::mcp::failure::Failure;
 

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{ProxyEnd, Sink};
+use super::sink::Sink;
+use super::state::ProxyEnd;
 use crate::link::frame::{Frame, FrameKind};
 use crate::link::ids::CallId;
 
@@ -34,6 +35,13 @@ impl<S: Sink> ProxyEnd<S> {
     pub fn peers(&mut self, peers: Bytes) {
         if self.linked && !self.outbox.is_flooded(self.calls.len()) {
             self.outbox.control(Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) });
+        }
+    }
+
+    /// Tells the slave that this proxy opens nothing new.
+    pub fn drain(&mut self) {
+        if self.linked {
+            self.outbox.control(Frame::bare(FrameKind::Drain, CallId::LINK, 0));
         }
     }
 }
