@@ -1,6 +1,6 @@
-//! The link between a slave and a proxy: frames, handshake, journals and the state machines of both ends.
+//! Link between a slave and a proxy: frames, handshake, journals and the state machines of both ends.
 //!
-//! docs/PROTOCOL.md describes the wire format. Must not know sockets, clocks or who runs the calls.
+//! docs/PROTOCOL.md describes the wire format. Must not know sockets, clocks or who runs calls.
 
 pub mod backoff;
 pub mod call;

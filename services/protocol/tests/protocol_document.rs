@@ -171,8 +171,8 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
 struct Deaf;
 
 impl Sink for Deaf {
-    fn part(&mut self, _: ResponseEvent) {}
-    fn unsent(&mut self) {}
+    fn on_event(&mut self, _: ResponseEvent) {}
+    fn on_unsent(&mut self) {}
 }
 
 /// Frames that both ends really send, in order.
@@ -200,7 +200,7 @@ fn exchange() -> Vec<(&'static str, Frame)> {
     slave.event(call, Bytes::from_static(PROGRESS.as_bytes()), Flags::NONE);
     slave.end(call, Bytes::from_static(RESULT.as_bytes()), Flags::NONE, 0);
     flow(&mut proxy, &mut slave, now);
-    proxy.taken(call, 2, PROGRESS.len() + RESULT.len(), now);
+    proxy.acknowledge(call, 2, PROGRESS.len() + RESULT.len(), now);
     flow(&mut proxy, &mut slave, now + ACK_DELAY);
     assert_eq!((proxy.calls(), slave.calls()), (0, 0), "the exchange is not over");
     said

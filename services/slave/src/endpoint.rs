@@ -143,7 +143,7 @@ impl Endpoint {
     pub(crate) fn link_over(&self, link: LinkId) {
         let mut state = lock(&self.state);
         if state.roster.is_draining(link) {
-            state.end.link_over(link, Instant::now());
+            state.end.proxy_gone(link, Instant::now());
         }
         state.down(link);
         self.downed(state);

@@ -4,16 +4,16 @@ use crate::link::frame::FrameKind;
 use crate::link::journal::OutOfRange;
 use crate::link::reassembler::ReassemblyError;
 
-/// The slave broke the protocol: close the link (1002).
+/// Breach of the protocol by the peer: the link is closed with 1002.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// A frame that only the other side sends, or that this state of the call does not allow.
+    /// A frame that only the other side sends, or that the state of its call does not allow.
     #[error("unexpected {} frame", .0.name())]
     Unexpected(FrameKind),
-    /// Chunks out of order, mixed or without end.
+    /// Chunks out of order, mixed or beyond a limit.
     #[error(transparent)]
-    Reassembler(#[from] ReassemblyError),
-    /// A position that cannot be.
+    Reassembly(#[from] ReassemblyError),
+    /// A position of a chunk that was never sent or is no longer kept.
     #[error(transparent)]
     Position(#[from] OutOfRange),
     /// More than the credit allows.
@@ -24,8 +24,8 @@ pub enum LinkError {
     },
     /// A call header that is missing or too long.
     #[error("call header of {0} bytes")]
-    Header(usize),
-    /// It makes us answer faster than it reads.
+    HeaderLength(usize),
+    /// More frames to answer than the peer reads answers.
     #[error("too many unread control frames")]
     Flood,
 }

@@ -1,7 +1,7 @@
-//! The first messages of a link: who the slave is, whether it may, and which dialect both speak from then on.
+//! First messages of a link: who the slave is, whether its code is accepted, and which dialect both sides speak from then on.
 //!
-//! Text frames, compatible with the existing Node server (EXISTING.md, "WebSocket, plain dialect"). A `protocol`
-//! member on both sides means the native dialect; without it the link is plain. Knows no codes and no sockets.
+//! Text messages, compatible with the existing Node server (docs/PROTOCOL.md, "First messages"). A `protocol` member on both sides
+//! means the native dialect; without it the link is plain. Must not know codes or sockets.
 
 mod auth;
 pub mod close;

@@ -1,7 +1,7 @@
-//! The call header: what a proxy tells the slave about a call besides the client's message itself.
+//! Call header: what a proxy tells the slave about a call besides the client's message.
 //!
 //! JSON at the start of an `open`'s first chunk (docs/PROTOCOL.md, "Call header"). Readers ignore members that
-//! they do not know. Knows nothing of how a call is carried.
+//! they do not know. Must not know how a call is carried.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::mcp::era::{Era, Version};
 
-/// Facts about one call. The message itself (the client's JSON-RPC request, untouched) follows it.
+/// Call header. The client's JSON-RPC request follows it unaltered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallHeader {
     /// JSON-RPC method, say `tools/call`.
     pub method: String,
-    /// The slave's own name of the tool (or prompt, or resource URI): what a namespaced name stands for.
+    /// Name of the tool as the slave knows it (or prompt, or resource URI); the message may have a namespaced one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How the client speaks.
+    /// Era of the client.
     pub era: Era,
     /// The client's protocol version.
     pub version: Version,
-    /// Legacy: a key that is the same for all calls of one client session. Never the session token itself.
+    /// Key that all calls of one legacy client session have in common. Never the session token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The client's request id as it stands in JSON; with `session` it names the call to be cancelled.
+    /// The client's request id as raw JSON; with `session` it names the call to be cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Milliseconds without an event of the call after which both ends give it up; each event starts them anew. 0: no limit.
@@ -44,7 +44,7 @@ pub struct CallHeader {
     /// W3C baggage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baggage: Option<String>,
-    /// Modern: decoded `Mcp-Param-*` headers by lower-case name, for the slave to hold against the body.
+    /// Decoded `Mcp-Param-*` headers of a modern client by lower-case name, for the slave to compare with the body.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub param_headers: BTreeMap<String, String>,
 }
@@ -67,13 +67,13 @@ impl CallHeader {
     }
 }
 
-/// Facts about a client session, carried by a `session` frame to every slave.
+/// Session facts: what a `session` frame tells every slave about a client session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionFacts {
-    /// The key that call headers name.
+    /// Key of the session, as in [`CallHeader::session`].
     pub session: String,
-    /// The client cancelled this request (its id as it stands in JSON); whichever slave has it ends it.
+    /// Request that the client cancelled (its id as raw JSON); the slave that has the call ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<String>,
     /// The client ended the session.

@@ -1,7 +1,7 @@
-//! The proxy's end of the link to one slave process: calls outlive the socket, the socket is somebody else's.
+//! The proxy's end of the link to one slave process. Calls outlive the link; sockets belong to somebody else.
 //!
-//! Feed frames in with [`ProxyEnd::receive`], take frames out with [`ProxyEnd::poll_transmit`]; answers go to the
-//! [`Sink`] of their call at once. Never waits, never panics, holds at most one credit window a call.
+//! The owner feeds frames in with [`ProxyEnd::receive`] and takes frames out with [`ProxyEnd::poll_transmit`]; responses go to
+//! the [`Sink`] of their call at once. No function waits or panics; each call holds at most one credit window in memory.
 
 mod broadcast;
 mod call;
@@ -12,6 +12,7 @@ mod sink;
 mod state;
 mod transmit;
 
+pub use broadcast::MAX_PENDING_FACTS;
 pub use call::Deadlines;
 pub use calls::NotLinked;
 pub use event::ProxyEvent;

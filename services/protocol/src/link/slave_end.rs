@@ -1,7 +1,8 @@
 //! The slave's end of all its links: the journals of its calls, whichever link reads them.
 //!
-//! Feed frames in with [`SlaveEnd::receive`], take frames out with [`SlaveEnd::poll_transmit`], learn what to do from
-//! [`SlaveEnd::poll_event`]. Never waits, never panics; memory is bounded by [`LinkLimits::journal`] and `assembly`.
+//! The owner feeds frames in with [`SlaveEnd::receive`], takes frames out with [`SlaveEnd::poll_transmit`], and learns what to do
+//! from [`SlaveEnd::poll_event`]. No function waits or panics; memory is bounded by `journal` and `assembly` of
+//! [`LinkLimits`](crate::link::limits::LinkLimits).
 
 mod broadcast;
 mod call;
@@ -14,3 +15,4 @@ mod write;
 
 pub use event::{SlaveEvent, WriteOutcome};
 pub use state::{RETENTION_MARGIN, SlaveEnd};
+pub use tombstones::MAX_TOMBSTONES;

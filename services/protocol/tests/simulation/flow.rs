@@ -75,7 +75,7 @@ impl Flows {
     }
 
     /// A slave is about to receive this frame.
-    pub(crate) fn slave_hears(&mut self, frame: &Frame) {
+    pub(crate) fn slave_receives(&mut self, frame: &Frame) {
         let Some(both) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
             FrameKind::Credit => both.down.ack(frame.seq),
@@ -89,7 +89,7 @@ impl Flows {
     }
 
     /// A proxy is about to receive this frame.
-    pub(crate) fn proxy_hears(&mut self, frame: &Frame, link: LinkId) {
+    pub(crate) fn proxy_receives(&mut self, frame: &Frame, link: LinkId) {
         let Some(both) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
             FrameKind::Credit => both.up.ack(frame.seq),

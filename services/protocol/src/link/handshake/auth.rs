@@ -9,10 +9,10 @@ use crate::link::ids::InstanceId;
 use crate::link::limits::{MAX_AUTH, MIN_WINDOW};
 use crate::mcp::object::Object;
 
-/// What a proxy answers where a code is none of its own.
+/// Message to a slave whose code the proxy does not know.
 pub const INVALID_CODE: &str = "Invalid slave code";
 
-/// A code as it came in; it is compared and dropped, never shown.
+/// Slave code as it came in. `Debug` does not show it.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PresentedCode(pub String);
@@ -23,35 +23,35 @@ impl fmt::Debug for PresentedCode {
     }
 }
 
-/// The slave's first message.
+/// First message of a slave.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Auth {
     /// Always `auth`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `SLAVE_CODE`.
+    /// Slave code (`SLAVE_CODE`).
     pub slave_code: PresentedCode,
-    /// Offered by slaves that speak the native dialect.
+    /// Hello; only slaves that speak the native dialect have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<SlaveHello>,
 }
 
-/// The proxy's answer.
+/// Reply of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AuthReply {
-    /// Go on.
+    /// The code is accepted.
     AuthSuccess {
-        /// "Authentication successful".
+        /// Text for people: "Authentication successful".
         message: String,
-        /// Present if the proxy speaks the native dialect with this slave.
+        /// Hello; present if the proxy speaks the native dialect with this slave.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         protocol: Option<ProxyHello>,
     },
-    /// Closed right after, with [`close::AUTH_FAILED`].
+    /// The code is not accepted; the link is closed with [`AUTH_FAILED`](super::close::AUTH_FAILED).
     AuthFailed {
-        /// [`INVALID_CODE`], or another reason that the code does not help.
+        /// [`INVALID_CODE`], or why a known code is not accepted.
         message: String,
     },
 }
@@ -59,30 +59,33 @@ pub enum AuthReply {
 /// Why a first message was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// Not an auth message: close [`close::NOT_AUTH`].
+    /// Not an `auth` message: the link is closed with [`NOT_AUTH`](super::close::NOT_AUTH).
     #[error("the first message is not an auth message")]
     NotAuth,
-    /// Too long to be one: close [`close::NOT_AUTH`].
+    /// Longer than [`MAX_AUTH`]: the link is closed with [`NOT_AUTH`](super::close::NOT_AUTH).
     #[error("the first message has {0} bytes, at most {MAX_AUTH} allowed")]
     TooLong(usize),
-    /// An auth message whose `protocol` member cannot be used: close [`close::NOT_AUTH`].
+    /// An `auth` message with an unusable `protocol` member: the link is closed with [`NOT_AUTH`](super::close::NOT_AUTH).
     #[error("the auth message's protocol member is unusable: {0}")]
     BadHello(String),
-    /// The answer is none that a proxy gives.
+    /// The proxy's reply is none that a proxy sends.
     #[error("the proxy's answer is neither auth_success nor auth_failed")]
     BadReply,
 }
 
 impl Auth {
-    /// The message a slave sends first.
+    /// Makes the first message of a slave.
     pub fn new(code: String, hello: SlaveHello) -> Self {
         Self { kind: "auth".into(), slave_code: PresentedCode(code), protocol: Some(hello) }
     }
 
-    /// Reads a first message. A `protocol` of another name is ignored, as the Node server does.
+    /// Reads a first message. A `protocol` with another name is ignored, as the existing Node server does.
+    ///
+    /// # Errors
+    /// The message is too long, no `auth` message, or has an unusable hello.
     pub fn parse(text: &str) -> Result<Self, HandshakeError> {
         #[derive(Deserialize)]
-        struct Loose<'a> {
+        struct Unchecked<'a> {
             #[serde(rename = "type")]
             kind: std::borrow::Cow<'a, str>,
             #[serde(rename = "slaveCode")]
@@ -93,12 +96,12 @@ impl Auth {
         if text.len() > MAX_AUTH {
             return Err(HandshakeError::TooLong(text.len()));
         }
-        let Object(loose): Object<Loose<'_>> =
+        let Object(unchecked): Object<Unchecked<'_>> =
             serde_json::from_str(text).map_err(|_| HandshakeError::NotAuth)?;
-        if loose.kind != "auth" {
+        if unchecked.kind != "auth" {
             return Err(HandshakeError::NotAuth);
         }
-        let protocol = match loose.protocol {
+        let protocol = match unchecked.protocol {
             Some(value) if value.get("name").and_then(|n| n.as_str()) == Some(PROTOCOL_NAME) => {
                 let hello =
                     serde_json::from_value(value).map_err(|e| HandshakeError::BadHello(e.to_string()))?;
@@ -107,7 +110,7 @@ impl Auth {
             }
             _ => None,
         };
-        Ok(Self { kind: "auth".into(), slave_code: loose.slave_code, protocol })
+        Ok(Self { kind: "auth".into(), slave_code: unchecked.slave_code, protocol })
     }
 }
 
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_slave_s_message_is_plain() {
+    fn an_auth_message_of_a_node_slave_has_no_hello() {
         let auth = Auth::parse(r#"{"type":"auth","slaveCode":"code1"}"#).unwrap();
         assert_eq!(auth.slave_code.0, "code1");
         assert!(auth.protocol.is_none());
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_native_hello_round_trips_and_keeps_the_node_form() {
+    fn a_hello_round_trips_in_the_form_of_the_node_server() {
         let text = serde_json::to_string(&Auth::new("c".into(), hello())).unwrap();
         assert!(
             text.starts_with(r#"{"type":"auth","slaveCode":"c","protocol":{"name":"mcp-relay""#),
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_first_messages_are_refused() {
+    fn unusable_first_messages_are_rejected() {
         for text in [
             "",
             "{}",
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn version_gating_falls_back_to_plain() {
+    fn an_unknown_version_means_the_plain_dialect() {
         assert_eq!(choose_version(&[1, 2, 9]), Some(1));
         assert_eq!(choose_version(&[2]), None);
         let plain =

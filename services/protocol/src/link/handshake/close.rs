@@ -1,16 +1,16 @@
 //! WebSocket close codes of the link (docs/PROTOCOL.md, "Close codes"). Must not know who closes.
 
-/// The peer sent no auth message in time (10 s).
+/// No `auth` message within 10 s.
 pub const NO_AUTH: u16 = 4000;
-/// A new connection of the same slave took the place of this one.
+/// Replaced by a newer link of the same slave.
 pub const REPLACED: u16 = 4001;
 /// Wrong slave code.
 pub const AUTH_FAILED: u16 = 4002;
-/// The first message was not an auth message.
+/// The first message was not a usable `auth` message.
 pub const NOT_AUTH: u16 = 4003;
-/// The slave is linked to this proxy already and said so (`linked`): nothing was changed.
+/// The slave is linked to this proxy already and said so (`linked`); nothing was changed.
 pub const ALREADY_LINKED: u16 = 4004;
-/// A frame or message that the dialect does not allow.
+/// Breach of the protocol.
 pub const PROTOCOL_ERROR: u16 = 1002;
 /// Going down.
 pub const GOING_AWAY: u16 = 1001;

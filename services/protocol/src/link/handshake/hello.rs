@@ -7,48 +7,48 @@ use serde::{Deserialize, Serialize};
 use crate::link::ids::InstanceId;
 use crate::link::limits::MIN_WINDOW;
 
-/// The name in `protocol.name`; another name means the plain dialect.
+/// Value of `protocol.name`; any other means the plain dialect.
 pub const PROTOCOL_NAME: &str = "mcp-relay";
 
-/// Versions of the native dialect that this code speaks, newest first.
+/// Versions of the native dialect that this release speaks, newest first.
 pub const VERSIONS: [u16; 1] = [1];
 
-/// What a slave that speaks the native dialect says of itself.
+/// Hello of a slave that speaks the native dialect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SlaveHello {
     /// [`PROTOCOL_NAME`].
     pub name: String,
-    /// Versions it speaks.
+    /// Versions that the slave speaks.
     pub versions: Vec<u16>,
-    /// Its process, 16 hex digits.
+    /// Instance of the process, 16 hex digits.
     pub instance: String,
-    /// `SLAVE_NAME`: shown to people, prefix where tool names collide.
+    /// Name (`SLAVE_NAME`): shown to people, prefix where tool names collide.
     pub slave_name: String,
-    /// `SLAVE_LABELS`.
+    /// Labels (`SLAVE_LABELS`).
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// `SLAVE_CAPACITY`: calls it runs at once; 0 means no limit of its own.
+    /// Calls that the slave runs at once (`SLAVE_CAPACITY`); 0: no limit.
     #[serde(default)]
     pub capacity: u32,
-    /// Bytes of one call that it accepts without having taken them.
+    /// Credit window in bytes for what this side receives, for each call.
     pub window: u32,
-    /// Share of the calls that it should get beside others of its pool, in percent of an ordinary slave's; 0: 100.
+    /// Share of the calls beside other slaves of a pool, in percent of an ordinary slave's; 0: 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub weight: u32,
-    /// The place it runs in, where that is known to hold one process at a time: another instance in the same seat
-    /// means that the process before is gone.
+    /// Name of a resource that one process at a time can hold: another instance with the same seat means that the process before
+    /// is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seat: Option<String>,
-    /// Instances of the proxies that it is linked to already, 16 hex digits each: such a proxy answers with
-    /// [`close::ALREADY_LINKED`] and changes nothing (a load balancer led the slave here again). `Some`, also of
-    /// nothing: the slave takes `peers` frames and passes ended sessions on.
+    /// Instances of the proxies that the slave is linked to, 16 hex digits each: such a proxy closes with
+    /// [`ALREADY_LINKED`](super::close::ALREADY_LINKED) and changes nothing (a load balancer led the slave there again). `Some`,
+    /// also if empty: the slave takes `peers` frames and passes ended sessions on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linked: Option<Vec<String>>,
     /// Program and version, for logs.
     #[serde(default)]
     pub agent: String,
-    /// Only asks whether the code is accepted (`mcp-relay doctor`): the proxy answers and closes, and registers nothing.
+    /// The slave only asks whether its code is accepted (`mcp-relay doctor`): the proxy answers and closes, and registers nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub probe: bool,
 }
@@ -57,25 +57,25 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What a proxy that speaks the native dialect answers.
+/// Hello of a proxy that speaks the native dialect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyHello {
     /// [`PROTOCOL_NAME`].
     pub name: String,
-    /// The version chosen from the slave's.
+    /// Version chosen from the slave's.
     pub version: u16,
-    /// Its process, 16 hex digits.
+    /// Instance of the process, 16 hex digits.
     pub instance: String,
-    /// Milliseconds that calls outlive a broken link.
+    /// Milliseconds for which calls outlive a broken link.
     pub grace_ms: u64,
-    /// Bytes of one call that it accepts without having taken them.
+    /// Credit window in bytes for what this side receives, for each call.
     pub window: u32,
-    /// Instances of the proxies that it knows of, itself included, 16 hex digits each: a slave behind a load balancer
-    /// wants a link to all of them. Not empty: the proxy takes `peers` frames and ended sessions.
+    /// Instances of the proxies that this one knows of, itself included, 16 hex digits each: a slave behind a load balancer wants
+    /// a link to all of them. Not empty: the proxy takes `peers` frames and ended sessions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
-    /// How many proxies there are at least, this one included, where it knows that from elsewhere; 0: it does not.
+    /// Smallest number of proxies that there can be, this one included, where that is known from elsewhere; 0: unknown.
     #[serde(default, skip_serializing_if = "is_default")]
     pub peers_at_least: u32,
     /// Program and version, for logs.
@@ -83,13 +83,12 @@ pub struct ProxyHello {
     pub agent: String,
 }
 
+/// Returns what is wrong with a hello, if anything.
 pub(super) fn check_hello(hello: &SlaveHello) -> Result<(), &'static str> {
     if InstanceId::parse(&hello.instance).is_none() {
         return Err("instance must be 16 hex digits");
     }
-    if let Err(reason) = check_slave_name(&hello.slave_name) {
-        return Err(reason);
-    }
+    check_slave_name(&hello.slave_name)?;
     if hello.window < MIN_WINDOW {
         return Err("window must be at least 131072");
     }
@@ -105,7 +104,11 @@ pub(super) fn check_hello(hello: &SlaveHello) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// `SLAVE_NAME` is 1 to 63 letters, digits, `-`, `_` or `.`: it becomes a prefix of tool names and a metric label.
+/// Checks the name of a slave: 1 to 63 letters, digits, `-`, `_` or `.`, since it becomes a prefix of tool names and a metric
+/// label.
+///
+/// # Errors
+/// The rule, for people.
 pub fn check_slave_name(name: &str) -> Result<(), &'static str> {
     let fits = (1..=63).contains(&name.len());
     if fits && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
@@ -115,7 +118,7 @@ pub fn check_slave_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The newest version that both speak; `None` where there is none (the link is then plain).
+/// Returns the newest version that both sides speak; `None` where there is none (the link is plain then).
 pub fn choose_version(offered: &[u16]) -> Option<u16> {
     VERSIONS.into_iter().find(|v| offered.contains(v))
 }

@@ -1,4 +1,4 @@
-//! What a slave is told that is of no call: about clients' sessions, and which proxies there are.
+//! Frames to the slave that concern no call: facts about client sessions, other proxies, drain.
 
 use bytes::Bytes;
 
@@ -7,20 +7,21 @@ use super::state::ProxyEnd;
 use crate::link::frame::{Frame, FrameKind};
 use crate::link::ids::CallId;
 
-/// Facts about sessions that wait for a broken link. They are soft: with more a slave hears of some cancellations too
-/// late, and nothing else goes wrong.
-const MAX_PENDING_FACTS: usize = 256;
+/// Largest number of session facts kept while the link is down. Facts are soft: beyond that the slave learns of some
+/// cancellations too late, and nothing else goes wrong.
+pub const MAX_PENDING_FACTS: usize = 256;
 
 impl<S: Sink> ProxyEnd<S> {
-    /// Tells the slave a fact about a client session; while its link is down, when it is back: the calls that it may
-    /// concern come back too.
+    /// Sends a fact about a client session (JSON of [`crate::link::header::SessionFacts`]). While the link is down the fact is
+    /// kept until the link is back, if calls wait that it may concern.
     pub fn session(&mut self, facts: Bytes) {
         if !self.linked {
             if !self.calls.is_empty() && self.pending_facts.len() < MAX_PENDING_FACTS {
                 self.pending_facts.push(facts);
             }
         } else if !self.outbox.is_flooded(self.calls.len()) {
-            self.outbox.control(Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) });
+            let frame = Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) };
+            self.outbox.enqueue_control(frame);
         }
     }
 
@@ -30,18 +31,19 @@ impl<S: Sink> ProxyEnd<S> {
         }
     }
 
-    /// Tells the slave which proxies there are (JSON of [`crate::link::peers::Peers`], at most one chunk). Only for slaves that
-    /// announced `linked`.
+    /// Sends which proxies there are (JSON of [`crate::link::peers::Peers`], at most one chunk). Only for slaves that announced
+    /// `linked`.
     pub fn peers(&mut self, peers: Bytes) {
         if self.linked && !self.outbox.is_flooded(self.calls.len()) {
-            self.outbox.control(Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) });
+            let frame = Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) };
+            self.outbox.enqueue_control(frame);
         }
     }
 
     /// Tells the slave that this proxy opens nothing new.
     pub fn drain(&mut self) {
         if self.linked {
-            self.outbox.control(Frame::bare(FrameKind::Drain, CallId::LINK, 0));
+            self.outbox.enqueue_control(Frame::bare(FrameKind::Drain, CallId::LINK, 0));
         }
     }
 }

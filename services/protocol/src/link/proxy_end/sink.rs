@@ -1,11 +1,11 @@
-//! The reader of one call at the proxy's end. Must not know links.
+//! Reader of one call at the proxy's end. Must not know links.
 
 use crate::link::call::ResponseEvent;
 
-/// Where a call's answer goes.
+/// Destination of a call's response.
 pub trait Sink {
-    /// One piece of the answer. Must not block; credit bounds what can come.
-    fn part(&mut self, part: ResponseEvent);
-    /// The call never reached the slave and may go to another. Nothing follows.
-    fn unsent(&mut self);
+    /// Takes the next part of the response. Must not block; credit bounds what can come.
+    fn on_event(&mut self, event: ResponseEvent);
+    /// Learns that the call never reached the slave and may go to another. Nothing follows.
+    fn on_unsent(&mut self);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::call::{Call, Carrier};
+use super::call::{Call, CallLocation};
 use super::sink::Sink;
 use super::state::ProxyEnd;
 use crate::link::frame::Frame;
@@ -10,14 +10,16 @@ use crate::link::ids::CallId;
 use crate::link::outbox::Outbox;
 
 impl<S: Sink> ProxyEnd<S> {
-    pub(super) fn queue(outbox: &mut Outbox, id: CallId, call: &mut Call<S>) {
-        if call.carrier == Carrier::Link && !call.queued && call.up.can_send() {
+    /// Puts a call into the outbox if it has a chunk to send and does not stand there yet.
+    pub(super) fn enqueue(outbox: &mut Outbox, id: CallId, call: &mut Call<S>) {
+        if call.location == CallLocation::OnLink && !call.queued && call.request.can_send() {
             call.queued = true;
-            outbox.ready(id);
+            outbox.enqueue_call(id);
         }
     }
 
-    /// The next frame for the socket. What it returns counts as written: an `open` taken here whole may have arrived.
+    /// Returns the next frame for the socket. A returned frame counts as written: an `open` that was returned whole may have
+    /// arrived.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Frame> {
         if !self.linked {
             return None;
@@ -28,9 +30,9 @@ impl<S: Sink> ProxyEnd<S> {
         while let Some(id) = self.outbox.next_call() {
             let Some(call) = self.calls.get_mut(&id) else { continue };
             call.queued = false;
-            if let Some(frame) = call.up.send(id) {
-                Self::queue(&mut self.outbox, id, call);
-                self.tally.stalls += u64::from(!call.queued && call.up.has_unsent());
+            if let Some(frame) = call.request.send(id) {
+                Self::enqueue(&mut self.outbox, id, call);
+                self.stats.stalls += u64::from(!call.queued && call.request.has_unsent());
                 self.outbox.flush_delayed();
                 return Some(frame);
             }
@@ -38,7 +40,7 @@ impl<S: Sink> ProxyEnd<S> {
         None
     }
 
-    /// Whether [`ProxyEnd::poll_transmit`] has something right now.
+    /// Returns whether [`ProxyEnd::poll_transmit`] has something right now.
     pub fn wants_to_send(&self) -> bool {
         self.linked && self.outbox.has_urgent()
     }

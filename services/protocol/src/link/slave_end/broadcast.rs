@@ -1,4 +1,4 @@
-//! What proxies are told that concerns no call: the catalog, other proxies, sessions, and that the slave drains.
+//! Frames to proxies that concern no call: the catalog, other proxies, sessions, drain.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::link::ids::{CallId, LinkId};
 use crate::link::journal::MessageHeader;
 
 impl SlaveEnd {
-    /// What is offered from now on (JSON); every link is told.
+    /// Sets what is offered from now on (JSON) and sends it on every link.
     pub fn set_catalog(&mut self, catalog: Bytes) {
         self.catalog = catalog;
         let links: Vec<LinkId> = self.links.keys().copied().collect();
@@ -19,32 +19,36 @@ impl SlaveEnd {
 
     pub(super) fn send_catalog(&mut self, link: LinkId) {
         let Some(to) = self.links.get_mut(&link) else { return };
-        to.catalogs.write(
-            MessageHeader { kind: FrameKind::Catalog, flags: Flags::NONE, aux: 0 },
-            self.catalog.clone(),
-        );
+        let header = MessageHeader { kind: FrameKind::Catalog, flags: Flags::NONE, aux: 0 };
+        to.catalogs.write(header, self.catalog.clone());
         while let Some(frame) = to.catalogs.send(CallId::LINK) {
-            to.outbox.control(frame);
+            to.outbox.enqueue_control(frame);
         }
         to.catalogs.forget_sent();
     }
 
-    /// Tells a proxy which others this slave is linked to (JSON of [`crate::link::peers::Peers`], at most one chunk). Only for
+    /// Sends to a proxy which others this slave is linked to (JSON of [`crate::link::peers::Peers`], at most one chunk). Only for
     /// proxies that announced `peers`.
     pub fn peers(&mut self, link: LinkId, peers: Bytes) {
-        self.control(link, Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) });
+        self.enqueue_control(
+            link,
+            Frame { payload: peers, ..Frame::bare(FrameKind::Peers, CallId::LINK, 0) },
+        );
     }
 
     /// Passes a fact about a client session on to a proxy. Only for proxies that announced `peers`.
     pub fn session(&mut self, link: LinkId, facts: Bytes) {
-        self.control(link, Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) });
+        self.enqueue_control(
+            link,
+            Frame { payload: facts, ..Frame::bare(FrameKind::Session, CallId::LINK, 0) },
+        );
     }
 
-    /// Takes no new call from now on; every proxy is told.
+    /// Takes no new call from now on, and tells every proxy.
     pub fn drain(&mut self) {
         self.draining = true;
         for link in self.links.values_mut() {
-            link.outbox.control(Frame::bare(FrameKind::Drain, CallId::LINK, 0));
+            link.outbox.enqueue_control(Frame::bare(FrameKind::Drain, CallId::LINK, 0));
         }
     }
 }

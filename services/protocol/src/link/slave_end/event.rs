@@ -1,46 +1,46 @@
-//! What the slave's end reports to the owner of the links, and what it answers to a producer. Must not know links.
+//! What the slave's end reports to the owner of the links, and what it answers to producers. Must not know links.
 
 use bytes::Bytes;
 
 use crate::link::ids::{CallId, LinkId};
 
-/// What the owner of the links has to do.
+/// Event for the owner of the links.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SlaveEvent {
-    /// Run this call: `header` is the JSON call header, `message` the client's JSON-RPC request.
+    /// A call is to be run.
     Start {
-        /// Its name from now on.
+        /// Id of the call from now on.
         call: CallId,
-        /// JSON of [`crate::link::header::CallHeader`].
+        /// JSON of [`crate::link::header::CallHeader`], unchecked.
         header: Bytes,
-        /// Whole JSON-RPC request, as the client sent it.
+        /// The client's JSON-RPC request, unaltered.
         message: Bytes,
     },
-    /// Nobody wants the call any more: stop it. What it still says is dropped.
+    /// A call is to be stopped: nobody wants it any more, and what it still writes is dropped.
     Stop {
-        /// Which call.
+        /// Id of the call.
         call: CallId,
     },
     /// The reader has caught up: a producer that was told to wait may go on.
-    Room {
-        /// Which call.
+    Writable {
+        /// Id of the call.
         call: CallId,
     },
     /// A fact about a client session (JSON of [`crate::link::header::SessionFacts`]), and the link that brought it.
     Session(LinkId, Bytes),
-    /// Which proxies there are, as the one behind this link knows (JSON of [`crate::link::peers::Peers`]).
+    /// Proxies that the proxy behind this link knows of (JSON of [`crate::link::peers::Peers`]).
     Peers(LinkId, Bytes),
     /// The proxy behind this link opens nothing new.
     ProxyDraining(LinkId),
 }
 
-/// What became of an event.
+/// Result of writing an event or an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
-    /// Go on.
+    /// Written; the producer may go on.
     More,
-    /// Kept, but wait for [`SlaveEvent::Room`] before the next.
+    /// Written; the producer waits for [`SlaveEvent::Writable`] before the next event.
     Wait,
-    /// Nobody wants the call any more.
+    /// Dropped: nobody wants the call any more.
     Gone,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::call::{Call, Stage};
+use super::call::{Call, CallState};
 use super::event::SlaveEvent;
 use super::tombstones::Tombstones;
 use crate::link::frame::{Frame, FrameKind};
@@ -15,16 +15,18 @@ use crate::link::limits::LinkLimits;
 use crate::link::outbox::Outbox;
 use crate::link::stats::LinkStats;
 
-/// How much longer than the proxies' grace a slave keeps what nobody reads: each side notices a loss in its own time.
+/// Time beyond the proxy's grace for which a slave keeps calls without a link: each side notices a loss in its own time.
 pub const RETENTION_MARGIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Link {
     pub(super) outbox: Outbox,
+    /// Credit window that the proxy announced, in bytes.
     pub(super) window: usize,
+    /// How long calls are kept without this link.
     pub(super) retention: Duration,
     pub(super) catalogs: Journal,
-    /// Calls whose `accepted` was not sent: most end before it is worth a frame.
-    pub(super) unannounced: VecDeque<(Instant, CallId)>,
+    /// Calls for which `accepted` is sent at this time, unless they write or end before.
+    pub(super) pending_accepted: VecDeque<(Instant, CallId)>,
 }
 
 /// One slave process: its calls and its links.
@@ -37,14 +39,15 @@ pub struct SlaveEnd {
     pub(super) journal_bytes: usize,
     pub(super) assembly_bytes: usize,
     pub(super) draining: bool,
-    pub(super) forgotten: Tombstones,
-    /// No call is to be forgotten before this time.
-    pub(super) expiry: Option<Instant>,
-    pub(super) tally: LinkStats,
+    pub(super) tombstones: Tombstones,
+    /// No call's retention ends before this time.
+    pub(super) next_expiry: Option<Instant>,
+    pub(super) stats: LinkStats,
 }
 
 impl SlaveEnd {
-    /// `limits.window` is what this slave announces in its hello; `catalog` what it offers at first (JSON).
+    /// Makes an end without links. `limits.window` is what this slave announces in its hello; `catalog` what it offers at
+    /// first (JSON).
     pub fn new(limits: LinkLimits, catalog: Bytes) -> Self {
         Self {
             limits,
@@ -55,127 +58,130 @@ impl SlaveEnd {
             journal_bytes: 0,
             assembly_bytes: 0,
             draining: false,
-            forgotten: Tombstones::default(),
-            expiry: None,
-            tally: LinkStats::default(),
+            tombstones: Tombstones::default(),
+            next_expiry: None,
+            stats: LinkStats::default(),
         }
     }
 
-    /// Calls that are running or whose answer was not taken yet.
+    /// Returns the number of calls that are running or whose response was not taken yet.
     pub fn calls(&self) -> usize {
         self.calls.len()
     }
 
-    /// Calls that have not ended.
+    /// Returns the number of calls that were started and have not ended.
     pub fn running(&self) -> usize {
-        self.calls.values().filter(|call| matches!(call.stage, Stage::Running | Stage::Unheard)).count()
+        self.calls.values().filter(|call| call.state.is_running()).count()
     }
 
-    /// Bytes written and not acknowledged.
+    /// Returns the bytes written and not acknowledged.
     pub fn journal_bytes(&self) -> usize {
         self.journal_bytes
     }
 
-    /// Bytes of messages not yet complete.
+    /// Returns the bytes of requests that have not come in full.
     pub fn assembly_bytes(&self) -> usize {
         self.assembly_bytes
     }
 
-    /// What was counted since the last time, if there is anything.
+    /// Takes what was counted since the last time, if there is anything.
     pub fn take_stats(&mut self) -> Option<LinkStats> {
-        self.tally.take()
+        self.stats.take()
     }
 
-    /// Journal and assembly bytes, counted anew over all calls: a test of the two above.
+    /// Returns journal and assembly bytes, counted anew over all calls: tests hold them against the two above.
     pub fn recount(&self) -> (usize, usize) {
         let calls = || self.calls.values();
-        (calls().map(|c| c.down.bytes()).sum(), calls().map(|c| c.intake.pending()).sum())
+        (calls().map(|c| c.response.bytes()).sum(), calls().map(|c| c.request.pending_bytes()).sum())
     }
 
-    /// A link is there; it is told the catalog. `window` and `grace` are what the proxy's hello said.
+    /// Starts a link, which is sent the catalog. `window` and `grace` are what the proxy's hello said.
     pub fn link_up(&mut self, link: LinkId, window: u32, grace: Duration) {
-        let retention = grace + RETENTION_MARGIN;
-        let unbounded = LinkLimits { window: usize::MAX, ..self.limits.clone() };
-        let fresh = Link {
+        let unlimited = LinkLimits { window: usize::MAX, ..self.limits.clone() };
+        let state = Link {
             outbox: Outbox::default(),
             window: window as usize,
-            retention,
-            catalogs: Journal::new(&unbounded),
-            unannounced: VecDeque::new(),
+            retention: grace + RETENTION_MARGIN,
+            catalogs: Journal::new(&unlimited),
+            pending_accepted: VecDeque::new(),
         };
-        self.links.insert(link, fresh);
+        self.links.insert(link, state);
         self.send_catalog(link);
         if self.draining {
-            self.control(link, Frame::bare(FrameKind::Drain, CallId::LINK, 0));
+            self.enqueue_control(link, Frame::bare(FrameKind::Drain, CallId::LINK, 0));
         }
     }
 
-    /// A link is gone: its calls wait to be attached; half-received ones never were.
+    /// Ends a link. Its calls wait to be attached; those of which not all of the `open` has come are forgotten.
     pub fn link_down(&mut self, link: LinkId, now: Instant) {
         let Some(gone) = self.links.remove(&link) else { return };
+        let retention_ends_at = now + gone.retention;
         let mut assembly = 0;
         let mut journal = 0;
         self.calls.retain(|_, call| {
             if call.link != Some(link) {
                 return true;
             }
-            if call.stage == Stage::Receiving {
-                assembly += call.intake.pending();
-                journal += call.down.bytes();
+            if call.state == CallState::Receiving {
+                assembly += call.request.pending_bytes();
+                journal += call.response.bytes();
                 return false;
             }
             call.link = None;
             call.queued = false;
-            call.forget_at = Some(now + gone.retention);
-            self.expiry = Some(self.expiry.map_or(now + gone.retention, |at| at.min(now + gone.retention)));
+            call.retention_ends_at = Some(retention_ends_at);
+            self.next_expiry =
+                Some(self.next_expiry.map_or(retention_ends_at, |at| at.min(retention_ends_at)));
             true
         });
         self.assembly_bytes -= assembly;
         self.journal_bytes -= journal;
     }
 
-    /// A link is gone whose proxy had drained and said goodbye: that never comes back. Ends that it did not acknowledge
-    /// are forgotten; calls that still run (their clients went, or its grace was over) end unheard.
-    pub fn link_over(&mut self, link: LinkId, now: Instant) {
-        let of_link = |(id, call): (&CallId, &Call)| (call.link == Some(link)).then_some((*id, call.stage));
-        let calls: Vec<(CallId, Stage)> = self.calls.iter().filter_map(of_link).collect();
+    /// Ends a link whose proxy drained and closed with 1001, and therefore never comes back. Ends that it did not acknowledge
+    /// are forgotten; calls that still run (their clients went, or the grace was over) go on without a reader.
+    pub fn proxy_gone(&mut self, link: LinkId, now: Instant) {
+        let of_link = |(id, call): (&CallId, &Call)| (call.link == Some(link)).then_some((*id, call.state));
+        let calls: Vec<(CallId, CallState)> = self.calls.iter().filter_map(of_link).collect();
         self.link_down(link, now);
-        for (id, stage) in calls {
-            self.forgotten.add(id);
-            if stage == Stage::Ended {
-                self.stop(id);
+        for (id, state) in calls {
+            self.tombstones.insert(id);
+            if state == CallState::Ended {
+                self.remove(id);
             } else if let Some(call) = self.calls.get_mut(&id) {
-                call.stage = Stage::Unheard;
+                call.state = CallState::NoReader;
             }
         }
     }
 
-    pub(super) fn stop(&mut self, id: CallId) {
+    /// Forgets a call, and has it stopped if it runs.
+    pub(super) fn remove(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.journal_bytes -= call.down.bytes();
-        self.assembly_bytes -= call.intake.pending();
-        if matches!(call.stage, Stage::Running | Stage::Unheard) {
+        self.journal_bytes -= call.response.bytes();
+        self.assembly_bytes -= call.request.pending_bytes();
+        if call.state.is_running() {
             self.events.push_back(SlaveEvent::Stop { call: id });
         }
     }
 
-    /// Forgets what nobody came back for; call at the time that [`SlaveEnd::poll_timeout`] names.
+    /// Forgets the calls whose retention is over. To be called at [`SlaveEnd::poll_timeout`].
     pub fn expire(&mut self, now: Instant) {
-        let due = |call: &Call| call.forget_at.is_some_and(|at| at <= now);
-        let over: Vec<CallId> = self.calls.iter().filter(|(_, call)| due(call)).map(|(id, _)| *id).collect();
+        let is_over = |call: &Call| call.retention_ends_at.is_some_and(|at| at <= now);
+        let over: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| is_over(call)).map(|(id, _)| *id).collect();
         for id in over {
-            self.forgotten.add(id);
-            self.stop(id);
+            self.tombstones.insert(id);
+            self.remove(id);
         }
-        self.expiry = self.calls.values().filter_map(|call| call.forget_at).min();
+        self.next_expiry = self.calls.values().filter_map(|call| call.retention_ends_at).min();
     }
 
-    /// When [`SlaveEnd::expire`] may have something to do.
+    /// Returns when [`SlaveEnd::expire`] may have something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.expiry
+        self.next_expiry
     }
 
-    /// What the owner has to do next.
+    /// Returns the next event for the owner.
     pub fn poll_event(&mut self) -> Option<SlaveEvent> {
         self.events.pop_front()
     }

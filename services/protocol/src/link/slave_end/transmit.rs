@@ -7,34 +7,35 @@ use crate::link::frame::{Frame, FrameKind};
 use crate::link::ids::{CallId, LinkId};
 
 impl SlaveEnd {
-    pub(super) fn control(&mut self, link: LinkId, frame: Frame) {
+    pub(super) fn enqueue_control(&mut self, link: LinkId, frame: Frame) {
         if let Some(to) = self.links.get_mut(&link) {
-            to.outbox.control(frame);
+            to.outbox.enqueue_control(frame);
         }
     }
 
-    pub(super) fn queue(&mut self, id: CallId) {
+    /// Puts a call into its link's outbox if it has a chunk to send and does not stand there yet.
+    pub(super) fn enqueue(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(link) = call.link.and_then(|link| self.links.get_mut(&link)) else { return };
-        if !call.queued && call.down.can_send() {
+        if !call.queued && call.response.can_send() {
             call.queued = true;
-            link.outbox.ready(id);
+            link.outbox.enqueue_call(id);
         }
     }
 
-    /// Whether this link's [`SlaveEnd::poll_transmit`] has something right now.
+    /// Returns whether this link's [`SlaveEnd::poll_transmit`] has something right now.
     pub fn wants_to_send(&self, link: LinkId) -> bool {
         self.links.get(&link).is_some_and(|link| link.outbox.has_urgent())
     }
 
-    /// When this link's [`SlaveEnd::poll_transmit`] has something though nothing else happens.
+    /// Returns when this link's [`SlaveEnd::poll_transmit`] has something though nothing else happens.
     pub fn link_timeout(&self, link: LinkId) -> Option<Instant> {
-        self.links.get(&link).and_then(|link| link.unannounced.front().map(|(at, _)| *at))
+        self.links.get(&link).and_then(|link| link.pending_accepted.front().map(|(at, _)| *at))
     }
 
-    /// The next frame for this link's socket.
+    /// Returns the next frame for this link's socket.
     pub fn poll_transmit(&mut self, link: LinkId, now: Instant) -> Option<Frame> {
-        self.announce(link, now);
+        self.enqueue_due_accepted(link, now);
         let to = self.links.get_mut(&link)?;
         if let Some(frame) = to.outbox.next_control(now) {
             return Some(frame);
@@ -42,12 +43,12 @@ impl SlaveEnd {
         while let Some(id) = to.outbox.next_call() {
             let Some(call) = self.calls.get_mut(&id).filter(|call| call.link == Some(link)) else { continue };
             call.queued = false;
-            if let Some(frame) = call.down.send(id) {
-                if call.down.can_send() {
+            if let Some(frame) = call.response.send(id) {
+                if call.response.can_send() {
                     call.queued = true;
-                    to.outbox.ready(id);
+                    to.outbox.enqueue_call(id);
                 } else {
-                    self.tally.stalls += u64::from(call.down.has_unsent());
+                    self.stats.stalls += u64::from(call.response.has_unsent());
                 }
                 return Some(frame);
             }
@@ -55,15 +56,16 @@ impl SlaveEnd {
         None
     }
 
-    /// Says `accepted` for calls that have run for a while without saying anything themselves.
-    fn announce(&mut self, link: LinkId, now: Instant) {
+    /// Queues `accepted` for calls that have run for a while without writing anything. Most calls end before that, which saves
+    /// them the frame.
+    fn enqueue_due_accepted(&mut self, link: LinkId, now: Instant) {
         let Some(to) = self.links.get_mut(&link) else { return };
-        while let Some((_, id)) = to.unannounced.pop_front_if(|(at, _)| *at <= now) {
+        while let Some((_, id)) = to.pending_accepted.pop_front_if(|(at, _)| *at <= now) {
             let Some(call) = self.calls.get_mut(&id).filter(|call| call.link == Some(link)) else { continue };
-            if !call.announced && call.down.next() == 0 {
-                to.outbox.control(Frame::bare(FrameKind::Accepted, id, call.intake.next()));
+            if !call.accepted && call.response.next() == 0 {
+                to.outbox.enqueue_control(Frame::bare(FrameKind::Accepted, id, call.request.next()));
             }
-            call.announced = true;
+            call.accepted = true;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::call::Stage;
+use super::call::CallState;
 use super::event::{SlaveEvent, WriteOutcome};
 use super::state::SlaveEnd;
 use crate::link::frame::{Flags, FrameKind};
@@ -11,11 +11,12 @@ use crate::link::journal::MessageHeader;
 use crate::mcp::failure::Failure;
 
 impl SlaveEnd {
-    /// Writes one event of a call (a whole JSON-RPC message, no newlines). `request`: it wants a reply.
-    pub fn event(&mut self, id: CallId, message: Bytes, request: Flags) -> WriteOutcome {
+    /// Writes one event of a call: a whole JSON-RPC message without line breaks. `flags`: [`Flags::REQUEST`] for a request.
+    /// An event that does not fit the journal ends the call with a failure.
+    pub fn event(&mut self, id: CallId, message: Bytes, flags: Flags) -> WriteOutcome {
         let call = match self.calls.get_mut(&id) {
-            Some(call) if call.stage == Stage::Running => call,
-            Some(call) if call.stage == Stage::Unheard => return WriteOutcome::More,
+            Some(call) if call.state == CallState::Running => call,
+            Some(call) if call.state == CallState::NoReader => return WriteOutcome::More,
             _ => return WriteOutcome::Gone,
         };
         if self.journal_bytes + message.len() > self.limits.journal {
@@ -24,21 +25,22 @@ impl SlaveEnd {
             return WriteOutcome::Gone;
         }
         self.journal_bytes += message.len();
-        call.down.write(MessageHeader { kind: FrameKind::Event, flags: request, aux: 0 }, message);
-        call.waiting = call.down.bytes() > call.room();
-        let wrote = if call.waiting { WriteOutcome::Wait } else { WriteOutcome::More };
-        self.queue(id);
-        wrote
+        call.response.write(MessageHeader { kind: FrameKind::Event, flags, aux: 0 }, message);
+        call.producer_waits = call.is_full();
+        let outcome = if call.producer_waits { WriteOutcome::Wait } else { WriteOutcome::More };
+        self.enqueue(id);
+        outcome
     }
 
-    /// Ends a call with a result or, flagged [`Flags::ERROR`], an error object. `status` is an HTTP status hint.
-    /// [`WriteOutcome::Gone`]: nobody is there who will ask for it, and the call is forgotten.
+    /// Ends a call with a result or, with [`Flags::ERROR`], an error object. `status` is an HTTP status hint, 0 for none.
+    /// [`WriteOutcome::Gone`]: nobody will ask for the end, and the call is forgotten. An end that does not fit the journal is
+    /// replaced by a failure.
     pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) -> WriteOutcome {
         let call = match self.calls.get_mut(&id) {
-            Some(call) if call.stage == Stage::Running => call,
-            Some(call) if call.stage == Stage::Unheard => {
-                call.stage = Stage::Ended;
-                self.stop(id);
+            Some(call) if call.state == CallState::Running => call,
+            Some(call) if call.state == CallState::NoReader => {
+                call.state = CallState::Ended;
+                self.remove(id);
                 return WriteOutcome::Gone;
             }
             _ => return WriteOutcome::Gone,
@@ -47,10 +49,10 @@ impl SlaveEnd {
             self.fail(id, &self.journal_full());
             return WriteOutcome::More;
         }
-        call.stage = Stage::Ended;
+        call.state = CallState::Ended;
         self.journal_bytes += payload.len();
-        call.down.write(MessageHeader { kind: FrameKind::End, flags, aux: status }, payload);
-        self.queue(id);
+        call.response.write(MessageHeader { kind: FrameKind::End, flags, aux: status }, payload);
+        self.enqueue(id);
         WriteOutcome::More
     }
 
@@ -59,14 +61,14 @@ impl SlaveEnd {
         Failure::ResultTooLarge(format!("the slave's journal is full ({limit} bytes, SLAVE_JOURNAL_BYTES)"))
     }
 
-    /// Ends a call with an error of ours, in place of the messages that were not begun to be sent.
-    pub(super) fn fail(&mut self, id: CallId, failure: &Failure) {
+    /// Ends a call with a failure, in place of the messages of which nothing was sent.
+    fn fail(&mut self, id: CallId, failure: &Failure) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let object = Bytes::from(failure.error_object());
-        self.journal_bytes -= call.down.drop_unsent_messages();
+        self.journal_bytes -= call.response.drop_unsent_messages();
         self.journal_bytes += object.len();
-        call.stage = Stage::Ended;
-        call.down.write(MessageHeader { kind: FrameKind::End, flags: Flags::ERROR, aux: 0 }, object);
-        self.queue(id);
+        call.state = CallState::Ended;
+        call.response.write(MessageHeader { kind: FrameKind::End, flags: Flags::ERROR, aux: 0 }, object);
+        self.enqueue(id);
     }
 }
