@@ -13,51 +13,51 @@ pub enum FailureKind {
     NoSlave,
     /// Slaves are connected, but none that may run this call now.
     NoSlaveForTool,
-    /// The call outlived its time.
+    /// The call took longer than one of its timeouts.
     Timeout,
-    /// The slave was lost after the call may have reached it.
+    /// The slave was lost after it may have received the call.
     OutcomeUnknown,
     /// The backend that ran the call died or could not be reached.
     BackendFailed,
     /// Everything that could run the call is at its capacity.
     Busy,
-    /// A rate limit of the operator's.
+    /// A rate limit that the operator set is exceeded.
     RateLimited,
-    /// The process that was asked is going down.
+    /// The process that got the request is shutting down.
     Draining,
     /// The client cancelled the request.
     Cancelled,
-    /// The result does not fit the limits.
+    /// The result exceeds a limit.
     ResultTooLarge,
-    /// The slave answered with something that is no answer.
+    /// The slave or its backend sent something that is no valid response.
     BadAnswer,
-    /// Something of ours broke.
+    /// A fault of the relay itself.
     Internal,
     /// The body is not JSON.
     NotJson,
     /// The body is not one JSON-RPC 2.0 message.
     InvalidRequest,
-    /// A method that nobody here has.
+    /// The method does not exist here.
     MethodNotFound,
-    /// Parameters of the wrong form, an unknown tool, missing metadata.
+    /// The parameters have the wrong form, or metadata is missing.
     InvalidParams,
-    /// A tool that no slave offers.
+    /// No slave offers the tool.
     UnknownTool,
     /// The body is longer than the operator allows.
     BodyTooLarge,
-    /// Credentials missing or wrong.
+    /// Credentials are missing or wrong.
     Unauthorized,
-    /// The page that sent the request may not.
+    /// The origin of the request is not allowed.
     OriginForbidden,
     /// The session token is unknown, expired or ended.
     SessionNotFound,
-    /// The HTTP method is not for this path.
+    /// The path does not allow the HTTP method.
     HttpMethodNotAllowed,
-    /// The client takes none of the forms an answer can have.
+    /// The client accepts none of the formats of a response.
     NotAcceptable,
     /// The body is not declared as JSON.
     UnsupportedMediaType,
-    /// No such path.
+    /// The path does not exist.
     PathNotFound,
     /// Headers and body of a modern request differ.
     HeaderMismatch,

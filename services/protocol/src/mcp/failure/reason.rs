@@ -5,7 +5,7 @@
 use crate::mcp::era::{Era, Version};
 use crate::mcp::failure::kind::{FailureKind, FailureSpec};
 
-/// Why a request got no result of a backend. The text of a variant's fields reaches the client: never a secret.
+/// Failure of a request. The text of its fields reaches the client and must have no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No slave is connected at all.
@@ -19,10 +19,10 @@ pub enum Failure {
         /// The labels that a routing rule wants, and the rule.
         wanted: Option<String>,
     },
-    /// The call outlived its time.
+    /// The call took longer than one of its timeouts.
     #[error("Proxy request timeout")]
     Timeout,
-    /// The slave was lost after the call may have reached it.
+    /// The slave was lost after it may have received the call.
     #[error("Outcome unknown: the slave was lost while it had the call")]
     OutcomeUnknown,
     /// The backend that ran the call died or could not be reached.
@@ -30,7 +30,7 @@ pub enum Failure {
     BackendFailed {
         /// Its name in the slave's configuration.
         backend: String,
-        /// What happened.
+        /// What happened, without secrets.
         reason: String,
     },
     /// Everything that could run the call is at its capacity.
@@ -41,7 +41,7 @@ pub enum Failure {
         /// Seconds after which it is worth trying again, at least 1.
         retry_after: u32,
     },
-    /// A rate limit of the operator's.
+    /// A rate limit that the operator set is exceeded.
     #[error("Rate limited: {what}")]
     RateLimited {
         /// Which limit, without names of others.
@@ -49,19 +49,19 @@ pub enum Failure {
         /// Seconds after which a call is allowed again, at least 1.
         retry_after: u32,
     },
-    /// The process that was asked is going down.
+    /// The process that got the request is shutting down.
     #[error("Shutting down")]
     Draining,
     /// The client cancelled the request.
     #[error("Request cancelled")]
     Cancelled,
-    /// The result does not fit the limits.
+    /// The result exceeds a limit.
     #[error("Result too large: {0}")]
     ResultTooLarge(String),
-    /// The slave answered with something that is no answer.
+    /// The slave or its backend sent something that is no valid response.
     #[error("Malformed answer from the slave: {0}")]
     BadAnswer(String),
-    /// Something of ours broke.
+    /// A fault of the relay itself.
     #[error("Internal error")]
     Internal,
     /// The body is not JSON.
@@ -70,13 +70,13 @@ pub enum Failure {
     /// The body is not one JSON-RPC 2.0 message.
     #[error("Invalid request: {0}")]
     InvalidRequest(String),
-    /// A method that nobody here has.
+    /// The method does not exist here.
     #[error("Method not found: {0}")]
     MethodNotFound(String),
-    /// Parameters of the wrong form, an unknown tool, missing metadata.
+    /// The parameters have the wrong form, or metadata is missing.
     #[error("Invalid params: {0}")]
     InvalidParams(String),
-    /// A tool that no slave offers.
+    /// No slave offers the tool.
     #[error("Unknown tool: {0}")]
     UnknownTool(String),
     /// The body is longer than the operator allows.
@@ -85,25 +85,25 @@ pub enum Failure {
         /// Bytes.
         limit: usize,
     },
-    /// Credentials missing or wrong.
+    /// Credentials are missing or wrong.
     #[error("Unauthorized: {0}")]
     Unauthorized(String),
-    /// The page that sent the request may not.
+    /// The origin of the request is not allowed.
     #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
     OriginForbidden(String),
     /// The session token is unknown, expired or ended.
     #[error("Session not found: initialize again")]
     SessionNotFound,
-    /// The HTTP method is not for this path.
+    /// The path does not allow the HTTP method.
     #[error("Method not allowed: {0}")]
     HttpMethodNotAllowed(String),
-    /// The client takes none of the forms an answer can have.
+    /// The client accepts none of the formats of a response.
     #[error("Not acceptable: {0}")]
     NotAcceptable(String),
     /// The body is not declared as JSON.
     #[error("Unsupported media type: send application/json")]
     UnsupportedMediaType,
-    /// No such path.
+    /// The path does not exist.
     #[error("Not found: MCP is served on /mcp")]
     PathNotFound,
     /// Headers and body of a modern request differ.
@@ -175,7 +175,7 @@ impl Failure {
         }
     }
 
-    /// The JSON-RPC error object: code, message, and `data` with kind, advice and what the specification asks for.
+    /// Returns the JSON-RPC error object: code, message, and `data` with kind, advice and what the specification requires.
     pub fn error_object(&self) -> String {
         let spec = self.spec();
         let mut data = serde_json::json!({ "kind": spec.kind, "advice": spec.advice });
@@ -195,7 +195,7 @@ impl Failure {
         serde_json::json!({ "code": spec.code, "message": self.to_string(), "data": data }).to_string()
     }
 
-    /// One of each, with example fields, in the order of the table: for documentation and tests.
+    /// Returns a failure of each kind, with example fields, in the order of the table: for documentation and tests.
     pub fn examples() -> Vec<Self> {
         let text = String::new;
         vec![
