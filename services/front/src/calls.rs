@@ -25,7 +25,7 @@ pub struct Listing {
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
     /// By the key that was shown.
-    pub who: Principal,
+    pub principal: Principal,
     /// The request's headers, unaltered.
     pub headers: &'a HeaderMap,
     /// The client's address, where it is known.
@@ -41,9 +41,9 @@ pub trait Calls: Send + Sync + 'static {
     /// What is offered now, and its changes.
     fn listing(&self) -> watch::Receiver<Arc<Listing>>;
 
-    /// Begins a call with the client's whole JSON-RPC message. `asker` is for choosing and refusing, and goes no
+    /// Begins a call with the client's whole JSON-RPC message. `context` is for choosing and refusing, and goes no
     /// further. Failures come as [`ResponseEvent::Failed`], never late or twice.
-    fn call(&self, header: CallHeader, message: Bytes, asker: CallContext<'_>) -> Self::Stream;
+    fn call(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Self::Stream;
 
     /// Legacy `notifications/cancelled`: ends the call that this session began under this request id (as it stands
     /// in JSON), wherever it runs. Unknown ids are ignored, as the specification asks.
@@ -62,8 +62,8 @@ pub trait Calls: Send + Sync + 'static {
 
 impl CallContext<'_> {
     /// Nobody in particular, without headers: for callers that are not on HTTP.
-    pub fn nobody(headers: &HeaderMap) -> CallContext<'_> {
-        CallContext { who: Principal::ANYONE, headers, peer: None }
+    pub fn anonymous(headers: &HeaderMap) -> CallContext<'_> {
+        CallContext { principal: Principal::ANYONE, headers, peer: None }
     }
 }
 
@@ -74,8 +74,8 @@ impl<C: Calls> Calls for Arc<C> {
         (**self).listing()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, asker: CallContext<'_>) -> Self::Stream {
-        (**self).call(header, message, asker)
+    fn call(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Self::Stream {
+        (**self).call(header, message, context)
     }
 
     fn cancel(&self, session: &str, request_id: &str) {

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use crate::calls::{Calls, Listing};
 use crate::config::EdgeConfig;
 use crate::observer::{NoObserver, Observer};
-use crate::revoked::Ended;
+use crate::revoked::RevokedSessions;
 use crate::session::{Sealer, Session};
-use crate::session_cache::Recent;
+use crate::session_cache::SessionCache;
 
 /// The edge in front of `C`. Shared by all connections.
 pub struct Edge<C> {
@@ -22,9 +22,9 @@ pub struct Edge<C> {
     pub(crate) calls: C,
     pub(crate) listing: watch::Receiver<Arc<Listing>>,
     pub(crate) sealer: Sealer,
-    pub(crate) ended: Ended,
+    pub(crate) ended: RevokedSessions,
     /// Tokens that were opened lately.
-    pub(crate) recent: Recent,
+    pub(crate) recent: SessionCache,
     pub(crate) observer: Box<dyn Observer>,
     /// The result of `server/discover`.
     pub(crate) discovery: Bytes,
@@ -56,8 +56,8 @@ impl<C: Calls> Edge<C> {
             list_tail: format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{identity}}}}}"#),
             config,
             calls,
-            ended: Ended::default(),
-            recent: Recent::default(),
+            ended: RevokedSessions::default(),
+            recent: SessionCache::default(),
             observer: Box::new(NoObserver),
             closing: watch::Sender::new(false),
             listeners: Arc::default(),

@@ -5,12 +5,12 @@
 //! [`Edge`] holds what is the same for every request. [`router`] serves it over HTTP;
 //! [`Edge::answer_plain`] answers single messages where there is no HTTP (a link of the plain dialect).
 
-mod answer;
 mod arrived;
 pub mod calls;
 mod config;
 mod edge;
 mod http;
+mod jsonrpc;
 mod keys;
 mod method;
 pub mod metrics;
@@ -25,11 +25,11 @@ mod session_cache;
 pub mod spans;
 mod trace;
 
-pub use answer::Segments;
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
-pub use http::body::{AnswerBody, Cut};
+pub use http::response_body::{BodyAborted, ResponseBody};
 pub use http::service::{McpService, PATHS, router};
+pub use jsonrpc::Segments;
 pub use keys::{Keys, Principal};
 pub use observer::{NoObserver, Observer};
 pub use origin::Origins;

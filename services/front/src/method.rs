@@ -11,13 +11,13 @@ use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use serde_json::json;
 
-use crate::answer::{Answer, Member, Segments, open_response, response};
 use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, server_info};
+use crate::jsonrpc::{Answer, Member, Segments, open_response, response};
 use crate::trace::Trace;
 
 /// Characters of a name that a message of ours repeats.
-const ECHO: usize = 128;
+const MAX_ECHOED_CHARS: usize = 128;
 
 /// One request as it came.
 pub(crate) struct Request<'a> {
@@ -48,17 +48,17 @@ impl<C: Calls> Edge<C> {
         &self,
         request: &Request<'_>,
         caller: Caller,
-        asker: CallContext<'_>,
+        context: CallContext<'_>,
     ) -> Answer<C::Stream> {
         match (request.method, caller.era) {
-            ("tools/call", _) => self.forward(request, caller, asker),
+            ("tools/call", _) => self.forward(request, caller, context),
             ("tools/list", era) => self.list_tools(request, era),
             ("initialize", Era::Legacy) => self.initialize(request),
             ("ping", Era::Legacy) => Answer::Message(empty_result(request.id)),
             ("server/discover", Era::Modern) => {
                 Answer::Message(response(request.id.as_bytes(), Member::Result, self.discovery.clone()))
             }
-            (method, _) => Answer::Refused(Failure::MethodNotFound(cut(method))),
+            (method, _) => Answer::Error(Failure::MethodNotFound(truncate(method))),
         }
     }
 
@@ -70,9 +70,9 @@ impl<C: Calls> Edge<C> {
         }
     }
 
-    fn forward(&self, request: &Request<'_>, caller: Caller, asker: CallContext<'_>) -> Answer<C::Stream> {
+    fn forward(&self, request: &Request<'_>, caller: Caller, context: CallContext<'_>) -> Answer<C::Stream> {
         let Some(name) = request.params.name.as_ref() else {
-            return Answer::Refused(Failure::InvalidParams("params.name names no tool".into()));
+            return Answer::Error(Failure::InvalidParams("params.name names no tool".into()));
         };
         let trace = Trace::of(request.params.meta.as_ref(), caller.trace);
         let header = CallHeader {
@@ -88,12 +88,12 @@ impl<C: Calls> Edge<C> {
             baggage: trace.baggage,
             param_headers: caller.param_headers,
         };
-        Answer::Call(self.calls.call(header, request.message.clone(), asker))
+        Answer::Call(self.calls.call(header, request.message.clone(), context))
     }
 
     fn list_tools(&self, request: &Request<'_>, era: Era) -> Answer<C::Stream> {
         if request.params.cursor.is_some() {
-            return Answer::Refused(Failure::InvalidParams("unknown cursor: the list has one page".into()));
+            return Answer::Error(Failure::InvalidParams("unknown cursor: the list has one page".into()));
         }
         let listing = self.listing.borrow().clone();
         let tools = if listing.tools.is_empty() { Bytes::from_static(b"[]") } else { listing.tools.clone() };
@@ -112,7 +112,7 @@ impl<C: Calls> Edge<C> {
 
     fn initialize(&self, request: &Request<'_>) -> Answer<C::Stream> {
         let Some(asked) = request.params.protocol_version.as_ref() else {
-            return Answer::Refused(Failure::InvalidParams("params.protocolVersion is missing".into()));
+            return Answer::Error(Failure::InvalidParams("params.protocolVersion is missing".into()));
         };
         // 2025-11-25, Lifecycle, "Version Negotiation": the version asked for, else our newest that has a handshake.
         let version = Version::parse(asked.as_str())
@@ -134,7 +134,7 @@ pub(crate) fn empty_result(id: &str) -> Segments {
 }
 
 /// Why bytes are not a message, and the id of the request they were meant to be, raw JSON, where it could be read.
-pub(crate) fn unreadable(error: EnvelopeError) -> (Option<Box<str>>, Failure) {
+pub(crate) fn envelope_failure(error: EnvelopeError) -> (Option<Box<str>>, Failure) {
     match error {
         EnvelopeError::NotJson(reason) => (None, Failure::NotJson(reason)),
         EnvelopeError::NotJsonRpc(reason) => (None, Failure::InvalidRequest(reason.into())),
@@ -143,12 +143,12 @@ pub(crate) fn unreadable(error: EnvelopeError) -> (Option<Box<str>>, Failure) {
 }
 
 /// The client's own text, short enough to be repeated in a message.
-pub(crate) fn cut(text: &str) -> String {
-    text.chars().take(ECHO).collect()
+pub(crate) fn truncate(text: &str) -> String {
+    text.chars().take(MAX_ECHOED_CHARS).collect()
 }
 
 /// The methods that a label may name; everything else is `other`.
-pub(crate) fn label(method: &str) -> &'static str {
+pub(crate) fn method_label(method: &str) -> &'static str {
     const KNOWN: [&str; 20] = [
         "initialize",
         "server/discover",

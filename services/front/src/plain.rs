@@ -11,11 +11,11 @@ use protocol::mcp::envelope::{Message, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
-use crate::answer::{Answer, Member, refusal, response};
 use crate::arrived::Arrived;
 use crate::calls::{CallContext, Calls};
 use crate::edge::Edge;
-use crate::method::{Caller, Request, empty_result, unreadable};
+use crate::jsonrpc::{Answer, Member, error_response, response};
+use crate::method::{Caller, Request, empty_result, envelope_failure};
 use crate::trace::Trace;
 
 impl<C: Calls> Edge<C> {
@@ -29,7 +29,7 @@ impl<C: Calls> Edge<C> {
         match answer {
             Answer::Call(stream) => collect(id.unwrap_or_default(), stream).await,
             Answer::Message(message) | Answer::Initialized(_, message) => message.into_bytes(),
-            Answer::Refused(failure) => refusal(id, &failure).into_bytes(),
+            Answer::Error(failure) => error_response(id, &failure).into_bytes(),
         }
     }
 
@@ -40,17 +40,17 @@ impl<C: Calls> Edge<C> {
             Ok(_) => {
                 return (
                     None,
-                    Answer::Refused(Failure::InvalidRequest("a request with an id is expected".into())),
+                    Answer::Error(Failure::InvalidRequest("a request with an id is expected".into())),
                 );
             }
             Err(error) => {
-                let (id, failure) = unreadable(error);
-                return (id, Answer::Refused(failure));
+                let (id, failure) = envelope_failure(error);
+                return (id, Answer::Error(failure));
             }
         };
         // Who stands behind the proxy is not said in this dialect.
         let headers = HeaderMap::new();
-        let (caller, asker) = (Caller::plain(), CallContext::nobody(&headers));
+        let (caller, context) = (Caller::plain(), CallContext::anonymous(&headers));
         let mut arrived = Arrived::by("websocket");
         arrived.sent_by(&caller);
         let method = method.as_str();
@@ -58,14 +58,14 @@ impl<C: Calls> Edge<C> {
             // Not even `cancelled`: such a proxy uses its clients' ids as they are, so that one could end another's.
             Answer::Message(empty_result(id))
         } else {
-            self.answer(&Request { id, method, params: &params, message: text }, caller, asker)
+            self.answer(&Request { id, method, params: &params, message: text }, caller, context)
         };
         let failure = match &answer {
             Answer::Call(_) => return (Some(id.into()), answer),
-            Answer::Refused(failure) => Some(failure),
+            Answer::Error(failure) => Some(failure),
             Answer::Message(_) | Answer::Initialized(..) => None,
         };
-        arrived.answered((method, Some(id)), params.meta.as_ref(), asker, failure);
+        arrived.answered((method, Some(id)), params.meta.as_ref(), context, failure);
         (Some(id.into()), answer)
     }
 }
@@ -99,8 +99,8 @@ async fn collect<S: futures_util::Stream<Item = ResponseEvent> + Unpin>(id: &[u8
                 };
                 return response(id, member, payload).into_bytes();
             }
-            Some(ResponseEvent::Failed(failure)) => return refusal(Some(id), &failure).into_bytes(),
-            None => return refusal(Some(id), &Failure::Internal).into_bytes(),
+            Some(ResponseEvent::Failed(failure)) => return error_response(Some(id), &failure).into_bytes(),
+            None => return error_response(Some(id), &Failure::Internal).into_bytes(),
         }
     }
 }

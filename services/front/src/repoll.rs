@@ -11,16 +11,16 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_util::task::AtomicWaker;
 
 /// Polls of one turn, at most: other tasks get theirs.
-const MOST: usize = 4;
+const MAX_REPOLLS: usize = 4;
 
 #[derive(Default)]
-struct Bell {
+struct SelfWaker {
     outer: AtomicWaker,
     polling: AtomicBool,
     rung: AtomicBool,
 }
 
-impl Wake for Bell {
+impl Wake for SelfWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -35,16 +35,16 @@ impl Wake for Bell {
 }
 
 /// The future, settled.
-pub(crate) struct Settle<F> {
+pub(crate) struct RepollOnSelfWake<F> {
     inner: F,
-    bell: Arc<Bell>,
+    waker_state: Arc<SelfWaker>,
     waker: Waker,
 }
 
-impl<F: Future + Unpin> Settle<F> {
+impl<F: Future + Unpin> RepollOnSelfWake<F> {
     pub(crate) fn new(inner: F) -> Self {
-        let bell = Arc::new(Bell::default());
-        Self { inner, waker: Waker::from(Arc::clone(&bell)), bell }
+        let waker_state = Arc::new(SelfWaker::default());
+        Self { inner, waker: Waker::from(Arc::clone(&waker_state)), waker_state }
     }
 
     pub(crate) fn get_mut(&mut self) -> &mut F {
@@ -52,19 +52,19 @@ impl<F: Future + Unpin> Settle<F> {
     }
 }
 
-impl<F: Future + Unpin> Future for Settle<F> {
+impl<F: Future + Unpin> Future for RepollOnSelfWake<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.get_mut();
-        this.bell.outer.register(cx.waker());
+        this.waker_state.outer.register(cx.waker());
         let mut inner = Context::from_waker(&this.waker);
-        for _ in 0..MOST {
-            this.bell.rung.store(false, SeqCst);
-            this.bell.polling.store(true, SeqCst);
+        for _ in 0..MAX_REPOLLS {
+            this.waker_state.rung.store(false, SeqCst);
+            this.waker_state.polling.store(true, SeqCst);
             let polled = Pin::new(&mut this.inner).poll(&mut inner);
-            this.bell.polling.store(false, SeqCst);
-            if polled.is_ready() || !this.bell.rung.load(SeqCst) {
+            this.waker_state.polling.store(false, SeqCst);
+            if polled.is_ready() || !this.waker_state.rung.load(SeqCst) {
                 return polled;
             }
         }
@@ -80,16 +80,16 @@ mod tests {
 
     use super::*;
 
-    struct Count(AtomicUsize);
+    struct WakeCount(AtomicUsize);
 
-    impl Wake for Count {
+    impl Wake for WakeCount {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, SeqCst);
         }
     }
 
-    fn watched() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count(AtomicUsize::new(0)));
+    fn watched() -> (Arc<WakeCount>, Waker) {
+        let count = Arc::new(WakeCount(AtomicUsize::new(0)));
         (Arc::clone(&count), Waker::from(count))
     }
 
@@ -97,7 +97,7 @@ mod tests {
     fn a_future_that_wakes_itself_goes_on_in_the_same_turn() {
         let (count, waker) = watched();
         let mut polls = 0;
-        let mut settled = Settle::new(poll_fn(|cx| {
+        let mut settled = RepollOnSelfWake::new(poll_fn(|cx| {
             polls += 1;
             if polls == 3 {
                 return Poll::Ready(());
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn it_does_not_keep_the_turn_forever_and_is_polled_again() {
         let (count, waker) = watched();
-        let mut settled = Settle::new(poll_fn(|cx| {
+        let mut settled = RepollOnSelfWake::new(poll_fn(|cx| {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
@@ -124,7 +124,7 @@ mod tests {
     fn a_wake_from_outside_reaches_the_scheduler() {
         let (count, waker) = watched();
         let mut kept = None;
-        let mut settled = Settle::new(poll_fn(|cx| {
+        let mut settled = RepollOnSelfWake::new(poll_fn(|cx| {
             kept = Some(cx.waker().clone());
             Poll::<()>::Pending
         }));

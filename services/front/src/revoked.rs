@@ -9,7 +9,7 @@ use crate::session::Session;
 
 /// Most ended sessions remembered. Beyond it those that expire first are forgotten: their tokens would be
 /// accepted again until they expire, which opens nothing, since an ended session has no state.
-const MOST: usize = 100_000;
+const MAX_REVOKED: usize = 100_000;
 
 #[derive(Default)]
 struct Inner {
@@ -19,12 +19,12 @@ struct Inner {
 
 /// The set.
 #[derive(Default)]
-pub(crate) struct Ended {
+pub(crate) struct RevokedSessions {
     any: AtomicBool,
     inner: Mutex<Inner>,
 }
 
-impl Ended {
+impl RevokedSessions {
     /// Remembers a session until its token expires. `now` in seconds since 1970.
     pub(crate) fn add(&self, session: &Session, now: u64) {
         self.add_id(session.id, session.expires, now);
@@ -33,7 +33,9 @@ impl Ended {
     /// The same for a session of which only the id is known. `expires`: no token of it is good any more.
     pub(crate) fn add_id(&self, id: [u8; 16], expires: u64, now: u64) {
         let mut inner = self.lock();
-        while inner.by_expiry.first().is_some_and(|(expires, _)| *expires <= now) || inner.ids.len() >= MOST {
+        while inner.by_expiry.first().is_some_and(|(expires, _)| *expires <= now)
+            || inner.ids.len() >= MAX_REVOKED
+        {
             let Some((_, oldest)) = inner.by_expiry.pop_first() else { break };
             inner.ids.remove(&oldest);
         }
@@ -67,12 +69,12 @@ mod tests {
 
     #[test]
     fn remembers_until_expiry_and_never_more_than_the_bound() {
-        let ended = Ended::default();
+        let ended = RevokedSessions::default();
         assert!(!ended.has(&session(0, 10)));
-        for number in 0..MOST + 5 {
+        for number in 0..MAX_REVOKED + 5 {
             ended.add(&session(number, 10 + number as u64), 0);
         }
-        assert_eq!(ended.lock().ids.len(), MOST);
+        assert_eq!(ended.lock().ids.len(), MAX_REVOKED);
         assert!(!ended.has(&session(4, 14)) && ended.has(&session(5, 15)));
         ended.add(&session(7, 17), u64::MAX);
         let inner = ended.lock();

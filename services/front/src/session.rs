@@ -15,17 +15,17 @@ use protocol::mcp::era::{Era, Version};
 use crate::keys::Principal;
 
 /// First byte of a token: which form it has.
-const FORM: u8 = 1;
-const NONCE: usize = 24;
-const ID: usize = 16;
-const DATE: usize = 10;
-const SEALED: usize = 8 + ID + DATE;
-const TAG: usize = 16;
-const TOKEN: usize = 1 + NONCE + SEALED + TAG;
+const TOKEN_FORMAT: u8 = 1;
+const NONCE_LEN: usize = 24;
+const ID_LEN: usize = 16;
+const VERSION_LEN: usize = 10;
+const SEALED_LEN: usize = 8 + ID_LEN + VERSION_LEN;
+const TAG_LEN: usize = 16;
+const TOKEN_LEN: usize = 1 + NONCE_LEN + SEALED_LEN + TAG_LEN;
 /// Characters of a token.
-pub(crate) const TEXT: usize = TOKEN.div_ceil(3) * 4;
+pub(crate) const TOKEN_CHARS: usize = TOKEN_LEN.div_ceil(3) * 4;
 /// How far the clocks of two replicas may differ, in seconds.
-const SKEW: u64 = 300;
+const MAX_CLOCK_SKEW: u64 = 300;
 
 /// The key that seals session ids: 32 bytes, never formatted.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ impl fmt::Debug for SealKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
     /// Random, known only to those who can open the token.
-    pub(crate) id: [u8; ID],
+    pub(crate) id: [u8; ID_LEN],
     /// The version agreed on by `initialize`.
     pub(crate) version: Version,
     /// Seconds since 1970 after which the token is refused.
@@ -74,8 +74,8 @@ impl Session {
 
 impl Session {
     /// The id that a key stands for.
-    pub(crate) fn id_of(key: &str) -> Option<[u8; ID]> {
-        let fits = key.len() == 2 * ID && key.bytes().all(|b| b.is_ascii_hexdigit());
+    pub(crate) fn id_of(key: &str) -> Option<[u8; ID_LEN]> {
+        let fits = key.len() == 2 * ID_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
         let number = fits.then(|| u128::from_str_radix(key, 16).ok())??;
         Some(number.to_be_bytes())
     }
@@ -94,39 +94,39 @@ impl Sealer {
     }
 
     /// A new session's token. Fails only if the system has no random numbers.
-    pub(crate) fn issue(&self, version: Version, who: &Principal, now: u64) -> Option<String> {
-        let mut token = [0; TOKEN];
-        token[0] = FORM;
-        let (nonce, rest) = token[1..].split_at_mut(NONCE);
-        let (sealed, tag) = rest.split_at_mut(SEALED);
+    pub(crate) fn issue(&self, version: Version, principal: &Principal, now: u64) -> Option<String> {
+        let mut token = [0; TOKEN_LEN];
+        token[0] = TOKEN_FORMAT;
+        let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
+        let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
         getrandom::fill(nonce).ok()?;
         sealed[..8].copy_from_slice(&now.to_be_bytes());
-        getrandom::fill(&mut sealed[8..8 + ID]).ok()?;
-        sealed[8 + ID..].copy_from_slice(version.as_str().as_bytes());
+        getrandom::fill(&mut sealed[8..8 + ID_LEN]).ok()?;
+        sealed[8 + ID_LEN..].copy_from_slice(version.as_str().as_bytes());
         let nonce = XNonce::try_from(&*nonce).ok()?;
-        let made = self.cipher.encrypt_inout_detached(&nonce, &who.0, sealed.into()).ok()?;
+        let made = self.cipher.encrypt_inout_detached(&nonce, &principal.0, sealed.into()).ok()?;
         tag.copy_from_slice(&made);
         Some(URL_SAFE_NO_PAD.encode(token))
     }
 
     /// The session of a token; `None` if it is not ours, altered, another caller's, or too old.
-    pub(crate) fn open(&self, text: &[u8], who: &Principal, now: u64) -> Option<Session> {
-        let mut token = [0; TOKEN];
-        if text.len() != TEXT
-            || URL_SAFE_NO_PAD.decode_slice(text, &mut token).ok()? != TOKEN
-            || token[0] != FORM
+    pub(crate) fn open(&self, text: &[u8], principal: &Principal, now: u64) -> Option<Session> {
+        let mut token = [0; TOKEN_LEN];
+        if text.len() != TOKEN_CHARS
+            || URL_SAFE_NO_PAD.decode_slice(text, &mut token).ok()? != TOKEN_LEN
+            || token[0] != TOKEN_FORMAT
         {
             return None;
         }
-        let (nonce, rest) = token[1..].split_at_mut(NONCE);
-        let (sealed, tag) = rest.split_at_mut(SEALED);
+        let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
+        let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
         let (nonce, tag) = (XNonce::try_from(&*nonce).ok()?, Tag::try_from(&*tag).ok()?);
-        self.cipher.decrypt_inout_detached(&nonce, &who.0, (&mut *sealed).into(), &tag).ok()?;
+        self.cipher.decrypt_inout_detached(&nonce, &principal.0, (&mut *sealed).into(), &tag).ok()?;
         let issued = u64::from_be_bytes(sealed[..8].try_into().ok()?);
-        let version = Version::parse(std::str::from_utf8(&sealed[8 + ID..]).ok()?)?;
+        let version = Version::parse(std::str::from_utf8(&sealed[8 + ID_LEN..]).ok()?)?;
         let expires = issued.saturating_add(self.ttl);
-        let in_time = issued <= now.saturating_add(SKEW) && now < expires;
-        let id = sealed[8..8 + ID].try_into().ok()?;
+        let in_time = issued <= now.saturating_add(MAX_CLOCK_SKEW) && now < expires;
+        let id = sealed[8..8 + ID_LEN].try_into().ok()?;
         (in_time && version.era() == Era::Legacy).then_some(Session { id, version, expires })
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn opens_what_it_issued_until_it_expires() {
         let token = sealer(1).issue(Version::V2025_06_18, &Principal::ANYONE, NOW).unwrap();
-        assert_eq!(token.len(), TEXT);
+        assert_eq!(token.len(), TOKEN_CHARS);
         assert!(token.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 99).unwrap();
         assert_eq!((session.version, session.expires), (Version::V2025_06_18, NOW + 100));
@@ -163,7 +163,7 @@ mod tests {
         assert!(!token.contains(&session.key()));
         assert_eq!(sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 100), None, "expired");
         assert_eq!(
-            sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW - SKEW - 1),
+            sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW - MAX_CLOCK_SKEW - 1),
             None,
             "from the future"
         );
@@ -186,13 +186,13 @@ mod tests {
         }
 
         #[test]
-        fn garbage_of_the_right_form_is_refused(bytes in proptest::collection::vec(any::<u8>(), TOKEN)) {
+        fn garbage_of_the_right_form_is_refused(bytes in proptest::collection::vec(any::<u8>(), TOKEN_LEN)) {
             let text = URL_SAFE_NO_PAD.encode(&bytes);
             prop_assert_eq!(sealer(1).open(text.as_bytes(), &Principal::ANYONE, NOW), None);
         }
 
         #[test]
-        fn any_flipped_bit_is_noticed(at in 0..TOKEN * 8) {
+        fn any_flipped_bit_is_noticed(at in 0..TOKEN_LEN * 8) {
             let token = sealer(1).issue(Version::V2025_11_25, &Principal::ANYONE, NOW).unwrap();
             let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
             bytes[at / 8] ^= 1 << (at % 8);

@@ -7,53 +7,53 @@ use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
 use crate::keys::Principal;
-use crate::session::{Session, TEXT};
+use crate::session::{Session, TOKEN_CHARS};
 
 /// Places; a session that falls on another's takes it over.
-const PLACES: usize = 512;
+const CAPACITY: usize = 512;
 
-struct Entry {
-    token: [u8; TEXT],
-    who: Principal,
+struct CachedSession {
+    token: [u8; TOKEN_CHARS],
+    principal: Principal,
     session: Session,
 }
 
 /// The cache.
-pub(crate) struct Recent {
-    places: Mutex<Vec<Option<Entry>>>,
+pub(crate) struct SessionCache {
+    sessions: Mutex<Vec<Option<CachedSession>>>,
 }
 
-impl Default for Recent {
+impl Default for SessionCache {
     fn default() -> Self {
-        let mut places = Vec::new();
-        places.resize_with(PLACES, || None);
-        Self { places: Mutex::new(places) }
+        let mut sessions = Vec::new();
+        sessions.resize_with(CAPACITY, || None);
+        Self { sessions: Mutex::new(sessions) }
     }
 }
 
-impl Recent {
+impl SessionCache {
     /// The session of a token that was found good for this caller before, and that has not expired since.
-    pub(crate) fn find(&self, token: &[u8], who: &Principal, now: u64) -> Option<Session> {
-        let places = self.places.lock();
-        let entry = places.get(place(token))?.as_ref()?;
-        let same = bool::from(entry.token.ct_eq(token)) && entry.who == *who;
+    pub(crate) fn find(&self, token: &[u8], principal: &Principal, now: u64) -> Option<Session> {
+        let sessions = self.sessions.lock();
+        let entry = sessions.get(index_of(token))?.as_ref()?;
+        let same = bool::from(entry.token.ct_eq(token)) && entry.principal == *principal;
         (same && now < entry.session.expires).then(|| entry.session.clone())
     }
 
     /// Remembers a token that was found good.
-    pub(crate) fn keep(&self, token: &[u8], who: Principal, session: &Session) {
-        let Ok(token) = <[u8; TEXT]>::try_from(token) else { return };
-        let mut places = self.places.lock();
-        if let Some(slot) = places.get_mut(place(&token)) {
-            *slot = Some(Entry { token, who, session: session.clone() });
+    pub(crate) fn keep(&self, token: &[u8], principal: Principal, session: &Session) {
+        let Ok(token) = <[u8; TOKEN_CHARS]>::try_from(token) else { return };
+        let mut sessions = self.sessions.lock();
+        if let Some(slot) = sessions.get_mut(index_of(&token)) {
+            *slot = Some(CachedSession { token, principal, session: session.clone() });
         }
     }
 }
 
 /// A token's characters from the second four on encode its random nonce.
-fn place(token: &[u8]) -> usize {
+fn index_of(token: &[u8]) -> usize {
     let nonce = token.get(4..8).unwrap_or_default();
-    nonce.iter().fold(0, |hash: usize, byte| hash.wrapping_mul(67) ^ usize::from(*byte)) % PLACES
+    nonce.iter().fold(0, |hash: usize, byte| hash.wrapping_mul(67) ^ usize::from(*byte)) % CAPACITY
 }
 
 #[cfg(test)]
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn a_token_is_found_for_its_caller_until_it_expires() {
-        let recent = Recent::default();
-        let token = [b'a'; TEXT];
+        let recent = SessionCache::default();
+        let token = [b'a'; TOKEN_CHARS];
         assert_eq!(recent.find(&token, &Principal::ANYONE, 1), None);
         recent.keep(&token, Principal::ANYONE, &session());
         assert_eq!(recent.find(&token, &Principal::ANYONE, 99), Some(session()));
@@ -79,10 +79,10 @@ mod tests {
 
     #[test]
     fn a_token_that_differs_anywhere_is_not_found() {
-        let recent = Recent::default();
-        recent.keep(&[b'a'; TEXT], Principal::ANYONE, &session());
-        for index in 0..TEXT {
-            let mut other = [b'a'; TEXT];
+        let recent = SessionCache::default();
+        recent.keep(&[b'a'; TOKEN_CHARS], Principal::ANYONE, &session());
+        for index in 0..TOKEN_CHARS {
+            let mut other = [b'a'; TOKEN_CHARS];
             other[index] = b'b';
             assert_eq!(recent.find(&other, &Principal::ANYONE, 1), None, "character {index}");
         }

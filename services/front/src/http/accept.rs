@@ -6,24 +6,24 @@ use protocol::mcp::failure::Failure;
 
 /// The forms that a client takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Takes {
+pub(crate) enum Accept {
     /// It did not ask for events: JSON only, and events are left out. (Clients of the existing server are such.)
     Json,
     /// As the specification wants it.
-    Both,
+    JsonOrEvents,
     /// It named events only.
-    Events,
+    EventsOnly,
 }
 
 /// Reads `Accept`. Lenient: without one, or with `*/*`, JSON is taken.
-pub(crate) fn takes(headers: &HeaderMap) -> Result<Takes, Failure> {
+pub(crate) fn takes(headers: &HeaderMap) -> Result<Accept, Failure> {
     // What SDKs send, letter by letter: most requests.
     if headers.get(ACCEPT).is_some_and(|accept| accept == "application/json, text/event-stream") {
-        return Ok(Takes::Both);
+        return Ok(Accept::JsonOrEvents);
     }
     let mut named = headers.get_all(ACCEPT).iter().peekable();
     if named.peek().is_none() {
-        return Ok(Takes::Json);
+        return Ok(Accept::Json);
     }
     let (mut json, mut events) = (false, false);
     for range in named.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
@@ -36,9 +36,9 @@ pub(crate) fn takes(headers: &HeaderMap) -> Result<Takes, Failure> {
         events |= is("text/event-stream") || is("text/*");
     }
     match (json, events) {
-        (true, false) => Ok(Takes::Json),
-        (true, true) => Ok(Takes::Both),
-        (false, true) => Ok(Takes::Events),
+        (true, false) => Ok(Accept::Json),
+        (true, true) => Ok(Accept::JsonOrEvents),
+        (false, true) => Ok(Accept::EventsOnly),
         (false, false) => {
             Err(Failure::NotAcceptable("Accept names neither application/json nor text/event-stream".into()))
         }
@@ -54,14 +54,14 @@ fn is_refused(parameters: &str) -> bool {
 }
 
 /// Whether a client takes the events of a GET stream.
-pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
     let Some(accept) = headers.get(ACCEPT) else { return true };
     let text = accept.to_str().unwrap_or_default();
-    text.contains("*/*") || !matches!(takes(headers), Ok(Takes::Json) | Err(_))
+    text.contains("*/*") || !matches!(takes(headers), Ok(Accept::Json) | Err(_))
 }
 
 /// A body that says it is something other than JSON is refused; one that says nothing is read.
-pub(crate) fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let kind = kind.as_bytes();
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
@@ -83,25 +83,27 @@ mod tests {
 
     #[test]
     fn accept_decides_the_form() {
-        assert_eq!(takes(&HeaderMap::new()), Ok(Takes::Json));
+        assert_eq!(takes(&HeaderMap::new()), Ok(Accept::Json));
         for (value, expected) in [
-            ("application/json, text/event-stream", Takes::Both),
-            ("text/event-stream;q=0.5,APPLICATION/JSON;q=1", Takes::Both),
-            ("*/*", Takes::Json),
-            ("application/json", Takes::Json),
-            ("text/event-stream", Takes::Events),
-            ("application/json, text/event-stream;q=0", Takes::Json),
+            ("application/json, text/event-stream", Accept::JsonOrEvents),
+            ("text/event-stream;q=0.5,APPLICATION/JSON;q=1", Accept::JsonOrEvents),
+            ("*/*", Accept::Json),
+            ("application/json", Accept::Json),
+            ("text/event-stream", Accept::EventsOnly),
+            ("application/json, text/event-stream;q=0", Accept::Json),
         ] {
             assert_eq!(takes(&accept(value)), Ok(expected), "{value}");
         }
         assert!(takes(&accept("text/html")).is_err());
-        assert!(takes_events(&accept("*/*")) && takes_events(&accept("text/event-stream")));
-        assert!(!takes_events(&accept("application/json")));
+        assert!(accepts_events(&accept("*/*")) && accepts_events(&accept("text/event-stream")));
+        assert!(!accepts_events(&accept("application/json")));
     }
 
     #[test]
     fn only_a_declared_other_type_is_refused() {
-        let of = |value| check_type(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]));
+        let of = |value| {
+            check_content_type(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]))
+        };
         for good in ["application/json", "Application/JSON; charset=latin1", "application/json-rpc+json", ""]
         {
             assert!(of(good).is_ok(), "{good}");
@@ -109,6 +111,6 @@ mod tests {
         for bad in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
             assert!(of(bad).is_err(), "{bad}");
         }
-        assert!(check_type(&HeaderMap::new()).is_ok());
+        assert!(check_content_type(&HeaderMap::new()).is_ok());
     }
 }

@@ -7,7 +7,7 @@ use protocol::mcp::failure::Failure;
 use runtime::audit::{self, Line};
 
 /// A request was refused. Only what concerns who may ask is told, never what was shown.
-pub(crate) fn refused(head: &Parts, peer: Option<IpAddr>, failure: &Failure) {
+pub(crate) fn record_refusal(head: &Parts, peer: Option<IpAddr>, failure: &Failure) {
     if !audit::is_on() || !concerns_access(failure) {
         return;
     }

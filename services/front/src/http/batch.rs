@@ -12,19 +12,19 @@ use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
-use super::accept::Takes;
-use super::body::AnswerBody;
+use super::accept::Accept;
 use super::era;
 use super::post::{Count, Outcome, Post};
-use super::reply::{empty, events, json_stream};
-use super::stream::{Answers, Form, Waiting};
-use crate::answer::{Answer, refusal};
+use super::response::{empty, events, json_stream};
+use super::response_body::ResponseBody;
+use super::response_stream::{Entry, Framing, ResponseStream};
 use crate::arrived::Arrived;
 use crate::calls::Calls;
-use crate::method::{Caller, Request, unreadable};
+use crate::jsonrpc::{Answer, error_response};
+use crate::method::{Caller, Request, envelope_failure};
 
 /// Messages of one batch, at most.
-const MOST: usize = 100;
+const MAX_BATCH: usize = 100;
 
 /// Whether a body that is not one message is an array.
 pub(crate) fn is_batch(body: &[u8]) -> bool {
@@ -32,20 +32,21 @@ pub(crate) fn is_batch(body: &[u8]) -> bool {
 }
 
 /// Answers each message of a batch.
-pub(crate) fn answer<C: Calls>(post: &mut Post<'_, C>, body: &Bytes, takes: Takes) -> Outcome<C::Stream> {
+pub(crate) fn answer<C: Calls>(post: &mut Post<'_, C>, body: &Bytes, takes: Accept) -> Outcome<C::Stream> {
     post.count = Count::Edge("batch");
     let invalid = |reason: &str| Failure::InvalidRequest(reason.to_owned());
     if era::era_by_header(post.headers) == Era::Modern {
         return Err(post.refused(invalid("a body is one message: batches exist only in 2025-03-26")));
     }
-    let caller = era::legacy(post.edge, post.headers, &post.who).map_err(|failure| post.refused(failure))?;
+    let caller =
+        era::legacy(post.edge, post.headers, &post.principal).map_err(|failure| post.refused(failure))?;
     if caller.version > Version::V2025_03_26 {
         return Err(post.refused(invalid("a body is one message: batches exist only in 2025-03-26")));
     }
     let messages: Vec<&RawValue> =
         serde_json::from_slice(body).map_err(|error| post.refused(Failure::NotJson(error.to_string())))?;
-    if messages.is_empty() || messages.len() > MOST {
-        return Err(post.refused(Failure::InvalidRequest(format!("a batch has 1 to {MOST} messages"))));
+    if messages.is_empty() || messages.len() > MAX_BATCH {
+        return Err(post.refused(Failure::InvalidRequest(format!("a batch has 1 to {MAX_BATCH} messages"))));
     }
     let queue: VecDeque<_> = messages
         .iter()
@@ -55,46 +56,48 @@ pub(crate) fn answer<C: Calls>(post: &mut Post<'_, C>, body: &Bytes, takes: Take
         return Ok(empty(StatusCode::ACCEPTED));
     }
     Ok(match takes {
-        Takes::Json => {
-            json_stream(StatusCode::OK, AnswerBody::Answers(Box::new(Answers::new(Form::Array(0), queue))))
-        }
-        Takes::Both | Takes::Events => {
-            events(AnswerBody::Answers(Box::new(Answers::new(Form::events(None), queue))))
+        Accept::Json => json_stream(
+            StatusCode::OK,
+            ResponseBody::Stream(Box::new(ResponseStream::new(Framing::Array(0), queue))),
+        ),
+        Accept::JsonOrEvents | Accept::EventsOnly => {
+            events(ResponseBody::Stream(Box::new(ResponseStream::new(Framing::events(None), queue))))
         }
     })
 }
 
 /// The answer to one message of a batch, if it wants one.
-fn one<C: Calls>(post: &Post<'_, C>, caller: &Caller, message: &Bytes) -> Option<Waiting<C::Stream>> {
-    let ready = |id: Option<&str>, failure: &Failure| Waiting::Ready(refusal(id.map(str::as_bytes), failure));
+fn one<C: Calls>(post: &Post<'_, C>, caller: &Caller, message: &Bytes) -> Option<Entry<C::Stream>> {
+    let ready =
+        |id: Option<&str>, failure: &Failure| Entry::Ready(error_response(id.map(str::as_bytes), failure));
     let mut arrived = Arrived::by("http");
     arrived.sent_by(caller);
     match parse(message) {
         Ok(Message::Request { id, method, params }) => {
             let (id, method) = (id.get(), method.as_str());
             let answer = if method == "initialize" {
-                Answer::Refused(Failure::InvalidRequest("initialize must not be in a batch".into()))
+                Answer::Error(Failure::InvalidRequest("initialize must not be in a batch".into()))
             } else {
                 let request = Request { id, method, params: &params, message };
-                post.edge.answer(&request, caller.clone(), post.asker())
+                post.edge.answer(&request, caller.clone(), post.context())
             };
             let answered = match answer {
-                Answer::Call(stream) => return Some(Waiting::Call(id.into(), None, stream)),
-                Answer::Message(message) | Answer::Initialized(_, message) => Ok(Waiting::Ready(message)),
-                Answer::Refused(failure) => Err(failure),
+                Answer::Call(stream) => return Some(Entry::Call(id.into(), None, stream)),
+                Answer::Message(message) | Answer::Initialized(_, message) => Ok(Entry::Ready(message)),
+                Answer::Error(failure) => Err(failure),
             };
             let failure = answered.as_ref().err();
-            arrived.answered((method, Some(id)), params.meta.as_ref(), post.asker(), failure);
+            arrived.answered((method, Some(id)), params.meta.as_ref(), post.context(), failure);
             Some(answered.unwrap_or_else(|failure| ready(Some(id), &failure)))
         }
         Ok(Message::Notification { method, params }) => {
             post.edge.notify(method.as_str(), &params, caller.session.as_deref());
-            arrived.answered((method.as_str(), None), params.meta.as_ref(), post.asker(), None);
+            arrived.answered((method.as_str(), None), params.meta.as_ref(), post.context(), None);
             None
         }
         Ok(Message::Response { .. }) => None,
         Err(error) => {
-            let (id, failure) = unreadable(error);
+            let (id, failure) = envelope_failure(error);
             Some(ready(id.as_deref(), &failure))
         }
     }

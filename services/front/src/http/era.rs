@@ -10,11 +10,11 @@ use protocol::mcp::envelope::{Params, Text};
 use protocol::mcp::era::{Era, Version, meta};
 use protocol::mcp::failure::Failure;
 
-use super::reply::SESSION_ID;
-use super::value::{BadValue, decode, decode_value, single};
+use super::header_value::{BadValue, decode, decode_value, single};
+use super::response::SESSION_ID;
 use crate::edge::{Edge, now};
 use crate::keys::Principal;
-use crate::method::{Caller, cut};
+use crate::method::{Caller, truncate};
 use crate::session::Session;
 use crate::trace::Trace;
 
@@ -22,9 +22,9 @@ use crate::trace::Trace;
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
-const PARAM: &str = "mcp-param-";
+const PARAM_PREFIX: &str = "mcp-param-";
 /// Decoded bytes of all `Mcp-Param-*` headers of a request, at most: they travel in the call header.
-const PARAM_BYTES: usize = 4096;
+const MAX_PARAM_BYTES: usize = 4096;
 
 /// The era of what has no metadata or could not be read, by the version header alone. An unknown version is left to
 /// [`legacy`], which refuses it.
@@ -61,10 +61,10 @@ pub(crate) fn modern(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
     let missing = |key: &str| Failure::InvalidParams(format!("params._meta lacks {key:?}"));
     let Some(metadata) = params.meta.as_ref() else { return Err(missing(meta::PROTOCOL_VERSION)) };
     let Some(named) = metadata.protocol_version.as_ref() else { return Err(missing(meta::PROTOCOL_VERSION)) };
-    same(headers, &VERSION, named.as_str(), Ok)?;
+    check_header_matches(headers, &VERSION, named.as_str(), Ok)?;
     let version = Version::parse(named.as_str())
         .filter(|version| version.era() == Era::Modern)
-        .ok_or_else(|| Failure::UnsupportedVersion { requested: cut(named.as_str()) })?;
+        .ok_or_else(|| Failure::UnsupportedVersion { requested: truncate(named.as_str()) })?;
     match metadata.client_capabilities {
         None => return Err(missing(meta::CLIENT_CAPABILITIES)),
         Some(capabilities) if !capabilities.get().starts_with('{') => {
@@ -72,21 +72,23 @@ pub(crate) fn modern(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
         }
         Some(_) => {}
     }
-    same(headers, &METHOD, method, Ok)?;
+    check_header_matches(headers, &METHOD, method, Ok)?;
     let source = match method {
         "tools/call" | "prompts/get" => params.name.as_ref(),
         "resources/read" => params.uri.as_ref(),
         _ => None,
     };
     if let Some(source) = source {
-        same(headers, &NAME, source.as_str(), |value| decode(value).map(std::borrow::Cow::into_owned))?;
+        check_header_matches(headers, &NAME, source.as_str(), |value| {
+            decode(value).map(std::borrow::Cow::into_owned)
+        })?;
     }
     let param_headers = param_headers(headers)?;
     Ok(Caller { era: Era::Modern, version, session: None, param_headers, trace: Trace::beside(headers) })
 }
 
 /// Holds a header against what the body says.
-fn same<'a, T: PartialEq<&'a str> + AsRef<str>>(
+fn check_header_matches<'a, T: PartialEq<&'a str> + AsRef<str>>(
     headers: &'a HeaderMap,
     name: &HeaderName,
     body: &'a str,
@@ -108,7 +110,9 @@ fn same<'a, T: PartialEq<&'a str> + AsRef<str>>(
     };
     match value {
         Ok(value) if value == body => Ok(()),
-        Ok(value) => mismatch(format!("{name} is {:?}, the body says {:?}", cut(value.as_ref()), cut(body))),
+        Ok(value) => {
+            mismatch(format!("{name} is {:?}, the body says {:?}", truncate(value.as_ref()), truncate(body)))
+        }
         Err(bad) => mismatch(format!("{name} {}", bad.reason())),
     }
 }
@@ -116,13 +120,13 @@ fn same<'a, T: PartialEq<&'a str> + AsRef<str>>(
 /// The decoded `Mcp-Param-*` headers. Whether a tool has such parameters is for the slave to know.
 fn param_headers(headers: &HeaderMap) -> Result<BTreeMap<String, String>, Failure> {
     let mut found = BTreeMap::new();
-    let mut room = PARAM_BYTES;
+    let mut room = MAX_PARAM_BYTES;
     for (name, value) in headers {
-        let Some(parameter) = name.as_str().strip_prefix(PARAM) else { continue };
+        let Some(parameter) = name.as_str().strip_prefix(PARAM_PREFIX) else { continue };
         let fault = |reason: &str| Failure::HeaderMismatch(format!("{name} {reason}"));
         let value = decode_value(value).map_err(|bad| fault(bad.reason()))?;
         room = room.checked_sub(parameter.len() + value.len()).ok_or_else(|| {
-            Failure::HeaderMismatch(format!("more than {PARAM_BYTES} bytes of Mcp-Param headers"))
+            Failure::HeaderMismatch(format!("more than {MAX_PARAM_BYTES} bytes of Mcp-Param headers"))
         })?;
         if found.insert(parameter.to_owned(), value.into_owned()).is_some() {
             return Err(fault(BadValue::Twice.reason()));
@@ -132,13 +136,17 @@ fn param_headers(headers: &HeaderMap) -> Result<BTreeMap<String, String>, Failur
 }
 
 /// Who sends a legacy message: its session, if it names one, and its version.
-pub(crate) fn legacy<C>(edge: &Edge<C>, headers: &HeaderMap, who: &Principal) -> Result<Caller, Failure> {
-    let session = session(edge, headers, who)?;
+pub(crate) fn legacy<C>(
+    edge: &Edge<C>,
+    headers: &HeaderMap,
+    principal: &Principal,
+) -> Result<Caller, Failure> {
+    let session = session(edge, headers, principal)?;
     let version = match single(headers, &VERSION) {
         Ok(None) => session.as_ref().map_or(Version::UNNAMED, |session| session.version),
         Ok(Some(named)) => Version::parse(named)
             .filter(|version| version.era() == Era::Legacy)
-            .ok_or_else(|| Failure::UnsupportedVersion { requested: cut(named) })?,
+            .ok_or_else(|| Failure::UnsupportedVersion { requested: truncate(named) })?,
         Err(bad) => return Err(Failure::InvalidRequest(format!("{VERSION} {}", bad.reason()))),
     };
     let session = session.map(|session| session.key());
@@ -152,7 +160,7 @@ pub(crate) fn legacy<C>(edge: &Edge<C>, headers: &HeaderMap, who: &Principal) ->
 }
 
 /// Who sends `initialize`: nobody yet. Session and version headers are for what comes after it.
-pub(crate) fn newcomer(headers: &HeaderMap) -> Caller {
+pub(crate) fn initialize(headers: &HeaderMap) -> Caller {
     let param_headers = BTreeMap::new();
     Caller {
         era: Era::Legacy,
@@ -167,15 +175,15 @@ pub(crate) fn newcomer(headers: &HeaderMap) -> Caller {
 pub(crate) fn session<C>(
     edge: &Edge<C>,
     headers: &HeaderMap,
-    who: &Principal,
+    principal: &Principal,
 ) -> Result<Option<Session>, Failure> {
     let Some(token) = headers.get(SESSION_ID) else { return Ok(None) };
     let (token, now) = (token.as_bytes(), now());
-    let session = if let Some(session) = edge.recent.find(token, who, now) {
+    let session = if let Some(session) = edge.recent.find(token, principal, now) {
         session
     } else {
-        let session = edge.sealer.open(token, who, now).ok_or(Failure::SessionNotFound)?;
-        edge.recent.keep(token, *who, &session);
+        let session = edge.sealer.open(token, principal, now).ok_or(Failure::SessionNotFound)?;
+        edge.recent.keep(token, *principal, &session);
         session
     };
     if edge.ended.has(&session) { Err(Failure::SessionNotFound) } else { Ok(Some(session)) }

@@ -15,7 +15,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// A page that reaches a loopback server under a foreign host name (DNS rebinding) shows itself by its `Origin`, which
 /// browsers send with every POST. On a GET of the same "site" they leave it out, but scripts can neither set nor
 /// remove `Sec-Fetch-Site`: then the host name is looked at. Other programs and ingresses may use any host name.
-pub(crate) fn check_page<'a>(
+pub(crate) fn check_origin<'a>(
     config: &EdgeConfig,
     headers: &'a HeaderMap,
 ) -> Result<Option<&'a HeaderValue>, Failure> {
@@ -35,7 +35,7 @@ pub(crate) fn check_page<'a>(
 }
 
 fn forbidden(value: &HeaderValue) -> Failure {
-    Failure::OriginForbidden(crate::method::cut(&String::from_utf8_lossy(value.as_bytes())))
+    Failure::OriginForbidden(crate::method::truncate(&String::from_utf8_lossy(value.as_bytes())))
 }
 
 /// Who asks, by the key shown (EXISTING.md, "Environment beyond the document").

@@ -9,7 +9,7 @@ use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::stream::BEAT;
+use super::response_stream::KEEPALIVE_INTERVAL;
 use crate::calls::{Calls, Listing};
 use crate::edge::{Edge, Listener};
 
@@ -45,7 +45,7 @@ async fn next(mut at: Listening) -> Option<(Bytes, Listening)> {
             changed.ok()?;
             TOOLS_CHANGED
         }
-        () = sleep(BEAT) => COMMENT,
+        () = sleep(KEEPALIVE_INTERVAL) => COMMENT,
     };
     Some((Bytes::from_static(bytes), at))
 }

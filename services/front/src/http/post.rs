@@ -9,22 +9,22 @@ use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
-use super::accept::{Takes, check_type, takes};
-use super::body::AnswerBody;
-use super::open::{Taker, open};
-use super::read::{Limits, read};
-use super::reply::{Refused, SESSION_ID, empty, events, json};
-use super::stream::{Answers, Form, Waiting};
+use super::accept::{Accept, check_content_type, takes};
+use super::call_response::{ResponseOptions, open};
+use super::request_body::{BodyLimits, read_body};
+use super::response::{Refusal, SESSION_ID, empty, events, json};
+use super::response_body::ResponseBody;
+use super::response_stream::{Entry, Framing, ResponseStream};
 use super::{batch, era};
-use crate::answer::{Answer, Segments};
 use crate::arrived::Arrived;
 use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, now};
+use crate::jsonrpc::{Answer, Segments};
 use crate::keys::Principal;
-use crate::method::{Request, label, unreadable};
+use crate::method::{Request, envelope_failure, method_label};
 
 /// Longest request id, in bytes of JSON: it travels in call headers.
-const ID: usize = 1024;
+const MAX_ID_BYTES: usize = 1024;
 
 /// What a message is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub(crate) enum Count {
     Call,
 }
 
-pub(crate) type Outcome<S> = Result<Response<AnswerBody<S>>, Refused>;
+pub(crate) type Outcome<S> = Result<Response<ResponseBody<S>>, Refusal>;
 
 /// What a request led to.
 enum Begun<S> {
     /// It is answered. Boxed: most requests are calls.
-    Answered(Box<Response<AnswerBody<S>>>),
+    Answered(Box<Response<ResponseBody<S>>>),
     /// It is a call of a client of this version.
     Call(Version, S),
 }
@@ -49,7 +49,7 @@ enum Begun<S> {
 pub(crate) struct Post<'a, C> {
     pub(crate) edge: &'a Edge<C>,
     pub(crate) headers: &'a HeaderMap,
-    pub(crate) who: Principal,
+    pub(crate) principal: Principal,
     /// The client's address.
     pub(crate) peer: Option<IpAddr>,
     /// What it turned out to be.
@@ -62,12 +62,13 @@ impl<C: Calls> Post<'_, C> {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let limits = Limits { most: self.edge.config.max_body, within: self.edge.config.request_timeout };
-        let takes = match check_type(self.headers).and_then(|()| takes(self.headers)) {
+        let limits =
+            BodyLimits { max_bytes: self.edge.config.max_body, timeout: self.edge.config.request_timeout };
+        let takes = match check_content_type(self.headers).and_then(|()| takes(self.headers)) {
             Ok(takes) => takes,
             Err(failure) => return Err(self.refused(failure)),
         };
-        let body = read(self.headers, body, limits).await.map_err(|failure| self.refused(failure))?;
+        let body = read_body(self.headers, body, limits).await.map_err(|failure| self.refused(failure))?;
         // The parser skips what it does not need without looking at it; but a message goes on as text.
         if let Err(error) = std::str::from_utf8(&body) {
             return Err(self.refused(Failure::NotJson(error.to_string())));
@@ -81,42 +82,42 @@ impl<C: Calls> Post<'_, C> {
             Ok(Message::Response { .. }) => self.response(),
             Err(EnvelopeError::NotJsonRpc(_)) if batch::is_batch(&body) => batch::answer(self, &body, takes),
             Err(error) => {
-                let (id, failure) = unreadable(error);
-                Err(Refused { id, ..self.refused(failure) })
+                let (id, failure) = envelope_failure(error);
+                Err(Refusal { id, ..self.refused(failure) })
             }
         }
     }
 
-    pub(crate) fn asker(&self) -> CallContext<'_> {
-        CallContext { who: self.who, headers: self.headers, peer: self.peer }
+    pub(crate) fn context(&self) -> CallContext<'_> {
+        CallContext { principal: self.principal, headers: self.headers, peer: self.peer }
     }
 
-    async fn request(&mut self, request: Request<'_>, takes: Takes) -> Outcome<C::Stream> {
-        self.count = Count::Edge(label(request.method));
+    async fn request(&mut self, request: Request<'_>, takes: Accept) -> Outcome<C::Stream> {
+        self.count = Count::Edge(method_label(request.method));
         let era = era::era_of(self.headers, request.method, request.params);
         match self.begin(&request, (era, takes)) {
             Ok(Begun::Answered(response)) => Ok(*response),
             Ok(Begun::Call(version, stream)) => {
                 self.count = Count::Call;
                 let token = self.edge.calls.resume_token(&stream);
-                let how = Taker { takes, version, id: request.id.into(), token };
-                open(stream, how).await.map_err(|(id, failure)| Refused { failure, era, id: Some(id) })
+                let how = ResponseOptions { takes, version, id: request.id.into(), token };
+                open(stream, how).await.map_err(|(id, failure)| Refusal { failure, era, id: Some(id) })
             }
             Err(failure) => {
-                let id = (request.id.len() <= ID).then(|| request.id.into());
-                Err(Refused { failure, era, id })
+                let id = (request.id.len() <= MAX_ID_BYTES).then(|| request.id.into());
+                Err(Refusal { failure, era, id })
             }
         }
     }
 
     /// Answers a request that becomes no call, and tells of it.
-    fn begin(&self, request: &Request<'_>, (era, takes): (Era, Takes)) -> Result<Begun<C::Stream>, Failure> {
+    fn begin(&self, request: &Request<'_>, (era, takes): (Era, Accept)) -> Result<Begun<C::Stream>, Failure> {
         let mut arrived = Arrived::by("http");
         let begun = self.decide(request, (era, takes), &mut arrived);
         if !matches!(begun, Ok(Begun::Call(..))) {
-            let id = (request.id.len() <= ID).then_some(request.id);
+            let id = (request.id.len() <= MAX_ID_BYTES).then_some(request.id);
             let meta = request.params.meta.as_ref();
-            arrived.answered((request.method, id), meta, self.asker(), begun.as_ref().err());
+            arrived.answered((request.method, id), meta, self.context(), begun.as_ref().err());
         }
         begun
     }
@@ -124,38 +125,40 @@ impl<C: Calls> Post<'_, C> {
     fn decide(
         &self,
         request: &Request<'_>,
-        (era, takes): (Era, Takes),
+        (era, takes): (Era, Accept),
         arrived: &mut Arrived,
     ) -> Result<Begun<C::Stream>, Failure> {
-        if request.id.len() > ID {
-            return Err(Failure::InvalidRequest(format!("\"id\" is longer than {ID} bytes")));
+        if request.id.len() > MAX_ID_BYTES {
+            return Err(Failure::InvalidRequest(format!("\"id\" is longer than {MAX_ID_BYTES} bytes")));
         }
         let caller = match (era, request.method) {
             (Era::Modern, method) => era::modern(self.headers, method, request.params),
-            (Era::Legacy, "initialize") => Ok(era::newcomer(self.headers)),
-            (Era::Legacy, _) => era::legacy(self.edge, self.headers, &self.who),
+            (Era::Legacy, "initialize") => Ok(era::initialize(self.headers)),
+            (Era::Legacy, _) => era::legacy(self.edge, self.headers, &self.principal),
         }?;
         arrived.sent_by(&caller);
         let version = caller.version;
-        let response = match self.edge.answer(request, caller, self.asker()) {
+        let response = match self.edge.answer(request, caller, self.context()) {
             Answer::Call(stream) => return Ok(Begun::Call(version, stream)),
             Answer::Message(message) => whole(message, takes),
-            Answer::Initialized(version, message) => self.welcome((version, takes), message, arrived)?,
-            Answer::Refused(failure) => return Err(failure),
+            Answer::Initialized(version, message) => {
+                self.initialize_response((version, takes), message, arrived)?
+            }
+            Answer::Error(failure) => return Err(failure),
         };
         Ok(Begun::Answered(Box::new(response)))
     }
 
     /// The answer to `initialize`, with a new session's token.
-    fn welcome(
+    fn initialize_response(
         &self,
-        (version, takes): (Version, Takes),
+        (version, takes): (Version, Accept),
         message: Segments,
         arrived: &mut Arrived,
-    ) -> Result<Response<AnswerBody<C::Stream>>, Failure> {
+    ) -> Result<Response<ResponseBody<C::Stream>>, Failure> {
         let sealer = &self.edge.sealer;
-        let token = sealer.issue(version, &self.who, now()).ok_or(Failure::Internal)?;
-        arrived.began(version, || Some(sealer.open(token.as_bytes(), &self.who, now())?.key()));
+        let token = sealer.issue(version, &self.principal, now()).ok_or(Failure::Internal)?;
+        arrived.began(version, || Some(sealer.open(token.as_bytes(), &self.principal, now())?.key()));
         let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
         let mut response = whole(message, takes);
         response.headers_mut().insert(SESSION_ID, token);
@@ -163,19 +166,19 @@ impl<C: Calls> Post<'_, C> {
     }
 
     fn notification(&mut self, method: &str, params: &Params<'_>) -> Outcome<C::Stream> {
-        self.count = Count::Edge(label(method));
+        self.count = Count::Edge(method_label(method));
         let mut arrived = Arrived::by("http");
         let era = era::era_of(self.headers, method, params);
         // 2026-07-28 defines no header rules for notifications, and none that a client sends over HTTP.
         let taken = match era {
-            Era::Legacy => era::legacy(self.edge, self.headers, &self.who).map(|caller| {
+            Era::Legacy => era::legacy(self.edge, self.headers, &self.principal).map(|caller| {
                 arrived.sent_by(&caller);
                 self.edge.notify(method, params, caller.session.as_deref());
             }),
             Era::Modern => Ok(()),
         };
-        arrived.answered((method, None), params.meta.as_ref(), self.asker(), taken.as_ref().err());
-        taken.map(|()| empty(StatusCode::ACCEPTED)).map_err(|failure| Refused { failure, era, id: None })
+        arrived.answered((method, None), params.meta.as_ref(), self.context(), taken.as_ref().err());
+        taken.map(|()| empty(StatusCode::ACCEPTED)).map_err(|failure| Refusal { failure, era, id: None })
     }
 
     /// A client's answer to a backend's request. None is open as long as no backend can ask: it is dropped.
@@ -186,26 +189,26 @@ impl<C: Calls> Post<'_, C> {
                 self.refused(Failure::InvalidRequest("clients send no responses in this version".into()))
             );
         }
-        era::legacy(self.edge, self.headers, &self.who).map_err(|failure| self.refused(failure))?;
+        era::legacy(self.edge, self.headers, &self.principal).map_err(|failure| self.refused(failure))?;
         Ok(empty(StatusCode::ACCEPTED))
     }
 
     /// A refusal of something whose id is not known.
-    pub(crate) fn refused(&self, failure: Failure) -> Refused {
-        Refused { failure, era: era::era_by_header(self.headers), id: None }
+    pub(crate) fn refused(&self, failure: Failure) -> Refusal {
+        Refusal { failure, era: era::era_by_header(self.headers), id: None }
     }
 }
 
 /// A message that is all there, in a form that the client takes.
-fn whole<S>(message: Segments, takes: Takes) -> Response<AnswerBody<S>>
+fn whole<S>(message: Segments, takes: Accept) -> Response<ResponseBody<S>>
 where
     S: futures_util::Stream<Item = protocol::link::call::ResponseEvent> + Unpin,
 {
     match takes {
-        Takes::Json | Takes::Both => json(StatusCode::OK, message),
-        Takes::Events => {
-            let queue = [Waiting::Ready(message)].into();
-            events(AnswerBody::Answers(Box::new(Answers::new(Form::events(None), queue))))
+        Accept::Json | Accept::JsonOrEvents => json(StatusCode::OK, message),
+        Accept::EventsOnly => {
+            let queue = [Entry::Ready(message)].into();
+            events(ResponseBody::Stream(Box::new(ResponseStream::new(Framing::events(None), queue))))
         }
     }
 }

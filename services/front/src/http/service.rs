@@ -17,15 +17,15 @@ use protocol::mcp::failure::Failure;
 use serde_json::json;
 use tower::Service;
 
-use super::accept::takes_events;
-use super::body::AnswerBody;
+use super::accept::accepts_events;
 use super::listen::listen;
 use super::post::{Count, Outcome, Post};
-use super::reply::{Refused, empty, events, json, refuse};
+use super::response::{Refusal, empty, events, json, refusal_response};
+use super::response_body::ResponseBody;
 use super::{audit, cors, era, guard};
-use crate::answer::Segments;
 use crate::calls::Calls;
 use crate::edge::{Edge, now};
+use crate::jsonrpc::Segments;
 use crate::keys::Principal;
 
 /// The paths of the MCP endpoint: the document's, and the aliases of the existing server.
@@ -86,7 +86,7 @@ where
     C: Calls,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    type Response = Response<AnswerBody<C::Stream>>;
+    type Response = Response<ResponseBody<C::Stream>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -107,17 +107,17 @@ where
 /// A request's head, and the address that it came from.
 type Came<'a> = (&'a Parts, Option<IpAddr>);
 
-async fn serve<C, B>(edge: &Edge<C>, (head, peer): Came<'_>, body: B) -> Response<AnswerBody<C::Stream>>
+async fn serve<C, B>(edge: &Edge<C>, (head, peer): Came<'_>, body: B) -> Response<ResponseBody<C::Stream>>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
 {
     let began = Instant::now();
     let mut count = Count::Edge(http_method(&head.method));
-    let page = guard::check_page(&edge.config, &head.headers);
+    let page = guard::check_origin(&edge.config, &head.headers);
     let outcome = match &page {
         Ok(_) => route(edge, (head, peer), body, &mut count).await,
-        Err(failure) => Err(Refused::early(failure.clone())),
+        Err(failure) => Err(Refusal::early(failure.clone())),
     };
     if let Count::Edge(method) = count {
         let failure = outcome.as_ref().err().map(|refused| &refused.failure);
@@ -126,9 +126,9 @@ where
         tracing::debug!(method, kind, "Answered a request");
     }
     if let Err(refused) = &outcome {
-        audit::refused(head, peer, &refused.failure);
+        audit::record_refusal(head, peer, &refused.failure);
     }
-    let mut response = outcome.unwrap_or_else(|refused| refuse(&refused));
+    let mut response = outcome.unwrap_or_else(|refused| refusal_response(&refused));
     if let Ok(Some(origin)) = page {
         cors::expose(origin.clone(), response.headers_mut());
     }
@@ -144,7 +144,7 @@ where
     let path = head.uri.path();
     let is_health = path == HEALTH;
     if !is_health && !PATHS.contains(&path) {
-        return Err(Refused::early(Failure::PathNotFound));
+        return Err(Refusal::early(Failure::PathNotFound));
     }
     match (&head.method, is_health) {
         (&Method::OPTIONS, _) => {
@@ -154,54 +154,54 @@ where
         }
         (&Method::GET | &Method::HEAD, true) => Ok(health(edge)),
         (&Method::POST, false) => {
-            let who = key(edge, (head, peer))?;
+            let principal = key(edge, (head, peer))?;
             *count = Count::Edge("invalid");
-            let mut post = Post { edge, headers: &head.headers, who, peer, count: *count };
+            let mut post = Post { edge, headers: &head.headers, principal, peer, count: *count };
             let outcome = post.answer(body).await;
             *count = post.count;
             outcome
         }
         (&Method::GET, false) => get(edge, head, &key(edge, (head, peer))?),
         (&Method::DELETE, false) => delete(edge, head, &key(edge, (head, peer))?),
-        (method, _) => Err(Refused::early(Failure::HttpMethodNotAllowed(http_method(method).to_owned()))),
+        (method, _) => Err(Refusal::early(Failure::HttpMethodNotAllowed(http_method(method).to_owned()))),
     }
 }
 
-fn key<C>(edge: &Edge<C>, (head, peer): Came<'_>) -> Result<Principal, Refused> {
+fn key<C>(edge: &Edge<C>, (head, peer): Came<'_>) -> Result<Principal, Refusal> {
     guard::authenticate(&edge.config, &head.headers).map_err(|failure| {
         let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
         tracing::info!(peer, "Request refused: {failure}");
-        Refused { failure, era: era::era_by_header(&head.headers), id: None }
+        Refusal { failure, era: era::era_by_header(&head.headers), id: None }
     })
 }
 
 /// A legacy client's stream. Modern ones have none (2026-07-28, Streamable HTTP, "Earlier Revisions").
-fn get<C: Calls>(edge: &Edge<C>, head: &Parts, who: &Principal) -> Outcome<C::Stream> {
-    let refused = |failure| Refused { failure, era: era::era_by_header(&head.headers), id: None };
+fn get<C: Calls>(edge: &Edge<C>, head: &Parts, principal: &Principal) -> Outcome<C::Stream> {
+    let refused = |failure| Refusal { failure, era: era::era_by_header(&head.headers), id: None };
     if era::era_by_header(&head.headers) == Era::Modern {
         return Err(refused(Failure::HttpMethodNotAllowed("GET".into())));
     }
-    if !takes_events(&head.headers) {
+    if !accepts_events(&head.headers) {
         return Err(refused(Failure::NotAcceptable("GET opens a stream: accept text/event-stream".into())));
     }
-    era::legacy(edge, &head.headers, who).map_err(refused)?;
-    Ok(events(AnswerBody::Listen(listen(edge))))
+    era::legacy(edge, &head.headers, principal).map_err(refused)?;
+    Ok(events(ResponseBody::Listen(listen(edge))))
 }
 
 /// The end of a session (2025-11-25, Transports, "Session Management").
-fn delete<C: Calls>(edge: &Edge<C>, head: &Parts, who: &Principal) -> Outcome<C::Stream> {
-    let refused = |failure| Refused { failure, era: era::era_by_header(&head.headers), id: None };
+fn delete<C: Calls>(edge: &Edge<C>, head: &Parts, principal: &Principal) -> Outcome<C::Stream> {
+    let refused = |failure| Refusal { failure, era: era::era_by_header(&head.headers), id: None };
     if era::era_by_header(&head.headers) == Era::Modern {
         return Err(refused(Failure::HttpMethodNotAllowed("DELETE".into())));
     }
-    let session = era::session(edge, &head.headers, who).map_err(refused)?;
+    let session = era::session(edge, &head.headers, principal).map_err(refused)?;
     let session = session.ok_or_else(|| refused(Failure::SessionNotFound))?;
     edge.ended.add(&session, now());
     edge.calls.end_session(&session.key());
     Ok(empty(StatusCode::OK))
 }
 
-fn health<C: Calls>(edge: &Edge<C>) -> Response<AnswerBody<C::Stream>> {
+fn health<C: Calls>(edge: &Edge<C>) -> Response<ResponseBody<C::Stream>> {
     let body = json!({
         "status": "ok",
         "server": edge.config.name,

@@ -250,7 +250,7 @@ impl Dispatcher {
         let Came { id, at: now, trace, mut header, message } = came;
         self.0.limits.load().admit(&asker)?;
         limits::admit_to(&tool, pool.limit.as_deref())?;
-        let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
+        let question = Question::new(Who::of(asker.principal), (asker.headers, &header.param_headers), &message);
         let route = pool.routes.route(&question);
         header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
         header.name = Some(pool.own_name.to_string());

@@ -13,42 +13,42 @@ use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::body::Cut;
-use crate::answer::{Member, Segments, open_response, refusal};
+use super::response_body::BodyAborted;
+use crate::jsonrpc::{Member, Segments, error_response, open_response};
 
 /// Silence after which a stream sends a comment, so that nothing on the way takes it for dead.
-pub(crate) const BEAT: Duration = Duration::from_secs(15);
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// What a client of 2025-11-25 waits before it comes back, in milliseconds.
 const RETRY_MS: u32 = 1000;
 
 /// What stands around and between the answers.
 #[derive(Debug)]
-pub(crate) enum Form {
+pub(crate) enum Framing {
     /// One JSON message.
     Message,
     /// A JSON array of messages; how many were begun.
     Array(usize),
     /// Server-sent events.
-    Events(Beat),
+    Events(KeepAlive),
 }
 
 /// What a stream of events needs besides its messages.
 #[derive(Debug)]
-pub(crate) struct Beat {
+pub(crate) struct KeepAlive {
     sleep: Pin<Box<Sleep>>,
     /// Names the call in event ids.
     token: Option<String>,
 }
 
-impl Form {
+impl Framing {
     /// Events without ids, or with ids that name the call by this token.
     pub(crate) fn events(token: Option<String>) -> Self {
-        Self::Events(Beat { sleep: Box::pin(sleep(BEAT)), token })
+        Self::Events(KeepAlive { sleep: Box::pin(sleep(KEEPALIVE_INTERVAL)), token })
     }
 }
 
 /// One answer of a body.
-pub(crate) enum Waiting<S> {
+pub(crate) enum Entry<S> {
     /// It is there: a whole message.
     Ready(Segments),
     /// It comes from a call: id (raw JSON), a part that was taken already, and the rest.
@@ -57,61 +57,61 @@ pub(crate) enum Waiting<S> {
 
 /// Where in a message the body stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     Between,
     Within,
     Over,
 }
 
 /// A body of answers, one after the other.
-pub struct Answers<S> {
-    form: Form,
-    queue: VecDeque<Waiting<S>>,
+pub struct ResponseStream<S> {
+    form: Framing,
+    queue: VecDeque<Entry<S>>,
     out: Segments,
-    place: Place,
+    place: Position,
 }
 
-impl<S: Stream<Item = ResponseEvent> + Unpin> Answers<S> {
+impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
     /// A body in this form. Events with ids begin with the priming event of 2025-11-25.
-    pub(crate) fn new(form: Form, queue: VecDeque<Waiting<S>>) -> Self {
+    pub(crate) fn new(form: Framing, queue: VecDeque<Entry<S>>) -> Self {
         let priming = match &form {
-            Form::Events(Beat { token: Some(token), .. }) => {
+            Framing::Events(KeepAlive { token: Some(token), .. }) => {
                 format!("id: {token}-0\nretry: {RETRY_MS}\ndata: \n\n").into()
             }
             _ => Bytes::new(),
         };
-        Self { form, queue, out: Segments::one(priming), place: Place::Between }
+        Self { form, queue, out: Segments::one(priming), place: Position::Between }
     }
 
     /// The next bytes, or the end.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         loop {
             if let Some(bytes) = self.out.pop() {
                 return Poll::Ready(Some(Ok(bytes)));
             }
-            if self.place == Place::Over {
+            if self.place == Position::Over {
                 return Poll::Ready(None);
             }
-            if let Err(cut) = ready!(self.poll_step(cx)) {
-                self.place = Place::Over;
+            if let Err(truncate) = ready!(self.poll_step(cx)) {
+                self.place = Position::Over;
                 self.queue.clear();
-                return Poll::Ready(Some(Err(cut)));
+                return Poll::Ready(Some(Err(truncate)));
             }
         }
     }
 
     /// Fills `out`, or moves on.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyAborted>> {
         let part = match self.queue.front_mut() {
             None => {
                 self.finish();
                 return Poll::Ready(Ok(()));
             }
-            Some(Waiting::Ready(_)) => {
+            Some(Entry::Ready(_)) => {
                 self.whole();
                 return Poll::Ready(Ok(()));
             }
-            Some(Waiting::Call(_, first, stream)) => match first.take() {
+            Some(Entry::Call(_, first, stream)) => match first.take() {
                 Some(part) => part,
                 None => match stream.poll_next_unpin(cx) {
                     // A call that ends without a last part broke its promise.
@@ -123,9 +123,9 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Answers<S> {
         Poll::Ready(self.take(part))
     }
 
-    fn take(&mut self, part: ResponseEvent) -> Result<(), Cut> {
-        if let Form::Events(beat) = &mut self.form {
-            beat.sleep.as_mut().reset(Instant::now() + BEAT);
+    fn take(&mut self, part: ResponseEvent) -> Result<(), BodyAborted> {
+        if let Framing::Events(beat) = &mut self.form {
+            beat.sleep.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
         }
         match part {
             ResponseEvent::Event { seq, more, payload, .. } => {
@@ -137,12 +137,12 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Answers<S> {
                 self.end(seq, more, member, payload);
                 Ok(())
             }
-            ResponseEvent::Failed(_) if self.place == Place::Within => Err(Cut),
+            ResponseEvent::Failed(_) if self.place == Position::Within => Err(BodyAborted),
             ResponseEvent::Failed(failure) => {
-                let Some(Waiting::Call(id, ..)) = self.queue.front() else { return Ok(()) };
-                let message = refusal(Some(id.as_bytes()), &failure);
+                let Some(Entry::Call(id, ..)) = self.queue.front() else { return Ok(()) };
+                let message = error_response(Some(id.as_bytes()), &failure);
                 if let Some(front) = self.queue.front_mut() {
-                    *front = Waiting::Ready(message);
+                    *front = Entry::Ready(message);
                 }
                 Ok(())
             }
@@ -151,19 +151,19 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Answers<S> {
 
     /// A piece of a notification: of use only to a client that takes events.
     fn event(&mut self, seq: u64, more: bool, payload: Bytes) {
-        let Form::Events(beat) = &self.form else { return };
-        let head: &[u8] = if self.place == Place::Between { b"data: " } else { b"" };
+        let Framing::Events(beat) = &self.form else { return };
+        let head: &[u8] = if self.place == Position::Between { b"data: " } else { b"" };
         let tail = if more { String::new() } else { beat.event_end(seq) };
         self.out = Segments::joined(head.to_vec(), one_line(payload), tail.as_bytes());
-        self.place = if more { Place::Within } else { Place::Between };
+        self.place = if more { Position::Within } else { Position::Between };
     }
 
     /// A piece of the result.
     fn end(&mut self, seq: u64, more: bool, member: Member, payload: Bytes) {
         let mut head = Vec::new();
-        if self.place == Place::Between {
+        if self.place == Position::Between {
             self.separate(&mut head);
-            if let Some(Waiting::Call(id, ..)) = self.queue.front() {
+            if let Some(Entry::Call(id, ..)) = self.queue.front() {
                 open_response(&mut head, id.as_bytes(), member);
             }
         }
@@ -173,31 +173,31 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Answers<S> {
             self.queue.pop_front();
         }
         let mut payload = payload;
-        if let Form::Events(beat) = &self.form {
+        if let Framing::Events(beat) = &self.form {
             payload = one_line(payload);
             if !more {
                 tail.push_str(&beat.event_end(seq));
             }
         }
         self.out = Segments::joined(head, payload, tail.as_bytes());
-        self.place = if more { Place::Within } else { Place::Between };
+        self.place = if more { Position::Within } else { Position::Between };
     }
 
     /// The message at the front of the queue, which is whole.
     fn whole(&mut self) {
-        let Some(Waiting::Ready(message)) = self.queue.pop_front() else { return };
+        let Some(Entry::Ready(message)) = self.queue.pop_front() else { return };
         let mut head = Vec::new();
         self.separate(&mut head);
-        let tail: &[u8] = if matches!(self.form, Form::Events(_)) { b"\n\n" } else { b"" };
+        let tail: &[u8] = if matches!(self.form, Framing::Events(_)) { b"\n\n" } else { b"" };
         self.out = Segments::joined(head, one_line(message.into_bytes()), tail);
     }
 
     /// What stands before a response.
     fn separate(&mut self, head: &mut Vec<u8>) {
         match &mut self.form {
-            Form::Message => {}
-            Form::Events(_) => head.extend_from_slice(b"data: "),
-            Form::Array(begun) => {
+            Framing::Message => {}
+            Framing::Events(_) => head.extend_from_slice(b"data: "),
+            Framing::Array(begun) => {
                 head.push(if *begun == 0 { b'[' } else { b',' });
                 *begun += 1;
             }
@@ -205,26 +205,26 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Answers<S> {
     }
 
     fn finish(&mut self) {
-        if matches!(self.form, Form::Array(_)) {
+        if matches!(self.form, Framing::Array(_)) {
             self.out = Segments::one(Bytes::from_static(b"]"));
         }
-        self.place = Place::Over;
+        self.place = Position::Over;
     }
 
     /// Between messages a comment may be sent; within one it would be taken for data.
-    fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
-        let Form::Events(beat) = &mut self.form else { return Poll::Pending };
-        if self.place != Place::Between {
+    fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyAborted>> {
+        let Framing::Events(beat) = &mut self.form else { return Poll::Pending };
+        if self.place != Position::Between {
             return Poll::Pending;
         }
         ready!(beat.sleep.as_mut().poll(cx));
-        beat.sleep.as_mut().reset(Instant::now() + BEAT);
+        beat.sleep.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
         self.out = Segments::one(Bytes::from_static(b":\n\n"));
         Poll::Ready(Ok(()))
     }
 }
 
-impl Beat {
+impl KeepAlive {
     /// What ends an event whose last chunk has this number: its id says from where to read on.
     fn event_end(&self, seq: u64) -> String {
         match &self.token {

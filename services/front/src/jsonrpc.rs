@@ -5,7 +5,7 @@ use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
 /// Up to this many bytes of payload, copying it into one buffer costs less than another segment.
-const COPY: usize = 8 * 1024;
+const COPY_THRESHOLD: usize = 8 * 1024;
 
 /// A few byte strings that belong together, handed out one after the other.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ impl Segments {
 
     /// Three pieces; with a short payload they become one.
     pub(crate) fn joined(mut head: Vec<u8>, payload: Bytes, tail: &[u8]) -> Self {
-        if payload.len() <= COPY {
+        if payload.len() <= COPY_THRESHOLD {
             head.reserve_exact(payload.len() + tail.len());
             head.extend_from_slice(&payload);
             head.extend_from_slice(tail);
@@ -81,14 +81,14 @@ pub(crate) fn open_response(out: &mut Vec<u8>, id: &[u8], member: Member) {
 
 /// A whole response. `id` and `payload` are raw JSON.
 pub(crate) fn response(id: &[u8], member: Member, payload: Bytes) -> Segments {
-    let room = if payload.len() <= COPY { payload.len() } else { 0 };
+    let room = if payload.len() <= COPY_THRESHOLD { payload.len() } else { 0 };
     let mut head = Vec::with_capacity(40 + id.len() + room);
     open_response(&mut head, id, member);
     Segments::joined(head, payload, b"}")
 }
 
 /// A whole error response; `null` stands for an id that could not be read.
-pub(crate) fn refusal(id: Option<&[u8]>, failure: &Failure) -> Segments {
+pub(crate) fn error_response(id: Option<&[u8]>, failure: &Failure) -> Segments {
     response(id.unwrap_or(b"null"), Member::Error, failure.error_object().into())
 }
 
@@ -101,7 +101,7 @@ pub(crate) enum Answer<S> {
     /// Whatever a call brings.
     Call(S),
     /// An error.
-    Refused(Failure),
+    Error(Failure),
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(&short.pop().unwrap()[..], br#"{"jsonrpc":"2.0","id":"a","result":{}}"#);
         assert!(short.pop().is_none());
 
-        let payload = Bytes::from(vec![b'7'; COPY + 1]);
+        let payload = Bytes::from(vec![b'7'; COPY_THRESHOLD + 1]);
         let mut long = response(b"1", Member::Error, payload.clone());
         let whole = long.clone().into_bytes();
         assert_eq!(&long.pop().unwrap()[..], br#"{"jsonrpc":"2.0","id":1,"error":"#);

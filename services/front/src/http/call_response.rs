@@ -9,15 +9,15 @@ use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use tokio::time::timeout;
 
-use super::accept::Takes;
-use super::body::AnswerBody;
-use super::reply::{events, json, json_stream};
-use super::stream::{Answers, BEAT, Form, Waiting};
-use crate::answer::{Member, response};
+use super::accept::Accept;
+use super::response::{events, json, json_stream};
+use super::response_body::ResponseBody;
+use super::response_stream::{Entry, Framing, KEEPALIVE_INTERVAL, ResponseStream};
+use crate::jsonrpc::{Member, response};
 
 /// How the one who called takes the answer.
-pub(crate) struct Taker {
-    pub(crate) takes: Takes,
+pub(crate) struct ResponseOptions {
+    pub(crate) takes: Accept,
     pub(crate) version: Version,
     /// The request's id, raw JSON.
     pub(crate) id: Box<str>,
@@ -26,18 +26,18 @@ pub(crate) struct Taker {
 }
 
 /// The response to a call. A lone result is JSON with its status; anything else becomes events. So does silence,
-/// after [`BEAT`]: load balancers take a response without headers for dead.
+/// after [`KEEPALIVE_INTERVAL`]: load balancers take a response without headers for dead.
 pub(crate) async fn open<S>(
     mut stream: S,
-    taker: Taker,
-) -> Result<Response<AnswerBody<S>>, (Box<str>, Failure)>
+    taker: ResponseOptions,
+) -> Result<Response<ResponseBody<S>>, (Box<str>, Failure)>
 where
     S: Stream<Item = ResponseEvent> + Unpin,
 {
     let first = match taker.takes {
-        Takes::Json => Some(last(&mut stream).await),
-        Takes::Both => timeout(BEAT, next(&mut stream)).await.ok(),
-        Takes::Events => None,
+        Accept::Json => Some(last(&mut stream).await),
+        Accept::JsonOrEvents => timeout(KEEPALIVE_INTERVAL, next(&mut stream)).await.ok(),
+        Accept::EventsOnly => None,
     };
     match first {
         Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
@@ -48,14 +48,17 @@ where
         Some(part @ ResponseEvent::End { .. }) => {
             let ResponseEvent::End { status, .. } = part else { return Err((taker.id, Failure::Internal)) };
             let status = status_for(taker.version, status);
-            let queue = VecDeque::from([Waiting::Call(taker.id, Some(part), stream)]);
-            Ok(json_stream(status, AnswerBody::Answers(Box::new(Answers::new(Form::Message, queue)))))
+            let queue = VecDeque::from([Entry::Call(taker.id, Some(part), stream)]);
+            Ok(json_stream(
+                status,
+                ResponseBody::Stream(Box::new(ResponseStream::new(Framing::Message, queue))),
+            ))
         }
         first => {
             // Only 2025-11-25 knows event ids that are there before anything has happened.
             let token = taker.token.filter(|_| taker.version == Version::V2025_11_25);
-            let queue = VecDeque::from([Waiting::Call(taker.id, first, stream)]);
-            Ok(events(AnswerBody::Answers(Box::new(Answers::new(Form::events(token), queue)))))
+            let queue = VecDeque::from([Entry::Call(taker.id, first, stream)]);
+            Ok(events(ResponseBody::Stream(Box::new(ResponseStream::new(Framing::events(token), queue)))))
         }
     }
 }

@@ -5,8 +5,8 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
-use super::body::AnswerBody;
-use crate::answer::{Segments, refusal};
+use super::response_body::ResponseBody;
+use crate::jsonrpc::{Segments, error_response};
 
 /// `Mcp-Session-Id`.
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -21,14 +21,14 @@ pub(crate) const METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DEL
 
 /// A request that is not served, and what is known of who sent it.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct Refusal {
     pub(crate) failure: Failure,
     pub(crate) era: Era,
     /// The request's id, raw JSON, where it could be read.
     pub(crate) id: Option<Box<str>>,
 }
 
-impl Refused {
+impl Refusal {
     /// Before the id or the era could be read.
     pub(crate) fn early(failure: Failure) -> Self {
         Self { failure, era: Era::Legacy, id: None }
@@ -36,11 +36,11 @@ impl Refused {
 }
 
 /// The response to a request that is not served: status, headers and JSON-RPC error of the failure table.
-pub(crate) fn refuse<S>(refused: &Refused) -> Response<AnswerBody<S>> {
+pub(crate) fn refusal_response<S>(refused: &Refusal) -> Response<ResponseBody<S>> {
     let failure = &refused.failure;
     let status =
         StatusCode::from_u16(failure.status(refused.era)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, refusal(refused.id.as_deref().map(str::as_bytes), failure));
+    let mut response = json(status, error_response(refused.id.as_deref().map(str::as_bytes), failure));
     let headers = response.headers_mut();
     match failure {
         Failure::Draining => {
@@ -61,17 +61,17 @@ pub(crate) fn refuse<S>(refused: &Refused) -> Response<AnswerBody<S>> {
 }
 
 /// One JSON message.
-pub(crate) fn json<S>(status: StatusCode, message: Segments) -> Response<AnswerBody<S>> {
-    with_type(status, JSON, AnswerBody::Whole(message))
+pub(crate) fn json<S>(status: StatusCode, message: Segments) -> Response<ResponseBody<S>> {
+    with_type(status, JSON, ResponseBody::Whole(message))
 }
 
 /// A JSON message that is still coming.
-pub(crate) fn json_stream<S>(status: StatusCode, body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+pub(crate) fn json_stream<S>(status: StatusCode, body: ResponseBody<S>) -> Response<ResponseBody<S>> {
     with_type(status, JSON, body)
 }
 
 /// Server-sent events (2026-07-28, Streamable HTTP, "Receiving Messages").
-pub(crate) fn events<S>(body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+pub(crate) fn events<S>(body: ResponseBody<S>) -> Response<ResponseBody<S>> {
     let mut response = with_type(StatusCode::OK, EVENTS, body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -80,13 +80,13 @@ pub(crate) fn events<S>(body: AnswerBody<S>) -> Response<AnswerBody<S>> {
 }
 
 /// A status without a body.
-pub(crate) fn empty<S>(status: StatusCode) -> Response<AnswerBody<S>> {
-    let mut response = Response::new(AnswerBody::Whole(Segments::default()));
+pub(crate) fn empty<S>(status: StatusCode) -> Response<ResponseBody<S>> {
+    let mut response = Response::new(ResponseBody::Whole(Segments::default()));
     *response.status_mut() = status;
     response
 }
 
-fn with_type<S>(status: StatusCode, kind: HeaderValue, body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+fn with_type<S>(status: StatusCode, kind: HeaderValue, body: ResponseBody<S>) -> Response<ResponseBody<S>> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, kind);
