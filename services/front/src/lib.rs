@@ -1,9 +1,8 @@
-//! The MCP-over-HTTP edge, both eras on one endpoint, generic over something that takes calls.
+//! The MCP-over-HTTP edge: both eras of MCP on one endpoint, generic over an implementation of tool calls
+//! ([`calls::Calls`]).
 //!
-//! Knows HTTP and MCP's rules; must not know links, slaves or backends.
-//!
-//! [`Edge`] holds what is the same for every request. [`router`] serves it over HTTP;
-//! [`Edge::answer_plain`] answers single messages where there is no HTTP (a link of the plain dialect).
+//! [`Edge`] holds the state that all requests share. [`router`] serves it over HTTP; [`Edge::answer_plain`] answers
+//! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
 mod arrived;
 pub mod calls;
@@ -14,7 +13,6 @@ mod jsonrpc;
 mod keys;
 mod method;
 pub mod metrics;
-mod observer;
 mod origin;
 mod plain;
 mod repoll;
@@ -27,10 +25,10 @@ mod trace;
 
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
-pub use http::response_body::{BodyAborted, ResponseBody};
+pub use http::response_body::ResponseBody;
+pub use http::response_stream::BodyAborted;
 pub use http::service::{McpService, PATHS, router};
 pub use jsonrpc::Segments;
 pub use keys::{Keys, Principal};
-pub use observer::{NoObserver, Observer};
 pub use origin::Origins;
 pub use session::SealKey;

@@ -239,7 +239,7 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
         }
         if self.mcp.edge().is_closed() {
             return Box::pin(async {
-                Ok(refusal_response(&Refusal::early(Failure::Draining)).map(Either::Left))
+                Ok(refusal_response(&Refusal::unread(Failure::Draining)).map(Either::Left))
             });
         }
         let answer = self.mcp.clone().call(request);

@@ -1,88 +1,84 @@
-//! Opens the answer to one call: headers wait for the first part, which decides the form. Must not know requests.
+//! The HTTP response to one call: headers wait for the first event, which decides the framing. Must not know requests.
 
 use std::collections::VecDeque;
 
-use axum::http::{Response, StatusCode};
+use axum::http::Response;
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
-use protocol::mcp::era::{Era, Version};
+use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 use tokio::time::timeout;
 
 use super::accept::Accept;
+use super::era::backend_status;
 use super::response::{events, json, json_stream};
 use super::response_body::ResponseBody;
-use super::response_stream::{Entry, Framing, KEEPALIVE_INTERVAL, ResponseStream};
+use super::response_stream::{Entry, Framing, KEEPALIVE_INTERVAL};
 use crate::jsonrpc::{Member, response};
 
-/// How the one who called takes the answer.
+/// What decides the form of the response to a call.
 pub(crate) struct ResponseOptions {
-    pub(crate) takes: Accept,
+    pub(crate) accept: Accept,
+    /// Version that the client speaks.
     pub(crate) version: Version,
-    /// The request's id, raw JSON.
+    /// Id of the request, as raw JSON.
     pub(crate) id: Box<str>,
-    /// Names the call in event ids.
-    pub(crate) token: Option<String>,
 }
 
-/// The response to a call. A lone result is JSON with its status; anything else becomes events. So does silence,
-/// after [`KEEPALIVE_INTERVAL`]: load balancers take a response without headers for dead.
-pub(crate) async fn open<S>(
+/// Call that failed before anything of its response was sent.
+pub(crate) struct CallFailed {
+    /// Id of the request, as raw JSON.
+    pub(crate) id: Box<str>,
+    pub(crate) failure: Failure,
+}
+
+/// Waits for the first event of a call and builds the response around it.
+///
+/// A lone result becomes JSON with its status; anything else becomes a stream of events. So does a call that is silent
+/// for [`KEEPALIVE_INTERVAL`]: load balancers take a connection without response headers for dead. Dropping the future
+/// drops the call's stream.
+pub(crate) async fn call_response<S>(
     mut stream: S,
-    taker: ResponseOptions,
-) -> Result<Response<ResponseBody<S>>, (Box<str>, Failure)>
+    options: ResponseOptions,
+) -> Result<Response<ResponseBody<S>>, CallFailed>
 where
     S: Stream<Item = ResponseEvent> + Unpin,
 {
-    let first = match taker.takes {
-        Accept::Json => Some(last(&mut stream).await),
-        Accept::JsonOrEvents => timeout(KEEPALIVE_INTERVAL, next(&mut stream)).await.ok(),
+    let ResponseOptions { accept, version, id } = options;
+    let first = match accept {
+        Accept::Json => Some(first_of_end(&mut stream).await),
+        Accept::JsonOrEvents => timeout(KEEPALIVE_INTERVAL, next_event(&mut stream)).await.ok(),
         Accept::EventsOnly => None,
     };
     match first {
         Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
             let member = if error { Member::Error } else { Member::Result };
-            Ok(json(status_for(taker.version, status), response(taker.id.as_bytes(), member, payload)))
+            Ok(json(backend_status(version, status), response(id.as_bytes(), member, payload)))
         }
-        Some(ResponseEvent::Failed(failure)) => Err((taker.id, failure)),
-        Some(part @ ResponseEvent::End { .. }) => {
-            let ResponseEvent::End { status, .. } = part else { return Err((taker.id, Failure::Internal)) };
-            let status = status_for(taker.version, status);
-            let queue = VecDeque::from([Entry::Call(taker.id, Some(part), stream)]);
-            Ok(json_stream(
-                status,
-                ResponseBody::Stream(Box::new(ResponseStream::new(Framing::Message, queue))),
-            ))
+        Some(ResponseEvent::Failed(failure)) => Err(CallFailed { id, failure }),
+        Some(ResponseEvent::End { status, .. }) => {
+            let queue = VecDeque::from([Entry::Call { id, taken: first, stream }]);
+            let body = ResponseBody::stream(Framing::Json, queue);
+            Ok(json_stream(backend_status(version, status), body))
         }
-        first => {
-            // Only 2025-11-25 knows event ids that are there before anything has happened.
-            let token = taker.token.filter(|_| taker.version == Version::V2025_11_25);
-            let queue = VecDeque::from([Entry::Call(taker.id, first, stream)]);
-            Ok(events(ResponseBody::Stream(Box::new(ResponseStream::new(Framing::events(token), queue)))))
+        Some(ResponseEvent::Event { .. }) | None => {
+            let queue = VecDeque::from([Entry::Call { id, taken: first, stream }]);
+            Ok(events(ResponseBody::stream(Framing::events(), queue)))
         }
     }
 }
 
-async fn next<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
-    // A call that ends without a last part broke its promise.
+/// Returns the next event. A stream that ends without a last event is a fault of its producer.
+async fn next_event<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
     stream.next().await.unwrap_or(ResponseEvent::Failed(Failure::Internal))
 }
 
-/// The beginning of the end: events before it are for clients that take them.
-async fn last<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
+/// Returns the first piece of the end, skipping events: this client does not accept them.
+async fn first_of_end<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
     loop {
-        match next(stream).await {
+        match next_event(stream).await {
             ResponseEvent::Event { .. } => {}
-            part => return part,
+            end => return end,
         }
-    }
-}
-
-/// Legacy clients get every answer of a backend with 200, modern ones with the status that its kind asks for.
-fn status_for(version: Version, status: u16) -> StatusCode {
-    match version.era() {
-        // Statuses without a body, or that a slave has no business with, would break the response.
-        Era::Modern if (400..600).contains(&status) => StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
-        _ => StatusCode::OK,
     }
 }

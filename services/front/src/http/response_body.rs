@@ -1,5 +1,7 @@
-//! Response bodies: whole, still coming, or a stream that stays open. Must not know what they say.
+//! Response bodies of the edge: complete, arriving in pieces, or open for the life of a stream. Must not know what
+//! they say.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,23 +10,24 @@ use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use protocol::link::call::ResponseEvent;
 
-use super::response_stream::ResponseStream;
+use super::response_stream::{BodyAborted, Entry, Framing, ResponseStream};
 use crate::jsonrpc::Segments;
-
-/// A message broke off after part of it was sent: the connection is cut, so that the client does not take half a
-/// message for a whole one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the call broke off in the middle of its result")]
-pub struct BodyAborted;
 
 /// Body of every response of the edge. Dropping it before its end drops the call's stream.
 pub enum ResponseBody<S> {
-    /// All there.
+    /// Complete message.
     Whole(Segments),
-    /// Answers that are polled for only when the client takes them.
+    /// Messages that are polled for only when the client reads on.
     Stream(Box<ResponseStream<S>>),
-    /// A legacy GET stream.
+    /// GET stream of a legacy client.
     Listen(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseBody<S> {
+    /// Creates a body of messages that arrive one after the other.
+    pub(crate) fn stream(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
+        Self::Stream(Box::new(ResponseStream::new(framing, queue)))
+    }
 }
 
 impl<S: Stream<Item = ResponseEvent> + Unpin> Body for ResponseBody<S> {
@@ -37,7 +40,7 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Body for ResponseBody<S> {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyAborted>>> {
         let next = match self.get_mut() {
             Self::Whole(segments) => segments.pop().map(Ok),
-            Self::Stream(answers) => std::task::ready!(answers.poll_next(cx)),
+            Self::Stream(stream) => std::task::ready!(stream.poll_next(cx)),
             Self::Listen(stream) => std::task::ready!(stream.as_mut().poll_next(cx)).map(Ok),
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
@@ -59,7 +62,7 @@ impl<S> std::fmt::Debug for ResponseBody<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Whole(_) => "Whole",
-            Self::Stream(_) => "STREAMVARIANT",
+            Self::Stream(_) => "Stream",
             Self::Listen(_) => "Listen",
         })
     }

@@ -1,6 +1,7 @@
-//! Answers as they come: pieces of calls between the brackets of their form. Must not know headers or eras.
+//! A response body made of messages that arrive one after the other, framed as JSON or as server-sent events.
 //!
-//! Nothing is taken from a call before the client takes what was there: at most one part is held.
+//! Nothing is taken from a call before the client took what was there: at most one event is held. Must not know
+//! headers or eras.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,229 +14,243 @@ use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::response_body::BodyAborted;
 use crate::jsonrpc::{Member, Segments, error_response, open_response};
 
-/// Silence after which a stream sends a comment, so that nothing on the way takes it for dead.
+/// Silence after which a stream of events sends a comment, so that no load balancer closes it as idle.
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// What a client of 2025-11-25 waits before it comes back, in milliseconds.
-const RETRY_MS: u32 = 1000;
 
-/// What stands around and between the answers.
+/// Error of a body whose message broke off after part of it was sent. The connection is closed without a proper end,
+/// so that the client does not take half a message for a whole one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the call broke off in the middle of its result")]
+pub struct BodyAborted;
+
+/// Bytes that stand around and between the messages of a body.
 #[derive(Debug)]
 pub(crate) enum Framing {
     /// One JSON message.
-    Message,
-    /// A JSON array of messages; how many were begun.
-    Array(usize),
+    Json,
+    /// JSON array of messages.
+    JsonArray {
+        /// Messages begun so far.
+        begun: usize,
+    },
     /// Server-sent events.
     Events(KeepAlive),
 }
 
-/// What a stream of events needs besides its messages.
+/// Timer for the comments of a silent stream of events.
 #[derive(Debug)]
 pub(crate) struct KeepAlive {
     sleep: Pin<Box<Sleep>>,
-    /// Names the call in event ids.
-    token: Option<String>,
+}
+
+impl KeepAlive {
+    /// Starts the interval anew.
+    fn reset(&mut self) {
+        self.sleep.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+    }
 }
 
 impl Framing {
-    /// Events without ids, or with ids that name the call by this token.
-    pub(crate) fn events(token: Option<String>) -> Self {
-        Self::Events(KeepAlive { sleep: Box::pin(sleep(KEEPALIVE_INTERVAL)), token })
+    /// Server-sent events, with the first comment due after one interval.
+    pub(crate) fn events() -> Self {
+        Self::Events(KeepAlive { sleep: Box::pin(sleep(KEEPALIVE_INTERVAL)) })
+    }
+
+    fn is_events(&self) -> bool {
+        matches!(self, Self::Events(_))
     }
 }
 
-/// One answer of a body.
+/// Source of one message of a body.
 pub(crate) enum Entry<S> {
-    /// It is there: a whole message.
+    /// Complete message.
     Ready(Segments),
-    /// It comes from a call: id (raw JSON), a part that was taken already, and the rest.
-    Call(Box<str>, Option<ResponseEvent>, S),
+    /// Response that a call delivers in pieces, after its notifications.
+    Call {
+        /// Id of the request, as raw JSON.
+        id: Box<str>,
+        /// First event, if it was taken from the stream already.
+        taken: Option<ResponseEvent>,
+        /// Events that follow.
+        stream: S,
+    },
 }
 
-/// Where in a message the body stands.
+/// State of the output between two writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
-    Between,
-    Within,
-    Over,
+    BetweenMessages,
+    WithinMessage,
+    Finished,
 }
 
-/// A body of answers, one after the other.
+/// Body that writes its entries in order. Dropping the body drops the streams of all calls in it.
 pub struct ResponseStream<S> {
-    form: Framing,
+    framing: Framing,
     queue: VecDeque<Entry<S>>,
     out: Segments,
-    place: Position,
+    position: Position,
 }
 
 impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
-    /// A body in this form. Events with ids begin with the priming event of 2025-11-25.
-    pub(crate) fn new(form: Framing, queue: VecDeque<Entry<S>>) -> Self {
-        let priming = match &form {
-            Framing::Events(KeepAlive { token: Some(token), .. }) => {
-                format!("id: {token}-0\nretry: {RETRY_MS}\ndata: \n\n").into()
-            }
-            _ => Bytes::new(),
-        };
-        Self { form, queue, out: Segments::one(priming), place: Position::Between }
+    /// Creates a body of these entries.
+    pub(crate) fn new(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
+        Self { framing, queue, out: Segments::default(), position: Position::BetweenMessages }
     }
 
-    /// The next bytes, or the end.
+    /// Returns the next bytes, `None` at the end, or the error after which nothing follows.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         loop {
             if let Some(bytes) = self.out.pop() {
                 return Poll::Ready(Some(Ok(bytes)));
             }
-            if self.place == Position::Over {
+            if self.position == Position::Finished {
                 return Poll::Ready(None);
             }
-            if let Err(truncate) = ready!(self.poll_step(cx)) {
-                self.place = Position::Over;
+            if let Err(aborted) = ready!(self.poll_entry(cx)) {
+                self.position = Position::Finished;
                 self.queue.clear();
-                return Poll::Ready(Some(Err(truncate)));
+                return Poll::Ready(Some(Err(aborted)));
             }
         }
     }
 
-    /// Fills `out`, or moves on.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyAborted>> {
-        let part = match self.queue.front_mut() {
+    /// Advances the entry at the front of the queue. Afterwards there may be bytes in `out`.
+    fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyAborted>> {
+        let event = match self.queue.front_mut() {
             None => {
                 self.finish();
                 return Poll::Ready(Ok(()));
             }
             Some(Entry::Ready(_)) => {
-                self.whole();
+                self.write_ready();
                 return Poll::Ready(Ok(()));
             }
-            Some(Entry::Call(_, first, stream)) => match first.take() {
-                Some(part) => part,
+            Some(Entry::Call { taken, stream, .. }) => match taken.take() {
+                Some(event) => event,
                 None => match stream.poll_next_unpin(cx) {
-                    // A call that ends without a last part broke its promise.
-                    Poll::Ready(part) => part.unwrap_or(ResponseEvent::Failed(Failure::Internal)),
-                    Poll::Pending => return self.poll_beat(cx),
+                    // A stream that ends without a last event is a fault of its producer.
+                    Poll::Ready(event) => event.unwrap_or(ResponseEvent::Failed(Failure::Internal)),
+                    Poll::Pending => return self.poll_keepalive(cx),
                 },
             },
         };
-        Poll::Ready(self.take(part))
+        Poll::Ready(self.on_event(event))
     }
 
-    fn take(&mut self, part: ResponseEvent) -> Result<(), BodyAborted> {
-        if let Framing::Events(beat) = &mut self.form {
-            beat.sleep.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+    fn on_event(&mut self, event: ResponseEvent) -> Result<(), BodyAborted> {
+        if let Framing::Events(keepalive) = &mut self.framing {
+            keepalive.reset();
         }
-        match part {
-            ResponseEvent::Event { seq, more, payload, .. } => {
-                self.event(seq, more, payload);
+        match event {
+            ResponseEvent::Event { more, payload, .. } => {
+                self.write_notification(more, payload);
                 Ok(())
             }
-            ResponseEvent::End { seq, more, error, payload, .. } => {
+            ResponseEvent::End { more, error, payload, .. } => {
                 let member = if error { Member::Error } else { Member::Result };
-                self.end(seq, more, member, payload);
+                self.write_end(more, member, payload);
                 Ok(())
             }
-            ResponseEvent::Failed(_) if self.place == Position::Within => Err(BodyAborted),
+            ResponseEvent::Failed(_) if self.position == Position::WithinMessage => Err(BodyAborted),
             ResponseEvent::Failed(failure) => {
-                let Some(Entry::Call(id, ..)) = self.queue.front() else { return Ok(()) };
-                let message = error_response(Some(id.as_bytes()), &failure);
-                if let Some(front) = self.queue.front_mut() {
-                    *front = Entry::Ready(message);
-                }
+                self.replace_with_error(&failure);
                 Ok(())
             }
         }
     }
 
-    /// A piece of a notification: of use only to a client that takes events.
-    fn event(&mut self, seq: u64, more: bool, payload: Bytes) {
-        let Framing::Events(beat) = &self.form else { return };
-        let head: &[u8] = if self.place == Position::Between { b"data: " } else { b"" };
-        let tail = if more { String::new() } else { beat.event_end(seq) };
-        self.out = Segments::joined(head.to_vec(), one_line(payload), tail.as_bytes());
-        self.place = if more { Position::Within } else { Position::Between };
+    /// Makes the call at the front an error response.
+    fn replace_with_error(&mut self, failure: &Failure) {
+        let Some(front) = self.queue.front_mut() else { return };
+        if let Entry::Call { id, .. } = front {
+            *front = Entry::Ready(error_response(Some(id.as_bytes()), failure));
+        }
     }
 
-    /// A piece of the result.
-    fn end(&mut self, seq: u64, more: bool, member: Member, payload: Bytes) {
+    /// Writes a piece of a notification. Only streams of events carry notifications.
+    fn write_notification(&mut self, more: bool, payload: Bytes) {
+        if !self.framing.is_events() {
+            return;
+        }
+        let head: &[u8] = if self.position == Position::BetweenMessages { b"data: " } else { b"" };
+        let tail: &[u8] = if more { b"" } else { b"\n\n" };
+        self.out = Segments::joined(head.to_vec(), single_line(payload), tail);
+        self.set_position(more);
+    }
+
+    /// Writes a piece of the response at the front of the queue.
+    fn write_end(&mut self, more: bool, member: Member, payload: Bytes) {
         let mut head = Vec::new();
-        if self.place == Position::Between {
-            self.separate(&mut head);
-            if let Some(Entry::Call(id, ..)) = self.queue.front() {
+        if self.position == Position::BetweenMessages {
+            self.begin_message(&mut head);
+            if let Some(Entry::Call { id, .. }) = self.queue.front() {
                 open_response(&mut head, id.as_bytes(), member);
             }
         }
-        let mut tail = String::new();
+        let is_events = self.framing.is_events();
+        let tail: &[u8] = match (more, is_events) {
+            (true, _) => b"",
+            (false, false) => b"}",
+            (false, true) => b"}\n\n",
+        };
         if !more {
-            tail.push('}');
             self.queue.pop_front();
         }
-        let mut payload = payload;
-        if let Framing::Events(beat) = &self.form {
-            payload = one_line(payload);
-            if !more {
-                tail.push_str(&beat.event_end(seq));
-            }
-        }
-        self.out = Segments::joined(head, payload, tail.as_bytes());
-        self.place = if more { Position::Within } else { Position::Between };
+        let payload = if is_events { single_line(payload) } else { payload };
+        self.out = Segments::joined(head, payload, tail);
+        self.set_position(more);
     }
 
-    /// The message at the front of the queue, which is whole.
-    fn whole(&mut self) {
+    /// Writes the complete message at the front of the queue.
+    fn write_ready(&mut self) {
         let Some(Entry::Ready(message)) = self.queue.pop_front() else { return };
         let mut head = Vec::new();
-        self.separate(&mut head);
-        let tail: &[u8] = if matches!(self.form, Framing::Events(_)) { b"\n\n" } else { b"" };
-        self.out = Segments::joined(head, one_line(message.into_bytes()), tail);
+        self.begin_message(&mut head);
+        let tail: &[u8] = if self.framing.is_events() { b"\n\n" } else { b"" };
+        self.out = Segments::joined(head, single_line(message.into_bytes()), tail);
     }
 
-    /// What stands before a response.
-    fn separate(&mut self, head: &mut Vec<u8>) {
-        match &mut self.form {
-            Framing::Message => {}
+    /// Appends what the framing puts before a response.
+    fn begin_message(&mut self, head: &mut Vec<u8>) {
+        match &mut self.framing {
+            Framing::Json => {}
             Framing::Events(_) => head.extend_from_slice(b"data: "),
-            Framing::Array(begun) => {
+            Framing::JsonArray { begun } => {
                 head.push(if *begun == 0 { b'[' } else { b',' });
                 *begun += 1;
             }
         }
     }
 
-    fn finish(&mut self) {
-        if matches!(self.form, Framing::Array(_)) {
-            self.out = Segments::one(Bytes::from_static(b"]"));
-        }
-        self.place = Position::Over;
+    fn set_position(&mut self, more: bool) {
+        self.position = if more { Position::WithinMessage } else { Position::BetweenMessages };
     }
 
-    /// Between messages a comment may be sent; within one it would be taken for data.
-    fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyAborted>> {
-        let Framing::Events(beat) = &mut self.form else { return Poll::Pending };
-        if self.place != Position::Between {
+    fn finish(&mut self) {
+        if matches!(self.framing, Framing::JsonArray { .. }) {
+            self.out = Segments::one(Bytes::from_static(b"]"));
+        }
+        self.position = Position::Finished;
+    }
+
+    /// Sends a comment after a silent interval, between messages only: within a message it would be read as data.
+    fn poll_keepalive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyAborted>> {
+        let Framing::Events(keepalive) = &mut self.framing else { return Poll::Pending };
+        if self.position != Position::BetweenMessages {
             return Poll::Pending;
         }
-        ready!(beat.sleep.as_mut().poll(cx));
-        beat.sleep.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+        ready!(keepalive.sleep.as_mut().poll(cx));
+        keepalive.reset();
         self.out = Segments::one(Bytes::from_static(b":\n\n"));
         Poll::Ready(Ok(()))
     }
 }
 
-impl KeepAlive {
-    /// What ends an event whose last chunk has this number: its id says from where to read on.
-    fn event_end(&self, seq: u64) -> String {
-        match &self.token {
-            Some(token) => format!("\nid: {token}-{}\n\n", seq + 1),
-            None => "\n\n".to_owned(),
-        }
-    }
-}
-
-/// Data of one event is one line. In JSON a line break stands only between tokens, where a blank does as well.
-pub(crate) fn one_line(json: Bytes) -> Bytes {
+/// Replaces line breaks by blanks: the data of an event is one line, and JSON has line breaks only between tokens.
+fn single_line(json: Bytes) -> Bytes {
     if memchr::memchr2(b'\n', b'\r', &json).is_none() {
         return json;
     }

@@ -59,7 +59,7 @@ fn admit(config: &EdgeConfig, access: AuthPolicy, headers: &HeaderMap) -> Result
 }
 
 fn refused(failure: Failure) -> Response<Body> {
-    refusal_response::<Empty<ResponseEvent>>(&Refusal::early(failure)).map(Body::new)
+    refusal_response::<Empty<ResponseEvent>>(&Refusal::unread(failure)).map(Body::new)
 }
 
 fn wrong_method(method: &Method, allowed: &'static str) -> Response<Body> {
