@@ -21,6 +21,7 @@ pub mod server;
 mod session;
 mod session_cache;
 pub mod spans;
+mod sync;
 mod trace;
 
 pub use config::{BindScope, EdgeConfig};
