@@ -1,4 +1,4 @@
-//! The edge driven as a service, over a stand-in for what takes calls. Opens no sockets.
+//! The edge as a service over a fake implementation of `Calls`. Opens no sockets.
 
 // Helpers of tests are not seen as tests by the lint.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
