@@ -7,6 +7,7 @@ mod call_response;
 mod context;
 mod cors;
 mod era;
+mod framing;
 pub(crate) mod guard;
 mod header_value;
 pub(crate) mod health;

@@ -11,9 +11,10 @@ use tokio::time::timeout;
 
 use super::accept::Accept;
 use super::era::backend_status;
+use super::framing::{Framing, KEEPALIVE_INTERVAL};
 use super::response::{events, json, json_stream};
 use super::response_body::ResponseBody;
-use super::response_stream::{Entry, Framing, KEEPALIVE_INTERVAL};
+use super::response_stream::Entry;
 use crate::jsonrpc::{Member, response};
 
 /// What decides the form of the response to a call.

@@ -13,9 +13,9 @@ use tokio::time::sleep;
 use super::accept::accepts_events;
 use super::context::{HandlerResult, RequestContext};
 use super::era;
+use super::framing::KEEPALIVE_INTERVAL;
 use super::response::events;
 use super::response_body::ResponseBody;
-use super::response_stream::KEEPALIVE_INTERVAL;
 use crate::calls::{Calls, Listing};
 use crate::edge::{Edge, ListeningStreamGuard};
 

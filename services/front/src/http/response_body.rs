@@ -10,7 +10,8 @@ use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use protocol::link::call::ResponseEvent;
 
-use super::response_stream::{BodyAborted, Entry, Framing, ResponseStream};
+use super::framing::Framing;
+use super::response_stream::{BodyAborted, Entry, ResponseStream};
 use crate::jsonrpc::Segments;
 
 /// Body of every response of the edge. Dropping it before its end drops the call's stream.

@@ -4,64 +4,21 @@
 //! headers or eras.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
-use tokio::time::{Instant, Sleep, sleep};
 
+use super::framing::Framing;
 use crate::jsonrpc::{Member, Segments, error_response, open_response};
-
-/// Silence after which a stream of events sends a comment, so that no load balancer closes it as idle.
-pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Error of a body whose message broke off after part of it was sent. The connection is closed without a proper end,
 /// so that the client does not take half a message for a whole one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the call broke off in the middle of its result")]
 pub struct BodyAborted;
-
-/// Bytes that stand around and between the messages of a body.
-#[derive(Debug)]
-pub(crate) enum Framing {
-    /// One JSON message.
-    Json,
-    /// JSON array of messages.
-    JsonArray {
-        /// Messages begun so far.
-        begun: usize,
-    },
-    /// Server-sent events.
-    Events(KeepAlive),
-}
-
-/// Timer for the comments of a silent stream of events.
-#[derive(Debug)]
-pub(crate) struct KeepAlive {
-    sleep: Pin<Box<Sleep>>,
-}
-
-impl KeepAlive {
-    /// Starts the interval anew.
-    fn reset(&mut self) {
-        self.sleep.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
-    }
-}
-
-impl Framing {
-    /// Server-sent events, with the first comment due after one interval.
-    pub(crate) fn events() -> Self {
-        Self::Events(KeepAlive { sleep: Box::pin(sleep(KEEPALIVE_INTERVAL)) })
-    }
-
-    fn is_events(&self) -> bool {
-        matches!(self, Self::Events(_))
-    }
-}
 
 /// Source of one message of a body.
 pub(crate) enum Entry<S> {
@@ -242,8 +199,7 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
         if self.position != Position::BetweenMessages {
             return Poll::Pending;
         }
-        ready!(keepalive.sleep.as_mut().poll(cx));
-        keepalive.reset();
+        ready!(keepalive.poll_due(cx));
         self.out = Segments::one(Bytes::from_static(b":\n\n"));
         Poll::Ready(Ok(()))
     }

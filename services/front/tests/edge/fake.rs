@@ -13,15 +13,14 @@ use front::calls::{CallContext, Calls, Listing};
 use front::{Edge, EdgeConfig, SealKey};
 use futures_util::Stream;
 use http_body_util::BodyExt;
-use metrics::{
-    Counter, CounterFn, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SharedString, Unit,
-    with_local_recorder,
-};
+use metrics::with_local_recorder;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
+
+use crate::recorder::AnswerRecorder;
 
 /// Record of everything that the edge asked for and counted.
 #[derive(Default)]
@@ -29,8 +28,6 @@ pub(crate) struct Seen {
     pub(crate) calls: Vec<(CallHeader, Bytes)>,
     pub(crate) cancelled: Vec<(String, String)>,
     pub(crate) ended: Vec<String>,
-    /// Requests that the edge counted as answered by itself: method and kind.
-    pub(crate) answered: Vec<String>,
 }
 
 /// Implementation of `Calls` that answers each call with the next script, or with one small result.
@@ -91,49 +88,12 @@ impl Calls for Fake {
     }
 }
 
-/// Metrics recorder that notes the increments of the counter of answered requests.
-struct AnswerRecorder(Arc<Mutex<Seen>>);
-
-impl Recorder for AnswerRecorder {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        if key.name() != "mcp_relay_edge_requests_total" {
-            return Counter::noop();
-        }
-        let label = |name| key.labels().find(|label| label.key() == name).map_or("", Label::value);
-        let text = format!("{} {}", label("method"), label("kind"));
-        Counter::from_arc(Arc::new(AnsweredCounter { text, seen: Arc::clone(&self.0) }))
-    }
-
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
-
-struct AnsweredCounter {
-    text: String,
-    seen: Arc<Mutex<Seen>>,
-}
-
-impl CounterFn for AnsweredCounter {
-    fn increment(&self, _: u64) {
-        self.seen.lock().unwrap().answered.push(self.text.clone());
-    }
-
-    fn absolute(&self, _: u64) {}
-}
-
 /// Edge under test, with its record.
 pub(crate) struct Rig {
     pub(crate) edge: Arc<Edge<Fake>>,
     pub(crate) seen: Arc<Mutex<Seen>>,
+    /// Requests that the edge counted as answered by itself: method and kind.
+    pub(crate) answered: Arc<Mutex<Vec<String>>>,
 }
 
 /// Returns the end of a call, in one piece.
@@ -177,7 +137,7 @@ impl Rig {
             scripts: Mutex::default(),
         };
         let edge = Arc::new(Edge::new(config, fake));
-        Self { edge, seen }
+        Self { edge, seen, answered: Arc::default() }
     }
 
     /// Returns the script of the next call that has none yet. At most `ahead` events wait in the script.
@@ -214,7 +174,7 @@ impl Rig {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let recorder = AnswerRecorder(Arc::clone(&self.seen));
+        let recorder = AnswerRecorder(Arc::clone(&self.answered));
         let response = front::router(Arc::clone(&self.edge)).oneshot(request.body(body).unwrap());
         let mut response = std::pin::pin!(response);
         // The recorder is the thread's while the edge runs, so tests side by side do not see each other's counts.

@@ -124,7 +124,7 @@ async fn a_call_has_a_complete_header_and_the_message_unaltered() {
     assert!(
         session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit()) && !token.contains(session)
     );
-    assert_eq!(seen.answered, ["initialize ok"], "the edge does not count calls");
+    assert_eq!(*rig.answered.lock().unwrap(), ["initialize ok"], "the edge does not count calls");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn bodies_that_are_not_one_message_are_refused() {
     ] {
         assert_eq!(rig.post(BOTH, Bytes::from_static(not_utf8)).await.outcome(), (400, Some(-32700)));
     }
-    let answered = &rig.seen.lock().unwrap().answered;
+    let answered = &rig.answered.lock().unwrap();
     assert!(answered.iter().all(|answered| answered.starts_with("invalid ")), "{answered:?}");
 }
 
@@ -135,7 +135,7 @@ async fn unknown_methods_share_one_label() {
         rig.post(BOTH, format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#)).await;
     }
     let expected = ["ping ok", "other method_not_found", "other method_not_found"];
-    assert_eq!(rig.seen.lock().unwrap().answered, expected);
+    assert_eq!(*rig.answered.lock().unwrap(), expected);
 }
 
 /// Returns bodies that resemble messages, and arbitrary bytes.
