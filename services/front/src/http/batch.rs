@@ -31,7 +31,7 @@ pub(crate) fn is_batch(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'[')
 }
 
-/// Handles a batch: answers each of its messages that wants an answer.
+/// Handles a batch: answers each of its requests.
 pub(crate) fn handle<C: Calls>(
     context: &RequestContext<'_, C>,
     body: &Bytes,
@@ -59,7 +59,7 @@ pub(crate) fn handle<C: Calls>(
     })
 }
 
-/// Returns the answer to one message of a batch; `None` for messages that want none.
+/// Returns the answer to one message of a batch; `None` for notifications and responses.
 fn entry<C: Calls>(
     context: &RequestContext<'_, C>,
     caller: &Caller,
@@ -99,7 +99,7 @@ fn request_entry<C: Calls>(
         context.edge.answer(request, caller.clone(), context.call_context())
     };
     let response = match answer {
-        Ok(Answer::Call(stream)) => return Entry::Call { id: request.id.into(), taken: None, stream },
+        Ok(Answer::Call(stream)) => return Entry::Call { id: request.id.into(), first: None, stream },
         Ok(Answer::Response(response) | Answer::Initialized { response, .. }) => Ok(response),
         Err(failure) => Err(failure),
     };

@@ -17,7 +17,7 @@ use super::response_body::ResponseBody;
 use super::response_stream::Entry;
 use crate::jsonrpc::{Member, response};
 
-/// What decides the form of the response to a call.
+/// Properties of a request that decide the form of its response.
 pub(crate) struct ResponseOptions {
     pub(crate) accept: Accept,
     /// Version that the client speaks.
@@ -58,12 +58,12 @@ where
         }
         Some(ResponseEvent::Failed(failure)) => Err(CallFailed { id, failure }),
         Some(ResponseEvent::End { status, .. }) => {
-            let queue = VecDeque::from([Entry::Call { id, taken: first, stream }]);
+            let queue = VecDeque::from([Entry::Call { id, first, stream }]);
             let body = ResponseBody::stream(Framing::Json, queue);
             Ok(json_stream(backend_status(version, status), body))
         }
         Some(ResponseEvent::Event { .. }) | None => {
-            let queue = VecDeque::from([Entry::Call { id, taken: first, stream }]);
+            let queue = VecDeque::from([Entry::Call { id, first, stream }]);
             Ok(events(ResponseBody::stream(Framing::events(), queue)))
         }
     }

@@ -1,4 +1,4 @@
-//! What every handler of an HTTP request gets and returns. Must not know messages.
+//! Parameters and results of the handlers of HTTP requests. Must not know messages.
 
 use std::net::IpAddr;
 

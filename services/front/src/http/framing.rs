@@ -13,7 +13,7 @@ pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Bytes that stand around and between the messages of a body.
 #[derive(Debug)]
 pub(crate) enum Framing {
-    /// One JSON message.
+    /// Single JSON message.
     Json,
     /// JSON array of messages.
     JsonArray {

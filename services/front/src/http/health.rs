@@ -1,4 +1,4 @@
-//! `/health`, in the form that clients of earlier servers read. Must not know who asks.
+//! `/health`: a JSON object that identifies the server. Must not know clients.
 
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, Response, StatusCode};

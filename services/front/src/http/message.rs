@@ -1,5 +1,5 @@
-//! One JSON-RPC message, or a batch, of an authenticated client: parses it and answers it by its kind. Must not know
-//! how it arrived.
+//! JSON-RPC messages of an authenticated client: parsing, and an answer by the kind of message. Must not know how a
+//! message arrived.
 
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;

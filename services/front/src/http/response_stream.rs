@@ -1,7 +1,7 @@
 //! A response body made of messages that arrive one after the other, framed as JSON or as server-sent events.
 //!
-//! Nothing is taken from a call before the client took what was there: at most one event is held. Must not know
-//! headers or eras.
+//! The next event of a call is read only after the client has read the last one: at most one event is in memory. Must
+//! not know headers or eras.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, ready};
@@ -28,8 +28,8 @@ pub(crate) enum Entry<S> {
     Call {
         /// Id of the request, as raw JSON.
         id: Box<str>,
-        /// First event, if it was taken from the stream already.
-        taken: Option<ResponseEvent>,
+        /// First event, if it was read from the stream already.
+        first: Option<ResponseEvent>,
         /// Events that follow.
         stream: S,
     },
@@ -85,7 +85,7 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
                 self.write_ready();
                 return Poll::Ready(Ok(()));
             }
-            Some(Entry::Call { taken, stream, .. }) => match taken.take() {
+            Some(Entry::Call { first, stream, .. }) => match first.take() {
                 Some(event) => event,
                 None => match stream.poll_next_unpin(cx) {
                     // A stream that ends without a last event is a fault of its producer.

@@ -9,7 +9,8 @@ const WOKEN: u8 = 2;
 /// State of one future: whether it is being polled, and whether it was woken meanwhile.
 ///
 /// Every transition is one atomic read-modify-write of one variable, so a poll and a wake-up never miss each other: a
-/// wake-up before [`Self::end_poll`] is seen by that call, and one after it is told to wake the outer task.
+/// wake-up before [`Self::end_poll`] is reported by that call, and one after it makes [`Self::record_wake`] ask for the
+/// outer task's wake-up.
 pub(crate) struct PollState(AtomicU8);
 
 impl PollState {

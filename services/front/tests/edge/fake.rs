@@ -22,9 +22,9 @@ use tower::ServiceExt;
 
 use crate::recorder::AnswerRecorder;
 
-/// Record of everything that the edge asked for and counted.
+/// Record of what the edge requested of [`Fake`].
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct Recorded {
     pub(crate) calls: Vec<(CallHeader, Bytes)>,
     pub(crate) cancelled: Vec<(String, String)>,
     pub(crate) ended: Vec<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Seen {
 /// Implementation of `Calls` that answers each call with the next script, or with one small result.
 pub(crate) struct Fake {
     pub(crate) listing: watch::Sender<Arc<Listing>>,
-    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) recorded: Arc<Mutex<Recorded>>,
     pub(crate) taken: Arc<AtomicUsize>,
     pub(crate) open: Arc<AtomicUsize>,
     scripts: Mutex<VecDeque<mpsc::Receiver<ResponseEvent>>>,
@@ -69,7 +69,7 @@ impl Calls for Fake {
     }
 
     fn call(&self, header: CallHeader, message: Bytes, _asker: CallContext<'_>) -> FakeStream {
-        self.seen.lock().unwrap().calls.push((header, message));
+        self.recorded.lock().unwrap().calls.push((header, message));
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or_else(|| {
             let (send, receive) = mpsc::channel(1);
             send.try_send(end(0, r#"{"content":[]}"#)).unwrap();
@@ -80,18 +80,18 @@ impl Calls for Fake {
     }
 
     fn cancel(&self, session: &str, request_id: &str) {
-        self.seen.lock().unwrap().cancelled.push((session.into(), request_id.into()));
+        self.recorded.lock().unwrap().cancelled.push((session.into(), request_id.into()));
     }
 
     fn end_session(&self, session: &str) {
-        self.seen.lock().unwrap().ended.push(session.into());
+        self.recorded.lock().unwrap().ended.push(session.into());
     }
 }
 
 /// Edge under test, with its record.
 pub(crate) struct Rig {
     pub(crate) edge: Arc<Edge<Fake>>,
-    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) recorded: Arc<Mutex<Recorded>>,
     /// Requests that the edge counted as answered by itself: method and kind.
     pub(crate) answered: Arc<Mutex<Vec<String>>>,
 }
@@ -127,17 +127,17 @@ impl Rig {
     pub(crate) fn with(change: impl FnOnce(&mut EdgeConfig)) -> Self {
         let mut config = EdgeConfig::new("mcp-relay", "1.2.3", SealKey::from([7; 32]));
         change(&mut config);
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let recorded = Arc::new(Mutex::new(Recorded::default()));
         let listing = Listing { tools: Bytes::from_static(TOOLS.as_bytes()), tool_count: 1 };
         let fake = Fake {
             listing: watch::Sender::new(Arc::new(listing)),
-            seen: Arc::clone(&seen),
+            recorded: Arc::clone(&recorded),
             taken: Arc::default(),
             open: Arc::default(),
             scripts: Mutex::default(),
         };
         let edge = Arc::new(Edge::new(config, fake));
-        Self { edge, seen, answered: Arc::default() }
+        Self { edge, recorded, answered: Arc::default() }
     }
 
     /// Returns the script of the next call that has none yet. At most `ahead` events wait in the script.

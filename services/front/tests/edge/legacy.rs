@@ -111,8 +111,8 @@ async fn a_call_has_a_complete_header_and_the_message_unaltered() {
     ];
     let reply = rig.post(&and(&beside), body).await;
     assert_eq!(reply.text(), r#"{"jsonrpc":"2.0","id":"q","result":{"z":1.0,"a":[1e400]}}"#);
-    let seen = rig.seen.lock().unwrap();
-    let (header, message) = &seen.calls[0];
+    let recorded = rig.recorded.lock().unwrap();
+    let (header, message) = &recorded.calls[0];
     assert_eq!(message, body);
     assert_eq!((header.method.as_str(), header.name.as_deref()), ("tools/call", Some("echo")));
     assert_eq!((header.era, header.version), (Era::Legacy, Version::V2025_06_18));
@@ -142,7 +142,7 @@ async fn the_version_of_a_call_is_that_of_the_header_else_of_the_session_else_20
         ),
     ] {
         assert_eq!(rig.post(&and(&headers), call.clone()).await.outcome(), (200, None), "{headers:?}");
-        let header = rig.seen.lock().unwrap().calls.pop().unwrap().0;
+        let header = rig.recorded.lock().unwrap().calls.pop().unwrap().0;
         assert_eq!((header.era, header.version), (Era::Legacy, version), "{headers:?}");
     }
     let reply = rig.post(&and(&[("mcp-protocol-version", "1999-01-01")]), call).await;
@@ -171,9 +171,9 @@ async fn notifications_and_responses_are_accepted_with_202() {
     assert_eq!(rig.post(BOTH, anonymous).await.status, 202);
     let call = request("tools/call", &json!({"name": "echo"}));
     rig.post(&headers, call).await;
-    let seen = rig.seen.lock().unwrap();
-    let session = seen.calls[0].0.session.clone().unwrap();
-    assert_eq!(seen.cancelled, [(session, r#""x""#.to_owned())]);
+    let recorded = rig.recorded.lock().unwrap();
+    let session = recorded.calls[0].0.session.clone().unwrap();
+    assert_eq!(recorded.cancelled, [(session, r#""x""#.to_owned())]);
 }
 
 #[tokio::test]
@@ -197,8 +197,8 @@ async fn a_session_lasts_until_it_is_ended_or_expires() {
         assert_eq!(rig.post(&headers, body.clone()).await.outcome(), (404, Some(-32001)), "{body}");
     }
     assert_eq!(rig.send(Method::GET, "/mcp", &headers, Body::empty()).await.status(), 404);
-    let seen = rig.seen.lock().unwrap();
-    assert_eq!((seen.ended.len(), seen.calls.len()), (1, 0));
+    let recorded = rig.recorded.lock().unwrap();
+    assert_eq!((recorded.ended.len(), recorded.calls.len()), (1, 0));
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ async fn a_call_carries_decoded_parameters_and_no_session() {
     ];
     let reply = rig.post(&headers("tools/call", &more), request("tools/call", json!({"name": "echo"}))).await;
     assert_eq!(reply.outcome(), (200, None));
-    let (header, _) = rig.seen.lock().unwrap().calls.pop().unwrap();
+    let (header, _) = rig.recorded.lock().unwrap().calls.pop().unwrap();
     assert_eq!((header.era, header.version), (Era::Modern, Version::V2026_07_28));
     assert_eq!((header.session, header.request_id), (None, None));
     let params: Vec<_> =
@@ -183,7 +183,7 @@ async fn a_call_carries_decoded_parameters_and_no_session() {
             rig.post(&headers("tools/call", &more), request("tools/call", json!({"name": "echo"}))).await;
         assert_eq!(reply.outcome(), (400, Some(-32020)), "{bad}");
     }
-    assert!(rig.seen.lock().unwrap().calls.is_empty());
+    assert!(rig.recorded.lock().unwrap().calls.is_empty());
 }
 
 #[tokio::test]

@@ -41,9 +41,9 @@ async fn each_message_gets_one_response() {
         assert_eq!((&answer["id"], answer["error"]["code"].as_i64()), (&id, code), "{text}");
         assert!(answer.get("result").is_some() != answer.get("error").is_some());
     }
-    let seen = rig.seen.lock().unwrap();
-    assert!(seen.cancelled.is_empty());
-    let header = &seen.calls[0].0;
+    let recorded = rig.recorded.lock().unwrap();
+    assert!(recorded.cancelled.is_empty());
+    let header = &recorded.calls[0].0;
     assert_eq!(
         (header.era, header.version, header.session.as_deref()),
         (Era::Legacy, Version::V2025_06_18, None)

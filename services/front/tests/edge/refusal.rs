@@ -101,7 +101,7 @@ async fn bodies_in_pieces_are_put_together() {
             CALL.as_bytes().chunks(size).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece)));
         let reply = rig.post(BOTH, Body::from_stream(stream::iter(pieces.collect::<Vec<_>>()))).await;
         assert_eq!(reply.outcome(), (200, None), "{size}");
-        assert_eq!(rig.seen.lock().unwrap().calls.pop().unwrap().1, CALL);
+        assert_eq!(rig.recorded.lock().unwrap().calls.pop().unwrap().1, CALL);
     }
     let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("gone"))]);
     assert_eq!(rig.post(BOTH, Body::from_stream(broken)).await.outcome(), (400, Some(-32600)));

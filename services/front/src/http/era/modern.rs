@@ -57,7 +57,7 @@ fn check_header_matches<'a, T: PartialEq<&'a str> + AsRef<str>>(
     body: &'a str,
     read: impl FnOnce(&'a str) -> Result<T, BadValue>,
 ) -> Result<(), Failure> {
-    // Nearly every request has the body's text as it stands, which never is in the Base64 form.
+    // Nearly every request repeats the body's text unencoded. A text in the Base64 form is always decoded.
     let mut values = headers.get_all(name).iter();
     if let (Some(value), None) = (values.next(), values.next())
         && value.as_bytes() == body.as_bytes()
