@@ -1,6 +1,6 @@
-//! The edge over a stand-in that echoes: for trying clients and the conformance scenarios of the HTTP front by hand.
+//! An edge whose tools echo their arguments, for trying clients and the conformance scenarios by hand.
 //!
-//! `cargo run -p mcp-relay-front --example echo -- 127.0.0.1:8000`. Knows no link and no backend.
+//! `cargo run -p mcp-relay-front --example echo -- 127.0.0.1:8000`. Must not know links or backends.
 
 use std::pin::Pin;
 use std::sync::Arc;

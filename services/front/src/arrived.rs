@@ -11,7 +11,7 @@ use protocol::mcp::failure::Failure;
 use runtime::traces;
 
 use crate::calls::CallContext;
-use crate::method::{Caller, label};
+use crate::method::{Caller, method_label};
 use crate::metrics::Ended;
 use crate::spans::{self, SpanAttributes};
 use crate::trace::Trace;
@@ -60,7 +60,7 @@ impl Arrived {
     ) {
         let Some(seen) = self.0 else { return };
         // A client's word for a method would be endless.
-        let method = label(method);
+        let method = method_label(method);
         let trace = Trace::of(meta, Trace::beside(asker.headers));
         let context = (trace.traceparent.as_deref(), trace.tracestate.as_deref());
         let Some(mut span) = spans::server(seen.at, method.to_owned(), context, asker.headers) else {

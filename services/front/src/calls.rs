@@ -1,4 +1,5 @@
-//! What stands behind the edge. The proxy implements it with slaves, a slave with its own backends.
+//! The interface between the edge and what executes calls: a proxy implements it with slaves, a slave with its own
+//! backends. Must not know either.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,59 +13,54 @@ use tokio::sync::watch;
 
 use crate::keys::Principal;
 
-/// What the list methods answer, built once for each change and shared by all requests.
+/// Contents of list responses, built once for each change and shared by all requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The JSON array of `tools/list`, in stable order, as bytes.
+    /// JSON array of `tools/list`, in stable order.
     pub tools: Bytes,
-    /// How many tools it has.
+    /// Number of tools in the array.
     pub tool_count: usize,
 }
 
-/// Who asks, and what came beside the message: for rules and limits. Never logged.
+/// Origin of a call, for routing rules and limits. Never logged.
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
-    /// By the key that was shown.
-    pub who: Principal,
-    /// The request's headers, unaltered.
+    /// Identity that the client's key stands for.
+    pub principal: Principal,
+    /// Headers of the HTTP request, unaltered.
     pub headers: &'a HeaderMap,
-    /// The client's address, where it is known.
+    /// Address of the client, where it is known.
     pub peer: Option<IpAddr>,
 }
 
-/// Something that takes calls.
-pub trait Calls: Send + Sync + 'static {
-    /// What comes back. Taking an item from it acknowledges it (that is the back-pressure). Dropping it before its
-    /// last part cancels the call of a modern client and leaves that of a legacy client running (DESIGN.md §6).
-    type Stream: Stream<Item = ResponseEvent> + Send + Unpin + 'static;
-
-    /// What is offered now, and its changes.
-    fn listing(&self) -> watch::Receiver<Arc<Listing>>;
-
-    /// Begins a call with the client's whole JSON-RPC message. `asker` is for choosing and refusing, and goes no
-    /// further. Failures come as [`ResponseEvent::Failed`], never late or twice.
-    fn call(&self, header: CallHeader, message: Bytes, asker: CallContext<'_>) -> Self::Stream;
-
-    /// Legacy `notifications/cancelled`: ends the call that this session began under this request id (as it stands
-    /// in JSON), wherever it runs. Unknown ids are ignored, as the specification asks.
-    fn cancel(&self, session: &str, request_id: &str);
-
-    /// The client ended its session: what is kept for it may go.
-    fn end_session(&self, session: &str);
-
-    /// What a legacy client shows to read on after its connection broke: names the call, in characters that a header
-    /// may have, without `-`. `None`: this call cannot be resumed, and its events get no ids.
-    fn resume_token(&self, stream: &Self::Stream) -> Option<String> {
-        let _ = stream;
-        None
+impl CallContext<'_> {
+    /// Returns the context of a call that did not come over HTTP: no identity, no address.
+    pub fn anonymous(headers: &HeaderMap) -> CallContext<'_> {
+        CallContext { principal: Principal::ANYONE, headers, peer: None }
     }
 }
 
-impl CallContext<'_> {
-    /// Nobody in particular, without headers: for callers that are not on HTTP.
-    pub fn nobody(headers: &HeaderMap) -> CallContext<'_> {
-        CallContext { who: Principal::ANYONE, headers, peer: None }
-    }
+/// Implementation of tool calls behind an edge.
+pub trait Calls: Send + Sync + 'static {
+    /// Events of one call. Taking an event acknowledges it, which gives back-pressure: nothing is sent to a client
+    /// that does not read. Dropping the stream before its last event cancels the call of a modern client, and leaves
+    /// the call of a legacy client running (2025-11-25, Transports, "Sending Messages to the Server": a disconnect is
+    /// no cancellation).
+    type Stream: Stream<Item = ResponseEvent> + Send + Unpin + 'static;
+
+    /// Returns the current lists and their changes.
+    fn listing(&self) -> watch::Receiver<Arc<Listing>>;
+
+    /// Begins a call with the client's whole JSON-RPC message. `context` serves routing and limits and is not passed
+    /// to slaves. A call that fails ends with exactly one [`ResponseEvent::Failed`].
+    fn call(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Self::Stream;
+
+    /// Cancels the call that this session began under this request id, as raw JSON, wherever the call runs (legacy
+    /// `notifications/cancelled`). Unknown ids are ignored, as the specification asks.
+    fn cancel(&self, session: &str, request_id: &str);
+
+    /// Releases everything that is kept for a session that its client ended.
+    fn end_session(&self, session: &str);
 }
 
 impl<C: Calls> Calls for Arc<C> {
@@ -74,8 +70,8 @@ impl<C: Calls> Calls for Arc<C> {
         (**self).listing()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, asker: CallContext<'_>) -> Self::Stream {
-        (**self).call(header, message, asker)
+    fn call(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Self::Stream {
+        (**self).call(header, message, context)
     }
 
     fn cancel(&self, session: &str, request_id: &str) {
@@ -84,9 +80,5 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn end_session(&self, session: &str) {
         (**self).end_session(session);
-    }
-
-    fn resume_token(&self, stream: &Self::Stream) -> Option<String> {
-        (**self).resume_token(stream)
     }
 }

@@ -1,4 +1,4 @@
-//! What is the same for every request: settings, precomputed answers, session keys. Must not know HTTP messages.
+//! State that all requests share: settings, precomputed responses, session keys. Must not know HTTP messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,35 +11,35 @@ use tokio::sync::watch;
 
 use crate::calls::{Calls, Listing};
 use crate::config::EdgeConfig;
-use crate::observer::{NoObserver, Observer};
-use crate::revoked::Ended;
+use crate::metrics::{EdgeMeter, set_listening_streams};
+use crate::revoked::RevokedSessions;
 use crate::session::{Sealer, Session};
-use crate::session_cache::Recent;
+use crate::session_cache::SessionCache;
 
-/// The edge in front of `C`. Shared by all connections.
+/// MCP endpoint in front of `C`, shared by all connections.
 pub struct Edge<C> {
     pub(crate) config: EdgeConfig,
     pub(crate) calls: C,
     pub(crate) listing: watch::Receiver<Arc<Listing>>,
     pub(crate) sealer: Sealer,
-    pub(crate) ended: Ended,
-    /// Tokens that were opened lately.
-    pub(crate) recent: Recent,
-    pub(crate) observer: Box<dyn Observer>,
-    /// The result of `server/discover`.
+    pub(crate) revoked: RevokedSessions,
+    /// Sessions of tokens that were opened recently.
+    pub(crate) sessions: SessionCache,
+    pub(crate) meter: EdgeMeter,
+    /// Result of `server/discover`.
     pub(crate) discovery: Bytes,
-    /// What follows the array in the response to a modern `tools/list`.
+    /// Bytes after the array of tools in the response to a modern `tools/list`.
     pub(crate) list_tail: String,
     closing: watch::Sender<bool>,
-    listeners: Arc<AtomicUsize>,
+    listening_streams: Arc<AtomicUsize>,
 }
 
 impl<C: Calls> Edge<C> {
-    /// An edge that counts nothing.
+    /// Creates an edge with these settings in front of `calls`.
     pub fn new(config: EdgeConfig, calls: C) -> Self {
         let identity = json!({ meta::SERVER_INFO: server_info(&config) });
         let ttl = u64::try_from(config.list_ttl.as_millis()).unwrap_or(u64::MAX);
-        // Where keys are asked for, a shared cache must not hand lists to those who have none.
+        // A shared cache must not serve lists to clients without a key where keys are required.
         let scope = if config.keys.is_empty() { "public" } else { "private" };
         let discovery = json!({
             "resultType": "complete",
@@ -56,55 +56,64 @@ impl<C: Calls> Edge<C> {
             list_tail: format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{identity}}}}}"#),
             config,
             calls,
-            ended: Ended::default(),
-            recent: Recent::default(),
-            observer: Box::new(NoObserver),
+            revoked: RevokedSessions::default(),
+            sessions: SessionCache::default(),
+            meter: EdgeMeter::default(),
             closing: watch::Sender::new(false),
-            listeners: Arc::default(),
+            listening_streams: Arc::default(),
         }
     }
 
-    /// The same edge, telling `observer` of each request that it answers itself.
-    #[must_use]
-    pub fn with_observer(self, observer: impl Observer) -> Self {
-        Self { observer: Box::new(observer), ..self }
-    }
-
-    /// What stands behind it.
+    /// Returns the implementation of [`Calls`] behind the edge.
     pub fn calls(&self) -> &C {
         &self.calls
     }
 
-    /// Open GET streams: what `/health` calls active sessions, since sessions themselves are not counted anywhere.
-    pub fn listeners(&self) -> usize {
-        self.listeners.load(Ordering::Relaxed)
+    /// Returns the number of open GET streams. `/health` shows this number as `activeSessions`, since sessions are
+    /// sealed tokens and cannot be counted.
+    pub fn listening_streams(&self) -> usize {
+        self.listening_streams.load(Ordering::Relaxed)
     }
 
-    /// Ends all GET streams, now and later ones: without it a server that waits for its connections never stops.
+    /// Returns a closure that sets this edge's gauges, to be called before each scrape. Keeps no edge alive.
+    pub fn gauge_sampler(self: &Arc<Self>) -> impl Fn() + Send + Sync + 'static + use<C> {
+        let edge = Arc::downgrade(self);
+        move || {
+            if let Some(edge) = edge.upgrade() {
+                set_listening_streams(edge.listening_streams());
+            }
+        }
+    }
+
+    /// Ends all GET streams, open and future ones. Without this call a server that waits for its connections never
+    /// stops.
     pub fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    /// A client ended the session of this key (that of the call headers) on another replica: its token is refused here
-    /// too, for as long as it can be good. What is no key is ignored.
-    pub fn session_ended(&self, key: &str) {
+    /// Revokes a session that its client ended on another replica: the token is refused here too, until it expires.
+    /// `key` is the session's key in call headers; malformed keys are ignored.
+    pub fn revoke_session(&self, key: &str) {
         if let Some(id) = Session::id_of(key) {
-            self.ended.add_id(id, now().saturating_add(self.config.session_ttl.as_secs()), now());
+            let now = unix_now();
+            self.revoked.insert_id(id, now.saturating_add(self.config.session_ttl.as_secs()), now);
         }
     }
 
-    /// Whether [`Self::close`] was called: nothing new begins.
+    /// Whether [`Self::close`] was called: new requests are refused.
     pub(crate) fn is_closed(&self) -> bool {
         *self.closing.borrow()
     }
 
-    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+    /// Returns a receiver that turns `true` when the edge closes.
+    pub(crate) fn subscribe_closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
 
-    pub(crate) fn listener(&self) -> Listener {
-        self.listeners.fetch_add(1, Ordering::Relaxed);
-        Listener(Arc::clone(&self.listeners))
+    /// Counts one open GET stream until the guard is dropped.
+    pub(crate) fn count_listening_stream(&self) -> ListeningStreamGuard {
+        self.listening_streams.fetch_add(1, Ordering::Relaxed);
+        ListeningStreamGuard(Arc::clone(&self.listening_streams))
     }
 }
 
@@ -114,22 +123,22 @@ impl<C> std::fmt::Debug for Edge<C> {
     }
 }
 
-/// One open GET stream, counted while it lives.
-pub(crate) struct Listener(Arc<AtomicUsize>);
+/// Guard that keeps one GET stream in the count of [`Edge::listening_streams`].
+pub(crate) struct ListeningStreamGuard(Arc<AtomicUsize>);
 
-impl Drop for Listener {
+impl Drop for ListeningStreamGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// `serverInfo` of both eras.
+/// Builds `serverInfo`, the same in both eras.
 pub(crate) fn server_info(config: &EdgeConfig) -> serde_json::Value {
     let title = format!("{} {}", config.name, config.role);
     json!({ "name": config.name, "version": config.version, "title": title })
 }
 
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
+/// Returns the wall clock in seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,20 +1,18 @@
-//! The MCP-over-HTTP edge, both eras on one endpoint, generic over something that takes calls.
+//! The MCP-over-HTTP edge: both eras of MCP on one endpoint, generic over an implementation of tool calls
+//! ([`calls::Calls`]).
 //!
-//! Knows HTTP and MCP's rules; must not know links, slaves or backends.
-//!
-//! [`Edge`] holds what is the same for every request. [`router`] serves it over HTTP;
-//! [`Edge::answer_plain`] answers single messages where there is no HTTP (a link of the plain dialect).
+//! [`Edge`] holds the state that all requests share. [`router`] serves it over HTTP; [`Edge::answer_plain`] answers
+//! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
-mod answer;
 mod arrived;
 pub mod calls;
 mod config;
 mod edge;
 mod http;
+mod jsonrpc;
 mod keys;
 mod method;
 pub mod metrics;
-mod observer;
 mod origin;
 mod plain;
 mod repoll;
@@ -23,14 +21,15 @@ pub mod server;
 mod session;
 mod session_cache;
 pub mod spans;
+mod sync;
 mod trace;
 
-pub use answer::Segments;
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
-pub use http::body::{AnswerBody, Cut};
+pub use http::response_body::ResponseBody;
+pub use http::response_stream::BodyAborted;
 pub use http::service::{McpService, PATHS, router};
+pub use jsonrpc::Segments;
 pub use keys::{Keys, Principal};
-pub use observer::{NoObserver, Observer};
 pub use origin::Origins;
 pub use session::SealKey;

@@ -1,6 +1,6 @@
-//! The MCP methods: what is answered here and what becomes a call. Must not know HTTP.
+//! The MCP methods of both eras: which of them the edge answers itself and which become calls. Must not know HTTP.
 //!
-//! Everything that an issue to come serves (prompts, resources, completion, subscriptions, tasks) is method-not-found.
+//! Prompts, resources, completion, subscriptions and tasks are not served: their methods are not found.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use serde_json::json;
 
-use crate::answer::{Answer, Member, Segments, open_response, response};
 use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, server_info};
+use crate::jsonrpc::{Member, Segments, open_response, response};
 use crate::trace::Trace;
 
-/// Characters of a name that a message of ours repeats.
-const ECHO: usize = 128;
+/// Most characters of a client's text that an error message repeats.
+const MAX_ECHOED_CHARS: usize = 128;
 
-/// One request as it came.
+/// JSON-RPC request of a client.
 pub(crate) struct Request<'a> {
-    /// Its id, raw JSON.
+    /// Id, as raw JSON.
     pub(crate) id: &'a str,
     pub(crate) method: &'a str,
     pub(crate) params: &'a Params<'a>,
@@ -29,50 +29,67 @@ pub(crate) struct Request<'a> {
     pub(crate) message: &'a Bytes,
 }
 
-/// How the one who asks speaks, and what came beside the message.
+/// Sender of a message: the protocol that it speaks, its session, and metadata from outside the message.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) era: Era,
     pub(crate) version: Version,
-    /// Legacy: the session's key.
+    /// Key of the session. Legacy only.
     pub(crate) session: Option<String>,
-    /// Modern: decoded `Mcp-Param-*` headers by lower-case name without that prefix.
+    /// Decoded `Mcp-Param-*` headers, by lower-case name without that prefix. Modern only.
     pub(crate) param_headers: BTreeMap<String, String>,
-    /// W3C trace context that came beside the message; what stands in the message goes before it.
+    /// W3C trace context of the HTTP headers. The message's own context takes precedence.
     pub(crate) trace: Trace,
 }
 
+/// Result of a request that is not refused.
+pub(crate) enum Answer<S> {
+    /// Complete response.
+    Response(Segments),
+    /// Response to `initialize`, with the version agreed on.
+    Initialized { version: Version, response: Segments },
+    /// Events of a call.
+    Call(S),
+}
+
 impl<C: Calls> Edge<C> {
-    /// Answers one request. Whatever waits for a call waits in the stream.
+    /// Answers one request, without waiting: a call is waited for in its stream.
     pub(crate) fn answer(
         &self,
         request: &Request<'_>,
         caller: Caller,
-        asker: CallContext<'_>,
-    ) -> Answer<C::Stream> {
+        context: CallContext<'_>,
+    ) -> Result<Answer<C::Stream>, Failure> {
         match (request.method, caller.era) {
-            ("tools/call", _) => self.forward(request, caller, asker),
-            ("tools/list", era) => self.list_tools(request, era),
+            ("tools/call", _) => self.begin_call(request, caller, context).map(Answer::Call),
+            ("tools/list", era) => self.list_tools(request, era).map(Answer::Response),
             ("initialize", Era::Legacy) => self.initialize(request),
-            ("ping", Era::Legacy) => Answer::Message(empty_result(request.id)),
+            ("ping", Era::Legacy) => Ok(Answer::Response(empty_result(request.id))),
             ("server/discover", Era::Modern) => {
-                Answer::Message(response(request.id.as_bytes(), Member::Result, self.discovery.clone()))
+                let result = self.discovery.clone();
+                Ok(Answer::Response(response(request.id.as_bytes(), Member::Result, result)))
             }
-            (method, _) => Answer::Refused(Failure::MethodNotFound(cut(method))),
+            (method, _) => Err(Failure::MethodNotFound(truncate(method))),
         }
     }
 
-    /// Takes a notification in. `session` is the key of the sender's session.
-    pub(crate) fn notify(&self, method: &str, params: &Params<'_>, session: Option<&str>) {
-        // Without a session the id alone would end other clients' requests: it is ignored, as the specification allows.
+    /// Handles a notification. `session` is the key of the sender's session.
+    pub(crate) fn on_notification(&self, method: &str, params: &Params<'_>, session: Option<&str>) {
+        // Request ids are unique within a session only: without a session the id could name another client's request.
+        // Such a cancellation is ignored, as the specification allows.
         if let ("notifications/cancelled", Some(session), Some(id)) = (method, session, params.request_id) {
             self.calls.cancel(session, id.get());
         }
     }
 
-    fn forward(&self, request: &Request<'_>, caller: Caller, asker: CallContext<'_>) -> Answer<C::Stream> {
+    fn begin_call(
+        &self,
+        request: &Request<'_>,
+        caller: Caller,
+        context: CallContext<'_>,
+    ) -> Result<C::Stream, Failure> {
         let Some(name) = request.params.name.as_ref() else {
-            return Answer::Refused(Failure::InvalidParams("params.name names no tool".into()));
+            return Err(Failure::InvalidParams("params.name names no tool".into()));
         };
         let trace = Trace::of(request.params.meta.as_ref(), caller.trace);
         let mut header = CallHeader {
@@ -90,12 +107,12 @@ impl<C: Calls> Edge<C> {
             param_headers: caller.param_headers,
         };
         header.set_timeouts(self.config.request_timeout, self.config.request_timeout_total);
-        Answer::Call(self.calls.call(header, request.message.clone(), asker))
+        Ok(self.calls.call(header, request.message.clone(), context))
     }
 
-    fn list_tools(&self, request: &Request<'_>, era: Era) -> Answer<C::Stream> {
+    fn list_tools(&self, request: &Request<'_>, era: Era) -> Result<Segments, Failure> {
         if request.params.cursor.is_some() {
-            return Answer::Refused(Failure::InvalidParams("unknown cursor: the list has one page".into()));
+            return Err(Failure::InvalidParams("unknown cursor: the list has one page".into()));
         }
         let listing = self.listing.borrow().clone();
         let tools = if listing.tools.is_empty() { Bytes::from_static(b"[]") } else { listing.tools.clone() };
@@ -109,15 +126,15 @@ impl<C: Calls> Edge<C> {
             Era::Legacy => b"}}",
             Era::Modern => self.list_tail.as_bytes(),
         };
-        Answer::Message(Segments::joined(head, tools, tail))
+        Ok(Segments::joined(head, tools, tail))
     }
 
-    fn initialize(&self, request: &Request<'_>) -> Answer<C::Stream> {
-        let Some(asked) = request.params.protocol_version.as_ref() else {
-            return Answer::Refused(Failure::InvalidParams("params.protocolVersion is missing".into()));
+    fn initialize(&self, request: &Request<'_>) -> Result<Answer<C::Stream>, Failure> {
+        let Some(requested) = request.params.protocol_version.as_ref() else {
+            return Err(Failure::InvalidParams("params.protocolVersion is missing".into()));
         };
-        // 2025-11-25, Lifecycle, "Version Negotiation": the version asked for, else our newest that has a handshake.
-        let version = Version::parse(asked.as_str())
+        // 2025-11-25, Lifecycle, "Version Negotiation": the requested version, else the newest with a handshake.
+        let version = Version::parse(requested.as_str())
             .filter(|version| version.era() == Era::Legacy)
             .unwrap_or(Version::NEWEST_LEGACY);
         let result = json!({
@@ -125,18 +142,19 @@ impl<C: Calls> Edge<C> {
             "capabilities": { "tools": { "listChanged": true } },
             "serverInfo": server_info(&self.config),
         });
-        let message = response(request.id.as_bytes(), Member::Result, result.to_string().into());
-        Answer::Initialized(version, message)
+        let response = response(request.id.as_bytes(), Member::Result, result.to_string().into());
+        Ok(Answer::Initialized { version, response })
     }
 }
 
-/// `{}`: what `ping` is answered with.
+/// Builds a response whose result is `{}`, as for `ping`.
 pub(crate) fn empty_result(id: &str) -> Segments {
     response(id.as_bytes(), Member::Result, Bytes::from_static(b"{}"))
 }
 
-/// Why bytes are not a message, and the id of the request they were meant to be, raw JSON, where it could be read.
-pub(crate) fn unreadable(error: EnvelopeError) -> (Option<Box<str>>, Failure) {
+/// Returns the failure for bytes that are not a message, with the id of the request, as raw JSON, where it could be
+/// read.
+pub(crate) fn envelope_failure(error: EnvelopeError) -> (Option<Box<str>>, Failure) {
     match error {
         EnvelopeError::NotJson(reason) => (None, Failure::NotJson(reason)),
         EnvelopeError::NotJsonRpc(reason) => (None, Failure::InvalidRequest(reason.into())),
@@ -144,13 +162,13 @@ pub(crate) fn unreadable(error: EnvelopeError) -> (Option<Box<str>>, Failure) {
     }
 }
 
-/// The client's own text, short enough to be repeated in a message.
-pub(crate) fn cut(text: &str) -> String {
-    text.chars().take(ECHO).collect()
+/// Returns the first characters of a client's text, short enough for an error message.
+pub(crate) fn truncate(text: &str) -> String {
+    text.chars().take(MAX_ECHOED_CHARS).collect()
 }
 
-/// The methods that a label may name; everything else is `other`.
-pub(crate) fn label(method: &str) -> &'static str {
+/// Returns a method as a label of metrics and spans; `other` for methods that the edge does not know.
+pub(crate) fn method_label(method: &str) -> &'static str {
     const KNOWN: [&str; 20] = [
         "initialize",
         "server/discover",

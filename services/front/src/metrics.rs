@@ -4,15 +4,11 @@ mod operations;
 
 use parking_lot::RwLock;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use metrics::{Counter, Histogram, counter, gauge};
 use protocol::mcp::failure::Failure;
 use runtime::metrics::{Label, Metric};
 
-use crate::calls::Calls;
-use crate::edge::Edge;
-use crate::observer::Observer;
 pub use operations::{Ended, OPERATION_BUCKETS, OPERATION_LABELS, Operations, operation};
 
 const ANSWERED: &str = "mcp_relay_edge_requests_total";
@@ -42,14 +38,9 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
-/// Looks at an edge before each scrape.
-pub fn sample<C: Calls>(edge: &Arc<Edge<C>>) -> impl Fn() + Send + Sync + 'static + use<C> {
-    let edge = Arc::downgrade(edge);
-    move || {
-        if let Some(edge) = edge.upgrade() {
-            gauge!(STREAMS).set(edge.listeners() as f64);
-        }
-    }
+/// Sets the gauge of open GET streams.
+pub(crate) fn set_listening_streams(count: usize) {
+    gauge!(STREAMS).set(count as f64);
 }
 
 /// Counts the requests that the edge answers itself.
@@ -80,8 +71,12 @@ impl EdgeMeter {
     }
 }
 
-impl Observer for EdgeMeter {
-    fn answered(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
+impl EdgeMeter {
+    /// Counts a request that the edge answered itself, without a call.
+    ///
+    /// `method` is a known MCP method, `other`, `invalid` (no message could be read), or an HTTP method: a bounded set.
+    /// `failure` is the reason of a refusal. `seconds` is the time spent on the request.
+    pub(crate) fn record_answer(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
         if let Some(failure) = failure {
             let row = failure.spec();
             counter!(ANSWERED, "method" => method, "kind" => row.kind).increment(1);

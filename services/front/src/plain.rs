@@ -1,89 +1,85 @@
-//! Single messages without HTTP: what an existing proxy sends over a link of the plain dialect (EXISTING.md,
-//! "WebSocket, plain dialect"). Must not know the link.
+//! Single messages without HTTP, as a proxy sends them over a link of the plain dialect (`docs/PROTOCOL.md`). Must not
+//! know the link.
 
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::envelope::{Message, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
-use crate::answer::{Answer, Member, refusal, response};
 use crate::arrived::Arrived;
 use crate::calls::{CallContext, Calls};
 use crate::edge::Edge;
-use crate::method::{Caller, Request, empty_result, unreadable};
+use crate::jsonrpc::{Member, error_response, response};
+use crate::method::{Answer, Caller, Request, empty_result, envelope_failure};
 use crate::trace::Trace;
 
 impl<C: Calls> Edge<C> {
-    /// The one JSON-RPC response to a message of a legacy client without a session. Events are left out: the dialect
-    /// has no way for them. Notifications, which come as requests with a made-up id, get an empty result.
+    /// Returns the JSON-RPC response to one message of a legacy client without a session. Events of a call are
+    /// dropped, since the dialect cannot carry them. Notifications arrive as requests with a generated id and get an
+    /// empty result.
     ///
     /// Collects the whole result in memory. Dropping the future drops the call's stream.
     pub async fn answer_plain(&self, text: Bytes) -> Bytes {
-        let (id, answer) = self.begin(&text);
-        let id = id.as_deref().map(str::as_bytes);
+        let (id, answer) = match parse(&text) {
+            Ok(Message::Request { id, method, params }) => {
+                let request =
+                    Request { id: id.get(), method: method.as_str(), params: &params, message: &text };
+                (Some(request.id.into()), self.begin_plain(&request))
+            }
+            Ok(_) => (None, Err(Failure::InvalidRequest("a request with an id is expected".into()))),
+            Err(error) => {
+                let (id, failure) = envelope_failure(error);
+                (id, Err(failure))
+            }
+        };
+        let id: Option<&[u8]> = id.as_deref().map(str::as_bytes);
         match answer {
-            Answer::Call(stream) => collect(id.unwrap_or_default(), stream).await,
-            Answer::Message(message) | Answer::Initialized(_, message) => message.into_bytes(),
-            Answer::Refused(failure) => refusal(id, &failure).into_bytes(),
+            Ok(Answer::Call(stream)) => collect(id.unwrap_or_default(), stream).await,
+            Ok(Answer::Response(response) | Answer::Initialized { response, .. }) => response.into_bytes(),
+            Err(failure) => error_response(id, &failure).into_bytes(),
         }
     }
 
-    /// The answer, and the request's id where it could be read.
-    fn begin(&self, text: &Bytes) -> (Option<Box<str>>, Answer<C::Stream>) {
-        let (id, method, params) = match parse(text) {
-            Ok(Message::Request { id, method, params }) => (id.get(), method, params),
-            Ok(_) => {
-                return (
-                    None,
-                    Answer::Refused(Failure::InvalidRequest("a request with an id is expected".into())),
-                );
-            }
-            Err(error) => {
-                let (id, failure) = unreadable(error);
-                return (id, Answer::Refused(failure));
-            }
-        };
-        // Who stands behind the proxy is not said in this dialect.
+    /// Begins a request, and records the span of one that becomes no call.
+    fn begin_plain(&self, request: &Request<'_>) -> Result<Answer<C::Stream>, Failure> {
+        // The dialect does not say which client is behind the proxy.
         let headers = HeaderMap::new();
-        let (caller, asker) = (Caller::plain(), CallContext::nobody(&headers));
+        let (caller, context) = (plain_caller(), CallContext::anonymous(&headers));
         let mut arrived = Arrived::by("websocket");
         arrived.sent_by(&caller);
-        let method = method.as_str();
-        let answer = if method.starts_with("notifications/") {
-            // Not even `cancelled`: such a proxy uses its clients' ids as they are, so that one could end another's.
-            Answer::Message(empty_result(id))
+        let answer = if request.method.starts_with("notifications/") {
+            // Cancellations too: the proxy passes its clients' ids on unchanged, so one client could end another's
+            // request.
+            Ok(Answer::Response(empty_result(request.id)))
         } else {
-            self.answer(&Request { id, method, params: &params, message: text }, caller, asker)
+            self.answer(request, caller, context)
         };
-        let failure = match &answer {
-            Answer::Call(_) => return (Some(id.into()), answer),
-            Answer::Refused(failure) => Some(failure),
-            Answer::Message(_) | Answer::Initialized(..) => None,
-        };
-        arrived.answered((method, Some(id)), params.meta.as_ref(), asker, failure);
-        (Some(id.into()), answer)
-    }
-}
-
-impl Caller {
-    /// A client behind an existing proxy, which speaks the version that its `/health` names.
-    fn plain() -> Self {
-        Self {
-            era: Era::Legacy,
-            version: Version::V2025_06_18,
-            session: None,
-            param_headers: BTreeMap::new(),
-            trace: Trace::default(),
+        if !matches!(answer, Ok(Answer::Call(_))) {
+            let meta = request.params.meta.as_ref();
+            arrived.answered((request.method, Some(request.id)), meta, context, answer.as_ref().err());
         }
+        answer
     }
 }
 
-async fn collect<S: futures_util::Stream<Item = ResponseEvent> + Unpin>(id: &[u8], mut stream: S) -> Bytes {
+/// Returns the sender of all messages: a legacy client of the version that such proxies name in their `/health`.
+fn plain_caller() -> Caller {
+    Caller {
+        era: Era::Legacy,
+        version: Version::V2025_06_18,
+        session: None,
+        param_headers: BTreeMap::new(),
+        trace: Trace::default(),
+    }
+}
+
+/// Collects the response of a call, without its notifications.
+async fn collect<S: Stream<Item = ResponseEvent> + Unpin>(id: &[u8], mut stream: S) -> Bytes {
     let mut result = BytesMut::new();
     loop {
         match stream.next().await {
@@ -99,8 +95,8 @@ async fn collect<S: futures_util::Stream<Item = ResponseEvent> + Unpin>(id: &[u8
                 };
                 return response(id, member, payload).into_bytes();
             }
-            Some(ResponseEvent::Failed(failure)) => return refusal(Some(id), &failure).into_bytes(),
-            None => return refusal(Some(id), &Failure::Internal).into_bytes(),
+            Some(ResponseEvent::Failed(failure)) => return error_response(Some(id), &failure).into_bytes(),
+            None => return error_response(Some(id), &Failure::Internal).into_bytes(),
         }
     }
 }

@@ -1,70 +1,71 @@
-//! Polls a future again at once where it woke itself while it was being polled.
+//! Polls a future again at once if it woke itself while it was being polled. Must not know HTTP.
 //!
-//! hyper wakes its own connection whenever the service takes a piece of a body. Through the scheduler that is a second
-//! trip through the queue and, on an idle runtime, a wake-up of another thread. Knows nothing of HTTP.
+//! hyper wakes its own connection whenever the service takes a piece of a body. Through the scheduler such a wake-up
+//! is a second trip through the run queue and, on an idle runtime, a wake-up of another thread.
+
+mod poll_state;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
+use poll_state::PollState;
 
-/// Polls of one turn, at most: other tasks get theirs.
-const MOST: usize = 4;
+/// Most polls of the inner future in one poll of the outer one, so that other tasks get their turn.
+const MAX_REPOLLS: usize = 4;
 
-#[derive(Default)]
-struct Bell {
+/// Waker of the inner future. Wakes the outer task only while the inner future is not being polled.
+struct SelfWaker {
     outer: AtomicWaker,
-    polling: AtomicBool,
-    rung: AtomicBool,
+    state: PollState,
 }
 
-impl Wake for Bell {
+impl Wake for SelfWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, SeqCst);
-        // Whoever polls looks at `rung` after it has stopped polling: either it sees this ring, or we see that it stopped.
-        if !self.polling.load(SeqCst) {
+        if self.state.record_wake() {
             self.outer.wake();
         }
     }
 }
 
-/// The future, settled.
-pub(crate) struct Settle<F> {
+/// Future that polls `F` again in place when `F` woke itself.
+pub(crate) struct RepollOnSelfWake<F> {
     inner: F,
-    bell: Arc<Bell>,
+    self_waker: Arc<SelfWaker>,
+    /// Handle of `self_waker` for contexts.
     waker: Waker,
 }
 
-impl<F: Future + Unpin> Settle<F> {
+impl<F: Future + Unpin> RepollOnSelfWake<F> {
+    /// Wraps a future.
     pub(crate) fn new(inner: F) -> Self {
-        let bell = Arc::new(Bell::default());
-        Self { inner, waker: Waker::from(Arc::clone(&bell)), bell }
+        let self_waker = Arc::new(SelfWaker { outer: AtomicWaker::new(), state: PollState::new() });
+        Self { inner, waker: Waker::from(Arc::clone(&self_waker)), self_waker }
     }
 
+    /// Returns the inner future.
     pub(crate) fn get_mut(&mut self) -> &mut F {
         &mut self.inner
     }
 }
 
-impl<F: Future + Unpin> Future for Settle<F> {
+impl<F: Future + Unpin> Future for RepollOnSelfWake<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.get_mut();
-        this.bell.outer.register(cx.waker());
+        this.self_waker.outer.register(cx.waker());
         let mut inner = Context::from_waker(&this.waker);
-        for _ in 0..MOST {
-            this.bell.rung.store(false, SeqCst);
-            this.bell.polling.store(true, SeqCst);
+        for _ in 0..MAX_REPOLLS {
+            this.self_waker.state.begin_poll();
             let polled = Pin::new(&mut this.inner).poll(&mut inner);
-            this.bell.polling.store(false, SeqCst);
-            if polled.is_ready() || !this.bell.rung.load(SeqCst) {
+            let woken = this.self_waker.state.end_poll();
+            if polled.is_ready() || !woken {
                 return polled;
             }
         }
@@ -76,28 +77,36 @@ impl<F: Future + Unpin> Future for Settle<F> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
-    struct Count(AtomicUsize);
+    /// Waker that counts its wake-ups.
+    #[derive(Default)]
+    struct WakeCount(AtomicUsize);
 
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
+    impl WakeCount {
+        fn get(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
         }
     }
 
-    fn watched() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count(AtomicUsize::new(0)));
+    impl Wake for WakeCount {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn counting_waker() -> (Arc<WakeCount>, Waker) {
+        let count = Arc::new(WakeCount::default());
         (Arc::clone(&count), Waker::from(count))
     }
 
     #[test]
-    fn a_future_that_wakes_itself_goes_on_in_the_same_turn() {
-        let (count, waker) = watched();
+    fn a_future_that_wakes_itself_is_polled_again_in_the_same_turn() {
+        let (count, waker) = counting_waker();
         let mut polls = 0;
-        let mut settled = Settle::new(poll_fn(|cx| {
+        let mut future = RepollOnSelfWake::new(poll_fn(|cx| {
             polls += 1;
             if polls == 3 {
                 return Poll::Ready(());
@@ -105,35 +114,38 @@ mod tests {
             cx.waker().wake_by_ref();
             Poll::Pending
         }));
-        assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_ready());
-        assert_eq!(count.0.load(SeqCst), 0);
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_ready());
+        assert_eq!(count.get(), 0);
     }
 
     #[test]
-    fn it_does_not_keep_the_turn_forever_and_is_polled_again() {
-        let (count, waker) = watched();
-        let mut settled = Settle::new(poll_fn(|cx| {
+    fn a_future_that_keeps_waking_itself_yields_and_is_scheduled_again() {
+        let (count, waker) = counting_waker();
+        let mut polls = 0;
+        let mut future = RepollOnSelfWake::new(poll_fn(|cx| {
+            polls += 1;
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
-        assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_pending());
-        assert_eq!(count.0.load(SeqCst), 1);
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(future);
+        assert_eq!((polls, count.get()), (MAX_REPOLLS, 1));
     }
 
     #[test]
-    fn a_wake_from_outside_reaches_the_scheduler() {
-        let (count, waker) = watched();
+    fn a_wake_up_between_polls_reaches_the_scheduler() {
+        let (count, waker) = counting_waker();
         let mut kept = None;
-        let mut settled = Settle::new(poll_fn(|cx| {
+        let mut future = RepollOnSelfWake::new(poll_fn(|cx| {
             kept = Some(cx.waker().clone());
             Poll::<()>::Pending
         }));
-        assert!(Pin::new(&mut settled).poll(&mut Context::from_waker(&waker)).is_pending());
-        assert_eq!(count.0.load(SeqCst), 0);
-        drop(settled);
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(count.get(), 0);
+        drop(future);
         if let Some(waker) = kept {
             waker.wake();
         }
-        assert_eq!(count.0.load(SeqCst), 1);
+        assert_eq!(count.get(), 1);
     }
 }

@@ -1,15 +1,16 @@
-//! Sessions that clients ended before their tokens expire: the only sessions that cost memory, and bounded.
+//! Sessions that clients ended before their tokens expire: the only sessions that cost memory, in a bounded number.
 //! Must not know tokens.
 
-use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::session::Session;
 
-/// Most ended sessions remembered. Beyond it those that expire first are forgotten: their tokens would be
-/// accepted again until they expire, which opens nothing, since an ended session has no state.
-const MOST: usize = 100_000;
+/// Most revoked sessions remembered. Beyond it those that expire first are forgotten: their tokens are accepted again
+/// until they expire, which gives access to nothing, since an ended session has no state.
+const MAX_REVOKED: usize = 100_000;
 
 #[derive(Default)]
 struct Inner {
@@ -17,23 +18,27 @@ struct Inner {
     by_expiry: BTreeSet<(u64, [u8; 16])>,
 }
 
-/// The set.
+/// Set of revoked sessions.
 #[derive(Default)]
-pub(crate) struct Ended {
+pub(crate) struct RevokedSessions {
+    /// Whether a session was ever inserted: while none was, lookups take no lock.
     any: AtomicBool,
     inner: Mutex<Inner>,
 }
 
-impl Ended {
+impl RevokedSessions {
     /// Remembers a session until its token expires. `now` in seconds since 1970.
-    pub(crate) fn add(&self, session: &Session, now: u64) {
-        self.add_id(session.id, session.expires, now);
+    pub(crate) fn insert(&self, session: &Session, now: u64) {
+        self.insert_id(session.id, session.expires, now);
     }
 
-    /// The same for a session of which only the id is known. `expires`: no token of it is good any more.
-    pub(crate) fn add_id(&self, id: [u8; 16], expires: u64, now: u64) {
-        let mut inner = self.lock();
-        while inner.by_expiry.first().is_some_and(|(expires, _)| *expires <= now) || inner.ids.len() >= MOST {
+    /// Remembers a session of which only the id is known. From `expires` on, in seconds since 1970, none of its tokens
+    /// can be valid.
+    pub(crate) fn insert_id(&self, id: [u8; 16], expires: u64, now: u64) {
+        let mut inner = self.inner.lock();
+        while inner.by_expiry.first().is_some_and(|(expires, _)| *expires <= now)
+            || inner.ids.len() >= MAX_REVOKED
+        {
             let Some((_, oldest)) = inner.by_expiry.pop_first() else { break };
             inner.ids.remove(&oldest);
         }
@@ -43,13 +48,9 @@ impl Ended {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Whether it was ended.
-    pub(crate) fn has(&self, session: &Session) -> bool {
-        self.any.load(Ordering::Acquire) && self.lock().ids.contains(&session.id)
-    }
-
-    fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
-        self.inner.lock()
+    /// Whether a session was revoked.
+    pub(crate) fn contains(&self, session: &Session) -> bool {
+        self.any.load(Ordering::Acquire) && self.inner.lock().ids.contains(&session.id)
     }
 }
 
@@ -66,16 +67,16 @@ mod tests {
     }
 
     #[test]
-    fn remembers_until_expiry_and_never_more_than_the_bound() {
-        let ended = Ended::default();
-        assert!(!ended.has(&session(0, 10)));
-        for number in 0..MOST + 5 {
-            ended.add(&session(number, 10 + number as u64), 0);
+    fn sessions_are_remembered_until_they_expire_and_never_more_than_the_bound() {
+        let revoked = RevokedSessions::default();
+        assert!(!revoked.contains(&session(0, 10)));
+        for number in 0..MAX_REVOKED + 5 {
+            revoked.insert(&session(number, 10 + number as u64), 0);
         }
-        assert_eq!(ended.lock().ids.len(), MOST);
-        assert!(!ended.has(&session(4, 14)) && ended.has(&session(5, 15)));
-        ended.add(&session(7, 17), u64::MAX);
-        let inner = ended.lock();
-        assert_eq!((inner.ids.len(), inner.by_expiry.len()), (1, 1), "the expired are gone");
+        assert_eq!(revoked.inner.lock().ids.len(), MAX_REVOKED);
+        assert!(!revoked.contains(&session(4, 14)) && revoked.contains(&session(5, 15)));
+        revoked.insert(&session(7, 17), u64::MAX);
+        let inner = revoked.inner.lock();
+        assert_eq!((inner.ids.len(), inner.by_expiry.len()), (1, 1), "expired sessions are removed");
     }
 }

@@ -31,12 +31,12 @@ use tower::Service as _;
 use crate::calls::Calls;
 use crate::config::{BindScope, EdgeConfig};
 use crate::edge::Edge;
-use crate::http::body::AnswerBody;
-use crate::http::reply::{Refused, refuse};
+use crate::http::response::{Refusal, refusal_response};
+use crate::http::response_body::ResponseBody;
 use crate::http::service::McpService;
 use crate::keys::Keys;
 use crate::origin::Origins;
-use crate::repoll::Settle;
+use crate::repoll::RepollOnSelfWake;
 pub use ops::OpsPort;
 
 /// How long a TLS handshake that is under way may take when the process drains.
@@ -178,7 +178,7 @@ async fn connection<C: Calls>(
     let Some(stream) = stream else { return };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(false);
-    let mut serving = Settle::new(builder.serve_connection(TokioIo::new(stream), service));
+    let mut serving = RepollOnSelfWake::new(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // Errors here are the client's: it went away or does not speak HTTP. It was answered if it could be.
         _ = &mut serving => return,
@@ -219,7 +219,7 @@ impl<C> Clone for Both<C> {
     }
 }
 
-type BothBody<C> = Either<AnswerBody<<C as Calls>::Stream>, Body>;
+type BothBody<C> = Either<ResponseBody<<C as Calls>::Stream>, Body>;
 
 impl<C: Calls> Service<Request<Incoming>> for Both<C> {
     type Response = Response<BothBody<C>>;
@@ -239,7 +239,9 @@ impl<C: Calls> Service<Request<Incoming>> for Both<C> {
             });
         }
         if self.mcp.edge().is_closed() {
-            return Box::pin(async { Ok(refuse(&Refused::early(Failure::Draining)).map(Either::Left)) });
+            return Box::pin(async {
+                Ok(refusal_response(&Refusal::unread(Failure::Draining)).map(Either::Left))
+            });
         }
         let answer = self.mcp.clone().call(request);
         Box::pin(async { answer.await.map(|response| response.map(Either::Left)) })

@@ -1,7 +1,7 @@
-//! Legacy session ids: sealed tokens, so that no replica keeps a row for a session (DESIGN.md §3).
+//! Session ids of legacy clients: sealed tokens, so that no replica of a proxy stores sessions.
 //!
-//! `base64url(version byte ‖ nonce ‖ sealed(issue time ‖ random id ‖ protocol version))` with XChaCha20-Poly1305; the
-//! caller's key digest is associated data. Must not know HTTP, nor which sessions have ended.
+//! `base64url(format byte ‖ nonce ‖ encrypted(issue time ‖ random id ‖ protocol version))` with XChaCha20-Poly1305. The
+//! digest of the client's key is associated data. Must not know HTTP, nor which sessions were revoked.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use protocol::mcp::era::{Era, Version};
 
 use crate::keys::Principal;
 
-/// First byte of a token: which form it has.
-const FORM: u8 = 1;
-const NONCE: usize = 24;
-const ID: usize = 16;
-const DATE: usize = 10;
-const SEALED: usize = 8 + ID + DATE;
-const TAG: usize = 16;
-const TOKEN: usize = 1 + NONCE + SEALED + TAG;
-/// Characters of a token.
-pub(crate) const TEXT: usize = TOKEN.div_ceil(3) * 4;
-/// How far the clocks of two replicas may differ, in seconds.
-const SKEW: u64 = 300;
+/// First byte of a token, which names its format.
+const TOKEN_FORMAT: u8 = 1;
+const NONCE_LEN: usize = 24;
+const ID_LEN: usize = 16;
+const VERSION_LEN: usize = 10;
+const SEALED_LEN: usize = 8 + ID_LEN + VERSION_LEN;
+const TAG_LEN: usize = 16;
+const TOKEN_LEN: usize = 1 + NONCE_LEN + SEALED_LEN + TAG_LEN;
+/// Length of a token in characters.
+pub(crate) const TOKEN_CHARS: usize = TOKEN_LEN.div_ceil(3) * 4;
+/// Largest tolerated difference between the clocks of two replicas, in seconds.
+const MAX_CLOCK_SKEW: u64 = 300;
 
-/// The key that seals session ids: 32 bytes, never formatted.
+/// Key that seals session ids: 32 bytes, never formatted.
 #[derive(Clone)]
 pub struct SealKey([u8; 32]);
 
@@ -38,7 +38,7 @@ impl From<[u8; 32]> for SealKey {
 }
 
 impl SealKey {
-    /// From the system's random source: good until this process ends.
+    /// Returns a key from the system's random source. Its tokens are valid until this process ends.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
@@ -52,82 +52,82 @@ impl fmt::Debug for SealKey {
     }
 }
 
-/// What a good token says.
+/// Contents of a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Session {
-    /// Random, known only to those who can open the token.
-    pub(crate) id: [u8; ID],
-    /// The version agreed on by `initialize`.
+    /// Random id, known only to holders of the key.
+    pub(crate) id: [u8; ID_LEN],
+    /// Version agreed on by `initialize`.
     pub(crate) version: Version,
-    /// Seconds since 1970 after which the token is refused.
+    /// End of the token's validity, in seconds since 1970.
     pub(crate) expires: u64,
 }
 
 impl Session {
-    /// The key that call headers carry: the id in hex digits.
+    /// Returns the key that call headers carry: the id in hexadecimal digits.
     pub(crate) fn key(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
         self.id.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
     }
-}
 
-impl Session {
-    /// The id that a key stands for.
-    pub(crate) fn id_of(key: &str) -> Option<[u8; ID]> {
-        let fits = key.len() == 2 * ID && key.bytes().all(|b| b.is_ascii_hexdigit());
+    /// Returns the id that a key of call headers stands for; `None` for a malformed key.
+    pub(crate) fn id_of(key: &str) -> Option<[u8; ID_LEN]> {
+        let fits = key.len() == 2 * ID_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
         let number = fits.then(|| u128::from_str_radix(key, 16).ok())??;
         Some(number.to_be_bytes())
     }
 }
 
-/// Issues and opens tokens.
+/// Issuer and reader of tokens.
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
     ttl: u64,
 }
 
 impl Sealer {
-    /// With the key of all replicas; tokens are good for `ttl` from their issue.
+    /// Creates a sealer with the key of all replicas. Tokens are valid for `ttl` from their issue.
     pub(crate) fn new(key: &SealKey, ttl: Duration) -> Self {
         Self { cipher: XChaCha20Poly1305::new(&Key::from(key.0)), ttl: ttl.as_secs() }
     }
 
-    /// A new session's token. Fails only if the system has no random numbers.
-    pub(crate) fn issue(&self, version: Version, who: &Principal, now: u64) -> Option<String> {
-        let mut token = [0; TOKEN];
-        token[0] = FORM;
-        let (nonce, rest) = token[1..].split_at_mut(NONCE);
-        let (sealed, tag) = rest.split_at_mut(SEALED);
+    /// Returns the token of a new session; `None` only if the system has no random numbers. `now` in seconds since
+    /// 1970.
+    pub(crate) fn issue(&self, version: Version, principal: &Principal, now: u64) -> Option<String> {
+        let mut token = [0; TOKEN_LEN];
+        token[0] = TOKEN_FORMAT;
+        let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
+        let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
         getrandom::fill(nonce).ok()?;
         sealed[..8].copy_from_slice(&now.to_be_bytes());
-        getrandom::fill(&mut sealed[8..8 + ID]).ok()?;
-        sealed[8 + ID..].copy_from_slice(version.as_str().as_bytes());
+        getrandom::fill(&mut sealed[8..8 + ID_LEN]).ok()?;
+        sealed[8 + ID_LEN..].copy_from_slice(version.as_str().as_bytes());
         let nonce = XNonce::try_from(&*nonce).ok()?;
-        let made = self.cipher.encrypt_inout_detached(&nonce, &who.0, sealed.into()).ok()?;
-        tag.copy_from_slice(&made);
+        let computed = self.cipher.encrypt_inout_detached(&nonce, &principal.0, sealed.into()).ok()?;
+        tag.copy_from_slice(&computed);
         Some(URL_SAFE_NO_PAD.encode(token))
     }
 
-    /// The session of a token; `None` if it is not ours, altered, another caller's, or too old.
-    pub(crate) fn open(&self, text: &[u8], who: &Principal, now: u64) -> Option<Session> {
-        let mut token = [0; TOKEN];
-        if text.len() != TEXT
-            || URL_SAFE_NO_PAD.decode_slice(text, &mut token).ok()? != TOKEN
-            || token[0] != FORM
+    /// Returns the session of a token; `None` if the token is malformed, altered, sealed with another key, bound to
+    /// another identity, or expired.
+    pub(crate) fn open(&self, text: &[u8], principal: &Principal, now: u64) -> Option<Session> {
+        let mut token = [0; TOKEN_LEN];
+        if text.len() != TOKEN_CHARS
+            || URL_SAFE_NO_PAD.decode_slice(text, &mut token).ok()? != TOKEN_LEN
+            || token[0] != TOKEN_FORMAT
         {
             return None;
         }
-        let (nonce, rest) = token[1..].split_at_mut(NONCE);
-        let (sealed, tag) = rest.split_at_mut(SEALED);
+        let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
+        let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
         let (nonce, tag) = (XNonce::try_from(&*nonce).ok()?, Tag::try_from(&*tag).ok()?);
-        self.cipher.decrypt_inout_detached(&nonce, &who.0, (&mut *sealed).into(), &tag).ok()?;
+        self.cipher.decrypt_inout_detached(&nonce, &principal.0, (&mut *sealed).into(), &tag).ok()?;
         let issued = u64::from_be_bytes(sealed[..8].try_into().ok()?);
-        let version = Version::parse(std::str::from_utf8(&sealed[8 + ID..]).ok()?)?;
+        let version = Version::parse(std::str::from_utf8(&sealed[8 + ID_LEN..]).ok()?)?;
         let expires = issued.saturating_add(self.ttl);
-        let in_time = issued <= now.saturating_add(SKEW) && now < expires;
-        let id = sealed[8..8 + ID].try_into().ok()?;
-        (in_time && version.era() == Era::Legacy).then_some(Session { id, version, expires })
+        let is_valid_now = issued <= now.saturating_add(MAX_CLOCK_SKEW) && now < expires;
+        let id = sealed[8..8 + ID_LEN].try_into().ok()?;
+        (is_valid_now && version.era() == Era::Legacy).then_some(Session { id, version, expires })
     }
 }
 
@@ -150,9 +150,9 @@ mod tests {
     }
 
     #[test]
-    fn opens_what_it_issued_until_it_expires() {
+    fn an_issued_token_opens_until_it_expires() {
         let token = sealer(1).issue(Version::V2025_06_18, &Principal::ANYONE, NOW).unwrap();
-        assert_eq!(token.len(), TEXT);
+        assert_eq!(token.len(), TOKEN_CHARS);
         assert!(token.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 99).unwrap();
         assert_eq!((session.version, session.expires), (Version::V2025_06_18, NOW + 100));
@@ -163,14 +163,14 @@ mod tests {
         assert!(!token.contains(&session.key()));
         assert_eq!(sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 100), None, "expired");
         assert_eq!(
-            sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW - SKEW - 1),
+            sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW - MAX_CLOCK_SKEW - 1),
             None,
             "from the future"
         );
     }
 
     #[test]
-    fn another_key_or_caller_opens_nothing() {
+    fn another_key_or_another_identity_opens_no_token() {
         let token = sealer(1).issue(Version::V2025_11_25, &Principal([7; 32]), NOW).unwrap();
         assert!(sealer(1).open(token.as_bytes(), &Principal([7; 32]), NOW).is_some());
         assert_eq!(sealer(2).open(token.as_bytes(), &Principal([7; 32]), NOW), None);
@@ -181,18 +181,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_refused_without_a_panic(text in proptest::collection::vec(any::<u8>(), 0..220)) {
+        fn arbitrary_bytes_are_refused_without_a_panic(text in proptest::collection::vec(any::<u8>(), 0..220)) {
             prop_assert_eq!(sealer(1).open(&text, &Principal::ANYONE, NOW), None);
         }
 
         #[test]
-        fn garbage_of_the_right_form_is_refused(bytes in proptest::collection::vec(any::<u8>(), TOKEN)) {
+        fn arbitrary_tokens_of_the_right_length_are_refused(bytes in proptest::collection::vec(any::<u8>(), TOKEN_LEN)) {
             let text = URL_SAFE_NO_PAD.encode(&bytes);
             prop_assert_eq!(sealer(1).open(text.as_bytes(), &Principal::ANYONE, NOW), None);
         }
 
         #[test]
-        fn any_flipped_bit_is_noticed(at in 0..TOKEN * 8) {
+        fn a_token_with_a_flipped_bit_is_refused(at in 0..TOKEN_LEN * 8) {
             let token = sealer(1).issue(Version::V2025_11_25, &Principal::ANYONE, NOW).unwrap();
             let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
             bytes[at / 8] ^= 1 << (at % 8);

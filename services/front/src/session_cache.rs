@@ -1,59 +1,59 @@
-//! Session tokens that were opened lately, so that a busy session is not unsealed for each of its requests.
+//! Session tokens that were opened recently, so that a busy session is not decrypted for each of its requests.
 //!
-//! A cache of fixed size that may forget anything at any time: no session depends on it. Must not know HTTP.
+//! The cache has a fixed size and may drop any entry at any time: no session depends on it. Must not know HTTP.
 
 use parking_lot::Mutex;
-
 use subtle::ConstantTimeEq;
 
 use crate::keys::Principal;
-use crate::session::{Session, TEXT};
+use crate::session::{Session, TOKEN_CHARS};
 
-/// Places; a session that falls on another's takes it over.
-const PLACES: usize = 512;
+/// Number of entries. A session whose token maps to an occupied entry replaces what is there.
+const CAPACITY: usize = 512;
 
-struct Entry {
-    token: [u8; TEXT],
-    who: Principal,
+struct CachedSession {
+    token: [u8; TOKEN_CHARS],
+    principal: Principal,
     session: Session,
 }
 
-/// The cache.
-pub(crate) struct Recent {
-    places: Mutex<Vec<Option<Entry>>>,
+/// Direct-mapped cache from tokens to sessions.
+pub(crate) struct SessionCache {
+    entries: Mutex<Vec<Option<CachedSession>>>,
 }
 
-impl Default for Recent {
+impl Default for SessionCache {
     fn default() -> Self {
-        let mut places = Vec::new();
-        places.resize_with(PLACES, || None);
-        Self { places: Mutex::new(places) }
+        let mut entries = Vec::new();
+        entries.resize_with(CAPACITY, || None);
+        Self { entries: Mutex::new(entries) }
     }
 }
 
-impl Recent {
-    /// The session of a token that was found good for this caller before, and that has not expired since.
-    pub(crate) fn find(&self, token: &[u8], who: &Principal, now: u64) -> Option<Session> {
-        let places = self.places.lock();
-        let entry = places.get(place(token))?.as_ref()?;
-        let same = bool::from(entry.token.ct_eq(token)) && entry.who == *who;
-        (same && now < entry.session.expires).then(|| entry.session.clone())
+impl SessionCache {
+    /// Returns the session of a token that was opened for this identity before and has not expired. `now` in seconds
+    /// since 1970.
+    pub(crate) fn get(&self, token: &[u8], principal: &Principal, now: u64) -> Option<Session> {
+        let entries = self.entries.lock();
+        let entry = entries.get(index_of(token))?.as_ref()?;
+        let is_same = bool::from(entry.token.ct_eq(token)) && entry.principal == *principal;
+        (is_same && now < entry.session.expires).then(|| entry.session.clone())
     }
 
-    /// Remembers a token that was found good.
-    pub(crate) fn keep(&self, token: &[u8], who: Principal, session: &Session) {
-        let Ok(token) = <[u8; TEXT]>::try_from(token) else { return };
-        let mut places = self.places.lock();
-        if let Some(slot) = places.get_mut(place(&token)) {
-            *slot = Some(Entry { token, who, session: session.clone() });
+    /// Remembers a token that was opened.
+    pub(crate) fn insert(&self, token: &[u8], principal: Principal, session: &Session) {
+        let Ok(token) = <[u8; TOKEN_CHARS]>::try_from(token) else { return };
+        let mut entries = self.entries.lock();
+        if let Some(entry) = entries.get_mut(index_of(&token)) {
+            *entry = Some(CachedSession { token, principal, session: session.clone() });
         }
     }
 }
 
-/// A token's characters from the second four on encode its random nonce.
-fn place(token: &[u8]) -> usize {
+/// Returns the index of a token's entry. Characters 4 to 7 of a token encode random bits of its nonce.
+fn index_of(token: &[u8]) -> usize {
     let nonce = token.get(4..8).unwrap_or_default();
-    nonce.iter().fold(0, |hash: usize, byte| hash.wrapping_mul(67) ^ usize::from(*byte)) % PLACES
+    nonce.iter().fold(0, |hash: usize, byte| hash.wrapping_mul(67) ^ usize::from(*byte)) % CAPACITY
 }
 
 #[cfg(test)]
@@ -67,25 +67,25 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_for_its_caller_until_it_expires() {
-        let recent = Recent::default();
-        let token = [b'a'; TEXT];
-        assert_eq!(recent.find(&token, &Principal::ANYONE, 1), None);
-        recent.keep(&token, Principal::ANYONE, &session());
-        assert_eq!(recent.find(&token, &Principal::ANYONE, 99), Some(session()));
-        assert_eq!(recent.find(&token, &Principal::ANYONE, 100), None);
-        assert_eq!(recent.find(&token, &Principal([1; 32]), 1), None);
+    fn a_token_is_found_for_its_identity_until_it_expires() {
+        let cache = SessionCache::default();
+        let token = [b'a'; TOKEN_CHARS];
+        assert_eq!(cache.get(&token, &Principal::ANYONE, 1), None);
+        cache.insert(&token, Principal::ANYONE, &session());
+        assert_eq!(cache.get(&token, &Principal::ANYONE, 99), Some(session()));
+        assert_eq!(cache.get(&token, &Principal::ANYONE, 100), None);
+        assert_eq!(cache.get(&token, &Principal([1; 32]), 1), None);
     }
 
     #[test]
     fn a_token_that_differs_anywhere_is_not_found() {
-        let recent = Recent::default();
-        recent.keep(&[b'a'; TEXT], Principal::ANYONE, &session());
-        for index in 0..TEXT {
-            let mut other = [b'a'; TEXT];
+        let cache = SessionCache::default();
+        cache.insert(&[b'a'; TOKEN_CHARS], Principal::ANYONE, &session());
+        for index in 0..TOKEN_CHARS {
+            let mut other = [b'a'; TOKEN_CHARS];
             other[index] = b'b';
-            assert_eq!(recent.find(&other, &Principal::ANYONE, 1), None, "character {index}");
+            assert_eq!(cache.get(&other, &Principal::ANYONE, 1), None, "character {index}");
         }
-        assert_eq!(recent.find(b"aaaaaaaaaaaa", &Principal::ANYONE, 1), None);
+        assert_eq!(cache.get(b"aaaaaaaaaaaa", &Principal::ANYONE, 1), None);
     }
 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use front::metrics::EdgeMeter;
 use front::{Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
@@ -96,14 +95,13 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let slaves = Owned(tokio::spawn(serve_slaves(ports.ws, back)));
     let edge_config =
         EdgeConfig::from_common(&config.common, "proxy", ports.http_at).behind(config.trusted.clone());
-    let edge = Edge::new(edge_config, dispatcher.clone()).with_observer(EdgeMeter::default());
-    let edge = Arc::new(edge);
+    let edge = Arc::new(Edge::new(edge_config, dispatcher.clone()));
     watch(&recorder, (&edge, &registry));
     let ops = Endpoints::new(recorder, ready(&config, &registry, &shutdown));
     let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher));
     let ops = Status::new(&registry, activity).serve(ops).build();
     let ended_elsewhere = Arc::clone(&edge);
-    registry.on_session_end(move |session| ended_elsewhere.session_ended(session));
+    registry.on_session_end(move |session| ended_elsewhere.revoke_session(session));
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     let drain = drain(Arc::clone(&registry), shutdown.clone());
     tokio::join!(front::server::serve(ports.http, (edge, ops), &shutdown), drain);
@@ -117,7 +115,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
 
 /// Looks at edge and slaves before each scrape.
 fn watch(recorder: &Metrics, (edge, registry): (&Arc<Edge<Dispatcher>>, &Arc<Registry>)) {
-    recorder.before_each_scrape(front::metrics::sample(edge));
+    recorder.before_each_scrape(edge.gauge_sampler());
     let registry = Arc::clone(registry);
     recorder.before_each_scrape(metrics::sample(move || registry.buffered_bytes()));
 }

@@ -277,7 +277,7 @@ mod tests {
         let message = format!(
             r#"{{"id":{request_id},"params":{{"name":"sleep","arguments":{{"seconds":{seconds},"steps":1000}},"_meta":{{"progressToken":"p"}}}}}}"#
         );
-        calls.call(header, message.into(), CallContext::nobody(&HeaderMap::new()))
+        calls.call(header, message.into(), CallContext::anonymous(&HeaderMap::new()))
     }
 
     #[tokio::test]

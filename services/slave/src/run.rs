@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use front::metrics::EdgeMeter;
 use front::server::OpsPort;
 use front::{Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
@@ -112,7 +111,7 @@ impl Slave {
         let role = if config.link.is_some() { "slave" } else { "standalone" };
         let edge_config = EdgeConfig::from_common(&config.common, role, http.local_addr()?);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
-        let edge = Arc::new(edge.with_observer(EdgeMeter::default()));
+        let edge = Arc::new(edge);
         let seat = Seat::take(&http, config.common.http.port, &config.name);
         let linked = Linked::new((&config, seat), &executor, (&edge, &hangups))?;
         let status = status::Status {
@@ -131,7 +130,7 @@ impl Slave {
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
         let address = self.http.local_addr()?;
-        recorder.before_each_scrape(front::metrics::sample(&self.edge));
+        recorder.before_each_scrape(self.edge.gauge_sampler());
         if let Some(linked) = &self.linked {
             let links = Arc::clone(&linked.links);
             recorder.before_each_scrape(move || metrics::held(links.endpoint.held()));

@@ -1,51 +1,54 @@
-//! Which forms of answer a client takes. Must not know what is answered.
+//! Content negotiation: the form of response that a client accepts, and the type of body that it sends. Must not know
+//! what is answered.
 
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use protocol::mcp::failure::Failure;
 
-/// The forms that a client takes.
+/// Form of response that a client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Takes {
-    /// It did not ask for events: JSON only, and events are left out. (Clients of the existing server are such.)
+pub(crate) enum Accept {
+    /// JSON only: the client did not name events, and gets no notifications of a call.
     Json,
-    /// As the specification wants it.
-    Both,
-    /// It named events only.
-    Events,
+    /// JSON or server-sent events, as the specification requires of clients.
+    JsonOrEvents,
+    /// Server-sent events only.
+    EventsOnly,
 }
 
-/// Reads `Accept`. Lenient: without one, or with `*/*`, JSON is taken.
-pub(crate) fn takes(headers: &HeaderMap) -> Result<Takes, Failure> {
-    // What SDKs send, letter by letter: most requests.
-    if headers.get(ACCEPT).is_some_and(|accept| accept == "application/json, text/event-stream") {
-        return Ok(Takes::Both);
-    }
-    let mut named = headers.get_all(ACCEPT).iter().peekable();
-    if named.peek().is_none() {
-        return Ok(Takes::Json);
-    }
-    let (mut json, mut events) = (false, false);
-    for range in named.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
-        let (range, parameters) = range.split_once(';').unwrap_or((range, ""));
-        if is_refused(parameters) {
-            continue;
+impl Accept {
+    /// Reads the `Accept` header. A request without the header, or with `*/*` alone, accepts JSON.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, Failure> {
+        // The value that SDKs send, letter by letter.
+        if headers.get(ACCEPT).is_some_and(|accept| accept == "application/json, text/event-stream") {
+            return Ok(Self::JsonOrEvents);
         }
-        let is = |name: &str| range.trim().eq_ignore_ascii_case(name);
-        json |= is("application/json") || is("application/*") || is("*/*");
-        events |= is("text/event-stream") || is("text/*");
-    }
-    match (json, events) {
-        (true, false) => Ok(Takes::Json),
-        (true, true) => Ok(Takes::Both),
-        (false, true) => Ok(Takes::Events),
-        (false, false) => {
-            Err(Failure::NotAcceptable("Accept names neither application/json nor text/event-stream".into()))
+        let mut values = headers.get_all(ACCEPT).iter().peekable();
+        if values.peek().is_none() {
+            return Ok(Self::Json);
+        }
+        let (mut json, mut events) = (false, false);
+        for range in values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
+            let (range, parameters) = range.split_once(';').unwrap_or((range, ""));
+            if is_refused(parameters) {
+                continue;
+            }
+            let is = |name: &str| range.trim().eq_ignore_ascii_case(name);
+            json |= is("application/json") || is("application/*") || is("*/*");
+            events |= is("text/event-stream") || is("text/*");
+        }
+        match (json, events) {
+            (true, false) => Ok(Self::Json),
+            (true, true) => Ok(Self::JsonOrEvents),
+            (false, true) => Ok(Self::EventsOnly),
+            (false, false) => Err(Failure::NotAcceptable(
+                "Accept names neither application/json nor text/event-stream".into(),
+            )),
         }
     }
 }
 
-/// `q=0`: named in order to be refused.
+/// Whether the parameters of a media range say `q=0`, which refuses it (RFC 9110, 12.4.2).
 fn is_refused(parameters: &str) -> bool {
     parameters.split(';').any(|parameter| {
         let quality = parameter.trim().strip_prefix("q=").or_else(|| parameter.trim().strip_prefix("Q="));
@@ -53,22 +56,21 @@ fn is_refused(parameters: &str) -> bool {
     })
 }
 
-/// Whether a client takes the events of a GET stream.
-pub(crate) fn takes_events(headers: &HeaderMap) -> bool {
+/// Whether a client accepts the events of a GET stream.
+pub(crate) fn accepts_events(headers: &HeaderMap) -> bool {
     let Some(accept) = headers.get(ACCEPT) else { return true };
     let text = accept.to_str().unwrap_or_default();
-    text.contains("*/*") || !matches!(takes(headers), Ok(Takes::Json) | Err(_))
+    text.contains("*/*") || !matches!(Accept::from_headers(headers), Ok(Accept::Json) | Err(_))
 }
 
-/// A body that says it is something other than JSON is refused; one that says nothing is read.
-pub(crate) fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
-    let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let kind = kind.as_bytes();
-    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let json = kind.eq_ignore_ascii_case(b"application/json")
-        || kind.to_ascii_lowercase().ends_with(b"+json")
-        || kind.is_empty();
-    if json { Ok(()) } else { Err(Failure::UnsupportedMediaType) }
+/// Refuses a body whose `Content-Type` is not JSON. A body without the header is read.
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let media_type = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_json = media_type.eq_ignore_ascii_case(b"application/json")
+        || media_type.to_ascii_lowercase().ends_with(b"+json")
+        || media_type.is_empty();
+    if is_json { Ok(()) } else { Err(Failure::UnsupportedMediaType) }
 }
 
 #[cfg(test)]
@@ -82,33 +84,35 @@ mod tests {
     }
 
     #[test]
-    fn accept_decides_the_form() {
-        assert_eq!(takes(&HeaderMap::new()), Ok(Takes::Json));
+    fn the_accept_header_decides_the_form_of_the_response() {
+        assert_eq!(Accept::from_headers(&HeaderMap::new()), Ok(Accept::Json));
         for (value, expected) in [
-            ("application/json, text/event-stream", Takes::Both),
-            ("text/event-stream;q=0.5,APPLICATION/JSON;q=1", Takes::Both),
-            ("*/*", Takes::Json),
-            ("application/json", Takes::Json),
-            ("text/event-stream", Takes::Events),
-            ("application/json, text/event-stream;q=0", Takes::Json),
+            ("application/json, text/event-stream", Accept::JsonOrEvents),
+            ("text/event-stream;q=0.5,APPLICATION/JSON;q=1", Accept::JsonOrEvents),
+            ("*/*", Accept::Json),
+            ("application/json", Accept::Json),
+            ("text/event-stream", Accept::EventsOnly),
+            ("application/json, text/event-stream;q=0", Accept::Json),
         ] {
-            assert_eq!(takes(&accept(value)), Ok(expected), "{value}");
+            assert_eq!(Accept::from_headers(&accept(value)), Ok(expected), "{value}");
         }
-        assert!(takes(&accept("text/html")).is_err());
-        assert!(takes_events(&accept("*/*")) && takes_events(&accept("text/event-stream")));
-        assert!(!takes_events(&accept("application/json")));
+        assert!(Accept::from_headers(&accept("text/html")).is_err());
+        assert!(accepts_events(&accept("*/*")) && accepts_events(&accept("text/event-stream")));
+        assert!(!accepts_events(&accept("application/json")));
     }
 
     #[test]
-    fn only_a_declared_other_type_is_refused() {
-        let of = |value| check_type(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]));
+    fn only_a_declared_type_other_than_json_is_refused() {
+        let check = |value| {
+            check_content_type(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]))
+        };
         for good in ["application/json", "Application/JSON; charset=latin1", "application/json-rpc+json", ""]
         {
-            assert!(of(good).is_ok(), "{good}");
+            assert!(check(good).is_ok(), "{good}");
         }
         for bad in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
-            assert!(of(bad).is_err(), "{bad}");
+            assert!(check(bad).is_err(), "{bad}");
         }
-        assert!(check_type(&HeaderMap::new()).is_ok());
+        assert!(check_content_type(&HeaderMap::new()).is_ok());
     }
 }

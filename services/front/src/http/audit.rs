@@ -1,4 +1,4 @@
-//! What the audit stream has of requests that may not be made. Calls are told by whoever takes them.
+//! Refused requests in the audit stream. Calls are recorded by the implementation of [`crate::calls::Calls`].
 
 use std::net::IpAddr;
 
@@ -6,8 +6,8 @@ use axum::http::request::Parts;
 use protocol::mcp::failure::Failure;
 use runtime::audit::{self, Line};
 
-/// A request was refused. Only what concerns who may ask is told, never what was shown.
-pub(crate) fn refused(head: &Parts, peer: Option<IpAddr>, failure: &Failure) {
+/// Records a refused request, if the reason concerns access. Credentials of the request are not recorded.
+pub(crate) fn record_refusal(head: &Parts, peer: Option<IpAddr>, failure: &Failure) {
     if !audit::is_on() || !concerns_access(failure) {
         return;
     }

@@ -1,101 +1,110 @@
-//! Batches of 2025-03-26 (Transports, "Sending Messages to the Server"), the only version that has them.
+//! Batches of JSON-RPC messages (2025-03-26, Transports, "Sending Messages to the Server").
 //!
-//! Calls begin together and are answered in order: as events where the client takes them (so that progress is not
-//! lost), else as a JSON array. Must not know single messages' ways.
+//! Calls of a batch begin together and are answered in order: as events where the client accepts them, so that
+//! notifications of progress are not lost, else as a JSON array. Must not know how single messages are answered.
 
 use std::collections::VecDeque;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
 use protocol::mcp::envelope::{Message, parse};
-use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
-use super::accept::Takes;
-use super::body::AnswerBody;
+use super::accept::Accept;
+use super::context::{HandlerResult, RequestContext};
 use super::era;
-use super::post::{Count, Outcome, Post};
-use super::reply::{empty, events, json_stream};
-use super::stream::{Answers, Form, Waiting};
-use crate::answer::{Answer, refusal};
+use super::framing::Framing;
+use super::response::{empty, events, json_stream};
+use super::response_body::ResponseBody;
+use super::response_stream::Entry;
 use crate::arrived::Arrived;
 use crate::calls::Calls;
-use crate::method::{Caller, Request, unreadable};
+use crate::jsonrpc::error_response;
+use crate::method::{Answer, Caller, Request, envelope_failure};
 
-/// Messages of one batch, at most.
-const MOST: usize = 100;
+/// Most messages of one batch.
+const MAX_MESSAGES: usize = 100;
 
-/// Whether a body that is not one message is an array.
+/// Whether a body that is not one message is a JSON array.
 pub(crate) fn is_batch(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'[')
 }
 
-/// Answers each message of a batch.
-pub(crate) fn answer<C: Calls>(post: &mut Post<'_, C>, body: &Bytes, takes: Takes) -> Outcome<C::Stream> {
-    post.count = Count::Edge("batch");
-    let invalid = |reason: &str| Failure::InvalidRequest(reason.to_owned());
-    if era::era_by_header(post.headers) == Era::Modern {
-        return Err(post.refused(invalid("a body is one message: batches exist only in 2025-03-26")));
-    }
-    let caller = era::legacy(post.edge, post.headers, &post.who).map_err(|failure| post.refused(failure))?;
-    if caller.version > Version::V2025_03_26 {
-        return Err(post.refused(invalid("a body is one message: batches exist only in 2025-03-26")));
-    }
+/// Handles a batch: answers each of its requests.
+pub(crate) fn handle<C: Calls>(
+    context: &RequestContext<'_, C>,
+    body: &Bytes,
+    accept: Accept,
+) -> HandlerResult<C::Stream> {
+    let caller = era::batch_sender(context).map_err(|failure| context.refusal(failure))?;
     let messages: Vec<&RawValue> =
-        serde_json::from_slice(body).map_err(|error| post.refused(Failure::NotJson(error.to_string())))?;
-    if messages.is_empty() || messages.len() > MOST {
-        return Err(post.refused(Failure::InvalidRequest(format!("a batch has 1 to {MOST} messages"))));
+        serde_json::from_slice(body).map_err(|error| context.refusal(Failure::NotJson(error.to_string())))?;
+    if messages.is_empty() || messages.len() > MAX_MESSAGES {
+        let reason = format!("a batch has 1 to {MAX_MESSAGES} messages");
+        return Err(context.refusal(Failure::InvalidRequest(reason)));
     }
     let queue: VecDeque<_> = messages
         .iter()
-        .filter_map(|message| one(post, &caller, &body.slice_ref(message.get().as_bytes())))
+        .filter_map(|message| entry(context, &caller, &body.slice_ref(message.get().as_bytes())))
         .collect();
     if queue.is_empty() {
         return Ok(empty(StatusCode::ACCEPTED));
     }
-    Ok(match takes {
-        Takes::Json => {
-            json_stream(StatusCode::OK, AnswerBody::Answers(Box::new(Answers::new(Form::Array(0), queue))))
+    Ok(match accept {
+        Accept::Json => {
+            json_stream(StatusCode::OK, ResponseBody::stream(Framing::JsonArray { begun: 0 }, queue))
         }
-        Takes::Both | Takes::Events => {
-            events(AnswerBody::Answers(Box::new(Answers::new(Form::events(None), queue))))
-        }
+        Accept::JsonOrEvents | Accept::EventsOnly => events(ResponseBody::stream(Framing::events(), queue)),
     })
 }
 
-/// The answer to one message of a batch, if it wants one.
-fn one<C: Calls>(post: &Post<'_, C>, caller: &Caller, message: &Bytes) -> Option<Waiting<C::Stream>> {
-    let ready = |id: Option<&str>, failure: &Failure| Waiting::Ready(refusal(id.map(str::as_bytes), failure));
-    let mut arrived = Arrived::by("http");
-    arrived.sent_by(caller);
+/// Returns the answer to one message of a batch; `None` for notifications and responses.
+fn entry<C: Calls>(
+    context: &RequestContext<'_, C>,
+    caller: &Caller,
+    message: &Bytes,
+) -> Option<Entry<C::Stream>> {
     match parse(message) {
         Ok(Message::Request { id, method, params }) => {
-            let (id, method) = (id.get(), method.as_str());
-            let answer = if method == "initialize" {
-                Answer::Refused(Failure::InvalidRequest("initialize must not be in a batch".into()))
-            } else {
-                let request = Request { id, method, params: &params, message };
-                post.edge.answer(&request, caller.clone(), post.asker())
-            };
-            let answered = match answer {
-                Answer::Call(stream) => return Some(Waiting::Call(id.into(), None, stream)),
-                Answer::Message(message) | Answer::Initialized(_, message) => Ok(Waiting::Ready(message)),
-                Answer::Refused(failure) => Err(failure),
-            };
-            let failure = answered.as_ref().err();
-            arrived.answered((method, Some(id)), params.meta.as_ref(), post.asker(), failure);
-            Some(answered.unwrap_or_else(|failure| ready(Some(id), &failure)))
+            let request = Request { id: id.get(), method: method.as_str(), params: &params, message };
+            Some(request_entry(context, caller, &request))
         }
         Ok(Message::Notification { method, params }) => {
-            post.edge.notify(method.as_str(), &params, caller.session.as_deref());
-            arrived.answered((method.as_str(), None), params.meta.as_ref(), post.asker(), None);
+            let mut arrived = Arrived::by("http");
+            arrived.sent_by(caller);
+            context.edge.on_notification(method.as_str(), &params, caller.session.as_deref());
+            arrived.answered((method.as_str(), None), params.meta.as_ref(), context.call_context(), None);
             None
         }
         Ok(Message::Response { .. }) => None,
         Err(error) => {
-            let (id, failure) = unreadable(error);
-            Some(ready(id.as_deref(), &failure))
+            let (id, failure) = envelope_failure(error);
+            Some(Entry::Ready(error_response(id.as_deref().map(str::as_bytes), &failure)))
         }
     }
+}
+
+/// Answers one request of a batch, and records the span of one that becomes no call.
+fn request_entry<C: Calls>(
+    context: &RequestContext<'_, C>,
+    caller: &Caller,
+    request: &Request<'_>,
+) -> Entry<C::Stream> {
+    let mut arrived = Arrived::by("http");
+    arrived.sent_by(caller);
+    let answer = if request.method == "initialize" {
+        Err(Failure::InvalidRequest("initialize must not be in a batch".into()))
+    } else {
+        context.edge.answer(request, caller.clone(), context.call_context())
+    };
+    let response = match answer {
+        Ok(Answer::Call(stream)) => return Entry::Call { id: request.id.into(), first: None, stream },
+        Ok(Answer::Response(response) | Answer::Initialized { response, .. }) => Ok(response),
+        Err(failure) => Err(failure),
+    };
+    let meta = request.params.meta.as_ref();
+    let failure = response.as_ref().err();
+    arrived.answered((request.method, Some(request.id)), meta, context.call_context(), failure);
+    Entry::Ready(response.unwrap_or_else(|failure| error_response(Some(request.id.as_bytes()), &failure)))
 }

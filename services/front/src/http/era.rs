@@ -1,182 +1,90 @@
-//! Which era a message is of, by its metadata first, and the rules for headers that come with it.
+//! The rules that differ between MCP's two eras on HTTP: which era a message is of, how its sender is identified, and
+//! what an era permits. Must not know what methods do.
 //!
-//! 2026-07-28: Versioning, "Backward Compatibility"; Streamable HTTP, "Request Metadata" and "Server Validation".
-//! 2025-11-25: Transports, "Session Management" and "Protocol Version Header". Must not know what methods do.
+//! [`detect`] decides the era, [`modern`] and [`legacy`] check a message by the rules of theirs. Versions and their
+//! eras are in `protocol::mcp::era`, the methods of each era in `crate::method`, the HTTP status of a failure in each
+//! era in `protocol::mcp::failure`.
 
-use std::collections::BTreeMap;
+pub(super) mod detect;
+mod legacy;
+mod modern;
 
-use axum::http::{HeaderMap, HeaderName};
-use protocol::mcp::envelope::{Params, Text};
-use protocol::mcp::era::{Era, Version, meta};
+use axum::http::{HeaderMap, StatusCode};
+use protocol::mcp::envelope::Params;
+use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
-use super::reply::SESSION_ID;
-use super::value::{BadValue, decode, decode_value, single};
-use crate::edge::{Edge, now};
-use crate::keys::Principal;
-use crate::method::{Caller, cut};
-use crate::session::Session;
-use crate::trace::Trace;
+use super::context::RequestContext;
+use crate::method::Caller;
+use detect::era_by_header;
+pub(crate) use detect::era_of;
+pub(crate) use legacy::session;
 
-/// `MCP-Protocol-Version`.
-pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
-const PARAM: &str = "mcp-param-";
-/// Decoded bytes of all `Mcp-Param-*` headers of a request, at most: they travel in the call header.
-const PARAM_BYTES: usize = 4096;
-
-/// The era of what has no metadata or could not be read, by the version header alone. An unknown version is left to
-/// [`legacy`], which refuses it.
-pub(crate) fn era_by_header(headers: &HeaderMap) -> Era {
-    let named = single(headers, &VERSION).ok().flatten().and_then(Version::parse);
-    named.map_or(Era::Legacy, Version::era)
-}
-
-/// The era of a request. A broken version header is left to the rules of the era.
-pub(crate) fn era_of(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Era {
-    let by_header = single(headers, &VERSION).ok().flatten().and_then(Version::parse).map(Version::era);
-    let metadata = params.meta.as_ref();
-    let by_meta = metadata.and_then(|m| m.protocol_version.as_ref()).map(Text::as_str).map(Version::parse);
-    let has_capabilities = metadata.is_some_and(|m| m.client_capabilities.is_some());
-    match (by_meta, by_header) {
-        // A date of the past in the metadata does not make a legacy request modern.
-        (Some(Some(version)), by_header)
-            if version.era() == Era::Legacy && by_header != Some(Era::Modern) =>
-        {
-            Era::Legacy
-        }
-        (Some(_), _) => Era::Modern,
-        (None, _) if has_capabilities => Era::Modern,
-        // `initialize` without modern metadata is a legacy handshake whatever the header says.
-        (None, Some(Era::Modern)) if method != "initialize" => Era::Modern,
-        (None, None) if method == "server/discover" => Era::Modern,
-        _ => Era::Legacy,
+/// Identifies the sender of a request by the rules of its era.
+pub(crate) fn caller<C>(
+    context: &RequestContext<'_, C>,
+    era: Era,
+    method: &str,
+    params: &Params<'_>,
+) -> Result<Caller, Failure> {
+    match (era, method) {
+        (Era::Modern, _) => modern::caller(context.headers, method, params),
+        (Era::Legacy, "initialize") => Ok(legacy::initialize(context.headers)),
+        (Era::Legacy, _) => legacy::caller(context),
     }
 }
 
-/// Who sends a modern request, if its metadata and headers are in order. The order of the checks is that in which a
-/// client can correct what they find.
-pub(crate) fn modern(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<Caller, Failure> {
-    let missing = |key: &str| Failure::InvalidParams(format!("params._meta lacks {key:?}"));
-    let Some(metadata) = params.meta.as_ref() else { return Err(missing(meta::PROTOCOL_VERSION)) };
-    let Some(named) = metadata.protocol_version.as_ref() else { return Err(missing(meta::PROTOCOL_VERSION)) };
-    same(headers, &VERSION, named.as_str(), Ok)?;
-    let version = Version::parse(named.as_str())
-        .filter(|version| version.era() == Era::Modern)
-        .ok_or_else(|| Failure::UnsupportedVersion { requested: cut(named.as_str()) })?;
-    match metadata.client_capabilities {
-        None => return Err(missing(meta::CLIENT_CAPABILITIES)),
-        Some(capabilities) if !capabilities.get().starts_with('{') => {
-            return Err(Failure::InvalidParams(format!("{:?} must be an object", meta::CLIENT_CAPABILITIES)));
-        }
-        Some(_) => {}
-    }
-    same(headers, &METHOD, method, Ok)?;
-    let source = match method {
-        "tools/call" | "prompts/get" => params.name.as_ref(),
-        "resources/read" => params.uri.as_ref(),
-        _ => None,
-    };
-    if let Some(source) = source {
-        same(headers, &NAME, source.as_str(), |value| decode(value).map(std::borrow::Cow::into_owned))?;
-    }
-    let param_headers = param_headers(headers)?;
-    Ok(Caller { era: Era::Modern, version, session: None, param_headers, trace: Trace::beside(headers) })
-}
-
-/// Holds a header against what the body says.
-fn same<'a, T: PartialEq<&'a str> + AsRef<str>>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-    body: &'a str,
-    read: impl FnOnce(&'a str) -> Result<T, BadValue>,
-) -> Result<(), Failure> {
-    // What nearly every request has: the body's text as it stands. Such text never is in the Base64 form.
-    let mut values = headers.get_all(name).iter();
-    if let (Some(value), None) = (values.next(), values.next())
-        && value.as_bytes() == body.as_bytes()
-        && !body.starts_with("=?")
-    {
-        return Ok(());
-    }
-    let mismatch = |what: String| Err(Failure::HeaderMismatch(what));
-    let value = match single(headers, name) {
-        Ok(Some(value)) => read(value),
-        Ok(None) => return mismatch(format!("the {name} header is missing")),
-        Err(bad) => Err(bad),
-    };
-    match value {
-        Ok(value) if value == body => Ok(()),
-        Ok(value) => mismatch(format!("{name} is {:?}, the body says {:?}", cut(value.as_ref()), cut(body))),
-        Err(bad) => mismatch(format!("{name} {}", bad.reason())),
+/// Identifies the sender of a notification. `None` in the modern era: 2026-07-28 has no header rules for
+/// notifications, and no notification that a client sends over HTTP.
+pub(crate) fn notification_sender<C>(
+    context: &RequestContext<'_, C>,
+    era: Era,
+) -> Result<Option<Caller>, Failure> {
+    match era {
+        Era::Legacy => legacy::caller(context).map(Some),
+        Era::Modern => Ok(None),
     }
 }
 
-/// The decoded `Mcp-Param-*` headers. Whether a tool has such parameters is for the slave to know.
-fn param_headers(headers: &HeaderMap) -> Result<BTreeMap<String, String>, Failure> {
-    let mut found = BTreeMap::new();
-    let mut room = PARAM_BYTES;
-    for (name, value) in headers {
-        let Some(parameter) = name.as_str().strip_prefix(PARAM) else { continue };
-        let fault = |reason: &str| Failure::HeaderMismatch(format!("{name} {reason}"));
-        let value = decode_value(value).map_err(|bad| fault(bad.reason()))?;
-        room = room.checked_sub(parameter.len() + value.len()).ok_or_else(|| {
-            Failure::HeaderMismatch(format!("more than {PARAM_BYTES} bytes of Mcp-Param headers"))
-        })?;
-        if found.insert(parameter.to_owned(), value.into_owned()).is_some() {
-            return Err(fault(BadValue::Twice.reason()));
-        }
+/// Identifies the sender of a batch. Batches exist in 2025-03-26 and were accepted before; later versions removed them.
+pub(crate) fn batch_sender<C>(context: &RequestContext<'_, C>) -> Result<Caller, Failure> {
+    let invalid =
+        || Failure::InvalidRequest("a body is one message: batches exist only in 2025-03-26".to_owned());
+    if era_by_header(context.headers) == Era::Modern {
+        return Err(invalid());
     }
-    Ok(found)
+    let caller = legacy::caller(context)?;
+    if caller.version > Version::V2025_03_26 { Err(invalid()) } else { Ok(caller) }
 }
 
-/// Who sends a legacy message: its session, if it names one, and its version.
-pub(crate) fn legacy<C>(edge: &Edge<C>, headers: &HeaderMap, who: &Principal) -> Result<Caller, Failure> {
-    let session = session(edge, headers, who)?;
-    let version = match single(headers, &VERSION) {
-        Ok(None) => session.as_ref().map_or(Version::UNNAMED, |session| session.version),
-        Ok(Some(named)) => Version::parse(named)
-            .filter(|version| version.era() == Era::Legacy)
-            .ok_or_else(|| Failure::UnsupportedVersion { requested: cut(named) })?,
-        Err(bad) => return Err(Failure::InvalidRequest(format!("{VERSION} {}", bad.reason()))),
-    };
-    let session = session.map(|session| session.key());
-    Ok(Caller {
-        era: Era::Legacy,
-        version,
-        session,
-        param_headers: BTreeMap::new(),
-        trace: Trace::beside(headers),
-    })
+/// Checks the sender of a JSON-RPC response. Modern clients send none.
+pub(crate) fn check_response_sender<C>(context: &RequestContext<'_, C>) -> Result<(), Failure> {
+    if era_by_header(context.headers) == Era::Modern {
+        return Err(Failure::InvalidRequest("clients send no responses in this version".into()));
+    }
+    legacy::caller(context).map(drop)
 }
 
-/// Who sends `initialize`: nobody yet. Session and version headers are for what comes after it.
-pub(crate) fn newcomer(headers: &HeaderMap) -> Caller {
-    let param_headers = BTreeMap::new();
-    Caller {
-        era: Era::Legacy,
-        version: Version::UNNAMED,
-        session: None,
-        param_headers,
-        trace: Trace::beside(headers),
+/// Checks the session and the version of a legacy client that opens a GET stream.
+pub(crate) fn check_stream_opener<C>(context: &RequestContext<'_, C>) -> Result<(), Failure> {
+    legacy::caller(context).map(drop)
+}
+
+/// Refuses GET and DELETE of modern clients, which have neither listening streams nor sessions (2026-07-28, Streamable
+/// HTTP, "Earlier Revisions").
+pub(crate) fn check_http_method(headers: &HeaderMap, http_method: &str) -> Result<(), Failure> {
+    match era_by_header(headers) {
+        Era::Modern => Err(Failure::HttpMethodNotAllowed(http_method.to_owned())),
+        Era::Legacy => Ok(()),
     }
 }
 
-/// The session that a message names. Clients of the existing server name none: that is accepted.
-pub(crate) fn session<C>(
-    edge: &Edge<C>,
-    headers: &HeaderMap,
-    who: &Principal,
-) -> Result<Option<Session>, Failure> {
-    let Some(token) = headers.get(SESSION_ID) else { return Ok(None) };
-    let (token, now) = (token.as_bytes(), now());
-    let session = if let Some(session) = edge.recent.find(token, who, now) {
-        session
-    } else {
-        let session = edge.sealer.open(token, who, now).ok_or(Failure::SessionNotFound)?;
-        edge.recent.keep(token, *who, &session);
-        session
-    };
-    if edge.ended.has(&session) { Err(Failure::SessionNotFound) } else { Ok(Some(session)) }
+/// Returns the HTTP status of a backend's response: 200 for legacy clients, for modern ones the status that belongs to
+/// the error.
+pub(crate) fn backend_status(version: Version, status: u16) -> StatusCode {
+    match version.era() {
+        // Other statuses forbid a body or promise something else than an error.
+        Era::Modern if (400..600).contains(&status) => StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
+        _ => StatusCode::OK,
+    }
 }

@@ -1,51 +1,77 @@
-//! The legacy GET stream (2025-11-25, Transports, "Listening for Messages from the Server"): list changes and
-//! comments that keep it open. Must not know calls.
+//! GET: a legacy client's stream of list changes and keep-alive comments (2025-11-25, Transports, "Listening for
+//! Messages from the Server"). Must not know calls.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use protocol::mcp::failure::Failure;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::stream::BEAT;
+use super::accept::accepts_events;
+use super::context::{HandlerResult, RequestContext};
+use super::era;
+use super::framing::KEEPALIVE_INTERVAL;
+use super::response::events;
+use super::response_body::ResponseBody;
 use crate::calls::{Calls, Listing};
-use crate::edge::{Edge, Listener};
+use crate::edge::{Edge, ListeningStreamGuard};
 
 const TOOLS_CHANGED: &[u8] =
     b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
+/// State of one stream.
 struct Listening {
     listing: watch::Receiver<Arc<Listing>>,
     closing: watch::Receiver<bool>,
-    /// Not polled yet: the first comment makes the headers travel at once.
+    /// Whether the first comment was sent, which makes the response headers travel at once.
     opened: bool,
-    _counted: Listener,
+    _guard: ListeningStreamGuard,
 }
 
-/// A stream of list changes that ends when the edge is closed, or what stands behind it goes.
-pub(crate) fn listen<C: Calls>(edge: &Edge<C>) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
+/// Handles a GET request: opens a stream that ends when the edge closes.
+pub(crate) fn handle<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult<C::Stream> {
+    check(context).map_err(|failure| context.refusal(failure))?;
+    Ok(events(ResponseBody::Listen(listen(context.edge))))
+}
+
+fn check<C>(context: &RequestContext<'_, C>) -> Result<(), Failure> {
+    era::check_http_method(context.headers, "GET")?;
+    if !accepts_events(context.headers) {
+        return Err(Failure::NotAcceptable("GET opens a stream: accept text/event-stream".into()));
+    }
+    era::check_stream_opener(context)
+}
+
+/// Returns a stream of list changes that ends when the edge closes or the implementation of [`Calls`] is dropped.
+fn listen<C: Calls>(edge: &Edge<C>) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
     let mut listing = edge.listing.clone();
     listing.mark_unchanged();
-    let state = Listening { listing, closing: edge.closing(), opened: false, _counted: edge.listener() };
+    let state = Listening {
+        listing,
+        closing: edge.subscribe_closing(),
+        opened: false,
+        _guard: edge.count_listening_stream(),
+    };
     Box::pin(stream::unfold(state, next))
 }
 
-async fn next(mut at: Listening) -> Option<(Bytes, Listening)> {
-    if !at.opened {
-        at.opened = true;
-        return Some((Bytes::from_static(COMMENT), at));
+async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
+    if !state.opened {
+        state.opened = true;
+        return Some((Bytes::from_static(COMMENT), state));
     }
     let bytes = tokio::select! {
         biased;
-        _ = at.closing.wait_for(|closing| *closing) => return None,
-        changed = at.listing.changed() => {
+        _ = state.closing.wait_for(|closing| *closing) => return None,
+        changed = state.listing.changed() => {
             changed.ok()?;
             TOOLS_CHANGED
         }
-        () = sleep(BEAT) => COMMENT,
+        () = sleep(KEEPALIVE_INTERVAL) => COMMENT,
     };
-    Some((Bytes::from_static(bytes), at))
+    Some((Bytes::from_static(bytes), state))
 }

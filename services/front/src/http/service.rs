@@ -1,4 +1,4 @@
-//! The endpoint: paths, HTTP methods, and the order of the checks. Must not know MCP's methods.
+//! The endpoint as a service: paths, HTTP methods, and the order of the checks. Must not know MCP's methods.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -9,52 +9,47 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
-use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
-use serde_json::json;
 use tower::Service;
 
-use super::accept::takes_events;
-use super::body::AnswerBody;
-use super::listen::listen;
-use super::post::{Count, Outcome, Post};
-use super::reply::{Refused, empty, events, json, refuse};
-use super::{audit, cors, era, guard};
-use crate::answer::Segments;
+use super::context::{CountedBy, Handled, RequestContext};
+use super::era::detect::era_by_header;
+use super::health::{HEALTH, health};
+use super::response::{Refusal, empty, refusal_response};
+use super::response_body::ResponseBody;
+use super::{audit, cors, guard, listen, post, session_end};
 use crate::calls::Calls;
-use crate::edge::{Edge, now};
-use crate::keys::Principal;
+use crate::edge::Edge;
 
-/// The paths of the MCP endpoint: the document's, and the aliases of the existing server.
+/// Paths of the MCP endpoint: `/mcp` and its aliases.
 pub const PATHS: [&str; 5] = ["/mcp", "/", "/messages/", "/messages", "/sse"];
 
-/// Health in the form of the existing server; asks for no key.
-pub(crate) const HEALTH: &str = "/health";
-
-/// All paths of the edge, and 404 for the others. Routes of the caller's own are merged in or nested around it.
+/// Returns a router with all paths of the edge, and 404 for others. Callers merge their own routes into it or nest it.
 pub fn router<C: Calls>(edge: Arc<Edge<C>>) -> Router {
     let service = McpService::new(edge);
     let router = Router::new().fallback_service(service.clone()).route_service(HEALTH, service.clone());
     PATHS.into_iter().fold(router, |router, path| router.route_service(path, service.clone()))
 }
 
-/// The edge as a service, for those who route by themselves. Takes any body of bytes.
+/// Edge as a [`tower::Service`], for callers with a router of their own. Accepts any body of bytes.
+///
+/// Dropping the future of a request ends the call that the request began, as [`Calls::Stream`] says.
 pub struct McpService<C> {
     edge: Arc<Edge<C>>,
-    /// The client's address, for a service of one connection.
+    /// Address of the client, for the service of one connection.
     peer: Option<IpAddr>,
 }
 
 impl<C> McpService<C> {
-    /// Serves this edge.
+    /// Creates a service for this edge, with no known client address.
     pub fn new(edge: Arc<Edge<C>>) -> Self {
         Self { edge, peer: None }
     }
 
-    /// The same, for a connection of this client.
+    /// Returns the service of a connection from this address.
     #[must_use]
     pub fn of(&self, peer: IpAddr) -> Self {
         Self { edge: Arc::clone(&self.edge), peer: Some(peer) }
@@ -86,7 +81,7 @@ where
     C: Calls,
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    type Response = Response<AnswerBody<C::Stream>>;
+    type Response = Response<ResponseBody<C::Stream>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -99,124 +94,101 @@ where
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let peer = peer.map(|peer| edge.config.trusted.client(peer, &head.headers));
-            Ok(serve(&edge, (&head, peer), body).await)
+            Ok(serve(&edge, &head, peer, body).await)
         })
     }
 }
 
-/// A request's head, and the address that it came from.
-type Came<'a> = (&'a Parts, Option<IpAddr>);
-
-async fn serve<C, B>(edge: &Edge<C>, (head, peer): Came<'_>, body: B) -> Response<AnswerBody<C::Stream>>
+/// Answers one request, counts it, records a refusal in the audit stream, and adds the CORS headers.
+async fn serve<C, B>(
+    edge: &Edge<C>,
+    head: &Parts,
+    peer: Option<IpAddr>,
+    body: B,
+) -> Response<ResponseBody<C::Stream>>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
 {
     let began = Instant::now();
-    let mut count = Count::Edge(http_method(&head.method));
-    let page = guard::check_page(&edge.config, &head.headers);
-    let outcome = match &page {
-        Ok(_) => route(edge, (head, peer), body, &mut count).await,
-        Err(failure) => Err(Refused::early(failure.clone())),
+    let origin = guard::check_origin(&edge.config, &head.headers);
+    let Handled { result, counted_by } = match &origin {
+        Ok(_) => route(edge, head, peer, body).await,
+        Err(failure) => {
+            Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure.clone())))
+        }
     };
-    if let Count::Edge(method) = count {
-        let failure = outcome.as_ref().err().map(|refused| &refused.failure);
-        edge.observer.answered(method, failure, began.elapsed().as_secs_f64());
+    if let CountedBy::Edge(label) = counted_by {
+        let failure = result.as_ref().err().map(|refusal| &refusal.failure);
+        edge.meter.record_answer(label, failure, began.elapsed().as_secs_f64());
         let kind = failure.map_or("ok", |failure| failure.spec().kind);
-        tracing::debug!(method, kind, "Answered a request");
+        tracing::debug!(method = label, kind, "Answered a request");
     }
-    if let Err(refused) = &outcome {
-        audit::refused(head, peer, &refused.failure);
+    if let Err(refusal) = &result {
+        audit::record_refusal(head, peer, &refusal.failure);
     }
-    let mut response = outcome.unwrap_or_else(|refused| refuse(&refused));
-    if let Ok(Some(origin)) = page {
+    let mut response = result.unwrap_or_else(|refusal| refusal_response(&refusal));
+    if let Ok(Some(origin)) = origin {
         cors::expose(origin.clone(), response.headers_mut());
     }
     response
 }
 
-/// By path, then by HTTP method.
-async fn route<C, B>(edge: &Edge<C>, (head, peer): Came<'_>, body: B, count: &mut Count) -> Outcome<C::Stream>
+/// Hands a request on by its path and its HTTP method.
+async fn route<C, B>(edge: &Edge<C>, head: &Parts, peer: Option<IpAddr>, body: B) -> Handled<C::Stream>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
 {
     let path = head.uri.path();
     let is_health = path == HEALTH;
+    let label = http_method_label(&head.method);
     if !is_health && !PATHS.contains(&path) {
-        return Err(Refused::early(Failure::PathNotFound));
+        return Handled::by_edge(label, Err(Refusal::unread(Failure::PathNotFound)));
     }
     match (&head.method, is_health) {
         (&Method::OPTIONS, _) => {
             let mut response = empty(StatusCode::NO_CONTENT);
             cors::preflight(&head.headers, response.headers_mut());
-            Ok(response)
+            Handled::by_edge(label, Ok(response))
         }
-        (&Method::GET | &Method::HEAD, true) => Ok(health(edge)),
-        (&Method::POST, false) => {
-            let who = key(edge, (head, peer))?;
-            *count = Count::Edge("invalid");
-            let mut post = Post { edge, headers: &head.headers, who, peer, count: *count };
-            let outcome = post.answer(body).await;
-            *count = post.count;
-            outcome
+        (&Method::GET | &Method::HEAD, true) => Handled::by_edge(label, Ok(health(edge))),
+        (&Method::POST | &Method::GET | &Method::DELETE, false) => {
+            let context = match authenticate(edge, head, peer) {
+                Ok(context) => context,
+                Err(refusal) => return Handled::by_edge(label, Err(refusal)),
+            };
+            match head.method {
+                Method::POST => post::handle(&context, body).await,
+                Method::GET => Handled::by_edge(label, listen::handle(&context)),
+                _ => Handled::by_edge(label, session_end::handle(&context)),
+            }
         }
-        (&Method::GET, false) => get(edge, head, &key(edge, (head, peer))?),
-        (&Method::DELETE, false) => delete(edge, head, &key(edge, (head, peer))?),
-        (method, _) => Err(Refused::early(Failure::HttpMethodNotAllowed(http_method(method).to_owned()))),
+        _ => {
+            let failure = Failure::HttpMethodNotAllowed(label.to_owned());
+            Handled::by_edge(label, Err(Refusal::unread(failure)))
+        }
     }
 }
 
-fn key<C>(edge: &Edge<C>, (head, peer): Came<'_>) -> Result<Principal, Refused> {
-    guard::authenticate(&edge.config, &head.headers).map_err(|failure| {
-        let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
-        tracing::info!(peer, "Request refused: {failure}");
-        Refused { failure, era: era::era_by_header(&head.headers), id: None }
-    })
-}
-
-/// A legacy client's stream. Modern ones have none (2026-07-28, Streamable HTTP, "Earlier Revisions").
-fn get<C: Calls>(edge: &Edge<C>, head: &Parts, who: &Principal) -> Outcome<C::Stream> {
-    let refused = |failure| Refused { failure, era: era::era_by_header(&head.headers), id: None };
-    if era::era_by_header(&head.headers) == Era::Modern {
-        return Err(refused(Failure::HttpMethodNotAllowed("GET".into())));
+/// Checks the key of a request.
+fn authenticate<'a, C>(
+    edge: &'a Edge<C>,
+    head: &'a Parts,
+    peer: Option<IpAddr>,
+) -> Result<RequestContext<'a, C>, Refusal> {
+    match guard::authenticate(&edge.config, &head.headers) {
+        Ok(principal) => Ok(RequestContext { edge, headers: &head.headers, principal, peer }),
+        Err(failure) => {
+            let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
+            tracing::info!(peer, "Request refused: {failure}");
+            Err(Refusal { failure, era: era_by_header(&head.headers), id: None })
+        }
     }
-    if !takes_events(&head.headers) {
-        return Err(refused(Failure::NotAcceptable("GET opens a stream: accept text/event-stream".into())));
-    }
-    era::legacy(edge, &head.headers, who).map_err(refused)?;
-    Ok(events(AnswerBody::Listen(listen(edge))))
 }
 
-/// The end of a session (2025-11-25, Transports, "Session Management").
-fn delete<C: Calls>(edge: &Edge<C>, head: &Parts, who: &Principal) -> Outcome<C::Stream> {
-    let refused = |failure| Refused { failure, era: era::era_by_header(&head.headers), id: None };
-    if era::era_by_header(&head.headers) == Era::Modern {
-        return Err(refused(Failure::HttpMethodNotAllowed("DELETE".into())));
-    }
-    let session = era::session(edge, &head.headers, who).map_err(refused)?;
-    let session = session.ok_or_else(|| refused(Failure::SessionNotFound))?;
-    edge.ended.add(&session, now());
-    edge.calls.end_session(&session.key());
-    Ok(empty(StatusCode::OK))
-}
-
-fn health<C: Calls>(edge: &Edge<C>) -> Response<AnswerBody<C::Stream>> {
-    let body = json!({
-        "status": "ok",
-        "server": edge.config.name,
-        "role": edge.config.role,
-        "version": edge.config.version,
-        "protocol": Version::NEWEST.as_str(),
-        "activeSessions": edge.listeners(),
-    });
-    let mut response = json(StatusCode::OK, Segments::one(body.to_string().into()));
-    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// The HTTP method as a label.
-fn http_method(method: &Method) -> &'static str {
+/// Returns an HTTP method as a label of metrics.
+fn http_method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -23,7 +23,8 @@ use super::{Came, HEAD_TIMEOUT, Port, ops_handler, secured};
 use crate::calls::Calls;
 use crate::config::{BindScope, EdgeConfig};
 use crate::edge::Edge;
-use crate::http::service::{HEALTH, McpService};
+use crate::http::health::HEALTH;
+use crate::http::service::McpService;
 
 const NOT_HERE: &str =
     "Not found: this is the operators' port (OPS_PORT). MCP is served on MCP_SERVER_PORT.\n";

@@ -13,9 +13,9 @@ use runtime::ops::{AuthPolicy, Ops};
 
 use crate::config::EdgeConfig;
 use crate::http::audit;
-use crate::http::guard::{authenticate, check_page};
-use crate::http::read::{Limits, read};
-use crate::http::reply::{Refused, refuse};
+use crate::http::guard::{authenticate, check_origin};
+use crate::http::request_body::{BodyLimits, read_body};
+use crate::http::response::{Refusal, refusal_response};
 
 /// The answer to a request from `peer` for a path that [`Ops::access`] knows.
 pub(super) async fn answer(
@@ -27,13 +27,13 @@ pub(super) async fn answer(
     let path = head.uri.path();
     if let Err(failure) = admit(config, access, &head.headers) {
         let peer = peer.map(|peer| config.trusted.client(peer, &head.headers));
-        audit::refused(&head, peer, &failure);
+        audit::record_refusal(&head, peer, &failure);
         return refused(failure);
     }
     let found = match (access, &head.method) {
         (AuthPolicy::OpsRequest, &Method::POST) => {
-            let limits = Limits { most: config.max_body, within: config.request_timeout };
-            match read(&head.headers, body, limits).await {
+            let limits = BodyLimits { max_bytes: config.max_body, timeout: config.request_timeout };
+            match read_body(&head.headers, body, limits).await {
                 Ok(body) => ops.inquire(path, &body),
                 Err(failure) => return refused(failure),
             }
@@ -50,16 +50,16 @@ pub(super) async fn answer(
 fn admit(config: &EdgeConfig, access: AuthPolicy, headers: &HeaderMap) -> Result<(), Failure> {
     match access {
         AuthPolicy::Open => Ok(()),
-        AuthPolicy::Page => check_page(config, headers).map(|_| ()),
+        AuthPolicy::Page => check_origin(config, headers).map(|_| ()),
         AuthPolicy::Key | AuthPolicy::OpsRequest => {
-            check_page(config, headers)?;
+            check_origin(config, headers)?;
             authenticate(config, headers).map(|_| ())
         }
     }
 }
 
 fn refused(failure: Failure) -> Response<Body> {
-    refuse::<Empty<ResponseEvent>>(&Refused::early(failure)).map(Body::new)
+    refusal_response::<Empty<ResponseEvent>>(&Refusal::unread(failure)).map(Body::new)
 }
 
 fn wrong_method(method: &Method, allowed: &'static str) -> Response<Body> {

@@ -1,4 +1,4 @@
-//! Batches, which one version has.
+//! Batches of messages, which exist in one version only.
 
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
@@ -24,7 +24,7 @@ fn script(rig: &Rig) {
 }
 
 #[tokio::test]
-async fn each_request_is_answered_in_an_array() {
+async fn a_batch_is_answered_as_an_array() {
     let rig = Rig::new();
     script(&rig);
     let reply = rig.post(JSON, MIXED).await;
@@ -46,7 +46,7 @@ async fn each_request_is_answered_in_an_array() {
 }
 
 #[tokio::test]
-async fn or_as_events_without_losing_any() {
+async fn a_batch_is_answered_as_events_where_the_client_accepts_them() {
     let rig = Rig::new();
     script(&rig);
     let reply = rig.post(BOTH, MIXED).await;
@@ -62,7 +62,7 @@ async fn or_as_events_without_losing_any() {
 }
 
 #[tokio::test]
-async fn what_is_no_batch() {
+async fn malformed_batches_and_those_of_later_versions_are_refused() {
     let rig = Rig::new();
     let many = format!("[{}]", vec![r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#; 101].join(","));
     for (body, expected) in [

@@ -1,4 +1,4 @@
-//! A stand-in that takes calls, and a client of the edge in front of it. Must not know what a test is about.
+//! A fake implementation of `Calls`, and an HTTP client of the edge in front of it. Must not know what a test checks.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,32 +10,32 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use front::calls::{CallContext, Calls, Listing};
-use front::{Edge, EdgeConfig, Observer, SealKey};
+use front::{Edge, EdgeConfig, SealKey};
 use futures_util::Stream;
 use http_body_util::BodyExt;
+use metrics::with_local_recorder;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
-use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-/// What the stand-in was asked for.
+use crate::recorder::AnswerRecorder;
+
+/// Record of what the edge requested of [`Fake`].
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct Recorded {
     pub(crate) calls: Vec<(CallHeader, Bytes)>,
     pub(crate) cancelled: Vec<(String, String)>,
     pub(crate) ended: Vec<String>,
-    pub(crate) answered: Vec<(&'static str, &'static str)>,
 }
 
-/// Answers each call with the next script, or with one small result.
+/// Implementation of `Calls` that answers each call with the next script, or with one small result.
 pub(crate) struct Fake {
     pub(crate) listing: watch::Sender<Arc<Listing>>,
-    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) recorded: Arc<Mutex<Recorded>>,
     pub(crate) taken: Arc<AtomicUsize>,
     pub(crate) open: Arc<AtomicUsize>,
-    pub(crate) token: Option<String>,
     scripts: Mutex<VecDeque<mpsc::Receiver<ResponseEvent>>>,
 }
 
@@ -55,9 +55,9 @@ impl Stream for FakeStream {
     type Item = ResponseEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
-        let part = ready!(self.script.poll_recv(cx));
+        let event = ready!(self.script.poll_recv(cx));
         self.taken.fetch_add(1, Ordering::SeqCst);
-        Poll::Ready(part)
+        Poll::Ready(event)
     }
 }
 
@@ -69,7 +69,7 @@ impl Calls for Fake {
     }
 
     fn call(&self, header: CallHeader, message: Bytes, _asker: CallContext<'_>) -> FakeStream {
-        self.seen.lock().unwrap().calls.push((header, message));
+        self.recorded.lock().unwrap().calls.push((header, message));
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or_else(|| {
             let (send, receive) = mpsc::channel(1);
             send.try_send(end(0, r#"{"content":[]}"#)).unwrap();
@@ -80,40 +80,29 @@ impl Calls for Fake {
     }
 
     fn cancel(&self, session: &str, request_id: &str) {
-        self.seen.lock().unwrap().cancelled.push((session.into(), request_id.into()));
+        self.recorded.lock().unwrap().cancelled.push((session.into(), request_id.into()));
     }
 
     fn end_session(&self, session: &str) {
-        self.seen.lock().unwrap().ended.push(session.into());
-    }
-
-    fn resume_token(&self, _: &FakeStream) -> Option<String> {
-        self.token.clone()
+        self.recorded.lock().unwrap().ended.push(session.into());
     }
 }
 
-struct Counting(Arc<Mutex<Seen>>);
-
-impl Observer for Counting {
-    fn answered(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
-        assert!(seconds >= 0.0);
-        self.0.lock().unwrap().answered.push((method, failure.map_or("ok", |failure| failure.spec().kind)));
-    }
-}
-
-/// The edge of one test.
+/// Edge under test, with its record.
 pub(crate) struct Rig {
     pub(crate) edge: Arc<Edge<Fake>>,
-    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) recorded: Arc<Mutex<Recorded>>,
+    /// Requests that the edge counted as answered by itself: method and kind.
+    pub(crate) answered: Arc<Mutex<Vec<String>>>,
 }
 
-/// The end of a call.
+/// Returns the end of a call, in one piece.
 pub(crate) fn end(seq: u64, payload: &str) -> ResponseEvent {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
     ResponseEvent::End { seq, more: false, error: false, tool_error: false, status: 0, payload }
 }
 
-/// A notification.
+/// Returns a notification, in one piece.
 pub(crate) fn event(seq: u64, payload: &str) -> ResponseEvent {
     ResponseEvent::Event {
         seq,
@@ -123,7 +112,7 @@ pub(crate) fn event(seq: u64, payload: &str) -> ResponseEvent {
     }
 }
 
-/// A piece of a result that goes on.
+/// Returns a piece of a result that more pieces follow.
 pub(crate) fn piece(seq: u64, payload: Bytes) -> ResponseEvent {
     ResponseEvent::End { seq, more: true, error: false, tool_error: false, status: 0, payload }
 }
@@ -136,38 +125,33 @@ impl Rig {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut EdgeConfig)) -> Self {
-        Self::build(change, None)
-    }
-
-    pub(crate) fn build(change: impl FnOnce(&mut EdgeConfig), token: Option<String>) -> Self {
         let mut config = EdgeConfig::new("mcp-relay", "1.2.3", SealKey::from([7; 32]));
         change(&mut config);
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let recorded = Arc::new(Mutex::new(Recorded::default()));
         let listing = Listing { tools: Bytes::from_static(TOOLS.as_bytes()), tool_count: 1 };
         let fake = Fake {
             listing: watch::Sender::new(Arc::new(listing)),
-            seen: Arc::clone(&seen),
+            recorded: Arc::clone(&recorded),
             taken: Arc::default(),
             open: Arc::default(),
-            token,
             scripts: Mutex::default(),
         };
-        let edge = Arc::new(Edge::new(config, fake).with_observer(Counting(Arc::clone(&seen))));
-        Self { edge, seen }
+        let edge = Arc::new(Edge::new(config, fake));
+        Self { edge, recorded, answered: Arc::default() }
     }
 
-    /// The script of the next call that has none yet; at most `ahead` parts wait in it.
+    /// Returns the script of the next call that has none yet. At most `ahead` events wait in the script.
     pub(crate) fn script(&self, ahead: usize) -> mpsc::Sender<ResponseEvent> {
         let (send, receive) = mpsc::channel(ahead);
         self.edge.calls().scripts.lock().unwrap().push_back(receive);
         send
     }
 
-    /// As [`Rig::script`], all parts at once.
-    pub(crate) fn scripted(&self, parts: Vec<ResponseEvent>) {
-        let script = self.script(parts.len().max(1));
-        for part in parts {
-            script.try_send(part).unwrap();
+    /// Writes a whole script for the next call that has none yet.
+    pub(crate) fn scripted(&self, events: Vec<ResponseEvent>) {
+        let script = self.script(events.len().max(1));
+        for event in events {
+            script.try_send(event).unwrap();
         }
     }
 
@@ -190,15 +174,21 @@ impl Rig {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        front::router(Arc::clone(&self.edge)).oneshot(request.body(body).unwrap()).await.unwrap()
+        let recorder = AnswerRecorder(Arc::clone(&self.answered));
+        let response = front::router(Arc::clone(&self.edge)).oneshot(request.body(body).unwrap());
+        let mut response = std::pin::pin!(response);
+        // The recorder is the thread's while the edge runs, so tests side by side do not see each other's counts.
+        std::future::poll_fn(|cx| with_local_recorder(&recorder, || response.as_mut().poll(cx)))
+            .await
+            .unwrap()
     }
 
-    /// POST to `/mcp`, whole.
+    /// Sends a POST to `/mcp` and reads the whole response.
     pub(crate) async fn post(&self, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
         Reply::read(self.send(Method::POST, "/mcp", headers, body.into()).await).await
     }
 
-    /// A legacy client's token.
+    /// Begins a legacy session and returns its token.
     pub(crate) async fn session(&self, version: &str) -> String {
         let params = json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}});
         let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
@@ -208,16 +198,16 @@ impl Rig {
     }
 }
 
-/// What every MCP client sends.
+/// Headers that every MCP client sends.
 pub(crate) const BOTH: &[(&str, &str)] =
     &[("accept", "application/json, text/event-stream"), ("content-type", "application/json")];
 
-/// [`BOTH`] and more.
+/// Returns [`BOTH`] and more headers.
 pub(crate) fn and<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     BOTH.iter().chain(more).copied().collect()
 }
 
-/// A whole response.
+/// Response that was read to its end.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -238,7 +228,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// Status, and the error code if there is one.
+    /// Returns the status, and the code of the JSON-RPC error if there is one.
     pub(crate) fn outcome(&self) -> (u16, Option<i64>) {
         let code =
             serde_json::from_slice::<Value>(&self.body).ok().and_then(|body| body["error"]["code"].as_i64());

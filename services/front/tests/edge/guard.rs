@@ -1,4 +1,4 @@
-//! Keys, origins, host names, CORS; and that no secret comes back.
+//! Keys, origins, host names, CORS, and the absence of secrets in responses.
 
 use axum::body::Body;
 use axum::http::{HeaderName, Method};
@@ -16,7 +16,7 @@ fn guarded() -> Rig {
 }
 
 #[tokio::test]
-async fn a_key_opens_every_path_but_health() {
+async fn every_path_but_health_needs_a_key() {
     let rig = guarded();
     for (headers, open) in [
         (vec![], false),
@@ -97,7 +97,7 @@ async fn pages_of_other_sites_are_refused() {
 }
 
 #[tokio::test]
-async fn a_preflight_needs_no_key_and_refusals_can_be_read_by_the_page() {
+async fn a_preflight_needs_no_key_and_the_page_can_read_refusals() {
     let rig = guarded();
     let origin = [("origin", "http://localhost:1")];
     assert_eq!(rig.send(Method::OPTIONS, "/mcp", &origin, Body::empty()).await.status(), 204);
@@ -110,7 +110,7 @@ async fn a_preflight_needs_no_key_and_refusals_can_be_read_by_the_page() {
 }
 
 #[tokio::test]
-async fn a_rebound_host_name_is_noticed_on_loopback_only() {
+async fn a_foreign_host_name_is_refused_on_loopback_only() {
     let rig = |exposure| Rig::with(move |config| config.exposure = exposure);
     let browser = |host| [("accept", "text/event-stream"), ("host", host), ("sec-fetch-site", "same-origin")];
     for (exposure, headers, status) in [
@@ -132,7 +132,7 @@ async fn a_rebound_host_name_is_noticed_on_loopback_only() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_formatted() {
+async fn no_secret_is_formatted_or_returned() {
     let rig = guarded();
     let token = {
         let body =

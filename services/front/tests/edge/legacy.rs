@@ -1,4 +1,4 @@
-//! Clients that open with `initialize`: versions, sessions, lists, calls.
+//! Legacy clients, which open with `initialize`: versions, sessions, lists, calls.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -24,7 +24,7 @@ async fn initialize_agrees_on_the_version_asked_for_or_the_newest() {
         ("1.0", "2025-11-25"),
     ] {
         let body = request("initialize", &json!({"protocolVersion": asked, "capabilities": {}}));
-        // Header and session are of no account here: a client may send what it remembers.
+        // `initialize` ignores the headers of an earlier session.
         let reply =
             rig.post(&and(&[("mcp-protocol-version", "2026-07-28"), ("mcp-session-id", "old")]), body).await;
         let result = &reply.json()["result"];
@@ -44,7 +44,7 @@ async fn initialize_agrees_on_the_version_asked_for_or_the_newest() {
 }
 
 #[tokio::test]
-async fn what_each_request_gets() {
+async fn each_legacy_method_has_its_status_and_code() {
     let rig = Rig::new();
     for (method, params, status, code) in [
         ("ping", json!({}), 200, None),
@@ -75,7 +75,7 @@ async fn the_list_is_passed_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn ids_come_back_as_they_were_written() {
+async fn ids_are_returned_as_they_were_written() {
     let rig = Rig::new();
     for id in ["0", "-7", "12345678901234567890123", r#""""#, r#""a\u0041\"\\ü""#] {
         for body in [
@@ -96,13 +96,13 @@ async fn ids_come_back_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn a_call_carries_what_the_slave_must_know_and_the_message_untouched() {
+async fn a_call_has_a_complete_header_and_the_message_unaltered() {
     let rig = Rig::new();
     let token = rig.session("2025-06-18").await;
     let body = r#" {"params":{"_meta":{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","progressToken":1},"arguments":{"x":1.50},"name":"echo"},
         "jsonrpc":"2.0", "id":"q", "method":"tools/call", "later":[]}"#;
     rig.scripted(vec![end(0, r#"{"z":1.0,"a":[1e400]}"#)]);
-    // What HTTP says of the trace steps back behind the message, all of it.
+    // The trace context of the message takes precedence over the whole context of the HTTP headers.
     let beside = [
         ("mcp-session-id", token.as_str()),
         ("traceparent", "00-1bf92f3577b34da6a3ce929d0e0e4736-10f067aa0ba902b7-01"),
@@ -111,8 +111,8 @@ async fn a_call_carries_what_the_slave_must_know_and_the_message_untouched() {
     ];
     let reply = rig.post(&and(&beside), body).await;
     assert_eq!(reply.text(), r#"{"jsonrpc":"2.0","id":"q","result":{"z":1.0,"a":[1e400]}}"#);
-    let seen = rig.seen.lock().unwrap();
-    let (header, message) = &seen.calls[0];
+    let recorded = rig.recorded.lock().unwrap();
+    let (header, message) = &recorded.calls[0];
     assert_eq!(message, body);
     assert_eq!((header.method.as_str(), header.name.as_deref()), ("tools/call", Some("echo")));
     assert_eq!((header.era, header.version), (Era::Legacy, Version::V2025_06_18));
@@ -124,11 +124,11 @@ async fn a_call_carries_what_the_slave_must_know_and_the_message_untouched() {
     assert!(
         session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit()) && !token.contains(session)
     );
-    assert_eq!(seen.answered, [("initialize", "ok")], "calls are counted by whoever takes them");
+    assert_eq!(*rig.answered.lock().unwrap(), ["initialize ok"], "the edge does not count calls");
 }
 
 #[tokio::test]
-async fn the_version_of_a_call_is_the_header_s_else_the_session_s_else_the_oldest_that_can_be() {
+async fn the_version_of_a_call_is_that_of_the_header_else_of_the_session_else_2025_03_26() {
     let rig = Rig::new();
     let token = rig.session("2025-11-25").await;
     let call = request("tools/call", &json!({"name": "echo"}));
@@ -142,7 +142,7 @@ async fn the_version_of_a_call_is_the_header_s_else_the_session_s_else_the_oldes
         ),
     ] {
         assert_eq!(rig.post(&and(&headers), call.clone()).await.outcome(), (200, None), "{headers:?}");
-        let header = rig.seen.lock().unwrap().calls.pop().unwrap().0;
+        let header = rig.recorded.lock().unwrap().calls.pop().unwrap().0;
         assert_eq!((header.era, header.version), (Era::Legacy, version), "{headers:?}");
     }
     let reply = rig.post(&and(&[("mcp-protocol-version", "1999-01-01")]), call).await;
@@ -151,7 +151,7 @@ async fn the_version_of_a_call_is_the_header_s_else_the_session_s_else_the_oldes
 }
 
 #[tokio::test]
-async fn notifications_and_responses_are_taken_with_202() {
+async fn notifications_and_responses_are_accepted_with_202() {
     let rig = Rig::new();
     let token = rig.session("2025-11-25").await;
     let headers = and(&[("mcp-session-id", &token)]);
@@ -166,14 +166,14 @@ async fn notifications_and_responses_are_taken_with_202() {
         let reply = rig.post(&headers, body).await;
         assert_eq!((reply.status.as_u16(), reply.body.len()), (202, 0), "{body}");
     }
-    // Without a session the id alone could end another client's request.
+    // Without a session the id could name another client's request.
     let anonymous = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
     assert_eq!(rig.post(BOTH, anonymous).await.status, 202);
     let call = request("tools/call", &json!({"name": "echo"}));
     rig.post(&headers, call).await;
-    let seen = rig.seen.lock().unwrap();
-    let session = seen.calls[0].0.session.clone().unwrap();
-    assert_eq!(seen.cancelled, [(session, r#""x""#.to_owned())]);
+    let recorded = rig.recorded.lock().unwrap();
+    let session = recorded.calls[0].0.session.clone().unwrap();
+    assert_eq!(recorded.cancelled, [(session, r#""x""#.to_owned())]);
 }
 
 #[tokio::test]
@@ -197,12 +197,12 @@ async fn a_session_lasts_until_it_is_ended_or_expires() {
         assert_eq!(rig.post(&headers, body.clone()).await.outcome(), (404, Some(-32001)), "{body}");
     }
     assert_eq!(rig.send(Method::GET, "/mcp", &headers, Body::empty()).await.status(), 404);
-    let seen = rig.seen.lock().unwrap();
-    assert_eq!((seen.ended.len(), seen.calls.len()), (1, 0));
+    let recorded = rig.recorded.lock().unwrap();
+    assert_eq!((recorded.ended.len(), recorded.calls.len()), (1, 0));
 }
 
 #[tokio::test]
-async fn a_token_serves_every_replica_with_the_key_and_no_one_else() {
+async fn a_token_is_valid_at_every_replica_with_the_same_key_and_nowhere_else() {
     let token = Rig::new().session("2025-11-25").await;
     let ping = request("ping", &json!({}));
     let headers = and(&[("mcp-session-id", &token)]);

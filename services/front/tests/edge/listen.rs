@@ -23,7 +23,7 @@ async fn active(rig: &Rig) -> i64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tells_of_changes_and_keeps_itself_alive() {
+async fn a_stream_carries_list_changes_and_keepalive_comments() {
     let rig = Rig::new();
     assert_eq!(active(&rig).await, 0);
     let response = rig.send(Method::GET, "/mcp", EVENTS, Body::empty()).await;
@@ -39,18 +39,18 @@ async fn tells_of_changes_and_keeps_itself_alive() {
     assert_eq!(next(&mut body).await.unwrap(), ":\n\n");
     assert_eq!(began.elapsed().as_secs(), 15);
     for _ in 0..2 {
-        // Several changes before the client reads are one.
+        // Several changes before the client reads make one notification.
         rig.edge.calls().listing.send_replace(Arc::new(Listing::default()));
         rig.edge.calls().listing.send_replace(Arc::new(Listing::default()));
-        let told = next(&mut body).await.unwrap();
-        assert_eq!(told, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n");
+        let event = next(&mut body).await.unwrap();
+        assert_eq!(event, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n");
     }
     drop(body);
     assert_eq!(active(&rig).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_the_edge_ends_streams_now_and_later() {
+async fn closing_the_edge_ends_open_and_later_streams() {
     let rig = Rig::new();
     let mut body = rig.send(Method::GET, "/mcp", EVENTS, Body::empty()).await.into_body();
     next(&mut body).await.unwrap();
@@ -61,7 +61,7 @@ async fn closing_the_edge_ends_streams_now_and_later() {
 }
 
 #[tokio::test]
-async fn needs_a_client_that_takes_events() {
+async fn a_stream_needs_a_client_that_accepts_events() {
     let rig = Rig::new();
     for (headers, status) in [
         (vec![], 200),
@@ -82,7 +82,7 @@ async fn needs_a_client_that_takes_events() {
 }
 
 #[tokio::test]
-async fn paths_and_methods() {
+async fn unknown_paths_and_http_methods_are_refused() {
     let rig = Rig::new();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     for path in front::PATHS {

@@ -1,6 +1,6 @@
-//! The edge driven as a service, over a stand-in for what takes calls. Opens no sockets.
+//! The edge as a service over a fake implementation of `Calls`. Opens no sockets.
 
-// Helpers of tests are not seen as tests by the lint.
+// The lint does not recognise functions that only tests call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod batch;
@@ -10,5 +10,6 @@ mod legacy;
 mod listen;
 mod modern;
 mod plain;
+mod recorder;
 mod refusal;
 mod stream;

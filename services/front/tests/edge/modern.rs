@@ -1,4 +1,4 @@
-//! Clients whose every request carries its metadata: headers against body, statuses, lists, calls.
+//! Modern clients, whose every request carries its metadata: headers against body, statuses, lists, calls.
 
 use protocol::mcp::era::{Era, Version};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn request(method: &str, mut params: Value) -> String {
     json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
 }
 
-/// Headers of a well-formed request.
+/// Returns the headers of a well-formed request.
 fn headers<'a>(method: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut all = and(&[("mcp-protocol-version", DATE), ("mcp-method", method)]);
     all.extend_from_slice(more);
@@ -26,7 +26,7 @@ fn headers<'a>(method: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'
 }
 
 #[tokio::test]
-async fn what_each_request_gets() {
+async fn each_modern_method_has_its_status_and_code() {
     let rig = Rig::new();
     for (method, params, more, expected) in [
         ("server/discover", json!({}), vec![], (200, None)),
@@ -72,7 +72,7 @@ async fn missing_metadata_is_invalid_params() {
 }
 
 #[tokio::test]
-async fn headers_must_say_what_the_body_says() {
+async fn headers_must_match_the_body() {
     let rig = Rig::new();
     let call = |name: &str| request("tools/call", json!({"name": name}));
     let of = |version: &'static str, method: &'static str, name: &'static str| {
@@ -106,7 +106,7 @@ async fn headers_must_say_what_the_body_says() {
 }
 
 #[tokio::test]
-async fn an_unknown_version_is_answered_with_the_known_ones() {
+async fn an_unknown_version_is_refused_with_the_list_of_known_ones() {
     let rig = Rig::new();
     let of = |version: &str| {
         let mut metadata = meta();
@@ -122,12 +122,12 @@ async fn an_unknown_version_is_answered_with_the_known_ones() {
     assert_eq!(data["supported"], discovered["supportedVersions"]);
     // The header is compared first.
     assert_eq!(rig.post(&headers("server/discover", &[]), of("v999")).await.outcome(), (400, Some(-32020)));
-    // A request that only names a past version in its metadata is of that version.
+    // A request whose metadata name a legacy version is of that version.
     assert_eq!(rig.post(BOTH, of("2025-11-25")).await.outcome(), (200, Some(-32601)));
 }
 
 #[tokio::test]
-async fn discovery_and_lists_say_how_long_they_hold() {
+async fn discovery_and_lists_name_their_ttl_and_cache_scope() {
     let rig = Rig::new();
     let discovered =
         rig.post(&headers("server/discover", &[]), request("server/discover", json!({}))).await.json();
@@ -166,7 +166,7 @@ async fn a_call_carries_decoded_parameters_and_no_session() {
     ];
     let reply = rig.post(&headers("tools/call", &more), request("tools/call", json!({"name": "echo"}))).await;
     assert_eq!(reply.outcome(), (200, None));
-    let (header, _) = rig.seen.lock().unwrap().calls.pop().unwrap();
+    let (header, _) = rig.recorded.lock().unwrap().calls.pop().unwrap();
     assert_eq!((header.era, header.version), (Era::Modern, Version::V2026_07_28));
     assert_eq!((header.session, header.request_id), (None, None));
     let params: Vec<_> =
@@ -183,11 +183,11 @@ async fn a_call_carries_decoded_parameters_and_no_session() {
             rig.post(&headers("tools/call", &more), request("tools/call", json!({"name": "echo"}))).await;
         assert_eq!(reply.outcome(), (400, Some(-32020)), "{bad}");
     }
-    assert!(rig.seen.lock().unwrap().calls.is_empty());
+    assert!(rig.recorded.lock().unwrap().calls.is_empty());
 }
 
 #[tokio::test]
-async fn a_backend_s_error_comes_with_its_status() {
+async fn a_backend_s_error_has_its_own_status() {
     let rig = Rig::new();
     let error = r#"{"code":-32021,"message":"m","data":{"requiredCapabilities":{"sampling":{}}}}"#;
     for _ in 0..2 {
@@ -209,7 +209,7 @@ async fn a_backend_s_error_comes_with_its_status() {
 }
 
 #[tokio::test]
-async fn clients_send_no_responses_and_no_batches_and_open_no_streams() {
+async fn responses_batches_streams_and_session_ends_are_refused() {
     use axum::body::Body;
     use axum::http::Method;
     let rig = Rig::new();

@@ -1,4 +1,4 @@
-//! Messages of an existing proxy: every one is a request, and gets exactly one response.
+//! Messages over a link of the plain dialect: each is a request and gets exactly one response.
 
 use bytes::Bytes;
 use protocol::link::call::ResponseEvent;
@@ -41,9 +41,9 @@ async fn each_message_gets_one_response() {
         assert_eq!((&answer["id"], answer["error"]["code"].as_i64()), (&id, code), "{text}");
         assert!(answer.get("result").is_some() != answer.get("error").is_some());
     }
-    let seen = rig.seen.lock().unwrap();
-    assert!(seen.cancelled.is_empty());
-    let header = &seen.calls[0].0;
+    let recorded = rig.recorded.lock().unwrap();
+    assert!(recorded.cancelled.is_empty());
+    let header = &recorded.calls[0].0;
     assert_eq!(
         (header.era, header.version, header.session.as_deref()),
         (Era::Legacy, Version::V2025_06_18, None)
@@ -51,7 +51,7 @@ async fn each_message_gets_one_response() {
 }
 
 #[tokio::test]
-async fn results_are_collected_and_events_left_out() {
+async fn results_are_collected_and_events_dropped() {
     let rig = Rig::new();
     rig.scripted(vec![event(0, "{}"), piece(1, "{\"a".into()), piece(2, "\":1".into()), end(3, "}")]);
     rig.scripted(vec![ResponseEvent::Failed(Failure::Timeout)]);

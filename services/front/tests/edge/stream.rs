@@ -1,4 +1,4 @@
-//! Answers as they come: held-back headers, events, pieces, silence, breaks, and nothing taken ahead of the client.
+//! Responses in pieces: deferred headers, events, silence, failures, and back-pressure.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 use tokio::time::Instant;
 
-use crate::fake::{BOTH, Reply, Rig, and, end, event, piece};
+use crate::fake::{BOTH, Reply, Rig, end, event, piece};
 
 const CALL: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
 
@@ -56,12 +56,12 @@ async fn events_open_a_stream_that_ends_with_the_result() {
 }
 
 #[tokio::test]
-async fn nothing_is_taken_before_the_client_takes_what_was_there() {
+async fn no_event_is_taken_before_the_client_read_the_last_one() {
     let rig = Rig::new();
     let parts = (0..8).map(|seq| event(seq, &"x".repeat(20_000))).chain([end(8, "{}")]).collect();
     rig.scripted(parts);
     let mut body = call(&rig, BOTH).await.into_body();
-    assert_eq!(rig.taken(), 1, "the one that decided the form");
+    assert_eq!(rig.taken(), 1, "the event that decided the framing");
     let mut seen = String::new();
     for taken in 1..=8 {
         while seen.matches("\n\n").count() < taken {
@@ -75,7 +75,7 @@ async fn nothing_is_taken_before_the_client_takes_what_was_there() {
 }
 
 #[tokio::test]
-async fn a_long_result_passes_through_piece_by_piece() {
+async fn a_long_result_is_passed_on_piece_by_piece_without_a_copy() {
     for (headers, events) in [
         (BOTH, false),
         (&[("accept", "application/json")][..], false),
@@ -118,7 +118,7 @@ async fn a_long_result_passes_through_piece_by_piece() {
 }
 
 #[tokio::test]
-async fn a_notification_in_pieces_is_one_line() {
+async fn a_notification_in_pieces_becomes_one_line() {
     let rig = Rig::new();
     let more = |seq, payload: &str| ResponseEvent::Event {
         seq,
@@ -132,7 +132,7 @@ async fn a_notification_in_pieces_is_one_line() {
 }
 
 #[tokio::test]
-async fn line_breaks_of_a_careless_backend_do_not_break_events() {
+async fn line_breaks_in_json_do_not_break_events() {
     let rig = Rig::new();
     rig.scripted(vec![event(0, "{\n\"a\":1}\r\n"), piece(1, "{\n\n".into()), end(2, "data: \n}")]);
     let reply = Reply::read(call(&rig, BOTH).await).await;
@@ -141,7 +141,7 @@ async fn line_breaks_of_a_careless_backend_do_not_break_events() {
 }
 
 #[tokio::test]
-async fn clients_that_take_no_events_get_the_result_alone() {
+async fn clients_that_accept_no_events_get_the_result_alone() {
     let rig = Rig::new();
     for headers in [&[][..], &[("accept", "*/*")], &[("accept", "application/json")]] {
         rig.scripted(vec![event(0, "{}"), event(1, "{}"), end(2, "{}")]);
@@ -152,7 +152,7 @@ async fn clients_that_take_no_events_get_the_result_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_that_take_events_only_get_them_always() {
+async fn clients_that_accept_only_events_always_get_events() {
     let rig = Rig::new();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     for body in [CALL, ping] {
@@ -181,7 +181,7 @@ async fn a_silent_call_opens_its_stream_and_keeps_it_alive() {
     }
     script.send(piece(0, "{".into())).await.unwrap();
     assert!(next(&mut body).await.ends_with('{'));
-    // Within a message a comment would be data: silence is all there can be.
+    // Within a message a comment would be read as data: none is sent.
     let quiet = tokio::time::timeout(Duration::from_secs(100), body.frame()).await;
     assert!(quiet.is_err());
     script.send(end(1, "}")).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_silent_call_opens_its_stream_and_keeps_it_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_call_of_a_client_without_events_is_waited_for() {
+async fn a_silent_call_of_a_client_that_accepts_no_events_is_waited_for() {
     let rig = Rig::new();
     let script = rig.script(1);
     let later = tokio::spawn(async move {
@@ -203,7 +203,7 @@ async fn a_silent_call_of_a_client_without_events_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_break_after_events_is_an_error_message_and_within_a_message_a_cut() {
+async fn a_failure_after_events_is_an_error_response_and_within_a_message_aborts_the_body() {
     let rig = Rig::new();
     rig.scripted(vec![event(0, "{}"), ResponseEvent::Failed(Failure::OutcomeUnknown)]);
     let reply = Reply::read(call(&rig, BOTH).await).await;
@@ -230,7 +230,7 @@ async fn dropping_the_response_drops_the_call() {
     assert_eq!(rig.open_calls(), 1);
     drop(body);
     assert_eq!(rig.open_calls(), 0);
-    // And so does dropping the request before anything came.
+    // The same holds for dropping the request before the first event.
     let waiting = rig.script(1);
     {
         let pending = std::pin::pin!(call(&rig, BOTH));
@@ -239,21 +239,4 @@ async fn dropping_the_response_drops_the_call() {
     }
     assert_eq!(rig.open_calls(), 0);
     assert!(waiting.is_closed());
-}
-
-#[tokio::test]
-async fn ids_and_the_priming_event_are_for_the_version_that_has_them() {
-    for (version, ids) in [("2025-11-25", true), ("2025-06-18", false), ("2025-03-26", false)] {
-        let rig = Rig::build(|_| {}, Some("tok".into()));
-        rig.scripted(vec![event(4, "{}"), end(5, "{}")]);
-        let reply = rig.post(&and(&[("mcp-protocol-version", version)]), CALL).await;
-        let plain = "data: {}\n\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
-        let expected = if ids {
-            let numbered = plain.replacen("\n\n", "\nid: tok-5\n\n", 1);
-            format!("id: tok-0\nretry: 1000\ndata: \n\n{}\nid: tok-6\n\n", numbered.trim_end())
-        } else {
-            plain.to_owned()
-        };
-        assert_eq!(reply.text(), expected, "{version}");
-    }
 }

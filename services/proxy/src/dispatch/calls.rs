@@ -252,7 +252,8 @@ impl Dispatcher {
         let Came { id, at: now, trace, mut header, message } = came;
         self.0.limits.load().admit(&asker)?;
         limits::admit_to(&tool, pool.limit.as_deref())?;
-        let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
+        let question =
+            Question::new(Who::of(asker.principal), (asker.headers, &header.param_headers), &message);
         let route = pool.routes.route(&question);
         header.set_timeouts(self.0.times.silence, self.0.times.total);
         header.name = Some(pool.own_name.to_string());

@@ -33,8 +33,8 @@ impl Client {
 
     /// The same without sessions: for limits, as anybody opens as many sessions as they like.
     pub(super) fn by_origin(asker: &CallContext<'_>) -> Self {
-        match (asker.who == Principal::ANYONE, asker.peer) {
-            (false, _) => Self::Key(asker.who),
+        match (asker.principal == Principal::ANYONE, asker.peer) {
+            (false, _) => Self::Key(asker.principal),
             (true, Some(IpAddr::V6(address))) if address.to_ipv4_mapped().is_none() => {
                 let network = u128::from(address) >> 64 << 64;
                 Self::Address(IpAddr::V6(network.into()))
@@ -106,7 +106,10 @@ mod tests {
             baggage: None,
             param_headers: std::collections::BTreeMap::default(),
         };
-        Client::of(&CallContext { who, headers: &headers, peer: peer.map(|p| p.parse().unwrap()) }, &header)
+        Client::of(
+            &CallContext { principal: who, headers: &headers, peer: peer.map(|p| p.parse().unwrap()) },
+            &header,
+        )
     }
 
     #[test]

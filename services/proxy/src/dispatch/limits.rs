@@ -87,7 +87,11 @@ impl Limits {
         if self.keys.is_empty() && self.others.is_none() {
             return Ok(());
         }
-        let own = if asker.who == Principal::ANYONE { None } else { self.keys.get(&asker.who.digest()) };
+        let own = if asker.principal == Principal::ANYONE {
+            None
+        } else {
+            self.keys.get(&asker.principal.digest())
+        };
         let (until, rate) = match (own, &self.others) {
             (Some(pace), _) => (pace.take(), pace.rate()),
             (None, Some(many)) => (many.take(Client::by_origin(asker)), many.rate),

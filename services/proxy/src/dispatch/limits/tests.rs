@@ -12,7 +12,7 @@ fn routes(text: &str) -> Routes {
 
 fn asks(limits: &Limits, who: Principal, peer: &str) -> Result<(), Failure> {
     let headers = HeaderMap::new();
-    limits.admit(&CallContext { who, headers: &headers, peer: Some(peer.parse().unwrap()) })
+    limits.admit(&CallContext { principal: who, headers: &headers, peer: Some(peer.parse().unwrap()) })
 }
 
 #[test]

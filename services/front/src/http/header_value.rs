@@ -1,4 +1,4 @@
-//! Values of the `Mcp-*` headers (2026-07-28, Streamable HTTP, "Value Encoding"). Must not know what they name.
+//! Values of the `Mcp-*` headers (2026-07-28, Streamable HTTP, "Value Encoding"). Must not know what they mean.
 
 use std::borrow::Cow;
 
@@ -6,39 +6,39 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Why a header has no usable value.
+/// Reason why a header has no usable value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadValue {
-    /// It stands there more than once: readers might not agree on which counts.
-    Twice,
-    /// Characters that a header must not have.
+    /// The header is repeated: readers might not agree on which value counts.
+    Repeated,
+    /// The value has characters that are not visible ASCII.
     Characters,
-    /// `=?base64?…?=` around something that is not Base64 of UTF-8.
+    /// The value is `=?base64?…?=` around something that is not Base64 of UTF-8.
     Encoding,
 }
 
 impl BadValue {
-    /// For a message.
+    /// Returns the reason as the predicate of a sentence about the header.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::Twice => "stands there twice",
+            Self::Repeated => "stands there twice",
             Self::Characters => "has invalid characters",
             Self::Encoding => "is not valid Base64 of UTF-8",
         }
     }
 }
 
-/// The one value of a header, as it stands.
+/// Returns the only value of a header, undecoded; `None` if the header is absent.
 pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, BadValue> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(BadValue::Twice);
+        return Err(BadValue::Repeated);
     }
     first.to_str().map(Some).map_err(|_| BadValue::Characters)
 }
 
-/// A value, out of its Base64 wrapping if it has one.
+/// Decodes a value that has the Base64 form; returns any other unchanged.
 pub(crate) fn decode(value: &str) -> Result<Cow<'_, str>, BadValue> {
     let Some(inner) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
         return Ok(Cow::Borrowed(value));
@@ -47,7 +47,7 @@ pub(crate) fn decode(value: &str) -> Result<Cow<'_, str>, BadValue> {
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| BadValue::Encoding)
 }
 
-/// As [`single`] and [`decode`], for a value that is at hand.
+/// Decodes the raw value of a header.
 pub(crate) fn decode_value(value: &HeaderValue) -> Result<Cow<'_, str>, BadValue> {
     decode(value.to_str().map_err(|_| BadValue::Characters)?)
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_specification_s_examples() {
+    fn examples_of_the_specification_are_decoded() {
         for (header, value) in [
             ("us-west1", "us-west1"),
             ("=?base64?SGVsbG8sIOS4lueVjA==?=", "Hello, 世界"),

@@ -1,46 +1,46 @@
-//! Responses: the one place where a failure becomes an HTTP response. Must not know how a failure came about.
+//! HTTP responses of the edge, and the only place that turns a failure into one. Must not know the causes of failures.
 
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
-use super::body::AnswerBody;
-use crate::answer::{Segments, refusal};
+use super::response_body::ResponseBody;
+use crate::jsonrpc::{Segments, error_response};
 
 /// `Mcp-Session-Id`.
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-/// `X-Accel-Buffering`: tells nginx not to hold events back.
+/// `X-Accel-Buffering`, which tells nginx not to buffer events.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// The HTTP methods that the MCP endpoint has.
+/// HTTP methods of the MCP endpoint.
 pub(crate) const METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DELETE, OPTIONS");
 
-/// A request that is not served, and what is known of who sent it.
+/// Refusal of a request: the reason, and what the response needs to know of the request.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct Refusal {
     pub(crate) failure: Failure,
     pub(crate) era: Era,
-    /// The request's id, raw JSON, where it could be read.
+    /// Id of the request, as raw JSON, where it could be read.
     pub(crate) id: Option<Box<str>>,
 }
 
-impl Refused {
-    /// Before the id or the era could be read.
-    pub(crate) fn early(failure: Failure) -> Self {
+impl Refusal {
+    /// Refusal of a request whose id and era were not read.
+    pub(crate) fn unread(failure: Failure) -> Self {
         Self { failure, era: Era::Legacy, id: None }
     }
 }
 
-/// The response to a request that is not served: status, headers and JSON-RPC error of the failure table.
-pub(crate) fn refuse<S>(refused: &Refused) -> Response<AnswerBody<S>> {
-    let failure = &refused.failure;
+/// Builds the response of a refusal: status, headers and JSON-RPC error of the failure table.
+pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>> {
+    let failure = &refusal.failure;
     let status =
-        StatusCode::from_u16(failure.status(refused.era)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, refusal(refused.id.as_deref().map(str::as_bytes), failure));
+        StatusCode::from_u16(failure.status(refusal.era)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, error_response(refusal.id.as_deref().map(str::as_bytes), failure));
     let headers = response.headers_mut();
     match failure {
         Failure::Draining => {
@@ -60,18 +60,18 @@ pub(crate) fn refuse<S>(refused: &Refused) -> Response<AnswerBody<S>> {
     response
 }
 
-/// One JSON message.
-pub(crate) fn json<S>(status: StatusCode, message: Segments) -> Response<AnswerBody<S>> {
-    with_type(status, JSON, AnswerBody::Whole(message))
+/// Builds a response of one complete JSON message.
+pub(crate) fn json<S>(status: StatusCode, message: Segments) -> Response<ResponseBody<S>> {
+    with_type(status, JSON, ResponseBody::Whole(message))
 }
 
-/// A JSON message that is still coming.
-pub(crate) fn json_stream<S>(status: StatusCode, body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+/// Builds a response of JSON that arrives in pieces.
+pub(crate) fn json_stream<S>(status: StatusCode, body: ResponseBody<S>) -> Response<ResponseBody<S>> {
     with_type(status, JSON, body)
 }
 
-/// Server-sent events (2026-07-28, Streamable HTTP, "Receiving Messages").
-pub(crate) fn events<S>(body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+/// Builds a response of server-sent events (2026-07-28, Streamable HTTP, "Receiving Messages").
+pub(crate) fn events<S>(body: ResponseBody<S>) -> Response<ResponseBody<S>> {
     let mut response = with_type(StatusCode::OK, EVENTS, body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -79,14 +79,14 @@ pub(crate) fn events<S>(body: AnswerBody<S>) -> Response<AnswerBody<S>> {
     response
 }
 
-/// A status without a body.
-pub(crate) fn empty<S>(status: StatusCode) -> Response<AnswerBody<S>> {
-    let mut response = Response::new(AnswerBody::Whole(Segments::default()));
+/// Builds a response without a body.
+pub(crate) fn empty<S>(status: StatusCode) -> Response<ResponseBody<S>> {
+    let mut response = Response::new(ResponseBody::Whole(Segments::default()));
     *response.status_mut() = status;
     response
 }
 
-fn with_type<S>(status: StatusCode, kind: HeaderValue, body: AnswerBody<S>) -> Response<AnswerBody<S>> {
+fn with_type<S>(status: StatusCode, kind: HeaderValue, body: ResponseBody<S>) -> Response<ResponseBody<S>> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, kind);

@@ -1,0 +1,85 @@
+//! The HTTP response to one call: headers wait for the first event, which decides the framing. Must not know requests.
+
+use std::collections::VecDeque;
+
+use axum::http::Response;
+use futures_util::{Stream, StreamExt};
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
+use tokio::time::timeout;
+
+use super::accept::Accept;
+use super::era::backend_status;
+use super::framing::{Framing, KEEPALIVE_INTERVAL};
+use super::response::{events, json, json_stream};
+use super::response_body::ResponseBody;
+use super::response_stream::Entry;
+use crate::jsonrpc::{Member, response};
+
+/// Properties of a request that decide the form of its response.
+pub(crate) struct ResponseOptions {
+    pub(crate) accept: Accept,
+    /// Version that the client speaks.
+    pub(crate) version: Version,
+    /// Id of the request, as raw JSON.
+    pub(crate) id: Box<str>,
+}
+
+/// Call that failed before anything of its response was sent.
+pub(crate) struct CallFailed {
+    /// Id of the request, as raw JSON.
+    pub(crate) id: Box<str>,
+    pub(crate) failure: Failure,
+}
+
+/// Waits for the first event of a call and builds the response around it.
+///
+/// A lone result becomes JSON with its status; anything else becomes a stream of events. So does a call that is silent
+/// for [`KEEPALIVE_INTERVAL`]: load balancers take a connection without response headers for dead. Dropping the future
+/// drops the call's stream.
+pub(crate) async fn call_response<S>(
+    mut stream: S,
+    options: ResponseOptions,
+) -> Result<Response<ResponseBody<S>>, CallFailed>
+where
+    S: Stream<Item = ResponseEvent> + Unpin,
+{
+    let ResponseOptions { accept, version, id } = options;
+    let first = match accept {
+        Accept::Json => Some(first_of_end(&mut stream).await),
+        Accept::JsonOrEvents => timeout(KEEPALIVE_INTERVAL, next_event(&mut stream)).await.ok(),
+        Accept::EventsOnly => None,
+    };
+    match first {
+        Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
+            let member = if error { Member::Error } else { Member::Result };
+            Ok(json(backend_status(version, status), response(id.as_bytes(), member, payload)))
+        }
+        Some(ResponseEvent::Failed(failure)) => Err(CallFailed { id, failure }),
+        Some(ResponseEvent::End { status, .. }) => {
+            let queue = VecDeque::from([Entry::Call { id, first, stream }]);
+            let body = ResponseBody::stream(Framing::Json, queue);
+            Ok(json_stream(backend_status(version, status), body))
+        }
+        Some(ResponseEvent::Event { .. }) | None => {
+            let queue = VecDeque::from([Entry::Call { id, first, stream }]);
+            Ok(events(ResponseBody::stream(Framing::events(), queue)))
+        }
+    }
+}
+
+/// Returns the next event. A stream that ends without a last event is a fault of its producer.
+async fn next_event<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
+    stream.next().await.unwrap_or(ResponseEvent::Failed(Failure::Internal))
+}
+
+/// Returns the first piece of the end, skipping events: this client does not accept them.
+async fn first_of_end<S: Stream<Item = ResponseEvent> + Unpin>(stream: &mut S) -> ResponseEvent {
+    loop {
+        match next_event(stream).await {
+            ResponseEvent::Event { .. } => {}
+            end => return end,
+        }
+    }
+}

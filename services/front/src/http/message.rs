@@ -1,0 +1,177 @@
+//! JSON-RPC messages of an authenticated client: parsing, and an answer by the kind of message. Must not know how a
+//! message arrived.
+
+use axum::http::{HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
+
+use super::accept::Accept;
+use super::call_response::{ResponseOptions, call_response};
+use super::context::{Handled, HandlerResult, RequestContext};
+use super::framing::Framing;
+use super::response::{Refusal, SESSION_ID, empty, events, json};
+use super::response_body::ResponseBody;
+use super::response_stream::Entry;
+use super::{batch, era};
+use crate::arrived::Arrived;
+use crate::calls::Calls;
+use crate::edge::unix_now;
+use crate::jsonrpc::Segments;
+use crate::method::{Answer, Request, envelope_failure, method_label};
+
+/// Longest request id, in bytes of JSON: ids travel in call headers.
+const MAX_ID_BYTES: usize = 1024;
+
+/// State of a request after everything that happens without waiting.
+enum Begun<S> {
+    /// Complete response. Boxed, since most requests become calls.
+    Answered(Box<Response<ResponseBody<S>>>),
+    /// Call of a client that speaks this version.
+    Call { version: Version, stream: S },
+}
+
+/// Handles one message. A call is counted by the implementation of [`Calls`], everything else by the edge.
+pub(crate) async fn handle<C: Calls>(
+    context: &RequestContext<'_, C>,
+    message: &Bytes,
+    accept: Accept,
+) -> Handled<C::Stream> {
+    match parse(message) {
+        Ok(Message::Request { id, method, params }) => {
+            let (id, method) = (id.get(), method.as_str());
+            on_request(context, Request { id, method, params: &params, message }, accept).await
+        }
+        Ok(Message::Notification { method, params }) => {
+            let method = method.as_str();
+            Handled::by_edge(method_label(method), on_notification(context, method, &params))
+        }
+        Ok(Message::Response { .. }) => Handled::by_edge("response", on_response(context)),
+        Err(EnvelopeError::NotJsonRpc(_)) if batch::is_batch(message) => {
+            Handled::by_edge("batch", batch::handle(context, message, accept))
+        }
+        Err(error) => {
+            let (id, failure) = envelope_failure(error);
+            Handled::by_edge("invalid", Err(Refusal { id, ..context.refusal(failure) }))
+        }
+    }
+}
+
+async fn on_request<C: Calls>(
+    context: &RequestContext<'_, C>,
+    request: Request<'_>,
+    accept: Accept,
+) -> Handled<C::Stream> {
+    let era = era::era_of(context.headers, request.method, request.params);
+    match begin(context, &request, era, accept) {
+        Ok(Begun::Answered(response)) => Handled::by_edge(method_label(request.method), Ok(*response)),
+        Ok(Begun::Call { version, stream }) => {
+            let options = ResponseOptions { accept, version, id: request.id.into() };
+            let response = call_response(stream, options).await;
+            Handled::by_calls(response.map_err(|failed| Refusal {
+                failure: failed.failure,
+                era,
+                id: Some(failed.id),
+            }))
+        }
+        Err(failure) => {
+            let id = (request.id.len() <= MAX_ID_BYTES).then(|| request.id.into());
+            Handled::by_edge(method_label(request.method), Err(Refusal { failure, era, id }))
+        }
+    }
+}
+
+/// Begins a request, and records the span of one that becomes no call.
+fn begin<C: Calls>(
+    context: &RequestContext<'_, C>,
+    request: &Request<'_>,
+    era: Era,
+    accept: Accept,
+) -> Result<Begun<C::Stream>, Failure> {
+    let mut arrived = Arrived::by("http");
+    let begun = answer(context, request, era, accept, &mut arrived);
+    if !matches!(begun, Ok(Begun::Call { .. })) {
+        let id = (request.id.len() <= MAX_ID_BYTES).then_some(request.id);
+        let meta = request.params.meta.as_ref();
+        arrived.answered((request.method, id), meta, context.call_context(), begun.as_ref().err());
+    }
+    begun
+}
+
+fn answer<C: Calls>(
+    context: &RequestContext<'_, C>,
+    request: &Request<'_>,
+    era: Era,
+    accept: Accept,
+    arrived: &mut Arrived,
+) -> Result<Begun<C::Stream>, Failure> {
+    if request.id.len() > MAX_ID_BYTES {
+        return Err(Failure::InvalidRequest(format!("\"id\" is longer than {MAX_ID_BYTES} bytes")));
+    }
+    let caller = era::caller(context, era, request.method, request.params)?;
+    arrived.sent_by(&caller);
+    let version = caller.version;
+    let response = match context.edge.answer(request, caller, context.call_context())? {
+        Answer::Call(stream) => return Ok(Begun::Call { version, stream }),
+        Answer::Response(message) => message_response(message, accept),
+        Answer::Initialized { version, response } => {
+            initialize_response(context, version, response, accept, arrived)?
+        }
+    };
+    Ok(Begun::Answered(Box::new(response)))
+}
+
+/// Builds the response to `initialize`, with the token of a new session.
+fn initialize_response<C: Calls>(
+    context: &RequestContext<'_, C>,
+    version: Version,
+    message: Segments,
+    accept: Accept,
+    arrived: &mut Arrived,
+) -> Result<Response<ResponseBody<C::Stream>>, Failure> {
+    let (sealer, principal) = (&context.edge.sealer, &context.principal);
+    let token = sealer.issue(version, principal, unix_now()).ok_or(Failure::Internal)?;
+    arrived.began(version, || Some(sealer.open(token.as_bytes(), principal, unix_now())?.key()));
+    let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
+    let mut response = message_response(message, accept);
+    response.headers_mut().insert(SESSION_ID, token);
+    Ok(response)
+}
+
+fn on_notification<C: Calls>(
+    context: &RequestContext<'_, C>,
+    method: &str,
+    params: &Params<'_>,
+) -> HandlerResult<C::Stream> {
+    let mut arrived = Arrived::by("http");
+    let era = era::era_of(context.headers, method, params);
+    let sender = era::notification_sender(context, era);
+    if let Ok(Some(caller)) = &sender {
+        arrived.sent_by(caller);
+        context.edge.on_notification(method, params, caller.session.as_deref());
+    }
+    let failure = sender.as_ref().err();
+    arrived.answered((method, None), params.meta.as_ref(), context.call_context(), failure);
+    match sender {
+        Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
+        Err(failure) => Err(Refusal { failure, era, id: None }),
+    }
+}
+
+/// Accepts and drops a client's response: no backend can ask a client yet, so no request waits for one.
+fn on_response<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult<C::Stream> {
+    era::check_response_sender(context).map_err(|failure| context.refusal(failure))?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Builds the HTTP response of a complete message, in a form that the client accepts.
+fn message_response<S>(message: Segments, accept: Accept) -> Response<ResponseBody<S>>
+where
+    S: futures_util::Stream<Item = protocol::link::call::ResponseEvent> + Unpin,
+{
+    match accept {
+        Accept::Json | Accept::JsonOrEvents => json(StatusCode::OK, message),
+        Accept::EventsOnly => events(ResponseBody::stream(Framing::events(), [Entry::Ready(message)].into())),
+    }
+}

@@ -1,0 +1,70 @@
+//! Response bodies of the edge: complete, arriving in pieces, or open for the life of a stream. Must not know what
+//! they say.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http_body::{Body, Frame, SizeHint};
+use protocol::link::call::ResponseEvent;
+
+use super::framing::Framing;
+use super::response_stream::{BodyAborted, Entry, ResponseStream};
+use crate::jsonrpc::Segments;
+
+/// Body of every response of the edge. Dropping it before its end drops the call's stream.
+pub enum ResponseBody<S> {
+    /// Complete message.
+    Whole(Segments),
+    /// Messages that are polled for only when the client reads on.
+    Stream(Box<ResponseStream<S>>),
+    /// GET stream of a legacy client.
+    Listen(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+}
+
+impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseBody<S> {
+    /// Creates a body of messages that arrive one after the other.
+    pub(crate) fn stream(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
+        Self::Stream(Box::new(ResponseStream::new(framing, queue)))
+    }
+}
+
+impl<S: Stream<Item = ResponseEvent> + Unpin> Body for ResponseBody<S> {
+    type Data = Bytes;
+    type Error = BodyAborted;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyAborted>>> {
+        let next = match self.get_mut() {
+            Self::Whole(segments) => segments.pop().map(Ok),
+            Self::Stream(stream) => std::task::ready!(stream.poll_next(cx)),
+            Self::Listen(stream) => std::task::ready!(stream.as_mut().poll_next(cx)).map(Ok),
+        };
+        Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(segments) if segments.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(segments) => SizeHint::with_exact(segments.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl<S> std::fmt::Debug for ResponseBody<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Whole(_) => "Whole",
+            Self::Stream(_) => "Stream",
+            Self::Listen(_) => "Listen",
+        })
+    }
+}
