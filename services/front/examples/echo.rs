@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use front::calls::{CallContext, Calls, Listing};
-use front::{BindScope, Edge, EdgeConfig, SealKey};
+use front::{BindScope, Edge, EdgeConfig};
 use futures_util::{Stream, StreamExt, stream};
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
@@ -91,7 +91,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listing = Listing { tool_count: 4, tools: tools.to_string().into() };
     let listener =
         tokio::net::TcpListener::bind(std::env::args().nth(1).unwrap_or("127.0.0.1:0".into())).await?;
-    let mut config = EdgeConfig::new("echo", env!("CARGO_PKG_VERSION"), SealKey::random()?);
+    let mut config =
+        EdgeConfig::new("echo", env!("CARGO_PKG_VERSION"), runtime::secret::SessionKey::random()?);
     config.exposure = BindScope::of(listener.local_addr()?.ip());
     let edge = Edge::new(config, Echo { listing: watch::Sender::new(Arc::new(listing)) });
     println!("http://{}/mcp", listener.local_addr()?);

@@ -11,7 +11,7 @@ use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use tokio::sync::watch;
 
-use crate::keys::Principal;
+use crate::principal::Principal;
 
 /// Contents of list responses, built once for each change and shared by all requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

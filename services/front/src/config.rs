@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 
+use runtime::config::AllowedOrigins;
+use runtime::secret::{SecretSet, SessionKey};
 use runtime::trusted::TrustedProxies;
-
-use crate::keys::Keys;
-use crate::origin::Origins;
-use crate::session::SealKey;
 
 /// Who can reach the address that the server listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +34,11 @@ pub struct EdgeConfig {
     /// What this process is, say `proxy`: part of the title in `serverInfo`, and `role` in `/health`.
     pub role: String,
     /// Accepted keys; empty: everyone may ask (`AUTH_BEARER_KEYS`).
-    pub keys: Keys,
+    pub keys: SecretSet,
     /// A header that may carry a key in place of `Authorization: Bearer` (`AUTH_CUSTOM_HEADER`).
     pub key_header: Option<HeaderName>,
     /// Which web pages may ask (`ALLOWED_ORIGINS`).
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
     /// Who can reach the server.
     pub exposure: BindScope,
     /// Whose word on the client's address counts (`TRUSTED_PROXIES`).
@@ -48,7 +46,7 @@ pub struct EdgeConfig {
     /// Longest request body in bytes (`MAX_BODY_BYTES`).
     pub max_body: usize,
     /// Seals session ids; the same in every replica (`SESSION_KEY`).
-    pub session_key: SealKey,
+    pub session_key: SessionKey,
     /// How long a session lasts, counted from `initialize` (`SESSION_TTL`).
     pub session_ttl: Duration,
     /// How long a modern client may keep a list (`LIST_TTL_MS`).
@@ -68,14 +66,14 @@ impl EdgeConfig {
     }
 
     /// The documented defaults: no keys, loopback origins only, 16 MiB, one day, 5 s, 300 s, 3600 s.
-    pub fn new(name: &str, version: &str, session_key: SealKey) -> Self {
+    pub fn new(name: &str, version: &str, session_key: SessionKey) -> Self {
         Self {
             name: name.to_owned(),
             version: version.to_owned(),
             role: "server".to_owned(),
-            keys: Keys::default(),
+            keys: SecretSet::default(),
             key_header: None,
-            origins: Origins::Loopback,
+            origins: AllowedOrigins::Loopback,
             exposure: BindScope::Network,
             trusted: TrustedProxies::default(),
             max_body: 16 * 1024 * 1024,

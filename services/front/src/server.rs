@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::mcp::failure::Failure;
-use runtime::config::{AllowedOrigins, CommonConfig};
+use runtime::config::CommonConfig;
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;
 use runtime::tls::{MaybeTlsStream, ServerTls};
@@ -34,8 +34,6 @@ use crate::edge::Edge;
 use crate::http::response::{Refusal, refusal_response};
 use crate::http::response_body::ResponseBody;
 use crate::http::service::McpService;
-use crate::keys::Keys;
-use crate::origin::Origins;
 use crate::repoll::RepollOnSelfWake;
 pub use ops::OpsPort;
 
@@ -54,17 +52,11 @@ const FAREWELL: Duration = Duration::from_secs(5);
 impl EdgeConfig {
     /// From what every mode reads. `role` is what this process is, say `proxy`.
     pub fn from_common(common: &CommonConfig, role: &str, address: SocketAddr) -> Self {
-        let origins = match &common.allowed_origins {
-            AllowedOrigins::Loopback => Origins::Loopback,
-            AllowedOrigins::Any => Origins::Any,
-            AllowedOrigins::Only(list) => Origins::new(list.iter().map(String::as_str)),
-        };
-        let mut config =
-            Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), (*common.session_key.bytes()).into());
+        let mut config = Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), common.session_key.clone());
         role.clone_into(&mut config.role);
-        config.keys = Keys::from_digests(common.bearer_keys.digests());
+        config.keys = common.bearer_keys.clone();
         config.key_header = common.auth_header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
-        config.origins = origins;
+        config.origins = common.allowed_origins.clone();
         config.exposure = BindScope::of(address.ip());
         config.max_body = common.max_body_bytes;
         config.session_ttl = common.session_ttl;

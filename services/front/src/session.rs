@@ -12,7 +12,9 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
 use protocol::mcp::era::{Era, Version};
 
-use crate::keys::Principal;
+use runtime::secret::SessionKey;
+
+use crate::principal::Principal;
 
 /// First byte of a token, which names its format.
 const TOKEN_FORMAT: u8 = 1;
@@ -26,31 +28,6 @@ const TOKEN_LEN: usize = 1 + NONCE_LEN + SEALED_LEN + TAG_LEN;
 pub(crate) const TOKEN_CHARS: usize = TOKEN_LEN.div_ceil(3) * 4;
 /// Largest tolerated difference between the clocks of two replicas, in seconds.
 const MAX_CLOCK_SKEW: u64 = 300;
-
-/// Key that seals session ids: 32 bytes, never formatted.
-#[derive(Clone)]
-pub struct SealKey([u8; 32]);
-
-impl From<[u8; 32]> for SealKey {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl SealKey {
-    /// Returns a key from the system's random source. Its tokens are valid until this process ends.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Debug for SealKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealKey([redacted])")
-    }
-}
 
 /// Contents of a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +64,8 @@ pub(crate) struct Sealer {
 
 impl Sealer {
     /// Creates a sealer with the key of all replicas. Tokens are valid for `ttl` from their issue.
-    pub(crate) fn new(key: &SealKey, ttl: Duration) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&Key::from(key.0)), ttl: ttl.as_secs() }
+    pub(crate) fn new(key: &SessionKey, ttl: Duration) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key.bytes())), ttl: ttl.as_secs() }
     }
 
     /// Returns the token of a new session; `None` only if the system has no random numbers. `now` in seconds since
@@ -103,7 +80,7 @@ impl Sealer {
         getrandom::fill(&mut sealed[8..8 + ID_LEN]).ok()?;
         sealed[8 + ID_LEN..].copy_from_slice(version.as_str().as_bytes());
         let nonce = XNonce::try_from(&*nonce).ok()?;
-        let computed = self.cipher.encrypt_inout_detached(&nonce, &principal.0, sealed.into()).ok()?;
+        let computed = self.cipher.encrypt_inout_detached(&nonce, &principal.digest(), sealed.into()).ok()?;
         tag.copy_from_slice(&computed);
         Some(URL_SAFE_NO_PAD.encode(token))
     }
@@ -121,7 +98,7 @@ impl Sealer {
         let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
         let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
         let (nonce, tag) = (XNonce::try_from(&*nonce).ok()?, Tag::try_from(&*tag).ok()?);
-        self.cipher.decrypt_inout_detached(&nonce, &principal.0, (&mut *sealed).into(), &tag).ok()?;
+        self.cipher.decrypt_inout_detached(&nonce, &principal.digest(), (&mut *sealed).into(), &tag).ok()?;
         let issued = u64::from_be_bytes(sealed[..8].try_into().ok()?);
         let version = Version::parse(std::str::from_utf8(&sealed[8 + ID_LEN..]).ok()?)?;
         let expires = issued.saturating_add(self.ttl);
@@ -141,12 +118,18 @@ impl fmt::Debug for Sealer {
 mod tests {
     use proptest::prelude::*;
 
+    use runtime::secret::SecretSet;
+
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
 
+    fn principal(key: &str) -> Principal {
+        Principal::identify(&SecretSet::new([key]), key.as_bytes()).unwrap()
+    }
+
     fn sealer(key: u8) -> Sealer {
-        Sealer::new(&SealKey::from([key; 32]), Duration::from_secs(100))
+        Sealer::new(&SessionKey::derive(&key.to_string()), Duration::from_secs(100))
     }
 
     #[test]
@@ -171,11 +154,11 @@ mod tests {
 
     #[test]
     fn another_key_or_another_identity_opens_no_token() {
-        let token = sealer(1).issue(Version::V2025_11_25, &Principal([7; 32]), NOW).unwrap();
-        assert!(sealer(1).open(token.as_bytes(), &Principal([7; 32]), NOW).is_some());
-        assert_eq!(sealer(2).open(token.as_bytes(), &Principal([7; 32]), NOW), None);
-        assert_eq!(sealer(1).open(token.as_bytes(), &Principal([8; 32]), NOW), None);
-        let other = sealer(1).issue(Version::V2025_11_25, &Principal([7; 32]), NOW).unwrap();
+        let token = sealer(1).issue(Version::V2025_11_25, &principal("seven"), NOW).unwrap();
+        assert!(sealer(1).open(token.as_bytes(), &principal("seven"), NOW).is_some());
+        assert_eq!(sealer(2).open(token.as_bytes(), &principal("seven"), NOW), None);
+        assert_eq!(sealer(1).open(token.as_bytes(), &principal("eight"), NOW), None);
+        let other = sealer(1).issue(Version::V2025_11_25, &principal("seven"), NOW).unwrap();
         assert_ne!(token, other);
     }
 

@@ -5,7 +5,7 @@
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
-use crate::keys::Principal;
+use crate::principal::Principal;
 use crate::session::{Session, TOKEN_CHARS};
 
 /// Number of entries. A session whose token maps to an occupied entry replaces what is there.
@@ -60,7 +60,13 @@ fn index_of(token: &[u8]) -> usize {
 mod tests {
     use protocol::mcp::era::Version;
 
+    use runtime::secret::SecretSet;
+
     use super::*;
+
+    fn principal(key: &str) -> Principal {
+        Principal::identify(&SecretSet::new([key]), key.as_bytes()).unwrap()
+    }
 
     fn session() -> Session {
         Session { id: [7; 16], version: Version::V2025_06_18, expires: 100 }
@@ -74,7 +80,7 @@ mod tests {
         cache.insert(&token, Principal::ANYONE, &session());
         assert_eq!(cache.get(&token, &Principal::ANYONE, 99), Some(session()));
         assert_eq!(cache.get(&token, &Principal::ANYONE, 100), None);
-        assert_eq!(cache.get(&token, &Principal([1; 32]), 1), None);
+        assert_eq!(cache.get(&token, &principal("1"), 1), None);
     }
 
     #[test]

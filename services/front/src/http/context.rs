@@ -10,7 +10,7 @@ use super::response::Refusal;
 use super::response_body::ResponseBody;
 use crate::calls::CallContext;
 use crate::edge::Edge;
-use crate::keys::Principal;
+use crate::principal::Principal;
 
 /// HTTP request from an accepted origin with an accepted key.
 pub(crate) struct RequestContext<'a, C> {

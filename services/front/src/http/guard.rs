@@ -3,11 +3,11 @@
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use protocol::mcp::failure::Failure;
+use runtime::config::{AllowedOrigins, is_loopback_authority};
 
 use crate::config::{BindScope, EdgeConfig};
-use crate::keys::Principal;
 use crate::method::truncate;
-use crate::origin::{Origins, is_loopback};
+use crate::principal::Principal;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -25,13 +25,13 @@ pub(crate) fn check_origin<'a>(
     if let Some(origin) = headers.get(ORIGIN) {
         let text = origin.to_str().unwrap_or_default();
         let is_single = headers.get_all(ORIGIN).iter().nth(1).is_none();
-        let is_allowed = is_single && config.origins.allow(text);
+        let is_allowed = is_single && config.origins.allows(text);
         return if is_allowed { Ok(Some(origin)) } else { Err(forbidden(origin)) };
     }
-    let checks_host = config.exposure == BindScope::Loopback && config.origins == Origins::Loopback;
+    let checks_host = config.exposure == BindScope::Loopback && config.origins == AllowedOrigins::Loopback;
     match headers.get(HOST) {
         Some(host) if checks_host && headers.contains_key(SEC_FETCH_SITE) => {
-            if host.to_str().is_ok_and(is_loopback) { Ok(None) } else { Err(forbidden(host)) }
+            if host.to_str().is_ok_and(is_loopback_authority) { Ok(None) } else { Err(forbidden(host)) }
         }
         _ => Ok(None),
     }
@@ -49,7 +49,7 @@ pub(crate) fn authenticate(config: &EdgeConfig, headers: &HeaderMap) -> Result<P
     }
     let custom = config.key_header.as_ref().and_then(|name| headers.get(name)).map(HeaderValue::as_bytes);
     let bearer = headers.get(AUTHORIZATION).and_then(|value| bearer_key(value.as_bytes()));
-    let check = |key: Option<&[u8]>| key.and_then(|key| config.keys.check(key));
+    let check = |key: Option<&[u8]>| key.and_then(|key| Principal::identify(&config.keys, key));
     check(bearer).or_else(|| check(custom)).ok_or_else(|| {
         Failure::Unauthorized(match (bearer, custom) {
             (None, None) => "no key".into(),

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use front::calls::{CallContext, Calls, Listing};
-use front::{Edge, EdgeConfig, SealKey};
+use front::{Edge, EdgeConfig};
 use futures_util::Stream;
 use http_body_util::BodyExt;
 use metrics::with_local_recorder;
@@ -125,7 +125,8 @@ impl Rig {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut EdgeConfig)) -> Self {
-        let mut config = EdgeConfig::new("mcp-relay", "1.2.3", SealKey::from([7; 32]));
+        let mut config =
+            EdgeConfig::new("mcp-relay", "1.2.3", runtime::secret::SessionKey::derive("the key"));
         change(&mut config);
         let recorded = Arc::new(Mutex::new(Recorded::default()));
         let listing = Listing { tools: Bytes::from_static(TOOLS.as_bytes()), tool_count: 1 };

@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::http::{HeaderName, Method};
-use front::{BindScope, Keys, Origins};
+use front::BindScope;
+use runtime::config::AllowedOrigins;
+use runtime::secret::SecretSet;
 
 use crate::fake::{BOTH, Reply, Rig, and};
 
@@ -10,7 +12,7 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 fn guarded() -> Rig {
     Rig::with(|config| {
-        config.keys = Keys::new(["canary-one", "canary-two"]);
+        config.keys = SecretSet::new(["canary-one", "canary-two"]);
         config.key_header = Some(HeaderName::from_static("x-api-key"));
     })
 }
@@ -61,8 +63,9 @@ async fn a_session_belongs_to_the_key_that_opened_it() {
 
 #[tokio::test]
 async fn pages_of_other_sites_are_refused() {
-    let listed = || Rig::with(|config| config.origins = Origins::new(["https://app.example"]));
-    let any = || Rig::with(|config| config.origins = Origins::new(["*"]));
+    let listed =
+        || Rig::with(|config| config.origins = AllowedOrigins::parse("https://app.example").unwrap());
+    let any = || Rig::with(|config| config.origins = AllowedOrigins::Any);
     for (rig, origin, good) in [
         (Rig::new(), "http://localhost:6274", true),
         (Rig::new(), "http://[::1]:80", true),

@@ -82,16 +82,16 @@ pub(super) fn fnv(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use front::Keys;
     use front::calls::HeaderMap;
     use protocol::mcp::era::{Era, Version};
+    use runtime::secret::SecretSet;
 
     use super::*;
 
     fn client(key: &str, session: Option<&str>, peer: Option<&str>) -> Client {
-        let keys = Keys::new(["one", "two"]);
+        let keys = SecretSet::new(["one", "two"]);
         let headers = HeaderMap::new();
-        let who = keys.check(key.as_bytes()).unwrap_or(Principal::ANYONE);
+        let who = Principal::identify(&keys, key.as_bytes()).unwrap_or(Principal::ANYONE);
         let header = CallHeader {
             method: "tools/call".into(),
             name: None,

@@ -75,13 +75,14 @@ impl Open {
 mod tests {
     use std::collections::BTreeMap;
 
-    use front::Keys;
+    use front::Principal;
+    use runtime::secret::SecretSet;
 
     use super::*;
 
     #[test]
     fn clients_are_told_apart_without_what_is_theirs() {
-        let who = Keys::new(["hush1"]).check(b"hush1").unwrap();
+        let who = Principal::identify(&SecretSet::new(["hush1"]), b"hush1").unwrap();
         let unnamed = shown(&Client::Key(who), &Routes::default());
         assert!(unnamed.starts_with("key ") && unnamed.len() == 10, "{unnamed}");
         let clients = BTreeMap::from([("ci".to_owned(), vec![who.digest()])]);

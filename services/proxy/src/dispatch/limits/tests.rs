@@ -1,7 +1,8 @@
 //! Limits count for whom they are, and keep their count where they do not change.
 
-use front::Keys;
+use front::Principal;
 use front::calls::HeaderMap;
+use runtime::secret::SecretSet;
 
 use super::*;
 use crate::routes::client_digest;
@@ -17,8 +18,8 @@ fn asks(limits: &Limits, who: Principal, peer: &str) -> Result<(), Failure> {
 
 #[test]
 fn each_client_has_its_own_limit_and_a_named_one_that_of_its_name() {
-    let keys = Keys::new(["a", "b", "c"]);
-    let who = |key: &str| keys.check(key.as_bytes()).unwrap();
+    let keys = SecretSet::new(["a", "b", "c"]);
+    let who = |key: &str| Principal::identify(&keys, key.as_bytes()).unwrap();
     let text = format!(
         "clients:\n  vip: [{}]\nlimits:\n  clients: {{ vip: 3/h, default: 1/h }}\n",
         client_digest("c")
