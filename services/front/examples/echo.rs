@@ -26,7 +26,7 @@ impl Calls for Echo {
         self.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, _asker: CallContext<'_>) -> Self::Stream {
+    fn call(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Self::Stream {
         let message: Value = serde_json::from_slice(&message).unwrap_or_default();
         let params = &message["params"];
         match header.name.as_deref() {

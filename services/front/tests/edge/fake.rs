@@ -68,7 +68,7 @@ impl Calls for Fake {
         self.listing.subscribe()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, _asker: CallContext<'_>) -> FakeStream {
+    fn call(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> FakeStream {
         self.recorded.lock().unwrap().calls.push((header, message));
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or_else(|| {
             let (send, receive) = mpsc::channel(1);
