@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use protocol::mcp::envelope::{self, Message};
 use protocol::link::plain::{PlainCalls, rewrite_request};
+use protocol::mcp::envelope::{self, Message};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(Message::Request { id, params, .. }) = envelope::parse(data) {

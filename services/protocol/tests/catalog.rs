@@ -1,10 +1,6 @@
-//! Catalogs under any bytes: definitions survive as they stand, names are held to the rules.
+//! Catalogs, as properties over any bytes: definitions stay unaltered, names are checked.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use proptest::prelude::*;
 use protocol::mcp::catalog::{Catalog, check_name};

@@ -1,10 +1,6 @@
-//! Frames under any bytes: what is written is read again, and nothing that is read makes the reader panic or allocate.
+//! Frames, as properties over any bytes: what is written is read again, and no bytes make the reader panic or copy.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
@@ -38,7 +34,7 @@ fn batch(frames: &[Frame]) -> Bytes {
     out.freeze()
 }
 
-/// Reads a batch to its end or to its first fault; whatever comes out must be part of what went in.
+/// Reads a batch to its end or to its first fault; payloads must be slices of the batch.
 fn read(mut batch: Bytes) -> (Vec<Frame>, Option<FrameError>) {
     let range = batch.as_ptr_range();
     let mut frames = Vec::new();
@@ -96,7 +92,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
         let (read, error) = read(bytes.freeze());
-        // A flip in the last frame's payload changes that payload; one in a header changes at most what it says.
+        // A flip in a payload changes that payload; a flip in a header changes at most the fields of that frame.
         prop_assert!(error.is_some() || read.iter().map(Frame::encoded_len).sum::<usize>() == batch(&frames).len());
         for frame in &read {
             prop_assert!(frame.payload.len() <= MAX_CHUNK);

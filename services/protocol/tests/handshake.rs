@@ -1,10 +1,7 @@
-//! First messages under any text: versions are gated, names and limits are held, and no code is ever shown.
+//! First messages, as properties over any text: versions are chosen, names and limits are checked, and codes never appear in `Debug`
+//! or errors.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 
@@ -80,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_accepted_holds_the_rules(value in json_value()) {
+    fn accepted_messages_obey_the_rules(value in json_value()) {
         if let Ok(auth) = Auth::parse(&value.to_string()) {
             prop_assert_eq!(&value["type"], "auth");
             prop_assert_eq!(&value["slaveCode"], &Value::from(auth.slave_code.0));
@@ -136,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_beyond_the_limit_is_not_even_parsed(extra in 1usize..1000) {
+    fn a_message_beyond_the_limit_is_not_parsed(extra in 1usize..1000) {
         let text = " ".repeat(MAX_AUTH + extra);
         prop_assert_eq!(Auth::parse(&text).unwrap_err(), HandshakeError::TooLong(MAX_AUTH + extra));
     }

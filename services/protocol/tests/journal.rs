@@ -1,11 +1,7 @@
-//! One direction of one call, from its writer's journal to its reader's reassembler: whatever is acknowledged late, sent
-//! again or cut how, the messages arrive whole, in order, once.
+//! One direction of one call, from the writer's journal to the reader's reassembler: messages arrive whole, in order and once, however
+//! they are cut, acknowledged or sent again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -21,11 +17,11 @@ const CALL: CallId = CallId(1);
 enum Act {
     Write(Vec<u8>),
     Send,
-    /// Of what is under way, this many frames arrive.
+    /// So many of the frames in transit arrive.
     Arrive(usize),
-    /// Everything that arrived is taken.
+    /// The reader takes everything that arrived.
     Acknowledge,
-    /// The link breaks: what is under way is lost, the rest is asked for.
+    /// The link breaks: frames in transit are lost and sent again.
     Break,
 }
 
@@ -42,7 +38,7 @@ fn act() -> impl Strategy<Value = Act> {
 struct Both {
     journal: Journal,
     reassembler: Reassembler,
-    under_way: Vec<Frame>,
+    in_transit: Vec<Frame>,
     written: Vec<Vec<u8>>,
     read: Vec<Vec<u8>>,
 }
@@ -51,19 +47,19 @@ impl Both {
     fn new(chunk: usize, window: usize) -> Self {
         let limits = LinkLimits { chunk, window, ..LinkLimits::default() };
         let (journal, reassembler) = (Journal::new(&limits), Reassembler::new(1000));
-        Self { journal, reassembler, under_way: vec![], written: vec![], read: vec![] }
+        Self { journal, reassembler, in_transit: vec![], written: vec![], read: vec![] }
     }
 
     fn act(&mut self, act: Act) {
-        let heading = MessageHeader { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 };
+        let header = MessageHeader { kind: FrameKind::Event, flags: Flags::NONE, aux: 0 };
         match act {
             Act::Write(message) => {
-                self.journal.write(heading, Bytes::from(message.clone()));
+                self.journal.write(header, Bytes::from(message.clone()));
                 self.written.push(message);
             }
-            Act::Send => self.under_way.extend(self.journal.send(CALL)),
+            Act::Send => self.in_transit.extend(self.journal.send(CALL)),
             Act::Arrive(count) => {
-                for frame in self.under_way.drain(..count.min(self.under_way.len())) {
+                for frame in self.in_transit.drain(..count.min(self.in_transit.len())) {
                     let whole = self.reassembler.push(frame).expect("the chunk that is due");
                     self.read.extend(whole.map(|whole| whole.message.to_vec()));
                 }
@@ -72,7 +68,7 @@ impl Both {
                 self.journal.acknowledge(self.reassembler.next()).expect("a chunk that was sent");
             }
             Act::Break => {
-                self.under_way.clear();
+                self.in_transit.clear();
                 self.journal.rewind(self.reassembler.next()).expect("a chunk that is kept");
             }
         }
@@ -110,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn positions_that_cannot_be_are_refused_and_change_nothing(
+    fn impossible_positions_are_rejected_and_change_nothing(
         messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..30), 1..6),
         sent in 0usize..8,
         wild in any::<u64>(),
@@ -131,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn chunks_in_any_order_never_pass_the_limit(
+    fn chunks_in_any_order_stay_within_the_limit(
         chunks in prop::collection::vec((0u64..6, any::<bool>(), 0usize..40, any::<bool>()), 0..60),
     ) {
         let mut reassembler = Reassembler::new(100);

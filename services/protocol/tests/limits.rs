@@ -1,10 +1,6 @@
 //! Limits that docs/PROTOCOL.md names, each tested by what happens at it and beyond it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::cell::RefCell;
 use std::rc::Rc;

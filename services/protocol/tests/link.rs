@@ -1,10 +1,6 @@
-//! The two ends of the link, step by step: cases that went wrong once, each with the rule that it broke.
+//! Both ends of the link, step by step: regression tests, each named by the rule that was broken once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -81,8 +77,8 @@ impl Pair {
         self.proxy.open(CALL, b"{}", Bytes::copy_from_slice(message), self.ear.clone()).unwrap();
     }
 
-    /// Frames of the proxy reach the slave.
-    fn up_flows(&mut self) -> usize {
+    /// Delivers the frames of the proxy to the slave.
+    fn deliver_to_slave(&mut self) -> usize {
         let frames: Vec<_> = std::iter::from_fn(|| self.proxy.poll_transmit(self.now)).collect();
         let many = frames.len();
         for frame in frames {
@@ -91,8 +87,8 @@ impl Pair {
         many
     }
 
-    /// Frames of the slave reach the proxy.
-    fn down_flows(&mut self) -> usize {
+    /// Delivers the frames of the slave to the proxy.
+    fn deliver_to_proxy(&mut self) -> usize {
         let frames: Vec<_> = std::iter::from_fn(|| self.slave.poll_transmit(self.link, self.now)).collect();
         let many = frames.len();
         for frame in frames {
@@ -102,7 +98,7 @@ impl Pair {
     }
 
     fn flow(&mut self) {
-        while self.up_flows() + self.down_flows() > 0 {}
+        while self.deliver_to_slave() + self.deliver_to_proxy() > 0 {}
     }
 
     fn events(&mut self) -> Vec<SlaveEvent> {
@@ -128,24 +124,24 @@ fn what_a_reader_takes_while_a_call_is_attached_is_credited() {
     assert_eq!(pair.received().len(), 2, "a window's worth");
     pair.down();
     pair.up();
-    pair.up_flows();
+    pair.deliver_to_slave();
     pair.proxy.acknowledge(CALL, 2, 512, pair.now);
     pair.flow();
-    assert_eq!(pair.received().len(), 2, "the slave waits for credit for ever");
+    assert_eq!(pair.received().len(), 2, "the slave waits for credit without end");
 }
 
 #[test]
-fn the_first_sign_of_a_call_acknowledges_its_open() {
+fn the_first_chunk_of_a_response_acknowledges_its_open() {
     let mut pair = Pair::new();
     pair.open(&[b'm'; 256]);
-    pair.up_flows();
+    pair.deliver_to_slave();
     assert_eq!(
         pair.proxy.buffered_bytes().0,
         258,
         "header and message are kept until the slave is known to have them"
     );
     pair.slave.event(CALL, Bytes::from_static(b"e"), Flags::NONE);
-    pair.down_flows();
+    pair.deliver_to_proxy();
     assert_eq!(pair.proxy.buffered_bytes().0, 0);
 }
 
@@ -174,11 +170,11 @@ fn a_reader_that_takes_after_its_call_was_abandoned_changes_nothing() {
 }
 
 #[test]
-fn a_call_that_ran_and_was_given_up_is_never_called_unsent() {
+fn a_call_that_ran_and_was_given_up_is_never_unsent() {
     let mut pair = Pair::new();
     pair.open(b"m");
-    pair.up_flows();
-    // The slave loses the link and waits as long as it must; the proxy was paused and notices only afterwards.
+    pair.deliver_to_slave();
+    // The slave loses the link and keeps the call for its retention; the proxy was paused and notices the loss only afterwards.
     pair.slave.link_down(pair.link, pair.now);
     pair.now += GRACE + RETENTION_MARGIN;
     pair.slave.expire(pair.now);
@@ -243,7 +239,7 @@ fn a_slave_that_mixes_messages_is_refused() {
 }
 
 #[test]
-fn empty_chunks_do_not_slip_under_the_window() {
+fn empty_chunks_are_limited_as_well() {
     let mut pair = Pair::new();
     pair.open(b"m");
     pair.flow();
@@ -255,7 +251,7 @@ fn empty_chunks_do_not_slip_under_the_window() {
 }
 
 #[test]
-fn a_link_that_is_gone_says_nothing_and_is_not_listened_to() {
+fn a_link_that_is_down_sends_nothing_and_ignores_frames() {
     let mut pair = Pair::new();
     pair.open(b"m");
     let frames: Vec<_> = std::iter::from_fn(|| pair.proxy.poll_transmit(pair.now)).collect();
@@ -271,7 +267,7 @@ fn a_link_that_is_gone_says_nothing_and_is_not_listened_to() {
 }
 
 #[test]
-fn a_cancel_while_the_link_is_down_is_told_when_it_is_back() {
+fn a_cancel_while_the_link_is_down_is_sent_when_it_is_back() {
     let mut pair = Pair::new();
     pair.open(b"m");
     pair.flow();
@@ -284,7 +280,7 @@ fn a_cancel_while_the_link_is_down_is_told_when_it_is_back() {
 }
 
 #[test]
-fn facts_about_sessions_while_the_link_is_down_are_told_when_it_is_back() {
+fn session_facts_while_the_link_is_down_are_sent_when_it_is_back() {
     let mut pair = Pair::new();
     pair.down();
     pair.proxy.session(Bytes::from_static(b"of no call"));
@@ -295,16 +291,16 @@ fn facts_about_sessions_while_the_link_is_down_are_told_when_it_is_back() {
     pair.proxy.session(Bytes::from_static(b"of a call"));
     pair.up();
     pair.flow();
-    let told = |event| match event {
+    let sent = |event| match event {
         SlaveEvent::Session(_, facts) => Some(facts),
         _ => None,
     };
-    let told: Vec<Bytes> = pair.events().into_iter().filter_map(told).collect();
-    assert_eq!(told, ["of a call"]);
+    let sent: Vec<Bytes> = pair.events().into_iter().filter_map(sent).collect();
+    assert_eq!(sent, ["of a call"]);
 }
 
 #[test]
-fn what_a_proxy_that_is_gone_for_good_did_not_take_is_forgotten_and_what_runs_ends_unheard() {
+fn unacknowledged_ends_of_a_proxy_that_is_gone_are_forgotten_and_running_calls_go_on_without_reader() {
     const OTHER: CallId = CallId(8);
     let mut pair = Pair::new();
     pair.open(b"m");
@@ -315,7 +311,7 @@ fn what_a_proxy_that_is_gone_for_good_did_not_take_is_forgotten_and_what_runs_en
     pair.slave.proxy_gone(pair.link, pair.now);
     assert_eq!((pair.slave.calls(), pair.slave.running()), (1, 1));
     assert_eq!(pair.slave.journal_bytes(), 0);
-    // More than the journal and the window hold: its producer is not held up.
+    // More than journal and window hold: the producer is not held up.
     for _ in 0..10 {
         assert_eq!(pair.slave.event(OTHER, vec![b' '; 1000].into(), Flags::NONE), WriteOutcome::More);
     }
@@ -325,7 +321,7 @@ fn what_a_proxy_that_is_gone_for_good_did_not_take_is_forgotten_and_what_runs_en
 }
 
 #[test]
-fn what_runs_for_a_proxy_that_is_gone_for_good_is_stopped_when_its_time_is_over() {
+fn a_running_call_of_a_proxy_that_is_gone_is_stopped_after_its_retention() {
     let mut pair = Pair::new();
     pair.open(b"m");
     pair.flow();

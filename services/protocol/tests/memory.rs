@@ -1,11 +1,7 @@
 //! Memory that decoding takes for hostile input, by a counting allocator: never more than a small multiple of the limits.
 
 #![allow(clippy::cast_possible_truncation, reason = "small random numbers")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 #[allow(dead_code, reason = "the simulations use the rest")]
 #[path = "simulation/rng.rs"]

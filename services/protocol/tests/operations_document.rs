@@ -1,12 +1,8 @@
-//! docs/OPERATIONS.md has the failure table and the log phrases that the code has.
+//! Checks of docs/OPERATIONS.md: the failure table and the log phrases are those of the code.
 //!
 //! `UPDATE_DOCS=1 cargo test -p mcp-relay-protocol --test operations_document` writes the failure table anew.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +20,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The message with `…` where details stand.
+/// Returns the message with `…` in place of details.
 fn message(failure: &Failure) -> String {
     let text = failure.to_string().replace("\"\"", "\"…\"").replace("at most 0 bytes", "at most N bytes");
     if text.ends_with(": ") { text + "…" } else { text }
@@ -35,9 +31,10 @@ fn table() -> String {
         "\n| kind | code | legacy | modern | message | what to do |\n|---|---|---|---|---|---|\n",
     );
     for failure in Failure::examples() {
-        let row = failure.spec();
-        let (kind, code, text, advice) = (row.kind, row.code, message(&failure), row.advice);
-        writeln!(out, "| `{kind}` | {code} | {} | {} | {text} | {advice} |", row.legacy, row.modern).unwrap();
+        let spec = failure.spec();
+        let (kind, code, text, advice) = (spec.kind, spec.code, message(&failure), spec.advice);
+        writeln!(out, "| `{kind}` | {code} | {} | {} | {text} | {advice} |", spec.legacy, spec.modern)
+            .unwrap();
     }
     out + "\n"
 }

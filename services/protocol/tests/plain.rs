@@ -1,10 +1,6 @@
-//! The plain dialect under any ids and answers: clients whose ids collide never get each other's answers.
+//! The plain dialect, as properties over any ids and responses: clients whose ids collide never get each other's responses.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 
@@ -20,7 +16,7 @@ fn client_id() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn every_answer_finds_its_own_request_once(
+    fn every_response_finds_its_own_request_once(
         clients in prop::collection::vec(client_id(), 1..20),
         order in any::<prop::sample::Index>(),
     ) {
@@ -48,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+    fn any_bytes_are_no_response(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         let mut calls = PlainCalls::new();
         calls.insert(());
         prop_assert!(calls.on_response(&bytes.into()).is_err());
@@ -68,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn restamping_changes_the_id_and_the_name_only(id in client_id(), name in "[a-z]{1,8}", rest in "[a-z \"]{0,10}", number in any::<i64>()) {
+    fn rewriting_changes_the_id_and_the_name_only(id in client_id(), name in "[a-z]{1,8}", rest in "[a-z \"]{0,10}", number in any::<i64>()) {
         let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
             "params": {"z": number, "name": "old", "arguments": {"name": rest}}});
         let sent: Value = serde_json::from_str(&rewrite_request(5, message.to_string().as_bytes(), Some(&name)).unwrap()).unwrap();

@@ -1,12 +1,9 @@
-//! docs/PROTOCOL.md names what the code has, no more and no less, and shows an exchange that the code produces.
+//! Checks of docs/PROTOCOL.md: kinds, flags, codes, limits and members are those of the code, and the exchange is what the code
+//! produces.
 //!
 //! `UPDATE_DOCS=1 cargo test -p mcp-relay-protocol --test protocol_document` writes the exchange anew.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -40,7 +37,7 @@ fn document() -> String {
     std::fs::read_to_string(path()).unwrap()
 }
 
-/// Cells of the table rows whose first cells are these.
+/// Returns whether a table has a row that begins with these cells.
 fn has_row(document: &str, cells: &[&str]) -> bool {
     document.lines().any(|line| {
         let found: Vec<&str> = line.split('|').skip(1).map(str::trim).collect();
@@ -98,7 +95,7 @@ fn every_kind_flag_code_and_limit_is_there() {
     assert!(document.contains(&format!("up to {} ms", ACK_DELAY.as_millis())));
 }
 
-/// Members of a value as it goes over the wire.
+/// Returns the members of a value in JSON.
 fn members(value: &impl serde::Serialize) -> Vec<String> {
     let value = serde_json::to_value(value).unwrap();
     value.as_object().unwrap().keys().cloned().collect()
@@ -168,34 +165,34 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
     }
 }
 
-struct Deaf;
+struct IgnoringSink;
 
-impl Sink for Deaf {
+impl Sink for IgnoringSink {
     fn on_event(&mut self, _: ResponseEvent) {}
     fn on_unsent(&mut self) {}
 }
 
-/// Frames that both ends really send, in order.
+/// Returns the frames that both ends send, in order.
 fn exchange() -> Vec<(&'static str, Frame)> {
     let (call, link, now) = (CallId::new(InstanceId(0xfedc_ba98_7654_3210), 1), LinkId(1), Instant::now());
     let catalog = Bytes::from_static(br#"{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}"#);
     let mut proxy = ProxyEnd::new(LinkLimits::default());
     let mut slave = SlaveEnd::new(LinkLimits::default(), catalog);
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     proxy.link_up(limits::DEFAULT_WINDOW);
     slave.link_up(link, limits::DEFAULT_WINDOW, Duration::from_secs(30));
-    let mut flow = |proxy: &mut ProxyEnd<Deaf>, slave: &mut SlaveEnd, now| {
+    let mut flow = |proxy: &mut ProxyEnd<IgnoringSink>, slave: &mut SlaveEnd, now| {
         while let Some(frame) = slave.poll_transmit(link, now) {
-            said.push(("slave to proxy", frame.clone()));
+            sent.push(("slave to proxy", frame.clone()));
             proxy.receive(frame, now).unwrap();
         }
         while let Some(frame) = proxy.poll_transmit(now) {
-            said.push(("proxy to slave", frame.clone()));
+            sent.push(("proxy to slave", frame.clone()));
             slave.receive(link, frame, now).unwrap();
         }
     };
     flow(&mut proxy, &mut slave, now);
-    proxy.open(call, HEADER.as_bytes(), Bytes::from_static(REQUEST.as_bytes()), Deaf).unwrap();
+    proxy.open(call, HEADER.as_bytes(), Bytes::from_static(REQUEST.as_bytes()), IgnoringSink).unwrap();
     flow(&mut proxy, &mut slave, now);
     slave.event(call, Bytes::from_static(PROGRESS.as_bytes()), Flags::NONE);
     slave.end(call, Bytes::from_static(RESULT.as_bytes()), Flags::NONE, 0);
@@ -203,7 +200,7 @@ fn exchange() -> Vec<(&'static str, Frame)> {
     proxy.acknowledge(call, 2, PROGRESS.len() + RESULT.len(), now);
     flow(&mut proxy, &mut slave, now + ACK_DELAY);
     assert_eq!((proxy.calls(), slave.calls()), (0, 0), "the exchange is not over");
-    said
+    sent
 }
 
 fn dump(bytes: &[u8], out: &mut String) {
@@ -236,7 +233,7 @@ fn shown() -> String {
 }
 
 #[test]
-fn the_exchange_is_what_both_ends_say() {
+fn the_exchange_is_what_both_ends_send() {
     let document = document();
     let (head, found) = document.split_once(MARK).expect("the mark before the exchange");
     let expected = shown();

@@ -1,31 +1,31 @@
-//! What befalls the fleet: one random act at a time, more of some kinds in some runs.
+//! Faults of the fleet and requests of its clients, one random action at a time, with other weights in each run.
 
 use std::time::Duration;
 
 use crate::world::{Event, Node, World};
 
-type Act = fn(&mut World);
+type Action = fn(&mut World);
 
-/// What can happen, and how often in a run of average weights.
-const ACTS: [(usize, Act); 12] = [
+/// Actions with their average weights.
+const ACTIONS: [(usize, Action); 12] = [
     (600, World::client_calls),
     (15, |world| world.client_hangs_up(false)),
     (10, |world| world.client_hangs_up(true)),
-    (25, World::connection_breaks),
-    (12, World::one_way_is_lost),
-    (10, World::two_are_parted),
-    (4, World::one_is_alone),
-    (8, World::one_is_paused),
-    (4, |world| world.one_ends(true)),
-    (3, |world| world.one_ends(false)),
-    (4, World::one_drains),
-    (4, World::catalog_changes),
+    (25, World::break_connection),
+    (12, World::block_one_direction),
+    (10, World::block_both_directions),
+    (4, World::isolate_node),
+    (8, World::pause_node),
+    (4, |world| world.end_node(true)),
+    (3, |world| world.end_node(false)),
+    (4, World::drain_node),
+    (4, World::change_catalog),
 ];
 
 impl World {
-    /// How often things happen in this run: each seed has weights of its own.
+    /// Chooses the weights of this run, which come from the seed.
     pub(crate) fn choose_weights(&mut self) {
-        let weights = ACTS.iter().map(|(often, _)| often * [1, 4, 4, 4, 12][self.rng.below(5)] / 4);
+        let weights = ACTIONS.iter().map(|(often, _)| often * [1, 4, 4, 4, 12][self.rng.below(5)] / 4);
         self.weights = weights.map(|weight| weight.max(1)).collect();
         self.clock.after(Duration::from_secs(1), Event::Act);
     }
@@ -36,9 +36,9 @@ impl World {
         }
         self.steps -= 1;
         let mut at = self.rng.below(self.weights.iter().sum());
-        for (weight, (_, act)) in self.weights.clone().iter().zip(ACTS) {
+        for (weight, (_, action)) in self.weights.clone().iter().zip(ACTIONS) {
             if at < *weight {
-                act(self);
+                action(self);
                 break;
             }
             at -= weight;
@@ -52,8 +52,8 @@ impl World {
         self.clock.after(Duration::from_millis(pause as u64), Event::Act);
     }
 
-    /// How long something lasts: shorter and longer than what pings notice and the grace bears.
-    fn a_while(&mut self) -> Duration {
+    /// Returns how long a fault lasts: shorter and longer than ping timeout and grace.
+    fn fault_duration(&mut self) -> Duration {
         let millis = match self.rng.below(4) {
             0 => self.rng.between(1, 1000),
             1 | 2 => self.rng.between(1000, 8000),
@@ -72,7 +72,7 @@ impl World {
         (proxy, Node::Slave(self.rng.below(self.slaves.len())))
     }
 
-    fn connection_breaks(&mut self) {
+    fn break_connection(&mut self) {
         let conns: Vec<u64> = self.conns.keys().copied().collect();
         if let Some(conn) = self.rng.pick(&conns) {
             self.log(|| format!("conn {conn} breaks"));
@@ -80,23 +80,23 @@ impl World {
         }
     }
 
-    fn one_way_is_lost(&mut self) {
+    fn block_one_direction(&mut self) {
         let (proxy, slave) = self.any_pair();
         let way = if self.rng.one_in(2) { (proxy, slave) } else { (slave, proxy) };
-        let time = self.a_while();
+        let time = self.fault_duration();
         self.block(way, time);
     }
 
-    fn two_are_parted(&mut self) {
+    fn block_both_directions(&mut self) {
         let (proxy, slave) = self.any_pair();
-        let time = self.a_while();
+        let time = self.fault_duration();
         self.block((proxy, slave), time);
         self.block((slave, proxy), time);
     }
 
-    fn one_is_alone(&mut self) {
+    fn isolate_node(&mut self) {
         let node = self.any_node();
-        let time = self.a_while();
+        let time = self.fault_duration();
         for other in self.nodes() {
             if other != node {
                 self.block((node, other), time);
@@ -105,8 +105,8 @@ impl World {
         }
     }
 
-    fn one_is_paused(&mut self) {
-        let (node, time, now) = (self.any_node(), self.a_while(), self.clock.now());
+    fn pause_node(&mut self) {
+        let (node, time, now) = (self.any_node(), self.fault_duration(), self.clock.now());
         self.log(|| format!("{node:?} is paused for {time:?}"));
         let process = self.process(node);
         let from = process.paused_until.unwrap_or(now).max(now);
@@ -114,7 +114,7 @@ impl World {
         process.paused += time;
     }
 
-    fn one_ends(&mut self, announced: bool) {
+    fn end_node(&mut self, announced: bool) {
         let node = self.any_node();
         if self.process(node).alive {
             self.process(node).paused_until = None;
@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    fn one_drains(&mut self) {
+    fn drain_node(&mut self) {
         let (node, now) = (self.any_node(), self.clock.now());
         let process = self.process(node);
         if !process.alive || process.draining.is_some() || process.paused_until.is_some() {
@@ -137,7 +137,7 @@ impl World {
         self.clock.after(Duration::from_millis(1), Event::Tick { node });
     }
 
-    fn catalog_changes(&mut self) {
+    fn change_catalog(&mut self) {
         let slave = self.rng.below(self.slaves.len());
         let size = self.rng.between(1, self.limits.chunk * 4);
         let catalog = self.rng.bytes(size);
@@ -148,12 +148,12 @@ impl World {
         self.clock.after(Duration::from_millis(1), Event::Tick { node: Node::Slave(slave) });
     }
 
-    /// Nothing befalls the fleet any more: everything comes back, every call ends, and nothing is kept.
+    /// Ends the faults and checks that all links come back, every call ends, and nothing is kept.
     pub(crate) fn settle(&mut self) {
         self.log(|| "settle".into());
         let rest = Duration::from_secs(200) + self.times.total * 2 + self.limits.grace * 2;
         self.run(self.clock.now() + rest);
-        assert!(self.blocked.is_empty(), "a way that stays blocked");
+        assert!(self.blocked.is_empty(), "a direction that stays blocked");
         let open: Vec<u64> = self.records.borrow().open.iter().copied().collect();
         assert!(open.is_empty(), "calls that never end: {open:?}");
         for (at, proxy) in self.proxies.iter().enumerate() {

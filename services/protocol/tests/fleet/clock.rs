@@ -1,12 +1,12 @@
-//! Virtual time and what is due in it. Knows nothing of what happens then.
+//! Virtual time and the events that are due. Must not know what events do.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// When something is due; the number keeps the order of what is due at once.
+/// Time at which an event is due, and a number that orders events of the same time.
 pub(crate) type Due = (Duration, u64);
 
-/// Time stands still between two events.
+/// Clock that stands still between two events.
 pub(crate) struct Clock<E> {
     start: Instant,
     now: Duration,
@@ -19,17 +19,17 @@ impl<E> Clock<E> {
         Self { start: Instant::now(), now: Duration::ZERO, last: 0, due: BTreeMap::new() }
     }
 
-    /// Time since the simulation began.
+    /// Returns the time since the simulation began.
     pub(crate) fn now(&self) -> Duration {
         self.now
     }
 
-    /// The same as the ends of a link want it: only differences count.
+    /// Returns the same as an `Instant`, of which only differences matter.
     pub(crate) fn instant(&self) -> Instant {
         self.start + self.now
     }
 
-    /// The other way round.
+    /// Returns the time since the simulation began of an `Instant`.
     pub(crate) fn since_start(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.start)
     }
@@ -43,7 +43,7 @@ impl<E> Clock<E> {
         self.at(self.now + wait, event);
     }
 
-    /// The next event up to this time; the clock goes on to it.
+    /// Returns the next event up to this time and sets the clock to its time.
     pub(crate) fn next(&mut self, until: Duration) -> Option<(Due, E)> {
         let entry = self.due.first_entry().filter(|entry| entry.key().0 <= until)?;
         let (due, event) = entry.remove_entry();
@@ -51,12 +51,12 @@ impl<E> Clock<E> {
         Some((due, event))
     }
 
-    /// An event that cannot happen yet: what came before another still does so at the later time.
+    /// Puts an event off; events that were put off keep their order.
     pub(crate) fn put_off(&mut self, due: Due, until: Duration, event: E) {
         self.due.insert((until, due.1), event);
     }
 
-    /// Nothing was due any more until then.
+    /// Sets the clock to a time until which nothing is due.
     pub(crate) fn pass_to(&mut self, time: Duration) {
         self.now = self.now.max(time);
     }

@@ -1,4 +1,4 @@
-//! A proxy of the fleet as far as calls go: chooses a slave, looks for another, reads. As `proxy::dispatch` does it.
+//! Calls at a proxy of the fleet: choice of a slave, further tries, reading. Follows `proxy::dispatch`.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use protocol::mcp::failure::Failure;
 use crate::record::{CallRecord, Outcome, RecordingSink};
 use crate::world::{Event, World};
 
-/// How often a call that never reached its slave is given to another (`dispatch::stream`).
+/// Largest number of times that an unsent call goes to another slave (as in `proxy::dispatch`).
 const MAX_MOVES: u32 = 5;
 
-/// How often a call without a slave looks for one.
+/// Time between two tries to find a slave for a call.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 impl World {
-    /// A client asks any proxy that takes calls.
+    /// Lets a client call any proxy that takes calls.
     pub(crate) fn client_calls(&mut self) {
         let ready = |proxy: &usize| {
             let process = &self.proxies[*proxy].process;
@@ -31,7 +31,7 @@ impl World {
             _ => self.rng.between(1, self.limits.chunk),
         };
         let message = self.rng.bytes(size);
-        // What is on its way to a proxy ends with it.
+        // A request in transit is lost if the proxy ends.
         let at = (proxy, self.proxies[proxy].process.epoch);
         let mut record = CallRecord::new(message, at, self.clock.now() + self.times.total);
         record.paused = self.paused(proxy);
@@ -42,7 +42,7 @@ impl World {
         self.clock.after(Duration::from_millis(1), Event::Call { no, proxy });
     }
 
-    /// How long a proxy has been paused.
+    /// Returns how long a proxy has been paused.
     pub(crate) fn paused(&self, proxy: usize) -> Duration {
         let process = &self.proxies[proxy].process;
         let left =
@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    /// The lighter of two slaves that take calls.
+    /// Returns the slave with fewer calls of two that take calls.
     fn choose(&mut self, proxy: usize) -> Option<u64> {
         let known = &self.proxies[proxy].known;
         let ready: Vec<u64> = known.iter().filter(|(_, known)| known.is_ready()).map(|(id, _)| *id).collect();
@@ -73,7 +73,7 @@ impl World {
         Some(if calls(two) < calls(one) { two } else { one })
     }
 
-    /// Gives a call to a slave under a new name. `false`: none takes it now.
+    /// Opens a call on a slave under a new id. Returns `false` if no slave takes calls now.
     fn open(&mut self, no: u64) -> bool {
         let (proxy, _) = self.records.borrow_mut().record(no).at;
         let Some(instance) = self.choose(proxy) else { return false };
@@ -96,7 +96,7 @@ impl World {
         true
     }
 
-    /// The slave never had the call.
+    /// Looks for another slave for a call that was unsent.
     pub(crate) fn moves(&mut self, no: u64) {
         let now = self.clock.now();
         let (silence, grace) = (self.times.silence, self.limits.grace);
@@ -115,7 +115,7 @@ impl World {
         self.clock.after(Duration::ZERO, Event::Retry { no, at });
     }
 
-    /// A call without a slave looks for one.
+    /// Tries to open a call that has no slave.
     pub(crate) fn retry_open(&mut self, no: u64) {
         let (until, at) = {
             let mut records = self.records.borrow_mut();
@@ -132,7 +132,7 @@ impl World {
         self.clock.after(RETRY_INTERVAL, Event::Retry { no, at });
     }
 
-    /// There is something to take: the reader comes for it in its own time.
+    /// Schedules the next read of a call of which something has come.
     pub(crate) fn schedule_read(&mut self, no: u64) {
         let wait = match self.rng.below(20) {
             0 => self.rng.between(100, 8000),
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// A client that waits hangs up; `legacy`: the call is to run on.
+    /// Lets a waiting client hang up; `legacy`: the call runs on.
     pub(crate) fn client_hangs_up(&mut self, legacy: bool) {
         let open: Vec<u64> = self.records.borrow().open.iter().copied().collect();
         let Some(no) = self.rng.pick(&open) else { return };
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Nobody waits longer than its call may take.
+    /// Checks that no client waits longer than its call may take.
     pub(crate) fn check_limits(&self) {
         let slack = Duration::from_millis(300);
         let now = self.clock.now();
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// The name of an attempt, for those who have only that.
+    /// Reads the number of a call from its header.
     pub(crate) fn call_number(header: &[u8]) -> u64 {
         std::str::from_utf8(header).ok().and_then(|text| text.parse().ok()).expect("a call's number")
     }

@@ -1,16 +1,12 @@
-//! A fleet in virtual time: proxies, slaves and clients on both ends' state machines, joined by a network that delays,
-//! parts and breaks, with processes that are paused, killed, drained and started again.
+//! Simulation of a fleet in virtual time: proxies, slaves and clients with both ends' state machines, and a network that delays,
+//! blocks and breaks connections, with processes that are paused, killed, drained and started again.
 //!
-//! Whatever happens, each call ends once and in time, none runs twice, answers are what was written, and at the end
-//! nothing is kept. `SIM_SEEDS=n` runs n seeds, `SIM_SEED=n` just that one, `SIM_STEPS=n` sets how many things happen
+//! Whatever happens, each call ends once and in time, none runs twice, responses are what was written, and at the end
+//! no memory is kept. `SIM_SEEDS=n` runs n seeds, `SIM_SEED=n` just that one, `SIM_STEPS=n` sets the number of actions
 //! in a run, `SIM_TRACE=1` shows them.
 
 #![allow(clippy::cast_possible_truncation, reason = "small numbers of a simulation")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod chaos;
 mod clock;
@@ -31,13 +27,13 @@ use std::time::{Duration, Instant};
 
 use world::World;
 
-/// Seeds of a run of the tests.
+/// Number of seeds of a test run.
 const SEEDS: u64 = 12;
 
-/// Things that happen for each seed; about an hour of virtual time.
+/// Number of actions for each seed; about an hour of virtual time.
 const STEPS: u64 = 2500;
 
-/// Says how to repeat a run that fails.
+/// Prints how to repeat a run that fails.
 struct Repeat(u64, u64);
 
 impl Drop for Repeat {
@@ -67,7 +63,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn no_call_of_a_fleet_runs_twice_hangs_or_lies_and_nothing_is_kept() {
+fn each_call_of_a_fleet_runs_at_most_once_ends_in_time_and_nothing_is_kept() {
     let steps = setting("SIM_STEPS").unwrap_or(STEPS);
     let one = setting("SIM_SEED");
     let seeds = one.map_or(0..setting("SIM_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1);

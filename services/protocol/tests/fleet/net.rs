@@ -1,6 +1,5 @@
-//! Connections as TCP gives them: bytes in order or not at all, late, one way only, or broken without a word.
-//!
-//! Knows what is carried only by its size.
+//! Connections with the faults of TCP: bytes arrive in order or not at all, late, in one direction only, or the connection breaks
+//! unnoticed. Must not know of messages more than their size.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,32 +9,32 @@ use protocol::link::liveness::Liveness;
 
 use crate::world::{Event, Node, World};
 
-/// What is on its way.
+/// Message in transit.
 pub(crate) enum Message {
-    /// The slave's first message.
+    /// First message of the slave.
     Hello,
-    /// The proxy's answer.
+    /// Reply of the proxy.
     Welcome,
-    /// Frames.
+    /// Batch of frames.
     Batch(Bytes),
     Ping,
     Pong,
-    /// The other side has closed, or its system says that it is gone.
+    /// End of the connection: closed by the process, or by the system of a dead one.
     Close,
 }
 
-/// One direction.
+/// One direction of a connection.
 #[derive(Default)]
 pub(crate) struct Pipe {
     queue: VecDeque<Message>,
     bytes: usize,
-    /// Nothing overtakes.
+    /// When the last message arrives: none overtakes another.
     last: Duration,
-    /// Messages that came to the block and wait there.
+    /// Number of messages that wait until the direction is no longer blocked.
     held: usize,
 }
 
-/// What one side believes of a connection.
+/// State of a connection at one side.
 pub(crate) enum End {
     Opening,
     Up(Liveness),
@@ -48,7 +47,7 @@ impl End {
     }
 }
 
-/// Which side of a connection.
+/// Side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     Proxy,
@@ -64,7 +63,7 @@ impl Side {
     }
 }
 
-/// One connection, dialed by a slave.
+/// Connection, dialled by a slave.
 pub(crate) struct Conn {
     pub(crate) proxy: usize,
     pub(crate) slave: usize,
@@ -72,7 +71,7 @@ pub(crate) struct Conn {
     to_slave: Pipe,
     pub(crate) at_proxy: End,
     pub(crate) at_slave: End,
-    /// Bytes that the system takes before a writer has to wait.
+    /// Bytes that the system buffers before a writer has to wait.
     buffer: usize,
     latency: Duration,
 }
@@ -99,7 +98,7 @@ impl Conn {
         }
     }
 
-    /// Whether the system takes more from this side.
+    /// Returns whether the system buffers more from this side.
     pub(crate) fn takes_from(&mut self, side: Side) -> bool {
         let buffer = self.buffer;
         self.pipe(side.other()).bytes < buffer
@@ -107,7 +106,7 @@ impl Conn {
 }
 
 impl World {
-    /// A slave begins to connect.
+    /// Starts a connection of a slave.
     pub(crate) fn connect(&mut self, slave: usize, proxy: usize) -> u64 {
         self.last_conn += 1;
         let id = self.last_conn;
@@ -126,7 +125,7 @@ impl World {
         id
     }
 
-    /// One side hands a message to its system.
+    /// Sends a message of one side.
     pub(crate) fn send(&mut self, id: u64, from: Side, message: Message) {
         let jitter = Duration::from_micros(self.rng.below(3000) as u64);
         let now = self.clock.now();
@@ -140,7 +139,7 @@ impl World {
         self.clock.at(at, Event::Arrive { conn: id, side });
     }
 
-    /// The next message comes to this side, unless the way is blocked.
+    /// Returns the next message that arrives at this side, unless the direction is blocked.
     pub(crate) fn arrive(&mut self, id: u64, side: Side) -> Option<Message> {
         let conn = self.conns.get_mut(&id)?;
         let way = (conn.node(side.other()), conn.node(side));
@@ -159,7 +158,7 @@ impl World {
         Some(message)
     }
 
-    /// Packets from one node to the other are lost for a while: TCP sends them again, later.
+    /// Blocks one direction between two nodes for a while: packets are lost, and TCP sends them again later.
     pub(crate) fn block(&mut self, way: (Node, Node), time: Duration) {
         *self.blocked.entry(way).or_default() += 1;
         self.log(|| format!("{:?} > {:?} blocked for {time:?}", way.0, way.1));
@@ -189,7 +188,7 @@ impl World {
         }
     }
 
-    /// This side is done with the connection; what it has written still arrives, then the other hears of it.
+    /// Closes one side; what it sent still arrives, and then the close.
     pub(crate) fn close(&mut self, id: u64, side: Side) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         *conn.end(side) = End::Closed;
@@ -200,7 +199,7 @@ impl World {
         }
     }
 
-    /// This side is gone without a word: the machine lost its power.
+    /// Ends one side without a close, as a machine does that loses power.
     pub(crate) fn vanish(&mut self, id: u64, side: Side) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         *conn.end(side) = End::Closed;
@@ -209,7 +208,7 @@ impl World {
         }
     }
 
-    /// The connection breaks: a part of what is on its way is lost, and both sides hear of it.
+    /// Breaks the connection: a part of what is in transit is lost, and both sides receive a close.
     pub(crate) fn reset(&mut self, id: u64) {
         for side in [Side::Proxy, Side::Slave] {
             let keep = self.rng.below(1000);

@@ -1,4 +1,4 @@
-//! A proxy of the fleet as far as links go: admits slaves, carries frames, looks at its timers, ends.
+//! Links at a proxy of the fleet: admission of slaves, frames, timers, shutdown.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::record::{Outcome, RecordingSink};
 use crate::resume::Adopted;
 use crate::world::{Node, Process, World};
 
-/// How long a process that goes down waits for its calls.
+/// Longest time that a process in shutdown waits for its calls.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One slave process as this proxy knows it.
+/// Slave process as this proxy knows it.
 pub(crate) struct KnownSlave {
     pub(crate) end: ProxyEnd<RecordingSink>,
     pub(crate) slave: usize,
@@ -28,7 +28,7 @@ pub(crate) struct KnownSlave {
 }
 
 impl KnownSlave {
-    /// Whether it takes new calls.
+    /// Returns whether the slave takes new calls.
     pub(crate) fn is_ready(&self) -> bool {
         self.conn.is_some() && !self.draining && self.catalog.is_some()
     }
@@ -39,9 +39,9 @@ pub(crate) struct Proxy {
     pub(crate) process: Process,
     pub(crate) instance: u64,
     pub(crate) counter: u64,
-    /// By slave instance.
+    /// Slaves by instance.
     pub(crate) known: BTreeMap<u64, KnownSlave>,
-    /// Calls of clients that came from a proxy that is gone.
+    /// Calls that a proxy opened which is gone.
     pub(crate) adopted: BTreeMap<CallId, Adopted>,
 }
 
@@ -60,12 +60,12 @@ impl World {
         assert!(it.known.is_empty() && it.adopted.is_empty());
     }
 
-    /// Something comes to a proxy over a connection.
+    /// Takes a message that arrives at a proxy.
     pub(crate) fn proxy_receives(&mut self, id: u64, message: Message) {
         let now = self.clock.instant();
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let (proxy, slave) = (conn.proxy, conn.slave);
-        // What a slave wrote before it died and comes late makes it die later, for this proxy.
+        // Late messages of a dead slave delay the time at which this proxy can notice its death.
         let writer = self.slaves[slave].dialed.get(&id).copied();
         if let Some(died) = writer.and_then(|writer| self.died_at.get_mut(&writer)) {
             *died = self.clock.now();
@@ -73,14 +73,14 @@ impl World {
         match (&mut conn.at_proxy, &message) {
             (End::Closed, _) => return,
             (End::Opening, Message::Hello) if self.proxies[proxy].process.alive => return self.admit(id),
-            // Nobody listens.
+            // The process is down.
             (End::Opening, _) => return self.close(id, Side::Proxy),
             (End::Up(liveness), _) => liveness.on_received(now),
         }
         match message {
-            Message::Batch(batch) => self.proxy_takes(id, batch),
+            Message::Batch(batch) => self.proxy_takes_batch(id, batch),
             Message::Ping => self.send(id, Side::Proxy, Message::Pong),
-            Message::Close => self.proxy_loses(id),
+            Message::Close => self.proxy_drops(id),
             Message::Hello | Message::Welcome | Message::Pong => {}
         }
     }
@@ -90,7 +90,7 @@ impl World {
         let (ping, dead) = (self.times.ping, self.times.dead);
         let conn = self.conns.get_mut(&id).expect("it has just spoken");
         let (proxy, slave) = (conn.proxy, conn.slave);
-        // The hello was written by whoever dialed: a slave that has died since is found out later.
+        // The instance is that of the process which dialled, even if that has died since.
         let instance = self.slaves[slave].dialed.get(&id).copied().expect("who dialed");
         conn.at_proxy = End::Up(Liveness::new(ping, dead, now));
         self.log(|| format!("P{proxy} admits S{slave} ({instance})"));
@@ -122,7 +122,7 @@ impl World {
         found.map(|(instance, known)| (*instance, known))
     }
 
-    fn proxy_takes(&mut self, id: u64, mut batch: Bytes) {
+    fn proxy_takes_batch(&mut self, id: u64, mut batch: Bytes) {
         let now = self.clock.instant();
         let proxy = self.conns[&id].proxy;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
@@ -134,7 +134,7 @@ impl World {
             }
             self.flows.proxy_receives(&frame, LinkId(id));
             let Some((_, known)) = self.by_conn(proxy, id) else { return };
-            assert_eq!(known.end.receive(frame, now), Ok(()), "a proxy finds fault with a correct slave");
+            assert_eq!(known.end.receive(frame, now), Ok(()), "a proxy rejects a correct slave");
             while let Some(event) = known.end.poll_event() {
                 match event {
                     ProxyEvent::Catalog(catalog) => known.catalog = Some(catalog),
@@ -145,8 +145,8 @@ impl World {
         }
     }
 
-    /// The proxy gives a connection up.
-    fn proxy_loses(&mut self, id: u64) {
+    /// Ends a connection at the proxy.
+    fn proxy_drops(&mut self, id: u64) {
         let now = self.clock.instant();
         let proxy = self.conns[&id].proxy;
         self.log(|| format!("P{proxy} loses conn {id}"));
@@ -158,19 +158,19 @@ impl World {
         self.close(id, Side::Proxy);
     }
 
-    /// Timers and writing. Returns when to look again.
+    /// Runs timers and sends frames. Returns when the next timer is due.
     pub(crate) fn run_proxy(&mut self, proxy: usize) -> Option<Duration> {
         let now = self.clock.instant();
         let mut next: Option<Duration> = None;
         for instance in self.proxies[proxy].known.keys().copied().collect::<Vec<_>>() {
-            let known = self.proxies[proxy].known.get_mut(&instance).expect("it is there");
+            let known = self.proxies[proxy].known.get_mut(&instance).expect("a known call");
             known.end.time_out(now);
             if let Some(conn) = known.conn {
                 let due = self.poll_liveness(conn, Side::Proxy);
                 next = [next, due].into_iter().flatten().min();
                 self.proxy_writes(proxy, instance);
             } else if known.end.expire(now) {
-                assert_eq!(known.end.calls(), 0, "calls of a slave that is forgotten");
+                assert_eq!(known.end.calls(), 0, "a forgotten slave has calls");
                 self.proxies[proxy].known.remove(&instance);
                 continue;
             }
@@ -184,7 +184,7 @@ impl World {
     fn proxy_writes(&mut self, proxy: usize, instance: u64) {
         let (now, window) = (self.clock.instant(), self.limits.window);
         loop {
-            let known = self.proxies[proxy].known.get_mut(&instance).expect("it is there");
+            let known = self.proxies[proxy].known.get_mut(&instance).expect("a known call");
             let Some(id) = known.conn else { return };
             if !self.conns.get_mut(&id).is_some_and(|conn| conn.takes_from(Side::Proxy)) {
                 return;
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    /// Pings and gives up one side of a connection. Returns when to look again.
+    /// Runs the keep-alive of one side of a connection. Returns when it is due again.
     pub(crate) fn poll_liveness(&mut self, id: u64, side: Side) -> Option<Duration> {
         let now = self.clock.instant();
         loop {
@@ -213,8 +213,8 @@ impl World {
                 KeepAliveAction::Ping => self.send(id, side, Message::Ping),
                 KeepAliveAction::Dead => {
                     match side {
-                        Side::Proxy => self.proxy_loses(id),
-                        Side::Slave => self.slave_loses(id),
+                        Side::Proxy => self.proxy_drops(id),
+                        Side::Slave => self.slave_drops(id),
                     }
                     return None;
                 }
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// A proxy that drains ends when its calls have ended or its time is over.
+    /// Ends a draining proxy when its calls have ended or its time is over. Returns when to check again.
     fn finish_drain(&mut self, proxy: usize) -> Option<Duration> {
         let since = self.proxies[proxy].process.draining?;
         let calls: usize = self.proxies[proxy].known.values().map(|known| known.end.calls()).sum();
@@ -235,17 +235,15 @@ impl World {
         Some(now + Duration::from_millis(100))
     }
 
-    /// Calls that clients of this proxy wait for.
+    /// Returns the calls that clients of this proxy wait for.
     pub(crate) fn open_calls(&self, proxy: usize) -> Vec<u64> {
         let records = self.records.borrow();
         records.open.iter().filter(|no| records.calls[no].at.0 == proxy).copied().collect()
     }
 
-    /// A process is gone; `announced`: its system still tells the others.
+    /// Ends a process; `announced`: its system closes the connections.
     pub(crate) fn end_process(&mut self, node: Node, announced: bool) {
-        self.log(|| {
-            format!("{node:?} ends, {}", if announced { "its system says so" } else { "in silence" })
-        });
+        self.log(|| format!("{node:?} ends, {}", if announced { "with a close" } else { "without a close" }));
         let side = match node {
             Node::Proxy(_) => Side::Proxy,
             Node::Slave(_) => Side::Slave,

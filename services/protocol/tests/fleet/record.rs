@@ -1,4 +1,4 @@
-//! What is known of every call of the fleet: who ran it, what was written, what its reader received. The judge.
+//! Records of every call of the fleet, and the checks of what readers receive against what was written.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,20 +12,20 @@ use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::Sink;
 use protocol::mcp::failure::Failure;
 
-/// How a call ended for its client.
+/// End of a call for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// With what a backend wrote.
+    /// A backend's result or error.
     Answered,
     Failed(Failure),
-    /// The proxy went away; a legacy client may come back for it.
+    /// The proxy ended; a legacy client may resume the call.
     Broken,
     /// The client hung up.
     GivenUp,
 }
 
 impl Outcome {
-    /// Whether it says that nobody has run the call.
+    /// Returns whether the outcome means that nobody ran the call.
     fn denies(&self) -> bool {
         matches!(self, Self::Failed(Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::Draining))
     }
@@ -40,23 +40,23 @@ impl Outcome {
     }
 }
 
-/// One message that the slave wrote.
+/// Message that a backend wrote.
 pub(crate) struct Written {
     pub(crate) end: bool,
     pub(crate) flags: Flags,
     pub(crate) body: Bytes,
 }
 
-/// One call of a client, however many slaves it is tried on.
+/// Record of one call of a client, on however many slaves it is tried.
 pub(crate) struct CallRecord {
     pub(crate) message: Bytes,
-    /// By which time it must have ended, the pauses of its proxy not counted.
+    /// Time by which the call must have ended, not counting the pauses of its proxy.
     pub(crate) limit: Duration,
-    /// Proxy and its life.
+    /// Proxy and its epoch.
     pub(crate) at: (usize, u64),
     /// How long that proxy had been paused when the call began.
     pub(crate) paused: Duration,
-    /// Under which name and on which slave process it is tried now.
+    /// Id and slave process of the current try.
     pub(crate) call: CallId,
     pub(crate) slave: Option<u64>,
     pub(crate) moves: u32,
@@ -71,13 +71,13 @@ pub(crate) struct CallRecord {
     partial: Vec<u8>,
 }
 
-/// What a sink received and the world must act on.
+/// Notice from a sink that the simulation must act on.
 pub(crate) enum Notice {
     Readable(u64),
     Unsent(u64),
 }
 
-/// All calls of a run.
+/// Records of all calls of a run.
 #[derive(Default)]
 pub(crate) struct Records {
     pub(crate) calls: BTreeMap<u64, CallRecord>,
@@ -88,7 +88,7 @@ pub(crate) struct Records {
 
 pub(crate) type SharedRecords = Rc<RefCell<Records>>;
 
-/// The reader of one attempt.
+/// Sink of one try.
 pub(crate) struct RecordingSink {
     pub(crate) no: u64,
     pub(crate) call: CallId,
@@ -104,7 +104,7 @@ impl Sink for RecordingSink {
         let mut records = self.records.borrow_mut();
         let record = records.record(self.no);
         assert_eq!((record.call, &record.outcome), (self.call, &None), "{}: unsent after its end", self.no);
-        assert_eq!((record.runs, record.next), (0, 0), "{}: called unsent, but it ran", self.no);
+        assert_eq!((record.runs, record.next), (0, 0), "{}: unsent, but it ran", self.no);
         records.notices.push(Notice::Unsent(self.no));
     }
 }
@@ -131,7 +131,7 @@ impl CallRecord {
         }
     }
 
-    /// Takes one chunk; whether a whole message is there, and which.
+    /// Takes one chunk. Returns the message that was written if that is complete now.
     fn take(&mut self, no: u64, (seq, more, payload): (Seq, bool, &Bytes), end: bool) -> Option<&Written> {
         assert_eq!(seq, self.next, "{no}: lost or doubled chunk");
         self.next += 1;
@@ -159,10 +159,10 @@ impl Records {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// A chunk or a failure reaches the reader of this attempt.
+    /// Takes a part or a failure for the reader of this try.
     pub(crate) fn on_event(&mut self, no: u64, call: CallId, part: &ResponseEvent) {
         let record = self.record(no);
-        assert_eq!(record.call, call, "{no}: an answer to an attempt that was given up");
+        assert_eq!(record.call, call, "{no}: a response to a try that was given up");
         let came_back = record.outcome == Some(Outcome::Broken);
         assert!(record.outcome.is_none() || came_back, "{no}: {part:?} follows {:?}", record.outcome);
         let (end, more, seq, payload) = match part {
@@ -184,7 +184,7 @@ impl Records {
         }
     }
 
-    /// The call ends for its client: once.
+    /// Ends the call for its client, once.
     pub(crate) fn finish(&mut self, no: u64, outcome: Outcome) {
         self.count(outcome.name());
         self.open.remove(&no);
@@ -198,12 +198,12 @@ impl Records {
         record.outcome = Some(outcome);
     }
 
-    /// A slave starts the call: nobody else has, and nobody was told that it will not run.
+    /// Records that a slave starts the call, which must be its first run and must not have been denied.
     pub(crate) fn start(&mut self, no: u64, call: CallId, message: &Bytes) {
         self.count("runs");
         let record = self.record(no);
         assert_eq!(record.runs, 0, "{no}: runs a second time");
-        assert_eq!(record.call, call, "{no}: an attempt that was given up starts");
+        assert_eq!(record.call, call, "{no}: a try that was given up starts");
         assert_eq!(&record.message, message, "{no}: its message came out altered");
         assert!(
             !record.outcome.as_ref().is_some_and(Outcome::denies),

@@ -1,6 +1,6 @@
-//! A legacy client whose proxy is gone comes back through another one and reads on where it was.
+//! Resumption of calls by legacy clients whose proxy is gone, through another proxy.
 //!
-//! Speaks to the slave with bare frames, as any proxy may (PROTOCOL.md, `attach`).
+//! The proxy attaches with bare frames, as any proxy may (docs/PROTOCOL.md, "A call").
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::net::{Message, Side};
 use crate::record::Outcome;
 use crate::world::{Event, World};
 
-/// A call that another proxy opened.
+/// Call that another proxy opened.
 pub(crate) struct Adopted {
     no: u64,
     pub(crate) conn: u64,
 }
 
 impl World {
-    /// Some clients come back.
+    /// Schedules the resumption of some calls.
     pub(crate) fn schedule_resume(&mut self, no: u64) {
         if self.rng.one_in(2) {
             let wait = Duration::from_millis(self.rng.between(1, 10_000) as u64);
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// The client asks any proxy that is linked to the slave process that had its call.
+    /// Attaches to a call through any proxy that is linked to the slave process with the call.
     pub(crate) fn resume(&mut self, no: u64) {
         let (call, next, slave) = {
             let mut records = self.records.borrow_mut();
@@ -60,7 +60,7 @@ impl World {
         self.send(conn, Side::Proxy, Message::Batch(batch.freeze()));
     }
 
-    /// Whether a frame belongs to a call that came from elsewhere; it is then dealt with.
+    /// Takes a frame of an adopted call. Returns whether it was one.
     pub(crate) fn adopted_receives(&mut self, proxy: usize, frame: &Frame) -> bool {
         let call = frame.call;
         let Some(Adopted { no, conn }) = self.proxies[proxy].adopted.get(&call) else { return false };

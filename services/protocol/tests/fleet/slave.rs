@@ -1,4 +1,4 @@
-//! A slave of the fleet: keeps a link to every proxy, runs calls, writes their journals.
+//! Slaves of the fleet: links to every proxy, running calls, their journals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::proxy::SHUTDOWN_TIMEOUT;
 use crate::record::Written;
 use crate::world::{Event, Node, Process, World};
 
-/// A connection that is not answered by then is given up.
+/// Longest time that a slave waits for the reply of a proxy.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A link that held for so long was a good one.
+/// Time after which a link that breaks resets the backoff.
 const STABLE_LINK_TIME: Duration = Duration::from_secs(10);
 
-/// What a backend does with one call.
+/// Running call of a backend.
 struct Job {
     no: u64,
     left: usize,
-    waits_for_room: bool,
+    waits_for_reader: bool,
 }
 
-/// The way to one proxy.
+/// Proxy that a slave keeps a link to.
 struct ProxyTarget {
     conn: Option<u64>,
     backoff: Backoff,
@@ -41,7 +41,7 @@ pub(crate) struct Slave {
     pub(crate) instance: u64,
     pub(crate) end: SlaveEnd,
     pub(crate) catalog: Bytes,
-    /// Which life dialed which connection.
+    /// Instances by the connections that they dialled.
     pub(crate) dialed: BTreeMap<u64, u64>,
     jobs: BTreeMap<CallId, Job>,
     targets: Vec<ProxyTarget>,
@@ -65,12 +65,12 @@ impl Slave {
         }
     }
 
-    /// Calls that a backend works on.
+    /// Returns the number of running calls.
     pub(crate) fn jobs(&self) -> usize {
         self.jobs.len()
     }
 
-    /// Connections that this slave has or tries.
+    /// Returns the connections of this slave.
     pub(crate) fn conns(&self) -> Vec<u64> {
         self.targets.iter().filter_map(|way| way.conn).collect()
     }
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// The process is gone with everything it had.
+    /// Drops the state of a dead slave process.
     pub(crate) fn on_slave_death(&mut self, slave: usize) {
         let now = self.clock.now();
         let it = &mut self.slaves[slave];
@@ -111,11 +111,11 @@ impl World {
 
     pub(crate) fn dial_timeout(&mut self, id: u64) {
         if self.conns.get(&id).is_some_and(|conn| matches!(conn.at_slave, End::Opening)) {
-            self.slave_loses(id);
+            self.slave_drops(id);
         }
     }
 
-    /// Something comes to a slave over a connection.
+    /// Takes a message that arrives at a slave.
     pub(crate) fn slave_receives(&mut self, id: u64, message: Message) {
         let (now, window) = (self.clock.instant(), self.limits.window);
         let (ping, dead) = (self.times.ping, self.times.dead);
@@ -130,19 +130,19 @@ impl World {
                 self.slaves[slave].targets[proxy].since = self.clock.now();
                 return self.log(|| format!("S{slave} is linked to P{proxy}"));
             }
-            (End::Opening, _) => return self.slave_loses(id),
+            (End::Opening, _) => return self.slave_drops(id),
             (End::Up(liveness), _) => liveness.on_received(now),
         }
         match message {
-            Message::Batch(batch) => self.slave_takes(slave, id, batch),
+            Message::Batch(batch) => self.slave_takes_batch(slave, id, batch),
             Message::Ping => self.send(id, Side::Slave, Message::Pong),
-            Message::Close => self.slave_loses(id),
+            Message::Close => self.slave_drops(id),
             Message::Hello | Message::Welcome | Message::Pong => {}
         }
     }
 
-    /// The slave gives a connection up and will dial again.
-    pub(crate) fn slave_loses(&mut self, id: u64) {
+    /// Ends a connection at the slave and schedules the next dial.
+    pub(crate) fn slave_drops(&mut self, id: u64) {
         let (now, random) = (self.clock.now(), self.rng.next());
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let (slave, proxy) = (conn.slave, conn.proxy);
@@ -161,7 +161,7 @@ impl World {
         self.clock.after(wait, Event::Dial { slave, epoch, proxy });
     }
 
-    fn slave_takes(&mut self, slave: usize, id: u64, mut batch: Bytes) {
+    fn slave_takes_batch(&mut self, slave: usize, id: u64, mut batch: Bytes) {
         let now = self.clock.instant();
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
             self.log(|| {
@@ -169,7 +169,7 @@ impl World {
             });
             self.flows.slave_receives(&frame);
             let taken = self.slaves[slave].end.receive(LinkId(id), frame, now);
-            assert_eq!(taken, Ok(()), "a slave finds fault with a correct proxy");
+            assert_eq!(taken, Ok(()), "a slave rejects a correct proxy");
             self.slave_events(slave);
         }
     }
@@ -181,7 +181,7 @@ impl World {
                     let no = Self::call_number(&header);
                     self.records.borrow_mut().start(no, call, &message);
                     let left = self.rng.below(6);
-                    let job = Job { no, left, waits_for_room: false };
+                    let job = Job { no, left, waits_for_reader: false };
                     assert!(self.slaves[slave].jobs.insert(call, job).is_none(), "{no}: starts twice");
                     self.think(slave, call);
                 }
@@ -192,7 +192,10 @@ impl World {
                 }
                 SlaveEvent::Writable { call } => {
                     if let Some(job) = self.slaves[slave].jobs.get_mut(&call) {
-                        assert!(std::mem::take(&mut job.waits_for_room), "room that nobody waits for");
+                        assert!(
+                            std::mem::take(&mut job.waits_for_reader),
+                            "writable without a producer that waits"
+                        );
                         self.think(slave, call);
                     }
                 }
@@ -207,14 +210,14 @@ impl World {
         self.clock.after(wait, Event::Work { slave, epoch, call });
     }
 
-    /// A backend writes the next message of a call.
+    /// Lets a backend write the next message of a call.
     pub(crate) fn work(&mut self, slave: usize, epoch: u64, call: CallId) {
         let it = &mut self.slaves[slave];
         if !it.process.alive || it.process.epoch != epoch {
             return;
         }
         let Some(job) = it.jobs.get_mut(&call) else { return };
-        if job.waits_for_room {
+        if job.waits_for_reader {
             return;
         }
         let chunk = self.limits.chunk;
@@ -239,13 +242,13 @@ impl World {
         }
         job.left -= 1;
         match it.end.event(call, body, flags) {
-            WriteOutcome::Wait => job.waits_for_room = true,
+            WriteOutcome::Wait => job.waits_for_reader = true,
             WriteOutcome::More => self.think(slave, call),
             WriteOutcome::Gone => panic!("{no}: a call that runs is not known"),
         }
     }
 
-    /// Timers and writing. Returns when to look again.
+    /// Runs timers and sends frames. Returns when the next timer is due.
     pub(crate) fn run_slave(&mut self, slave: usize) -> Option<Duration> {
         let now = self.clock.instant();
         if self.slaves[slave].end.poll_timeout().is_some_and(|at| at <= now) {
@@ -256,10 +259,10 @@ impl World {
         }
         let mut next = self.slaves[slave].end.poll_timeout().map(|at| self.clock.since_start(at));
         for conn in self.slaves[slave].conns() {
-            let poll_liveness = self.poll_liveness(conn, Side::Slave);
+            let keep_alive = self.poll_liveness(conn, Side::Slave);
             self.slave_writes(slave, conn);
-            let lazy = self.slaves[slave].end.link_timeout(LinkId(conn)).map(|at| self.clock.since_start(at));
-            next = [next, poll_liveness, lazy].into_iter().flatten().min();
+            let link_timer = self.slaves[slave].end.link_timeout(LinkId(conn)).map(|at| self.clock.since_start(at));
+            next = [next, keep_alive, link_timer].into_iter().flatten().min();
         }
         if let Some(since) = self.slaves[slave].process.draining {
             let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! The fleet and the order in which things happen to it. Every random choice comes from the seed.
+//! State of the fleet and its event loop. Every random choice comes from the seed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,28 +16,28 @@ use crate::record::{Notice, Records, SharedRecords};
 use crate::rng::Rng;
 use crate::slave::Slave;
 
-/// One process with its machine.
+/// Process and its machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Node {
     Proxy(usize),
     Slave(usize),
 }
 
-/// What every process has.
+/// State of any process.
 #[derive(Default)]
 pub(crate) struct Process {
-    /// Which life this is.
+    /// Number of the current start.
     pub(crate) epoch: u64,
     pub(crate) alive: bool,
     pub(crate) draining: Option<Duration>,
     pub(crate) paused_until: Option<Duration>,
-    /// How long it has been paused in all its lives.
+    /// Sum of all pauses, over all starts.
     pub(crate) paused: Duration,
-    /// When it is to look at its timers; an earlier time replaces it.
+    /// When the process runs its timers next; an earlier time replaces this one.
     wake: Option<Duration>,
 }
 
-/// What can happen.
+/// Event of the simulation.
 #[derive(Clone, Copy)]
 pub(crate) enum Event {
     Arrive { conn: u64, side: Side },
@@ -54,13 +54,13 @@ pub(crate) enum Event {
     Act,
 }
 
-/// What is the same for all links of a run.
+/// Timings that are the same for all links of a run.
 pub(crate) struct Times {
     pub(crate) ping: Duration,
     pub(crate) dead: Duration,
     pub(crate) silence: Duration,
     pub(crate) total: Duration,
-    /// Longest time a backend thinks before its next message.
+    /// Longest time before the next message of a backend, in milliseconds.
     pub(crate) think: usize,
 }
 
@@ -76,13 +76,13 @@ pub(crate) struct World {
     pub(crate) last_call: u64,
     pub(crate) last_instance: u64,
     pub(crate) blocked: BTreeMap<(Node, Node), u32>,
-    /// When slave processes died.
+    /// Times of death of slave processes.
     pub(crate) died_at: BTreeMap<u64, Duration>,
     pub(crate) records: SharedRecords,
     pub(crate) flows: Flows,
     pub(crate) weights: Vec<usize>,
     pub(crate) steps: usize,
-    /// A slave gives up what nobody came back for.
+    /// A slave is forgetting calls whose retention is over.
     pub(crate) expiring: bool,
     trace: bool,
 }
@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    /// Everything that is due until then.
+    /// Runs all events that are due until then.
     pub(crate) fn run(&mut self, until: Duration) {
         while let Some((due, event)) = self.clock.next(until) {
             let node = self.node_of(&event);
@@ -175,7 +175,7 @@ impl World {
         self.clock.pass_to(until);
     }
 
-    /// Which process has to run for this to happen.
+    /// Returns the process that has to run for this event.
     fn node_of(&self, event: &Event) -> Option<Node> {
         match event {
             Event::Arrive { conn, side } => self.conns.get(conn).map(|conn| conn.node(*side)),
@@ -203,7 +203,7 @@ impl World {
             Event::Tick { node } => {
                 let now = self.clock.now();
                 let process = self.process(node);
-                // A timer that an earlier one replaced is none any more.
+                // A timer that was replaced by an earlier one does nothing.
                 process.wake = process.wake.filter(|wake| *wake > now);
             }
             Event::Start { node } => self.start(node),
@@ -219,13 +219,13 @@ impl World {
         }
     }
 
-    /// Whether this life of a proxy goes on.
+    /// Returns whether this start of a proxy is still running.
     fn lives(&self, (proxy, epoch): (usize, u64)) -> bool {
         let process = &self.proxies[proxy].process;
         process.alive && process.epoch == epoch
     }
 
-    /// What readers have received since the last time.
+    /// Acts on the notices of sinks.
     fn handle_notices(&mut self) {
         loop {
             let notices = std::mem::take(&mut self.records.borrow_mut().notices);
@@ -241,7 +241,7 @@ impl World {
         }
     }
 
-    /// The process looks at its timers and writes what it has to say.
+    /// Runs the timers of a process and sends its frames.
     fn step(&mut self, node: Node) {
         if !self.process(node).alive {
             return;
@@ -254,7 +254,7 @@ impl World {
         let now = self.clock.now();
         let process = self.process(node);
         if let Some(next) = next.filter(|at| process.alive && process.wake.is_none_or(|wake| *at < wake)) {
-            // A timer that is over already waits for something else, such as room to write.
+            // A timer that is overdue waits for something else, such as buffer space.
             let next = if next > now { next } else { now + Duration::from_millis(20) };
             process.wake = Some(next);
             self.clock.at(next, Event::Tick { node });

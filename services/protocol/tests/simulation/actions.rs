@@ -1,4 +1,4 @@
-//! What clients, readers and backends do in a run: one random act at a time. Knows nothing of wires.
+//! Actions of clients, readers and backends in a simulation, one at a time. Must not know connections.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl World {
         }
     }
 
-    /// A client asks for something, or a request that was not sent is tried elsewhere.
+    /// Opens a call for a client, or opens a call again that was not sent.
     pub(crate) fn client_opens(&mut self) {
         let pair = self.any_pair();
         let again = {
@@ -40,11 +40,11 @@ impl World {
         if self.open(pair, &header, message).is_some()
             && let Some((id, _)) = again
         {
-            self.records.borrow_mut().calls.get_mut(&id).expect("it is there").reopened = true;
+            self.records.borrow_mut().calls.get_mut(&id).expect("a known call").reopened = true;
         }
     }
 
-    /// Opens one call; `None` where the slave is not linked.
+    /// Opens one call; `None` if the slave is not linked.
     pub(crate) fn open(&mut self, pair: (usize, usize), header: &Bytes, message: Bytes) -> Option<CallId> {
         let call = self.next_call(pair.0);
         self.log(|| format!("open {call} p{} s{} {} bytes", pair.0, pair.1, message.len()));
@@ -52,7 +52,7 @@ impl World {
         let record = CallRecord::new(pair, header.clone(), message.clone());
         self.records.borrow_mut().calls.insert(call, record);
         let opened = self.at_proxy(pair, Cause::Traffic, |end| end.open(call, header, message, sink));
-        assert_eq!(opened.is_ok(), self.wires[&pair].proxy_has);
+        assert_eq!(opened.is_ok(), self.connections[&pair].proxy_up);
         if opened.is_err() {
             self.records.borrow_mut().calls.remove(&call);
             return None;
@@ -61,7 +61,7 @@ impl World {
             let (now, silence) = (self.now, Duration::from_millis(self.rng.between(1, 90_000) as u64));
             let deadlines = Deadlines { silence_timeout: silence, total_deadline: now + silence * 2 };
             self.at_proxy(pair, Cause::Traffic, |end| end.set_deadline(call, deadlines, now));
-            self.records.borrow_mut().calls.get_mut(&call).expect("it is there").limited = true;
+            self.records.borrow_mut().calls.get_mut(&call).expect("a known call").limited = true;
         }
         Some(call)
     }
@@ -77,7 +77,7 @@ impl World {
     pub(crate) fn client_cancels(&mut self) {
         let Some((call, pair)) = self.some_call(CallRecord::is_open) else { return };
         self.log(|| format!("cancel {call}"));
-        self.records.borrow_mut().calls.get_mut(&call).expect("it is there").reader = Reader::Cancelled;
+        self.records.borrow_mut().calls.get_mut(&call).expect("a known call").reader = Reader::Cancelled;
         self.at_proxy(pair, Cause::Traffic, |end| end.cancel(call));
     }
 
@@ -87,14 +87,14 @@ impl World {
         let now = self.now;
         {
             let mut records = self.records.borrow_mut();
-            let record = records.calls.get_mut(&call).expect("it is there");
+            let record = records.calls.get_mut(&call).expect("a known call");
             record.reader = Reader::Abandoned;
             record.unread.clear();
         }
         self.at_proxy(pair, Cause::Traffic, |end| end.abandon(call, now));
     }
 
-    /// A proxy tells a slave something about a client session.
+    /// Sends a session fact from a proxy to a slave.
     pub(crate) fn client_session_changes(&mut self) {
         let pair = self.any_pair();
         let facts = self.rng.bytes(12);
@@ -102,12 +102,12 @@ impl World {
         self.at_proxy(pair, Cause::Traffic, |end| end.session(facts));
     }
 
-    /// A reader takes some of what has come for its call. Returns whether there was anything.
+    /// Lets a reader take at most so many chunks of its call. Returns whether there were any.
     pub(crate) fn reader_takes(&mut self, most: usize) -> bool {
         let Some((call, pair)) = self.some_call(|t| !t.unread.is_empty()) else { return false };
         let (seq, bytes) = {
             let mut records = self.records.borrow_mut();
-            let unread = &mut records.calls.get_mut(&call).expect("it is there").unread;
+            let unread = &mut records.calls.get_mut(&call).expect("a known call").unread;
             let count = most.min(unread.len());
             let taken: Vec<_> = unread.drain(..count).collect();
             (taken.last().expect("not empty").0 + 1, taken.iter().map(|(_, len)| len).sum())
@@ -119,7 +119,7 @@ impl World {
     }
 
     pub(crate) fn backend_writes(&mut self) {
-        // Most producers wait when they are asked to, some do not.
+        // Most producers obey `WriteOutcome::Wait`, some do not.
         let patient = !self.rng.one_in(5);
         let writes = |t: &CallRecord| t.work == Work::Running || (t.work == Work::Waiting && !patient);
         let Some((call, (_, slave))) = self.some_call(writes) else { return };
@@ -133,7 +133,7 @@ impl World {
         assert_eq!(wrote == WriteOutcome::Gone, !fits, "{call:?}: {wrote:?}");
         {
             let mut records = self.records.borrow_mut();
-            let record = records.calls.get_mut(&call).expect("it is there");
+            let record = records.calls.get_mut(&call).expect("a known call");
             if fits {
                 record.work = if wrote == WriteOutcome::Wait { Work::Waiting } else { Work::Running };
                 record.written.push(Written { end: false, flags, status: 0, body });
@@ -144,7 +144,7 @@ impl World {
         self.slave_events(slave);
     }
 
-    /// A backend ends a call. Returns whether there was one.
+    /// Lets a backend end a call. Returns whether one was running.
     pub(crate) fn backend_ends(&mut self) -> bool {
         let Some((call, (_, slave))) = self.some_call(|t| t.work.runs()) else { return false };
         let size = self.size();
@@ -156,7 +156,7 @@ impl World {
         let fits = end.journal_bytes() + size <= self.limits.journal;
         end.end(call, body.clone(), flags, status);
         let mut records = self.records.borrow_mut();
-        let record = records.calls.get_mut(&call).expect("it is there");
+        let record = records.calls.get_mut(&call).expect("a known call");
         record.work = Work::Done;
         if fits {
             record.written.push(Written { end: true, flags, status, body });

@@ -1,4 +1,4 @@
-//! Watches the frames of every call from outside: chunk numbers without gaps, and never more under way than the window.
+//! Observer of the frames of every call: chunk numbers must have no gaps, and unacknowledged bytes must stay within the window.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ struct Flow {
 struct Both {
     up: Flow,
     down: Flow,
-    /// Chunks of the `open`, once its last was seen.
+    /// Number of chunks of the `open`, once its last was sent.
     open_end: Option<Seq>,
     up_link: Option<LinkId>,
 }
@@ -31,13 +31,18 @@ impl Flow {
         assert_eq!(frame.seq, self.sent, "{:?}: {} chunk out of order", frame.call, frame.kind.name());
         let at = usize::try_from(frame.seq).expect("small");
         if at < self.sizes.len() {
-            assert_eq!(self.sizes[at], frame.payload.len(), "{:?}: another chunk sent again", frame.call);
+            assert_eq!(
+                self.sizes[at],
+                frame.payload.len(),
+                "{:?}: a chunk sent again with another length",
+                frame.call
+            );
         } else {
             self.sizes.push(frame.payload.len());
         }
         self.sent += 1;
         let in_flight = self.in_flight();
-        assert!(in_flight <= window, "{:?}: {in_flight} bytes under way, window {window}", frame.call);
+        assert!(in_flight <= window, "{:?}: {in_flight} unacknowledged bytes, window {window}", frame.call);
     }
 
     fn in_flight(&self) -> usize {
@@ -51,7 +56,7 @@ impl Flow {
 }
 
 impl Flows {
-    /// A proxy wrote this frame.
+    /// Records a frame that a proxy sent.
     pub(crate) fn proxy_sent(&mut self, frame: &Frame, link: LinkId, window: usize) {
         if frame.kind != FrameKind::Open {
             return;
@@ -67,28 +72,28 @@ impl Flows {
         }
     }
 
-    /// A slave wrote this frame.
+    /// Records a frame that a slave sent.
     pub(crate) fn slave_sent(&mut self, frame: &Frame, window: usize) {
         if matches!(frame.kind, FrameKind::Event | FrameKind::End) && !frame.flags.has(Flags::GONE) {
             self.0.entry(frame.call).or_default().down.send(frame, window);
         }
     }
 
-    /// A slave is about to receive this frame.
+    /// Records a frame that a slave is about to receive.
     pub(crate) fn slave_receives(&mut self, frame: &Frame) {
         let Some(both) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
             FrameKind::Credit => both.down.ack(frame.seq),
             FrameKind::Attach => {
                 both.down.sent = frame.seq;
-                // What was lost may have been dropped for an end that says why.
+                // The slave may have dropped lost messages in favour of an end with a failure.
                 both.down.sizes.truncate(usize::try_from(frame.seq).expect("small"));
             }
             _ => {}
         }
     }
 
-    /// A proxy is about to receive this frame.
+    /// Records a frame that a proxy is about to receive.
     pub(crate) fn proxy_receives(&mut self, frame: &Frame, link: LinkId) {
         let Some(both) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
@@ -100,7 +105,7 @@ impl Flows {
                     both.up.sent = frame.seq;
                 }
             }
-            // Whatever a slave says of a call that it has wholly received acknowledges the `open`.
+            // An event or end of a call that a slave has in full acknowledges the `open`.
             FrameKind::Event | FrameKind::End if !frame.flags.has(Flags::GONE) => {
                 if let Some(end) = both.open_end {
                     both.up.ack(end);

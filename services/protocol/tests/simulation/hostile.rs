@@ -1,5 +1,5 @@
-//! One end faces a peer that says anything in any order: it never panics, never keeps more than it may, and never tells
-//! its owner nonsense. The fuzz targets of the same name feed this with their bytes; here a seed does.
+//! One end of a link with a peer that sends arbitrary frames: the end never panics, keeps its limits, and reports consistent events
+//! to its owner. Choices come from a seed here, and from the fuzzer in the fuzz targets.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use protocol::link::proxy_end::{Deadlines, ProxyEnd, Sink};
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
 
-/// A number below the given one; `None` when the run is over.
+/// Source of numbers below the given one; `None` when the run is over.
 pub(crate) type Choose<'a> = dyn FnMut(usize) -> Option<usize> + 'a;
 
 const CALLS: usize = 6;
@@ -54,7 +54,7 @@ fn limits() -> LinkLimits {
     }
 }
 
-/// Mostly a frame of these kinds, which the other side may send: a link that ends at once shows little.
+/// Makes a frame, mostly of these kinds, which the other side may send: a link that ends at once tests little.
 fn any_frame(choose: &mut Choose<'_>, usual: &[FrameKind]) -> Option<Frame> {
     let kinds = if choose(40)? == 0 { &FrameKind::ALL[..] } else { usual };
     let kind = kinds[choose(kinds.len())?];
@@ -66,7 +66,7 @@ fn any_frame(choose: &mut Choose<'_>, usual: &[FrameKind]) -> Option<Frame> {
     Some(Frame { kind, flags, aux, call, seq, payload })
 }
 
-/// What the reader of one call was told.
+/// What the reader of one call received.
 #[derive(Default)]
 struct Received {
     parts: Vec<(Seq, usize)>,
@@ -87,7 +87,7 @@ impl Sink for ReaderSink {
             ResponseEvent::End { seq, more, payload, .. } => (true, more, seq, payload),
             ResponseEvent::Failed(_) => return,
         };
-        assert!(received.partial_is_end.is_none_or(|kind| kind == end), "a piece of another message between");
+        assert!(received.partial_is_end.is_none_or(|kind| kind == end), "a part of another message between");
         assert_eq!(seq, received.next, "lost or doubled chunk");
         received.partial_is_end = more.then_some(end);
         received.next += 1;
@@ -99,12 +99,12 @@ impl Sink for ReaderSink {
 
     fn on_unsent(&mut self) {
         let mut received = self.0.borrow_mut();
-        assert!(!received.over && received.next == 0, "unsent after it was received of");
+        assert!(!received.over && received.next == 0, "unsent after something was received");
         received.over = true;
     }
 }
 
-/// A proxy's end with a slave that says anything.
+/// Runs a proxy's end with a hostile slave.
 pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
     let mut now = Instant::now();
     let mut end = ProxyEnd::new(limits());
@@ -145,7 +145,7 @@ pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
             _ => {
                 let mut frame = any_frame(choose, &OF_SLAVES)?;
                 if let Some(received) = readers.get(&frame.call).filter(|_| frame.kind.is_chunk()) {
-                    // The number due, or it would hardly ever be the right one.
+                    // The number that is due: a random one would hardly ever be right.
                     frame.seq = received.borrow().next;
                 }
                 if end.receive(frame, now).is_err() {
@@ -171,7 +171,7 @@ fn take(
     }
 }
 
-/// A slave's end with two proxies that say anything.
+/// Runs a slave's end with two hostile proxies.
 pub(crate) fn proxy(choose: &mut Choose<'_>) -> Option<()> {
     let mut now = Instant::now();
     let mut end = SlaveEnd::new(limits(), Bytes::from_static(b"{}"));
@@ -207,9 +207,9 @@ pub(crate) fn proxy(choose: &mut Choose<'_>) -> Option<()> {
             }
         }
         note(&mut end, &mut running);
-        assert_eq!((end.journal_bytes(), end.assembly_bytes()), end.recount(), "it miscounts");
+        assert_eq!((end.journal_bytes(), end.assembly_bytes()), end.recount(), "wrong counts");
         assert!(end.journal_bytes() <= limits().journal + 256 * CALLS, "more journal than allowed");
-        assert!(end.assembly_bytes() <= limits().assembly, "more half messages than allowed");
+        assert!(end.assembly_bytes() <= limits().assembly, "more incomplete messages than allowed");
     }
 }
 

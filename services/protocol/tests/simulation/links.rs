@@ -1,4 +1,4 @@
-//! What happens to wires and processes: cuts that are noticed late, reconnects, restarts, drains, time.
+//! Faults of connections and processes: cuts that are noticed late, reconnects, restarts, drains, passing time.
 
 use std::time::Duration;
 
@@ -7,51 +7,51 @@ use protocol::link::proxy_end::ProxyEnd;
 use protocol::link::slave_end::SlaveEnd;
 
 use crate::record::{Cause, Outcome};
-use crate::world::{Wire, World};
+use crate::world::{Connection, World};
 
 impl World {
-    /// Nothing written from now on arrives; of what is under way a part still does.
+    /// Cuts a connection: nothing sent from now on arrives, and only a part of what is in transit does.
     pub(crate) fn cut(&mut self, pair: (usize, usize)) {
-        let wire = self.wires.get_mut(&pair).expect("a pair");
-        if wire.broken {
+        let connection = self.connections.get_mut(&pair).expect("a pair");
+        if connection.broken {
             return;
         }
-        wire.broken = true;
-        wire.up.truncate(self.rng.below(wire.up.len() + 1));
-        wire.down.truncate(self.rng.below(wire.down.len() + 1));
+        connection.broken = true;
+        connection.up.truncate(self.rng.below(connection.up.len() + 1));
+        connection.down.truncate(self.rng.below(connection.down.len() + 1));
         self.log(|| format!("cut p{} s{}", pair.0, pair.1));
     }
 
-    pub(crate) fn proxy_notices(&mut self, pair: (usize, usize)) {
-        let wire = self.wires.get_mut(&pair).expect("a pair");
-        if !wire.broken || !wire.proxy_has {
+    pub(crate) fn proxy_notices_cut(&mut self, pair: (usize, usize)) {
+        let connection = self.connections.get_mut(&pair).expect("a pair");
+        if !connection.broken || !connection.proxy_up {
             return;
         }
-        wire.proxy_has = false;
-        wire.down.clear();
+        connection.proxy_up = false;
+        connection.down.clear();
         let now = self.now;
         self.log(|| format!("p{} notices s{}", pair.0, pair.1));
         self.at_proxy(pair, Cause::LinkDown, |end| end.link_down(now));
     }
 
-    pub(crate) fn slave_notices(&mut self, pair: (usize, usize)) {
-        let wire = self.wires.get_mut(&pair).expect("a pair");
-        if !wire.broken || !wire.slave_has {
+    pub(crate) fn slave_notices_cut(&mut self, pair: (usize, usize)) {
+        let connection = self.connections.get_mut(&pair).expect("a pair");
+        if !connection.broken || !connection.slave_up {
             return;
         }
-        wire.slave_has = false;
-        wire.up.clear();
-        let link = wire.link;
+        connection.slave_up = false;
+        connection.up.clear();
+        let link = connection.link;
         self.slaves[pair.1].end.link_down(link, self.now);
         self.log(|| format!("s{} notices p{}", pair.1, pair.0));
     }
 
-    /// The slave dials again, once it has given the old connection up; the proxy then does so too.
+    /// Makes a new connection, once the slave has given the old one up; the proxy then gives it up as well.
     pub(crate) fn reconnect(&mut self, pair: (usize, usize)) {
-        if self.wires[&pair].slave_has {
+        if self.connections[&pair].slave_up {
             return;
         }
-        self.proxy_notices(pair);
+        self.proxy_notices_cut(pair);
         self.log(|| format!("reconnect p{} s{}", pair.0, pair.1));
         let generation = self.slaves[pair.1].generation;
         if self.known[&pair].generation != generation {
@@ -61,8 +61,10 @@ impl World {
         self.last_link += 1;
         let link = LinkId(self.last_link);
         let window = u32::try_from(self.limits.window).expect("small");
-        self.wires
-            .insert(pair, Wire { link, broken: false, proxy_has: true, slave_has: true, ..Wire::none() });
+        self.connections.insert(
+            pair,
+            Connection { link, broken: false, proxy_up: true, slave_up: true, ..Connection::none() },
+        );
         self.at_proxy(pair, Cause::Traffic, |end| end.link_up(window));
         self.slaves[pair.1].end.link_up(link, window, self.limits.grace);
     }
@@ -70,27 +72,27 @@ impl World {
     fn fresh_end(&mut self, pair: (usize, usize)) {
         let generation = self.slaves[pair.1].generation;
         let known = self.known.get_mut(&pair).expect("a pair");
-        assert_eq!(known.end.calls(), 0, "calls of a slave that is forgotten");
+        assert_eq!(known.end.calls(), 0, "a forgotten slave has calls");
         known.end = ProxyEnd::new(self.limits.clone());
         known.generation = generation;
     }
 
-    /// The slave process dies and another one starts.
+    /// Replaces a slave process by a new one.
     pub(crate) fn restart(&mut self, slave: usize) {
         self.log(|| format!("restart s{slave}"));
         for proxy in 0..self.proxies {
             let pair = (proxy, slave);
             self.cut(pair);
-            let wire = self.wires.get_mut(&pair).expect("a pair");
-            wire.up.clear();
-            wire.slave_has = false;
+            let connection = self.connections.get_mut(&pair).expect("a pair");
+            connection.up.clear();
+            connection.slave_up = false;
         }
         let slave_now = &mut self.slaves[slave];
         slave_now.end = SlaveEnd::new(self.limits.clone(), slave_now.catalog.clone());
         slave_now.generation += 1;
         slave_now.draining = false;
         for record in self.records.borrow_mut().calls.values_mut().filter(|t| t.slave == slave) {
-            record.die();
+            record.on_slave_death();
         }
     }
 
@@ -106,14 +108,14 @@ impl World {
         self.slaves[slave].end.set_catalog(catalog);
     }
 
-    /// Time passes; whatever is due by then happens.
+    /// Lets time pass and runs the timers that are due.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now += time;
         let now = self.now;
         self.log(|| format!("{time:?} pass"));
         for pair in self.pairs() {
             self.time_out(pair);
-            if !self.wires[&pair].proxy_has && self.at_proxy(pair, Cause::Lost, |end| end.expire(now)) {
+            if !self.connections[&pair].proxy_up && self.at_proxy(pair, Cause::Lost, |end| end.expire(now)) {
                 self.fresh_end(pair);
             }
         }

@@ -1,14 +1,10 @@
-//! Both ends of the link, joined by lossy wires in virtual time: whatever is cut, lost, restarted or refused, each call
-//! ends exactly once, nothing is lost or doubled, and nothing is kept.
+//! Simulation of both ends of the link with lossy connections in virtual time: whatever is cut, lost, restarted or refused, each
+//! call ends exactly once, nothing is lost or doubled, and no memory is kept.
 //!
 //! `SIM_SEEDS=n` runs n seeds (600 without it), `SIM_SEED=n` just that one, `SIM_TRACE=1` shows every step.
 
 #![allow(clippy::cast_possible_truncation, reason = "small numbers of a simulation")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops where something is not as it must be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod actions;
 mod flow;
@@ -24,7 +20,7 @@ use std::time::Duration;
 use protocol::link::proxy_end::ProxyEnd;
 use world::World;
 
-/// Says how to repeat a run that fails.
+/// Prints how to repeat a run that fails.
 struct Repeat(u64);
 
 impl Drop for Repeat {
@@ -38,10 +34,10 @@ impl Drop for Repeat {
     }
 }
 
-type Act = fn(&mut World);
+type Action = fn(&mut World);
 
-/// What can happen, and how often of a thousand times in a run of average weights.
-const ACTS: [(usize, Act); 19] = [
+/// Actions with their average weights, in thousandths.
+const ACTIONS: [(usize, Action); 19] = [
     (80, World::client_opens),
     (150, World::backend_writes),
     (60, |world| {
@@ -75,11 +71,11 @@ const ACTS: [(usize, Act); 19] = [
     }),
     (25, |world| {
         let pair = world.any_pair();
-        world.proxy_notices(pair);
+        world.proxy_notices_cut(pair);
     }),
     (25, |world| {
         let pair = world.any_pair();
-        world.slave_notices(pair);
+        world.slave_notices_cut(pair);
     }),
     (30, |world| {
         let pair = world.any_pair();
@@ -108,17 +104,17 @@ const ACTS: [(usize, Act); 19] = [
     }),
 ];
 
-/// How often things happen in this run: each seed has weights of its own, so that rare sequences are common in some.
+/// Chooses the weights of a run. Each seed has its own, so that rare sequences are common in some runs.
 fn weights(world: &mut World) -> Vec<usize> {
-    let weights = ACTS.iter().map(|(often, _)| often * [1, 4, 4, 4, 10, 40][world.rng.below(6)] / 4);
+    let weights = ACTIONS.iter().map(|(often, _)| often * [1, 4, 4, 4, 10, 40][world.rng.below(6)] / 4);
     weights.map(|weight| weight.max(1)).collect()
 }
 
 fn step(world: &mut World, weights: &[usize]) {
     let mut at = world.rng.below(weights.iter().sum());
-    for (weight, (_, act)) in weights.iter().zip(ACTS) {
+    for (weight, (_, action)) in weights.iter().zip(ACTIONS) {
         if at < *weight {
-            act(world);
+            action(world);
             break;
         }
         at -= weight;
@@ -153,7 +149,7 @@ fn every_call_ends_once_and_nothing_is_lost_doubled_or_kept() {
     }
 }
 
-/// Choices of a seed, so many of them.
+/// Returns a source of so many choices of a seed.
 fn choices(seed: u64, many: usize) -> impl FnMut(usize) -> Option<usize> {
     let mut rng = rng::Rng::new(seed);
     let mut left = many;
@@ -164,7 +160,7 @@ fn choices(seed: u64, many: usize) -> impl FnMut(usize) -> Option<usize> {
 }
 
 #[test]
-fn a_proxy_stands_a_slave_that_says_anything() {
+fn a_proxy_withstands_a_hostile_slave() {
     for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
         let _repeat = Repeat(seed);
         hostile::slave(&mut choices(seed, 5000));
@@ -172,7 +168,7 @@ fn a_proxy_stands_a_slave_that_says_anything() {
 }
 
 #[test]
-fn a_slave_stands_a_proxy_that_says_anything() {
+fn a_slave_withstands_a_hostile_proxy() {
     for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
         let _repeat = Repeat(seed);
         hostile::proxy(&mut choices(seed, 5000));

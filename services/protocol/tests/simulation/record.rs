@@ -1,6 +1,4 @@
-//! What is known to be true of every call: who wrote what, what was delivered, how it ended. The judge of the run.
-//!
-//! Knows the interface of the two ends only by what they report.
+//! Records of every call, and the checks of what sinks receive against what was written. Must not know the state of the two ends.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -13,22 +11,22 @@ use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::Sink;
 use protocol::mcp::failure::Failure;
 
-/// What is happening to the proxy's end while a sink hears of it.
+/// Operation of the proxy's end during which a sink is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Ordinary traffic.
+    /// None of the others.
     Traffic,
-    /// `link_down` is running.
+    /// `link_down`.
     LinkDown,
-    /// A frame that says GONE is being received.
+    /// Receiving a frame with `GONE`.
     Gone,
-    /// The grace is over or the slave restarted.
+    /// End of the grace, or restart of the slave.
     Lost,
-    /// `time_out` is running.
+    /// `time_out`.
     TimeOut,
 }
 
-/// How a call ended for its reader.
+/// End of a call for its reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Ended,
@@ -36,12 +34,12 @@ pub(crate) enum Outcome {
     Unsent,
 }
 
-/// What the slave's owner does with a call.
+/// State of a call at its backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
     NotStarted,
     Running,
-    /// It runs, and was asked to say nothing more for now.
+    /// Running, and told to write nothing for now.
     Waiting,
     Done,
 }
@@ -52,7 +50,7 @@ impl Work {
     }
 }
 
-/// Whoever asked.
+/// State of a call's reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
     Waits,
@@ -60,7 +58,7 @@ pub(crate) enum Reader {
     Abandoned,
 }
 
-/// One message that the slave wrote.
+/// Message that a backend wrote.
 pub(crate) struct Written {
     pub(crate) end: bool,
     pub(crate) flags: Flags,
@@ -68,7 +66,7 @@ pub(crate) struct Written {
     pub(crate) body: Bytes,
 }
 
-/// One call (one `open`) as everybody sees it.
+/// Record of one call (one `open`).
 pub(crate) struct CallRecord {
     pub(crate) proxy: usize,
     pub(crate) slave: usize,
@@ -80,7 +78,7 @@ pub(crate) struct CallRecord {
     pub(crate) unread: VecDeque<(Seq, usize)>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) reader: Reader,
-    /// It has a time limit: the proxy may end it by itself.
+    /// The call has deadlines: the proxy may end it.
     pub(crate) limited: bool,
     pub(crate) reopened: bool,
     next: Seq,
@@ -89,7 +87,7 @@ pub(crate) struct CallRecord {
     partial_is_end: Option<bool>,
 }
 
-/// All calls of a run.
+/// Records of all calls of a run.
 pub(crate) struct Records {
     pub(crate) calls: BTreeMap<CallId, CallRecord>,
     pub(crate) cause: Cause,
@@ -97,7 +95,7 @@ pub(crate) struct Records {
 
 pub(crate) type SharedRecords = Rc<RefCell<Records>>;
 
-/// The reader of one call.
+/// Sink of one call.
 pub(crate) struct RecordingSink {
     pub(crate) call: CallId,
     pub(crate) records: SharedRecords,
@@ -115,10 +113,10 @@ impl Sink for RecordingSink {
         let mut records = self.records.borrow_mut();
         let cause = records.cause;
         let record = records.calls.get_mut(&self.call).expect("a call that was opened");
-        record.check_may_hear(self.call);
+        record.check_may_receive(self.call);
         assert!(matches!(cause, Cause::LinkDown | Cause::Gone), "{:?}: unsent by {cause:?}", self.call);
-        assert_eq!(record.work, Work::NotStarted, "{:?}: called unsent, but it was started", self.call);
-        assert_eq!(record.next, 0, "{:?}: called unsent after it was received of", self.call);
+        assert_eq!(record.work, Work::NotStarted, "{:?}: unsent, but it was started", self.call);
+        assert_eq!(record.next, 0, "{:?}: unsent after something was received", self.call);
         record.outcome = Some(Outcome::Unsent);
     }
 }
@@ -145,18 +143,18 @@ impl CallRecord {
         }
     }
 
-    /// The reader still waits for something.
+    /// Returns whether the reader still waits.
     pub(crate) fn is_open(&self) -> bool {
         self.outcome.is_none() && self.reader == Reader::Waits
     }
 
-    fn check_may_hear(&self, id: CallId) {
+    fn check_may_receive(&self, id: CallId) {
         assert_eq!(self.outcome, None, "{id:?}: something follows the end");
-        assert_eq!(self.reader, Reader::Waits, "{id:?}: something follows our giving it up");
+        assert_eq!(self.reader, Reader::Waits, "{id:?}: something follows the cancellation");
     }
 
     fn on_event(&mut self, id: CallId, part: &ResponseEvent, cause: Cause) {
-        self.check_may_hear(id);
+        self.check_may_receive(id);
         let (end, more, seq, payload) = match part {
             ResponseEvent::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
             ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
@@ -174,7 +172,7 @@ impl CallRecord {
         assert_eq!(seq, self.next, "{id:?}: lost or doubled chunk");
         assert!(
             self.partial_is_end.is_none_or(|kind| kind == end),
-            "{id:?}: a piece of another message between"
+            "{id:?}: a part of another message between"
         );
         self.next += 1;
         self.unread.push_back((seq, payload.len()));
@@ -192,7 +190,7 @@ impl CallRecord {
 
     fn check_content(&self, id: CallId, part: &ResponseEvent) {
         let Some(written) = self.written.get(self.whole).filter(|w| w.is_like(part)) else {
-            // A refusal can be told by its text once all of that is there.
+            // An end that the slave's end wrote is known by its text, once all of that has come.
             let whole = self.partial_is_end.is_none();
             let excused =
                 matches!(part, ResponseEvent::End { error: true, .. }) && (!whole || self.may_be_refused());
@@ -206,13 +204,13 @@ impl CallRecord {
         assert!(matches, "{id:?}: message {} came out altered", self.whole);
     }
 
-    /// The slave's end itself may have written this end: a refusal before the start, or the full journal.
+    /// Returns whether the slave's end may have written this end: a refusal before the start, or a full journal.
     fn may_be_refused(&self) -> bool {
         let text = String::from_utf8_lossy(&self.partial);
-        let says = |kind: &str| text.contains(&format!("\"kind\":\"{kind}\""));
+        let has_kind = |kind: &str| text.contains(&format!("\"kind\":\"{kind}\""));
         match self.work {
-            Work::NotStarted => says("busy") || says("body_too_large"),
-            _ => self.overflowed && says("result_too_large"),
+            Work::NotStarted => has_kind("busy") || has_kind("body_too_large"),
+            _ => self.overflowed && has_kind("result_too_large"),
         }
     }
 }

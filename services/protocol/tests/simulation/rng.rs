@@ -1,6 +1,6 @@
-//! Random numbers that a seed repeats (splitmix64). Knows nothing of what they decide.
+//! Pseudo-random numbers from a seed (splitmix64). Must not know what they decide.
 
-/// A generator; the same seed gives the same simulation.
+/// Generator; the same seed gives the same numbers.
 pub(crate) struct Rng(u64);
 
 impl Rng {
@@ -16,27 +16,27 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// Uniform in `0..bound`; 0 for an empty range.
+    /// Returns a number uniform in `0..bound`; 0 for an empty range.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         if bound == 0 { 0 } else { (self.next() % bound as u64) as usize }
     }
 
-    /// Uniform in `from..=to`.
+    /// Returns a number uniform in `from..=to`.
     pub(crate) fn between(&mut self, from: usize, to: usize) -> usize {
         from + self.below(to - from + 1)
     }
 
-    /// True once in `n` times.
+    /// Returns true once in `n` times.
     pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// One of the items.
+    /// Returns one of the items.
     pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> Option<T> {
         items.get(self.below(items.len())).copied()
     }
 
-    /// So many bytes that no other message is likely to have.
+    /// Returns so many letters, which no other message is likely to have.
     pub(crate) fn bytes(&mut self, len: usize) -> bytes::Bytes {
         (0..len).map(|_| b'a' + (self.next() % 26) as u8).collect()
     }

@@ -1,4 +1,4 @@
-//! The end of a run: links hold, everybody reads and ends, and then nothing may be left. Also the checks of every step.
+//! End of a run: links hold, readers read, backends end, and then nothing may be left. Also the checks of every step.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::record::{CallRecord, Work};
 use crate::world::World;
 
 impl CallRecord {
-    /// The slave process that had the call is gone.
-    pub(crate) fn die(&mut self) {
+    /// Records that the slave process with the call is gone.
+    pub(crate) fn on_slave_death(&mut self) {
         if self.work.runs() {
             self.work = Work::Done;
         }
@@ -22,18 +22,18 @@ impl World {
         self.records.borrow().calls.iter().filter(|(_, t)| t.is_open()).map(|(id, _)| *id).collect()
     }
 
-    /// What must hold after every step.
+    /// Checks what must hold after every step.
     pub(crate) fn check(&self) {
         for slave in &self.slaves {
             let end = &slave.end;
-            assert_eq!((end.journal_bytes(), end.assembly_bytes()), end.recount(), "a slave miscounts");
-            // A call that does not fit ends with an error object of this length at most.
+            assert_eq!((end.journal_bytes(), end.assembly_bytes()), end.recount(), "wrong counts of a slave");
+            // Beyond its limit the journal has at most one error object of this length for each call.
             assert!(end.journal_bytes() <= self.limits.journal + 256 * end.calls());
             assert!(end.assembly_bytes() <= self.limits.assembly);
         }
     }
 
-    /// Lets everything flow until nothing moves any more.
+    /// Transfers frames until nothing moves any more.
     fn flow(&mut self) {
         let mut idle = 0;
         for _ in 0..100_000 {
@@ -55,16 +55,16 @@ impl World {
                 self.pass(Duration::from_millis(25));
             }
         }
-        panic!("it never comes to rest");
+        panic!("frames without end");
     }
 
-    /// Everything comes back, everybody does what they should: every call must end, and nothing may be kept.
+    /// Restores all links, lets every reader read and every backend end: every call must end, and nothing may be kept.
     pub(crate) fn settle(&mut self) {
         self.log(|| "settle".into());
         for pair in self.pairs() {
-            let wire = self.wires.get_mut(&pair).expect("a pair");
-            if wire.broken {
-                self.slave_notices(pair);
+            let connection = self.connections.get_mut(&pair).expect("a pair");
+            if connection.broken {
+                self.slave_notices_cut(pair);
                 self.reconnect(pair);
             }
         }
@@ -92,7 +92,7 @@ impl World {
     fn check_running_calls(&self) {
         for (id, record) in &self.records.borrow().calls {
             if record.is_open() && record.work.runs() {
-                assert_eq!(record.work, Work::Running, "{id:?}: waits for room that there is");
+                assert_eq!(record.work, Work::Running, "{id:?}: waits although it may write");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Proxies and slaves joined by wires that lose what is under way. Virtual time; every random choice comes from the seed.
+//! Proxies and slaves with connections that lose what is in transit, in virtual time. Every random choice comes from the seed.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,18 +16,18 @@ use crate::flow::Flows;
 use crate::record::{Cause, Reader, RecordingSink, Records, SharedRecords, Work};
 use crate::rng::Rng;
 
-/// The connection between one proxy and one slave, and what each side believes of it.
-pub(crate) struct Wire {
+/// Connection between one proxy and one slave, and what each side knows of it.
+pub(crate) struct Connection {
     pub(crate) link: LinkId,
     pub(crate) up: VecDeque<Bytes>,
     pub(crate) down: VecDeque<Bytes>,
-    /// Nothing written from now on arrives.
+    /// Nothing sent from now on arrives.
     pub(crate) broken: bool,
-    pub(crate) proxy_has: bool,
-    pub(crate) slave_has: bool,
+    pub(crate) proxy_up: bool,
+    pub(crate) slave_up: bool,
 }
 
-/// One slave as one proxy knows it.
+/// Slave as one proxy knows it.
 pub(crate) struct KnownSlave {
     pub(crate) end: ProxyEnd<RecordingSink>,
     pub(crate) generation: u64,
@@ -48,11 +48,11 @@ pub(crate) struct World {
     pub(crate) proxies: usize,
     pub(crate) slaves: Vec<Slave>,
     pub(crate) known: BTreeMap<(usize, usize), KnownSlave>,
-    pub(crate) wires: BTreeMap<(usize, usize), Wire>,
+    pub(crate) connections: BTreeMap<(usize, usize), Connection>,
     pub(crate) records: SharedRecords,
     pub(crate) flows: Flows,
     pub(crate) stop_expected: bool,
-    /// Session facts that were told and not received.
+    /// Session facts that were sent and not received.
     pub(crate) facts: BTreeSet<Bytes>,
     pub(crate) last_call: u64,
     pub(crate) last_link: u64,
@@ -79,7 +79,7 @@ impl World {
             proxies,
             slaves: Vec::new(),
             known: BTreeMap::new(),
-            wires: BTreeMap::new(),
+            connections: BTreeMap::new(),
             records: Rc::new(RefCell::new(Records { calls: BTreeMap::new(), cause: Cause::Traffic })),
             flows: Flows::default(),
             stop_expected: false,
@@ -95,7 +95,7 @@ impl World {
             for proxy in 0..proxies {
                 let end = ProxyEnd::new(world.limits.clone());
                 world.known.insert((proxy, slave), KnownSlave { end, generation: 0, catalog: Bytes::new() });
-                world.wires.insert((proxy, slave), Wire::none());
+                world.connections.insert((proxy, slave), Connection::none());
             }
         }
         world
@@ -108,7 +108,7 @@ impl World {
     }
 
     pub(crate) fn pairs(&self) -> Vec<(usize, usize)> {
-        self.wires.keys().copied().collect()
+        self.connections.keys().copied().collect()
     }
 
     pub(crate) fn any_pair(&mut self) -> (usize, usize) {
@@ -120,7 +120,7 @@ impl World {
         CallId::new(InstanceId(proxy as u64 + 1), self.last_call)
     }
 
-    /// Does something with one proxy's end; whatever its sinks hear meanwhile has this cause.
+    /// Runs an operation of one proxy's end; calls of sinks meanwhile have this cause.
     pub(crate) fn at_proxy<T>(
         &mut self,
         pair: (usize, usize),
@@ -133,12 +133,12 @@ impl World {
         out
     }
 
-    /// Moves up to `most` frames of the proxy onto the wire. Returns how many.
+    /// Sends up to `most` frames of the proxy. Returns how many.
     pub(crate) fn proxy_writes(&mut self, pair: (usize, usize), most: usize) -> usize {
         let (now, window) = (self.now, self.limits.window);
-        let wire = self.wires.get_mut(&pair).expect("a pair");
+        let connection = self.connections.get_mut(&pair).expect("a pair");
         let end = &mut self.known.get_mut(&pair).expect("a pair").end;
-        if !wire.proxy_has {
+        if !connection.proxy_up {
             assert_eq!(end.poll_transmit(now), None, "a frame without a link");
             return 0;
         }
@@ -148,28 +148,28 @@ impl World {
             if self.trace {
                 println!("  p{} > s{} {}", pair.0, pair.1, show(&frame));
             }
-            self.flows.proxy_sent(&frame, wire.link, window);
+            self.flows.proxy_sent(&frame, connection.link, window);
             frame.encode(&mut batch);
             count += 1;
         }
-        if count > 0 && !wire.broken {
-            wire.up.push_back(batch.freeze());
+        if count > 0 && !connection.broken {
+            connection.up.push_back(batch.freeze());
         }
         count
     }
 
-    /// Moves up to `most` frames of the slave onto the wire. Returns how many.
+    /// Sends up to `most` frames of the slave. Returns how many.
     pub(crate) fn slave_writes(&mut self, pair: (usize, usize), most: usize) -> usize {
         let (now, window) = (self.now, self.limits.window);
-        let wire = self.wires.get_mut(&pair).expect("a pair");
+        let connection = self.connections.get_mut(&pair).expect("a pair");
         let end = &mut self.slaves[pair.1].end;
-        if !wire.slave_has {
-            assert_eq!(end.poll_transmit(wire.link, now), None, "a frame without a link");
+        if !connection.slave_up {
+            assert_eq!(end.poll_transmit(connection.link, now), None, "a frame without a link");
             return 0;
         }
         let mut batch = BytesMut::new();
         let mut count = 0;
-        while let Some(frame) = if count < most { end.poll_transmit(wire.link, now) } else { None } {
+        while let Some(frame) = if count < most { end.poll_transmit(connection.link, now) } else { None } {
             if self.trace {
                 println!("  s{} > p{} {}", pair.1, pair.0, show(&frame));
             }
@@ -177,18 +177,18 @@ impl World {
             frame.encode(&mut batch);
             count += 1;
         }
-        if count > 0 && !wire.broken {
-            wire.down.push_back(batch.freeze());
+        if count > 0 && !connection.broken {
+            connection.down.push_back(batch.freeze());
         }
         count
     }
 
-    /// The slave reads one batch, if one has arrived. Returns whether it did.
+    /// Lets the slave read one batch, if one has arrived. Returns whether it did.
     pub(crate) fn slave_reads(&mut self, pair: (usize, usize)) -> bool {
         let now = self.now;
-        let wire = self.wires.get_mut(&pair).expect("a pair");
-        let Some(mut batch) = wire.up.pop_front().filter(|_| wire.slave_has) else { return false };
-        let link = wire.link;
+        let connection = self.connections.get_mut(&pair).expect("a pair");
+        let Some(mut batch) = connection.up.pop_front().filter(|_| connection.slave_up) else { return false };
+        let link = connection.link;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
             self.log(|| format!("  s{} < p{} {}", pair.1, pair.0, show(&frame)));
             self.flows.slave_receives(&frame);
@@ -199,24 +199,26 @@ impl World {
                 );
             }
             let taken = self.slaves[pair.1].end.receive(link, frame, now);
-            assert_eq!(taken, Ok(()), "a slave finds fault with a correct proxy");
+            assert_eq!(taken, Ok(()), "a slave rejects a correct proxy");
             self.slave_events(pair.1);
         }
         true
     }
 
-    /// The proxy reads one batch, if one has arrived. Returns whether it did.
+    /// Lets the proxy read one batch, if one has arrived. Returns whether it did.
     pub(crate) fn proxy_reads(&mut self, pair: (usize, usize)) -> bool {
         let now = self.now;
-        let wire = self.wires.get_mut(&pair).expect("a pair");
-        let Some(mut batch) = wire.down.pop_front().filter(|_| wire.proxy_has) else { return false };
-        let link = wire.link;
+        let connection = self.connections.get_mut(&pair).expect("a pair");
+        let Some(mut batch) = connection.down.pop_front().filter(|_| connection.proxy_up) else {
+            return false;
+        };
+        let link = connection.link;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
             self.log(|| format!("  p{} < s{} {}", pair.0, pair.1, show(&frame)));
             self.flows.proxy_receives(&frame, link);
             let cause = if frame.flags.has(Flags::GONE) { Cause::Gone } else { Cause::Traffic };
             let taken = self.at_proxy(pair, cause, |end| end.receive(frame, now));
-            assert_eq!(taken, Ok(()), "a proxy finds fault with a correct slave");
+            assert_eq!(taken, Ok(()), "a proxy rejects a correct slave");
             self.proxy_events(pair);
         }
         true
@@ -245,7 +247,7 @@ impl World {
                 SlaveEvent::Start { call, header, message } => {
                     let record = records.calls.get_mut(&call).expect("a call that was opened");
                     assert_eq!(record.work, Work::NotStarted, "{call:?}: started twice");
-                    assert!(!record.was_unsent(), "{call:?}: started after it was called unsent");
+                    assert!(!record.was_unsent(), "{call:?}: started after it was unsent");
                     assert_eq!(record.slave, slave);
                     assert_eq!((&record.header, &record.message), (&header, &message));
                     record.work = Work::Running;
@@ -265,26 +267,30 @@ impl World {
                 SlaveEvent::Writable { call } => {
                     let record = records.calls.get_mut(&call).expect("a call that was opened");
                     if record.work != Work::Done {
-                        assert_eq!(record.work, Work::Waiting, "{call:?}: room that nobody waits for");
+                        assert_eq!(
+                            record.work,
+                            Work::Waiting,
+                            "{call:?}: writable without a producer that waits"
+                        );
                         record.work = Work::Running;
                     }
                 }
-                SlaveEvent::Session(_, facts) => assert!(self.facts.remove(&facts), "facts that nobody told"),
+                SlaveEvent::Session(_, facts) => assert!(self.facts.remove(&facts), "facts that nobody sent"),
                 SlaveEvent::Peers(..) | SlaveEvent::ProxyDraining(_) => {}
             }
         }
     }
 }
 
-impl Wire {
+impl Connection {
     pub(crate) fn none() -> Self {
         Self {
             link: LinkId(0),
             up: VecDeque::new(),
             down: VecDeque::new(),
             broken: true,
-            proxy_has: false,
-            slave_has: false,
+            proxy_up: false,
+            slave_up: false,
         }
     }
 }
