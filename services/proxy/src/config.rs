@@ -16,7 +16,6 @@ use runtime::trusted::TrustedProxies;
 use serde::Deserialize;
 
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
-pub(crate) use balance::{LONGEST_WAIT, MOST_WAITING};
 
 use crate::codes::CodesFile;
 use crate::dispatch::Repeat;

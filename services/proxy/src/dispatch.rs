@@ -8,6 +8,7 @@ mod choose;
 mod client;
 mod directory;
 mod health;
+mod host;
 mod limits;
 mod look;
 mod names;

@@ -5,6 +5,7 @@
 pub mod codes;
 pub mod config;
 mod dispatch;
+mod limits;
 mod links;
 pub mod metrics;
 mod outliers;

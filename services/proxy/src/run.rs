@@ -27,7 +27,7 @@ use crate::links::{
     Backdoor, Codebook, CodesSource, Registry, announce_changes, count_addresses, serve_slaves,
 };
 use crate::metrics::{self, SlaveState};
-use crate::routes::{self, EXPLAIN, RoutesFile};
+use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
 use crate::secure::Secured;
 use crate::status::Status;
 use ports::Ports;
@@ -101,7 +101,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let edge = Arc::new(edge);
     watch(&recorder, (&edge, &registry));
     let ops = Endpoints::new(recorder, ready(&config, &registry, &shutdown));
-    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher));
+    let ops = ops.with_inquiry(EXPLAIN_PATH, explainer(dispatcher));
     let ops = Status::new(&registry, activity).serve(ops).build();
     let ended_elsewhere = Arc::clone(&edge);
     registry.on_session_end(move |session| ended_elsewhere.session_ended(session));

@@ -7,6 +7,7 @@ use runtime::env::Group::Proxy;
 use runtime::env::{Reader, Var, parse};
 use serde::Deserialize;
 
+use crate::limits::queue::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
 use crate::rate::Rate;
 
 /// Queues and rate limits.
@@ -51,12 +52,6 @@ struct Raw {
     rate_limit_slave: Option<String>,
 }
 
-/// Largest `QUEUE_MAX`.
-pub(crate) const MOST_WAITING: usize = 1_000_000;
-
-/// Longest `QUEUE_TIMEOUT`, in seconds.
-pub(crate) const LONGEST_WAIT: f64 = 3600.0;
-
 impl BalanceConfig {
     /// Room for a thousand calls for ten seconds, and no rate limits.
     #[cfg(test)]
@@ -68,13 +63,13 @@ impl BalanceConfig {
     /// Reads and checks the variables; what is wrong is noted.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let raw: Raw = reader.fill();
-        let most = parse::whole(0..=MOST_WAITING, "calls");
+        let most = parse::whole(0..=MAX_QUEUE_LENGTH, "calls");
         let queue = QueueLimits {
             most: reader.value("QUEUE_MAX", raw.queue_max.as_deref(), most),
             longest: reader.value(
                 "QUEUE_TIMEOUT",
                 raw.queue_timeout.as_deref(),
-                parse::seconds(0.01..=LONGEST_WAIT),
+                parse::seconds(0.01..=MAX_QUEUE_TIMEOUT),
             ),
         };
         Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::choose::Weights;
 use crate::config::QueueLimits;
 use crate::links::Slave;
-use crate::routes::{PoolRule, Routes};
+use crate::routes::Routes;
 
 /// What counts for one pool.
 pub(super) struct Balance {
@@ -22,7 +22,7 @@ impl Balance {
         names: [&str; 2],
         members: &[Arc<Slave>],
     ) -> Self {
-        let rule = routes.pools.iter().find(|rule| rule.is_for(names));
+        let rule = routes.pools.iter().find(|rule| rule.applies_to(names));
         let given = |slave: &Slave| rule.and_then(|rule| rule.weight(&slave.facts().labels));
         let weight = |slave: &Arc<Slave>| (slave.key, given(slave).unwrap_or(slave.weight));
         Self {
@@ -33,11 +33,5 @@ impl Balance {
                 longest: rule.and_then(|rule| rule.queue_timeout).unwrap_or(queue.longest),
             },
         }
-    }
-}
-
-impl PoolRule {
-    fn is_for(&self, names: [&str; 2]) -> bool {
-        names.iter().any(|name| self.tool.matches(name))
     }
 }

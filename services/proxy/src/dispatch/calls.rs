@@ -27,7 +27,9 @@ use crate::config::{BalanceConfig, ToolConflict};
 use crate::links::{Freed, OpenCall, Registry, Slave, Slot};
 use crate::metrics;
 use crate::outliers::{Outliers, Policy};
-use crate::routes::{Asked, Explanation, Offer, Question, Routes, Who, explain_among};
+use crate::routes::{
+    ClientIdentity, ExplainRequest, Explanation, MatchInput, Offered, Routes, explain_with_slaves,
+};
 use crate::trace::CallTrace;
 
 /// After the directory was built anew: how many times as long as that took nothing is built.
@@ -109,10 +111,10 @@ impl Dispatcher {
     }
 
     /// What would become of such a call now. The error says what cannot be understood.
-    pub(crate) fn explain(&self, asked: &Asked) -> Result<Explanation, String> {
+    pub(crate) fn explain(&self, asked: &ExplainRequest) -> Result<Explanation, String> {
         let pool = self.0.directory.load().pool(&asked.tool).map(Arc::clone);
-        let offer = pool.as_ref().map(|pool| Offer { own_name: &pool.own_name, members: &pool.members });
-        explain_among(&self.0.routes.load(), asked, offer)
+        let offer = pool.as_ref().map(|pool| Offered { own_name: &pool.own_name, members: &pool.members });
+        explain_with_slaves(&self.0.routes.load(), asked, offer)
     }
 
     /// Keeps the directory up to date until the task is dropped. Changes that come together are one rebuild.
@@ -250,7 +252,8 @@ impl Dispatcher {
         let Came { id, at: now, trace, mut header, message } = came;
         self.0.limits.load().admit(&asker)?;
         limits::admit_to(&tool, pool.limit.as_deref())?;
-        let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
+        let who = ClientIdentity::of(asker.who);
+        let question = MatchInput::new(who, asker.headers, &header.param_headers, &message);
         let route = pool.routes.route(&question);
         header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
         header.name = Some(pool.own_name.to_string());

@@ -26,7 +26,7 @@ pub(super) struct Pool {
     /// They all offer the same definition.
     pub(super) members: Arc<[Arc<Slave>]>,
     /// Which of them a call may go to.
-    pub(super) routes: PoolRoutes,
+    pub(super) routes: PoolRoutes<Slave>,
     /// The slaves' own name of the tool, where clients know it by another.
     pub(super) own_name: Arc<str>,
     pub(super) meter: CallMeter,

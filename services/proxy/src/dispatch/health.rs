@@ -13,7 +13,7 @@ use protocol::mcp::failure::{self, Failure};
 use crate::links::{Registry, Slave};
 use crate::metrics;
 use crate::outliers::{Outliers, Turn, Verdict};
-use crate::routes::Tiers;
+use crate::routes::Priorities;
 
 /// Whose fault it is, if it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ impl Judgement {
 /// Those of each tier that may have a call: all of them, as a rule. If every one that takes calls is left out, none
 /// is: the last one is better than nobody. The same goes for the place to avoid.
 pub(super) fn sieve<'a>(
-    (tiers, avoid): (&'a Tiers, Option<u64>),
+    (tiers, avoid): (&'a Priorities<Slave>, Option<u64>),
     outliers: [&Outliers; 2],
     now: Instant,
-) -> Cow<'a, Tiers> {
+) -> Cow<'a, Priorities<Slave>> {
     let mut kept = Cow::Borrowed(tiers);
     if outliers.iter().any(|outliers| outliers.may_bar()) {
         let barred = |slave: &Slave| outliers.iter().any(|outliers| outliers.bars(slave.place(), now));
@@ -76,9 +76,9 @@ pub(super) fn sieve<'a>(
 }
 
 /// The tiers with those slaves only; `None` if no slave that takes calls is among them.
-fn keep(tiers: &Tiers, which: impl Fn(&Slave) -> bool) -> Option<Tiers> {
+fn keep(tiers: &Priorities<Slave>, which: impl Fn(&Slave) -> bool) -> Option<Priorities<Slave>> {
     let of_tier = |tier: &Arc<[Arc<Slave>]>| tier.iter().filter(|slave| which(slave)).cloned().collect();
-    let kept: Tiers = tiers.iter().map(of_tier).collect();
+    let kept: Priorities<Slave> = tiers.iter().map(of_tier).collect();
     kept.iter().flat_map(|tier| tier.iter()).any(|slave| slave.is_ready()).then_some(kept)
 }
 

@@ -212,7 +212,7 @@ impl Lobby {
     }
 
     /// Who offers what has changed: calls whose last slave is gone are told, and new places are handed out.
-    pub(super) fn refresh(&self, ways: impl Fn(&str, &Route) -> Option<Ways>) {
+    pub(super) fn refresh(&self, ways: impl Fn(&str, &Route<Slave>) -> Option<Ways>) {
         if self.waiting.load(Ordering::SeqCst) == 0 {
             return;
         }

@@ -22,7 +22,7 @@ use crate::routes::Route;
 /// Where a call may go, and whose it is.
 pub(super) struct Aim<'a> {
     pub(super) pool: &'a Pool,
-    pub(super) route: &'a Route,
+    pub(super) route: &'a Route<Slave>,
     /// Where it was in vain: not again, if there is any other place.
     pub(super) avoid: Option<u64>,
     pub(super) caller: &'a Caller,
@@ -65,7 +65,7 @@ impl Dispatcher {
         now: Instant,
     ) -> Result<Arc<Slave>, Unsent> {
         let Aim { pool, route, avoid, caller } = aim;
-        let tiers = health::sieve((&route.tiers, *avoid), [self.outliers(), &*pool.outliers], now);
+        let tiers = health::sieve((&route.priorities, *avoid), [self.outliers(), &*pool.outliers], now);
         let how = How {
             random: mix(u64::try_from(call.id.0 & u128::from(u64::MAX)).unwrap_or(0)),
             weights: &pool.balance.weights,
@@ -90,7 +90,7 @@ impl Dispatcher {
         Err(Unsent::Failed(if self.is_alone() {
             Failure::NoSlave
         } else {
-            Failure::NoSlaveForTool { name: tool.into(), wanted: route.wanted() }
+            Failure::NoSlaveForTool { name: tool.into(), wanted: route.describe() }
         }))
     }
 
@@ -138,7 +138,7 @@ impl Dispatcher {
                 );
                 Failure::Busy { what, retry_after }
             }
-            Refused::NoSlave => Failure::NoSlaveForTool { name: tool.into(), wanted: route.wanted() },
+            Refused::NoSlave => Failure::NoSlaveForTool { name: tool.into(), wanted: route.describe() },
         })?;
         if reason == NoPlace::Limited {
             metrics::refused(Refusal::SlaveLimit);
@@ -158,9 +158,9 @@ impl Dispatcher {
     }
 
     /// Where a call of this tool that goes by this rule may go now.
-    pub(super) fn ways(&self, tool: &str, before: &Route) -> Option<Ways> {
+    pub(super) fn ways(&self, tool: &str, before: &Route<Slave>) -> Option<Ways> {
         let pool = self.pool(tool).ok()?;
-        let route = pool.routes.again(before);
+        let route = pool.routes.reroute(before);
         Some((pool, route))
     }
 }

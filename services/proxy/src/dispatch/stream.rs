@@ -44,7 +44,7 @@ enum State {
 pub(super) struct Open {
     pub(super) dispatcher: Dispatcher,
     pub(super) pool: Arc<Pool>,
-    pub(super) route: Route,
+    pub(super) route: Route<Slave>,
     pub(super) caller: Caller,
     pub(super) at: At,
     pub(super) slot: Arc<Slot>,
@@ -200,7 +200,7 @@ impl Open {
                     if self.moves > MOST_MOVES {
                         return Poll::Ready(ResponseEvent::Failed(Failure::NoSlaveForTool {
                             name: self.tool.clone(),
-                            wanted: self.route.wanted(),
+                            wanted: self.route.describe(),
                         }));
                     }
                     metrics::moved();
@@ -310,7 +310,7 @@ impl Open {
         self.watched.renamed(|| self.call.subject().request());
         let _entered = self.call.subject().enter();
         let now = Instant::now();
-        self.route = pool.routes.again(&self.route);
+        self.route = pool.routes.reroute(&self.route);
         let aim = Aim { pool: &pool, route: &self.route, avoid, caller: &self.caller };
         match self.dispatcher.send(&aim, (&self.call, &self.tool), &self.slot, now) {
             Ok(slave) => Ok(At::Slave(slave)),

@@ -25,13 +25,13 @@ pub(in crate::dispatch) struct Lane {
 }
 
 impl Lane {
-    pub(in crate::dispatch) fn new(tool: &str, route: &Route) -> Self {
+    pub(in crate::dispatch) fn new(tool: &str, route: &Route<Slave>) -> Self {
         Self { tool: tool.into(), rule: route.rule_number() }
     }
 }
 
 /// Where the calls of a lane may go now.
-pub(in crate::dispatch) type Ways = (Arc<Pool>, Route);
+pub(in crate::dispatch) type Ways = (Arc<Pool>, Route<Slave>);
 
 /// A legacy client's session and its request id as it stands in JSON.
 pub(in crate::dispatch) type Named = (String, String);
@@ -66,14 +66,14 @@ pub(super) struct Lines {
 }
 
 /// Slaves that take calls and have room.
-pub(super) fn with_room(route: &Route) -> impl Iterator<Item = u64> + '_ {
-    let slaves = route.tiers.iter().flat_map(|tier| tier.iter());
+pub(super) fn with_room(route: &Route<Slave>) -> impl Iterator<Item = u64> + '_ {
+    let slaves = route.priorities.iter().flat_map(|tier| tier.iter());
     slaves.filter(|slave| slave.is_ready() && slave.load.has_room()).map(|slave| slave.key)
 }
 
 impl Line {
     fn new(ways: Ways) -> Self {
-        let members = ways.1.tiers.iter().flat_map(|tier| tier.iter());
+        let members = ways.1.priorities.iter().flat_map(|tier| tier.iter());
         let members = members.map(|slave| (slave.key, Arc::clone(slave))).collect();
         Self { ways, members, waiting: 0 }
     }
@@ -84,7 +84,7 @@ impl Line {
         let outliers = [&registry.outliers, &*pool.outliers];
         self.members.contains_key(&slave)
             && (!outliers.iter().any(|outliers| outliers.may_bar()) || {
-                let tiers = health::sieve((&route.tiers, None), outliers, now);
+                let tiers = health::sieve((&route.priorities, None), outliers, now);
                 tiers.iter().flat_map(|tier| tier.iter()).any(|kept| kept.key == slave)
             })
     }
@@ -120,7 +120,7 @@ impl Lines {
     /// A call waits; its lane's calls go these ways from now on.
     pub(super) fn add(&mut self, at: Next<Client, Lane>, waiter: Waiter, ways: Ways) {
         let line = self.lanes.entry(at.lane.clone()).or_insert_with(|| Line::new(ways.clone()));
-        if !Arc::ptr_eq(&line.ways.1.tiers, &ways.1.tiers) {
+        if !Arc::ptr_eq(&line.ways.1.priorities, &ways.1.priorities) {
             *line = Line { waiting: line.waiting, ..Line::new(ways) };
         }
         line.waiting += 1;
@@ -212,7 +212,10 @@ impl Lines {
     }
 
     /// Takes the ways of every lane anew. Returns the calls that no slave is left for, and the slaves with room.
-    pub(super) fn refresh(&mut self, ways: impl Fn(&str, &Route) -> Option<Ways>) -> (Vec<Waiter>, Vec<u64>) {
+    pub(super) fn refresh(
+        &mut self,
+        ways: impl Fn(&str, &Route<Slave>) -> Option<Ways>,
+    ) -> (Vec<Waiter>, Vec<u64>) {
         let (mut homeless, mut slaves) = (Vec::new(), Vec::new());
         for lane in self.lanes.keys().cloned().collect::<Vec<_>>() {
             let Some(line) = self.lanes.get_mut(&lane) else { continue };
@@ -234,6 +237,6 @@ impl Lines {
 }
 
 /// Whether any slave there takes calls.
-pub(super) fn is_served(route: &Route) -> bool {
-    route.tiers.iter().flat_map(|tier| tier.iter()).any(|slave| slave.is_ready())
+pub(super) fn is_served(route: &Route<Slave>) -> bool {
+    route.priorities.iter().flat_map(|tier| tier.iter()).any(|slave| slave.is_ready())
 }

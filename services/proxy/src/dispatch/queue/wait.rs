@@ -20,7 +20,7 @@ use crate::routes::Route;
 /// What waits.
 pub(in crate::dispatch) struct Order {
     pub(in crate::dispatch) newcomer: Newcomer,
-    pub(in crate::dispatch) route: Route,
+    pub(in crate::dispatch) route: Route<Slave>,
     pub(in crate::dispatch) call: OpenCall,
     pub(in crate::dispatch) slot: Arc<Slot>,
     /// `QUEUE_TIMEOUT`.
