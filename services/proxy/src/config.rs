@@ -17,9 +17,9 @@ use serde::Deserialize;
 
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 
-use crate::codes::CodesFile;
+use crate::access::CodesFile;
+use crate::balance::outliers::Policy;
 use crate::dispatch::Repeat;
-use crate::outliers::Policy;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
 

@@ -2,18 +2,17 @@
 //!
 //! Stateless and runs nothing itself. Must not know the slave's crate; what both agree on stands in `protocol`.
 
-pub mod codes;
+pub mod access;
+mod balance;
 pub mod config;
 mod dispatch;
 mod limits;
 mod links;
 pub mod metrics;
-mod outliers;
-mod rate;
 pub mod routes;
 mod run;
-mod secure;
 mod status;
+mod tls;
 mod trace;
 
 pub use run::{RunError, run};

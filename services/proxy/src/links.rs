@@ -11,8 +11,7 @@ mod codes;
 mod condition;
 mod facts;
 mod farewell;
-mod load;
-mod pace;
+
 mod peers;
 mod plain;
 mod portrait;
@@ -24,8 +23,7 @@ mod slot;
 pub(crate) use accept::{Backdoor, serve_slaves};
 pub(crate) use call::OpenCall;
 pub(crate) use codes::{Codebook, CodesSource};
-pub(crate) use load::{Freed, InFlight, Turned};
-pub(crate) use pace::Pace;
+
 pub(crate) use peers::{announce_changes, count_addresses};
 pub(crate) use portrait::Portrait;
 pub(crate) use registry::Registry;

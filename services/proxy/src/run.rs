@@ -20,7 +20,7 @@ use runtime::tls::TlsError;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::codes::{CodesFile, CodesFileError};
+use crate::access::{CodesFile, CodesFileError};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::links::{
@@ -28,8 +28,8 @@ use crate::links::{
 };
 use crate::metrics::{self, SlaveState};
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
-use crate::secure::Secured;
 use crate::status::Status;
+use crate::tls::Secured;
 use ports::Ports;
 
 /// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.

@@ -1,6 +1,6 @@
 //! A proxy's configuration, its ports, and the slaves of one that runs.
 
-use ::proxy::codes::Codes;
+use ::proxy::access::Codes;
 use ::proxy::config::{ProxyConfig, SlaveMode};
 use runtime::env::Snapshot;
 use runtime::secret::KeyOrigin;

@@ -8,7 +8,7 @@ use runtime::env::{Reader, Var, parse};
 use serde::Deserialize;
 
 use crate::limits::queue::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
-use crate::rate::Rate;
+use crate::limits::rate::Rate;
 
 /// Queues and rate limits.
 #[rustfmt::skip]

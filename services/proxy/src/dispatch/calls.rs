@@ -23,10 +23,11 @@ use super::queue::Lobby;
 use super::repeat::Repeat;
 use super::send::{Aim, Caller, Unsent};
 use super::stream::{At, CallStream, Open};
+use crate::balance::load::Freed;
+use crate::balance::outliers::{Outliers, Policy};
 use crate::config::{BalanceConfig, ToolConflict};
-use crate::links::{Freed, OpenCall, Registry, Slave, Slot};
+use crate::links::{OpenCall, Registry, Slave, Slot};
 use crate::metrics;
-use crate::outliers::{Outliers, Policy};
 use crate::routes::{
     ClientIdentity, ExplainRequest, Explanation, MatchInput, Offered, Routes, explain_with_slaves,
 };

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::client::{Client, fnv};
-use crate::links::{InFlight, Slave, Turned};
+use crate::balance::load::{InFlight, Turned};
+use crate::links::Slave;
 use crate::metrics;
 
 /// What an ordinary slave weighs, in percent.

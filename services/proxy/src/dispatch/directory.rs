@@ -15,10 +15,11 @@ use super::balance::Balance;
 use super::calls::Policies;
 use super::limits::Limits;
 use super::names;
+use crate::balance::outliers::{Outliers, Policy};
 use crate::config::ToolConflict;
-use crate::links::{Pace, Slave};
+use crate::limits::rate_limiter::Pace;
+use crate::links::Slave;
 use crate::metrics::CallMeter;
-use crate::outliers::{Outliers, Policy};
 use crate::routes::{PoolRoutes, Routes};
 
 /// The slaves that share the calls of one tool.

@@ -10,9 +10,9 @@ use std::time::Instant;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::{self, Failure};
 
+use crate::balance::outliers::{Outliers, Turn, Verdict};
 use crate::links::{Registry, Slave};
 use crate::metrics;
-use crate::outliers::{Outliers, Turn, Verdict};
 use crate::routes::Priorities;
 
 /// Whose fault it is, if it is one.

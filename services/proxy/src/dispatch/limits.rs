@@ -15,9 +15,10 @@ use protocol::mcp::failure::Failure;
 
 use super::client::Client;
 use crate::config::BalanceConfig;
-use crate::links::{Pace, Slave};
+use crate::limits::rate::Rate;
+use crate::limits::rate_limiter::Pace;
+use crate::links::Slave;
 use crate::metrics::{self, Refusal};
-use crate::rate::Rate;
 use crate::routes::Routes;
 
 /// Clients that one limit tells apart. Beyond, those that were quiet are forgotten; if all were busy, all are.

@@ -25,7 +25,8 @@ use turns::{Next, Ticket};
 pub(super) use wait::{Order, Outcome, release, wait};
 
 use super::client::Client;
-use crate::links::{Freed, InFlight, Registry, Slave, Turned};
+use crate::balance::load::{Freed, InFlight, Turned};
+use crate::links::{Registry, Slave};
 use crate::routes::Route;
 
 /// A call that is to wait.

@@ -15,7 +15,8 @@ use super::client::Client;
 use super::directory::Pool;
 use super::health;
 use super::queue::{Lane, Named, Newcomer, Order, Outcome, Refused, Ways, wait};
-use crate::links::{InFlight, OpenCall, Slave, Slot};
+use crate::balance::load::InFlight;
+use crate::links::{OpenCall, Slave, Slot};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 

@@ -23,9 +23,9 @@ use super::codes::{Codebook, NotAllowed};
 use super::facts::Facts;
 use super::pump::{Departure, Pump};
 use super::registry::{Admitted, Registry};
-use crate::codes::Invalid;
+use crate::access::Invalid;
+use crate::balance::outliers::Verdict;
 use crate::metrics;
-use crate::outliers::Verdict;
 
 /// Connections that may be between TCP accept and authentication at once.
 const MOST_STRANGERS: usize = 1024;

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::codes::{Codebook, NotAllowed};
 use super::facts::Facts;
-use crate::codes::Invalid;
+use crate::access::Invalid;
 
 /// How long a new connection may take for its first message (the document's 10 s).
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);

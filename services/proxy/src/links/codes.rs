@@ -19,7 +19,7 @@ use super::facts::Facts;
 use super::farewell::Farewell;
 use super::registry::Registry;
 use super::slave::Slave;
-use crate::codes::{Codes, CodesFile, CodesFileError, Grant, Invalid, LabelRefused, shown};
+use crate::access::{Codes, CodesFile, CodesFileError, Grant, Invalid, LabelRefused, shown};
 use crate::metrics;
 
 /// How often codes are looked at for those whose time has come.

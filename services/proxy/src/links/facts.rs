@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use protocol::mcp::catalog::Catalog;
 
-use crate::codes::{CodeDigest, Grant, LabelRefused};
+use crate::access::{CodeDigest, Grant, LabelRefused};
 
 /// One state of them.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +105,7 @@ mod tests {
     use protocol::mcp::catalog::Catalog;
 
     use super::*;
-    use crate::codes::{Codes, CodesFile};
+    use crate::access::{Codes, CodesFile};
 
     fn facts(yaml: &str) -> Facts {
         let codes =

@@ -17,9 +17,9 @@ use super::facts::Facts;
 use super::farewell::Farewell;
 use super::peers::Roster;
 use super::slave::Slave;
+use crate::balance::outliers::{Outliers, Policy, Turn, Verdict};
 use crate::config::SlaveMode;
 use crate::metrics::{self, Held, SlaveState};
-use crate::outliers::{Outliers, Policy, Turn, Verdict};
 
 /// Slaves by instance (native) or by a made-up key (plain).
 pub(crate) struct Registry {

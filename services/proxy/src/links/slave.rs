@@ -21,10 +21,10 @@ use super::call::OpenCall;
 use super::condition::{Condition, Health};
 use super::facts::{Facts, Standing};
 use super::farewell::Farewell;
-use super::load::{InFlight, Load, Turned};
 use super::plain::{OpenPlain, PlainEnd};
 use super::portrait::Particulars;
 use super::slot::{Slot, SlotSink};
+use crate::balance::load::{InFlight, Load, Turned};
 use crate::metrics::{self, LinkMeter, SlaveState};
 
 /// How the link speaks.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use protocol::link::call::ResponseEvent;
 use protocol::link::proxy_end::Sink;
 
-use super::load::InFlight;
+use crate::balance::load::InFlight;
 
 /// What the reader finds.
 #[derive(Debug)]

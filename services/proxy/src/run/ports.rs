@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::RunError;
 use crate::config::ProxyConfig;
-use crate::secure::Secured;
+use crate::tls::Secured;
 
 /// Where the proxy is reached.
 pub(super) struct Ports {

@@ -8,13 +8,13 @@ use protocol::link::limits::LinkLimits;
 use protocol::mcp::catalog::Catalog;
 
 use super::*;
+use crate::balance::outliers::Policy;
 use crate::config::{BalanceConfig, SlaveMode, ToolConflict};
 use crate::dispatch::calls::Policies;
 use crate::dispatch::directory::{Directory, Rules};
 use crate::dispatch::limits::Limits;
 use crate::dispatch::repeat::Repeat;
-use crate::outliers::Policy;
-use crate::rate::Rate;
+use crate::limits::rate::Rate;
 use crate::routes::Routes;
 
 const FOREVER: usize = usize::MAX;
@@ -171,7 +171,9 @@ async fn cancelling_ends_the_call_of_that_name_only() {
 async fn a_slave_s_rate_limit_is_waited_for_with_a_timer() {
     let slaves = [slave(1, 0)];
     let lobby = lobby(&slaves);
-    slaves[0].load.set_pace(Some(Arc::new(crate::links::Pace::new(Rate::parse("20/s:1").unwrap()))));
+    slaves[0]
+        .load
+        .set_pace(Some(Arc::new(crate::limits::rate_limiter::Pace::new(Rate::parse("20/s:1").unwrap()))));
     let _first = enter(&slaves[0]);
     let since = Instant::now();
     let mut seats: Vec<Seat> = (0..4).map(|_| join(&lobby, 1, &slaves)).collect();
@@ -234,7 +236,11 @@ async fn a_slave_that_was_left_out_takes_waiting_calls_when_its_time_is_over() {
     let slaves = [slave(1, 1), slave(2, 1)];
     let ejection = Policy { after: 1, base: Duration::from_millis(100) };
     let registry = Registry::new(InstanceId(1), (SlaveMode::Multi, 10), LinkLimits::default(), ejection);
-    registry.outliers.ended(slaves[0].place(), crate::outliers::Verdict::Fault("timeout"), Instant::now());
+    registry.outliers.ended(
+        slaves[0].place(),
+        crate::balance::outliers::Verdict::Fault("timeout"),
+        Instant::now(),
+    );
     let lobby = Lobby::new(registry);
     watch(&lobby, &slaves);
     let _running = enter(&slaves[1]);

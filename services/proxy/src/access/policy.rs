@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::Invalid;
+use super::code::Invalid;
 
 /// Which values of a label are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,71 +2,21 @@
 //!
 //! Codes are kept as digests only, and nothing here can show one. Knows neither sockets nor slaves.
 
-mod entry;
-mod file;
-mod grant;
-
-use std::fmt;
 use std::sync::Arc;
 
 use runtime::secret::SecretSet;
-use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-pub use file::{CodesFile, CodesFileError};
-pub use grant::Grant;
-pub(crate) use grant::LabelRefused;
-
-/// SHA-256 of a code, trimmed.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct CodeDigest([u8; 32]);
-
-impl CodeDigest {
-    fn of(code: &str) -> Self {
-        Self(Sha256::digest(code.trim().as_bytes()).into())
-    }
-}
-
-impl fmt::Debug for CodeDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
-
-/// One code and what it allows.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    digest: CodeDigest,
-    grant: Arc<Grant>,
-}
+use super::code::{CodeDigest, Invalid};
+use super::entry::Entry;
+use super::file::CodesFile;
+use super::policy::Grant;
 
 /// Every code that may be presented.
 #[derive(Clone, Debug, Default)]
 pub struct Codes {
     entries: Vec<Entry>,
-}
-
-/// Why a code does not open a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Invalid {
-    /// There is no such code.
-    Unknown,
-    /// It holds from then on.
-    Early(OffsetDateTime),
-    /// It held until then.
-    Expired(OffsetDateTime),
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => f.write_str("Invalid slave code"),
-            Self::Early(from) => write!(f, "Slave code is not valid before {}", shown(*from)),
-            Self::Expired(at) => write!(f, "Slave code expired at {}", shown(*at)),
-        }
-    }
 }
 
 impl Codes {
@@ -119,13 +69,10 @@ impl Codes {
     }
 }
 
-/// As RFC 3339 writes it.
-pub(crate) fn shown(time: OffsetDateTime) -> String {
-    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use time::format_description::well_known::Rfc3339;
+
     use super::*;
 
     fn at(text: &str) -> OffsetDateTime {

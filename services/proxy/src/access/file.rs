@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
 
-use super::entry::read_entry;
-use super::{CodeDigest, Entry, Grant};
+use super::code::CodeDigest;
+use super::entry::{Entry, read_entry};
+use super::policy::Grant;
 
 /// Largest file that is read, in bytes.
 const MOST: u64 = 16 * 1024 * 1024;

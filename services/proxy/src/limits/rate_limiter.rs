@@ -5,7 +5,7 @@ use std::time::Instant;
 use governor::DefaultDirectRateLimiter;
 use governor::clock::{Clock, DefaultClock};
 
-use crate::rate::Rate;
+use crate::limits::rate::Rate;
 
 /// A rate limit and what of it is used.
 pub(crate) struct Pace {

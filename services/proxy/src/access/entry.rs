@@ -8,8 +8,15 @@ use runtime::document::{Cursor, Map};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::grant::{Grant, Tools, Values};
-use super::{CodeDigest, Entry};
+use super::code::CodeDigest;
+use super::policy::{Grant, Tools, Values};
+
+/// One code and what it allows.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub(super) digest: CodeDigest,
+    pub(super) grant: Arc<Grant>,
+}
 
 const KEYS: [&str; 7] = ["code", "sha256", "name", "labels", "tools", "not_before", "not_after"];
 
@@ -130,7 +137,7 @@ fn label_values(place: &Cursor<'_>) -> Option<Values> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::CodesFile;
+    use super::super::file::CodesFile;
     use super::*;
 
     fn read(text: &str) -> Result<Entry, String> {

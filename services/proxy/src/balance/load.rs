@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 
-use super::pace::Pace;
+use crate::limits::rate_limiter::Pace;
 
 /// Hears of each place that comes free. Called while the slave's state is locked: must not call the slave.
 pub(crate) trait Freed: Send + Sync {
@@ -143,7 +143,7 @@ impl std::fmt::Debug for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rate::Rate;
+    use crate::limits::rate::Rate;
 
     fn lighter(one: &Load, other: &Load) -> bool {
         one.burden(100).is_less_than(other.burden(100))

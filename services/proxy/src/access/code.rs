@@ -1,0 +1,49 @@
+//! A slave code as the proxy keeps it, and why a code is not accepted. Must not know what a code allows.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// SHA-256 digest of a code, surrounding white space removed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct CodeDigest(pub(super) [u8; 32]);
+
+impl CodeDigest {
+    pub(super) fn of(code: &str) -> Self {
+        Self(Sha256::digest(code.trim().as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for CodeDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Why a code does not open a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    /// No such code is configured.
+    Unknown,
+    /// The code is valid from this time on.
+    Early(OffsetDateTime),
+    /// The code was valid until this time.
+    Expired(OffsetDateTime),
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("Invalid slave code"),
+            Self::Early(from) => write!(f, "Slave code is not valid before {}", shown(*from)),
+            Self::Expired(at) => write!(f, "Slave code expired at {}", shown(*at)),
+        }
+    }
+}
+
+/// Formats a time as RFC 3339 does.
+pub(crate) fn shown(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
+}
