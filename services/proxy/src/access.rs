@@ -1,15 +1,20 @@
 //! Access of slaves: the codes that may be presented and what each allows. Must not know sockets or links.
 
-pub(crate) mod code;
+mod code;
 mod codes;
 mod entry;
+mod expiry;
 mod file;
+mod grant;
 mod policy;
+mod store;
 
 pub use code::CodeDigest;
-pub(crate) use code::{Invalid, shown};
+pub(crate) use code::InvalidCode;
 pub use codes::Codes;
-pub use entry::Entry;
+pub use entry::CodeEntry;
+pub(crate) use expiry::ExpirySchedule;
 pub use file::{CodesFile, CodesFileError};
-pub use policy::Grant;
-pub(crate) use policy::LabelRefused;
+pub(crate) use grant::Grant;
+pub use policy::CodePolicy;
+pub(crate) use store::{AccessDenied, CodeStore, CodesSource, Review};

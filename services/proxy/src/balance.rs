@@ -1,4 +1,9 @@
-//! Load balancing between slaves: calls in flight, capacity, weights, outlier ejection. Must not know how a link carries frames.
+//! Load balancing between slaves: calls in flight, capacity, weights, outlier ejection. Must not know how a link carries
+//! frames.
 
-pub(crate) mod load;
+mod active_calls;
+mod call_counter;
+mod load;
 pub(crate) mod outliers;
+
+pub(crate) use active_calls::{ActiveCalls, Busy, CapacityListener, Permit};

@@ -12,6 +12,7 @@ mod host;
 mod limits;
 mod look;
 mod names;
+mod open_call;
 mod queue;
 mod repeat;
 mod send;

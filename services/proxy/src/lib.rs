@@ -11,7 +11,9 @@ mod links;
 pub mod metrics;
 pub mod routes;
 mod run;
+mod slave_state;
 mod status;
+mod sync;
 mod tls;
 mod trace;
 

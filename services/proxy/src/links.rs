@@ -1,31 +1,36 @@
-//! The side that slaves connect to: accept and authenticate, keep the registry, carry frames.
+//! The slaves' side of the proxy: accepts and authenticates links, registers slaves, and carries calls to them.
 //!
-//! Must not know HTTP clients or MCP's rules for them; hands answers to whoever opened the call.
+//! Must not know HTTP clients or which slave a call is for; answers go to whoever opened the call.
 
 mod accept;
 mod admission;
+mod announce;
 mod audit;
 mod auth;
+mod batch;
+mod broadcast;
 mod call;
-mod codes;
-mod condition;
-mod facts;
+mod code_watch;
 mod farewell;
-
+mod health;
+mod info;
+mod lifecycle;
+mod offer;
 mod peers;
 mod plain;
-mod portrait;
 mod pump;
 mod registry;
+mod report;
 mod slave;
+mod slave_calls;
 mod slot;
+mod snapshot;
 
 pub(crate) use accept::{Backdoor, serve_slaves};
-pub(crate) use call::OpenCall;
-pub(crate) use codes::{Codebook, CodesSource};
-
-pub(crate) use peers::{announce_changes, count_addresses};
-pub(crate) use portrait::Portrait;
+pub(crate) use announce::{announce_changes, count_addresses};
+pub(crate) use call::CallRequest;
+pub(crate) use code_watch::follow_codes;
 pub(crate) use registry::Registry;
 pub(crate) use slave::Slave;
 pub(crate) use slot::{Slot, Taken};
+pub(crate) use snapshot::SlaveSnapshot;

@@ -15,7 +15,7 @@ use runtime::metrics::Names;
 pub(crate) use balance::{QueueGauge, Refusal, refused, sticky_miss, waited};
 pub(crate) use calls::{CallMeter, moved, not_offered, repeated, timeouts, tools};
 pub(crate) use links::{
-    Held, LinkMeter, SlaveState, Traffic, auth_failed, draining, ejected_members, ejection, link_connected,
+    Held, LinkMeter, Traffic, auth_failed, draining, ejected_members, ejection, link_connected,
     link_disconnected, link_drains, link_reconnected, peers, round_trips, sample, slave_states, stray, tally,
 };
 pub(crate) use routes::{RouteMeter, config_loaded};

@@ -20,16 +20,15 @@ use runtime::tls::TlsError;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::access::{CodesFile, CodesFileError};
+use crate::access::{CodeStore, CodesFile, CodesFileError, CodesSource};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
-use crate::links::{
-    Backdoor, Codebook, CodesSource, Registry, announce_changes, count_addresses, serve_slaves,
-};
-use crate::metrics::{self, SlaveState};
+use crate::links::{Backdoor, Registry, announce_changes, count_addresses, follow_codes, serve_slaves};
+use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
+use crate::slave_state::SlaveState;
 use crate::status::Status;
-use crate::tls::Secured;
+use crate::tls::TlsState;
 use ports::Ports;
 
 /// Largest answer of a plain slave, in bytes: it comes as one text frame and is held in memory whole.
@@ -63,11 +62,11 @@ pub enum RunError {
 /// Returns `Ok` also when the grace ended before the calls did; they were failed then.
 pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError> {
     let recorder = Metrics::install("proxy", metrics::TABLES)?;
-    let secured = Secured::load(&config.tls)?;
+    let secured = TlsState::load(&config.tls)?;
     let ports = Ports::bind(&config, &secured).await?;
     let instance = InstanceId(getrandom::u64()?);
     let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
-    let registry = Registry::new(instance, (config.slave_mode, config.max_slaves), limits, config.ejection);
+    let registry = Registry::new(instance, config.slave_mode, config.max_slaves, limits, config.ejection);
     let times =
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
     let activity = Activity::new("slave", config.common.ops.ui.into());
@@ -78,9 +77,9 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let hangups = ReloadSignal::listen()?;
     let routes = keep_routes(&dispatcher, config.routes.as_ref(), hangups.clone());
     let source = codes_source(&config)?;
-    let codes = Codebook::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
+    let codes = CodeStore::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
     ports.announce(&secured)?;
-    let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, hangups.clone()));
+    let following = follow_codes(Arc::clone(&codes), Arc::clone(&registry), source, hangups.clone());
     let following = [Owned(tokio::spawn(following)), Owned(tokio::spawn(secured.follow(hangups)))];
     let back = Arc::new(Backdoor {
         registry: Arc::clone(&registry),
@@ -120,7 +119,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
 fn watch(recorder: &Metrics, (edge, registry): (&Arc<Edge<Dispatcher>>, &Arc<Registry>)) {
     recorder.before_each_scrape(front::metrics::sample(edge));
     let registry = Arc::clone(registry);
-    recorder.before_each_scrape(metrics::sample(move || registry.held()));
+    recorder.before_each_scrape(metrics::sample(move || registry.buffered_bytes()));
 }
 
 fn policies(config: &ProxyConfig) -> Policies {
@@ -134,7 +133,7 @@ fn policies(config: &ProxyConfig) -> Policies {
 
 /// Tells slaves which proxies there are, and counts them where there is a name to count by.
 fn keep_peers(registry: &Arc<Registry>, config: &ProxyConfig) -> (Owned, Option<Owned>) {
-    let count = |name| Owned(tokio::spawn(count_addresses(Arc::clone(registry), name)));
+    let count = |(host, port)| Owned(tokio::spawn(count_addresses(Arc::clone(registry), host, port)));
     (Owned(tokio::spawn(announce_changes(Arc::clone(registry)))), config.peers.clone().map(count))
 }
 
@@ -182,7 +181,7 @@ fn ready(
     let (least, registry, shutdown) = (config.ready_min_slaves, Arc::clone(registry), shutdown.clone());
     move || {
         // Degraded slaves count: a call that finds no better one goes to them.
-        let slaves = registry.useful();
+        let slaves = registry.ready();
         let readiness = if shutdown.is_leaving() {
             Readiness::not_ready("shutting down")
         } else if slaves < least {
@@ -196,7 +195,7 @@ fn ready(
 
 /// How many slaves there are in each state. No names: whoever asks showed no key.
 fn why_not(registry: &Registry, slaves: usize, least: usize) -> String {
-    let known = registry.snapshot();
+    let known = registry.health_by_name();
     let count = |state| known.iter().filter(|(_, health)| health.state == state).count();
     let counts = SlaveState::ALL.map(|state| (count(state), state.label()));
     let present: Vec<String> = counts

@@ -10,8 +10,8 @@ use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
 use serde_json::{Map, Value, json};
 
-use crate::links::{Portrait, Registry};
-use crate::metrics::SlaveState;
+use crate::links::{Registry, SlaveSnapshot};
+use crate::slave_state::SlaveState;
 
 /// Slaves that `/api/v1/status` lists; `/api/v1/slaves` has all.
 const MOST_SLAVES: usize = 500;
@@ -53,7 +53,7 @@ impl Status {
             "schema": 1,
             "role": "proxy",
             "version": env!("CARGO_PKG_VERSION"),
-            "instance": self.registry.roster().own().to_string(),
+            "instance": self.registry.peers().own().to_string(),
             "now": moment::text(SystemTime::now()),
             "startedAt": moment::text(started_at),
             "uptimeSeconds": began.elapsed().as_secs(),
@@ -65,18 +65,18 @@ impl Status {
     }
 
     fn proxies(&self) -> Value {
-        let roster = self.registry.roster();
-        let own = roster.own();
-        let list = roster.seen().into_iter().map(|(instance, slaves)| {
+        let peers = self.registry.peers();
+        let own = peers.own();
+        let list = peers.shared_slaves().into_iter().map(|(instance, slaves)| {
             // How many slaves the others have is known as far as they are linked here too.
             json!({ "instance": instance.to_string(), "self": instance == own, "sharedSlaves": slaves })
         });
         let list: Vec<Value> = list.collect();
-        json!({ "total": list.len(), "atLeast": roster.known().at_least, "list": list })
+        json!({ "total": list.len(), "atLeast": peers.known().at_least, "list": list })
     }
 
     fn slaves(&self, most: usize) -> Value {
-        let mut all: Vec<Portrait> = self.registry.all().iter().map(|slave| slave.portrait()).collect();
+        let mut all: Vec<SlaveSnapshot> = self.registry.all().iter().map(|slave| slave.snapshot()).collect();
         let by_state: Map<String, Value> = SlaveState::ALL
             .iter()
             .map(|state| {
@@ -96,7 +96,7 @@ impl Status {
     }
 }
 
-fn slave(slave: &Portrait) -> Value {
+fn slave(slave: &SlaveSnapshot) -> Value {
     let labels: Map<String, Value> =
         slave.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let tools: Vec<&str> = slave.tools.iter().take(MOST_TOOLS).map(String::as_str).collect();

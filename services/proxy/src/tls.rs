@@ -1,4 +1,5 @@
-//! TLS of the proxy's ports while it runs: what changes of the files mean to the operator. Knows no connection.
+//! TLS of the proxy's ports: loads the files, follows their changes, and reports both to the operator. Must not know
+//! connections.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,14 +11,15 @@ use runtime::tls::{Facts, File, ServerFiles, ServerTls, TlsError};
 use crate::config::TlsPorts;
 use crate::metrics;
 
-/// How long before its end the log warns of a certificate.
-const WARN: Duration = Duration::from_hours(14 * 24);
+/// Time before a certificate expires from which on the log warns of it.
+const EXPIRY_WARNING: Duration = Duration::from_hours(14 * 24);
 
-const DAY: Duration = Duration::from_hours(24);
+/// Time between two warnings of the same certificate.
+const WARNING_INTERVAL: Duration = Duration::from_hours(24);
 
-/// TLS of the ports.
+/// The TLS state of each port; `None`: the port is plain.
 #[derive(Default)]
-pub(crate) struct Secured {
+pub(crate) struct TlsState {
     /// The clients' port.
     pub(crate) http: Option<Arc<ServerTls>>,
     /// The operators' port.
@@ -26,11 +28,11 @@ pub(crate) struct Secured {
     pub(crate) ws: Option<Arc<ServerTls>>,
 }
 
-impl Secured {
-    /// Reads the files.
+impl TlsState {
+    /// Loads the files of all ports.
     pub(crate) fn load(ports: &TlsPorts) -> Result<Self, TlsError> {
         let mut loaded: Vec<(ServerFiles, Arc<ServerTls>)> = Vec::new();
-        // Ports that have the same files have the same TLS: changes are told once.
+        // Ports with the same files share one TLS state: changes are reported once.
         let mut load = |files: &Option<ServerFiles>| {
             let Some(files) = files else { return Ok(None) };
             if let Some((_, tls)) = loaded.iter().find(|(known, _)| known == files) {
@@ -43,39 +45,40 @@ impl Secured {
         Ok(Self { http: load(&ports.http)?, ops: load(&ports.ops)?, ws: load(&ports.ws)? })
     }
 
-    /// Follows the files until it is dropped.
-    pub(crate) async fn follow(self, hangups: ReloadSignal) {
+    /// Follows changes of the files. Runs until the future is dropped.
+    pub(crate) async fn follow(self, reload: ReloadSignal) {
         let mut distinct: Vec<Arc<ServerTls>> = Vec::new();
         for tls in [self.http, self.ops, self.ws].into_iter().flatten() {
             if !distinct.iter().any(|known| Arc::ptr_eq(known, &tls)) {
                 distinct.push(tls);
             }
         }
-        join_all(distinct.into_iter().map(|tls| follow(tls, hangups.clone()))).await;
+        join_all(distinct.into_iter().map(|tls| follow(tls, reload.clone()))).await;
     }
 }
 
-async fn follow(tls: Arc<ServerTls>, hangups: ReloadSignal) {
+async fn follow(tls: Arc<ServerTls>, reload: ReloadSignal) {
     let mut warned: Option<SystemTime> = None;
-    let told = move |news: Option<Result<(), TlsError>>, facts: &Facts| {
-        if let Some(news) = news {
-            tell(&news);
+    let on_check = move |reloaded: Option<Result<(), TlsError>>, facts: &Facts| {
+        if let Some(reloaded) = reloaded {
+            report_reload(&reloaded);
             warned = None;
         }
         let now = SystemTime::now();
         metrics::certificate_expires(facts.seconds_left(now));
-        let due = warned.is_none_or(|before| now.duration_since(before).is_ok_and(|since| since >= DAY));
-        if due && facts.ends_within(WARN) {
+        let due = warned
+            .is_none_or(|before| now.duration_since(before).is_ok_and(|since| since >= WARNING_INTERVAL));
+        if due && facts.ends_within(EXPIRY_WARNING) {
             warned = Some(now);
-            let days = facts.seconds_left(now) / DAY.as_secs_f64();
+            let days = facts.seconds_left(now) / Duration::from_hours(24).as_secs_f64();
             tracing::warn!("The certificate of TLS_CERT expires in {days:.1} days");
         }
     };
-    tls.follow(hangups, told).await;
+    tls.follow(reload, on_check).await;
 }
 
-fn tell(news: &Result<(), TlsError>) {
-    match news {
+fn report_reload(reloaded: &Result<(), TlsError>) {
+    match reloaded {
         Ok(()) => {
             tracing::info!("TLS files were read again: new connections get the certificate of now");
             metrics::config_reloaded("tls", "ok");

@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 pub struct CodeDigest(pub(super) [u8; 32]);
 
 impl CodeDigest {
+    /// Returns the digest of a code.
     pub(super) fn of(code: &str) -> Self {
         Self(Sha256::digest(code.trim().as_bytes()).into())
     }
@@ -24,26 +25,26 @@ impl fmt::Debug for CodeDigest {
 
 /// Why a code does not open a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Invalid {
+pub(crate) enum InvalidCode {
     /// No such code is configured.
     Unknown,
     /// The code is valid from this time on.
-    Early(OffsetDateTime),
+    NotYetValid(OffsetDateTime),
     /// The code was valid until this time.
     Expired(OffsetDateTime),
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("Invalid slave code"),
-            Self::Early(from) => write!(f, "Slave code is not valid before {}", shown(*from)),
-            Self::Expired(at) => write!(f, "Slave code expired at {}", shown(*at)),
+            Self::NotYetValid(from) => write!(f, "Slave code is not valid before {}", rfc3339(*from)),
+            Self::Expired(at) => write!(f, "Slave code expired at {}", rfc3339(*at)),
         }
     }
 }
 
-/// Formats a time as RFC 3339 does.
-pub(crate) fn shown(time: OffsetDateTime) -> String {
+/// Formats a time as RFC 3339 defines it.
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }

@@ -1,4 +1,5 @@
-//! One entry of a YAML file of codes. What is wrong is noted at its place; no value is ever shown.
+//! An entry of `SLAVE_CODES_FILE`, and its reader for YAML. Problems are recorded with their position; values are never
+//! printed, since they may be codes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,68 +10,68 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::code::CodeDigest;
-use super::policy::{Grant, Tools, Values};
+use super::policy::{CodePolicy, LabelValues, ToolPattern};
 
-/// One code and what it allows.
+/// A code's digest and what the code allows.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct CodeEntry {
     pub(super) digest: CodeDigest,
-    pub(super) grant: Arc<Grant>,
+    pub(super) policy: Arc<CodePolicy>,
 }
 
 const KEYS: [&str; 7] = ["code", "sha256", "name", "labels", "tools", "not_before", "not_after"];
 
-/// `None` only after something was noted.
-pub(super) fn read_entry(place: &Cursor<'_>) -> Option<Entry> {
-    if place.is_text() {
-        return Some(Entry { digest: code(place)?, grant: Arc::default() });
+/// Reads the entry at the cursor. Returns `None` after at least one problem was recorded.
+pub(super) fn read_entry(cursor: &Cursor<'_>) -> Option<CodeEntry> {
+    if cursor.is_text() {
+        return Some(CodeEntry { digest: code(cursor)?, policy: Arc::default() });
     }
-    let entries = place.entries_of(&KEYS)?;
+    let entries = cursor.entries_of(&KEYS)?;
     let digest = match (entries.get("code"), entries.get("sha256")) {
         (Some(given), None) => code(&given),
         (None, Some(given)) => sha256(&given),
         _ => {
-            place.error("either code, or sha256 (the SHA-256 of the code in hex)");
+            cursor.error("either code, or sha256 (the SHA-256 of the code in hex)");
             None
         }
     };
-    let grant = grant(&entries);
-    if let (Some(from), Some(end)) = (grant.not_before, grant.not_after)
+    let policy = policy(&entries);
+    if let (Some(from), Some(end)) = (policy.not_before, policy.not_after)
         && from >= end
     {
-        place.error("a not_before that is earlier than not_after");
+        cursor.error("a not_before that is earlier than not_after");
     }
-    Some(Entry { digest: digest?, grant: Arc::new(grant) })
+    Some(CodeEntry { digest: digest?, policy: Arc::new(policy) })
 }
 
-fn grant(entries: &Map<'_>) -> Grant {
-    let (forced, allowed) = entries.get("labels").and_then(|place| labels(&place)).unwrap_or_default();
-    Grant {
-        name: entries.get("name").and_then(|place| name(&place)),
+fn policy(entries: &Map<'_>) -> CodePolicy {
+    let (forced, allowed) = entries.get("labels").and_then(|cursor| labels(&cursor)).unwrap_or_default();
+    CodePolicy {
+        identity: entries.get("name").and_then(|cursor| name(&cursor)),
         forced,
         allowed,
-        tools: entries.get("tools").map(|place| place.one_or_many().iter().filter_map(tool).collect()),
-        not_before: entries.get("not_before").and_then(|place| time(&place)),
-        not_after: entries.get("not_after").and_then(|place| time(&place)),
+        tools: entries.get("tools").map(|cursor| cursor.one_or_many().iter().filter_map(tool).collect()),
+        not_before: entries.get("not_before").and_then(|cursor| time(&cursor)),
+        not_after: entries.get("not_after").and_then(|cursor| time(&cursor)),
     }
 }
 
-/// The value, if `read` makes one of the text; otherwise it is noted what was expected.
-fn parsed<T>(place: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-    let value = read(place.text(expected)?.trim());
+/// Parses the text at the cursor with `read`; records what was `expected` where that fails.
+fn parsed<T>(cursor: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    let value = read(cursor.text(expected)?.trim());
     if value.is_none() {
-        place.error(expected);
+        cursor.error(expected);
     }
     value
 }
 
-fn code(place: &Cursor<'_>) -> Option<CodeDigest> {
+fn code(cursor: &Cursor<'_>) -> Option<CodeDigest> {
     let expected = "a code: text without commas, in quotes if it looks like a number";
-    parsed(place, expected, |text| (!text.contains(',')).then(|| CodeDigest::of(text)))
+    parsed(cursor, expected, |text| (!text.contains(',')).then(|| CodeDigest::of(text)))
 }
 
-fn sha256(place: &Cursor<'_>) -> Option<CodeDigest> {
-    parsed(place, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
+fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
+    parsed(cursor, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
         let mut digest = [0; 32];
@@ -81,38 +82,39 @@ fn sha256(place: &Cursor<'_>) -> Option<CodeDigest> {
     })
 }
 
-fn name(place: &Cursor<'_>) -> Option<String> {
+fn name(cursor: &Cursor<'_>) -> Option<String> {
     let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.to_owned());
-    parsed(place, "1 to 63 letters, digits, '-', '_' or '.'", fits)
+    parsed(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
 }
 
-fn time(place: &Cursor<'_>) -> Option<OffsetDateTime> {
+fn time(cursor: &Cursor<'_>) -> Option<OffsetDateTime> {
     let expected = "a time as RFC 3339 has it, for example 2027-01-31T00:00:00Z";
-    parsed(place, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
+    parsed(cursor, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
 }
 
-fn tool(place: &Cursor<'_>) -> Option<Tools> {
-    parsed(place, "the name of a tool, or the beginning of names with * at its end", |text| {
+fn tool(cursor: &Cursor<'_>) -> Option<ToolPattern> {
+    parsed(cursor, "the name of a tool, or the beginning of names with * at its end", |text| {
         let prefix = text.strip_suffix('*');
-        let tool = prefix.map_or(Tools::Named(text.to_owned()), |prefix| Tools::Prefix(prefix.to_owned()));
+        let tool = prefix
+            .map_or(ToolPattern::Exact(text.to_owned()), |prefix| ToolPattern::Prefix(prefix.to_owned()));
         (!prefix.unwrap_or(text).contains('*')).then_some(tool)
     })
 }
 
-type Labels = (BTreeMap<String, String>, Option<BTreeMap<String, Values>>);
+type Labels = (BTreeMap<String, String>, Option<BTreeMap<String, LabelValues>>);
 
-fn labels(place: &Cursor<'_>) -> Option<Labels> {
-    let entries = place.entries_of(&["set", "allow"])?;
+fn labels(cursor: &Cursor<'_>) -> Option<Labels> {
+    let entries = cursor.entries_of(&["set", "allow"])?;
     let forced = entries.get("set").map(|set| each(&set, label_value)).unwrap_or_default();
     let allowed = entries.get("allow").map(|allow| each(&allow, label_values));
     Some((forced, allowed))
 }
 
-fn each<T>(place: &Cursor<'_>, read: fn(&Cursor<'_>) -> Option<T>) -> BTreeMap<String, T> {
-    if place.is_null() {
+fn each<T>(cursor: &Cursor<'_>, read: fn(&Cursor<'_>) -> Option<T>) -> BTreeMap<String, T> {
+    if cursor.is_null() {
         return BTreeMap::new();
     }
-    let Some(entries) = place.entries("a mapping of labels") else { return BTreeMap::new() };
+    let Some(entries) = cursor.entries("a mapping of labels") else { return BTreeMap::new() };
     let pair = |(key, value): (&str, Cursor<'_>)| {
         if !(1..=63).contains(&key.len()) {
             value.error("a label's name of 1 to 63 characters");
@@ -122,17 +124,17 @@ fn each<T>(place: &Cursor<'_>, read: fn(&Cursor<'_>) -> Option<T>) -> BTreeMap<S
     entries.all().filter_map(pair).collect()
 }
 
-fn label_value(place: &Cursor<'_>) -> Option<String> {
+fn label_value(cursor: &Cursor<'_>) -> Option<String> {
     let expected = "text of at most 255 characters, in quotes if it looks like a number";
-    parsed(place, expected, |text| (text.len() <= 255).then(|| text.to_owned()))
+    parsed(cursor, expected, |text| (text.len() <= 255).then(|| text.to_owned()))
 }
 
-/// One value, a list of them, or `*`.
-fn label_values(place: &Cursor<'_>) -> Option<Values> {
-    let places = place.one_or_many();
-    let values: Vec<String> = places.iter().filter_map(label_value).collect();
-    let read = if values == ["*"] { Values::Any } else { Values::Listed(values) };
-    (!places.is_empty()).then_some(read)
+/// Reads the allowed values of a label: a value, a list of values, or `*` for any.
+fn label_values(cursor: &Cursor<'_>) -> Option<LabelValues> {
+    let cursors = cursor.one_or_many();
+    let values: Vec<String> = cursors.iter().filter_map(label_value).collect();
+    let read = if values == ["*"] { LabelValues::Any } else { LabelValues::Listed(values) };
+    (!cursors.is_empty()).then_some(read)
 }
 
 #[cfg(test)]
@@ -140,32 +142,35 @@ mod tests {
     use super::super::file::CodesFile;
     use super::*;
 
-    fn read(text: &str) -> Result<Entry, String> {
+    fn read(text: &str) -> Result<CodeEntry, String> {
         let file = CodesFile::parse(&format!("codes:\n- {text}\n"));
         file.map(|mut file| file.entries.remove(0)).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn an_entry_has_everything_that_the_document_says() {
+    fn an_entry_is_read_with_all_its_keys() {
         let digest = "b35f4595d2e6b5f2a5f0c8f6e9b8d3cb0000000000000000000000000000000F";
-        let Entry { digest, grant } = read(&format!(
+        let CodeEntry { digest, policy } = read(&format!(
             "{{sha256: '{digest}', name: office-1, labels: {{set: {{platform: gitlab}}, allow: {{region: [eu, us], team: '*', one: x}}}}, \
              tools: [echo, 'git_*'], not_before: '2026-01-01T00:00:00Z', not_after: '2027-01-01T00:00:00+01:00'}}"
         ))
         .unwrap();
         assert_eq!((digest.0[0], digest.0[31]), (0xb3, 0x0f));
-        assert_eq!(grant.name(), Some("office-1"));
-        assert_eq!(grant.forced["platform"], "gitlab");
-        let allowed = grant.allowed.as_ref().unwrap();
-        assert_eq!(allowed["team"], Values::Any);
-        assert_eq!(allowed["region"], Values::Listed(vec!["eu".into(), "us".into()]));
-        assert_eq!(allowed["one"], Values::Listed(vec!["x".into()]));
-        assert_eq!(grant.tools, Some(vec![Tools::Named("echo".into()), Tools::Prefix("git_".into())]));
-        assert!(grant.not_before < grant.not_after);
+        assert_eq!(policy.identity(), Some("office-1"));
+        assert_eq!(policy.forced["platform"], "gitlab");
+        let allowed = policy.allowed.as_ref().unwrap();
+        assert_eq!(allowed["team"], LabelValues::Any);
+        assert_eq!(allowed["region"], LabelValues::Listed(vec!["eu".into(), "us".into()]));
+        assert_eq!(allowed["one"], LabelValues::Listed(vec!["x".into()]));
+        assert_eq!(
+            policy.tools,
+            Some(vec![ToolPattern::Exact("echo".into()), ToolPattern::Prefix("git_".into())])
+        );
+        assert!(policy.not_before < policy.not_after);
     }
 
     #[test]
-    fn each_fault_is_told_without_the_value() {
+    fn problems_are_reported_without_the_value() {
         for (text, hint) in [
             ("{name: hush}", "codes[0]: expected either code, or sha256"),
             ("{code: hush, sha256: hush}", "either code"),
@@ -185,9 +190,9 @@ mod tests {
             ("{code: a, not_before: '2027-01-01T00:00:00Z', not_after: '2026-01-01T00:00:00Z'}", "earlier"),
             ("31337", "a mapping with code"),
         ] {
-            let faults = read(text).unwrap_err();
-            assert!(faults.contains("line 2") && faults.contains(hint), "{text}: {faults}");
-            assert!(!faults.contains("hush") && !faults.contains("31337"), "{text}: {faults}");
+            let problems = read(text).unwrap_err();
+            assert!(problems.contains("line 2") && problems.contains(hint), "{text}: {problems}");
+            assert!(!problems.contains("hush") && !problems.contains("31337"), "{text}: {problems}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `SLAVE_CODES_FILE`: one code a line, or YAML. Says what is wrong by line, and never shows what stands there.
+//! `SLAVE_CODES_FILE`: a code on each line, or YAML. Problems are reported by line and never quote the file.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,51 +8,51 @@ use std::sync::Arc;
 use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
 
 use super::code::CodeDigest;
-use super::entry::{Entry, read_entry};
-use super::policy::Grant;
+use super::entry::{CodeEntry, read_entry};
+use super::policy::CodePolicy;
 
 /// Largest file that is read, in bytes.
-const MOST: u64 = 16 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The codes of a file.
+/// The codes that a file lists.
 #[derive(Clone, Debug, Default)]
 pub struct CodesFile {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<CodeEntry>,
 }
 
 /// Why a file of codes cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CodesFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// It is no text, or larger than a list of codes can be.
-    #[error("it is not UTF-8 text of at most {MOST} bytes")]
+    /// The file is not UTF-8 text, or larger than the limit.
+    #[error("it is not UTF-8 text of at most {MAX_FILE_BYTES} bytes")]
     NotText,
-    /// Lines of a plain file that are no codes.
+    /// Lines of a plain file are not codes.
     #[error("{}", .0.join("; "))]
     Lines(Vec<String>),
-    /// Something in a YAML file is wrong.
+    /// The YAML has problems.
     #[error(transparent)]
-    Map(#[from] DocumentProblems),
+    Yaml(#[from] DocumentProblems),
 }
 
 impl CodesFile {
-    /// Reads and checks a file; gives its bytes too. Blocks.
+    /// Reads and checks a file, and returns its bytes too. Blocks the thread.
     pub fn read(path: &Path) -> Result<(Self, Vec<u8>), CodesFileError> {
-        if std::fs::metadata(path)?.len() > MOST {
+        if std::fs::metadata(path)?.len() > MAX_FILE_BYTES {
             return Err(CodesFileError::NotText);
         }
         let content = std::fs::read(path)?;
         Ok((Self::from_bytes(&content)?, content))
     }
 
-    /// Checks the content of a file.
+    /// Parses the content of a file.
     pub fn from_bytes(content: &[u8]) -> Result<Self, CodesFileError> {
         Self::parse(std::str::from_utf8(content).map_err(|_| CodesFileError::NotText)?)
     }
 
-    /// Checks text: YAML if it begins like it (`codes:`, `- ` or `---`), otherwise one code a line.
+    /// Parses text: YAML if the first line begins with `codes:`, `- ` or `---`, otherwise a code on each line.
     pub fn parse(text: &str) -> Result<Self, CodesFileError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let entries = if is_yaml(text) {
@@ -63,12 +63,12 @@ impl CodesFile {
         Ok(Self { entries })
     }
 
-    /// How many codes it has.
+    /// Returns the number of codes.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether it has none.
+    /// Returns whether the file has no code.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -81,8 +81,8 @@ fn is_yaml(text: &str) -> bool {
     })
 }
 
-fn lines(text: &str) -> Result<Vec<Entry>, Vec<String>> {
-    let (mut entries, mut faults) = (Vec::new(), Vec::new());
+fn lines(text: &str) -> Result<Vec<CodeEntry>, Vec<String>> {
+    let (mut entries, mut problems) = (Vec::new(), Vec::new());
     let mut seen = HashMap::new();
     for (number, line) in (1_u64..).zip(text.lines().map(str::trim)) {
         if line.is_empty() || line.starts_with('#') {
@@ -90,23 +90,23 @@ fn lines(text: &str) -> Result<Vec<Entry>, Vec<String>> {
         }
         let digest = CodeDigest::of(line);
         if line.contains(',') {
-            faults.push(format!("line {number}: expected one code without commas"));
+            problems.push(format!("line {number}: expected one code without commas"));
         } else if let Some(first) = seen.insert(digest, number) {
-            faults.push(format!("line {number}: expected another code than line {first} has"));
+            problems.push(format!("line {number}: expected another code than line {first} has"));
         }
-        entries.push(Entry { digest, grant: Arc::new(Grant::default()) });
+        entries.push(CodeEntry { digest, policy: Arc::new(CodePolicy::default()) });
     }
-    if faults.is_empty() { Ok(entries) } else { Err(faults) }
+    if problems.is_empty() { Ok(entries) } else { Err(problems) }
 }
 
-/// Two entries with one code would be two identities.
-fn yaml(root: &Cursor<'_>) -> Vec<Entry> {
+/// Reads the entries of a YAML file. A code in two entries is a problem: it would have two identities.
+fn yaml(root: &Cursor<'_>) -> Vec<CodeEntry> {
     let mut seen = HashMap::new();
     let mut entries = Vec::new();
-    for place in list(root) {
-        let Some(entry) = read_entry(&place) else { continue };
-        if let Some(first) = seen.insert(entry.digest, place.line()) {
-            place.error(format!("another code than the entry in line {first} has"));
+    for cursor in list(root) {
+        let Some(entry) = read_entry(&cursor) else { continue };
+        if let Some(first) = seen.insert(entry.digest, cursor.line()) {
+            cursor.error(format!("another code than the entry in line {first} has"));
         }
         entries.push(entry);
     }
@@ -126,22 +126,22 @@ fn list<'a>(root: &Cursor<'a>) -> Vec<Cursor<'a>> {
 mod tests {
     use super::*;
 
-    fn faults(text: &str) -> String {
+    fn problems(text: &str) -> String {
         CodesFile::parse(text).unwrap_err().to_string()
     }
 
     #[test]
-    fn plain_files_have_one_code_a_line() {
+    fn plain_files_have_a_code_on_each_line() {
         let file = CodesFile::parse("\u{feff}# ours\n\n code1 \r\nco de#2\n").unwrap();
         let digests: Vec<CodeDigest> = file.entries.iter().map(|entry| entry.digest).collect();
         assert_eq!(digests, [CodeDigest::of("code1"), CodeDigest::of("co de#2")]);
         assert!(CodesFile::parse("# nothing\n").unwrap().is_empty());
-        assert!(faults("hush\n\nhush,hush2").contains("line 3: expected one code without commas"));
-        assert!(faults("hush\n\nhush").contains("line 3: expected another code than line 1"));
+        assert!(problems("hush\n\nhush,hush2").contains("line 3: expected one code without commas"));
+        assert!(problems("hush\n\nhush").contains("line 3: expected another code than line 1"));
     }
 
     #[test]
-    fn yaml_is_a_list_or_codes_with_one() {
+    fn yaml_is_a_list_or_a_mapping_with_the_list_under_codes() {
         for text in ["- a\n- b\n", "---\ncodes:\n  - a\n  - code: b\n", "# x\ncodes: [a, {code: b}]\n"] {
             assert_eq!(CodesFile::parse(text).unwrap().len(), 2, "{text}");
         }
@@ -149,22 +149,22 @@ mod tests {
         for wrong in
             ["codes: hush\n", "codes: []\nhush: hush\n", "--- hush\n", "codes: {a: hush}\n", "- [hush]\n"]
         {
-            let text = faults(wrong);
+            let text = problems(wrong);
             assert!(text.contains("code") && !text.contains("hush"), "{wrong}: {text}");
         }
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_line_and_never_shown() {
-        let text = faults("- {code: hush1, name: a}\n- {code: hush1, name: b}\n");
+    fn problems_are_reported_by_line_and_never_quote_the_file() {
+        let text = problems("- {code: hush1, name: a}\n- {code: hush1, name: b}\n");
         assert!(text.contains("line 2") && text.contains("the entry in line 1"), "{text}");
-        let text = faults("- hush1\n- {code: 12345, name: office}\n- {hush3: hush2}\n");
+        let text = problems("- hush1\n- {code: 12345, name: office}\n- {hush3: hush2}\n");
         assert!(text.contains("line 2 [1].code: ") && text.contains("line 3"), "{text}");
         assert!(!text.contains("12345") && !text.contains("hush"), "{text}");
         for broken in
             ["- code: \"hush\n", "- {code: hush, code: hush}\n", "- [hush\n", "- &hush a\n- *hush2\n"]
         {
-            assert!(!faults(broken).contains("hush"), "{broken}: {}", faults(broken));
+            assert!(!problems(broken).contains("hush"), "{broken}: {}", problems(broken));
         }
         assert!(matches!(CodesFile::from_bytes(&[b'-', b' ', 0xff]), Err(CodesFileError::NotText)));
     }

@@ -1,115 +1,121 @@
-//! What the holder of a code may be and offer. Must not know the code.
+//! What a code allows its holder: identity, labels, tools and time of validity. Must not know the code itself.
 
 use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::code::Invalid;
+use super::code::InvalidCode;
 
-/// Which values of a label are allowed.
+/// The values that a label may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Values {
-    /// Any.
+pub(super) enum LabelValues {
+    /// Any value.
     Any,
-    /// One of these.
+    /// Any of these values.
     Listed(Vec<String>),
 }
 
-/// Names of tools that are allowed.
+/// A pattern of allowed tools' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Tools {
-    /// This one.
-    Named(String),
-    /// All that begin so.
+pub(super) enum ToolPattern {
+    /// The tool with this name.
+    Exact(String),
+    /// All tools whose names begin with this prefix.
     Prefix(String),
 }
 
-/// What a code allows. By default everything, at any time, without a name.
+/// What a code allows. The default allows everything at any time and gives no identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grant {
-    pub(super) name: Option<String>,
-    /// Labels that the slave has whatever it says.
+pub struct CodePolicy {
+    /// `name` of the entry.
+    pub(super) identity: Option<String>,
+    /// Labels that the slave gets, whatever it announces.
     pub(super) forced: BTreeMap<String, String>,
-    /// Other labels that it may have; `None`: any.
-    pub(super) allowed: Option<BTreeMap<String, Values>>,
-    /// `None`: any.
-    pub(super) tools: Option<Vec<Tools>>,
+    /// Other labels that the slave may announce. `None`: any.
+    pub(super) allowed: Option<BTreeMap<String, LabelValues>>,
+    /// Tools that the slave may offer. `None`: any.
+    pub(super) tools: Option<Vec<ToolPattern>>,
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) not_after: Option<OffsetDateTime>,
 }
 
-/// A slave says that it has a label which its code does not allow.
+/// A slave announced a label that its code does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("label {key}={value} is not allowed by this slave's code ({allowed})")]
-pub(crate) struct LabelRefused {
+pub(crate) struct LabelNotAllowed {
     key: String,
     value: String,
-    /// What is.
+    /// Description of what is allowed.
     allowed: String,
 }
 
-impl Grant {
-    /// The identity of whoever holds the code, for logs and metrics.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+impl CodePolicy {
+    /// Returns the identity of the code's holder, which logs and metrics show.
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 
-    /// When the code stops being valid.
+    /// Returns the time from which on the code is not valid any more.
     pub(crate) fn not_after(&self) -> Option<OffsetDateTime> {
         self.not_after
     }
 
-    /// Whether it begins or ends to hold after `before` and not after `now`.
-    pub(crate) fn turns(&self, before: OffsetDateTime, now: OffsetDateTime) -> bool {
-        [self.not_before, self.not_after].into_iter().flatten().any(|turn| before < turn && turn <= now)
+    /// Returns whether the code becomes valid or expires after `before` and no later than `now`.
+    pub(crate) fn changes_between(&self, before: OffsetDateTime, now: OffsetDateTime) -> bool {
+        [self.not_before, self.not_after].into_iter().flatten().any(|change| before < change && change <= now)
     }
 
-    pub(super) fn check(&self, now: OffsetDateTime) -> Result<(), Invalid> {
+    /// Checks that the code is valid at `now`.
+    pub(super) fn check_validity(&self, now: OffsetDateTime) -> Result<(), InvalidCode> {
         match (self.not_before, self.not_after) {
-            (Some(from), _) if now < from => Err(Invalid::Early(from)),
-            (_, Some(end)) if now >= end => Err(Invalid::Expired(end)),
+            (Some(from), _) if now < from => Err(InvalidCode::NotYetValid(from)),
+            (_, Some(end)) if now >= end => Err(InvalidCode::Expired(end)),
             _ => Ok(()),
         }
     }
 
-    /// The labels of a slave that says it has `said`.
+    /// Returns the labels of a slave that announced `announced`: these and the forced ones, which win.
     pub(crate) fn labels(
         &self,
-        said: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, LabelRefused> {
+        announced: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, LabelNotAllowed> {
         if let Some(allowed) = &self.allowed {
-            // What is forced is so anyway: saying it is no fault.
-            for (key, value) in said.iter().filter(|(key, _)| !self.forced.contains_key(*key)) {
+            // A forced label replaces an announced one, so announcing it is not an error.
+            for (key, value) in announced.iter().filter(|(key, _)| !self.forced.contains_key(*key)) {
                 check_label(allowed, key, value)?;
             }
         }
-        let mut labels = said.clone();
+        let mut labels = announced.clone();
         labels.extend(self.forced.clone());
         Ok(labels)
     }
 
-    /// Whether a tool of this name may be offered.
+    /// Returns whether a tool with this name may be offered.
     pub(crate) fn allows_tool(&self, name: &str) -> bool {
         self.tools.as_ref().is_none_or(|tools| {
-            tools.iter().any(|rule| match rule {
-                Tools::Named(tool) => tool == name,
-                Tools::Prefix(prefix) => name.starts_with(prefix.as_str()),
+            tools.iter().any(|pattern| match pattern {
+                ToolPattern::Exact(tool) => tool == name,
+                ToolPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
             })
         })
     }
 }
 
-fn check_label(allowed: &BTreeMap<String, Values>, key: &str, value: &str) -> Result<(), LabelRefused> {
-    let refused =
-        |allowed: String| Err(LabelRefused { key: key.to_owned(), value: value.to_owned(), allowed });
+fn check_label(
+    allowed: &BTreeMap<String, LabelValues>,
+    key: &str,
+    value: &str,
+) -> Result<(), LabelNotAllowed> {
+    let denied =
+        |allowed: String| Err(LabelNotAllowed { key: key.to_owned(), value: value.to_owned(), allowed });
     match allowed.get(key) {
-        Some(Values::Any) => Ok(()),
-        Some(Values::Listed(values)) if values.iter().any(|known| known == value) => Ok(()),
-        Some(Values::Listed(values)) => refused(format!("allowed values: {}", values.join(", "))),
-        None if allowed.is_empty() => refused("it allows no labels".into()),
+        Some(LabelValues::Any) => Ok(()),
+        Some(LabelValues::Listed(values)) if values.iter().any(|known| known == value) => Ok(()),
+        Some(LabelValues::Listed(values)) => denied(format!("allowed values: {}", values.join(", "))),
+        None if allowed.is_empty() => denied("it allows no labels".into()),
         None => {
             let keys: Vec<&str> = allowed.keys().map(String::as_str).collect();
-            refused(format!("allowed labels: {}", keys.join(", ")))
+            denied(format!("allowed labels: {}", keys.join(", ")))
         }
     }
 }
@@ -122,39 +128,39 @@ mod tests {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     }
 
-    fn grant() -> Grant {
-        let listed = Values::Listed(vec!["eu".into(), "us".into()]);
-        Grant {
+    fn policy() -> CodePolicy {
+        let listed = LabelValues::Listed(vec!["eu".into(), "us".into()]);
+        CodePolicy {
             forced: labels(&[("platform", "gitlab")]),
-            allowed: Some([("region".to_owned(), listed), ("team".to_owned(), Values::Any)].into()),
-            tools: Some(vec![Tools::Named("echo".into()), Tools::Prefix("git_".into())]),
-            ..Grant::default()
+            allowed: Some([("region".to_owned(), listed), ("team".to_owned(), LabelValues::Any)].into()),
+            tools: Some(vec![ToolPattern::Exact("echo".into()), ToolPattern::Prefix("git_".into())]),
+            ..CodePolicy::default()
         }
     }
 
     #[test]
-    fn forced_labels_override_and_others_must_be_allowed() {
-        let made = grant().labels(&labels(&[("platform", "github"), ("region", "eu"), ("team", "x")]));
+    fn forced_labels_win_and_other_labels_must_be_allowed() {
+        let made = policy().labels(&labels(&[("platform", "github"), ("region", "eu"), ("team", "x")]));
         assert_eq!(made, Ok(labels(&[("platform", "gitlab"), ("region", "eu"), ("team", "x")])));
-        for (said, hint) in [(("region", "mars"), "eu, us"), (("zone", "1"), "region, team")] {
-            let refused = grant().labels(&labels(&[said])).unwrap_err().to_string();
+        for (announced, hint) in [(("region", "mars"), "eu, us"), (("zone", "1"), "region, team")] {
+            let denied = policy().labels(&labels(&[announced])).unwrap_err().to_string();
             assert!(
-                refused.contains(&format!("{}={}", said.0, said.1)) && refused.contains(hint),
-                "{refused}"
+                denied.contains(&format!("{}={}", announced.0, announced.1)) && denied.contains(hint),
+                "{denied}"
             );
         }
-        let none = Grant { allowed: Some(BTreeMap::new()), ..grant() };
+        let none = CodePolicy { allowed: Some(BTreeMap::new()), ..policy() };
         assert!(none.labels(&labels(&[("region", "eu")])).is_err());
         assert_eq!(none.labels(&BTreeMap::new()), Ok(labels(&[("platform", "gitlab")])));
-        let any = Grant::default().labels(&labels(&[("a", "b")]));
+        let any = CodePolicy::default().labels(&labels(&[("a", "b")]));
         assert_eq!(any, Ok(labels(&[("a", "b")])));
     }
 
     #[test]
     fn tools_are_allowed_by_name_or_prefix() {
         for (tool, allowed) in [("echo", true), ("echo2", false), ("git_log", true), ("git", false)] {
-            assert_eq!(grant().allows_tool(tool), allowed, "{tool}");
+            assert_eq!(policy().allows_tool(tool), allowed, "{tool}");
         }
-        assert!(Grant::default().allows_tool("anything"));
+        assert!(CodePolicy::default().allows_tool("anything"));
     }
 }

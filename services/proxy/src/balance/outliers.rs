@@ -1,198 +1,200 @@
-//! Who fails again and again gets no calls for a while, and then a few to see whether it is well again.
+//! Outlier detection: a host that fails several calls in a row is ejected for a while, then a few trial calls decide
+//! whether it is readmitted.
 //!
-//! Counts for any set of members by their keys: the slaves of one tool, or all slaves. Knows neither calls nor links;
-//! the time is an argument. While nobody fails, everything here costs one atomic load.
+//! Hosts are known by keys only: the slaves of one tool, or all slaves. Must not know calls or links; the time is an
+//! argument. While no host fails, every function here costs one atomic load.
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Calls that test a member after its time: more would be too many if it still fails, one could be unlucky.
-const TRIALS: u32 = 3;
+/// Trial calls after an ejection. More would be too many for a host that still fails; a single one could fail by chance.
+const TRIAL_CALLS: u32 = 3;
 
-/// A member that fails its tests over and over is left alone for at most so many times the first time.
-const MOST_DOUBLINGS: u32 = 5;
+/// Largest number of times that the ejection time is doubled.
+const MAX_DOUBLINGS: u32 = 5;
 
-/// When a member is left out, and for how long at first.
+/// When a host is ejected, and for how long at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// `EJECT_AFTER`: failures in a row; 0: never.
+    /// `EJECT_AFTER`: failures in a row; 0: no host is ejected.
     pub(crate) after: u32,
-    /// `EJECT_TIME`; doubled each time.
+    /// `EJECT_TIME`: the first ejection's time, doubled with each further one.
     pub(crate) base: Duration,
 }
 
-/// What a call says of the member that had it.
+/// What the end of a call says of the host that ran it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It answered.
-    Good,
-    /// It failed by its own fault, of this kind.
-    Fault(&'static str),
-    /// Nothing: the client went, or the call was refused before it began.
-    Neither,
+pub(crate) enum Outcome {
+    /// The host answered.
+    Success,
+    /// The host failed by its own fault; the kind is a label of the metric.
+    Failure(&'static str),
+    /// Nothing: the client left, or the call was refused before it began.
+    Neutral,
 }
 
-/// What changed for a member.
+/// A change of a host's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// It gets no calls for so long, after so many failures in a row; the last was of this kind.
+pub(crate) enum Transition {
+    /// The host gets no calls for `time`, after `failures` in a row, the last of this kind.
     Ejected { time: Duration, failures: u32, last: &'static str },
-    /// It is a member like others again.
+    /// The host gets calls like any other again.
     Readmitted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Member,
-    /// Gets no calls until then.
-    Out(Instant),
-    /// May have so many more calls that test it.
-    Tested(u32),
+enum HostState {
+    Healthy,
+    /// Gets no calls until this time; the next call after it is a trial.
+    Ejected(Instant),
+    /// May get this many more trial calls.
+    OnTrial(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Record {
-    standing: Standing,
+    state: HostState,
     failures: u32,
     ejections: u32,
 }
 
-/// The records of those who failed lately.
+/// Detects outliers among a set of hosts.
 #[derive(Debug)]
-pub(crate) struct Outliers {
+pub(crate) struct OutlierDetector {
     policy: Policy,
-    /// Records there are: none means that nothing need be looked up.
-    watched: AtomicUsize,
+    /// Number of records: with none, nothing need be looked up.
+    recorded: AtomicUsize,
+    /// Hosts that failed lately, by key.
     records: Mutex<HashMap<u64, Record>>,
 }
 
-impl Outliers {
+impl OutlierDetector {
+    /// A detector that knows of no failure yet.
     pub(crate) fn new(policy: Policy) -> Self {
-        Self { policy, watched: AtomicUsize::new(0), records: Mutex::default() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Record>> {
-        self.records.lock()
+        Self { policy, recorded: AtomicUsize::new(0), records: Mutex::default() }
     }
 
     fn is_quiet(&self) -> bool {
-        self.watched.load(Ordering::Relaxed) == 0
+        self.recorded.load(Ordering::Relaxed) == 0
     }
 
-    /// Changes the records and keeps count of them.
-    fn change<R>(&self, change: impl FnOnce(&mut HashMap<u64, Record>) -> R) -> R {
-        let mut records = self.lock();
+    /// Changes the records and updates their number.
+    fn update<R>(&self, change: impl FnOnce(&mut HashMap<u64, Record>) -> R) -> R {
+        let mut records = self.records.lock();
         let result = change(&mut records);
-        self.watched.store(records.len(), Ordering::Relaxed);
+        self.recorded.store(records.len(), Ordering::Relaxed);
         result
     }
 
-    /// Whether this member gets no call now.
-    pub(crate) fn bars(&self, key: u64, now: Instant) -> bool {
+    /// Returns whether this host gets no call now.
+    pub(crate) fn is_ejected(&self, key: u64, now: Instant) -> bool {
         if self.is_quiet() {
             return false;
         }
-        match self.lock().get(&key).map(|record| record.standing) {
-            Some(Standing::Out(until)) => now < until,
-            Some(Standing::Tested(left)) => left == 0,
-            Some(Standing::Member) | None => false,
+        match self.records.lock().get(&key).map(|record| record.state) {
+            Some(HostState::Ejected(until)) => now < until,
+            Some(HostState::OnTrial(left)) => left == 0,
+            Some(HostState::Healthy) | None => false,
         }
     }
 
-    /// Until when this member gets no call, if that is so now.
-    pub(crate) fn out_until(&self, key: u64, now: Instant) -> Option<Instant> {
+    /// Returns until when this host gets no call, if it is ejected now.
+    pub(crate) fn ejected_until(&self, key: u64, now: Instant) -> Option<Instant> {
         if self.is_quiet() {
             return None;
         }
-        match self.lock().get(&key).map(|record| record.standing) {
-            Some(Standing::Out(until)) => Some(until).filter(|until| now < *until),
-            Some(Standing::Tested(_) | Standing::Member) | None => None,
+        match self.records.lock().get(&key).map(|record| record.state) {
+            Some(HostState::Ejected(until)) => Some(until).filter(|until| now < *until),
+            Some(HostState::OnTrial(_) | HostState::Healthy) | None => None,
         }
     }
 
-    /// Whether anybody at all may be barred: else nobody need be asked for.
-    pub(crate) fn may_bar(&self) -> bool {
+    /// Returns whether any host may be ejected: if not, [`Self::is_ejected`] need not be asked.
+    pub(crate) fn may_eject(&self) -> bool {
         !self.is_quiet()
     }
 
-    /// The member got a call: after its time that is a test.
-    pub(crate) fn sent(&self, key: u64, now: Instant) {
+    /// Records that the host got a call: after an ejection that is a trial call.
+    pub(crate) fn record_sent(&self, key: u64, now: Instant) {
         if self.is_quiet() {
             return;
         }
-        if let Some(record) = self.lock().get_mut(&key) {
-            record.standing = match record.standing {
-                Standing::Out(until) if now >= until => Standing::Tested(TRIALS - 1),
-                Standing::Tested(left) => Standing::Tested(left.saturating_sub(1)),
+        if let Some(record) = self.records.lock().get_mut(&key) {
+            record.state = match record.state {
+                HostState::Ejected(until) if now >= until => HostState::OnTrial(TRIAL_CALLS - 1),
+                HostState::OnTrial(left) => HostState::OnTrial(left.saturating_sub(1)),
                 other => other,
             };
         }
     }
 
-    /// A call of this member ended.
-    pub(crate) fn ended(&self, key: u64, verdict: Verdict, now: Instant) -> Option<Turn> {
-        match verdict {
-            Verdict::Good | Verdict::Neither if self.is_quiet() => None,
-            Verdict::Good => self.change(|records| {
-                let standing = records.get(&key)?.standing;
-                // A call of before, that ends well now, says nothing of what came since.
-                if matches!(standing, Standing::Out(_)) {
+    /// Records the outcome of a call of this host. Returns how that changed the host's state.
+    pub(crate) fn record_outcome(&self, key: u64, outcome: Outcome, now: Instant) -> Option<Transition> {
+        match outcome {
+            Outcome::Success | Outcome::Neutral if self.is_quiet() => None,
+            Outcome::Success => self.update(|records| {
+                let state = records.get(&key)?.state;
+                // A call from before the ejection says nothing of what came since.
+                if matches!(state, HostState::Ejected(_)) {
                     return None;
                 }
                 records.remove(&key);
-                (standing != Standing::Member).then_some(Turn::Readmitted)
+                (state != HostState::Healthy).then_some(Transition::Readmitted)
             }),
-            Verdict::Neither => {
-                // The test was none: it may be made again.
-                if let Some(Record { standing: Standing::Tested(left), .. }) = self.lock().get_mut(&key) {
-                    *left = (*left + 1).min(TRIALS);
+            Outcome::Neutral => {
+                // The trial call told nothing: another one may be made.
+                if let Some(Record { state: HostState::OnTrial(left), .. }) =
+                    self.records.lock().get_mut(&key)
+                {
+                    *left = (*left + 1).min(TRIAL_CALLS);
                 }
                 None
             }
-            Verdict::Fault(_) if self.policy.after == 0 => None,
-            Verdict::Fault(last) => self.change(|records| self.fault(records, (key, last), now)),
+            Outcome::Failure(_) if self.policy.after == 0 => None,
+            Outcome::Failure(last) => self.update(|records| self.record_failure(records, key, last, now)),
         }
     }
 
-    fn fault(
+    fn record_failure(
         &self,
         records: &mut HashMap<u64, Record>,
-        (key, last): (u64, &'static str),
+        key: u64,
+        kind: &'static str,
         now: Instant,
-    ) -> Option<Turn> {
-        let fresh = Record { standing: Standing::Member, failures: 0, ejections: 0 };
+    ) -> Option<Transition> {
+        let fresh = Record { state: HostState::Healthy, failures: 0, ejections: 0 };
         let record = records.entry(key).or_insert(fresh);
         record.failures = record.failures.saturating_add(1);
-        let over = match record.standing {
-            Standing::Member => record.failures >= self.policy.after,
-            Standing::Tested(_) => true,
-            // What was under way when it was left out.
-            Standing::Out(_) => false,
+        let ejected = match record.state {
+            HostState::Healthy => record.failures >= self.policy.after,
+            HostState::OnTrial(_) => true,
+            // Calls that were in flight at the ejection.
+            HostState::Ejected(_) => false,
         };
-        if !over {
+        if !ejected {
             return None;
         }
-        let time = self.policy.base * 2_u32.pow(record.ejections.min(MOST_DOUBLINGS));
+        let time = self.policy.base * 2_u32.pow(record.ejections.min(MAX_DOUBLINGS));
         record.ejections = record.ejections.saturating_add(1);
-        record.standing = Standing::Out(now + time);
-        Some(Turn::Ejected { time, failures: record.failures, last })
+        record.state = HostState::Ejected(now + time);
+        Some(Transition::Ejected { time, failures: record.failures, last: kind })
     }
 
-    /// Forgets members that are none any more.
-    pub(crate) fn retain(&self, is_member: impl Fn(u64) -> bool) {
+    /// Forgets the hosts for which `is_known` is false.
+    pub(crate) fn retain(&self, is_known: impl Fn(u64) -> bool) {
         if !self.is_quiet() {
-            self.change(|records| records.retain(|key, _| is_member(*key)));
+            self.update(|records| records.retain(|key, _| is_known(*key)));
         }
     }
 
-    /// How many are left out or tested now.
-    pub(crate) fn out(&self) -> usize {
+    /// Returns the number of hosts that are ejected or on trial.
+    pub(crate) fn ejected_count(&self) -> usize {
         if self.is_quiet() {
             return 0;
         }
-        self.lock().values().filter(|record| record.standing != Standing::Member).count()
+        self.records.lock().values().filter(|record| record.state != HostState::Healthy).count()
     }
 }
 
@@ -201,71 +203,81 @@ mod tests {
     use super::*;
 
     const BASE: Duration = Duration::from_secs(10);
-    const FAULT: Verdict = Verdict::Fault("timeout");
+    const FAILURE: Outcome = Outcome::Failure("timeout");
 
-    fn outliers() -> (Outliers, Instant) {
-        (Outliers::new(Policy { after: 3, base: BASE }), Instant::now())
+    fn detector() -> (OutlierDetector, Instant) {
+        (OutlierDetector::new(Policy { after: 3, base: BASE }), Instant::now())
     }
 
     #[test]
     fn failures_in_a_row_eject_and_a_success_in_between_does_not() {
-        let (outliers, now) = outliers();
-        for verdict in [FAULT, FAULT, Verdict::Good, FAULT, FAULT, Verdict::Neither] {
-            assert_eq!(outliers.ended(1, verdict, now), None);
+        let (detector, now) = detector();
+        for outcome in [FAILURE, FAILURE, Outcome::Success, FAILURE, FAILURE, Outcome::Neutral] {
+            assert_eq!(detector.record_outcome(1, outcome, now), None);
         }
-        assert!(!outliers.bars(1, now));
-        let turn = outliers.ended(1, FAULT, now);
-        assert_eq!(turn, Some(Turn::Ejected { time: BASE, failures: 3, last: "timeout" }));
-        assert!(outliers.bars(1, now) && !outliers.bars(2, now));
-        assert_eq!(outliers.out(), 1);
-        assert_eq!(outliers.ended(1, FAULT, now), None, "what was under way counts no further");
-        assert_eq!(outliers.ended(1, Verdict::Good, now), None, "nor does it help");
-        assert!(outliers.bars(1, now));
+        assert!(!detector.is_ejected(1, now));
+        let transition = detector.record_outcome(1, FAILURE, now);
+        assert_eq!(transition, Some(Transition::Ejected { time: BASE, failures: 3, last: "timeout" }));
+        assert!(detector.is_ejected(1, now) && !detector.is_ejected(2, now));
+        assert_eq!(detector.ejected_count(), 1);
+        assert_eq!(
+            detector.record_outcome(1, FAILURE, now),
+            None,
+            "calls in flight at the ejection do not count"
+        );
+        assert_eq!(
+            detector.record_outcome(1, Outcome::Success, now),
+            None,
+            "a success among them does not count either"
+        );
+        assert!(detector.is_ejected(1, now));
     }
 
     #[test]
-    fn after_its_time_a_few_calls_test_it_and_one_success_is_enough() {
-        let (outliers, start) = outliers();
+    fn after_an_ejection_one_successful_trial_call_readmits_the_host() {
+        let (detector, start) = detector();
         for _ in 0..3 {
-            outliers.ended(1, FAULT, start);
+            detector.record_outcome(1, FAILURE, start);
         }
         let later = start + BASE;
-        for _ in 0..TRIALS {
-            assert!(!outliers.bars(1, later));
-            outliers.sent(1, later);
+        for _ in 0..TRIAL_CALLS {
+            assert!(!detector.is_ejected(1, later));
+            detector.record_sent(1, later);
         }
-        assert!(outliers.bars(1, later), "no more before one of them has ended");
-        assert_eq!(outliers.ended(1, Verdict::Neither, later), None);
-        assert!(!outliers.bars(1, later), "a test that was none is made again");
-        assert_eq!(outliers.ended(1, Verdict::Good, later), Some(Turn::Readmitted));
-        assert_eq!((outliers.out(), outliers.may_bar()), (0, false));
+        assert!(detector.is_ejected(1, later), "no more calls before a trial call has ended");
+        assert_eq!(detector.record_outcome(1, Outcome::Neutral, later), None);
+        assert!(!detector.is_ejected(1, later), "a trial call that told nothing is replaced");
+        assert_eq!(detector.record_outcome(1, Outcome::Success, later), Some(Transition::Readmitted));
+        assert_eq!((detector.ejected_count(), detector.may_eject()), (0, false));
     }
 
     #[test]
-    fn each_failed_test_doubles_the_time_up_to_a_bound() {
-        let (outliers, mut now) = outliers();
+    fn each_failed_trial_doubles_the_ejection_time_up_to_a_bound() {
+        let (detector, mut now) = detector();
         for _ in 0..2 {
-            outliers.ended(1, FAULT, now);
+            detector.record_outcome(1, FAILURE, now);
         }
         for doublings in [0, 1, 2, 3, 4, 5, 5, 5] {
             let expected = BASE * 2_u32.pow(doublings);
-            let Some(Turn::Ejected { time, .. }) = outliers.ended(1, FAULT, now) else { panic!("ejected") };
+            let Some(Transition::Ejected { time, .. }) = detector.record_outcome(1, FAILURE, now) else {
+                panic!("ejected")
+            };
             assert_eq!(time, expected);
             now += time;
-            outliers.sent(1, now);
+            detector.record_sent(1, now);
         }
     }
 
     #[test]
-    fn off_means_never_and_whoever_is_gone_is_forgotten() {
-        let off = Outliers::new(Policy { after: 0, base: BASE });
+    fn a_policy_of_zero_never_ejects_and_unknown_hosts_are_forgotten() {
+        let off = OutlierDetector::new(Policy { after: 0, base: BASE });
         for _ in 0..100 {
-            assert_eq!(off.ended(1, FAULT, Instant::now()), None);
+            assert_eq!(off.record_outcome(1, FAILURE, Instant::now()), None);
         }
-        assert!(!off.may_bar());
-        let (outliers, now) = outliers();
-        outliers.ended(1, FAULT, now);
-        outliers.retain(|key| key != 1);
-        assert!(!outliers.may_bar());
+        assert!(!off.may_eject());
+        let (detector, now) = detector();
+        detector.record_outcome(1, FAILURE, now);
+        detector.retain(|key| key != 1);
+        assert!(!detector.may_eject());
     }
 }

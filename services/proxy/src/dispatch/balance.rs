@@ -23,7 +23,7 @@ impl Balance {
         members: &[Arc<Slave>],
     ) -> Self {
         let rule = routes.pools.iter().find(|rule| rule.applies_to(names));
-        let given = |slave: &Slave| rule.and_then(|rule| rule.weight(&slave.facts().labels));
+        let given = |slave: &Slave| rule.and_then(|rule| rule.weight(&slave.grant().labels));
         let weight = |slave: &Arc<Slave>| (slave.key, given(slave).unwrap_or(slave.weight));
         Self {
             weights: Weights::new(members.iter().map(weight)),

@@ -19,14 +19,15 @@ use super::directory::{Directory, Pool, Rules};
 use super::health::{self, Judgement};
 use super::limits::{self, Limits};
 use super::look;
+use super::open_call::OpenCall;
 use super::queue::Lobby;
 use super::repeat::Repeat;
 use super::send::{Aim, Caller, Unsent};
 use super::stream::{At, CallStream, Open};
-use crate::balance::load::Freed;
-use crate::balance::outliers::{Outliers, Policy};
+use crate::balance::CapacityListener;
+use crate::balance::outliers::{OutlierDetector, Policy};
 use crate::config::{BalanceConfig, ToolConflict};
-use crate::links::{OpenCall, Registry, Slave, Slot};
+use crate::links::{Registry, Slave, Slot};
 use crate::metrics;
 use crate::routes::{
     ClientIdentity, ExplainRequest, Explanation, MatchInput, Offered, Routes, explain_with_slaves,
@@ -135,9 +136,9 @@ impl Dispatcher {
         let routes = self.0.routes.load_full();
         let (slaves, policies) = (self.0.registry.all(), &self.0.policies);
         let limits = Arc::new(Limits::new(&routes, &policies.balance, &self.0.limits.load()));
-        let freed: Arc<dyn Freed> = Arc::clone(&self.0.lobby) as _;
+        let freed: Arc<dyn CapacityListener> = Arc::clone(&self.0.lobby) as _;
         for slave in &slaves {
-            slave.load.tell(&freed);
+            slave.active.subscribe(&freed);
             limits::limit(slave, &routes, &policies.balance);
         }
         let rules = Rules { routes: &routes, policies, limits: &limits };
@@ -191,14 +192,14 @@ impl Dispatcher {
 
     /// The slave got a waiting call of this tool: one that is tried after its failures has one trial less.
     pub(super) fn sent(&self, slave: &Slave, tool: &str, now: Instant) {
-        self.outliers().sent(slave.place(), now);
+        self.outliers().record_sent(slave.host_slot(), now);
         if let Some(pool) = self.0.directory.load().pool(tool) {
-            pool.outliers.sent(slave.place(), now);
+            pool.outliers.record_sent(slave.host_slot(), now);
         }
     }
 
     /// Slaves that fail by a fault of the slave itself.
-    pub(super) fn outliers(&self) -> &Outliers {
+    pub(super) fn outliers(&self) -> &OutlierDetector {
         &self.0.registry.outliers
     }
 
@@ -223,7 +224,7 @@ impl Dispatcher {
     }
 
     fn found(&self, judgement: Judgement, (tool, pool): (&str, &Pool), slave: &Slave) {
-        let may_bar = || self.outliers().may_bar() || pool.outliers.may_bar();
+        let may_bar = || self.outliers().may_eject() || pool.outliers.may_eject();
         let before = may_bar();
         health::judge(judgement, (tool, &pool.outliers), (&self.0.registry, slave));
         // It came back, or was left out: its place came free before that was known.

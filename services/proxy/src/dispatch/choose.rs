@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::client::{Client, fnv};
-use crate::balance::load::{InFlight, Turned};
+use crate::balance::{Busy, Permit};
 use crate::links::Slave;
 use crate::metrics;
 
@@ -55,7 +55,7 @@ pub(super) enum NoPlace {
 }
 
 /// A slave and a place on it.
-pub(super) type Chosen<'a> = (&'a Arc<Slave>, InFlight);
+pub(super) type Chosen<'a> = (&'a Arc<Slave>, Permit);
 
 /// The less burdened of two random members, each as likely as it is heavy; any that can take the call, if neither
 /// does. Degraded members come last. With stickiness the client's own member, or its next one. Constant time while the weights are the same and
@@ -69,7 +69,7 @@ pub(super) fn choose<'a>(members: &'a [Arc<Slave>], how: &How<'_>) -> Result<Cho
     let (Some(one), Some(two)) = (pick(members, how.weights, low), pick(members, how.weights, high)) else {
         return Err(NoPlace::Absent);
     };
-    let burden = |slave: &Slave| slave.load.burden(how.weights.of(slave));
+    let burden = |slave: &Slave| slave.active.load(how.weights.of(slave));
     let (first, second) = if burden(two).is_less_than(burden(one)) { (two, one) } else { (one, two) };
     let start = usize::try_from(low).unwrap_or(0) % members.len();
     let others = members[start..].iter().chain(&members[..start]);
@@ -103,11 +103,11 @@ impl Search {
     }
 
     fn enter<'a>(&mut self, slave: &'a Arc<Slave>) -> Option<Chosen<'a>> {
-        let reason = match slave.try_enter() {
+        let reason = match slave.try_acquire() {
             None => return None,
             Some(Ok(place)) => return Some((slave, place)),
-            Some(Err(Turned::Full)) => NoPlace::Full,
-            Some(Err(Turned::Until(_))) => NoPlace::Limited,
+            Some(Err(Busy::AtCapacity)) => NoPlace::Full,
+            Some(Err(Busy::RateLimited(_))) => NoPlace::Limited,
         };
         self.0 = self.0.max(reason);
         None

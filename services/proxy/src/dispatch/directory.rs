@@ -15,9 +15,9 @@ use super::balance::Balance;
 use super::calls::Policies;
 use super::limits::Limits;
 use super::names;
-use crate::balance::outliers::{Outliers, Policy};
+use crate::balance::outliers::{OutlierDetector, Policy};
 use crate::config::ToolConflict;
-use crate::limits::rate_limiter::Pace;
+use crate::limits::rate_limiter::RateLimiter;
 use crate::links::Slave;
 use crate::metrics::CallMeter;
 use crate::routes::{PoolRoutes, Routes};
@@ -34,11 +34,11 @@ pub(super) struct Pool {
     /// How often one call may be run again.
     pub(super) repeats: u8,
     /// Members that fail by a fault of what runs the tool.
-    pub(super) outliers: Arc<Outliers>,
+    pub(super) outliers: Arc<OutlierDetector>,
     /// How its calls are shared out.
     pub(super) balance: Balance,
     /// How often it may be called.
-    pub(super) limit: Option<Arc<Pace>>,
+    pub(super) limit: Option<Arc<RateLimiter>>,
 }
 
 /// Everything on offer.
@@ -71,7 +71,7 @@ impl Pool {
     fn new(
         (name, shown): (&str, &str),
         members: Vec<Arc<Slave>>,
-        (rules, outliers, repeats): (&Rules<'_>, Arc<Outliers>, u8),
+        (rules, outliers, repeats): (&Rules<'_>, Arc<OutlierDetector>, u8),
     ) -> Self {
         let Rules { routes, policies, limits } = rules;
         let names = [shown, name];
@@ -121,9 +121,9 @@ impl Directory {
     }
 
     /// What is known of the members of this tool, also if they change.
-    fn outliers(&self, tool: &str, ejection: Policy) -> Arc<Outliers> {
+    fn outliers(&self, tool: &str, ejection: Policy) -> Arc<OutlierDetector> {
         let known = self.pools.get(tool).map(|pool| Arc::clone(&pool.outliers));
-        known.unwrap_or_else(|| Arc::new(Outliers::new(ejection)))
+        known.unwrap_or_else(|| Arc::new(OutlierDetector::new(ejection)))
     }
 
     /// Puts the offers of all ready slaves together, and what `tools/list` says of them. `before` is what was known
@@ -132,12 +132,12 @@ impl Directory {
         let policies = rules.policies;
         let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
             .iter()
-            .filter(|slave| slave.is_ready())
+            .filter(|slave| slave.accepts_calls())
             .map(|slave| (Arc::clone(slave), slave.catalog()))
             .collect();
         let mut directory = Self {
             any_slave: slaves.iter().any(|slave| slave.is_linked()),
-            awaited_until: slaves.iter().filter_map(|slave| slave.awaited_until()).max(),
+            awaited_until: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
             ..Self::default()
         };
         let mut listed: BTreeMap<String, String> = BTreeMap::new();
@@ -161,7 +161,7 @@ impl Directory {
                 };
                 listed.insert(shown.clone(), definition.get().to_owned());
                 let outliers = before.outliers(&shown, policies.ejection);
-                outliers.retain(|place| group.members.iter().any(|slave| slave.place() == place));
+                outliers.retain(|place| group.members.iter().any(|slave| slave.host_slot() == place));
                 let repeats = policies.repeat.allowance(&group.offer.definition);
                 let pool = Pool::new((name, &shown), group.members, (rules, outliers, repeats));
                 directory.pools.insert(shown, Arc::new(pool));

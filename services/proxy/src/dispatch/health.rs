@@ -10,7 +10,7 @@ use std::time::Instant;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::{self, Failure};
 
-use crate::balance::outliers::{Outliers, Turn, Verdict};
+use crate::balance::outliers::{Outcome, OutlierDetector, Transition};
 use crate::links::{Registry, Slave};
 use crate::metrics;
 use crate::routes::Priorities;
@@ -47,12 +47,12 @@ impl Judgement {
         }
     }
 
-    fn verdicts(self) -> (Verdict, Verdict) {
+    fn verdicts(self) -> (Outcome, Outcome) {
         match self {
-            Self::Good => (Verdict::Good, Verdict::Good),
-            Self::Tool(kind) => (Verdict::Fault(kind), Verdict::Neither),
-            Self::Slave(kind) => (Verdict::Neither, Verdict::Fault(kind)),
-            Self::Neither => (Verdict::Neither, Verdict::Neither),
+            Self::Good => (Outcome::Success, Outcome::Success),
+            Self::Tool(kind) => (Outcome::Failure(kind), Outcome::Neutral),
+            Self::Slave(kind) => (Outcome::Neutral, Outcome::Failure(kind)),
+            Self::Neither => (Outcome::Neutral, Outcome::Neutral),
         }
     }
 }
@@ -61,16 +61,17 @@ impl Judgement {
 /// is: the last one is better than nobody. The same goes for the place to avoid.
 pub(super) fn sieve<'a>(
     (tiers, avoid): (&'a Priorities<Slave>, Option<u64>),
-    outliers: [&Outliers; 2],
+    outliers: [&OutlierDetector; 2],
     now: Instant,
 ) -> Cow<'a, Priorities<Slave>> {
     let mut kept = Cow::Borrowed(tiers);
-    if outliers.iter().any(|outliers| outliers.may_bar()) {
-        let barred = |slave: &Slave| outliers.iter().any(|outliers| outliers.bars(slave.place(), now));
+    if outliers.iter().any(|outliers| outliers.may_eject()) {
+        let barred =
+            |slave: &Slave| outliers.iter().any(|outliers| outliers.is_ejected(slave.host_slot(), now));
         kept = keep(&kept, |slave| !barred(slave)).map_or(kept, Cow::Owned);
     }
     if let Some(place) = avoid {
-        kept = keep(&kept, |slave| slave.place() != place).map_or(kept, Cow::Owned);
+        kept = keep(&kept, |slave| slave.host_slot() != place).map_or(kept, Cow::Owned);
     }
     kept
 }
@@ -79,17 +80,21 @@ pub(super) fn sieve<'a>(
 fn keep(tiers: &Priorities<Slave>, which: impl Fn(&Slave) -> bool) -> Option<Priorities<Slave>> {
     let of_tier = |tier: &Arc<[Arc<Slave>]>| tier.iter().filter(|slave| which(slave)).cloned().collect();
     let kept: Priorities<Slave> = tiers.iter().map(of_tier).collect();
-    kept.iter().flat_map(|tier| tier.iter()).any(|slave| slave.is_ready()).then_some(kept)
+    kept.iter().flat_map(|tier| tier.iter()).any(|slave| slave.accepts_calls()).then_some(kept)
 }
 
 /// A call of `tool` ended at this slave.
-pub(super) fn judge(judgement: Judgement, (tool, of_tool): (&str, &Outliers), at: (&Registry, &Slave)) {
+pub(super) fn judge(
+    judgement: Judgement,
+    (tool, of_tool): (&str, &OutlierDetector),
+    at: (&Registry, &Slave),
+) {
     let (registry, slave) = at;
     let (tool_verdict, slave_verdict) = judgement.verdicts();
-    if let Some(turn) = of_tool.ended(slave.place(), tool_verdict, Instant::now()) {
-        metrics::ejected_members(tool, of_tool.out());
+    if let Some(turn) = of_tool.record_outcome(slave.host_slot(), tool_verdict, Instant::now()) {
+        metrics::ejected_members(tool, of_tool.ejected_count());
         match turn {
-            Turn::Ejected { time, failures, last } => {
+            Transition::Ejected { time, failures, last } => {
                 metrics::ejection(&slave.name, last);
                 tracing::warn!(
                     slave = slave.name,
@@ -98,12 +103,12 @@ pub(super) fn judge(judgement: Judgement, (tool, of_tool): (&str, &Outliers), at
                     time.as_secs_f64()
                 );
             }
-            Turn::Readmitted => {
+            Transition::Readmitted => {
                 tracing::info!(slave = slave.name, tool, "Slave gets calls of this tool again");
             }
         }
     }
-    registry.judged(slave, slave_verdict);
+    registry.record_outcome(slave, slave_verdict);
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::routes::{Labelled, Observable, Observed};
 
 impl Labelled for Slave {
     fn with_labels<R>(&self, read: impl FnOnce(&BTreeMap<String, String>) -> R) -> R {
-        read(&self.facts().labels)
+        read(&self.grant().labels)
     }
 }
 
@@ -15,10 +15,10 @@ impl Observable for Slave {
     fn observe(&self) -> Observed {
         Observed {
             name: self.name.clone(),
-            labels: self.facts().labels.clone(),
-            ready: self.is_ready(),
+            labels: self.grant().labels.clone(),
+            ready: self.accepts_calls(),
             degraded: self.is_degraded(),
-            calls: self.load.in_flight(),
+            calls: self.active.in_flight(),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use front::Principal;
 use front::calls::CallContext;
-use governor::RateLimiter;
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use protocol::mcp::failure::Failure;
@@ -16,7 +15,7 @@ use protocol::mcp::failure::Failure;
 use super::client::Client;
 use crate::config::BalanceConfig;
 use crate::limits::rate::Rate;
-use crate::limits::rate_limiter::Pace;
+use crate::limits::rate_limiter::RateLimiter;
 use crate::links::Slave;
 use crate::metrics::{self, Refusal};
 use crate::routes::Routes;
@@ -27,7 +26,7 @@ const MOST_CLIENTS: usize = 50_000;
 /// Tools whose use is remembered while they are not on offer.
 const MOST_TOOLS: usize = 10_000;
 
-type Keyed = RateLimiter<Client, HashMapStateStore<Client>, DefaultClock>;
+type Keyed = governor::RateLimiter<Client, HashMapStateStore<Client>, DefaultClock>;
 
 /// One limit for each of many clients.
 struct Many {
@@ -59,11 +58,11 @@ impl Many {
 #[derive(Default)]
 pub(super) struct Limits {
     /// By the client's name.
-    named: BTreeMap<String, Arc<Pace>>,
+    named: BTreeMap<String, Arc<RateLimiter>>,
     /// The same by the digests of their keys.
-    keys: HashMap<[u8; 32], Arc<Pace>>,
+    keys: HashMap<[u8; 32], Arc<RateLimiter>>,
     others: Option<Arc<Many>>,
-    tools: Arc<Mutex<HashMap<String, Arc<Pace>>>>,
+    tools: Arc<Mutex<HashMap<String, Arc<RateLimiter>>>>,
 }
 
 impl Limits {
@@ -71,9 +70,9 @@ impl Limits {
     pub(super) fn new(routes: &Routes, config: &BalanceConfig, before: &Self) -> Self {
         let pace = |(name, rate): (&String, &Rate)| {
             let known = before.named.get(name).filter(|pace| pace.rate() == *rate);
-            (name.clone(), known.map_or_else(|| Arc::new(Pace::new(*rate)), Arc::clone))
+            (name.clone(), known.map_or_else(|| Arc::new(RateLimiter::new(*rate)), Arc::clone))
         };
-        let named: BTreeMap<String, Arc<Pace>> = routes.limits.clients.iter().map(pace).collect();
+        let named: BTreeMap<String, Arc<RateLimiter>> = routes.limits.clients.iter().map(pace).collect();
         let digests = |name: &String| routes.clients.get(name).into_iter().flatten();
         let keys = named.iter().flat_map(|(name, pace)| digests(name).map(|key| (*key, Arc::clone(pace))));
         let others = routes.limits.other_clients.or(config.client).map(|rate| {
@@ -104,23 +103,23 @@ impl Limits {
         &self,
         (routes, config): (&Routes, &BalanceConfig),
         names: [&str; 2],
-    ) -> Option<Arc<Pace>> {
+    ) -> Option<Arc<RateLimiter>> {
         let rate = routes.limits.of_tool(names).or(config.tool)?;
         let mut tools = self.tools.lock();
         if tools.len() >= MOST_TOOLS {
             // Those on offer are held by their pools.
             tools.retain(|_, pace| Arc::strong_count(pace) > 1);
         }
-        let pace = tools.entry(names[0].to_owned()).or_insert_with(|| Arc::new(Pace::new(rate)));
+        let pace = tools.entry(names[0].to_owned()).or_insert_with(|| Arc::new(RateLimiter::new(rate)));
         if pace.rate() != rate {
-            *pace = Arc::new(Pace::new(rate));
+            *pace = Arc::new(RateLimiter::new(rate));
         }
         Some(Arc::clone(pace))
     }
 }
 
 /// Whether the tool may be called once more; if so, it is counted.
-pub(super) fn admit_to(tool: &str, pace: Option<&Pace>) -> Result<(), Failure> {
+pub(super) fn admit_to(tool: &str, pace: Option<&RateLimiter>) -> Result<(), Failure> {
     let Some((until, pace)) = pace.and_then(|pace| Some((pace.take()?, pace))) else { return Ok(()) };
     metrics::refused(Refusal::ToolLimit);
     Err(refusal(format!("{tool} may be called {} times", pace.rate()), until))
@@ -128,9 +127,9 @@ pub(super) fn admit_to(tool: &str, pace: Option<&Pace>) -> Result<(), Failure> {
 
 /// Gives the slave its limit; one that is as before counts on.
 pub(super) fn limit(slave: &Slave, routes: &Routes, config: &BalanceConfig) {
-    let rate = routes.limits.of_slave(&slave.name, &slave.facts().labels).or(config.slave);
-    if slave.load.pace().map(|pace| pace.rate()) != rate {
-        slave.load.set_pace(rate.map(|rate| Arc::new(Pace::new(rate))));
+    let rate = routes.limits.of_slave(&slave.name, &slave.grant().labels).or(config.slave);
+    if slave.active.rate_limit().map(|pace| pace.rate()) != rate {
+        slave.active.set_rate_limit(rate.map(|rate| Arc::new(RateLimiter::new(rate))));
     }
 }
 

@@ -25,7 +25,7 @@ use turns::{Next, Ticket};
 pub(super) use wait::{Order, Outcome, release, wait};
 
 use super::client::Client;
-use crate::balance::load::{Freed, InFlight, Turned};
+use crate::balance::{Busy, CapacityListener, Permit};
 use crate::links::{Registry, Slave};
 use crate::routes::Route;
 
@@ -50,7 +50,7 @@ pub(super) enum Refused {
 /// What becomes of a waiting call.
 enum Verdict {
     /// This slave takes it; the place is its own.
-    Place(Arc<Slave>, InFlight),
+    Place(Arc<Slave>, Permit),
     /// The last slave that could have taken it is gone.
     NoSlave,
     /// The client cancelled it.
@@ -173,17 +173,17 @@ impl Lobby {
         }
     }
 
-    fn hand_out(&self, slave: u64, place: &mut Option<InFlight>) -> Offered {
+    fn hand_out(&self, slave: u64, place: &mut Option<Permit>) -> Offered {
         let mut lines = lock(&self.lines);
         let Some((next, slave)) = lines.next_for(slave, &self.registry) else {
             let until = lines.left_out_until(slave, &self.registry);
             return until.map_or(Offered::Nobody, Offered::Later);
         };
         if place.is_none() {
-            match slave.try_enter() {
+            match slave.try_acquire() {
                 Some(Ok(own)) => *place = Some(own),
-                Some(Err(Turned::Until(at))) => return Offered::Later(at),
-                Some(Err(Turned::Full)) | None => return Offered::Nobody,
+                Some(Err(Busy::RateLimited(at))) => return Offered::Later(at),
+                Some(Err(Busy::AtCapacity)) | None => return Offered::Nobody,
             }
         }
         let Some(waiter) = lines.serve(&next) else { return Offered::Nobody };
@@ -263,8 +263,8 @@ impl Lobby {
     }
 }
 
-impl Freed for Lobby {
-    fn freed(&self, slave: u64) {
+impl CapacityListener for Lobby {
+    fn on_capacity_freed(&self, slave: u64) {
         self.offer(slave);
     }
 }

@@ -14,9 +14,10 @@ use super::choose::{How, NoPlace, choose, mix};
 use super::client::Client;
 use super::directory::Pool;
 use super::health;
+use super::open_call::OpenCall;
 use super::queue::{Lane, Named, Newcomer, Order, Outcome, Refused, Ways, wait};
-use crate::balance::load::InFlight;
-use crate::links::{OpenCall, Slave, Slot};
+use crate::balance::Permit;
+use crate::links::{Slave, Slot};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 
@@ -80,8 +81,8 @@ impl Dispatcher {
                 tiers.iter().find_map(|tier| choose(tier, &how).map_err(|why| reason = reason.max(why)).ok());
             let Some((slave, place)) = chosen else { break };
             if Self::open_at((slave, place), (call, tool), slot) {
-                self.outliers().sent(slave.place(), now);
-                pool.outliers.sent(slave.place(), now);
+                self.outliers().record_sent(slave.host_slot(), now);
+                pool.outliers.record_sent(slave.host_slot(), now);
                 return Ok(Arc::clone(slave));
             }
         }
@@ -97,13 +98,13 @@ impl Dispatcher {
 
     /// Sends the call to this slave, where it has this place. `false`: the slave has just lost its link.
     pub(super) fn open_at(
-        (slave, place): (&Slave, InFlight),
+        (slave, place): (&Slave, Permit),
         (call, tool): (&OpenCall, &str),
         slot: &Arc<Slot>,
     ) -> bool {
         let traced = call.trace.forwarding(call.id, &call.header, &slave.name);
         let traced = traced.map(|header| OpenCall { header, ..call.clone() });
-        if slave.open((traced.as_ref().unwrap_or(call), place), slot, Instant::now()).is_err() {
+        if slave.open(&traced.as_ref().unwrap_or(call).request(), place, slot, Instant::now()).is_err() {
             call.trace.forwarded_in_vain(Ended::Unanswered("not_sent"));
             return false;
         }

@@ -16,10 +16,11 @@ use tokio::time::{Sleep, sleep};
 
 use super::calls::Dispatcher;
 use super::directory::Pool;
+use super::open_call::OpenCall;
 use super::queue::{Outcome, release};
 use super::repeat;
 use super::send::{Aim, Caller, Unsent, Waiting};
-use crate::links::{OpenCall, Slave, Slot, Taken};
+use crate::links::{Slave, Slot, Taken};
 use crate::metrics;
 use crate::routes::Route;
 
@@ -189,7 +190,7 @@ impl Open {
                     if let ResponseEvent::Event { seq, payload, .. }
                     | ResponseEvent::End { seq, payload, .. } = &part
                     {
-                        slave.taken(self.call.id, seq + 1, payload.len());
+                        slave.acknowledge(self.call.id, seq + 1, payload.len());
                     }
                     if let Some(part) = self.repeat(part) {
                         return Poll::Ready(part);
@@ -298,7 +299,8 @@ impl Open {
         let until = self.call.last.min(now + repeat::WAIT);
         // Where there is but one slave, it is about to say that the tool is gone; then it is waited for.
         let look = Box::pin(sleep(LOOK));
-        self.at = At::Nowhere(Homeless { until, look, otherwise: Some(part), avoid: Some(slave.place()) });
+        self.at =
+            At::Nowhere(Homeless { until, look, otherwise: Some(part), avoid: Some(slave.host_slot()) });
         None
     }
 

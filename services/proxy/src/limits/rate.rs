@@ -1,4 +1,4 @@
-//! Rates as operators write them: so many calls a second, minute or hour, and how many at once. Knows no variable.
+//! Rates of calls as operators write them, such as `50/s:100`. Must not know which variable or file a rate comes from.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use governor::Quota;
 
-/// What a rate must look like, to be read after "expected".
+/// The format of a rate, worded to follow "expected" in an error message.
 pub(crate) const EXPECTED: &str = "calls a time, for example 50/s, 600/m or 1000/h, with the burst after a colon if it is another: 50/s:100";
 
-/// Most calls that a rate or a burst may name.
-const MOST: u32 = 1_000_000;
+/// Largest number of calls in a rate or a burst.
+const MAX_CALLS: u32 = 1_000_000;
 
-/// So many calls in a time, and so many at once.
+/// A number of calls in a period, and the burst: the number of calls that may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     calls: NonZeroU32,
-    within: Duration,
+    period: Duration,
     burst: NonZeroU32,
 }
 
 impl Rate {
-    /// Reads `50/s`, `600/m`, `1000/h`, `50/s:100`. Without a burst it is the number of calls.
+    /// Parses `50/s`, `600/m`, `1000/h` or `50/s:100`. Without a burst, the burst is the number of calls. The error is the
+    /// expected format.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (rate, burst) = match text.split_once(':') {
             Some((rate, burst)) => (rate, Some(burst)),
@@ -29,7 +30,7 @@ impl Rate {
         };
         let read = || {
             let (calls, unit) = rate.split_once('/')?;
-            let within = match unit.trim() {
+            let period = match unit.trim() {
                 "s" => Duration::from_secs(1),
                 "m" => Duration::from_mins(1),
                 "h" => Duration::from_hours(1),
@@ -37,32 +38,32 @@ impl Rate {
             };
             let calls = number(calls)?;
             let burst = burst.map_or(Some(calls), number)?;
-            Some(Self { calls, within, burst })
+            Some(Self { calls, period, burst })
         };
         read().ok_or_else(|| EXPECTED.to_owned())
     }
 
-    /// The same rate with another burst. `None`: not a burst.
+    /// Returns the same rate with another burst, or `None` where the burst is zero or too large.
     #[must_use]
     pub(crate) fn with_burst(self, burst: u32) -> Option<Self> {
-        Some(Self { burst: NonZeroU32::new(burst).filter(|burst| burst.get() <= MOST)?, ..self })
+        Some(Self { burst: NonZeroU32::new(burst).filter(|burst| burst.get() <= MAX_CALLS)?, ..self })
     }
 
-    /// As `governor` wants it: the burst, and one more call after each part of the time.
+    /// Returns the rate as a quota of `governor`: the burst, and the interval after which one more call is allowed.
     pub(crate) fn quota(self) -> Quota {
-        let each = self.within / self.calls.get();
-        // At most a million a second: no part of a time is zero.
-        Quota::with_period(each).unwrap_or(Quota::per_second(self.calls)).allow_burst(self.burst)
+        let interval = self.period / self.calls.get();
+        // At most a million calls a second: the interval is never zero.
+        Quota::with_period(interval).unwrap_or(Quota::per_second(self.calls)).allow_burst(self.burst)
     }
 }
 
 fn number(text: &str) -> Option<NonZeroU32> {
-    text.trim().parse().ok().filter(|number: &NonZeroU32| number.get() <= MOST)
+    text.trim().parse().ok().filter(|number: &NonZeroU32| number.get() <= MAX_CALLS)
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match self.within.as_secs() {
+        let unit = match self.period.as_secs() {
             1 => "s",
             60 => "m",
             _ => "h",
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_read_and_shown() {
+    fn rates_are_parsed_and_displayed_in_one_format() {
         for text in ["50/s", "600/m", "1000/h", "50/s:100", "1/h:1000000"] {
             assert_eq!(Rate::parse(text).unwrap().to_string(), text);
         }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_is_the_burst_and_then_the_rate() {
+    fn a_quota_has_the_burst_and_the_interval_of_the_rate() {
         let quota = Rate::parse("600/m:50").unwrap().quota();
         assert_eq!((quota.burst_size().get(), quota.replenish_interval().as_millis()), (50, 100));
         assert_eq!(Rate::parse("7/s").unwrap().with_burst(9).unwrap().to_string(), "7/s:9");

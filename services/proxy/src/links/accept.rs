@@ -19,12 +19,11 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::admission::Admission;
 use super::audit;
 use super::auth::{self, About, Refused, Socket};
-use super::codes::{Codebook, NotAllowed};
-use super::facts::Facts;
+use super::code_watch;
 use super::pump::{Departure, Pump};
-use super::registry::{Admitted, Registry};
-use crate::access::Invalid;
-use crate::balance::outliers::Verdict;
+use super::registry::{Registered, Registry};
+use crate::access::{AccessDenied, CodeStore, Grant, InvalidCode};
+use crate::balance::outliers::Outcome;
 use crate::metrics;
 
 /// Connections that may be between TCP accept and authentication at once.
@@ -36,7 +35,7 @@ const READ_BUFFER: usize = 16 * 1024;
 /// What the WebSocket port needs to know.
 pub(crate) struct Backdoor {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) codes: Arc<Codebook>,
+    pub(crate) codes: Arc<CodeStore>,
     /// `HANDSHAKE_RATE`.
     pub(crate) handshake_rate: u32,
     /// `TRUSTED_PROXIES`.
@@ -99,7 +98,7 @@ fn turn_away(
     }
 }
 
-async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option<(Socket, Admitted)> {
+async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option<(Socket, Registered)> {
     tracing::info!(%peer, "New slave connection attempt");
     let mut origin = peer.ip();
     // Small frames at once: a call is waiting behind each. Without it the link still works.
@@ -154,22 +153,22 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
 fn refused(peer: SocketAddr, error: &Refused) {
     metrics::auth_failed(error.kind());
     audit::refused(peer, error.kind(), || error.to_string());
-    if let Refused::NotAllowed(NotAllowed::Code(Invalid::Unknown)) = error {
+    if let Refused::NotAllowed(AccessDenied::Code(InvalidCode::Unknown)) = error {
         tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES or SLAVE_CODES_FILE, letter case included");
     } else {
         tracing::warn!(%peer, "Slave connection refused: {error}");
     }
 }
 
-type Newcomer = (Option<protocol::link::handshake::SlaveHello>, Facts);
+type Newcomer = (Option<protocol::link::handshake::SlaveHello>, Grant);
 
 async fn enter(
     mut socket: Socket,
     peer: SocketAddr,
-    ((hello, facts), back): (Newcomer, &Backdoor),
-) -> Option<(Socket, Admitted)> {
-    let (limits, roster) = (back.registry.limits(), back.registry.roster());
-    let own = roster.own();
+    ((hello, grant), back): (Newcomer, &Backdoor),
+) -> Option<(Socket, Registered)> {
+    let (limits, peers) = (back.registry.limits(), back.registry.peers());
+    let own = peers.own();
     let linked = hello.iter().flat_map(|hello| hello.linked.iter().flatten());
     if linked.filter_map(|id| InstanceId::parse(id)).any(|id| id == own) {
         // A load balancer led it here again: its link stays as it is.
@@ -179,7 +178,7 @@ async fn enter(
         return None;
     }
     let about = About {
-        peers: roster.known(),
+        peers: peers.known(),
         instance: back.instance.clone(),
         grace_ms: u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX),
         window: u32::try_from(limits.window).unwrap_or(u32::MAX),
@@ -195,7 +194,7 @@ async fn enter(
         auth::close_with(socket, 1000, "probe").await;
         return None;
     }
-    let admitted = match back.registry.admit(hello.as_ref(), facts) {
+    let admitted = match back.registry.register(hello.as_ref(), grant) {
         Ok(admitted) => admitted,
         Err(full) => {
             metrics::auth_failed("full");
@@ -205,16 +204,16 @@ async fn enter(
             return None;
         }
     };
-    admitted.slave.arrived(peer);
+    admitted.slave.info.on_connected(peer);
     let dialect = if hello.is_some() { "native" } else { "plain" };
     metrics::link_connected(&admitted.slave.name, dialect);
     audit::linked(peer, &admitted.slave, dialect);
-    let facts = admitted.slave.facts();
-    let identity = facts.identity_or_dash();
-    tracing::info!(%peer, slave = admitted.slave.name, identity, labels = ?facts.labels, dialect, "Slave authenticated successfully");
+    let grant = admitted.slave.grant();
+    let identity = grant.identity_or_dash();
+    tracing::info!(%peer, slave = admitted.slave.name, identity, labels = ?grant.labels, dialect, "Slave authenticated successfully");
     // The codes may have changed since this one was looked at, and this slave was not among those looked at then.
-    if back.codes.review(&admitted.slave) {
-        back.registry.slave_changed(&admitted.slave);
+    if code_watch::review(&back.codes, &admitted.slave) {
+        back.registry.publish_change(&admitted.slave);
     }
     let config = link_config(if hello.is_some() { MAX_BATCH } else { back.plain_answer });
     // A slave says nothing between its auth message and our answer: no bytes can be lost in between.
@@ -232,25 +231,25 @@ fn link_config(message: usize) -> WebSocketConfig {
 }
 
 /// Runs the link until it is gone, then looks after its calls until none is waited for.
-async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
-    let (Admitted { slave, generation }, since) = (admitted, Instant::now());
+async fn carry(socket: Socket, admitted: Registered, back: &Backdoor) {
+    let (Registered { slave, generation }, since) = (admitted, Instant::now());
     let mut pump = Pump::new(socket, (Arc::clone(&slave), generation), back);
     let departure = (&mut pump).await;
     let now = Instant::now();
     metrics::link_disconnected(&slave.name, departure.kind());
     audit::closed(&slave, &departure, since);
-    slave.condition.departed(departure.kind(), departure.to_string());
+    slave.health.on_disconnect(departure.kind(), departure.to_string());
     if matches!(departure, Departure::Protocol(_)) {
-        back.registry.judged(&slave, Verdict::Fault(departure.kind()));
+        back.registry.record_outcome(&slave, Outcome::Failure(departure.kind()));
     }
     if matches!(departure, Departure::Drained) && slave.is_current(generation) {
-        slave.bury(now);
+        slave.mark_dead(now);
     }
     let current = slave.link_down(generation, now);
     if current {
         tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {departure}");
-        back.registry.roster().left(slave.key, now);
-        back.registry.slave_changed(&slave);
+        back.registry.peers().withdraw(slave.key, now);
+        back.registry.publish_change(&slave);
     }
     // The socket goes now, not when the slave's grace is over: descriptors are few, and the slave waits for our close.
     match (&departure, departure.close_code()) {
@@ -267,9 +266,9 @@ async fn carry(socket: Socket, admitted: Admitted, back: &Backdoor) {
 
 async fn wait_for_return(slave: &super::Slave, generation: u64, back: &Backdoor) {
     while slave.is_current(generation) {
-        let (late, next) = slave.look_after(Instant::now());
-        metrics::timeouts(late);
-        let Some(next) = next else {
+        let timers = slave.poll_timers(Instant::now());
+        metrics::timeouts(timers.timed_out);
+        let Some(next) = timers.next else {
             back.registry.forget(slave);
             return;
         };

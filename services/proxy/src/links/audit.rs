@@ -28,10 +28,10 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
     if !audit::is_on() {
         return;
     }
-    let facts = slave.facts();
+    let grant = slave.grant();
     let line = attempt("linked", peer)
         .with("slave", slave.name.as_str())
-        .with("code", facts.identity_or_dash())
+        .with("code", grant.identity_or_dash())
         .with("dialect", dialect);
     audit::tell(line);
 }

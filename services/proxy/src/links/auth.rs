@@ -13,9 +13,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::codes::{Codebook, NotAllowed};
-use super::facts::Facts;
-use crate::access::Invalid;
+use crate::access::{AccessDenied, CodeStore, Grant, InvalidCode};
 
 /// How long a new connection may take for its first message (the document's 10 s).
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,7 +27,7 @@ pub(super) enum Refused {
     #[error("no auth message within {} s", AUTH_TIMEOUT.as_secs())]
     Silent,
     #[error("{0}")]
-    NotAllowed(#[from] NotAllowed),
+    NotAllowed(#[from] AccessDenied),
     #[error("{0}")]
     NotAuth(#[from] HandshakeError),
     #[error("the first message is binary, not an auth message")]
@@ -47,9 +45,9 @@ impl Refused {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Silent => "no_auth",
-            Self::NotAllowed(NotAllowed::Code(Invalid::Unknown)) => "invalid_code",
-            Self::NotAllowed(NotAllowed::Code(_)) => "code_expired",
-            Self::NotAllowed(NotAllowed::Labels(_)) => "labels_not_allowed",
+            Self::NotAllowed(AccessDenied::Code(InvalidCode::Unknown)) => "invalid_code",
+            Self::NotAllowed(AccessDenied::Code(_)) => "code_expired",
+            Self::NotAllowed(AccessDenied::Labels(_)) => "labels_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
             Self::Closed | Self::Socket(_) => "closed",
@@ -70,12 +68,13 @@ impl Refused {
 /// Reads the first message and checks the code. `Some` hello: the slave speaks the native dialect with us.
 pub(super) async fn authenticate(
     socket: &mut Socket,
-    codes: &Codebook,
-) -> Result<(Option<SlaveHello>, Facts), Refused> {
+    codes: &CodeStore,
+) -> Result<(Option<SlaveHello>, Grant), Refused> {
     let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| Refused::Silent)??;
     let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
-    let facts = codes.judge(&auth.slave_code.0, hello.as_ref())?;
-    Ok((hello, facts))
+    let labels = hello.as_ref().map(|hello| hello.labels.clone()).unwrap_or_default();
+    let grant = codes.authorize(&auth.slave_code.0, labels)?;
+    Ok((hello, grant))
 }
 
 async fn first_text(socket: &mut Socket) -> Result<Auth, Refused> {

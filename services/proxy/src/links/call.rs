@@ -1,39 +1,26 @@
-//! A call as it is handed to a slave. Knows neither links nor slaves.
+//! A call as it is handed to a slave. Must not know links, slaves or traces.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::link::ids::CallId;
 use protocol::mcp::era::Era;
-use runtime::telemetry::LogContext;
 
-use crate::trace::CallTrace;
-
-/// A call on its way to a slave.
-#[derive(Clone)]
-pub(crate) struct OpenCall {
-    /// Its name on every link.
+/// What a slave needs of a call.
+#[derive(Clone, Copy)]
+pub(crate) struct CallRequest<'a> {
+    /// Id of the call on every link.
     pub(crate) id: CallId,
-    /// JSON call header.
-    pub(crate) header: Bytes,
+    /// JSON call header, for native slaves.
+    pub(crate) header: &'a Bytes,
     /// The client's whole JSON-RPC request.
-    pub(crate) message: Bytes,
+    pub(crate) message: &'a Bytes,
     /// The slave's own name of the tool.
-    pub(crate) name: Option<Arc<str>>,
-    /// How the client speaks.
+    pub(crate) name: Option<&'a str>,
+    /// The era of the client.
     pub(crate) era: Era,
-    /// How long it may be silent.
+    /// Longest time without a sign of life from the slave.
     pub(crate) silence: Duration,
-    /// When it is given up in any case.
+    /// Time at which the call fails in any case.
     pub(crate) last: Instant,
-    /// What its log lines and spans are about.
-    pub(crate) trace: CallTrace,
-}
-
-impl OpenCall {
-    /// What lines about it are about.
-    pub(crate) fn subject(&self) -> LogContext {
-        self.trace.subject(self.id)
-    }
 }

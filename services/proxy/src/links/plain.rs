@@ -1,6 +1,7 @@
-//! The proxy's end of a plain link: requests and answers as text, nothing in between. Knows no socket.
+//! The proxy's end of a link in the plain dialect: JSON-RPC requests and responses as text frames. Must not know sockets.
 //!
-//! EXISTING.md, "WebSocket, plain dialect". What a lost link had is "outcome unknown" at once: such a slave cannot be asked.
+//! docs/PROTOCOL.md, "Plain dialect". The calls of a lost link fail with "outcome unknown" at once, since a plain
+//! slave cannot be asked for them.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -15,27 +16,29 @@ use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
+use super::call::CallRequest;
 use super::slot::SlotSink;
 
-/// Pages of a tool list that are asked for at most.
-const MOST_PAGES: usize = 1000;
+/// Largest number of pages of a tool list that are requested.
+const MAX_PAGES: usize = 1000;
 
+/// What a response is for.
 enum Waiter {
     Call(CallId),
     /// A page of `tools/list`.
     Tools,
-    /// An answer that only shows the slave is there.
-    Ignored,
+    /// The response to `initialize`, whose content is not used.
+    Initialize,
 }
 
 struct Call {
     plain: PlainId,
     era: Era,
     sink: SlotSink,
-    give_up: Instant,
+    deadline: Instant,
 }
 
-/// One plain slave.
+/// State machine of the proxy's end of a plain link.
 pub(super) struct PlainEnd {
     waiting: PlainCalls<Waiter>,
     calls: CallMap<Call>,
@@ -45,21 +48,21 @@ pub(super) struct PlainEnd {
     pages: usize,
 }
 
-/// What a frame of the slave led to.
+/// What a text frame of the slave led to.
 #[derive(Debug)]
-pub(super) enum Heard {
-    /// An answer went to its call.
-    Answer,
-    /// The tool list is complete.
+pub(super) enum PlainEvent {
+    /// A response was delivered to its call.
+    Response,
+    /// The tool list is complete, or unusable.
     Catalog(Result<Catalog, CatalogError>),
-    /// More is to be sent, or nothing.
+    /// Nothing for the caller to do; another request may wait to be sent.
     Nothing,
-    /// An answer that nobody waits for.
-    Stray,
+    /// A response to a request that is not open.
+    UnknownCall,
 }
 
 impl PlainEnd {
-    /// A link that asks for the slave's tools first, as a client would.
+    /// A link that requests the slave's tools first, as a client would.
     pub(super) fn new() -> Self {
         let mut end = Self {
             waiting: PlainCalls::new(),
@@ -70,12 +73,12 @@ impl PlainEnd {
             pages: 0,
         };
         let params = r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"mcp-relay","version":"1"}}"#;
-        end.ask(Waiter::Ignored, "initialize", Some(params));
-        end.ask(Waiter::Tools, "tools/list", Some("{}"));
+        end.request(Waiter::Initialize, "initialize", Some(params));
+        end.request(Waiter::Tools, "tools/list", Some("{}"));
         end
     }
 
-    fn ask(&mut self, waiter: Waiter, method: &str, params: Option<&str>) {
+    fn request(&mut self, waiter: Waiter, method: &str, params: Option<&str>) {
         let params: Option<&RawValue> = params.and_then(|text| serde_json::from_str(text).ok());
         let id = self.waiting.begin(waiter);
         if let Ok(text) = plain::request(id, method, params) {
@@ -83,13 +86,18 @@ impl PlainEnd {
         }
     }
 
-    /// Calls under way.
+    /// Returns the number of open calls.
     pub(super) fn calls(&self) -> usize {
         self.calls.len()
     }
 
-    /// Sends a call. `name`: the slave's own name of the tool.
-    pub(super) fn open(&mut self, call: &OpenPlain<'_>, sink: SlotSink) -> Result<(), NotLinked> {
+    /// Sends a call, which times out at `deadline`.
+    pub(super) fn open(
+        &mut self,
+        call: &CallRequest<'_>,
+        deadline: Instant,
+        mut sink: SlotSink,
+    ) -> Result<(), NotLinked> {
         if !self.linked {
             return Err(NotLinked);
         }
@@ -97,25 +105,24 @@ impl PlainEnd {
         match plain::restamp(plain, call.message, call.name) {
             Ok(text) => {
                 self.outgoing.push_back(text);
-                self.calls.insert(call.id, Call { plain, era: call.era, sink, give_up: call.give_up });
+                self.calls.insert(call.id, Call { plain, era: call.era, sink, deadline });
             }
             Err(error) => {
                 self.waiting.forget(plain);
-                let mut sink = sink;
                 sink.part(ResponseEvent::Failed(Failure::InvalidParams(error.to_string())));
             }
         }
         Ok(())
     }
 
-    /// Nobody waits for the answer any more; the slave cannot be told.
+    /// Drops a call whose answer is not wanted any more. A plain slave cannot be told.
     pub(super) fn forget(&mut self, id: CallId) {
         if let Some(call) = self.calls.remove(&id) {
             self.waiting.forget(call.plain);
         }
     }
 
-    /// The link is gone, and with it every call that was asked.
+    /// Fails all calls: the link is down.
     pub(super) fn link_down(&mut self) {
         self.linked = false;
         self.outgoing.clear();
@@ -124,10 +131,10 @@ impl PlainEnd {
         }
     }
 
-    /// Fails the calls that took too long; how many.
+    /// Fails the calls whose deadline has passed, and returns their number.
     pub(super) fn time_out(&mut self, now: Instant) -> usize {
         let late: Vec<CallId> =
-            self.calls.iter().filter(|(_, call)| call.give_up <= now).map(|(id, _)| *id).collect();
+            self.calls.iter().filter(|(_, call)| call.deadline <= now).map(|(id, _)| *id).collect();
         for id in &late {
             if let Some(mut call) = self.calls.remove(id) {
                 self.waiting.forget(call.plain);
@@ -137,15 +144,15 @@ impl PlainEnd {
         late.len()
     }
 
-    /// The next text frame to be sent.
+    /// Takes the next text frame to be sent.
     pub(super) fn next_text(&mut self) -> Option<String> {
         self.outgoing.pop_front()
     }
 
-    /// Takes one text frame.
-    pub(super) fn receive(&mut self, text: &Bytes) -> Result<Heard, PlainError> {
+    /// Processes a text frame of the slave.
+    pub(super) fn receive(&mut self, text: &Bytes) -> Result<PlainEvent, PlainError> {
         let (waiter, part) = match self.waiting.answer(text) {
-            Err(PlainError::Stray(_)) => return Ok(Heard::Stray),
+            Err(PlainError::Stray(_)) => return Ok(PlainEvent::UnknownCall),
             other => other?,
         };
         match waiter {
@@ -153,14 +160,14 @@ impl PlainEnd {
                 if let Some(mut call) = self.calls.remove(&id) {
                     call.sink.part(for_client(part, call.era));
                 }
-                Ok(Heard::Answer)
+                Ok(PlainEvent::Response)
             }
             Waiter::Tools => Ok(self.take_tools(part)),
-            Waiter::Ignored => Ok(Heard::Nothing),
+            Waiter::Initialize => Ok(PlainEvent::Nothing),
         }
     }
 
-    fn take_tools(&mut self, part: ResponseEvent) -> Heard {
+    fn take_tools(&mut self, part: ResponseEvent) -> PlainEvent {
         #[derive(serde::Deserialize)]
         struct Page {
             tools: Vec<Box<RawValue>>,
@@ -168,25 +175,25 @@ impl PlainEnd {
             next: Option<String>,
         }
         let ResponseEvent::End { error: false, payload, .. } = part else {
-            return Heard::Catalog(Ok(Catalog::default()));
+            return PlainEvent::Catalog(Ok(Catalog::default()));
         };
         let page: Page = match serde_json::from_slice(&payload) {
             Ok(page) => page,
-            Err(error) => return Heard::Catalog(Err(error.into())),
+            Err(error) => return PlainEvent::Catalog(Err(error.into())),
         };
         self.tools.extend(page.tools);
         self.pages += 1;
-        if let Some(cursor) = page.next.filter(|_| self.pages < MOST_PAGES) {
+        if let Some(cursor) = page.next.filter(|_| self.pages < MAX_PAGES) {
             let params = serde_json::json!({ "cursor": cursor }).to_string();
-            self.ask(Waiter::Tools, "tools/list", Some(&params));
-            return Heard::Nothing;
+            self.request(Waiter::Tools, "tools/list", Some(&params));
+            return PlainEvent::Nothing;
         }
         let json = serde_json::json!({ "tools": std::mem::take(&mut self.tools) }).to_string();
-        Heard::Catalog(Catalog::decode(json.as_bytes()))
+        PlainEvent::Catalog(Catalog::decode(json.as_bytes()))
     }
 }
 
-/// Plain slaves are legacy servers: a modern client's result lacks its type.
+/// Completes a result for a modern client: plain slaves are legacy servers, whose results lack the type.
 fn for_client(part: ResponseEvent, era: Era) -> ResponseEvent {
     match part {
         ResponseEvent::End { seq, more, error: false, tool_error, status, payload } if era == Era::Modern => {
@@ -201,13 +208,4 @@ fn for_client(part: ResponseEvent, era: Era) -> ResponseEvent {
         }
         other => other,
     }
-}
-
-/// A call as a plain link needs it.
-pub(super) struct OpenPlain<'a> {
-    pub(super) id: CallId,
-    pub(super) message: &'a [u8],
-    pub(super) name: Option<&'a str>,
-    pub(super) era: Era,
-    pub(super) give_up: Instant,
 }

@@ -24,10 +24,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::accept::Backdoor;
 use super::auth::Socket;
 use super::farewell::Farewell;
-use super::plain::Heard;
+use super::plain::PlainEvent;
 use super::registry::Registry;
-use super::slave::{Carrier, Slave};
-use crate::metrics::{self, SlaveState, Traffic};
+use super::slave::{LinkState, Slave};
+use crate::metrics::{self, Traffic};
+use crate::slave_state::SlaveState;
 
 /// Messages read before it is the writer's turn.
 const BURST: usize = 32;
@@ -145,12 +146,12 @@ impl Pump {
     }
 
     fn take(&mut self, message: Message, now: Instant) -> Result<(), Departure> {
-        let mut carrier = self.slave.carrier();
+        let mut link = self.slave.link();
         if !self.slave.is_current(self.generation) {
             return Err(Departure::Replaced);
         }
-        match (&mut *carrier, message) {
-            (Carrier::Native(end), Message::Binary(mut batch)) => {
+        match (&mut *link, message) {
+            (LinkState::Native(end), Message::Binary(mut batch)) => {
                 self.traffic.received(batch.len());
                 let broke = |error: &dyn fmt::Display| Departure::Protocol(error.to_string());
                 while let Some(frame) = Frame::decode(&mut batch).map_err(|e| broke(&e))? {
@@ -161,17 +162,17 @@ impl Pump {
                 }
                 Ok(())
             }
-            (Carrier::Native(_), Message::Text(_)) => {
+            (LinkState::Native(_), Message::Text(_)) => {
                 Err(Departure::Protocol("text on a link of the native dialect".into()))
             }
-            (Carrier::Plain(end), Message::Text(text)) => {
+            (LinkState::Plain(end), Message::Text(text)) => {
                 self.traffic.received(text.len());
                 let heard =
                     end.receive(&Bytes::from(text)).map_err(|e| Departure::Protocol(e.to_string()))?;
                 said(heard, &self.slave, &self.registry);
                 Ok(())
             }
-            (Carrier::Plain(_), Message::Binary(_)) => {
+            (LinkState::Plain(_), Message::Binary(_)) => {
                 Err(Departure::Protocol("binary on a link of the plain dialect".into()))
             }
             (_, Message::Close(frame)) => {
@@ -188,13 +189,13 @@ impl Pump {
             self.traffic.sent(batch.len());
             return Some(Message::Binary(batch));
         }
-        match &mut *self.slave.carrier() {
-            Carrier::Plain(end) if self.slave.is_current(self.generation) => {
+        match &mut *self.slave.link() {
+            LinkState::Plain(end) if self.slave.is_current(self.generation) => {
                 let text = end.next_text()?;
                 self.traffic.sent(text.len());
                 Some(Message::Text(text.into()))
             }
-            Carrier::Plain(_) | Carrier::Native(_) => None,
+            LinkState::Plain(_) | LinkState::Native(_) => None,
         }
     }
 
@@ -240,24 +241,24 @@ impl Pump {
             self.trip_meter.set(trip.as_secs_f64());
         }
         if self.slave.is_current(self.generation)
-            && self.slave.condition.round_trip(trip, self.trips.is_late(now))
+            && self.slave.health.record_round_trip(trip, self.trips.is_late(now))
         {
-            self.registry.state_changed(&self.slave);
+            self.registry.publish_health(&self.slave);
         }
     }
 
     /// Sets the timer to whatever is due next; `true` if that is already now.
     fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Departure> {
         let mut next = self.beat(now)?;
-        match &mut *self.slave.carrier() {
-            Carrier::Native(end) => {
+        match &mut *self.slave.link() {
+            LinkState::Native(end) => {
                 metrics::timeouts(end.time_out(now));
                 if let Some(tally) = end.take_stats() {
                     metrics::tally(tally);
                 }
                 next = end.poll_timeout().map_or(next, |at| at.min(next));
             }
-            Carrier::Plain(end) => {
+            LinkState::Plain(end) => {
                 metrics::timeouts(end.time_out(now));
                 if end.calls() > 0 {
                     next = next.min(now + Duration::from_millis(100));
@@ -293,7 +294,7 @@ impl Pump {
         if let Poll::Ready(Err(departure)) = wrote {
             return Poll::Ready(departure);
         }
-        if let Some(farewell) = self.slave.asked_to_close() {
+        if let Some(farewell) = self.slave.close_request() {
             return Poll::Ready(Departure::Asked(farewell));
         }
         match self.poll_timer(cx, now) {
@@ -330,16 +331,16 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
             tracing::info!(slave = slave.name, "Slave is going down: it gets no new calls");
             slave.set_draining();
             metrics::link_drains(&slave.name);
-            registry.slave_changed(slave);
+            registry.publish_change(slave);
         }
         ProxyEvent::Peers(json) => {
             if let Some(peers) = Peers::decode(json) {
-                registry.roster().report(slave.key, peers.proxies, Instant::now());
+                registry.peers().report(slave.key, peers.proxies, Instant::now());
             }
         }
         ProxyEvent::Session(json) => {
             if let Ok(SessionFacts { session, ended: true, .. }) = serde_json::from_slice(json) {
-                registry.session_ended(&session);
+                registry.notify_session_end(&session);
             }
         }
         ProxyEvent::Stray(kind) => {
@@ -352,17 +353,17 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
 
 fn offer(catalog: protocol::mcp::catalog::Catalog, slave: &Slave, registry: &Registry) {
     tracing::info!(slave = slave.name, tools = catalog.tools.len(), "Slave offers its tools");
-    slave.offer(catalog);
-    registry.slave_changed(slave);
+    slave.set_catalog(catalog);
+    registry.publish_change(slave);
 }
 
-fn said(heard: Heard, slave: &Slave, registry: &Registry) {
+fn said(heard: PlainEvent, slave: &Slave, registry: &Registry) {
     match heard {
-        Heard::Catalog(Ok(catalog)) => offer(catalog, slave, registry),
-        Heard::Catalog(Err(error)) => {
+        PlainEvent::Catalog(Ok(catalog)) => offer(catalog, slave, registry),
+        PlainEvent::Catalog(Err(error)) => {
             tracing::warn!(slave = slave.name, "Slave's tool list is unusable: {error}");
         }
-        Heard::Stray => metrics::stray(),
-        Heard::Answer | Heard::Nothing => {}
+        PlainEvent::UnknownCall => metrics::stray(),
+        PlainEvent::Response | PlainEvent::Nothing => {}
     }
 }

@@ -1,4 +1,4 @@
-//! All slaves this proxy knows: who is linked, who is waited for, who may come. Knows nothing of tools' names.
+//! The registry of slaves: those that are linked and those whose calls still wait for them. Must not know tools.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,182 +6,172 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use bytes::Bytes;
 use protocol::link::handshake::SlaveHello;
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use tokio::sync::Notify;
 
-use super::condition::{Change, Health};
-use super::facts::Facts;
 use super::farewell::Farewell;
-use super::peers::Roster;
+use super::peers::PeerTable;
 use super::slave::Slave;
-use crate::balance::outliers::{Outliers, Policy, Turn, Verdict};
+use crate::access::Grant;
+use crate::balance::outliers::{OutlierDetector, Policy};
 use crate::config::SlaveMode;
-use crate::metrics::{self, Held, SlaveState};
+use crate::metrics;
 
-/// Slaves by instance (native) or by a made-up key (plain).
+/// All slaves by key: the instance id (native dialect) or a counter (plain dialect).
 pub(crate) struct Registry {
     slaves: Mutex<BTreeMap<u64, Arc<Slave>>>,
     mode: SlaveMode,
-    most: usize,
+    /// `MAX_SLAVES`.
+    max_slaves: usize,
     limits: LinkLimits,
-    plain: AtomicU64,
-    /// Slaves that fail by a fault of the slave itself.
-    pub(crate) outliers: Outliers,
-    roster: Roster,
-    draining: AtomicBool,
-    /// Who wants to know of sessions that ended on other proxies.
-    session_ended: OnceLock<SessionEnded>,
-    /// Something about who offers what has changed.
+    /// Key of the next plain slave.
+    next_plain: AtomicU64,
+    /// Detects slaves that fail by a fault of the slave itself.
+    pub(crate) outliers: OutlierDetector,
+    peers: PeerTable,
+    pub(super) draining: AtomicBool,
+    pub(super) session_end: OnceLock<SessionEndListener>,
+    /// Notified when it has changed which slave offers what.
     pub(crate) changed: Notify,
 }
 
-/// Told the key of a session that a client ended on another proxy.
-type SessionEnded = Box<dyn Fn(&str) + Send + Sync>;
+/// Called with the key of a session that a client ended at another proxy.
+pub(super) type SessionEndListener = Box<dyn Fn(&str) + Send + Sync>;
 
-/// A slave with a link just now admitted.
-pub(super) struct Admitted {
+/// A slave whose link has just been registered.
+pub(super) struct Registered {
     pub(super) slave: Arc<Slave>,
+    /// Number of the link.
     pub(super) generation: u64,
 }
 
-/// `MAX_SLAVES` are connected.
+/// A slave is rejected because `MAX_SLAVES` are linked.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} slaves are connected already (MAX_SLAVES)")]
-pub(super) struct Full(usize);
+pub(super) struct AtCapacity(usize);
 
 impl Registry {
-    /// `own` is this proxy's process.
+    /// An empty registry. `own` identifies this proxy's process.
     pub(crate) fn new(
         own: InstanceId,
-        (mode, most): (SlaveMode, usize),
+        mode: SlaveMode,
+        max_slaves: usize,
         limits: LinkLimits,
         ejection: Policy,
     ) -> Arc<Self> {
         Arc::new(Self {
             slaves: Mutex::default(),
             mode,
-            most,
+            max_slaves,
             limits,
-            plain: AtomicU64::new(0),
-            outliers: Outliers::new(ejection),
-            roster: Roster::new(own),
+            next_plain: AtomicU64::new(0),
+            outliers: OutlierDetector::new(ejection),
+            peers: PeerTable::new(own),
             draining: AtomicBool::new(false),
-            session_ended: OnceLock::new(),
+            session_end: OnceLock::new(),
             changed: Notify::new(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Slave>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Slave>>> {
         self.slaves.lock()
     }
 
-    /// Bounds of the links.
+    /// Returns the limits of all links.
     pub(crate) fn limits(&self) -> &LinkLimits {
         &self.limits
     }
 
-    /// Every slave, those whose link is down included, in stable order.
+    /// Returns the table of known proxies.
+    pub(crate) fn peers(&self) -> &PeerTable {
+        &self.peers
+    }
+
+    /// Returns all slaves in stable order, those whose link is down included.
     pub(crate) fn all(&self) -> Vec<Arc<Slave>> {
         self.lock().values().cloned().collect()
     }
 
-    /// How many slaves are linked.
+    /// Returns the number of linked slaves.
     pub(crate) fn linked(&self) -> usize {
         self.lock().values().filter(|slave| slave.is_linked()).count()
     }
 
-    /// How many slaves can take calls and offer something to call.
-    pub(crate) fn useful(&self) -> usize {
-        self.lock().values().filter(|slave| slave.condition.is_useful()).count()
-    }
-
-    /// How every slave does, in stable order: name and health.
-    pub(crate) fn snapshot(&self) -> Vec<(String, Health)> {
-        self.lock().values().map(|slave| (slave.name.clone(), slave.health())).collect()
-    }
-
-    /// What every slave holds, by name.
-    pub(crate) fn held(&self) -> Vec<(String, Held)> {
-        self.all().iter().map(|slave| (slave.name.clone(), slave.held())).collect()
-    }
-
-    /// Calls that slaves have not ended.
+    /// Returns the number of calls that have not ended.
     pub(crate) fn calls(&self) -> usize {
         self.all().iter().map(|slave| slave.calls()).sum()
     }
 
-    /// A slave has authenticated: it gets its place, or the link takes over that of the same process.
-    pub(super) fn admit(&self, hello: Option<&SlaveHello>, facts: Facts) -> Result<Admitted, Full> {
+    /// Registers the new link of an authenticated slave. A link of a known process replaces its older one.
+    pub(super) fn register(
+        &self,
+        hello: Option<&SlaveHello>,
+        grant: Grant,
+    ) -> Result<Registered, AtCapacity> {
         let now = Instant::now();
-        let (slave, known) = {
-            let mut slaves = self.lock();
-            let instance = hello.and_then(|hello| InstanceId::parse(&hello.instance));
-            let old = instance.and_then(|id| slaves.get(&id.0)).cloned();
-            let linked = slaves.values().filter(|slave| slave.is_linked()).count();
-            let makes_room =
-                self.mode == SlaveMode::Single || old.as_ref().is_some_and(|slave| slave.is_linked());
-            if linked >= self.most && !makes_room {
-                return Err(Full(linked));
-            }
-            match (old, hello, instance) {
-                (Some(slave), _, _) => (slave, true),
-                (None, Some(hello), Some(id)) => {
-                    let slave = Arc::new(Slave::native(hello, id.0, self.limits.clone()));
-                    slaves.insert(id.0, Arc::clone(&slave));
-                    (slave, false)
-                }
-                _ => {
-                    let slave = self.new_plain(&slaves, facts.identity());
-                    slaves.insert(slave.key, Arc::clone(&slave));
-                    (slave, false)
-                }
-            }
-        };
+        let (slave, known) = self.find_or_insert(hello, &grant)?;
         if known {
-            let replaced = slave.is_linked();
-            if replaced {
-                tracing::info!(
-                    slave = slave.name,
-                    "The same slave connects again: its older link is replaced"
-                );
-            }
-            let reason = if replaced { "replaced" } else { slave.condition.departure() };
-            metrics::link_reconnected(&slave.name, reason);
+            report_reconnect(&slave);
         }
-        slave.become_known(facts);
+        slave.set_grant(grant);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
-        // What changed since our hello was written.
-        slave.peers(&self.roster.known().encode());
+        // Peers may have changed since the proxy's hello was written.
+        slave.send_peers(&self.peers.known().encode());
         if self.draining.load(Ordering::Acquire) {
-            slave.drain();
+            slave.send_drain();
         }
         if self.mode == SlaveMode::Single {
-            self.replace_others(&slave);
+            self.close_others(&slave);
         }
-        self.bury_predecessors(&slave, now);
-        self.slave_changed(&slave);
-        Ok(Admitted { slave, generation })
+        self.supersede(&slave, now);
+        self.publish_change(&slave);
+        Ok(Registered { slave, generation })
     }
 
-    /// Named by its code, or else by a number.
-    fn new_plain(&self, slaves: &BTreeMap<u64, Arc<Slave>>, identity: Option<&str>) -> Arc<Slave> {
+    /// Returns the slave of this hello, and whether it was known already.
+    fn find_or_insert(
+        &self,
+        hello: Option<&SlaveHello>,
+        grant: &Grant,
+    ) -> Result<(Arc<Slave>, bool), AtCapacity> {
+        let mut slaves = self.lock();
+        let instance = hello.and_then(|hello| InstanceId::parse(&hello.instance));
+        let known = instance.and_then(|id| slaves.get(&id.0)).cloned();
+        let linked = slaves.values().filter(|slave| slave.is_linked()).count();
+        let replaces =
+            self.mode == SlaveMode::Single || known.as_ref().is_some_and(|slave| slave.is_linked());
+        if linked >= self.max_slaves && !replaces {
+            return Err(AtCapacity(linked));
+        }
+        if let Some(slave) = known {
+            return Ok((slave, true));
+        }
+        let slave = Arc::new(match (hello, instance) {
+            (Some(hello), Some(id)) => Slave::native(hello, id.0, self.limits.clone()),
+            _ => self.new_plain(&slaves, grant.identity()),
+        });
+        slaves.insert(slave.key, Arc::clone(&slave));
+        Ok((slave, false))
+    }
+
+    /// A plain slave, named by its identity or else by a number.
+    fn new_plain(&self, slaves: &BTreeMap<u64, Arc<Slave>>, identity: Option<&str>) -> Slave {
         let names: BTreeSet<&str> = slaves.values().map(|slave| slave.name.as_str()).collect();
-        // One of so many names is free.
+        // Among one more name than there are slaves, at least one is free.
         let name = match identity {
             Some(identity) => Some(identity.to_owned()),
             None => {
                 (1..=names.len() + 1).map(|n| format!("plain{n}")).find(|name| !names.contains(name.as_str()))
             }
         };
-        // Plain keys have few bits set, native ones are random: they never meet.
-        let key = self.plain.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Slave::plain(key, name.unwrap_or_default()))
+        // Plain keys are small, native ones are random over 64 bits: they do not collide.
+        let key = self.next_plain.fetch_add(1, Ordering::Relaxed);
+        Slave::plain(key, name.unwrap_or_default())
     }
 
-    fn replace_others(&self, newest: &Arc<Slave>) {
+    fn close_others(&self, newest: &Arc<Slave>) {
         for slave in self.all() {
             if slave.key != newest.key && slave.is_linked() {
                 tracing::info!(slave = slave.name, "Replaced by a new slave (SLAVE_MODE=single)");
@@ -190,28 +180,12 @@ impl Registry {
         }
     }
 
-    /// A call, or a link, says this of the slave itself.
-    pub(crate) fn judged(&self, slave: &Slave, verdict: Verdict) {
-        let Some(turn) = self.outliers.ended(slave.place(), verdict, Instant::now()) else { return };
-        match turn {
-            Turn::Ejected { time, failures, last } => {
-                metrics::ejection(&slave.name, last);
-                let seconds = time.as_secs_f64();
-                slave.condition.ejected(format!(
-                    "it gets no calls for {seconds:.1} s: {failures} failed in a row, the last with {last}"
-                ));
-            }
-            Turn::Readmitted => slave.condition.ejected(String::new()),
-        }
-        self.state_changed(slave);
-    }
-
-    /// Whoever had the slave's seat before is gone, and so are the calls that it had: nobody need wait for the grace.
-    fn bury_predecessors(&self, newest: &Slave, now: Instant) {
+    /// Marks earlier processes of the same host slot as dead: their calls are lost, without waiting for the grace.
+    fn supersede(&self, newest: &Slave, now: Instant) {
         for slave in self.all() {
-            if slave.shares_seat(newest) {
-                let (calls, over) = (slave.calls(), slave.bury(now));
-                if over {
+            if slave.shares_host_slot(newest) {
+                let (calls, lost) = (slave.calls(), slave.mark_dead(now));
+                if lost {
                     tracing::info!(slave = slave.name, calls, "The slave was restarted: what it had is lost");
                     self.forget(&slave);
                 }
@@ -219,101 +193,97 @@ impl Registry {
         }
     }
 
-    /// The slave offers something else, or takes no more calls.
-    pub(super) fn slave_changed(&self, slave: &Slave) {
-        self.state_changed(slave);
-        self.changed.notify_one();
-    }
-
-    /// The slave does better or worse: counts it, and says it once.
-    pub(super) fn state_changed(&self, slave: &Slave) {
-        self.count_states(&slave.name);
-        let Some(Change { health, before: (before, lasted) }) = slave.condition.news() else { return };
-        let (name, lasted) = (slave.name.as_str(), lasted.as_secs_f64());
-        match health.state {
-            SlaveState::Ready if before == SlaveState::Degraded => {
-                tracing::info!(slave = name, "Slave is ready again, after {lasted:.1} s");
-            }
-            SlaveState::Ready => tracing::info!(slave = name, "Slave is ready"),
-            SlaveState::Degraded => tracing::warn!(slave = name, "Slave is degraded: {}", health.reason),
-            SlaveState::Connecting if before != SlaveState::Lost => {
-                tracing::warn!(slave = name, "Slave can take no calls: {}", health.reason);
-            }
-            // These have lines of their own where they come from.
-            SlaveState::Connecting | SlaveState::Draining | SlaveState::Lost => {
-                tracing::debug!(slave = name, "Slave is {}: {}", health.state.label(), health.reason);
-            }
-        }
-    }
-
-    /// Slaves may share a name (replicas of one deployment): the metric counts them by state.
-    fn count_states(&self, name: &str) {
-        let mut counts = [0_u32; SlaveState::ALL.len()];
-        for slave in self.lock().values().filter(|slave| slave.name == name) {
-            counts[slave.state() as usize] += 1;
-        }
-        metrics::slave_states(name, counts);
-    }
-
-    /// Nothing is waited for any more.
+    /// Removes a slave for which no call waits any more, unless it is linked.
     pub(super) fn forget(&self, slave: &Slave) {
         {
             let mut slaves = self.lock();
-            // Another of the same key may have taken its place: a process that was taken for gone.
-            let known = slaves.get(&slave.key).is_some_and(|known| std::ptr::eq(&raw const **known, slave));
-            if slave.is_linked() || !known {
+            // Another process may have registered under the same key since.
+            let registered =
+                slaves.get(&slave.key).is_some_and(|other| std::ptr::eq(&raw const **other, slave));
+            if slave.is_linked() || !registered {
                 return;
             }
             slaves.remove(&slave.key);
         }
-        let places: Vec<u64> = self.all().iter().map(|slave| slave.place()).collect();
-        self.outliers.retain(|place| places.contains(&place));
-        self.count_states(&slave.name);
+        let slots: Vec<u64> = self.all().iter().map(|slave| slave.host_slot()).collect();
+        self.outliers.retain(|slot| slots.contains(&slot));
+        self.export_states(&slave.name);
+    }
+}
+
+fn report_reconnect(slave: &Slave) {
+    let replaced = slave.is_linked();
+    if replaced {
+        tracing::info!(slave = slave.name, "The same slave connects again: its older link is replaced");
+    }
+    let reason = if replaced { "replaced" } else { slave.health.disconnect_kind() };
+    metrics::link_reconnected(&slave.name, reason);
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::link::handshake::PROTOCOL_NAME;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
+        let ejection = Policy { after: 5, base: Duration::from_secs(10) };
+        Registry::new(InstanceId(1), mode, max_slaves, LinkLimits::default(), ejection)
     }
 
-    /// Tells every slave a fact about a client session; those whose link is down, when they are back.
-    pub(crate) fn broadcast(&self, facts: &Bytes) {
-        for slave in self.all() {
-            slave.session(facts);
+    fn hello(instance: u64, slot: Option<&str>) -> SlaveHello {
+        SlaveHello {
+            name: PROTOCOL_NAME.into(),
+            versions: vec![1],
+            instance: format!("{instance:016x}"),
+            slave_name: format!("s{instance}"),
+            window: 131_072,
+            seat: slot.map(str::to_owned),
+            ..SlaveHello::default()
         }
     }
 
-    /// Which proxies there are.
-    pub(crate) fn roster(&self) -> &Roster {
-        &self.roster
+    #[test]
+    fn slaves_beyond_max_slaves_are_rejected_and_known_ones_may_come_back() {
+        let registry = registry(SlaveMode::Multi, 2);
+        let first = registry.register(Some(&hello(1, None)), Grant::default()).unwrap();
+        registry.register(None, Grant::default()).unwrap();
+        let Err(full) = registry.register(Some(&hello(3, None)), Grant::default()) else { panic!("full") };
+        assert_eq!(full.to_string(), "2 slaves are connected already (MAX_SLAVES)");
+        assert!(registry.register(None, Grant::default()).is_err(), "a plain slave likewise");
+        let again = registry.register(Some(&hello(1, None)), Grant::default()).unwrap();
+        assert!(Arc::ptr_eq(&first.slave, &again.slave) && first.generation < again.generation);
+        assert!(again.slave.link_down(again.generation, Instant::now()));
+        assert!(registry.register(Some(&hello(3, None)), Grant::default()).is_ok(), "a place came free");
     }
 
-    /// Tells every slave that wants to know which proxies there are.
-    pub(super) fn announce(&self, peers: &Bytes) {
-        for slave in self.all() {
-            slave.peers(peers);
-        }
+    #[test]
+    fn in_single_mode_a_new_slave_asks_the_others_to_close() {
+        let registry = registry(SlaveMode::Single, 1);
+        let first = registry.register(Some(&hello(1, None)), Grant::default()).unwrap();
+        let second = registry.register(Some(&hello(2, None)), Grant::default()).unwrap();
+        assert_eq!(first.slave.close_request(), Some(Farewell::Replaced));
+        assert_eq!(second.slave.close_request(), None);
     }
 
-    /// From now on `told` hears of sessions that ended on other proxies. Only the first one does.
-    pub(crate) fn on_session_end(&self, told: impl Fn(&str) + Send + Sync + 'static) {
-        let _ = self.session_ended.set(Box::new(told));
+    #[test]
+    fn a_restarted_process_supersedes_the_one_in_its_host_slot() {
+        let registry = registry(SlaveMode::Multi, 10);
+        let old = registry.register(Some(&hello(1, Some("a"))), Grant::default()).unwrap();
+        old.slave.link_down(old.generation, Instant::now());
+        registry.register(Some(&hello(2, Some("b"))), Grant::default()).unwrap();
+        assert_eq!(registry.all().len(), 2, "another slot changes nothing");
+        let new = registry.register(Some(&hello(3, Some("a"))), Grant::default()).unwrap();
+        assert_eq!(new.slave.host_slot(), old.slave.host_slot());
+        assert!(registry.all().iter().all(|slave| slave.key != 1));
     }
 
-    /// A slave passed on that a session has ended.
-    pub(super) fn session_ended(&self, session: &str) {
-        if let Some(told) = self.session_ended.get() {
-            told(session);
-        }
-    }
-
-    /// Tells every slave that nothing new comes, those that come later too.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-        for slave in self.all() {
-            slave.drain();
-        }
-    }
-
-    /// Closes every link.
-    pub(crate) fn close_all(&self) {
-        for slave in self.all() {
-            slave.close(Farewell::GoingAway);
-        }
+    #[test]
+    fn plain_slaves_are_named_by_identity_or_by_a_free_number() {
+        let registry = registry(SlaveMode::Multi, 10);
+        let names: Vec<String> =
+            (0..3).map(|_| registry.register(None, Grant::default()).unwrap().slave.name.clone()).collect();
+        assert_eq!(names, ["plain1", "plain2", "plain3"]);
     }
 }

@@ -1,7 +1,6 @@
-//! One slave as the proxy knows it, whether its link is up or not. Shared by its link's task and by whoever calls it.
-
-mod batch;
-mod held;
+//! A slave as the proxy knows it, whether its link is up or not. Shared by the task of its link and by its callers.
+//!
+//! Its links' life is in `lifecycle`, its calls are in `slave_calls`. Must not know sockets or tools' pools.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -9,86 +8,81 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use protocol::link::handshake::SlaveHello;
-use protocol::link::ids::{CallId, Seq};
 use protocol::link::limits::LinkLimits;
-use protocol::link::proxy_end::{Deadlines, NotLinked, ProxyEnd};
+use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
 
-use super::call::OpenCall;
-use super::condition::{Condition, Health};
-use super::facts::{Facts, Standing};
-use super::farewell::Farewell;
-use super::plain::{OpenPlain, PlainEnd};
-use super::portrait::Particulars;
-use super::slot::{Slot, SlotSink};
-use crate::balance::load::{InFlight, Load, Turned};
-use crate::metrics::{self, LinkMeter, SlaveState};
+use super::health::{Health, HealthSnapshot};
+use super::info::SlaveInfo;
+use super::offer::EffectiveOffer;
+use super::plain::PlainEnd;
+use super::slot::SlotSink;
+use crate::access::Grant;
+use crate::balance::ActiveCalls;
+use crate::metrics::{self, LinkMeter};
+use crate::slave_state::SlaveState;
 
-/// How the link speaks.
-pub(super) enum Carrier {
+/// State machine of a slave's link, by dialect.
+pub(super) enum LinkState {
     Native(Box<ProxyEnd<SlotSink>>),
     Plain(Box<PlainEnd>),
 }
 
-/// A slave that has not said what it offers within this time after it came offers nothing.
-const FIRST_CATALOG: Duration = Duration::from_secs(10);
+/// Time after which a slave that has not sent a catalog counts as offering nothing.
+const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One slave process (native), or one connection (plain).
+/// Weight of a slave that announces none, in percent.
+const DEFAULT_WEIGHT: u32 = 100;
+
+/// One slave process (native dialect) or one connection (plain dialect).
 pub(crate) struct Slave {
     /// Key in the registry.
     pub(crate) key: u64,
-    /// `SLAVE_NAME`, or a made-up one for a plain slave.
+    /// `SLAVE_NAME`, or a generated name for a plain slave.
     pub(crate) name: String,
     /// `SLAVE_WEIGHT`, in percent.
     pub(crate) weight: u32,
-    /// Calls under way and how many it takes.
-    pub(crate) load: Arc<Load>,
-    /// Counts its calls.
+    /// Calls in flight, with their limits.
+    pub(crate) active: Arc<ActiveCalls>,
+    /// Counts the slave's calls.
     pub(crate) meter: LinkMeter,
-    /// What it is by its code, and what it offers.
-    standing: Standing,
-    carrier: Mutex<Carrier>,
+    offer: EffectiveOffer,
+    link: Mutex<LinkState>,
     /// Wakes the task of the current link.
     pub(super) waker: AtomicWaker,
-    /// How it does.
-    pub(super) condition: Condition,
-    /// What people are told of it besides.
-    pub(super) particulars: Particulars,
-    /// It said that it takes `peers` frames.
-    takes_peers: bool,
-    /// Which link is the current one: an older link's task finds another number and goes.
-    generation: AtomicU64,
-    /// The place it has to itself: another process there means that this one is gone.
-    seat: Option<String>,
-    place: u64,
-    /// Its process is known to be gone, or to go with its link.
-    gone: AtomicBool,
-    /// It said what it offers.
-    offered: AtomicBool,
+    pub(super) health: Health,
+    pub(super) info: SlaveInfo,
+    /// Whether the slave takes `peers` frames.
+    pub(super) takes_peers: bool,
+    /// Number of the current link.
+    pub(super) generation: AtomicU64,
+    /// The host slot that the slave announced: at most one process lives in a slot, so another one there means that
+    /// this process is gone.
+    slot_name: Option<String>,
+    host_slot: u64,
+    /// Whether the process is known to be gone, or to go with its link.
+    pub(super) dead: AtomicBool,
+    /// Whether the slave has sent a catalog.
+    has_catalog: AtomicBool,
     since: Instant,
-    /// The [`Farewell`] that the current link's task is asked to close with; 0: none.
-    close_with: AtomicU8,
+    /// The `Farewell` with which the current link is to be closed; 0: none.
+    pub(super) close_request: AtomicU8,
 }
 
 impl Slave {
+    /// A slave of the native dialect, by its hello. Its link is not up yet.
     pub(super) fn native(hello: &SlaveHello, key: u64, limits: LinkLimits) -> Self {
-        let carrier = Carrier::Native(Box::new(ProxyEnd::new(limits)));
-        let parts = (Load::new(key, hello.capacity), carrier);
-        let slave = Self::new(key, hello.slave_name.clone(), parts);
-        let place = hello
-            .seat
-            .as_ref()
-            .map_or(key, |seat| BuildHasherDefault::<DefaultHasher>::default().hash_one(seat));
-        let weight = if hello.weight == 0 { 100 } else { hello.weight };
+        let link = LinkState::Native(Box::new(ProxyEnd::new(limits)));
+        let slave = Self::new(key, hello.slave_name.clone(), hello.capacity, link);
+        let hash = |slot: &String| BuildHasherDefault::<DefaultHasher>::default().hash_one(slot);
         Self {
-            seat: hello.seat.clone(),
+            host_slot: hello.seat.as_ref().map_or(key, hash),
+            slot_name: hello.seat.clone(),
             takes_peers: hello.linked.is_some(),
-            particulars: Particulars::of(&hello.agent),
-            place,
-            weight,
+            info: SlaveInfo::new(&hello.agent),
+            weight: if hello.weight == 0 { DEFAULT_WEIGHT } else { hello.weight },
             ..slave
         }
     }
@@ -98,174 +92,118 @@ impl Slave {
     pub(crate) fn for_test(hello: &SlaveHello, key: u64, limits: LinkLimits, catalog: Catalog) -> Arc<Self> {
         let slave = Self::native(hello, key, limits);
         slave.link_up(hello.window, Instant::now());
-        if let Ok(facts) = Facts::new(Default::default(), hello.labels.clone()) {
-            slave.become_known(facts);
-        }
-        slave.offer(catalog);
+        slave.set_grant(Grant::unrestricted(hello.labels.clone()));
+        slave.set_catalog(catalog);
         Arc::new(slave)
     }
 
+    /// A slave of the plain dialect. Its link is not up yet.
     pub(super) fn plain(key: u64, name: String) -> Self {
-        Self::new(key, name, (Load::new(key, 0), Carrier::Plain(Box::new(PlainEnd::new()))))
+        Self::new(key, name, 0, LinkState::Plain(Box::new(PlainEnd::new())))
     }
 
-    fn new(key: u64, name: String, (load, carrier): (Arc<Load>, Carrier)) -> Self {
+    fn new(key: u64, name: String, capacity: u32, link: LinkState) -> Self {
         Self {
             key,
             meter: LinkMeter::new(&name),
             name,
-            weight: 100,
-            load,
-            standing: Standing::default(),
-            carrier: Mutex::new(carrier),
+            weight: DEFAULT_WEIGHT,
+            active: ActiveCalls::new(key, capacity),
+            offer: EffectiveOffer::default(),
+            link: Mutex::new(link),
             waker: AtomicWaker::new(),
-            condition: Condition::new(),
-            particulars: Particulars::default(),
+            health: Health::new(),
+            info: SlaveInfo::default(),
             takes_peers: false,
             generation: AtomicU64::new(0),
-            seat: None,
-            place: key,
-            gone: AtomicBool::new(false),
-            offered: AtomicBool::new(false),
+            slot_name: None,
+            host_slot: key,
+            dead: AtomicBool::new(false),
+            has_catalog: AtomicBool::new(false),
             since: Instant::now(),
-            close_with: AtomicU8::new(0),
+            close_request: AtomicU8::new(0),
         }
     }
 
-    pub(super) fn carrier(&self) -> MutexGuard<'_, Carrier> {
-        // The state machines never panic; should one, its links are closed by their own checks.
-        self.carrier.lock()
+    /// Locks the state of the link. Held for short, never across an await.
+    pub(super) fn link(&self) -> MutexGuard<'_, LinkState> {
+        self.link.lock()
     }
 
-    /// Whether calls can be sent to it now, degraded or not.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.condition.takes_calls()
+    /// Returns whether calls can be sent to the slave now, degraded or not.
+    pub(crate) fn accepts_calls(&self) -> bool {
+        self.health.accepts_calls()
     }
 
-    /// Whether another slave should be chosen where one can take the call: it answers late or reports a fault.
+    /// Returns whether another slave is preferred where one can take the call: this one answers late, reports a fault
+    /// or is ejected.
     pub(crate) fn is_degraded(&self) -> bool {
-        self.condition.is_degraded()
+        self.health.is_degraded()
     }
 
-    /// Whether its link is up.
+    /// Returns whether a link is up.
     pub(crate) fn is_linked(&self) -> bool {
-        self.condition.is_linked()
+        self.health.is_linked()
     }
 
-    /// Where it stands.
     pub(super) fn state(&self) -> SlaveState {
-        self.condition.state()
+        self.health.state()
     }
 
-    /// Where it stands and why.
-    pub(crate) fn health(&self) -> Health {
-        self.condition.health()
+    /// Returns state and reason.
+    pub(crate) fn health_snapshot(&self) -> HealthSnapshot {
+        self.health.snapshot()
     }
 
-    /// Takes no new calls from now on: it said so.
+    /// Records that the slave announced its shutdown: it gets no new calls.
     pub(super) fn set_draining(&self) {
-        self.condition.draining();
+        self.health.set_draining();
     }
 
-    /// A new link takes over; an older one's task ends by itself. Returns the link's number.
-    pub(super) fn link_up(&self, window: u32, now: Instant) -> u64 {
-        let mut carrier = self.carrier();
-        if let Carrier::Native(end) = &mut *carrier {
-            if self.is_linked() {
-                end.link_down(now);
-            }
-            end.link_up(window);
-        }
-        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
-        self.close_with.store(0, Ordering::Release);
-        self.gone.store(false, Ordering::Release);
-        self.condition.link_up();
-        drop(carrier);
-        self.waker.wake();
-        generation
+    /// Returns the key of the slave's host slot, which a restarted process has again; without a slot, of the process.
+    pub(crate) fn host_slot(&self) -> u64 {
+        self.host_slot
     }
 
-    /// The link with this number is gone. `false`: another has taken over before.
-    pub(super) fn link_down(&self, generation: u64, now: Instant) -> bool {
-        let mut carrier = self.carrier();
-        if !self.is_current(generation) {
-            return false;
-        }
-        self.condition.link_down();
-        match &mut *carrier {
-            Carrier::Native(end) => {
-                end.link_down(now);
-                if self.gone.load(Ordering::Acquire) {
-                    end.give_up(now);
-                }
-            }
-            Carrier::Plain(end) => end.link_down(),
-        }
-        true
+    /// Returns whether both slaves announced the same host slot, so that at most one of them lives.
+    pub(super) fn shares_host_slot(&self, other: &Self) -> bool {
+        self.slot_name.is_some() && self.slot_name == other.slot_name && self.key != other.key
     }
 
-    /// A number for its seat, which a restarted process has again; without a seat, for the process.
-    pub(crate) fn place(&self) -> u64 {
-        self.place
+    /// Returns what the slave's code grants it.
+    pub(crate) fn grant(&self) -> Arc<Grant> {
+        self.offer.grant()
     }
 
-    /// Whether both have the same place to themselves, so that at most one of them lives.
-    pub(super) fn shares_seat(&self, other: &Self) -> bool {
-        self.seat.is_some() && self.seat == other.seat && self.key != other.key
-    }
-
-    /// Its process is known to be gone: calls that it had are lost at once, or as soon as its link is seen to be down.
-    /// Returns whether nothing of it is waited for any more.
-    pub(super) fn bury(&self, now: Instant) -> bool {
-        let mut carrier = self.carrier();
-        self.gone.store(true, Ordering::Release);
-        if self.is_linked() {
-            return false;
-        }
-        if let Carrier::Native(end) = &mut *carrier {
-            end.give_up(now);
-        }
-        true
-    }
-
-    pub(super) fn is_current(&self, generation: u64) -> bool {
-        self.generation.load(Ordering::Acquire) == generation
-    }
-
-    /// What it is by its code.
-    pub(crate) fn facts(&self) -> Arc<Facts> {
-        self.standing.facts()
-    }
-
-    /// What it offers, as far as its code allows it.
+    /// Returns what the slave offers, reduced to what its grant allows.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
-        self.standing.catalog()
+        self.offer.catalog()
     }
 
-    /// Its code allows this.
-    pub(super) fn become_known(&self, facts: Facts) {
-        self.tell_left_out(&self.standing.become_known(facts));
-        self.condition.has_tools(self.catalog().tools.len());
+    /// Sets what the slave's code grants it.
+    pub(super) fn set_grant(&self, grant: Grant) {
+        self.report_left_out(&self.offer.set_grant(grant));
+        self.health.set_tools(self.catalog().tools.len());
     }
 
-    /// It offers this from now on, as far as its code allows it.
-    pub(super) fn offer(&self, catalog: Catalog) {
-        self.tell_left_out(&self.standing.offer(catalog));
-        self.offered.store(true, Ordering::Release);
+    /// Sets the catalog that the slave announced.
+    pub(super) fn set_catalog(&self, catalog: Catalog) {
+        self.report_left_out(&self.offer.set_catalog(catalog));
+        self.has_catalog.store(true, Ordering::Release);
         let catalog = self.catalog();
-        // One that says nothing of it is still no better for that.
+        // A slave may report that it is degraded without a reason.
         let report =
             catalog.degraded.as_deref().map(|why| if why.is_empty() { "it does not say what" } else { why });
-        self.condition.offers(catalog.tools.len(), report.unwrap_or_default());
+        self.health.set_offer(catalog.tools.len(), report.unwrap_or_default());
     }
 
-    /// Its first catalog is on its way: until then it is waited for.
-    pub(crate) fn awaited_until(&self) -> Option<Instant> {
-        let awaited = self.is_linked() && !self.offered.load(Ordering::Acquire);
-        awaited.then(|| self.since + FIRST_CATALOG)
+    /// Returns until when the slave's first catalog is waited for. `None`: the catalog is there, or the link is down.
+    pub(crate) fn catalog_deadline(&self) -> Option<Instant> {
+        let missing = self.is_linked() && !self.has_catalog.load(Ordering::Acquire);
+        missing.then(|| self.since + FIRST_CATALOG_TIMEOUT)
     }
 
-    fn tell_left_out(&self, tools: &[String]) {
+    fn report_left_out(&self, tools: &[String]) {
         metrics::tools_left_out(&self.name, tools.len());
         if !tools.is_empty() {
             tracing::warn!(
@@ -273,126 +211,6 @@ impl Slave {
                 ?tools,
                 "Slave's code does not allow these tools: they are left out"
             );
-        }
-    }
-
-    /// Asks the link's task to close for this reason.
-    pub(super) fn close(&self, farewell: Farewell) {
-        self.close_with.store(farewell as u8, Ordering::Release);
-        self.waker.wake();
-    }
-
-    pub(super) fn asked_to_close(&self) -> Option<Farewell> {
-        Farewell::of(self.close_with.load(Ordering::Acquire))
-    }
-
-    /// A place for one more call. `None`: it takes no calls at all now.
-    pub(crate) fn try_enter(&self) -> Option<Result<InFlight, Turned>> {
-        self.is_ready().then(|| self.load.try_enter())
-    }
-
-    /// Sends a call to the place that it got here. The answer goes to `slot`.
-    pub(crate) fn open(
-        &self,
-        (call, place): (&OpenCall, InFlight),
-        slot: &Arc<Slot>,
-        now: Instant,
-    ) -> Result<(), NotLinked> {
-        let sink = SlotSink::new(Arc::clone(slot), place);
-        match &mut *self.carrier() {
-            Carrier::Native(end) => {
-                end.open(call.id, &call.header, call.message.clone(), sink)?;
-                end.set_deadline(call.id, Deadlines { silence: call.silence, last: call.last }, now);
-            }
-            Carrier::Plain(end) => {
-                let give_up = call.last.min(now + call.silence);
-                let (name, era) = (call.name.as_deref(), call.era);
-                let open = OpenPlain { id: call.id, message: &call.message, name, era, give_up };
-                end.open(&open, sink)?;
-            }
-        }
-        self.waker.wake();
-        Ok(())
-    }
-
-    /// Stops a call: nobody wants it any more.
-    pub(crate) fn cancel(&self, id: CallId) {
-        match &mut *self.carrier() {
-            Carrier::Native(end) => end.cancel(id),
-            Carrier::Plain(end) => end.forget(id),
-        }
-        self.waker.wake();
-    }
-
-    /// Lets a call run on without a reader.
-    pub(crate) fn abandon(&self, id: CallId, now: Instant) {
-        match &mut *self.carrier() {
-            Carrier::Native(end) => end.abandon(id, now),
-            Carrier::Plain(end) => end.forget(id),
-        }
-        self.waker.wake();
-    }
-
-    /// The reader has taken everything below `seq`, `bytes` more than before.
-    pub(crate) fn taken(&self, id: CallId, seq: Seq, bytes: usize) {
-        let wake = match &mut *self.carrier() {
-            Carrier::Native(end) => {
-                end.taken(id, seq, bytes, Instant::now());
-                end.wants_to_send()
-            }
-            Carrier::Plain(_) => false,
-        };
-        if wake {
-            self.waker.wake();
-        }
-    }
-
-    /// Tells the slave a fact about a client session.
-    pub(crate) fn session(&self, facts: &Bytes) {
-        if let Carrier::Native(end) = &mut *self.carrier() {
-            end.session(facts.clone());
-            self.waker.wake();
-        }
-    }
-
-    /// Tells the slave which proxies there are, if it wants to know.
-    pub(super) fn peers(&self, peers: &Bytes) {
-        if self.takes_peers
-            && let Carrier::Native(end) = &mut *self.carrier()
-        {
-            end.peers(peers.clone());
-            self.waker.wake();
-        }
-    }
-
-    /// Tells the slave that this proxy is going down.
-    pub(super) fn drain(&self) {
-        if let Carrier::Native(end) = &mut *self.carrier() {
-            end.drain();
-            self.waker.wake();
-        }
-    }
-
-    /// Calls that have not come to their end here.
-    pub(super) fn calls(&self) -> usize {
-        match &*self.carrier() {
-            Carrier::Native(end) => end.calls(),
-            Carrier::Plain(end) => end.calls(),
-        }
-    }
-
-    /// Looks after the calls of a slave without a link: those that took too long, and all when the grace is over.
-    /// Returns how many timed out, and when to look again; `None`: forget the slave.
-    pub(super) fn look_after(&self, now: Instant) -> (usize, Option<Instant>) {
-        match &mut *self.carrier() {
-            Carrier::Native(end) => {
-                let late = end.time_out(now);
-                if end.expire(now) {
-                    return (late, None);
-                }
-                (late, end.poll_timeout())
-            }
-            Carrier::Plain(_) => (0, None),
         }
     }
 }

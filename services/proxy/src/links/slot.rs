@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use protocol::link::call::ResponseEvent;
 use protocol::link::proxy_end::Sink;
 
-use crate::balance::load::InFlight;
+use crate::balance::Permit;
 
 /// What the reader finds.
 #[derive(Debug)]
@@ -72,12 +72,12 @@ impl Slot {
 /// The link's side of a slot; the call counts as under way at the slave as long as it lives.
 pub(crate) struct SlotSink {
     slot: Arc<Slot>,
-    _in_flight: InFlight,
+    _permit: Permit,
 }
 
 impl SlotSink {
-    pub(crate) fn new(slot: Arc<Slot>, in_flight: InFlight) -> Self {
-        Self { slot, _in_flight: in_flight }
+    pub(crate) fn new(slot: Arc<Slot>, permit: Permit) -> Self {
+        Self { slot, _permit: permit }
     }
 }
 

@@ -12,6 +12,7 @@ use super::table::{
     STALLS, STRAYS,
 };
 use super::{SLAVE_NAMES, TOOL_NAMES};
+use crate::slave_state::SlaveState;
 
 /// Bytes of one link.
 pub(crate) struct Traffic {
@@ -58,47 +59,6 @@ impl LinkMeter {
             _ => &self.failed,
         }
         .increment(1);
-    }
-}
-
-/// Where a slave stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SlaveState {
-    /// Linked, and has offered no tool yet.
-    Connecting,
-    /// Takes calls.
-    Ready,
-    /// Takes calls where no ready one can.
-    Degraded,
-    /// Linked, takes no new calls.
-    Draining,
-    /// Its link is down; its calls wait for it.
-    Lost,
-}
-
-impl SlaveState {
-    /// All, in the order of their numbers.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Connecting, Self::Ready, Self::Degraded, Self::Draining, Self::Lost];
-
-    /// Their names, in the same order.
-    pub(super) const LABELS: [&'static str; 5] = [
-        Self::Connecting.label(),
-        Self::Ready.label(),
-        Self::Degraded.label(),
-        Self::Draining.label(),
-        Self::Lost.label(),
-    ];
-
-    /// Its stable name.
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::Draining => "draining",
-            Self::Lost => "lost",
-        }
     }
 }
 

@@ -5,7 +5,8 @@
 use ::metrics::Unit;
 use runtime::metrics::{Buckets, Label, Metric};
 
-use super::{Refusal, SlaveState};
+use super::Refusal;
+use crate::slave_state::SlaveState;
 
 /// All tables of a proxy.
 pub const TABLES: &[&[Metric]] = &[

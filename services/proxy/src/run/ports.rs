@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::RunError;
 use crate::config::ProxyConfig;
-use crate::tls::Secured;
+use crate::tls::TlsState;
 
 /// Where the proxy is reached.
 pub(super) struct Ports {
@@ -25,7 +25,7 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    pub(super) async fn bind(config: &ProxyConfig, secured: &Secured) -> Result<Self, RunError> {
+    pub(super) async fn bind(config: &ProxyConfig, secured: &TlsState) -> Result<Self, RunError> {
         let http = config.common.http.bind().await?;
         let ws = config.ws.bind().await?;
         let ops = OpsPort::bind(config.common.ops.port.as_ref()).await?;
@@ -39,7 +39,7 @@ impl Ports {
     }
 
     /// Says where clients and slaves connect.
-    pub(super) fn announce(&self, secured: &Secured) -> Result<(), RunError> {
+    pub(super) fn announce(&self, secured: &TlsState) -> Result<(), RunError> {
         let ws_at = self.ws.local_addr()?;
         let ws = if secured.ws.is_some() { "wss" } else { "ws" };
         let http = if secured.http.is_some() { "https" } else { "http" };

@@ -72,7 +72,7 @@ fn two_choices_keep_the_burden_level() {
     let _places: Vec<_> = (0..400)
         .map(|n| choose(&members, &How { random: mix(n), weights: &none, sticky: None }).unwrap().1)
         .collect();
-    let most = members.iter().map(|slave| slave.load.in_flight()).max().unwrap();
+    let most = members.iter().map(|slave| slave.active.in_flight()).max().unwrap();
     assert!(most <= 24, "20 on average, {most} on one: one choice alone would give about 30");
 }
 

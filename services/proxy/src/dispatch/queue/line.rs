@@ -68,7 +68,7 @@ pub(super) struct Lines {
 /// Slaves that take calls and have room.
 pub(super) fn with_room(route: &Route<Slave>) -> impl Iterator<Item = u64> + '_ {
     let slaves = route.priorities.iter().flat_map(|tier| tier.iter());
-    slaves.filter(|slave| slave.is_ready() && slave.load.has_room()).map(|slave| slave.key)
+    slaves.filter(|slave| slave.accepts_calls() && slave.active.has_capacity()).map(|slave| slave.key)
 }
 
 impl Line {
@@ -83,7 +83,7 @@ impl Line {
         let (pool, route) = &self.ways;
         let outliers = [&registry.outliers, &*pool.outliers];
         self.members.contains_key(&slave)
-            && (!outliers.iter().any(|outliers| outliers.may_bar()) || {
+            && (!outliers.iter().any(|outliers| outliers.may_eject()) || {
                 let tiers = health::sieve((&route.priorities, None), outliers, now);
                 tiers.iter().flat_map(|tier| tier.iter()).any(|kept| kept.key == slave)
             })
@@ -162,8 +162,8 @@ impl Lines {
     pub(super) fn left_out_until(&self, slave: u64, registry: &Registry) -> Option<Instant> {
         let now = Instant::now();
         let until = |line: &Line| {
-            let place = line.members.get(&slave)?.place();
-            let ends = [&registry.outliers, &*line.ways.0.outliers].map(|of| of.out_until(place, now));
+            let place = line.members.get(&slave)?.host_slot();
+            let ends = [&registry.outliers, &*line.ways.0.outliers].map(|of| of.ejected_until(place, now));
             ends.into_iter().flatten().max()
         };
         self.lanes.values().filter_map(until).min()
@@ -238,5 +238,5 @@ impl Lines {
 
 /// Whether any slave there takes calls.
 pub(super) fn is_served(route: &Route<Slave>) -> bool {
-    route.priorities.iter().flat_map(|tier| tier.iter()).any(|slave| slave.is_ready())
+    route.priorities.iter().flat_map(|tier| tier.iter()).any(|slave| slave.accepts_calls())
 }

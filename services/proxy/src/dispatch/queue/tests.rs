@@ -41,15 +41,15 @@ fn ways(slaves: &[Arc<Slave>]) -> Option<Ways> {
 fn lobby(slaves: &[Arc<Slave>]) -> Arc<Lobby> {
     let ejection = Policy { after: 0, base: Duration::from_secs(1) };
     let lobby =
-        Lobby::new(Registry::new(InstanceId(1), (SlaveMode::Multi, 10), LinkLimits::default(), ejection));
+        Lobby::new(Registry::new(InstanceId(1), SlaveMode::Multi, 10, LinkLimits::default(), ejection));
     watch(&lobby, slaves);
     lobby
 }
 
 fn watch(lobby: &Arc<Lobby>, slaves: &[Arc<Slave>]) {
-    let freed: Arc<dyn Freed> = Arc::clone(lobby) as _;
+    let freed: Arc<dyn CapacityListener> = Arc::clone(lobby) as _;
     for slave in slaves {
-        slave.load.tell(&freed);
+        slave.active.subscribe(&freed);
     }
 }
 
@@ -66,15 +66,15 @@ fn join(lobby: &Arc<Lobby>, client: u64, slaves: &[Arc<Slave>]) -> Seat {
 }
 
 /// The place that a seat was given, if it was.
-fn place(seat: &mut Seat) -> Option<InFlight> {
+fn place(seat: &mut Seat) -> Option<Permit> {
     match seat.verdict.try_recv() {
         Ok(Verdict::Place(_, place)) => Some(place),
         _ => None,
     }
 }
 
-fn enter(slave: &Arc<Slave>) -> InFlight {
-    slave.try_enter().unwrap().unwrap()
+fn enter(slave: &Arc<Slave>) -> Permit {
+    slave.try_acquire().unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_freed_place_goes_to_one_call_and_to_each_client_in_turn() {
     drop(running);
     let first = place(&mut flood[0]).expect("the first call's place");
     assert!(flood[1..].iter_mut().all(|seat| place(seat).is_none()) && place(&mut other).is_none());
-    assert!(slaves[0].try_enter().unwrap().is_err(), "no newcomer takes the place");
+    assert!(slaves[0].try_acquire().unwrap().is_err(), "no newcomer takes the place");
     drop(first);
     assert!(place(&mut flood[1]).is_none());
     drop(place(&mut other).expect("the other client's turn"));
@@ -171,9 +171,9 @@ async fn cancelling_ends_the_call_of_that_name_only() {
 async fn a_slave_s_rate_limit_is_waited_for_with_a_timer() {
     let slaves = [slave(1, 0)];
     let lobby = lobby(&slaves);
-    slaves[0]
-        .load
-        .set_pace(Some(Arc::new(crate::limits::rate_limiter::Pace::new(Rate::parse("20/s:1").unwrap()))));
+    slaves[0].active.set_rate_limit(Some(Arc::new(crate::limits::rate_limiter::RateLimiter::new(
+        Rate::parse("20/s:1").unwrap(),
+    ))));
     let _first = enter(&slaves[0]);
     let since = Instant::now();
     let mut seats: Vec<Seat> = (0..4).map(|_| join(&lobby, 1, &slaves)).collect();
@@ -195,7 +195,7 @@ async fn no_wake_up_is_lost() {
         let (slaves, lobby, known) = (Arc::clone(&slaves), Arc::clone(&lobby), Arc::clone(&known));
         async move {
             for round in 0..300 {
-                let found = slaves.iter().find_map(|slave| slave.try_enter().and_then(Result::ok));
+                let found = slaves.iter().find_map(|slave| slave.try_acquire().and_then(Result::ok));
                 let place = if let Some(place) = found {
                     place
                 } else {
@@ -218,7 +218,7 @@ async fn no_wake_up_is_lost() {
                 if round % 3 == 0 {
                     tokio::task::yield_now().await;
                 }
-                assert!(slaves.iter().zip([1, 2, 1]).all(|(slave, most)| slave.load.in_flight() <= most));
+                assert!(slaves.iter().zip([1, 2, 1]).all(|(slave, most)| slave.active.in_flight() <= most));
                 drop(place);
             }
         }
@@ -228,17 +228,17 @@ async fn no_wake_up_is_lost() {
         tokio::time::timeout(Duration::from_mins(1), task).await.expect("no task waits for ever").unwrap();
     }
     assert_eq!(lobby.len(), 0);
-    assert!(slaves.iter().all(|slave| slave.load.in_flight() == 0));
+    assert!(slaves.iter().all(|slave| slave.active.in_flight() == 0));
 }
 
 #[tokio::test]
 async fn a_slave_that_was_left_out_takes_waiting_calls_when_its_time_is_over() {
     let slaves = [slave(1, 1), slave(2, 1)];
     let ejection = Policy { after: 1, base: Duration::from_millis(100) };
-    let registry = Registry::new(InstanceId(1), (SlaveMode::Multi, 10), LinkLimits::default(), ejection);
-    registry.outliers.ended(
-        slaves[0].place(),
-        crate::balance::outliers::Verdict::Fault("timeout"),
+    let registry = Registry::new(InstanceId(1), SlaveMode::Multi, 10, LinkLimits::default(), ejection);
+    registry.outliers.record_outcome(
+        slaves[0].host_slot(),
+        crate::balance::outliers::Outcome::Failure("timeout"),
         Instant::now(),
     );
     let lobby = Lobby::new(registry);

@@ -13,7 +13,8 @@ use tokio::time::timeout_at;
 
 use super::{Newcomer, Refused, Seat, Verdict};
 use crate::dispatch::calls::Dispatcher;
-use crate::links::{OpenCall, Slave, Slot};
+use crate::dispatch::open_call::OpenCall;
+use crate::links::{Slave, Slot};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 

@@ -1,0 +1,53 @@
+//! A call as the dispatcher keeps it while it is queued, sent or sent again. Must not know slaves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use protocol::link::ids::CallId;
+use protocol::mcp::era::Era;
+use runtime::telemetry::LogContext;
+
+use crate::links::CallRequest;
+use crate::trace::CallTrace;
+
+/// A call on its way to a slave.
+#[derive(Clone)]
+pub(crate) struct OpenCall {
+    /// Its id on every link.
+    pub(crate) id: CallId,
+    /// JSON call header.
+    pub(crate) header: Bytes,
+    /// The client's whole JSON-RPC request.
+    pub(crate) message: Bytes,
+    /// The slave's own name of the tool.
+    pub(crate) name: Option<Arc<str>>,
+    /// The era of the client.
+    pub(crate) era: Era,
+    /// Longest time without a sign of life from the slave.
+    pub(crate) silence: Duration,
+    /// Time at which the call fails in any case.
+    pub(crate) last: Instant,
+    /// Trace of the call: log context and spans.
+    pub(crate) trace: CallTrace,
+}
+
+impl OpenCall {
+    /// Returns the context for log lines about the call.
+    pub(crate) fn subject(&self) -> LogContext {
+        self.trace.subject(self.id)
+    }
+
+    /// Returns what a slave needs of the call.
+    pub(crate) fn request(&self) -> CallRequest<'_> {
+        CallRequest {
+            id: self.id,
+            header: &self.header,
+            message: &self.message,
+            name: self.name.as_deref(),
+            era: self.era,
+            silence: self.silence,
+            last: self.last,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the registry sends to all slaves, and session ends that slaves pass on from other proxies. Must not know sockets.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::farewell::Farewell;
+use super::registry::Registry;
+
+impl Registry {
+    /// Sends facts about a client session to every slave. Slaves whose link is down get them when they are back.
+    pub(crate) fn broadcast(&self, facts: &Bytes) {
+        for slave in self.all() {
+            slave.send_session_facts(facts);
+        }
+    }
+
+    /// Sends the known proxies to every slave that takes `peers` frames.
+    pub(super) fn broadcast_peers(&self, peers: &Bytes) {
+        for slave in self.all() {
+            slave.send_peers(peers);
+        }
+    }
+
+    /// Sets the listener for sessions that clients ended at other proxies. Only the first listener is kept.
+    pub(crate) fn on_session_end(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.session_end.set(Box::new(listener));
+    }
+
+    /// Notifies the listener that a client ended this session at another proxy.
+    pub(super) fn notify_session_end(&self, session: &str) {
+        if let Some(listener) = self.session_end.get() {
+            listener(session);
+        }
+    }
+
+    /// Announces the shutdown to every slave, those that connect later included.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        for slave in self.all() {
+            slave.send_drain();
+        }
+    }
+
+    /// Closes every link.
+    pub(crate) fn close_all(&self) {
+        for slave in self.all() {
+            slave.close(Farewell::GoingAway);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The life of a slave's links: a link comes up, is replaced, is asked to close, goes down, and its calls expire. Must
+//! not know sockets.
+//!
+//! Links of a slave are numbered (generations). The task of an older link finds another number and ends by itself.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::farewell::Farewell;
+use super::slave::{LinkState, Slave};
+
+/// What [`Slave::poll_timers`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timers {
+    /// Calls that timed out.
+    pub(super) timed_out: usize,
+    /// When to poll again. `None`: no call waits for the slave any more, so it can be forgotten.
+    pub(super) next: Option<Instant>,
+}
+
+impl Slave {
+    /// Makes a new link the current one, and returns its generation.
+    pub(super) fn link_up(&self, window: u32, now: Instant) -> u64 {
+        let mut link = self.link();
+        if let LinkState::Native(end) = &mut *link {
+            if self.is_linked() {
+                end.link_down(now);
+            }
+            end.link_up(window);
+        }
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        self.close_request.store(0, Ordering::Release);
+        self.dead.store(false, Ordering::Release);
+        self.health.link_up();
+        drop(link);
+        self.waker.wake();
+        generation
+    }
+
+    /// Records that the link of this generation is gone. Returns `false` where a newer link has taken over before.
+    pub(super) fn link_down(&self, generation: u64, now: Instant) -> bool {
+        let mut link = self.link();
+        if !self.is_current(generation) {
+            return false;
+        }
+        self.health.link_down();
+        match &mut *link {
+            LinkState::Native(end) => {
+                end.link_down(now);
+                if self.dead.load(Ordering::Acquire) {
+                    end.give_up(now);
+                }
+            }
+            LinkState::Plain(end) => end.link_down(),
+        }
+        true
+    }
+
+    /// Returns whether the link of this generation is the current one.
+    pub(super) fn is_current(&self, generation: u64) -> bool {
+        self.generation.load(Ordering::Acquire) == generation
+    }
+
+    /// Records that the slave's process is known to be gone: its calls are lost at once, or as soon as its link is
+    /// known to be down. Returns whether they are lost already.
+    pub(super) fn mark_dead(&self, now: Instant) -> bool {
+        let mut link = self.link();
+        self.dead.store(true, Ordering::Release);
+        if self.is_linked() {
+            return false;
+        }
+        if let LinkState::Native(end) = &mut *link {
+            end.give_up(now);
+        }
+        true
+    }
+
+    /// Asks the task of the current link to close it for this reason.
+    pub(super) fn close(&self, reason: Farewell) {
+        self.close_request.store(reason as u8, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Returns the reason for which the current link is to be closed, if that was asked for.
+    pub(super) fn close_request(&self) -> Option<Farewell> {
+        Farewell::of(self.close_request.load(Ordering::Acquire))
+    }
+
+    /// Times out the calls of a slave without a link: those that took too long, and all of them when the grace is over.
+    pub(super) fn poll_timers(&self, now: Instant) -> Timers {
+        match &mut *self.link() {
+            LinkState::Native(end) => {
+                let timed_out = end.time_out(now);
+                let next = if end.expire(now) { None } else { end.poll_timeout() };
+                Timers { timed_out, next }
+            }
+            LinkState::Plain(_) => Timers { timed_out: 0, next: None },
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What is sent to a slave: calls and what concerns them, session facts, known proxies, the drain. Must not know sockets.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use protocol::link::ids::{CallId, Seq};
+use protocol::link::proxy_end::{Deadlines, NotLinked};
+
+use super::call::CallRequest;
+use super::slave::{LinkState, Slave};
+use super::slot::{Slot, SlotSink};
+use crate::balance::{Busy, Permit};
+
+impl Slave {
+    /// Acquires a permit for one more call. `None`: the slave accepts no calls at all at present.
+    pub(crate) fn try_acquire(&self) -> Option<Result<Permit, Busy>> {
+        self.accepts_calls().then(|| self.active.try_acquire())
+    }
+
+    /// Sends a call. The answer goes to `slot`; the permit is held until the call's end.
+    pub(crate) fn open(
+        &self,
+        call: &CallRequest<'_>,
+        permit: Permit,
+        slot: &Arc<Slot>,
+        now: Instant,
+    ) -> Result<(), NotLinked> {
+        let sink = SlotSink::new(Arc::clone(slot), permit);
+        match &mut *self.link() {
+            LinkState::Native(end) => {
+                end.open(call.id, call.header, call.message.clone(), sink)?;
+                end.set_deadline(call.id, Deadlines { silence: call.silence, last: call.last }, now);
+            }
+            LinkState::Plain(end) => end.open(call, call.last.min(now + call.silence), sink)?,
+        }
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Cancels a call: nobody waits for its answer any more.
+    pub(crate) fn cancel(&self, id: CallId) {
+        match &mut *self.link() {
+            LinkState::Native(end) => end.cancel(id),
+            LinkState::Plain(end) => end.forget(id),
+        }
+        self.waker.wake();
+    }
+
+    /// Detaches the reader from a call, which runs on.
+    pub(crate) fn abandon(&self, id: CallId, now: Instant) {
+        match &mut *self.link() {
+            LinkState::Native(end) => end.abandon(id, now),
+            LinkState::Plain(end) => end.forget(id),
+        }
+        self.waker.wake();
+    }
+
+    /// Acknowledges that the reader has taken all chunks below `seq`, `bytes` more than before.
+    pub(crate) fn acknowledge(&self, id: CallId, seq: Seq, bytes: usize) {
+        let wake = match &mut *self.link() {
+            LinkState::Native(end) => {
+                end.taken(id, seq, bytes, Instant::now());
+                end.wants_to_send()
+            }
+            LinkState::Plain(_) => false,
+        };
+        if wake {
+            self.waker.wake();
+        }
+    }
+
+    /// Sends facts about a client session.
+    pub(super) fn send_session_facts(&self, facts: &Bytes) {
+        if let LinkState::Native(end) = &mut *self.link() {
+            end.session(facts.clone());
+            self.waker.wake();
+        }
+    }
+
+    /// Sends the known proxies, if the slave takes `peers` frames.
+    pub(super) fn send_peers(&self, peers: &Bytes) {
+        if self.takes_peers
+            && let LinkState::Native(end) = &mut *self.link()
+        {
+            end.peers(peers.clone());
+            self.waker.wake();
+        }
+    }
+
+    /// Announces that this proxy shuts down.
+    pub(super) fn send_drain(&self) {
+        if let LinkState::Native(end) = &mut *self.link() {
+            end.drain();
+            self.waker.wake();
+        }
+    }
+
+    /// Returns the number of calls that have not ended.
+    pub(super) fn calls(&self) -> usize {
+        match &*self.link() {
+            LinkState::Native(end) => end.calls(),
+            LinkState::Plain(end) => end.calls(),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Snapshots of a slave for status pages and metrics. Must not know how they are shown.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use super::slave::{LinkState, Slave};
+use crate::metrics::Held;
+use crate::slave_state::SlaveState;
+
+/// A slave at one moment, as operators are shown it.
+#[derive(Clone, Debug)]
+pub(crate) struct SlaveSnapshot {
+    /// Distinguishes slaves of the same name.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The identity that its code gives it.
+    pub(crate) identity: Option<String>,
+    pub(crate) state: SlaveState,
+    pub(crate) reason: String,
+    pub(crate) labels: Vec<(String, String)>,
+    /// Program and version, as the slave announced them.
+    pub(crate) agent: String,
+    pub(crate) dialect: &'static str,
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) in_flight: usize,
+    /// 0: no limit.
+    pub(crate) capacity: usize,
+    /// Percent.
+    pub(crate) weight: u32,
+    pub(crate) tools: Vec<String>,
+    /// Address that the current or last link comes from.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Time at which that link was established.
+    pub(crate) since: Option<SystemTime>,
+}
+
+impl Slave {
+    /// Returns a snapshot for operators.
+    pub(crate) fn snapshot(&self) -> SlaveSnapshot {
+        let (health, grant) = (self.health_snapshot(), self.grant());
+        let connected = self.info.connected_at();
+        let dialect = match &*self.link() {
+            LinkState::Native(_) => "native",
+            LinkState::Plain(_) => "plain",
+        };
+        SlaveSnapshot {
+            id: format!("{:016x}", self.key),
+            name: self.name.clone(),
+            identity: grant.identity().map(str::to_owned),
+            state: health.state,
+            reason: health.reason,
+            labels: grant.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            agent: self.info.agent().to_owned(),
+            dialect,
+            round_trip: health.round_trip,
+            in_flight: self.active.in_flight(),
+            capacity: self.active.capacity(),
+            weight: self.weight,
+            tools: self.catalog().tools.iter().map(|tool| tool.name.clone()).collect(),
+            peer: connected.map(|connected| connected.peer),
+            since: connected.map(|connected| connected.time),
+        }
+    }
+
+    /// Returns the calls in flight and the bytes of them that are buffered, for the metrics.
+    pub(super) fn buffered_bytes(&self) -> Held {
+        let (to_slave, from_slave) = match &*self.link() {
+            LinkState::Native(end) => end.held(),
+            LinkState::Plain(_) => (0, 0),
+        };
+        Held { calls: self.active.in_flight(), to_slave, from_slave }
+    }
+}
