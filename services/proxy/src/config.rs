@@ -19,7 +19,7 @@ pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 
 use crate::access::CodesFile;
 use crate::balance::outliers::Policy;
-use crate::dispatch::Repeat;
+use crate::dispatch::RetryPolicy;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
 
@@ -106,7 +106,7 @@ pub struct ProxyConfig {
     /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
     pub(crate) ejection: Policy,
     /// `RETRY_IDEMPOTENT`.
-    pub(crate) repeat: Repeat,
+    pub(crate) retry: RetryPolicy,
     /// `PROXY_PEERS`: a name with one address for each proxy, and a port.
     pub peers: Option<(String, u16)>,
     /// `MAX_SLAVES`.
@@ -191,7 +191,7 @@ impl ProxyConfig {
             ready_min_slaves: reader.value("READY_MIN_SLAVES", ready, parse::whole(0..=1_000_000, "slaves")),
             link_late: reader.value("LINK_LATE_MS", raw.link_late_ms.as_deref(), parse::millis(1..=60_000)),
             ejection: read_ejection(&mut reader, (raw.eject_after.as_deref(), raw.eject_time.as_deref())),
-            repeat: read_repeat(&mut reader, raw.retry_idempotent.as_deref()),
+            retry: read_retry(&mut reader, raw.retry_idempotent.as_deref()),
             peers: reader.optional("PROXY_PEERS", raw.proxy_peers.as_deref(), parse::host_and_port),
             max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
             balance: BalanceConfig::read(&mut reader),
@@ -263,8 +263,12 @@ fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&
     }
 }
 
-fn read_repeat(reader: &mut Reader<'_>, raw: Option<&str>) -> Repeat {
-    if reader.value("RETRY_IDEMPOTENT", raw, parse::flag) { Repeat::Harmless } else { Repeat::Never }
+fn read_retry(reader: &mut Reader<'_>, raw: Option<&str>) -> RetryPolicy {
+    if reader.value("RETRY_IDEMPOTENT", raw, parse::flag) {
+        RetryPolicy::Idempotent
+    } else {
+        RetryPolicy::Never
+    }
 }
 
 fn check_counts(reader: &mut Reader<'_>, config: &ProxyConfig) {

@@ -71,7 +71,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
     let activity = Activity::new("slave", config.common.ops.ui.into());
     let dispatcher =
-        Dispatcher::new(Arc::clone(&registry), instance, (policies(&config), times, activity.clone()));
+        Dispatcher::new(Arc::clone(&registry), instance, policies(&config), times, activity.clone());
     let peers = keep_peers(&registry, &config);
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
     let hangups = ReloadSignal::listen()?;
@@ -126,7 +126,7 @@ fn policies(config: &ProxyConfig) -> Policies {
     Policies {
         conflict: config.tool_conflict,
         ejection: config.ejection,
-        repeat: config.repeat,
+        retry: config.retry,
         balance: config.balance,
     }
 }

@@ -1,9 +1,46 @@
-//! Slaves as routing sees them. Must not know calls.
+//! Slaves as routing and load balancing see them. Must not know calls.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::balance::host::Host;
+use crate::balance::{ActiveCalls, Busy, Permit};
 use crate::links::Slave;
 use crate::routes::{Labelled, Observable, Observed};
+
+impl Host for Slave {
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn host_slot(&self) -> u64 {
+        Self::host_slot(self)
+    }
+
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn active(&self) -> &Arc<ActiveCalls> {
+        &self.active
+    }
+
+    fn accepts_calls(&self) -> bool {
+        Self::accepts_calls(self)
+    }
+
+    fn is_degraded(&self) -> bool {
+        Self::is_degraded(self)
+    }
+
+    fn try_acquire(&self) -> Option<Result<Permit, Busy>> {
+        Self::try_acquire(self)
+    }
+}
 
 impl Labelled for Slave {
     fn with_labels<R>(&self, read: impl FnOnce(&BTreeMap<String, String>) -> R) -> R {

@@ -52,12 +52,6 @@ impl<S: Labelled> PoolRoutes<S> {
         Self { applied, all: Arc::new([Arc::clone(members)]) }
     }
 
-    /// Returns the route to any member.
-    #[cfg(test)]
-    pub(crate) fn unruled(&self) -> Route<S> {
-        Route { rule: None, priorities: Arc::clone(&self.all) }
-    }
-
     /// Returns the route of a call: by the first rule that applies to it, else to any member.
     pub(crate) fn route(&self, call: &MatchInput<'_>) -> Route<S> {
         let Some(applied) = self.applied.iter().find(|applied| applied.rule.check(call).is_ok()) else {
