@@ -1,4 +1,4 @@
-//! What load balancing needs of a slave. Must not know links.
+//! The view that load balancing has of a slave. Must not know links.
 
 use std::sync::Arc;
 

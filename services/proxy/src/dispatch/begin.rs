@@ -23,8 +23,8 @@ use crate::links::Slot;
 use crate::routes::{ClientIdentity, MatchInput};
 use crate::trace::CallTrace;
 
-/// A call as it arrived.
-pub(super) struct Arrival {
+/// A call that has arrived.
+pub(super) struct NewCall {
     pub(super) id: CallId,
     pub(super) at: Instant,
     pub(super) trace: CallTrace,
@@ -49,10 +49,10 @@ pub(super) fn begin(
     pool: &Arc<Pool>,
     limits: &RateLimits,
     times: CallTimes,
-    arrival: Arrival,
+    new_call: NewCall,
     context: &CallContext<'_>,
 ) -> Result<Box<OngoingCall>, Failure> {
-    let Arrival { id, at, trace, mut header, message, tool } = arrival;
+    let NewCall { id, at, trace, mut header, message, tool } = new_call;
     limits.admit(context)?;
     admit_to_tool(&tool, pool.limit.as_deref())?;
     let identity = ClientIdentity::of(context.who);

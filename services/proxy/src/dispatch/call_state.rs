@@ -56,7 +56,7 @@ pub(super) struct Redispatch {
     fallback: Option<ResponseEvent>,
 }
 
-/// What became of a call that waited in the queue.
+/// Outcome of a wait in the queue.
 pub(super) enum WaitOutcome<S> {
     /// This slave has the call.
     Sent(S),

@@ -13,13 +13,13 @@ use protocol::mcp::failure::Failure;
 use runtime::activity::Activity;
 use tokio::sync::watch;
 
-use super::begin::{Arrival, begin, take_tool};
+use super::begin::{NewCall, begin, take_tool};
 use super::forwarder::Forwarder;
 use super::observe;
 use super::ongoing::OngoingCall;
 use super::policies::{CallTimes, Policies};
 use super::queue::CallName;
-use super::rebuild::Offer;
+use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
 use crate::links::Registry;
 use crate::metrics;
@@ -32,7 +32,7 @@ pub(crate) struct Dispatcher(Arc<Shared>);
 
 struct Shared {
     forwarder: Arc<Forwarder>,
-    offer: Offer,
+    settings: ActiveSettings,
     times: CallTimes,
     activity: Activity,
 }
@@ -46,12 +46,12 @@ impl Dispatcher {
         activity: Activity,
     ) -> Self {
         let forwarder = Arc::new(Forwarder::new(registry, instance));
-        Self(Arc::new(Shared { forwarder, offer: Offer::new(policies), times, activity }))
+        Self(Arc::new(Shared { forwarder, settings: ActiveSettings::new(policies), times, activity }))
     }
 
     /// Replaces the routes for new calls. A call under way keeps its rule.
     pub(crate) fn set_routes(&self, routes: Arc<Routes>) {
-        self.0.offer.routes.store(routes);
+        self.0.settings.routes.store(routes);
         self.0.forwarder.registry.changed.notify_one();
     }
 
@@ -59,28 +59,28 @@ impl Dispatcher {
     pub(crate) fn explain(&self, request: &ExplainRequest) -> Result<Explanation, String> {
         let pool = self.0.forwarder.directory.load().pool(&request.tool).map(Arc::clone);
         let offered = pool.as_ref().map(|pool| Offered { own_name: &pool.own_name, members: &pool.members });
-        explain_with_slaves(&self.0.offer.routes.load(), request, offered)
+        explain_with_slaves(&self.0.settings.routes.load(), request, offered.as_ref())
     }
 
     /// Keeps the directory up to date. Never returns; dropping the future stops it.
     pub(crate) async fn follow_changes(self) {
-        self.0.offer.follow_changes(&self.0.forwarder).await;
+        self.0.settings.follow_changes(&self.0.forwarder).await;
     }
 
     /// Begins a call of a tool that is offered; failures are counted.
-    fn begin(&self, mut arrival: Arrival, context: &CallContext<'_>) -> Result<Box<OngoingCall>, Failure> {
-        let Shared { forwarder, offer, times, .. } = &*self.0;
-        let (at, version) = (arrival.at, arrival.header.version);
-        let found = take_tool(&mut arrival.header).and_then(|tool| {
+    fn begin(&self, mut new_call: NewCall, context: &CallContext<'_>) -> Result<Box<OngoingCall>, Failure> {
+        let Shared { forwarder, settings, times, .. } = &*self.0;
+        let (at, version) = (new_call.at, new_call.header.version);
+        let found = take_tool(&mut new_call.header).and_then(|tool| {
             let pool = forwarder.pool(&tool)?;
-            arrival.tool = tool;
+            new_call.tool = tool;
             Ok(pool)
         });
         let pool = found.inspect_err(|failure| {
             metrics::not_offered(failure, version, at.elapsed().as_secs_f64());
         })?;
-        arrival.trace.of_tool(&arrival.tool);
-        begin(forwarder, &pool, &offer.limits.load(), *times, arrival, context)
+        new_call.trace.of_tool(&new_call.tool);
+        begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context)
             .inspect_err(|failure| pool.meter.refused(failure, version, at.elapsed().as_secs_f64()))
     }
 
@@ -97,7 +97,7 @@ impl Calls for Dispatcher {
     type Stream = CallStream;
 
     fn listing(&self) -> watch::Receiver<Arc<Listing>> {
-        self.0.offer.listing.subscribe()
+        self.0.settings.listing.subscribe()
     }
 
     fn call(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> CallStream {
@@ -105,11 +105,11 @@ impl Calls for Dispatcher {
         let trace = CallTrace::of(id, &mut header, &message, &context);
         let log = trace.subject(id);
         let _log = log.enter();
-        let routes = || self.0.offer.routes.load_full();
+        let routes = || self.0.settings.routes.load_full();
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
-        let arrival =
-            Arrival { id, at: Instant::now(), trace: trace.clone(), header, message, tool: String::new() };
-        match self.begin(arrival, &context) {
+        let new_call =
+            NewCall { id, at: Instant::now(), trace: trace.clone(), header, message, tool: String::new() };
+        match self.begin(new_call, &context) {
             Ok(mut call) => {
                 call.guard = guard;
                 CallStream::ongoing(call)

@@ -18,7 +18,7 @@ use crate::balance::outliers::OutlierDetector;
 use crate::links::{Registry, Slave};
 use crate::routes::Route;
 
-/// What calls are forwarded through. One for each proxy.
+/// Shared state of dispatching: directory, registry and wait queue of one proxy.
 pub(super) struct Forwarder {
     pub(super) registry: Arc<Registry>,
     pub(super) directory: ArcSwap<Directory>,

@@ -27,14 +27,14 @@ pub(super) struct Pool {
     pub(super) limit: Option<Arc<RateLimiter>>,
 }
 
-/// Everything that pools are built by.
+/// Settings that all pools are built with.
 pub(super) struct PoolSettings<'a> {
     pub(super) routes: &'a Routes,
     pub(super) policies: &'a Policies,
     pub(super) limits: &'a RateLimits,
 }
 
-/// What one pool is built of.
+/// Members and names of a pool to be built.
 pub(super) struct PoolParts<'a> {
     /// The slaves' name of the tool.
     pub(super) own_name: &'a str,

@@ -44,11 +44,11 @@ pub(super) struct WaitQueue<C: Candidates> {
 pub(super) struct Waiter<C: Candidates> {
     queue: Arc<WaitQueue<C>>,
     at: CallPosition,
-    /// What becomes of the call.
+    /// Receives the decision on the call.
     pub(super) decision: oneshot::Receiver<Decision>,
 }
 
-/// What the free capacity of a slave leads to.
+/// Result of offering a slave's free capacity to waiting calls.
 enum Handover {
     /// This call gets a permit of the slave.
     To(QueuedCall, Arc<Slave>),

@@ -25,15 +25,15 @@ const REBUILD_BACKOFF: u32 = 4;
 /// Longest pause after a rebuild.
 const MAX_REBUILD_BACKOFF: Duration = Duration::from_millis(250);
 
-/// What calls are dispatched by, and what is listed to clients.
-pub(super) struct Offer {
+/// The settings in force, and the list of tools for clients.
+pub(super) struct ActiveSettings {
     pub(super) policies: Policies,
     pub(super) routes: ArcSwap<Routes>,
     pub(super) limits: ArcSwap<RateLimits>,
     pub(super) listing: watch::Sender<Arc<Listing>>,
 }
 
-impl Offer {
+impl ActiveSettings {
     pub(super) fn new(policies: Policies) -> Self {
         let limits = RateLimits::new(&Routes::default(), &policies.balance, &RateLimits::default());
         Self {

@@ -27,7 +27,7 @@ const MAX_TOOLS: usize = 10_000;
 /// The rate limits in force.
 #[derive(Default)]
 pub(crate) struct RateLimits {
-    /// By the client's name in the `ROUTES` file.
+    /// Limiters by the client's name in the `ROUTES` file.
     named: BTreeMap<String, Arc<RateLimiter>>,
     /// The same limiters by the digests of the clients' keys.
     keys: HashMap<[u8; 32], Arc<RateLimiter>>,

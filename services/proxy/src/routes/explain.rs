@@ -129,9 +129,9 @@ pub fn explain(routes: &Routes, request: &ExplainRequest) -> Result<Explanation,
 pub(crate) fn explain_with_slaves<S: Observable>(
     routes: &Routes,
     request: &ExplainRequest,
-    offered: Option<Offered<'_, S>>,
+    offered: Option<&Offered<'_, S>>,
 ) -> Result<Explanation, String> {
-    let own_name = offered.as_ref().map_or(request.tool.as_str(), |offered| offered.own_name);
+    let own_name = offered.map_or(request.tool.as_str(), |offered| offered.own_name);
     let checked = check_rules(routes, request, own_name)?;
     let mut remaining: Vec<&Arc<S>> = offered.iter().flat_map(|offered| offered.members).collect();
     let observed = |selectors: &Vec<Selector>| Priority {

@@ -29,7 +29,7 @@ const SECTIONS: [&str; 4] = ["clients", "rules", "pools", "limits"];
 pub struct Routes {
     /// SHA-256 digests of the clients' keys, by the operator's names of the clients.
     pub(crate) clients: BTreeMap<String, Vec<[u8; 32]>>,
-    /// In order: the first that matches a call applies. The built-in ones come last.
+    /// Rules in their order: the first that matches a call applies. The built-in ones come last.
     pub(crate) rules: Vec<Arc<Rule>>,
     /// Balancing options: the first entry that applies to a tool counts.
     pub(crate) pools: Vec<PoolRule>,

@@ -1,4 +1,4 @@
-//! What routing needs of a slave: its labels. Must not know links.
+//! The view that routing has of a slave: its labels. Must not know links.
 
 use std::collections::BTreeMap;
 

@@ -9,9 +9,9 @@ use crate::limits::rate::Rate;
 /// Rate limits of the file. Each is one limit for each client, tool or slave that it applies to, not one for all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LimitRules {
-    /// By the client's name in `clients:`; the keys of one name share the limit.
+    /// Limits by the client's name in `clients:`; the keys of one name share the limit.
     pub(crate) clients: BTreeMap<String, Rate>,
-    /// `default`: for each client without an entry of its own.
+    /// Limit of each client without an entry of its own (`default`).
     pub(crate) other_clients: Option<Rate>,
     pub(super) tools: Vec<(TextMatch, Rate)>,
     pub(super) slaves: Vec<(SlaveMatch, Rate)>,

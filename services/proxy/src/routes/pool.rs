@@ -16,7 +16,7 @@ pub(crate) type Priorities<S> = Arc<[Arc<[Arc<S>]>]>;
 /// Routing of the calls of one pool.
 pub(crate) struct PoolRoutes<S> {
     applied: Vec<AppliedRule<S>>,
-    /// One priority with all members: for calls that no rule applies to.
+    /// All members as one priority, for calls that no rule applies to.
     all: Priorities<S>,
 }
 
@@ -160,11 +160,11 @@ mod tests {
         ];
         let routes = pool(PRIORITIES, ["t1", "t1"], &slaves);
         with_input("{}", |call| {
-            assert_eq!(names(&routes.route(call)), [vec!["s2"], vec!["s1"], vec!["s3", "s4"]])
+            assert_eq!(names(&routes.route(call)), [vec!["s2"], vec!["s1"], vec!["s3", "s4"]]);
         });
         let routes = pool(PRIORITIES, ["t1", "t1"], &slaves[2..]);
         with_input("{}", |call| {
-            assert_eq!(names(&routes.route(call)), [["s3", "s4"]], "empty priorities are left out")
+            assert_eq!(names(&routes.route(call)), [["s3", "s4"]], "empty priorities are left out");
         });
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Rule {
     /// The tool must match one of these; empty: every tool.
     pub(super) tools: Vec<TextMatch>,
     pub(super) condition: Condition,
-    /// In order of preference, each with alternative selectors. The first is `to`, the others are fallbacks.
+    /// Alternative selectors of each priority, in order of preference. The first is `to`, the others are fallbacks.
     pub(super) priorities: Vec<Vec<Selector>>,
 }
 

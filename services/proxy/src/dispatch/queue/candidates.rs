@@ -1,4 +1,4 @@
-//! What wait queues need to know of the slaves that calls may go to. Must not know tools and rules.
+//! The view that wait queues have of the slaves that calls may go to. Must not know tools and rules.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub(in crate::dispatch) trait Candidates: Send + Sync + 'static {
     /// Returns until when this slave is ejected.
     fn ejected_until(&self, slave: &Slave, now: Instant) -> Option<Instant>;
 
-    /// Whether both stand for the same slaves in the same order, as far as that can be told at once.
+    /// Whether both are known to be the same slaves in the same order, without comparing slave by slave.
     fn is_same(&self, other: &Self) -> bool;
 
     /// Returns how many calls may wait.

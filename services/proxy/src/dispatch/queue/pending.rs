@@ -17,7 +17,7 @@ pub(in crate::dispatch) struct QueueKey {
     pub(in crate::dispatch) rule: usize,
 }
 
-/// What a legacy client calls its call, for cancelling it.
+/// Name of a legacy client's call, by which the client can cancel it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::dispatch) struct CallName {
     pub(in crate::dispatch) session: String,
@@ -42,7 +42,7 @@ pub(in crate::dispatch) enum EnqueueError {
     NoSlave,
 }
 
-/// What becomes of a waiting call.
+/// Decision on a waiting call.
 pub(in crate::dispatch) enum Decision {
     /// The slave takes the call; the permit is the call's.
     Serve(Arc<Slave>, Permit),

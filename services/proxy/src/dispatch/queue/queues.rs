@@ -39,7 +39,7 @@ pub(super) struct Queues<C> {
     last_ticket: Ticket,
 }
 
-/// What a change of the candidates leads to.
+/// Consequences of a change of the candidates.
 pub(super) struct Refreshed {
     /// Calls that no slave is left for.
     pub(super) unserved: Vec<QueuedCall>,

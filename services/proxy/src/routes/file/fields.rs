@@ -13,7 +13,7 @@ pub(super) type Clients = BTreeMap<String, Vec<[u8; 32]>>;
 /// Entries of one list.
 const MAX_ENTRIES: usize = 1000;
 
-/// What labels must look like, to be read after "expected".
+/// Expected form of labels, for messages that begin with "expected".
 pub(super) const EXPECTED_LABELS: &str =
     "the labels that slaves must have, say {platform: gitlab}, a list of such, or any";
 

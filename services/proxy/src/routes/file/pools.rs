@@ -10,7 +10,7 @@ use crate::limits::queue::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
 use crate::routes::pool_rule::PoolRule;
 use crate::routes::selector::Selector;
 
-/// What a weight must look like, to be read after "expected".
+/// Expected form of a weight, for messages that begin with "expected".
 const EXPECTED_WEIGHT: &str = "a weight in percent from 1 to 10000; an ordinary slave has 100";
 
 /// Reads the section. Problems are reported to the document.

@@ -21,7 +21,7 @@ const MAX_NAME_LENGTH: usize = 64;
 /// Headers that carry credentials, whose values do not belong into a file.
 const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
-/// What `fallback` must look like, to be read after "expected".
+/// Expected form of `fallback`, for messages that begin with "expected".
 const EXPECTED_FALLBACK: &str = "none, any, or a list of labels to try in turn";
 
 /// Reads the rules of the file. Problems are reported to the document.
