@@ -26,4 +26,3 @@ mod wait;
 
 pub(crate) use dispatcher::Dispatcher;
 pub(crate) use policies::{CallTimes, Policies};
-pub(crate) use retry::RetryPolicy;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use runtime::follow::ReloadSignal;
-use runtime::tls::{Facts, File, ServerFiles, ServerTls, TlsError};
+use runtime::tls::{CertificateInfo, File, ServerFiles, ServerTls, TlsError};
 
 use crate::config::TlsPorts;
 use crate::metrics;
@@ -59,7 +59,7 @@ impl TlsState {
 
 async fn follow(tls: Arc<ServerTls>, reload: ReloadSignal) {
     let mut warned: Option<SystemTime> = None;
-    let on_check = move |reloaded: Option<Result<(), TlsError>>, facts: &Facts| {
+    let on_check = move |reloaded: Option<Result<(), TlsError>>, facts: &CertificateInfo| {
         if let Some(reloaded) = reloaded {
             report_reload(&reloaded);
             warned = None;

@@ -14,6 +14,7 @@ use protocol::mcp::catalog::{Catalog, CatalogEntry};
 
 use super::names;
 use super::pool::{Pool, PoolParts, PoolSettings};
+use super::retry;
 use crate::balance::outliers::{OutlierDetector, Policy};
 use crate::config::ToolConflict;
 use crate::links::Slave;
@@ -155,7 +156,7 @@ impl Group<'_> {
             shown_name: shown,
             members: self.members,
             outliers,
-            max_retries: policies.retry.max_retries(&self.offer.definition),
+            max_retries: retry::max_retries(policies.retry, &self.offer.definition),
         };
         Pool::new(parts, settings)
     }
@@ -183,8 +184,8 @@ mod tests {
     use protocol::link::limits::LinkLimits;
 
     use super::*;
+    use crate::config::RetryPolicy;
     use crate::dispatch::policies::Policies;
-    use crate::dispatch::retry::RetryPolicy;
     use crate::limits::table::RateLimits;
     use crate::routes::Routes;
 

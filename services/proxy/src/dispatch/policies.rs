@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::retry::RetryPolicy;
 use crate::balance::outliers::Policy;
-use crate::config::{BalanceConfig, ToolConflict};
+use crate::config::{BalanceConfig, RetryPolicy, ToolConflict};
 
 /// Time limits of calls.
 #[derive(Clone, Copy, Debug)]

@@ -7,27 +7,17 @@ use protocol::mcp::failure::{self, Failure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::config::RetryPolicy;
+
 /// How often one call may be run again.
 const MAX_RETRIES: u8 = 2;
 
 /// How long a call that is to be run again looks for a slave.
 pub(super) const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// `RETRY_IDEMPOTENT`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum RetryPolicy {
-    /// Every call runs at most once.
-    #[default]
-    Never,
-    /// Calls of tools that are annotated as idempotent may be run again.
-    Idempotent,
-}
-
-impl RetryPolicy {
-    /// Returns how often a call of the tool with this definition may be run again.
-    pub(super) fn max_retries(self, definition: &RawValue) -> u8 {
-        if self == Self::Idempotent && is_idempotent(definition) { MAX_RETRIES } else { 0 }
-    }
+/// Returns how often a call of the tool with this definition may be run again.
+pub(super) fn max_retries(policy: RetryPolicy, definition: &RawValue) -> u8 {
+    if policy == RetryPolicy::Idempotent && is_idempotent(definition) { MAX_RETRIES } else { 0 }
 }
 
 /// Whether the annotations say that a repeated call does no harm (MCP 2026-07-28, Tools, "Tool annotations"). A tool that
@@ -68,9 +58,9 @@ pub(super) fn reason(event: &ResponseEvent) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn max_retries(policy: RetryPolicy, annotations: &str) -> u8 {
+    fn retries(policy: RetryPolicy, annotations: &str) -> u8 {
         let text = format!(r#"{{"name":"t","annotations":{annotations}}}"#);
-        policy.max_retries(&RawValue::from_string(text).unwrap())
+        max_retries(policy, &RawValue::from_string(text).unwrap())
     }
 
     #[test]
@@ -89,8 +79,8 @@ mod tests {
             ("[]", false),
         ] {
             let expected = if idempotent { MAX_RETRIES } else { 0 };
-            assert_eq!(max_retries(RetryPolicy::Idempotent, annotations), expected, "{annotations}");
-            assert_eq!(max_retries(RetryPolicy::Never, annotations), 0, "{annotations}");
+            assert_eq!(retries(RetryPolicy::Idempotent, annotations), expected, "{annotations}");
+            assert_eq!(retries(RetryPolicy::Never, annotations), 0, "{annotations}");
         }
     }
 }
