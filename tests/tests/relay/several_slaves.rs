@@ -254,7 +254,7 @@ async fn no_more_slaves_than_allowed_are_linked() {
     let mut second = dial(proxy.link).await;
     let hello = serde_json::json!({ "type": "auth", "slaveCode": CODE });
     second.text(hello.to_string()).await;
-    assert!(second.close_code().await.is_some(), "closed with a code");
+    assert_eq!(second.close_code().await, Some(1013), "try again later (RFC 6455 registry)");
     proxy.log.wait_for("MAX_SLAVES").await;
     first.vanish();
     proxy.withdraws("of_first").await;

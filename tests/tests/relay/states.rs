@@ -79,6 +79,57 @@ async fn a_slave_that_does_not_answer_pings_is_degraded_and_others_get_the_calls
     proxy.log.wait_for("Slave is ready again, after ").await;
 }
 
+/// Reads what has come, pings included, which are answered by that.
+async fn read_pending(slave: &mut RawSlave) {
+    while tokio::time::timeout(Duration::from_millis(20), slave.hear()).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn answers_to_pings_that_are_later_than_link_late_ms_make_a_slave_degraded() {
+    let setup = |late: &str| {
+        Setup::proxy()
+            .env("LINK_LATE_MS", late)
+            .env("LINK_PING_INTERVAL_MS", "200")
+            .env("LINK_PING_TIMEOUT_MS", "60000")
+    };
+    let (strict, lenient) = (setup("300"), setup("60000"));
+    let (strict, lenient) = tokio::join!(strict.start_proxy(), lenient.start_proxy());
+    let mut slaves = [
+        RawSlave::link(strict.link, CODE, "raw", &["t"]).await,
+        RawSlave::link(lenient.link, CODE, "raw", &["t"]).await,
+    ];
+    until_state(strict.http, "raw", "ready").await;
+    until_state(lenient.http, "raw", "ready").await;
+    let late = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            for slave in &mut slaves {
+                read_pending(slave).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = late => {}
+        _ = strict.log.wait_for("Slave is degraded: it answers pings late") => {}
+    }
+    assert!(in_state(lenient.http, "raw", "ready").await, "the same answers are in time for a longer limit");
+    assert_eq!(lenient.log.count("Slave is degraded"), 0);
+    let prompt = async {
+        loop {
+            for slave in &mut slaves {
+                read_pending(slave).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = prompt => {}
+        () = async {
+            strict.log.wait_for("Slave is ready again, after ").await;
+            until_state(strict.http, "raw", "ready").await;
+        } => {}
+    }
+}
+
 /// What is shipped: an interval of 1.5 s, a time-out of 4 s.
 #[tokio::test]
 async fn dropped_packets_are_noticed_on_both_sides_within_five_seconds_as_shipped() {
