@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use protocol::link::error::LinkError;
 use protocol::link::frame::{Flags, Frame};
 use protocol::link::handshake::ProxyHello;
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::limits::LinkLimits;
-use protocol::link::proxy_end::LinkError;
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent, WriteOutcome};
 use tokio::sync::{Notify, watch};
 
@@ -143,7 +143,7 @@ impl Endpoint {
     pub(crate) fn link_over(&self, link: LinkId) {
         let mut state = lock(&self.state);
         if state.roster.is_draining(link) {
-            state.end.link_over(link, Instant::now());
+            state.end.proxy_gone(link, Instant::now());
         }
         state.down(link);
         self.downed(state);

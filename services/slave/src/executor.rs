@@ -11,6 +11,7 @@ mod seen;
 mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timeouts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,8 +117,8 @@ impl Executor {
 
     /// Runs one call in its own task. `message` is the client's whole JSON-RPC request.
     ///
-    /// The sink gets events, then exactly one end, also for calls that cannot run at all. The call's deadline
-    /// (`header.timeout_ms` from now; 0: none) is kept here too, whatever the reader does.
+    /// The sink gets events, then exactly one end, also for calls that cannot run at all. The header's
+    /// timeouts are kept here too, whatever the reader does.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
         let mut trace = CallTrace::of(&header, if sink.origin().is_some() { "websocket" } else { "http" });

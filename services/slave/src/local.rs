@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use front::calls::{CallContext, Calls, Listing};
 use front::metrics::Ended;
 use futures_util::future::BoxFuture;
@@ -21,6 +21,7 @@ use protocol::link::ids::{CallId, InstanceId, Seq};
 use protocol::mcp::catalog::Catalog;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -65,16 +66,8 @@ impl LocalCalls {
 
 /// The catalog as `tools/list` answers it.
 fn list(catalog: &Catalog) -> Listing {
-    let mut tools = BytesMut::new();
-    tools.put_u8(b'[');
-    for (index, tool) in catalog.tools.iter().enumerate() {
-        if index > 0 {
-            tools.put_u8(b',');
-        }
-        tools.put_slice(tool.definition.get().as_bytes());
-    }
-    tools.put_u8(b']');
-    Listing { tools: tools.freeze(), tool_count: catalog.tools.len() }
+    let tools = tool_list(catalog.tools.iter().map(|tool| tool.definition.get()));
+    Listing { tools, tool_count: catalog.tools.len() }
 }
 
 impl Calls for LocalCalls {

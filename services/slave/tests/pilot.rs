@@ -89,7 +89,7 @@ async fn cancelling_kills_the_group_and_removes_the_files() {
     for end in ["cancel", "deadline", "shutdown"] {
         let mut header = header(Era::Legacy);
         if end == "deadline" {
-            header.timeout_ms = 2000;
+            header.total_timeout_ms = 2000;
         }
         let mut call = begin(&executor, header, TOOL, r#"{"mrUrlOrId":"hang","ticketSpec":"x"}"#);
         // The CLI's own lines come as progress.

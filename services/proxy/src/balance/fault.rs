@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use protocol::link::call::ResponseEvent;
-use protocol::mcp::failure::{self, Failure};
+use protocol::mcp::failure::{self, Failure, FailureKind};
 
 use super::host::Host;
 use super::outliers::{Outcome, OutlierDetector, Transition};
@@ -34,7 +34,7 @@ impl FaultAttribution {
         match event {
             ResponseEvent::End { error: false, .. } => Self::Success,
             ResponseEvent::End { payload, .. } => match failure::kind_in(payload) {
-                Some(kind) if is_tool_fault(kind) => Self::Tool(kind),
+                Some(kind) if is_tool_fault(kind) => Self::Tool(kind.as_str()),
                 // The slave refused the call, which says nothing about how it runs calls.
                 Some(_) => Self::Neutral,
                 None => Self::Success,
@@ -67,8 +67,11 @@ impl FaultAttribution {
 }
 
 /// Whether a slave that answers with a failure of this kind says that what runs the tool is at fault.
-fn is_tool_fault(kind: &str) -> bool {
-    matches!(kind, "backend_failed" | "timeout" | "bad_answer" | "internal")
+fn is_tool_fault(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::BackendFailed | FailureKind::Timeout | FailureKind::BadAnswer | FailureKind::Internal
+    )
 }
 
 /// Returns the slaves of each priority that are not ejected; all of them if no slave that takes calls would be left,

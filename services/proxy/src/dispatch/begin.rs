@@ -58,7 +58,7 @@ pub(super) fn begin(
     let identity = ClientIdentity::of(context.who);
     let route =
         pool.routes.route(&MatchInput::new(identity, context.headers, &header.param_headers, &message));
-    header.timeout_ms = u64::try_from(times.total.as_millis()).unwrap_or(u64::MAX);
+    header.set_timeouts(times.silence, times.total);
     header.name = Some(pool.own_name.to_string());
     let encoded = encode(&header, &trace)?;
     let origin = Origin::of(context, &mut header);

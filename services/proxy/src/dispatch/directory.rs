@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use front::calls::Listing;
 use protocol::mcp::catalog::{Catalog, CatalogEntry};
+use protocol::mcp::tool_list::tool_list;
 
 use super::names;
 use super::pool::{Pool, PoolParts, PoolSettings};
@@ -76,7 +76,7 @@ impl Directory {
 
     /// Returns what clients are listed before any slave was there.
     pub(super) fn empty_listing() -> Listing {
-        Listing { tools: Bytes::from_static(b"[]"), tool_count: 0 }
+        Listing { tools: tool_list(std::iter::empty()), tool_count: 0 }
     }
 
     /// Builds the directory of all ready slaves and the list of tools for clients. `before` is the directory until now,
@@ -120,7 +120,8 @@ impl Directory {
                 directory.pools.insert(shown, Arc::new(pool));
             }
         }
-        let listing = Listing { tool_count: listed.len(), tools: array(listed.values()) };
+        let listing =
+            Listing { tool_count: listed.len(), tools: tool_list(listed.values().map(String::as_str)) };
         (directory, listing)
     }
 }
@@ -160,20 +161,6 @@ impl Group<'_> {
         };
         Pool::new(parts, settings)
     }
-}
-
-/// Returns a JSON array of the definitions. Line breaks become spaces, since an SSE event must not have any; in JSON they
-/// only occur between tokens.
-fn array<'a>(definitions: impl Iterator<Item = &'a String>) -> Bytes {
-    let mut text = String::from("[");
-    for definition in definitions {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.extend(definition.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
-    }
-    text.push(']');
-    Bytes::from(text)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use front::metrics::Ended;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Era;
-use protocol::mcp::failure;
+use protocol::mcp::failure::{self, FailureKind};
 
 /// The end of a call.
 #[derive(Clone, Copy)]
@@ -19,7 +19,9 @@ impl Ending {
     /// Returns the end by the last event of the response.
     pub(super) fn of(event: &ResponseEvent) -> Self {
         let outcome = match event {
-            ResponseEvent::End { error: true, payload, .. } => failure::kind_in(payload).unwrap_or("error"),
+            ResponseEvent::End { error: true, payload, .. } => {
+                failure::kind_in(payload).map_or("error", FailureKind::as_str)
+            }
             ResponseEvent::End { tool_error: true, .. } => "tool_error",
             ResponseEvent::End { .. } | ResponseEvent::Event { .. } => "ok",
             ResponseEvent::Failed(failure) => failure.spec().kind,

@@ -19,7 +19,7 @@ pub(super) fn namespaced(slave: &str, tool: &str) -> String {
 
 /// Returns a tool's definition with another name and otherwise unchanged text.
 pub(super) fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, serde_json::Error> {
-    Ok(protocol::link::plain::with_name(definition, name)?.unwrap_or_else(|| definition.to_owned()))
+    Ok(protocol::mcp::members::with_name(definition, name)?.unwrap_or_else(|| definition.to_owned()))
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Slave {
             LinkState::Native(end) => {
                 end.link_down(now);
                 if self.dead.load(Ordering::Acquire) {
-                    end.give_up(now);
+                    end.end_grace(now);
                 }
             }
             LinkState::Plain(end) => end.link_down(),
@@ -70,7 +70,7 @@ impl Slave {
             return false;
         }
         if let LinkState::Native(end) = &mut *link {
-            end.give_up(now);
+            end.end_grace(now);
         }
         true
     }

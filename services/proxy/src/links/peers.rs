@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use protocol::link::ids::InstanceId;
-use protocol::link::peers::{MOST as MAX_PEERS, Peers};
+use protocol::link::peers::{MAX_PEERS, Peers};
 use tokio::sync::Notify;
 
 /// Time for which a proxy is kept that no slave reports: links break and come back.

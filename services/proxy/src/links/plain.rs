@@ -14,6 +14,7 @@ use protocol::link::proxy_end::{NotLinked, Sink};
 use protocol::mcp::catalog::{Catalog, CatalogError};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::result::with_result_type;
 use serde_json::value::RawValue;
 
 use super::call::CallRequest;
@@ -80,7 +81,7 @@ impl PlainEnd {
 
     fn request(&mut self, waiter: Waiter, method: &str, params: Option<&str>) {
         let params: Option<&RawValue> = params.and_then(|text| serde_json::from_str(text).ok());
-        let id = self.waiting.begin(waiter);
+        let id = self.waiting.insert(waiter);
         if let Ok(text) = plain::request(id, method, params) {
             self.outgoing.push_back(text);
         }
@@ -101,15 +102,15 @@ impl PlainEnd {
         if !self.linked {
             return Err(NotLinked);
         }
-        let plain = self.waiting.begin(Waiter::Call(call.id));
-        match plain::restamp(plain, call.message, call.name) {
+        let plain = self.waiting.insert(Waiter::Call(call.id));
+        match plain::rewrite_request(plain, call.message, call.name) {
             Ok(text) => {
                 self.outgoing.push_back(text);
                 self.calls.insert(call.id, Call { plain, era: call.era, sink, deadline });
             }
             Err(error) => {
-                self.waiting.forget(plain);
-                sink.part(ResponseEvent::Failed(Failure::InvalidParams(error.to_string())));
+                self.waiting.remove(plain);
+                sink.on_event(ResponseEvent::Failed(Failure::InvalidParams(error.to_string())));
             }
         }
         Ok(())
@@ -118,7 +119,7 @@ impl PlainEnd {
     /// Drops a call whose answer is not wanted any more. A plain slave cannot be told.
     pub(super) fn forget(&mut self, id: CallId) {
         if let Some(call) = self.calls.remove(&id) {
-            self.waiting.forget(call.plain);
+            self.waiting.remove(call.plain);
         }
     }
 
@@ -127,7 +128,7 @@ impl PlainEnd {
         self.linked = false;
         self.outgoing.clear();
         for (_, mut call) in self.calls.drain() {
-            call.sink.part(ResponseEvent::Failed(Failure::OutcomeUnknown));
+            call.sink.on_event(ResponseEvent::Failed(Failure::OutcomeUnknown));
         }
     }
 
@@ -137,8 +138,8 @@ impl PlainEnd {
             self.calls.iter().filter(|(_, call)| call.deadline <= now).map(|(id, _)| *id).collect();
         for id in &late {
             if let Some(mut call) = self.calls.remove(id) {
-                self.waiting.forget(call.plain);
-                call.sink.part(ResponseEvent::Failed(Failure::Timeout));
+                self.waiting.remove(call.plain);
+                call.sink.on_event(ResponseEvent::Failed(Failure::Timeout));
             }
         }
         late.len()
@@ -151,14 +152,14 @@ impl PlainEnd {
 
     /// Processes a text frame of the slave.
     pub(super) fn receive(&mut self, text: &Bytes) -> Result<PlainEvent, PlainError> {
-        let (waiter, part) = match self.waiting.answer(text) {
-            Err(PlainError::Stray(_)) => return Ok(PlainEvent::UnknownCall),
+        let (waiter, part) = match self.waiting.on_response(text) {
+            Err(PlainError::UnknownRequest(_)) => return Ok(PlainEvent::UnknownCall),
             other => other?,
         };
         match waiter {
             Waiter::Call(id) => {
                 if let Some(mut call) = self.calls.remove(&id) {
-                    call.sink.part(for_client(part, call.era));
+                    call.sink.on_event(for_client(part, call.era));
                 }
                 Ok(PlainEvent::Response)
             }
@@ -203,7 +204,7 @@ fn for_client(part: ResponseEvent, era: Era) -> ResponseEvent {
                 error: false,
                 tool_error,
                 status,
-                payload: plain::completed(payload),
+                payload: with_result_type(payload),
             }
         }
         other => other,

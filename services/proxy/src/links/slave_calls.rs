@@ -30,7 +30,11 @@ impl Slave {
         match &mut *self.link() {
             LinkState::Native(end) => {
                 end.open(call.id, call.header, call.message.clone(), sink)?;
-                end.set_deadline(call.id, Deadlines { silence: call.silence, last: call.last }, now);
+                end.set_deadline(
+                    call.id,
+                    Deadlines { silence_timeout: call.silence, total_deadline: call.last },
+                    now,
+                );
             }
             LinkState::Plain(end) => end.open(call, call.last.min(now + call.silence), sink)?,
         }
@@ -60,7 +64,7 @@ impl Slave {
     pub(crate) fn acknowledge(&self, id: CallId, seq: Seq, bytes: usize) {
         let wake = match &mut *self.link() {
             LinkState::Native(end) => {
-                end.taken(id, seq, bytes, Instant::now());
+                end.acknowledge(id, seq, bytes, Instant::now());
                 end.wants_to_send()
             }
             LinkState::Plain(_) => false,

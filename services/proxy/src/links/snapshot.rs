@@ -65,7 +65,7 @@ impl Slave {
     /// Returns the calls in flight and the bytes of them that are buffered, for the metrics.
     pub(super) fn buffered_bytes(&self) -> Held {
         let (to_slave, from_slave) = match &*self.link() {
-            LinkState::Native(end) => end.held(),
+            LinkState::Native(end) => end.buffered_bytes(),
             LinkState::Plain(_) => (0, 0),
         };
         Held { calls: self.active.in_flight(), to_slave, from_slave }

@@ -22,8 +22,7 @@ impl Endpoint {
             match event {
                 SlaveEvent::Start { call, header, message } => self.start(call, &header, message),
                 SlaveEvent::Stop { call } => lock(&self.running).cancel(call),
-                SlaveEvent::Reply { call, message } => lock(&self.running).reply(call, message),
-                SlaveEvent::Room { call } => {
+                SlaveEvent::Writable { call } => {
                     if let Some(room) = self.room(call) {
                         room.notify_one();
                     }

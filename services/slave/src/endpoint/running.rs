@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, CallMap};
 use tokio::sync::Notify;
@@ -94,13 +93,6 @@ impl Running {
         };
         for entry in self.calls.values_mut().filter(named) {
             entry.cancel();
-        }
-    }
-
-    /// Hands the client's message on; nothing if the call has ended.
-    pub(super) fn reply(&self, call: CallId, message: Bytes) {
-        if let Some(Entry { handle: Handle::Here(handle), .. }) = self.calls.get(&call) {
-            handle.reply(message);
         }
     }
 

@@ -2,19 +2,19 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::Era;
-use protocol::mcp::failure::Failure;
-use serde::Deserialize;
+use protocol::mcp::failure::{self, Failure};
 use tokio_util::sync::CancellationToken;
 
 use super::registry::Route;
 use super::seen::{self, Seen};
 use super::sink::{CallEnd, CallSink};
+use super::timeouts::Timeouts;
 use super::{Shared, ToolCall};
 use crate::backends::Answer;
 use crate::metrics;
@@ -45,14 +45,15 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) 
     trace.admitted(&mut call);
     let started = Instant::now();
     let in_flight = route.meters.call_began();
-    let deadline = Duration::from_millis(call.header.timeout_ms);
+    let timeouts = Timeouts::start(&call.header);
+    sink = timeouts.observe(sink);
     let work = AssertUnwindSafe(perform(&shared, (&route, &seen), &call, sink.as_mut())).catch_unwind();
     // The work goes first: most calls are through before the other two had to be armed.
     let answer = tokio::select! {
         biased;
         done = work => done.unwrap_or(Err(Failure::Internal)),
         () = job.cancelled.cancelled() => Err(Failure::Cancelled),
-        () = tokio::time::sleep(deadline), if !deadline.is_zero() => Err(Failure::Timeout),
+        () = timeouts.expired() => Err(Failure::Timeout),
     };
     in_flight.ended(&answer, started.elapsed());
     trace.ended(&answer);
@@ -94,39 +95,6 @@ async fn perform(
 
 /// The end for something that the backend said.
 fn delivered(answer: Answer, era: Era) -> CallEnd {
-    let status = if answer.error && era == Era::Modern { modern_status(&answer.payload) } else { 0 };
+    let status = if answer.error && era == Era::Modern { failure::modern_status(&answer.payload) } else { 0 };
     CallEnd { payload: answer.payload, error: answer.error, tool_error: answer.tool_error, status }
-}
-
-/// HTTP status that the specification ties to an error code (2026-07-28, Streamable HTTP): the backend, which speaks
-/// no HTTP, cannot say it.
-fn modern_status(error: &[u8]) -> u16 {
-    #[derive(Deserialize)]
-    struct Code {
-        code: i64,
-    }
-    match serde_json::from_slice(error) {
-        Ok(Code { code: -32022..=-32020 }) => 400,
-        Ok(Code { code: -32601 }) => 404,
-        _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_specification_s_codes_have_a_status() {
-        for (code, status) in
-            [(-32020, 400), (-32021, 400), (-32022, 400), (-32601, 404), (-32602, 0), (-31002, 0)]
-        {
-            assert_eq!(
-                modern_status(format!(r#"{{"message":"x","code":{code}}}"#).as_bytes()),
-                status,
-                "{code}"
-            );
-        }
-        assert_eq!(modern_status(b"[]"), 0);
-    }
 }

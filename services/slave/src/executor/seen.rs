@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
-use protocol::mcp::failure;
+use protocol::mcp::failure::{self, FailureKind};
 use protocol::mcp::progress;
 use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
 
@@ -67,7 +67,7 @@ impl CallSink for Watching {
     fn end(self: Box<Self>, end: CallEnd) {
         self.watched.answered(if end.error { "error" } else { "result" }, &end.payload);
         self.watched.ended(match (&end, end.error) {
-            (_, true) => failure::kind_in(&end.payload).unwrap_or("error"),
+            (_, true) => failure::kind_in(&end.payload).map_or("error", FailureKind::as_str),
             (CallEnd { tool_error: true, .. }, _) => "tool_error",
             _ => "ok",
         });

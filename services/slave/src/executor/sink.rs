@@ -17,8 +17,7 @@ pub struct SinkClosed;
 
 /// Where one call's events and its end go. Lives in the call's own task.
 pub trait CallSink: Send + 'static {
-    /// Takes one whole JSON-RPC notification (or, with `request`, a request of the backend that wants a
-    /// [`CallHandle::reply`]) without newlines, the client's own progress token restored.
+    /// Takes one whole JSON-RPC notification (or, with `request`, a request of the backend) without newlines, the client's own progress token restored.
     ///
     /// Resolves when more may be sent: a slow reader slows its own call and no other. Cancel-safe or not does not
     /// matter: the executor drops the future only when it ends the call.
@@ -78,12 +77,5 @@ impl CallHandle {
     /// had one. Idempotent.
     pub fn cancel(&self) {
         self.cancelled.cancel();
-    }
-
-    /// Hands the client's answer to a request of the backend on to it. Until backends may ask (a later issue: their
-    /// requests are answered with -32601 at once) there is nothing to answer, so the message is dropped.
-    pub fn reply(&self, message: Bytes) {
-        tracing::debug!(bytes = message.len(), "dropped a reply: the call's backend asked nothing");
-        drop(message);
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::link::limits::MAX_CATALOG;
 use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::catalog::MAX_CATALOG;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use serde::Deserialize;
