@@ -132,6 +132,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::balance::host::TestHost;
+    use crate::balance::outliers::Policy;
 
     fn end(error: bool, payload: &str) -> ResponseEvent {
         let payload = Bytes::copy_from_slice(payload.as_bytes());
@@ -154,5 +156,23 @@ mod tests {
         ] {
             assert_eq!(FaultAttribution::of(&event), expected, "{event:?}");
         }
+    }
+
+    #[test]
+    fn ejected_slaves_are_left_out_unless_no_slave_would_be_left() {
+        let slaves = [TestHost::new(1, 0), TestHost::new(2, 0)];
+        let priorities: Priorities<TestHost> = Arc::new([slaves.into()]);
+        let policy = Policy { after: 1, base: std::time::Duration::from_secs(10) };
+        let (of_slaves, of_tool) = (OutlierDetector::new(policy), OutlierDetector::new(policy));
+        let now = Instant::now();
+        let keys = |avoid| {
+            let kept = filter_ejected(&priorities, avoid, [&of_slaves, &of_tool], now);
+            kept.iter().flat_map(|slaves| slaves.iter()).map(|slave| slave.key).collect::<Vec<u64>>()
+        };
+        assert_eq!((keys(None), keys(Some(1))), (vec![1, 2], vec![2]));
+        of_slaves.record_outcome(1, Outcome::Failure("outcome_unknown"), now);
+        assert_eq!((keys(None), keys(Some(2))), (vec![2], vec![2]));
+        of_tool.record_outcome(2, Outcome::Failure("timeout"), now);
+        assert_eq!(keys(None), [1, 2]);
     }
 }

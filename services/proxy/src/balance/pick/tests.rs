@@ -3,54 +3,11 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::balance::active_calls::ActiveCalls;
-
-struct TestHost {
-    key: u64,
-    name: String,
-    active: Arc<ActiveCalls>,
-}
-
-impl Host for TestHost {
-    fn key(&self) -> u64 {
-        self.key
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn host_slot(&self) -> u64 {
-        self.key
-    }
-
-    fn weight(&self) -> u32 {
-        DEFAULT_WEIGHT
-    }
-
-    fn active(&self) -> &Arc<ActiveCalls> {
-        &self.active
-    }
-
-    fn accepts_calls(&self) -> bool {
-        true
-    }
-
-    fn is_degraded(&self) -> bool {
-        false
-    }
-
-    fn try_acquire(&self) -> Option<Result<Permit, Busy>> {
-        Some(self.active.try_acquire())
-    }
-}
+use crate::balance::host::TestHost;
 
 /// Returns hosts of these capacities, named `s0`, `s1`, …
 fn slaves(capacities: &[u32]) -> Vec<Arc<TestHost>> {
-    let host = |(key, capacity): (u64, &u32)| {
-        Arc::new(TestHost { key, name: format!("s{}", key - 1), active: ActiveCalls::new(key, *capacity) })
-    };
-    (1..).zip(capacities).map(host).collect()
+    (1..).zip(capacities).map(|(key, capacity)| TestHost::new(key, *capacity)).collect()
 }
 
 fn weights(of: &[u32]) -> Weights {
