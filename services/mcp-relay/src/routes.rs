@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use ::proxy::routes::{Asked, Explanation, Routes, RoutesError, RoutesFile, client_digest, explain};
+use ::proxy::routes::{ExplainRequest, Explanation, Routes, RoutesError, RoutesFile, client_digest, explain};
 use anyhow::Context;
 use runtime::env::Snapshot;
 use serde_json::value::RawValue;
@@ -82,7 +82,7 @@ async fn find_out(call: &Explain, snapshot: &Snapshot) -> Result<(String, Explan
     }
 }
 
-fn asked(call: &Explain) -> Result<Asked, Stop> {
+fn asked(call: &Explain) -> Result<ExplainRequest, Stop> {
     let wrong = |what: String| Stop::Config(what);
     let arguments = call.arguments.clone().map(|text| {
         let is_object = text.trim_start().starts_with('{');
@@ -96,7 +96,7 @@ fn asked(call: &Explain) -> Result<Asked, Stop> {
     };
     let headers: BTreeMap<String, String> = call.headers.iter().map(header).collect::<Result<_, _>>()?;
     let (tool, client) = (call.tool.clone(), call.client.clone());
-    Ok(Asked { tool, arguments: arguments.transpose()?, headers, client })
+    Ok(ExplainRequest { tool, arguments: arguments.transpose()?, headers, client })
 }
 
 fn key_id(input: impl Read) -> Result<String, Stop> {

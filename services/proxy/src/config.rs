@@ -14,11 +14,9 @@ use runtime::secret::{KeyOrigin, SecretSet};
 use runtime::trusted::TrustedProxies;
 
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
-pub(crate) use balance::{MAX_QUEUE, MAX_QUEUE_TIMEOUT};
 
 use crate::access::CodesFile;
 use crate::balance::outliers::EjectionPolicy;
-use crate::dispatch::Repeat;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
 use variables::Settings;
@@ -35,6 +33,16 @@ pub enum SlaveMode {
     Multi,
     /// A new slave replaces the one before, as the document says.
     Single,
+}
+
+/// `RETRY_IDEMPOTENT`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum RetryPolicy {
+    /// Every call runs at most once.
+    #[default]
+    Never,
+    /// Calls of tools that are annotated as idempotent may be run again.
+    Idempotent,
 }
 
 /// `TOOL_CONFLICT`.
@@ -79,7 +87,7 @@ pub struct ProxyConfig {
     /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
     pub(crate) ejection: EjectionPolicy,
     /// `RETRY_IDEMPOTENT`.
-    pub(crate) repeat: Repeat,
+    pub(crate) retry: RetryPolicy,
     /// `PROXY_PEERS`: a name with one address for each proxy, and a port.
     pub peers: Option<(String, u16)>,
     /// `MAX_SLAVES`.
@@ -115,7 +123,7 @@ impl ProxyConfig {
             ready_min_slaves: reader.value(&settings.ready_min_slaves, slaves(0..=1_000_000)),
             link_late: reader.value(&settings.link_late_ms, parse::millis(1..=60_000)),
             ejection: read_ejection(&mut reader, &settings),
-            repeat: read_repeat(&mut reader, &settings.retry_idempotent),
+            retry: read_retry(&mut reader, &settings.retry_idempotent),
             peers: reader.optional(&settings.proxy_peers, parse::host_and_port),
             max_slaves: reader.value(&settings.max_slaves, slaves(1..=1_000_000)),
             balance: BalanceConfig::read(&mut reader),
@@ -197,8 +205,8 @@ fn read_ejection(reader: &mut Reader<'_>, settings: &Settings) -> EjectionPolicy
     }
 }
 
-fn read_repeat(reader: &mut Reader<'_>, setting: &Setting) -> Repeat {
-    if reader.value(setting, parse::flag) { Repeat::Harmless } else { Repeat::Never }
+fn read_retry(reader: &mut Reader<'_>, setting: &Setting) -> RetryPolicy {
+    if reader.value(setting, parse::flag) { RetryPolicy::Idempotent } else { RetryPolicy::Never }
 }
 
 fn check_counts(reader: &mut Reader<'_>, config: &ProxyConfig) {

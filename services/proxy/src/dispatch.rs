@@ -1,21 +1,28 @@
-//! The side that calls come from: which slaves offer what, which one takes a call, and the call's answer.
+//! The clients' side of the proxy: which slaves offer which tool, which slave takes a call, and the call's response.
 //!
-//! Must not know how a link carries frames.
+//! Must not know how a link carries frames, nor HTTP. Read from the bottom: `directory` and `pool` (what is offered), `send`
+//! and `wait` (how a call reaches a slave), `call_state` and `ongoing` (what becomes of it), `dispatcher` (the whole).
 
-mod balance;
-mod calls;
-mod choose;
-mod client;
+mod begin;
+mod call_state;
+mod candidates;
 mod directory;
-mod health;
-mod limits;
-mod look;
+mod dispatcher;
+mod ending;
+mod forwarder;
+mod host;
 mod names;
+mod observe;
+mod ongoing;
 mod open_call;
+mod policies;
+mod pool;
 mod queue;
-mod repeat;
+mod rebuild;
+mod retry;
 mod send;
 mod stream;
+mod wait;
 
-pub(crate) use calls::{CallTimes, Dispatcher, Policies};
-pub(crate) use repeat::Repeat;
+pub(crate) use dispatcher::Dispatcher;
+pub(crate) use policies::{CallTimes, Policies};

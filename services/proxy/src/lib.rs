@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod routes;
 mod run;
 mod slave_state;
+mod stable_hash;
 mod status;
 mod sync;
 mod tls;

@@ -1,27 +1,30 @@
-//! Which slaves a call should go to: the operator's rules (`ROUTES`) and the built-in ones for reviews.
+//! Routing rules: which slaves a call should go to, by the operator's rules (`ROUTES`) and the built-in ones for reviews.
 //!
-//! A rule looks at tool, client, headers and one argument, and names slaves by their labels. Must not know how a
-//! slave is chosen among those that a rule allows, nor how calls travel.
+//! A rule looks at tool, client, headers and one argument, and names slaves by their labels. Must not know what a slave
+//! is beyond its labels, how one is picked among those that a rule allows, nor how calls travel.
 
-mod balance;
 mod explain;
 mod file;
 mod follow;
+mod labelled;
+mod limit_rules;
+mod match_input;
 mod pointer;
 mod pool;
-mod question;
+mod pool_rule;
 mod review;
 mod rule;
 mod selector;
 mod text;
 
-pub(crate) use balance::PoolRule;
-pub use explain::{Asked, Considered, Explanation, Seen, Tier, explain};
-pub(crate) use explain::{Offer, explain_among};
+pub use explain::{ExplainRequest, Explanation, Observed, Priority, RuleCheck, explain};
+pub(crate) use explain::{Observable, Offered, explain_with_slaves};
 pub use file::{Routes, RoutesError, RoutesFile, client_digest};
 pub(crate) use follow::follow;
-pub(crate) use pool::{PoolRoutes, Route, Tiers};
-pub(crate) use question::{Question, Who};
+pub(crate) use labelled::Labelled;
+pub(crate) use match_input::{ClientIdentity, MatchInput};
+pub(crate) use pool::{PoolRoutes, Priorities, Route};
 
-/// Where a running proxy explains its routes: POST [`Asked`], get [`Explanation`].
-pub const EXPLAIN: &str = "/api/v1/routes/explain";
+/// Path of the operators' endpoint that explains routes: the body of a POST is an [`ExplainRequest`], the answer an
+/// [`Explanation`].
+pub const EXPLAIN_PATH: &str = "/api/v1/routes/explain";

@@ -24,7 +24,7 @@ use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::links::{Backdoor, Registry, announce_changes, count_addresses, follow_codes, serve_slaves};
 use crate::metrics;
-use crate::routes::{self, EXPLAIN, RoutesFile};
+use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
 use crate::slave_state::SlaveState;
 use crate::status::Status;
 use crate::tls::TlsState;
@@ -70,7 +70,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
         CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
     let activity = Activity::new("slave", config.common.ops.ui.into());
     let dispatcher =
-        Dispatcher::new(Arc::clone(&registry), instance, (policies(&config), times, activity.clone()));
+        Dispatcher::new(Arc::clone(&registry), instance, policies(&config), times, activity.clone());
     let peers = keep_peers(&registry, &config);
     let follower = Owned(tokio::spawn(dispatcher.clone().follow_changes()));
     let hangups = ReloadSignal::listen()?;
@@ -98,7 +98,7 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     let edge = Arc::new(Edge::new(edge_config, dispatcher.clone()));
     watch(&recorder, (&edge, &registry));
     let ops = Endpoints::new(recorder, ready(&config, &registry, &shutdown));
-    let ops = ops.with_inquiry(EXPLAIN, explainer(dispatcher));
+    let ops = ops.with_inquiry(EXPLAIN_PATH, explainer(dispatcher));
     let ops = Status::new(&registry, activity).serve(ops).build();
     let ended_elsewhere = Arc::clone(&edge);
     registry.on_session_end(move |session| ended_elsewhere.revoke_session(session));
@@ -124,7 +124,7 @@ fn policies(config: &ProxyConfig) -> Policies {
     Policies {
         conflict: config.tool_conflict,
         ejection: config.ejection,
-        repeat: config.repeat,
+        retry: config.retry,
         balance: config.balance,
     }
 }

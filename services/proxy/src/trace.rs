@@ -109,7 +109,7 @@ impl CallTrace {
     }
 
     /// The slave that should have got the call did not, or gave no answer that counts.
-    pub(crate) fn forwarded_in_vain(&self, why: Ended) {
+    pub(crate) fn forward_failed(&self, why: Ended) {
         let Some(mut steps) = self.steps() else { return };
         if let Some(mut forward) = steps.forward.take() {
             spans::ended(&mut forward, why);

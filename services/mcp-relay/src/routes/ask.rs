@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::proxy::routes::{Asked, EXPLAIN, Explanation};
+use ::proxy::routes::{EXPLAIN_PATH, ExplainRequest, Explanation};
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 type Answer = (String, Explanation);
 
 /// Asks the proxy with this URL.
-pub(super) async fn at(url: &str, asked: &Asked, snapshot: &Snapshot) -> Result<Answer, Stop> {
+pub(super) async fn at(url: &str, asked: &ExplainRequest, snapshot: &Snapshot) -> Result<Answer, Stop> {
     let target = own::at("--proxy", url)?;
     let from = format!("the proxy at {url}");
     match post(&target, asked, snapshot).await {
@@ -31,7 +31,7 @@ pub(super) async fn at(url: &str, asked: &Asked, snapshot: &Snapshot) -> Result<
 }
 
 /// Asks the proxy of this environment; `None` if none runs.
-pub(super) async fn here(asked: &Asked, snapshot: &Snapshot) -> Result<Option<Answer>, Stop> {
+pub(super) async fn here(asked: &ExplainRequest, snapshot: &Snapshot) -> Result<Option<Answer>, Stop> {
     let address = own::address("routes", snapshot)?;
     // Any free port, or a certificate that cannot be read: it is no proxy's of now.
     let Ok(own::Own { target, .. }) = own::reach(&address, snapshot) else { return Ok(None) };
@@ -44,8 +44,8 @@ pub(super) async fn here(asked: &Asked, snapshot: &Snapshot) -> Result<Option<An
     }
 }
 
-async fn post(target: &Target, asked: &Asked, snapshot: &Snapshot) -> anyhow::Result<(u16, Bytes)> {
-    let mut request = Request::post(EXPLAIN).header(CONTENT_TYPE, "application/json");
+async fn post(target: &Target, asked: &ExplainRequest, snapshot: &Snapshot) -> anyhow::Result<(u16, Bytes)> {
+    let mut request = Request::post(EXPLAIN_PATH).header(CONTENT_TYPE, "application/json");
     if let Some(bearer) = own::bearer(snapshot) {
         request = request.header(AUTHORIZATION, bearer);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ::proxy::routes::{Explanation, Seen};
+use ::proxy::routes::{Explanation, Observed};
 
 /// All of it.
 pub(super) fn lines(from: &str, told: &Explanation) -> String {
@@ -23,9 +23,9 @@ fn write(out: &mut String, from: &str, told: &Explanation) -> std::fmt::Result {
         Some(rule) => writeln!(out, "\nRule {rule:?} sends it to slaves with:")?,
         None => writeln!(out, "\nNo rule is for it, so it goes to any slave that offers the tool:")?,
     }
-    for (n, tier) in told.tiers.iter().enumerate() {
-        writeln!(out, "  {}. {}", n + 1, tier.labels)?;
-        match tier.slaves.as_deref() {
+    for (n, priority) in told.priorities.iter().enumerate() {
+        writeln!(out, "  {}. {}", n + 1, priority.labels)?;
+        match priority.slaves.as_deref() {
             Some([]) => writeln!(out, "       none now")?,
             Some(slaves) => slaves.iter().try_for_each(|one| slave(out, one))?,
             None => {}
@@ -41,7 +41,7 @@ fn write(out: &mut String, from: &str, told: &Explanation) -> std::fmt::Result {
     Ok(())
 }
 
-fn slave(out: &mut String, slave: &Seen) -> std::fmt::Result {
+fn slave(out: &mut String, slave: &Observed) -> std::fmt::Result {
     let labels: Vec<String> = slave.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let labels = if labels.is_empty() { "no labels".into() } else { labels.join(",") };
     let state = match (slave.ready, slave.degraded) {

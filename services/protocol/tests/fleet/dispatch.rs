@@ -8,7 +8,7 @@ use protocol::mcp::failure::Failure;
 use crate::record::{CallRecord, Outcome, RecordingSink};
 use crate::world::{Event, World};
 
-/// Largest number of times that an unsent call goes to another slave (as in `proxy::dispatch`).
+/// How often a call that never reached its slave is given to another (`dispatch::call_state`).
 const MAX_MOVES: u32 = 5;
 
 /// Time between two tries to find a slave for a call.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime::env::{Reader, parse};
 
+use crate::limits::queue::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
 use crate::limits::rate::Rate;
 
 runtime::variables! {
@@ -40,12 +41,6 @@ pub struct BalanceConfig {
     pub slave: Option<Rate>,
 }
 
-/// Largest `QUEUE_MAX`.
-pub(crate) const MAX_QUEUE: usize = 1_000_000;
-
-/// Longest `QUEUE_TIMEOUT`, in seconds.
-pub(crate) const MAX_QUEUE_TIMEOUT: f64 = 3600.0;
-
 impl BalanceConfig {
     /// Room for a thousand calls for ten seconds, and no rate limits.
     #[cfg(test)]
@@ -59,7 +54,7 @@ impl BalanceConfig {
         let settings = Settings::read(reader);
         Self {
             queue: QueueLimits {
-                most: reader.value(&settings.queue_max, parse::whole(0..=MAX_QUEUE, "calls")),
+                most: reader.value(&settings.queue_max, parse::whole(0..=MAX_QUEUE_LENGTH, "calls")),
                 longest: reader.value(&settings.queue_timeout, parse::seconds(0.01..=MAX_QUEUE_TIMEOUT)),
             },
             client: reader.optional(&settings.rate_limit_client, Rate::parse),

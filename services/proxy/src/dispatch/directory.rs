@@ -1,7 +1,8 @@
-//! Which tool names lead to which slaves. Built anew when slaves or catalogs change, then read without locks.
+//! The directory of tools: which slaves offer which tool. Rebuilt when slaves or catalogs change, then read without locks.
+//! Must not know calls.
 //!
-//! The same definition under one name is one pool. Different definitions are a collision: namespaced or refused by
-//! `TOOL_CONFLICT`, always reported (DESIGN.md §7).
+//! Slaves that offer the same definition under one name are one pool. Different definitions are a collision, which
+//! `TOOL_CONFLICT` decides: namespaced or refused, and always logged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,96 +12,43 @@ use front::calls::Listing;
 use protocol::mcp::catalog::{Catalog, CatalogEntry};
 use protocol::mcp::tool_list::tool_list;
 
-use super::balance::Balance;
-use super::calls::Policies;
-use super::limits::Limits;
 use super::names;
+use super::pool::{Pool, PoolParts, PoolSettings};
+use super::retry;
 use crate::balance::outliers::{EjectionPolicy, OutlierDetector};
 use crate::config::ToolConflict;
-use crate::limits::rate_limiter::RateLimiter;
 use crate::links::Slave;
-use crate::metrics::CallMeter;
-use crate::routes::{PoolRoutes, Routes};
 
-/// The slaves that share the calls of one tool.
-pub(super) struct Pool {
-    /// They all offer the same definition.
-    pub(super) members: Arc<[Arc<Slave>]>,
-    /// Which of them a call may go to.
-    pub(super) routes: PoolRoutes,
-    /// The slaves' own name of the tool, where clients know it by another.
-    pub(super) own_name: Arc<str>,
-    pub(super) meter: CallMeter,
-    /// How often one call may be run again.
-    pub(super) repeats: u8,
-    /// Members that fail by a fault of what runs the tool.
-    pub(super) outliers: Arc<OutlierDetector>,
-    /// How its calls are shared out.
-    pub(super) balance: Balance,
-    /// How often it may be called.
-    pub(super) limit: Option<Arc<RateLimiter>>,
-}
-
-/// Everything on offer.
+/// All tools that slaves offer, by the clients' names.
 #[derive(Default)]
 pub(super) struct Directory {
     pools: HashMap<String, Arc<Pool>>,
-    /// Colliding names, and what to call instead.
+    /// Colliding names, with the names to be called instead.
     conflicts: BTreeMap<String, Vec<String>>,
     /// Whether any slave is linked.
     pub(super) any_slave: bool,
-    /// Slaves are linked that have not said yet what they offer: it is waited for until then.
-    awaited_until: Option<Instant>,
+    /// When the last catalog of the linked slaves that have not sent one is due.
+    catalogs_due: Option<Instant>,
 }
 
-/// What the operator decided.
-pub(super) struct Rules<'a> {
-    pub(super) routes: &'a Routes,
-    pub(super) policies: &'a Policies,
-    pub(super) limits: &'a Limits,
-}
-
-/// One definition and the slaves that offer it.
+/// A definition and the slaves that offer it.
 struct Group<'a> {
     offer: &'a CatalogEntry,
     members: Vec<Arc<Slave>>,
 }
 
-impl Pool {
-    /// `name` is the slaves' own, `shown` the clients'.
-    fn new(
-        (name, shown): (&str, &str),
-        members: Vec<Arc<Slave>>,
-        (rules, outliers, repeats): (&Rules<'_>, Arc<OutlierDetector>, u8),
-    ) -> Self {
-        let Rules { routes, policies, limits } = rules;
-        let names = [shown, name];
-        let members: Arc<[Arc<Slave>]> = members.into();
-        Self {
-            routes: PoolRoutes::new(routes, names, &members),
-            balance: Balance::new((routes, policies.balance.queue), names, &members),
-            limit: limits.of_tool((routes, &policies.balance), names),
-            members,
-            own_name: name.into(),
-            meter: CallMeter::new(shown),
-            outliers,
-            repeats,
-        }
-    }
-}
-
 impl Directory {
-    /// Whether a linked slave has not said yet what it offers.
+    /// Whether a linked slave has not sent its catalog yet.
     pub(super) fn is_incomplete(&self, now: Instant) -> bool {
-        self.awaited_until.is_some_and(|until| now < until)
+        self.catalogs_due.is_some_and(|due| now < due)
     }
 
-    /// The pool of a tool as clients name it.
+    /// Returns the pool of a tool by the clients' name.
     pub(super) fn pool(&self, tool: &str) -> Option<&Arc<Pool>> {
         self.pools.get(tool)
     }
 
-    /// Why there is no such tool, as far as that is known.
+    /// Explains why there is no such tool.
     pub(super) fn explain(&self, tool: &str) -> String {
         match self.conflicts.get(tool) {
             Some(names) if names.is_empty() => {
@@ -115,21 +63,29 @@ impl Directory {
         }
     }
 
-    /// Colliding names with their replacements.
+    /// Returns colliding names, with the names to be called instead.
     pub(super) fn conflicts(&self) -> &BTreeMap<String, Vec<String>> {
         &self.conflicts
     }
 
-    /// What is known of the members of this tool, also if they change.
+    /// Returns the detector of a tool's pool, or a new one.
     fn outliers(&self, tool: &str, ejection: EjectionPolicy) -> Arc<OutlierDetector> {
         let known = self.pools.get(tool).map(|pool| Arc::clone(&pool.outliers));
         known.unwrap_or_else(|| Arc::new(OutlierDetector::new(ejection)))
     }
 
-    /// Puts the offers of all ready slaves together, and what `tools/list` says of them. `before` is what was known
-    /// until now.
-    pub(super) fn build(slaves: &[Arc<Slave>], rules: &Rules<'_>, before: &Self) -> (Self, Listing) {
-        let policies = rules.policies;
+    /// Returns what clients are listed before any slave was there.
+    pub(super) fn empty_listing() -> Listing {
+        Listing { tools: tool_list(std::iter::empty()), tool_count: 0 }
+    }
+
+    /// Builds the directory of all ready slaves and the list of tools for clients. `before` is the directory until now,
+    /// whose outlier detectors are kept.
+    pub(super) fn build(
+        slaves: &[Arc<Slave>],
+        settings: &PoolSettings<'_>,
+        before: &Self,
+    ) -> (Self, Listing) {
         let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
             .iter()
             .filter(|slave| slave.accepts_calls())
@@ -137,19 +93,19 @@ impl Directory {
             .collect();
         let mut directory = Self {
             any_slave: slaves.iter().any(|slave| slave.is_linked()),
-            awaited_until: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
+            catalogs_due: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
             ..Self::default()
         };
         let mut listed: BTreeMap<String, String> = BTreeMap::new();
         for (name, groups) in group(&ready) {
-            let alone = groups.len() == 1;
-            if !alone && policies.conflict == ToolConflict::Refuse {
+            let is_unique = groups.len() == 1;
+            if !is_unique && settings.policies.conflict == ToolConflict::Refuse {
                 directory.conflicts.insert(name.to_owned(), Vec::new());
                 continue;
             }
             for group in groups {
-                let shown = if alone { name.to_owned() } else { group.namespaced(name) };
-                if !alone {
+                let shown = if is_unique { name.to_owned() } else { group.namespaced(name) };
+                if !is_unique {
                     directory.conflicts.entry(name.to_owned()).or_default().push(shown.clone());
                 }
                 let definition = match names::renamed(&group.offer.definition, &shown) {
@@ -160,10 +116,7 @@ impl Directory {
                     }
                 };
                 listed.insert(shown.clone(), definition.get().to_owned());
-                let outliers = before.outliers(&shown, policies.ejection);
-                outliers.retain(|place| group.members.iter().any(|slave| slave.host_slot() == place));
-                let repeats = policies.repeat.allowance(&group.offer.definition);
-                let pool = Pool::new((name, &shown), group.members, (rules, outliers, repeats));
+                let pool = group.into_pool(&shown, settings, before);
                 directory.pools.insert(shown, Arc::new(pool));
             }
         }
@@ -173,6 +126,7 @@ impl Directory {
     }
 }
 
+/// Groups the offers by name, and those of one name by definition.
 fn group(ready: &[(Arc<Slave>, Arc<Catalog>)]) -> BTreeMap<&str, Vec<Group<'_>>> {
     let mut by_name: BTreeMap<&str, Vec<Group<'_>>> = BTreeMap::new();
     for (slave, catalog) in ready {
@@ -188,10 +142,24 @@ fn group(ready: &[(Arc<Slave>, Arc<Catalog>)]) -> BTreeMap<&str, Vec<Group<'_>>>
 }
 
 impl Group<'_> {
-    /// Prefixed by the first of its slaves' names, so that the order of connecting makes no difference.
+    /// Returns the tool's name with the first of the slaves' names as a prefix, whatever the order of connecting.
     fn namespaced(&self, tool: &str) -> String {
         let first = self.members.iter().map(|slave| slave.name.as_str()).min().unwrap_or_default();
         names::namespaced(first, tool)
+    }
+
+    fn into_pool(self, shown: &str, settings: &PoolSettings<'_>, before: &Directory) -> Pool {
+        let policies = settings.policies;
+        let outliers = before.outliers(shown, policies.ejection);
+        outliers.retain(|slot| self.members.iter().any(|slave| slave.host_slot() == slot));
+        let parts = PoolParts {
+            own_name: &self.offer.name,
+            shown_name: shown,
+            members: self.members,
+            outliers,
+            max_retries: retry::max_retries(policies.retry, &self.offer.definition),
+        };
+        Pool::new(parts, settings)
     }
 }
 
@@ -203,7 +171,10 @@ mod tests {
     use protocol::link::limits::LinkLimits;
 
     use super::*;
-    use crate::dispatch::Repeat;
+    use crate::config::RetryPolicy;
+    use crate::dispatch::policies::Policies;
+    use crate::limits::table::RateLimits;
+    use crate::routes::Routes;
 
     fn slave(key: u64, name: &str, tools: &str) -> Arc<Slave> {
         let hello = SlaveHello {
@@ -230,16 +201,16 @@ mod tests {
         let policies = Policies {
             conflict: policy,
             ejection,
-            repeat: Repeat::Never,
+            retry: RetryPolicy::Never,
             balance: crate::config::BalanceConfig::for_test(),
         };
-        let (routes, limits) = (Routes::default(), Limits::default());
-        let rules = Rules { routes: &routes, policies: &policies, limits: &limits };
-        Directory::build(slaves, &rules, &Directory::default())
+        let (routes, limits) = (Routes::default(), RateLimits::default());
+        let settings = PoolSettings { routes: &routes, policies: &policies, limits: &limits };
+        Directory::build(slaves, &settings, &Directory::default())
     }
 
     #[test]
-    fn the_same_definition_is_one_pool() {
+    fn slaves_with_the_same_definition_are_one_pool() {
         let one = slave(1, "a", r#"{"tools":[{"name":"t","x":{"p":1,"q":2}}]}"#);
         let two = slave(2, "b", r#"{"tools":[{"x":{"q":2,"p":1},"name":"t"},{"name":"u"}]}"#);
         let (directory, listing) = build(&[one, two], ToolConflict::Namespace);

@@ -1,26 +1,23 @@
-//! Names for tools that collide. Knows nothing of slaves.
+//! Names of tools whose names collide. Must not know slaves.
 
 use serde_json::value::RawValue;
 
-/// Longest name that clients' models take.
-const LONGEST: usize = 64;
+use crate::stable_hash::fnv1a_32;
 
-/// `slave__tool`, at most 64 characters: a longer one is cut and told apart by a number made from the whole.
+/// Length of a tool's name that clients' models accept, in characters.
+const MAX_NAME_LENGTH: usize = 64;
+
+/// Returns `slave__tool`. A name of more than 64 characters is cut and gets a hash of the whole name at its end.
 pub(super) fn namespaced(slave: &str, tool: &str) -> String {
     let whole = format!("{slave}__{tool}");
-    if whole.chars().count() <= LONGEST {
+    if whole.chars().count() <= MAX_NAME_LENGTH {
         return whole;
     }
-    let head: String = whole.chars().take(LONGEST - 9).collect();
-    format!("{head}_{:08x}", fnv(&whole))
+    let head: String = whole.chars().take(MAX_NAME_LENGTH - 9).collect();
+    format!("{head}_{:08x}", fnv1a_32(whole.as_bytes()))
 }
 
-/// FNV-1a, 32 bits: the same in every replica and version.
-fn fnv(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
-}
-
-/// A tool's definition under another name; everything else as the backend wrote it.
+/// Returns a tool's definition with another name and otherwise unchanged text.
 pub(super) fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, serde_json::Error> {
     Ok(protocol::mcp::members::with_name(definition, name)?.unwrap_or_else(|| definition.to_owned()))
 }
@@ -35,9 +32,9 @@ mod tests {
         let (slave, tool) = ("s".repeat(40), "t".repeat(40));
         let one = namespaced(&slave, &format!("{tool}1"));
         let two = namespaced(&slave, &format!("{tool}2"));
-        assert_eq!(one.len(), LONGEST);
+        assert_eq!(one.len(), MAX_NAME_LENGTH);
         assert_ne!(one, two);
-        assert_eq!(namespaced("x", &"é".repeat(70)).chars().count(), LONGEST);
+        assert_eq!(namespaced("x", &"é".repeat(70)).chars().count(), MAX_NAME_LENGTH);
     }
 
     #[test]

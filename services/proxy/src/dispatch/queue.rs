@@ -1,278 +1,252 @@
-//! Where calls wait while every slave that could take them is full: bounded, and fair between clients.
+//! The queue in which calls wait while every slave that could take them is busy: bounded, and fair between clients.
 //!
-//! A place that comes free is handed to one waiting call at once, so nobody is woken in vain and no newcomer can take
-//! it first. Must not lock a slave's state: places come free while that is locked.
+//! A freed permit is handed to one waiting call in the same step, so that no call is woken in vain and no new call takes
+//! the permit first. Must not lock a slave's state, since permits are freed while that is locked, and must not know tools,
+//! rules and pools.
 
-mod cancelled;
-mod drain;
-mod line;
-mod turns;
-mod wait;
+mod cancellations;
+mod candidates;
+mod fair;
+mod pending;
+mod queues;
+mod service_rate;
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use cancelled::Cancelled;
-pub(super) use line::{Lane, Named, Ways};
-use line::{Lines, Waiter, is_served, with_room};
-use turns::{Next, Ticket};
-pub(super) use wait::{Order, Outcome, release, wait};
-
-use super::client::Client;
 use crate::balance::{Busy, CapacityListener, Permit};
-use crate::links::{Registry, Slave};
-use crate::routes::Route;
+use crate::links::Slave;
+use cancellations::Cancellations;
+pub(super) use candidates::Candidates;
+use fair::{Position, Ticket};
+use pending::QueuedCall;
+pub(super) use pending::{CallName, Decision, EnqueueError, Pending, QueueKey};
+use queues::{CallPosition, Queues};
 
-/// A call that is to wait.
-#[derive(Clone)]
-pub(super) struct Newcomer {
-    pub(super) lane: Lane,
-    pub(super) client: Client,
-    /// What a legacy client calls it, for cancelling.
-    pub(super) named: Option<Named>,
-}
-
-/// Why a call cannot wait.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// So many wait already; seconds after which it is worth trying again.
-    Full(usize, u32),
-    /// No slave that could take it is there.
-    NoSlave,
-}
-
-/// What becomes of a waiting call.
-enum Verdict {
-    /// This slave takes it; the place is its own.
-    Place(Arc<Slave>, Permit),
-    /// The last slave that could have taken it is gone.
-    NoSlave,
-    /// The client cancelled it.
-    Cancelled,
-}
-
-/// All waiting calls of this proxy.
-pub(super) struct Lobby {
-    /// How many there are: what a call that does not wait looks at.
+/// The wait queue of this proxy.
+pub(super) struct WaitQueue<C: Candidates> {
+    /// Number of waiting calls: all that calls look at while none waits.
     waiting: AtomicUsize,
-    lines: Mutex<Lines>,
-    /// Slaves whose rate limit, or whose time without calls, is waited for, and until when.
-    alarms: Mutex<HashMap<u64, Instant>>,
-    cancelled: Cancelled,
-    registry: Arc<Registry>,
-    me: Weak<Self>,
+    queues: Mutex<Queues<C>>,
+    /// Times at which slaves are looked at again: the end of a rate limit's wait or of an ejection.
+    timers: Mutex<HashMap<u64, Instant>>,
+    cancellations: Cancellations,
+    weak: Weak<Self>,
 }
 
-/// A waiting call's place in the lobby; it leaves when this is dropped.
-pub(super) struct Seat {
-    lobby: Arc<Lobby>,
-    at: Next<Client, Lane>,
-    verdict: oneshot::Receiver<Verdict>,
+/// A waiting call. Dropping it takes the call out of the queue.
+pub(super) struct Waiter<C: Candidates> {
+    queue: Arc<WaitQueue<C>>,
+    at: CallPosition,
+    /// Receives the decision on the call.
+    pub(super) decision: oneshot::Receiver<Decision>,
 }
 
-/// What a slave's free place led to.
-enum Offered {
-    Handed(Waiter, Arc<Slave>),
-    /// The slave may have a call at this time: its rate limit has one, or it is left out until then.
+/// Result of offering a slave's free capacity to waiting calls.
+enum Handover {
+    /// This call gets a permit of the slave.
+    To(QueuedCall, Arc<Slave>),
+    /// The slave may get a call at this time: its rate limit or its ejection ends then.
     Later(Instant),
-    Nobody,
+    /// No call waits for the slave, or the slave takes none.
+    Nothing,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Sections under the lock keep their own books in order before anything can fail.
-    mutex.lock()
-}
-
-impl Lobby {
-    pub(super) fn new(registry: Arc<Registry>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self {
+impl<C: Candidates> WaitQueue<C> {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new_cyclic(|weak| Self {
             waiting: AtomicUsize::new(0),
-            lines: Mutex::new(Lines::new()),
-            alarms: Mutex::default(),
-            cancelled: Cancelled::default(),
-            registry,
-            me: me.clone(),
+            queues: Mutex::new(Queues::new()),
+            timers: Mutex::default(),
+            cancellations: Cancellations::default(),
+            weak: weak.clone(),
         })
     }
 
-    /// A call begins to wait, unless `most` of its tool do already. `ways` tells where it may go as things are now.
-    pub(super) fn join(
+    /// Adds a call, unless `max_waiting` calls of its tool wait already. `candidates` returns where the call may go now.
+    pub(super) fn enqueue(
         self: &Arc<Self>,
-        newcomer: Newcomer,
-        most: usize,
-        ways: impl Fn() -> Option<Ways>,
-    ) -> Result<Seat, Refused> {
-        let mut lines = lock(&self.lines);
-        if let Some((waiting, seconds)) = lines.is_full(&newcomer.lane, most) {
-            return Err(Refused::Full(waiting, seconds));
+        call: Pending,
+        max_waiting: usize,
+        candidates: impl Fn() -> Option<C>,
+    ) -> Result<Waiter<C>, EnqueueError> {
+        let mut queues = self.queues.lock();
+        let waiting = queues.waiting(&call.key);
+        if waiting >= max_waiting {
+            return Err(EnqueueError::Full { waiting, retry_after: queues.retry_after(&call.key) });
         }
-        let ticket = lines.ticket();
-        self.sit(lines, (newcomer, ticket), ways)
+        let ticket = queues.next_ticket();
+        self.insert(queues, call, ticket, candidates)
     }
 
-    /// A call that had a place and lost it again waits where it was.
-    fn rejoin(
+    /// Puts a call that got a permit in vain back to where it was.
+    pub(super) fn requeue(
         self: &Arc<Self>,
-        newcomer: Newcomer,
+        call: Pending,
         ticket: Ticket,
-        ways: impl Fn() -> Option<Ways>,
-    ) -> Result<Seat, Refused> {
-        self.sit(lock(&self.lines), (newcomer, ticket), ways)
+        candidates: impl Fn() -> Option<C>,
+    ) -> Result<Waiter<C>, EnqueueError> {
+        self.insert(self.queues.lock(), call, ticket, candidates)
     }
 
-    fn sit(
+    fn insert(
         self: &Arc<Self>,
-        mut lines: MutexGuard<'_, Lines>,
-        (newcomer, ticket): (Newcomer, Ticket),
-        ways: impl Fn() -> Option<Ways>,
-    ) -> Result<Seat, Refused> {
-        let Newcomer { lane, client, named } = newcomer;
-        // Asked under the lock: whoever changes the ways afterwards comes by here ([`Self::refresh`]).
-        let ways = ways().filter(|ways| is_served(&ways.1)).ok_or(Refused::NoSlave)?;
-        let (tell, verdict) = oneshot::channel();
-        let at = Next { client, lane, ticket };
-        let route = ways.1.clone();
+        mut queues: MutexGuard<'_, Queues<C>>,
+        call: Pending,
+        ticket: Ticket,
+        candidates: impl Fn() -> Option<C>,
+    ) -> Result<Waiter<C>, EnqueueError> {
+        let Pending { key, client, name } = call;
+        // Asked under the lock: a later change of the candidates reaches this call through `refresh`.
+        let candidates = candidates().filter(C::is_served).ok_or(EnqueueError::NoSlave)?;
+        let (decide, decision) = oneshot::channel();
+        let at = Position { client, queue: key, ticket };
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        lines.add(at.clone(), Waiter { tell, named }, ways);
-        drop(lines);
-        // A place may have come free between the moment when the call found none and now.
-        for slave in with_room(&route) {
-            self.offer(slave);
+        // A permit may have been freed after the call found none and before the call was counted.
+        let free: Vec<u64> = candidates.with_capacity().collect();
+        queues.add(at.clone(), QueuedCall { decide, name }, candidates);
+        drop(queues);
+        for slave in free {
+            self.dispatch_permits(slave);
         }
-        Ok(Seat { lobby: Arc::clone(self), at, verdict })
+        Ok(Waiter { queue: Arc::clone(self), at, decision })
     }
 
-    fn leave(&self, at: &Next<Client, Lane>) {
-        let gone = lock(&self.lines).remove(at);
-        if gone.is_some() {
+    fn remove(&self, at: &CallPosition) {
+        let removed = self.queues.lock().remove(at);
+        if removed.is_some() {
             self.waiting.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
-    /// Hands places of this slave to waiting calls, as many as it has.
-    fn offer(&self, slave: u64) {
-        let mut place = None;
+    /// Hands permits of this slave to waiting calls, as many as the slave has.
+    pub(super) fn dispatch_permits(&self, slave: u64) {
+        let mut spare = None;
         while self.waiting.load(Ordering::SeqCst) > 0 {
-            match self.hand_out(slave, &mut place) {
-                Offered::Handed(waiter, slave) => {
-                    let Some(own) = place.take() else { return };
-                    // A call that has just gone: its place is for the next one.
-                    if let Err(Verdict::Place(_, own)) = waiter.tell.send(Verdict::Place(slave, own)) {
-                        place = Some(own);
+            match self.try_serve(slave, &mut spare) {
+                Handover::To(call, slave) => {
+                    let Some(permit) = spare.take() else { return };
+                    // A call whose reader has just gone: the permit is for the next one.
+                    if let Err(Decision::Serve(_, permit)) = call.decide.send(Decision::Serve(slave, permit))
+                    {
+                        spare = Some(permit);
                     }
                 }
-                Offered::Later(at) => return self.set_alarm(slave, at),
-                Offered::Nobody => return,
+                Handover::Later(at) => return self.set_timer(slave, at),
+                Handover::Nothing => return,
             }
         }
     }
 
-    fn hand_out(&self, slave: u64, place: &mut Option<Permit>) -> Offered {
-        let mut lines = lock(&self.lines);
-        let Some((next, slave)) = lines.next_for(slave, &self.registry) else {
-            let until = lines.left_out_until(slave, &self.registry);
-            return until.map_or(Offered::Nobody, Offered::Later);
+    /// Takes the next call for this slave out of the queue, with a permit in `spare`.
+    fn try_serve(&self, slave: u64, spare: &mut Option<Permit>) -> Handover {
+        let mut queues = self.queues.lock();
+        let Some((next, slave)) = queues.next_for(slave) else {
+            return queues.ejected_until(slave).map_or(Handover::Nothing, Handover::Later);
         };
-        if place.is_none() {
+        if spare.is_none() {
             match slave.try_acquire() {
-                Some(Ok(own)) => *place = Some(own),
-                Some(Err(Busy::RateLimited(at))) => return Offered::Later(at),
-                Some(Err(Busy::AtCapacity)) | None => return Offered::Nobody,
+                Some(Ok(permit)) => *spare = Some(permit),
+                Some(Err(Busy::RateLimited(at))) => return Handover::Later(at),
+                Some(Err(Busy::AtCapacity)) | None => return Handover::Nothing,
             }
         }
-        let Some(waiter) = lines.serve(&next) else { return Offered::Nobody };
+        let Some(call) = queues.serve(&next) else { return Handover::Nothing };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        Offered::Handed(waiter, slave)
+        Handover::To(call, slave)
     }
 
-    /// Offers the slave's place at this time.
-    fn set_alarm(&self, slave: u64, at: Instant) {
+    /// Looks at the slave again at this time.
+    fn set_timer(&self, slave: u64, at: Instant) {
         // Without a runtime the process is ending.
-        let (Ok(runtime), Some(lobby)) = (Handle::try_current(), self.me.upgrade()) else { return };
-        let mut alarms = lock(&self.alarms);
-        if alarms.get(&slave).is_some_and(|set| *set <= at) {
+        let (Ok(runtime), Some(queue)) = (Handle::try_current(), self.weak.upgrade()) else { return };
+        let mut timers = self.timers.lock();
+        if timers.get(&slave).is_some_and(|set| *set <= at) {
             return;
         }
-        alarms.insert(slave, at);
-        drop(alarms);
+        timers.insert(slave, at);
+        drop(timers);
         runtime.spawn(async move {
             tokio::time::sleep_until(at.into()).await;
-            let mut alarms = lock(&lobby.alarms);
-            if alarms.get(&slave) == Some(&at) {
-                alarms.remove(&slave);
+            let mut timers = queue.timers.lock();
+            if timers.get(&slave) == Some(&at) {
+                timers.remove(&slave);
             }
-            drop(alarms);
-            lobby.offer(slave);
+            drop(timers);
+            queue.dispatch_permits(slave);
         });
     }
 
-    /// Who offers what has changed: calls whose last slave is gone are told, and new places are handed out.
-    pub(super) fn refresh(&self, ways: impl Fn(&str, &Route) -> Option<Ways>) {
+    /// Replaces the candidates of every queue. Calls whose last slave is gone are told so, and capacity of new slaves is
+    /// handed out. `candidates` is asked with the tool and what was known of it.
+    pub(super) fn refresh(&self, candidates: impl Fn(&str, &C) -> Option<C>) {
         if self.waiting.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let (homeless, slaves) = lock(&self.lines).refresh(ways);
-        self.waiting.fetch_sub(homeless.len(), Ordering::SeqCst);
-        for waiter in homeless {
-            // One that has just gone by itself needs no telling.
-            let _ = waiter.tell.send(Verdict::NoSlave);
+        let refreshed = self.queues.lock().refresh(candidates);
+        self.waiting.fetch_sub(refreshed.unserved.len(), Ordering::SeqCst);
+        for call in refreshed.unserved {
+            // Fails only if the call's reader has just gone.
+            let _ = call.decide.send(Decision::NoSlave);
         }
-        for slave in slaves {
-            self.offer(slave);
+        for slave in refreshed.free {
+            self.dispatch_permits(slave);
         }
     }
 
-    /// What a slave may have has changed otherwise than by a place that came free.
-    pub(super) fn look_at(&self, slave: u64) {
-        self.offer(slave);
+    /// Whether the client cancelled the call of this name since then.
+    pub(super) fn was_cancelled(&self, name: &CallName, since: Instant) -> bool {
+        self.cancellations.contains(name, since)
     }
 
-    /// Whether the client cancelled this request since then.
-    pub(super) fn was_cancelled(&self, (session, request_id): &Named, since: Instant) -> bool {
-        self.cancelled.has((session, request_id), since)
-    }
-
-    /// The client of this session cancelled this request.
-    pub(super) fn cancel(&self, session: &str, request_id: &str) {
-        self.cancelled.add((session, request_id), Instant::now());
+    /// Cancels the call of this name, if it waits, and records the cancellation.
+    pub(super) fn cancel(&self, name: &CallName) {
+        self.cancellations.record(name, Instant::now());
         if self.waiting.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let cancelled = lock(&self.lines).cancel(session, request_id);
-        if let Some(waiter) = cancelled {
+        let cancelled = self.queues.lock().cancel(name);
+        if let Some(call) = cancelled {
             self.waiting.fetch_sub(1, Ordering::SeqCst);
-            let _ = waiter.tell.send(Verdict::Cancelled);
+            let _ = call.decide.send(Decision::Cancelled);
         }
     }
 
-    /// Seconds after which it is worth trying again, 1 to 60.
-    fn retry_after(&self, lane: &Lane) -> u32 {
-        lock(&self.lines).retry_after(lane)
-    }
-
-    /// Calls that wait.
+    /// Returns the number of waiting calls.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
 }
 
-impl CapacityListener for Lobby {
+impl<C: Candidates> CapacityListener for WaitQueue<C> {
     fn on_capacity_freed(&self, slave: u64) {
-        self.offer(slave);
+        self.dispatch_permits(slave);
     }
 }
 
-impl Drop for Seat {
+impl<C: Candidates> Waiter<C> {
+    /// Returns the number by which the call keeps its position when it is put back.
+    pub(super) fn ticket(&self) -> Ticket {
+        self.at.ticket
+    }
+
+    /// Returns the seconds after which a retry is worthwhile, from 1 to 60.
+    pub(super) fn retry_after(&self) -> u32 {
+        self.queue.queues.lock().retry_after(&self.at.queue)
+    }
+}
+
+impl<C: Candidates> Drop for Waiter<C> {
     fn drop(&mut self) {
-        self.lobby.leave(&self.at);
-        // A place that was handed over at the same moment goes back with the receiver.
+        self.queue.remove(&self.at);
+        // A permit that was handed over at the same moment is freed with the receiver.
     }
 }
 

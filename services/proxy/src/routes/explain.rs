@@ -1,4 +1,5 @@
-//! What the rules would do with a call, and why, in words. Calls go by the same checks; only the words are made here.
+//! Explanations of what the rules would do with a call. Calls go through the same checks; only the words are made here.
+//! Must not know what a slave is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,188 +9,203 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::file::Routes;
-use super::pool::tier_of;
-use super::question::{Question, Who};
+use super::labelled::Labelled;
+use super::match_input::{ClientIdentity, MatchInput};
+use super::pool::take_selected;
 use super::rule::Rule;
-use super::selector::{Selector, any_of};
-use crate::links::Slave;
+use super::selector::{Selector, describe_alternatives};
 
-/// A call that is to be explained, not made.
+/// A call to be explained.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
-    /// Its tool, as clients name it.
+pub struct ExplainRequest {
+    /// The clients' name of the tool.
     pub tool: String,
-    /// Its arguments, a JSON object.
+    /// Arguments, a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Box<RawValue>>,
-    /// Its headers. Values of `Mcp-Param-*` as they are meant, not in Base64.
+    /// HTTP headers. Values of `Mcp-Param-*` are given decoded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Who makes it: a name of `clients:`.
+    /// The client that makes the call: a name of the section `clients:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
 }
 
-/// What would become of it.
+/// Which rule applies to a call, and which slaves may take it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// As it was asked for.
+    /// The tool of the request.
     pub tool: String,
-    /// Whether slaves offer the tool now; `None` where there are no slaves to look at.
+    /// Whether slaves offer the tool now; `None` if no proxy was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<bool>,
-    /// The rule that is for it; `None`: it goes to any slave that offers the tool.
+    /// The rule that applies; `None`: any slave that offers the tool may take the call.
     pub rule: Option<String>,
-    /// The rules in their order, up to the one that is for it.
-    pub considered: Vec<Considered>,
-    /// Where it would go, in order of preference.
-    pub tiers: Vec<Tier>,
-    /// Slaves that offer the tool, and that the rule does not allow.
+    /// The rules in their order, up to the one that applies.
+    pub considered: Vec<RuleCheck>,
+    /// The slaves that may take the call, in order of preference.
+    #[serde(rename = "tiers")]
+    pub priorities: Vec<Priority>,
+    /// Slaves that offer the tool and that the rule does not allow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<Seen>,
-    /// Why it would be refused now.
+    pub others: Vec<Observed>,
+    /// Why the call would be refused now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
-/// A rule that was looked at.
+/// The check of one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Considered {
-    /// Its name.
+pub struct RuleCheck {
+    /// Name of the rule.
     pub rule: String,
-    /// Its line in the file; `None`: built in.
+    /// Line in the file; `None`: built in.
     pub line: Option<u64>,
-    /// Whether it is for the call.
+    /// Whether the rule applies to the call.
     pub matches: bool,
-    /// Why not.
+    /// Why it does not apply.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }
 
-/// Slaves of the same preference.
+/// Slaves of one priority.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tier {
-    /// The labels that they have.
+pub struct Priority {
+    /// The labels that select them.
     pub labels: String,
-    /// Those that there are now; `None` where there are no slaves to look at.
+    /// The present slaves; `None` if no proxy was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slaves: Option<Vec<Seen>>,
+    pub slaves: Option<Vec<Observed>>,
 }
 
-/// A slave.
+/// A slave as the proxy sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Its name.
+pub struct Observed {
+    /// Name of the slave.
     pub name: String,
-    /// Its labels.
+    /// Labels in force.
     pub labels: BTreeMap<String, String>,
-    /// Whether it takes calls.
+    /// Whether the slave takes calls.
     pub ready: bool,
-    /// Whether it gets calls only where no better one of its tier can take them.
+    /// Whether the slave gets calls only where no healthy one of its priority can take them.
     pub degraded: bool,
     /// Calls under way.
     pub calls: usize,
 }
 
-/// A tool's slaves as the directory has them.
-#[derive(Clone, Copy)]
-pub(crate) struct Offer<'a> {
-    /// Their own name of the tool.
+/// Something that explanations show.
+pub(crate) trait Observable: Labelled {
+    /// Returns the present state.
+    fn observe(&self) -> Observed;
+}
+
+/// A tool's entry in the directory.
+pub(crate) struct Offered<'a, S> {
+    /// The slaves' own name of the tool.
     pub(crate) own_name: &'a str,
-    /// The slaves that are ready.
-    pub(crate) members: &'a [Arc<Slave>],
+    /// The slaves that offer it.
+    pub(crate) members: &'a [Arc<S>],
 }
 
-/// Explains without slaves. The error says what cannot be understood.
-pub fn explain(routes: &Routes, asked: &Asked) -> Result<Explanation, String> {
-    judge(routes, asked, None)
+/// The outcome of checking the rules in their order.
+struct Checked<'a> {
+    considered: Vec<RuleCheck>,
+    /// The first rule that applies.
+    rule: Option<&'a Rule>,
 }
 
-/// Explains with the slaves that offer the tool now, none of them if nobody does.
-pub(crate) fn explain_among(
+/// Explains a call without slaves. The error says which part of the request cannot be understood.
+pub fn explain(routes: &Routes, request: &ExplainRequest) -> Result<Explanation, String> {
+    let checked = check_rules(routes, request, &request.tool)?;
+    let unobserved =
+        |selectors: &Vec<Selector>| Priority { labels: describe_alternatives(selectors), slaves: None };
+    let priorities = checked.selectors().iter().map(unobserved).collect();
+    Ok(checked.explanation(request, priorities))
+}
+
+/// Explains a call with the slaves that offer the tool now; `offered` is `None` if no slave offers it. The error says which
+/// part of the request cannot be understood.
+pub(crate) fn explain_with_slaves<S: Observable>(
     routes: &Routes,
-    asked: &Asked,
-    offer: Option<Offer<'_>>,
+    request: &ExplainRequest,
+    offered: Option<&Offered<'_, S>>,
 ) -> Result<Explanation, String> {
-    let members = offer.map_or(&[][..], |offer| offer.members);
-    let own_name = offer.map_or(asked.tool.as_str(), |offer| offer.own_name);
-    let mut explanation = judge(routes, asked, Some(Offer { own_name, members }))?;
-    explanation.offered = Some(offer.is_some());
-    if offer.is_none() {
-        explanation.refused = Some(format!("no slave offers {:?} now", asked.tool));
-    } else if explanation.tiers.iter().all(|tier| tier.slaves.as_ref().is_none_or(Vec::is_empty)) {
-        explanation.refused = Some("no slave has the labels that the rule wants".into());
-    }
-    Ok(explanation)
-}
-
-fn judge(routes: &Routes, asked: &Asked, offer: Option<Offer<'_>>) -> Result<Explanation, String> {
-    let (headers, params) = headers(&asked.headers)?;
-    let message = message(asked);
-    let who = match asked.client.as_deref() {
-        Some(name) if routes.clients.contains_key(name) => Who::Named(name),
-        Some(name) => return Err(format!("the routes have no client {name:?}")),
-        None => Who::Anyone,
+    let own_name = offered.map_or(request.tool.as_str(), |offered| offered.own_name);
+    let checked = check_rules(routes, request, own_name)?;
+    let mut remaining: Vec<&Arc<S>> = offered.iter().flat_map(|offered| offered.members).collect();
+    let observed = |selectors: &Vec<Selector>| Priority {
+        labels: describe_alternatives(selectors),
+        slaves: Some(take_selected(selectors, &mut remaining).iter().map(|slave| slave.observe()).collect()),
     };
-    let call = Question::new(who, (&headers, &params), message.as_bytes());
-    let names = [asked.tool.as_str(), offer.map_or(asked.tool.as_str(), |offer| offer.own_name)];
-    let mut considered = Vec::new();
-    let mut found = None;
-    for rule in &routes.rules {
-        let why = look_at(rule, names, &call);
-        let matches = why.is_none();
-        let line = Some(rule.line).filter(|line| *line != 0);
-        considered.push(Considered { rule: rule.name.clone(), line, matches, why: why.unwrap_or_default() });
-        if matches {
-            found = Some(rule);
-            break;
-        }
-    }
-    let any = [vec![Selector::default()]];
-    let wanted = found.map_or(&any[..], |rule| &rule.tiers);
-    let (tiers, others) = tiers(wanted, offer);
+    let priorities: Vec<Priority> = checked.selectors().iter().map(observed).collect();
+    let refused = if offered.is_none() {
+        Some(format!("no slave offers {:?} now", request.tool))
+    } else {
+        let is_empty = priorities.iter().all(|priority| priority.slaves.as_ref().is_none_or(Vec::is_empty));
+        is_empty.then(|| "no slave has the labels that the rule wants".into())
+    };
     Ok(Explanation {
-        tool: asked.tool.clone(),
-        offered: None,
-        rule: found.map(|rule| rule.name.clone()),
-        considered,
-        tiers,
-        others,
-        refused: None,
+        offered: Some(offered.is_some()),
+        others: remaining.into_iter().map(|slave| slave.observe()).collect(),
+        refused,
+        ..checked.explanation(request, priorities)
     })
 }
 
-/// Why a rule is not for the call; `None`: it is.
-fn look_at(rule: &Rule, names: [&str; 2], call: &Question<'_>) -> Option<String> {
-    if !rule.is_for_tool(names) {
+fn check_rules<'a>(
+    routes: &'a Routes,
+    request: &ExplainRequest,
+    own_name: &str,
+) -> Result<Checked<'a>, String> {
+    let (headers, params) = headers(&request.headers)?;
+    let message = message(request);
+    let client = match request.client.as_deref() {
+        Some(name) if routes.clients.contains_key(name) => ClientIdentity::Named(name),
+        Some(name) => return Err(format!("the routes have no client {name:?}")),
+        None => ClientIdentity::Anonymous,
+    };
+    let call = MatchInput::new(client, &headers, &params, message.as_bytes());
+    let mut considered = Vec::new();
+    for rule in &routes.rules {
+        let why = mismatch(rule, [request.tool.as_str(), own_name], &call);
+        let (matches, line) = (why.is_none(), Some(rule.line).filter(|line| *line != 0));
+        considered.push(RuleCheck { rule: rule.name.clone(), line, matches, why: why.unwrap_or_default() });
+        if matches {
+            return Ok(Checked { considered, rule: Some(rule) });
+        }
+    }
+    Ok(Checked { considered, rule: None })
+}
+
+/// Explains why a rule does not apply to the call; `None` if it does.
+fn mismatch(rule: &Rule, names: [&str; 2], call: &MatchInput<'_>) -> Option<String> {
+    if !rule.applies_to_tool(names) {
         return Some(rule.explain_tool());
     }
-    rule.check(call).err().map(|why| rule.explain(why, call))
+    rule.check(call).err().map(|why| rule.explain_mismatch(why, call))
 }
 
-/// The tiers with their slaves, and the slaves that are left.
-fn tiers(wanted: &[Vec<Selector>], offer: Option<Offer<'_>>) -> (Vec<Tier>, Vec<Seen>) {
-    let mut left: Vec<&Arc<Slave>> = offer.iter().flat_map(|offer| offer.members).collect();
-    let tier = |selectors: &Vec<Selector>| {
-        let slaves = tier_of(selectors, &mut left);
-        Tier { labels: any_of(selectors), slaves: offer.map(|_| slaves.iter().map(|s| seen(s)).collect()) }
-    };
-    let tiers = wanted.iter().map(tier).collect();
-    (tiers, left.into_iter().map(|slave| seen(slave)).collect())
-}
+impl Checked<'_> {
+    /// Returns the selectors of the rule's priorities; without a rule one that selects every slave.
+    fn selectors(&self) -> Vec<Vec<Selector>> {
+        self.rule.map_or_else(|| vec![vec![Selector::default()]], |rule| rule.priorities.clone())
+    }
 
-fn seen(slave: &Slave) -> Seen {
-    Seen {
-        name: slave.name.clone(),
-        labels: slave.grant().labels.clone(),
-        ready: slave.accepts_calls(),
-        degraded: slave.is_degraded(),
-        calls: slave.active.in_flight(),
+    fn explanation(self, request: &ExplainRequest, priorities: Vec<Priority>) -> Explanation {
+        Explanation {
+            tool: request.tool.clone(),
+            offered: None,
+            rule: self.rule.map(|rule| rule.name.clone()),
+            considered: self.considered,
+            priorities,
+            others: Vec::new(),
+            refused: None,
+        }
     }
 }
 
-/// Headers as the edge would hand them on.
+/// Splits the headers into plain ones and decoded parameters, as the edge does.
 fn headers(given: &BTreeMap<String, String>) -> Result<(HeaderMap, BTreeMap<String, String>), String> {
     let (mut headers, mut params) = (HeaderMap::new(), BTreeMap::new());
     for (name, value) in given {
@@ -206,8 +222,9 @@ fn headers(given: &BTreeMap<String, String>) -> Result<(HeaderMap, BTreeMap<Stri
     Ok((headers, params))
 }
 
-fn message(asked: &Asked) -> String {
-    let arguments = asked.arguments.as_deref().map_or("{}", RawValue::get);
+/// Returns a request message with the arguments, which is all that rules read of one.
+fn message(request: &ExplainRequest) -> String {
+    let arguments = request.arguments.as_deref().map_or("{}", RawValue::get);
     format!(r#"{{"params":{{"arguments":{arguments}}}}}"#)
 }
 
@@ -235,8 +252,8 @@ rules:
     to: any
 ";
 
-    fn asked(tool: &str, arguments: &str, headers: &[(&str, &str)]) -> Asked {
-        Asked {
+    fn request(tool: &str, arguments: &str, headers: &[(&str, &str)]) -> ExplainRequest {
+        ExplainRequest {
             tool: tool.into(),
             arguments: Some(RawValue::from_string(arguments.into()).unwrap()),
             headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
@@ -244,36 +261,40 @@ rules:
         }
     }
 
-    fn told(asked: &Asked) -> Explanation {
+    fn describe(request: &ExplainRequest) -> Explanation {
         let routes = Routes::parse(&FILE.replace("KEY", &client_digest("hush"))).unwrap();
-        explain(&routes, asked).unwrap()
+        explain(&routes, request).unwrap()
     }
 
-    fn rule(asked: &Asked) -> Option<String> {
-        told(asked).rule
+    fn rule(request: &ExplainRequest) -> Option<String> {
+        describe(request).rule
     }
 
     #[test]
-    fn the_first_rule_that_matches_counts() {
-        let ci = |tool| Asked { client: Some("ci".into()), ..asked(tool, "{}", &[]) };
+    fn the_first_rule_that_matches_applies() {
+        let ci = |tool| ExplainRequest { client: Some("ci".into()), ..request(tool, "{}", &[]) };
         assert_eq!(rule(&ci("build_image")).as_deref(), Some("ci"));
         assert_eq!(rule(&ci("other")), None);
         let team = [("x-team", "a"), ("Mcp-Param-Region", "eu-west")];
-        assert_eq!(rule(&asked("anything", "{}", &team)).as_deref(), Some("team"));
-        assert_eq!(rule(&asked("anything", "{}", &[("x-team", "ab"), team[1]])), None);
-        assert_eq!(rule(&asked("anything", "{}", &team[..1])), None);
+        assert_eq!(rule(&request("anything", "{}", &team)).as_deref(), Some("team"));
+        assert_eq!(rule(&request("anything", "{}", &[("x-team", "ab"), team[1]])), None);
+        assert_eq!(rule(&request("anything", "{}", &team[..1])), None);
         let url = r#"{"repository":{"url":"https://git.corp.example/x"}}"#;
-        assert_eq!(rule(&asked("deploy", url, &[])).as_deref(), Some("repository"));
-        assert_eq!(rule(&asked("build", url, &[])), None);
-        assert_eq!(rule(&asked("build", r#"{"n":5}"#, &[])).as_deref(), Some("number"));
-        assert_eq!(rule(&asked("build", r#"{"n":"5"}"#, &[])).as_deref(), Some("number"));
-        assert_eq!(rule(&asked("build", r#"{"n":[5]}"#, &[])), None);
+        assert_eq!(rule(&request("deploy", url, &[])).as_deref(), Some("repository"));
+        assert_eq!(rule(&request("build", url, &[])), None);
+        assert_eq!(rule(&request("build", r#"{"n":5}"#, &[])).as_deref(), Some("number"));
+        assert_eq!(rule(&request("build", r#"{"n":"5"}"#, &[])).as_deref(), Some("number"));
+        assert_eq!(rule(&request("build", r#"{"n":[5]}"#, &[])), None);
     }
 
     #[test]
-    fn reasons_and_tiers_are_in_words() {
-        let it = told(&asked("deploy", r#"{"repository":{"url":"https://x.example/"}}"#, &[("x-team", "c")]));
-        let why: Vec<&str> = it.considered.iter().map(|one| one.why.as_str()).collect();
+    fn mismatches_and_priorities_are_described() {
+        let deploy = describe(&request(
+            "deploy",
+            r#"{"repository":{"url":"https://x.example/"}}"#,
+            &[("x-team", "c")],
+        ));
+        let why: Vec<&str> = deploy.considered.iter().map(|check| check.why.as_str()).collect();
         assert_eq!(
             why,
             [
@@ -285,23 +306,23 @@ rules:
                 "the tool is not \"review_merge_request\"",
             ]
         );
-        assert_eq!(it.considered[0].line, Some(5));
-        assert_eq!(it.tiers, [Tier { labels: "any labels".into(), slaves: None }]);
-        let ci = told(&Asked { client: Some("ci".into()), ..asked("deploy", "{}", &[]) });
-        let labels: Vec<&str> = ci.tiers.iter().map(|tier| tier.labels.as_str()).collect();
+        assert_eq!(deploy.considered[0].line, Some(5));
+        assert_eq!(deploy.priorities, [Priority { labels: "any labels".into(), slaves: None }]);
+        let ci = describe(&ExplainRequest { client: Some("ci".into()), ..request("deploy", "{}", &[]) });
+        let labels: Vec<&str> = ci.priorities.iter().map(|priority| priority.labels.as_str()).collect();
         assert_eq!(labels, ["env=prod", "env=staging", "any labels"]);
-        let review = told(&asked("review_merge_request", r#"{"mrUrlOrId":"1","project":"a/b"}"#, &[]));
+        let review = describe(&request("review_merge_request", r#"{"mrUrlOrId":"1","project":"a/b"}"#, &[]));
         assert_eq!(review.rule.as_deref(), Some("review-github"));
         assert_eq!(review.considered[4].why, "the arguments are about github, not gitlab");
-        assert_eq!(review.tiers[0].labels, "platform=github or no label platform");
+        assert_eq!(review.priorities[0].labels, "platform=github or no label platform");
     }
 
     #[test]
-    fn what_cannot_be_asked_is_said() {
+    fn a_request_that_cannot_be_understood_is_refused() {
         let routes = Routes::default();
-        let error = Asked { client: Some("x".into()), ..asked("t", "{}", &[]) };
+        let error = ExplainRequest { client: Some("x".into()), ..request("t", "{}", &[]) };
         assert!(explain(&routes, &error).unwrap_err().contains("no client \"x\""));
-        assert!(explain(&routes, &asked("t", "{}", &[("a b", "c")])).is_err());
-        assert!(explain(&routes, &asked("t", "{}", &[("a", "c\n")])).is_err());
+        assert!(explain(&routes, &request("t", "{}", &[("a b", "c")])).is_err());
+        assert!(explain(&routes, &request("t", "{}", &[("a", "c\n")])).is_err());
     }
 }

@@ -1,8 +1,10 @@
-//! The `ROUTES` file: its top level, and how it is read. Must not know what happens with what it says.
+//! The `ROUTES` file: its top level and how it is read. Must not know how routes, pools and limits are used.
 //!
-//! Sections of other owners (limits, pools) are keys of the top level, each read by its owner's function.
+//! Each section is a key of the top level with a reader of its own.
 
-mod balance;
+mod fields;
+mod limits;
+mod pools;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -12,25 +14,26 @@ use std::sync::Arc;
 use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
 use sha2::{Digest, Sha256};
 
-use super::balance::{LimitRules, PoolRule};
+use super::limit_rules::LimitRules;
+use super::pool_rule::PoolRule;
 use super::rule::Rule;
 
-/// Largest file, in bytes.
-const LARGEST: u64 = 4 << 20;
+/// Size of the file, in bytes.
+const MAX_FILE_SIZE: u64 = 4 << 20;
 
 /// Keys of the top level.
-const TOP: [&str; 4] = ["clients", "rules", "pools", "limits"];
+const SECTIONS: [&str; 4] = ["clients", "rules", "pools", "limits"];
 
-/// What the file says. Without a file: the built-in rules alone.
+/// Contents of the file. The default is that of no file: the built-in rules alone.
 #[derive(Clone, Debug)]
 pub struct Routes {
-    /// Clients by the operator's names for them, as SHA-256 digests of their keys.
+    /// SHA-256 digests of the clients' keys, by the operator's names of the clients.
     pub(crate) clients: BTreeMap<String, Vec<[u8; 32]>>,
-    /// The first that matches counts. The built-in ones come last.
+    /// Rules in their order: the first that matches a call applies. The built-in ones come last.
     pub(crate) rules: Vec<Arc<Rule>>,
-    /// How calls are shared out; the first that is for a tool counts.
+    /// Balancing options: the first entry that applies to a tool counts.
     pub(crate) pools: Vec<PoolRule>,
-    /// How fast calls may come.
+    /// Rate limits.
     pub(crate) limits: LimitRules,
 }
 
@@ -46,58 +49,58 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// Reads the text of a file. The error names everything that is wrong with it.
+    /// Parses the text of a file. The error names every problem with its line.
     pub fn parse(text: &str) -> Result<Self, DocumentProblems> {
         Document::parse(text, Rendered::Open)?.read(Rendered::Open, Self::read)
     }
 
     fn read(root: &Cursor<'_>) -> Self {
-        let Some(top) = root.entries_of(&TOP) else { return Self::default() };
-        let section = |name| top.get(name).filter(|place| !place.is_null());
-        let clients = section("clients").map(|place| read_clients(&place)).unwrap_or_default();
-        let given = section("rules").map(|place| rules::read(&place, &clients)).unwrap_or_default();
+        let Some(top) = root.entries_of(&SECTIONS) else { return Self::default() };
+        let section = |name| top.get(name).filter(|cursor| !cursor.is_null());
+        let clients = section("clients").map(|cursor| read_clients(&cursor)).unwrap_or_default();
+        let given = section("rules").map(|cursor| rules::read(&cursor, &clients)).unwrap_or_default();
         let rules = given.into_iter().chain(Rule::built_in()).collect();
-        let pools = section("pools").map(|place| balance::pools(&place)).unwrap_or_default();
-        let limits = section("limits").map(|place| balance::limits(&place, &clients)).unwrap_or_default();
+        let pools = section("pools").map(|cursor| pools::read(&cursor)).unwrap_or_default();
+        let limits = section("limits").map(|cursor| limits::read(&cursor, &clients)).unwrap_or_default();
         Self { clients, rules, pools, limits }
     }
 
-    /// How many rules the operator gave.
+    /// Returns the number of rules without the built-in ones.
     pub fn own_rules(&self) -> usize {
         self.rules.iter().filter(|rule| rule.line != 0).count()
     }
 
-    /// Names of the clients that rules may be for.
+    /// Returns the names of the section `clients:`.
     pub fn client_names(&self) -> impl Iterator<Item = &str> {
         self.clients.keys().map(String::as_str)
     }
 
-    /// Names of clients none of whose keys is among these digests: nobody can be one of them.
+    /// Returns the names of clients none of whose keys is among these digests: no request can come from them.
     pub fn unknown_clients(&self, keys: &[[u8; 32]]) -> Vec<&str> {
         let unknown = |digests: &Vec<[u8; 32]>| !digests.iter().any(|digest| keys.contains(digest));
         self.clients.iter().filter(|(_, digests)| unknown(digests)).map(|(name, _)| name.as_str()).collect()
     }
 }
 
-fn read_clients(place: &Cursor<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
+fn read_clients(cursor: &Cursor<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
     let expected =
         "the client's key ids: 64 hexadecimal digits each, as `mcp-relay routes key-id` prints them";
-    let Some(entries) = place.entries("a mapping of clients' names to their key ids") else {
+    let Some(entries) = cursor.entries("a mapping of clients' names to their key ids") else {
         return BTreeMap::new();
     };
-    let ids = |place: Cursor<'_>| {
-        // Somebody may have put the key itself here.
-        let ids = place.hidden().one_or_many();
-        let read = |place: &Cursor<'_>| {
-            let id = place.text(expected)?;
+    let ids = |cursor: Cursor<'_>| {
+        // Hidden in messages, since an operator may have written the key itself by mistake.
+        let ids = cursor.hidden().one_or_many();
+        let read = |cursor: &Cursor<'_>| {
+            let id = cursor.text(expected)?;
             parse_digest(id).or_else(|| {
-                place.error(expected);
+                cursor.error(expected);
                 None
             })
         };
         ids.iter().filter_map(read).collect()
     };
-    entries.all().map(|(name, place)| (name.to_owned(), ids(place))).collect()
+    entries.all().map(|(name, cursor)| (name.to_owned(), ids(cursor))).collect()
 }
 
 fn parse_digest(text: &str) -> Option<[u8; 32]> {
@@ -110,40 +113,40 @@ fn parse_digest(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// How a client's key stands in the file: SHA-256 of the trimmed key, in hexadecimal digits.
+/// Returns the id of a client's key for the section `clients:`: SHA-256 of the trimmed key in hexadecimal digits.
 pub fn client_digest(key: &str) -> String {
     let digest = Sha256::digest(key.trim().as_bytes());
     let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
-/// A file as it was read at start.
+/// The file as read at start.
 #[derive(Clone, Debug)]
 pub struct RoutesFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Its bytes, for whoever follows its changes.
+    /// Its bytes, to recognise changes.
     pub content: Vec<u8>,
-    /// What it says.
+    /// Its parsed contents.
     pub routes: Arc<Routes>,
 }
 
-/// Why a file is of no use.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RoutesError {
-    /// It cannot be read.
+    /// Reading failed.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// What it says cannot be used.
+    /// The contents are invalid.
     #[error(transparent)]
     Bad(#[from] DocumentProblems),
 }
 
 impl RoutesFile {
-    /// Reads a file.
+    /// Reads and parses a file.
     pub fn read(path: &Path) -> Result<Self, RoutesError> {
-        if std::fs::metadata(path)?.len() > LARGEST {
-            return Err(std::io::Error::other(format!("it is larger than {LARGEST} bytes")).into());
+        if std::fs::metadata(path)?.len() > MAX_FILE_SIZE {
+            return Err(std::io::Error::other(format!("it is larger than {MAX_FILE_SIZE} bytes")).into());
         }
         let content = std::fs::read(path)?;
         let routes = Arc::new(parse_bytes(&content)?);
@@ -151,7 +154,7 @@ impl RoutesFile {
     }
 }
 
-/// The same for bytes.
+/// Parses the bytes of a file.
 pub(super) fn parse_bytes(content: &[u8]) -> Result<Routes, RoutesError> {
     let text = std::str::from_utf8(content).map_err(std::io::Error::other)?;
     Ok(Routes::parse(text)?)
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_leaves_the_built_in_rules() {
+    fn an_empty_file_has_the_built_in_rules() {
         for text in ["", "# none\n", "rules:\nclients:\n", "rules: []\nclients: {}\n"] {
             let routes = Routes::parse(text).unwrap();
             assert_eq!(routes.own_rules(), 0, "{text:?}");
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once_with_its_line() {
+    fn all_problems_are_reported_at_once_with_their_lines() {
         let text = "\
 clients:
   ci: not-a-digest
@@ -196,7 +199,7 @@ rules:
     to: any
 limit: {}
 ";
-        let told = problems(text);
+        let reported = problems(text);
         let expected = [
             "line 2 clients.ci: expected the client's key ids",
             "line 6 rules[0].match.tool = \"a*b\": expected a name, a beginning with *",
@@ -217,14 +220,14 @@ limit: {}
             "line 17 has the unknown key \"limit\": expected one of clients, rules, pools, limits",
         ];
         for line in expected {
-            assert!(told.iter().any(|told| told.starts_with(line)), "{line}\n{}", told.join("\n"));
+            assert!(reported.iter().any(|one| one.starts_with(line)), "{line}\n{}", reported.join("\n"));
         }
-        assert_eq!(told.len(), expected.len(), "{}", told.join("\n"));
-        assert!(!told.join(" ").contains("not-a-digest"), "it may be the key itself");
+        assert_eq!(reported.len(), expected.len(), "{}", reported.join("\n"));
+        assert!(!reported.join(" ").contains("not-a-digest"), "it may be the key itself");
     }
 
     #[test]
-    fn keys_are_named_by_their_digests() {
+    fn clients_are_given_by_the_digests_of_their_keys() {
         let id = client_digest(" code1\n");
         assert!(id.starts_with("b35f4595") && id.len() == 64);
         let text = format!("clients:\n  ci: {id}\n  both: [{id}, {}]\n", client_digest("x").to_uppercase());

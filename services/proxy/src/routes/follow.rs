@@ -1,4 +1,5 @@
-//! Keeps the routes as the file says: a changed one counts at once, a bad one leaves what was. Knows no rule.
+//! Reloading of the `ROUTES` file: a changed file takes effect at once, an invalid one leaves the routes in force. Must
+//! not know rules.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use runtime::follow::WatchedFile;
 use super::file::{Routes, RoutesError, parse_bytes};
 use crate::metrics::config_reloaded;
 
-/// Hands every new content of the file to `apply`, until the task is dropped.
+/// Passes every new content of the file to `apply`. Never returns; dropping the future stops it.
 pub(crate) async fn follow(mut file: WatchedFile, apply: impl Fn(Arc<Routes>) + Send) {
     loop {
         let content = file.changed().await;

@@ -1,4 +1,4 @@
-//! One member of a JSON text, found by its pointer (RFC 6901) without building the rest. Knows nothing of calls.
+//! Look-up of one member of a JSON text by its pointer (RFC 6901) without building a tree. Must not know calls.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use protocol::mcp::envelope::Text;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Where in a JSON value.
+/// JSON pointer (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pointer {
     text: String,
@@ -15,7 +15,7 @@ pub(super) struct Pointer {
 }
 
 impl Pointer {
-    /// `/a/0/b`; `~1` stands for `/` and `~0` for `~`.
+    /// Parses `/a/0/b`, in which `~1` stands for `/` and `~0` for `~`. The empty pointer is refused.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let tokens = text.strip_prefix('/')?.split('/').map(unescape).collect::<Option<_>>()?;
         Some(Self { text: text.to_owned(), tokens })
@@ -25,7 +25,7 @@ impl Pointer {
         &self.text
     }
 
-    /// What stands there.
+    /// Returns the raw text of the member that the pointer names.
     pub(super) fn find<'a>(&self, value: &'a RawValue) -> Option<&'a RawValue> {
         self.tokens.iter().try_fold(value, |value, token| member(value.get(), token))
     }
@@ -46,14 +46,14 @@ fn unescape(token: &str) -> Option<String> {
     Some(plain)
 }
 
-/// The member of this name (of an array: at this index). Of doubled names the last, which is the one that parsers
-/// hand on. `None` also where the text is no JSON.
+/// Returns the member of an object with this name, or the item of an array with this index. Of duplicate names the last
+/// counts, as in most parsers. `None` also if the text is not JSON.
 pub(super) fn member<'a>(json: &'a str, name: &str) -> Option<&'a RawValue> {
     let mut reader = serde_json::Deserializer::from_str(json);
-    Member(name).deserialize(&mut reader).ok()?
+    FindMember(name).deserialize(&mut reader).ok()?
 }
 
-/// A text, number or flag as a text: what rules compare. `None` for anything else.
+/// Returns a string, number or boolean as the text that rules compare; `None` for other values.
 pub(super) fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
     match json.as_bytes().first()? {
@@ -63,16 +63,17 @@ pub(super) fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-struct Member<'n>(&'n str);
+/// Finds the member with this name or index.
+struct FindMember<'n>(&'n str);
 
-impl<'de> DeserializeSeed<'de> for Member<'_> {
+impl<'de> DeserializeSeed<'de> for FindMember<'_> {
     type Value = Option<&'de RawValue>;
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Member<'_> {
+impl<'de> Visitor<'de> for FindMember<'_> {
     type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,8 +82,8 @@ impl<'de> Visitor<'de> for Member<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(is_it) = entries.next_key_seed(Is(self.0))? {
-            if is_it {
+        while let Some(is_equal) = entries.next_key_seed(KeyEquals(self.0))? {
+            if is_equal {
                 found = Some(entries.next_value()?);
             } else {
                 entries.next_value::<IgnoredAny>()?;
@@ -95,28 +96,28 @@ impl<'de> Visitor<'de> for Member<'_> {
         let digits =
             self.0.bytes().all(|b| b.is_ascii_digit()) && (self.0 == "0" || !self.0.starts_with('0'));
         let wanted = self.0.parse::<usize>().ok().filter(|_| digits);
-        let (mut found, mut at) = (None, 0);
+        let (mut found, mut index) = (None, 0);
         while let Some(item) = items.next_element::<&RawValue>()? {
-            if Some(at) == wanted {
+            if Some(index) == wanted {
                 found = Some(item);
             }
-            at += 1;
+            index += 1;
         }
         Ok(found)
     }
 }
 
-/// Whether a key is this one.
-struct Is<'n>(&'n str);
+/// Compares a key with this name without copying the key.
+struct KeyEquals<'n>(&'n str);
 
-impl<'de> DeserializeSeed<'de> for Is<'_> {
+impl<'de> DeserializeSeed<'de> for KeyEquals<'_> {
     type Value = bool;
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
         from.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Is<'_> {
+impl Visitor<'_> for KeyEquals<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_found_as_they_stand() {
+    fn a_pointer_finds_the_raw_text_of_a_member() {
         let json = r#"{"a":{"b/c":[1,{"~":1e400}]},"":7,"x":"1","x":"2","pl\u0061t":true}"#;
         for (pointer, expected) in [
             ("/a/b~1c/0", Some("1")),
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn only_scalars_are_compared() {
+    fn only_strings_numbers_and_booleans_are_scalars() {
         let text = |json: &str| {
             let value = RawValue::from_string(json.to_owned()).unwrap();
             scalar(&value).map(Cow::into_owned)
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_has_no_members() {
+    fn text_that_is_not_json_has_no_members() {
         for json in ["", "{", r#"{"a":1"#, "5", r#"{"a":}"#] {
             assert!(member(json, "a").is_none(), "{json}");
         }

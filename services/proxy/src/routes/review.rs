@@ -1,22 +1,21 @@
-//! Which platform a review is about: `review_merge_request` goes by it without any rule of the operator's.
+//! Platform of a `review_merge_request` call, which the built-in rules match on.
 //!
-//! The `platform` argument, else the kind of the URL, else the project's path (EXISTING.md, "The tool
-//! `review_merge_request`"). Must not know slaves.
+//! The `platform` argument decides, else the form of the URL, else the project's path. Must not know slaves.
 
 use std::fmt;
 
 use url::Url;
 
+use super::match_input::MatchInput;
 use super::pointer::{member, scalar};
-use super::question::Question;
 
-/// The tool.
+/// Name of the tool.
 pub(super) const TOOL: &str = "review_merge_request";
 
-/// The label that slaves say their platform with.
+/// Label that names a slave's platform.
 pub(super) const LABEL: &str = "platform";
 
-/// Where merge and pull requests are.
+/// Host of merge or pull requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Platform {
     Gitlab,
@@ -26,7 +25,7 @@ pub(super) enum Platform {
 impl Platform {
     pub(super) const ALL: [Self; 2] = [Self::Gitlab, Self::Github];
 
-    /// As the argument and the label have it.
+    /// Returns the value of the argument and the label.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Gitlab => "gitlab",
@@ -34,16 +33,16 @@ impl Platform {
         }
     }
 
-    /// What the arguments of a call say; `None` if they leave it open.
-    pub(super) fn of(call: &Question<'_>) -> Option<Self> {
+    /// Returns the platform that the call's arguments imply; `None` if they imply none.
+    pub(super) fn of(call: &MatchInput<'_>) -> Option<Self> {
         let arguments = call.arguments()?.get();
         let argument = |name| member(arguments, name).and_then(scalar);
         let named = argument("platform");
         let named =
             named.and_then(|named| Self::ALL.into_iter().find(|platform| *named == *platform.as_str()));
         named
-            .or_else(|| argument("mrUrlOrId").and_then(|input| of_url(&input)))
-            .or_else(|| argument("project").and_then(|project| of_project(&project)))
+            .or_else(|| argument("mrUrlOrId").and_then(|input| platform_of_url(&input)))
+            .or_else(|| argument("project").and_then(|project| platform_of_project(&project)))
     }
 }
 
@@ -53,8 +52,8 @@ impl fmt::Display for Platform {
     }
 }
 
-/// `…/-/merge_requests/<n>` is GitLab, `/<owner>/<repo>/pull/<n>` on a GitHub host is GitHub.
-fn of_url(input: &str) -> Option<Platform> {
+/// Recognises `…/-/merge_requests/<n>` as GitLab and `/<owner>/<repo>/pull/<n>` on a GitHub host as GitHub.
+fn platform_of_url(input: &str) -> Option<Platform> {
     let input = input.trim();
     let url = if input.contains("://") {
         Url::parse(input).ok()?
@@ -72,13 +71,13 @@ fn of_url(input: &str) -> Option<Platform> {
     (is_pull && is_github(url.host_str()?)).then_some(Platform::Github)
 }
 
-/// github.com, hosts with `github` for a part of their name (GitHub Enterprise), and GitHub's own cloud below ghe.com.
+/// Recognises github.com, hosts with a label `github` (GitHub Enterprise Server), and subdomains of ghe.com.
 fn is_github(host: &str) -> bool {
     host.split('.').any(|part| part == "github") || host.ends_with(".ghe.com")
 }
 
-/// Two segments are GitHub's, three or more GitLab's.
-fn of_project(project: &str) -> Option<Platform> {
+/// A path of two segments is a GitHub repository, a longer one a GitLab project.
+fn platform_of_project(project: &str) -> Option<Platform> {
     match project.trim().split('/').filter(|part| !part.is_empty()).count() {
         0 | 1 => None,
         2 => Some(Platform::Github),
@@ -92,17 +91,17 @@ mod tests {
 
     use front::calls::HeaderMap;
 
-    use super::super::question::Who;
+    use super::super::match_input::ClientIdentity;
     use super::*;
 
     fn of(arguments: &str) -> Option<Platform> {
         let (headers, params) = (HeaderMap::new(), BTreeMap::new());
         let message = format!(r#"{{"id":1,"params":{{"name":"{TOOL}","arguments":{arguments}}}}}"#);
-        Platform::of(&Question::new(Who::Anyone, (&headers, &params), message.as_bytes()))
+        Platform::of(&MatchInput::new(ClientIdentity::Anonymous, &headers, &params, message.as_bytes()))
     }
 
     #[test]
-    fn argument_then_url_then_project() {
+    fn the_argument_decides_then_the_url_then_the_project() {
         use Platform::{Github, Gitlab};
         for (arguments, expected) in [
             (r#"{"mrUrlOrId":"https://gitlab.com/g/p/-/merge_requests/7"}"#, Some(Gitlab)),

@@ -1,32 +1,32 @@
-//! Slaves by their labels. Knows nothing of links or calls.
+//! Label selectors. Must not know links or calls.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What the labels of a slave must be: all of these. None: any slave.
+/// Conditions on a slave's labels, all of which must hold. An empty selector selects every slave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Selector(pub(super) BTreeMap<String, Wanted>);
+pub(super) struct Selector(pub(super) BTreeMap<String, LabelMatch>);
 
-/// What one label must be.
+/// Condition on one label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// One of these values.
+pub(super) enum LabelMatch {
+    /// The label has one of these values.
     OneOf(Vec<String>),
-    /// The slave has no such label.
+    /// The slave does not have the label.
     Absent,
 }
 
 impl Selector {
-    /// Slaves with this label.
-    pub(super) fn label(key: &str, wanted: Wanted) -> Self {
-        Self(BTreeMap::from([(key.to_owned(), wanted)]))
+    /// Returns a selector with one condition.
+    pub(super) fn label(key: &str, condition: LabelMatch) -> Self {
+        Self(BTreeMap::from([(key.to_owned(), condition)]))
     }
 
     pub(super) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.iter().all(|(key, wanted)| match (wanted, labels.get(key)) {
-            (Wanted::OneOf(values), Some(value)) => values.contains(value),
-            (Wanted::Absent, None) => true,
-            (Wanted::OneOf(_), None) | (Wanted::Absent, Some(_)) => false,
+        self.0.iter().all(|(key, condition)| match (condition, labels.get(key)) {
+            (LabelMatch::OneOf(values), Some(value)) => values.contains(value),
+            (LabelMatch::Absent, None) => true,
+            (LabelMatch::OneOf(_), None) | (LabelMatch::Absent, Some(_)) => false,
         })
     }
 }
@@ -36,15 +36,15 @@ impl fmt::Display for Selector {
         if self.0.is_empty() {
             return f.write_str("any labels");
         }
-        let words = self.0.iter().map(|(key, wanted)| match wanted {
-            Wanted::OneOf(values) => format!("{key}={}", values.join("|")),
-            Wanted::Absent => format!("no label {key}"),
+        let words = self.0.iter().map(|(key, condition)| match condition {
+            LabelMatch::OneOf(values) => format!("{key}={}", values.join("|")),
+            LabelMatch::Absent => format!("no label {key}"),
         });
         f.write_str(&words.collect::<Vec<_>>().join(" and "))
     }
 }
 
-/// Several selectors, any of which will do, in words.
-pub(super) fn any_of(selectors: &[Selector]) -> String {
+/// Describes alternatives in words.
+pub(super) fn describe_alternatives(selectors: &[Selector]) -> String {
     selectors.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }

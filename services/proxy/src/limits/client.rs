@@ -1,40 +1,40 @@
-//! Who asks, as far as fairness and stickiness go. Knows no names and no keys, only what tells clients apart.
+//! Identity of a client for fairness, stickiness and limits. Must not know names and keys.
 
-use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use front::Principal;
 use front::calls::CallContext;
 use protocol::link::header::CallHeader;
 
-/// One client: by its key, else by its session, else by its address.
+use crate::stable_hash::{fnv1a_64, hash_of};
+
+/// A client by its key, else by its session, else by its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Client {
-    /// Whoever shows this key.
+pub(crate) enum Client {
+    /// The client that presents this key.
     Key(Principal),
-    /// A legacy session, by a number made from its name.
+    /// A hash of a legacy session's id.
     Session(u64),
-    /// Where no keys are set: an IPv4 address, or the network of an IPv6 address (whoever has one address of it has
-    /// 2^64 of them).
+    /// An IPv4 address, or the /64 network of an IPv6 address, as one host can use all of its 2^64 addresses.
     Address(IpAddr),
-    /// Nothing is known of it.
+    /// A client without key, session and address.
     Unknown,
 }
 
 impl Client {
-    /// Who sends this call.
-    pub(super) fn of(asker: &CallContext<'_>, header: &CallHeader) -> Self {
-        match (&header.session, Self::by_origin(asker)) {
+    /// Returns the client of a call.
+    pub(crate) fn of(context: &CallContext<'_>, header: &CallHeader) -> Self {
+        match (&header.session, Self::without_session(context)) {
             (_, key @ Self::Key(_)) => key,
-            (Some(session), _) => Self::Session(fnv(session.as_bytes())),
-            (None, origin) => origin,
+            (Some(session), _) => Self::Session(fnv1a_64(session.as_bytes())),
+            (None, client) => client,
         }
     }
 
-    /// The same without sessions: for limits, as anybody opens as many sessions as they like.
-    pub(super) fn by_origin(asker: &CallContext<'_>) -> Self {
-        match (asker.principal == Principal::ANYONE, asker.peer) {
-            (false, _) => Self::Key(asker.principal),
+    /// Returns the client without regard to sessions: for limits, since a client can open any number of sessions.
+    pub(crate) fn without_session(context: &CallContext<'_>) -> Self {
+        match (context.principal == Principal::ANYONE, context.peer) {
+            (false, _) => Self::Key(context.principal),
             (true, Some(IpAddr::V6(address))) if address.to_ipv4_mapped().is_none() => {
                 let network = u128::from(address) >> 64 << 64;
                 Self::Address(IpAddr::V6(network.into()))
@@ -44,40 +44,10 @@ impl Client {
         }
     }
 
-    /// A number for this client that is the same in every replica.
-    pub(super) fn seed(&self) -> u64 {
-        let mut hasher = Fnv::default();
-        self.hash(&mut hasher);
-        hasher.finish()
+    /// Returns a hash of the client that is the same in every replica and release, for stickiness.
+    pub(crate) fn seed(&self) -> u64 {
+        hash_of(self)
     }
-}
-
-/// FNV-1a, 64 bits: the same in every replica.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// A number made from text, the same in every replica.
-pub(super) fn fnv(bytes: &[u8]) -> u64 {
-    let mut hasher = Fnv::default();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -113,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_counts_first_then_the_session_then_the_address() {
+    fn a_client_is_known_by_key_else_session_else_address() {
         assert_eq!(client("one", Some("s"), Some("1.2.3.4")), client("one", Some("t"), None));
         assert_ne!(client("one", None, None), client("two", None, None));
         assert_eq!(client("", Some("s"), Some("1.2.3.4")), client("", Some("s"), None));

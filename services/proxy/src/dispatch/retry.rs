@@ -1,4 +1,4 @@
-//! Which calls may be run a second time where nobody knows whether the first ever ended. Knows no slaves.
+//! Which calls may be run again when their outcome is unknown or their backend failed. Must not know slaves.
 
 use std::time::Duration;
 
@@ -7,32 +7,22 @@ use protocol::mcp::failure::{self, Failure, FailureKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// How often one call is run again at most.
-const MOST_REPEATS: u8 = 2;
+use crate::config::RetryPolicy;
 
-/// How long a call that is to run again waits for a slave that can take it.
-pub(super) const WAIT: Duration = Duration::from_secs(10);
+/// How often one call may be run again.
+const MAX_RETRIES: u8 = 2;
 
-/// `RETRY_IDEMPOTENT`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// At most once, for every tool.
-    #[default]
-    Never,
-    /// Tools that say of themselves that it does no harm may run again.
-    Harmless,
+/// How long a call that is to be run again looks for a slave.
+pub(super) const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Returns how often a call of the tool with this definition may be run again.
+pub(super) fn max_retries(policy: RetryPolicy, definition: &RawValue) -> u8 {
+    if policy == RetryPolicy::Idempotent && is_idempotent(definition) { MAX_RETRIES } else { 0 }
 }
 
-impl Repeat {
-    /// How often a call of the tool with this definition may be run again.
-    pub(super) fn allowance(self, definition: &RawValue) -> u8 {
-        if self == Self::Harmless && is_harmless(definition) { MOST_REPEATS } else { 0 }
-    }
-}
-
-/// By its annotations (MCP 2026-07-28, Tools, "Tool annotations"). One that calls itself destructive is not, whatever
-/// else it says.
-fn is_harmless(definition: &RawValue) -> bool {
+/// Whether the annotations say that a repeated call does no harm (MCP 2026-07-28, Tools, "Tool annotations"). A tool that
+/// is annotated as destructive does not count, whatever else its annotations say.
+fn is_idempotent(definition: &RawValue) -> bool {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Annotations {
@@ -53,9 +43,9 @@ fn is_harmless(definition: &RawValue) -> bool {
     destructive != Some(true) && (read_only == Some(true) || idempotent == Some(true))
 }
 
-/// Why a call with this last part might be run again; `None`: it has an answer, or a failure that would come again.
-pub(super) fn reason(part: &ResponseEvent) -> Option<&'static str> {
-    match part {
+/// Returns why a call that ends with this event may be run again; `None` for results and for failures that would recur.
+pub(super) fn reason(event: &ResponseEvent) -> Option<&'static str> {
+    match event {
         ResponseEvent::Failed(failure @ Failure::OutcomeUnknown) => Some(failure.spec().kind),
         ResponseEvent::End { error: true, more: false, payload, .. } => {
             let kind = failure::kind_in(payload).filter(|kind| *kind == FailureKind::BackendFailed);
@@ -69,14 +59,14 @@ pub(super) fn reason(part: &ResponseEvent) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn allowance(repeat: Repeat, annotations: &str) -> u8 {
+    fn retries(policy: RetryPolicy, annotations: &str) -> u8 {
         let text = format!(r#"{{"name":"t","annotations":{annotations}}}"#);
-        repeat.allowance(&RawValue::from_string(text).unwrap())
+        max_retries(policy, &RawValue::from_string(text).unwrap())
     }
 
     #[test]
-    fn only_tools_that_say_so_and_do_not_contradict_themselves_run_again() {
-        for (annotations, harmless) in [
+    fn only_tools_that_are_annotated_as_idempotent_and_not_destructive_are_run_again() {
+        for (annotations, idempotent) in [
             (r#"{"readOnlyHint":true}"#, true),
             (r#"{"idempotentHint":true}"#, true),
             (r#"{"idempotentHint":true,"destructiveHint":false}"#, true),
@@ -89,9 +79,9 @@ mod tests {
             ("null", false),
             ("[]", false),
         ] {
-            let expected = if harmless { MOST_REPEATS } else { 0 };
-            assert_eq!(allowance(Repeat::Harmless, annotations), expected, "{annotations}");
-            assert_eq!(allowance(Repeat::Never, annotations), 0, "{annotations}");
+            let expected = if idempotent { MAX_RETRIES } else { 0 };
+            assert_eq!(retries(RetryPolicy::Idempotent, annotations), expected, "{annotations}");
+            assert_eq!(retries(RetryPolicy::Never, annotations), 0, "{annotations}");
         }
     }
 }

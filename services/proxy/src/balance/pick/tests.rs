@@ -1,41 +1,31 @@
-//! Shares of calls are what the weights say; clients stay where they are.
+//! Shares of calls follow the weights; sticky clients keep their slaves.
 
 use std::collections::HashMap;
 
-use protocol::link::handshake::SlaveHello;
-use protocol::link::limits::LinkLimits;
-use protocol::mcp::catalog::Catalog;
-
 use super::*;
+use crate::balance::host::TestHost;
 
-/// Slaves of these capacities, called `s0`, `s1`, …
-fn slaves(capacities: &[u32]) -> Vec<Arc<Slave>> {
-    let slave = |(n, capacity): (usize, &u32)| {
-        let hello = SlaveHello { slave_name: format!("s{n}"), capacity: *capacity, ..SlaveHello::default() };
-        Slave::for_test(&hello, n as u64 + 1, LinkLimits::default(), Catalog::default())
-    };
-    capacities.iter().enumerate().map(slave).collect()
+/// Returns hosts of these capacities, named `s0`, `s1`, …
+fn slaves(capacities: &[u32]) -> Vec<Arc<TestHost>> {
+    (1..).zip(capacities).map(|(key, capacity)| TestHost::new(key, *capacity)).collect()
 }
 
 fn weights(of: &[u32]) -> Weights {
     Weights::new(of.iter().enumerate().map(|(n, weight)| (n as u64 + 1, *weight)))
 }
 
-fn client(n: u64) -> Client {
-    Client::Session(mix(n))
-}
-
 /// Shares of `calls` calls; each stays under way until `under_way` others came after it.
-fn shares(members: &[Arc<Slave>], weights: &Weights, under_way: usize) -> Vec<f64> {
+fn shares(members: &[Arc<TestHost>], weights: &Weights, under_way: usize) -> Vec<f64> {
     const CALLS: usize = 40_000;
     let (mut counts, mut running) = (vec![0.0; members.len()], Vec::new());
     for n in 0..CALLS {
         let (first, second) = (mix(n as u64), mix(n as u64 ^ 0x5555_0000));
-        let (slave, place) = choose(members, &How { random: first, weights, sticky: None }).unwrap();
+        let Picked { slave, permit } =
+            pick(members, &PickPolicy { random: first, weights, sticky_seed: None }).unwrap();
         counts[usize::try_from(slave.key).unwrap() - 1] += 1.0 / CALLS as f64;
-        running.push(place);
+        running.push(permit);
         if running.len() > under_way {
-            // Any call ends, not the oldest: calls last as long as they like.
+            // A random call ends, since calls take different times.
             running.swap_remove(usize::try_from(second).unwrap() % (under_way + 1));
         }
     }
@@ -66,45 +56,47 @@ fn busy_slaves_share_by_weight_and_capacity() {
 }
 
 #[test]
-fn two_choices_keep_the_burden_level() {
+fn two_choices_keep_the_load_level() {
     let members = slaves(&[0; 20]);
     let none = Weights::default();
-    let _places: Vec<_> = (0..400)
-        .map(|n| choose(&members, &How { random: mix(n), weights: &none, sticky: None }).unwrap().1)
+    let _permits: Vec<_> = (0..400)
+        .map(|n| {
+            pick(&members, &PickPolicy { random: mix(n), weights: &none, sticky_seed: None }).unwrap().permit
+        })
         .collect();
     let most = members.iter().map(|slave| slave.active.in_flight()).max().unwrap();
     assert!(most <= 24, "20 on average, {most} on one: one choice alone would give about 30");
 }
 
 #[test]
-fn every_place_is_found_and_none_is_invented() {
+fn every_permit_is_found_and_none_is_granted_twice() {
     let members = slaves(&[1, 3, 2]);
     let none = Weights::default();
-    let how = |n| How { random: mix(n), weights: &none, sticky: None };
-    let mut places: Vec<_> = (0..6).map(|n| choose(&members, &how(n)).unwrap().1).collect();
-    assert_eq!(choose(&members, &how(7)).err(), Some(NoPlace::Full));
-    places.swap_remove(3);
-    assert!(choose(&members, &how(8)).is_ok());
-    assert_eq!(choose(&[], &how(9)).err(), Some(NoPlace::Absent));
+    let policy = |n| PickPolicy { random: mix(n), weights: &none, sticky_seed: None };
+    let mut permits: Vec<_> = (0..6).map(|n| pick(&members, &policy(n)).unwrap().permit).collect();
+    assert_eq!(pick(&members, &policy(7)).err(), Some(NoCapacity::Full));
+    permits.swap_remove(3);
+    assert!(pick(&members, &policy(8)).is_ok());
+    assert_eq!(pick::<TestHost>(&[], &policy(9)).err(), Some(NoCapacity::Absent));
 }
 
 #[test]
-fn clients_stay_and_only_those_of_a_lost_slave_move() {
+fn only_the_clients_of_a_lost_slave_move() {
     let members = slaves(&[0; 6]);
     let even = Weights::default();
-    let home = |members: &[Arc<Slave>], n| {
-        choose(members, &How { random: 0, weights: &even, sticky: Some(client(n)) }).unwrap().0.key
+    let own = |members: &[Arc<TestHost>], n| {
+        pick(members, &PickPolicy { random: 0, weights: &even, sticky_seed: Some(mix(n)) }).unwrap().slave.key
     };
-    let before: Vec<u64> = (0..600).map(|n| home(&members, n)).collect();
+    let before: Vec<u64> = (0..600).map(|n| own(&members, n)).collect();
     let mut reversed = members.clone();
     reversed.reverse();
-    let without: Vec<Arc<Slave>> = members.iter().filter(|slave| slave.key != 3).cloned().collect();
+    let without: Vec<Arc<TestHost>> = members.iter().filter(|slave| slave.key != 3).cloned().collect();
     let mut counts: HashMap<u64, usize> = HashMap::new();
     for (n, was) in before.iter().enumerate() {
         *counts.entry(*was).or_default() += 1;
-        assert_eq!(home(&reversed, n as u64), *was, "whatever the order of the members");
+        assert_eq!(own(&reversed, n as u64), *was, "whatever the order of the members");
         if *was != 3 {
-            assert_eq!(home(&without, n as u64), *was, "its slave is still there");
+            assert_eq!(own(&without, n as u64), *was, "its slave is still there");
         }
     }
     assert!(counts.len() == 6 && counts.values().all(|count| (60..150).contains(count)), "{counts:?}");
@@ -116,8 +108,8 @@ fn sticky_clients_share_by_weight_too() {
     let weights = weights(&[100, 100, 800]);
     let mut counts = [0.0; 3];
     for n in 0..4000 {
-        let how = How { random: 0, weights: &weights, sticky: Some(client(n)) };
-        counts[usize::try_from(choose(&members, &how).unwrap().0.key).unwrap() - 1] += 1.0 / 4000.0;
+        let policy = PickPolicy { random: 0, weights: &weights, sticky_seed: Some(mix(n)) };
+        counts[usize::try_from(pick(&members, &policy).unwrap().slave.key).unwrap() - 1] += 1.0 / 4000.0;
     }
     assert_near(&counts, &[1.0, 1.0, 8.0], 0.15);
 }
@@ -126,10 +118,11 @@ fn sticky_clients_share_by_weight_too() {
 fn a_sticky_call_goes_elsewhere_only_while_its_slave_cannot_take_it() {
     let members = slaves(&[1, 1]);
     let even = Weights::default();
-    let how = || How { random: 0, weights: &even, sticky: Some(client(1)) };
-    let (home, place) = choose(&members, &how()).unwrap();
-    let (other, _place) = choose(&members, &how()).unwrap();
-    assert_ne!(home.key, other.key);
-    drop(place);
-    assert_eq!(choose(&members, &how()).unwrap().0.key, home.key);
+    let policy = || PickPolicy { random: 0, weights: &even, sticky_seed: Some(mix(1)) };
+    let own = pick(&members, &policy()).unwrap();
+    let other = pick(&members, &policy()).unwrap();
+    assert_ne!(own.slave.key, other.slave.key);
+    let key = own.slave.key;
+    drop(own.permit);
+    assert_eq!(pick(&members, &policy()).unwrap().slave.key, key);
 }

@@ -1,0 +1,103 @@
+//! The beginning of a call: limits, route, header, and the first attempt to send it. Must not know responses.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use front::calls::CallContext;
+use protocol::link::header::CallHeader;
+use protocol::link::ids::CallId;
+use protocol::link::limits::MAX_HEADER;
+use protocol::mcp::failure::Failure;
+use runtime::activity::CallGuard;
+
+use super::call_state::CallMachine;
+use super::forwarder::Forwarder;
+use super::ongoing::{OngoingCall, dispatch};
+use super::open_call::OpenCall;
+use super::policies::CallTimes;
+use super::pool::Pool;
+use super::send::{Origin, Target};
+use crate::limits::table::{RateLimits, admit_to_tool};
+use crate::links::Slot;
+use crate::routes::{ClientIdentity, MatchInput};
+use crate::trace::CallTrace;
+
+/// A call that has arrived.
+pub(super) struct NewCall {
+    pub(super) id: CallId,
+    pub(super) at: Instant,
+    pub(super) trace: CallTrace,
+    /// Without the tool's name, which is in `tool`.
+    pub(super) header: CallHeader,
+    pub(super) message: Bytes,
+    /// The clients' name of the tool.
+    pub(super) tool: String,
+}
+
+/// Takes the tool's name out of the header of a `tools/call`.
+pub(super) fn take_tool(header: &mut CallHeader) -> Result<String, Failure> {
+    if header.method != "tools/call" {
+        return Err(Failure::MethodNotFound(std::mem::take(&mut header.method)));
+    }
+    header.name.take().ok_or_else(|| Failure::InvalidParams("\"name\" is missing".into()))
+}
+
+/// Begins a call. The error says why it was refused, in which case no slave has it.
+pub(super) fn begin(
+    forwarder: &Arc<Forwarder>,
+    pool: &Arc<Pool>,
+    limits: &RateLimits,
+    times: CallTimes,
+    new_call: NewCall,
+    context: &CallContext<'_>,
+) -> Result<Box<OngoingCall>, Failure> {
+    let NewCall { id, at, trace, mut header, message, tool } = new_call;
+    limits.admit(context)?;
+    admit_to_tool(&tool, pool.limit.as_deref())?;
+    let identity = ClientIdentity::of(context.principal);
+    let route =
+        pool.routes.route(&MatchInput::new(identity, context.headers, &header.param_headers, &message));
+    header.set_timeouts(times.silence, times.total);
+    header.name = Some(pool.own_name.to_string());
+    let encoded = encode(&header, &trace)?;
+    let origin = Origin::of(context, &mut header);
+    let call = OpenCall {
+        id,
+        header: encoded,
+        message,
+        name: Some(Arc::clone(&pool.own_name)),
+        era: header.era,
+        silence: times.silence,
+        last: at + times.total,
+        trace,
+    };
+    let slot = Arc::new(Slot::default());
+    let target =
+        Target { call: &call, tool: &tool, pool, route: &route, avoid: None, origin: &origin, slot: &slot };
+    let start = dispatch(forwarder, &target, at)?;
+    let grace = forwarder.grace().min(call.silence);
+    Ok(Box::new(OngoingCall {
+        machine: CallMachine::new(start, pool.max_retries, call.last, grace),
+        forwarder: Arc::clone(forwarder),
+        pool: Arc::clone(pool),
+        route,
+        origin,
+        slot,
+        call,
+        tool,
+        version: header.version,
+        began: at,
+        timer: None,
+        guard: CallGuard::default(),
+    }))
+}
+
+/// Encodes a header that leaves room for a trace context.
+fn encode(header: &CallHeader, trace: &CallTrace) -> Result<Bytes, Failure> {
+    let text = serde_json::to_vec(header).map_err(|_| Failure::Internal)?;
+    if text.len() + trace.room() > MAX_HEADER {
+        return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
+    }
+    Ok(Bytes::from(text))
+}

@@ -1,0 +1,104 @@
+//! The slaves as calls reach them: directory, registry and wait queue, and the records of how calls end. Must not know
+//! clients.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use protocol::link::ids::{CallId, InstanceId};
+use protocol::mcp::failure::Failure;
+
+use super::candidates::PoolCandidates;
+use super::directory::Directory;
+use super::pool::Pool;
+use super::queue::WaitQueue;
+use crate::balance::fault::{self, FaultAttribution};
+use crate::balance::outliers::OutlierDetector;
+use crate::links::{Registry, Slave};
+use crate::routes::Route;
+
+/// Shared state of dispatching: directory, registry and wait queue of one proxy.
+pub(super) struct Forwarder {
+    pub(super) registry: Arc<Registry>,
+    pub(super) directory: ArcSwap<Directory>,
+    pub(super) queue: Arc<WaitQueue<PoolCandidates>>,
+    instance: InstanceId,
+    last_call: AtomicU64,
+}
+
+impl Forwarder {
+    pub(super) fn new(registry: Arc<Registry>, instance: InstanceId) -> Self {
+        Self {
+            registry,
+            directory: ArcSwap::default(),
+            queue: WaitQueue::new(),
+            instance,
+            last_call: AtomicU64::new(1),
+        }
+    }
+
+    /// Returns an id that no other call has.
+    pub(super) fn next_id(&self) -> CallId {
+        CallId::new(self.instance, self.last_call.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Returns how long a call waits for a lost slave.
+    pub(super) fn grace(&self) -> Duration {
+        self.registry.limits().grace
+    }
+
+    /// Returns the pool of a tool by its clients' name.
+    pub(super) fn pool(&self, tool: &str) -> Result<Arc<Pool>, Failure> {
+        let directory = self.directory.load();
+        match directory.pool(tool) {
+            Some(pool) => Ok(Arc::clone(pool)),
+            None if !directory.any_slave => Err(Failure::NoSlave),
+            // A slave that has not sent its catalog yet may offer the tool.
+            None if directory.is_incomplete(Instant::now()) => {
+                Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
+            }
+            None => Err(Failure::UnknownTool(directory.explain(tool))),
+        }
+    }
+
+    /// Returns where a call of this tool with this route may go now; `None` if no slave offers the tool.
+    pub(super) fn candidates(&self, tool: &str, before: &Route<Slave>) -> Option<PoolCandidates> {
+        let pool = self.pool(tool).ok()?;
+        let route = pool.routes.reroute(before);
+        Some(PoolCandidates { registry: Arc::clone(&self.registry), pool, route })
+    }
+
+    /// Returns the detector of slaves that fail by a fault of the slave itself.
+    fn outliers(&self) -> &OutlierDetector {
+        &self.registry.outliers
+    }
+
+    /// Returns the failure of a call that no slave can take.
+    pub(super) fn no_slave(&self, tool: &str, route: &Route<Slave>) -> Failure {
+        if self.registry.linked_slaves() == 0 {
+            return Failure::NoSlave;
+        }
+        Failure::NoSlaveForTool { name: tool.to_owned(), wanted: route.describe() }
+    }
+
+    /// Records that a call of the pool was sent to the slave, which uses up a trial call of a slave that was ejected.
+    pub(super) fn record_sent(&self, slave: &Slave, pool: Option<&Pool>, now: Instant) {
+        self.outliers().record_sent(slave.host_slot(), now);
+        if let Some(pool) = pool {
+            pool.outliers.record_sent(slave.host_slot(), now);
+        }
+    }
+
+    /// Records the end of a call at a slave.
+    pub(super) fn record_end(&self, attribution: FaultAttribution, tool: &str, pool: &Pool, slave: &Slave) {
+        let may_eject = || self.outliers().may_eject() || pool.outliers.may_eject();
+        let before = may_eject();
+        fault::record(attribution, tool, &pool.outliers, slave);
+        self.registry.record_outcome(slave, attribution.slave_outcome());
+        // An ejection began or ended; the call's permit was freed before that was known.
+        if before || may_eject() {
+            self.queue.dispatch_permits(slave.key);
+        }
+    }
+}

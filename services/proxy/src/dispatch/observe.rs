@@ -1,0 +1,97 @@
+//! Records of calls for the status page and the audit stream, made only if one of them is on. Must not know how calls are
+//! forwarded.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use front::calls::CallContext;
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallHeader;
+use protocol::mcp::progress;
+use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
+use runtime::telemetry::LogContext;
+
+use crate::limits::client::Client;
+use crate::links::Slave;
+use crate::routes::Routes;
+
+/// Begins the record of a call. `routes` is asked only if calls are recorded.
+pub(super) fn begin(
+    activity: &Activity,
+    log: LogContext,
+    header: &CallHeader,
+    context: &CallContext<'_>,
+    message: &Bytes,
+    routes: impl FnOnce() -> Arc<Routes>,
+) -> CallGuard {
+    let guard = activity.begin(|| Labels {
+        id: log.request(),
+        tool: header.name.clone().unwrap_or_default(),
+        client: display_name(&Client::of(context, header), &routes()),
+        peer: context.peer,
+        trace: log.trace(),
+    });
+    guard.asked(message);
+    guard
+}
+
+/// Returns a client's name in the `ROUTES` file, its address, or a number that tells it from others; never its key or its
+/// session id.
+fn display_name(client: &Client, routes: &Routes) -> String {
+    let number = client.seed() & 0xff_ffff;
+    match client {
+        Client::Key(who) => {
+            let digest = who.digest();
+            let named = routes.clients.iter().find(|(_, digests)| digests.contains(&digest));
+            named.map_or_else(|| format!("key {number:06x}"), |(name, _)| name.clone())
+        }
+        Client::Session(_) => format!("session {number:06x}"),
+        Client::Address(address) => address.to_string(),
+        Client::Unknown => String::new(),
+    }
+}
+
+/// Records which slave has the call, its progress, and the size or text of its answer, if the call is recorded.
+pub(super) fn record(guard: &CallGuard, slave: Option<&Arc<Slave>>, polled: &Poll<ResponseEvent>) {
+    if !guard.is_kept() {
+        return;
+    }
+    match slave {
+        Some(slave) => guard.at(Stage::Running, &slave.name),
+        None => guard.at(Stage::Waiting, ""),
+    }
+    match polled {
+        Poll::Ready(ResponseEvent::Event { more: false, payload, .. }) => {
+            if let Some(progress::Progress { progress, total }) = progress::Progress::read(payload) {
+                guard.progress(Progress { done: progress, total });
+            }
+        }
+        Poll::Ready(ResponseEvent::End { error, payload, .. }) => {
+            guard.answered(if *error { "error" } else { "result" }, payload);
+        }
+        Poll::Ready(_) | Poll::Pending => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use front::Principal;
+    use runtime::secret::SecretSet;
+
+    use super::*;
+
+    #[test]
+    fn a_client_s_display_name_shows_neither_key_nor_session() {
+        let who = Principal::identify(&SecretSet::new(["hush1"]), b"hush1").unwrap();
+        let unnamed = display_name(&Client::Key(who), &Routes::default());
+        assert!(unnamed.starts_with("key ") && unnamed.len() == 10, "{unnamed}");
+        let clients = BTreeMap::from([("ci".to_owned(), vec![who.digest()])]);
+        let routes = Routes { clients, ..Routes::default() };
+        assert_eq!(display_name(&Client::Key(who), &routes), "ci");
+        assert_eq!(display_name(&Client::Address("10.1.2.3".parse().unwrap()), &routes), "10.1.2.3");
+        assert!(display_name(&Client::Session(7), &routes).starts_with("session "));
+    }
+}

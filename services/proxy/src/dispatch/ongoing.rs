@@ -1,0 +1,247 @@
+//! A call under way: drives the call's state machine with the slaves, the wait queue and the clock. Must not know HTTP.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use front::metrics::Ended;
+use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
+use runtime::activity::CallGuard;
+use tokio::time::{Sleep, sleep_until};
+
+use super::call_state::{CallMachine, CallState, Dispatched, WaitOutcome};
+use super::ending::Ending;
+use super::forwarder::Forwarder;
+use super::open_call::OpenCall;
+use super::pool::Pool;
+use super::send::{Origin, SendError, Target};
+use super::wait::{WaitReceiver, detach_reader, enqueue};
+use crate::balance::fault::FaultAttribution;
+use crate::links::{Slave, Slot, Taken};
+use crate::metrics;
+use crate::routes::Route;
+
+/// The handles that the state machine works with.
+pub(super) type Machine = CallMachine<Arc<Slave>, WaitReceiver>;
+
+/// A call that has not ended.
+pub(super) struct OngoingCall {
+    pub(super) forwarder: Arc<Forwarder>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) route: Route<Slave>,
+    pub(super) origin: Origin,
+    pub(super) machine: Machine,
+    pub(super) slot: Arc<Slot>,
+    pub(super) call: OpenCall,
+    /// The clients' name of the tool.
+    pub(super) tool: String,
+    pub(super) version: Version,
+    pub(super) began: Instant,
+    /// Made when the call first waits for an attempt to find a slave.
+    pub(super) timer: Option<Pin<Box<Sleep>>>,
+    pub(super) guard: CallGuard,
+}
+
+/// Sends a call, or puts it into the wait queue if all slaves are busy.
+pub(super) fn dispatch(
+    forwarder: &Arc<Forwarder>,
+    target: &Target<'_>,
+    now: Instant,
+) -> Result<Dispatched<Arc<Slave>, WaitReceiver>, Failure> {
+    match forwarder.send(target, now) {
+        Ok(slave) => Ok(Dispatched::Sent(slave)),
+        Err(SendError::Busy(reason)) => Ok(Dispatched::Queued(enqueue(forwarder, target, reason)?)),
+        Err(SendError::Failed(failure)) => Err(failure),
+    }
+}
+
+impl OngoingCall {
+    /// Polls for the next event of the response.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<ResponseEvent> {
+        loop {
+            let event = match self.machine.state_mut() {
+                CallState::Sent(_) => ready!(self.poll_response(cx)),
+                CallState::Queued { wait, .. } => {
+                    let outcome = ready!(Pin::new(wait).poll(cx)).unwrap_or(WaitOutcome::NoSlave);
+                    self.machine.on_wait_outcome(outcome, Instant::now())
+                }
+                CallState::Redispatch(search) => {
+                    let attempt_at = search.attempt_at;
+                    ready!(self.poll_timer(attempt_at, cx));
+                    self.attempt()
+                }
+            };
+            if let Some(event) = event {
+                return Poll::Ready(event);
+            }
+        }
+    }
+
+    /// Polls the slave that has the call. `None`: the slave has the call no more.
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
+        Poll::Ready(match ready!(self.slot.poll_take(cx)) {
+            Taken::ResponseEvent(event) => {
+                if let ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. } =
+                    &event
+                    && let Some(slave) = self.machine.slave()
+                {
+                    slave.acknowledge(self.call.id, seq + 1, payload.len());
+                }
+                self.deliver_or_retry(event)
+            }
+            Taken::Unsent => self.move_elsewhere(),
+        })
+    }
+
+    fn poll_timer(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if at <= Instant::now() {
+            return Poll::Ready(());
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at.into())));
+        if timer.deadline() != at.into() {
+            timer.as_mut().reset(at.into());
+        }
+        timer.as_mut().poll(cx)
+    }
+
+    /// Looks for another slave for a call that never reached its slave. Returns the failure after too many moves.
+    fn move_elsewhere(&mut self) -> Option<ResponseEvent> {
+        if !self.machine.on_unsent(Instant::now()) {
+            return Some(ResponseEvent::Failed(Failure::NoSlaveForTool {
+                name: self.tool.clone(),
+                wanted: self.route.describe(),
+            }));
+        }
+        metrics::moved();
+        self.call.trace.forward_failed(Ended::Unanswered("not_sent"));
+        None
+    }
+
+    /// Returns the event, unless the call is to be run again in its place.
+    fn deliver_or_retry(&mut self, event: ResponseEvent) -> Option<ResponseEvent> {
+        let Some(reason) = self.machine.retry_reason(&event, Instant::now) else { return Some(event) };
+        let Some(slave) = self.machine.slave().cloned() else { return Some(event) };
+        self.forwarder.record_end(FaultAttribution::of(&event), &self.tool, &self.pool, &slave);
+        metrics::repeated(reason);
+        self.call.trace.forward_failed(Ended::of(&event));
+        tracing::info!(
+            tool = self.tool,
+            slave = slave.name,
+            reason,
+            "Call is run again, as its tool allows (id: {})",
+            self.call.id
+        );
+        self.machine.retry(event, slave.host_slot(), Instant::now());
+        None
+    }
+
+    /// Makes one attempt to find a slave. Returns the event that ends the call, if it does.
+    fn attempt(&mut self) -> Option<ResponseEvent> {
+        if self.is_cancelled() {
+            return Some(ResponseEvent::Failed(Failure::Cancelled));
+        }
+        let result = self.redispatch();
+        // A cancellation during the attempt has found the call neither in the queue nor at a slave.
+        if let Ok(dispatched) = &result
+            && self.is_cancelled()
+        {
+            self.withdraw(dispatched);
+            return Some(ResponseEvent::Failed(Failure::Cancelled));
+        }
+        self.machine.on_attempt(result, Instant::now())
+    }
+
+    /// Sends the call to one of the present slaves by the same rule, under a new id so that no slave takes it for the call
+    /// of before.
+    fn redispatch(&mut self) -> Result<Dispatched<Arc<Slave>, WaitReceiver>, Failure> {
+        let CallState::Redispatch(search) = self.machine.state() else { return Err(Failure::Internal) };
+        let avoid = search.avoid;
+        let pool = self.forwarder.pool(&self.tool)?;
+        self.call.id = self.forwarder.next_id();
+        self.guard.renamed(|| self.call.subject().request());
+        let _log = self.call.subject().enter();
+        self.route = pool.routes.reroute(&self.route);
+        let target = Target {
+            call: &self.call,
+            tool: &self.tool,
+            pool: &pool,
+            route: &self.route,
+            avoid,
+            origin: &self.origin,
+            slot: &self.slot,
+        };
+        dispatch(&self.forwarder, &target, Instant::now())
+    }
+
+    /// Whether a legacy client has cancelled the call. A slave that has the call is told of that by itself.
+    fn is_cancelled(&self) -> bool {
+        let name = self.origin.name.as_ref();
+        name.is_some_and(|name| self.forwarder.queue.was_cancelled(name, self.began))
+    }
+
+    /// Takes a cancelled call back from where an attempt has just put it.
+    fn withdraw(&self, dispatched: &Dispatched<Arc<Slave>, WaitReceiver>) {
+        match dispatched {
+            Dispatched::Queued(_) => {
+                if let Some(name) = &self.origin.name {
+                    self.forwarder.queue.cancel(name);
+                }
+            }
+            Dispatched::Sent(slave) => {
+                self.record_abandoned(slave);
+                slave.cancel(self.call.id);
+            }
+        }
+    }
+
+    /// Records that the call ended early by no fault of its slave.
+    fn record_abandoned(&self, slave: &Slave) {
+        self.forwarder.record_end(FaultAttribution::Neutral, &self.tool, &self.pool, slave);
+    }
+
+    /// Records the end of the call by the last event of its response.
+    pub(super) fn on_last_event(&self, event: &ResponseEvent) {
+        if let Some(slave) = self.machine.slave() {
+            self.forwarder.record_end(FaultAttribution::of(event), &self.tool, &self.pool, slave);
+        }
+        self.record_ending(Ending::of(event));
+    }
+
+    /// Takes the call out of the queue or tells its slave, as its reader is gone.
+    pub(super) fn on_reader_gone(&mut self) {
+        let slave = match self.machine.state_mut() {
+            CallState::Sent(slave) => Some(Arc::clone(slave)),
+            CallState::Queued { wait, .. } => {
+                wait.close();
+                if let Ok(WaitOutcome::Sent(slave)) = wait.try_recv() { Some(slave) } else { None }
+            }
+            CallState::Redispatch(_) => None,
+        };
+        if let Some(slave) = &slave {
+            self.record_abandoned(slave);
+            detach_reader(slave, &self.call);
+        }
+        self.record_ending(Ending::reader_gone(self.call.era, slave.is_some()));
+    }
+
+    fn record_ending(&self, Ending { outcome, ended, answered }: Ending) {
+        self.call.trace.ended(outcome, ended);
+        self.pool.meter.ended((outcome, ended), self.version, self.began.elapsed().as_secs_f64());
+        self.guard.ended(outcome);
+        let slave = self.machine.slave().map_or("", |slave| {
+            slave.meter.ended(outcome);
+            slave.name.as_str()
+        });
+        let id = self.call.id;
+        if answered {
+            tracing::debug!(slave, "Received response from slave (id: {id})");
+            tracing::debug!(outcome, "Response forwarded to client (id: {id})");
+        } else {
+            tracing::debug!(slave, outcome, "Call ended without a response (id: {id})");
+        }
+    }
+}

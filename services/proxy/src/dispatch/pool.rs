@@ -1,0 +1,66 @@
+//! The slaves that share the calls of one tool. Must not know calls.
+
+use std::sync::Arc;
+
+use super::policies::Policies;
+use crate::balance::outliers::OutlierDetector;
+use crate::balance::pool::PoolBalance;
+use crate::limits::rate_limiter::RateLimiter;
+use crate::limits::table::RateLimits;
+use crate::links::Slave;
+use crate::metrics::CallMeter;
+use crate::routes::{PoolRoutes, Routes};
+
+/// The slaves that offer one tool, and how its calls are routed, balanced and limited.
+pub(super) struct Pool {
+    /// Slaves that offer the same definition.
+    pub(super) members: Arc<[Arc<Slave>]>,
+    pub(super) routes: PoolRoutes<Slave>,
+    /// The slaves' own name of the tool, which differs from the clients' after a collision.
+    pub(super) own_name: Arc<str>,
+    pub(super) meter: CallMeter,
+    /// How often one call may be run again.
+    pub(super) max_retries: u8,
+    /// Detector of members on which what runs the tool fails.
+    pub(super) outliers: Arc<OutlierDetector>,
+    pub(super) balance: PoolBalance,
+    pub(super) limit: Option<Arc<RateLimiter>>,
+}
+
+/// Settings that all pools are built with.
+pub(super) struct PoolSettings<'a> {
+    pub(super) routes: &'a Routes,
+    pub(super) policies: &'a Policies,
+    pub(super) limits: &'a RateLimits,
+}
+
+/// Members and names of a pool to be built.
+pub(super) struct PoolParts<'a> {
+    /// The slaves' name of the tool.
+    pub(super) own_name: &'a str,
+    /// The clients' name of the tool.
+    pub(super) shown_name: &'a str,
+    pub(super) members: Vec<Arc<Slave>>,
+    /// Kept from the pool of before.
+    pub(super) outliers: Arc<OutlierDetector>,
+    pub(super) max_retries: u8,
+}
+
+impl Pool {
+    pub(super) fn new(parts: PoolParts<'_>, settings: &PoolSettings<'_>) -> Self {
+        let PoolParts { own_name, shown_name, members, outliers, max_retries } = parts;
+        let PoolSettings { routes, policies, limits } = settings;
+        let names = [shown_name, own_name];
+        let members: Arc<[Arc<Slave>]> = members.into();
+        Self {
+            routes: PoolRoutes::new(routes, names, &members),
+            balance: PoolBalance::new(routes, policies.balance.queue, names, &members),
+            limit: limits.of_tool(routes, &policies.balance, names),
+            members,
+            own_name: own_name.into(),
+            meter: CallMeter::new(shown_name),
+            outliers,
+            max_retries,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Rebuilding of directory, rate limits and queues when slaves, catalogs or routes have changed. Must not know calls.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use front::calls::Listing;
+use tokio::sync::watch;
+
+use super::directory::Directory;
+use super::forwarder::Forwarder;
+use super::policies::Policies;
+use super::pool::PoolSettings;
+use crate::balance::CapacityListener;
+use crate::limits::rate_limiter::RateLimiter;
+use crate::limits::table::RateLimits;
+use crate::links::Slave;
+use crate::metrics;
+use crate::routes::{Labelled, Routes};
+
+/// Pause after a rebuild, as a multiple of the time that it took. With thousands of slaves that come back together the
+/// directory would otherwise be rebuilt without a pause.
+const REBUILD_BACKOFF: u32 = 4;
+
+/// Longest pause after a rebuild.
+const MAX_REBUILD_BACKOFF: Duration = Duration::from_millis(250);
+
+/// The settings in force, and the list of tools for clients.
+pub(super) struct ActiveSettings {
+    pub(super) policies: Policies,
+    pub(super) routes: ArcSwap<Routes>,
+    pub(super) limits: ArcSwap<RateLimits>,
+    pub(super) listing: watch::Sender<Arc<Listing>>,
+}
+
+impl ActiveSettings {
+    pub(super) fn new(policies: Policies) -> Self {
+        let limits = RateLimits::new(&Routes::default(), &policies.balance, &RateLimits::default());
+        Self {
+            policies,
+            routes: ArcSwap::default(),
+            limits: ArcSwap::from_pointee(limits),
+            listing: watch::Sender::new(Arc::new(Directory::empty_listing())),
+        }
+    }
+
+    /// Rebuilds after each change; changes that come together are one rebuild. Never returns.
+    pub(super) async fn follow_changes(&self, forwarder: &Forwarder) {
+        loop {
+            forwarder.registry.changed.notified().await;
+            let began = Instant::now();
+            self.rebuild(forwarder);
+            tokio::time::sleep((began.elapsed() * REBUILD_BACKOFF).min(MAX_REBUILD_BACKOFF)).await;
+        }
+    }
+
+    fn rebuild(&self, forwarder: &Forwarder) {
+        let before = forwarder.directory.load();
+        let routes = self.routes.load_full();
+        let slaves = forwarder.registry.all();
+        let limits = Arc::new(RateLimits::new(&routes, &self.policies.balance, &self.limits.load()));
+        let listener: Arc<dyn CapacityListener> = Arc::clone(&forwarder.queue) as _;
+        for slave in &slaves {
+            slave.active.subscribe(&listener);
+            self.limit_slave(slave, &routes);
+        }
+        let settings = PoolSettings { routes: &routes, policies: &self.policies, limits: &limits };
+        let (directory, listing) = Directory::build(&slaves, &settings, &before);
+        self.limits.store(limits);
+        metrics::tools(listing.tool_count, directory.conflicts().len());
+        log_new_conflicts(&directory, &before);
+        forwarder.directory.store(Arc::new(directory));
+        forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.route));
+        let listing = Arc::new(listing);
+        self.listing.send_if_modified(|old| {
+            let changed = **old != *listing;
+            *old = listing;
+            changed
+        });
+    }
+
+    /// Replaces the rate limit of a slave, unless its rate is unchanged: then what is used of it is kept.
+    fn limit_slave(&self, slave: &Slave, routes: &Routes) {
+        let own = slave.with_labels(|labels| routes.limits.of_slave(&slave.name, labels));
+        let rate = own.or(self.policies.balance.slave);
+        if slave.active.rate_limit().map(|limiter| limiter.rate()) != rate {
+            slave.active.set_rate_limit(rate.map(|rate| Arc::new(RateLimiter::new(rate))));
+        }
+    }
+}
+
+fn log_new_conflicts(directory: &Directory, before: &Directory) {
+    for (name, instead) in directory.conflicts() {
+        if before.conflicts().get(name) != Some(instead) {
+            let instead =
+                if instead.is_empty() { "none (TOOL_CONFLICT=refuse)".into() } else { instead.join(", ") };
+            tracing::warn!(
+                tool = name,
+                "Slaves offer different tools under one name; clients see: {instead}"
+            );
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The properties of one call that rules match on, read from the client's message only when a rule asks for them. Must
+//! not know rules.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use front::Principal;
+use front::calls::HeaderMap;
+use serde_json::value::RawValue;
+
+use super::pointer::member;
+
+/// The client of a call, as rules tell clients apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ClientIdentity<'a> {
+    /// SHA-256 digest of the key that was presented.
+    Key([u8; 32]),
+    /// A name of the section `clients:`, for explanations.
+    Named(&'a str),
+    /// No key was presented.
+    Anonymous,
+}
+
+impl ClientIdentity<'_> {
+    /// Returns the identity of a principal.
+    pub(crate) fn of(who: Principal) -> Self {
+        if who == Principal::ANYONE { Self::Anonymous } else { Self::Key(who.digest()) }
+    }
+}
+
+/// One call as rules see it. The message is parsed when a rule asks for the arguments, and only once.
+pub(crate) struct MatchInput<'a> {
+    pub(super) client: ClientIdentity<'a>,
+    pub(super) headers: &'a HeaderMap,
+    /// Decoded `Mcp-Param-*` headers of a modern client: names in lower case, without the prefix.
+    pub(super) params: &'a BTreeMap<String, String>,
+    message: &'a [u8],
+    arguments: OnceCell<Option<&'a RawValue>>,
+}
+
+impl<'a> MatchInput<'a> {
+    /// `message` is the client's whole JSON-RPC request.
+    pub(crate) fn new(
+        client: ClientIdentity<'a>,
+        headers: &'a HeaderMap,
+        params: &'a BTreeMap<String, String>,
+        message: &'a [u8],
+    ) -> Self {
+        Self { client, headers, params, message, arguments: OnceCell::new() }
+    }
+
+    /// Returns the raw text of `params.arguments`.
+    pub(super) fn arguments(&self) -> Option<&'a RawValue> {
+        *self.arguments.get_or_init(|| {
+            let message = std::str::from_utf8(self.message).ok()?;
+            member(member(message, "params")?.get(), "arguments")
+        })
+    }
+}
