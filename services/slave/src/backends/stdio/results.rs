@@ -1,4 +1,4 @@
-//! A child's answer as the client's era wants it. Must not know who waits for it.
+//! The adaptation of a child's result to the client's era. Must not know who waits for it.
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -6,41 +6,41 @@ use protocol::mcp::era::Era;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::backends::Answer;
+use crate::call::Answer;
 
-/// First member that a modern client needs and a legacy backend's result lacks.
-const COMPLETE: &[u8] = br#""resultType":"complete""#;
+/// The member that a modern client requires and a legacy backend's result lacks.
+const RESULT_TYPE: &[u8] = br#""resultType":"complete""#;
 
-/// The parts of a result that decide something. Everything else is skipped.
+/// The members of a result that matter here. All others are skipped.
 #[derive(Default, Deserialize)]
-struct Shallow {
+struct ResultHead {
     #[serde(rename = "isError", default)]
     is_error: Option<serde_json::Value>,
     #[serde(rename = "resultType", default)]
     result_type: Option<IgnoredAny>,
 }
 
-/// A `result` value for the client; `backend` is the era of who wrote it.
+/// Returns the answer with a `result` value adapted to the era of the client; `backend` is the era of the child.
 pub(super) fn adapt(result: Bytes, client: Era, backend: Era) -> Answer {
     // Both words are rare in large results, and searching is ten times faster than parsing.
     let needs_type = client == Era::Modern && backend == Era::Legacy;
     let has_word = |word: &[u8]| memmem::find(&result, word).is_some();
-    let shallow = if has_word(b"\"isError\"") || needs_type && has_word(b"\"resultType\"") {
-        serde_json::from_slice::<Shallow>(&result).unwrap_or_default()
+    let head = if has_word(b"\"isError\"") || needs_type && has_word(b"\"resultType\"") {
+        serde_json::from_slice::<ResultHead>(&result).unwrap_or_default()
     } else {
-        Shallow::default()
+        ResultHead::default()
     };
-    let tool_error = shallow.is_error == Some(serde_json::Value::Bool(true));
-    let payload = if needs_type && shallow.result_type.is_none() { completed(&result) } else { result };
+    let tool_error = head.is_error == Some(serde_json::Value::Bool(true));
+    let payload = if needs_type && head.result_type.is_none() { with_result_type(&result) } else { result };
     Answer { payload, error: false, tool_error }
 }
 
-/// The result object with [`COMPLETE`] in front; anything else than an object unchanged.
-fn completed(result: &Bytes) -> Bytes {
+/// Returns the result object with [`RESULT_TYPE`] in front; any other value unchanged.
+fn with_result_type(result: &Bytes) -> Bytes {
     let Some(inside) = result.strip_prefix(b"{") else { return result.clone() };
-    let mut out = Vec::with_capacity(result.len() + COMPLETE.len() + 1);
+    let mut out = Vec::with_capacity(result.len() + RESULT_TYPE.len() + 1);
     out.push(b'{');
-    out.extend_from_slice(COMPLETE);
+    out.extend_from_slice(RESULT_TYPE);
     if inside.trim_ascii_start().first() != Some(&b'}') {
         out.push(b',');
     }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn is_error_is_seen_on_the_outside_only() {
+    fn only_the_outermost_is_error_counts() {
         let legacy = |result| adapted(result, Era::Legacy, Era::Legacy).1;
         assert!(legacy(r#"{"content":[],"isError": true}"#));
         assert!(!legacy(r#"{"content":[],"isError":false}"#));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_modern_client_of_a_legacy_backend_gets_a_result_type_once() {
+    fn a_legacy_result_gets_a_result_type_for_a_modern_client_exactly_once() {
         let modern = |result| adapted(result, Era::Modern, Era::Legacy).0;
         assert_eq!(modern(r#"{"content":[1e2]}"#), r#"{"resultType":"complete","content":[1e2]}"#);
         assert_eq!(modern("{ }"), r#"{"resultType":"complete" }"#);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pairs_pass_untouched() {
+    fn results_of_other_pairs_of_eras_pass_unchanged() {
         for (client, backend) in
             [(Era::Legacy, Era::Legacy), (Era::Legacy, Era::Modern), (Era::Modern, Era::Modern)]
         {

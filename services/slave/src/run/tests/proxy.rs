@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::within;
-use crate::executor::testing::header;
+use crate::call::testing::header;
 
 pub(super) type Ws = WebSocketStream<TcpStream>;
 

@@ -1,0 +1,32 @@
+//! The handle with which a call's reader reaches a running call. Must not know what runs it.
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+/// A handle of a running call. Dropping it leaves the call running.
+#[derive(Clone, Debug)]
+pub struct CallHandle {
+    cancelled: CancellationToken,
+}
+
+impl CallHandle {
+    /// Returns a handle, and the token that it cancels.
+    pub(crate) fn new() -> (Self, CancellationToken) {
+        let cancelled = CancellationToken::new();
+        (Self { cancelled: cancelled.clone() }, cancelled)
+    }
+
+    /// Cancels the call: the backend is told, and the sink gets
+    /// [`Failure::Cancelled`](protocol::mcp::failure::Failure::Cancelled) as the end unless it already had one.
+    /// Idempotent.
+    pub fn cancel(&self) {
+        self.cancelled.cancel();
+    }
+
+    /// Takes the client's reply to a request of the backend. Backends cannot ask clients yet (their requests are
+    /// refused with -32601), so the reply is dropped.
+    pub fn reply(&self, message: Bytes) {
+        tracing::debug!(bytes = message.len(), "dropped a reply: the call's backend asked nothing");
+        drop(message);
+    }
+}

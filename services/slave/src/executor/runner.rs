@@ -1,0 +1,147 @@
+//! One call from its arrival to its end. Must not know what kind of backend runs it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
+use runtime::activity::Activity;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::limit::ConcurrencyLimit;
+use super::recording::{self, CallRecorder};
+use super::registry::{BackendRegistry, Route};
+use crate::backends::ShutdownGroup;
+use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
+use crate::metrics;
+use crate::trace::CallTrace;
+
+/// A call that arrived.
+pub(super) struct IncomingCall {
+    pub(super) header: CallHeader,
+    pub(super) message: Bytes,
+    /// Cancelled through the call's handle.
+    pub(super) cancelled: CancellationToken,
+    pub(super) trace: CallTrace,
+}
+
+/// The services that running calls takes.
+pub(super) struct CallRunner {
+    pub(super) registry: Arc<BackendRegistry>,
+    pub(super) limit: ConcurrencyLimit,
+    pub(super) shutdown: ShutdownGroup,
+    pub(super) activity: Activity,
+}
+
+impl CallRunner {
+    /// Runs a call and ends it, once, also when a backend's code panics.
+    pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
+        let era = call.header.era;
+        let mut trace = call.trace;
+        let (recorder, sink) = recording::begin(&self.activity, &call.header, &call.message, &trace, sink);
+        let mut exchange = Exchange::new(sink);
+        let (mut request, route) = match self.admit(call.header, call.message) {
+            Ok(admitted) => admitted,
+            Err(failure) => {
+                metrics::call_refused(&failure);
+                let end = CallEnd::failed(&failure, era);
+                trace.ended(&Err(failure));
+                return exchange.end(end);
+            }
+        };
+        trace.admitted(&mut request);
+        let started = Instant::now();
+        let in_flight = route.meters.call_began();
+        let deadline = Duration::from_millis(request.header.timeout_ms);
+        let work = AssertUnwindSafe(self.perform(&route, &recorder, request, &mut exchange)).catch_unwind();
+        // The work is polled first: most calls end before the other two would have to be armed.
+        let answer = tokio::select! {
+            biased;
+            done = work => done.unwrap_or(Err(Failure::Internal)),
+            () = call.cancelled.cancelled() => Err(Failure::Cancelled),
+            () = tokio::time::sleep(deadline), if !deadline.is_zero() => Err(Failure::Timeout),
+        };
+        in_flight.ended(&answer, started.elapsed());
+        trace.ended(&answer);
+        exchange.end(match answer {
+            Ok(answer) => end_of(answer, era),
+            Err(failure) => CallEnd::failed(&failure, era),
+        });
+    }
+
+    /// Checks everything for which a call can be refused without waiting.
+    fn admit(&self, header: CallHeader, message: Bytes) -> Result<(Request, Arc<Route>), Failure> {
+        if self.shutdown.is_stopping() {
+            return Err(Failure::Draining);
+        }
+        let request = Request::parse(header, message)?;
+        let route = self.registry.route(&request.name)?;
+        if request.header.era == Era::Modern {
+            route.param_headers.check(&request)?;
+        }
+        Ok((request, route))
+    }
+
+    /// Waits for a permit and runs the call on its backend.
+    async fn perform(
+        &self,
+        route: &Route,
+        recorder: &CallRecorder,
+        request: Request,
+        exchange: &mut Exchange,
+    ) -> Result<Answer, Failure> {
+        let _permit = self.limit.acquire().await?;
+        recorder.on_running(&route.owner);
+        let Some(version) = route.backend.version() else {
+            return route.backend.call(&route.tool, request, exchange).await;
+        };
+        let started = Instant::now();
+        let answer = route.backend.call(&route.tool, request, exchange).await;
+        route.meters.asked(version, &answer, started.elapsed());
+        answer
+    }
+}
+
+/// Returns the end of a call that its backend answered.
+fn end_of(answer: Answer, era: Era) -> CallEnd {
+    let status = if answer.error && era == Era::Modern { modern_status(&answer.payload) } else { 0 };
+    CallEnd { payload: answer.payload, error: answer.error, tool_error: answer.tool_error, status }
+}
+
+/// Returns the HTTP status of an error code (2026-07-28, Streamable HTTP), which a backend without HTTP cannot give; 0 for
+/// codes without a status of their own.
+fn modern_status(error: &[u8]) -> u16 {
+    #[derive(Deserialize)]
+    struct Code {
+        code: i64,
+    }
+    match serde_json::from_slice(error) {
+        Ok(Code { code: -32022..=-32020 }) => 400,
+        Ok(Code { code: -32601 }) => 404,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_codes_of_the_specification_have_a_status() {
+        for (code, status) in
+            [(-32020, 400), (-32021, 400), (-32022, 400), (-32601, 404), (-32602, 0), (-31002, 0)]
+        {
+            assert_eq!(
+                modern_status(format!(r#"{{"message":"x","code":{code}}}"#).as_bytes()),
+                status,
+                "{code}"
+            );
+        }
+        assert_eq!(modern_status(b"[]"), 0);
+    }
+}
