@@ -1,5 +1,5 @@
-//! Backends: what a slave runs calls with, each kind in a file or folder of its own. Must not know who lists them or who
-//! reads a call.
+//! The backends that run calls, each kind in a file or folder of its own. Must not know the registry, nor the readers of
+//! calls.
 
 mod context;
 pub(crate) mod demo;

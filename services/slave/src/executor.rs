@@ -1,6 +1,6 @@
 //! The executor: runs calls on backends, with a concurrency limit, a deadline, cancellation and exactly one end for each.
 //!
-//! Must not know links, journals or HTTP: whoever reads a call hands in a [`CallSink`].
+//! Must not know links, journals or HTTP: the reader of a call hands in a [`CallSink`].
 
 mod config;
 mod launch;

@@ -135,7 +135,7 @@ async fn an_answer_beyond_the_limit_fails_only_its_call() {
         assert_eq!(kind(&call(&executor, "huge", &arguments).await), "result_too_large", "{order}");
     }
     assert_eq!(text(&call(&executor, "huge", r#"{"bytes":900000}"#).await).len(), 900_000);
-    // A message beyond the limit whose call cannot be told restarts the child.
+    // A message beyond the limit whose call is unknown restarts the child.
     let end = call(&executor, "huge", r#"{"bytes":3000000,"order":"nobody"}"#).await;
     assert_eq!(kind(&end), "backend_failed");
     assert_eq!(kind(&waiting.all().await.1), "backend_failed");

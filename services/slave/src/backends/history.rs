@@ -32,7 +32,7 @@ pub(crate) struct ProcessHistory {
     starts: AtomicU64,
 }
 
-/// One line of standard error, redacted as in the log.
+/// A line of standard error, redacted as in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogLine {
     pub(crate) at: SystemTime,

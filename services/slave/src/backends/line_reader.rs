@@ -28,7 +28,7 @@ pub(super) struct LineLimits {
     pub(super) endless: u64,
 }
 
-/// One line without its line end.
+/// A line without its line end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// The whole line.

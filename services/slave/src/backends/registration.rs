@@ -20,14 +20,14 @@ pub enum BackendState {
     },
     /// The backend cannot run as it is configured; it is not started again.
     Failed {
-        /// What is wrong, without secrets.
+        /// The problem, without secrets.
         reason: String,
     },
     /// The backend was stopped with the slave, or removed.
     Stopped,
 }
 
-/// One backend's entry in the registry, as the backend reports to it.
+/// A backend's entry in the registry, as the backend reports to it.
 pub(crate) trait Registration: Send + Sync + 'static {
     /// Reports that the backend runs and offers these tools, in place of those that it offered before.
     fn ready(&self, tools: Vec<CatalogEntry>);

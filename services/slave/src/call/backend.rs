@@ -15,7 +15,7 @@ pub(crate) struct Answer {
     pub(crate) payload: Bytes,
     /// Whether `payload` is an error object.
     pub(crate) error: bool,
-    /// Whether the result says `isError: true`.
+    /// Whether the result has `isError: true`.
     pub(crate) tool_error: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The end of a call as its reader gets it. Must not know who reads it.
+//! The end of a call as its reader gets it. Must not know the reader.
 
 use bytes::Bytes;
 use protocol::mcp::era::Era;
@@ -11,7 +11,7 @@ pub struct CallEnd {
     pub payload: Bytes,
     /// Whether `payload` is an error object.
     pub error: bool,
-    /// Whether the result says `isError: true`; only used for counting.
+    /// Whether the result has `isError: true`; only used for counting.
     pub tool_error: bool,
     /// HTTP status for a modern client; 0 means 200.
     pub status: u16,

@@ -1,4 +1,4 @@
-//! The interface of the executor towards whoever receives calls. Must not know how calls run.
+//! The interface of the executor towards the endpoint, which receives calls. Must not know how calls run.
 
 use bytes::Bytes;
 use protocol::link::header::CallHeader;

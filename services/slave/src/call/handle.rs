@@ -16,7 +16,7 @@ impl CallHandle {
         (Self { cancelled: cancelled.clone() }, cancelled)
     }
 
-    /// Cancels the call: the backend is told, and the sink gets
+    /// Cancels the call: the backend stops, and the sink gets
     /// [`Failure::Cancelled`](protocol::mcp::failure::Failure::Cancelled) as the end unless it already had one.
     /// Idempotent.
     pub fn cancel(&self) {

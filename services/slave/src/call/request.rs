@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::splice::range_in;
 
-/// One `tools/call` request with its message untouched. Ranges are byte ranges of `message`.
+/// A `tools/call` request with its message untouched. Ranges are byte ranges of `message`.
 #[derive(Debug)]
 pub(crate) struct Request {
     /// The header that came with the request.

@@ -23,7 +23,7 @@ impl SessionRequest {
     }
 }
 
-/// One call.
+/// A call between its start and its end.
 struct CallEntry {
     handle: HandleState,
     name: Option<SessionRequest>,

@@ -11,7 +11,7 @@ use protocol::link::peers::{Peers, from_text};
 /// Drained instances that are relinked, so that a late list with them starts no search. Instances never come back.
 const MAX_GONE: usize = 256;
 
-/// One link and the proxy behind it.
+/// A link and the proxy behind it.
 struct LinkedProxy {
     id: LinkId,
     /// `None`: a proxy of the plain dialect.
@@ -33,7 +33,7 @@ pub(super) struct KnownProxies {
     code_generation: u64,
 }
 
-/// What is known about proxies without a link, for whoever dials.
+/// Whether there are proxies without a link, as the dialer needs to know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PeerDiscovery {
     /// Links whose proxies exchange lists: dialing their addresses again may lead to other proxies.
@@ -126,7 +126,7 @@ impl KnownProxies {
         (self.known().len() + plain).max(self.at_least())
     }
 
-    /// Returns what is known about proxies without a link.
+    /// Returns whether there are proxies without a link.
     pub(super) fn discovery(&self) -> PeerDiscovery {
         let staying = self.staying().count();
         let linked = self.linked();

@@ -1,4 +1,4 @@
-//! What one link does with the endpoint: coming up, going down, handing in frames and taking frames out. Must not know
+//! The endpoint's operations for a single link: up, down, received frames in, frames to be sent out. Must not know
 //! sockets.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::metrics;
 /// [`MAX_BATCH`](protocol::link::limits::MAX_BATCH).
 const BATCH_SIZE: usize = 128 * 1024;
 
-/// What a link has to do besides sending the frames that it was given.
+/// Instructions for a link besides the frames that it is to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Transmit {
     /// The time at which the link has to ask for frames again, whatever happens.
@@ -36,8 +36,8 @@ impl Endpoint {
     /// link is plain: it carries no frames, but is woken and drained like any other. `code_generation` is that of the code
     /// that opened the link.
     ///
-    /// An older link to the same proxy is down from then on, whatever is still to be read there: the proxy asks for
-    /// everything on the new link, and a call that is then reported as unknown must not arrive later.
+    /// An older link to the same proxy is down from then on, even with messages unread: the proxy attaches to its calls on
+    /// the new link, and a call that is reported as unknown there must not arrive later on the old one.
     pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, code_generation: u64) -> (LinkId, Arc<Notify>) {
         let wake = Arc::new(Notify::new());
         let mut state = self.state.lock();
@@ -63,8 +63,7 @@ impl Endpoint {
         self.on_link_removed(state);
     }
 
-    /// Removes a link that the proxy closed in order: if the proxy had drained, nobody will ask for the link's calls any
-    /// more.
+    /// Removes a link that the proxy closed with a close frame: if the proxy had drained, the link's calls are forgotten.
     pub(crate) fn link_over(&self, link: LinkId) {
         let mut state = self.state.lock();
         if state.proxies.is_draining(link) {

@@ -38,7 +38,7 @@ impl Endpoint {
         self.on_proxies_changed(&mut state);
     }
 
-    /// Reports a change of links, or of the proxies' lists, to the proxies that take reports and to whoever dials.
+    /// Reports a change of links, or of the proxies' lists, to the proxies that take reports and to the dialer.
     pub(super) fn on_proxies_changed(&self, state: &mut State) {
         let report = state.proxies.report().encode();
         if report != state.reported {

@@ -109,7 +109,7 @@ impl Endpoint {
     pub(super) fn write_event(&self, call: CallId, json: Bytes) -> WriteOutcome {
         let outcome = self.write(|end| end.event(call, json, Flags::NONE));
         if outcome == WriteOutcome::Gone {
-            // The event that asks to stop the call must be handled, though the writer stops it as well.
+            // The state machine's stop event must be taken out, though the writer stops the call as well.
             self.chores.notify_one();
         }
         outcome

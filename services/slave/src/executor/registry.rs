@@ -25,7 +25,7 @@ use list::{BackendList, RegisteredBackend};
 pub(super) use route::Route;
 use route::RouteEntry;
 
-/// One backend with its state, for status pages and `doctor`.
+/// A backend with its state, for status pages and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendSnapshot {
     /// The name in the configuration.
@@ -185,7 +185,7 @@ impl BackendRegistry {
     }
 }
 
-/// One backend's entry in the registry.
+/// A backend's entry in the registry.
 pub(super) struct RegistryEntry {
     registry: Arc<BackendRegistry>,
     id: BackendId,

@@ -1,4 +1,4 @@
-//! One call from its arrival to its end. Must not know what kind of backend runs it.
+//! The run of a call from its arrival to its end. Must not know what kind of backend runs it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

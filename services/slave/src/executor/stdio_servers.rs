@@ -32,7 +32,7 @@ impl fmt::Display for ReloadSummary {
     }
 }
 
-/// One entry of the configuration.
+/// An entry of the configuration.
 struct ServerEntry {
     server: Arc<StdioServer>,
     id: BackendId,

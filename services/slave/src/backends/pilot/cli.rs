@@ -1,4 +1,4 @@
-//! One process of the CLI: its process group, its output, its exit. Must not know what the output means.
+//! A process of the CLI: its process group, its output, its exit. Must not know what the output means.
 
 use std::io;
 use std::path::Path;

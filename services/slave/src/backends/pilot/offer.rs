@@ -1,5 +1,4 @@
-//! Whether `review_merge_request` is offered: at the start, and while the executable comes and goes. Must not know how
-//! the CLI is run.
+//! The offer of `review_merge_request`, which depends on whether the executable exists. Must not know how the CLI is run.
 
 use std::path::PathBuf;
 use std::sync::Arc;

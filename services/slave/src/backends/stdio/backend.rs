@@ -1,5 +1,5 @@
-//! One configured stdio server as a [`Backend`]: forwards calls to the child that runs at the moment. Must not know how
-//! the child is started.
+//! A configured stdio server as a [`Backend`]: forwards calls to the child that runs at the moment. Must not know how the
+//! child is started.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(super) struct ReadySession {
     pub(super) version: Version,
 }
 
-/// One configured server, whether it runs or not.
+/// A configured server, whether it runs or not.
 pub(crate) struct StdioBackend {
     pub(super) name: Arc<str>,
     pub(super) server: Arc<StdioServer>,

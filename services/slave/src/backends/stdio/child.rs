@@ -1,5 +1,4 @@
-//! One child process with its pipes, started in a process group of its own and ended with that group. Must not know
-//! MCP.
+//! A child process with its pipes, started in a process group of its own and ended with that group. Must not know MCP.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime::secret::Secret;
 
-/// One entry of an `mcpServers` file, checked and with its variables filled in.
+/// An entry of an `mcpServers` file, checked and with its variables filled in.
 #[derive(Clone, Debug, Default)]
 pub struct StdioServer {
     /// The key of the entry in the file.

@@ -1,5 +1,5 @@
 //! A client's call as a child gets it: the id, the progress token, the tool's name and `_meta` are rewritten, all other
-//! bytes are copied. Must not know who waits for the answer.
+//! bytes are copied. Must not know the reader of the answer.
 //!
 //! Several clients share one child: ids and progress tokens towards it are ours (one number serves as both).
 

@@ -100,21 +100,25 @@ async fn late_discovery(mut discover: OutboundRequest) -> Result<ServerInfo, Req
     }
 }
 
+/// The result of `server/discover`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Discovered {
+    supported_versions: Vec<String>,
+    #[serde(default)]
+    capabilities: Capabilities,
+}
+
+/// The members of an error object that matter here.
+#[derive(Deserialize)]
+struct ErrorObject {
+    code: i64,
+    #[serde(default)]
+    data: Option<serde_json::Value>,
+}
+
 /// Parses the answer to `server/discover`; `None` if it is not a modern server's.
 fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Discovered {
-        supported_versions: Vec<String>,
-        #[serde(default)]
-        capabilities: Capabilities,
-    }
-    #[derive(Deserialize)]
-    struct ErrorObject {
-        code: i64,
-        #[serde(default)]
-        data: Option<serde_json::Value>,
-    }
     match answer {
         Incoming::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
             Ok(found) if found.supported_versions.iter().any(|version| is_modern(version)) => {

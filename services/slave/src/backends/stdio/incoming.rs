@@ -1,4 +1,4 @@
-//! Messages of a child as the sender of a request gets them. Must not know how they are read or who waits for them.
+//! Messages of a child as the sender of a request gets them. Must not know how they are read.
 
 use std::ops::Range;
 

@@ -7,7 +7,7 @@ pub(super) enum MessageOwner {
     Request(u64),
     /// The message is a notification or a request of the child.
     NoRequest,
-    /// The owner cannot be told from the ends of the message.
+    /// The owner cannot be determined from the ends of the message.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! The slave's own messages to a child, each one line. Must not know who waits for the answers.
+//! The slave's own messages to a child, each one line. Must not know the readers of the answers.
 
 use bytes::Bytes;
 use protocol::mcp::era::{Era, Version, meta};

@@ -1,5 +1,5 @@
 //! The reader of a child's standard output: parses each line and hands it to the request that it belongs to. Must not
-//! know who sent the request.
+//! know the sender of the request.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) enum ReadEnd {
     Closed,
     /// Reading failed.
     Failed(std::io::Error),
-    /// A line beyond the limit came, and the request that it belongs to cannot be told.
+    /// A line beyond the limit came, and the request that it belongs to is unknown.
     LineTooLong,
 }
 
@@ -168,7 +168,7 @@ impl OutputReader {
         })
     }
 
-    /// Fails the call that a message beyond the limit belongs to. Returns false if that call cannot be told.
+    /// Fails the call that a message beyond the limit belongs to. Returns false if that call is unknown.
     fn on_long_line(&self, head: &[u8], tail: &[u8]) -> bool {
         let backend = &*self.session.backend;
         tracing::warn!(backend, limit = self.max_line, "a message beyond MAX_OUTPUT_BYTES was thrown away");

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use super::incoming::Incoming;
 use super::session::{OutboundRequest, RequestKind, Session};
 
-/// The reason why a child cannot be used. The text reaches the log and `doctor`.
+/// Characters of an error object in a message.
+const MAX_ERROR_TEXT: usize = 300;
+
+/// The failure of a request of the slave to a child. The text reaches the log and `doctor`.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     #[error("it went away during its start: {0}")]
@@ -37,7 +40,7 @@ pub(super) fn expect_result(answer: Incoming, method: &'static str) -> Result<By
     match answer {
         Incoming::Result(result) => Ok(result),
         Incoming::Error(error) => {
-            let error = String::from_utf8_lossy(&error).chars().take(300).collect();
+            let error = String::from_utf8_lossy(&error).chars().take(MAX_ERROR_TEXT).collect();
             Err(RequestError::Refused { method, error })
         }
         Incoming::Failed(failure) => Err(failure.into()),

@@ -1,4 +1,4 @@
-//! The adaptation of a child's result to the client's era. Must not know who waits for it.
+//! The adaptation of a child's result to the client's era. Must not know the reader of the answer.
 
 use bytes::Bytes;
 use memchr::memmem;

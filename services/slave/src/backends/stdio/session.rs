@@ -60,7 +60,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Returns a session, and the messages that it wants written to the child.
+    /// Returns a session, and the messages that are to be written to the child.
     pub(super) fn new(backend: Arc<str>) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
         let (outbox, messages) = mpsc::channel(MAX_UNSENT);
         let session = Self {

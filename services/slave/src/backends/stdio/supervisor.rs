@@ -95,8 +95,7 @@ impl Supervisor {
             () = self.shutdown.wait() => {
                 metrics::backend_exited(name, "stopped");
                 start.ended("stopped");
-                let grace = self.shutdown.grace().map_or(self.timing.stop_grace, |grace| grace / 3);
-                self.stop(process, self.shutdown.reason(), grace).await;
+                self.stop(process, self.shutdown.reason(), self.shutdown_grace()).await;
                 return ProcessEnd::Stopped;
             }
         };
@@ -179,6 +178,11 @@ impl Supervisor {
             self.registration.unhealthy(problem);
         };
         health_check::run(session, era, interval, on_change).await
+    }
+
+    /// Returns the time for each step of ending the process with the slave: closing standard input, SIGTERM, SIGKILL.
+    fn shutdown_grace(&self) -> Duration {
+        self.shutdown.grace().map_or(self.timing.stop_grace, |grace| grace / 3)
     }
 
     /// Withdraws the tools, fails the calls that wait and ends the process group.

@@ -24,7 +24,7 @@ pub(in crate::executor) struct NewBackend {
     pub(in crate::executor) history: Option<Arc<ProcessHistory>>,
 }
 
-/// One registered backend.
+/// A registered backend.
 pub(super) struct RegisteredBackend {
     id: BackendId,
     pub(super) name: String,
