@@ -26,7 +26,7 @@ impl CallHandle {
     /// Takes the client's reply to a request of the backend. Backends cannot ask clients yet (their requests are
     /// refused with -32601), so the reply is dropped.
     pub fn reply(&self, message: Bytes) {
-        tracing::debug!(bytes = message.len(), "dropped a reply: the call's backend asked nothing");
+        tracing::debug!(bytes = message.len(), "dropped a reply: the backend sent no request");
         drop(message);
     }
 }

@@ -75,7 +75,7 @@ impl StdioServers {
         }
         for gone in before {
             summary.removed += 1;
-            tracing::info!(backend = gone.server.name, "backend removed: it ends after its calls");
+            tracing::info!(backend = gone.server.name, "backend removed: it ends after its running calls");
             self.launcher.remove(&gone);
         }
         let order: Vec<BackendId> = entries.iter().flat_map(ServerEntry::ids).collect();
@@ -147,7 +147,7 @@ impl Launcher {
         }
         tracing::info!(
             backend = name,
-            "backend changed: the new one is started, the old one works until it is ready"
+            "backend changed: the new one is started, the old one runs calls until the new one is ready"
         );
         let server = Arc::new(server);
         let id = self.spawn(&server, Some(entry.id));

@@ -129,9 +129,7 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
         Incoming::Error(error) => match serde_json::from_slice::<ErrorObject>(&error) {
             Ok(ErrorObject { code: -32022, data }) => {
                 let supported = data.as_ref().and_then(|data| data.get("supported"));
-                Err(RequestError::Version(
-                    supported.map_or_else(|| "does not say which".into(), ToString::to_string),
-                ))
+                Err(RequestError::Version(supported.map_or_else(|| "unknown".into(), ToString::to_string)))
             }
             // A modern server that requires capabilities even for this; its tools may require less.
             Ok(ErrorObject { code: -32021 | -32020, .. }) => Ok(Some(ServerInfo {

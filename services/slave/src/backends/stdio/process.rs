@@ -86,7 +86,7 @@ impl RunningProcess {
                     _ => ExitReason::new("it closed its standard output", "closed"),
                 },
                 Ok(ReadEnd::LineTooLong) => ExitReason::new(
-                    "it wrote a message beyond MAX_OUTPUT_BYTES that belongs to no known call",
+                    "it wrote a message longer than MAX_OUTPUT_BYTES, and the call that it belongs to is unknown",
                     "line_too_long",
                 ),
                 Ok(ReadEnd::Failed(error)) => {

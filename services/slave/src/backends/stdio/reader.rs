@@ -116,7 +116,10 @@ impl OutputReader {
                 };
                 let known = id.get().parse().is_ok_and(|id| self.session.complete(id, answer));
                 if !known {
-                    tracing::debug!(backend = &*self.session.backend, "an answer that nobody waits for");
+                    tracing::debug!(
+                        backend = &*self.session.backend,
+                        "dropped an answer: no request has its id"
+                    );
                     metrics::backend_dropped(&self.session.backend, Dropped::UnknownId);
                 }
             }
@@ -147,7 +150,11 @@ impl OutputReader {
             _ => false,
         };
         if !routed {
-            tracing::debug!(backend = &*self.session.backend, method, "a notification for no call");
+            tracing::debug!(
+                backend = &*self.session.backend,
+                method,
+                "dropped a notification: it belongs to no call"
+            );
             metrics::backend_dropped(&self.session.backend, Dropped::Unroutable);
         }
     }
@@ -171,7 +178,7 @@ impl OutputReader {
     /// Fails the call that a message beyond the limit belongs to. Returns false if that call is unknown.
     fn on_long_line(&self, head: &[u8], tail: &[u8]) -> bool {
         let backend = &*self.session.backend;
-        tracing::warn!(backend, limit = self.max_line, "a message beyond MAX_OUTPUT_BYTES was thrown away");
+        tracing::warn!(backend, limit = self.max_line, "dropped a message longer than MAX_OUTPUT_BYTES");
         match MessageOwner::find(head, tail) {
             MessageOwner::Request(id) => {
                 let reason =

@@ -15,13 +15,13 @@ const MAX_ERROR_TEXT: usize = 300;
 /// The failure of a request of the slave to a child. The text reaches the log and `doctor`.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
-    #[error("it went away during its start: {0}")]
+    #[error("it ended during its start: {0}")]
     Gone(#[from] Failure),
     #[error("it answered {method} with an error: {error}")]
     Refused { method: &'static str, error: String },
-    #[error("it answered {method} with something unexpected: {reason}")]
+    #[error("its answer to {method} cannot be used: {reason}")]
     Unexpected { method: &'static str, reason: String },
-    #[error("it speaks none of our versions of MCP, but {0}")]
+    #[error("it supports none of the slave's versions of MCP; its own: {0}")]
     Version(String),
 }
 

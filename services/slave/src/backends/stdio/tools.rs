@@ -40,7 +40,7 @@ pub(super) async fn list(session: &Arc<Session>, era: Era) -> Result<Vec<Catalog
                 Ok(entry) => entries.push(entry),
                 Err(error) => tracing::warn!(
                     backend = &*session.backend,
-                    "a tool is left out, it has no usable name: {error}"
+                    "a tool is left out, since its name is invalid: {error}"
                 ),
             }
         }

@@ -121,7 +121,7 @@ impl BackendList {
                 return None;
             }
             let (predecessor, backend) = self.prepared.remove(index);
-            tracing::info!(backend = backend.name, "the changed backend is ready: it takes over");
+            tracing::info!(backend = backend.name, "the changed backend is ready and replaces the old one");
             self.replace(predecessor, backend);
         } else {
             self.backends.iter_mut().find(|backend| backend.id == id).map(change)?;
