@@ -5,16 +5,16 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use protocol::mcp::envelope::{self, Message};
-use protocol::link::plain::{PlainCalls, restamp};
+use protocol::link::plain::{PlainCalls, rewrite_request};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(Message::Request { id, params, .. }) = envelope::parse(data) {
         assert!(data.as_ptr_range().contains(&id.get().as_ptr()));
         let name = params.name.as_ref().map(|name| name.as_str());
-        assert!(restamp(1, data, name).is_ok());
-        assert!(restamp(2, data, Some("other")).is_ok());
+        assert!(rewrite_request(1, data, name).is_ok());
+        assert!(rewrite_request(2, data, Some("other")).is_ok());
     }
     let mut calls = PlainCalls::new();
-    calls.begin(());
-    let _ = calls.answer(&Bytes::copy_from_slice(data));
+    calls.insert(());
+    let _ = calls.on_response(&Bytes::copy_from_slice(data));
 });

@@ -56,6 +56,8 @@ pub struct EdgeConfig {
     /// The silence after which a call is given up (`REQUEST_TIMEOUT`): passed on in call headers, and the time
     /// that a client has to send its body.
     pub request_timeout: Duration,
+    /// The longest time that a call may take (`REQUEST_TIMEOUT_TOTAL`): passed on in call headers.
+    pub request_timeout_total: Duration,
 }
 
 impl EdgeConfig {
@@ -65,7 +67,7 @@ impl EdgeConfig {
         Self { trusted, ..self }
     }
 
-    /// The documented defaults: no keys, loopback origins only, 16 MiB, one day, 5 s, 300 s.
+    /// The documented defaults: no keys, loopback origins only, 16 MiB, one day, 5 s, 300 s, 3600 s.
     pub fn new(name: &str, version: &str, session_key: SealKey) -> Self {
         Self {
             name: name.to_owned(),
@@ -81,6 +83,7 @@ impl EdgeConfig {
             session_ttl: Duration::from_hours(24),
             list_ttl: Duration::from_secs(5),
             request_timeout: Duration::from_mins(5),
+            request_timeout_total: Duration::from_hours(1),
         }
     }
 }

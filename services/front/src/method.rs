@@ -75,19 +75,21 @@ impl<C: Calls> Edge<C> {
             return Answer::Refused(Failure::InvalidParams("params.name names no tool".into()));
         };
         let trace = Trace::of(request.params.meta.as_ref(), caller.trace);
-        let header = CallHeader {
+        let mut header = CallHeader {
             method: request.method.to_owned(),
             name: Some(name.as_str().to_owned()),
             era: caller.era,
             version: caller.version,
             request_id: caller.session.is_some().then(|| request.id.to_owned()),
             session: caller.session,
-            timeout_ms: u64::try_from(self.config.request_timeout.as_millis()).unwrap_or(u64::MAX),
+            silence_timeout_ms: 0,
+            total_timeout_ms: 0,
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,
             baggage: trace.baggage,
             param_headers: caller.param_headers,
         };
+        header.set_timeouts(self.config.request_timeout, self.config.request_timeout_total);
         Answer::Call(self.calls.call(header, request.message.clone(), asker))
     }
 

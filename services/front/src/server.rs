@@ -70,6 +70,7 @@ impl EdgeConfig {
         config.session_ttl = common.session_ttl;
         config.list_ttl = common.list_ttl;
         config.request_timeout = common.request_timeout;
+        config.request_timeout_total = common.request_timeout_total;
         config
     }
 }

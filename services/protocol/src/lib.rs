@@ -1,10 +1,10 @@
 //! The link between proxy and slave, and the MCP rules that both follow.
 //!
-//! Pure by construction: no sockets, no async runtime, no clock (`now` is an argument), nothing of ours
-//! imported. Whoever owns a socket feeds bytes in, takes frames out and tells the time.
+//! Pure: no sockets, no async runtime, no clock (`now` is an argument), no randomness, and no other crate of this workspace.
+//! The owner of a socket feeds bytes in, takes frames out and tells the time.
 //!
-//! docs/PROTOCOL.md describes the wire format that [`link::frame`], [`link::handshake`],
-//! [`mcp::catalog`] and [`link::header`] implement; docs/ARCHITECTURE.md says why it is so.
+//! docs/PROTOCOL.md describes the wire format that [`link::frame`], [`link::handshake`], [`link::header`] and [`mcp::catalog`]
+//! implement; docs/ARCHITECTURE.md gives the reasons.
 
 pub mod link;
 pub mod mcp;

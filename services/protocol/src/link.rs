@@ -1,9 +1,10 @@
-//! The link between a slave and a proxy: frames, handshake, journals and the state machines of both ends.
+//! Link between a slave and a proxy: frames, handshake, journals and the state machines of both ends.
 //!
-//! docs/PROTOCOL.md describes the wire format. Must not know sockets, clocks or who runs the calls.
+//! docs/PROTOCOL.md describes the wire format. Must not know sockets, clocks or who runs calls.
 
 pub mod backoff;
 pub mod call;
+pub mod error;
 pub mod frame;
 pub mod handshake;
 pub mod header;

@@ -1,4 +1,4 @@
-//! The MCP rules that both ends follow: JSON-RPC envelope, eras and versions, failures, catalogs.
+//! MCP rules that both ends of a link follow: JSON-RPC envelope, eras and versions, failures, catalogs, results.
 //!
 //! Follows the Model Context Protocol specifications 2024-11-05 to 2026-07-28. Must not know links.
 
@@ -6,6 +6,9 @@ pub mod catalog;
 pub mod envelope;
 pub mod era;
 pub mod failure;
+pub mod members;
 pub(crate) mod object;
 pub mod progress;
+pub mod result;
+pub mod tool_list;
 pub mod trace_context;

@@ -1,4 +1,4 @@
-//! One direction of one call, from its writer's journal to its reader's intake: whatever is acknowledged late, sent
+//! One direction of one call, from its writer's journal to its reader's reassembler: whatever is acknowledged late, sent
 //! again or cut how, the messages arrive whole, in order, once.
 
 #![allow(
@@ -41,7 +41,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 struct Both {
     journal: Journal,
-    intake: Reassembler,
+    reassembler: Reassembler,
     under_way: Vec<Frame>,
     written: Vec<Vec<u8>>,
     read: Vec<Vec<u8>>,
@@ -50,8 +50,8 @@ struct Both {
 impl Both {
     fn new(chunk: usize, window: usize) -> Self {
         let limits = LinkLimits { chunk, window, ..LinkLimits::default() };
-        let (journal, intake) = (Journal::new(&limits), Reassembler::new(1000));
-        Self { journal, intake, under_way: vec![], written: vec![], read: vec![] }
+        let (journal, reassembler) = (Journal::new(&limits), Reassembler::new(1000));
+        Self { journal, reassembler, under_way: vec![], written: vec![], read: vec![] }
     }
 
     fn act(&mut self, act: Act) {
@@ -64,16 +64,16 @@ impl Both {
             Act::Send => self.under_way.extend(self.journal.send(CALL)),
             Act::Arrive(count) => {
                 for frame in self.under_way.drain(..count.min(self.under_way.len())) {
-                    let whole = self.intake.take(frame).expect("the chunk that is due");
+                    let whole = self.reassembler.push(frame).expect("the chunk that is due");
                     self.read.extend(whole.map(|whole| whole.message.to_vec()));
                 }
             }
             Act::Acknowledge => {
-                self.journal.acknowledge(self.intake.next()).expect("a chunk that was sent");
+                self.journal.acknowledge(self.reassembler.next()).expect("a chunk that was sent");
             }
             Act::Break => {
                 self.under_way.clear();
-                self.journal.rewind(self.intake.next()).expect("a chunk that is kept");
+                self.journal.rewind(self.reassembler.next()).expect("a chunk that is kept");
             }
         }
         assert!(self.journal.in_flight() <= self.journal.window(), "credit below zero");
@@ -86,7 +86,10 @@ impl Both {
                 self.act(act);
             }
         }
-        assert_eq!((self.journal.bytes(), self.journal.in_flight(), self.intake.pending()), (0, 0, 0));
+        assert_eq!(
+            (self.journal.bytes(), self.journal.in_flight(), self.reassembler.pending_bytes()),
+            (0, 0, 0)
+        );
     }
 }
 
@@ -131,21 +134,21 @@ proptest! {
     fn chunks_in_any_order_never_pass_the_limit(
         chunks in prop::collection::vec((0u64..6, any::<bool>(), 0usize..40, any::<bool>()), 0..60),
     ) {
-        let mut intake = Reassembler::new(100);
+        let mut reassembler = Reassembler::new(100);
         for (seq, more, len, event) in chunks {
-            let due = intake.next();
+            let due = reassembler.next();
             let frame = Frame {
                 flags: if more { Flags::MORE } else { Flags::NONE },
                 payload: Bytes::from(vec![0; len]),
                 ..Frame::bare(if event { FrameKind::Event } else { FrameKind::End }, CALL, due + seq / 5)
             };
-            match intake.take(frame) {
+            match reassembler.push(frame) {
                 Ok(Some(whole)) => prop_assert!(whole.message.len() <= 100),
-                Ok(None) => prop_assert_eq!(intake.next(), due + 1),
+                Ok(None) => prop_assert_eq!(reassembler.next(), due + 1),
                 Err(ReassemblyError::Gap { expected, found }) => prop_assert!(expected == due && found != due),
                 Err(ReassemblyError::Mixed(_) | ReassemblyError::TooLong { .. }) => {}
             }
-            prop_assert!(intake.pending() <= 100);
+            prop_assert!(reassembler.pending_bytes() <= 100);
         }
     }
 }

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::link::call::ResponseEvent;
+use protocol::link::error::LinkError;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use protocol::link::outbox::ACK_DELAY;
-use protocol::link::proxy_end::{LinkError, ProxyEnd, Sink};
+use protocol::link::proxy_end::{ProxyEnd, Sink};
 use protocol::link::reassembler::ReassemblyError;
 use protocol::link::slave_end::{RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
 use protocol::mcp::failure::Failure;
@@ -26,30 +27,30 @@ const LINK: LinkId = LinkId(1);
 const GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, PartialEq)]
-enum Heard {
-    ResponseEvent(ResponseEvent),
+enum Received {
+    Event(ResponseEvent),
     Unsent,
 }
 
 #[derive(Clone, Default)]
-struct Ear(Rc<RefCell<Vec<Heard>>>);
+struct ReaderSink(Rc<RefCell<Vec<Received>>>);
 
-impl Sink for Ear {
-    fn part(&mut self, part: ResponseEvent) {
-        self.0.borrow_mut().push(Heard::ResponseEvent(part));
+impl Sink for ReaderSink {
+    fn on_event(&mut self, event: ResponseEvent) {
+        self.0.borrow_mut().push(Received::Event(event));
     }
 
-    fn unsent(&mut self) {
-        self.0.borrow_mut().push(Heard::Unsent);
+    fn on_unsent(&mut self) {
+        self.0.borrow_mut().push(Received::Unsent);
     }
 }
 
 struct Pair {
     now: Instant,
-    proxy: ProxyEnd<Ear>,
+    proxy: ProxyEnd<ReaderSink>,
     slave: SlaveEnd,
     link: LinkId,
-    ear: Ear,
+    ear: ReaderSink,
 }
 
 fn limits() -> LinkLimits {
@@ -60,7 +61,7 @@ impl Pair {
     fn new() -> Self {
         let proxy = ProxyEnd::new(limits());
         let slave = SlaveEnd::new(limits(), Bytes::from_static(b"{}"));
-        let mut pair = Self { now: Instant::now(), proxy, slave, link: LINK, ear: Ear::default() };
+        let mut pair = Self { now: Instant::now(), proxy, slave, link: LINK, ear: ReaderSink::default() };
         pair.up();
         pair
     }
@@ -108,7 +109,7 @@ impl Pair {
         std::iter::from_fn(|| self.slave.poll_event()).collect()
     }
 
-    fn heard(&self) -> Vec<Heard> {
+    fn received(&self) -> Vec<Received> {
         self.ear.0.borrow_mut().drain(..).collect()
     }
 }
@@ -124,28 +125,39 @@ fn what_a_reader_takes_while_a_call_is_attached_is_credited() {
     pair.flow();
     assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'e'; 1024]), Flags::NONE), WriteOutcome::Wait);
     pair.flow();
-    assert_eq!(pair.heard().len(), 2, "a window's worth");
+    assert_eq!(pair.received().len(), 2, "a window's worth");
     pair.down();
     pair.up();
     pair.up_flows();
-    pair.proxy.taken(CALL, 2, 512, pair.now);
+    pair.proxy.acknowledge(CALL, 2, 512, pair.now);
     pair.flow();
-    assert_eq!(pair.heard().len(), 2, "the slave waits for credit for ever");
+    assert_eq!(pair.received().len(), 2, "the slave waits for credit for ever");
 }
 
 #[test]
 fn the_first_sign_of_a_call_acknowledges_its_open() {
     let mut pair = Pair::new();
     pair.open(&[b'm'; 256]);
-    pair.flow();
-    pair.slave.event(CALL, Bytes::from_static(b"e"), Flags::REQUEST);
-    pair.flow();
-    assert!(pair.proxy.reply(CALL, Bytes::from(vec![b'r'; 256])));
-    pair.flow();
-    assert!(
-        pair.events().iter().any(|event| matches!(event, SlaveEvent::Reply { .. })),
-        "the open still fills the window"
+    pair.up_flows();
+    assert_eq!(
+        pair.proxy.buffered_bytes().0,
+        258,
+        "header and message are kept until the slave is known to have them"
     );
+    pair.slave.event(CALL, Bytes::from_static(b"e"), Flags::NONE);
+    pair.down_flows();
+    assert_eq!(pair.proxy.buffered_bytes().0, 0);
+}
+
+#[test]
+fn a_reply_breaks_the_protocol() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    let reply = chunk(FrameKind::Reply, 1, Flags::NONE, 1);
+    let refused = Err(LinkError::Unexpected(FrameKind::Reply));
+    assert_eq!(pair.slave.receive(pair.link, reply.clone(), pair.now), refused);
+    assert_eq!(pair.proxy.receive(reply, pair.now), refused);
 }
 
 #[test]
@@ -156,7 +168,7 @@ fn a_reader_that_takes_after_its_call_was_abandoned_changes_nothing() {
     pair.slave.event(CALL, Bytes::from(vec![b'e'; 512]), Flags::NONE);
     pair.flow();
     pair.proxy.abandon(CALL, pair.now);
-    pair.proxy.taken(CALL, 1, 256, pair.now);
+    pair.proxy.acknowledge(CALL, 1, 256, pair.now);
     pair.flow();
     assert_eq!(pair.slave.journal_bytes(), 0, "credit went back");
 }
@@ -174,7 +186,7 @@ fn a_call_that_ran_and_was_given_up_is_never_called_unsent() {
     pair.proxy.link_down(pair.now);
     pair.up();
     pair.flow();
-    assert_eq!(pair.heard(), [Heard::ResponseEvent(ResponseEvent::Failed(Failure::OutcomeUnknown))]);
+    assert_eq!(pair.received(), [Received::Event(ResponseEvent::Failed(Failure::OutcomeUnknown))]);
 }
 
 #[test]
@@ -185,7 +197,7 @@ fn an_open_that_never_arrived_is_unsent() {
     pair.down();
     pair.up();
     pair.flow();
-    assert_eq!(pair.heard(), [Heard::Unsent]);
+    assert_eq!(pair.received(), [Received::Unsent]);
 }
 
 #[test]
@@ -197,19 +209,19 @@ fn a_full_journal_does_not_cut_off_a_message_that_was_begun() {
     pair.flow();
     assert_eq!(pair.slave.event(CALL, Bytes::from(vec![b'f'; 4000]), Flags::NONE), WriteOutcome::Gone);
     let (mut seq, mut event) = (0, 0);
-    for heard in std::iter::from_fn(|| {
+    for received in std::iter::from_fn(|| {
         pair.flow();
-        let heard = pair.heard();
-        seq += heard.len() as u64;
-        pair.proxy.taken(CALL, seq, 512, pair.now);
-        (!heard.is_empty()).then_some(heard)
+        let received = pair.received();
+        seq += received.len() as u64;
+        pair.proxy.acknowledge(CALL, seq, 512, pair.now);
+        (!received.is_empty()).then_some(received)
     })
     .flatten()
     {
-        match heard {
-            Heard::ResponseEvent(ResponseEvent::Event { payload, .. }) => event += payload.len(),
-            Heard::ResponseEvent(ResponseEvent::End { error: true, more: false, .. }) => {
-                assert_eq!(event, 1000, "cut off")
+        match received {
+            Received::Event(ResponseEvent::Event { payload, .. }) => event += payload.len(),
+            Received::Event(ResponseEvent::End { error: true, more: false, .. }) => {
+                assert_eq!(event, 1000, "cut off");
             }
             other => panic!("{other:?}"),
         }
@@ -221,41 +233,13 @@ fn a_full_journal_does_not_cut_off_a_message_that_was_begun() {
 }
 
 #[test]
-fn half_a_reply_goes_with_its_call() {
-    let mut pair = Pair::new();
-    pair.open(b"m");
-    pair.flow();
-    pair.slave.receive(pair.link, chunk(FrameKind::Reply, 1, Flags::MORE, 100), pair.now).unwrap();
-    assert_eq!(pair.slave.assembly_bytes(), 100);
-    pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0);
-    assert_eq!(pair.slave.assembly_bytes(), 0);
-    // Its other half crosses the end: that is no fault of the proxy.
-    pair.slave.receive(pair.link, chunk(FrameKind::Reply, 2, Flags::NONE, 100), pair.now).unwrap();
-}
-
-#[test]
-fn a_reply_beyond_the_memory_ends_its_call_and_not_the_link() {
-    let mut pair = Pair::new();
-    pair.open(b"m");
-    pair.flow();
-    assert!(pair.proxy.reply(CALL, Bytes::from(vec![b'r'; 1200])));
-    pair.flow();
-    assert!(pair.events().contains(&SlaveEvent::Stop { call: CALL }));
-    assert_eq!(pair.slave.assembly_bytes(), 0);
-    assert!(matches!(
-        pair.heard()[..],
-        [Heard::ResponseEvent(ResponseEvent::End { error: true, more: false, .. })]
-    ));
-}
-
-#[test]
 fn a_slave_that_mixes_messages_is_refused() {
     let mut pair = Pair::new();
     pair.open(b"m");
     pair.flow();
     pair.proxy.receive(chunk(FrameKind::Event, 0, Flags::MORE, 1), pair.now).unwrap();
     let mixed = pair.proxy.receive(chunk(FrameKind::End, 1, Flags::NONE, 1), pair.now);
-    assert_eq!(mixed, Err(LinkError::Reassembler(ReassemblyError::Mixed(FrameKind::End))));
+    assert_eq!(mixed, Err(LinkError::Reassembly(ReassemblyError::Mixed(FrameKind::End))));
 }
 
 #[test]
@@ -281,7 +265,7 @@ fn a_link_that_is_gone_says_nothing_and_is_not_listened_to() {
     }
     assert_eq!((pair.slave.calls(), pair.events()), (0, vec![]));
     assert_eq!(pair.proxy.receive(chunk(FrameKind::End, 0, Flags::NONE, 1), pair.now), Ok(()));
-    assert_eq!(pair.heard(), []);
+    assert_eq!(pair.received(), []);
     assert_eq!(pair.proxy.poll_transmit(pair.now), None);
     assert_eq!(pair.slave.poll_transmit(pair.link, pair.now), None);
 }
@@ -296,7 +280,7 @@ fn a_cancel_while_the_link_is_down_is_told_when_it_is_back() {
     pair.up();
     pair.flow();
     assert!(pair.events().contains(&SlaveEvent::Stop { call: CALL }));
-    assert_eq!((pair.slave.calls(), pair.heard()), (0, vec![]));
+    assert_eq!((pair.slave.calls(), pair.received()), (0, vec![]));
 }
 
 #[test]
@@ -328,7 +312,7 @@ fn what_a_proxy_that_is_gone_for_good_did_not_take_is_forgotten_and_what_runs_en
     pair.flow();
     assert_eq!(pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0), WriteOutcome::More);
     assert_eq!((pair.slave.calls(), pair.slave.running()), (2, 1));
-    pair.slave.link_over(pair.link, pair.now);
+    pair.slave.proxy_gone(pair.link, pair.now);
     assert_eq!((pair.slave.calls(), pair.slave.running()), (1, 1));
     assert_eq!(pair.slave.journal_bytes(), 0);
     // More than the journal and the window hold: its producer is not held up.
@@ -346,7 +330,7 @@ fn what_runs_for_a_proxy_that_is_gone_for_good_is_stopped_when_its_time_is_over(
     pair.open(b"m");
     pair.flow();
     pair.events();
-    pair.slave.link_over(pair.link, pair.now);
+    pair.slave.proxy_gone(pair.link, pair.now);
     let due = pair.slave.poll_timeout().unwrap();
     assert_eq!(due, pair.now + GRACE + RETENTION_MARGIN);
     pair.slave.expire(due);

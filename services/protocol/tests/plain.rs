@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use protocol::link::call::ResponseEvent;
-use protocol::link::plain::{PlainCalls, PlainError, restamp};
+use protocol::link::plain::{PlainCalls, PlainError, rewrite_request};
 use serde_json::{Value, json};
 
 fn client_id() -> impl Strategy<Value = Value> {
@@ -28,8 +28,8 @@ proptest! {
         let mut asked = BTreeMap::new();
         for (client, id) in clients.iter().enumerate() {
             let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"n": client}});
-            let ours = calls.begin(client);
-            let sent: Value = serde_json::from_str(&restamp(ours, message.to_string().as_bytes(), None).unwrap()).unwrap();
+            let ours = calls.insert(client);
+            let sent: Value = serde_json::from_str(&rewrite_request(ours, message.to_string().as_bytes(), None).unwrap()).unwrap();
             prop_assert_eq!(&sent["params"], &message["params"]);
             prop_assert!(asked.insert(sent["id"].as_u64().unwrap(), client).is_none(), "an id twice");
         }
@@ -38,11 +38,11 @@ proptest! {
         ids.rotate_left(by);
         for id in ids {
             let answer = Bytes::from(json!({"jsonrpc": "2.0", "id": id, "result": {"for": asked[&id]}}).to_string());
-            let (waiter, part) = calls.answer(&answer).unwrap();
+            let (waiter, part) = calls.on_response(&answer).unwrap();
             prop_assert_eq!(waiter, asked[&id]);
             let ResponseEvent::End { payload, error: false, .. } = part else { return Err(TestCaseError::fail("no result")) };
             prop_assert_eq!(serde_json::from_slice::<Value>(&payload).unwrap(), json!({"for": waiter}));
-            prop_assert_eq!(calls.answer(&answer), Err(PlainError::Stray(id)));
+            prop_assert_eq!(calls.on_response(&answer), Err(PlainError::UnknownRequest(id)));
         }
         prop_assert!(calls.is_empty());
     }
@@ -50,18 +50,18 @@ proptest! {
     #[test]
     fn any_bytes_are_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         let mut calls = PlainCalls::new();
-        calls.begin(());
-        prop_assert!(calls.answer(&bytes.into()).is_err());
+        calls.insert(());
+        prop_assert!(calls.on_response(&bytes.into()).is_err());
         prop_assert_eq!(calls.len(), 1);
     }
 
     #[test]
     fn a_result_comes_through_without_line_breaks_and_otherwise_unaltered(text in "[a-z\\\\n\"]{0,12}", pretty in any::<bool>()) {
         let mut calls = PlainCalls::new();
-        let id = calls.begin(());
+        let id = calls.insert(());
         let answer = json!({"id": id, "jsonrpc": "2.0", "result": {"text": text, "n": [1, 2]}});
         let bytes = if pretty { serde_json::to_vec_pretty(&answer).unwrap() } else { serde_json::to_vec(&answer).unwrap() };
-        let ((), part) = calls.answer(&bytes.into()).unwrap();
+        let ((), part) = calls.on_response(&bytes.into()).unwrap();
         let ResponseEvent::End { payload, .. } = part else { return Err(TestCaseError::fail("no result")) };
         prop_assert!(!payload.contains(&b'\n') && !payload.contains(&b'\r'));
         prop_assert_eq!(&serde_json::from_slice::<Value>(&payload).unwrap(), &answer["result"]);
@@ -71,7 +71,7 @@ proptest! {
     fn restamping_changes_the_id_and_the_name_only(id in client_id(), name in "[a-z]{1,8}", rest in "[a-z \"]{0,10}", number in any::<i64>()) {
         let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
             "params": {"z": number, "name": "old", "arguments": {"name": rest}}});
-        let sent: Value = serde_json::from_str(&restamp(5, message.to_string().as_bytes(), Some(&name)).unwrap()).unwrap();
+        let sent: Value = serde_json::from_str(&rewrite_request(5, message.to_string().as_bytes(), Some(&name)).unwrap()).unwrap();
         let mut expected = message;
         expected["id"] = 5.into();
         expected["params"]["name"] = name.into();

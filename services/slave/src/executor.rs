@@ -10,6 +10,7 @@ mod recording;
 mod registry;
 mod runner;
 mod stdio_servers;
+mod timeouts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,7 @@ impl Executor {
     /// Runs one call in a task of its own. `message` is the client's whole JSON-RPC request.
     ///
     /// The sink gets events, then exactly one end, also for calls that cannot run at all. The executor enforces the
-    /// call's deadline (`header.timeout_ms` from now; 0: none) by itself.
+    /// header's timeouts by itself.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
         let mut trace = CallTrace::of(&header, if sink.origin().is_some() { "websocket" } else { "http" });

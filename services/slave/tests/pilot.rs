@@ -90,7 +90,7 @@ async fn a_cancelled_call_kills_the_process_group_and_removes_the_files() {
     for end in ["cancel", "deadline", "shutdown"] {
         let mut header = header(Era::Legacy);
         if end == "deadline" {
-            header.timeout_ms = 2000;
+            header.total_timeout_ms = 2000;
         }
         let mut call = begin(&executor, header, TOOL, r#"{"mrUrlOrId":"hang","ticketSpec":"x"}"#);
         // The CLI's lines of output arrive as progress.

@@ -85,7 +85,7 @@ async fn a_cancelled_call_ends_at_once_and_the_child_is_notified() {
 async fn the_deadline_ends_a_call_that_is_never_answered() {
     let executor = started(config(vec![server("one", &["legacy"])])).await;
     let mut header = header(Era::Legacy);
-    header.timeout_ms = 50;
+    header.total_timeout_ms = 50;
     let end = begin(&executor, header, "hang", "{}").all().await.1;
     assert_eq!(kind(&end), "timeout");
     within(async { while text(&call(&executor, "cancelled", "{}").await) != "1" {} }).await;

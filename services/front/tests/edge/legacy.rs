@@ -116,7 +116,7 @@ async fn a_call_carries_what_the_slave_must_know_and_the_message_untouched() {
     assert_eq!(message, body);
     assert_eq!((header.method.as_str(), header.name.as_deref()), ("tools/call", Some("echo")));
     assert_eq!((header.era, header.version), (Era::Legacy, Version::V2025_06_18));
-    assert_eq!((header.request_id.as_deref(), header.timeout_ms), (Some(r#""q""#), 300_000));
+    assert_eq!((header.request_id.as_deref(), header.silence_timeout_ms), (Some(r#""q""#), 300_000));
     let trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     assert_eq!((header.traceparent.as_deref(), header.tracestate.as_deref()), (trace, None));
     assert_eq!(header.baggage.as_deref(), Some("kept=1"));

@@ -1,5 +1,6 @@
 //! Why there is no answer. Knows which failures are certain to have run nothing.
 
+use protocol::mcp::failure::FailureKind;
 use serde_json::Value;
 
 /// Why a request has no result.
@@ -47,8 +48,14 @@ pub(crate) struct Refused {
 }
 
 /// Kinds of failures after which nothing has run, and which pass.
-const PASSING: [&str; 6] =
-    ["no_slave", "no_slave_for_tool", "unknown_tool", "busy", "rate_limited", "draining"];
+const PASSING: [FailureKind; 6] = [
+    FailureKind::NoSlave,
+    FailureKind::NoSlaveForTool,
+    FailureKind::UnknownTool,
+    FailureKind::Busy,
+    FailureKind::RateLimited,
+    FailureKind::Draining,
+];
 
 impl Refused {
     /// A JSON-RPC error object.
@@ -71,7 +78,7 @@ impl Refused {
 
     fn is_not_yet(&self) -> bool {
         match &self.kind {
-            Some(kind) => PASSING.contains(&kind.as_str()),
+            Some(kind) => FailureKind::parse(kind).is_some_and(|kind| PASSING.contains(&kind)),
             // What stands in front of a server has none to hand it to.
             None => self.code.is_none() && self.status == 503,
         }
@@ -107,7 +114,7 @@ mod tests {
         let of_kind =
             |kind: &str| Refused::of(200, &json!({ "code": -1, "message": "", "data": { "kind": kind } }));
         for kind in PASSING {
-            assert!(McpError::from(of_kind(kind)).is_not_yet(), "{kind}");
+            assert!(McpError::from(of_kind(kind.as_str())).is_not_yet(), "{kind}");
         }
         for kind in ["outcome_unknown", "timeout", "unauthorized", "backend_failed"] {
             assert!(!McpError::from(of_kind(kind)).is_not_yet(), "{kind}");

@@ -1,10 +1,8 @@
-//! Full-jitter exponential backoff. Knows neither clock nor random source: both are arguments.
-//!
-//! DESIGN.md §5 "Reconnect": starts under 1 s, the document's 5 s is the default cap, reset after a stable period.
+//! Full-jitter exponential backoff (docs/PROTOCOL.md, "Close codes"). Must not know clock or random source: both are arguments.
 
 use std::time::Duration;
 
-/// Waiting times between attempts.
+/// Waiting times between attempts, each uniform in a range that doubles up to a cap.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     base: Duration,
@@ -13,12 +11,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The first wait is uniform in `0..base`, each later one in twice the range, up to `cap`.
+    /// Makes a backoff whose first wait is uniform in `0..base`; the range doubles with each attempt, up to `cap`.
     pub fn new(base: Duration, cap: Duration) -> Self {
         Self { base: base.min(cap), cap, failures: 0 }
     }
 
-    /// The wait before the next attempt; `random` is uniform over all of `u64`.
+    /// Returns the wait before the next attempt; `random` is uniform over all of `u64`.
     pub fn next(&mut self, random: u64) -> Duration {
         let ceiling = self
             .base
@@ -29,7 +27,7 @@ impl Backoff {
         Duration::from_nanos(u64::try_from((u128::from(nanos) * u128::from(random)) >> 64).unwrap_or(nanos))
     }
 
-    /// The last attempt held for the stable period: start over.
+    /// Starts over with the first range: the last attempt held.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

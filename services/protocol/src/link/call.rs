@@ -1,4 +1,4 @@
-//! What comes back for a call, as every reader of a call sees it. Knows nothing of where it comes from.
+//! Response of a call, as every reader of a call gets it. Must not know where it comes from.
 
 use bytes::Bytes;
 
@@ -6,27 +6,27 @@ use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::Seq;
 use crate::mcp::failure::Failure;
 
-/// One piece of a call's answer, in order. Pieces of one message (`more`) follow each other without others between.
+/// Part of a call's response. Parts of one message (`more`) follow each other without parts of another between them.
 ///
-/// After the last `End` piece (`more` false) or `Failed` nothing follows.
+/// Nothing follows the last `End` part (`more` is false) or `Failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseEvent {
-    /// (A piece of) a whole JSON-RPC notification or request of the backend, without newlines.
+    /// JSON-RPC notification or request of the backend, or a part of it, without line breaks.
     Event {
-        /// Its number within the call.
+        /// Number of the part within the call.
         seq: Seq,
         /// The message goes on in the next part.
         more: bool,
-        /// The backend wants a reply.
+        /// The message is a request.
         request: bool,
         /// Raw JSON.
         payload: Bytes,
     },
-    /// (A piece of) the JSON-RPC `result` value, or of the `error` object, without newlines.
+    /// JSON-RPC `result` value or `error` object, or a part of it, without line breaks.
     End {
-        /// Its number within the call.
+        /// Number of the part within the call.
         seq: Seq,
-        /// It goes on in the next part.
+        /// The value goes on in the next part.
         more: bool,
         /// An error object rather than a result.
         error: bool,
@@ -37,7 +37,7 @@ pub enum ResponseEvent {
         /// Raw JSON.
         payload: Bytes,
     },
-    /// The call ended without an answer of the backend.
+    /// End of the call without a response of the backend.
     Failed(Failure),
 }
 
@@ -64,7 +64,7 @@ impl ResponseEvent {
         }
     }
 
-    /// Whether nothing follows.
+    /// Returns whether nothing follows.
     pub fn is_last(&self) -> bool {
         matches!(self, Self::End { more: false, .. } | Self::Failed(_))
     }

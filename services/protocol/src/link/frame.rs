@@ -1,4 +1,4 @@
-//! Native frames: what one is, how it is written and read. Knows nothing of the order they come in.
+//! Frames of the native dialect: their form, writing and reading. Must not know in which order they come.
 //!
 //! A WebSocket binary message is a *batch*: one or more whole frames, each a 32-byte header and a payload.
 //! docs/PROTOCOL.md, "Frames".
@@ -11,35 +11,35 @@ use crate::link::limits::MAX_CHUNK;
 /// Bytes of a frame's header.
 pub const HEADER_LEN: usize = 32;
 
-/// What a frame says. To the slave: open, reply, cancel, credit, attach, session, drain, peers.
+/// Kind of a frame. To the slave: open, cancel, credit, attach, session, drain, peers.
 /// To the proxy: accepted, event, end, credit, catalog, session (ended ones), drain, peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum FrameKind {
     /// Begins a call. `aux` is the length of the JSON call header at the start of the first chunk; the client's message follows.
     Open = 1,
-    /// The slave has the call; `seq` is the next chunk it wants of the proxy's side.
+    /// The slave has the call; `seq` is the next chunk that it wants of the proxy's direction.
     Accepted = 2,
-    /// Something on the way to the result: a whole JSON-RPC notification or request of the backend.
+    /// A JSON-RPC notification or request of the backend.
     Event = 3,
     /// The result (or error) that ends the call. `aux` is an HTTP status hint (0: none).
     End = 4,
-    /// A client's message that belongs to a running call (answer to a request of the backend).
+    /// Reserved for a client's message to a running call; no peer may send it yet.
     Reply = 5,
-    /// The client no longer wants the call. Nothing follows from either side.
+    /// The client no longer wants the call. Nothing of the call follows from either side.
     Cancel = 6,
     /// Every chunk below `seq` was taken: the sender may forget it and send as much more.
     Credit = 7,
-    /// After a broken link: send the call's chunks again from `seq`.
+    /// After a broken link: the call's chunks are to be sent again from `seq`.
     Attach = 8,
     /// A fact about a client session, for every slave (JSON).
     Session = 9,
-    /// What the slave offers now (JSON); replaces what it offered before.
+    /// Catalog of the slave (JSON); replaces the one before.
     Catalog = 10,
-    /// The sender is going down: open nothing new on this link.
+    /// The sender is going down: no new call is to be opened on this link.
     Drain = 11,
-    /// Which proxies there are, as far as the sender knows ([`crate::link::peers::Peers`]). Only between peers that both
-    /// announced it in their hellos.
+    /// Proxies that the sender knows of ([`crate::link::peers::Peers`]). Only between peers that both announced it in their
+    /// hellos.
     Peers = 12,
 }
 
@@ -64,7 +64,7 @@ impl FrameKind {
         Self::ALL.into_iter().nth(usize::from(code).checked_sub(1)?)
     }
 
-    /// Name as docs/PROTOCOL.md writes it.
+    /// Returns the name that docs/PROTOCOL.md uses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -82,73 +82,73 @@ impl FrameKind {
         }
     }
 
-    /// Whether the frame is about one call (its id is then not [`CallId::LINK`]).
+    /// Returns whether the frame concerns one call (its id is then not [`CallId::LINK`]).
     pub fn is_about_a_call(self) -> bool {
         !matches!(self, Self::Session | Self::Catalog | Self::Drain | Self::Peers)
     }
 
-    /// Whether the frame is a numbered chunk that the receiver acknowledges with credit.
+    /// Returns whether the frame is a numbered chunk that the receiver acknowledges with credit.
     pub fn is_chunk(self) -> bool {
-        matches!(self, Self::Open | Self::Event | Self::End | Self::Reply)
+        matches!(self, Self::Open | Self::Event | Self::End)
     }
 }
 
-/// Bits that qualify a frame. Bits without a meaning for the kind are 0.
+/// Flags of a frame. Bits without a meaning for the kind are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u8);
 
 impl Flags {
-    /// Nothing said.
+    /// No flag.
     pub const NONE: Self = Self(0);
     /// The message goes on in the next frame of the same kind and call.
     pub const MORE: Self = Self(1);
     /// `end`: the payload is a JSON-RPC error object, not a result.
     pub const ERROR: Self = Self(2);
-    /// `end`: the result says `isError: true` (a hint for counting; the payload is what counts).
+    /// `end`: the result says `isError: true` (a hint for counting; the payload decides).
     pub const TOOL_ERROR: Self = Self(4);
     /// `end`: the slave does not have the call: it never had all of its `open`. With [`Flags::ERROR`]: it had it and gave it
     /// up because nobody came back for it in time.
     pub const GONE: Self = Self(8);
-    /// `event`: the payload is a request that wants a reply.
+    /// `event`: the payload is a request of the backend.
     pub const REQUEST: Self = Self(16);
     const KNOWN: u8 = 31;
 
-    /// Whether every bit of `other` is set.
+    /// Returns whether every bit of `other` is set.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Both sets of bits.
+    /// Returns the flags of both.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
-/// One frame. The payload shares memory with what it was cut from.
+/// Frame. The payload shares memory with the batch that it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What it says.
+    /// Kind.
     pub kind: FrameKind,
-    /// How it says it.
+    /// Flags.
     pub flags: Flags,
     /// `open`: header length; `end`: HTTP status hint; else 0.
     pub aux: u16,
-    /// Which call; [`CallId::LINK`] where the frame is about the link.
+    /// Call; [`CallId::LINK`] where the frame concerns the link.
     pub call: CallId,
-    /// Chunk number, or the position that `credit`, `attach` and `accepted` speak of.
+    /// Number of the chunk, or the position that `credit`, `attach` and `accepted` name.
     pub seq: Seq,
     /// Raw bytes, at most [`MAX_CHUNK`].
     pub payload: Bytes,
 }
 
 impl Frame {
-    /// A frame without payload.
+    /// Makes a frame without payload.
     pub fn bare(kind: FrameKind, call: CallId, seq: Seq) -> Self {
         Self { kind, flags: Flags::NONE, aux: 0, call, seq, payload: Bytes::new() }
     }
 
-    /// Bytes that the frame takes in a batch.
+    /// Returns the bytes that the frame takes in a batch.
     pub fn encoded_len(&self) -> usize {
         HEADER_LEN + self.payload.len()
     }
@@ -167,6 +167,9 @@ impl Frame {
     }
 
     /// Takes the next frame off a batch; `None` at its end. Never allocates: the payload is a slice of `batch`.
+    ///
+    /// # Errors
+    /// The bytes are not a frame; the link is closed with 1002.
     pub fn decode(batch: &mut Bytes) -> Result<Option<Self>, FrameError> {
         if batch.is_empty() {
             return Ok(None);
@@ -198,21 +201,21 @@ impl Frame {
     }
 }
 
-/// Why bytes are not a frame. The link is closed on any of them (close code 1002).
+/// Why bytes are not a frame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The batch ends inside a frame.
-    #[error("frame cut short: {needed} bytes needed, {found} there")]
+    #[error("frame cut short: {needed} bytes needed, {found} found")]
     Truncated {
-        /// Bytes the header promises.
+        /// Bytes needed.
         needed: usize,
         /// Bytes left in the batch.
         found: usize,
     },
-    /// A kind this version does not have.
+    /// A kind that this version does not have.
     #[error("unknown frame kind {0}")]
     UnknownKind(u8),
-    /// A flag this version does not have.
+    /// A flag that this version does not have.
     #[error("unknown frame flags {0:#04x}")]
     UnknownFlags(u8),
     /// A payload beyond [`MAX_CHUNK`].

@@ -1,35 +1,40 @@
-//! The call header: what a proxy tells the slave about a call besides the client's message itself.
+//! Call header: what a proxy tells the slave about a call besides the client's message.
 //!
 //! JSON at the start of an `open`'s first chunk (docs/PROTOCOL.md, "Call header"). Readers ignore members that
-//! they do not know. Knows nothing of how a call is carried.
+//! they do not know. Must not know how a call is carried.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::mcp::era::{Era, Version};
 
-/// Facts about one call. The message itself (the client's JSON-RPC request, untouched) follows it.
+/// Call header. The client's JSON-RPC request follows it unaltered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallHeader {
     /// JSON-RPC method, say `tools/call`.
     pub method: String,
-    /// The slave's own name of the tool (or prompt, or resource URI): what a namespaced name stands for.
+    /// Name of the tool as the slave knows it (or prompt, or resource URI); the message may have a namespaced one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How the client speaks.
+    /// Era of the client.
     pub era: Era,
     /// The client's protocol version.
     pub version: Version,
-    /// Legacy: a key that is the same for all calls of one client session. Never the session token itself.
+    /// Key that all calls of one legacy client session have in common. Never the session token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The client's request id as it stands in JSON; with `session` it names the call to be cancelled.
+    /// The client's request id as raw JSON; with `session` it names the call to be cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Milliseconds after which the proxy gives the call up, counted from its arrival.
-    pub timeout_ms: u64,
+    /// Milliseconds without an event of the call after which both ends give it up; each event starts them anew. 0: no limit.
+    #[serde(default)]
+    pub silence_timeout_ms: u64,
+    /// Milliseconds after its start at which both ends give the call up, whatever it reports. 0: no limit.
+    #[serde(default)]
+    pub total_timeout_ms: u64,
     /// W3C trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -39,18 +44,36 @@ pub struct CallHeader {
     /// W3C baggage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baggage: Option<String>,
-    /// Modern: decoded `Mcp-Param-*` headers by lower-case name, for the slave to hold against the body.
+    /// Decoded `Mcp-Param-*` headers of a modern client by lower-case name, for the slave to compare with the body.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub param_headers: BTreeMap<String, String>,
 }
 
-/// Facts about a client session, carried by a `session` frame to every slave.
+impl CallHeader {
+    /// Sets both timeouts, rounded down to milliseconds; zero means no limit.
+    pub fn set_timeouts(&mut self, silence: Duration, total: Duration) {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        (self.silence_timeout_ms, self.total_timeout_ms) = (millis(silence), millis(total));
+    }
+
+    /// Returns the longest time between two events of the call; `None`: no limit.
+    pub fn silence_timeout(&self) -> Option<Duration> {
+        (self.silence_timeout_ms > 0).then(|| Duration::from_millis(self.silence_timeout_ms))
+    }
+
+    /// Returns the longest time from the start of the call to its end; `None`: no limit.
+    pub fn total_timeout(&self) -> Option<Duration> {
+        (self.total_timeout_ms > 0).then(|| Duration::from_millis(self.total_timeout_ms))
+    }
+}
+
+/// Session facts: what a `session` frame tells every slave about a client session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionFacts {
-    /// The key that call headers name.
+    /// Key of the session, as in [`CallHeader::session`].
     pub session: String,
-    /// The client cancelled this request (its id as it stands in JSON); whichever slave has it ends it.
+    /// Request that the client cancelled (its id as raw JSON); the slave that has the call ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<String>,
     /// The client ended the session.
@@ -64,7 +87,7 @@ mod tests {
 
     #[test]
     fn unknown_members_are_ignored_and_empty_ones_left_out() {
-        let text = r#"{"method":"tools/call","name":"echo","era":"modern","version":"2026-07-28","timeoutMs":5,"later":{}}"#;
+        let text = r#"{"method":"tools/call","name":"echo","era":"modern","version":"2026-07-28","silenceTimeoutMs":5,"totalTimeoutMs":60,"later":{}}"#;
         let header: CallHeader = serde_json::from_str(text).unwrap();
         assert_eq!(header.name.as_deref(), Some("echo"));
         assert_eq!(serde_json::to_string(&header).unwrap(), text.replace(r#","later":{}"#, ""));

@@ -1,13 +1,11 @@
-//! Names of things on the link. Knows nothing of what they are used for.
+//! Identifiers on the link: processes, calls, chunks, connections. Must not know what they are used for.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 
-/// One running process (a proxy or a slave), random for each start: 64 bits, written as 16 hex digits.
+/// Id of a running process (a proxy or a slave), random for each start: 64 bits, written as 16 hex digits.
 ///
-/// A slave that comes back with the same instance still has its journals; another instance under the same
-/// name is a restarted process that has none.
+/// A slave that comes back with the same instance still has its journals; another instance is another process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(pub u64);
 
@@ -33,17 +31,17 @@ impl fmt::Debug for InstanceId {
     }
 }
 
-/// One call, unique among all proxies: the opening proxy's instance in the high 64 bits, a counter in the low.
+/// Id of a call, unique among all proxies: the opening proxy's instance in the high 64 bits, a counter in the low.
 ///
 /// The value 0 is never a call: frames that concern the link as a whole carry it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u128);
 
 impl CallId {
-    /// The id that frames about the link itself carry.
+    /// Id in frames that concern the link as a whole.
     pub const LINK: Self = Self(0);
 
-    /// The `counter`th call of a proxy. Counters start at 1.
+    /// Makes the id of the `counter`th call of a proxy. Counters start at 1.
     pub fn new(proxy: InstanceId, counter: u64) -> Self {
         Self((u128::from(proxy.0) << 64) | u128::from(counter))
     }
@@ -61,36 +59,14 @@ impl fmt::Debug for CallId {
     }
 }
 
-/// A map by call. Its hash is one multiplication: call ids are made by proxies, from a random part and a counter, and only
-/// authenticated peers name them.
-pub type CallMap<V> = HashMap<CallId, V, BuildHasherDefault<CallHasher>>;
+/// Map by call. The hash has a fixed seed, so that simulations repeat: ids are made by proxies, from a random part and a counter,
+/// and only authenticated peers name them.
+pub type CallMap<V> = HashMap<CallId, V, foldhash::fast::FixedState>;
 
-/// The hash behind [`CallMap`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CallHasher(u64);
-
-impl Hasher for CallHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
-    }
-
-    fn write_u128(&mut self, id: u128) {
-        let folded = u64::try_from((id >> 64) ^ (id & u128::from(u64::MAX))).unwrap_or_default();
-        // The map looks at the highest and at the lowest bits.
-        self.0 = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-}
-
-/// Position in one direction of one call: the number of a chunk, from 0, without gaps.
+/// Number of a chunk in one direction of one call, from 0, without gaps.
 pub type Seq = u64;
 
-/// One WebSocket connection as its owner numbers it; never on the wire.
+/// Id of one WebSocket connection, given by its owner; never sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId(pub u64);
 

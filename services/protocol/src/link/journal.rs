@@ -1,6 +1,6 @@
-//! One direction of one call as its writer keeps it: numbered chunks, forgotten when the reader has taken them.
+//! Journal of one direction of one call: numbered chunks, kept by their writer until the reader has taken them.
 //!
-//! The same structure carries a request up and events and result down. Knows neither link nor peer.
+//! Requests and responses are kept in the same way. Must not know links or peers.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ struct Chunk {
     payload: Bytes,
 }
 
-/// A message to be written: what its frames say besides the payload.
+/// Frame header of a message to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageHeader {
     /// Kind of every chunk.
@@ -29,7 +29,7 @@ pub struct MessageHeader {
     pub aux: u16,
 }
 
-/// The peer spoke of a chunk that it cannot know, or that is gone.
+/// Position of a chunk that the peer cannot know or that is no longer kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("position {seq} is outside of what can be acknowledged or sent again ({from} to {to})")]
 pub struct OutOfRange {
@@ -38,22 +38,24 @@ pub struct OutOfRange {
     to: Seq,
 }
 
-/// Chunks that were not yet taken by the reader, and how far they have been sent.
+/// Chunks that the reader has not taken, and how far they have been sent.
 #[derive(Debug)]
 pub struct Journal {
     chunks: VecDeque<Chunk>,
+    /// Number of the first chunk that is kept.
     base: Seq,
+    /// Number of the next chunk to be sent.
     sent: Seq,
     bytes: usize,
     in_flight: usize,
-    chunk: usize,
+    max_chunk: usize,
     window: usize,
-    /// The last chunk that was forgotten has [`Flags::MORE`]: `base` is inside a message.
-    base_within: bool,
+    /// The chunk before `base` has [`Flags::MORE`].
+    base_is_mid_message: bool,
 }
 
 impl Journal {
-    /// An empty journal; at most `limits.window` bytes are under way unacknowledged.
+    /// Makes an empty journal, of which at most `limits.window` bytes are unacknowledged at once.
     pub fn new(limits: &LinkLimits) -> Self {
         Self {
             chunks: VecDeque::new(),
@@ -61,50 +63,50 @@ impl Journal {
             sent: 0,
             bytes: 0,
             in_flight: 0,
-            chunk: limits.chunk,
+            max_chunk: limits.chunk,
             window: limits.window.max(limits.chunk),
-            base_within: false,
+            base_is_mid_message: false,
         }
     }
 
-    /// Number of the next chunk to be written.
+    /// Returns the number of the next chunk to be written.
     pub fn next(&self) -> Seq {
         self.base + self.chunks.len() as Seq
     }
 
-    /// Number of the next chunk to be sent.
+    /// Returns the number of the next chunk to be sent.
     pub fn sent(&self) -> Seq {
         self.sent
     }
 
-    /// Bytes kept.
+    /// Returns the bytes kept.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes sent and not acknowledged; never more than the window.
+    /// Returns the bytes sent and not acknowledged; never more than the window.
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Bytes that may be under way at once.
+    /// Returns the bytes that may be unacknowledged at once.
     pub fn window(&self) -> usize {
         self.window
     }
 
-    /// Whether everything written was acknowledged.
+    /// Returns whether everything written was acknowledged.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
     /// Writes one message, cut into chunks that share its memory. An empty message is one empty chunk.
-    pub fn write(&mut self, heading: MessageHeader, mut message: Bytes) {
+    pub fn write(&mut self, header: MessageHeader, mut message: Bytes) {
         self.bytes += message.len();
         loop {
-            let payload = message.split_to(message.len().min(self.chunk));
+            let payload = message.split_to(message.len().min(self.max_chunk));
             let last = message.is_empty();
-            let flags = if last { heading.flags } else { heading.flags.with(Flags::MORE) };
-            self.chunks.push_back(Chunk { kind: heading.kind, flags, aux: heading.aux, payload });
+            let flags = if last { header.flags } else { header.flags.with(Flags::MORE) };
+            self.chunks.push_back(Chunk { kind: header.kind, flags, aux: header.aux, payload });
             if last {
                 return;
             }
@@ -115,12 +117,12 @@ impl Journal {
         usize::try_from(seq.checked_sub(self.base)?).ok()
     }
 
-    /// Whether something was written that was not sent, for lack of credit or of a turn.
+    /// Returns whether something was written that was not sent.
     pub fn has_unsent(&self) -> bool {
         self.sent < self.next()
     }
 
-    /// Whether a chunk can go out now.
+    /// Returns whether a chunk can be sent now.
     pub fn can_send(&self) -> bool {
         self.peek().is_some()
     }
@@ -131,7 +133,7 @@ impl Journal {
         (fits && self.sent - self.base < MAX_CHUNKS_UNDER_WAY).then_some(chunk)
     }
 
-    /// The next chunk, if there is one and the reader has room for it.
+    /// Sends the next chunk, if there is one and the credit allows it.
     pub fn send(&mut self, call: CallId) -> Option<Frame> {
         let seq = self.sent;
         let chunk = self.peek()?;
@@ -148,7 +150,11 @@ impl Journal {
         Some(frame)
     }
 
-    /// The reader has taken every chunk below `seq`. Returns the bytes that were let go. An older position than the last is no news.
+    /// Forgets every chunk below `seq`: the reader has taken them. Returns the bytes forgotten. Ignores positions older than the
+    /// last one.
+    ///
+    /// # Errors
+    /// `seq` is beyond what was sent.
     pub fn acknowledge(&mut self, seq: Seq) -> Result<usize, OutOfRange> {
         if seq > self.sent {
             return Err(OutOfRange { seq, from: self.base, to: self.sent });
@@ -157,7 +163,7 @@ impl Journal {
         while self.base < seq {
             let Some(chunk) = self.chunks.pop_front() else { break };
             self.base += 1;
-            self.base_within = chunk.flags.has(Flags::MORE);
+            self.base_is_mid_message = chunk.flags.has(Flags::MORE);
             freed += chunk.payload.len();
         }
         self.in_flight -= freed;
@@ -165,7 +171,10 @@ impl Journal {
         Ok(freed)
     }
 
-    /// After a broken link: the reader has everything below `seq` (taken or not) and wants the rest again.
+    /// Goes back to `seq` after a broken link: the reader has every chunk below (taken or not) and wants the rest again.
+    ///
+    /// # Errors
+    /// `seq` is beyond what was sent, or before what is kept.
     pub fn rewind(&mut self, seq: Seq) -> Result<(), OutOfRange> {
         if seq < self.base || seq > self.sent {
             return Err(OutOfRange { seq, from: self.base, to: self.sent });
@@ -176,20 +185,20 @@ impl Journal {
         Ok(())
     }
 
-    /// For what is never acknowledged: forgets what was sent.
+    /// Forgets what was sent. For messages that the peer does not acknowledge.
     pub fn forget_sent(&mut self) {
         let sent = self.sent;
         // Cannot fail: everything below `sent` was sent.
         let _ = self.acknowledge(sent);
     }
 
-    /// Drops what was written but not sent, whole messages and the rest of one. Only where nothing is sent any more.
+    /// Drops what was not sent, also the rest of a message. Only where nothing is sent any more. Returns the bytes dropped.
     pub fn drop_unsent(&mut self) -> usize {
         let keep = self.index(self.sent).unwrap_or(0);
         self.truncate(keep)
     }
 
-    /// Drops the messages of which nothing was sent; one that was begun stays whole. Returns the bytes let go.
+    /// Drops the messages of which nothing was sent; a message that was begun stays whole. Returns the bytes dropped.
     pub fn drop_unsent_messages(&mut self) -> usize {
         let mut keep = self.index(self.sent).unwrap_or(0);
         while self.is_within_message(keep) {
@@ -198,10 +207,10 @@ impl Journal {
         self.truncate(keep)
     }
 
-    /// Whether the chunk at this index goes on with the message of the one before it.
+    /// Returns whether the chunk at this index belongs to the message of the chunk before.
     fn is_within_message(&self, index: usize) -> bool {
         let begun = match index.checked_sub(1) {
-            None => self.base_within,
+            None => self.base_is_mid_message,
             Some(before) => self.chunks.get(before).is_some_and(|chunk| chunk.flags.has(Flags::MORE)),
         };
         begun && index < self.chunks.len()
@@ -234,8 +243,8 @@ mod tests {
         journal.write(event(), Bytes::from_static(b"abcdefghi"));
         journal.write(event(), Bytes::new());
         let frames: Vec<_> = std::iter::from_fn(|| journal.send(CALL)).collect();
-        let seen: Vec<_> = frames.iter().map(|f| (f.seq, &f.payload[..], f.flags.has(Flags::MORE))).collect();
-        assert_eq!(seen, [(0, &b"abcd"[..], true), (1, b"efgh", true), (2, b"i", false), (3, b"", false)]);
+        let sent: Vec<_> = frames.iter().map(|f| (f.seq, &f.payload[..], f.flags.has(Flags::MORE))).collect();
+        assert_eq!(sent, [(0, &b"abcd"[..], true), (1, b"efgh", true), (2, b"i", false), (3, b"", false)]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Every bound of the link in one place. Knows nothing of who enforces which.
+//! Limits of the link (docs/PROTOCOL.md, "Limits"). Must not know who enforces which.
 
 use std::time::Duration;
 
@@ -14,35 +14,31 @@ pub const MAX_HEADER: usize = 16 * 1024;
 /// Largest first message (`auth`) that a proxy reads from an unauthenticated peer, in bytes.
 pub const MAX_AUTH: usize = 16 * 1024;
 
-/// Largest catalog, in bytes of JSON.
-pub const MAX_CATALOG: usize = 16 * 1024 * 1024;
-
 /// Smallest credit window a peer may announce, in bytes. With less than two chunks a reader that credits a quarter of
 /// the window at a time and a writer that holds a whole chunk would wait for each other.
 pub const MIN_WINDOW: u32 = 128 * 1024;
 
-/// Chunks of one call and direction that may be under way without having been taken, however small they are.
+/// Largest number of unacknowledged chunks of one call and direction, however small they are.
 pub const MAX_CHUNKS_UNDER_WAY: u64 = 4096;
 
-/// Bytes of one call and direction that may be under way without having been taken by the reader. As little as the
-/// protocol allows: twice as much made large results little faster and the small calls beside them much slower
-/// (`mcp-relay-bench --only large`).
+/// Credit window that our own ends announce, in bytes: the smallest that the protocol allows. Twice as much made large results
+/// little faster and the small calls beside them much slower (`mcp-relay-bench --only large`).
 pub const DEFAULT_WINDOW: u32 = 128 * 1024;
 
-/// Bounds that the operator sets, or that the peers agree on in the first message.
+/// Limits that the operator sets, or that the peers agree on in the first messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkLimits {
-    /// Payload bytes a frame may carry, at most [`MAX_CHUNK`].
+    /// Largest payload of a frame, in bytes; at most [`MAX_CHUNK`].
     pub chunk: usize,
     /// Credit window of one call and direction, in bytes. At least two chunks.
     pub window: usize,
-    /// Largest client message (request body) that a slave puts together, in bytes.
+    /// Largest request of a client that a slave reassembles, in bytes.
     pub message: usize,
-    /// Bytes of unacknowledged journal that one slave holds over all its calls.
+    /// Largest unacknowledged journal of a slave over all its calls, in bytes.
     pub journal: usize,
-    /// Bytes of not yet complete messages that one slave holds over all its calls.
+    /// Largest sum of incomplete messages of a slave over all its calls, in bytes.
     pub assembly: usize,
-    /// How long a call outlives its link.
+    /// Time for which a call outlives its link.
     pub grace: Duration,
 }
 

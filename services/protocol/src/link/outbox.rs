@@ -1,4 +1,4 @@
-//! What one link sends next: control frames first, then one chunk of each call in turn. Knows no call's contents.
+//! Send queue of one link: control frames first, then one chunk of each call in turn. Must not know what calls carry.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -6,82 +6,81 @@ use std::time::{Duration, Instant};
 use crate::link::frame::Frame;
 use crate::link::ids::CallId;
 
-/// How long a frame that nobody waits for may stay behind for company.
+/// Longest time that an acknowledgement nobody waits for is held back, so that it can travel with other frames.
 pub const ACK_DELAY: Duration = Duration::from_millis(20);
 
-/// How many such frames wait at most.
+/// Largest number of frames held back at once.
 const MAX_DELAYED: usize = 64;
 
-/// How many control frames wait at most for a peer that does not read.
-const MAX_PENDING_CONTROL: usize = 64 * 1024;
+/// Largest number of control frames queued for a peer that does not read, besides two for each call.
+pub const MAX_PENDING_CONTROL: usize = 64 * 1024;
 
-/// Queue of one link. Its size is bounded by what the calls' credit lets them say, and by the number of calls.
+/// Send queue of one link. Bounded by the credit of the calls, their number, and [`MAX_PENDING_CONTROL`].
 #[derive(Debug, Default)]
 pub struct Outbox {
     control: VecDeque<Frame>,
-    lazy: VecDeque<Frame>,
-    lazy_due: Option<Instant>,
-    ready: VecDeque<CallId>,
+    delayed: VecDeque<Frame>,
+    delayed_until: Option<Instant>,
+    calls: VecDeque<CallId>,
 }
 
 impl Outbox {
-    /// Sends before all chunks.
-    pub fn control(&mut self, frame: Frame) {
+    /// Queues a frame that goes before all chunks.
+    pub fn enqueue_control(&mut self, frame: Frame) {
         self.control.push_back(frame);
     }
 
-    /// Sends with the next other frame, or after [`ACK_DELAY`] at the latest.
-    pub fn lazy(&mut self, frame: Frame, now: Instant) {
-        self.lazy.push_back(frame);
-        self.lazy_due.get_or_insert(now + ACK_DELAY);
+    /// Queues a frame that goes with the next other frame, or after [`ACK_DELAY`] at the latest.
+    pub fn enqueue_delayed(&mut self, frame: Frame, now: Instant) {
+        self.delayed.push_back(frame);
+        self.delayed_until.get_or_insert(now + ACK_DELAY);
     }
 
-    /// The call has a chunk to send. The caller sees to it that a call stands here once at most.
-    pub fn ready(&mut self, call: CallId) {
-        self.ready.push_back(call);
+    /// Queues a call that has a chunk to send. The caller queues each call at most once at a time.
+    pub fn enqueue_call(&mut self, call: CallId) {
+        self.calls.push_back(call);
     }
 
-    /// The next control frame, else a lazy one whose time has come.
+    /// Returns the next control frame, or a delayed one that is due.
     pub fn next_control(&mut self, now: Instant) -> Option<Frame> {
         if let Some(frame) = self.control.pop_front() {
             return Some(frame);
         }
-        let due = self.lazy.len() >= MAX_DELAYED || self.lazy_due.is_some_and(|at| at <= now);
+        let due = self.delayed.len() >= MAX_DELAYED || self.delayed_until.is_some_and(|at| at <= now);
         if due {
-            // All of them go: the next calls of this function find them in `control`.
             self.flush_delayed();
             return self.control.pop_front();
         }
         None
     }
 
-    /// Something else is being sent: the lazy frames keep it company.
+    /// Moves the delayed frames to the control frames: something else is being sent with which they can travel.
     pub fn flush_delayed(&mut self) {
-        self.lazy_due = None;
-        self.control.append(&mut self.lazy);
+        self.delayed_until = None;
+        self.control.append(&mut self.delayed);
     }
 
-    /// The call whose turn it is.
+    /// Returns the call whose turn it is.
     pub fn next_call(&mut self) -> Option<CallId> {
-        self.ready.pop_front()
+        self.calls.pop_front()
     }
 
-    /// When [`Outbox::next_control`] has something though nothing else happens.
+    /// Returns when delayed frames are due.
     pub fn timeout(&self) -> Option<Instant> {
-        self.lazy_due
+        self.delayed_until
     }
 
-    /// Whether something goes out without waiting.
+    /// Returns whether something can be sent now.
     pub fn has_urgent(&self) -> bool {
-        !self.control.is_empty() || !self.ready.is_empty() || self.lazy.len() >= MAX_DELAYED
+        !self.control.is_empty() || !self.calls.is_empty() || self.delayed.len() >= MAX_DELAYED
     }
 
-    /// Whether the peer makes us answer faster than it reads, where each of so many calls may well have two answers due.
+    /// Returns whether the peer causes control frames faster than it reads them. Each call may have two of them queued.
     pub fn is_flooded(&self, calls: usize) -> bool {
         self.control.len() > MAX_PENDING_CONTROL + 2 * calls
     }
 
-    /// The link is gone: calls' turns and everything said about the link itself are void.
+    /// Drops everything: the link is gone.
     pub fn clear(&mut self) {
         *self = Self::default();
     }

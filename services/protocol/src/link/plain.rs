@@ -1,7 +1,8 @@
-//! The plain dialect: one JSON-RPC request as a text frame, one response as a text frame, matched by `id`.
+//! The plain dialect: one JSON-RPC request in a text message, one response in a text message, matched by `id`
+//! (docs/PROTOCOL.md, "Plain dialect").
 //!
-//! EXISTING.md, "WebSocket, plain dialect". The proxy gives each request an id of its own, since clients' ids collide,
-//! and restores the client's. No progress, no cancellation, no resumption: what a lost link had is "outcome unknown".
+//! The proxy gives each request an id of its own, since clients' ids collide. There is no progress, no cancellation and no
+//! resumption: a request whose link is lost ends with "outcome unknown". Must not know sockets.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,9 +13,11 @@ use serde_json::value::RawValue;
 
 use crate::link::call::ResponseEvent;
 use crate::mcp::failure::Failure;
+use crate::mcp::members::with_name;
 use crate::mcp::object::Object;
+use crate::mcp::result::is_tool_error;
 
-/// Number that the proxy gives a request on a plain link.
+/// Id of a request on a plain link, given by the proxy.
 pub type PlainId = u64;
 
 #[derive(Serialize)]
@@ -26,14 +29,20 @@ struct Request<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// Writes a request as the Node server's slaves expect it.
+/// Writes a request as the slaves of the existing Node server expect it.
+///
+/// # Errors
+/// None with valid raw JSON.
 pub fn request(id: PlainId, method: &str, params: Option<&RawValue>) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Request { jsonrpc: "2.0", id, method, params })
 }
 
-/// A client's request with an id of ours in place of the client's; everything in `params` stays as it is, but for
-/// `params.name`, which becomes `name` where that is given (a namespaced tool is called by the slave's own name).
-pub fn restamp(id: PlainId, message: &[u8], name: Option<&str>) -> Result<String, serde_json::Error> {
+/// Writes a client's request with another id. `params` stays as it is, but for `params.name`, which becomes `name` where that
+/// is given (a namespaced tool is called by the slave's own name).
+///
+/// # Errors
+/// The message is not a JSON-RPC request.
+pub fn rewrite_request(id: PlainId, message: &[u8], name: Option<&str>) -> Result<String, serde_json::Error> {
     #[derive(Deserialize)]
     struct Incoming<'a> {
         #[serde(borrow)]
@@ -49,102 +58,62 @@ pub fn restamp(id: PlainId, message: &[u8], name: Option<&str>) -> Result<String
     request(id, &incoming.method, renamed.as_deref().or(incoming.params))
 }
 
-/// An object with another value for its member `name`; all else as it stands. `None`: it has none, or that one already.
-pub fn with_name(params: &RawValue, name: &str) -> Result<Option<Box<RawValue>>, serde_json::Error> {
-    let mut members: Vec<(String, &RawValue)> = serde_json::from_str::<Members<'_>>(params.get())?.0;
-    let fresh = serde_json::value::to_raw_value(name)?;
-    let Some(member) = members.iter_mut().find(|(key, _)| key == "name") else { return Ok(None) };
-    if member.1.get() == fresh.get() {
-        return Ok(None);
-    }
-    member.1 = &fresh;
-    let mut text = String::with_capacity(params.get().len() + name.len());
-    for (key, value) in &members {
-        text.push(if text.is_empty() { '{' } else { ',' });
-        text.push_str(&serde_json::to_string(key)?);
-        text.push(':');
-        text.push_str(value.get());
-    }
-    text.push('}');
-    RawValue::from_string(text).map(Some)
-}
-
-/// Members of an object in their order, values as they stand.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Ordered;
-        impl<'de> serde::de::Visitor<'de> for Ordered {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        from.deserialize_map(Ordered)
-    }
-}
-
-/// Why a text frame of a plain slave is not an answer.
+/// Why a text message of a plain slave is not a response to a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlainError {
     /// Not a JSON-RPC response.
     #[error("not a JSON-RPC response: {0}")]
     Malformed(String),
-    /// An answer to nothing that was asked (or to something that was given up).
-    #[error("an answer to request {0}, which is not under way")]
-    Stray(PlainId),
+    /// A response to no request, or to one that was given up.
+    #[error("a response to request {0}, which is not under way")]
+    UnknownRequest(PlainId),
 }
 
-/// Requests under way on one plain link. `S` is whatever waits for the answer.
+/// Requests under way on one plain link. `S` is whatever waits for the response.
 #[derive(Debug, Default)]
 pub struct PlainCalls<S> {
-    last: PlainId,
-    waiting: HashMap<PlainId, S>,
+    last_id: PlainId,
+    waiters: HashMap<PlainId, S>,
 }
 
 impl<S> PlainCalls<S> {
-    /// No requests yet.
+    /// Makes a set without requests.
     pub fn new() -> Self {
-        Self { last: 0, waiting: HashMap::new() }
+        Self { last_id: 0, waiters: HashMap::new() }
     }
 
-    /// Gives a request its number.
-    pub fn begin(&mut self, waiter: S) -> PlainId {
-        self.last += 1;
-        self.waiting.insert(self.last, waiter);
-        self.last
+    /// Adds a request and returns its id.
+    pub fn insert(&mut self, waiter: S) -> PlainId {
+        self.last_id += 1;
+        self.waiters.insert(self.last_id, waiter);
+        self.last_id
     }
 
-    /// Nobody waits any more: the answer, if it comes, is a stray one.
-    pub fn forget(&mut self, id: PlainId) -> Option<S> {
-        self.waiting.remove(&id)
+    /// Removes a request that nobody waits for any more. A response that comes later is one to an unknown request.
+    pub fn remove(&mut self, id: PlainId) -> Option<S> {
+        self.waiters.remove(&id)
     }
 
-    /// Requests under way.
+    /// Returns the number of requests under way.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.waiters.len()
     }
 
-    /// Whether none is under way.
+    /// Returns whether no request is under way.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiters.is_empty()
     }
 
-    /// The link is gone: everything that was asked.
+    /// Removes all requests: the link is gone.
     pub fn drain(&mut self) -> impl Iterator<Item = S> + '_ {
-        self.waiting.drain().map(|(_, waiter)| waiter)
+        self.waiters.drain().map(|(_, waiter)| waiter)
     }
 
-    /// Takes one text frame: who waits for it, and the end of its call (cut out of the frame, not copied).
-    pub fn answer(&mut self, text: &Bytes) -> Result<(S, ResponseEvent), PlainError> {
+    /// Takes one text message. Returns who waits for it, and the end of the call, which shares the memory of the message.
+    ///
+    /// # Errors
+    /// The message is not a response to a request under way.
+    pub fn on_response(&mut self, text: &Bytes) -> Result<(S, ResponseEvent), PlainError> {
         #[derive(Deserialize)]
         struct Response<'a> {
             #[serde(borrow)]
@@ -156,57 +125,31 @@ impl<S> PlainCalls<S> {
         }
         let Object(response): Object<Response<'_>> =
             serde_json::from_slice(text).map_err(|e| PlainError::Malformed(e.to_string()))?;
-        // Ours are numbers from 1: an id of another form (say null, for a message it could not read) is nobody's.
+        // Ids are numbers from 1: an id of another form (say null, for a message that could not be read) belongs to no request.
         let id = response.id.get().parse().unwrap_or(0);
-        let waiter = self.waiting.remove(&id).ok_or(PlainError::Stray(id))?;
-        let part = match (response.result, response.error) {
-            (Some(result), None) => end(slice(text, result), false),
-            (None, Some(error)) => end(slice(text, error), true),
+        let waiter = self.waiters.remove(&id).ok_or(PlainError::UnknownRequest(id))?;
+        let event = match (response.result, response.error) {
+            (Some(result), None) => end(single_line(text, result), false),
+            (None, Some(error)) => end(single_line(text, error), true),
             _ => ResponseEvent::Failed(Failure::BadAnswer("neither a result nor an error".into())),
         };
-        Ok((waiter, part))
+        Ok((waiter, event))
     }
 }
 
-fn slice(text: &Bytes, value: &RawValue) -> Bytes {
+/// Returns the value without line breaks, which an SSE event must not have. They stand only between tokens of JSON, where a space
+/// means the same.
+fn single_line(text: &Bytes, value: &RawValue) -> Bytes {
     let slice = text.slice_ref(value.get().as_bytes());
     if memchr::memchr2(b'\n', b'\r', &slice).is_none() {
         return slice;
     }
-    // Outside of strings a line break is white space, and inside it cannot stand: SSE data must not have one.
     slice.iter().map(|&b| if b == b'\n' || b == b'\r' { b' ' } else { b }).collect()
 }
 
 fn end(payload: Bytes, error: bool) -> ResponseEvent {
-    let tool_error = !error && says_is_error(&payload);
+    let tool_error = !error && is_tool_error(&payload);
     ResponseEvent::End { seq: 0, more: false, error, tool_error, status: 0, payload }
-}
-
-/// A result of a plain (legacy) slave for a modern client: with `resultType` in front where it has none
-/// (2026-07-28, Overview, "`ResultType`").
-pub fn completed(result: Bytes) -> Bytes {
-    #[derive(Deserialize)]
-    struct Hint {
-        #[serde(rename = "resultType", default)]
-        result_type: Option<serde::de::IgnoredAny>,
-    }
-    let has_word = memchr::memmem::find(&result, b"\"resultType\"").is_some();
-    let has_type =
-        has_word && serde_json::from_slice::<Hint>(&result).is_ok_and(|hint| hint.result_type.is_some());
-    let Some(inside) = result.strip_prefix(b"{").filter(|_| !has_type) else { return result };
-    let comma: &[u8] = if inside.trim_ascii_start().starts_with(b"}") { b"" } else { b"," };
-    [br#"{"resultType":"complete""#, comma, inside].concat().into()
-}
-
-/// Whether a result says `isError: true`. Looks closer only where the word stands in it at all.
-pub fn says_is_error(result: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Hint {
-        #[serde(rename = "isError", default)]
-        is_error: bool,
-    }
-    memchr::memmem::find(result, b"\"isError\"").is_some()
-        && serde_json::from_slice::<Hint>(result).is_ok_and(|hint| hint.is_error)
 }
 
 #[cfg(test)]
@@ -214,45 +157,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_ours_and_the_rest_is_the_client_s() {
+    fn a_rewritten_request_has_another_id_and_name_only() {
         let message = br#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a","arguments":{"n":1.0}}}"#;
         assert_eq!(
-            restamp(7, message, None).unwrap(),
+            rewrite_request(7, message, None).unwrap(),
             r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a","arguments":{"n":1.0}}}"#
         );
         assert_eq!(
-            restamp(8, message, Some("b")).unwrap(),
+            rewrite_request(8, message, Some("b")).unwrap(),
             r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"b","arguments":{"n":1.0}}}"#
         );
     }
 
     #[test]
-    fn answers_find_their_request_once() {
+    fn a_response_finds_its_request_once() {
         let mut calls = PlainCalls::new();
-        let (one, two) = (calls.begin("one"), calls.begin("two"));
+        let (one, two) = (calls.insert("one"), calls.insert("two"));
         let text =
             Bytes::from(format!("{{\"id\":{two},\"result\":{{\n\"isError\":true}},\"jsonrpc\":\"2.0\"}}"));
-        let (who, part) = calls.answer(&text).unwrap();
+        let (who, event) = calls.on_response(&text).unwrap();
         assert_eq!(who, "two");
         assert!(
-            matches!(part, ResponseEvent::End { tool_error: true, error: false, ref payload, .. } if &payload[..] == b"{ \"isError\":true}")
+            matches!(event, ResponseEvent::End { tool_error: true, error: false, ref payload, .. } if &payload[..] == b"{ \"isError\":true}")
         );
-        assert_eq!(calls.answer(&text), Err(PlainError::Stray(two)));
-        assert!(matches!(calls.answer(&Bytes::from_static(b"nonsense")), Err(PlainError::Malformed(_))));
+        assert_eq!(calls.on_response(&text), Err(PlainError::UnknownRequest(two)));
+        assert!(matches!(calls.on_response(&Bytes::from_static(b"nonsense")), Err(PlainError::Malformed(_))));
         let null = Bytes::from_static(br#"{"jsonrpc":"2.0","id":null,"error":{}}"#);
-        assert_eq!(calls.answer(&null), Err(PlainError::Stray(0)));
-        assert_eq!(calls.forget(one), Some("one"));
+        assert_eq!(calls.on_response(&null), Err(PlainError::UnknownRequest(0)));
+        assert_eq!(calls.remove(one), Some("one"));
         assert!(calls.is_empty());
-    }
-
-    #[test]
-    fn a_result_gets_its_type_once() {
-        let typed = |text: &'static str| {
-            String::from_utf8(completed(Bytes::from_static(text.as_bytes())).into()).unwrap()
-        };
-        assert_eq!(typed("{ }"), r#"{"resultType":"complete" }"#);
-        assert_eq!(typed(r#"{"a":{"resultType":1}}"#), r#"{"resultType":"complete","a":{"resultType":1}}"#);
-        assert_eq!(typed(r#"{"a":1,"resultType":"x"}"#), r#"{"a":1,"resultType":"x"}"#);
-        assert_eq!(typed("[1]"), "[1]");
     }
 }

@@ -1,4 +1,4 @@
-//! Messages put together from chunks. Knows neither link nor peer; bounded by what the caller allows.
+//! Reassembly of messages from the chunks of one direction of one call. Must not know links or peers.
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,11 +12,11 @@ pub struct Reassembled {
     pub kind: FrameKind,
     /// `aux` of its first chunk.
     pub aux: u16,
-    /// The whole of it.
+    /// Payloads of all its chunks.
     pub message: Bytes,
 }
 
-/// Why a chunk cannot be taken. Each but `TooLong` closes the link: the peer breaks the protocol.
+/// Why a chunk cannot be taken. Each but `TooLong` is a breach of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReassemblyError {
     /// Not the number that follows the last.
@@ -38,66 +38,70 @@ pub enum ReassemblyError {
     },
 }
 
-/// The receiving side of one direction of one call.
+/// A message of which not all chunks have come.
+#[derive(Debug)]
+struct Partial {
+    kind: FrameKind,
+    aux: u16,
+    bytes: BytesMut,
+}
+
+/// Receiving side of one direction of one call. Holds at most one incomplete message, and of that at most `limit` bytes.
 #[derive(Debug)]
 pub struct Reassembler {
     next: Seq,
     limit: usize,
-    open: Option<(FrameKind, u16, BytesMut)>,
+    partial: Option<Partial>,
 }
 
 impl Reassembler {
-    /// Takes messages of at most `limit` bytes.
+    /// Makes a reassembler of messages of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { next: 0, limit, open: None }
+        Self { next: 0, limit, partial: None }
     }
 
-    /// Number of the next chunk due.
+    /// Returns the number of the next chunk due.
     pub fn next(&self) -> Seq {
         self.next
     }
 
-    /// Bytes of the message not yet complete.
-    pub fn pending(&self) -> usize {
-        self.open.as_ref().map_or(0, |(_, _, bytes)| bytes.len())
+    /// Returns the bytes of the message that is not yet complete.
+    pub fn pending_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.bytes.len())
     }
 
-    /// Drops the message that is not complete. Returns its bytes so far.
-    pub fn abort(&mut self) -> usize {
-        self.open.take().map_or(0, |(_, _, bytes)| bytes.len())
-    }
-
-    /// Takes one chunk; a message when it was the last. A message of one chunk shares the chunk's memory.
-    pub fn take(&mut self, frame: Frame) -> Result<Option<Reassembled>, ReassemblyError> {
+    /// Takes one chunk and returns the message if that was its last. A message of one chunk shares the chunk's memory.
+    ///
+    /// # Errors
+    /// The chunk is not the one due, belongs to another message, or makes the message too long, which is dropped then.
+    pub fn push(&mut self, frame: Frame) -> Result<Option<Reassembled>, ReassemblyError> {
         if frame.seq != self.next {
             return Err(ReassemblyError::Gap { expected: self.next, found: frame.seq });
         }
-        if self.open.as_ref().is_some_and(|(kind, _, _)| *kind != frame.kind) {
+        if self.partial.as_ref().is_some_and(|partial| partial.kind != frame.kind) {
             return Err(ReassemblyError::Mixed(frame.kind));
         }
         self.next += 1;
-        if self.pending() + frame.payload.len() > self.limit {
-            self.open = None;
+        if self.pending_bytes() + frame.payload.len() > self.limit {
+            self.partial = None;
             return Err(ReassemblyError::TooLong { limit: self.limit });
         }
         let more = frame.flags.has(Flags::MORE);
-        match (self.open.take(), more) {
-            (None, false) => {
-                Ok(Some(Reassembled { kind: frame.kind, aux: frame.aux, message: frame.payload }))
+        let Some(mut partial) = self.partial.take() else {
+            if more {
+                let bytes = BytesMut::from(&frame.payload[..]);
+                self.partial = Some(Partial { kind: frame.kind, aux: frame.aux, bytes });
+                return Ok(None);
             }
-            (None, true) => {
-                self.open = Some((frame.kind, frame.aux, BytesMut::from(&frame.payload[..])));
-                Ok(None)
-            }
-            (Some((kind, aux, mut bytes)), more) => {
-                bytes.extend_from_slice(&frame.payload);
-                if more {
-                    self.open = Some((kind, aux, bytes));
-                    return Ok(None);
-                }
-                Ok(Some(Reassembled { kind, aux, message: bytes.freeze() }))
-            }
+            return Ok(Some(Reassembled { kind: frame.kind, aux: frame.aux, message: frame.payload }));
+        };
+        partial.bytes.extend_from_slice(&frame.payload);
+        if more {
+            self.partial = Some(partial);
+            return Ok(None);
         }
+        let Partial { kind, aux, bytes } = partial;
+        Ok(Some(Reassembled { kind, aux, message: bytes.freeze() }))
     }
 }
 
@@ -107,31 +111,34 @@ mod tests {
     use crate::link::ids::CallId;
 
     fn chunk(seq: Seq, flags: Flags, payload: &'static [u8]) -> Frame {
-        Frame { flags, payload: Bytes::from_static(payload), ..Frame::bare(FrameKind::Reply, CallId(1), seq) }
+        Frame { flags, payload: Bytes::from_static(payload), ..Frame::bare(FrameKind::Event, CallId(1), seq) }
     }
 
     #[test]
     fn chunks_become_messages() {
-        let mut intake = Reassembler::new(8);
-        assert_eq!(intake.take(chunk(0, Flags::MORE, b"abc")), Ok(None));
-        assert_eq!(intake.pending(), 3);
-        let whole = intake.take(chunk(1, Flags::NONE, b"de")).unwrap().unwrap();
+        let mut reassembler = Reassembler::new(8);
+        assert_eq!(reassembler.push(chunk(0, Flags::MORE, b"abc")), Ok(None));
+        assert_eq!(reassembler.pending_bytes(), 3);
+        let whole = reassembler.push(chunk(1, Flags::NONE, b"de")).unwrap().unwrap();
         assert_eq!(&whole.message[..], b"abcde");
-        let single = intake.take(chunk(2, Flags::NONE, b"f")).unwrap().unwrap();
+        let single = reassembler.push(chunk(2, Flags::NONE, b"f")).unwrap().unwrap();
         assert_eq!(&single.message[..], b"f");
     }
 
     #[test]
     fn gaps_mixtures_and_excess_are_refused() {
-        let mut intake = Reassembler::new(4);
+        let mut reassembler = Reassembler::new(4);
         assert!(matches!(
-            intake.take(chunk(1, Flags::NONE, b"")),
+            reassembler.push(chunk(1, Flags::NONE, b"")),
             Err(ReassemblyError::Gap { expected: 0, found: 1 })
         ));
-        assert_eq!(intake.take(chunk(0, Flags::MORE, b"abc")), Ok(None));
+        assert_eq!(reassembler.push(chunk(0, Flags::MORE, b"abc")), Ok(None));
         let other = Frame { kind: FrameKind::Open, ..chunk(1, Flags::NONE, b"") };
-        assert_eq!(intake.take(other), Err(ReassemblyError::Mixed(FrameKind::Open)));
-        assert_eq!(intake.take(chunk(1, Flags::NONE, b"de")), Err(ReassemblyError::TooLong { limit: 4 }));
-        assert_eq!(intake.pending(), 0);
+        assert_eq!(reassembler.push(other), Err(ReassemblyError::Mixed(FrameKind::Open)));
+        assert_eq!(
+            reassembler.push(chunk(1, Flags::NONE, b"de")),
+            Err(ReassemblyError::TooLong { limit: 4 })
+        );
+        assert_eq!(reassembler.pending_bytes(), 0);
     }
 }

@@ -1,25 +1,28 @@
-//! What a slave offers. Definitions are kept as the backend wrote them. Knows nothing of pools or collisions.
+//! Catalog: what a slave offers, each definition as the backend wrote it (docs/PROTOCOL.md, "Catalog"). Must not know pools or
+//! collisions of names.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::link::limits::MAX_CATALOG;
 use crate::mcp::object::Object;
+
+/// Largest catalog, in bytes of JSON.
+pub const MAX_CATALOG: usize = 16 * 1024 * 1024;
 
 /// Longest name of a tool (MCP 2026-07-28, Tools, "Tool Names").
 pub const MAX_TOOL_NAME: usize = 128;
 
-/// One offered thing with its definition as the backend wrote it.
+/// Entry of a catalog: a tool, prompt, resource or resource template.
 #[derive(Clone, Debug)]
 pub struct CatalogEntry {
     /// `name` of a tool or prompt, `uri` of a resource, `uriTemplate` of a template.
     pub name: String,
-    /// The whole definition, unaltered.
+    /// Definition as the backend wrote it.
     pub definition: Box<RawValue>,
 }
 
-/// Everything a slave offers, each list in the slave's order.
+/// Everything that a slave offers, each list in the slave's order.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// `tools/list`.
@@ -30,14 +33,14 @@ pub struct Catalog {
     pub resources: Vec<CatalogEntry>,
     /// `resources/templates/list`.
     pub resource_templates: Vec<CatalogEntry>,
-    /// What the slave says is wrong with itself, without secrets; `None`: nothing.
+    /// Reason why the slave calls itself degraded, without secrets; `None`: not degraded.
     pub degraded: Option<String>,
 }
 
 /// Why bytes are not a catalog.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// Beyond [`MAX_CATALOG`].
+    /// Longer than [`MAX_CATALOG`].
     #[error("catalog of {0} bytes, at most {MAX_CATALOG} allowed")]
     TooLong(usize),
     /// Not the JSON that docs/PROTOCOL.md describes.
@@ -46,18 +49,18 @@ pub enum CatalogError {
     /// A name that MCP does not allow or that appears twice in its list.
     #[error("{list} has an unusable name {name:?}: {reason}")]
     BadName {
-        /// The list it stands in.
+        /// List that has the entry.
         list: &'static str,
-        /// The name, cut to 128 characters.
+        /// Name, cut to 128 characters.
         name: String,
-        /// What is wrong with it.
+        /// Rule that the name breaks.
         reason: &'static str,
     },
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+struct CatalogJson<'a> {
     #[serde(borrow, default)]
     tools: Vec<&'a RawValue>,
     #[serde(borrow, default)]
@@ -70,7 +73,7 @@ struct Wire<'a> {
     health: Option<Health>,
 }
 
-/// How the slave does, as it says itself.
+/// Health of a slave as the slave reports it.
 #[derive(Serialize, Deserialize)]
 struct Health {
     state: String,
@@ -78,7 +81,7 @@ struct Health {
     reason: String,
 }
 
-/// The state in which others should be preferred; no other means anything.
+/// State in which other slaves are preferred; other states mean nothing.
 const DEGRADED: &str = "degraded";
 
 #[derive(Deserialize)]
@@ -93,7 +96,10 @@ struct Template {
 }
 
 impl CatalogEntry {
-    /// Reads the name of a tool or prompt out of its definition.
+    /// Makes an entry of a tool or prompt.
+    ///
+    /// # Errors
+    /// The definition has no `name`.
     pub fn named(definition: &RawValue) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
         struct Named {
@@ -113,12 +119,12 @@ impl CatalogEntry {
         Ok(Self { name: uri_template, definition: definition.to_owned() })
     }
 
-    /// Whether both mean the same: equal definitions whatever the order of their members.
+    /// Returns whether both definitions are equal, whatever the order of their members.
     pub fn same_definition(&self, other: &Self) -> bool {
         self.definition.get() == other.definition.get() || self.canonical() == other.canonical()
     }
 
-    /// The definition with members in sorted order: equal text means equal definition.
+    /// Returns the definition with members in sorted order: equal text means equal definition.
     pub fn canonical(&self) -> Option<String> {
         let value: serde_json::Value = serde_json::from_str(self.definition.get()).ok()?;
         Some(value.to_string())
@@ -126,44 +132,53 @@ impl CatalogEntry {
 }
 
 impl Catalog {
-    /// Reads a `catalog` payload. Names are checked; definitions are not looked into further.
+    /// Reads the payload of `catalog` frames. Names are checked, the rest of the definitions is not.
+    ///
+    /// # Errors
+    /// The payload is too long, not of the form, or has an unusable name.
     pub fn decode(json: &[u8]) -> Result<Self, CatalogError> {
         if json.len() > MAX_CATALOG {
             return Err(CatalogError::TooLong(json.len()));
         }
-        let Object(wire): Object<Wire<'_>> = serde_json::from_slice(json)?;
+        let Object(lists): Object<CatalogJson<'_>> = serde_json::from_slice(json)?;
         let read = |list: Vec<&RawValue>, name: fn(&RawValue) -> Result<CatalogEntry, serde_json::Error>| {
             list.into_iter().map(name).collect::<Result<Vec<_>, _>>()
         };
         let catalog = Self {
-            tools: read(wire.tools, CatalogEntry::named)?,
-            prompts: read(wire.prompts, CatalogEntry::named)?,
-            resources: read(wire.resources, CatalogEntry::resource)?,
-            resource_templates: read(wire.resource_templates, CatalogEntry::template)?,
-            degraded: wire.health.filter(|health| health.state == DEGRADED).map(|health| health.reason),
+            tools: read(lists.tools, CatalogEntry::named)?,
+            prompts: read(lists.prompts, CatalogEntry::named)?,
+            resources: read(lists.resources, CatalogEntry::resource)?,
+            resource_templates: read(lists.resource_templates, CatalogEntry::template)?,
+            degraded: lists.health.filter(|health| health.state == DEGRADED).map(|health| health.reason),
         };
         check_names("tools", &catalog.tools)?;
         check_names("prompts", &catalog.prompts)?;
         Ok(catalog)
     }
 
-    /// Writes a `catalog` payload.
+    /// Writes the payload of `catalog` frames.
+    ///
+    /// # Errors
+    /// None with valid raw JSON.
     pub fn encode(&self) -> Result<Bytes, serde_json::Error> {
         fn raw(list: &[CatalogEntry]) -> Vec<&RawValue> {
-            list.iter().map(|offer| &*offer.definition).collect()
+            list.iter().map(|entry| &*entry.definition).collect()
         }
-        let wire = Wire {
+        let json = CatalogJson {
             tools: raw(&self.tools),
             prompts: raw(&self.prompts),
             resources: raw(&self.resources),
             resource_templates: raw(&self.resource_templates),
             health: self.degraded.clone().map(|reason| Health { state: DEGRADED.into(), reason }),
         };
-        serde_json::to_vec(&wire).map(Bytes::from)
+        serde_json::to_vec(&json).map(Bytes::from)
     }
 }
 
-/// Checks one name as the proxy does for every tool and prompt it lists.
+/// Checks the name of a tool or prompt.
+///
+/// # Errors
+/// What is wrong with the name, for people.
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("it is empty");
@@ -177,13 +192,13 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn check_names(list: &'static str, offers: &[CatalogEntry]) -> Result<(), CatalogError> {
+fn check_names(list: &'static str, entries: &[CatalogEntry]) -> Result<(), CatalogError> {
     let mut seen = std::collections::HashSet::new();
-    for offer in offers {
+    for entry in entries {
         let fault =
-            check_name(&offer.name).err().or((!seen.insert(&offer.name)).then_some("it appears twice"));
+            check_name(&entry.name).err().or((!seen.insert(&entry.name)).then_some("it appears twice"));
         if let Some(reason) = fault {
-            let name = offer.name.chars().take(MAX_TOOL_NAME).collect();
+            let name = entry.name.chars().take(MAX_TOOL_NAME).collect();
             return Err(CatalogError::BadName { list, name, reason });
         }
     }
@@ -204,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slave_s_report_round_trips_and_other_states_mean_nothing() {
+    fn degraded_health_round_trips_and_other_states_mean_nothing() {
         let json = br#"{"tools":[],"prompts":[],"resources":[],"resourceTemplates":[],"health":{"state":"degraded","reason":"why"}}"#;
         let catalog = Catalog::decode(json).unwrap();
         assert_eq!(catalog.degraded.as_deref(), Some("why"));
@@ -218,15 +233,15 @@ mod tests {
 
     #[test]
     fn same_definition_ignores_member_order_only() {
-        let offer =
+        let entry =
             |text: &str| CatalogEntry::named(&RawValue::from_string(text.to_owned()).unwrap()).unwrap();
-        let one = offer(r#"{"name":"a","x":{"p":1,"q":2}}"#);
-        assert!(one.same_definition(&offer(r#"{"x":{"q":2,"p":1},"name":"a"}"#)));
-        assert!(!one.same_definition(&offer(r#"{"name":"a","x":{"p":1,"q":3}}"#)));
+        let one = entry(r#"{"name":"a","x":{"p":1,"q":2}}"#);
+        assert!(one.same_definition(&entry(r#"{"x":{"q":2,"p":1},"name":"a"}"#)));
+        assert!(!one.same_definition(&entry(r#"{"name":"a","x":{"p":1,"q":3}}"#)));
     }
 
     #[test]
-    fn unusable_names_are_named() {
+    fn an_unusable_name_is_named_in_the_error() {
         for json in [
             r#"{"tools":[{"name":""}]}"#,
             r#"{"tools":[{"name":"a\n"}]}"#,

@@ -1,6 +1,6 @@
-//! The outside of a JSON-RPC message, borrowed: method, id and the few parameters that routing needs.
+//! Envelope of a JSON-RPC message, borrowed from its bytes: method, id and the few parameters that routing needs.
 //!
-//! One pass over the bytes; arguments and results are skipped, never built. Knows nothing of eras' rules.
+//! Parsing is one pass over the bytes; arguments and results are skipped, never built. Must not know the rules of eras.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 
 use crate::mcp::object::Object;
 
-/// Text that borrows where the JSON has no escapes.
+/// JSON string, borrowed where it has no escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl Text<'_> {
-    /// The text itself.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -24,8 +24,8 @@ impl Text<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Borrow;
-        impl<'de> Visitor<'de> for Borrow {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
             type Value = Text<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
@@ -37,20 +37,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Text(Cow::Owned(text.to_owned())))
             }
         }
-        from.deserialize_str(Borrow)
+        from.deserialize_str(TextVisitor)
     }
 }
 
-/// `_meta` of a request: what the relay reads of it.
+/// Members of a request's `_meta` that the relay reads.
 #[derive(Debug, Default, Deserialize)]
 pub struct Meta<'a> {
-    /// Modern: the version of this request.
+    /// Protocol version of a modern request.
     #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow, default)]
     pub protocol_version: Option<Text<'a>>,
-    /// Modern: what the client can do, as it stands.
+    /// Client capabilities of a modern request, raw JSON.
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities", borrow, default)]
     pub client_capabilities: Option<&'a RawValue>,
-    /// Opts in to progress: a string or an integer, as it stands.
+    /// Progress token, raw JSON: a string or an integer.
     #[serde(rename = "progressToken", borrow, default)]
     pub progress_token: Option<&'a RawValue>,
     /// W3C trace context.
@@ -64,82 +64,82 @@ pub struct Meta<'a> {
     pub baggage: Option<Text<'a>>,
 }
 
-/// `params`: what the relay reads of them. Everything else is skipped.
+/// Members of `params` that the relay reads. All others are skipped.
 #[derive(Debug, Default, Deserialize)]
 pub struct Params<'a> {
-    /// Tool or prompt.
+    /// Name of a tool or prompt.
     #[serde(borrow, default)]
     pub name: Option<Text<'a>>,
-    /// Resource.
+    /// URI of a resource.
     #[serde(borrow, default)]
     pub uri: Option<Text<'a>>,
-    /// Where a list goes on.
+    /// Cursor of a list.
     #[serde(borrow, default)]
     pub cursor: Option<Text<'a>>,
-    /// `notifications/cancelled`: the request meant, as it stands.
+    /// Request that `notifications/cancelled` means, raw JSON.
     #[serde(rename = "requestId", borrow, default)]
     pub request_id: Option<&'a RawValue>,
-    /// `initialize`: the version the client asks for.
+    /// Protocol version that `initialize` asks for.
     #[serde(rename = "protocolVersion", borrow, default)]
     pub protocol_version: Option<Text<'a>>,
-    /// `initialize`: what the client can do, as it stands.
+    /// Client capabilities of `initialize`, raw JSON.
     #[serde(borrow, default)]
     pub capabilities: Option<&'a RawValue>,
     /// Metadata.
-    #[serde(rename = "_meta", borrow, default, deserialize_with = "object")]
+    #[serde(rename = "_meta", borrow, default, deserialize_with = "meta_object")]
     pub meta: Option<Meta<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct EnvelopeJson<'a> {
     #[serde(borrow, default)]
     jsonrpc: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "even_null")]
+    #[serde(borrow, default, deserialize_with = "raw_or_null")]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     method: Option<Text<'a>>,
     #[serde(borrow, default)]
     params: Option<Object<Params<'a>>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "is_present")]
     result: bool,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "is_present")]
     error: bool,
 }
 
-fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+fn raw_or_null<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(from).map(Some)
 }
 
-fn object<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Meta<'a>>, D::Error> {
+fn meta_object<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Meta<'a>>, D::Error> {
     Ok(Option::<Object<Meta<'a>>>::deserialize(from)?.map(|meta| meta.0))
 }
 
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+fn is_present<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(from).map(|_| true)
 }
 
-/// What kind of message it is.
+/// JSON-RPC message, by its kind.
 #[derive(Debug)]
 pub enum Message<'a> {
-    /// Wants an answer.
+    /// Request.
     Request {
-        /// String or number, exactly as the client wrote it.
+        /// Id, raw JSON: a string or an integer.
         id: &'a RawValue,
-        /// Method name.
+        /// Method.
         method: Text<'a>,
-        /// What the relay reads of the parameters.
+        /// Parameters.
         params: Params<'a>,
     },
-    /// Wants none.
+    /// Notification.
     Notification {
-        /// Method name.
+        /// Method.
         method: Text<'a>,
-        /// What the relay reads of the parameters.
+        /// Parameters.
         params: Params<'a>,
     },
-    /// Answers a request of ours or of a backend.
+    /// Response.
     Response {
-        /// String or number, as it stands.
+        /// Id, raw JSON: a string or an integer.
         id: &'a RawValue,
     },
 }
@@ -147,60 +147,63 @@ pub enum Message<'a> {
 /// Why a body is not one JSON-RPC message.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// -32700.
+    /// Not JSON (-32700).
     #[error("not JSON: {0}")]
     NotJson(String),
-    /// -32600.
+    /// JSON, but not a JSON-RPC 2.0 message (-32600).
     #[error("not a JSON-RPC 2.0 message: {0}")]
     NotJsonRpc(&'static str),
-    /// -32602. The id, where it could be read.
+    /// A JSON-RPC message with unusable parameters (-32602).
     #[error("parameters of the wrong form: {reason}")]
     BadParams {
-        /// The request's id as it stands, if it has a usable one.
+        /// Id of the request, raw JSON, if it has a usable one.
         id: Option<String>,
-        /// What the parser says.
+        /// Message of the parser.
         reason: String,
     },
 }
 
-/// Reads the outside of one message (JSON-RPC 2.0; MCP 2026-07-28, Overview, "Messages").
+/// Reads the envelope of one message (JSON-RPC 2.0; MCP 2026-07-28, Overview, "Messages").
+///
+/// # Errors
+/// The body is not JSON in UTF-8, not one JSON-RPC message, or has unusable parameters.
 pub fn parse(body: &[u8]) -> Result<Message<'_>, EnvelopeError> {
-    // What is skipped is not looked at by the parser, but it is carried on: it must be UTF-8 as well.
+    // The parser does not check strings that it skips, and they are forwarded: they must be UTF-8 as well.
     let text = std::str::from_utf8(body).map_err(|error| EnvelopeError::NotJson(error.to_string()))?;
-    match serde_json::from_str::<Object<Wire<'_>>>(text) {
-        Ok(wire) => classify(wire.0),
-        Err(error) => Err(explain(body, &error)),
+    match serde_json::from_str::<Object<EnvelopeJson<'_>>>(text) {
+        Ok(envelope) => classify(envelope.0),
+        Err(error) => Err(diagnose(body, &error)),
     }
 }
 
-fn classify(wire: Wire<'_>) -> Result<Message<'_>, EnvelopeError> {
-    if wire.jsonrpc.as_ref().map(Text::as_str) != Some("2.0") {
+fn classify(envelope: EnvelopeJson<'_>) -> Result<Message<'_>, EnvelopeError> {
+    if envelope.jsonrpc.as_ref().map(Text::as_str) != Some("2.0") {
         return Err(EnvelopeError::NotJsonRpc("\"jsonrpc\" must be \"2.0\""));
     }
-    if wire.id.is_some_and(|id| !is_valid_id(id)) {
+    if envelope.id.is_some_and(|id| !is_valid_id(id)) {
         return Err(EnvelopeError::NotJsonRpc("\"id\" must be a string or an integer"));
     }
-    let params = wire.params.map(|params| params.0).unwrap_or_default();
-    match (wire.method, wire.id) {
-        (Some(_), _) if wire.result || wire.error => {
+    let params = envelope.params.map(|params| params.0).unwrap_or_default();
+    match (envelope.method, envelope.id) {
+        (Some(_), _) if envelope.result || envelope.error => {
             Err(EnvelopeError::NotJsonRpc("a message has either a \"method\" or a \"result\" or \"error\""))
         }
         (Some(method), Some(id)) => Ok(Message::Request { id, method, params }),
         (Some(method), None) => Ok(Message::Notification { method, params }),
-        (None, Some(id)) if wire.result != wire.error => Ok(Message::Response { id }),
+        (None, Some(id)) if envelope.result != envelope.error => Ok(Message::Response { id }),
         (None, _) => Err(EnvelopeError::NotJsonRpc("no \"method\"")),
     }
 }
 
-/// A request id is a string or an integer; -0 and exponents are numbers that JSON-RPC peers do not agree on.
+/// Returns whether a request id is a string or an integer. Peers do not agree on fractions and exponents.
 pub fn is_valid_id(id: &RawValue) -> bool {
     let text = id.get();
     text.starts_with('"')
         || (!text.is_empty() && text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The slow path: which of the three errors it is. Runs only for a message that is refused anyway.
-fn explain(body: &[u8], error: &serde_json::Error) -> EnvelopeError {
+/// Returns which of the three errors a message has. Slow; runs only for messages that are refused.
+fn diagnose(body: &[u8], error: &serde_json::Error) -> EnvelopeError {
     #[derive(Deserialize)]
     struct Outside<'a> {
         #[serde(borrow, default)]
@@ -228,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_a_call_without_its_arguments() {
+    fn a_call_is_read_without_its_arguments() {
         let body = br#"{"jsonrpc":"2.0","id":"a\u0001","method":"tools/call","params":{"name":"echo","arguments":{"x":[1e400]},
             "_meta":{"progressToken":7,"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
         let Ok(Message::Request { id, method, params }) = parse(body) else { panic!("a request") };
@@ -241,14 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_kinds_apart() {
+    fn messages_are_told_apart_by_their_members() {
         assert!(matches!(parse(br#"{"jsonrpc":"2.0","method":"x"}"#), Ok(Message::Notification { .. })));
         assert!(matches!(parse(br#"{"jsonrpc":"2.0","id":1,"result":null}"#), Ok(Message::Response { .. })));
         assert!(matches!(parse(br#"{"jsonrpc":"2.0","id":1,"error":{}}"#), Ok(Message::Response { .. })));
     }
 
     #[test]
-    fn refusals_name_the_layer_that_is_wrong() {
+    fn an_error_names_the_layer_that_is_wrong() {
         use EnvelopeError::{BadParams, NotJson, NotJsonRpc};
         let refused = |body: &str| parse(body.as_bytes()).expect_err(body);
         assert!(matches!(refused("{"), NotJson(_)));

@@ -1,11 +1,11 @@
-//! MCP versions and the two eras they fall into. Knows nothing of HTTP or of the link.
+//! MCP versions and the two eras that they belong to. Must not know HTTP or the link.
 //!
 //! Specification 2026-07-28, "Versioning and Compatibility": *legacy* versions open with `initialize`,
 //! *modern* ones carry their metadata on every request.
 
 use serde::{Deserialize, Serialize};
 
-/// How a peer speaks MCP.
+/// Era of MCP that a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Era {
@@ -15,7 +15,7 @@ pub enum Era {
     Modern,
 }
 
-/// A published protocol version, oldest first.
+/// Published version of MCP, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
     /// First published version (HTTP+SSE transport).
@@ -36,25 +36,25 @@ pub enum Version {
 }
 
 impl Version {
-    /// Every version the relay speaks, newest first, as `supported` and `supportedVersions` list them.
+    /// Every version that the relay speaks, newest first, as `supported` and `supportedVersions` list them.
     pub const ALL: [Self; 5] =
         [Self::V2026_07_28, Self::V2025_11_25, Self::V2025_06_18, Self::V2025_03_26, Self::V2024_11_05];
 
-    /// The newest version that opens with `initialize`.
+    /// Newest version that opens with `initialize`.
     pub const NEWEST_LEGACY: Self = Self::V2025_11_25;
 
-    /// The newest version of all.
+    /// Newest version of all.
     pub const NEWEST: Self = Self::V2026_07_28;
 
-    /// What a legacy client speaks that names no version (2025-11-25, Transports, "Protocol Version Header").
+    /// Version of a legacy client that names none (2025-11-25, Transports, "Protocol Version Header").
     pub const UNNAMED: Self = Self::V2025_03_26;
 
-    /// Reads a version as it stands in headers and messages; `None` for one that the relay does not speak.
+    /// Reads a version from a header or message; `None` for one that the relay does not speak.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|v| v.as_str() == text)
     }
 
-    /// The date that names it.
+    /// Returns the date that names the version.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V2024_11_05 => "2024-11-05",
@@ -65,7 +65,7 @@ impl Version {
         }
     }
 
-    /// Which era it belongs to.
+    /// Returns the era that the version belongs to.
     pub fn era(self) -> Era {
         if self >= Self::V2026_07_28 { Era::Modern } else { Era::Legacy }
     }

@@ -1,8 +1,6 @@
-//! W3C trace context as text: what a `traceparent` must look like, and the trace that it names.
-//!
-//! W3C Trace Context, "traceparent Header Field Values". Knows nothing of spans or of who carries the text.
+//! Trace context as text (W3C Trace Context, "traceparent Header Field Values"). Must not know spans or who carries the text.
 
-/// The trace that a `traceparent` names; `None` if it is none.
+/// Returns the trace that a `traceparent` names; `None` if the text is not valid.
 pub fn trace_id(traceparent: &str) -> Option<u128> {
     let mut parts = traceparent.split('-');
     let version = hex(parts.next()?, 2).filter(|version| *version != 0xff)?;
@@ -13,7 +11,7 @@ pub fn trace_id(traceparent: &str) -> Option<u128> {
     (version != 0 || parts.next().is_none()).then_some(trace)
 }
 
-/// Lower-case hex digits, exactly so many.
+/// Reads exactly so many lower-case hex digits.
 fn hex(text: &str, digits: usize) -> Option<u128> {
     let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     (text.len() == digits && text.bytes().all(lower)).then(|| u128::from_str_radix(text, 16).ok())?
@@ -24,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_w3c_allows_names_a_trace() {
+    fn only_a_valid_traceparent_names_a_trace() {
         let id = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
         for good in [
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

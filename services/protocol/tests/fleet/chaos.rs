@@ -6,7 +6,7 @@ use crate::world::{Event, Node, World};
 
 type Act = fn(&mut World);
 
-/// What can happen, and how often in a run of average habits.
+/// What can happen, and how often in a run of average weights.
 const ACTS: [(usize, Act); 12] = [
     (600, World::client_calls),
     (15, |world| world.client_hangs_up(false)),
@@ -23,10 +23,10 @@ const ACTS: [(usize, Act); 12] = [
 ];
 
 impl World {
-    /// How often things happen in this run: each seed has habits of its own.
-    pub(crate) fn choose_habits(&mut self) {
-        let habits = ACTS.iter().map(|(often, _)| often * [1, 4, 4, 4, 12][self.rng.below(5)] / 4);
-        self.habits = habits.map(|weight| weight.max(1)).collect();
+    /// How often things happen in this run: each seed has weights of its own.
+    pub(crate) fn choose_weights(&mut self) {
+        let weights = ACTS.iter().map(|(often, _)| often * [1, 4, 4, 4, 12][self.rng.below(5)] / 4);
+        self.weights = weights.map(|weight| weight.max(1)).collect();
         self.clock.after(Duration::from_secs(1), Event::Act);
     }
 
@@ -35,8 +35,8 @@ impl World {
             return;
         }
         self.steps -= 1;
-        let mut at = self.rng.below(self.habits.iter().sum());
-        for (weight, (_, act)) in self.habits.clone().iter().zip(ACTS) {
+        let mut at = self.rng.below(self.weights.iter().sum());
+        for (weight, (_, act)) in self.weights.clone().iter().zip(ACTS) {
             if at < *weight {
                 act(self);
                 break;
@@ -75,7 +75,7 @@ impl World {
     fn connection_breaks(&mut self) {
         let conns: Vec<u64> = self.conns.keys().copied().collect();
         if let Some(conn) = self.rng.pick(&conns) {
-            self.say(|| format!("conn {conn} breaks"));
+            self.log(|| format!("conn {conn} breaks"));
             self.reset(conn);
         }
     }
@@ -107,18 +107,18 @@ impl World {
 
     fn one_is_paused(&mut self) {
         let (node, time, now) = (self.any_node(), self.a_while(), self.clock.now());
-        self.say(|| format!("{node:?} is paused for {time:?}"));
+        self.log(|| format!("{node:?} is paused for {time:?}"));
         let process = self.process(node);
         let from = process.paused_until.unwrap_or(now).max(now);
         process.paused_until = Some(from + time);
         process.paused += time;
     }
 
-    fn one_ends(&mut self, words: bool) {
+    fn one_ends(&mut self, announced: bool) {
         let node = self.any_node();
         if self.process(node).alive {
             self.process(node).paused_until = None;
-            self.end_process(node, words);
+            self.end_process(node, announced);
         }
     }
 
@@ -129,7 +129,7 @@ impl World {
             return;
         }
         process.draining = Some(now);
-        self.say(|| format!("{node:?} drains"));
+        self.log(|| format!("{node:?} drains"));
         match node {
             Node::Proxy(proxy) => self.proxies[proxy].known.values_mut().for_each(|known| known.end.drain()),
             Node::Slave(slave) => self.slaves[slave].end.drain(),
@@ -150,11 +150,11 @@ impl World {
 
     /// Nothing befalls the fleet any more: everything comes back, every call ends, and nothing is kept.
     pub(crate) fn settle(&mut self) {
-        self.say(|| "settle".into());
+        self.log(|| "settle".into());
         let rest = Duration::from_secs(200) + self.times.total * 2 + self.limits.grace * 2;
         self.run(self.clock.now() + rest);
         assert!(self.blocked.is_empty(), "a way that stays blocked");
-        let open: Vec<u64> = self.book.borrow().open.iter().copied().collect();
+        let open: Vec<u64> = self.records.borrow().open.iter().copied().collect();
         assert!(open.is_empty(), "calls that never end: {open:?}");
         for (at, proxy) in self.proxies.iter().enumerate() {
             assert!(proxy.process.alive && proxy.adopted.is_empty(), "P{at} keeps what it adopted");

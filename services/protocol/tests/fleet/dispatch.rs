@@ -5,14 +5,14 @@ use std::time::Duration;
 use protocol::link::proxy_end::Deadlines;
 use protocol::mcp::failure::Failure;
 
-use crate::book::{Finish, Tap, Track};
+use crate::record::{CallRecord, Outcome, RecordingSink};
 use crate::world::{Event, World};
 
 /// How often a call that never reached its slave is given to another (`dispatch::stream`).
-const MOST_MOVES: u32 = 5;
+const MAX_MOVES: u32 = 5;
 
 /// How often a call without a slave looks for one.
-const LOOK: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 impl World {
     /// A client asks any proxy that takes calls.
@@ -33,12 +33,12 @@ impl World {
         let message = self.rng.bytes(size);
         // What is on its way to a proxy ends with it.
         let at = (proxy, self.proxies[proxy].process.epoch);
-        let mut track = Track::new(message, at, self.clock.now() + self.times.total);
-        track.paused = self.paused(proxy);
-        let mut book = self.book.borrow_mut();
-        book.calls.insert(no, track);
-        book.open.insert(no);
-        drop(book);
+        let mut record = CallRecord::new(message, at, self.clock.now() + self.times.total);
+        record.paused = self.paused(proxy);
+        let mut records = self.records.borrow_mut();
+        records.calls.insert(no, record);
+        records.open.insert(no);
+        drop(records);
         self.clock.after(Duration::from_millis(1), Event::Call { no, proxy });
     }
 
@@ -52,15 +52,15 @@ impl World {
 
     pub(crate) fn call_arrives(&mut self, no: u64, proxy: usize) {
         let (at, done) = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            (track.at, track.finish.is_some())
+            let mut records = self.records.borrow_mut();
+            let record = records.record(no);
+            (record.at, record.outcome.is_some())
         };
         if done || at.1 != self.proxies[proxy].process.epoch {
             return;
         }
         if !self.open(no) {
-            self.book.borrow_mut().finish(no, Finish::Failed(Failure::NoSlave));
+            self.records.borrow_mut().finish(no, Outcome::Failed(Failure::NoSlave));
         }
     }
 
@@ -75,24 +75,24 @@ impl World {
 
     /// Gives a call to a slave under a new name. `false`: none takes it now.
     fn open(&mut self, no: u64) -> bool {
-        let (proxy, _) = self.book.borrow_mut().track(no).at;
+        let (proxy, _) = self.records.borrow_mut().record(no).at;
         let Some(instance) = self.choose(proxy) else { return false };
         let call = self.proxies[proxy].next_id();
-        self.say(|| format!("P{proxy} opens {no} as {call} on {instance}"));
+        self.log(|| format!("P{proxy} opens {no} as {call} on {instance}"));
         let (message, limit) = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            (track.call, track.slave, track.homeless) = (call, Some(instance), None);
-            (track.message.clone(), track.limit)
+            let mut records = self.records.borrow_mut();
+            let record = records.record(no);
+            (record.call, record.slave, record.retry_until) = (call, Some(instance), None);
+            (record.message.clone(), record.limit)
         };
         let now = self.clock.now();
         let last = self.clock.instant() + limit.saturating_sub(now);
-        let patience = Deadlines { silence: self.times.silence, last };
-        let tap = Tap { no, call, book: self.book.clone() };
+        let deadlines = Deadlines { silence_timeout: self.times.silence, total_deadline: last };
+        let sink = RecordingSink { no, call, records: self.records.clone() };
         let end = &mut self.proxies[proxy].known.get_mut(&instance).expect("it was chosen").end;
-        let opened = end.open(call, no.to_string().as_bytes(), message, tap);
+        let opened = end.open(call, no.to_string().as_bytes(), message, sink);
         assert!(opened.is_ok(), "a slave with a connection takes calls");
-        end.set_deadline(call, patience, self.clock.instant());
+        end.set_deadline(call, deadlines, self.clock.instant());
         true
     }
 
@@ -100,104 +100,83 @@ impl World {
     pub(crate) fn moves(&mut self, no: u64) {
         let now = self.clock.now();
         let (silence, grace) = (self.times.silence, self.limits.grace);
-        let mut book = self.book.borrow_mut();
-        book.count("moved");
-        let track = book.track(no);
-        track.moves += 1;
-        track.slave = None;
-        if track.moves > MOST_MOVES {
-            return book
-                .finish(no, Finish::Failed(Failure::NoSlaveForTool { name: String::new(), wanted: None }));
+        let mut records = self.records.borrow_mut();
+        records.count("moved");
+        let record = records.record(no);
+        record.moves += 1;
+        record.slave = None;
+        if record.moves > MAX_MOVES {
+            return records
+                .finish(no, Outcome::Failed(Failure::NoSlaveForTool { name: String::new(), wanted: None }));
         }
-        track.homeless = Some(track.limit.min(now + grace.min(silence)));
-        let at = track.at;
-        drop(book);
-        self.clock.after(Duration::ZERO, Event::Look { no, at });
+        record.retry_until = Some(record.limit.min(now + grace.min(silence)));
+        let at = record.at;
+        drop(records);
+        self.clock.after(Duration::ZERO, Event::Retry { no, at });
     }
 
     /// A call without a slave looks for one.
-    pub(crate) fn look(&mut self, no: u64) {
+    pub(crate) fn retry_open(&mut self, no: u64) {
         let (until, at) = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            let Some(until) = track.homeless.filter(|_| track.finish.is_none()) else { return };
-            (until, track.at)
+            let mut records = self.records.borrow_mut();
+            let record = records.record(no);
+            let Some(until) = record.retry_until.filter(|_| record.outcome.is_none()) else { return };
+            (until, record.at)
         };
         if self.open(no) {
             return;
         }
         if self.clock.now() >= until {
-            return self.book.borrow_mut().finish(no, Finish::Failed(Failure::NoSlave));
+            return self.records.borrow_mut().finish(no, Outcome::Failed(Failure::NoSlave));
         }
-        self.clock.after(LOOK, Event::Look { no, at });
+        self.clock.after(RETRY_INTERVAL, Event::Retry { no, at });
     }
 
     /// There is something to take: the reader comes for it in its own time.
-    pub(crate) fn wants_to_read(&mut self, no: u64) {
+    pub(crate) fn schedule_read(&mut self, no: u64) {
         let wait = match self.rng.below(20) {
             0 => self.rng.between(100, 8000),
             1..=4 => self.rng.between(1, 100),
             _ => 0,
         };
         let at = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            if std::mem::replace(&mut track.reading, true) {
+            let mut records = self.records.borrow_mut();
+            let record = records.record(no);
+            if std::mem::replace(&mut record.reading, true) {
                 return;
             }
-            track.at
+            record.at
         };
         self.clock.after(Duration::from_millis(wait as u64), Event::Read { no, at });
     }
 
     pub(crate) fn read(&mut self, no: u64) {
         let (call, slave, proxy, taken) = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            track.reading = false;
-            let taken: Vec<_> = track.untaken.drain(..).collect();
-            (track.call, track.slave, track.at.0, taken)
+            let mut records = self.records.borrow_mut();
+            let record = records.record(no);
+            record.reading = false;
+            let taken: Vec<_> = record.unread.drain(..).collect();
+            (record.call, record.slave, record.at.0, taken)
         };
         let Some((last, _)) = taken.last() else { return };
         let bytes = taken.iter().map(|(_, len)| len).sum();
         let now = self.clock.instant();
         if let Some(known) = slave.and_then(|slave| self.proxies[proxy].known.get_mut(&slave)) {
-            known.end.taken(call, last + 1, bytes, now);
-        }
-    }
-
-    /// The backend has asked its client something.
-    pub(crate) fn wants_to_reply(&mut self, no: u64) {
-        let at = self.book.borrow_mut().track(no).at;
-        let wait = Duration::from_millis(self.rng.between(1, 300) as u64);
-        self.clock.after(wait, Event::Reply { no, at });
-    }
-
-    pub(crate) fn reply(&mut self, no: u64) {
-        let size = self.rng.between(1, self.limits.chunk * 3);
-        let body = self.rng.bytes(size);
-        let (call, slave, proxy) = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            (track.call, track.slave, track.at.0)
-        };
-        let known = slave.and_then(|slave| self.proxies[proxy].known.get_mut(&slave));
-        if known.is_some_and(|known| known.end.reply(call, body.clone())) {
-            self.book.borrow_mut().track(no).replies.push(body);
+            known.end.acknowledge(call, last + 1, bytes, now);
         }
     }
 
     /// A client that waits hangs up; `legacy`: the call is to run on.
     pub(crate) fn client_hangs_up(&mut self, legacy: bool) {
-        let open: Vec<u64> = self.book.borrow().open.iter().copied().collect();
+        let open: Vec<u64> = self.records.borrow().open.iter().copied().collect();
         let Some(no) = self.rng.pick(&open) else { return };
         let (call, slave, proxy) = {
-            let mut book = self.book.borrow_mut();
-            book.finish(no, Finish::GivenUp);
-            let track = book.track(no);
-            (track.call, track.slave, track.at.0)
+            let mut records = self.records.borrow_mut();
+            records.finish(no, Outcome::GivenUp);
+            let record = records.record(no);
+            (record.call, record.slave, record.at.0)
         };
-        self.say(|| format!("{no} hangs up"));
+        self.log(|| format!("{no} hangs up"));
         let now = self.clock.instant();
         if let Some(known) = slave.and_then(|slave| self.proxies[proxy].known.get_mut(&slave)) {
             if legacy { known.end.abandon(call, now) } else { known.end.cancel(call) }
@@ -208,14 +187,14 @@ impl World {
     pub(crate) fn check_limits(&self) {
         let slack = Duration::from_millis(300);
         let now = self.clock.now();
-        let book = self.book.borrow();
-        for no in &book.open {
-            let track = &book.calls[no];
-            let paused = self.paused(track.at.0).saturating_sub(track.paused);
-            assert!(now <= track.limit + paused + slack, "{no} hangs: its limit was {:?}", track.limit);
-            let died = track.slave.and_then(|slave| self.graves.get(&slave));
+        let records = self.records.borrow();
+        for no in &records.open {
+            let record = &records.calls[no];
+            let paused = self.paused(record.at.0).saturating_sub(record.paused);
+            assert!(now <= record.limit + paused + slack, "{no} hangs: its limit was {:?}", record.limit);
+            let died = record.slave.and_then(|slave| self.died_at.get(&slave));
             if let Some(died) = died {
-                let opened = track.limit.saturating_sub(self.times.total);
+                let opened = record.limit.saturating_sub(self.times.total);
                 let known_by = opened.max(*died) + self.times.dead + self.limits.grace + paused + slack;
                 assert!(now <= known_by, "{no} still waits for a slave that died at {died:?}");
             }

@@ -12,7 +12,6 @@
     reason = "a test stops where something is not as it must be"
 )]
 
-mod book;
 mod chaos;
 mod clock;
 mod dispatch;
@@ -20,6 +19,7 @@ mod dispatch;
 mod flow;
 mod net;
 mod proxy;
+mod record;
 mod resume;
 #[path = "../simulation/rng.rs"]
 mod rng;
@@ -54,7 +54,7 @@ impl Drop for Repeat {
 fn run(seed: u64, steps: u64) -> World {
     let _repeat = Repeat(seed, steps);
     let mut world = World::new(seed, steps as usize);
-    world.choose_habits();
+    world.choose_weights();
     while world.steps > 0 {
         world.run(world.clock.now() + Duration::from_mins(1));
     }
@@ -75,7 +75,7 @@ fn no_call_of_a_fleet_runs_twice_hangs_or_lies_and_nothing_is_kept() {
     for seed in seeds.clone() {
         let world = run(seed, steps);
         time += world.clock.now();
-        for (what, count) in &world.book.borrow().counts {
+        for (what, count) in &world.records.borrow().counts {
             *counts.entry(*what).or_default() += count;
         }
     }
@@ -97,7 +97,7 @@ fn no_call_of_a_fleet_runs_twice_hangs_or_lies_and_nothing_is_kept() {
 fn a_seed_repeats_its_run() {
     let course = |seed| {
         let world = run(seed, 300);
-        (world.clock.now(), world.book.borrow().counts.clone(), world.last_conn)
+        (world.clock.now(), world.records.borrow().counts.clone(), world.last_conn)
     };
     assert_eq!(course(3), course(3));
 }

@@ -162,7 +162,7 @@ impl World {
     /// Packets from one node to the other are lost for a while: TCP sends them again, later.
     pub(crate) fn block(&mut self, way: (Node, Node), time: Duration) {
         *self.blocked.entry(way).or_default() += 1;
-        self.say(|| format!("{:?} > {:?} blocked for {time:?}", way.0, way.1));
+        self.log(|| format!("{:?} > {:?} blocked for {time:?}", way.0, way.1));
         self.clock.after(time, Event::Unblock { way });
     }
 
@@ -174,7 +174,7 @@ impl World {
             }
         }
         self.blocked.remove(&way);
-        self.say(|| format!("{:?} > {:?} free", way.0, way.1));
+        self.log(|| format!("{:?} > {:?} free", way.0, way.1));
         let mut again = Vec::new();
         for (id, conn) in &mut self.conns {
             for side in [Side::Proxy, Side::Slave] {

@@ -10,24 +10,24 @@ use protocol::link::limits::MAX_BATCH;
 use protocol::link::liveness::{KeepAliveAction, Liveness};
 use protocol::link::proxy_end::{ProxyEnd, ProxyEvent};
 
-use crate::book::{Finish, Tap};
 use crate::net::{End, Message, Side};
+use crate::record::{Outcome, RecordingSink};
 use crate::resume::Adopted;
 use crate::world::{Node, Process, World};
 
 /// How long a process that goes down waits for its calls.
-pub(crate) const SHUTDOWN: Duration = Duration::from_secs(30);
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One slave process as this proxy knows it.
-pub(crate) struct Known {
-    pub(crate) end: ProxyEnd<Tap>,
+pub(crate) struct KnownSlave {
+    pub(crate) end: ProxyEnd<RecordingSink>,
     pub(crate) slave: usize,
     pub(crate) conn: Option<u64>,
     pub(crate) draining: bool,
     pub(crate) catalog: Option<Bytes>,
 }
 
-impl Known {
+impl KnownSlave {
     /// Whether it takes new calls.
     pub(crate) fn is_ready(&self) -> bool {
         self.conn.is_some() && !self.draining && self.catalog.is_some()
@@ -40,7 +40,7 @@ pub(crate) struct Proxy {
     pub(crate) instance: u64,
     pub(crate) counter: u64,
     /// By slave instance.
-    pub(crate) known: BTreeMap<u64, Known>,
+    pub(crate) known: BTreeMap<u64, KnownSlave>,
     /// Calls of clients that came from a proxy that is gone.
     pub(crate) adopted: BTreeMap<CallId, Adopted>,
 }
@@ -61,13 +61,13 @@ impl World {
     }
 
     /// Something comes to a proxy over a connection.
-    pub(crate) fn proxy_hears(&mut self, id: u64, message: Message) {
+    pub(crate) fn proxy_receives(&mut self, id: u64, message: Message) {
         let now = self.clock.instant();
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let (proxy, slave) = (conn.proxy, conn.slave);
         // What a slave wrote before it died and comes late makes it die later, for this proxy.
         let writer = self.slaves[slave].dialed.get(&id).copied();
-        if let Some(died) = writer.and_then(|writer| self.graves.get_mut(&writer)) {
+        if let Some(died) = writer.and_then(|writer| self.died_at.get_mut(&writer)) {
             *died = self.clock.now();
         }
         match (&mut conn.at_proxy, &message) {
@@ -75,7 +75,7 @@ impl World {
             (End::Opening, Message::Hello) if self.proxies[proxy].process.alive => return self.admit(id),
             // Nobody listens.
             (End::Opening, _) => return self.close(id, Side::Proxy),
-            (End::Up(liveness), _) => liveness.heard(now),
+            (End::Up(liveness), _) => liveness.on_received(now),
         }
         match message {
             Message::Batch(batch) => self.proxy_takes(id, batch),
@@ -93,9 +93,9 @@ impl World {
         // The hello was written by whoever dialed: a slave that has died since is found out later.
         let instance = self.slaves[slave].dialed.get(&id).copied().expect("who dialed");
         conn.at_proxy = End::Up(Liveness::new(ping, dead, now));
-        self.say(|| format!("P{proxy} admits S{slave} ({instance})"));
+        self.log(|| format!("P{proxy} admits S{slave} ({instance})"));
         let limits = self.limits.clone();
-        let known = self.proxies[proxy].known.entry(instance).or_insert_with(|| Known {
+        let known = self.proxies[proxy].known.entry(instance).or_insert_with(|| KnownSlave {
             end: ProxyEnd::new(limits),
             slave,
             conn: None,
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    fn by_conn(&mut self, proxy: usize, id: u64) -> Option<(u64, &mut Known)> {
+    fn by_conn(&mut self, proxy: usize, id: u64) -> Option<(u64, &mut KnownSlave)> {
         let found = self.proxies[proxy].known.iter_mut().find(|(_, known)| known.conn == Some(id));
         found.map(|(instance, known)| (*instance, known))
     }
@@ -126,20 +126,20 @@ impl World {
         let now = self.clock.instant();
         let proxy = self.conns[&id].proxy;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
-            self.say(|| {
+            self.log(|| {
                 format!("  P{proxy} < conn {id} {} {} seq {}", frame.kind.name(), frame.call, frame.seq)
             });
-            if self.adopted_hears(proxy, &frame) {
+            if self.adopted_receives(proxy, &frame) {
                 continue;
             }
-            self.flows.proxy_hears(&frame, LinkId(id));
+            self.flows.proxy_receives(&frame, LinkId(id));
             let Some((_, known)) = self.by_conn(proxy, id) else { return };
             assert_eq!(known.end.receive(frame, now), Ok(()), "a proxy finds fault with a correct slave");
             while let Some(event) = known.end.poll_event() {
                 match event {
                     ProxyEvent::Catalog(catalog) => known.catalog = Some(catalog),
                     ProxyEvent::Draining => known.draining = true,
-                    ProxyEvent::Stray(_) | ProxyEvent::Peers(_) | ProxyEvent::Session(_) => {}
+                    ProxyEvent::UnknownCall(_) | ProxyEvent::Peers(_) | ProxyEvent::Session(_) => {}
                 }
             }
         }
@@ -149,7 +149,7 @@ impl World {
     fn proxy_loses(&mut self, id: u64) {
         let now = self.clock.instant();
         let proxy = self.conns[&id].proxy;
-        self.say(|| format!("P{proxy} loses conn {id}"));
+        self.log(|| format!("P{proxy} loses conn {id}"));
         if let Some((_, known)) = self.by_conn(proxy, id) {
             known.conn = None;
             known.end.link_down(now);
@@ -166,7 +166,7 @@ impl World {
             let known = self.proxies[proxy].known.get_mut(&instance).expect("it is there");
             known.end.time_out(now);
             if let Some(conn) = known.conn {
-                let due = self.beat(conn, Side::Proxy);
+                let due = self.poll_liveness(conn, Side::Proxy);
                 next = [next, due].into_iter().flatten().min();
                 self.proxy_writes(proxy, instance);
             } else if known.end.expire(now) {
@@ -178,7 +178,7 @@ impl World {
             let due = due.map(|at| self.clock.since_start(at));
             next = [next, due].into_iter().flatten().min();
         }
-        self.go_down(proxy).map_or(next, |at| Some(next.map_or(at, |next| next.min(at))))
+        self.finish_drain(proxy).map_or(next, |at| Some(next.map_or(at, |next| next.min(at))))
     }
 
     fn proxy_writes(&mut self, proxy: usize, instance: u64) {
@@ -204,7 +204,7 @@ impl World {
     }
 
     /// Pings and gives up one side of a connection. Returns when to look again.
-    pub(crate) fn beat(&mut self, id: u64, side: Side) -> Option<Duration> {
+    pub(crate) fn poll_liveness(&mut self, id: u64, side: Side) -> Option<Duration> {
         let now = self.clock.instant();
         loop {
             let End::Up(liveness) = self.conns.get_mut(&id)?.end(side) else { return None };
@@ -223,12 +223,12 @@ impl World {
     }
 
     /// A proxy that drains ends when its calls have ended or its time is over.
-    fn go_down(&mut self, proxy: usize) -> Option<Duration> {
+    fn finish_drain(&mut self, proxy: usize) -> Option<Duration> {
         let since = self.proxies[proxy].process.draining?;
         let calls: usize = self.proxies[proxy].known.values().map(|known| known.end.calls()).sum();
-        let homeless = self.open_calls(proxy);
+        let retry_until = self.open_calls(proxy);
         let now = self.clock.now();
-        if (calls == 0 && homeless.is_empty()) || now >= since + SHUTDOWN {
+        if (calls == 0 && retry_until.is_empty()) || now >= since + SHUTDOWN_TIMEOUT {
             self.end_process(Node::Proxy(proxy), true);
             return None;
         }
@@ -237,13 +237,15 @@ impl World {
 
     /// Calls that clients of this proxy wait for.
     pub(crate) fn open_calls(&self, proxy: usize) -> Vec<u64> {
-        let book = self.book.borrow();
-        book.open.iter().filter(|no| book.calls[no].at.0 == proxy).copied().collect()
+        let records = self.records.borrow();
+        records.open.iter().filter(|no| records.calls[no].at.0 == proxy).copied().collect()
     }
 
-    /// A process is gone; `words`: its system still tells the others.
-    pub(crate) fn end_process(&mut self, node: Node, words: bool) {
-        self.say(|| format!("{node:?} ends, {}", if words { "its system says so" } else { "in silence" }));
+    /// A process is gone; `announced`: its system still tells the others.
+    pub(crate) fn end_process(&mut self, node: Node, announced: bool) {
+        self.log(|| {
+            format!("{node:?} ends, {}", if announced { "its system says so" } else { "in silence" })
+        });
         let side = match node {
             Node::Proxy(_) => Side::Proxy,
             Node::Slave(_) => Side::Slave,
@@ -251,19 +253,19 @@ impl World {
         let mine: Vec<u64> =
             self.conns.iter().filter(|(_, conn)| conn.node(side) == node).map(|(id, _)| *id).collect();
         for id in mine {
-            if words { self.close(id, side) } else { self.vanish(id, side) }
+            if announced { self.close(id, side) } else { self.vanish(id, side) }
         }
         self.process(node).alive = false;
         match node {
             Node::Proxy(proxy) => {
                 for no in self.open_calls(proxy) {
-                    self.book.borrow_mut().finish(no, Finish::Broken);
-                    self.comes_back(no);
+                    self.records.borrow_mut().finish(no, Outcome::Broken);
+                    self.schedule_resume(no);
                 }
                 self.proxies[proxy].known.clear();
                 self.proxies[proxy].adopted.clear();
             }
-            Node::Slave(slave) => self.bury(slave),
+            Node::Slave(slave) => self.on_slave_death(slave),
         }
         let wait = Duration::from_millis(self.rng.between(1, 20_000) as u64);
         self.clock.after(wait, crate::world::Event::Start { node });

@@ -9,8 +9,8 @@ use protocol::link::call::ResponseEvent;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::CallId;
 
-use crate::book::Finish;
 use crate::net::{Message, Side};
+use crate::record::Outcome;
 use crate::world::{Event, World};
 
 /// A call that another proxy opened.
@@ -21,7 +21,7 @@ pub(crate) struct Adopted {
 
 impl World {
     /// Some clients come back.
-    pub(crate) fn comes_back(&mut self, no: u64) {
+    pub(crate) fn schedule_resume(&mut self, no: u64) {
         if self.rng.one_in(2) {
             let wait = Duration::from_millis(self.rng.between(1, 10_000) as u64);
             self.clock.after(wait, Event::Resume { no });
@@ -31,11 +31,13 @@ impl World {
     /// The client asks any proxy that is linked to the slave process that had its call.
     pub(crate) fn resume(&mut self, no: u64) {
         let (call, next, slave) = {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            let Some(slave) = track.slave.filter(|_| track.finish == Some(Finish::Broken)) else { return };
-            track.untaken.clear();
-            (track.call, track.next, slave)
+            let mut records = self.records.borrow_mut();
+            let record = records.record(no);
+            let Some(slave) = record.slave.filter(|_| record.outcome == Some(Outcome::Broken)) else {
+                return;
+            };
+            record.unread.clear();
+            (record.call, record.next, slave)
         };
         let linked = |proxy: &usize| {
             let proxy = &self.proxies[*proxy];
@@ -46,7 +48,7 @@ impl World {
         let linked: Vec<usize> = (0..self.proxies.len()).filter(linked).collect();
         let Some(proxy) = self.rng.pick(&linked) else { return };
         let conn = self.proxies[proxy].known[&slave].conn.expect("it is linked");
-        self.say(|| format!("{no} ({call}) comes back through P{proxy}"));
+        self.log(|| format!("{no} ({call}) comes back through P{proxy}"));
         self.proxies[proxy].adopted.insert(call, Adopted { no, conn });
         self.bare(conn, FrameKind::Attach, (call, next));
         self.bare(conn, FrameKind::Credit, (call, next));
@@ -59,7 +61,7 @@ impl World {
     }
 
     /// Whether a frame belongs to a call that came from elsewhere; it is then dealt with.
-    pub(crate) fn adopted_hears(&mut self, proxy: usize, frame: &Frame) -> bool {
+    pub(crate) fn adopted_receives(&mut self, proxy: usize, frame: &Frame) -> bool {
         let call = frame.call;
         let Some(Adopted { no, conn }) = self.proxies[proxy].adopted.get(&call) else { return false };
         let (no, conn) = (*no, *conn);
@@ -69,22 +71,17 @@ impl World {
         }
         let part = ResponseEvent::from_frame(frame.clone()).filter(|_| !gone);
         if let Some(part) = part {
-            self.flows.proxy_hears(frame, protocol::link::ids::LinkId(conn));
+            self.flows.proxy_receives(frame, protocol::link::ids::LinkId(conn));
             let next = {
-                let mut book = self.book.borrow_mut();
-                book.part(no, call, &part);
-                let track = book.track(no);
-                track.untaken.clear();
-                track.next
+                let mut records = self.records.borrow_mut();
+                records.on_event(no, call, &part);
+                let record = records.record(no);
+                record.unread.clear();
+                record.next
             };
             self.bare(conn, FrameKind::Credit, (call, next));
-            // A client that came back answers no questions.
-            let asks = matches!(part, ResponseEvent::Event { request: true, .. });
-            if asks {
-                self.bare(conn, FrameKind::Cancel, (call, 0));
-            }
-            if part.is_last() || asks {
-                self.book.borrow_mut().count(if asks { "asked" } else { "resumed" });
+            if part.is_last() {
+                self.records.borrow_mut().count("resumed");
                 self.proxies[proxy].adopted.remove(&call);
             }
         }

@@ -11,27 +11,26 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::liveness::Liveness;
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent, WriteOutcome};
 
-use crate::book::Written;
 use crate::net::{End, Message, Side};
-use crate::proxy::SHUTDOWN;
+use crate::proxy::SHUTDOWN_TIMEOUT;
+use crate::record::Written;
 use crate::world::{Event, Node, Process, World};
 
 /// A connection that is not answered by then is given up.
-const DIAL_LIMIT: Duration = Duration::from_secs(10);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A link that held for so long was a good one.
-const STABLE: Duration = Duration::from_secs(10);
+const STABLE_LINK_TIME: Duration = Duration::from_secs(10);
 
 /// What a backend does with one call.
 struct Job {
     no: u64,
     left: usize,
     waits_for_room: bool,
-    waits_for_reply: bool,
 }
 
 /// The way to one proxy.
-struct Way {
+struct ProxyTarget {
     conn: Option<u64>,
     backoff: Backoff,
     since: Duration,
@@ -45,12 +44,12 @@ pub(crate) struct Slave {
     /// Which life dialed which connection.
     pub(crate) dialed: BTreeMap<u64, u64>,
     jobs: BTreeMap<CallId, Job>,
-    ways: Vec<Way>,
+    targets: Vec<ProxyTarget>,
 }
 
 impl Slave {
     pub(crate) fn new(proxies: usize) -> Self {
-        let way = || Way {
+        let way = || ProxyTarget {
             conn: None,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(5)),
             since: Duration::ZERO,
@@ -62,7 +61,7 @@ impl Slave {
             catalog: Bytes::from_static(b"tools"),
             dialed: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            ways: (0..proxies).map(|_| way()).collect(),
+            targets: (0..proxies).map(|_| way()).collect(),
         }
     }
 
@@ -73,7 +72,7 @@ impl Slave {
 
     /// Connections that this slave has or tries.
     pub(crate) fn conns(&self) -> Vec<u64> {
-        self.ways.iter().filter_map(|way| way.conn).collect()
+        self.targets.iter().filter_map(|way| way.conn).collect()
     }
 }
 
@@ -90,34 +89,34 @@ impl World {
     }
 
     /// The process is gone with everything it had.
-    pub(crate) fn bury(&mut self, slave: usize) {
+    pub(crate) fn on_slave_death(&mut self, slave: usize) {
         let now = self.clock.now();
         let it = &mut self.slaves[slave];
-        self.graves.insert(it.instance, now);
+        self.died_at.insert(it.instance, now);
         it.jobs.clear();
-        it.ways.iter_mut().for_each(|way| way.conn = None);
+        it.targets.iter_mut().for_each(|way| way.conn = None);
     }
 
     pub(crate) fn dial(&mut self, slave: usize, epoch: u64, proxy: usize) {
         let it = &self.slaves[slave];
-        if !it.process.alive || it.process.epoch != epoch || it.ways[proxy].conn.is_some() {
+        if !it.process.alive || it.process.epoch != epoch || it.targets[proxy].conn.is_some() {
             return;
         }
         let conn = self.connect(slave, proxy);
         let it = &mut self.slaves[slave];
         it.dialed.insert(conn, it.instance);
-        it.ways[proxy].conn = Some(conn);
-        self.clock.after(DIAL_LIMIT, Event::DialLimit { conn, slave });
+        it.targets[proxy].conn = Some(conn);
+        self.clock.after(DIAL_TIMEOUT, Event::DialTimeout { conn, slave });
     }
 
-    pub(crate) fn dial_limit(&mut self, id: u64) {
+    pub(crate) fn dial_timeout(&mut self, id: u64) {
         if self.conns.get(&id).is_some_and(|conn| matches!(conn.at_slave, End::Opening)) {
             self.slave_loses(id);
         }
     }
 
     /// Something comes to a slave over a connection.
-    pub(crate) fn slave_hears(&mut self, id: u64, message: Message) {
+    pub(crate) fn slave_receives(&mut self, id: u64, message: Message) {
         let (now, window) = (self.clock.instant(), self.limits.window);
         let (ping, dead) = (self.times.ping, self.times.dead);
         let Some(conn) = self.conns.get_mut(&id) else { return };
@@ -128,11 +127,11 @@ impl World {
                 conn.at_slave = End::Up(Liveness::new(ping, dead, now));
                 let window = u32::try_from(window).expect("small");
                 self.slaves[slave].end.link_up(LinkId(id), window, self.limits.grace);
-                self.slaves[slave].ways[proxy].since = self.clock.now();
-                return self.say(|| format!("S{slave} is linked to P{proxy}"));
+                self.slaves[slave].targets[proxy].since = self.clock.now();
+                return self.log(|| format!("S{slave} is linked to P{proxy}"));
             }
             (End::Opening, _) => return self.slave_loses(id),
-            (End::Up(liveness), _) => liveness.heard(now),
+            (End::Up(liveness), _) => liveness.on_received(now),
         }
         match message {
             Message::Batch(batch) => self.slave_takes(slave, id, batch),
@@ -150,10 +149,10 @@ impl World {
         if conn.at_slave.is_up() {
             self.slaves[slave].end.link_down(LinkId(id), self.clock.instant());
         }
-        self.say(|| format!("S{slave} loses P{proxy}"));
-        let way = &mut self.slaves[slave].ways[proxy];
+        self.log(|| format!("S{slave} loses P{proxy}"));
+        let way = &mut self.slaves[slave].targets[proxy];
         way.conn = None;
-        if now >= way.since + STABLE {
+        if now >= way.since + STABLE_LINK_TIME {
             way.backoff.reset();
         }
         let wait = way.backoff.next(random);
@@ -165,10 +164,10 @@ impl World {
     fn slave_takes(&mut self, slave: usize, id: u64, mut batch: Bytes) {
         let now = self.clock.instant();
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
-            self.say(|| {
+            self.log(|| {
                 format!("  S{slave} < conn {id} {} {} seq {}", frame.kind.name(), frame.call, frame.seq)
             });
-            self.flows.slave_hears(&frame);
+            self.flows.slave_receives(&frame);
             let taken = self.slaves[slave].end.receive(LinkId(id), frame, now);
             assert_eq!(taken, Ok(()), "a slave finds fault with a correct proxy");
             self.slave_events(slave);
@@ -180,19 +179,18 @@ impl World {
             match event {
                 SlaveEvent::Start { call, header, message } => {
                     let no = Self::call_number(&header);
-                    self.book.borrow_mut().start(no, call, &message);
+                    self.records.borrow_mut().start(no, call, &message);
                     let left = self.rng.below(6);
-                    let job = Job { no, left, waits_for_room: false, waits_for_reply: false };
+                    let job = Job { no, left, waits_for_room: false };
                     assert!(self.slaves[slave].jobs.insert(call, job).is_none(), "{no}: starts twice");
                     self.think(slave, call);
                 }
                 SlaveEvent::Stop { call } => {
                     let job = self.slaves[slave].jobs.remove(&call).expect("only what runs is stopped");
-                    let ended = self.book.borrow().calls[&job.no].finish.is_some();
+                    let ended = self.records.borrow().calls[&job.no].outcome.is_some();
                     assert!(ended || self.expiring, "{}: stopped, but it is wanted", job.no);
                 }
-                SlaveEvent::Reply { call, message } => self.takes_reply(slave, call, &message),
-                SlaveEvent::Room { call } => {
+                SlaveEvent::Writable { call } => {
                     if let Some(job) = self.slaves[slave].jobs.get_mut(&call) {
                         assert!(std::mem::take(&mut job.waits_for_room), "room that nobody waits for");
                         self.think(slave, call);
@@ -201,19 +199,6 @@ impl World {
                 SlaveEvent::Session(..) | SlaveEvent::Peers(..) | SlaveEvent::ProxyDraining(_) => {}
             }
         }
-    }
-
-    fn takes_reply(&mut self, slave: usize, call: CallId, message: &Bytes) {
-        let Some(job) = self.slaves[slave].jobs.get_mut(&call) else { return };
-        job.waits_for_reply = false;
-        let no = job.no;
-        {
-            let mut book = self.book.borrow_mut();
-            let track = book.track(no);
-            assert_eq!(track.replies.get(track.replies_got), Some(message), "{no}: reply lost or altered");
-            track.replies_got += 1;
-        }
-        self.think(slave, call);
     }
 
     fn think(&mut self, slave: usize, call: CallId) {
@@ -229,7 +214,7 @@ impl World {
             return;
         }
         let Some(job) = it.jobs.get_mut(&call) else { return };
-        if job.waits_for_room || job.waits_for_reply {
+        if job.waits_for_room {
             return;
         }
         let chunk = self.limits.chunk;
@@ -246,17 +231,15 @@ impl World {
             _ => Flags::NONE,
         };
         let no = job.no;
-        self.book.borrow_mut().track(no).written.push(Written { end, flags, body: body.clone() });
+        self.records.borrow_mut().record(no).written.push(Written { end, flags, body: body.clone() });
         if end {
             it.jobs.remove(&call);
             it.end.end(call, body, flags, 0);
             return;
         }
         job.left -= 1;
-        job.waits_for_reply = flags.has(Flags::REQUEST);
         match it.end.event(call, body, flags) {
             WriteOutcome::Wait => job.waits_for_room = true,
-            WriteOutcome::More if job.waits_for_reply => {}
             WriteOutcome::More => self.think(slave, call),
             WriteOutcome::Gone => panic!("{no}: a call that runs is not known"),
         }
@@ -273,18 +256,18 @@ impl World {
         }
         let mut next = self.slaves[slave].end.poll_timeout().map(|at| self.clock.since_start(at));
         for conn in self.slaves[slave].conns() {
-            let beat = self.beat(conn, Side::Slave);
+            let poll_liveness = self.poll_liveness(conn, Side::Slave);
             self.slave_writes(slave, conn);
             let lazy = self.slaves[slave].end.link_timeout(LinkId(conn)).map(|at| self.clock.since_start(at));
-            next = [next, beat, lazy].into_iter().flatten().min();
+            next = [next, poll_liveness, lazy].into_iter().flatten().min();
         }
         if let Some(since) = self.slaves[slave].process.draining {
             let now = self.clock.now();
-            if self.slaves[slave].end.calls() == 0 || now >= since + SHUTDOWN {
+            if self.slaves[slave].end.calls() == 0 || now >= since + SHUTDOWN_TIMEOUT {
                 self.end_process(Node::Slave(slave), true);
                 return None;
             }
-            next = Some(next.map_or(now + STABLE, |next| next.min(since + SHUTDOWN)));
+            next = Some(next.map_or(now + STABLE_LINK_TIME, |next| next.min(since + SHUTDOWN_TIMEOUT)));
         }
         next
     }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use protocol::link::ids::CallId;
 use protocol::link::limits::LinkLimits;
 
-use crate::book::{Book, News, SharedBook};
 use crate::clock::Clock;
 use crate::flow::Flows;
 use crate::net::{Conn, Side};
 use crate::proxy::Proxy;
+use crate::record::{Notice, Records, SharedRecords};
 use crate::rng::Rng;
 use crate::slave::Slave;
 
@@ -45,12 +45,11 @@ pub(crate) enum Event {
     Tick { node: Node },
     Start { node: Node },
     Dial { slave: usize, epoch: u64, proxy: usize },
-    DialLimit { conn: u64, slave: usize },
+    DialTimeout { conn: u64, slave: usize },
     Work { slave: usize, epoch: u64, call: CallId },
     Call { no: u64, proxy: usize },
-    Look { no: u64, at: (usize, u64) },
+    Retry { no: u64, at: (usize, u64) },
     Read { no: u64, at: (usize, u64) },
-    Reply { no: u64, at: (usize, u64) },
     Resume { no: u64 },
     Act,
 }
@@ -78,10 +77,10 @@ pub(crate) struct World {
     pub(crate) last_instance: u64,
     pub(crate) blocked: BTreeMap<(Node, Node), u32>,
     /// When slave processes died.
-    pub(crate) graves: BTreeMap<u64, Duration>,
-    pub(crate) book: SharedBook,
+    pub(crate) died_at: BTreeMap<u64, Duration>,
+    pub(crate) records: SharedRecords,
     pub(crate) flows: Flows,
-    pub(crate) habits: Vec<usize>,
+    pub(crate) weights: Vec<usize>,
     pub(crate) steps: usize,
     /// A slave gives up what nobody came back for.
     pub(crate) expiring: bool,
@@ -121,10 +120,10 @@ impl World {
             last_call: 0,
             last_instance: 0,
             blocked: BTreeMap::new(),
-            graves: BTreeMap::new(),
-            book: Rc::new(RefCell::new(Book::default())),
+            died_at: BTreeMap::new(),
+            records: Rc::new(RefCell::new(Records::default())),
             flows: Flows::default(),
-            habits: Vec::new(),
+            weights: Vec::new(),
             steps,
             expiring: false,
             trace: std::env::var_os("SIM_TRACE").is_some(),
@@ -140,7 +139,7 @@ impl World {
         proxies.chain((0..self.slaves.len()).map(Node::Slave)).collect()
     }
 
-    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
+    pub(crate) fn log(&self, what: impl FnOnce() -> String) {
         if self.trace {
             println!("{:>14.6} {}", self.clock.now().as_secs_f64(), what());
         }
@@ -156,7 +155,7 @@ impl World {
     /// Everything that is due until then.
     pub(crate) fn run(&mut self, until: Duration) {
         while let Some((due, event)) = self.clock.next(until) {
-            let node = self.place(&event);
+            let node = self.node_of(&event);
             if let Some(node) = node {
                 let process = self.process(node);
                 if let Some(end) = process.paused_until {
@@ -167,8 +166,8 @@ impl World {
                     process.paused_until = None;
                 }
             }
-            self.happen(event);
-            self.digest();
+            self.handle(event);
+            self.handle_notices();
             if let Some(node) = node {
                 self.step(node);
             }
@@ -177,28 +176,26 @@ impl World {
     }
 
     /// Which process has to run for this to happen.
-    fn place(&self, event: &Event) -> Option<Node> {
+    fn node_of(&self, event: &Event) -> Option<Node> {
         match event {
             Event::Arrive { conn, side } => self.conns.get(conn).map(|conn| conn.node(*side)),
             Event::Tick { node } | Event::Start { node } => Some(*node),
-            Event::Dial { slave, .. } | Event::DialLimit { slave, .. } | Event::Work { slave, .. } => {
+            Event::Dial { slave, .. } | Event::DialTimeout { slave, .. } | Event::Work { slave, .. } => {
                 Some(Node::Slave(*slave))
             }
             Event::Call { proxy, .. } => Some(Node::Proxy(*proxy)),
-            Event::Look { at, .. } | Event::Read { at, .. } | Event::Reply { at, .. } => {
-                Some(Node::Proxy(at.0))
-            }
+            Event::Retry { at, .. } | Event::Read { at, .. } => Some(Node::Proxy(at.0)),
             Event::Unblock { .. } | Event::Resume { .. } | Event::Act => None,
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Arrive { conn, side } => {
                 if let Some(message) = self.arrive(conn, side) {
                     match side {
-                        Side::Proxy => self.proxy_hears(conn, message),
-                        Side::Slave => self.slave_hears(conn, message),
+                        Side::Proxy => self.proxy_receives(conn, message),
+                        Side::Slave => self.slave_receives(conn, message),
                     }
                 }
             }
@@ -211,13 +208,12 @@ impl World {
             }
             Event::Start { node } => self.start(node),
             Event::Dial { slave, epoch, proxy } => self.dial(slave, epoch, proxy),
-            Event::DialLimit { conn, .. } => self.dial_limit(conn),
+            Event::DialTimeout { conn, .. } => self.dial_timeout(conn),
             Event::Work { slave, epoch, call } => self.work(slave, epoch, call),
             Event::Call { no, proxy } => self.call_arrives(no, proxy),
-            Event::Look { no, at } if self.lives(at) => self.look(no),
+            Event::Retry { no, at } if self.lives(at) => self.retry_open(no),
             Event::Read { no, at } if self.lives(at) => self.read(no),
-            Event::Reply { no, at } if self.lives(at) => self.reply(no),
-            Event::Look { .. } | Event::Read { .. } | Event::Reply { .. } => {}
+            Event::Retry { .. } | Event::Read { .. } => {}
             Event::Resume { no } => self.resume(no),
             Event::Act => self.act(),
         }
@@ -229,18 +225,17 @@ impl World {
         process.alive && process.epoch == epoch
     }
 
-    /// What readers have heard since the last time.
-    fn digest(&mut self) {
+    /// What readers have received since the last time.
+    fn handle_notices(&mut self) {
         loop {
-            let news = std::mem::take(&mut self.book.borrow_mut().news);
-            if news.is_empty() {
+            let notices = std::mem::take(&mut self.records.borrow_mut().notices);
+            if notices.is_empty() {
                 return;
             }
-            for news in news {
-                match news {
-                    News::Parts(no) => self.wants_to_read(no),
-                    News::Request(no) => self.wants_to_reply(no),
-                    News::Unsent(no) => self.moves(no),
+            for notices in notices {
+                match notices {
+                    Notice::Readable(no) => self.schedule_read(no),
+                    Notice::Unsent(no) => self.moves(no),
                 }
             }
         }
@@ -255,7 +250,7 @@ impl World {
             Node::Proxy(proxy) => self.run_proxy(proxy),
             Node::Slave(slave) => self.run_slave(slave),
         };
-        self.digest();
+        self.handle_notices();
         let now = self.clock.now();
         let process = self.process(node);
         if let Some(next) = next.filter(|at| process.alive && process.wake.is_none_or(|wake| *at < wake)) {
@@ -275,7 +270,7 @@ impl World {
         let process = self.process(node);
         *process =
             Process { epoch: process.epoch + 1, alive: true, paused: process.paused, ..Process::default() };
-        self.say(|| format!("{node:?} starts as {instance}"));
+        self.log(|| format!("{node:?} starts as {instance}"));
         match node {
             Node::Proxy(proxy) => self.start_proxy(proxy, instance),
             Node::Slave(slave) => self.start_slave(slave, instance),

@@ -8,7 +8,7 @@ use protocol::link::ids::CallId;
 use protocol::link::proxy_end::Deadlines;
 use protocol::link::slave_end::WriteOutcome;
 
-use crate::book::{Cause, Finish, Reader, Tap, Track, Work, Written};
+use crate::record::{CallRecord, Cause, Outcome, Reader, RecordingSink, Work, Written};
 use crate::world::World;
 
 impl World {
@@ -26,8 +26,9 @@ impl World {
     pub(crate) fn client_opens(&mut self) {
         let pair = self.any_pair();
         let again = {
-            let book = self.book.borrow();
-            book.calls
+            let records = self.records.borrow();
+            records
+                .calls
                 .iter()
                 .find(|(_, t)| t.was_unsent() && !t.reopened)
                 .map(|(id, t)| (*id, t.message.clone()))
@@ -39,68 +40,58 @@ impl World {
         if self.open(pair, &header, message).is_some()
             && let Some((id, _)) = again
         {
-            self.book.borrow_mut().calls.get_mut(&id).expect("it is there").reopened = true;
+            self.records.borrow_mut().calls.get_mut(&id).expect("it is there").reopened = true;
         }
     }
 
     /// Opens one call; `None` where the slave is not linked.
     pub(crate) fn open(&mut self, pair: (usize, usize), header: &Bytes, message: Bytes) -> Option<CallId> {
         let call = self.next_call(pair.0);
-        self.say(|| format!("open {call} p{} s{} {} bytes", pair.0, pair.1, message.len()));
-        let tap = Tap { call, book: self.book.clone() };
-        let track = Track::new(pair, header.clone(), message.clone());
-        self.book.borrow_mut().calls.insert(call, track);
-        let opened = self.at_proxy(pair, Cause::Traffic, |end| end.open(call, header, message, tap));
+        self.log(|| format!("open {call} p{} s{} {} bytes", pair.0, pair.1, message.len()));
+        let sink = RecordingSink { call, records: self.records.clone() };
+        let record = CallRecord::new(pair, header.clone(), message.clone());
+        self.records.borrow_mut().calls.insert(call, record);
+        let opened = self.at_proxy(pair, Cause::Traffic, |end| end.open(call, header, message, sink));
         assert_eq!(opened.is_ok(), self.wires[&pair].proxy_has);
         if opened.is_err() {
-            self.book.borrow_mut().calls.remove(&call);
+            self.records.borrow_mut().calls.remove(&call);
             return None;
         }
         if self.rng.one_in(3) {
             let (now, silence) = (self.now, Duration::from_millis(self.rng.between(1, 90_000) as u64));
-            let patience = Deadlines { silence, last: now + silence * 2 };
-            self.at_proxy(pair, Cause::Traffic, |end| end.set_deadline(call, patience, now));
-            self.book.borrow_mut().calls.get_mut(&call).expect("it is there").limited = true;
+            let deadlines = Deadlines { silence_timeout: silence, total_deadline: now + silence * 2 };
+            self.at_proxy(pair, Cause::Traffic, |end| end.set_deadline(call, deadlines, now));
+            self.records.borrow_mut().calls.get_mut(&call).expect("it is there").limited = true;
         }
         Some(call)
     }
 
-    fn some_call(&mut self, fits: impl Fn(&Track) -> bool) -> Option<(CallId, (usize, usize))> {
+    fn some_call(&mut self, fits: impl Fn(&CallRecord) -> bool) -> Option<(CallId, (usize, usize))> {
         let found: Vec<_> = {
-            let book = self.book.borrow();
-            book.calls.iter().filter(|(_, t)| fits(t)).map(|(id, t)| (*id, (t.proxy, t.slave))).collect()
+            let records = self.records.borrow();
+            records.calls.iter().filter(|(_, t)| fits(t)).map(|(id, t)| (*id, (t.proxy, t.slave))).collect()
         };
         self.rng.pick(&found)
     }
 
     pub(crate) fn client_cancels(&mut self) {
-        let Some((call, pair)) = self.some_call(Track::is_open) else { return };
-        self.say(|| format!("cancel {call}"));
-        self.book.borrow_mut().calls.get_mut(&call).expect("it is there").reader = Reader::Cancelled;
+        let Some((call, pair)) = self.some_call(CallRecord::is_open) else { return };
+        self.log(|| format!("cancel {call}"));
+        self.records.borrow_mut().calls.get_mut(&call).expect("it is there").reader = Reader::Cancelled;
         self.at_proxy(pair, Cause::Traffic, |end| end.cancel(call));
     }
 
     pub(crate) fn client_abandons(&mut self) {
-        let Some((call, pair)) = self.some_call(Track::is_open) else { return };
-        self.say(|| format!("abandon {call}"));
+        let Some((call, pair)) = self.some_call(CallRecord::is_open) else { return };
+        self.log(|| format!("abandon {call}"));
         let now = self.now;
         {
-            let mut book = self.book.borrow_mut();
-            let track = book.calls.get_mut(&call).expect("it is there");
-            track.reader = Reader::Abandoned;
-            track.untaken.clear();
+            let mut records = self.records.borrow_mut();
+            let record = records.calls.get_mut(&call).expect("it is there");
+            record.reader = Reader::Abandoned;
+            record.unread.clear();
         }
         self.at_proxy(pair, Cause::Traffic, |end| end.abandon(call, now));
-    }
-
-    pub(crate) fn client_replies(&mut self) {
-        let Some((call, pair)) = self.some_call(Track::is_open) else { return };
-        let size = self.size();
-        let message = self.rng.bytes(size);
-        self.say(|| format!("reply {call} {size} bytes"));
-        if self.at_proxy(pair, Cause::Traffic, |end| end.reply(call, message.clone())) {
-            self.book.borrow_mut().calls.get_mut(&call).expect("it is there").replies.push(message);
-        }
     }
 
     /// A proxy tells a slave something about a client session.
@@ -113,41 +104,41 @@ impl World {
 
     /// A reader takes some of what has come for its call. Returns whether there was anything.
     pub(crate) fn reader_takes(&mut self, most: usize) -> bool {
-        let Some((call, pair)) = self.some_call(|t| !t.untaken.is_empty()) else { return false };
+        let Some((call, pair)) = self.some_call(|t| !t.unread.is_empty()) else { return false };
         let (seq, bytes) = {
-            let mut book = self.book.borrow_mut();
-            let untaken = &mut book.calls.get_mut(&call).expect("it is there").untaken;
-            let count = most.min(untaken.len());
-            let taken: Vec<_> = untaken.drain(..count).collect();
+            let mut records = self.records.borrow_mut();
+            let unread = &mut records.calls.get_mut(&call).expect("it is there").unread;
+            let count = most.min(unread.len());
+            let taken: Vec<_> = unread.drain(..count).collect();
             (taken.last().expect("not empty").0 + 1, taken.iter().map(|(_, len)| len).sum())
         };
-        self.say(|| format!("take {call} below {seq}"));
+        self.log(|| format!("take {call} below {seq}"));
         let now = self.now;
-        self.at_proxy(pair, Cause::Traffic, |end| end.taken(call, seq, bytes, now));
+        self.at_proxy(pair, Cause::Traffic, |end| end.acknowledge(call, seq, bytes, now));
         true
     }
 
     pub(crate) fn backend_writes(&mut self) {
         // Most producers wait when they are asked to, some do not.
         let patient = !self.rng.one_in(5);
-        let writes = |t: &Track| t.work == Work::Running || (t.work == Work::Waiting && !patient);
+        let writes = |t: &CallRecord| t.work == Work::Running || (t.work == Work::Waiting && !patient);
         let Some((call, (_, slave))) = self.some_call(writes) else { return };
         let size = self.size();
         let body = self.rng.bytes(size);
         let flags = if self.rng.one_in(4) { Flags::REQUEST } else { Flags::NONE };
-        self.say(|| format!("event {call} {size} bytes"));
+        self.log(|| format!("event {call} {size} bytes"));
         let end = &mut self.slaves[slave].end;
         let fits = end.journal_bytes() + size <= self.limits.journal;
         let wrote = end.event(call, body.clone(), flags);
         assert_eq!(wrote == WriteOutcome::Gone, !fits, "{call:?}: {wrote:?}");
         {
-            let mut book = self.book.borrow_mut();
-            let track = book.calls.get_mut(&call).expect("it is there");
+            let mut records = self.records.borrow_mut();
+            let record = records.calls.get_mut(&call).expect("it is there");
             if fits {
-                track.work = if wrote == WriteOutcome::Wait { Work::Waiting } else { Work::Running };
-                track.written.push(Written { end: false, flags, status: 0, body });
+                record.work = if wrote == WriteOutcome::Wait { Work::Waiting } else { Work::Running };
+                record.written.push(Written { end: false, flags, status: 0, body });
             } else {
-                track.overflowed = true;
+                record.overflowed = true;
             }
         }
         self.slave_events(slave);
@@ -160,24 +151,24 @@ impl World {
         let body = self.rng.bytes(size);
         let flags = [Flags::NONE, Flags::ERROR, Flags::TOOL_ERROR][self.rng.below(3)];
         let status = self.rng.below(600) as u16;
-        self.say(|| format!("end {call} {size} bytes"));
+        self.log(|| format!("end {call} {size} bytes"));
         let end = &mut self.slaves[slave].end;
         let fits = end.journal_bytes() + size <= self.limits.journal;
         end.end(call, body.clone(), flags, status);
-        let mut book = self.book.borrow_mut();
-        let track = book.calls.get_mut(&call).expect("it is there");
-        track.work = Work::Done;
+        let mut records = self.records.borrow_mut();
+        let record = records.calls.get_mut(&call).expect("it is there");
+        record.work = Work::Done;
         if fits {
-            track.written.push(Written { end: true, flags, status, body });
+            record.written.push(Written { end: true, flags, status, body });
         } else {
-            track.overflowed = true;
+            record.overflowed = true;
         }
         true
     }
 }
 
-impl Track {
+impl CallRecord {
     pub(crate) fn was_unsent(&self) -> bool {
-        self.finish == Some(Finish::Unsent)
+        self.outcome == Some(Outcome::Unsent)
     }
 }

@@ -53,7 +53,7 @@ impl Flow {
 impl Flows {
     /// A proxy wrote this frame.
     pub(crate) fn proxy_sent(&mut self, frame: &Frame, link: LinkId, window: usize) {
-        if !matches!(frame.kind, FrameKind::Open | FrameKind::Reply) {
+        if frame.kind != FrameKind::Open {
             return;
         }
         let both = self.0.entry(frame.call).or_default();
@@ -62,7 +62,7 @@ impl Flows {
         }
         assert_eq!(both.up_link, Some(link), "{:?}: a chunk before `accepted`", frame.call);
         both.up.send(frame, window);
-        if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
+        if !frame.flags.has(Flags::MORE) {
             both.open_end = Some(both.up.sent);
         }
     }
@@ -75,7 +75,7 @@ impl Flows {
     }
 
     /// A slave is about to receive this frame.
-    pub(crate) fn slave_hears(&mut self, frame: &Frame) {
+    pub(crate) fn slave_receives(&mut self, frame: &Frame) {
         let Some(both) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
             FrameKind::Credit => both.down.ack(frame.seq),
@@ -89,7 +89,7 @@ impl Flows {
     }
 
     /// A proxy is about to receive this frame.
-    pub(crate) fn proxy_hears(&mut self, frame: &Frame, link: LinkId) {
+    pub(crate) fn proxy_receives(&mut self, frame: &Frame, link: LinkId) {
         let Some(both) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
             FrameKind::Credit => both.up.ack(frame.seq),

@@ -32,10 +32,9 @@ const OF_SLAVES: [FrameKind; 10] = [
     FrameKind::Session,
 ];
 
-const OF_PROXIES: [FrameKind; 9] = [
+const OF_PROXIES: [FrameKind; 8] = [
     FrameKind::Open,
     FrameKind::Open,
-    FrameKind::Reply,
     FrameKind::Cancel,
     FrameKind::Credit,
     FrameKind::Attach,
@@ -69,39 +68,39 @@ fn any_frame(choose: &mut Choose<'_>, usual: &[FrameKind]) -> Option<Frame> {
 
 /// What the reader of one call was told.
 #[derive(Default)]
-struct Heard {
+struct Received {
     parts: Vec<(Seq, usize)>,
     next: Seq,
-    within: Option<bool>,
+    partial_is_end: Option<bool>,
     over: bool,
 }
 
-struct Ear(Rc<RefCell<Heard>>);
+struct ReaderSink(Rc<RefCell<Received>>);
 
-impl Sink for Ear {
-    fn part(&mut self, part: ResponseEvent) {
-        let mut heard = self.0.borrow_mut();
-        assert!(!heard.over, "something follows the end");
-        heard.over = part.is_last();
-        let (end, more, seq, payload) = match part {
+impl Sink for ReaderSink {
+    fn on_event(&mut self, event: ResponseEvent) {
+        let mut received = self.0.borrow_mut();
+        assert!(!received.over, "something follows the end");
+        received.over = event.is_last();
+        let (end, more, seq, payload) = match event {
             ResponseEvent::Event { seq, more, payload, .. } => (false, more, seq, payload),
             ResponseEvent::End { seq, more, payload, .. } => (true, more, seq, payload),
             ResponseEvent::Failed(_) => return,
         };
-        assert!(heard.within.is_none_or(|kind| kind == end), "a piece of another message between");
-        assert_eq!(seq, heard.next, "lost or doubled chunk");
-        heard.within = more.then_some(end);
-        heard.next += 1;
-        heard.parts.push((seq, payload.len()));
-        let bytes: usize = heard.parts.iter().map(|(_, len)| len).sum();
+        assert!(received.partial_is_end.is_none_or(|kind| kind == end), "a piece of another message between");
+        assert_eq!(seq, received.next, "lost or doubled chunk");
+        received.partial_is_end = more.then_some(end);
+        received.next += 1;
+        received.parts.push((seq, payload.len()));
+        let bytes: usize = received.parts.iter().map(|(_, len)| len).sum();
         assert!(bytes <= limits().window, "more than the window");
-        assert!(heard.parts.len() as u64 <= MAX_CHUNKS_UNDER_WAY, "more chunks than allowed");
+        assert!(received.parts.len() as u64 <= MAX_CHUNKS_UNDER_WAY, "more chunks than allowed");
     }
 
-    fn unsent(&mut self) {
-        let mut heard = self.0.borrow_mut();
-        assert!(!heard.over && heard.next == 0, "unsent after it was heard of");
-        heard.over = true;
+    fn on_unsent(&mut self) {
+        let mut received = self.0.borrow_mut();
+        assert!(!received.over && received.next == 0, "unsent after it was received of");
+        received.over = true;
     }
 }
 
@@ -109,22 +108,25 @@ impl Sink for Ear {
 pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
     let mut now = Instant::now();
     let mut end = ProxyEnd::new(limits());
-    let mut ears: BTreeMap<CallId, Rc<RefCell<Heard>>> = BTreeMap::new();
+    let mut readers: BTreeMap<CallId, Rc<RefCell<Received>>> = BTreeMap::new();
     end.link_up(256);
     loop {
         let call = CallId(choose(CALLS)? as u128 + 1);
         match choose(16)? {
-            0 if !ears.contains_key(&call) => {
-                let heard = Rc::<RefCell<Heard>>::default();
+            0 if !readers.contains_key(&call) => {
+                let received = Rc::<RefCell<Received>>::default();
                 let message = Bytes::from(vec![b'm'; choose(900)?]);
-                if end.open(call, b"{}", message, Ear(heard.clone())).is_ok() {
-                    ears.insert(call, heard);
+                if end.open(call, b"{}", message, ReaderSink(received.clone())).is_ok() {
+                    readers.insert(call, received);
                 }
             }
-            1 => drop(end.reply(call, Bytes::from(vec![b'r'; choose(300)?]))),
             2 => end.cancel(call),
             3 => end.abandon(call, now),
-            4 => end.set_deadline(call, Deadlines { silence: Duration::from_millis(50), last: now }, now),
+            4 => end.set_deadline(
+                call,
+                Deadlines { silence_timeout: Duration::from_millis(50), total_deadline: now },
+                now,
+            ),
             5 => {
                 now += Duration::from_millis(choose(60)? as u64);
                 end.time_out(now);
@@ -138,13 +140,13 @@ pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
                 }
                 end.link_up(256);
             }
-            7 | 8 => take(&mut end, call, &ears, now),
+            7 | 8 => take(&mut end, call, &readers, now),
             9 => while end.poll_transmit(now).is_some() {},
             _ => {
                 let mut frame = any_frame(choose, &OF_SLAVES)?;
-                if let Some(heard) = ears.get(&frame.call).filter(|_| frame.kind.is_chunk()) {
+                if let Some(received) = readers.get(&frame.call).filter(|_| frame.kind.is_chunk()) {
                     // The number due, or it would hardly ever be the right one.
-                    frame.seq = heard.borrow().next;
+                    frame.seq = received.borrow().next;
                 }
                 if end.receive(frame, now).is_err() {
                     end.link_down(now);
@@ -156,11 +158,16 @@ pub(crate) fn slave(choose: &mut Choose<'_>) -> Option<()> {
     }
 }
 
-fn take(end: &mut ProxyEnd<Ear>, call: CallId, ears: &BTreeMap<CallId, Rc<RefCell<Heard>>>, now: Instant) {
-    let Some(heard) = ears.get(&call) else { return };
-    let parts = std::mem::take(&mut heard.borrow_mut().parts);
+fn take(
+    end: &mut ProxyEnd<ReaderSink>,
+    call: CallId,
+    readers: &BTreeMap<CallId, Rc<RefCell<Received>>>,
+    now: Instant,
+) {
+    let Some(received) = readers.get(&call) else { return };
+    let parts = std::mem::take(&mut received.borrow_mut().parts);
     if let Some((seq, _)) = parts.last() {
-        end.taken(call, seq + 1, parts.iter().map(|(_, len)| len).sum(), now);
+        end.acknowledge(call, seq + 1, parts.iter().map(|(_, len)| len).sum(), now);
     }
 }
 
@@ -215,8 +222,7 @@ fn note(end: &mut SlaveEnd, running: &mut BTreeSet<CallId>) {
             SlaveEvent::Stop { call } => {
                 assert!(running.remove(&call), "stopped, but it does not run");
             }
-            SlaveEvent::Reply { call, .. } => assert!(running.contains(&call), "a reply to nothing"),
-            SlaveEvent::Room { .. }
+            SlaveEvent::Writable { .. }
             | SlaveEvent::Session(..)
             | SlaveEvent::Peers(..)
             | SlaveEvent::ProxyDraining(_) => {}

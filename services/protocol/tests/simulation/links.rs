@@ -6,7 +6,7 @@ use protocol::link::ids::LinkId;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::link::slave_end::SlaveEnd;
 
-use crate::book::{Cause, Finish};
+use crate::record::{Cause, Outcome};
 use crate::world::{Wire, World};
 
 impl World {
@@ -19,7 +19,7 @@ impl World {
         wire.broken = true;
         wire.up.truncate(self.rng.below(wire.up.len() + 1));
         wire.down.truncate(self.rng.below(wire.down.len() + 1));
-        self.say(|| format!("cut p{} s{}", pair.0, pair.1));
+        self.log(|| format!("cut p{} s{}", pair.0, pair.1));
     }
 
     pub(crate) fn proxy_notices(&mut self, pair: (usize, usize)) {
@@ -30,7 +30,7 @@ impl World {
         wire.proxy_has = false;
         wire.down.clear();
         let now = self.now;
-        self.say(|| format!("p{} notices s{}", pair.0, pair.1));
+        self.log(|| format!("p{} notices s{}", pair.0, pair.1));
         self.at_proxy(pair, Cause::LinkDown, |end| end.link_down(now));
     }
 
@@ -43,7 +43,7 @@ impl World {
         wire.up.clear();
         let link = wire.link;
         self.slaves[pair.1].end.link_down(link, self.now);
-        self.say(|| format!("s{} notices p{}", pair.1, pair.0));
+        self.log(|| format!("s{} notices p{}", pair.1, pair.0));
     }
 
     /// The slave dials again, once it has given the old connection up; the proxy then does so too.
@@ -52,10 +52,10 @@ impl World {
             return;
         }
         self.proxy_notices(pair);
-        self.say(|| format!("reconnect p{} s{}", pair.0, pair.1));
+        self.log(|| format!("reconnect p{} s{}", pair.0, pair.1));
         let generation = self.slaves[pair.1].generation;
         if self.known[&pair].generation != generation {
-            self.at_proxy(pair, Cause::Lost, ProxyEnd::lose_all);
+            self.at_proxy(pair, Cause::Lost, ProxyEnd::fail_all);
             self.fresh_end(pair);
         }
         self.last_link += 1;
@@ -77,7 +77,7 @@ impl World {
 
     /// The slave process dies and another one starts.
     pub(crate) fn restart(&mut self, slave: usize) {
-        self.say(|| format!("restart s{slave}"));
+        self.log(|| format!("restart s{slave}"));
         for proxy in 0..self.proxies {
             let pair = (proxy, slave);
             self.cut(pair);
@@ -89,8 +89,8 @@ impl World {
         slave_now.end = SlaveEnd::new(self.limits.clone(), slave_now.catalog.clone());
         slave_now.generation += 1;
         slave_now.draining = false;
-        for track in self.book.borrow_mut().calls.values_mut().filter(|t| t.slave == slave) {
-            track.die();
+        for record in self.records.borrow_mut().calls.values_mut().filter(|t| t.slave == slave) {
+            record.die();
         }
     }
 
@@ -110,7 +110,7 @@ impl World {
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now += time;
         let now = self.now;
-        self.say(|| format!("{time:?} pass"));
+        self.log(|| format!("{time:?} pass"));
         for pair in self.pairs() {
             self.time_out(pair);
             if !self.wires[&pair].proxy_has && self.at_proxy(pair, Cause::Lost, |end| end.expire(now)) {
@@ -119,10 +119,10 @@ impl World {
         }
         for slave in 0..self.slaves.len() {
             if self.slaves[slave].end.poll_timeout().is_some_and(|at| at <= now) {
-                self.stop_excused = true;
+                self.stop_expected = true;
                 self.slaves[slave].end.expire(now);
                 self.slave_events(slave);
-                self.stop_excused = false;
+                self.stop_expected = false;
             }
         }
     }
@@ -132,12 +132,12 @@ impl World {
         let open = self.open_calls();
         self.at_proxy(pair, Cause::TimeOut, |end| end.time_out(now));
         let late: Vec<_> = {
-            let book = self.book.borrow();
-            let failed = |id| matches!(&book.calls[id].finish, Some(Finish::Failed(_)));
+            let records = self.records.borrow();
+            let failed = |id| matches!(&records.calls[id].outcome, Some(Outcome::Failed(_)));
             open.iter().filter(|id| failed(id)).copied().collect()
         };
         for id in late {
-            self.say(|| format!("{id} timed out"));
+            self.log(|| format!("{id} timed out"));
         }
     }
 }

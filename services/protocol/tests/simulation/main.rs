@@ -11,10 +11,10 @@
 )]
 
 mod actions;
-mod book;
 mod flow;
 mod hostile;
 mod links;
+mod record;
 mod rng;
 mod settle;
 mod world;
@@ -40,8 +40,8 @@ impl Drop for Repeat {
 
 type Act = fn(&mut World);
 
-/// What can happen, and how often of a thousand times in a run of average habits.
-const ACTS: [(usize, Act); 20] = [
+/// What can happen, and how often of a thousand times in a run of average weights.
+const ACTS: [(usize, Act); 19] = [
     (80, World::client_opens),
     (150, World::backend_writes),
     (60, |world| {
@@ -53,7 +53,6 @@ const ACTS: [(usize, Act); 20] = [
     }),
     (10, World::client_cancels),
     (10, World::client_abandons),
-    (30, World::client_replies),
     (75, |world| {
         let (pair, most) = (world.any_pair(), world.rng.between(1, 6));
         world.proxy_writes(pair, most);
@@ -93,7 +92,7 @@ const ACTS: [(usize, Act); 20] = [
     (5, World::client_session_changes),
     (1, |world| {
         let pair = world.any_pair();
-        world.at_proxy(pair, book::Cause::Traffic, ProxyEnd::drain);
+        world.at_proxy(pair, record::Cause::Traffic, ProxyEnd::drain);
     }),
     (8, |world| {
         let slave = world.any_pair().1;
@@ -109,15 +108,15 @@ const ACTS: [(usize, Act); 20] = [
     }),
 ];
 
-/// How often things happen in this run: each seed has habits of its own, so that rare sequences are common in some.
-fn habits(world: &mut World) -> Vec<usize> {
+/// How often things happen in this run: each seed has weights of its own, so that rare sequences are common in some.
+fn weights(world: &mut World) -> Vec<usize> {
     let weights = ACTS.iter().map(|(often, _)| often * [1, 4, 4, 4, 10, 40][world.rng.below(6)] / 4);
     weights.map(|weight| weight.max(1)).collect()
 }
 
-fn step(world: &mut World, habits: &[usize]) {
-    let mut at = world.rng.below(habits.iter().sum());
-    for (weight, (_, act)) in habits.iter().zip(ACTS) {
+fn step(world: &mut World, weights: &[usize]) {
+    let mut at = world.rng.below(weights.iter().sum());
+    for (weight, (_, act)) in weights.iter().zip(ACTS) {
         if at < *weight {
             act(world);
             break;
@@ -130,12 +129,12 @@ fn step(world: &mut World, habits: &[usize]) {
 fn run(seed: u64) {
     let _repeat = Repeat(seed);
     let mut world = World::new(seed);
-    let habits = habits(&mut world);
+    let weights = weights(&mut world);
     for pair in world.pairs() {
         world.reconnect(pair);
     }
     for _ in 0..world.rng.between(100, 1500) {
-        step(&mut world, &habits);
+        step(&mut world, &weights);
     }
     world.settle();
 }

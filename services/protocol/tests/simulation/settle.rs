@@ -5,10 +5,10 @@ use std::time::Duration;
 use protocol::link::ids::CallId;
 use protocol::link::slave_end::RETENTION_MARGIN;
 
-use crate::book::{Track, Work};
+use crate::record::{CallRecord, Work};
 use crate::world::World;
 
-impl Track {
+impl CallRecord {
     /// The slave process that had the call is gone.
     pub(crate) fn die(&mut self) {
         if self.work.runs() {
@@ -19,7 +19,7 @@ impl Track {
 
 impl World {
     pub(crate) fn open_calls(&self) -> Vec<CallId> {
-        self.book.borrow().calls.iter().filter(|(_, t)| t.is_open()).map(|(id, _)| *id).collect()
+        self.records.borrow().calls.iter().filter(|(_, t)| t.is_open()).map(|(id, _)| *id).collect()
     }
 
     /// What must hold after every step.
@@ -60,7 +60,7 @@ impl World {
 
     /// Everything comes back, everybody does what they should: every call must end, and nothing may be kept.
     pub(crate) fn settle(&mut self) {
-        self.say(|| "settle".into());
+        self.log(|| "settle".into());
         for pair in self.pairs() {
             let wire = self.wires.get_mut(&pair).expect("a pair");
             if wire.broken {
@@ -90,10 +90,9 @@ impl World {
     }
 
     fn check_running_calls(&self) {
-        for (id, track) in &self.book.borrow().calls {
-            if track.is_open() && track.work.runs() {
-                assert_eq!(track.work, Work::Running, "{id:?}: waits for room that there is");
-                assert_eq!(track.replies_got, track.replies.len(), "{id:?}: replies that never arrive");
+        for (id, record) in &self.records.borrow().calls {
+            if record.is_open() && record.work.runs() {
+                assert_eq!(record.work, Work::Running, "{id:?}: waits for room that there is");
             }
         }
     }

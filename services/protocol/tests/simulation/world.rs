@@ -12,8 +12,8 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::{ProxyEnd, ProxyEvent};
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
 
-use crate::book::{Book, Cause, Reader, SharedBook, Tap, Work};
 use crate::flow::Flows;
+use crate::record::{Cause, Reader, RecordingSink, Records, SharedRecords, Work};
 use crate::rng::Rng;
 
 /// The connection between one proxy and one slave, and what each side believes of it.
@@ -28,8 +28,8 @@ pub(crate) struct Wire {
 }
 
 /// One slave as one proxy knows it.
-pub(crate) struct Known {
-    pub(crate) end: ProxyEnd<Tap>,
+pub(crate) struct KnownSlave {
+    pub(crate) end: ProxyEnd<RecordingSink>,
     pub(crate) generation: u64,
     pub(crate) catalog: Bytes,
 }
@@ -47,12 +47,12 @@ pub(crate) struct World {
     pub(crate) limits: LinkLimits,
     pub(crate) proxies: usize,
     pub(crate) slaves: Vec<Slave>,
-    pub(crate) known: BTreeMap<(usize, usize), Known>,
+    pub(crate) known: BTreeMap<(usize, usize), KnownSlave>,
     pub(crate) wires: BTreeMap<(usize, usize), Wire>,
-    pub(crate) book: SharedBook,
+    pub(crate) records: SharedRecords,
     pub(crate) flows: Flows,
-    pub(crate) stop_excused: bool,
-    /// Session facts that were told and not heard.
+    pub(crate) stop_expected: bool,
+    /// Session facts that were told and not received.
     pub(crate) facts: BTreeSet<Bytes>,
     pub(crate) last_call: u64,
     pub(crate) last_link: u64,
@@ -80,9 +80,9 @@ impl World {
             slaves: Vec::new(),
             known: BTreeMap::new(),
             wires: BTreeMap::new(),
-            book: Rc::new(RefCell::new(Book { calls: BTreeMap::new(), cause: Cause::Traffic })),
+            records: Rc::new(RefCell::new(Records { calls: BTreeMap::new(), cause: Cause::Traffic })),
             flows: Flows::default(),
-            stop_excused: false,
+            stop_expected: false,
             facts: BTreeSet::new(),
             last_call: 0,
             last_link: 0,
@@ -94,14 +94,14 @@ impl World {
             world.slaves.push(Slave { end, generation: 0, catalog, draining: false });
             for proxy in 0..proxies {
                 let end = ProxyEnd::new(world.limits.clone());
-                world.known.insert((proxy, slave), Known { end, generation: 0, catalog: Bytes::new() });
+                world.known.insert((proxy, slave), KnownSlave { end, generation: 0, catalog: Bytes::new() });
                 world.wires.insert((proxy, slave), Wire::none());
             }
         }
         world
     }
 
-    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
+    pub(crate) fn log(&self, what: impl FnOnce() -> String) {
         if self.trace {
             println!("{}", what());
         }
@@ -125,11 +125,11 @@ impl World {
         &mut self,
         pair: (usize, usize),
         cause: Cause,
-        act: impl FnOnce(&mut ProxyEnd<Tap>) -> T,
+        act: impl FnOnce(&mut ProxyEnd<RecordingSink>) -> T,
     ) -> T {
-        self.book.borrow_mut().cause = cause;
+        self.records.borrow_mut().cause = cause;
         let out = act(&mut self.known.get_mut(&pair).expect("a pair").end);
-        self.book.borrow_mut().cause = Cause::Traffic;
+        self.records.borrow_mut().cause = Cause::Traffic;
         out
     }
 
@@ -190,10 +190,13 @@ impl World {
         let Some(mut batch) = wire.up.pop_front().filter(|_| wire.slave_has) else { return false };
         let link = wire.link;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
-            self.say(|| format!("  s{} < p{} {}", pair.1, pair.0, show(&frame)));
-            self.flows.slave_hears(&frame);
+            self.log(|| format!("  s{} < p{} {}", pair.1, pair.0, show(&frame)));
+            self.flows.slave_receives(&frame);
             if frame.kind == FrameKind::Cancel {
-                assert!(!self.book.borrow().calls[&frame.call].is_open(), "cancel of a call that is wanted");
+                assert!(
+                    !self.records.borrow().calls[&frame.call].is_open(),
+                    "cancel of a call that is wanted"
+                );
             }
             let taken = self.slaves[pair.1].end.receive(link, frame, now);
             assert_eq!(taken, Ok(()), "a slave finds fault with a correct proxy");
@@ -209,8 +212,8 @@ impl World {
         let Some(mut batch) = wire.down.pop_front().filter(|_| wire.proxy_has) else { return false };
         let link = wire.link;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
-            self.say(|| format!("  p{} < s{} {}", pair.0, pair.1, show(&frame)));
-            self.flows.proxy_hears(&frame, link);
+            self.log(|| format!("  p{} < s{} {}", pair.0, pair.1, show(&frame)));
+            self.flows.proxy_receives(&frame, link);
             let cause = if frame.flags.has(Flags::GONE) { Cause::Gone } else { Cause::Traffic };
             let taken = self.at_proxy(pair, cause, |end| end.receive(frame, now));
             assert_eq!(taken, Ok(()), "a proxy finds fault with a correct slave");
@@ -227,54 +230,43 @@ impl World {
                 ProxyEvent::Peers(_)
                 | ProxyEvent::Session(_)
                 | ProxyEvent::Draining
-                | ProxyEvent::Stray(_) => {}
+                | ProxyEvent::UnknownCall(_) => {}
             }
         }
     }
 
     pub(crate) fn slave_events(&mut self, slave: usize) {
-        let mut book = self.book.borrow_mut();
+        let mut records = self.records.borrow_mut();
         while let Some(event) = self.slaves[slave].end.poll_event() {
             if self.trace {
                 println!("  s{slave} {event:?}");
             }
             match event {
                 SlaveEvent::Start { call, header, message } => {
-                    let track = book.calls.get_mut(&call).expect("a call that was opened");
-                    assert_eq!(track.work, Work::NotStarted, "{call:?}: started twice");
-                    assert!(!track.was_unsent(), "{call:?}: started after it was called unsent");
-                    assert_eq!(track.slave, slave);
-                    assert_eq!((&track.header, &track.message), (&header, &message));
-                    track.work = Work::Running;
+                    let record = records.calls.get_mut(&call).expect("a call that was opened");
+                    assert_eq!(record.work, Work::NotStarted, "{call:?}: started twice");
+                    assert!(!record.was_unsent(), "{call:?}: started after it was called unsent");
+                    assert_eq!(record.slave, slave);
+                    assert_eq!((&record.header, &record.message), (&header, &message));
+                    record.work = Work::Running;
                 }
                 SlaveEvent::Stop { call } => {
-                    let track = book.calls.get_mut(&call).expect("a call that was opened");
-                    assert!(track.work.runs(), "{call:?}: stopped, but it does not run");
-                    // No room for a client's reply: the slave's end ends the call by itself.
-                    track.overflowed |= track.replies.len() > track.replies_got;
-                    let late = track.reader == Reader::Abandoned && track.limited;
+                    let record = records.calls.get_mut(&call).expect("a call that was opened");
+                    assert!(record.work.runs(), "{call:?}: stopped, but it does not run");
+                    let late = record.reader == Reader::Abandoned && record.limited;
                     let why = late
-                        || track.reader == Reader::Cancelled
-                        || track.overflowed
-                        || track.finish.is_some()
-                        || self.stop_excused;
+                        || record.reader == Reader::Cancelled
+                        || record.overflowed
+                        || record.outcome.is_some()
+                        || self.stop_expected;
                     assert!(why, "{call:?}: stopped for no reason");
-                    track.work = Work::Done;
+                    record.work = Work::Done;
                 }
-                SlaveEvent::Reply { call, message } => {
-                    let track = book.calls.get_mut(&call).expect("a call that was opened");
-                    assert_eq!(
-                        Some(&message),
-                        track.replies.get(track.replies_got),
-                        "{call:?}: reply altered"
-                    );
-                    track.replies_got += 1;
-                }
-                SlaveEvent::Room { call } => {
-                    let track = book.calls.get_mut(&call).expect("a call that was opened");
-                    if track.work != Work::Done {
-                        assert_eq!(track.work, Work::Waiting, "{call:?}: room that nobody waits for");
-                        track.work = Work::Running;
+                SlaveEvent::Writable { call } => {
+                    let record = records.calls.get_mut(&call).expect("a call that was opened");
+                    if record.work != Work::Done {
+                        assert_eq!(record.work, Work::Waiting, "{call:?}: room that nobody waits for");
+                        record.work = Work::Running;
                     }
                 }
                 SlaveEvent::Session(_, facts) => assert!(self.facts.remove(&facts), "facts that nobody told"),

@@ -252,7 +252,7 @@ impl Dispatcher {
         limits::admit_to(&tool, pool.limit.as_deref())?;
         let question = Question::new(Who::of(asker.who), (asker.headers, &header.param_headers), &message);
         let route = pool.routes.route(&question);
-        header.timeout_ms = u64::try_from(self.0.times.total.as_millis()).unwrap_or(u64::MAX);
+        header.set_timeouts(self.0.times.silence, self.0.times.total);
         header.name = Some(pool.own_name.to_string());
         let text = serde_json::to_vec(&header).map_err(|_| Failure::Internal)?;
         if text.len() + trace.room() > protocol::link::limits::MAX_HEADER {

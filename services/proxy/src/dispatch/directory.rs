@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use front::calls::Listing;
 use protocol::mcp::catalog::{Catalog, CatalogEntry};
+use protocol::mcp::tool_list::tool_list;
 
 use super::balance::Balance;
 use super::calls::Policies;
@@ -166,7 +166,8 @@ impl Directory {
                 directory.pools.insert(shown, Arc::new(pool));
             }
         }
-        let listing = Listing { tool_count: listed.len(), tools: array(listed.values()) };
+        let listing =
+            Listing { tool_count: listed.len(), tools: tool_list(listed.values().map(String::as_str)) };
         (directory, listing)
     }
 }
@@ -191,19 +192,6 @@ impl Group<'_> {
         let first = self.members.iter().map(|slave| slave.name.as_str()).min().unwrap_or_default();
         names::namespaced(first, tool)
     }
-}
-
-fn array<'a>(definitions: impl Iterator<Item = &'a String>) -> Bytes {
-    let mut text = String::from("[");
-    for definition in definitions {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        // Line breaks stand only between tokens; a list sent as an SSE event must have none.
-        text.extend(definition.chars().map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
-    }
-    text.push(']');
-    Bytes::from(text)
 }
 
 #[cfg(test)]

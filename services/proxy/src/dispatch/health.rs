@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use protocol::link::call::ResponseEvent;
-use protocol::mcp::failure::{self, Failure};
+use protocol::mcp::failure::{self, Failure, FailureKind};
 
 use crate::links::{Registry, Slave};
 use crate::metrics;
@@ -34,7 +34,12 @@ impl Judgement {
         match part {
             ResponseEvent::End { error: false, .. } => Self::Good,
             ResponseEvent::End { payload, .. } => match failure::kind_in(payload) {
-                Some(kind @ ("backend_failed" | "timeout" | "bad_answer" | "internal")) => Self::Tool(kind),
+                Some(
+                    kind @ (FailureKind::BackendFailed
+                    | FailureKind::Timeout
+                    | FailureKind::BadAnswer
+                    | FailureKind::Internal),
+                ) => Self::Tool(kind.as_str()),
                 // Refusals of the slave's: they say nothing of how it runs calls.
                 Some(_) => Self::Neither,
                 None => Self::Good,

@@ -22,7 +22,7 @@ fn fnv(text: &str) -> u32 {
 
 /// A tool's definition under another name; everything else as the backend wrote it.
 pub(super) fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, serde_json::Error> {
-    Ok(protocol::link::plain::with_name(definition, name)?.unwrap_or_else(|| definition.to_owned()))
+    Ok(protocol::mcp::members::with_name(definition, name)?.unwrap_or_else(|| definition.to_owned()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use protocol::link::call::ResponseEvent;
-use protocol::mcp::failure::{self, Failure};
+use protocol::mcp::failure::{self, Failure, FailureKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -58,7 +58,8 @@ pub(super) fn reason(part: &ResponseEvent) -> Option<&'static str> {
     match part {
         ResponseEvent::Failed(failure @ Failure::OutcomeUnknown) => Some(failure.spec().kind),
         ResponseEvent::End { error: true, more: false, payload, .. } => {
-            failure::kind_in(payload).filter(|kind| *kind == "backend_failed")
+            let kind = failure::kind_in(payload).filter(|kind| *kind == FailureKind::BackendFailed);
+            kind.map(FailureKind::as_str)
         }
         _ => None,
     }

@@ -9,7 +9,7 @@ use front::metrics::Ended;
 use futures_util::Stream;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::{Era, Version};
-use protocol::mcp::failure::{self, Failure};
+use protocol::mcp::failure::{self, Failure, FailureKind};
 use runtime::activity::CallGuard;
 use runtime::telemetry::LogContext;
 use tokio::time::{Sleep, sleep};
@@ -148,7 +148,9 @@ impl Ending {
     /// By the last part of the answer.
     fn of(part: &ResponseEvent) -> Self {
         let outcome = match part {
-            ResponseEvent::End { error: true, payload, .. } => failure::kind_in(payload).unwrap_or("error"),
+            ResponseEvent::End { error: true, payload, .. } => {
+                failure::kind_in(payload).map_or("error", FailureKind::as_str)
+            }
             ResponseEvent::End { tool_error: true, .. } => "tool_error",
             ResponseEvent::End { .. } | ResponseEvent::Event { .. } => "ok",
             ResponseEvent::Failed(failure) => failure.spec().kind,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::link::ids::InstanceId;
-use protocol::link::peers::{MOST, Peers};
+use protocol::link::peers::{MAX_PEERS, Peers};
 use tokio::sync::Notify;
 
 use super::registry::Registry;
@@ -82,7 +82,7 @@ impl Roster {
         let mut state = self.lock();
         state.withdraw(slave, now);
         for proxy in &proxies {
-            if state.known.len() < MOST || state.known.contains_key(proxy) {
+            if state.known.len() < MAX_PEERS || state.known.contains_key(proxy) {
                 let standing = state.known.entry(*proxy).or_default();
                 standing.slaves += 1;
                 standing.until = None;
@@ -210,6 +210,6 @@ mod tests {
     fn memory_is_bounded_whatever_slaves_say() {
         let (roster, start) = (Roster::new(OWN), Instant::now());
         roster.report(10, (2..10_000).map(InstanceId).collect(), start);
-        assert!(roster.known().proxies.len() <= MOST + 1);
+        assert!(roster.known().proxies.len() <= MAX_PEERS + 1);
     }
 }

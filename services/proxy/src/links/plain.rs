@@ -13,6 +13,7 @@ use protocol::link::proxy_end::{NotLinked, Sink};
 use protocol::mcp::catalog::{Catalog, CatalogError};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::result::with_result_type;
 use serde_json::value::RawValue;
 
 use super::slot::SlotSink;
@@ -77,7 +78,7 @@ impl PlainEnd {
 
     fn ask(&mut self, waiter: Waiter, method: &str, params: Option<&str>) {
         let params: Option<&RawValue> = params.and_then(|text| serde_json::from_str(text).ok());
-        let id = self.waiting.begin(waiter);
+        let id = self.waiting.insert(waiter);
         if let Ok(text) = plain::request(id, method, params) {
             self.outgoing.push_back(text);
         }
@@ -93,16 +94,16 @@ impl PlainEnd {
         if !self.linked {
             return Err(NotLinked);
         }
-        let plain = self.waiting.begin(Waiter::Call(call.id));
-        match plain::restamp(plain, call.message, call.name) {
+        let plain = self.waiting.insert(Waiter::Call(call.id));
+        match plain::rewrite_request(plain, call.message, call.name) {
             Ok(text) => {
                 self.outgoing.push_back(text);
                 self.calls.insert(call.id, Call { plain, era: call.era, sink, give_up: call.give_up });
             }
             Err(error) => {
-                self.waiting.forget(plain);
+                self.waiting.remove(plain);
                 let mut sink = sink;
-                sink.part(ResponseEvent::Failed(Failure::InvalidParams(error.to_string())));
+                sink.on_event(ResponseEvent::Failed(Failure::InvalidParams(error.to_string())));
             }
         }
         Ok(())
@@ -111,7 +112,7 @@ impl PlainEnd {
     /// Nobody waits for the answer any more; the slave cannot be told.
     pub(super) fn forget(&mut self, id: CallId) {
         if let Some(call) = self.calls.remove(&id) {
-            self.waiting.forget(call.plain);
+            self.waiting.remove(call.plain);
         }
     }
 
@@ -120,7 +121,7 @@ impl PlainEnd {
         self.linked = false;
         self.outgoing.clear();
         for (_, mut call) in self.calls.drain() {
-            call.sink.part(ResponseEvent::Failed(Failure::OutcomeUnknown));
+            call.sink.on_event(ResponseEvent::Failed(Failure::OutcomeUnknown));
         }
     }
 
@@ -130,8 +131,8 @@ impl PlainEnd {
             self.calls.iter().filter(|(_, call)| call.give_up <= now).map(|(id, _)| *id).collect();
         for id in &late {
             if let Some(mut call) = self.calls.remove(id) {
-                self.waiting.forget(call.plain);
-                call.sink.part(ResponseEvent::Failed(Failure::Timeout));
+                self.waiting.remove(call.plain);
+                call.sink.on_event(ResponseEvent::Failed(Failure::Timeout));
             }
         }
         late.len()
@@ -144,14 +145,14 @@ impl PlainEnd {
 
     /// Takes one text frame.
     pub(super) fn receive(&mut self, text: &Bytes) -> Result<Heard, PlainError> {
-        let (waiter, part) = match self.waiting.answer(text) {
-            Err(PlainError::Stray(_)) => return Ok(Heard::Stray),
+        let (waiter, part) = match self.waiting.on_response(text) {
+            Err(PlainError::UnknownRequest(_)) => return Ok(Heard::Stray),
             other => other?,
         };
         match waiter {
             Waiter::Call(id) => {
                 if let Some(mut call) = self.calls.remove(&id) {
-                    call.sink.part(for_client(part, call.era));
+                    call.sink.on_event(for_client(part, call.era));
                 }
                 Ok(Heard::Answer)
             }
@@ -196,7 +197,7 @@ fn for_client(part: ResponseEvent, era: Era) -> ResponseEvent {
                 error: false,
                 tool_error,
                 status,
-                payload: plain::completed(payload),
+                payload: with_result_type(payload),
             }
         }
         other => other,

@@ -133,10 +133,10 @@ impl Pump {
                 }
                 Some(Err(error)) => return Poll::Ready(Err(Departure::Lost(error))),
             };
-            self.liveness.heard(now);
+            self.liveness.on_received(now);
             self.heard = true;
             if let Message::Pong(payload) = &message {
-                self.trips.answered(payload, now);
+                self.trips.on_pong(payload, now);
                 self.judge(now);
             }
             self.take(message, now)?;
@@ -214,12 +214,12 @@ impl Pump {
     fn beat(&mut self, now: Instant) -> Result<Instant, Departure> {
         if let Some(number) = self.trips.poll(now) {
             self.ping(Bytes::copy_from_slice(&number));
-            self.liveness.asked(now);
+            self.liveness.on_ping_sent(now);
             self.judge(now);
         }
         loop {
             match self.liveness.poll(now) {
-                KeepAliveAction::Wait(until) => return Ok(until.min(self.trips.next())),
+                KeepAliveAction::Wait(until) => return Ok(until.min(self.trips.next_ping())),
                 KeepAliveAction::Dead => return Err(Departure::Silent),
                 KeepAliveAction::Ping => self.ping(Bytes::new()),
             }
@@ -235,7 +235,7 @@ impl Pump {
 
     /// Whether the slave answers late, as far as its pings say.
     fn judge(&self, now: Instant) {
-        let trip = self.trips.trip(now);
+        let trip = self.trips.rtt(now);
         if let Some(trip) = trip {
             self.trip_meter.set(trip.as_secs_f64());
         }
@@ -342,7 +342,7 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
                 registry.session_ended(&session);
             }
         }
-        ProxyEvent::Stray(kind) => {
+        ProxyEvent::UnknownCall(kind) => {
             metrics::stray();
             tracing::debug!(slave = slave.name, "{} for a call that is not under way", kind.name());
         }

@@ -196,7 +196,7 @@ impl Slave {
             Carrier::Native(end) => {
                 end.link_down(now);
                 if self.gone.load(Ordering::Acquire) {
-                    end.give_up(now);
+                    end.end_grace(now);
                 }
             }
             Carrier::Plain(end) => end.link_down(),
@@ -223,7 +223,7 @@ impl Slave {
             return false;
         }
         if let Carrier::Native(end) = &mut *carrier {
-            end.give_up(now);
+            end.end_grace(now);
         }
         true
     }
@@ -302,7 +302,7 @@ impl Slave {
         match &mut *self.carrier() {
             Carrier::Native(end) => {
                 end.open(call.id, &call.header, call.message.clone(), sink)?;
-                end.set_deadline(call.id, Deadlines { silence: call.silence, last: call.last }, now);
+                end.set_deadline(call.id, Deadlines { silence_timeout: call.silence, total_deadline: call.last }, now);
             }
             Carrier::Plain(end) => {
                 let give_up = call.last.min(now + call.silence);
@@ -337,7 +337,7 @@ impl Slave {
     pub(crate) fn taken(&self, id: CallId, seq: Seq, bytes: usize) {
         let wake = match &mut *self.carrier() {
             Carrier::Native(end) => {
-                end.taken(id, seq, bytes, Instant::now());
+                end.acknowledge(id, seq, bytes, Instant::now());
                 end.wants_to_send()
             }
             Carrier::Plain(_) => false,

@@ -82,11 +82,11 @@ impl SlotSink {
 }
 
 impl Sink for SlotSink {
-    fn part(&mut self, part: ResponseEvent) {
+    fn on_event(&mut self, part: ResponseEvent) {
         self.slot.put(Taken::ResponseEvent(part));
     }
 
-    fn unsent(&mut self) {
+    fn on_unsent(&mut self) {
         self.slot.put(Taken::Unsent);
     }
 }

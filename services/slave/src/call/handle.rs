@@ -1,6 +1,5 @@
 //! The handle with which a call's reader reaches a running call. Must not know what runs it.
 
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 /// A handle of a running call. Dropping it leaves the call running.
@@ -21,12 +20,5 @@ impl CallHandle {
     /// Idempotent.
     pub fn cancel(&self) {
         self.cancelled.cancel();
-    }
-
-    /// Takes the client's reply to a request of the backend. Backends cannot ask clients yet (their requests are
-    /// refused with -32601), so the reply is dropped.
-    pub fn reply(&self, message: Bytes) {
-        tracing::debug!(bytes = message.len(), "dropped a reply: the backend sent no request");
-        drop(message);
     }
 }

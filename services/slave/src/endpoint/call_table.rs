@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, CallMap};
 use tokio::sync::Notify;
@@ -96,13 +95,6 @@ impl CallTable {
         };
         for entry in self.calls.values_mut().filter(named) {
             entry.cancel();
-        }
-    }
-
-    /// Hands a reply of the client to a call; does nothing if the call has ended.
-    pub(super) fn reply(&self, call: CallId, message: Bytes) {
-        if let Some(CallEntry { handle: HandleState::Running(handle), .. }) = self.calls.get(&call) {
-            handle.reply(message);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The handling of events that follow from received frames: calls are started, stopped and replied to. Runs without the
+//! The handling of events that follow from received frames: calls are started and stopped. Runs without the
 //! lock of the journals. Must not know sockets.
 
 use std::sync::Arc;
@@ -23,8 +23,7 @@ impl Endpoint {
             match event {
                 SlaveEvent::Start { call, header, message } => self.start(call, &header, message),
                 SlaveEvent::Stop { call } => self.calls.lock().cancel(call),
-                SlaveEvent::Reply { call, message } => self.calls.lock().reply(call, message),
-                SlaveEvent::Room { call } => {
+                SlaveEvent::Writable { call } => {
                     if let Some(space) = self.space(call) {
                         space.notify_one();
                     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
+use protocol::link::error::LinkError;
 use protocol::link::frame::Frame;
 use protocol::link::handshake::ProxyHello;
 use protocol::link::ids::LinkId;
-use protocol::link::proxy_end::LinkError;
 use protocol::link::slave_end::SlaveEvent;
 use tokio::sync::Notify;
 
@@ -67,7 +67,7 @@ impl Endpoint {
     pub(crate) fn link_over(&self, link: LinkId) {
         let mut state = self.state.lock();
         if state.proxies.is_draining(link) {
-            state.end.link_over(link, Instant::now());
+            state.end.proxy_gone(link, Instant::now());
         }
         state.remove_link(link);
         self.on_link_removed(state);

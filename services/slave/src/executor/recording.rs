@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
-use protocol::mcp::failure;
+use protocol::mcp::failure::{self, FailureKind};
 use protocol::mcp::progress;
 use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
 use runtime::telemetry::LogContext;
@@ -79,7 +79,7 @@ impl CallSink for RecordingSink {
     fn end(self: Box<Self>, end: CallEnd) {
         self.guard.answered(if end.error { "error" } else { "result" }, &end.payload);
         self.guard.ended(match (&end, end.error) {
-            (_, true) => failure::kind_in(&end.payload).unwrap_or("error"),
+            (_, true) => failure::kind_in(&end.payload).map_or("error", FailureKind::as_str),
             (CallEnd { tool_error: true, .. }, _) => "tool_error",
             _ => "ok",
         });

@@ -2,20 +2,20 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::Era;
-use protocol::mcp::failure::Failure;
+use protocol::mcp::failure::{Failure, modern_status};
 use runtime::activity::Activity;
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::limit::ConcurrencyLimit;
 use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
+use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
@@ -44,7 +44,8 @@ impl CallRunner {
         let era = call.header.era;
         let mut trace = call.trace;
         let (recorder, sink) = recording::begin(&self.activity, &call.header, &call.message, &trace, sink);
-        let mut exchange = Exchange::new(sink);
+        let timeouts = Timeouts::start(&call.header);
+        let mut exchange = Exchange::new(timeouts.observe(sink));
         let (mut request, route) = match self.admit(call.header, call.message) {
             Ok(admitted) => admitted,
             Err(failure) => {
@@ -57,14 +58,13 @@ impl CallRunner {
         trace.admitted(&mut request);
         let started = Instant::now();
         let in_flight = route.meters.call_began();
-        let deadline = Duration::from_millis(request.header.timeout_ms);
         let work = AssertUnwindSafe(self.perform(&route, &recorder, request, &mut exchange)).catch_unwind();
         // The work is polled first: most calls end before the other two would have to be armed.
         let answer = tokio::select! {
             biased;
             done = work => done.unwrap_or(Err(Failure::Internal)),
             () = call.cancelled.cancelled() => Err(Failure::Cancelled),
-            () = tokio::time::sleep(deadline), if !deadline.is_zero() => Err(Failure::Timeout),
+            () = timeouts.expired() => Err(Failure::Timeout),
         };
         in_flight.ended(&answer, started.elapsed());
         trace.ended(&answer);
@@ -111,37 +111,4 @@ impl CallRunner {
 fn end_of(answer: Answer, era: Era) -> CallEnd {
     let status = if answer.error && era == Era::Modern { modern_status(&answer.payload) } else { 0 };
     CallEnd { payload: answer.payload, error: answer.error, tool_error: answer.tool_error, status }
-}
-
-/// Returns the HTTP status of an error code (2026-07-28, Streamable HTTP), which a backend without HTTP cannot give; 0 for
-/// codes without a status of their own.
-fn modern_status(error: &[u8]) -> u16 {
-    #[derive(Deserialize)]
-    struct Code {
-        code: i64,
-    }
-    match serde_json::from_slice(error) {
-        Ok(Code { code: -32022..=-32020 }) => 400,
-        Ok(Code { code: -32601 }) => 404,
-        _ => 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_codes_of_the_specification_have_a_status() {
-        for (code, status) in
-            [(-32020, 400), (-32021, 400), (-32022, 400), (-32601, 404), (-32602, 0), (-31002, 0)]
-        {
-            assert_eq!(
-                modern_status(format!(r#"{{"message":"x","code":{code}}}"#).as_bytes()),
-                status,
-                "{code}"
-            );
-        }
-        assert_eq!(modern_status(b"[]"), 0);
-    }
 }

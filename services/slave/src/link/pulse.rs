@@ -55,7 +55,7 @@ impl Pulse {
 
     /// The answer to a ping came.
     pub(crate) fn answered(&mut self, payload: &[u8]) {
-        if let Some(trip) = self.trips.answered(payload, Instant::now()) {
+        if let Some(trip) = self.trips.on_pong(payload, Instant::now()) {
             self.meter.record(trip);
         }
     }
@@ -65,11 +65,11 @@ impl Pulse {
         let now = Instant::now();
         if socket.heard() > self.heard {
             self.heard = socket.heard();
-            self.liveness.heard(self.heard);
+            self.liveness.on_received(self.heard);
         }
         if let Some(number) = self.trips.poll(now) {
             socket.send(Message::Ping(Bytes::copy_from_slice(&number)));
-            self.liveness.asked(now);
+            self.liveness.on_ping_sent(now);
         }
         match self.liveness.poll(now) {
             liveness::KeepAliveAction::Wait(at) => self.alarm.set(at),

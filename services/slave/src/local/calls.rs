@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use front::calls::{CallContext, Calls, Listing};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::catalog::Catalog;
+use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -55,16 +56,8 @@ impl LocalCalls {
 
 /// Returns the catalog as `tools/list` answers it.
 fn listing_of(catalog: &Catalog) -> Listing {
-    let mut tools = BytesMut::new();
-    tools.put_u8(b'[');
-    for (index, tool) in catalog.tools.iter().enumerate() {
-        if index > 0 {
-            tools.put_u8(b',');
-        }
-        tools.put_slice(tool.definition.get().as_bytes());
-    }
-    tools.put_u8(b']');
-    Listing { tools: tools.freeze(), tool_count: catalog.tools.len() }
+    let tools = tool_list(catalog.tools.iter().map(|tool| tool.definition.get()));
+    Listing { tools, tool_count: catalog.tools.len() }
 }
 
 impl Calls for LocalCalls {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::link::limits::MAX_CATALOG;
 use protocol::mcp::catalog::Catalog;
+use protocol::mcp::catalog::MAX_CATALOG;
 use tokio::sync::watch;
 
 use crate::endpoint::Endpoint;

@@ -1,8 +1,8 @@
-//! One call as the proxy keeps it. Knows neither link nor other calls.
+//! State of one call at the proxy's end. Must not know links or other calls.
 
 use std::time::{Duration, Instant};
 
-use super::Sink;
+use super::sink::Sink;
 use crate::link::call::ResponseEvent;
 use crate::link::frame::FrameKind;
 use crate::link::ids::Seq;
@@ -13,27 +13,35 @@ use crate::mcp::failure::Failure;
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Longest silence: every event starts it anew.
-    pub silence: Duration,
-    /// When the call is given up though it is not silent.
-    pub last: Instant,
+    /// Longest time without a chunk from the slave: each chunk starts it anew.
+    pub silence_timeout: Duration,
+    /// When the call fails whatever the slave sends.
+    pub total_deadline: Instant,
 }
 
-/// Whether anybody wants the answer.
+impl Deadlines {
+    /// Returns when the call fails if nothing comes after `now`.
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        self.total_deadline.min(now + self.silence_timeout)
+    }
+}
+
+/// Whether anybody wants the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// Parts go to the sink.
+    /// Events go to the sink.
     Listening,
-    /// What comes is taken and dropped.
+    /// What comes is acknowledged and dropped.
     Gone,
 }
 
+/// Where the call is with regard to the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carrier {
-    /// Chunks flow.
-    Link,
-    /// No link: waiting for the slave to come back.
-    Nothing,
+pub(super) enum CallLocation {
+    /// On the link: chunks flow.
+    OnLink,
+    /// No link: the call waits for the slave to come back.
+    Detached,
     /// `attach` was sent, `accepted` is due.
     Attaching,
 }
@@ -41,53 +49,89 @@ pub(super) enum Carrier {
 pub(super) struct Call<S> {
     pub(super) sink: S,
     pub(super) reader: Reader,
-    pub(super) patience: Option<Deadlines>,
-    pub(super) up: Journal,
+    pub(super) deadlines: Option<Deadlines>,
+    /// When the call fails unless something comes.
+    pub(super) fails_at: Option<Instant>,
+    /// The `open`, until the slave is known to have it.
+    pub(super) request: Journal,
+    /// Number of the chunk after the last of the `open`.
     pub(super) open_end: Seq,
-    pub(super) carrier: Carrier,
+    pub(super) location: CallLocation,
+    /// The call stands in the outbox.
     pub(super) queued: bool,
     /// The slave is known to have the call.
     pub(super) accepted: bool,
-    /// Kind of the message whose first chunks are there.
-    pub(super) within: Option<FrameKind>,
-    /// Next chunk due from the slave.
+    /// Kind of the message of which a part has come.
+    pub(super) partial: Option<FrameKind>,
+    /// Number of the next chunk due from the slave.
     pub(super) next: Seq,
-    /// Every chunk below was taken by the reader.
-    pub(super) taken: Seq,
+    /// Number of the first chunk that the reader has not taken.
+    pub(super) acknowledged: Seq,
     /// Bytes received and not taken by the reader.
-    pub(super) untaken: usize,
-    /// What the slave was last told that `taken` is.
+    pub(super) unread_bytes: usize,
+    /// `acknowledged` as the slave was last told.
     pub(super) credited: Seq,
-    /// Bytes taken since credit was last sent.
+    /// Bytes taken by the reader since credit was last sent.
     pub(super) uncredited: usize,
+    /// The last chunk of the `end` has come.
     pub(super) ended: bool,
-    pub(super) give_up: Option<Instant>,
 }
 
 impl<S: Sink> Call<S> {
-    /// Whether so much was taken since the last credit that the slave should hear of it.
+    pub(super) fn new(sink: S, request: Journal) -> Self {
+        Self {
+            sink,
+            reader: Reader::Listening,
+            deadlines: None,
+            fails_at: None,
+            open_end: request.next(),
+            request,
+            location: CallLocation::OnLink,
+            queued: true,
+            accepted: false,
+            partial: None,
+            next: 0,
+            acknowledged: 0,
+            unread_bytes: 0,
+            credited: 0,
+            uncredited: 0,
+            ended: false,
+        }
+    }
+
+    /// Returns whether not all of the `open` was sent.
+    pub(super) fn is_being_sent(&self) -> bool {
+        self.request.sent() < self.open_end
+    }
+
+    /// Returns whether so much was taken since the last credit that the slave must be told.
     pub(super) fn owes_credit(&self, window: usize) -> bool {
-        let chunks = self.taken - self.credited;
+        let chunks = self.acknowledged - self.credited;
         self.uncredited >= window / 4 || chunks >= MAX_CHUNKS_UNDER_WAY / 4
     }
 
-    /// The position to tell the slave.
-    pub(super) fn credit(&mut self) -> Seq {
+    /// Returns the position to tell the slave, and counts it as told.
+    pub(super) fn take_credit(&mut self) -> Seq {
         self.uncredited = 0;
-        self.credited = self.taken;
-        self.taken
+        self.credited = self.acknowledged;
+        self.acknowledged
     }
 
-    /// Ends the call for its reader, unless it has ended for it already.
+    /// Ends the call for its reader with a failure, unless it has ended.
     pub(super) fn fail(&mut self, failure: Failure) {
-        if !self.ended && self.reader == Reader::Listening {
-            self.sink.part(ResponseEvent::Failed(failure));
+        if self.has_reader() {
+            self.sink.on_event(ResponseEvent::Failed(failure));
         }
     }
 
-    pub(super) fn unsent(&mut self) {
-        if !self.ended && self.reader == Reader::Listening {
-            self.sink.unsent();
+    /// Tells the reader that the call may go to another slave, unless it has ended.
+    pub(super) fn report_unsent(&mut self) {
+        if self.has_reader() {
+            self.sink.on_unsent();
         }
+    }
+
+    fn has_reader(&self) -> bool {
+        !self.ended && self.reader == Reader::Listening
     }
 }

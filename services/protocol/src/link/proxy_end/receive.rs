@@ -1,10 +1,13 @@
-//! What a frame of the slave does to the calls. Knows no socket.
+//! What a frame of the slave does to the calls. Must not know sockets.
 
 use std::time::Instant;
 
-use super::call::{Carrier, Reader};
-use super::{LinkError, ProxyEnd, ProxyEvent, Sink};
+use super::call::{Call, CallLocation, Reader};
+use super::event::ProxyEvent;
+use super::sink::Sink;
+use super::state::ProxyEnd;
 use crate::link::call::ResponseEvent;
+use crate::link::error::LinkError;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::CallId;
 use crate::link::limits::MAX_CHUNKS_UNDER_WAY;
@@ -12,7 +15,10 @@ use crate::link::reassembler::ReassemblyError;
 use crate::mcp::failure::Failure;
 
 impl<S: Sink> ProxyEnd<S> {
-    /// Takes one frame of the slave. On an error the link must be closed; calls then wait as after any broken link.
+    /// Takes one frame of the slave. Frames are ignored while there is no link.
+    ///
+    /// # Errors
+    /// The slave broke the protocol: the link must be closed. Calls then wait as after any broken link.
     pub fn receive(&mut self, frame: Frame, now: Instant) -> Result<(), LinkError> {
         if !self.linked {
             return Ok(());
@@ -21,37 +27,27 @@ impl<S: Sink> ProxyEnd<S> {
             return Err(LinkError::Flood);
         }
         match frame.kind {
-            FrameKind::Event | FrameKind::End => self.receive_chunk(frame, now),
-            FrameKind::Accepted => self.receive_accepted(&frame),
+            FrameKind::Event | FrameKind::End => return self.receive_chunk(frame, now),
+            FrameKind::Accepted => return self.receive_accepted(&frame),
             FrameKind::Credit => {
                 if let Some(call) = self.calls.get_mut(&frame.call) {
-                    call.up.acknowledge(frame.seq)?;
-                    Self::queue(&mut self.outbox, frame.call, call);
+                    call.request.acknowledge(frame.seq)?;
+                    Self::enqueue(&mut self.outbox, frame.call, call);
                 }
-                Ok(())
             }
             FrameKind::Catalog => {
-                if let Some(whole) = self.catalog.take(frame)? {
+                if let Some(whole) = self.catalog.push(frame)? {
                     self.events.push_back(ProxyEvent::Catalog(whole.message));
                 }
-                Ok(())
             }
-            FrameKind::Drain => {
-                self.events.push_back(ProxyEvent::Draining);
-                Ok(())
-            }
-            FrameKind::Peers => {
-                self.events.push_back(ProxyEvent::Peers(frame.payload));
-                Ok(())
-            }
-            FrameKind::Session => {
-                self.events.push_back(ProxyEvent::Session(frame.payload));
-                Ok(())
-            }
+            FrameKind::Drain => self.events.push_back(ProxyEvent::Draining),
+            FrameKind::Peers => self.events.push_back(ProxyEvent::Peers(frame.payload)),
+            FrameKind::Session => self.events.push_back(ProxyEvent::Session(frame.payload)),
             FrameKind::Open | FrameKind::Reply | FrameKind::Cancel | FrameKind::Attach => {
-                Err(LinkError::Unexpected(frame.kind))
+                return Err(LinkError::Unexpected(frame.kind));
             }
         }
+        Ok(())
     }
 
     fn receive_accepted(&mut self, frame: &Frame) -> Result<(), LinkError> {
@@ -60,83 +56,91 @@ impl<S: Sink> ProxyEnd<S> {
             return Err(LinkError::Unexpected(FrameKind::Accepted));
         }
         call.accepted = true;
-        match call.carrier {
-            Carrier::Attaching => {
-                call.up.rewind(frame.seq)?;
-                call.up.acknowledge(frame.seq)?;
-                call.carrier = Carrier::Link;
-                self.tally.resumed += 1;
-                // What was taken since `attach` was sent has not been told, and the slave may wait for nothing else.
-                if call.taken > call.credited {
-                    self.outbox.control(Frame::bare(FrameKind::Credit, frame.call, call.credit()));
+        match call.location {
+            CallLocation::Attaching => {
+                call.request.rewind(frame.seq)?;
+                call.request.acknowledge(frame.seq)?;
+                call.location = CallLocation::OnLink;
+                self.stats.resumed += 1;
+                // The slave may be waiting for credit of what the reader took since `attach` was sent.
+                if call.acknowledged > call.credited {
+                    let credit = Frame::bare(FrameKind::Credit, frame.call, call.take_credit());
+                    self.outbox.enqueue_control(credit);
                 }
             }
-            Carrier::Link => {
-                call.up.acknowledge(frame.seq)?;
+            CallLocation::OnLink => {
+                call.request.acknowledge(frame.seq)?;
             }
-            Carrier::Nothing => return Err(LinkError::Unexpected(FrameKind::Accepted)),
+            CallLocation::Detached => return Err(LinkError::Unexpected(FrameKind::Accepted)),
         }
-        Self::queue(&mut self.outbox, frame.call, call);
+        Self::enqueue(&mut self.outbox, frame.call, call);
         Ok(())
     }
 
     fn receive_chunk(&mut self, frame: Frame, now: Instant) -> Result<(), LinkError> {
         let id = frame.call;
+        let window = self.limits.window;
         let Some(call) = self.calls.get_mut(&id) else {
-            self.events.push_back(ProxyEvent::Stray(frame.kind));
+            self.events.push_back(ProxyEvent::UnknownCall(frame.kind));
             return Ok(());
         };
         if frame.kind == FrameKind::End && frame.flags.has(Flags::GONE) {
-            self.gone(id, frame.flags);
+            self.receive_gone(id, frame.flags);
             return Ok(());
         }
-        // An end before the whole `open` is there is a refusal; an event then is nonsense.
-        let early = call.up.sent() < call.open_end;
-        if call.ended || call.carrier != Carrier::Link || (early && frame.kind == FrameKind::Event) {
+        Self::check_chunk(call, &frame, window)?;
+        let bytes = frame.payload.len();
+        if !call.is_being_sent() {
+            // Only a slave that has all of the `open` sends chunks: it need not be kept.
+            call.request.acknowledge(call.open_end)?;
+        }
+        call.next += 1;
+        call.unread_bytes += bytes;
+        call.accepted = true;
+        call.partial = frame.flags.has(Flags::MORE).then_some(frame.kind);
+        call.ended = frame.kind == FrameKind::End && call.partial.is_none();
+        if call.ended {
+            call.request.drop_unsent();
+        }
+        call.fails_at = call.deadlines.map(|deadlines| deadlines.next(now));
+        Self::enqueue(&mut self.outbox, id, call);
+        if call.reader == Reader::Gone {
+            let next = call.next;
+            self.acknowledge(id, next, bytes, now);
+        } else if let Some(event) = ResponseEvent::from_frame(frame) {
+            call.sink.on_event(event);
+        }
+        Ok(())
+    }
+
+    fn check_chunk(call: &Call<S>, frame: &Frame, window: usize) -> Result<(), LinkError> {
+        // An end before all of the `open` was sent is a refusal; an event cannot come before that.
+        let early_event = call.is_being_sent() && frame.kind == FrameKind::Event;
+        if call.ended || call.location != CallLocation::OnLink || early_event {
             return Err(LinkError::Unexpected(frame.kind));
         }
         if frame.seq != call.next {
             return Err(ReassemblyError::Gap { expected: call.next, found: frame.seq }.into());
         }
-        if call.within.is_some_and(|kind| kind != frame.kind) {
+        if call.partial.is_some_and(|kind| kind != frame.kind) {
             return Err(ReassemblyError::Mixed(frame.kind).into());
         }
-        let bytes = frame.payload.len();
-        let fits = call.untaken + bytes <= self.limits.window;
-        if !fits || call.next - call.taken >= MAX_CHUNKS_UNDER_WAY {
-            return Err(LinkError::Overrun { window: self.limits.window });
-        }
-        if !early {
-            // Only a slave that has the whole of the `open` says anything: no need to keep it.
-            call.up.acknowledge(call.open_end)?;
-        }
-        call.next += 1;
-        call.untaken += bytes;
-        call.accepted = true;
-        call.within = frame.flags.has(Flags::MORE).then_some(frame.kind);
-        call.ended = frame.kind == FrameKind::End && call.within.is_none();
-        if call.ended {
-            call.up.drop_unsent();
-        }
-        call.give_up = call.patience.map(|patience| patience.last.min(now + patience.silence));
-        Self::queue(&mut self.outbox, id, call);
-        if call.reader == Reader::Gone {
-            let next = call.next;
-            self.taken(id, next, bytes, now);
-        } else if let Some(part) = ResponseEvent::from_frame(frame) {
-            call.sink.part(part);
+        let fits = call.unread_bytes + frame.payload.len() <= window;
+        if !fits || call.next - call.acknowledged >= MAX_CHUNKS_UNDER_WAY {
+            return Err(LinkError::Overrun { window });
         }
         Ok(())
     }
 
-    /// The slave does not have the call. It never ran, unless it showed a sign of it or says that it gave it up.
-    fn gone(&mut self, id: CallId, flags: Flags) {
+    /// Ends a call that the slave does not have. The call never ran, unless the slave sent something of it before or says
+    /// that it gave the call up.
+    fn receive_gone(&mut self, id: CallId, flags: Flags) {
         let Some(mut call) = self.calls.remove(&id) else { return };
-        self.tally.gone += u64::from(call.carrier == Carrier::Attaching);
+        self.stats.gone += u64::from(call.location == CallLocation::Attaching);
         if call.accepted || flags.has(Flags::ERROR) {
             call.fail(Failure::OutcomeUnknown);
         } else {
-            call.unsent();
+            call.report_unsent();
         }
     }
 }

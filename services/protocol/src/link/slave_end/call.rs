@@ -1,41 +1,71 @@
-//! One call as the slave keeps it. Knows neither link nor other calls.
+//! State of one call at the slave's end. Must not know links or other calls.
 
 use std::time::Instant;
 
 use crate::link::ids::{LinkId, Seq};
 use crate::link::journal::Journal;
+use crate::link::limits::LinkLimits;
 use crate::link::reassembler::Reassembler;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Its `open` is not all there.
+pub(super) enum CallState {
+    /// Not all of the `open` has come.
     Receiving,
-    /// The owner was told to run it.
+    /// The owner was told to run the call.
     Running,
-    /// It runs on, but its proxy is gone for good: nobody will ask for what it says.
-    Unheard,
-    /// Its end is written.
+    /// The call runs, but its proxy is gone for good: nobody will ask for what it writes.
+    NoReader,
+    /// The end is written.
     Ended,
 }
 
+impl CallState {
+    pub(super) fn is_running(self) -> bool {
+        matches!(self, Self::Running | Self::NoReader)
+    }
+}
+
 pub(super) struct Call {
+    pub(super) state: CallState,
+    /// The link that reads the call; `None` while it waits to be attached.
     pub(super) link: Option<LinkId>,
-    pub(super) intake: Reassembler,
-    /// Chunks below this were credited.
+    /// Chunks of the `open`.
+    pub(super) request: Reassembler,
+    /// Number of the first chunk of the `open` that was not credited.
     pub(super) credited: Seq,
-    /// Bytes received since credit was last sent.
+    /// Bytes of the `open` received since credit was last sent.
     pub(super) uncredited: usize,
-    pub(super) stage: Stage,
-    pub(super) announced: bool,
+    /// Events and end.
+    pub(super) response: Journal,
+    /// `accepted` was sent, or something else told the proxy that the call is here.
+    pub(super) accepted: bool,
+    /// The call stands in its link's outbox.
     pub(super) queued: bool,
-    pub(super) waiting: bool,
-    pub(super) down: Journal,
-    pub(super) forget_at: Option<Instant>,
+    /// The producer was told to wait.
+    pub(super) producer_waits: bool,
+    /// When the call is forgotten unless a link attaches to it.
+    pub(super) retention_ends_at: Option<Instant>,
 }
 
 impl Call {
-    /// Bytes a producer may be ahead of the reader.
-    pub(super) fn room(&self) -> usize {
-        self.down.window()
+    /// Makes a call of which nothing has come. `limits.window` is what the proxy behind the link announced.
+    pub(super) fn new(link: LinkId, request: Reassembler, limits: &LinkLimits) -> Self {
+        Self {
+            state: CallState::Receiving,
+            link: Some(link),
+            request,
+            credited: 0,
+            uncredited: 0,
+            response: Journal::new(limits),
+            accepted: false,
+            queued: false,
+            producer_waits: false,
+            retention_ends_at: None,
+        }
+    }
+
+    /// Returns whether the producer is further ahead of the reader than a credit window.
+    pub(super) fn is_full(&self) -> bool {
+        self.response.bytes() > self.response.window()
     }
 }

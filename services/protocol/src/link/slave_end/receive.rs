@@ -1,22 +1,25 @@
-//! What a frame of a proxy does to the calls. Knows no socket.
+//! What a frame of a proxy does to the calls. Must not know sockets.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::call::{Call, Stage};
-use super::{SlaveEnd, SlaveEvent};
+use super::call::{Call, CallState};
+use super::event::SlaveEvent;
+use super::state::SlaveEnd;
+use crate::link::error::LinkError;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::{CallId, LinkId};
-use crate::link::journal::Journal;
 use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY, MAX_HEADER};
 use crate::link::outbox::ACK_DELAY;
-use crate::link::proxy_end::LinkError;
 use crate::link::reassembler::{Reassembled, Reassembler, ReassemblyError};
 use crate::mcp::failure::Failure;
 
 impl SlaveEnd {
-    /// Takes one frame of a proxy. On an error that link must be closed.
+    /// Takes one frame of a proxy. Frames of links that are down are ignored.
+    ///
+    /// # Errors
+    /// The proxy broke the protocol: that link must be closed.
     pub fn receive(&mut self, link: LinkId, frame: Frame, now: Instant) -> Result<(), LinkError> {
         let Some(from) = self.links.get(&link) else { return Ok(()) };
         if from.outbox.is_flooded(self.calls.len()) {
@@ -24,9 +27,8 @@ impl SlaveEnd {
         }
         match frame.kind {
             FrameKind::Open => self.receive_open(link, frame, now),
-            FrameKind::Reply => self.receive_reply(link, frame),
             FrameKind::Cancel => {
-                self.stop(frame.call);
+                self.remove(frame.call);
                 Ok(())
             }
             FrameKind::Credit => self.receive_credit(&frame),
@@ -43,9 +45,11 @@ impl SlaveEnd {
                 self.events.push_back(SlaveEvent::Peers(link, frame.payload));
                 Ok(())
             }
-            FrameKind::Accepted | FrameKind::Event | FrameKind::End | FrameKind::Catalog => {
-                Err(LinkError::Unexpected(frame.kind))
-            }
+            FrameKind::Accepted
+            | FrameKind::Event
+            | FrameKind::End
+            | FrameKind::Reply
+            | FrameKind::Catalog => Err(LinkError::Unexpected(frame.kind)),
         }
     }
 
@@ -54,7 +58,7 @@ impl SlaveEnd {
         let header_len = usize::from(frame.aux);
         if frame.seq == 0 && (header_len == 0 || header_len > MAX_HEADER || header_len > frame.payload.len())
         {
-            return Err(LinkError::Header(header_len));
+            return Err(LinkError::HeaderLength(header_len));
         }
         if !self.calls.contains_key(&id) {
             if frame.seq != 0 {
@@ -63,25 +67,23 @@ impl SlaveEnd {
             }
             if self.draining {
                 let gone = Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, id, 0) };
-                self.control(link, gone);
+                self.enqueue_control(link, gone);
                 return Ok(());
             }
             self.begin(link, id);
         }
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        if call.stage != Stage::Receiving || call.link != Some(link) {
+        if call.state != CallState::Receiving || call.link != Some(link) {
             return Err(LinkError::Unexpected(FrameKind::Open));
         }
-        let before = call.intake.pending();
-        let taken = call.intake.take(frame);
-        let pending = call.intake.pending();
+        let before = call.request.pending_bytes();
+        let pushed = call.request.push(frame);
+        let pending = call.request.pending_bytes();
         self.assembly_bytes = self.assembly_bytes + pending - before;
-        match taken {
+        match pushed {
             Ok(Some(whole)) => self.start(link, id, &whole, now),
-            Ok(None) if self.assembly_bytes > self.limits.assembly => {
-                self.refuse(id, &memory_full());
-            }
-            Ok(None) => self.credit_upload(link, id, pending - before),
+            Ok(None) if self.assembly_bytes > self.limits.assembly => self.refuse(id, &memory_full()),
+            Ok(None) => self.credit_open(link, id, pending - before),
             Err(ReassemblyError::TooLong { limit }) => self.refuse(id, &Failure::BodyTooLarge { limit }),
             Err(error) => return Err(error.into()),
         }
@@ -90,123 +92,80 @@ impl SlaveEnd {
 
     fn begin(&mut self, link: LinkId, id: CallId) {
         let window = self.links.get(&link).map_or(self.limits.window, |l| l.window);
-        let down = Journal::new(&LinkLimits { window, ..self.limits.clone() });
-        let call = Call {
-            link: Some(link),
-            intake: Reassembler::new(self.limits.message + MAX_HEADER),
-            credited: 0,
-            uncredited: 0,
-            stage: Stage::Receiving,
-            announced: false,
-            queued: false,
-            waiting: false,
-            down,
-            forget_at: None,
-        };
-        self.calls.insert(id, call);
+        let limits = LinkLimits { window, ..self.limits.clone() };
+        let request = Reassembler::new(self.limits.message + MAX_HEADER);
+        self.calls.insert(id, Call::new(link, request, &limits));
     }
 
     fn start(&mut self, link: LinkId, id: CallId, whole: &Reassembled, now: Instant) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        call.stage = Stage::Running;
+        call.state = CallState::Running;
         if let Some(link) = self.links.get_mut(&link) {
-            link.unannounced.push_back((now + ACK_DELAY, id));
+            link.pending_accepted.push_back((now + ACK_DELAY, id));
         }
         let mut message = whole.message.clone();
         let header = message.split_to(usize::from(whole.aux).min(message.len()));
         self.events.push_back(SlaveEvent::Start { call: id, header, message });
     }
 
-    /// Refuses a call that is not wholly received; the rest of its `open` is ignored.
+    /// Refuses a call of which not all has come; the rest of its `open` is ignored.
     fn refuse(&mut self, id: CallId, failure: &Failure) {
         let Some(call) = self.calls.remove(&id) else { return };
-        self.assembly_bytes -= call.intake.pending();
+        self.assembly_bytes -= call.request.pending_bytes();
         if let Some(link) = call.link {
             let payload = Bytes::from(failure.error_object());
-            self.control(link, Frame { flags: Flags::ERROR, payload, ..Frame::bare(FrameKind::End, id, 0) });
+            let end = Frame { flags: Flags::ERROR, payload, ..Frame::bare(FrameKind::End, id, 0) };
+            self.enqueue_control(link, end);
         }
     }
 
-    fn credit_upload(&mut self, link: LinkId, id: CallId, bytes: usize) {
+    /// Sends credit for chunks of an `open` that is not whole, once a quarter of what is allowed has come.
+    fn credit_open(&mut self, link: LinkId, id: CallId, bytes: usize) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.uncredited += bytes;
-        let next = call.intake.next();
+        let next = call.request.next();
         if call.uncredited >= self.limits.window / 4 || next - call.credited >= MAX_CHUNKS_UNDER_WAY / 4 {
             call.uncredited = 0;
             call.credited = next;
-            self.control(link, Frame::bare(FrameKind::Credit, id, next));
+            self.enqueue_control(link, Frame::bare(FrameKind::Credit, id, next));
         }
-    }
-
-    fn receive_reply(&mut self, link: LinkId, frame: Frame) -> Result<(), LinkError> {
-        let id = frame.call;
-        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        if call.stage == Stage::Receiving || call.link != Some(link) {
-            return Err(LinkError::Unexpected(FrameKind::Reply));
-        }
-        if call.stage == Stage::Ended {
-            // It crossed the end on the way.
-            return Ok(());
-        }
-        let before = call.intake.pending();
-        let taken = call.intake.take(frame);
-        let pending = call.intake.pending();
-        self.assembly_bytes = self.assembly_bytes + pending - before;
-        match taken {
-            Ok(None) if self.assembly_bytes > self.limits.assembly => self.give_up(id, &memory_full()),
-            Ok(whole) => {
-                self.credit_upload(link, id, self.limits.window);
-                if let Some(Reassembled { message, .. }) = whole {
-                    self.events.push_back(SlaveEvent::Reply { call: id, message });
-                }
-            }
-            Err(ReassemblyError::TooLong { limit }) => self.give_up(id, &Failure::BodyTooLarge { limit }),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Ends a running call that cannot be given what its client sends.
-    fn give_up(&mut self, id: CallId, failure: &Failure) {
-        self.fail(id, failure);
-        self.events.push_back(SlaveEvent::Stop { call: id });
     }
 
     fn receive_credit(&mut self, frame: &Frame) -> Result<(), LinkError> {
         let id = frame.call;
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
-        self.journal_bytes -= call.down.acknowledge(frame.seq)?;
-        if call.waiting && call.down.bytes() <= call.room() {
-            call.waiting = false;
-            self.events.push_back(SlaveEvent::Room { call: id });
+        self.journal_bytes -= call.response.acknowledge(frame.seq)?;
+        if call.producer_waits && !call.is_full() {
+            call.producer_waits = false;
+            self.events.push_back(SlaveEvent::Writable { call: id });
         }
-        if call.stage == Stage::Ended && call.down.is_empty() {
+        if call.state == CallState::Ended && call.response.is_empty() {
             self.calls.remove(&id);
         } else {
-            self.queue(id);
+            self.enqueue(id);
         }
         Ok(())
     }
 
     fn receive_attach(&mut self, link: LinkId, frame: &Frame) -> Result<(), LinkError> {
         let id = frame.call;
-        let known = |call: &&mut Call| !matches!(call.stage, Stage::Receiving | Stage::Unheard);
-        let Some(call) = self.calls.get_mut(&id).filter(known) else {
-            self.tally.gone += 1;
-            let ran = if self.forgotten.may_contain(id) { Flags::ERROR } else { Flags::NONE };
+        let can_attach = |call: &&mut Call| !matches!(call.state, CallState::Receiving | CallState::NoReader);
+        let Some(call) = self.calls.get_mut(&id).filter(can_attach) else {
+            self.stats.gone += 1;
+            let ran = if self.tombstones.may_contain(id) { Flags::ERROR } else { Flags::NONE };
             let flags = Flags::GONE.with(ran);
-            self.control(link, Frame { flags, ..Frame::bare(FrameKind::End, id, frame.seq) });
+            self.enqueue_control(link, Frame { flags, ..Frame::bare(FrameKind::End, id, frame.seq) });
             return Ok(());
         };
-        call.down.rewind(frame.seq)?;
-        self.tally.resumed += 1;
+        call.response.rewind(frame.seq)?;
+        self.stats.resumed += 1;
         call.link = Some(link);
-        call.forget_at = None;
-        call.announced = true;
+        call.retention_ends_at = None;
+        call.accepted = true;
         call.queued = false;
-        let accepted = Frame::bare(FrameKind::Accepted, id, call.intake.next());
-        self.control(link, accepted);
-        self.queue(id);
+        let accepted = Frame::bare(FrameKind::Accepted, id, call.request.next());
+        self.enqueue_control(link, accepted);
+        self.enqueue(id);
         Ok(())
     }
 }

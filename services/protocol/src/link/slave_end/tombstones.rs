@@ -1,13 +1,13 @@
-//! Calls that were started and given up because nobody came back for them. Knows only their names.
+//! Ids of calls that were started and given up because nobody came back for them.
 //!
-//! A proxy that was paused for long may still ask for one of them: it must not hear that the call never ran.
+//! A proxy that was paused for long may still ask for one of them, and must not be told that the call never ran.
 
 use std::collections::HashSet;
 
 use crate::link::ids::CallId;
 
-/// How many are remembered, about 2 MiB. Beyond that any unknown call may have been one.
-const MOST: usize = 64 * 1024;
+/// Largest number of ids remembered, about 2 MiB. Beyond that any unknown call may have been one of them.
+pub const MAX_TOMBSTONES: usize = 64 * 1024;
 
 #[derive(Default)]
 pub(super) struct Tombstones {
@@ -16,15 +16,15 @@ pub(super) struct Tombstones {
 }
 
 impl Tombstones {
-    pub(super) fn add(&mut self, call: CallId) {
-        if self.calls.len() < MOST {
+    pub(super) fn insert(&mut self, call: CallId) {
+        if self.calls.len() < MAX_TOMBSTONES {
             self.calls.insert(call);
         } else {
             self.overrun = true;
         }
     }
 
-    /// Whether the call may have run; never a wrong no.
+    /// Returns whether the call may have run; never `false` for one that did.
     pub(super) fn may_contain(&self, call: CallId) -> bool {
         self.overrun || self.calls.contains(&call)
     }
@@ -35,13 +35,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_forgets_no_call_but_may_claim_too_many() {
-        let mut forgotten = Tombstones::default();
-        let most = MOST as u128;
-        (1..=most).for_each(|n| forgotten.add(CallId(n)));
-        assert!(forgotten.may_contain(CallId(most)));
-        assert!(!forgotten.may_contain(CallId(most + 1)));
-        forgotten.add(CallId(most + 1));
-        assert!(forgotten.may_contain(CallId(most + 1)));
+    fn no_call_is_missed_and_memory_is_bounded() {
+        let mut tombstones = Tombstones::default();
+        let most = MAX_TOMBSTONES as u128;
+        (1..=most).for_each(|n| tombstones.insert(CallId(n)));
+        assert!(tombstones.may_contain(CallId(most)));
+        assert!(!tombstones.may_contain(CallId(most + 1)));
+        tombstones.insert(CallId(most + 1));
+        assert!(tombstones.may_contain(CallId(most + 1)));
+        assert!(tombstones.may_contain(CallId(most + 2)), "a wrong yes, since it cannot be known");
+        assert_eq!(tombstones.calls.len(), MAX_TOMBSTONES);
     }
 }

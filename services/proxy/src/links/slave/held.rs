@@ -7,7 +7,7 @@ impl Slave {
     /// Calls under way, and bytes of them in memory.
     pub(in crate::links) fn held(&self) -> Held {
         let (to_slave, from_slave) = match &*self.carrier() {
-            Carrier::Native(end) => end.held(),
+            Carrier::Native(end) => end.buffered_bytes(),
             Carrier::Plain(_) => (0, 0),
         };
         Held { calls: self.load.in_flight(), to_slave, from_slave }

@@ -7,10 +7,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::mcp::era::{Era, meta};
+use protocol::mcp::members::Members;
 use runtime::traces::TraceContext;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::messages::modern_meta;
 use crate::call::Request;
@@ -124,30 +122,6 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
     }
     out.push('}');
     Ok(Some(out))
-}
-
-/// The members of an object in their order, values unparsed.
-#[derive(Default)]
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        from.deserialize_map(Collect)
-    }
 }
 
 #[cfg(test)]

@@ -1,51 +1,17 @@
 //! The adaptation of a child's result to the client's era. Must not know the reader of the answer.
 
 use bytes::Bytes;
-use memchr::memmem;
 use protocol::mcp::era::Era;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use protocol::mcp::result::{is_tool_error, with_result_type};
 
 use crate::call::Answer;
 
-/// The member that a modern client requires and a legacy backend's result lacks.
-const RESULT_TYPE: &[u8] = br#""resultType":"complete""#;
-
-/// The members of a result that matter here. All others are skipped.
-#[derive(Default, Deserialize)]
-struct ResultHead {
-    #[serde(rename = "isError", default)]
-    is_error: Option<serde_json::Value>,
-    #[serde(rename = "resultType", default)]
-    result_type: Option<IgnoredAny>,
-}
-
 /// Returns the answer with a `result` value adapted to the era of the client; `backend` is the era of the child.
 pub(super) fn adapt(result: Bytes, client: Era, backend: Era) -> Answer {
-    // Both words are rare in large results, and searching is ten times faster than parsing.
+    let tool_error = is_tool_error(&result);
     let needs_type = client == Era::Modern && backend == Era::Legacy;
-    let has_word = |word: &[u8]| memmem::find(&result, word).is_some();
-    let head = if has_word(b"\"isError\"") || needs_type && has_word(b"\"resultType\"") {
-        serde_json::from_slice::<ResultHead>(&result).unwrap_or_default()
-    } else {
-        ResultHead::default()
-    };
-    let tool_error = head.is_error == Some(serde_json::Value::Bool(true));
-    let payload = if needs_type && head.result_type.is_none() { with_result_type(&result) } else { result };
+    let payload = if needs_type { with_result_type(result) } else { result };
     Answer { payload, error: false, tool_error }
-}
-
-/// Returns the result object with [`RESULT_TYPE`] in front; any other value unchanged.
-fn with_result_type(result: &Bytes) -> Bytes {
-    let Some(inside) = result.strip_prefix(b"{") else { return result.clone() };
-    let mut out = Vec::with_capacity(result.len() + RESULT_TYPE.len() + 1);
-    out.push(b'{');
-    out.extend_from_slice(RESULT_TYPE);
-    if inside.trim_ascii_start().first() != Some(&b'}') {
-        out.push(b',');
-    }
-    out.extend_from_slice(inside);
-    out.into()
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::link::limits::MAX_CATALOG;
-use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::catalog::{CatalogEntry, MAX_CATALOG};
 use protocol::mcp::era::Era;
 use serde::Deserialize;
 use serde_json::value::RawValue;

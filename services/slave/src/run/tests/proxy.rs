@@ -59,10 +59,10 @@ pub(super) async fn say(ws: &mut Ws, reply: &AuthReply) {
 pub(super) struct Answers(Arc<Mutex<Vec<ResponseEvent>>>);
 
 impl Sink for Answers {
-    fn part(&mut self, part: ResponseEvent) {
+    fn on_event(&mut self, part: ResponseEvent) {
         self.0.lock().unwrap().push(part);
     }
-    fn unsent(&mut self) {
+    fn on_unsent(&mut self) {
         panic!("the call was never sent");
     }
 }
@@ -212,7 +212,7 @@ impl Proxy {
                 ProxyEvent::Catalog(json) => self.catalog = Catalog::decode(&json).unwrap(),
                 ProxyEvent::Draining => self.draining = true,
                 ProxyEvent::Peers(_) | ProxyEvent::Session(_) => panic!("this proxy takes none"),
-                ProxyEvent::Stray(kind) => panic!("stray {kind:?}"),
+                ProxyEvent::UnknownCall(kind) => panic!("stray {kind:?}"),
             }
         }
     }
@@ -227,7 +227,7 @@ impl Proxy {
                 else {
                     continue;
                 };
-                self.end.taken(*id, seq + 1, payload.len(), now);
+                self.end.acknowledge(*id, seq + 1, payload.len(), now);
             }
             *taken = answers.len();
         }

@@ -1,4 +1,4 @@
-//! What is known of every call of the fleet: who ran it, what was written, what its reader heard. The judge.
+//! What is known of every call of the fleet: who ran it, what was written, what its reader received. The judge.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,7 +14,7 @@ use protocol::mcp::failure::Failure;
 
 /// How a call ended for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Finish {
+pub(crate) enum Outcome {
     /// With what a backend wrote.
     Answered,
     Failed(Failure),
@@ -24,7 +24,7 @@ pub(crate) enum Finish {
     GivenUp,
 }
 
-impl Finish {
+impl Outcome {
     /// Whether it says that nobody has run the call.
     fn denies(&self) -> bool {
         matches!(self, Self::Failed(Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::Draining))
@@ -48,7 +48,7 @@ pub(crate) struct Written {
 }
 
 /// One call of a client, however many slaves it is tried on.
-pub(crate) struct Track {
+pub(crate) struct CallRecord {
     pub(crate) message: Bytes,
     /// By which time it must have ended, the pauses of its proxy not counted.
     pub(crate) limit: Duration,
@@ -60,59 +60,56 @@ pub(crate) struct Track {
     pub(crate) call: CallId,
     pub(crate) slave: Option<u64>,
     pub(crate) moves: u32,
-    pub(crate) homeless: Option<Duration>,
+    pub(crate) retry_until: Option<Duration>,
     pub(crate) runs: u32,
     pub(crate) written: Vec<Written>,
-    pub(crate) replies: Vec<Bytes>,
-    pub(crate) replies_got: usize,
-    pub(crate) untaken: VecDeque<(Seq, usize)>,
+    pub(crate) unread: VecDeque<(Seq, usize)>,
     pub(crate) reading: bool,
     pub(crate) next: Seq,
-    pub(crate) finish: Option<Finish>,
+    pub(crate) outcome: Option<Outcome>,
     whole: usize,
     partial: Vec<u8>,
 }
 
-/// What a sink heard and the world must act on.
-pub(crate) enum News {
-    Parts(u64),
-    Request(u64),
+/// What a sink received and the world must act on.
+pub(crate) enum Notice {
+    Readable(u64),
     Unsent(u64),
 }
 
 /// All calls of a run.
 #[derive(Default)]
-pub(crate) struct Book {
-    pub(crate) calls: BTreeMap<u64, Track>,
+pub(crate) struct Records {
+    pub(crate) calls: BTreeMap<u64, CallRecord>,
     pub(crate) open: BTreeSet<u64>,
-    pub(crate) news: Vec<News>,
+    pub(crate) notices: Vec<Notice>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
 
-pub(crate) type SharedBook = Rc<RefCell<Book>>;
+pub(crate) type SharedRecords = Rc<RefCell<Records>>;
 
 /// The reader of one attempt.
-pub(crate) struct Tap {
+pub(crate) struct RecordingSink {
     pub(crate) no: u64,
     pub(crate) call: CallId,
-    pub(crate) book: SharedBook,
+    pub(crate) records: SharedRecords,
 }
 
-impl Sink for Tap {
-    fn part(&mut self, part: ResponseEvent) {
-        self.book.borrow_mut().part(self.no, self.call, &part);
+impl Sink for RecordingSink {
+    fn on_event(&mut self, event: ResponseEvent) {
+        self.records.borrow_mut().on_event(self.no, self.call, &event);
     }
 
-    fn unsent(&mut self) {
-        let mut book = self.book.borrow_mut();
-        let track = book.track(self.no);
-        assert_eq!((track.call, &track.finish), (self.call, &None), "{}: unsent after its end", self.no);
-        assert_eq!((track.runs, track.next), (0, 0), "{}: called unsent, but it ran", self.no);
-        book.news.push(News::Unsent(self.no));
+    fn on_unsent(&mut self) {
+        let mut records = self.records.borrow_mut();
+        let record = records.record(self.no);
+        assert_eq!((record.call, &record.outcome), (self.call, &None), "{}: unsent after its end", self.no);
+        assert_eq!((record.runs, record.next), (0, 0), "{}: called unsent, but it ran", self.no);
+        records.notices.push(Notice::Unsent(self.no));
     }
 }
 
-impl Track {
+impl CallRecord {
     pub(crate) fn new(message: Bytes, at: (usize, u64), limit: Duration) -> Self {
         Self {
             message,
@@ -122,15 +119,13 @@ impl Track {
             call: CallId::LINK,
             slave: None,
             moves: 0,
-            homeless: None,
+            retry_until: None,
             runs: 0,
             written: Vec::new(),
-            replies: Vec::new(),
-            replies_got: 0,
-            untaken: VecDeque::new(),
+            unread: VecDeque::new(),
             reading: false,
             next: 0,
-            finish: None,
+            outcome: None,
             whole: 0,
             partial: Vec::new(),
         }
@@ -140,7 +135,7 @@ impl Track {
     fn take(&mut self, no: u64, (seq, more, payload): (Seq, bool, &Bytes), end: bool) -> Option<&Written> {
         assert_eq!(seq, self.next, "{no}: lost or doubled chunk");
         self.next += 1;
-        self.untaken.push_back((seq, payload.len()));
+        self.unread.push_back((seq, payload.len()));
         self.partial.extend_from_slice(payload);
         let written = self.written.get(self.whole).unwrap_or_else(|| panic!("{no}: nobody wrote this"));
         assert_eq!(written.end, end, "{no}: message {} is of another kind", self.whole);
@@ -155,8 +150,8 @@ impl Track {
     }
 }
 
-impl Book {
-    pub(crate) fn track(&mut self, no: u64) -> &mut Track {
+impl Records {
+    pub(crate) fn record(&mut self, no: u64) -> &mut CallRecord {
         self.calls.get_mut(&no).expect("a call that was made")
     }
 
@@ -165,51 +160,56 @@ impl Book {
     }
 
     /// A chunk or a failure reaches the reader of this attempt.
-    pub(crate) fn part(&mut self, no: u64, call: CallId, part: &ResponseEvent) {
-        let track = self.track(no);
-        assert_eq!(track.call, call, "{no}: an answer to an attempt that was given up");
-        let came_back = track.finish == Some(Finish::Broken);
-        assert!(track.finish.is_none() || came_back, "{no}: {part:?} follows {:?}", track.finish);
+    pub(crate) fn on_event(&mut self, no: u64, call: CallId, part: &ResponseEvent) {
+        let record = self.record(no);
+        assert_eq!(record.call, call, "{no}: an answer to an attempt that was given up");
+        let came_back = record.outcome == Some(Outcome::Broken);
+        assert!(record.outcome.is_none() || came_back, "{no}: {part:?} follows {:?}", record.outcome);
         let (end, more, seq, payload) = match part {
             ResponseEvent::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
             ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
-            ResponseEvent::Failed(failure) => return self.finish(no, Finish::Failed(failure.clone())),
+            ResponseEvent::Failed(failure) => return self.finish(no, Outcome::Failed(failure.clone())),
         };
-        let wants_reply = track
-            .take(no, (seq, more, payload), end)
-            .is_some_and(|written| written.flags.has(Flags::REQUEST));
-        self.news.push(News::Parts(no));
-        if wants_reply {
-            self.news.push(News::Request(no));
+        if let Some(written) = record.take(no, (seq, more, payload), end) {
+            let flagged = matches!(
+                part,
+                ResponseEvent::Event { request: true, .. } | ResponseEvent::End { error: true, .. }
+            );
+            assert_eq!(flagged, written.flags != Flags::NONE, "{no}: another flag than was written");
         }
+        self.notices.push(Notice::Readable(no));
         if end && !more {
-            self.track(no).finish = None;
-            self.finish(no, Finish::Answered);
+            self.record(no).outcome = None;
+            self.finish(no, Outcome::Answered);
         }
     }
 
     /// The call ends for its client: once.
-    pub(crate) fn finish(&mut self, no: u64, finish: Finish) {
-        self.count(finish.name());
+    pub(crate) fn finish(&mut self, no: u64, outcome: Outcome) {
+        self.count(outcome.name());
         self.open.remove(&no);
-        let track = self.track(no);
-        assert_eq!(track.finish, None, "{no}: {finish:?} is its second end");
-        match finish {
-            Finish::Answered => assert_eq!(track.runs, 1, "{no}: answered"),
-            _ if finish.denies() => assert_eq!(track.runs, 0, "{no}: {finish:?}, but it ran"),
+        let record = self.record(no);
+        assert_eq!(record.outcome, None, "{no}: {outcome:?} is its second end");
+        match outcome {
+            Outcome::Answered => assert_eq!(record.runs, 1, "{no}: answered"),
+            _ if outcome.denies() => assert_eq!(record.runs, 0, "{no}: {outcome:?}, but it ran"),
             _ => {}
         }
-        track.finish = Some(finish);
+        record.outcome = Some(outcome);
     }
 
     /// A slave starts the call: nobody else has, and nobody was told that it will not run.
     pub(crate) fn start(&mut self, no: u64, call: CallId, message: &Bytes) {
         self.count("runs");
-        let track = self.track(no);
-        assert_eq!(track.runs, 0, "{no}: runs a second time");
-        assert_eq!(track.call, call, "{no}: an attempt that was given up starts");
-        assert_eq!(&track.message, message, "{no}: its message came out altered");
-        assert!(!track.finish.as_ref().is_some_and(Finish::denies), "{no}: starts after {:?}", track.finish);
-        track.runs = 1;
+        let record = self.record(no);
+        assert_eq!(record.runs, 0, "{no}: runs a second time");
+        assert_eq!(record.call, call, "{no}: an attempt that was given up starts");
+        assert_eq!(&record.message, message, "{no}: its message came out altered");
+        assert!(
+            !record.outcome.as_ref().is_some_and(Outcome::denies),
+            "{no}: starts after {:?}",
+            record.outcome
+        );
+        record.runs = 1;
     }
 }

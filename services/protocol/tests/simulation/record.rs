@@ -30,7 +30,7 @@ pub(crate) enum Cause {
 
 /// How a call ended for its reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Finish {
+pub(crate) enum Outcome {
     Ended,
     Failed(Failure),
     Unsent,
@@ -69,7 +69,7 @@ pub(crate) struct Written {
 }
 
 /// One call (one `open`) as everybody sees it.
-pub(crate) struct Track {
+pub(crate) struct CallRecord {
     pub(crate) proxy: usize,
     pub(crate) slave: usize,
     pub(crate) header: Bytes,
@@ -77,55 +77,53 @@ pub(crate) struct Track {
     pub(crate) work: Work,
     pub(crate) written: Vec<Written>,
     pub(crate) overflowed: bool,
-    pub(crate) untaken: VecDeque<(Seq, usize)>,
-    pub(crate) finish: Option<Finish>,
+    pub(crate) unread: VecDeque<(Seq, usize)>,
+    pub(crate) outcome: Option<Outcome>,
     pub(crate) reader: Reader,
     /// It has a time limit: the proxy may end it by itself.
     pub(crate) limited: bool,
     pub(crate) reopened: bool,
-    pub(crate) replies: Vec<Bytes>,
-    pub(crate) replies_got: usize,
     next: Seq,
     whole: usize,
     partial: Vec<u8>,
-    within: Option<bool>,
+    partial_is_end: Option<bool>,
 }
 
 /// All calls of a run.
-pub(crate) struct Book {
-    pub(crate) calls: BTreeMap<CallId, Track>,
+pub(crate) struct Records {
+    pub(crate) calls: BTreeMap<CallId, CallRecord>,
     pub(crate) cause: Cause,
 }
 
-pub(crate) type SharedBook = Rc<RefCell<Book>>;
+pub(crate) type SharedRecords = Rc<RefCell<Records>>;
 
 /// The reader of one call.
-pub(crate) struct Tap {
+pub(crate) struct RecordingSink {
     pub(crate) call: CallId,
-    pub(crate) book: SharedBook,
+    pub(crate) records: SharedRecords,
 }
 
-impl Sink for Tap {
-    fn part(&mut self, part: ResponseEvent) {
-        let mut book = self.book.borrow_mut();
-        let cause = book.cause;
-        let track = book.calls.get_mut(&self.call).expect("a call that was opened");
-        track.part(self.call, &part, cause);
+impl Sink for RecordingSink {
+    fn on_event(&mut self, event: ResponseEvent) {
+        let mut records = self.records.borrow_mut();
+        let cause = records.cause;
+        let record = records.calls.get_mut(&self.call).expect("a call that was opened");
+        record.on_event(self.call, &event, cause);
     }
 
-    fn unsent(&mut self) {
-        let mut book = self.book.borrow_mut();
-        let cause = book.cause;
-        let track = book.calls.get_mut(&self.call).expect("a call that was opened");
-        track.check_may_hear(self.call);
+    fn on_unsent(&mut self) {
+        let mut records = self.records.borrow_mut();
+        let cause = records.cause;
+        let record = records.calls.get_mut(&self.call).expect("a call that was opened");
+        record.check_may_hear(self.call);
         assert!(matches!(cause, Cause::LinkDown | Cause::Gone), "{:?}: unsent by {cause:?}", self.call);
-        assert_eq!(track.work, Work::NotStarted, "{:?}: called unsent, but it was started", self.call);
-        assert_eq!(track.next, 0, "{:?}: called unsent after it was heard of", self.call);
-        track.finish = Some(Finish::Unsent);
+        assert_eq!(record.work, Work::NotStarted, "{:?}: called unsent, but it was started", self.call);
+        assert_eq!(record.next, 0, "{:?}: called unsent after it was received of", self.call);
+        record.outcome = Some(Outcome::Unsent);
     }
 }
 
-impl Track {
+impl CallRecord {
     pub(crate) fn new(at: (usize, usize), header: Bytes, message: Bytes) -> Self {
         Self {
             proxy: at.0,
@@ -135,31 +133,29 @@ impl Track {
             work: Work::NotStarted,
             written: Vec::new(),
             overflowed: false,
-            untaken: VecDeque::new(),
-            finish: None,
+            unread: VecDeque::new(),
+            outcome: None,
             reader: Reader::Waits,
             limited: false,
             reopened: false,
-            replies: Vec::new(),
-            replies_got: 0,
             next: 0,
             whole: 0,
             partial: Vec::new(),
-            within: None,
+            partial_is_end: None,
         }
     }
 
     /// The reader still waits for something.
     pub(crate) fn is_open(&self) -> bool {
-        self.finish.is_none() && self.reader == Reader::Waits
+        self.outcome.is_none() && self.reader == Reader::Waits
     }
 
     fn check_may_hear(&self, id: CallId) {
-        assert_eq!(self.finish, None, "{id:?}: something follows the end");
+        assert_eq!(self.outcome, None, "{id:?}: something follows the end");
         assert_eq!(self.reader, Reader::Waits, "{id:?}: something follows our giving it up");
     }
 
-    fn part(&mut self, id: CallId, part: &ResponseEvent, cause: Cause) {
+    fn on_event(&mut self, id: CallId, part: &ResponseEvent, cause: Cause) {
         self.check_may_hear(id);
         let (end, more, seq, payload) = match part {
             ResponseEvent::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
@@ -171,22 +167,22 @@ impl Track {
                     _ => false,
                 };
                 assert!(allowed, "{id:?}: {failure:?} by {cause:?}");
-                self.finish = Some(Finish::Failed(failure.clone()));
+                self.outcome = Some(Outcome::Failed(failure.clone()));
                 return;
             }
         };
         assert_eq!(seq, self.next, "{id:?}: lost or doubled chunk");
-        assert!(self.within.is_none_or(|kind| kind == end), "{id:?}: a piece of another message between");
+        assert!(self.partial_is_end.is_none_or(|kind| kind == end), "{id:?}: a piece of another message between");
         self.next += 1;
-        self.untaken.push_back((seq, payload.len()));
-        self.within = more.then_some(end);
+        self.unread.push_back((seq, payload.len()));
+        self.partial_is_end = more.then_some(end);
         self.partial.extend_from_slice(payload);
         self.check_content(id, part);
         if !more {
             self.whole += 1;
             self.partial.clear();
             if end {
-                self.finish = Some(Finish::Ended);
+                self.outcome = Some(Outcome::Ended);
             }
         }
     }
@@ -194,13 +190,13 @@ impl Track {
     fn check_content(&self, id: CallId, part: &ResponseEvent) {
         let Some(written) = self.written.get(self.whole).filter(|w| w.is_like(part)) else {
             // A refusal can be told by its text once all of that is there.
-            let whole = self.within.is_none();
+            let whole = self.partial_is_end.is_none();
             let excused =
                 matches!(part, ResponseEvent::End { error: true, .. }) && (!whole || self.may_be_refused());
             assert!(excused, "{id:?}: message {} was never written: {part:?}", self.whole);
             return;
         };
-        let matches = match self.within {
+        let matches = match self.partial_is_end {
             Some(_) => written.body.starts_with(&self.partial),
             None => written.body == self.partial[..],
         };
@@ -213,7 +209,7 @@ impl Track {
         let says = |kind: &str| text.contains(&format!("\"kind\":\"{kind}\""));
         match self.work {
             Work::NotStarted => says("busy") || says("body_too_large"),
-            _ => self.overflowed && ["result_too_large", "busy", "body_too_large"].into_iter().any(says),
+            _ => self.overflowed && says("result_too_large"),
         }
     }
 }

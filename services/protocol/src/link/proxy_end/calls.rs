@@ -1,0 +1,131 @@
+//! What the owner of the proxy's end does with calls: opens, limits, acknowledges, cancels and abandons them.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::call::{Call, CallLocation, Deadlines, Reader};
+use super::sink::Sink;
+use super::state::ProxyEnd;
+use crate::link::frame::{Flags, Frame, FrameKind};
+use crate::link::ids::{CallId, Seq};
+use crate::link::journal::{Journal, MessageHeader};
+use crate::mcp::failure::Failure;
+
+/// The slave cannot take a call now: there is no link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the slave is not linked")]
+pub struct NotLinked;
+
+/// Time between two checks for calls that took too long: a call fails at most so much later than it could.
+const TIMEOUT_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+impl<S: Sink> ProxyEnd<S> {
+    /// Begins a call: `header` is the JSON call header, `message` the client's request.
+    ///
+    /// `id` must be new. The caller bounds header and message ([`crate::link::limits::MAX_HEADER`], `MAX_BODY_BYTES`).
+    ///
+    /// # Errors
+    /// There is no link; the sink learns nothing.
+    pub fn open(&mut self, id: CallId, header: &[u8], message: Bytes, sink: S) -> Result<(), NotLinked> {
+        if !self.linked {
+            return Err(NotLinked);
+        }
+        let aux = u16::try_from(header.len()).unwrap_or(u16::MAX);
+        let chunk = MessageHeader { kind: FrameKind::Open, flags: Flags::NONE, aux };
+        let mut request = Journal::new(&self.request_limits);
+        // Copying a small message saves a frame; a long one keeps its memory and follows its header.
+        if message.len() <= self.request_limits.chunk.saturating_sub(header.len()) {
+            let mut whole = BytesMut::with_capacity(header.len() + message.len());
+            whole.extend_from_slice(header);
+            whole.extend_from_slice(&message);
+            request.write(chunk, whole.freeze());
+        } else {
+            request.write(MessageHeader { flags: Flags::MORE, ..chunk }, Bytes::copy_from_slice(header));
+            request.write(chunk, message);
+        }
+        self.calls.insert(id, Call::new(sink, request));
+        self.outbox.enqueue_call(id);
+        Ok(())
+    }
+
+    /// Limits the time of a call from now on; without this it has no limit.
+    pub fn set_deadline(&mut self, id: CallId, deadlines: Deadlines, now: Instant) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.deadlines = Some(deadlines);
+            call.fails_at = Some(deadlines.next(now));
+            self.next_timeout_check.get_or_insert(now + TIMEOUT_CHECK_INTERVAL);
+        }
+    }
+
+    /// Fails the calls that took too long and tells the slave to stop them. To be called at [`ProxyEnd::poll_timeout`].
+    /// Returns how many there were.
+    pub fn time_out(&mut self, now: Instant) -> usize {
+        if self.next_timeout_check.is_none_or(|at| at > now) {
+            return 0;
+        }
+        let is_late = |call: &Call<S>| call.fails_at.is_some_and(|at| at <= now);
+        let mut late: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| is_late(call)).map(|(id, _)| *id).collect();
+        late.sort_unstable();
+        let mut failed = 0;
+        for id in late {
+            if let Some(call) = self.calls.get_mut(&id) {
+                // A call that has ended waits for its reader alone and has not failed: the slave may forget it.
+                failed += usize::from(!call.ended);
+                call.fail(Failure::Timeout);
+            }
+            self.cancel(id);
+        }
+        self.next_timeout_check = (!self.calls.is_empty()).then_some(now + TIMEOUT_CHECK_INTERVAL);
+        failed
+    }
+
+    /// Cancels a call: nothing more is delivered. The slave is told, now or when it is back.
+    pub fn cancel(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        if call.request.sent() > 0 {
+            self.send_cancel(id);
+        }
+    }
+
+    /// Lets a call run to its end without a reader.
+    pub fn abandon(&mut self, id: CallId, now: Instant) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.reader = Reader::Gone;
+            let (bytes, next) = (call.unread_bytes, call.next);
+            self.acknowledge(id, next, bytes, now);
+        }
+    }
+
+    /// Records that the reader has taken every chunk below `seq`, `bytes` more than at the last time: the slave may send as
+    /// much again. Positions older than the last one are ignored.
+    pub fn acknowledge(&mut self, id: CallId, seq: Seq, bytes: usize, now: Instant) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| seq >= call.acknowledged) else { return };
+        call.unread_bytes = call.unread_bytes.saturating_sub(bytes);
+        call.uncredited += bytes;
+        call.acknowledged = seq;
+        let credit = Frame::bare(FrameKind::Credit, id, seq);
+        let on_link = call.location == CallLocation::OnLink;
+        if call.ended && seq == call.next {
+            self.calls.remove(&id);
+            if on_link {
+                self.outbox.enqueue_delayed(credit, now);
+            } else {
+                // The slave keeps all of the call until it is told to forget it.
+                self.send_cancel(id);
+            }
+        } else if on_link && call.owes_credit(self.limits.window) {
+            call.take_credit();
+            self.outbox.enqueue_control(credit);
+        }
+    }
+
+    fn send_cancel(&mut self, id: CallId) {
+        if self.linked {
+            self.outbox.enqueue_control(Frame::bare(FrameKind::Cancel, id, 0));
+        } else {
+            self.pending_cancels.push(id);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! State of the proxy's end, and what happens to it when a link comes, breaks or does not come back.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::call::{Call, CallLocation};
+use super::event::ProxyEvent;
+use super::sink::Sink;
+use crate::link::frame::{Frame, FrameKind};
+use crate::link::ids::{CallId, CallMap};
+use crate::link::limits::LinkLimits;
+use crate::link::outbox::Outbox;
+use crate::link::reassembler::Reassembler;
+use crate::link::stats::LinkStats;
+use crate::mcp::catalog::MAX_CATALOG;
+use crate::mcp::failure::Failure;
+
+/// One slave process as the proxy sees it.
+pub struct ProxyEnd<S> {
+    pub(super) limits: LinkLimits,
+    /// `limits` with the window that the slave announced: for requests.
+    pub(super) request_limits: LinkLimits,
+    pub(super) calls: CallMap<Call<S>>,
+    pub(super) outbox: Outbox,
+    pub(super) events: VecDeque<ProxyEvent>,
+    /// Calls that were cancelled while the link was down.
+    pub(super) pending_cancels: Vec<CallId>,
+    /// Session facts that came while the link was down.
+    pub(super) pending_facts: Vec<Bytes>,
+    pub(super) catalog: Reassembler,
+    pub(super) linked: bool,
+    /// When the grace for a broken link is over.
+    pub(super) grace_ends_at: Option<Instant>,
+    pub(super) next_timeout_check: Option<Instant>,
+    pub(super) stats: LinkStats,
+}
+
+impl<S: Sink> ProxyEnd<S> {
+    /// Makes an end without a link. `limits.window` is what this proxy announced in its hello.
+    pub fn new(limits: LinkLimits) -> Self {
+        Self {
+            request_limits: limits.clone(),
+            limits,
+            calls: CallMap::default(),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            pending_cancels: Vec::new(),
+            pending_facts: Vec::new(),
+            catalog: Reassembler::new(MAX_CATALOG),
+            linked: false,
+            grace_ends_at: None,
+            next_timeout_check: None,
+            stats: LinkStats::default(),
+        }
+    }
+
+    /// Returns the number of calls under way.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Takes what was counted since the last time, if there is anything.
+    pub fn take_stats(&mut self) -> Option<LinkStats> {
+        self.stats.take()
+    }
+
+    /// Returns the bytes of all calls in memory: of requests that the slave has not acknowledged, and of responses that
+    /// readers have not taken.
+    pub fn buffered_bytes(&self) -> (usize, usize) {
+        let calls = || self.calls.values();
+        (calls().map(|call| call.request.bytes()).sum(), calls().map(|call| call.unread_bytes).sum())
+    }
+
+    /// Starts a link to the same slave process, and attaches to every call that the slave may have.
+    ///
+    /// `window` is the credit window in bytes that the slave announced for each call.
+    pub fn link_up(&mut self, window: u32) {
+        self.linked = true;
+        self.request_limits.window = window as usize;
+        self.grace_ends_at = None;
+        self.outbox.clear();
+        self.catalog = Reassembler::new(MAX_CATALOG);
+        for call in self.pending_cancels.drain(..) {
+            self.outbox.enqueue_control(Frame::bare(FrameKind::Cancel, call, 0));
+        }
+        self.flush_facts();
+        let mut calls: Vec<_> = self.calls.iter_mut().collect();
+        calls.sort_unstable_by_key(|(id, _)| **id);
+        for (id, call) in calls {
+            call.location = CallLocation::Attaching;
+            call.queued = false;
+            self.outbox.enqueue_control(Frame::bare(FrameKind::Attach, *id, call.next));
+            self.outbox.enqueue_control(Frame::bare(FrameKind::Credit, *id, call.take_credit()));
+        }
+    }
+
+    /// Ends the link. Calls of which not all of the `open` was sent may go elsewhere; the others wait for the grace.
+    pub fn link_down(&mut self, now: Instant) {
+        self.linked = false;
+        self.outbox.clear();
+        self.calls.retain(|_, call| {
+            if !call.accepted && call.is_being_sent() {
+                call.report_unsent();
+                return false;
+            }
+            call.location = CallLocation::Detached;
+            call.queued = false;
+            true
+        });
+        self.grace_ends_at = Some(now + self.limits.grace);
+    }
+
+    /// Fails every call with "outcome unknown": the slave process is known not to come back.
+    pub fn fail_all(&mut self) {
+        for (_, mut call) in self.calls.drain() {
+            call.fail(Failure::OutcomeUnknown);
+        }
+        self.pending_cancels.clear();
+        self.pending_facts.clear();
+    }
+
+    /// Ends the grace now: the slave process is known to be gone. Does nothing while a link is up.
+    pub fn end_grace(&mut self, now: Instant) {
+        if !self.linked {
+            self.fail_all();
+            self.grace_ends_at = Some(now);
+        }
+    }
+
+    /// Fails every call if the grace for a broken link is over. Returns whether the slave is to be forgotten.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let over = self.grace_ends_at.is_some_and(|at| at <= now);
+        if over {
+            self.fail_all();
+        }
+        over
+    }
+
+    /// Returns when [`ProxyEnd::expire`], [`ProxyEnd::time_out`] or [`ProxyEnd::poll_transmit`] has something to do though
+    /// nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let of_link = if self.linked { self.outbox.timeout() } else { self.grace_ends_at };
+        [of_link, self.next_timeout_check].into_iter().flatten().min()
+    }
+
+    /// Returns the next event for the owner of the link.
+    pub fn poll_event(&mut self) -> Option<ProxyEvent> {
+        self.events.pop_front()
+    }
+}

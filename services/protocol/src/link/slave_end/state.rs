@@ -1,0 +1,188 @@
+//! State of the slave's end, and what happens to it when links come and go or time passes.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::call::{Call, CallState};
+use super::event::SlaveEvent;
+use super::tombstones::Tombstones;
+use crate::link::frame::{Frame, FrameKind};
+use crate::link::ids::{CallId, CallMap, LinkId};
+use crate::link::journal::Journal;
+use crate::link::limits::LinkLimits;
+use crate::link::outbox::Outbox;
+use crate::link::stats::LinkStats;
+
+/// Time beyond the proxy's grace for which a slave keeps calls without a link: each side notices a loss in its own time.
+pub const RETENTION_MARGIN: Duration = Duration::from_secs(10);
+
+pub(super) struct Link {
+    pub(super) outbox: Outbox,
+    /// Credit window that the proxy announced, in bytes.
+    pub(super) window: usize,
+    /// How long calls are kept without this link.
+    pub(super) retention: Duration,
+    pub(super) catalogs: Journal,
+    /// Calls for which `accepted` is sent at this time, unless they write or end before.
+    pub(super) pending_accepted: VecDeque<(Instant, CallId)>,
+}
+
+/// One slave process: its calls and its links.
+pub struct SlaveEnd {
+    pub(super) limits: LinkLimits,
+    pub(super) calls: CallMap<Call>,
+    pub(super) links: HashMap<LinkId, Link>,
+    pub(super) events: VecDeque<SlaveEvent>,
+    pub(super) catalog: Bytes,
+    pub(super) journal_bytes: usize,
+    pub(super) assembly_bytes: usize,
+    pub(super) draining: bool,
+    pub(super) tombstones: Tombstones,
+    /// No call's retention ends before this time.
+    pub(super) next_expiry: Option<Instant>,
+    pub(super) stats: LinkStats,
+}
+
+impl SlaveEnd {
+    /// Makes an end without links. `limits.window` is what this slave announces in its hello; `catalog` what it offers at
+    /// first (JSON).
+    pub fn new(limits: LinkLimits, catalog: Bytes) -> Self {
+        Self {
+            limits,
+            calls: CallMap::default(),
+            links: HashMap::new(),
+            events: VecDeque::new(),
+            catalog,
+            journal_bytes: 0,
+            assembly_bytes: 0,
+            draining: false,
+            tombstones: Tombstones::default(),
+            next_expiry: None,
+            stats: LinkStats::default(),
+        }
+    }
+
+    /// Returns the number of calls that are running or whose response was not taken yet.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Returns the number of calls that were started and have not ended.
+    pub fn running(&self) -> usize {
+        self.calls.values().filter(|call| call.state.is_running()).count()
+    }
+
+    /// Returns the bytes written and not acknowledged.
+    pub fn journal_bytes(&self) -> usize {
+        self.journal_bytes
+    }
+
+    /// Returns the bytes of requests that have not come in full.
+    pub fn assembly_bytes(&self) -> usize {
+        self.assembly_bytes
+    }
+
+    /// Takes what was counted since the last time, if there is anything.
+    pub fn take_stats(&mut self) -> Option<LinkStats> {
+        self.stats.take()
+    }
+
+    /// Returns journal and assembly bytes, counted anew over all calls: tests hold them against the two above.
+    pub fn recount(&self) -> (usize, usize) {
+        let calls = || self.calls.values();
+        (calls().map(|c| c.response.bytes()).sum(), calls().map(|c| c.request.pending_bytes()).sum())
+    }
+
+    /// Starts a link, which is sent the catalog. `window` and `grace` are what the proxy's hello said.
+    pub fn link_up(&mut self, link: LinkId, window: u32, grace: Duration) {
+        let unlimited = LinkLimits { window: usize::MAX, ..self.limits.clone() };
+        let state = Link {
+            outbox: Outbox::default(),
+            window: window as usize,
+            retention: grace + RETENTION_MARGIN,
+            catalogs: Journal::new(&unlimited),
+            pending_accepted: VecDeque::new(),
+        };
+        self.links.insert(link, state);
+        self.send_catalog(link);
+        if self.draining {
+            self.enqueue_control(link, Frame::bare(FrameKind::Drain, CallId::LINK, 0));
+        }
+    }
+
+    /// Ends a link. Its calls wait to be attached; those of which not all of the `open` has come are forgotten.
+    pub fn link_down(&mut self, link: LinkId, now: Instant) {
+        let Some(gone) = self.links.remove(&link) else { return };
+        let retention_ends_at = now + gone.retention;
+        let mut assembly = 0;
+        let mut journal = 0;
+        self.calls.retain(|_, call| {
+            if call.link != Some(link) {
+                return true;
+            }
+            if call.state == CallState::Receiving {
+                assembly += call.request.pending_bytes();
+                journal += call.response.bytes();
+                return false;
+            }
+            call.link = None;
+            call.queued = false;
+            call.retention_ends_at = Some(retention_ends_at);
+            self.next_expiry =
+                Some(self.next_expiry.map_or(retention_ends_at, |at| at.min(retention_ends_at)));
+            true
+        });
+        self.assembly_bytes -= assembly;
+        self.journal_bytes -= journal;
+    }
+
+    /// Ends a link whose proxy drained and closed with 1001, and therefore never comes back. Ends that it did not acknowledge
+    /// are forgotten; calls that still run (their clients went, or the grace was over) go on without a reader.
+    pub fn proxy_gone(&mut self, link: LinkId, now: Instant) {
+        let of_link = |(id, call): (&CallId, &Call)| (call.link == Some(link)).then_some((*id, call.state));
+        let calls: Vec<(CallId, CallState)> = self.calls.iter().filter_map(of_link).collect();
+        self.link_down(link, now);
+        for (id, state) in calls {
+            self.tombstones.insert(id);
+            if state == CallState::Ended {
+                self.remove(id);
+            } else if let Some(call) = self.calls.get_mut(&id) {
+                call.state = CallState::NoReader;
+            }
+        }
+    }
+
+    /// Forgets a call, and has it stopped if it runs.
+    pub(super) fn remove(&mut self, id: CallId) {
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.journal_bytes -= call.response.bytes();
+        self.assembly_bytes -= call.request.pending_bytes();
+        if call.state.is_running() {
+            self.events.push_back(SlaveEvent::Stop { call: id });
+        }
+    }
+
+    /// Forgets the calls whose retention is over. To be called at [`SlaveEnd::poll_timeout`].
+    pub fn expire(&mut self, now: Instant) {
+        let is_over = |call: &Call| call.retention_ends_at.is_some_and(|at| at <= now);
+        let over: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| is_over(call)).map(|(id, _)| *id).collect();
+        for id in over {
+            self.tombstones.insert(id);
+            self.remove(id);
+        }
+        self.next_expiry = self.calls.values().filter_map(|call| call.retention_ends_at).min();
+    }
+
+    /// Returns when [`SlaveEnd::expire`] may have something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_expiry
+    }
+
+    /// Returns the next event for the owner.
+    pub fn poll_event(&mut self) -> Option<SlaveEvent> {
+        self.events.pop_front()
+    }
+}

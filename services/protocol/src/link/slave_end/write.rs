@@ -1,0 +1,74 @@
+//! What backends write into the journals of their calls: events and ends.
+
+use bytes::Bytes;
+
+use super::call::CallState;
+use super::event::{SlaveEvent, WriteOutcome};
+use super::state::SlaveEnd;
+use crate::link::frame::{Flags, FrameKind};
+use crate::link::ids::CallId;
+use crate::link::journal::MessageHeader;
+use crate::mcp::failure::Failure;
+
+impl SlaveEnd {
+    /// Writes one event of a call: a whole JSON-RPC message without line breaks. `flags`: [`Flags::REQUEST`] for a request.
+    /// An event that does not fit the journal ends the call with a failure.
+    pub fn event(&mut self, id: CallId, message: Bytes, flags: Flags) -> WriteOutcome {
+        let call = match self.calls.get_mut(&id) {
+            Some(call) if call.state == CallState::Running => call,
+            Some(call) if call.state == CallState::NoReader => return WriteOutcome::More,
+            _ => return WriteOutcome::Gone,
+        };
+        if self.journal_bytes + message.len() > self.limits.journal {
+            self.fail(id, &self.journal_full());
+            self.events.push_back(SlaveEvent::Stop { call: id });
+            return WriteOutcome::Gone;
+        }
+        self.journal_bytes += message.len();
+        call.response.write(MessageHeader { kind: FrameKind::Event, flags, aux: 0 }, message);
+        call.producer_waits = call.is_full();
+        let outcome = if call.producer_waits { WriteOutcome::Wait } else { WriteOutcome::More };
+        self.enqueue(id);
+        outcome
+    }
+
+    /// Ends a call with a result or, with [`Flags::ERROR`], an error object. `status` is an HTTP status hint, 0 for none.
+    /// [`WriteOutcome::Gone`]: nobody will ask for the end, and the call is forgotten. An end that does not fit the journal is
+    /// replaced by a failure.
+    pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) -> WriteOutcome {
+        let call = match self.calls.get_mut(&id) {
+            Some(call) if call.state == CallState::Running => call,
+            Some(call) if call.state == CallState::NoReader => {
+                call.state = CallState::Ended;
+                self.remove(id);
+                return WriteOutcome::Gone;
+            }
+            _ => return WriteOutcome::Gone,
+        };
+        if self.journal_bytes + payload.len() > self.limits.journal {
+            self.fail(id, &self.journal_full());
+            return WriteOutcome::More;
+        }
+        call.state = CallState::Ended;
+        self.journal_bytes += payload.len();
+        call.response.write(MessageHeader { kind: FrameKind::End, flags, aux: status }, payload);
+        self.enqueue(id);
+        WriteOutcome::More
+    }
+
+    fn journal_full(&self) -> Failure {
+        let limit = self.limits.journal;
+        Failure::ResultTooLarge(format!("the slave's journal is full ({limit} bytes, SLAVE_JOURNAL_BYTES)"))
+    }
+
+    /// Ends a call with a failure, in place of the messages of which nothing was sent.
+    fn fail(&mut self, id: CallId, failure: &Failure) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let object = Bytes::from(failure.error_object());
+        self.journal_bytes -= call.response.drop_unsent_messages();
+        self.journal_bytes += object.len();
+        call.state = CallState::Ended;
+        call.response.write(MessageHeader { kind: FrameKind::End, flags: Flags::ERROR, aux: 0 }, object);
+        self.enqueue(id);
+    }
+}

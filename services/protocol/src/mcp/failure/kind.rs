@@ -1,0 +1,192 @@
+//! The failure table: HTTP status, JSON-RPC code, stable name and advice of every kind of failure.
+//!
+//! docs/OPERATIONS.md, "Failures", lists the same rows; `tests/operations_document.rs` compares them. Codes are JSON-RPC's own,
+//! -32000 and -32001 of the existing Node server, -32020 to -32022 of MCP, and the relay's own from -31001 down, outside of
+//! the range that MCP 2026-07-28 ("Error Codes") reserves. Must not know the details of a single failure.
+
+use std::fmt;
+
+/// Kind of a failure. Its name ([`FailureKind::as_str`]) is stable: metric label, log field and `error.data.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// No slave is connected at all.
+    NoSlave,
+    /// Slaves are connected, but none that may run this call now.
+    NoSlaveForTool,
+    /// The call outlived its time.
+    Timeout,
+    /// The slave was lost after the call may have reached it.
+    OutcomeUnknown,
+    /// The backend that ran the call died or could not be reached.
+    BackendFailed,
+    /// Everything that could run the call is at its capacity.
+    Busy,
+    /// A rate limit of the operator's.
+    RateLimited,
+    /// The process that was asked is going down.
+    Draining,
+    /// The client cancelled the request.
+    Cancelled,
+    /// The result does not fit the limits.
+    ResultTooLarge,
+    /// The slave answered with something that is no answer.
+    BadAnswer,
+    /// Something of ours broke.
+    Internal,
+    /// The body is not JSON.
+    NotJson,
+    /// The body is not one JSON-RPC 2.0 message.
+    InvalidRequest,
+    /// A method that nobody here has.
+    MethodNotFound,
+    /// Parameters of the wrong form, an unknown tool, missing metadata.
+    InvalidParams,
+    /// A tool that no slave offers.
+    UnknownTool,
+    /// The body is longer than the operator allows.
+    BodyTooLarge,
+    /// Credentials missing or wrong.
+    Unauthorized,
+    /// The page that sent the request may not.
+    OriginForbidden,
+    /// The session token is unknown, expired or ended.
+    SessionNotFound,
+    /// The HTTP method is not for this path.
+    HttpMethodNotAllowed,
+    /// The client takes none of the forms an answer can have.
+    NotAcceptable,
+    /// The body is not declared as JSON.
+    UnsupportedMediaType,
+    /// No such path.
+    PathNotFound,
+    /// Headers and body of a modern request differ.
+    HeaderMismatch,
+    /// The client lacks a capability that the call needs (its JSON object of required capabilities).
+    MissingCapability,
+    /// A version that the relay does not speak.
+    UnsupportedVersion,
+}
+
+/// Row of the failure table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailureSpec {
+    /// HTTP status for a legacy client.
+    pub legacy: u16,
+    /// HTTP status for a modern client.
+    pub modern: u16,
+    /// JSON-RPC error code.
+    pub code: i32,
+    /// Stable name of the kind.
+    pub kind: &'static str,
+    /// What the user should do.
+    pub advice: &'static str,
+}
+
+const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'static str) -> FailureSpec {
+    FailureSpec { legacy, modern, code, kind, advice }
+}
+
+impl FailureKind {
+    /// Every kind, in the order of the table.
+    pub const ALL: [Self; 28] = [
+        Self::NoSlave,
+        Self::NoSlaveForTool,
+        Self::Timeout,
+        Self::OutcomeUnknown,
+        Self::BackendFailed,
+        Self::Busy,
+        Self::RateLimited,
+        Self::Draining,
+        Self::Cancelled,
+        Self::ResultTooLarge,
+        Self::BadAnswer,
+        Self::Internal,
+        Self::NotJson,
+        Self::InvalidRequest,
+        Self::MethodNotFound,
+        Self::InvalidParams,
+        Self::UnknownTool,
+        Self::BodyTooLarge,
+        Self::Unauthorized,
+        Self::OriginForbidden,
+        Self::SessionNotFound,
+        Self::HttpMethodNotAllowed,
+        Self::NotAcceptable,
+        Self::UnsupportedMediaType,
+        Self::PathNotFound,
+        Self::HeaderMismatch,
+        Self::MissingCapability,
+        Self::UnsupportedVersion,
+    ];
+
+    /// Returns the row of the table. Exhaustive on purpose: a new kind does not compile without a row.
+    #[rustfmt::skip]
+    pub const fn spec(self) -> FailureSpec {
+        match self {
+            Self::NoSlave => row(200, 200, -32000, "no_slave", "Start a slave, or check its PROXY_SERVER_URL and SLAVE_CODE."),
+            Self::NoSlaveForTool => row(200, 200, -32000, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault, or none has the labels that a routing rule wants: retry, and see the proxy's log."),
+            Self::Timeout => row(200, 200, -32001, "timeout", "Raise REQUEST_TIMEOUT, or have the tool report progress."),
+            Self::OutcomeUnknown => row(200, 200, -31001, "outcome_unknown", "The call may or may not have run: check before you repeat it."),
+            Self::BackendFailed => row(200, 200, -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
+            Self::Busy => row(503, 503, -31003, "busy", "Retry after the time in Retry-After, or add slaves."),
+            Self::RateLimited => row(429, 429, -31008, "rate_limited", "Retry after the time in Retry-After, or ask the operator for a higher rate limit."),
+            Self::Draining => row(503, 503, -31004, "draining", "Retry: another replica takes the request."),
+            Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
+            Self::ResultTooLarge => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
+            Self::BadAnswer => row(200, 200, -31007, "bad_answer", "The slave or its backend breaks the protocol: see both logs."),
+            Self::Internal => row(500, 500, -32603, "internal", "A bug of ours: please report it with the proxy's log."),
+            Self::NotJson => row(400, 400, -32700, "parse_error", "Send one JSON-RPC message in UTF-8."),
+            Self::InvalidRequest => row(400, 400, -32600, "invalid_request", "Send one JSON-RPC 2.0 message."),
+            Self::MethodNotFound => row(200, 404, -32601, "method_not_found", "Use a method that the server's capabilities announce."),
+            Self::InvalidParams => row(200, 400, -32602, "invalid_params", "Correct the parameters."),
+            Self::UnknownTool => row(200, 200, -32602, "unknown_tool", "Call tools/list again: the tool may have gone with its slave."),
+            Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
+            Self::Unauthorized => row(401, 401, -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
+            Self::OriginForbidden => row(403, 403, -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
+            Self::SessionNotFound => row(404, 404, -32001, "session_not_found", "Initialize again (clients do so by themselves)."),
+            Self::HttpMethodNotAllowed => row(405, 405, -32600, "http_method_not_allowed", "POST JSON-RPC messages to /mcp."),
+            Self::NotAcceptable => row(406, 406, -32600, "not_acceptable", "Accept application/json and text/event-stream."),
+            Self::UnsupportedMediaType => row(415, 415, -32600, "unsupported_media_type", "Send Content-Type: application/json."),
+            Self::PathNotFound => row(404, 404, -32600, "path_not_found", "POST JSON-RPC messages to /mcp."),
+            Self::HeaderMismatch => row(400, 400, -32020, "header_mismatch", "Send the Mcp-* headers that match the body."),
+            Self::MissingCapability => row(400, 400, -32021, "missing_capability", "Use a client with the named capabilities."),
+            Self::UnsupportedVersion => row(400, 400, -32022, "unsupported_version", "Use one of the versions in data.supported."),
+        }
+    }
+
+    /// Returns the stable name.
+    pub const fn as_str(self) -> &'static str {
+        self.spec().kind
+    }
+
+    /// Reads a stable name; `None` for any other text.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_codes_are_allowed() {
+        let mut names = std::collections::HashSet::new();
+        for kind in FailureKind::ALL {
+            let spec = kind.spec();
+            assert!(names.insert(spec.kind), "{kind} twice");
+            assert_eq!(FailureKind::parse(spec.kind), Some(kind));
+            // MCP 2026-07-28, "Error Codes": no code of our own in the reserved range, but for -32000 and -32001.
+            let own = !(-32768..=-32000).contains(&spec.code);
+            let known = [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022, -32000, -32001];
+            assert!(own || known.contains(&spec.code), "{}", spec.code);
+        }
+        assert_eq!(FailureKind::parse("none"), None);
+    }
+}

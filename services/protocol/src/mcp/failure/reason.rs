@@ -1,0 +1,252 @@
+//! Why a request failed in the hands of the relay, with the details that the message to the client names.
+//!
+//! Must not know status or codes: those are the kind's.
+
+use crate::mcp::era::{Era, Version};
+use crate::mcp::failure::kind::{FailureKind, FailureSpec};
+
+/// Why a request got no result of a backend. The text of a variant's fields reaches the client: never a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No slave is connected at all.
+    #[error("No slave server connected to proxy")]
+    NoSlave,
+    /// Slaves are connected, but none that may run this call now.
+    #[error("No slave that offers {name:?}{} is ready", with(wanted.as_deref()))]
+    NoSlaveForTool {
+        /// Tool as the client named it.
+        name: String,
+        /// The labels that a routing rule wants, and the rule.
+        wanted: Option<String>,
+    },
+    /// The call outlived its time.
+    #[error("Proxy request timeout")]
+    Timeout,
+    /// The slave was lost after the call may have reached it.
+    #[error("Outcome unknown: the slave was lost while it had the call")]
+    OutcomeUnknown,
+    /// The backend that ran the call died or could not be reached.
+    #[error("Backend {backend:?} failed: {reason}")]
+    BackendFailed {
+        /// Its name in the slave's configuration.
+        backend: String,
+        /// What happened.
+        reason: String,
+    },
+    /// Everything that could run the call is at its capacity.
+    #[error("Busy: {what}")]
+    Busy {
+        /// What is full.
+        what: String,
+        /// Seconds after which it is worth trying again, at least 1.
+        retry_after: u32,
+    },
+    /// A rate limit of the operator's.
+    #[error("Rate limited: {what}")]
+    RateLimited {
+        /// Which limit, without names of others.
+        what: String,
+        /// Seconds after which a call is allowed again, at least 1.
+        retry_after: u32,
+    },
+    /// The process that was asked is going down.
+    #[error("Shutting down")]
+    Draining,
+    /// The client cancelled the request.
+    #[error("Request cancelled")]
+    Cancelled,
+    /// The result does not fit the limits.
+    #[error("Result too large: {0}")]
+    ResultTooLarge(String),
+    /// The slave answered with something that is no answer.
+    #[error("Malformed answer from the slave: {0}")]
+    BadAnswer(String),
+    /// Something of ours broke.
+    #[error("Internal error")]
+    Internal,
+    /// The body is not JSON.
+    #[error("Parse error: {0}")]
+    NotJson(String),
+    /// The body is not one JSON-RPC 2.0 message.
+    #[error("Invalid request: {0}")]
+    InvalidRequest(String),
+    /// A method that nobody here has.
+    #[error("Method not found: {0}")]
+    MethodNotFound(String),
+    /// Parameters of the wrong form, an unknown tool, missing metadata.
+    #[error("Invalid params: {0}")]
+    InvalidParams(String),
+    /// A tool that no slave offers.
+    #[error("Unknown tool: {0}")]
+    UnknownTool(String),
+    /// The body is longer than the operator allows.
+    #[error("Request body too large: at most {limit} bytes are allowed (MAX_BODY_BYTES)")]
+    BodyTooLarge {
+        /// Bytes.
+        limit: usize,
+    },
+    /// Credentials missing or wrong.
+    #[error("Unauthorized: {0}")]
+    Unauthorized(String),
+    /// The page that sent the request may not.
+    #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
+    OriginForbidden(String),
+    /// The session token is unknown, expired or ended.
+    #[error("Session not found: initialize again")]
+    SessionNotFound,
+    /// The HTTP method is not for this path.
+    #[error("Method not allowed: {0}")]
+    HttpMethodNotAllowed(String),
+    /// The client takes none of the forms an answer can have.
+    #[error("Not acceptable: {0}")]
+    NotAcceptable(String),
+    /// The body is not declared as JSON.
+    #[error("Unsupported media type: send application/json")]
+    UnsupportedMediaType,
+    /// No such path.
+    #[error("Not found: MCP is served on /mcp")]
+    PathNotFound,
+    /// Headers and body of a modern request differ.
+    #[error("Header mismatch: {0}")]
+    HeaderMismatch(String),
+    /// The client lacks a capability that the call needs (its JSON object of required capabilities).
+    #[error("Missing required client capability")]
+    MissingCapability {
+        /// JSON for `data.requiredCapabilities`.
+        required: String,
+    },
+    /// A version that the relay does not speak.
+    #[error("Unsupported protocol version")]
+    UnsupportedVersion {
+        /// What the client asked for.
+        requested: String,
+    },
+}
+
+fn with(wanted: Option<&str>) -> String {
+    wanted.map(|wanted| format!(" with {wanted}")).unwrap_or_default()
+}
+
+impl Failure {
+    /// Returns the kind.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoSlave => FailureKind::NoSlave,
+            Self::NoSlaveForTool { .. } => FailureKind::NoSlaveForTool,
+            Self::Timeout => FailureKind::Timeout,
+            Self::OutcomeUnknown => FailureKind::OutcomeUnknown,
+            Self::BackendFailed { .. } => FailureKind::BackendFailed,
+            Self::Busy { .. } => FailureKind::Busy,
+            Self::RateLimited { .. } => FailureKind::RateLimited,
+            Self::Draining => FailureKind::Draining,
+            Self::Cancelled => FailureKind::Cancelled,
+            Self::ResultTooLarge(_) => FailureKind::ResultTooLarge,
+            Self::BadAnswer(_) => FailureKind::BadAnswer,
+            Self::Internal => FailureKind::Internal,
+            Self::NotJson(_) => FailureKind::NotJson,
+            Self::InvalidRequest(_) => FailureKind::InvalidRequest,
+            Self::MethodNotFound(_) => FailureKind::MethodNotFound,
+            Self::InvalidParams(_) => FailureKind::InvalidParams,
+            Self::UnknownTool(_) => FailureKind::UnknownTool,
+            Self::BodyTooLarge { .. } => FailureKind::BodyTooLarge,
+            Self::Unauthorized(_) => FailureKind::Unauthorized,
+            Self::OriginForbidden(_) => FailureKind::OriginForbidden,
+            Self::SessionNotFound => FailureKind::SessionNotFound,
+            Self::HttpMethodNotAllowed(_) => FailureKind::HttpMethodNotAllowed,
+            Self::NotAcceptable(_) => FailureKind::NotAcceptable,
+            Self::UnsupportedMediaType => FailureKind::UnsupportedMediaType,
+            Self::PathNotFound => FailureKind::PathNotFound,
+            Self::HeaderMismatch(_) => FailureKind::HeaderMismatch,
+            Self::MissingCapability { .. } => FailureKind::MissingCapability,
+            Self::UnsupportedVersion { .. } => FailureKind::UnsupportedVersion,
+        }
+    }
+
+    /// Returns the row of the failure table.
+    pub fn spec(&self) -> FailureSpec {
+        self.kind().spec()
+    }
+
+    /// Returns the HTTP status for a client of this era.
+    pub fn status(&self, era: Era) -> u16 {
+        match era {
+            Era::Legacy => self.spec().legacy,
+            Era::Modern => self.spec().modern,
+        }
+    }
+
+    /// The JSON-RPC error object: code, message, and `data` with kind, advice and what the specification asks for.
+    pub fn error_object(&self) -> String {
+        let spec = self.spec();
+        let mut data = serde_json::json!({ "kind": spec.kind, "advice": spec.advice });
+        match self {
+            Self::UnsupportedVersion { requested } => {
+                data["supported"] = Version::ALL.iter().map(|v| v.as_str()).collect();
+                data["requested"] = requested.as_str().into();
+            }
+            Self::RateLimited { retry_after, .. } | Self::Busy { retry_after, .. } => {
+                data["retryAfter"] = (*retry_after).into();
+            }
+            Self::MissingCapability { required } => {
+                data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
+            }
+            _ => {}
+        }
+        serde_json::json!({ "code": spec.code, "message": self.to_string(), "data": data }).to_string()
+    }
+
+    /// One of each, with example fields, in the order of the table: for documentation and tests.
+    pub fn examples() -> Vec<Self> {
+        let text = String::new;
+        vec![
+            Self::NoSlave,
+            Self::NoSlaveForTool { name: text(), wanted: None },
+            Self::Timeout,
+            Self::OutcomeUnknown,
+            Self::BackendFailed { backend: text(), reason: text() },
+            Self::Busy { what: text(), retry_after: 1 },
+            Self::RateLimited { what: text(), retry_after: 1 },
+            Self::Draining,
+            Self::Cancelled,
+            Self::ResultTooLarge(text()),
+            Self::BadAnswer(text()),
+            Self::Internal,
+            Self::NotJson(text()),
+            Self::InvalidRequest(text()),
+            Self::MethodNotFound(text()),
+            Self::InvalidParams(text()),
+            Self::UnknownTool(text()),
+            Self::BodyTooLarge { limit: 0 },
+            Self::Unauthorized(text()),
+            Self::OriginForbidden(text()),
+            Self::SessionNotFound,
+            Self::HttpMethodNotAllowed(text()),
+            Self::NotAcceptable(text()),
+            Self::UnsupportedMediaType,
+            Self::PathNotFound,
+            Self::HeaderMismatch(text()),
+            Self::MissingCapability { required: "{}".into() },
+            Self::UnsupportedVersion { requested: text() },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_example_of_every_kind() {
+        let kinds: Vec<FailureKind> = Failure::examples().iter().map(Failure::kind).collect();
+        assert_eq!(kinds, FailureKind::ALL);
+    }
+
+    #[test]
+    fn the_specification_s_data_is_there() {
+        let object = Failure::UnsupportedVersion { requested: "1900-01-01".into() }.error_object();
+        let value: serde_json::Value = serde_json::from_str(&object).unwrap();
+        assert_eq!(value["code"], -32022);
+        assert_eq!(value["data"]["requested"], "1900-01-01");
+        assert_eq!(value["data"]["supported"][0], "2026-07-28");
+    }
+}
