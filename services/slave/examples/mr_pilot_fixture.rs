@@ -1,7 +1,7 @@
-//! Stands in for the `mr-pilot` CLI in tests: the real report format, and runs that go wrong. Not shipped.
+//! A stand-in for the `mr-pilot` CLI in tests: the real report format, and runs that fail. Not shipped.
 //!
-//! What it does goes by the last path segment of its positional argument, since its environment is limited. Must not
-//! know the slave's code.
+//! The last path segment of the positional argument selects the behaviour, since the environment is limited. Must not know
+//! the slave's code.
 
 use std::process::{Command, exit};
 use std::time::Duration;
@@ -26,12 +26,12 @@ fn main() {
             names.sort();
             report(&[names.join(" ")]);
         }
-        _ => report(&described(&args)),
+        _ => report(&describe(&args)),
     }
 }
 
-/// The arguments, and what is in the files that they name.
-fn described(args: &[String]) -> Vec<String> {
+/// Returns the arguments, and the contents of the files that they name.
+fn describe(args: &[String]) -> Vec<String> {
     let mut lines = vec![format!("args: {args:?}")];
     for pair in args.windows(2) {
         if pair[0].ends_with("-file") {
@@ -41,7 +41,7 @@ fn described(args: &[String]) -> Vec<String> {
     lines
 }
 
-/// Tells where its file and its own child are, and stays.
+/// Prints the process ids of itself and of a child and the path of its file, and never exits.
 fn hang(args: &[String]) {
     let child = Command::new("sleep").arg("1000").spawn().map_or(0, |child| child.id());
     let file = args.iter().position(|arg| arg == "--input-file").and_then(|at| args.get(at + 1));

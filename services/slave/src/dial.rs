@@ -17,7 +17,7 @@ use protocol::link::handshake::SlaveHello;
 use tokio::task::JoinSet;
 
 use crate::config::{LinkConfig, ProxyUrl};
-use crate::endpoint::{Outlook, Stage};
+use crate::endpoint::{PeerDiscovery, Stage};
 use crate::link::{self, Ended, Entered, Links};
 use crate::metrics;
 use crate::trace::LinkStart;
@@ -75,7 +75,7 @@ impl Dialer {
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let endpoint = &shared.links.endpoint;
-        let (mut tasks, mut outlook) = (JoinSet::new(), endpoint.outlook());
+        let (mut tasks, mut outlook) = (JoinSet::new(), endpoint.discovery());
         loop {
             let stage = endpoint.stage();
             let now = Instant::now();
@@ -85,7 +85,7 @@ impl Dialer {
             let seen = *outlook.borrow_and_update();
             self.look(seen, now);
             // One that drains keeps what it has.
-            let seen = if stage == Stage::Serving { seen } else { Outlook::default() };
+            let seen = if stage == Stage::Serving { seen } else { PeerDiscovery::default() };
             while stage < Stage::Drained
                 && let Some(step) = self.plan.poll(now, seen)
             {
@@ -111,14 +111,14 @@ impl Dialer {
 
     /// One proxy more that goes down: a link to another is wanted now. Another code: it is tried wherever the last was
     /// not accepted.
-    fn look(&mut self, seen: Outlook, now: Instant) {
+    fn look(&mut self, seen: PeerDiscovery, now: Instant) {
         if seen.draining > self.draining {
             self.plan.hurry(now);
         }
         self.draining = seen.draining;
-        if seen.turn > self.turn {
+        if seen.code_generation > self.turn {
             self.plan.code_changed(now);
-            self.turn = seen.turn;
+            self.turn = seen.code_generation;
         }
     }
 

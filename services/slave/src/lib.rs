@@ -2,8 +2,8 @@
 //!
 //! Must not know the proxy's crate; what both agree on stands in `protocol`.
 
-mod adapt;
 pub mod backends;
+pub mod call;
 pub mod config;
 mod dial;
 mod endpoint;
@@ -12,6 +12,7 @@ mod link;
 pub mod local;
 pub mod metrics;
 mod run;
+mod splice;
 mod status;
 mod trace;
 

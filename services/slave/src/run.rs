@@ -26,7 +26,7 @@ use crate::backends::servers_file::ServersFileError;
 use crate::config::SlaveConfig;
 use crate::dial::{DialError, Dialer};
 use crate::endpoint::{Endpoint, Stage};
-use crate::executor::{Executor, State};
+use crate::executor::{BackendState, Executor};
 use crate::link::board::Board;
 use crate::link::{Code, Links, Status};
 use crate::local::LocalCalls;
@@ -245,12 +245,12 @@ fn ready(linked: Option<&Linked>, executor: Executor, shutdown: &Shutdown) -> im
 /// What the backends are doing instead. No names: whoever asks showed no key.
 fn why(executor: &Executor) -> &'static str {
     let states = executor.backend_states();
-    let any = |wanted: fn(&State) -> bool| states.iter().any(|one| wanted(&one.state));
+    let any = |wanted: fn(&BackendState) -> bool| states.iter().any(|one| wanted(&one.state));
     if states.is_empty() {
         ": no backend is configured"
-    } else if any(|state| *state == State::Starting) {
+    } else if any(|state| *state == BackendState::Starting) {
         ": backends are starting"
-    } else if any(|state| matches!(state, State::Restarting { .. } | State::Failed { .. })) {
+    } else if any(|state| matches!(state, BackendState::Restarting { .. } | BackendState::Failed { .. })) {
         ": backends failed, see the log"
     } else {
         ""

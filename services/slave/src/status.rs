@@ -12,8 +12,8 @@ use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
 use serde_json::{Value, json};
 
-use crate::backends::diary::Page;
-use crate::executor::{BackendState, Executor, State};
+use crate::backends::history::{HistorySnapshot, LogLine};
+use crate::executor::{BackendSnapshot, BackendState, Executor};
 use crate::link::Links;
 
 /// Tools of one backend that are named.
@@ -110,18 +110,17 @@ impl Status {
     }
 }
 
-fn backend(backend: &BackendState, page: Option<&Page>) -> Value {
+fn backend(backend: &BackendSnapshot, page: Option<&HistorySnapshot>) -> Value {
     let (state, reason) = match &backend.state {
-        State::Starting => ("starting", None),
-        State::Ready => ("ready", None),
-        State::Restarting { reason, .. } => ("restarting", Some(reason)),
-        State::Failed { reason } => ("failed", Some(reason)),
-        State::Stopped => ("stopped", None),
+        BackendState::Starting => ("starting", None),
+        BackendState::Ready => ("ready", None),
+        BackendState::Restarting { reason, .. } => ("restarting", Some(reason)),
+        BackendState::Failed { reason } => ("failed", Some(reason)),
+        BackendState::Stopped => ("stopped", None),
     };
     let tools: Vec<&str> = backend.tools.iter().take(MOST_TOOLS).map(String::as_str).collect();
     let lines = page.and_then(|page| page.lines.as_ref()).map(|lines| {
-        let line =
-            |line: &crate::backends::diary::Line| json!({ "at": moment::text(line.at), "text": line.text });
+        let line = |line: &LogLine| json!({ "at": moment::text(line.at), "text": line.text });
         lines.iter().map(line).collect::<Vec<Value>>()
     });
     json!({

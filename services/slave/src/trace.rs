@@ -14,8 +14,7 @@ use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
 use runtime::traces::{self, Kind, Parent, Span, TraceContext};
 
-use crate::backends::Answer;
-use crate::executor::ToolCall;
+use crate::call::{Answer, Request};
 use crate::metrics;
 pub(crate) use own::{BackendStart, LinkStart};
 
@@ -53,10 +52,10 @@ impl CallTrace {
     }
 
     /// The call's tool is in the catalog.
-    pub(crate) fn admitted(&mut self, call: &mut ToolCall) {
+    pub(crate) fn admitted(&mut self, call: &mut Request) {
         let Some(span) = &mut self.0 else { return };
         spans::of_tool(span, &call.name);
-        spans::request_id(span, &String::from_utf8_lossy(call.at(&call.id)));
+        spans::request_id(span, &String::from_utf8_lossy(call.json(&call.id)));
         call.parent = Some(span.as_parent());
     }
 
@@ -79,7 +78,7 @@ pub(crate) struct Asked(Option<Span>);
 
 impl Asked {
     /// The backend is about to get the call under this id of ours.
-    pub(crate) fn of(call: &ToolCall, tool: &str, (backend, version, id): (&str, Version, u64)) -> Self {
+    pub(crate) fn of(call: &Request, tool: &str, (backend, version, id): (&str, Version, u64)) -> Self {
         let span = call.parent.as_ref().and_then(|parent| Span::begin("tools/call", Kind::Client, parent));
         let Some(mut span) = span else { return Self(None) };
         if span.is_recording() {
@@ -95,7 +94,7 @@ impl Asked {
 
     /// A command, which is the backend too, is about to be run for the call (OpenTelemetry's conventions for command
     /// line programs).
-    pub(crate) fn run(call: &ToolCall, command: &'static str) -> Self {
+    pub(crate) fn run(call: &Request, command: &'static str) -> Self {
         let span = call.parent.as_ref().and_then(|parent| Span::begin(command, Kind::Client, parent));
         let Some(mut span) = span else { return Self(None) };
         span.set("process.executable.name", command);

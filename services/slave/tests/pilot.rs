@@ -1,4 +1,4 @@
-//! `review_merge_request` against a stand-in for the CLI that writes the real report format.
+//! Tests of `review_merge_request` against a stand-in for the CLI that writes the real report format.
 
 mod harness;
 
@@ -7,7 +7,8 @@ use protocol::mcp::era::Era;
 use runtime::secret::Secret;
 use serde_json::Value;
 use slave::backends::pilot::PilotConfig;
-use slave::executor::{CallEnd, Executor, ExecutorConfig, State};
+use slave::call::CallEnd;
+use slave::executor::{BackendState, Executor, ExecutorConfig};
 
 const TOOL: &str = "review_merge_request";
 
@@ -52,7 +53,7 @@ async fn a_report_becomes_a_structured_result() {
 }
 
 #[tokio::test]
-async fn a_run_that_fails_is_a_tool_error_without_secrets() {
+async fn a_failed_run_is_a_tool_error_without_secrets() {
     let executor = executor().await;
     let (_, value) = review(&executor, Era::Legacy, r#"{"mrUrlOrId":"fail"}"#).await;
     assert_eq!(value["content"][0]["text"], "Error: mr-pilot exited with code 7: GitLab said no to [masked]");
@@ -65,7 +66,7 @@ async fn a_run_that_fails_is_a_tool_error_without_secrets() {
 }
 
 #[tokio::test]
-async fn output_without_a_report_is_said_so() {
+async fn output_without_a_report_is_reported_as_such() {
     let (_, value) =
         review(&executor().await, Era::Legacy, r#"{"mrUrlOrId":"quiet","postComment":true}"#).await;
     let result = &value["structuredContent"];
@@ -74,17 +75,17 @@ async fn output_without_a_report_is_said_so() {
 }
 
 #[tokio::test]
-async fn only_its_own_variables_and_the_safe_base_reach_the_cli() {
+async fn the_cli_gets_only_its_own_variables_and_the_safe_base() {
     let (_, value) = review(&executor().await, Era::Legacy, r#"{"mrUrlOrId":"environment"}"#).await;
     let seen = value["structuredContent"]["remarks"].as_str().unwrap();
     let allowed = ["GITLAB_TOKEN", "LLM_MODEL"];
-    let base = slave::backends::environment::SAFE;
+    let base = slave::backends::environment::INHERITED;
     assert!(seen.split(' ').all(|name| allowed.contains(&name) || base.contains(&name)), "{seen}");
     assert!(allowed.iter().all(|name| seen.contains(name)), "{seen}");
 }
 
 #[tokio::test]
-async fn cancelling_kills_the_group_and_removes_the_files() {
+async fn a_cancelled_call_kills_the_process_group_and_removes_the_files() {
     let executor = executor().await;
     for end in ["cancel", "deadline", "shutdown"] {
         let mut header = header(Era::Legacy);
@@ -92,7 +93,7 @@ async fn cancelling_kills_the_group_and_removes_the_files() {
             header.total_timeout_ms = 2000;
         }
         let mut call = begin(&executor, header, TOOL, r#"{"mrUrlOrId":"hang","ticketSpec":"x"}"#);
-        // The CLI's own lines come as progress.
+        // The CLI's lines of output arrive as progress.
         let event = within(call.events.recv()).await.unwrap();
         let event: Value = serde_json::from_slice(&event).unwrap();
         assert_eq!(event["params"]["progressToken"], "client token");
@@ -126,13 +127,13 @@ async fn output_beyond_the_limit_fails_the_call() {
 }
 
 #[tokio::test]
-async fn a_command_that_is_missing_is_reported_and_an_absent_one_is_not_offered() {
+async fn a_missing_command_is_reported_and_its_tool_is_not_offered() {
     let pilot = PilotConfig { command: Some("/no/such/mr-pilot".into()), variables: Vec::new() };
     let executor = Executor::start(ExecutorConfig { pilot, ..config(Vec::new()) }).await;
     within(executor.settled()).await;
     let states = executor.backend_states();
     assert!(
-        matches!(&states[0].state, State::Failed { reason } if reason.contains("/no/such/mr-pilot")),
+        matches!(&states[0].state, BackendState::Failed { reason } if reason.contains("/no/such/mr-pilot")),
         "{states:?}"
     );
     assert!(executor.catalog().borrow().tools.is_empty());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::slave::config::SlaveConfig;
-use ::slave::executor::{Executor, State};
+use ::slave::executor::{BackendState, Executor};
 
 use super::report::Report;
 
@@ -26,18 +26,20 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
     for backend in executor.backend_states() {
         let name = &backend.name;
         match &backend.state {
-            State::Ready => report.good("backend", format!("{name} is up: {}", backend.tools.join(", "))),
-            State::Starting => report.bad(
+            BackendState::Ready => {
+                report.good("backend", format!("{name} is up: {}", backend.tools.join(", ")))
+            }
+            BackendState::Starting => report.bad(
                 "backend",
                 format!("{name} is not up after {} s", START.as_secs()),
                 "run its command by hand: it must answer MCP on standard output",
             ),
-            State::Restarting { reason, .. } | State::Failed { reason } => report.bad(
+            BackendState::Restarting { reason, .. } | BackendState::Failed { reason } => report.bad(
                 "backend",
                 format!("{name}: {reason}"),
                 "run its command by hand, with the variables of its entry only, and see what it says",
             ),
-            State::Stopped => {
+            BackendState::Stopped => {
                 report.bad("backend", format!("{name} stopped by itself"), "see the lines above");
             }
         }

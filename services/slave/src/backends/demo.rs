@@ -1,6 +1,5 @@
-//! Tools to try the relay with (`DEMO_TOOLS=1`): `echo`, `sleep`, `payload`, `fail`. Must not know MCP beyond tools.
+//! The demo tools (`DEMO_TOOLS=1`): `echo`, `sleep`, `payload`, `fail`. Must not know MCP beyond tools.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,16 +11,16 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
 
-use super::{Answer, Backend, Stopping};
-use crate::executor::{CallSink, Registry, ToolCall};
+use super::shutdown::ShutdownGroup;
+use crate::call::{Answer, Backend, Exchange, Request};
 
-/// Largest `payload`, in bytes.
+/// Bytes of the longest `payload`.
 const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
 
-/// Longest `sleep`, in seconds.
+/// Seconds of the longest `sleep`.
 const MAX_SLEEP: f64 = 86_400.0;
 
-/// Most steps of a `sleep`.
+/// The largest number of steps of a `sleep`.
 const MAX_STEPS: u32 = 10_000;
 
 const TOOLS: [&str; 4] = [
@@ -31,48 +30,56 @@ const TOOLS: [&str; 4] = [
     r#"{"name":"fail","title":"Fail","description":"Answers with a tool error.","inputSchema":{"type":"object","properties":{"message":{"type":"string","description":"What the error says"}},"required":["message"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#,
 ];
 
-struct Demo {
-    stopping: Stopping,
-    /// What else `echo` is called.
+/// The demo tools as a backend.
+pub(crate) struct Demo {
+    shutdown: ShutdownGroup,
+    /// The name of the only tool; `None`: all demo tools.
     probe: Option<String>,
 }
 
-/// Puts the tools into the catalog.
-pub(crate) fn start(registry: &Registry, stopping: &Stopping) {
-    let slot = registry.add("demo", Arc::new(Demo { stopping: stopping.clone(), probe: None }));
-    registry.ready(slot, TOOLS.iter().filter_map(|tool| offer((*tool).to_owned())).collect());
+impl Demo {
+    /// Returns the backend of all demo tools.
+    pub(crate) fn new(shutdown: ShutdownGroup) -> Self {
+        Self { shutdown, probe: None }
+    }
+
+    /// Returns a backend with one tool of this name, which echoes.
+    pub(crate) fn probe(shutdown: ShutdownGroup, name: String) -> Self {
+        Self { shutdown, probe: Some(name) }
+    }
+
+    /// Returns the catalog entries of the tools.
+    pub(crate) fn tools(&self) -> Vec<CatalogEntry> {
+        let Some(name) = &self.probe else {
+            return TOOLS.iter().filter_map(|tool| entry((*tool).to_owned())).collect();
+        };
+        let mut tool: serde_json::Value = serde_json::from_str(TOOLS[0]).unwrap_or_default();
+        tool["name"] = name.as_str().into();
+        tool["title"] = "Test of the relay".into();
+        entry(tool.to_string()).into_iter().collect()
+    }
 }
 
-/// The same with one tool of this name, which echoes.
-pub(crate) fn start_probe(registry: &Registry, name: &str, stopping: &Stopping) {
-    let mut tool: serde_json::Value = serde_json::from_str(TOOLS[0]).unwrap_or_default();
-    tool["name"] = name.into();
-    tool["title"] = "Test of the relay".into();
-    let demo = Demo { stopping: stopping.clone(), probe: Some(name.to_owned()) };
-    let slot = registry.add("probe", Arc::new(demo));
-    registry.ready(slot, offer(tool.to_string()).into_iter().collect());
-}
-
-fn offer(definition: String) -> Option<CatalogEntry> {
+fn entry(definition: String) -> Option<CatalogEntry> {
     CatalogEntry::named(&RawValue::from_string(definition).ok()?).ok()
 }
 
 impl Backend for Demo {
     fn call<'a>(
         &'a self,
-        call: &'a ToolCall,
         tool: &'a str,
-        events: &'a mut dyn CallSink,
+        request: Request,
+        exchange: &'a mut Exchange,
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
         let answer = match tool {
-            "echo" => echo(call),
-            name if self.probe.as_deref() == Some(name) => echo(call),
-            "payload" => payload(call),
-            "fail" => fail(call),
-            _ => return Box::pin(self.sleep(call, events)),
+            "echo" => echo(&request),
+            name if self.probe.as_deref() == Some(name) => echo(&request),
+            "payload" => payload(&request),
+            "fail" => fail(&request),
+            _ => return Box::pin(async move { self.sleep(&request, exchange).await }),
         };
-        // Bad arguments are for the model to mend: a result, not a protocol error (MCP, Tools, "Error Handling").
-        let answer = answer.unwrap_or_else(|error| refused(call, &error.to_string()));
+        // Invalid arguments are for the model to correct: a result, not a protocol error (MCP, Tools, "Error Handling").
+        let answer = answer.unwrap_or_else(|error| invalid_arguments(&request, &error.to_string()));
         Box::pin(std::future::ready(Ok(answer)))
     }
 }
@@ -83,16 +90,16 @@ struct Echo<'a> {
     text: &'a str,
 }
 
-fn echo(call: &ToolCall) -> Result<Answer, serde_json::Error> {
-    let text = match call.arguments.as_ref().and_then(|place| only_text(call.at(place))) {
+fn echo(request: &Request) -> Result<Answer, serde_json::Error> {
+    let text = match request.arguments.as_ref().and_then(|range| only_text(request.json(range))) {
         Some(text) => text,
-        None => call.arguments::<Echo<'_>>()?.text,
+        None => request.arguments::<Echo<'_>>()?.text,
     };
-    Ok(text_result(call.header.era, Outcome::Fine, text.len(), |out| out.push_str(text)))
+    Ok(text_result(request.header.era, ResultKind::Success, text.len(), |out| out.push_str(text)))
 }
 
-/// The string of `{"text":"..."}` if it has no quotes inside, without parsing: that the arguments are JSON is known
-/// already, and reading a large text once more would be half of what an echo costs.
+/// Returns the string of `{"text":"..."}` if it has no quotes inside, without parsing: the arguments are known to be JSON,
+/// and parsing a large text once more would be half of the cost of an echo.
 fn only_text(arguments: &[u8]) -> Option<&str> {
     let string = arguments.strip_prefix(br#"{"text":"#)?.strip_suffix(b"}")?;
     let inside = string.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
@@ -108,12 +115,12 @@ struct Fail<'a> {
     message: &'a str,
 }
 
-fn fail(call: &ToolCall) -> Result<Answer, serde_json::Error> {
-    let Fail { message } = call.arguments()?;
-    Ok(text_result(call.header.era, Outcome::ToolError, message.len(), |out| out.push_str(message)))
+fn fail(request: &Request) -> Result<Answer, serde_json::Error> {
+    let Fail { message } = request.arguments()?;
+    Ok(text_result(request.header.era, ResultKind::ToolError, message.len(), |out| out.push_str(message)))
 }
 
-/// A string as it stands in JSON, quotes and escapes included: it goes back out as it came.
+/// Deserializes a string as JSON, quotes and escapes included, to be written back unchanged.
 fn json_string<'de, D: Deserializer<'de>>(from: D) -> Result<&'de str, D::Error> {
     let raw = <&RawValue>::deserialize(from)?.get();
     if raw.starts_with('"') { Ok(raw) } else { Err(D::Error::custom("invalid type: expected a string")) }
@@ -124,16 +131,16 @@ struct Payload {
     bytes: usize,
 }
 
-fn payload(call: &ToolCall) -> Result<Answer, serde_json::Error> {
-    let Payload { bytes } = call.arguments()?;
+fn payload(request: &Request) -> Result<Answer, serde_json::Error> {
+    let Payload { bytes } = request.arguments()?;
     if bytes > MAX_PAYLOAD {
         return Err(serde_json::Error::custom(format!(
             "\"bytes\" is {bytes}, at most {MAX_PAYLOAD} are allowed"
         )));
     }
-    Ok(text_result(call.header.era, Outcome::Fine, bytes + 2, |out| {
+    Ok(text_result(request.header.era, ResultKind::Success, bytes + 2, |out| {
         out.push('"');
-        // By blocks: one character at a time would hold up the link in a debug build.
+        // Written in blocks: one character at a time would delay the link in a debug build.
         let block = "x".repeat(bytes.min(4096));
         out.extend(std::iter::repeat_n(block.as_str(), bytes / 4096));
         out.push_str(&block[..bytes % 4096]);
@@ -149,23 +156,23 @@ struct Sleep {
 }
 
 impl Demo {
-    async fn sleep(&self, call: &ToolCall, events: &mut dyn CallSink) -> Result<Answer, Failure> {
-        let Sleep { seconds, steps } = match call.arguments() {
+    async fn sleep(&self, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
+        let Sleep { seconds, steps } = match request.arguments() {
             Ok(sleep) => sleep,
-            Err(error) => return Ok(refused(call, &error.to_string())),
+            Err(error) => return Ok(invalid_arguments(request, &error.to_string())),
         };
         let steps = steps.unwrap_or(1);
         if !(0.0..=MAX_SLEEP).contains(&seconds) || !(1..=MAX_STEPS).contains(&steps) {
-            return Ok(refused(call, "\"seconds\" must be 0 to 86400 and \"steps\" 1 to 10000"));
+            return Ok(invalid_arguments(request, "\"seconds\" must be 0 to 86400 and \"steps\" 1 to 10000"));
         }
         let steps = Steps { each: Duration::from_secs_f64(seconds) / steps, count: steps };
-        let token = call.token();
+        let token = request.token();
         tokio::select! {
-            through = steps.take(token.as_deref(), events) => through?,
-            () = self.stopping.begun() => return Err(Failure::Draining),
+            done = steps.run(token.as_deref(), exchange) => done?,
+            () = self.shutdown.wait() => return Err(Failure::Draining),
         }
         let text = format!("\"slept {seconds} s in {} steps\"", steps.count);
-        Ok(text_result(call.header.era, Outcome::Fine, text.len(), |out| out.push_str(&text)))
+        Ok(text_result(request.header.era, ResultKind::Success, text.len(), |out| out.push_str(&text)))
     }
 }
 
@@ -175,8 +182,8 @@ struct Steps {
 }
 
 impl Steps {
-    /// Waits, and tells a client that gave a token.
-    async fn take(&self, token: Option<&str>, events: &mut dyn CallSink) -> Result<(), Failure> {
+    /// Waits, and reports progress to a client that gave a token.
+    async fn run(&self, token: Option<&str>, exchange: &mut Exchange) -> Result<(), Failure> {
         let count = self.count;
         for done in 1..=count {
             tokio::time::sleep(self.each).await;
@@ -184,7 +191,7 @@ impl Steps {
                 let event = format!(
                     r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{done},"total":{count},"message":"step {done} of {count}"}}}}"#
                 );
-                events.event(event.into(), false).await.map_err(|_| Failure::Cancelled)?;
+                exchange.notify(event.into()).await?;
             }
         }
         Ok(())
@@ -192,74 +199,71 @@ impl Steps {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Fine,
+enum ResultKind {
+    Success,
     ToolError,
 }
 
-fn refused(call: &ToolCall, reason: &str) -> Answer {
+fn invalid_arguments(request: &Request, reason: &str) -> Answer {
     let text = serde_json::Value::from(format!("Invalid arguments: {reason}")).to_string();
-    text_result(call.header.era, Outcome::ToolError, text.len(), |out| out.push_str(&text))
+    text_result(request.header.era, ResultKind::ToolError, text.len(), |out| out.push_str(&text))
 }
 
-/// A result with one text block, in one allocation; `write` writes a JSON string of `len` bytes, quotes included.
-fn text_result(era: Era, outcome: Outcome, len: usize, write: impl FnOnce(&mut String)) -> Answer {
+/// Returns a result with one text block, in one allocation; `write` writes a JSON string of `len` bytes, quotes included.
+fn text_result(era: Era, kind: ResultKind, len: usize, write: impl FnOnce(&mut String)) -> Answer {
     let mut out = String::with_capacity(len + 96);
     out.push_str(match era {
         Era::Modern => r#"{"resultType":"complete","content":[{"type":"text","text":"#,
         Era::Legacy => r#"{"content":[{"type":"text","text":"#,
     });
     write(&mut out);
-    out.push_str(match outcome {
-        Outcome::ToolError => r#"}],"isError":true}"#,
-        Outcome::Fine => "}]}",
+    out.push_str(match kind {
+        ResultKind::ToolError => r#"}],"isError":true}"#,
+        ResultKind::Success => "}]}",
     });
-    Answer { payload: Bytes::from(out), error: false, tool_error: outcome == Outcome::ToolError }
+    Answer { payload: Bytes::from(out), error: false, tool_error: kind == ResultKind::ToolError }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::testing::{call, header, within};
-    use crate::executor::{CallEnd, Executor, ExecutorConfig, SinkClosed};
+    use crate::call::testing::{request, within};
+    use crate::call::{CallEnd, CallSink, SinkClosed};
     use futures_util::FutureExt;
+    use parking_lot::Mutex;
     use serde_json::{Value, json};
-    use std::sync::Mutex;
-    use tokio::sync::oneshot;
+    use std::sync::Arc;
 
+    /// A sink that collects events.
     #[derive(Clone, Default)]
-    struct Heard(Arc<Mutex<Vec<Value>>>);
+    struct Events(Arc<Mutex<Vec<Value>>>);
 
-    struct Sink(Heard, oneshot::Sender<CallEnd>);
-
-    impl CallSink for Sink {
-        fn event(&mut self, json: Bytes, _request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
-            self.0.0.lock().unwrap().push(serde_json::from_slice(&json).unwrap());
+    impl CallSink for Events {
+        fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
+            self.0.lock().push(serde_json::from_slice(&json).unwrap());
             std::future::ready(Ok(())).boxed()
         }
 
-        fn end(self: Box<Self>, end: CallEnd) {
-            let _ = self.1.send(end);
-        }
+        fn end(self: Box<Self>, _: CallEnd) {}
     }
 
-    async fn ran(era: Era, params: &Value) -> (Vec<Value>, Value, CallEnd) {
-        let executor =
-            Executor::start(ExecutorConfig { demo_tools: true, ..ExecutorConfig::default() }).await;
-        let message =
-            json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string();
-        let (heard, (end, ended)) = (Heard::default(), oneshot::channel());
-        executor.run(header(era), message.into(), Box::new(Sink(heard.clone(), end)));
-        let end = within(ended).await.unwrap();
-        let events = heard.0.lock().unwrap().clone();
-        (events, serde_json::from_slice(&end.payload).unwrap(), end)
+    /// Runs one call and returns its events, its answer as JSON and the answer itself.
+    async fn run(era: Era, params: &Value) -> (Vec<Value>, Value, Answer) {
+        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let request = request(era, &message.to_string());
+        let tool = request.name.clone();
+        let events = Events::default();
+        let mut exchange = Exchange::new(Box::new(events.clone()));
+        let demo = Demo::new(ShutdownGroup::default());
+        let answer = within(demo.call(&tool, request, &mut exchange)).await.unwrap();
+        let events = events.0.lock().clone();
+        (events, serde_json::from_slice(&answer.payload).unwrap(), answer)
     }
 
     #[test]
-    fn echo_gives_the_text_back_as_it_was_written() {
-        let call =
-            call(Era::Modern, r#"{"id":1,"params":{"name":"echo","arguments":{"text":"\u00e9\n\"é"}}}"#);
-        let answer = echo(&call).unwrap();
+    fn echo_returns_the_text_with_its_escapes() {
+        let message = r#"{"id":1,"params":{"name":"echo","arguments":{"text":"\u00e9\n\"é"}}}"#;
+        let answer = echo(&request(Era::Modern, message)).unwrap();
         assert_eq!(
             answer.payload,
             r#"{"resultType":"complete","content":[{"type":"text","text":"\u00e9\n\"é"}]}"#
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_to_the_text_takes_only_what_is_certain() {
+    fn the_text_is_taken_without_parsing_only_in_the_simplest_form() {
         assert_eq!(only_text(br#"{"text":"a\\b {"}"#), Some(r#""a\\b {""#));
         for other in [
             r#"{"text":"a\"b"}"#,
@@ -283,17 +287,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_tool_does_what_it_says() {
+    async fn every_tool_does_what_its_description_says() {
         let (_, value, end) =
-            ran(Era::Legacy, &json!({ "name": "fail", "arguments": { "message": "no" } })).await;
+            run(Era::Legacy, &json!({ "name": "fail", "arguments": { "message": "no" } })).await;
         assert!(end.tool_error && !end.error);
         assert_eq!(value, json!({ "content": [{ "type": "text", "text": "no" }], "isError": true }));
         let (_, value, _) =
-            ran(Era::Modern, &json!({ "name": "payload", "arguments": { "bytes": 5000 } })).await;
+            run(Era::Modern, &json!({ "name": "payload", "arguments": { "bytes": 5000 } })).await;
         assert_eq!(value["content"][0]["text"].as_str().unwrap().len(), 5000);
         assert_eq!(value["resultType"], "complete");
         let sleep = json!({ "name": "sleep", "arguments": { "seconds": 0.01, "steps": 3 }, "_meta": { "progressToken": [1] } });
-        let (events, value, _) = ran(Era::Legacy, &sleep).await;
+        let (events, value, _) = run(Era::Legacy, &sleep).await;
         assert_eq!(value["content"][0]["text"], "slept 0.01 s in 3 steps");
         let seen: Vec<&Value> = events.iter().map(|event| &event["params"]["progress"]).collect();
         assert_eq!(seen, [&json!(1), &json!(2), &json!(3)]);
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bad_arguments_are_tool_errors() {
+    async fn invalid_arguments_are_tool_errors() {
         for (tool, arguments) in [
             ("echo", json!({})),
             ("echo", json!({ "text": 3 })),
@@ -312,7 +316,7 @@ mod tests {
             ("sleep", json!({ "seconds": 1, "steps": 0 })),
             ("sleep", json!([])),
         ] {
-            let (_, value, end) = ran(Era::Legacy, &json!({ "name": tool, "arguments": arguments })).await;
+            let (_, value, end) = run(Era::Legacy, &json!({ "name": tool, "arguments": arguments })).await;
             assert!(end.tool_error, "{value}");
             assert!(
                 value["content"][0]["text"].as_str().unwrap().starts_with("Invalid arguments: "),
@@ -322,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions_are_json() {
+    fn every_definition_is_json() {
         for tool in TOOLS {
             serde_json::from_str::<Value>(tool).unwrap();
         }

@@ -1,7 +1,8 @@
-//! The `mcpServers` file (`SLAVE_BACKENDS`) that users of other MCP hosts already have. Must not know processes.
+//! The parser of the `mcpServers` file (`SLAVE_BACKENDS`), a format that other MCP hosts use as well. Must not know
+//! processes.
 //!
-//! All problems are reported at once, each with the entry and the member that it is about. Members that we have no
-//! use for (other hosts' `alwaysAllow`, `timeout`, ...) are ignored.
+//! All problems are reported at once, each with its entry and member. Members that the slave does not use (other hosts'
+//! `alwaysAllow`, `timeout`, ...) are ignored.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,17 +14,17 @@ use serde_json::Value;
 
 use super::stdio::StdioServer;
 
-/// What is wrong with a file. Never quotes a value: values may be secrets.
+/// The problems of a file. Never quotes a value: values may be secrets.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", .path.display(), .problems.join("; "))]
 pub struct ServersFileError {
     /// The file.
     pub path: PathBuf,
-    /// Each with its entry and member, and what was expected.
+    /// The problems, each with its entry, its member and what was expected.
     pub problems: Vec<String>,
 }
 
-/// Reads what the file says. `variable` looks up what `${NAME}` stands for (in `command`, `args`, `env` and `cwd`;
+/// Returns the servers of a file. `variable` returns the value of `${NAME}` (in `command`, `args`, `env` and `cwd`;
 /// `${NAME:-default}` and `${env:NAME}` are understood as well). Disabled entries are left out.
 pub fn read(
     path: &Path,
@@ -43,7 +44,7 @@ struct File {
     servers: Option<Entries>,
 }
 
-/// Entries in the order of the file, doubled names included.
+/// The entries in the order of the file, duplicate names included.
 struct Entries(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Entries {
@@ -68,7 +69,7 @@ impl<'de> Deserialize<'de> for Entries {
 
 fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<StdioServer>, Vec<String>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let file: File = serde_json::from_str(text).map_err(|error| vec![explain(&error)])?;
+    let file: File = serde_json::from_str(text).map_err(|error| vec![without_values(&error)])?;
     let Some(Entries(entries)) = file.servers else {
         return Err(vec![
             r#"has no member "mcpServers": expected {"mcpServers": {"name": {"command": "..."}}}"#.into(),
@@ -77,8 +78,13 @@ fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<St
     let mut problems = Vec::new();
     let mut servers: Vec<StdioServer> = Vec::new();
     for (name, value) in entries {
-        let mut entry =
-            Entry { name: &name, value: &value, variable, problems: &mut problems, masked: Vec::new() };
+        let mut entry = EntryReader {
+            name: &name,
+            value: &value,
+            variable,
+            problems: &mut problems,
+            secrets: Vec::new(),
+        };
         let Some(server) = entry.read() else { continue };
         if servers.iter().any(|other| other.name == server.name) {
             problems.push(format!("entry {name:?} appears twice"));
@@ -88,43 +94,43 @@ fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<St
     if problems.is_empty() { Ok(servers) } else { Err(problems) }
 }
 
-/// Errors of form quote what they found; errors of syntax only say where.
-fn explain(error: &serde_json::Error) -> String {
+/// Returns the error without values of the file: serde's errors of form quote them, errors of syntax do not.
+fn without_values(error: &serde_json::Error) -> String {
     if error.is_data() {
         return r#"is not of the expected form: {"mcpServers": {"name": {"command": "..."}}}"#.into();
     }
     format!("is not JSON: {error}")
 }
 
-/// One entry while it is read.
-struct Entry<'a> {
+/// The reader of one entry.
+struct EntryReader<'a> {
     name: &'a str,
     value: &'a Value,
     variable: &'a dyn Fn(&str) -> Option<String>,
     problems: &'a mut Vec<String>,
-    /// Values of variables that were filled in.
-    masked: Vec<Secret>,
+    /// The values of variables that were filled in.
+    secrets: Vec<Secret>,
 }
 
-impl Entry<'_> {
-    /// The server; `None` if the entry is disabled or of no use.
+impl EntryReader<'_> {
+    /// Returns the server; `None` if the entry is disabled or cannot be used.
     fn read(&mut self) -> Option<StdioServer> {
         if !self.value.is_object() {
-            self.wrong("", "an object with \"command\"");
+            self.report("", "an object with \"command\"");
             return None;
         }
         match self.value.get("disabled") {
             Some(Value::Bool(true)) => return None,
             None | Some(Value::Bool(false) | Value::Null) => {}
-            Some(_) => self.wrong("disabled", "true or false"),
+            Some(_) => self.report("disabled", "true or false"),
         }
         if self.name.is_empty() || self.name.chars().any(char::is_control) {
-            self.wrong("", "a name without control characters");
+            self.report("", "a name without control characters");
         }
         let has_url = self.value.get("url").is_some();
         let kind = self.value.get("type").and_then(Value::as_str).unwrap_or("stdio");
         if kind != "stdio" || has_url && self.value.get("command").is_none() {
-            self.wrong("type", "\"stdio\" with a \"command\" (other kinds cannot be run; set \"disabled\": true to keep the entry)");
+            self.report("type", "\"stdio\" with a \"command\" (other kinds cannot be run; set \"disabled\": true to keep the entry)");
             return None;
         }
         Some(StdioServer {
@@ -133,15 +139,15 @@ impl Entry<'_> {
             args: self.args(),
             env: self.env(),
             cwd: self.cwd(),
-            masked: std::mem::take(&mut self.masked),
+            secrets: std::mem::take(&mut self.secrets),
         })
     }
 
     fn command(&mut self) -> String {
         match self.value.get("command") {
-            Some(Value::String(text)) if !text.trim().is_empty() => self.fill("command", text),
+            Some(Value::String(text)) if !text.trim().is_empty() => self.expand("command", text),
             _ => {
-                self.wrong("command", "the executable, as a text that is not empty");
+                self.report("command", "the executable, as a text that is not empty");
                 String::new()
             }
         }
@@ -151,7 +157,7 @@ impl Entry<'_> {
         let value = self.value;
         let Some(Value::Array(items)) = value.get("args") else {
             if value.get("args").is_some_and(|args| !args.is_null()) {
-                self.wrong("args", "a list of texts");
+                self.report("args", "a list of texts");
             }
             return Vec::new();
         };
@@ -159,8 +165,8 @@ impl Entry<'_> {
         for (index, item) in items.iter().enumerate() {
             let member = format!("args[{index}]");
             match item {
-                Value::String(text) => args.push(self.fill(&member, text)),
-                _ => self.wrong(&member, "a text (put numbers in quotes)"),
+                Value::String(text) => args.push(self.expand(&member, text)),
+                _ => self.report(&member, "a text (put numbers in quotes)"),
             }
         }
         args
@@ -170,7 +176,7 @@ impl Entry<'_> {
         let value = self.value;
         let Some(Value::Object(members)) = value.get("env") else {
             if value.get("env").is_some_and(|env| !env.is_null()) {
-                self.wrong("env", "an object of texts by name");
+                self.report("env", "an object of texts by name");
             }
             return Vec::new();
         };
@@ -178,11 +184,11 @@ impl Entry<'_> {
         for (name, value) in members {
             let member = format!("env.{name}");
             if name.is_empty() || name.contains(['=', '\0']) {
-                self.wrong(&member, "a variable's name");
+                self.report(&member, "a variable's name");
             }
             match value {
-                Value::String(text) => env.push((name.clone(), Secret::new(self.fill(&member, text)))),
-                _ => self.wrong(&member, "a text (put numbers and true or false in quotes)"),
+                Value::String(text) => env.push((name.clone(), Secret::new(self.expand(&member, text)))),
+                _ => self.report(&member, "a text (put numbers and true or false in quotes)"),
             }
         }
         env
@@ -192,23 +198,23 @@ impl Entry<'_> {
         match self.value.get("cwd") {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if !text.is_empty() => {
-                let directory = PathBuf::from(self.fill("cwd", text));
+                let directory = PathBuf::from(self.expand("cwd", text));
                 if !directory.is_dir() {
-                    self.wrong("cwd", "a directory that is there");
+                    self.report("cwd", "a directory that is there");
                 }
                 Some(directory)
             }
             Some(_) => {
-                self.wrong("cwd", "a directory, as a text that is not empty");
+                self.report("cwd", "a directory, as a text that is not empty");
                 None
             }
         }
     }
 
-    /// Puts variables in the place of their references.
-    fn fill(&mut self, member: &str, text: &str) -> String {
+    /// Replaces references to variables by their values.
+    fn expand(&mut self, member: &str, text: &str) -> String {
         if text.contains('\0') {
-            self.wrong(member, "a text without NUL characters");
+            self.report(member, "a text without NUL characters");
         }
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -222,11 +228,11 @@ impl Entry<'_> {
             match (self.variable)(name).filter(|value| !value.is_empty() || default.is_none()) {
                 Some(value) => {
                     out.push_str(&value);
-                    self.masked.push(Secret::new(value));
+                    self.secrets.push(Secret::new(value));
                 }
                 None if default.is_some() => out.push_str(default.unwrap_or_default()),
                 None => {
-                    self.wrong(member, &format!("the variable {name} to be set (or ${{{name}:-default}})"));
+                    self.report(member, &format!("the variable {name} to be set (or ${{{name}:-default}})"));
                 }
             }
         }
@@ -234,9 +240,10 @@ impl Entry<'_> {
         out
     }
 
-    fn wrong(&mut self, member: &str, expected: &str) {
-        let place = if member.is_empty() { String::new() } else { format!(", member {member:?}") };
-        self.problems.push(format!("entry {:?}{place}: expected {expected}", self.name));
+    /// Adds a problem with a member of the entry, or with the entry itself.
+    fn report(&mut self, member: &str, expected: &str) {
+        let position = if member.is_empty() { String::new() } else { format!(", member {member:?}") };
+        self.problems.push(format!("entry {:?}{position}: expected {expected}", self.name));
     }
 }
 
@@ -261,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_in_the_file_s_order_without_disabled_ones() {
+    fn entries_keep_the_order_of_the_file_and_disabled_ones_are_left_out() {
         let servers = parsed(
             r#"{"mcpServers":{"z":{"command":"a","args":["-x","${TOKEN}"],"alwaysAllow":["*"]},
                 "off":{"url":"http://x","disabled":true},
@@ -269,14 +276,14 @@ mod tests {
         );
         assert_eq!(servers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["z", "a"]);
         assert_eq!(servers[0].args, ["-x", "s3cret"]);
-        assert_eq!(servers[0].masked[0].expose(), "s3cret");
+        assert_eq!(servers[0].secrets[0].expose(), "s3cret");
         let env: Vec<(&str, &str)> = servers[1].env.iter().map(|(k, v)| (k.as_str(), v.expose())).collect();
         assert_eq!(env, [("D", "de"), ("E", ""), ("K", "Bearer s3cret"), ("L", "$HOME ${")]);
         assert_eq!(servers[1].cwd.as_deref(), Some(Path::new("/")));
     }
 
     #[test]
-    fn every_problem_is_named_at_once_without_values() {
+    fn all_problems_are_reported_at_once_without_values() {
         let text = problems(
             r#"{"mcpServers":{"one":{"args":"x","env":{"P":8080}},"two":{"command":"c","args":[1],"cwd":"/no/such/dir"},
                 "three":{"url":"http://x"},"four":{"command":"${NOPE}","disabled":"yes"},"five":3,"two":{"command":"d"}}}"#,
@@ -299,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_something_else_are_explained() {
+    fn a_file_of_another_form_is_reported_as_such() {
         assert!(problems("{}").contains("mcpServers"));
         assert!(problems("[1]").contains("expected form"));
         assert!(problems("{").contains("line 1"));

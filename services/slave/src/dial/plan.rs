@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use protocol::link::backoff::Backoff;
 
 use super::patience::Patience;
-use crate::endpoint::Outlook;
+use crate::endpoint::PeerDiscovery;
 use crate::link::Ended;
 
 /// Addresses that are dialed at most: more than any fleet of proxies has.
@@ -139,7 +139,7 @@ impl Plan {
     }
 
     /// The next thing to be done right now; call it until there is none.
-    pub(super) fn poll(&mut self, now: Instant, outlook: Outlook) -> Option<Step> {
+    pub(super) fn poll(&mut self, now: Instant, outlook: PeerDiscovery) -> Option<Step> {
         if let Some(index) = self.names.iter().position(|name| !name.resolving && name.at <= now) {
             self.names[index].resolving = true;
             return Some(Step::Resolve(index));
@@ -169,7 +169,7 @@ impl Plan {
     }
 
     /// When the search goes on; `None`: there is nothing to search, or it is under way.
-    fn search_at(&mut self, now: Instant, outlook: Outlook) -> Option<Instant> {
+    fn search_at(&mut self, now: Instant, outlook: PeerDiscovery) -> Option<Instant> {
         if outlook.searchable == 0 {
             self.search.at = None;
             return None;

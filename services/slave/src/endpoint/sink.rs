@@ -1,40 +1,38 @@
-//! Where the executor writes a call: into its journal, from which whichever link there is reads it.
+//! The sink that writes a call's events and end into its journal, from which any link reads them. Must not know links.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
-use protocol::link::frame::Flags;
 use protocol::link::ids::CallId;
 use protocol::link::slave_end::WriteOutcome;
 use runtime::telemetry::LogContext;
 
-use super::Endpoint;
-use crate::executor::{CallEnd, CallSink, SinkClosed};
+use super::state::Endpoint;
+use crate::call::{CallEnd, CallSink, SinkClosed};
 
-/// The writing end of one call's journal.
+/// The writer of one call's journal.
 pub(super) struct JournalSink {
     endpoint: Arc<Endpoint>,
     call: CallId,
-    subject: LogContext,
+    log_context: LogContext,
 }
 
 impl JournalSink {
-    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId, subject: LogContext) -> Self {
-        Self { endpoint, call, subject }
+    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId, log_context: LogContext) -> Self {
+        Self { endpoint, call, log_context }
     }
 }
 
 impl CallSink for JournalSink {
-    fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
-        let kind = if request { Flags::REQUEST } else { Flags::NONE };
-        match self.endpoint.event(self.call, json, kind) {
+    fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
+        match self.endpoint.write_event(self.call, json) {
             WriteOutcome::More => future::ready(Ok(())).boxed(),
             WriteOutcome::Gone => future::ready(Err(SinkClosed)).boxed(),
-            WriteOutcome::Wait => match self.endpoint.room(self.call) {
-                Some(room) => async move {
-                    room.notified().await;
+            WriteOutcome::Wait => match self.endpoint.space(self.call) {
+                Some(space) => async move {
+                    space.notified().await;
                     Ok(())
                 }
                 .boxed(),
@@ -43,8 +41,8 @@ impl CallSink for JournalSink {
         }
     }
 
-    fn subject(&self) -> Option<LogContext> {
-        Some(self.subject)
+    fn log_context(&self) -> Option<LogContext> {
+        Some(self.log_context)
     }
 
     fn origin(&self) -> Option<CallId> {
@@ -52,6 +50,6 @@ impl CallSink for JournalSink {
     }
 
     fn end(self: Box<Self>, end: CallEnd) {
-        self.endpoint.end(self.call, end);
+        self.endpoint.write_end(self.call, end);
     }
 }

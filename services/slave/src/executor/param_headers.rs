@@ -1,38 +1,39 @@
-//! Arguments that a modern client repeats in `Mcp-Param-*` headers (2026-07-28, Streamable HTTP, "Custom Headers from
-//! Tool Parameters"): whoever reads the body holds them against it. Must not know HTTP: headers come decoded.
+//! The check of arguments that a modern client repeats in `Mcp-Param-*` headers (2026-07-28, Streamable HTTP, "Custom
+//! Headers from Tool Parameters") against the request's body. Must not know HTTP: headers come decoded.
 
 use protocol::mcp::failure::Failure;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::ToolCall;
+use crate::call::Request;
 
-/// Beginning of the headers' names, as call headers have them.
+/// The prefix of the headers' names, as call headers have them.
 const PREFIX: &str = "mcp-param-";
 
-/// Deepest nesting of `properties` that is looked into.
+/// The deepest nesting of `properties` that is searched.
 const MAX_DEPTH: usize = 32;
 
-/// What one tool's schema asks for.
+/// The annotated parameters of one tool.
 #[derive(Debug, Default)]
 pub(crate) struct ParamHeaders {
     annotated: Vec<Annotated>,
 }
 
+/// A parameter with an `x-mcp-header` annotation.
 #[derive(Debug)]
 struct Annotated {
-    /// Lower case, without the prefix.
+    /// The header's name in lower case, without the prefix.
     header: String,
-    /// Property names from the root of the arguments.
+    /// The property names from the root of the arguments.
     path: Vec<String>,
 }
 
 impl ParamHeaders {
-    /// Reads the annotations of a tool's `inputSchema`. One that the specification does not allow is left aside with
+    /// Reads the annotations of a tool's `inputSchema`. An annotation that the specification does not allow is ignored with
     /// a warning: conforming clients drop the tool by themselves.
-    pub(crate) fn of(tool: &str, definition: &RawValue) -> Self {
+    pub(crate) fn parse(tool: &str, definition: &RawValue) -> Self {
         let text = definition.get();
-        // Nearly all tools have none: their definitions need not be parsed.
+        // Nearly all tools have no annotations: their definitions need not be parsed.
         if memchr::memmem::find(text.as_bytes(), b"\"x-mcp-header\"").is_none() {
             return Self::default();
         }
@@ -41,7 +42,7 @@ impl ParamHeaders {
             .and_then(|mut tool| tool.get_mut("inputSchema").map(Value::take));
         let mut found = Self::default();
         found.walk(tool, &schema.unwrap_or_default(), &mut Vec::new());
-        found.drop_doubles(tool);
+        found.drop_duplicates(tool);
         found
     }
 
@@ -53,7 +54,7 @@ impl ParamHeaders {
         for (name, property) in properties {
             path.push(name.clone());
             if let Some(annotation) = property.get("x-mcp-header") {
-                match usable(annotation, property) {
+                match header_name(annotation, property) {
                     Ok(header) => self.annotated.push(Annotated { header, path: path.clone() }),
                     Err(reason) => {
                         tracing::warn!(tool, property = path.join("."), "x-mcp-header is ignored: {reason}");
@@ -65,8 +66,8 @@ impl ParamHeaders {
         }
     }
 
-    /// Names are unique in a valid schema; which of two parameters a doubled one means cannot be known.
-    fn drop_doubles(&mut self, tool: &str) {
+    /// Drops headers that two parameters name: which of them is meant cannot be known.
+    fn drop_duplicates(&mut self, tool: &str) {
         let names: Vec<String> = self.annotated.iter().map(|one| one.header.clone()).collect();
         self.annotated.retain(|one| {
             let unique = names.iter().filter(|name| **name == one.header).count() == 1;
@@ -81,19 +82,20 @@ impl ParamHeaders {
         });
     }
 
-    /// Holds the headers of a call against its arguments.
-    pub(crate) fn check(&self, call: &ToolCall) -> Result<(), Failure> {
+    /// Compares the headers of a call with its arguments.
+    pub(crate) fn check(&self, request: &Request) -> Result<(), Failure> {
         if self.annotated.is_empty() {
             return Ok(());
         }
-        let arguments: Value = call.arguments().map_err(|error| Failure::InvalidParams(error.to_string()))?;
+        let arguments: Value =
+            request.arguments().map_err(|error| Failure::InvalidParams(error.to_string()))?;
         for one in &self.annotated {
             let value = one
                 .path
                 .iter()
                 .try_fold(&arguments, |value, name| value.get(name))
                 .filter(|value| !value.is_null());
-            let sent = call
+            let sent = request
                 .header
                 .param_headers
                 .iter()
@@ -105,7 +107,8 @@ impl ParamHeaders {
     }
 }
 
-fn usable(annotation: &Value, property: &Value) -> Result<String, &'static str> {
+/// Returns the header's name of a valid annotation, in lower case.
+fn header_name(annotation: &Value, property: &Value) -> Result<String, &'static str> {
     let header = annotation.as_str().ok_or("it is not a string")?.to_ascii_lowercase();
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if header.is_empty() || !header.bytes().all(is_token) {
@@ -125,7 +128,7 @@ impl Annotated {
     fn compare(&self, value: Option<&Value>, sent: Option<&str>) -> Result<(), Failure> {
         let fault = match (value, sent) {
             (None, None) => return Ok(()),
-            (Some(value), Some(sent)) if same(value, sent) => return Ok(()),
+            (Some(value), Some(sent)) if agrees(value, sent) => return Ok(()),
             (Some(_), Some(_)) => "differs from the argument",
             (Some(_), None) => "is missing, and the argument is there",
             (None, Some(_)) => "is there, and the argument is not",
@@ -138,8 +141,9 @@ impl Annotated {
     }
 }
 
-/// Integers are compared as numbers, as the specification recommends ("42.0" is 42).
-fn same(value: &Value, sent: &str) -> bool {
+/// Returns whether an argument and a header agree. Integers are compared as numbers, as the specification recommends
+/// ("42.0" is 42).
+fn agrees(value: &Value, sent: &str) -> bool {
     match value {
         Value::String(text) => text == sent,
         Value::Bool(truth) => sent == if *truth { "true" } else { "false" },
@@ -153,8 +157,8 @@ fn same(value: &Value, sent: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{call, header};
     use super::*;
+    use crate::call::testing::{header, request};
     use bytes::Bytes;
     use protocol::mcp::era::Era;
 
@@ -166,24 +170,24 @@ mod tests {
         "real":{"type":"number","x-mcp-header":"Real"},
         "bad":{"type":"string","x-mcp-header":"a b"}}}}"#;
 
-    fn checked(arguments: &str, headers: &[(&str, &str)]) -> Result<(), Failure> {
+    fn check(arguments: &str, headers: &[(&str, &str)]) -> Result<(), Failure> {
         let tool = RawValue::from_string(TOOL.into()).unwrap();
         let message = format!(r#"{{"id":1,"params":{{"name":"t","arguments":{arguments}}}}}"#);
         let mut header = header(Era::Modern);
         header.param_headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        ParamHeaders::of("t", &tool).check(&ToolCall::parse(header, Bytes::from(message)).unwrap())
+        ParamHeaders::parse("t", &tool).check(&Request::parse(header, Bytes::from(message)).unwrap())
     }
 
     #[test]
-    fn headers_that_match_pass() {
-        checked("{}", &[]).unwrap();
-        checked(r#"{"region":null}"#, &[]).unwrap();
-        checked(
+    fn headers_that_agree_with_the_arguments_pass() {
+        check("{}", &[]).unwrap();
+        check(r#"{"region":null}"#, &[]).unwrap();
+        check(
             r#"{"region":"é","deep":{"n":42},"flag":true}"#,
             &[("mcp-param-region", "é"), ("n", "42.0"), ("flag", "true")],
         )
         .unwrap();
-        checked(r#"{"one":"x","real":1,"bad":"y"}"#, &[("other", "z")]).unwrap();
+        check(r#"{"one":"x","real":1,"bad":"y"}"#, &[("other", "z")]).unwrap();
     }
 
     #[test]
@@ -195,7 +199,7 @@ mod tests {
             (r#"{"deep":{}}"#, &[("n", "1")][..], "argument is not"),
             (r#"{"flag":true}"#, &[("flag", "True")][..], "differs"),
         ] {
-            let failure = checked(arguments, headers).unwrap_err();
+            let failure = check(arguments, headers).unwrap_err();
             assert!(failure.to_string().contains(word), "{failure}");
             assert_eq!(failure.status(Era::Modern), 400);
             assert_eq!(failure.spec().code, -32020);
@@ -203,9 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn tools_without_annotations_ask_for_nothing() {
+    fn tools_without_annotations_need_no_headers() {
         let tool = RawValue::from_string(r#"{"name":"t"}"#.into()).unwrap();
-        let any = call(Era::Modern, r#"{"id":1,"params":{"name":"t","arguments":3}}"#);
-        ParamHeaders::of("t", &tool).check(&any).unwrap();
+        let any = request(Era::Modern, r#"{"id":1,"params":{"name":"t","arguments":3}}"#);
+        ParamHeaders::parse("t", &tool).check(&any).unwrap();
     }
 }

@@ -1,98 +1,54 @@
-//! Which backend has which tool, under which name. Must not know how a backend runs anything.
+//! The registry of backends: which backend has which tool, under which name. Must not know how a backend runs anything.
 //!
 //! Names are deterministic: a name that two backends offer is namespaced for both (`backend__name`), also while one of
-//! them is down, and a tool keeps its place in the list whatever comes and goes.
+//! them is down, and a tool keeps its position in the list whatever backends come and go.
 
+mod list;
 mod names;
-mod slots;
+mod route;
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use protocol::mcp::catalog::{Catalog, CatalogEntry};
 use protocol::mcp::failure::Failure;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::param_headers::ParamHeaders;
-use crate::backends::Backend;
-use crate::backends::diary::{Diary, Page};
-use crate::metrics::{self, ToolMeters};
-use names::Named;
-pub(crate) use slots::SlotId;
-use slots::{Slot, Slots};
+use crate::backends::history::{HistorySnapshot, ProcessHistory};
+use crate::backends::{BackendState, Registration};
+use crate::metrics;
+pub(super) use list::{BackendId, NewBackend};
+use list::{BackendList, RegisteredBackend};
+pub(super) use route::Route;
+use route::RouteEntry;
 
-/// How a backend does.
+/// A backend with its state, for status pages and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Its first start is under way.
-    Starting,
-    /// Its tools are offered.
-    Ready,
-    /// It failed and is started again after a pause.
-    Restarting {
-        /// The pause, counted from the failure.
-        after: Duration,
-        /// What happened, without secrets.
-        reason: String,
-    },
-    /// It cannot run as it is configured; nothing is tried again.
-    Failed {
-        /// What is wrong, without secrets.
-        reason: String,
-    },
-    /// Stopped with the slave.
-    Stopped,
-}
-
-/// One backend for people and status pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendState {
-    /// Its name in the configuration.
+pub struct BackendSnapshot {
+    /// The name in the configuration.
     pub name: String,
-    /// How it does.
-    pub state: State,
-    /// Names of its tools as the catalog has them; while it is down, those it had.
+    /// The state.
+    pub state: BackendState,
+    /// The names of the tools in the catalog; while the backend is down, of those that it had.
     pub tools: Vec<String>,
 }
 
-/// One offered tool.
-pub(crate) struct Route {
-    /// Who runs it.
-    pub(crate) backend: Arc<dyn Backend>,
-    /// Its name.
-    pub(crate) owner: String,
-    /// The backend's own name of the tool.
-    pub(crate) tool: String,
-    /// Arguments that a modern client repeats in headers.
-    pub(crate) param_headers: ParamHeaders,
-    /// Its series.
-    pub(crate) meters: Arc<ToolMeters>,
-    /// Whoever holds the route keeps the backend: it does not end before.
-    _user: TaskTrackerToken,
-}
-
-enum Entry {
-    Up(Arc<Route>),
-    Down { backend: String },
-}
-
 /// The backends of one slave.
-pub(crate) struct Registry {
-    slots: Mutex<Slots>,
-    routes: ArcSwap<HashMap<String, Entry>>,
+pub(super) struct BackendRegistry {
+    list: Mutex<BackendList>,
+    routes: ArcSwap<HashMap<String, RouteEntry>>,
     catalog: watch::Sender<Arc<Catalog>>,
+    /// The number of changes.
     changes: watch::Sender<u64>,
 }
 
-impl Default for Registry {
+impl Default for BackendRegistry {
     fn default() -> Self {
         Self {
-            slots: Mutex::default(),
+            list: Mutex::default(),
             routes: ArcSwap::default(),
             catalog: watch::Sender::new(Arc::default()),
             changes: watch::Sender::new(0),
@@ -100,70 +56,58 @@ impl Default for Registry {
     }
 }
 
-impl Registry {
-    /// Adds a backend that has no tools yet. The order of adding is the order of the catalog, until [`Self::arrange`].
-    pub(crate) fn add(&self, name: &str, backend: Arc<dyn Backend>) -> SlotId {
-        self.lock().add(name, backend)
+impl BackendRegistry {
+    /// Adds a backend without tools. The order of adding is the order of the catalog, until [`Self::reorder`].
+    pub(super) fn add(&self, backend: NewBackend) -> BackendId {
+        self.list.lock().add(backend)
     }
 
-    /// Adds a backend that takes the place of `instead_of` as soon as it is ready; at once if that one is not.
-    pub(crate) fn stand_by(&self, name: &str, backend: Arc<dyn Backend>, instead_of: SlotId) -> SlotId {
-        let slots = &mut *self.lock();
-        let newcomer = slots.stand_by(name, backend, instead_of);
-        self.changed(slots);
-        newcomer
+    /// Adds a backend that replaces `predecessor` as soon as it is ready; at once if that one is not ready.
+    pub(super) fn prepare(&self, backend: NewBackend, predecessor: BackendId) -> BackendId {
+        let list = &mut *self.list.lock();
+        let id = list.prepare(backend, predecessor);
+        self.on_change(list);
+        id
     }
 
-    /// Takes back one that stands by. False: it has the place already, or is gone.
-    pub(crate) fn withdraw(&self, slot: SlotId) -> bool {
-        self.lock().withdraw(slot)
+    /// Removes a prepared backend. Returns false if it has replaced its predecessor already, or is gone.
+    pub(super) fn cancel(&self, id: BackendId) -> bool {
+        self.list.lock().cancel(id)
     }
 
-    /// The backend's tools leave the catalog; calls that run go on.
-    pub(crate) fn remove(&self, slot: SlotId) {
-        let slots = &mut *self.lock();
-        if let Some(gone) = slots.remove(slot) {
-            metrics::backend_ready(&gone, &State::Stopped);
+    /// Removes a backend: its tools leave the catalog; calls that run go on.
+    pub(super) fn remove(&self, id: BackendId) {
+        let list = &mut *self.list.lock();
+        if let Some(name) = list.remove(id) {
+            metrics::backend_ready(&name, false);
         }
-        self.changed(slots);
+        self.on_change(list);
     }
 
-    /// These come first in the catalog, in this order; the others behind them as they were.
-    pub(crate) fn arrange(&self, order: &[SlotId]) {
-        let slots = &mut *self.lock();
-        slots.arrange(order);
-        self.changed(slots);
+    /// Moves these backends to the front of the catalog, in this order; the others follow in their old order.
+    pub(super) fn reorder(&self, order: &[BackendId]) {
+        let list = &mut *self.list.lock();
+        list.reorder(order);
+        self.on_change(list);
     }
 
-    /// Closed when the backend was removed or replaced, empty when its last call has ended.
-    pub(crate) fn users(&self, slot: SlotId) -> TaskTracker {
-        self.lock().users(slot)
+    /// Returns the tracker of the calls that may use the backend. The tracker is closed once the backend is removed or
+    /// replaced, and empty once its last call has ended.
+    pub(super) fn users(&self, id: BackendId) -> TaskTracker {
+        self.list.lock().users(id)
     }
 
-    /// The backend is up and offers these tools, in place of what it offered before.
-    pub(crate) fn ready(&self, slot: SlotId, tools: Vec<CatalogEntry>) {
-        self.change(slot, |slot| {
-            slot.state = State::Ready;
-            slot.tools = tools;
-            slot.ailing = None;
-        });
+    /// Returns the interface through which the backend reports.
+    pub(super) fn registration(self: &Arc<Self>, id: BackendId) -> RegistryEntry {
+        RegistryEntry { registry: Arc::clone(self), id }
     }
 
-    /// The backend is down: its tools leave the catalog, their names stay known.
-    pub(crate) fn down(&self, slot: SlotId, state: State) {
-        self.change(slot, |slot| slot.state = state);
-    }
-
-    /// The backend runs and its tools stay, but this is wrong with it; `None`: no more.
-    pub(crate) fn ailing(&self, slot: SlotId, what: Option<String>) {
-        self.change(slot, |slot| slot.ailing = what);
-    }
-
-    /// Who runs the tool of this name. A known tool whose backend is down fails differently from an unknown one.
-    pub(crate) fn route(&self, name: &str) -> Result<Arc<Route>, Failure> {
+    /// Returns the route to the tool of this name. A known tool whose backend is down fails differently from an unknown
+    /// one.
+    pub(super) fn route(&self, name: &str) -> Result<Arc<Route>, Failure> {
         match self.routes.load().get(name) {
-            Some(Entry::Up(route)) => Ok(Arc::clone(route)),
-            Some(Entry::Down { backend }) => Err(Failure::BackendFailed {
+            Some(RouteEntry::Up(route)) => Ok(Arc::clone(route)),
+            Some(RouteEntry::Down { backend }) => Err(Failure::BackendFailed {
                 backend: backend.clone(),
                 reason: "it is not running at the moment".into(),
             }),
@@ -171,89 +115,63 @@ impl Registry {
         }
     }
 
-    /// What is offered, and its changes.
-    pub(crate) fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
+    /// Returns the catalog and its changes.
+    pub(super) fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
         self.catalog.subscribe()
     }
 
-    /// Every backend in order.
-    pub(crate) fn states(&self) -> Vec<BackendState> {
-        self.look().into_iter().map(|(state, _)| state).collect()
+    /// Returns every backend in order.
+    pub(super) fn states(&self) -> Vec<BackendSnapshot> {
+        self.snapshots().into_iter().map(|(backend, _)| backend).collect()
     }
 
-    /// Every backend in order, with what is written down of its process.
-    pub(crate) fn look(&self) -> Vec<(BackendState, Option<Page>)> {
-        let slots = self.lock();
-        let (named, _) = names::assign(slots.offers());
+    /// Returns every backend in order, with the history of its process.
+    pub(super) fn snapshots(&self) -> Vec<(BackendSnapshot, Option<HistorySnapshot>)> {
+        let list = self.list.lock();
+        let (named, _) = names::assign(list.offers());
         let tools =
-            |index| named.iter().filter(|one| one.backend == index).map(|one| one.name.clone()).collect();
-        let state = |(index, slot): (usize, &Slot)| {
-            let (name, state) = (slot.name.clone(), slot.state.clone());
-            (BackendState { name, state, tools: tools(index) }, slot.backend.diary().map(Diary::page))
+            |index| named.iter().filter(|tool| tool.backend == index).map(|tool| tool.name.clone()).collect();
+        let snapshot = |(index, backend): (usize, &RegisteredBackend)| {
+            let (name, state) = (backend.name.clone(), backend.state.clone());
+            let history = backend.history.as_deref().map(ProcessHistory::snapshot);
+            (BackendSnapshot { name, state, tools: tools(index) }, history)
         };
-        slots.list.iter().enumerate().map(state).collect()
+        list.backends.iter().enumerate().map(snapshot).collect()
     }
 
     /// Waits until no backend is in its first start. Cancel-safe.
-    pub(crate) async fn settled(&self) {
+    pub(super) async fn settled(&self) {
         let mut changes = self.changes.subscribe();
-        while self.lock().list.iter().any(|slot| slot.state == State::Starting) {
+        while self.list.lock().backends.iter().any(|backend| backend.state == BackendState::Starting) {
             if changes.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    fn change(&self, slot: SlotId, change: impl FnOnce(&mut Slot)) {
-        let slots = &mut *self.lock();
-        if let Some(slot) = slots.change(slot, change) {
-            metrics::backend_ready(&slot.name, &slot.state);
+    fn update(&self, id: BackendId, change: impl FnOnce(&mut RegisteredBackend)) {
+        let list = &mut *self.list.lock();
+        if let Some(backend) = list.update(id, change) {
+            metrics::backend_ready(&backend.name, backend.state == BackendState::Ready);
         }
-        self.changed(slots);
+        self.on_change(list);
     }
 
-    /// Published under the lock: two changes at once must not overtake each other.
-    fn changed(&self, slots: &mut Slots) {
-        let (named, problems) = names::assign(slots.offers());
-        for problem in problems.iter().filter(|problem| !slots.reported.contains(*problem)) {
+    /// Publishes routes and catalog. Called under the lock: two changes must not overtake each other.
+    fn on_change(&self, list: &mut BackendList) {
+        let (named, problems) = names::assign(list.offers());
+        for problem in problems.iter().filter(|problem| !list.reported.contains(*problem)) {
             tracing::warn!("{problem}");
         }
-        slots.reported = problems.into_iter().collect();
-        self.publish(&slots.list, named);
+        list.reported = problems.into_iter().collect();
+        let (routes, tools) = route::build(&list.backends, named, &self.routes.load());
+        self.routes.store(Arc::new(routes));
+        self.publish(tools, list.problems());
         self.changes.send_modify(|count| *count += 1);
     }
 
-    fn publish(&self, slots: &[Slot], named: Vec<Named>) {
-        let before = self.routes.load();
-        let mut routes = HashMap::with_capacity(named.len());
-        let mut tools = Vec::with_capacity(named.len());
-        for one in named {
-            let Some(slot) = slots.get(one.backend) else { continue };
-            if slot.state != State::Ready {
-                routes.insert(one.name, Entry::Down { backend: slot.name.clone() });
-                continue;
-            }
-            let meters = match before.get(&one.name) {
-                Some(Entry::Up(route)) if route.meters.are_of(&slot.name) => Arc::clone(&route.meters),
-                _ => Arc::new(ToolMeters::new(&one.name, &slot.name)),
-            };
-            let route = Route {
-                backend: Arc::clone(&slot.backend),
-                owner: slot.name.clone(),
-                tool: one.own_name,
-                param_headers: ParamHeaders::of(&one.name, &one.definition),
-                meters,
-                _user: slot.users.token(),
-            };
-            routes.insert(one.name.clone(), Entry::Up(Arc::new(route)));
-            tools.push(CatalogEntry { name: one.name, definition: one.definition });
-        }
-        self.routes.store(Arc::new(routes));
-        self.offer(tools, degraded(slots));
-    }
-
-    /// Tells readers of the catalog only if it differs from what they have.
-    fn offer(&self, tools: Vec<CatalogEntry>, degraded: Option<String>) {
+    /// Publishes the catalog if it differs from the last one.
+    fn publish(&self, tools: Vec<CatalogEntry>, degraded: Option<String>) {
         self.catalog.send_if_modified(|catalog| {
             let same =
                 |(old, new): (&CatalogEntry, &CatalogEntry)| old.definition.get() == new.definition.get();
@@ -265,22 +183,28 @@ impl Registry {
             true
         });
     }
-
-    fn lock(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock()
-    }
 }
 
-/// What is wrong with the backends, for proxies and people; `None`: nothing. Reasons are masked where they arise.
-fn degraded(slots: &[Slot]) -> Option<String> {
-    let wrong = |slot: &Slot| {
-        let what = match &slot.state {
-            State::Restarting { reason, .. } | State::Failed { reason } => reason,
-            State::Ready => slot.ailing.as_ref()?,
-            State::Starting | State::Stopped => return None,
-        };
-        Some(format!("backend {:?}: {what}", slot.name))
-    };
-    let wrong: Vec<String> = slots.iter().filter_map(wrong).collect();
-    (!wrong.is_empty()).then(|| wrong.join("; "))
+/// A backend's entry in the registry.
+pub(super) struct RegistryEntry {
+    registry: Arc<BackendRegistry>,
+    id: BackendId,
+}
+
+impl Registration for RegistryEntry {
+    fn ready(&self, tools: Vec<CatalogEntry>) {
+        self.registry.update(self.id, |backend| {
+            backend.state = BackendState::Ready;
+            backend.tools = tools;
+            backend.unhealthy = None;
+        });
+    }
+
+    fn down(&self, state: BackendState) {
+        self.registry.update(self.id, |backend| backend.state = state);
+    }
+
+    fn unhealthy(&self, problem: Option<String>) {
+        self.registry.update(self.id, |backend| backend.unhealthy = problem);
+    }
 }

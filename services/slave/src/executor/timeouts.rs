@@ -1,7 +1,8 @@
-//! Timeouts of one call: the longest silence between its events, and the longest time in all (docs/PROTOCOL.md, "Call header").
+//! The timeouts of a call: the longest silence between its events, and the longest time in all (docs/PROTOCOL.md, "Call
+//! header").
 //!
-//! The proxy keeps the same two. This end needs them for calls whose link is down, and for the slave's own port. Must not
-//! know backends or links.
+//! The proxy enforces the same two. The slave needs them for calls whose link is down, and for its own port. Must not know
+//! backends or links.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,23 +15,23 @@ use protocol::link::ids::CallId;
 use runtime::telemetry::LogContext;
 use tokio::time::{Instant, sleep_until};
 
-use super::sink::{CallEnd, CallSink, SinkClosed};
+use crate::call::{CallEnd, CallSink, SinkClosed};
 
-/// Clock of one call, started when the call is.
+/// The timeouts of one call, counted from its start.
 pub(super) struct Timeouts {
     silence: Option<Duration>,
     ends_at: Option<Instant>,
     last_event: Mutex<Instant>,
 }
 
-/// Sink that tells the clock of each event on its way to the reader.
+/// A sink that records the time of each event.
 struct TimedSink {
     timeouts: Arc<Timeouts>,
-    to: Box<dyn CallSink>,
+    inner: Box<dyn CallSink>,
 }
 
 impl Timeouts {
-    /// Starts the clock with the timeouts that the header names.
+    /// Starts the timeouts of a header.
     pub(super) fn start(header: &CallHeader) -> Arc<Self> {
         let now = Instant::now();
         Arc::new(Self {
@@ -40,15 +41,15 @@ impl Timeouts {
         })
     }
 
-    /// Returns the sink to be written to, so that events start the silence anew.
+    /// Returns the sink that the call must write to, so that events start the silence anew.
     pub(super) fn observe(self: &Arc<Self>, sink: Box<dyn CallSink>) -> Box<dyn CallSink> {
         if self.silence.is_none() {
             return sink;
         }
-        Box::new(TimedSink { timeouts: Arc::clone(self), to: sink })
+        Box::new(TimedSink { timeouts: Arc::clone(self), inner: sink })
     }
 
-    /// Completes when one of the timeouts is over; never if there is none. Cancel safe.
+    /// Resolves when one of the timeouts is over; never if there is none. Cancel-safe.
     pub(super) async fn expired(&self) {
         while let Some(due) = self.next_due() {
             if due <= Instant::now() {
@@ -70,21 +71,21 @@ impl Timeouts {
 }
 
 impl CallSink for TimedSink {
-    fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
+    fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
         self.timeouts.record_event();
-        self.to.event(json, request)
+        self.inner.event(json)
     }
 
-    fn subject(&self) -> Option<LogContext> {
-        self.to.subject()
+    fn log_context(&self) -> Option<LogContext> {
+        self.inner.log_context()
     }
 
     fn origin(&self) -> Option<CallId> {
-        self.to.origin()
+        self.inner.origin()
     }
 
     fn end(self: Box<Self>, end: CallEnd) {
-        self.to.end(end);
+        self.inner.end(end);
     }
 }
 
@@ -95,13 +96,14 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::executor::testing::header;
+    use crate::call::testing::header;
     use crate::executor::{Executor, ExecutorConfig};
 
+    /// A sink that passes the end on.
     struct EndSink(oneshot::Sender<CallEnd>);
 
     impl CallSink for EndSink {
-        fn event(&mut self, _: Bytes, _: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
+        fn event(&mut self, _: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
             Box::pin(async { Ok(()) })
         }
 

@@ -4,12 +4,10 @@ use metrics::{counter, gauge};
 use nix::sys::signal::Signal;
 
 use super::table::{DROPPED, EXITS, PROBES, READY, RESTARTS, STARTS};
-use crate::executor::State;
 
 /// A backend's tools came into or left the catalog.
-pub(crate) fn backend_ready(backend: &str, state: &State) {
-    let ready = u32::from(*state == State::Ready);
-    gauge!(READY, "backend" => backend.to_owned()).set(ready);
+pub(crate) fn backend_ready(backend: &str, ready: bool) {
+    gauge!(READY, "backend" => backend.to_owned()).set(u32::from(ready));
 }
 
 /// A process was started for a backend.

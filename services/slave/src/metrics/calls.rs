@@ -9,7 +9,7 @@ use protocol::mcp::failure::{self, Failure};
 use runtime::metrics::Names;
 
 use super::table::{BACKEND_CALLS, CALL_DURATION, CALLS, CLIENT_OPERATIONS, IN_FLIGHT};
-use crate::backends::Answer;
+use crate::call::Answer;
 
 /// A backend may change its tools as often as it likes.
 static TOOL_NAMES: Names = Names::new();

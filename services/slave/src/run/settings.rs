@@ -5,10 +5,10 @@ use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use runtime::activity::Activity;
 
-use crate::backends::diary::Lines;
+use crate::backends::history::LogCapture;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::servers_file::ServersFileError;
-use crate::backends::stdio::Pace;
+use crate::backends::stdio::StdioTiming;
 use crate::config::SlaveConfig;
 use crate::executor::ExecutorConfig;
 
@@ -35,8 +35,8 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
         activity: Activity::new("backend", config.common.ops.ui.into()),
-        lines: if config.common.ops.ui { Lines::Kept } else { Lines::Logged },
-        pace: Pace { check: config.probe_interval, ..Pace::default() },
+        log_capture: if config.common.ops.ui { LogCapture::LastLines } else { LogCapture::Off },
+        timing: StdioTiming { check: config.probe_interval, ..StdioTiming::default() },
         secrets: code.chain(pilot.secrets().cloned()).collect(),
     }
 }

@@ -1,6 +1,7 @@
 //! The slave with its links against proxies that the tests play themselves, over real sockets.
 
 mod faults;
+mod journal;
 mod native;
 mod plain;
 mod port;

@@ -1,8 +1,8 @@
-//! What the tests of this crate share: the fixture programs, a sink that collects, bounded waits on conditions.
+//! The harness of this crate's tests: fixture programs, a sink that collects, bounded waits on conditions.
 //!
 //! Must not know what is being tested.
 
-// Every test binary uses its own part, and none of them is a library.
+// Every test binary uses a part of the harness only, and none of them is a library.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -16,14 +16,15 @@ use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::{Era, Version};
 use serde_json::Value;
-use slave::backends::stdio::{Pace, StdioServer};
-use slave::executor::{CallEnd, CallHandle, CallSink, Executor, ExecutorConfig, SinkClosed};
+use slave::backends::stdio::{StdioServer, StdioTiming};
+use slave::call::{CallEnd, CallHandle, CallSink, SinkClosed};
+use slave::executor::{Executor, ExecutorConfig};
 use tokio::sync::{mpsc, oneshot};
 
-/// Nothing here takes longer.
-const LIMIT: Duration = Duration::from_secs(30);
+/// The limit of every wait.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A program in `examples/`, which `cargo test` builds beside the tests.
+/// Returns the path of a program in `examples/`, which `cargo test` builds beside the tests.
 pub fn fixture(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
@@ -31,7 +32,7 @@ pub fn fixture(name: &str) -> PathBuf {
     path
 }
 
-/// A stdio fixture in this mode.
+/// Returns a server that runs the stdio fixture with these arguments.
 pub fn server(name: &str, args: &[&str]) -> StdioServer {
     StdioServer {
         name: name.into(),
@@ -41,26 +42,26 @@ pub fn server(name: &str, args: &[&str]) -> StdioServer {
     }
 }
 
-/// Short pauses and little patience.
+/// Returns a configuration of these servers with short pauses and timeouts.
 pub fn config(servers: Vec<StdioServer>) -> ExecutorConfig {
-    let pace = Pace {
+    let timing = StdioTiming {
         check: None,
         probe: Duration::from_millis(300),
         start: Duration::from_secs(20),
         restart_first: Duration::from_millis(20),
         restart_cap: Duration::from_millis(100),
         stable: Duration::from_mins(1),
-        patience: Duration::from_millis(200),
+        stop_grace: Duration::from_millis(200),
     };
-    ExecutorConfig { servers, pace, ..ExecutorConfig::default() }
+    ExecutorConfig { servers, timing, ..ExecutorConfig::default() }
 }
 
-/// Waits for something to happen, not forever.
+/// Waits for a future, at most [`WAIT_TIMEOUT`].
 pub async fn within<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, what).await.expect("it did not happen within 30 s")
+    tokio::time::timeout(WAIT_TIMEOUT, what).await.expect("it did not happen within 30 s")
 }
 
-/// Asks again and again until it is so.
+/// Polls a condition until it holds.
 pub async fn until(mut condition: impl FnMut() -> bool) {
     within(async {
         while !condition() {
@@ -70,7 +71,7 @@ pub async fn until(mut condition: impl FnMut() -> bool) {
     .await;
 }
 
-/// Waits until the catalog has a tool of this name, or until it has it no more.
+/// Waits until the catalog has (`listed`) or no longer has a tool of this name.
 pub async fn until_listed(executor: &Executor, tool: &str, listed: bool) {
     let mut catalog = executor.catalog();
     let there = |catalog: &std::sync::Arc<protocol::mcp::catalog::Catalog>| {
@@ -79,7 +80,7 @@ pub async fn until_listed(executor: &Executor, tool: &str, listed: bool) {
     within(catalog.wait_for(|catalog| there(catalog) == listed)).await.unwrap();
 }
 
-/// An executor whose tools are there.
+/// Starts an executor and waits for its tools.
 pub async fn started(config: ExecutorConfig) -> Executor {
     let tool = if config.demo_tools { "sleep" } else { "echo" };
     let executor = Executor::start(config).await;
@@ -87,6 +88,7 @@ pub async fn started(config: ExecutorConfig) -> Executor {
     executor
 }
 
+/// Returns a header as a proxy writes it.
 pub fn header(era: Era) -> CallHeader {
     CallHeader {
         method: "tools/call".into(),
@@ -104,20 +106,21 @@ pub fn header(era: Era) -> CallHeader {
     }
 }
 
-/// A running call as a test sees it.
+/// A running call.
 pub struct Call {
     pub events: mpsc::Receiver<Bytes>,
     pub end: oneshot::Receiver<CallEnd>,
     pub handle: CallHandle,
 }
 
+/// A sink that passes everything to channels.
 struct Sink {
     events: mpsc::Sender<Bytes>,
     end: oneshot::Sender<CallEnd>,
 }
 
 impl CallSink for Sink {
-    fn event(&mut self, json: Bytes, _request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
+    fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
         assert!(!json.contains(&b'\n'), "a newline in {json:?}");
         self.events.send(json).map(|sent| sent.map_err(|_| SinkClosed)).boxed()
     }
@@ -128,7 +131,7 @@ impl CallSink for Sink {
     }
 }
 
-/// Begins a call of `tool`; a client's message as clients write it.
+/// Begins a call of `tool` with a message as clients write it.
 pub fn begin(executor: &Executor, header: CallHeader, tool: &str, arguments: &str) -> Call {
     let modern = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"#;
     let meta = if header.era == Era::Modern { modern } else { "" };
@@ -142,7 +145,7 @@ pub fn begin(executor: &Executor, header: CallHeader, tool: &str, arguments: &st
 }
 
 impl Call {
-    /// All events and the end.
+    /// Returns all events and the end.
     pub async fn all(mut self) -> (Vec<Value>, CallEnd) {
         let mut events = Vec::new();
         within(async {
@@ -155,30 +158,31 @@ impl Call {
     }
 }
 
-/// The end of a legacy client's call.
+/// Returns the end of a legacy client's call.
 pub async fn call(executor: &Executor, tool: &str, arguments: &str) -> CallEnd {
     begin(executor, header(Era::Legacy), tool, arguments).all().await.1
 }
 
-/// The text of a good result.
+/// Returns the text of a result that is no error.
 pub fn text(end: &CallEnd) -> String {
     let value = json(end);
     assert!(!end.error, "{value}");
     value["content"][0]["text"].as_str().unwrap().to_owned()
 }
 
+/// Returns the payload of an end.
 pub fn json(end: &CallEnd) -> Value {
     serde_json::from_slice(&end.payload).unwrap()
 }
 
-/// The kind of a failure.
+/// Returns the kind of a failure.
 pub fn kind(end: &CallEnd) -> String {
     let value = json(end);
     assert!(end.error, "{value}");
     value["data"]["kind"].as_str().unwrap().to_owned()
 }
 
-/// Whether a process is there and not only waiting to be reaped.
+/// Returns whether a process runs (a zombie does not).
 pub fn is_alive(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))

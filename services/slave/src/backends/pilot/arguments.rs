@@ -1,7 +1,7 @@
-//! A call's arguments, checked and made a command line. Must not know how it is run.
+//! The tool's arguments, checked and turned into a command line. Must not know how it is run.
 //!
-//! Nothing that a client sends can be read as a flag: the positional may not begin with `-`, and an option's value that
-//! does is joined to its option (`--option=-value`).
+//! No value of a client can be read as a flag: the positional argument may not begin with `-`, and an option's value that
+//! begins with `-` is joined to its option (`--option=-value`).
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-/// Longest text that goes onto the command line, in bytes: below what Linux takes for one argument (128 KiB).
-const MAX_ARGUMENT: usize = 100_000;
+/// Bytes of the longest text on the command line: below the limit of Linux for one argument (128 KiB).
+const MAX_ARGUMENT_LEN: usize = 100_000;
 
-/// Where the change lives.
+/// The platform that hosts the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Platform {
@@ -22,11 +22,11 @@ enum Platform {
     Github,
 }
 
-/// The tool's arguments. Members that are unknown are ignored; `null` is as good as absent.
+/// The tool's arguments. Unknown members are ignored; `null` means absent.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Arguments {
-    mr_url_or_id: Target,
+    mr_url_or_id: ChangeRef,
     #[serde(default)]
     ticket_spec: Option<String>,
     #[serde(default)]
@@ -45,15 +45,15 @@ pub(super) struct Arguments {
     debug: Option<bool>,
 }
 
-/// A URL or a number; models write the number without quotes at times.
+/// The URL or the number of a change; models sometimes write the number without quotes.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Target {
+enum ChangeRef {
     Text(String),
     Number(u64),
 }
 
-/// Why arguments cannot be used. The text is for the model that made the call.
+/// The reason why arguments cannot be used. The text is for the model that made the call.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ArgumentError {
     #[error("Invalid arguments: {name} {fault}")]
@@ -62,16 +62,16 @@ pub(super) enum ArgumentError {
     File(#[from] io::Error),
 }
 
-/// A command line and the files it names. The files go when this is dropped.
+/// A command line and the files that it names. Dropping it removes the files.
 #[derive(Debug)]
 pub(super) struct CommandLine {
-    /// Everything after the executable.
+    /// The arguments after the executable.
     pub(super) args: Vec<OsString>,
     _files: Option<TempDir>,
 }
 
 impl Arguments {
-    /// Whether the CLI is asked to comment on the change.
+    /// Returns whether the CLI is to comment on the change.
     pub(super) fn posts_comment(&self) -> bool {
         self.post_comment == Some(true)
     }
@@ -79,28 +79,28 @@ impl Arguments {
     /// Checks the arguments and writes the files.
     pub(super) fn command_line(&self) -> Result<CommandLine, ArgumentError> {
         let mut args: Vec<OsString> = vec![self.target()?.into()];
-        let mut files = Files::default();
-        if let Some(text) = given(self.ticket_spec.as_ref()) {
+        let mut files = PrivateFiles::default();
+        if let Some(text) = non_empty(self.ticket_spec.as_ref()) {
             args.extend(["--input-file".into(), files.write("ticket-spec.txt", text)?.into()]);
         }
-        if let Some(text) = given(self.guidelines.as_ref()) {
+        if let Some(text) = non_empty(self.guidelines.as_ref()) {
             args.extend(["--guidelines-file".into(), files.write("guidelines.txt", text)?.into()]);
         }
         if self.posts_comment() {
             args.push("--comment".into());
         }
         if let Some(number) = self.max_diff_chars {
-            option(&mut args, "--max-diff-chars", whole(number)?);
+            push_option(&mut args, "--max-diff-chars", whole_number(number)?);
         }
-        if let Some(text) = given(self.acceptance_criteria.as_ref()) {
-            option(&mut args, "--acceptance-criteria", checked("acceptanceCriteria", text)?.to_owned());
+        if let Some(text) = non_empty(self.acceptance_criteria.as_ref()) {
+            push_option(&mut args, "--acceptance-criteria", check("acceptanceCriteria", text)?.to_owned());
         }
         if let Some(platform) = self.platform {
             let name = if platform == Platform::Gitlab { "gitlab" } else { "github" };
-            option(&mut args, "--platform", name.to_owned());
+            push_option(&mut args, "--platform", name.to_owned());
         }
-        if let Some(text) = given(self.project.as_ref()) {
-            option(&mut args, "--project", checked("project", text.trim())?.to_owned());
+        if let Some(text) = non_empty(self.project.as_ref()) {
+            push_option(&mut args, "--project", check("project", text.trim())?.to_owned());
         }
         if self.debug == Some(true) {
             args.push("--debug".into());
@@ -110,8 +110,8 @@ impl Arguments {
 
     fn target(&self) -> Result<String, ArgumentError> {
         let text = match &self.mr_url_or_id {
-            Target::Number(number) => return Ok(number.to_string()),
-            Target::Text(text) => checked("mrUrlOrId", text.trim())?,
+            ChangeRef::Number(number) => return Ok(number.to_string()),
+            ChangeRef::Text(text) => check("mrUrlOrId", text.trim())?,
         };
         let fault = |fault| Err(ArgumentError::Invalid { name: "mrUrlOrId", fault });
         match text.chars().next() {
@@ -124,23 +124,24 @@ impl Arguments {
     }
 }
 
-/// Absent and empty texts mean the same.
-fn given(text: Option<&String>) -> Option<&str> {
+/// Returns the text if there is one; an empty text means the same as an absent one.
+fn non_empty(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.trim().is_empty())
 }
 
-fn checked<'a>(name: &'static str, text: &'a str) -> Result<&'a str, ArgumentError> {
+/// Returns the text if it can stand on a command line.
+fn check<'a>(name: &'static str, text: &'a str) -> Result<&'a str, ArgumentError> {
     if text.contains('\0') {
         return Err(ArgumentError::Invalid { name, fault: "has NUL characters" });
     }
-    if text.len() > MAX_ARGUMENT {
+    if text.len() > MAX_ARGUMENT_LEN {
         return Err(ArgumentError::Invalid { name, fault: "is longer than 100000 bytes" });
     }
     Ok(text)
 }
 
-/// The CLI has the last word on how small it may be (it refuses less than 1000).
-fn whole(number: f64) -> Result<String, ArgumentError> {
+/// Returns the number as text if it is whole. The CLI itself refuses numbers below 1000.
+fn whole_number(number: f64) -> Result<String, ArgumentError> {
     if !(0.0..=1e15).contains(&number) || number.fract() != 0.0 {
         return Err(ArgumentError::Invalid {
             name: "maxDiffChars",
@@ -150,7 +151,7 @@ fn whole(number: f64) -> Result<String, ArgumentError> {
     Ok(format!("{number:.0}"))
 }
 
-fn option(args: &mut Vec<OsString>, name: &str, value: String) {
+fn push_option(args: &mut Vec<OsString>, name: &str, value: String) {
     if value.starts_with('-') {
         args.push(format!("{name}={value}").into());
     } else {
@@ -158,14 +159,14 @@ fn option(args: &mut Vec<OsString>, name: &str, value: String) {
     }
 }
 
-/// A directory of this call's own, made when it is first needed.
+/// The private directory of one call, made when it is first needed.
 #[derive(Default)]
-struct Files {
+struct PrivateFiles {
     directory: Option<TempDir>,
 }
 
-impl Files {
-    /// Writes a file that only this user can read (directory 0700, file 0600).
+impl PrivateFiles {
+    /// Writes a file that only this user can read (directory 0700, file 0600) and returns its path.
     fn write(&mut self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.directory()?.join(name);
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_argument_has_its_place() {
+    fn every_argument_becomes_its_option() {
         let args = line(
             r#"{"mrUrlOrId":" https://g/x/-/merge_requests/7 ","postComment":true,"maxDiffChars":5e4,"acceptanceCriteria":"a; rm -rf $HOME\nb",
                 "platform":"gitlab","project":"g/s/p","debug":true,"other":1}"#,
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_read_as_a_flag() {
+    fn no_value_can_be_read_as_a_flag() {
         for target in ["--help", " -x", "-", "", "\\u0000"] {
             let refused = arguments(&format!(r#"{{"mrUrlOrId":"{target}"}}"#)).command_line().unwrap_err();
             assert!(refused.to_string().contains("mrUrlOrId"), "{refused}");
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_private_and_go_with_the_command_line() {
+    fn files_are_private_and_removed_with_the_command_line() {
         let line = arguments(r#"{"mrUrlOrId":"1","ticketSpec":"spec\n","guidelines":"-guide"}"#)
             .command_line()
             .unwrap();

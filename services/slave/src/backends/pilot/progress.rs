@@ -1,44 +1,44 @@
-//! What the CLI says while it works, for a client that wants progress. Must not know how the CLI is run.
+//! The CLI's lines of output as progress notifications. Must not know how the CLI is run.
 
 use protocol::mcp::failure::Failure;
 use tokio::sync::mpsc;
 
 use super::report;
-use crate::backends::mask::Mask;
-use crate::executor::CallSink;
+use crate::backends::redactor::Redactor;
+use crate::call::Exchange;
 
-/// Tells a client that wants progress what the CLI says.
-pub(super) struct Progress<'a> {
+/// A reporter of progress to one client.
+pub(super) struct ProgressReporter<'a> {
     token: &'a str,
-    mask: &'a Mask,
+    redactor: &'a Redactor,
     done: u64,
 }
 
-impl<'a> Progress<'a> {
-    /// For the client's token as it stands in JSON.
-    pub(super) fn new(token: &'a str, mask: &'a Mask) -> Self {
-        Self { token, mask, done: 0 }
+impl<'a> ProgressReporter<'a> {
+    /// Returns a reporter for the client's progress token, which is JSON.
+    pub(super) fn new(token: &'a str, redactor: &'a Redactor) -> Self {
+        Self { token, redactor, done: 0 }
     }
 
-    /// Passes lines on until there are no more. Fails when the client is gone.
-    pub(super) async fn tell(
+    /// Passes lines on until the channel closes. Fails when the client is gone.
+    pub(super) async fn run(
         &mut self,
-        mut said: mpsc::Receiver<String>,
-        events: &mut dyn CallSink,
+        mut lines: mpsc::Receiver<String>,
+        exchange: &mut Exchange,
     ) -> Result<(), Failure> {
-        while let Some(line) = said.recv().await {
-            let line = report::without_colours(&line).replace(char::is_control, " ");
+        while let Some(line) = lines.recv().await {
+            let line = report::strip_ansi(&line).replace(char::is_control, " ");
             if line.trim().is_empty() {
                 continue;
             }
             self.done += 1;
-            let message = serde_json::to_string(self.mask.apply(line.trim()).as_ref())
+            let message = serde_json::to_string(self.redactor.redact(line.trim()).as_ref())
                 .map_err(|_| Failure::Internal)?;
             let event = format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":{},"message":{message}}}}}"#,
                 self.token, self.done
             );
-            events.event(event.into(), false).await.map_err(|_| Failure::Cancelled)?;
+            exchange.notify(event.into()).await?;
         }
         Ok(())
     }

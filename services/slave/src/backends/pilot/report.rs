@@ -1,18 +1,18 @@
-//! The CLI's report, read out of its standard output. Must not know how the CLI was run.
+//! The parser of the report in the CLI's standard output. Must not know how the CLI was run.
 //!
-//! Defensive: anything may stand before and after the report, lines may end either way and carry colours, and a field
-//! that cannot be read is left out rather than guessed.
+//! Any text may stand before and after the report, lines may end with LF or CRLF and have colours, and a field that cannot
+//! be read is left out rather than guessed.
 
 use serde::Serialize;
 use serde_json::Number;
 
-/// Headings of a report.
+/// Titles of a report.
 const TITLES: [&str; 2] = ["MR REVIEW REPORT", "PR REVIEW REPORT"];
 
-/// Fewest `=` that make a rule.
-const MIN_RULE: usize = 3;
+/// Number of `=` of the shortest rule.
+const MIN_RULE_LEN: usize = 3;
 
-/// Whether the change does what it should.
+/// Whether the change meets its goal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum GoalStatus {
@@ -21,7 +21,7 @@ pub(super) enum GoalStatus {
     Unmet,
 }
 
-/// What a report says.
+/// The fields of a report.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) goal_status: Option<GoalStatus>,
@@ -31,13 +31,13 @@ pub(super) struct Report {
     pub(super) remarks: String,
 }
 
-/// Finds the report; `None` if there is none.
+/// Returns the report in an output; `None` if there is none.
 pub(super) fn parse(output: &str) -> Option<Report> {
-    let plain = without_colours(output);
+    let plain = strip_ansi(output);
     let lines: Vec<&str> = plain.lines().map(str::trim_end).collect();
     let (rule, body) = body(&lines)?;
     let mut report = Report::default();
-    let mut section = Section::Facts;
+    let mut section = Section::Summary;
     for line in body {
         if let Some(next) = section.next(line) {
             section = next;
@@ -48,8 +48,8 @@ pub(super) fn parse(output: &str) -> Option<Report> {
             continue;
         }
         match section {
-            Section::Facts => fact(&mut report, line),
-            Section::Issues => issue(&mut report.issues, line),
+            Section::Summary => read_summary(&mut report, line),
+            Section::Issues => read_issue(&mut report.issues, line),
             Section::Remarks if rule_length(line) == Some(rule) => break,
             Section::Remarks => {
                 report.remarks.push('\n');
@@ -57,11 +57,11 @@ pub(super) fn parse(output: &str) -> Option<Report> {
             }
         }
     }
-    report.remarks = dedented(&report.remarks);
+    report.remarks = dedent(&report.remarks);
     Some(report)
 }
 
-/// The length of the report's rules and the lines below its title.
+/// Returns the length of the report's rules and the lines below its title.
 fn body<'a>(lines: &'a [&'a str]) -> Option<(usize, &'a [&'a str])> {
     lines.windows(3).enumerate().find_map(|(at, window)| {
         let [above, title, below] = window else { return None };
@@ -71,20 +71,21 @@ fn body<'a>(lines: &'a [&'a str]) -> Option<(usize, &'a [&'a str])> {
     })
 }
 
-/// How many `=` a line of nothing else has.
+/// Returns the number of `=` of a line of nothing else.
 fn rule_length(line: &str) -> Option<usize> {
-    (line.len() >= MIN_RULE && line.bytes().all(|b| b == b'=')).then_some(line.len())
+    (line.len() >= MIN_RULE_LEN && line.bytes().all(|b| b == b'=')).then_some(line.len())
 }
 
+/// The section of a report that a line belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Section {
-    Facts,
+    Summary,
     Issues,
     Remarks,
 }
 
 impl Section {
-    /// The section that this line begins, if it does.
+    /// Returns the section that begins with this line, if there is one.
     fn next(self, line: &str) -> Option<Self> {
         if self == Self::Remarks || item(line).is_some() {
             return None;
@@ -92,11 +93,11 @@ impl Section {
         if line.contains("Remarks:") {
             return Some(Self::Remarks);
         }
-        (self == Self::Facts && line.contains("Potential Issues:")).then_some(Self::Issues)
+        (self == Self::Summary && line.contains("Potential Issues:")).then_some(Self::Issues)
     }
 }
 
-fn fact(report: &mut Report, line: &str) {
+fn read_summary(report: &mut Report, line: &str) {
     if let Some((_, value)) = line.split_once("Goal Status:") {
         report.goal_status = goal_status(value);
     } else if let Some((_, value)) = line.split_once("Quality Score:") {
@@ -124,26 +125,26 @@ fn score(value: &str) -> Option<Number> {
     (0.0..=100.0).contains(&score.as_f64()?).then_some(score)
 }
 
-/// The text of a line `   1. text`.
+/// Returns the text of a line `   1. text`.
 fn item(line: &str) -> Option<&str> {
     let (number, text) = line.trim_start().split_once('.')?;
     let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     (is_number && text.starts_with(char::is_whitespace)).then(|| text.trim())
 }
 
-fn issue(issues: &mut Vec<String>, line: &str) {
+fn read_issue(issues: &mut Vec<String>, line: &str) {
     if let Some(text) = item(line) {
         issues.push(text.to_owned());
     } else if let (Some(last), false) = (issues.last_mut(), line.trim().is_empty()) {
-        // An issue of several lines.
+        // A further line of the issue before.
         last.push('\n');
         last.push_str(line.trim());
     }
 }
 
-/// Without the indentation that all lines share (but the first, which may stand beside its heading) and without
-/// empty lines around.
-fn dedented(text: &str) -> String {
+/// Removes the indentation that all lines but the first share (the first may stand beside its heading), and the empty
+/// lines around the text.
+fn dedent(text: &str) -> String {
     let indent = |line: &&str| line.len() - line.trim_start().len();
     let shared = text
         .lines()
@@ -159,8 +160,8 @@ fn dedented(text: &str) -> String {
     lines.join("\n").trim().to_owned()
 }
 
-/// Without ANSI escape sequences (`ESC [ ... letter`).
-pub(super) fn without_colours(text: &str) -> String {
+/// Removes ANSI escape sequences (`ESC [ ... letter`).
+pub(super) fn strip_ansi(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\u{1b}[") {
@@ -191,7 +192,7 @@ mod tests {
         \u{1f4dd} Remarks:\n   Looks good.\n     - indented more\n\n   Last line.";
 
     #[test]
-    fn a_full_report_is_read_whole() {
+    fn every_field_of_a_report_is_read() {
         for title in ["\u{1f4cb} MR REVIEW REPORT", "PR REVIEW REPORT", "   PR REVIEW REPORT (GitHub)"] {
             let found = parse(&report(title, FULL)).unwrap();
             assert_eq!(found.goal_status, Some(GoalStatus::PartiallyMet));
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_and_colours_do_not_matter() {
+    fn line_ends_and_colours_make_no_difference() {
         let text = report("MR REVIEW REPORT", FULL);
         let expected = parse(&text).unwrap();
         assert_eq!(parse(&text.replace('\n', "\r\n")).unwrap(), expected);
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_none() {
+    fn output_without_a_report_gives_none() {
         for output in [
             "",
             "MR REVIEW REPORT",
@@ -273,14 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_taken_out_and_nothing_else() {
-        assert_eq!(without_colours("a\u{1b}[1;31mb\u{1b}[0mc\u{1b}[?25ld [x] \u{1b}["), "abcd [x] ");
-        assert_eq!(without_colours("\u{1b}[31\u{e9}x"), "x");
+    fn only_escape_sequences_are_removed() {
+        assert_eq!(strip_ansi("a\u{1b}[1;31mb\u{1b}[0mc\u{1b}[?25ld [x] \u{1b}["), "abcd [x] ");
+        assert_eq!(strip_ansi("\u{1b}[31\u{e9}x"), "x");
     }
 
     proptest::proptest! {
         #[test]
-        fn no_output_makes_it_panic(parts in proptest::collection::vec(
+        fn no_output_makes_the_parser_panic(parts in proptest::collection::vec(
             "(={3,5}|MR REVIEW REPORT|Goal Status:|Quality Score:|Potential Issues:|Remarks:|  1\\. |\u{1b}\\[|\\PC{0,5}|\n)", 0..60,
         )) {
             let output = parts.concat();

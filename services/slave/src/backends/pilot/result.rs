@@ -1,13 +1,13 @@
-//! The tool's result: a review, or an error for the model to read. Must not know where the review comes from.
+//! The tool's result: a review, or an error for the model to read. Must not know how the review is made.
 
 use protocol::mcp::era::Era;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::report::GoalStatus;
-use crate::backends::Answer;
+use crate::call::Answer;
 
-/// The structured result; `definition.json` has its schema.
+/// The structured result; its schema is in `definition.json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Review {
@@ -22,21 +22,25 @@ pub(super) struct Review {
 }
 
 impl Review {
-    /// The structured part, and the same as pretty JSON in a text block.
+    /// Returns the review as structured content, and as pretty JSON in a text block.
     pub(super) fn answer(&self, era: Era) -> Result<Answer, serde_json::Error> {
         let text = serde_json::to_string_pretty(self)?;
         let result = json!({ "content": [{ "type": "text", "text": text }], "structuredContent": self });
-        Ok(Answer { payload: typed(result, era).to_string().into(), error: false, tool_error: false })
+        Ok(Answer {
+            payload: with_result_type(result, era).to_string().into(),
+            error: false,
+            tool_error: false,
+        })
     }
 }
 
-/// A text block with `isError`: without a review there is nothing that the output schema asks for.
-pub(super) fn refused(era: Era, text: &str) -> Answer {
+/// Returns a text block with `isError`. Without a review there is no structured content.
+pub(super) fn error_result(era: Era, text: &str) -> Answer {
     let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
-    Answer { payload: typed(result, era).to_string().into(), error: false, tool_error: true }
+    Answer { payload: with_result_type(result, era).to_string().into(), error: false, tool_error: true }
 }
 
-fn typed(mut result: Value, era: Era) -> Value {
+fn with_result_type(mut result: Value, era: Era) -> Value {
     if era == Era::Modern {
         result["resultType"] = "complete".into();
     }

@@ -1,4 +1,4 @@
-//! One child process with its pipes: started in a group of its own, ended with that group. Must not know MCP.
+//! A child process with its pipes, started in a process group of its own and ended with that group. Must not know MCP.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -10,33 +10,33 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
-use super::StdioServer;
+use super::config::StdioServer;
 use crate::backends::environment;
-use crate::backends::group::ProcessGroup;
+use crate::backends::process_group::ProcessGroup;
 
 /// A running child. Dropping it kills its group.
-pub(super) struct Running {
+pub(super) struct ChildProcess {
     child: Child,
     group: ProcessGroup,
 }
 
-/// Its pipes, each for a task of its own.
+/// The pipes of a child, each for a task of its own.
 pub(super) struct Pipes {
     pub(super) stdin: ChildStdin,
     pub(super) stdout: ChildStdout,
     pub(super) stderr: ChildStderr,
 }
 
-/// Starts what the entry says; no shell is involved.
-pub(super) fn spawn(server: &StdioServer) -> io::Result<(Running, Pipes)> {
+/// Starts the server's command without a shell.
+pub(super) fn spawn(server: &StdioServer) -> io::Result<(ChildProcess, Pipes)> {
     let mut command = Command::new(&server.command);
-    environment::limit(&mut command, &server.env);
+    environment::restrict(&mut command, &server.env);
     command.args(&server.args).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(directory) = &server.cwd {
         command.current_dir(directory);
     }
-    let mut child = command.spawn().map_err(|error| explain(server, &error))?;
+    let mut child = command.spawn().map_err(|error| with_file_name(server, &error))?;
     let no_pipe = || io::Error::other("a pipe is missing");
     let pipes = Pipes {
         stdin: child.stdin.take().ok_or_else(no_pipe)?,
@@ -44,11 +44,11 @@ pub(super) fn spawn(server: &StdioServer) -> io::Result<(Running, Pipes)> {
         stderr: child.stderr.take().ok_or_else(no_pipe)?,
     };
     let group = ProcessGroup::of(&child).ok_or_else(|| io::Error::other("it ended at once"))?;
-    Ok((Running { child, group }, pipes))
+    Ok((ChildProcess { child, group }, pipes))
 }
 
-/// The system's "No such file" does not say which.
-fn explain(server: &StdioServer, error: &io::Error) -> io::Error {
+/// Returns the error with the file that it is about: the system's "No such file" does not name it.
+fn with_file_name(server: &StdioServer, error: &io::Error) -> io::Error {
     let directory = server.cwd.as_ref().filter(|directory| !directory.is_dir());
     let text = match (directory, error.kind()) {
         (Some(directory), _) => format!("its cwd {} is not a directory", directory.display()),
@@ -60,35 +60,35 @@ fn explain(server: &StdioServer, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-impl Running {
-    /// Its number, while it runs.
+impl ChildProcess {
+    /// Returns the process id; `None` once the process has ended.
     pub(super) fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Waits for the process to end; what is left of its group is killed, so that its pipes close. Cancel-safe.
-    pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
+    /// Waits for the process to end and kills what is left of its group, so that the pipes close. Cancel-safe.
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
         self.group.signal(Signal::SIGKILL);
         Ok(status)
     }
 
-    /// Ends it: standard input is closed already, so first it may go by itself, then it is asked to, then it is
-    /// killed, each after `patience` (2026-07-28, stdio, "Shutdown").
-    pub(super) async fn stop(mut self, patience: Duration) {
+    /// Ends the process, whose standard input is closed already: waits `grace` for it to exit by itself, sends SIGTERM,
+    /// waits again and sends SIGKILL (2026-07-28, stdio, "Shutdown").
+    pub(super) async fn stop(mut self, grace: Duration) {
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            if tokio::time::timeout(patience, self.ended()).await.is_ok() {
+            if tokio::time::timeout(grace, self.wait()).await.is_ok() {
                 return;
             }
             self.group.signal(signal);
         }
-        if let Err(error) = self.ended().await {
+        if let Err(error) = self.wait().await {
             tracing::warn!(%error, "cannot wait for a killed process");
         }
     }
 }
 
-/// Writes messages to a child until it takes no more or all who may send are gone; then its standard input closes.
+/// Writes messages to a child until it stops reading or all senders are dropped; then closes its standard input.
 pub(super) async fn write(mut stdin: ChildStdin, mut messages: mpsc::Receiver<Bytes>) {
     while let Some(message) = messages.recv().await {
         if let Err(error) = stdin.write_all(&message).await {

@@ -1,59 +1,49 @@
-//! The first words with a child: which era it speaks, and which tools it has. Must not know processes.
+//! The handshake with a child, which finds out the era that the child speaks. Must not know processes.
 //!
-//! 2026-07-28, stdio, "Backward Compatibility": `server/discover` first; a modern answer or a modern error means
+//! 2026-07-28, stdio, "Backward Compatibility": `server/discover` comes first; a modern answer or a modern error means
 //! modern; anything else, or silence, means `initialize`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use protocol::mcp::catalog::CatalogEntry;
-use protocol::mcp::catalog::MAX_CATALOG;
 use protocol::mcp::era::{Era, Version};
-use protocol::mcp::failure::Failure;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::incoming::Incoming;
 use super::messages;
-use super::session::{Exchange, Kind, Session};
+use super::request::{RequestError, expect_result, parse, send};
+use super::session::{OutboundRequest, Session};
 
-/// Pages of `tools/list` after which a backend's cursor counts as going in circles.
-const MAX_PAGES: usize = 1000;
-
-/// What a child said about itself.
+/// The result of a handshake.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Greeting {
-    /// How it is spoken to.
+pub(super) struct ServerInfo {
+    /// The era in which the child is spoken to.
     pub(super) era: Era,
-    /// Which version of MCP it and we speak.
+    /// The MCP version of the session.
     pub(super) version: Version,
-    /// Whether it has tools at all.
+    /// Whether the child has tools.
     pub(super) has_tools: bool,
-    /// Whether it says when they change.
+    /// Whether the child notifies when its tools change.
     pub(super) announces_changes: bool,
 }
 
-/// Where to begin.
+/// The first message of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Approach {
-    /// Ask for the era first.
-    Probe,
-    /// It was silent to the question before, or did not survive it.
+pub(super) enum EraProbe {
+    /// `server/discover`.
+    Discover,
+    /// `initialize`, for a child that is known to be legacy, or that did not survive `server/discover`.
     Initialize,
 }
 
-/// Why a child is of no use. The text reaches the log and `doctor`.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HandshakeError {
-    #[error("it went away during its start: {0}")]
-    Gone(#[from] Failure),
-    #[error("it answered {method} with an error: {error}")]
-    Refused { method: &'static str, error: String },
-    #[error("it answered {method} with something unexpected: {reason}")]
-    Unexpected { method: &'static str, reason: String },
-    #[error("it speaks none of our versions of MCP, but {0}")]
-    Version(String),
+impl EraProbe {
+    /// Returns the other first message, for the next attempt.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Discover => Self::Initialize,
+            Self::Initialize => Self::Discover,
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -70,77 +60,79 @@ struct Capabilities {
 }
 
 impl Capabilities {
-    fn greeting(self, version: Version) -> Greeting {
+    fn into_info(self, version: Version) -> ServerInfo {
         let era = version.era();
         let announces_changes = self.tools.as_ref().is_some_and(|tools| tools.list_changed);
-        Greeting { era, version, has_tools: self.tools.is_some(), announces_changes }
+        ServerInfo { era, version, has_tools: self.tools.is_some(), announces_changes }
     }
 }
 
-/// Finds out the era. Bound it with a timeout: a child that never answers `initialize` is waited for.
-pub(super) async fn greet(
+/// Runs the handshake. A child that never answers `initialize` is waited for: callers set a timeout.
+pub(super) async fn negotiate(
     session: &Arc<Session>,
-    approach: Approach,
+    first: EraProbe,
     probe_timeout: Duration,
-) -> Result<Greeting, HandshakeError> {
+) -> Result<ServerInfo, RequestError> {
     const METHOD: &str = "server/discover";
-    if approach == Approach::Initialize {
+    if first == EraProbe::Initialize {
         return initialize(session).await;
     }
-    let probe = own(session, |id| messages::request(id, METHOD, "", Era::Modern)).await?;
-    let mut probe = probe.timed(METHOD);
-    if let Ok(answer) = tokio::time::timeout(probe_timeout, probe.next()).await {
-        return match discovered(answer)? {
-            Some(greeting) => Ok(greeting),
+    let probe = send(session, |id| messages::request(id, METHOD, "", Era::Modern)).await?;
+    let mut discover = probe.timed(METHOD);
+    if let Ok(answer) = tokio::time::timeout(probe_timeout, discover.next()).await {
+        return match parse_discovery(answer)? {
+            Some(info) => Ok(info),
             None => initialize(session).await,
         };
     }
-    // Silence: legacy, or still busy with its own start. Whichever it answers first decides.
+    // A silent child is legacy, or still busy with its own start: the first answer decides.
     tokio::select! {
-        greeting = initialize(session) => greeting,
-        greeting = modern_after_all(probe) => greeting,
+        info = initialize(session) => info,
+        info = late_discovery(discover) => info,
     }
 }
 
-/// Resolves only if the late answer to the probe is a modern one.
-async fn modern_after_all(mut probe: Exchange) -> Result<Greeting, HandshakeError> {
-    match discovered(probe.next().await) {
-        Ok(Some(greeting)) => Ok(greeting),
+/// Resolves only if the late answer to `server/discover` is a modern one.
+async fn late_discovery(mut discover: OutboundRequest) -> Result<ServerInfo, RequestError> {
+    match parse_discovery(discover.next().await) {
+        Ok(Some(info)) => Ok(info),
         _ => std::future::pending().await,
     }
 }
 
-/// What the answer to `server/discover` says: modern, or (`None`) not.
-fn discovered(answer: Incoming) -> Result<Option<Greeting>, HandshakeError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Discovered {
-        supported_versions: Vec<String>,
-        #[serde(default)]
-        capabilities: Capabilities,
-    }
-    #[derive(Deserialize)]
-    struct Refused {
-        code: i64,
-        #[serde(default)]
-        data: Option<serde_json::Value>,
-    }
+/// The result of `server/discover`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Discovered {
+    supported_versions: Vec<String>,
+    #[serde(default)]
+    capabilities: Capabilities,
+}
+
+/// The members of an error object that matter here.
+#[derive(Deserialize)]
+struct ErrorObject {
+    code: i64,
+    #[serde(default)]
+    data: Option<serde_json::Value>,
+}
+
+/// Parses the answer to `server/discover`; `None` if it is not a modern server's.
+fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError> {
     match answer {
         Incoming::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
             Ok(found) if found.supported_versions.iter().any(|version| is_modern(version)) => {
-                Ok(Some(found.capabilities.greeting(Version::NEWEST)))
+                Ok(Some(found.capabilities.into_info(Version::NEWEST)))
             }
             _ => Ok(None),
         },
-        Incoming::Error(error) => match serde_json::from_slice::<Refused>(&error) {
-            Ok(Refused { code: -32022, data }) => {
+        Incoming::Error(error) => match serde_json::from_slice::<ErrorObject>(&error) {
+            Ok(ErrorObject { code: -32022, data }) => {
                 let supported = data.as_ref().and_then(|data| data.get("supported"));
-                Err(HandshakeError::Version(
-                    supported.map_or_else(|| "does not say which".into(), ToString::to_string),
-                ))
+                Err(RequestError::Version(supported.map_or_else(|| "unknown".into(), ToString::to_string)))
             }
-            // Modern, and wants more than we have even for this: its tools may want less.
-            Ok(Refused { code: -32021 | -32020, .. }) => Ok(Some(Greeting {
+            // A modern server that requires capabilities even for this; its tools may require less.
+            Ok(ErrorObject { code: -32021 | -32020, .. }) => Ok(Some(ServerInfo {
                 era: Era::Modern,
                 version: Version::NEWEST,
                 has_tools: true,
@@ -157,7 +149,7 @@ fn is_modern(version: &str) -> bool {
     Version::parse(version).is_some_and(|version| version.era() == Era::Modern)
 }
 
-async fn initialize(session: &Arc<Session>) -> Result<Greeting, HandshakeError> {
+async fn initialize(session: &Arc<Session>) -> Result<ServerInfo, RequestError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Initialized {
@@ -166,103 +158,20 @@ async fn initialize(session: &Arc<Session>) -> Result<Greeting, HandshakeError> 
         capabilities: Capabilities,
     }
     const METHOD: &str = "initialize";
-    let mut exchange = own(session, messages::initialize).await?.timed(METHOD);
-    let result = result_of(exchange.next().await, METHOD)?;
-    let found: Initialized = read(&result, METHOD)?;
+    let mut request = send(session, messages::initialize).await?.timed(METHOD);
+    let result = expect_result(request.next().await, METHOD)?;
+    let found: Initialized = parse(&result, METHOD)?;
     let Some(version) = Version::parse(&found.protocol_version).filter(|it| it.era() == Era::Legacy) else {
-        return Err(HandshakeError::Version(found.protocol_version));
+        return Err(RequestError::Version(found.protocol_version));
     };
-    session.tell(messages::initialized());
-    Ok(found.capabilities.greeting(version))
-}
-
-/// All pages of `tools/list`. A tool without a usable name is left out with a warning.
-pub(super) async fn list_tools(
-    session: &Arc<Session>,
-    era: Era,
-) -> Result<Vec<CatalogEntry>, HandshakeError> {
-    #[derive(Deserialize)]
-    struct Page<'a> {
-        #[serde(borrow)]
-        tools: Vec<&'a RawValue>,
-        #[serde(rename = "nextCursor", borrow, default)]
-        next: Option<&'a RawValue>,
-    }
-    const METHOD: &str = "tools/list";
-    let (mut offers, mut bytes, mut params) = (Vec::new(), 0, String::new());
-    for _ in 0..MAX_PAGES {
-        let mut exchange =
-            own(session, |id| messages::request(id, METHOD, &params, era)).await?.timed(METHOD);
-        let result = result_of(exchange.next().await, METHOD)?;
-        let page: Page<'_> = read(&result, METHOD)?;
-        bytes += result.len();
-        if bytes > MAX_CATALOG {
-            break;
-        }
-        for tool in page.tools {
-            match CatalogEntry::named(tool) {
-                Ok(offer) => offers.push(offer),
-                Err(error) => tracing::warn!(
-                    backend = &*session.backend,
-                    "a tool is left out, it has no usable name: {error}"
-                ),
-            }
-        }
-        match page.next {
-            Some(cursor) => params = format!(r#""cursor":{}"#, cursor.get()),
-            None => return Ok(offers),
-        }
-    }
-    Err(HandshakeError::Unexpected {
-        method: METHOD,
-        reason: format!("more than {MAX_PAGES} pages or {MAX_CATALOG} bytes"),
-    })
-}
-
-/// Asks a modern child to say when its tools change. The request stays open as long as the child wants.
-pub(super) async fn subscribe(session: &Arc<Session>) {
-    const FILTER: &str = r#""notifications":{"toolsListChanged":true}"#;
-    if let Ok(mut stream) =
-        own(session, |id| messages::request(id, "subscriptions/listen", FILTER, Era::Modern)).await
-    {
-        let end = stream.next().await;
-        tracing::debug!(backend = &*session.backend, ?end, "the subscription to changes of the tools ended");
-    }
-}
-
-/// Sends a request of ours.
-pub(super) async fn own(
-    session: &Arc<Session>,
-    message: impl FnOnce(u64) -> Bytes,
-) -> Result<Exchange, HandshakeError> {
-    let mut exchange = session.begin(Kind::Own)?;
-    exchange.send(message(exchange.id)).await?;
-    Ok(exchange)
-}
-
-fn result_of(answer: Incoming, method: &'static str) -> Result<Bytes, HandshakeError> {
-    match answer {
-        Incoming::Result(result) => Ok(result),
-        Incoming::Error(error) => {
-            let error = String::from_utf8_lossy(&error).chars().take(300).collect();
-            Err(HandshakeError::Refused { method, error })
-        }
-        Incoming::Failed(failure) => Err(failure.into()),
-        Incoming::Progress { .. } | Incoming::Log(_) => Err(HandshakeError::Unexpected {
-            method,
-            reason: "an event for a request without a token".into(),
-        }),
-    }
-}
-
-fn read<'a, T: Deserialize<'a>>(result: &'a [u8], method: &'static str) -> Result<T, HandshakeError> {
-    serde_json::from_slice(result)
-        .map_err(|error| HandshakeError::Unexpected { method, reason: error.to_string() })
+    session.post(messages::initialized());
+    Ok(found.capabilities.into_info(version))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn result(json: &'static str) -> Incoming {
         Incoming::Result(Bytes::from_static(json.as_bytes()))
@@ -273,15 +182,20 @@ mod tests {
     }
 
     #[test]
-    fn only_modern_answers_and_modern_errors_mean_modern() {
-        let found = discovered(result(
+    fn only_a_modern_answer_or_a_modern_error_means_a_modern_server() {
+        let found = parse_discovery(result(
             r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}"#,
         ));
         assert_eq!(
             found.unwrap().unwrap(),
-            Greeting { era: Era::Modern, version: Version::NEWEST, has_tools: true, announces_changes: true }
+            ServerInfo {
+                era: Era::Modern,
+                version: Version::NEWEST,
+                has_tools: true,
+                announces_changes: true
+            }
         );
-        assert!(discovered(error(r#"{"code":-32021,"message":""}"#)).unwrap().is_some());
+        assert!(parse_discovery(error(r#"{"code":-32021,"message":""}"#)).unwrap().is_some());
         for legacy in [
             result("{}"),
             result(r#"{"supportedVersions":["2025-11-25"]}"#),
@@ -290,13 +204,14 @@ mod tests {
             error(r#"{"code":0,"message":""}"#),
             error("null"),
         ] {
-            assert_eq!(discovered(legacy).unwrap(), None);
+            assert_eq!(parse_discovery(legacy).unwrap(), None);
         }
     }
 
     #[test]
-    fn a_modern_server_of_other_versions_is_not_initialized() {
-        let failed = discovered(error(r#"{"code":-32022,"message":"","data":{"supported":["2027-01-01"]}}"#));
+    fn a_modern_server_without_a_common_version_fails_the_handshake() {
+        let failed =
+            parse_discovery(error(r#"{"code":-32022,"message":"","data":{"supported":["2027-01-01"]}}"#));
         assert!(failed.unwrap_err().to_string().contains("2027-01-01"));
     }
 }

@@ -1,12 +1,12 @@
-//! A child's answer as the client's era wants it. Must not know who waits for it.
+//! The adaptation of a child's result to the client's era. Must not know the reader of the answer.
 
 use bytes::Bytes;
 use protocol::mcp::era::Era;
 use protocol::mcp::result::{is_tool_error, with_result_type};
 
-use crate::backends::Answer;
+use crate::call::Answer;
 
-/// A `result` value for the client; `backend` is the era of who wrote it.
+/// Returns the answer with a `result` value adapted to the era of the client; `backend` is the era of the child.
 pub(super) fn adapt(result: Bytes, client: Era, backend: Era) -> Answer {
     let tool_error = is_tool_error(&result);
     let needs_type = client == Era::Modern && backend == Era::Legacy;
@@ -24,7 +24,7 @@ mod tests {
     }
 
     #[test]
-    fn is_error_is_seen_on_the_outside_only() {
+    fn only_the_outermost_is_error_counts() {
         let legacy = |result| adapted(result, Era::Legacy, Era::Legacy).1;
         assert!(legacy(r#"{"content":[],"isError": true}"#));
         assert!(!legacy(r#"{"content":[],"isError":false}"#));
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn a_modern_client_of_a_legacy_backend_gets_a_result_type_once() {
+    fn a_legacy_result_gets_a_result_type_for_a_modern_client_exactly_once() {
         let modern = |result| adapted(result, Era::Modern, Era::Legacy).0;
         assert_eq!(modern(r#"{"content":[1e2]}"#), r#"{"resultType":"complete","content":[1e2]}"#);
         assert_eq!(modern("{ }"), r#"{"resultType":"complete" }"#);
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn other_pairs_pass_untouched() {
+    fn results_of_other_pairs_of_eras_pass_unchanged() {
         for (client, backend) in
             [(Era::Legacy, Era::Legacy), (Era::Legacy, Era::Modern), (Era::Modern, Era::Modern)]
         {

@@ -1,12 +1,12 @@
-//! The conversation with one running child: who waits for which id, and what is on its way in. Must not know processes.
+//! The JSON-RPC session with one running child: requests that wait for an answer, by id. Must not know processes.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use protocol::mcp::failure::Failure;
 use tokio::sync::{Notify, mpsc};
 
@@ -14,54 +14,55 @@ use super::incoming::Incoming;
 use super::messages;
 use crate::metrics::{self, Dropped};
 
-/// Messages that may wait for the child to read. A call beyond them waits, and only that call.
-const OUTBOX: usize = 64;
+/// Messages that may wait for the child to read. A call beyond them waits; other calls go on.
+const MAX_UNSENT: usize = 64;
 
-/// Bytes of events that may wait for one call's reader. Beyond them events are dropped: the child's output is shared,
+/// Bytes of events that may wait for one call's reader. Events beyond them are dropped: the child's output is shared,
 /// so one slow reader must not hold it up. A single event may be larger.
-const AHEAD: usize = 4 * 1024 * 1024;
+const MAX_BUFFERED_EVENTS: usize = 4 * 1024 * 1024;
 
-/// Whose request it is.
-pub(super) enum Kind {
-    /// Ours: probing, listing.
+/// The sender of a request.
+pub(super) enum RequestKind {
+    /// The slave itself: handshake, listing, health check.
     Own,
     /// A client's call.
     Call {
-        /// The client's progress token as it stands, if it wants progress.
+        /// The client's progress token as JSON; `None` if the client wants no progress.
         token: Option<Bytes>,
-        /// Whether log messages may go to it.
+        /// Whether the client gets log messages.
         logs: bool,
     },
 }
 
-struct Pending {
+/// A request that has no answer yet.
+struct PendingRequest {
     incoming: mpsc::UnboundedSender<Incoming>,
-    ahead: Arc<AtomicUsize>,
-    kind: Kind,
+    buffered: Arc<AtomicUsize>,
+    kind: RequestKind,
 }
 
 #[derive(Default)]
-struct Table {
-    pending: HashMap<u64, Pending>,
-    /// Why there will be no more answers.
+struct RequestTable {
+    pending: HashMap<u64, PendingRequest>,
+    /// The failure of all requests from now on; `None` while the child runs.
     closed: Option<Failure>,
 }
 
-/// One child's conversation.
+/// The session with one child.
 pub(super) struct Session {
     /// The backend's name.
     pub(super) backend: Arc<str>,
-    /// The child says that its tools changed.
+    /// Notified when the child says that its tools changed.
     pub(super) tools_changed: Notify,
     outbox: mpsc::Sender<Bytes>,
-    table: Mutex<Table>,
+    table: Mutex<RequestTable>,
     next: AtomicU64,
 }
 
 impl Session {
-    /// A session and the messages that it wants written to the child.
+    /// Returns a session, and the messages that are to be written to the child.
     pub(super) fn new(backend: Arc<str>) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
-        let (outbox, messages) = mpsc::channel(OUTBOX);
+        let (outbox, messages) = mpsc::channel(MAX_UNSENT);
         let session = Self {
             backend,
             tools_changed: Notify::new(),
@@ -72,75 +73,84 @@ impl Session {
         (Arc::new(session), messages)
     }
 
-    /// Opens a request: its id, and what comes back for it. Fails if the child is gone.
-    pub(super) fn begin(self: &Arc<Self>, kind: Kind) -> Result<Exchange, Failure> {
+    /// Assigns an id to a new request and registers it. Fails if the child is gone.
+    pub(super) fn begin(self: &Arc<Self>, kind: RequestKind) -> Result<OutboundRequest, Failure> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let cancellable = matches!(kind, Kind::Call { .. });
+        let cancellable = matches!(kind, RequestKind::Call { .. });
         let (incoming, arrivals) = mpsc::unbounded_channel();
-        let ahead = Arc::new(AtomicUsize::new(0));
-        let mut table = self.lock();
+        let buffered = Arc::new(AtomicUsize::new(0));
+        let mut table = self.table.lock();
         if let Some(failure) = &table.closed {
             return Err(failure.clone());
         }
-        table.pending.insert(id, Pending { incoming, ahead: Arc::clone(&ahead), kind });
+        table.pending.insert(id, PendingRequest { incoming, buffered: Arc::clone(&buffered), kind });
         drop(table);
-        Ok(Exchange { session: Arc::clone(self), id, arrivals, ahead, cancellable, sent: false, timed: None })
+        Ok(OutboundRequest {
+            session: Arc::clone(self),
+            id,
+            arrivals,
+            buffered,
+            cancellable,
+            sent: false,
+            timed: None,
+        })
     }
 
-    /// Queues a message that nobody waits for, unless the child has not read for too long.
-    pub(super) fn tell(&self, message: Bytes) {
+    /// Queues a message that needs no answer; drops it if the queue is full.
+    pub(super) fn post(&self, message: Bytes) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outbox.try_send(message) {
             metrics::backend_dropped(&self.backend, Dropped::UnreadStdin);
         }
     }
 
-    /// The answer to request `id` arrived. False if nobody waits for it.
-    pub(super) fn answer(&self, id: u64, answer: Incoming) -> bool {
-        let Some(pending) = self.lock().pending.remove(&id) else { return false };
-        // Whoever waited may have left in this moment.
+    /// Hands the answer to request `id` over. Returns false if there is no such request.
+    pub(super) fn complete(&self, id: u64, answer: Incoming) -> bool {
+        let Some(pending) = self.table.lock().pending.remove(&id) else { return false };
+        // The receiver may have been dropped in this moment.
         let _ = pending.incoming.send(answer);
         true
     }
 
-    /// An event for the call whose progress token is `token`. False if there is no such call.
-    pub(super) fn event(&self, token: u64, event: impl FnOnce(&Bytes) -> Incoming) -> bool {
-        match self.lock().pending.get(&token) {
-            Some(pending @ Pending { kind: Kind::Call { token: Some(client), .. }, .. }) => {
-                self.pass(pending, event(client));
+    /// Passes an event to the call whose progress token is `token`. Returns false if there is no such call.
+    pub(super) fn pass_progress(&self, token: u64, event: impl FnOnce(&Bytes) -> Incoming) -> bool {
+        match self.table.lock().pending.get(&token) {
+            Some(pending @ PendingRequest { kind: RequestKind::Call { token: Some(client), .. }, .. }) => {
+                self.push(pending, event(client));
                 true
             }
             _ => false,
         }
     }
 
-    /// A log message, which names no call: it can only be that of the single call in flight. False if there are
-    /// several, or if that one asked for none.
-    pub(super) fn log(&self, event: Incoming) -> bool {
-        let table = self.lock();
-        let mut calls = table.pending.values().filter(|pending| matches!(pending.kind, Kind::Call { .. }));
+    /// Passes a log message to the only call in flight, since log messages name no call. Returns false if there are
+    /// several calls, or if the only one wants no log messages.
+    pub(super) fn pass_log(&self, event: Incoming) -> bool {
+        let table = self.table.lock();
+        let mut calls =
+            table.pending.values().filter(|pending| matches!(pending.kind, RequestKind::Call { .. }));
         match (calls.next(), calls.next()) {
-            (Some(only @ Pending { kind: Kind::Call { logs: true, .. }, .. }), None) => {
-                self.pass(only, event);
+            (Some(only @ PendingRequest { kind: RequestKind::Call { logs: true, .. }, .. }), None) => {
+                self.push(only, event);
                 true
             }
             _ => false,
         }
     }
 
-    fn pass(&self, pending: &Pending, event: Incoming) {
+    fn push(&self, pending: &PendingRequest, event: Incoming) {
         let size = event.size();
-        let waiting = pending.ahead.fetch_add(size, Ordering::Relaxed);
-        if waiting > 0 && waiting + size > AHEAD {
-            pending.ahead.fetch_sub(size, Ordering::Relaxed);
+        let before = pending.buffered.fetch_add(size, Ordering::Relaxed);
+        if before > 0 && before + size > MAX_BUFFERED_EVENTS {
+            pending.buffered.fetch_sub(size, Ordering::Relaxed);
             metrics::backend_dropped(&self.backend, Dropped::SlowReader);
             return;
         }
         let _ = pending.incoming.send(event);
     }
 
-    /// The child is gone: everyone who waits fails, and whoever comes later.
+    /// Fails all requests, those that wait and those that come later: the child is gone.
     pub(super) fn close(&self, failure: &Failure) {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         table.closed = Some(failure.clone());
         let pending = std::mem::take(&mut table.pending);
         drop(table);
@@ -148,33 +158,30 @@ impl Session {
             let _ = pending.incoming.send(Incoming::Failed(failure.clone()));
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock()
-    }
 }
 
-/// One request and what comes back for it. Dropping it gives the request up: the child is told if it is a call.
-pub(super) struct Exchange {
-    /// Our id of the request, and its progress token.
+/// A request to the child and the messages that arrive for it. Dropping it abandons the request; a call is cancelled at
+/// the child then.
+pub(super) struct OutboundRequest {
+    /// The id of the request, which serves as its progress token as well.
     pub(super) id: u64,
     session: Arc<Session>,
     arrivals: mpsc::UnboundedReceiver<Incoming>,
-    ahead: Arc<AtomicUsize>,
+    buffered: Arc<AtomicUsize>,
     cancellable: bool,
     sent: bool,
-    /// A request of ours that is to be timed.
+    /// Method and start of a request whose duration is recorded.
     timed: Option<(&'static str, Instant)>,
 }
 
-impl Exchange {
-    /// The request is one of this method, sent now: its answer's time is counted.
+impl OutboundRequest {
+    /// Records the time until the answer, from now on, under this method.
     pub(super) fn timed(mut self, method: &'static str) -> Self {
         self.timed = Some((method, Instant::now()));
         self
     }
 
-    /// Queues the request for the child; waits while too much is queued already.
+    /// Queues the request for the child; waits while the queue is full. Fails if the child is gone.
     pub(super) async fn send(&mut self, message: Bytes) -> Result<(), Failure> {
         tokio::select! {
             sent = self.session.outbox.send(message) => {
@@ -184,7 +191,7 @@ impl Exchange {
                     reason: "it does not take requests any more".into(),
                 })
             }
-            // Nothing can arrive before the request is out, but that the child is gone.
+            // Before the request is out only the end of the child can arrive.
             early = self.arrivals.recv() => Err(match early {
                 Some(Incoming::Failed(failure)) => failure,
                 _ => Failure::Internal,
@@ -192,23 +199,23 @@ impl Exchange {
         }
     }
 
-    /// What comes next. Cancel-safe. After an answer or a failure there is nothing more.
+    /// Returns the next message. Cancel-safe. An answer or a failure is the last one.
     pub(super) async fn next(&mut self) -> Incoming {
         let next = self.arrivals.recv().await.unwrap_or(Incoming::Failed(Failure::Internal));
         if matches!(next, Incoming::Progress { .. } | Incoming::Log(_)) {
-            self.ahead.fetch_sub(next.size(), Ordering::Relaxed);
+            self.buffered.fetch_sub(next.size(), Ordering::Relaxed);
         } else if let Some((method, sent)) = self.timed.take() {
-            metrics::asked(method, next.ended(), sent.elapsed());
+            metrics::asked(method, next.outcome(), sent.elapsed());
         }
         next
     }
 }
 
-impl Drop for Exchange {
+impl Drop for OutboundRequest {
     fn drop(&mut self) {
-        let waiting = self.session.lock().pending.remove(&self.id).is_some();
+        let waiting = self.session.table.lock().pending.remove(&self.id).is_some();
         if waiting && self.sent && self.cancellable {
-            self.session.tell(messages::cancelled(self.id));
+            self.session.post(messages::cancelled(self.id));
         }
     }
 }

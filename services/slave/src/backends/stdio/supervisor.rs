@@ -1,264 +1,202 @@
-//! Keeps one stdio server running: start, greet, list, watch, stop, and start again after a pause. Must not know calls.
+//! The supervisor of one stdio server: starts it, runs the handshake, lists its tools, watches it, stops it, and starts it
+//! again after a pause. Must not know calls.
 
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::link::backoff::Backoff;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use super::child::{self, Pipes, Running};
-use super::handshake::{self, Approach, Greeting, HandshakeError};
-use super::incoming::{ReadEnd, Reader};
+use super::backend::{ReadySession, StdioBackend};
+use super::config::StdioTiming;
+use super::handshake::{self, EraProbe, ServerInfo};
+use super::process::RunningProcess;
+use super::request::RequestError;
 use super::session::Session;
-use super::{Live, Pace, StdioBackend, errors_log, probe};
-use crate::backends::Leaving;
-use crate::executor::{Registry, SlotId, State};
+use super::{health_check, tools};
+use crate::backends::registration::{BackendState, Registration};
+use crate::backends::shutdown::ShutdownGuard;
 use crate::metrics::{self, Exit};
 use crate::trace::BackendStart;
 
-/// What was written before a child ended is still read for so long.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// How a life ended.
-enum Ended {
+/// The end of one process.
+enum ProcessEnd {
+    /// The backend is to end.
     Stopped,
+    /// The process failed, for this reason.
     Failed(String),
 }
 
-/// One server and its place among the backends.
-pub(super) struct Supervisor {
-    pub(super) backend: Arc<StdioBackend>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) slot: SlotId,
-    pub(super) leaving: Leaving,
-    pub(super) pace: Pace,
-}
-
-/// A child with the tasks that serve its pipes.
-struct Life {
-    running: Running,
-    session: Arc<Session>,
-    reader: JoinHandle<ReadEnd>,
-    writer: AbortHandle,
-    tasks: JoinSet<()>,
+/// The supervisor of one server.
+pub(crate) struct Supervisor {
+    /// The server.
+    pub(crate) backend: Arc<StdioBackend>,
+    /// The server's entry in the registry.
+    pub(crate) registration: Box<dyn Registration>,
+    /// The signal that the server is to end.
+    pub(crate) shutdown: ShutdownGuard,
+    /// Timeouts and pauses.
+    pub(crate) timing: StdioTiming,
 }
 
 impl Supervisor {
-    /// Runs until the slave stops, or the backend has left and its last call has ended. The child and its group are gone when it returns.
-    pub(super) async fn run(self) {
+    /// Runs until the slave stops, or the backend has left the registry and its last call has ended. The child and its
+    /// group are gone when it returns.
+    pub(crate) async fn run(self) {
         let name = &*self.backend.name;
-        let mut backoff = Backoff::new(self.pace.restart_first, self.pace.restart_cap);
-        let mut approach = Approach::Probe;
+        let mut backoff = Backoff::new(self.timing.restart_first, self.timing.restart_cap);
+        let mut era_probe = EraProbe::Discover;
         loop {
             let started = Instant::now();
-            let Ended::Failed(reason) = self.live(&mut approach).await else { break };
-            if started.elapsed() >= self.pace.stable {
+            let ProcessEnd::Failed(reason) = self.run_process(&mut era_probe).await else { break };
+            if started.elapsed() >= self.timing.stable {
                 backoff.reset();
             }
             let after = backoff.next(random());
             tracing::warn!(backend = name, "backend failed, started again in {after:.1?}: {reason}");
-            self.registry.down(self.slot, State::Restarting { after, reason });
+            self.registration.down(BackendState::Restarting { after, reason });
             tokio::select! {
                 () = tokio::time::sleep(after) => metrics::backend_restarted(name),
-                () = self.leaving.begun() => break,
+                () = self.shutdown.wait() => break,
             }
         }
-        self.registry.down(self.slot, State::Stopped);
+        self.registration.down(BackendState::Stopped);
         tracing::info!(backend = name, "backend stopped");
     }
 
-    /// One child from its start to its end.
-    async fn live(&self, approach: &mut Approach) -> Ended {
+    /// Runs one process from its start to its end.
+    async fn run_process(&self, era_probe: &mut EraProbe) -> ProcessEnd {
         let name = &self.backend.name;
         metrics::backend_started(name);
-        self.backend.diary.starts();
+        self.backend.history.record_start();
         let mut start = BackendStart::of(name);
-        let mut life = match self.start() {
-            Ok(life) => life,
+        let mut process = match RunningProcess::start(&self.backend) {
+            Ok(process) => process,
             Err(error) => {
                 metrics::backend_exited(name, "start_failed");
                 start.ended("start_failed");
-                return Ended::Failed(error.to_string());
+                return ProcessEnd::Failed(error.to_string());
             }
         };
-        let session = Arc::clone(&life.session);
-        let ended = tokio::select! {
-            reason = self.serve((&session, &mut start), approach) => Err(reason),
-            reason = life.ended() => Ok(reason),
-            () = self.leaving.begun() => {
+        let session = Arc::clone(&process.session);
+        let (reason, exit) = tokio::select! {
+            reason = self.serve(&session, &mut start, era_probe) => {
+                *era_probe = era_probe.other();
+                (reason, Exit::Other("unusable"))
+            }
+            reason = process.exited() => {
+                // A legacy server may not survive a request before `initialize`.
+                if self.backend.current.load().is_none() {
+                    *era_probe = era_probe.other();
+                }
+                (reason.text, reason.exit)
+            }
+            () = self.shutdown.wait() => {
                 metrics::backend_exited(name, "stopped");
                 start.ended("stopped");
-                let patience = self.leaving.grace().map_or(self.pace.patience, |grace| grace / 3);
-                self.end(life, self.leaving.why(), patience).await;
-                return Ended::Stopped;
+                self.stop(process, self.shutdown.reason(), self.shutdown_grace()).await;
+                return ProcessEnd::Stopped;
             }
         };
-        let reason = match ended {
-            // It failed us and still runs.
-            Err(reason) => {
-                *approach = other(*approach);
-                metrics::backend_exited(name, "unusable");
-                start.ended("unusable");
-                reason
-            }
-            Ok((reason, label)) => {
-                // A legacy server may not survive a question before `initialize`.
-                if self.backend.current.load().is_none() {
-                    *approach = other(*approach);
-                }
-                metrics::backend_exited(name, label);
-                start.ended(label.reason());
-                reason
-            }
-        };
-        // It may quote what the child said.
-        let reason = self.backend.mask.apply(&reason).into_owned();
-        self.end(life, &reason, self.pace.patience).await;
-        Ended::Failed(reason)
+        metrics::backend_exited(name, exit);
+        start.ended(exit.reason());
+        // The reason may quote the child.
+        let reason = self.backend.redactor.redact(&reason).into_owned();
+        self.stop(process, &reason, self.timing.stop_grace).await;
+        ProcessEnd::Failed(reason)
     }
 
-    fn start(&self) -> std::io::Result<Life> {
-        let (running, Pipes { stdin, stdout, stderr }) = child::spawn(&self.backend.server)?;
-        self.backend.diary.process(running.pid());
-        let (session, messages) = Session::new(Arc::clone(&self.backend.name));
-        let mut tasks = JoinSet::new();
-        let writer = tasks.spawn(child::write(stdin, messages));
-        let backend = Arc::clone(&self.backend);
-        tasks.spawn(
-            async move { errors_log::log(&backend.name, stderr, (&backend.mask, &backend.diary)).await },
-        );
-        let reader = Reader::new(Arc::clone(&session), self.backend.mask.clone(), self.backend.max_output);
-        let reader = tokio::spawn(reader.run(stdout));
-        Ok(Life { running, session, reader, writer, tasks })
-    }
-
-    /// Greets the child, offers its tools and follows their changes. Returns only with a reason to give the child up.
+    /// Runs the handshake, offers the tools and follows their changes. Returns only with a reason to give the process
+    /// up.
     async fn serve(
         &self,
-        (session, start): (&Arc<Session>, &mut BackendStart),
-        approach: &mut Approach,
+        session: &Arc<Session>,
+        start: &mut BackendStart,
+        era_probe: &mut EraProbe,
     ) -> String {
-        let begun = tokio::time::timeout(self.pace.start, self.begin(session, *approach)).await;
-        let greeting = match begun {
-            Ok(Ok(greeting)) => greeting,
+        let started = tokio::time::timeout(self.timing.start, self.start_serving(session, *era_probe)).await;
+        let info = match started {
+            Ok(Ok(info)) => info,
             Ok(Err(error)) => return error.to_string(),
-            Err(_) => return format!("it was not ready within {:?}", self.pace.start),
+            Err(_) => return format!("it was not ready within {:?}", self.timing.start),
         };
-        start.ready(greeting.version);
-        // A server whose era is known is not kept waiting by the question again.
-        *approach = if greeting.era == Era::Legacy { Approach::Initialize } else { Approach::Probe };
-        let follow = async {
-            loop {
-                session.tools_changed.notified().await;
-                match handshake::list_tools(session, greeting.era).await {
-                    Ok(tools) => self.registry.ready(self.slot, tools),
-                    Err(error) => tracing::warn!(
-                        backend = &*self.backend.name,
-                        "its changed tools cannot be listed: {error}"
-                    ),
-                }
-            }
-        };
+        start.ready(info.version);
+        // The next start of a legacy server need not wait for an answer to `server/discover` again.
+        *era_probe = if info.era == Era::Legacy { EraProbe::Initialize } else { EraProbe::Discover };
         let subscribe = async {
-            if greeting.era == Era::Modern && greeting.announces_changes {
-                handshake::subscribe(session).await;
+            if info.era == Era::Modern && info.announces_changes {
+                tools::subscribe(session).await;
             }
         };
         tokio::select! {
-            reason = async { tokio::join!(follow, subscribe).0 } => reason,
-            reason = self.probe(session, greeting.era) => reason,
+            reason = async { tokio::join!(self.follow_tools(session, info.era), subscribe).0 } => reason,
+            reason = self.check_health(session, info.era) => reason,
         }
     }
 
-    /// Asks the child now and then whether it still answers, if that is wanted.
-    async fn probe(&self, session: &Arc<Session>, era: Era) -> String {
-        let Some(interval) = self.pace.check else { return std::future::pending().await };
-        let ailing = |what: Option<String>| {
-            if let Some(what) = &what {
-                tracing::warn!(backend = &*self.backend.name, "backend does not answer: {what}");
-            }
-            self.registry.ailing(self.slot, what);
-        };
-        probe::watch((session, era), interval, ailing).await
-    }
-
-    async fn begin(&self, session: &Arc<Session>, approach: Approach) -> Result<Greeting, HandshakeError> {
-        let greeting = handshake::greet(session, approach, self.pace.probe).await?;
-        let tools =
-            if greeting.has_tools { handshake::list_tools(session, greeting.era).await? } else { Vec::new() };
-        tracing::info!(backend = &*self.backend.name, era = ?greeting.era, tools = tools.len(), "backend ready");
-        self.backend.current.store(Some(Arc::new(Live {
+    /// Runs the handshake, lists the tools and offers them.
+    async fn start_serving(
+        &self,
+        session: &Arc<Session>,
+        era_probe: EraProbe,
+    ) -> Result<ServerInfo, RequestError> {
+        let info = handshake::negotiate(session, era_probe, self.timing.probe).await?;
+        let tools = if info.has_tools { tools::list(session, info.era).await? } else { Vec::new() };
+        tracing::info!(backend = &*self.backend.name, era = ?info.era, tools = tools.len(), "backend ready");
+        let (era, version) = (info.era, info.version);
+        self.backend.current.store(Some(Arc::new(ReadySession {
             session: Arc::clone(session),
-            era: greeting.era,
-            version: greeting.version,
+            era,
+            version,
         })));
-        self.registry.ready(self.slot, tools);
-        Ok(greeting)
+        self.registration.ready(tools);
+        Ok(info)
     }
 
-    /// Takes the tools away, fails whoever waits and ends the processes.
-    async fn end(&self, life: Life, reason: &str, patience: Duration) {
+    /// Lists the tools again after each change. Never returns.
+    async fn follow_tools(&self, session: &Arc<Session>, era: Era) -> String {
+        loop {
+            session.tools_changed.notified().await;
+            match tools::list(session, era).await {
+                Ok(tools) => self.registration.ready(tools),
+                Err(error) => tracing::warn!(
+                    backend = &*self.backend.name,
+                    "its changed tools cannot be listed: {error}"
+                ),
+            }
+        }
+    }
+
+    /// Runs health checks if they are configured. Returns only with a reason to give the process up.
+    async fn check_health(&self, session: &Arc<Session>, era: Era) -> String {
+        let Some(interval) = self.timing.check else { return std::future::pending().await };
+        let on_change = |problem: Option<String>| {
+            if let Some(problem) = &problem {
+                tracing::warn!(backend = &*self.backend.name, "backend does not answer: {problem}");
+            }
+            self.registration.unhealthy(problem);
+        };
+        health_check::run(session, era, interval, on_change).await
+    }
+
+    /// Returns the time for each step of ending the process with the slave: closing standard input, SIGTERM, SIGKILL.
+    fn shutdown_grace(&self) -> Duration {
+        self.shutdown.grace().map_or(self.timing.stop_grace, |grace| grace / 3)
+    }
+
+    /// Withdraws the tools, fails the calls that wait and ends the process group.
+    async fn stop(&self, process: RunningProcess, reason: &str, grace: Duration) {
         self.backend.current.store(None);
-        self.registry.down(self.slot, State::Restarting { after: Duration::ZERO, reason: reason.to_owned() });
+        self.registration.down(BackendState::Restarting { after: Duration::ZERO, reason: reason.to_owned() });
         let failure =
             Failure::BackendFailed { backend: self.backend.name.to_string(), reason: reason.to_owned() };
-        life.session.close(&failure);
-        life.reader.abort();
-        // Closes standard input, which asks the child to go; standard error is read to the last.
-        life.writer.abort();
-        let Life { running, mut tasks, .. } = life;
-        running.stop(patience).await;
-        self.backend.diary.process(None);
-        let _ = tokio::time::timeout(LAST_WORDS, async { while tasks.join_next().await.is_some() {} }).await;
+        process.stop(&failure, grace).await;
+        self.backend.history.set_pid(None);
     }
 }
 
-impl Life {
-    /// Resolves when the child is of no more use, with the reason and its label. What it wrote before is delivered.
-    async fn ended(&mut self) -> (String, Exit) {
-        tokio::select! {
-            status = self.running.ended() => {
-                let _ = tokio::time::timeout(LAST_WORDS, &mut self.reader).await;
-                match status {
-                    Ok(status) => exit(status),
-                    Err(error) => (format!("it cannot be waited for: {error}"), "closed".into()),
-                }
-            }
-            read = &mut self.reader => match read {
-                Ok(ReadEnd::Closed) => match tokio::time::timeout(LAST_WORDS, self.running.ended()).await {
-                    Ok(Ok(status)) => exit(status),
-                    _ => ("it closed its standard output".into(), "closed".into()),
-                },
-                Ok(ReadEnd::LineTooLong) => {
-                    ("it wrote a message beyond MAX_OUTPUT_BYTES that belongs to no known call".into(), "line_too_long".into())
-                }
-                Ok(ReadEnd::Failed(error)) => (format!("its standard output cannot be read: {error}"), "closed".into()),
-                Err(_) => ("its reader failed".into(), "closed".into()),
-            },
-        }
-    }
-}
-
-fn exit(status: ExitStatus) -> (String, Exit) {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
-        (Some(code), _) => (format!("it exited with code {code}"), Exit::Code(code)),
-        (None, Some(signal)) => (format!("it was killed by signal {signal}"), Exit::Signal(signal)),
-        (None, None) => ("it ended".into(), Exit::Other("exited")),
-    }
-}
-
-fn other(approach: Approach) -> Approach {
-    match approach {
-        Approach::Probe => Approach::Initialize,
-        Approach::Initialize => Approach::Probe,
-    }
-}
-
+/// Returns a random number for the pause; without randomness the number of the full pause, which is the safe one.
 fn random() -> u64 {
-    // Without randomness the full pause is the safe one.
     getrandom::u64().unwrap_or(u64::MAX)
 }

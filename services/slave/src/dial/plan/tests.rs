@@ -9,7 +9,7 @@ fn middle() -> u64 {
 struct World {
     plan: Plan,
     now: Instant,
-    outlook: Outlook,
+    outlook: PeerDiscovery,
 }
 
 fn at(last: u8) -> SocketAddr {
@@ -35,9 +35,9 @@ impl World {
         let pace =
             Pace { reconnect_max: Duration::from_secs(5), resolve: Duration::from_secs(10), random: middle };
         let mut plan = Plan::new(1, pace, now);
-        assert_eq!(plan.poll(now, Outlook::default()), Some(Step::Resolve(0)));
+        assert_eq!(plan.poll(now, PeerDiscovery::default()), Some(Step::Resolve(0)));
         plan.resolved(0, &addresses(last), now);
-        Self { plan, now, outlook: Outlook::default() }
+        Self { plan, now, outlook: PeerDiscovery::default() }
     }
 
     /// Everything that is due now.
@@ -191,7 +191,7 @@ fn proxies_that_cannot_tell_a_second_link_get_none() {
     world.due();
     world.plan.linked((line(1), Purpose::Keep), true, world.now);
     world.plan.failed((line(2), Purpose::Keep), &Ended::AlreadyLinked, world.now);
-    world.outlook = Outlook { missing: true, ..Outlook::default() };
+    world.outlook = PeerDiscovery { missing: true, ..PeerDiscovery::default() };
     for _ in 0..20 {
         assert_eq!(world.next(), [Step::Resolve(0)]);
         world.resolve(&[1, 2, 3]);
@@ -222,7 +222,7 @@ fn when_a_proxy_goes_down_names_and_lines_are_tried_at_once() {
         while world.next_dial(&[1, 2]) != (line(2), Purpose::Keep) {}
     }
     world.plan.failed((line(2), Purpose::Keep), &lost(), world.now);
-    world.outlook = Outlook { searchable: 1, missing: true, draining: 1, turn: 0 };
+    world.outlook = PeerDiscovery { searchable: 1, missing: true, draining: 1, code_generation: 0 };
     world.plan.hurry(world.now);
     let steps = world.due();
     assert!(steps.contains(&Step::Resolve(0)), "{steps:?}");

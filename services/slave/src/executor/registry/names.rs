@@ -1,4 +1,4 @@
-//! Names of the tools of several backends in one list. Must not know whether a backend runs.
+//! The names of several backends' tools in one catalog. Must not know whether a backend runs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,27 +6,27 @@ use protocol::mcp::catalog::{self, CatalogEntry};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::adapt::{Edit, range_in, splice};
+use crate::splice::{Edit, range_in, splice};
 
-/// Longest namespaced name, in characters: what common clients take.
-const MAX_NAMESPACED: usize = 64;
+/// Characters of the longest namespaced name: the limit of common clients.
+const MAX_NAMESPACED_LEN: usize = 64;
 
-/// A tool with the name it has in the catalog.
-pub(super) struct Named {
-    /// Index of its backend.
+/// A tool with its name in the catalog.
+pub(super) struct NamedTool {
+    /// The index of the backend.
     pub(super) backend: usize,
-    /// Name in the catalog.
+    /// The name in the catalog.
     pub(super) name: String,
-    /// The backend's own name of it.
+    /// The backend's own name of the tool.
     pub(super) own_name: String,
-    /// Its definition, with the catalog's name.
+    /// The definition, with the catalog's name.
     pub(super) definition: Box<RawValue>,
 }
 
-/// Gives every tool its name, and says in words what had to be renamed or left out.
+/// Returns every tool with its name, and a message for each tool that is renamed or left out.
 pub(super) fn assign<'a>(
     backends: impl Iterator<Item = (&'a str, &'a [CatalogEntry])>,
-) -> (Vec<Named>, Vec<String>) {
+) -> (Vec<NamedTool>, Vec<String>) {
     let backends: Vec<(&str, &[CatalogEntry])> = backends.collect();
     let mut owners: HashMap<&str, HashSet<usize>> = HashMap::new();
     for (index, (_, tools)) in backends.iter().enumerate() {
@@ -40,15 +40,15 @@ pub(super) fn assign<'a>(
         for tool in *tools {
             let name =
                 if shared(&tool.name) { namespaced(backend, &tool.name) } else { Ok(tool.name.clone()) };
-            match name.and_then(|name| place(index, name, tool, &mut taken)) {
-                Ok(one) => {
-                    if one.name != one.own_name {
+            match name.and_then(|name| admit(index, name, tool, &mut taken)) {
+                Ok(named_tool) => {
+                    if named_tool.name != named_tool.own_name {
                         problems.push(format!(
                             "tool {:?} is offered by several backends: that of {backend:?} is now {:?}",
-                            one.own_name, one.name
+                            named_tool.own_name, named_tool.name
                         ));
                     }
-                    named.push(one);
+                    named.push(named_tool);
                 }
                 Err(reason) => {
                     problems
@@ -60,23 +60,25 @@ pub(super) fn assign<'a>(
     (named, problems)
 }
 
-fn place(
+/// Returns the tool under this name if the name is valid and free.
+fn admit(
     backend: usize,
     name: String,
     tool: &CatalogEntry,
     taken: &mut HashSet<String>,
-) -> Result<Named, &'static str> {
+) -> Result<NamedTool, &'static str> {
     catalog::check_name(&name)?;
     let definition =
         if name == tool.name { tool.definition.clone() } else { renamed(&tool.definition, &name)? };
     if !taken.insert(name.clone()) {
         return Err("another tool has the same name");
     }
-    Ok(Named { backend, name, own_name: tool.name.clone(), definition })
+    Ok(NamedTool { backend, name, own_name: tool.name.clone(), definition })
 }
 
+/// Returns the tool's name with the backend's name in front, cut to the limit.
 fn namespaced(backend: &str, tool: &str) -> Result<String, &'static str> {
-    let room = MAX_NAMESPACED.saturating_sub(tool.chars().count() + 2);
+    let room = MAX_NAMESPACED_LEN.saturating_sub(tool.chars().count() + 2);
     let prefix: String = backend
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
@@ -88,7 +90,7 @@ fn namespaced(backend: &str, tool: &str) -> Result<String, &'static str> {
     Ok(format!("{prefix}__{tool}"))
 }
 
-/// The definition with another name and nothing else changed.
+/// Returns the definition with another name and nothing else changed.
 fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, &'static str> {
     #[derive(Deserialize)]
     struct Name<'a> {
@@ -97,9 +99,9 @@ fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, &'static 
     }
     const UNREADABLE: &str = "its definition cannot be read";
     let parsed: Name<'_> = serde_json::from_str(definition.get()).map_err(|_| UNREADABLE)?;
-    let place = range_in(definition.get().as_bytes(), parsed.name);
+    let range = range_in(definition.get().as_bytes(), parsed.name);
     let with = serde_json::to_string(name).map_err(|_| UNREADABLE)?;
-    let text = splice(definition.get().as_bytes(), &mut [Edit { place, with: with.as_bytes() }], 0);
+    let text = splice(definition.get().as_bytes(), &mut [Edit { range, with: with.as_bytes() }], 0);
     String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok()).ok_or(UNREADABLE)
 }
 
@@ -107,7 +109,7 @@ fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, &'static 
 mod tests {
     use super::*;
 
-    fn offer(definition: &str) -> CatalogEntry {
+    fn entry(definition: &str) -> CatalogEntry {
         CatalogEntry::named(&RawValue::from_string(definition.to_owned()).unwrap()).unwrap()
     }
 
@@ -117,10 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_name_is_namespaced_for_all_and_reported() {
+    fn a_shared_name_is_namespaced_for_all_backends_and_reported() {
         let (echo, own) = (
-            [offer(r#"{"z":1,"name" : "echo"}"#)],
-            [offer(r#"{"name":"own"}"#), offer(r#"{"name":"echo"}"#)],
+            [entry(r#"{"z":1,"name" : "echo"}"#)],
+            [entry(r#"{"name":"own"}"#), entry(r#"{"name":"echo"}"#)],
         );
         let (named, problems) = assign([("a b", &echo[..]), ("two", &own[..])].into_iter());
         let all: Vec<&str> = named.iter().map(|one| one.name.as_str()).collect();
@@ -132,23 +134,23 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut_at_the_backend_s_part_or_left_out() {
+    fn long_names_lose_characters_of_the_backend_s_part_or_the_tool_is_left_out() {
         let long = "t".repeat(60);
-        let tools = [offer(&format!(r#"{{"name":"{long}"}}"#))];
+        let tools = [entry(&format!(r#"{{"name":"{long}"}}"#))];
         let (all, _) = names(&[("backend", &tools), ("other", &tools)]);
         assert_eq!(all, [format!("ba__{long}"), format!("ot__{long}")]);
         let (all, problems) = names(&[("bax", &tools), ("bay", &tools)]);
         assert_eq!(all, [format!("ba__{long}")]);
         assert!(problems[1].contains("left out"), "{problems:?}");
-        let longer = [offer(&format!(r#"{{"name":"{}"}}"#, "t".repeat(63)))];
+        let longer = [entry(&format!(r#"{{"name":"{}"}}"#, "t".repeat(63)))];
         let (all, problems) = names(&[("a", &longer), ("b", &longer)]);
         assert!(all.is_empty());
         assert_eq!(problems.len(), 2);
     }
 
     #[test]
-    fn one_backend_s_repeated_or_unusable_names_are_left_out() {
-        let tools = [offer(r#"{"name":"a"}"#), offer(r#"{"name":"a"}"#), offer(r#"{"name":""}"#)];
+    fn a_backend_s_repeated_and_invalid_names_are_left_out() {
+        let tools = [entry(r#"{"name":"a"}"#), entry(r#"{"name":"a"}"#), entry(r#"{"name":""}"#)];
         let (all, problems) = names(&[("one", &tools)]);
         assert_eq!(all, ["a"]);
         assert_eq!(problems.len(), 2);

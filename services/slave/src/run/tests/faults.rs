@@ -175,7 +175,7 @@ async fn a_slave_that_is_stopped_does_not_wait_for_a_proxy_that_said_goodbye() {
     let (_, answers) = proxy.call("sleep", r#"{"seconds":0.5,"steps":2}"#);
     proxy.until("some progress", |_| answers.len() == 1).await;
     proxy.end.drain();
-    let outlook = slave.links.endpoint.outlook();
+    let outlook = slave.links.endpoint.discovery();
     proxy.until("the drain to be read", |_| outlook.borrow().draining == 1).await;
     // The call runs on, as one whose client went; nobody will take its end.
     close_with(proxy.ws.as_mut().unwrap(), close::GOING_AWAY).await;

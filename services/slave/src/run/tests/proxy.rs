@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::within;
-use crate::executor::testing::header;
+use crate::call::testing::header;
 
 pub(super) type Ws = WebSocketStream<TcpStream>;
 
@@ -96,6 +96,8 @@ pub(super) struct Proxy {
     pub(super) ws: Option<Ws>,
     pub(super) catalog: Catalog,
     pub(super) draining: bool,
+    /// Whether clients read what arrives.
+    pub(super) reads: bool,
     /// The code of the slave's close.
     pub(super) closed: Option<u16>,
     calls: HashMap<CallId, (Answers, usize)>,
@@ -111,6 +113,7 @@ impl Proxy {
             ws: None,
             catalog: Catalog::default(),
             draining: false,
+            reads: true,
             closed: None,
             calls: HashMap::new(),
             last: 0,
@@ -173,6 +176,9 @@ impl Proxy {
     }
 
     async fn step(&mut self) {
+        if self.reads {
+            self.take_all();
+        }
         let Some(ws) = &mut self.ws else { panic!("there is no link") };
         let mut batch = BytesMut::new();
         while batch.len() < MAX_BATCH / 2 {
@@ -209,7 +215,11 @@ impl Proxy {
                 ProxyEvent::UnknownCall(kind) => panic!("stray {kind:?}"),
             }
         }
-        // Clients that read at once: everything is taken.
+    }
+
+    /// Takes everything that has arrived, as clients do that read.
+    fn take_all(&mut self) {
+        let now = Instant::now();
         for (id, (answers, taken)) in &mut self.calls {
             for part in &answers.all()[*taken..] {
                 let (ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. }) =

@@ -1,0 +1,37 @@
+//! Settings and services that all backends share. Must not know any backend.
+
+use std::time::Duration;
+
+use runtime::secret::Secret;
+
+use super::history::LogCapture;
+use super::redactor::Redactor;
+use super::shutdown::ShutdownGroup;
+
+/// Settings and services that all backends share. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct BackendContext {
+    /// The signal that the slave stops, and the tasks that it waits for then.
+    pub(crate) shutdown: ShutdownGroup,
+    /// Replaces the slave's own secrets in what backends write.
+    pub(super) redactor: Redactor,
+    /// Bytes of one message or report of a backend.
+    pub(super) max_output: usize,
+    /// Time between two health checks; `None`: backends are not checked.
+    pub(super) check_interval: Option<Duration>,
+    /// Whether the last lines of standard error are kept.
+    pub(super) log_capture: LogCapture,
+}
+
+impl BackendContext {
+    /// Returns the context of a slave whose own secrets are these.
+    pub(crate) fn new(
+        secrets: &[Secret],
+        max_output: usize,
+        check_interval: Option<Duration>,
+        log_capture: LogCapture,
+    ) -> Self {
+        let (shutdown, redactor) = (ShutdownGroup::default(), Redactor::new(secrets));
+        Self { shutdown, redactor, max_output, check_interval, log_capture }
+    }
+}

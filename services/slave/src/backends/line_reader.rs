@@ -1,0 +1,209 @@
+//! A reader of lines with bounded memory, for the output of child processes. Must not know what the lines say.
+
+use std::io;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Bytes of a read at the beginning of a line: most lines are shorter.
+const FIRST_READ_SIZE: usize = 16 * 1024;
+
+/// Bytes of a read within a line: what a pipe holds.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Bytes up to which a line is copied, so that it does not keep a large buffer alive.
+const COPY_THRESHOLD: usize = 16 * 1024;
+
+/// Bytes that are kept of the end of a line that is too long.
+const TAIL_SIZE: usize = 256;
+
+/// The limits of a line reader.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LineLimits {
+    /// Bytes of the longest line that is read as a whole.
+    pub(super) line: usize,
+    /// Bytes that are kept of the beginning of a longer line.
+    pub(super) head: usize,
+    /// Bytes of one line after which reading fails; `u64::MAX`: never.
+    pub(super) endless: u64,
+}
+
+/// A line without its line end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// The whole line.
+    Whole(Bytes),
+    /// The ends of a line that was too long; the bytes between were dropped.
+    TooLong {
+        /// The first bytes.
+        head: Bytes,
+        /// The last bytes, without those that `head` has.
+        tail: Bytes,
+    },
+}
+
+/// A reader of lines.
+pub(super) struct LineReader<R> {
+    from: R,
+    limits: LineLimits,
+    buffer: BytesMut,
+    /// Bytes at the beginning of the buffer that are known to contain no line end.
+    scanned: usize,
+}
+
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    /// Returns a reader of `from` with these limits.
+    pub(super) fn new(from: R, limits: LineLimits) -> Self {
+        Self { from, limits, buffer: BytesMut::new(), scanned: 0 }
+    }
+
+    /// Returns the next line; `None` at the end. Cancel-safe, except within a line that is too long.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+        loop {
+            let end = self.line_end();
+            if end.unwrap_or(self.buffer.len()) > self.limits.line {
+                return self.skip().await.map(Some);
+            }
+            if let Some(at) = end {
+                return Ok(Some(Line::Whole(self.take(at))));
+            }
+            if self.fill().await? == 0 {
+                let rest = self.buffer.len();
+                return Ok((rest > 0).then(|| Line::Whole(self.take(rest))));
+            }
+        }
+    }
+
+    fn line_end(&mut self) -> Option<usize> {
+        let found = memchr::memchr(b'\n', self.buffer.get(self.scanned..)?);
+        let at = found.map(|at| self.scanned + at);
+        self.scanned = if at.is_some() { 0 } else { self.buffer.len() };
+        at
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.reserve(if self.buffer.is_empty() { FIRST_READ_SIZE } else { READ_SIZE });
+        self.from.read_buf(&mut self.buffer).await
+    }
+
+    /// Takes the line that ends before `at`, and its line end, out of the buffer.
+    fn take(&mut self, at: usize) -> Bytes {
+        self.scanned = 0;
+        let end = if at.checked_sub(1).and_then(|last| self.buffer.get(last)) == Some(&b'\r') {
+            at - 1
+        } else {
+            at
+        };
+        let next = (at + 1).min(self.buffer.len());
+        if end <= COPY_THRESHOLD {
+            let line = Bytes::copy_from_slice(self.buffer.get(..end).unwrap_or_default());
+            self.buffer.advance(next);
+            return line;
+        }
+        let mut line = self.buffer.split_to(next);
+        // The bytes that follow must not keep the long line's memory.
+        self.buffer = BytesMut::from(&self.buffer[..]);
+        line.truncate(end);
+        line.freeze()
+    }
+
+    /// Reads to the end of a line that is too long, in bounded memory.
+    async fn skip(&mut self) -> io::Result<Line> {
+        let head = Bytes::copy_from_slice(self.buffer.get(..self.limits.head).unwrap_or(&self.buffer));
+        self.buffer.advance(head.len());
+        let mut skipped = head.len() as u64;
+        loop {
+            self.scanned = 0;
+            if let Some(at) = self.line_end() {
+                let line = self.buffer.split_to(at);
+                let tail =
+                    Bytes::copy_from_slice(line.get(at.saturating_sub(TAIL_SIZE)..).unwrap_or_default());
+                self.buffer.advance(1);
+                self.buffer = BytesMut::from(&self.buffer[..]);
+                return Ok(Line::TooLong { head, tail });
+            }
+            let surplus = self.buffer.len().saturating_sub(TAIL_SIZE);
+            self.buffer.advance(surplus);
+            skipped = skipped.saturating_add(surplus as u64);
+            if skipped > self.limits.endless {
+                return Err(io::Error::other("a line without end"));
+            }
+            if self.fill().await? == 0 {
+                let tail = self.buffer.split().freeze();
+                return Ok(Line::TooLong { head, tail });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    const LIMITS: LineLimits = LineLimits { line: 100_000, head: 10, endless: 1_000_000 };
+
+    async fn all(input: &[u8], limits: LineLimits) -> Vec<Line> {
+        let mut lines = LineReader::new(input, limits);
+        let mut out = Vec::new();
+        while let Some(line) = lines.next().await.unwrap() {
+            out.push(line);
+        }
+        out
+    }
+
+    fn whole(text: &str) -> Line {
+        Line::Whole(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn lines_end_with_lf_crlf_or_the_end_of_input() {
+        assert_eq!(all(b"a\r\n\nb\rc\nd", LIMITS).await, [whole("a"), whole(""), whole("b\rc"), whole("d")]);
+        assert_eq!(all(b"", LIMITS).await, []);
+    }
+
+    #[tokio::test]
+    async fn lines_around_a_long_line_are_read_whole() {
+        let long = "x".repeat(90_000);
+        let input = format!("short\n{long}\nafter\n");
+        assert_eq!(all(input.as_bytes(), LIMITS).await, [whole("short"), whole(&long), whole("after")]);
+    }
+
+    #[tokio::test]
+    async fn of_a_line_that_is_too_long_both_ends_are_kept_and_the_next_line_is_read() {
+        let input = format!("0123456789{}THE END\nnext\n", "x".repeat(500_000));
+        let lines = all(input.as_bytes(), LIMITS).await;
+        let Line::TooLong { head, tail } = &lines[0] else { panic!("{lines:?}") };
+        assert_eq!(&head[..], b"0123456789");
+        assert_eq!(tail.len(), TAIL_SIZE);
+        assert!(tail.ends_with(b"xTHE END"));
+        assert_eq!(lines[1..], [whole("next")]);
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_fails_in_bounded_memory() {
+        let input = vec![b'x'; 2_000_000];
+        let mut lines = LineReader::new(&input[..], LIMITS);
+        lines.next().await.unwrap_err();
+        assert!(lines.buffer.capacity() < 400_000, "{}", lines.buffer.capacity());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn lines_do_not_depend_on_the_sizes_of_reads(parts in proptest::collection::vec("[a\\r\\n]{0,40}", 0..20)) {
+            let limits = LineLimits { line: 30, head: 8, endless: u64::MAX };
+            let nothing: Box<dyn AsyncRead + Unpin> = Box::new(tokio::io::empty());
+            let piecewise = parts.iter().fold(nothing, |before, part| Box::new(before.chain(part.as_bytes())));
+            let read = async {
+                let mut lines = LineReader::new(piecewise, limits);
+                let mut out = Vec::new();
+                while let Some(line) = lines.next().await.unwrap() {
+                    out.push(line);
+                }
+                (out, all(parts.concat().as_bytes(), limits).await)
+            };
+            let (piecewise, at_once) = read.now_or_never().unwrap();
+            proptest::prop_assert_eq!(piecewise, at_once);
+        }
+    }
+}

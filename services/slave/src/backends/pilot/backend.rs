@@ -1,0 +1,170 @@
+//! The `mr-pilot` CLI as a [`Backend`]: one process a call. Must not know MCP beyond tools.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use futures_util::future::BoxFuture;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
+use runtime::secret::Secret;
+use tokio::sync::mpsc;
+
+use super::arguments::{Arguments, CommandLine};
+use super::cli::{CliOutput, CliProcess};
+use super::config::NAME;
+use super::progress::ProgressReporter;
+use super::report;
+use super::result::{Review, error_result};
+use crate::backends::context::BackendContext;
+use crate::backends::redactor::Redactor;
+use crate::backends::shutdown::ShutdownGroup;
+use crate::call::{Answer, Backend, Exchange, Request};
+use crate::metrics::{self, Exit};
+use crate::trace::Asked;
+
+/// Bytes of standard error in an error's text.
+const MAX_ERROR_TEXT: usize = 8 * 1024;
+
+/// Lines of progress that may wait for the client.
+const MAX_WAITING_LINES: usize = 16;
+
+/// The CLI as a backend.
+pub(crate) struct Pilot {
+    executable: PathBuf,
+    variables: Vec<(String, Secret)>,
+    redactor: Redactor,
+    max_output: usize,
+    shutdown: ShutdownGroup,
+}
+
+impl Pilot {
+    /// Returns the backend of this executable, whose environment has these variables.
+    pub(super) fn new(
+        executable: PathBuf,
+        variables: Vec<(String, Secret)>,
+        context: &BackendContext,
+    ) -> Self {
+        let secrets = variables.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+        Self {
+            executable,
+            redactor: context.redactor.with(secrets),
+            variables,
+            max_output: context.max_output,
+            shutdown: context.shutdown.clone(),
+        }
+    }
+
+    async fn review(&self, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
+        let era = request.header.era;
+        let arguments: Arguments = match request.arguments() {
+            Ok(arguments) => arguments,
+            Err(error) => return Ok(error_result(era, &format!("Invalid arguments: {error}"))),
+        };
+        let line = match arguments.command_line() {
+            Ok(line) => line,
+            Err(error) => return Ok(error_result(era, &format!("Error: {error}"))),
+        };
+        let mut asked = Asked::run(request, NAME);
+        let output = self.run_cli(request, line, &mut asked, exchange).await;
+        let answer = match output {
+            Ok(Ok(output)) if output.status.success() => self.result(era, &arguments, &output.stdout),
+            Ok(Ok(output)) => Ok(error_result(era, &self.error_text(&output))),
+            Ok(Err(error)) => Ok(error_result(era, &format!("Error: {NAME} cannot be started: {error}"))),
+            Err(failure) => Err(failure),
+        };
+        asked.answered(&answer);
+        answer
+    }
+
+    /// Runs the CLI to its end, and passes its lines on as progress. The inner error is that of the start.
+    async fn run_cli(
+        &self,
+        request: &Request,
+        line: CommandLine,
+        asked: &mut Asked,
+        exchange: &mut Exchange,
+    ) -> Result<std::io::Result<CliOutput>, Failure> {
+        let context = asked.carried();
+        let process = match CliProcess::start(&self.executable, &self.variables, context.as_ref(), line) {
+            Ok(process) => process,
+            Err(error) => return Ok(Err(error)),
+        };
+        metrics::backend_started(NAME);
+        let (sender, lines) = mpsc::channel(MAX_WAITING_LINES);
+        let work = process.finish(self.max_output, sender);
+        let output = if let Some(token) = request.token() {
+            let mut progress = ProgressReporter::new(&token, &self.redactor);
+            tokio::try_join!(work, progress.run(lines, exchange))?.0
+        } else {
+            drop(lines);
+            work.await?
+        };
+        metrics::backend_exited(NAME, exit_of(output.status));
+        asked.exited(output.status);
+        Ok(Ok(output))
+    }
+
+    /// Returns the structured result of a run that succeeded.
+    fn result(&self, era: Era, arguments: &Arguments, output: &str) -> Result<Answer, Failure> {
+        let review = match report::parse(output) {
+            Some(found) => Review {
+                success: true,
+                goal_status: found.goal_status,
+                score: found.score,
+                issues: found.issues.iter().map(|issue| self.redactor.redact(issue).into_owned()).collect(),
+                remarks: self.redactor.redact(&found.remarks).into_owned(),
+                comment_posted: arguments.posts_comment(),
+            },
+            None => Review {
+                success: false,
+                goal_status: None,
+                score: None,
+                issues: Vec::new(),
+                remarks: format!("{NAME} ended without an error, but its output has no review report."),
+                comment_posted: false,
+            },
+        };
+        review.answer(era).map_err(|_| Failure::Internal)
+    }
+
+    /// Returns the text of the error of a run that failed.
+    fn error_text(&self, output: &CliOutput) -> String {
+        let how = match (output.status.code(), output.status.signal()) {
+            (Some(code), _) => format!("exited with code {code}"),
+            (None, signal) => format!("was killed by signal {}", signal.unwrap_or_default()),
+        };
+        let errors = report::strip_ansi(&output.stderr);
+        let errors = self.redactor.redact(errors.trim());
+        let from = errors.ceil_char_boundary(errors.len().saturating_sub(MAX_ERROR_TEXT));
+        format!("Error: {NAME} {how}: {}", errors.get(from..).unwrap_or_default())
+    }
+}
+
+impl Backend for Pilot {
+    fn call<'a>(
+        &'a self,
+        _tool: &'a str,
+        request: Request,
+        exchange: &'a mut Exchange,
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        Box::pin(async move {
+            tokio::select! {
+                answer = self.review(&request, exchange) => answer,
+                () = self.shutdown.wait() => Err(Failure::Draining),
+            }
+        })
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    name.ends_with("_TOKEN") || name.ends_with("_KEY")
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Other("exited"),
+    }
+}

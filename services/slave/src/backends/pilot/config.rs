@@ -1,0 +1,16 @@
+//! The configuration of the `mr-pilot` CLI. Must not know how the CLI is run.
+
+use runtime::secret::Secret;
+
+/// The executable that is searched on PATH, and the backend's name.
+pub(crate) const NAME: &str = "mr-pilot";
+
+/// The configuration of the CLI.
+#[derive(Debug, Default)]
+pub struct PilotConfig {
+    /// `MR_PILOT_COMMAND`: name or path of the executable; `None`: `mr-pilot`, if it is found on PATH.
+    pub command: Option<String>,
+    /// The variables that the CLI needs (tokens, LLM settings), as the slave has them. The CLI gets nothing else of the
+    /// slave's environment but [`INHERITED`](crate::backends::environment::INHERITED).
+    pub variables: Vec<(String, Secret)>,
+}

@@ -1,0 +1,125 @@
+//! A configured stdio server as a [`Backend`]: forwards calls to the child that runs at the moment. Must not know how the
+//! child is started.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use futures_util::future::BoxFuture;
+use protocol::mcp::era::{Era, Version};
+use protocol::mcp::failure::Failure;
+
+use super::config::StdioServer;
+use super::forward::{self, Forwarding};
+use super::incoming::{self, Incoming};
+use super::results;
+use super::session::{OutboundRequest, RequestKind, Session};
+use crate::backends::context::BackendContext;
+use crate::backends::history::ProcessHistory;
+use crate::backends::redactor::Redactor;
+use crate::call::{Answer, Backend, Exchange, Request};
+use crate::trace::Asked;
+
+/// The session of the running child, and what the handshake found out about the child.
+pub(super) struct ReadySession {
+    pub(super) session: Arc<Session>,
+    pub(super) era: Era,
+    pub(super) version: Version,
+}
+
+/// A configured server, whether it runs or not.
+pub(crate) struct StdioBackend {
+    pub(super) name: Arc<str>,
+    pub(super) server: Arc<StdioServer>,
+    pub(super) redactor: Redactor,
+    pub(super) max_output: usize,
+    /// `None` while no child is ready.
+    pub(super) current: ArcSwapOption<ReadySession>,
+    pub(super) history: Arc<ProcessHistory>,
+}
+
+/// The eras on both sides of a call.
+#[derive(Clone, Copy)]
+struct Eras {
+    client: Era,
+    backend: Era,
+}
+
+impl StdioBackend {
+    /// Returns a server that does not run yet.
+    pub(crate) fn new(server: Arc<StdioServer>, context: &BackendContext) -> Self {
+        let secrets = server.env.iter().map(|(_, value)| value).chain(&server.secrets);
+        Self {
+            name: server.name.as_str().into(),
+            redactor: context.redactor.with(secrets),
+            max_output: context.max_output,
+            current: ArcSwapOption::empty(),
+            history: Arc::new(ProcessHistory::new(context.log_capture)),
+            server,
+        }
+    }
+
+    /// Returns the history of the server's processes.
+    pub(crate) fn history(&self) -> Arc<ProcessHistory> {
+        Arc::clone(&self.history)
+    }
+
+    async fn run(&self, tool: &str, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
+        let ready = self.current.load_full().ok_or_else(|| Failure::BackendFailed {
+            backend: self.name.to_string(),
+            reason: "it is not running at the moment".into(),
+        })?;
+        let eras = Eras { client: request.header.era, backend: ready.era };
+        let token = request.progress_token.clone().map(|range| request.message.slice(range));
+        // Legacy clients get all log messages; modern ones ask for them (2026-07-28, Logging).
+        let logs = eras.client == Era::Legacy || request.has_log_level;
+        let mut outbound = ready.session.begin(RequestKind::Call { token, logs })?;
+        let asked = Asked::of(request, tool, (&self.name, ready.version, outbound.id));
+        let answer = async {
+            let context = asked.carried();
+            let forwarding =
+                Forwarding { tool, id: outbound.id, era: eras.backend, trace_context: context.as_ref() };
+            let message = forward::rewrite(request, &forwarding)
+                .map_err(|error| Failure::InvalidParams(error.to_string()))?;
+            outbound.send(message).await?;
+            receive(&mut outbound, eras, exchange).await
+        }
+        .await;
+        asked.answered(&answer);
+        answer
+    }
+}
+
+/// Passes events to the client until the answer arrives.
+async fn receive(
+    outbound: &mut OutboundRequest,
+    eras: Eras,
+    exchange: &mut Exchange,
+) -> Result<Answer, Failure> {
+    loop {
+        let event = match outbound.next().await {
+            Incoming::Progress { line, range, token } => incoming::with_client_token(&line, range, &token),
+            Incoming::Log(message) => message,
+            Incoming::Result(result) => return Ok(results::adapt(result, eras.client, eras.backend)),
+            Incoming::Error(error) => {
+                return Ok(Answer { payload: error, error: true, tool_error: false });
+            }
+            Incoming::Failed(failure) => return Err(failure),
+        };
+        exchange.notify(event).await?;
+    }
+}
+
+impl Backend for StdioBackend {
+    fn call<'a>(
+        &'a self,
+        tool: &'a str,
+        request: Request,
+        exchange: &'a mut Exchange,
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        Box::pin(async move { self.run(tool, &request, exchange).await })
+    }
+
+    fn version(&self) -> Option<Version> {
+        self.current.load().as_ref().map(|ready| ready.version)
+    }
+}

@@ -1,0 +1,211 @@
+//! A client's call as a child gets it: the id, the progress token, the tool's name and `_meta` are rewritten, all other
+//! bytes are copied. Must not know the reader of the answer.
+//!
+//! Several clients share one child: ids and progress tokens towards it are ours (one number serves as both).
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use protocol::mcp::era::{Era, meta};
+use protocol::mcp::members::Members;
+use runtime::traces::TraceContext;
+
+use super::messages::modern_meta;
+use crate::call::Request;
+use crate::splice::{Edit, splice, strip_newlines};
+
+/// Protocol members of a modern `_meta`: a modern backend requires them of its client, a legacy one does not expect them.
+const PROTOCOL_KEYS: [&str; 4] =
+    [meta::PROTOCOL_VERSION, meta::CLIENT_INFO, meta::CLIENT_CAPABILITIES, meta::LOG_LEVEL];
+
+/// The values that a call gets on its way to the child.
+pub(super) struct Forwarding<'a> {
+    /// The child's own name of the tool.
+    pub(super) tool: &'a str,
+    /// The id of the request, which serves as its progress token as well.
+    pub(super) id: u64,
+    /// The era that the child speaks.
+    pub(super) era: Era,
+    /// The trace context of this slave's own span for the request, if there is one.
+    pub(super) trace_context: Option<&'a TraceContext>,
+}
+
+/// Returns the client's message as one line for the child.
+pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Bytes, serde_json::Error> {
+    let id = to.id.to_string();
+    let mut edits = vec![Edit { range: request.id.clone(), with: id.as_bytes() }];
+    let name = serde_json::to_string(to.tool)?;
+    if request.json(&request.name_range) != name.as_bytes() {
+        edits.push(Edit { range: request.name_range.clone(), with: name.as_bytes() });
+    }
+    let adapted = metadata(request, to)?;
+    let inserted;
+    match (&request.meta, &adapted) {
+        (Some(range), Some(meta)) => edits.push(Edit { range: range.clone(), with: meta.as_bytes() }),
+        (None, Some(meta)) => {
+            inserted = format!(r#","_meta":{meta}"#);
+            let end = request.name_range.end;
+            edits.push(Edit { range: end..end, with: inserted.as_bytes() });
+        }
+        (_, None) => {}
+    }
+    let mut text = splice(&request.message, &mut edits, 1);
+    strip_newlines(&mut text);
+    text.push(b'\n');
+    Ok(text.into())
+}
+
+/// The trace context to be written into `_meta`, as far as the message does not have it already.
+struct MetaContext<'a> {
+    /// `traceparent`, and `tracestate` if there is any.
+    trace: Option<(&'a str, Option<&'a str>)>,
+    baggage: Option<&'a str>,
+}
+
+impl<'a> MetaContext<'a> {
+    fn new(request: &'a Request, own: Option<&'a TraceContext>) -> Self {
+        let header = &request.header;
+        let trace = match own {
+            Some(own) => Some((own.traceparent.as_str(), own.tracestate.as_deref())),
+            None if request.has_trace => None,
+            None => header.traceparent.as_deref().map(|parent| (parent, header.tracestate.as_deref())),
+        };
+        Self { trace, baggage: header.baggage.as_deref().filter(|_| !request.has_baggage) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.trace.is_none() && self.baggage.is_none()
+    }
+
+    /// Returns whether the message's own member of this name is dropped.
+    fn replaces(&self, key: &str) -> bool {
+        self.trace.is_some() && matches!(key, "traceparent" | "tracestate")
+    }
+
+    fn members(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let (parent, state) = self.trace.unzip();
+        let all = [("traceparent", parent), ("tracestate", state.flatten()), ("baggage", self.baggage)];
+        all.into_iter().filter_map(|(key, value)| Some((key, value?)))
+    }
+}
+
+/// Returns the `_meta` for the child; `None` if the message's own may stay unchanged.
+fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, serde_json::Error> {
+    let context = MetaContext::new(request, to.trace_context);
+    let crosses_eras = request.header.era != to.era;
+    if !crosses_eras && request.progress_token.is_none() && context.is_empty() {
+        return Ok(None);
+    }
+    let original = request.meta.as_ref().map_or(&b"{}"[..], |range| request.json(range));
+    let members = serde_json::from_slice::<Option<Members<'_>>>(original)?.unwrap_or_default();
+    let mut out = String::with_capacity(original.len() + 256);
+    out.push('{');
+    for (key, value) in members.0 {
+        if context.replaces(&key) || crosses_eras && PROTOCOL_KEYS.contains(&key.as_str()) {
+            continue;
+        }
+        let comma = if out.len() > 1 { "," } else { "" };
+        let _ = match key.as_str() {
+            "progressToken" if request.progress_token.is_some() => {
+                write!(out, r#"{comma}"progressToken":{}"#, to.id)
+            }
+            key => write!(out, "{comma}{}:{}", serde_json::to_string(key)?, value.get()),
+        };
+    }
+    if crosses_eras && to.era == Era::Modern {
+        let comma = if out.len() > 1 { "," } else { "" };
+        let _ = write!(out, "{comma}{}", modern_meta());
+    }
+    for (key, value) in context.members() {
+        let comma = if out.len() > 1 { "," } else { "" };
+        let _ = write!(out, r#"{comma}"{key}":{}"#, serde_json::to_string(value)?);
+    }
+    out.push('}');
+    Ok(Some(out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::testing::{header, request};
+
+    const TO_LEGACY: Forwarding<'_> =
+        Forwarding { tool: "own", id: 7, era: Era::Legacy, trace_context: None };
+
+    fn forwarded(client: Era, era: Era, message: &str) -> String {
+        let line = rewrite(&request(client, message), &Forwarding { era, ..TO_LEGACY }).unwrap();
+        String::from_utf8(line.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_call_within_one_era_changes_id_name_and_token_only() {
+        let message = "{\"jsonrpc\":\"2.0\",\n\"id\":\"x\",\"z\":1.0,\"params\":{\"arguments\":{\"b\": [1e2,\"\\n\"]},\"name\":\"a__own\",\"_meta\":{\"k\":{\"q\":1e5},\"progressToken\":\"t\",\"l\":2}}}";
+        let expected = "{\"jsonrpc\":\"2.0\", \"id\":7,\"z\":1.0,\"params\":{\"arguments\":{\"b\": [1e2,\"\\n\"]},\"name\":\"own\",\"_meta\":{\"k\":{\"q\":1e5},\"progressToken\":7,\"l\":2}}}\n";
+        assert_eq!(forwarded(Era::Legacy, Era::Legacy, message), expected);
+        assert_eq!(forwarded(Era::Modern, Era::Modern, message), expected);
+        let bare = r#"{"id":1,"params":{"name":"own","_meta":{ "a" : 1 }}}"#;
+        assert_eq!(
+            forwarded(Era::Legacy, Era::Legacy, bare),
+            r#"{"id":7,"params":{"name":"own","_meta":{ "a" : 1 }}}"#.to_owned() + "\n"
+        );
+    }
+
+    #[test]
+    fn a_legacy_client_s_call_gets_what_a_modern_backend_requires() {
+        for message in [
+            r#"{"id":1,"params":{"name":"x"}}"#,
+            r#"{"id":1,"params":{"name":"x","_meta":null}}"#,
+            r#"{"id":1,"params":{"_meta":{"traceparent":"00"},"name":"x"}}"#,
+        ] {
+            let text = forwarded(Era::Legacy, Era::Modern, message);
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let meta = &value["params"]["_meta"];
+            assert_eq!(meta[meta::PROTOCOL_VERSION], "2026-07-28", "{text}");
+            assert!(meta[meta::CLIENT_CAPABILITIES].is_object());
+            assert_eq!(meta[meta::CLIENT_INFO]["name"], "mcp-relay");
+            assert_eq!(message.contains("traceparent"), meta["traceparent"] == "00");
+        }
+    }
+
+    #[test]
+    fn a_modern_client_s_protocol_members_stay_away_from_a_legacy_backend() {
+        let message = r#"{"id":1,"params":{"name":"x","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","a":1,"io.modelcontextprotocol/clientCapabilities":{},"progressToken":9}}}"#;
+        assert_eq!(
+            forwarded(Era::Modern, Era::Legacy, message),
+            r#"{"id":7,"params":{"name":"own","_meta":{"a":1,"progressToken":7}}}"#.to_owned() + "\n"
+        );
+    }
+
+    #[test]
+    fn the_trace_context_is_written_only_where_the_message_has_another() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let message = format!(
+            r#"{{"id":1,"params":{{"name":"own","_meta":{{"a":1,"traceparent":"{parent}","tracestate":"b=1"}}}}}}"#
+        );
+        let meta_of = |traceparent: Option<&str>, message: &str, own: Option<&TraceContext>| {
+            let mut header = header(Era::Legacy);
+            header.traceparent = traceparent.map(str::to_owned);
+            header.baggage = traceparent.map(|_| "k=\"v\"".to_owned());
+            let request = Request::parse(header, message.to_owned().into()).unwrap();
+            let line = rewrite(&request, &Forwarding { trace_context: own, ..TO_LEGACY }).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&line).unwrap()["params"]["_meta"].clone()
+        };
+        // The message's own context stays unchanged.
+        let meta = meta_of(Some(parent), &message, None);
+        assert_eq!((&meta["traceparent"], &meta["tracestate"]), (&parent.into(), &"b=1".into()));
+        assert_eq!(meta_of(None, &message, None)["traceparent"], parent);
+        // The header's context is written into a message without one; this slave's own replaces both.
+        let bare = r#"{"id":1,"params":{"name":"own"}}"#;
+        let meta = meta_of(Some(parent), bare, None);
+        assert_eq!((&meta["traceparent"], &meta["baggage"]), (&parent.into(), &"k=\"v\"".into()));
+        let own = TraceContext { traceparent: "00-x".into(), tracestate: None };
+        for message in [bare, &message] {
+            let meta = meta_of(Some(parent), message, Some(&own));
+            assert_eq!(
+                (&meta["traceparent"], &meta["tracestate"]),
+                (&"00-x".into(), &serde_json::Value::Null)
+            );
+        }
+        assert_eq!(meta_of(None, bare, None), serde_json::Value::Null);
+    }
+}

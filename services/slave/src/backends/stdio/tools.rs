@@ -1,0 +1,66 @@
+//! The tools of a child: listing them, and the subscription to their changes. Must not know processes.
+
+use std::sync::Arc;
+
+use protocol::mcp::catalog::{CatalogEntry, MAX_CATALOG};
+use protocol::mcp::era::Era;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::messages;
+use super::request::{RequestError, expect_result, parse, send};
+use super::session::Session;
+
+/// Pages of `tools/list` after which a child's cursor counts as endless.
+const MAX_PAGES: usize = 1000;
+
+/// Returns the tools of all pages of `tools/list`. A tool without a usable name is left out with a warning.
+pub(super) async fn list(session: &Arc<Session>, era: Era) -> Result<Vec<CatalogEntry>, RequestError> {
+    #[derive(Deserialize)]
+    struct ToolsPage<'a> {
+        #[serde(borrow)]
+        tools: Vec<&'a RawValue>,
+        #[serde(rename = "nextCursor", borrow, default)]
+        next: Option<&'a RawValue>,
+    }
+    const METHOD: &str = "tools/list";
+    let (mut entries, mut bytes, mut params) = (Vec::new(), 0, String::new());
+    for _ in 0..MAX_PAGES {
+        let mut request =
+            send(session, |id| messages::request(id, METHOD, &params, era)).await?.timed(METHOD);
+        let result = expect_result(request.next().await, METHOD)?;
+        let page: ToolsPage<'_> = parse(&result, METHOD)?;
+        bytes += result.len();
+        if bytes > MAX_CATALOG {
+            break;
+        }
+        for tool in page.tools {
+            match CatalogEntry::named(tool) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => tracing::warn!(
+                    backend = &*session.backend,
+                    "a tool is left out, since its name is invalid: {error}"
+                ),
+            }
+        }
+        match page.next {
+            Some(cursor) => params = format!(r#""cursor":{}"#, cursor.get()),
+            None => return Ok(entries),
+        }
+    }
+    Err(RequestError::Unexpected {
+        method: METHOD,
+        reason: format!("more than {MAX_PAGES} pages or {MAX_CATALOG} bytes"),
+    })
+}
+
+/// Asks a modern child to notify when its tools change. The request stays open until the child ends it.
+pub(super) async fn subscribe(session: &Arc<Session>) {
+    const FILTER: &str = r#""notifications":{"toolsListChanged":true}"#;
+    if let Ok(mut stream) =
+        send(session, |id| messages::request(id, "subscriptions/listen", FILTER, Era::Modern)).await
+    {
+        let end = stream.next().await;
+        tracing::debug!(backend = &*session.backend, ?end, "the subscription to changes of the tools ended");
+    }
+}

@@ -1,0 +1,21 @@
+//! A call as a backend sees it: the request in, events and one answer out, and the handle that cancels it.
+//!
+//! Both `executor` and `backends` build on this module. Must not know either of them, links or HTTP.
+
+mod backend;
+mod end;
+mod exchange;
+mod execute;
+mod handle;
+mod request;
+mod sink;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub(crate) use backend::{Answer, Backend};
+pub use end::CallEnd;
+pub(crate) use exchange::Exchange;
+pub(crate) use execute::Execute;
+pub use handle::CallHandle;
+pub(crate) use request::Request;
+pub use sink::{CallSink, SinkClosed};

@@ -1,0 +1,39 @@
+//! The interface of a backend: what runs a call. Must not know any particular backend.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use protocol::mcp::era::Version;
+use protocol::mcp::failure::Failure;
+
+use super::exchange::Exchange;
+use super::request::Request;
+
+/// The final answer of a backend to one call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Raw JSON without newlines: the `result` value or the `error` object, in the form of the client's era.
+    pub(crate) payload: Bytes,
+    /// Whether `payload` is an error object.
+    pub(crate) error: bool,
+    /// Whether the result has `isError: true`.
+    pub(crate) tool_error: bool,
+}
+
+/// A program or built-in tool set that runs tool calls.
+pub(crate) trait Backend: Send + Sync + 'static {
+    /// Runs one call of `tool`, the backend's own name of it. Events go to `exchange`; the answer is returned.
+    ///
+    /// Dropping the future cancels the call: the backend then frees everything that the call holds, processes and
+    /// files included.
+    fn call<'a>(
+        &'a self,
+        tool: &'a str,
+        request: Request,
+        exchange: &'a mut Exchange,
+    ) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+    /// The MCP version that the backend speaks at the moment; `None` for backends that do not speak MCP.
+    fn version(&self) -> Option<Version> {
+        None
+    }
+}

@@ -1,0 +1,29 @@
+//! The end of a call as its reader gets it. Must not know the reader.
+
+use bytes::Bytes;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
+
+/// The end of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallEnd {
+    /// Raw JSON without newlines: the `result` value, or the `error` object.
+    pub payload: Bytes,
+    /// Whether `payload` is an error object.
+    pub error: bool,
+    /// Whether the result has `isError: true`; only used for counting.
+    pub tool_error: bool,
+    /// HTTP status for a modern client; 0 means 200.
+    pub status: u16,
+}
+
+impl CallEnd {
+    /// Returns the end of a call that this slave, not its backend, failed.
+    pub fn failed(failure: &Failure, era: Era) -> Self {
+        let status = match failure.status(era) {
+            200 => 0,
+            other => other,
+        };
+        Self { payload: failure.error_object().into(), error: true, tool_error: false, status }
+    }
+}

@@ -1,0 +1,32 @@
+//! The running call's side towards its reader, as the backend holds it. Must not know backends.
+
+use bytes::Bytes;
+use protocol::mcp::failure::Failure;
+
+use super::end::CallEnd;
+use super::sink::CallSink;
+
+/// The way from one running call to its reader. The executor keeps it for the whole call and lends it to the backend,
+/// which sends events; the executor sends the end.
+pub(crate) struct Exchange {
+    sink: Box<dyn CallSink>,
+}
+
+impl Exchange {
+    /// Wraps the sink of a call that starts.
+    pub(crate) fn new(sink: Box<dyn CallSink>) -> Self {
+        Self { sink }
+    }
+
+    /// Sends one JSON-RPC notification (without newlines, with the client's own progress token) to the reader.
+    ///
+    /// Waits while the reader is behind. Fails with [`Failure::Cancelled`] when the reader is gone.
+    pub(crate) async fn notify(&mut self, notification: Bytes) -> Result<(), Failure> {
+        self.sink.event(notification).await.map_err(|_| Failure::Cancelled)
+    }
+
+    /// Ends the call. Does not block.
+    pub(crate) fn end(self, end: CallEnd) {
+        self.sink.end(end);
+    }
+}

@@ -1,0 +1,15 @@
+//! The interface of the executor towards the endpoint, which receives calls. Must not know how calls run.
+
+use bytes::Bytes;
+use protocol::link::header::CallHeader;
+
+use super::handle::CallHandle;
+use super::sink::CallSink;
+
+/// Something that runs calls, each in a task of its own.
+pub(crate) trait Execute: Send + Sync + 'static {
+    /// Starts one call and returns at once. `message` is the client's whole JSON-RPC request.
+    ///
+    /// The sink gets events, then exactly one end, also for calls that cannot run at all.
+    fn execute(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle;
+}

@@ -1,0 +1,106 @@
+//! The calls that run, by id and by the client's session and request id. Must not know journals.
+
+use std::sync::Arc;
+
+use protocol::link::header::CallHeader;
+use protocol::link::ids::{CallId, CallMap};
+use tokio::sync::Notify;
+
+use crate::call::CallHandle;
+
+/// The name that a legacy client gives its request, by which it cancels.
+pub(super) struct SessionRequest {
+    session: String,
+    request_id: String,
+}
+
+impl SessionRequest {
+    /// Returns the name in a header; `None` for clients without a session, which cancel by disconnecting.
+    pub(super) fn of(header: &CallHeader) -> Option<Self> {
+        let (session, request_id) = (header.session.clone()?, header.request_id.clone()?);
+        Some(Self { session, request_id })
+    }
+}
+
+/// A call between its start and its end.
+struct CallEntry {
+    handle: HandleState,
+    name: Option<SessionRequest>,
+    /// Notified when the journal has space again. Made when it is first needed.
+    space: Option<Arc<Notify>>,
+}
+
+/// The handle of a call. The call is in the table before it is spawned, since its end, which may come at once, removes it.
+enum HandleState {
+    /// The call is being spawned.
+    Spawning,
+    /// The call is being spawned and is to be cancelled then.
+    Cancelled,
+    /// The call runs.
+    Running(CallHandle),
+}
+
+impl CallEntry {
+    fn cancel(&mut self) {
+        match &self.handle {
+            HandleState::Running(handle) => handle.cancel(),
+            HandleState::Spawning | HandleState::Cancelled => self.handle = HandleState::Cancelled,
+        }
+    }
+}
+
+/// The calls between their start and their end.
+#[derive(Default)]
+pub(super) struct CallTable {
+    calls: CallMap<CallEntry>,
+}
+
+impl CallTable {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Adds a call that is about to be spawned.
+    pub(super) fn add(&mut self, call: CallId, name: Option<SessionRequest>) {
+        self.calls.insert(call, CallEntry { handle: HandleState::Spawning, name, space: None });
+    }
+
+    /// Sets the handle of a call that was spawned; does nothing if the call has ended by now.
+    pub(super) fn set_handle(&mut self, call: CallId, handle: CallHandle) {
+        if let Some(entry) = self.calls.get_mut(&call) {
+            if matches!(entry.handle, HandleState::Cancelled) {
+                handle.cancel();
+            }
+            entry.handle = HandleState::Running(handle);
+        }
+    }
+
+    /// Removes a call that has ended.
+    pub(super) fn remove(&mut self, call: CallId) {
+        self.calls.remove(&call);
+    }
+
+    /// Cancels a call; does nothing if it has ended.
+    pub(super) fn cancel(&mut self, call: CallId) {
+        if let Some(entry) = self.calls.get_mut(&call) {
+            entry.cancel();
+        }
+    }
+
+    /// Cancels the calls that a session knows by this request id, which is JSON.
+    pub(super) fn cancel_request(&mut self, session: &str, request_id: &str) {
+        let named = |entry: &&mut CallEntry| {
+            entry.name.as_ref().is_some_and(|name| name.session == session && name.request_id == request_id)
+        };
+        for entry in self.calls.values_mut().filter(named) {
+            entry.cancel();
+        }
+    }
+
+    /// Returns where the writer of a call waits for space; `None` if the call has ended.
+    pub(super) fn space(&mut self, call: CallId) -> Option<Arc<Notify>> {
+        let entry = self.calls.get_mut(&call)?;
+        Some(Arc::clone(entry.space.get_or_insert_default()))
+    }
+}

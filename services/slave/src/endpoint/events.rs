@@ -1,0 +1,77 @@
+//! The handling of events that follow from received frames: calls are started and stopped. Runs without the
+//! lock of the journals. Must not know sockets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::link::frame::Flags;
+use protocol::link::header::{CallHeader, SessionFacts};
+use protocol::link::ids::{CallId, LinkId};
+use protocol::link::slave_end::SlaveEvent;
+use protocol::mcp::failure::Failure;
+use protocol::mcp::trace_context::trace_id;
+use runtime::telemetry::LogContext;
+
+use super::call_table::SessionRequest;
+use super::sink::JournalSink;
+use super::state::Endpoint;
+
+impl Endpoint {
+    /// Handles all events; `events` is empty afterwards.
+    pub(super) fn handle(self: &Arc<Self>, events: &mut Vec<SlaveEvent>) {
+        for event in events.drain(..) {
+            match event {
+                SlaveEvent::Start { call, header, message } => self.start(call, &header, message),
+                SlaveEvent::Stop { call } => self.calls.lock().cancel(call),
+                SlaveEvent::Writable { call } => {
+                    if let Some(space) = self.space(call) {
+                        space.notify_one();
+                    }
+                }
+                SlaveEvent::Session(link, facts) => self.on_session_facts(link, &facts),
+                SlaveEvent::Peers(link, peers) => self.on_peers(link, &peers),
+                SlaveEvent::ProxyDraining(link) => self.on_proxy_draining(link),
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, call: CallId, header: &[u8], message: Bytes) {
+        let header: CallHeader = match serde_json::from_slice(header) {
+            Ok(header) => header,
+            Err(error) => {
+                let _entered = LogContext::new(call.0, None).enter();
+                tracing::warn!("The proxy sent a call header that cannot be read: {error}");
+                let failure =
+                    Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
+                self.write(|end| end.end(call, failure.error_object().into(), Flags::ERROR, 0));
+                return;
+            }
+        };
+        let context = LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id));
+        let _entered = context.enter();
+        tracing::debug!(
+            "Received request from proxy: {} (id: {})",
+            header.method,
+            header.request_id.as_deref().unwrap_or("-")
+        );
+        let sink = JournalSink::new(Arc::clone(self), call, context);
+        self.calls.lock().add(call, SessionRequest::of(&header));
+        // No lock is held here: spawning may wake a thread, which takes time.
+        let handle = self.executor.execute(header, message, Box::new(sink));
+        self.calls.lock().set_handle(call, handle);
+    }
+
+    fn on_session_facts(&self, from: LinkId, json: &Bytes) {
+        let facts: SessionFacts = match serde_json::from_slice(json) {
+            Ok(facts) => facts,
+            Err(error) => return tracing::warn!("The proxy sent session facts that cannot be read: {error}"),
+        };
+        if let Some(id) = &facts.cancel {
+            self.calls.lock().cancel_request(&facts.session, id);
+        }
+        if facts.ended {
+            tracing::debug!("A client ended its session");
+            self.forward_session_end(from, json);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The endpoint's operations for a single link: up, down, received frames in, frames to be sent out. Must not know
+//! sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
+use protocol::link::error::LinkError;
+use protocol::link::frame::Frame;
+use protocol::link::handshake::ProxyHello;
+use protocol::link::ids::LinkId;
+use protocol::link::slave_end::SlaveEvent;
+use tokio::sync::Notify;
+
+use super::stage::Stage;
+use super::state::{Endpoint, LinkUp, State};
+use crate::metrics;
+
+/// Payload bytes after which a batch is complete: one more chunk still fits into
+/// [`MAX_BATCH`](protocol::link::limits::MAX_BATCH).
+const BATCH_SIZE: usize = 128 * 1024;
+
+/// Instructions for a link besides the frames that it is to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transmit {
+    /// The time at which the link has to ask for frames again, whatever happens.
+    pub(crate) again: Option<Instant>,
+    /// Whether the batch is full, so that there may be more to send right now.
+    pub(crate) more: bool,
+    /// The stage of the shutdown.
+    pub(crate) stage: Stage,
+}
+
+impl Endpoint {
+    /// Adds a link that was authenticated. `hello` is the first message of a proxy of the native dialect; without it the
+    /// link is plain: it carries no frames, but is woken and drained like any other. `code_generation` is that of the code
+    /// that opened the link.
+    ///
+    /// An older link to the same proxy is down from then on, even with messages unread: the proxy attaches to its calls on
+    /// the new link, and a call that is reported as unknown there must not arrive later on the old one.
+    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, code_generation: u64) -> (LinkId, Arc<Notify>) {
+        let wake = Arc::new(Notify::new());
+        let mut state = self.state.lock();
+        for older in state.proxies.links_to_same_proxy(hello) {
+            state.remove_link(older);
+        }
+        state.last_link += 1;
+        let id = LinkId(state.last_link);
+        if let Some(hello) = hello {
+            state.end.link_up(id, hello.window, Duration::from_millis(hello.grace_ms));
+        }
+        state.links.push(LinkUp { id, wake: Arc::clone(&wake), drained: false });
+        metrics::links_up(state.links.len());
+        state.proxies.add(id, hello, code_generation);
+        self.on_proxies_changed(&mut state);
+        (id, wake)
+    }
+
+    /// Removes a link: its calls wait to be attached by another.
+    pub(crate) fn link_down(&self, link: LinkId) {
+        let mut state = self.state.lock();
+        state.remove_link(link);
+        self.on_link_removed(state);
+    }
+
+    /// Removes a link that the proxy closed with a close frame: if the proxy had drained, the link's calls are forgotten.
+    pub(crate) fn link_over(&self, link: LinkId) {
+        let mut state = self.state.lock();
+        if state.proxies.is_draining(link) {
+            state.end.proxy_gone(link, Instant::now());
+        }
+        state.remove_link(link);
+        self.on_link_removed(state);
+    }
+
+    fn on_link_removed(&self, mut state: MutexGuard<'_, State>) {
+        metrics::links_up(state.links.len());
+        self.on_proxies_changed(&mut state);
+        self.check_drained(&state);
+        drop(state);
+        self.chores.notify_one();
+    }
+
+    /// Takes frames that a link read, in order, and does what follows from them. On an error the link must be closed.
+    /// `frames` is empty afterwards; `events` is scratch space of the caller.
+    pub(crate) fn receive(
+        self: &Arc<Self>,
+        link: LinkId,
+        frames: &mut Vec<Frame>,
+        events: &mut Vec<SlaveEvent>,
+    ) -> Result<(), LinkError> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let taken = frames.drain(..).try_for_each(|frame| state.end.receive(link, frame, now));
+        while let Some(event) = state.end.poll_event() {
+            events.push(event);
+        }
+        self.check_drained(&state);
+        drop(state);
+        self.handle(events);
+        taken
+    }
+
+    /// Moves the frames that a link is to send next into `frames`: at most one batch.
+    pub(crate) fn collect(&self, link: LinkId, frames: &mut Vec<Frame>) -> Transmit {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if let Some(stats) = state.end.take_stats() {
+            metrics::tally(stats);
+        }
+        let mut bytes = 0;
+        while bytes < BATCH_SIZE {
+            let Some(frame) = state.end.poll_transmit(link, now) else { break };
+            bytes += frame.encoded_len();
+            frames.push(frame);
+        }
+        Transmit { again: state.end.link_timeout(link), more: bytes >= BATCH_SIZE, stage: self.stage() }
+    }
+}
+
+impl State {
+    fn remove_link(&mut self, link: LinkId) {
+        self.end.link_down(link, Instant::now());
+        self.links.retain(|up| up.id != link);
+        self.proxies.remove(link);
+    }
+}

@@ -1,0 +1,144 @@
+//! The state that all links share, and the writing of journals. Must not know sockets.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use protocol::link::frame::Flags;
+use protocol::link::ids::{CallId, LinkId};
+use protocol::link::limits::LinkLimits;
+use protocol::link::slave_end::{SlaveEnd, WriteOutcome};
+use tokio::sync::{Notify, watch};
+
+use super::call_table::CallTable;
+use super::known_proxies::{KnownProxies, PeerDiscovery};
+use super::stage::Stage;
+use crate::call::{CallEnd, Execute};
+use crate::metrics::Held;
+
+/// A link that is up.
+pub(super) struct LinkUp {
+    pub(super) id: LinkId,
+    /// Wakes the link's task.
+    pub(super) wake: Arc<Notify>,
+    /// Whether the proxy is known to have read that the slave drains: no call of it can still be on the way.
+    pub(super) drained: bool,
+}
+
+/// The state under the lock.
+pub(super) struct State {
+    pub(super) end: SlaveEnd,
+    pub(super) links: Vec<LinkUp>,
+    pub(super) last_link: u64,
+    pub(super) proxies: KnownProxies,
+    /// The last report of linked proxies that was sent to proxies.
+    pub(super) reported: Bytes,
+}
+
+/// The slave's end of all its links, with the executor behind it.
+pub(crate) struct Endpoint {
+    pub(super) state: Mutex<State>,
+    pub(super) calls: Mutex<CallTable>,
+    pub(super) executor: Box<dyn Execute>,
+    /// Notified when the next expiry may have changed, or there are events that no link reads.
+    pub(super) chores: Notify,
+    /// Changed only under the lock of `state`.
+    pub(super) stage: watch::Sender<Stage>,
+    /// Changed only under the lock of `state`.
+    pub(super) discovery: watch::Sender<PeerDiscovery>,
+}
+
+impl Endpoint {
+    /// Returns an endpoint without links. `catalog` is the first catalog (JSON).
+    pub(crate) fn new(executor: impl Execute, limits: LinkLimits, catalog: Bytes) -> Arc<Self> {
+        let state = State {
+            end: SlaveEnd::new(limits, catalog),
+            links: Vec::new(),
+            last_link: 0,
+            proxies: KnownProxies::default(),
+            reported: Bytes::new(),
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            calls: Mutex::default(),
+            executor: Box::new(executor),
+            chores: Notify::new(),
+            stage: watch::Sender::default(),
+            discovery: watch::Sender::default(),
+        })
+    }
+
+    /// Returns the number of links that are up.
+    pub(crate) fn links(&self) -> usize {
+        self.state.lock().links.len()
+    }
+
+    /// Returns the number of calls that run or whose end was not taken yet.
+    pub(crate) fn calls(&self) -> usize {
+        self.state.lock().end.calls()
+    }
+
+    /// Returns the number of calls and journal bytes that are held for proxies.
+    pub(crate) fn held(&self) -> Held {
+        let state = self.state.lock();
+        Held { calls: state.end.calls(), journal: state.end.journal_bytes() }
+    }
+
+    /// Returns the number of calls that the executor runs.
+    #[cfg(test)]
+    pub(crate) fn running_calls(&self) -> usize {
+        self.calls.lock().len()
+    }
+
+    /// Replaces the catalog (JSON) and announces it on all links.
+    pub(crate) fn set_catalog(&self, catalog: Bytes) {
+        let mut state = self.state.lock();
+        state.end.set_catalog(catalog);
+        state.wake_senders();
+    }
+
+    /// Changes the journals and wakes the links that have something to send then.
+    pub(super) fn write<R>(&self, change: impl FnOnce(&mut SlaveEnd) -> R) -> R {
+        let mut state = self.state.lock();
+        let changed = change(&mut state.end);
+        state.wake_senders();
+        changed
+    }
+
+    /// Writes one event of a call. When the journals are full, the state machine has ended the call by itself.
+    pub(super) fn write_event(&self, call: CallId, json: Bytes) -> WriteOutcome {
+        let outcome = self.write(|end| end.event(call, json, Flags::NONE));
+        if outcome == WriteOutcome::Gone {
+            // The state machine's stop event must be taken out, though the writer stops the call as well.
+            self.chores.notify_one();
+        }
+        outcome
+    }
+
+    /// Writes the end of a call.
+    pub(super) fn write_end(&self, call: CallId, end: CallEnd) {
+        let error = if end.error { Flags::ERROR } else { Flags::NONE };
+        let tool_error = if end.tool_error { Flags::TOOL_ERROR } else { Flags::NONE };
+        tracing::debug!(bytes = end.payload.len(), "Sending response back to proxy (call {call})");
+        let outcome = self.write(|to| to.end(call, end.payload, error.with(tool_error), end.status));
+        if outcome == WriteOutcome::Gone {
+            // The call may have been the last that a drain waits for.
+            self.chores.notify_one();
+        }
+        self.calls.lock().remove(call);
+    }
+
+    /// Returns where the writer of a call waits for its reader; `None` if the call has ended.
+    pub(super) fn space(&self, call: CallId) -> Option<Arc<Notify>> {
+        self.calls.lock().space(call)
+    }
+}
+
+impl State {
+    /// Wakes the tasks of all links that have something to send.
+    pub(super) fn wake_senders(&self) {
+        for link in self.links.iter().filter(|link| self.end.wants_to_send(link.id)) {
+            link.wake.notify_one();
+        }
+    }
+}

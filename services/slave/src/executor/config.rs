@@ -1,0 +1,51 @@
+//! The configuration of the executor. Must not know where it comes from.
+
+use runtime::activity::{Activity, Preview};
+use runtime::secret::Secret;
+
+use crate::backends::history::LogCapture;
+use crate::backends::pilot::PilotConfig;
+use crate::backends::stdio::{StdioServer, StdioTiming};
+
+/// The backends of a slave and their limits.
+#[derive(Debug)]
+pub struct ExecutorConfig {
+    /// Stdio MCP servers, from the `mcpServers` file ([`crate::backends::servers_file::read`]).
+    pub servers: Vec<StdioServer>,
+    /// The `review_merge_request` tool.
+    pub pilot: PilotConfig,
+    /// Whether `echo`, `sleep`, `payload` and `fail` are offered (`DEMO_TOOLS`).
+    pub demo_tools: bool,
+    /// The name of a tool that echoes; it then is the only tool.
+    pub probe_tool: Option<String>,
+    /// Calls that run at once (`SLAVE_CAPACITY`); 0: no limit. As many again may wait for a short while.
+    pub capacity: usize,
+    /// Bytes of one message or report of a backend (`MAX_OUTPUT_BYTES`).
+    pub max_output: usize,
+    /// Values that must appear in no log and no error text: codes, keys and tokens of this slave.
+    pub secrets: Vec<Secret>,
+    /// Timeouts and pauses in the supervision of stdio servers.
+    pub timing: StdioTiming,
+    /// The log of calls.
+    pub activity: Activity,
+    /// Whether the last lines of backends' standard error are kept.
+    pub log_capture: LogCapture,
+}
+
+impl Default for ExecutorConfig {
+    /// Returns a configuration without tools, with the limits of an unconfigured slave.
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            pilot: PilotConfig::default(),
+            demo_tools: false,
+            probe_tool: None,
+            capacity: 0,
+            max_output: 64 * 1024 * 1024,
+            secrets: Vec::new(),
+            timing: StdioTiming::default(),
+            activity: Activity::new("backend", Preview::No),
+            log_capture: LogCapture::default(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The start of every configured backend: registers it and begins to run it. Must not know calls.
+
+use std::sync::Arc;
+
+use super::config::ExecutorConfig;
+use super::registry::{BackendRegistry, NewBackend};
+use super::stdio_servers::StdioServers;
+use crate::backends::demo::Demo;
+use crate::backends::{BackendContext, Registration, ShutdownGroup, pilot};
+
+/// Registers every configured backend and starts it in the background. With a probe tool configured there is no other
+/// backend.
+pub(super) fn start_backends(
+    config: ExecutorConfig,
+    registry: &Arc<BackendRegistry>,
+) -> (ShutdownGroup, StdioServers) {
+    let context =
+        BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture);
+    let shutdown = context.shutdown.clone();
+    let servers = StdioServers::new(Arc::clone(registry), context.clone(), config.timing);
+    if let Some(name) = config.probe_tool {
+        start_demo(registry, "probe", Demo::probe(shutdown.clone(), name));
+        return (shutdown, servers);
+    }
+    servers.start(config.servers);
+    if let Some((backend, offer)) = pilot::prepare(config.pilot, &context) {
+        let id = registry.add(NewBackend { name: pilot::NAME.into(), backend, history: None });
+        offer.publish(Box::new(registry.registration(id)), &context);
+    }
+    if config.demo_tools {
+        start_demo(registry, "demo", Demo::new(shutdown.clone()));
+    }
+    (shutdown, servers)
+}
+
+fn start_demo(registry: &Arc<BackendRegistry>, name: &str, demo: Demo) {
+    let tools = demo.tools();
+    let id = registry.add(NewBackend { name: name.into(), backend: Arc::new(demo), history: None });
+    registry.registration(id).ready(tools);
+}

@@ -1,0 +1,228 @@
+//! The list of backends in their order, and of those that are prepared to replace one. Must not know what is published.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use protocol::mcp::catalog::CatalogEntry;
+use tokio_util::task::TaskTracker;
+
+use crate::backends::BackendState;
+use crate::backends::history::ProcessHistory;
+use crate::call::Backend;
+
+/// The id of a registered backend; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::executor) struct BackendId(u64);
+
+/// A backend that is to be registered.
+pub(in crate::executor) struct NewBackend {
+    /// The name in the configuration.
+    pub(in crate::executor) name: String,
+    /// The backend itself.
+    pub(in crate::executor) backend: Arc<dyn Backend>,
+    /// The history of its process; `None` for backends without a process of their own.
+    pub(in crate::executor) history: Option<Arc<ProcessHistory>>,
+}
+
+/// A registered backend.
+pub(super) struct RegisteredBackend {
+    id: BackendId,
+    pub(super) name: String,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) history: Option<Arc<ProcessHistory>>,
+    pub(super) state: BackendState,
+    pub(super) tools: Vec<CatalogEntry>,
+    /// The problem of a backend that runs.
+    pub(super) unhealthy: Option<String>,
+    /// The calls that may use the backend; closed when it leaves the list.
+    pub(super) users: TaskTracker,
+}
+
+/// The list of backends.
+#[derive(Default)]
+pub(super) struct BackendList {
+    pub(super) backends: Vec<RegisteredBackend>,
+    /// Prepared backends, each with the predecessor that it replaces when it is ready.
+    prepared: Vec<(BackendId, RegisteredBackend)>,
+    last_id: u64,
+    /// Problems with names that were logged already.
+    pub(super) reported: HashSet<String>,
+}
+
+impl BackendList {
+    /// Adds a backend at the end.
+    pub(super) fn add(&mut self, new: NewBackend) -> BackendId {
+        let backend = self.register(new);
+        let id = backend.id;
+        self.backends.push(backend);
+        id
+    }
+
+    /// Adds a backend that replaces `predecessor` when it is ready; at once if that one is not ready.
+    pub(super) fn prepare(&mut self, new: NewBackend, predecessor: BackendId) -> BackendId {
+        let mut backend = self.register(new);
+        let id = backend.id;
+        let old = self.backends.iter().find(|old| old.id == predecessor);
+        if let Some(old) = old.filter(|old| old.state != BackendState::Ready) {
+            // The names of the old tools stay known until the new backend reports its own.
+            backend.tools.clone_from(&old.tools);
+            self.replace(predecessor, backend);
+        } else {
+            self.prepared.push((predecessor, backend));
+        }
+        id
+    }
+
+    /// Removes a prepared backend. Returns false if it is not prepared (any more).
+    pub(super) fn cancel(&mut self, id: BackendId) -> bool {
+        let Some(index) = self.prepared.iter().position(|(_, backend)| backend.id == id) else {
+            return false;
+        };
+        self.prepared.remove(index).1.users.close();
+        true
+    }
+
+    /// Removes a backend, and returns its name if it was in the list.
+    pub(super) fn remove(&mut self, id: BackendId) -> Option<String> {
+        self.cancel(id);
+        let index = self.backends.iter().position(|backend| backend.id == id)?;
+        let gone = self.backends.remove(index);
+        gone.users.close();
+        Some(gone.name)
+    }
+
+    /// Moves these backends to the front, in this order.
+    pub(super) fn reorder(&mut self, order: &[BackendId]) {
+        self.backends
+            .sort_by_key(|backend| order.iter().position(|id| *id == backend.id).unwrap_or(usize::MAX));
+    }
+
+    /// Returns the tracker of a backend's users; an empty, closed one if the backend is gone.
+    pub(super) fn users(&self, id: BackendId) -> TaskTracker {
+        let all = self.backends.iter().chain(self.prepared.iter().map(|(_, backend)| backend));
+        let gone = || {
+            let tracker = TaskTracker::new();
+            tracker.close();
+            tracker
+        };
+        all.into_iter().find(|backend| backend.id == id).map_or_else(gone, |backend| backend.users.clone())
+    }
+
+    /// Changes a backend, and returns it if it is in the list then: a prepared one enters the list when it is ready.
+    pub(super) fn update(
+        &mut self,
+        id: BackendId,
+        change: impl FnOnce(&mut RegisteredBackend),
+    ) -> Option<&RegisteredBackend> {
+        if let Some(index) = self.prepared.iter().position(|(_, backend)| backend.id == id) {
+            let (_, backend) = &mut self.prepared[index];
+            change(backend);
+            if backend.state != BackendState::Ready {
+                return None;
+            }
+            let (predecessor, backend) = self.prepared.remove(index);
+            tracing::info!(backend = backend.name, "the changed backend is ready and replaces the old one");
+            self.replace(predecessor, backend);
+        } else {
+            self.backends.iter_mut().find(|backend| backend.id == id).map(change)?;
+        }
+        self.backends.iter().find(|backend| backend.id == id)
+    }
+
+    /// Returns the names and tools of all backends in order.
+    pub(super) fn offers(&self) -> impl Iterator<Item = (&str, &[CatalogEntry])> {
+        self.backends.iter().map(|backend| (backend.name.as_str(), backend.tools.as_slice()))
+    }
+
+    /// Returns what is wrong with the backends, without secrets; `None` if nothing is.
+    pub(super) fn problems(&self) -> Option<String> {
+        let problem = |backend: &RegisteredBackend| {
+            let problem = match &backend.state {
+                BackendState::Restarting { reason, .. } | BackendState::Failed { reason } => reason,
+                BackendState::Ready => backend.unhealthy.as_ref()?,
+                BackendState::Starting | BackendState::Stopped => return None,
+            };
+            Some(format!("backend {:?}: {problem}", backend.name))
+        };
+        let problems: Vec<String> = self.backends.iter().filter_map(problem).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    fn register(&mut self, new: NewBackend) -> RegisteredBackend {
+        let NewBackend { name, backend, history } = new;
+        self.last_id += 1;
+        RegisteredBackend {
+            id: BackendId(self.last_id),
+            name,
+            backend,
+            history,
+            state: BackendState::Starting,
+            tools: Vec::new(),
+            unhealthy: None,
+            users: TaskTracker::new(),
+        }
+    }
+
+    /// Puts a backend in the place of its predecessor; at the end if that one is gone.
+    fn replace(&mut self, predecessor: BackendId, backend: RegisteredBackend) {
+        if let Some(old) = self.backends.iter_mut().find(|old| old.id == predecessor) {
+            std::mem::replace(old, backend).users.close();
+        } else {
+            self.backends.push(backend);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{Answer, Exchange, Request};
+    use futures_util::future::BoxFuture;
+    use protocol::mcp::failure::Failure;
+
+    /// A backend that fails every call.
+    struct Failing;
+
+    impl Backend for Failing {
+        fn call<'a>(
+            &'a self,
+            _: &'a str,
+            _: Request,
+            _: &'a mut Exchange,
+        ) -> BoxFuture<'a, Result<Answer, Failure>> {
+            Box::pin(std::future::ready(Err(Failure::Internal)))
+        }
+    }
+
+    fn new(name: &str) -> NewBackend {
+        NewBackend { name: name.into(), backend: Arc::new(Failing), history: None }
+    }
+
+    fn order(list: &BackendList) -> Vec<BackendId> {
+        list.backends.iter().map(|backend| backend.id).collect()
+    }
+
+    #[test]
+    fn a_successor_replaces_its_predecessor_once_it_is_ready() {
+        let mut list = BackendList::default();
+        let [a, b, c] = ["a", "b", "c"].map(|name| list.add(new(name)));
+        list.update(a, |backend| backend.state = BackendState::Ready);
+        let old = list.users(a);
+        let next = list.prepare(new("a"), a);
+        list.reorder(&[b, a, next]);
+        assert_eq!(order(&list), [b, a, c]);
+        assert!(list.update(next, |backend| backend.unhealthy = Some("late".into())).is_none());
+        assert!(!old.is_closed());
+        assert!(list.update(next, |backend| backend.state = BackendState::Ready).is_some());
+        assert_eq!(order(&list), [b, next, c]);
+        assert!(old.is_closed() && !list.users(next).is_closed());
+        assert!(!list.cancel(next), "it has replaced its predecessor");
+        // A backend that does not run is replaced at once.
+        let next_b = list.prepare(new("b"), b);
+        assert_eq!(order(&list), [next_b, next, c]);
+        let prepared = list.prepare(new("a"), next);
+        assert!(list.cancel(prepared) && list.users(prepared).is_closed());
+        assert_eq!(list.remove(next).as_deref(), Some("a"));
+        assert_eq!(order(&list), [next_b, c]);
+    }
+}

@@ -1,0 +1,114 @@
+//! The run of a call from its arrival to its end. Must not know what kind of backend runs it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::{Failure, modern_status};
+use runtime::activity::Activity;
+use tokio_util::sync::CancellationToken;
+
+use super::limit::ConcurrencyLimit;
+use super::recording::{self, CallRecorder};
+use super::registry::{BackendRegistry, Route};
+use super::timeouts::Timeouts;
+use crate::backends::ShutdownGroup;
+use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
+use crate::metrics;
+use crate::trace::CallTrace;
+
+/// A call that arrived.
+pub(super) struct IncomingCall {
+    pub(super) header: CallHeader,
+    pub(super) message: Bytes,
+    /// Cancelled through the call's handle.
+    pub(super) cancelled: CancellationToken,
+    pub(super) trace: CallTrace,
+}
+
+/// The services that running calls takes.
+pub(super) struct CallRunner {
+    pub(super) registry: Arc<BackendRegistry>,
+    pub(super) limit: ConcurrencyLimit,
+    pub(super) shutdown: ShutdownGroup,
+    pub(super) activity: Activity,
+}
+
+impl CallRunner {
+    /// Runs a call and ends it, once, also when a backend's code panics.
+    pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
+        let era = call.header.era;
+        let mut trace = call.trace;
+        let (recorder, sink) = recording::begin(&self.activity, &call.header, &call.message, &trace, sink);
+        let timeouts = Timeouts::start(&call.header);
+        let mut exchange = Exchange::new(timeouts.observe(sink));
+        let (mut request, route) = match self.admit(call.header, call.message) {
+            Ok(admitted) => admitted,
+            Err(failure) => {
+                metrics::call_refused(&failure);
+                let end = CallEnd::failed(&failure, era);
+                trace.ended(&Err(failure));
+                return exchange.end(end);
+            }
+        };
+        trace.admitted(&mut request);
+        let started = Instant::now();
+        let in_flight = route.meters.call_began();
+        let work = AssertUnwindSafe(self.perform(&route, &recorder, request, &mut exchange)).catch_unwind();
+        // The work is polled first: most calls end before the other two would have to be armed.
+        let answer = tokio::select! {
+            biased;
+            done = work => done.unwrap_or(Err(Failure::Internal)),
+            () = call.cancelled.cancelled() => Err(Failure::Cancelled),
+            () = timeouts.expired() => Err(Failure::Timeout),
+        };
+        in_flight.ended(&answer, started.elapsed());
+        trace.ended(&answer);
+        exchange.end(match answer {
+            Ok(answer) => end_of(answer, era),
+            Err(failure) => CallEnd::failed(&failure, era),
+        });
+    }
+
+    /// Checks everything for which a call can be refused without waiting.
+    fn admit(&self, header: CallHeader, message: Bytes) -> Result<(Request, Arc<Route>), Failure> {
+        if self.shutdown.is_stopping() {
+            return Err(Failure::Draining);
+        }
+        let request = Request::parse(header, message)?;
+        let route = self.registry.route(&request.name)?;
+        if request.header.era == Era::Modern {
+            route.param_headers.check(&request)?;
+        }
+        Ok((request, route))
+    }
+
+    /// Waits for a permit and runs the call on its backend.
+    async fn perform(
+        &self,
+        route: &Route,
+        recorder: &CallRecorder,
+        request: Request,
+        exchange: &mut Exchange,
+    ) -> Result<Answer, Failure> {
+        let _permit = self.limit.acquire().await?;
+        recorder.on_running(&route.owner);
+        let Some(version) = route.backend.version() else {
+            return route.backend.call(&route.tool, request, exchange).await;
+        };
+        let started = Instant::now();
+        let answer = route.backend.call(&route.tool, request, exchange).await;
+        route.meters.asked(version, &answer, started.elapsed());
+        answer
+    }
+}
+
+/// Returns the end of a call that its backend answered.
+fn end_of(answer: Answer, era: Era) -> CallEnd {
+    let status = if answer.error && era == Era::Modern { modern_status(&answer.payload) } else { 0 };
+    CallEnd { payload: answer.payload, error: answer.error, tool_error: answer.tool_error, status }
+}

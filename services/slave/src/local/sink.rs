@@ -1,0 +1,51 @@
+//! The sink of a call on the slave's own port. Must not know what reads the events.
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use protocol::link::call::ResponseEvent;
+use protocol::link::ids::Seq;
+use protocol::mcp::era::Era;
+use runtime::telemetry::LogContext;
+use tokio::sync::{mpsc, oneshot};
+
+use super::session_calls::SessionCallGuard;
+use crate::call::{CallEnd, CallSink, SinkClosed};
+
+/// The sink of one call: events into a bounded channel, the end into one of its own.
+pub(super) struct LocalSink {
+    pub(super) era: Era,
+    pub(super) log_context: LogContext,
+    pub(super) events: mpsc::Sender<ResponseEvent>,
+    pub(super) end: oneshot::Sender<ResponseEvent>,
+    /// The number of the next event.
+    pub(super) seq: Seq,
+    pub(super) _guard: SessionCallGuard,
+}
+
+impl CallSink for LocalSink {
+    fn event(&mut self, payload: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
+        let event = ResponseEvent::Event { seq: self.seq, more: false, request: false, payload };
+        self.seq += 1;
+        let era = self.era;
+        self.events
+            .send(event)
+            .map(move |sent| match (sent, era) {
+                // A legacy client that disconnects does not cancel: its call runs on.
+                (Ok(()), _) | (Err(_), Era::Legacy) => Ok(()),
+                (Err(_), Era::Modern) => Err(SinkClosed),
+            })
+            .boxed()
+    }
+
+    fn log_context(&self) -> Option<LogContext> {
+        Some(self.log_context)
+    }
+
+    fn end(self: Box<Self>, end: CallEnd) {
+        let CallEnd { payload, error, tool_error, status } = end;
+        let event = ResponseEvent::End { seq: self.seq, more: false, error, tool_error, status, payload };
+        // Sending fails where the client is gone.
+        let _ = self.end.send(event);
+    }
+}
