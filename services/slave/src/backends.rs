@@ -15,11 +15,13 @@ mod stopping;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use front::CallOutcome;
 use futures_util::future::BoxFuture;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
 use crate::executor::{CallSink, ExecutorConfig, Registry, ToolCall};
+use crate::outcome::BackendOutcome;
 use diary::Diary;
 use mask::Mask;
 pub use servers::Replaced;
@@ -37,6 +39,20 @@ pub(crate) struct Answer {
     pub(crate) error: bool,
     /// The result says `isError: true`.
     pub(crate) tool_error: bool,
+}
+
+impl From<&Result<Answer, Failure>> for BackendOutcome {
+    fn from(answer: &Result<Answer, Failure>) -> Self {
+        match answer {
+            Ok(Answer { error: true, payload, .. }) => Self::Error(CallOutcome::from_error_object(payload)),
+            Ok(Answer { tool_error: true, .. }) => Self::ToolError,
+            Ok(_) => Self::Success,
+            Err(failure) => {
+                let spec = failure.spec();
+                Self::Failed { kind: spec.kind, code: spec.code.into() }
+            }
+        }
+    }
 }
 
 /// Something that runs tool calls.

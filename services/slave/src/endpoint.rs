@@ -24,7 +24,7 @@ use protocol::link::slave_end::{SlaveEnd, SlaveEvent, WriteOutcome};
 use tokio::sync::{Notify, watch};
 
 use crate::executor::{CallEnd, Executor};
-use crate::metrics::{self, Held};
+use crate::metrics::{self, LinkUsage};
 pub(crate) use roster::Outlook;
 use roster::Roster;
 use running::Running;
@@ -126,7 +126,7 @@ impl Endpoint {
             state.end.link_up(id, hello.window, Duration::from_millis(hello.grace_ms));
         }
         state.links.push(Up { id, wake: Arc::clone(&wake), drained: false });
-        metrics::links_up(state.links.len());
+        metrics::set_links(state.links.len());
         state.roster.up(id, hello, turn);
         self.roster_changed(&mut state);
         (id, wake)
@@ -150,7 +150,7 @@ impl Endpoint {
     }
 
     fn downed(&self, mut state: MutexGuard<'_, State>) {
-        metrics::links_up(state.links.len());
+        metrics::set_links(state.links.len());
         self.roster_changed(&mut state);
         self.settle(&state);
         drop(state);
@@ -168,9 +168,9 @@ impl Endpoint {
     }
 
     /// What is kept for proxies.
-    pub(crate) fn held(&self) -> Held {
+    pub(crate) fn held(&self) -> LinkUsage {
         let state = lock(&self.state);
-        Held { calls: state.end.calls(), journal: state.end.journal_bytes() }
+        LinkUsage { calls: state.end.calls(), journal: state.end.journal_bytes() }
     }
 
     /// Calls that the executor has.
@@ -211,7 +211,7 @@ impl Endpoint {
         let now = Instant::now();
         let mut state = lock(&self.state);
         if let Some(tally) = state.end.take_stats() {
-            metrics::tally(tally);
+            metrics::record_link_stats(tally);
         }
         let mut bytes = 0;
         while bytes < BATCH {

@@ -26,7 +26,7 @@ use crate::backends::diary::{Lines, Page};
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{Pace, StdioServer};
 use crate::backends::{self, Replaced, Servers, Stopping};
-use crate::metrics::ToolMeters;
+use crate::metrics::ToolMeter;
 use crate::trace::CallTrace;
 use admission::Admission;
 pub(crate) use call::ToolCall;
@@ -120,10 +120,10 @@ impl Executor {
     /// (`header.timeout_ms` from now; 0: none) is kept here too, whatever the reader does.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
-        let mut trace = CallTrace::of(&header, if sink.origin().is_some() { "websocket" } else { "http" });
+        let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
         let subject = sink.subject().map(|subject| subject.in_trace(trace.id(&header)));
         if let Some(subject) = subject {
-            trace.named(subject);
+            trace.set_log_context(subject);
         }
         let job = running::Job { header, message, cancelled, trace };
         let run = running::run(Arc::clone(&self.shared), job, sink);
@@ -141,7 +141,7 @@ impl Executor {
     }
 
     /// The series of a tool of the catalog.
-    pub(crate) fn meters(&self, tool: &str) -> Option<Arc<ToolMeters>> {
+    pub(crate) fn meters(&self, tool: &str) -> Option<Arc<ToolMeter>> {
         self.shared.registry.route(tool).ok().map(|route| Arc::clone(&route.meters))
     }
 

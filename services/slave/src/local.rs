@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing};
-use front::metrics::Ended;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use protocol::link::call::ResponseEvent;
@@ -26,7 +26,7 @@ use runtime::telemetry::LogContext;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::executor::{CallEnd, CallHandle, CallSink, Executor, SinkClosed};
-use crate::metrics::{self, ToolMeters};
+use crate::metrics::{self, ToolMeter};
 
 /// Events of one call that may wait for its client before the backend has to.
 const EVENTS_AHEAD: usize = 8;
@@ -219,7 +219,7 @@ pub struct LocalStream {
     era: Era,
     version: Version,
     /// The tool's series, if it is one of the catalog.
-    meters: Option<Arc<ToolMeters>>,
+    meters: Option<Arc<ToolMeter>>,
     began: Instant,
     events: mpsc::Receiver<ResponseEvent>,
     end: oneshot::Receiver<ResponseEvent>,
@@ -240,14 +240,14 @@ impl Stream for LocalStream {
         }
         let end = ready!(self.end.poll_unpin(cx)).unwrap_or(ResponseEvent::Failed(Failure::Internal));
         self.over = true;
-        self.count(Ended::of(&end));
+        self.count(CallOutcome::from_event(&end));
         Poll::Ready(Some(end))
     }
 }
 
 impl LocalStream {
-    fn count(&self, ended: Ended) {
-        metrics::served(self.meters.as_deref(), self.version, (ended, self.began.elapsed()));
+    fn count(&self, outcome: CallOutcome) {
+        metrics::record_served(self.meters.as_deref(), self.version, outcome, self.began.elapsed());
     }
 }
 
@@ -256,7 +256,7 @@ impl Drop for LocalStream {
         if self.over {
             return;
         }
-        self.count(Ended::Unanswered("cancelled"));
+        self.count(CallOutcome::Unanswered("cancelled"));
         if self.era == Era::Modern {
             self.handle.cancel();
         }

@@ -77,12 +77,12 @@ pub struct Span(opentelemetry_sdk::trace::Span);
 
 impl Span {
     /// Begins now; `None` where traces are off.
-    pub fn begin(name: impl Into<Cow<'static, str>>, kind: Kind, parent: &Parent) -> Option<Self> {
-        Self::begun_at(SystemTime::now(), name, kind, parent)
+    pub fn start(name: impl Into<Cow<'static, str>>, kind: Kind, parent: &Parent) -> Option<Self> {
+        Self::start_at(SystemTime::now(), name, kind, parent)
     }
 
     /// Began at `time`.
-    pub fn begun_at(
+    pub fn start_at(
         time: SystemTime,
         name: impl Into<Cow<'static, str>>,
         kind: Kind,
@@ -94,8 +94,8 @@ impl Span {
     }
 
     /// Begins a part of this one.
-    pub fn child(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Option<Self> {
-        Self::begin(name, kind, &self.as_parent())
+    pub fn start_child(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Option<Self> {
+        Self::start(name, kind, &self.as_parent())
     }
 
     /// What its children hang on.
@@ -114,7 +114,7 @@ impl Span {
     }
 
     /// What another process is to hang its span on.
-    pub fn carried(&self) -> TraceContext {
+    pub fn context(&self) -> TraceContext {
         let context = self.0.span_context();
         let sampled = u8::from(context.is_sampled());
         let state = context.trace_state().header();
@@ -135,7 +135,7 @@ impl Span {
     }
 
     /// It belongs to another span as well.
-    pub fn link(&mut self, other: &Parent) {
+    pub fn add_link(&mut self, other: &Parent) {
         let context = other.0.span().span_context().clone();
         if context.is_valid() {
             self.0.add_link(context, Vec::new());

@@ -27,8 +27,9 @@ use super::mask::Mask;
 use super::stdio::Surroundings;
 use super::{Answer, Backend, Stopping};
 use crate::executor::{CallSink, Registry, SlotId, State, ToolCall};
-use crate::metrics::{self, Exit, Probed};
-use crate::trace::Asked;
+use crate::metrics::{self, Exit, ProbeOutcome};
+use crate::outcome::BackendOutcome;
+use crate::trace::BackendSpan;
 use arguments::{Arguments, CommandLine};
 use process::{Finished, Run};
 use progress::Progress;
@@ -121,7 +122,10 @@ impl Watch {
                 () = stopping.begun() => return,
             }
             let now = is_executable(&self.executable);
-            metrics::backend_probed(NAME, if now { Probed::Answered } else { Probed::Missed });
+            metrics::record_backend_probe(
+                NAME,
+                if now { ProbeOutcome::Answered } else { ProbeOutcome::Missed },
+            );
             if now == there {
                 continue;
             }
@@ -190,24 +194,24 @@ impl Pilot {
             Ok(line) => line,
             Err(error) => return Ok(refused(era, &format!("Error: {error}"))),
         };
-        let mut asked = Asked::run(call, NAME);
+        let mut asked = BackendSpan::start_command(call.parent.as_ref(), NAME);
         let answer = self.run((call, &arguments, line), &mut asked, events).await;
-        asked.answered(&answer);
+        asked.finish(BackendOutcome::from(&answer));
         answer
     }
 
     async fn run(
         &self,
         (call, arguments, line): (&ToolCall, &Arguments, CommandLine),
-        asked: &mut Asked,
+        asked: &mut BackendSpan,
         events: &mut dyn CallSink,
     ) -> Result<Answer, Failure> {
         let era = call.header.era;
-        let run = match Run::start(&self.executable, &self.variables, asked.carried().as_ref(), line) {
+        let run = match Run::start(&self.executable, &self.variables, asked.context().as_ref(), line) {
             Ok(run) => run,
             Err(error) => return Ok(refused(era, &format!("Error: {NAME} cannot be started: {error}"))),
         };
-        metrics::backend_started(NAME);
+        metrics::record_backend_start(NAME);
         let (lines, said) = mpsc::channel(LINES_AHEAD);
         let work = run.finish(self.max_output, lines);
         let finished = if let Some(token) = call.token() {
@@ -217,8 +221,8 @@ impl Pilot {
             drop(said);
             work.await?
         };
-        metrics::backend_exited(NAME, exit(finished.status));
-        asked.exited(finished.status);
+        metrics::record_backend_exit(NAME, exit(finished.status));
+        asked.set_exit(finished.status);
         if finished.status.success() {
             self.reviewed(era, arguments, &finished.output)
         } else {

@@ -27,7 +27,8 @@ use super::diary::{Diary, Lines};
 use super::mask::Mask;
 use super::{Answer, Backend, Leaving, Stopping};
 use crate::executor::{CallSink, Registry, SlotId, ToolCall};
-use crate::trace::Asked;
+use crate::outcome::BackendOutcome;
+use crate::trace::{BackendRequest, BackendSpan};
 use incoming::Incoming;
 use session::{Exchange, Kind, Session};
 use supervisor::Supervisor;
@@ -166,15 +167,16 @@ impl StdioBackend {
         // Legacy clients get what the backend says; modern ones ask for it (2026-07-28, Logging).
         let logs = client == Era::Legacy || call.has_log_level;
         let mut exchange = live.session.begin(Kind::Call { token, logs })?;
-        let asked = Asked::of(call, tool, (&self.name, live.version, exchange.id));
+        let request = BackendRequest { backend: &self.name, tool, version: live.version, id: exchange.id };
+        let asked = BackendSpan::start(call.parent.as_ref(), request);
         let answer = async {
-            let message = messages::forward(call, tool, (exchange.id, live.era), asked.carried().as_ref())
+            let message = messages::forward(call, tool, (exchange.id, live.era), asked.context().as_ref())
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;
             exchange.send(message).await?;
             self.listen(&mut exchange, (client, live.era), events).await
         }
         .await;
-        asked.answered(&answer);
+        asked.finish(BackendOutcome::from(&answer));
         answer
     }
 

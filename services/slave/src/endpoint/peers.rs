@@ -46,7 +46,7 @@ impl Endpoint {
             state.reported = report;
             state.wake_senders();
         }
-        metrics::links_wanted(state.roster.wanted());
+        metrics::set_links_wanted(state.roster.wanted());
         let now = state.roster.outlook();
         self.outlook.send_if_modified(|outlook| std::mem::replace(outlook, now) != now);
     }

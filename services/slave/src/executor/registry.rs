@@ -21,7 +21,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::param_headers::ParamHeaders;
 use crate::backends::Backend;
 use crate::backends::diary::{Diary, Page};
-use crate::metrics::{self, ToolMeters};
+use crate::metrics::{self, ToolMeter};
 use names::Named;
 pub(crate) use slots::SlotId;
 use slots::{Slot, Slots};
@@ -71,7 +71,7 @@ pub(crate) struct Route {
     /// Arguments that a modern client repeats in headers.
     pub(crate) param_headers: ParamHeaders,
     /// Its series.
-    pub(crate) meters: Arc<ToolMeters>,
+    pub(crate) meters: Arc<ToolMeter>,
     /// Whoever holds the route keeps the backend: it does not end before.
     _user: TaskTrackerToken,
 }
@@ -123,7 +123,7 @@ impl Registry {
     pub(crate) fn remove(&self, slot: SlotId) {
         let slots = &mut *self.lock();
         if let Some(gone) = slots.remove(slot) {
-            metrics::backend_ready(&gone, &State::Stopped);
+            metrics::set_backend_ready(&gone, false);
         }
         self.changed(slots);
     }
@@ -207,7 +207,7 @@ impl Registry {
     fn change(&self, slot: SlotId, change: impl FnOnce(&mut Slot)) {
         let slots = &mut *self.lock();
         if let Some(slot) = slots.change(slot, change) {
-            metrics::backend_ready(&slot.name, &slot.state);
+            metrics::set_backend_ready(&slot.name, slot.state == State::Ready);
         }
         self.changed(slots);
     }
@@ -234,8 +234,8 @@ impl Registry {
                 continue;
             }
             let meters = match before.get(&one.name) {
-                Some(Entry::Up(route)) if route.meters.are_of(&slot.name) => Arc::clone(&route.meters),
-                _ => Arc::new(ToolMeters::new(&one.name, &slot.name)),
+                Some(Entry::Up(route)) if route.meters.is_of(&slot.name) => Arc::clone(&route.meters),
+                _ => Arc::new(ToolMeter::new(&one.name, &slot.name)),
             };
             let route = Route {
                 backend: Arc::clone(&slot.backend),

@@ -18,6 +18,7 @@ use super::sink::{CallEnd, CallSink};
 use super::{Shared, ToolCall};
 use crate::backends::Answer;
 use crate::metrics;
+use crate::outcome::BackendOutcome;
 use crate::trace::CallTrace;
 
 /// What arrived.
@@ -36,15 +37,15 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) 
     let (mut call, route) = match admit(&shared, job.header, job.message) {
         Ok(both) => both,
         Err(failure) => {
-            metrics::call_refused(&failure);
+            metrics::record_refusal(&failure);
             let end = CallEnd::failed(&failure, era);
-            trace.ended(&Err(failure));
+            trace.finish(BackendOutcome::from(&Err(failure)));
             return sink.end(end);
         }
     };
-    trace.admitted(&mut call);
+    call.parent = trace.set_tool(&call.name, call.at(&call.id));
     let started = Instant::now();
-    let in_flight = route.meters.call_began();
+    let in_flight = route.meters.record_start();
     let deadline = Duration::from_millis(call.header.timeout_ms);
     let work = AssertUnwindSafe(perform(&shared, (&route, &seen), &call, sink.as_mut())).catch_unwind();
     // The work goes first: most calls are through before the other two had to be armed.
@@ -54,8 +55,13 @@ pub(super) async fn run(shared: Arc<Shared>, job: Job, sink: Box<dyn CallSink>) 
         () = job.cancelled.cancelled() => Err(Failure::Cancelled),
         () = tokio::time::sleep(deadline), if !deadline.is_zero() => Err(Failure::Timeout),
     };
-    in_flight.ended(&answer, started.elapsed());
-    trace.ended(&answer);
+    let outcome = BackendOutcome::from(&answer);
+    if let Err(failure) = &answer {
+        let kind = failure.spec().kind;
+        tracing::debug!(tool = in_flight.tool(), kind, "call failed: {failure}");
+    }
+    in_flight.record_end(outcome, started.elapsed());
+    trace.finish(outcome);
     sink.end(match answer {
         Ok(answer) => delivered(answer, era),
         Err(failure) => CallEnd::failed(&failure, era),
@@ -88,7 +94,7 @@ async fn perform(
     };
     let asked = Instant::now();
     let answer = route.backend.call(call, &route.tool, sink).await;
-    route.meters.asked(version, &answer, asked.elapsed());
+    route.meters.record_backend_request(version, BackendOutcome::from(&answer), asked.elapsed());
     answer
 }
 

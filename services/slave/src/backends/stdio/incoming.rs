@@ -5,9 +5,9 @@ mod owner;
 use std::ops::Range;
 
 use bytes::Bytes;
-use front::metrics::Ended;
+use front::CallOutcome;
 use protocol::mcp::envelope::Text;
-use protocol::mcp::failure::{self, Failure};
+use protocol::mcp::failure::Failure;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
@@ -17,7 +17,7 @@ use super::session::Session;
 use crate::adapt::{Edit, range_in, splice, unline};
 use crate::backends::lines::{Caps, Line, Lines};
 use crate::backends::mask::Mask;
-use crate::metrics::{self, Dropped};
+use crate::metrics::{self, DropReason};
 use owner::Owner;
 
 /// Bytes of an unusable line that go to the log.
@@ -53,11 +53,11 @@ pub(super) enum Incoming {
 
 impl Incoming {
     /// How the request ended, if this is its end.
-    pub(super) fn ended(&self) -> Ended {
+    pub(super) fn ended(&self) -> CallOutcome {
         match self {
-            Self::Error(error) => failure::code_in(error).map_or(Ended::Unanswered("_OTHER"), Ended::Code),
-            Self::Failed(failure) => Ended::Unanswered(failure.spec().kind),
-            Self::Result(_) | Self::Progress { .. } | Self::Log(_) => Ended::Well,
+            Self::Error(error) => CallOutcome::from_error_object(error),
+            Self::Failed(failure) => CallOutcome::Unanswered(failure.spec().kind),
+            Self::Result(_) | Self::Progress { .. } | Self::Log(_) => CallOutcome::Success,
         }
     }
 
@@ -166,7 +166,7 @@ impl Reader {
                 let known = id.get().parse().is_ok_and(|id| self.session.answer(id, answer));
                 if !known {
                     tracing::debug!(backend = &*self.session.backend, "an answer that nobody waits for");
-                    metrics::backend_dropped(&self.session.backend, Dropped::UnknownId);
+                    metrics::record_backend_drop(&self.session.backend, DropReason::UnknownId);
                 }
             }
             (None, None) => self.garbage(line),
@@ -197,7 +197,7 @@ impl Reader {
         };
         if !routed {
             tracing::debug!(backend = &*self.session.backend, method, "a notification for no call");
-            metrics::backend_dropped(&self.session.backend, Dropped::Unroutable);
+            metrics::record_backend_drop(&self.session.backend, DropReason::Unroutable);
         }
     }
 
@@ -229,7 +229,7 @@ impl Reader {
                 true
             }
             Owner::Nobody => {
-                metrics::backend_dropped(backend, Dropped::Unroutable);
+                metrics::record_backend_drop(backend, DropReason::Unroutable);
                 true
             }
             Owner::Unknown => false,
@@ -237,7 +237,7 @@ impl Reader {
     }
 
     fn garbage(&mut self, line: &Bytes) {
-        metrics::backend_dropped(&self.session.backend, Dropped::Garbage);
+        metrics::record_backend_drop(&self.session.backend, DropReason::Garbage);
         // A server that prints to standard output does so all the time: say it once, loudly.
         self.garbage += 1;
         let enough = SHOWN + self.mask.longest();

@@ -10,7 +10,7 @@ use super::handshake;
 use super::incoming::Incoming;
 use super::messages;
 use super::session::Session;
-use crate::metrics::{self, Probed};
+use crate::metrics::{self, ProbeOutcome};
 
 /// Answers that may be missing in a row; with the last the child is given up.
 const MOST_MISSED: u32 = 3;
@@ -30,14 +30,14 @@ pub(super) async fn watch(
         sleep(interval).await;
         let deadline = interval.min(DEADLINE);
         if timeout(deadline, answers(session, era)).await.is_ok() {
-            metrics::backend_probed(&session.backend, Probed::Answered);
+            metrics::record_backend_probe(&session.backend, ProbeOutcome::Answered);
             if missed > 0 {
                 ailing(None);
             }
             missed = 0;
             continue;
         }
-        metrics::backend_probed(&session.backend, Probed::Missed);
+        metrics::record_backend_probe(&session.backend, ProbeOutcome::Missed);
         missed += 1;
         let what = format!("it did not answer within {deadline:.1?}, {missed} times in a row");
         if missed >= MOST_MISSED {

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::incoming::Incoming;
 use super::messages;
-use crate::metrics::{self, Dropped};
+use crate::metrics::{self, DropReason};
 
 /// Messages that may wait for the child to read. A call beyond them waits, and only that call.
 const OUTBOX: usize = 64;
@@ -90,7 +90,7 @@ impl Session {
     /// Queues a message that nobody waits for, unless the child has not read for too long.
     pub(super) fn tell(&self, message: Bytes) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outbox.try_send(message) {
-            metrics::backend_dropped(&self.backend, Dropped::UnreadStdin);
+            metrics::record_backend_drop(&self.backend, DropReason::UnreadStdin);
         }
     }
 
@@ -132,7 +132,7 @@ impl Session {
         let waiting = pending.ahead.fetch_add(size, Ordering::Relaxed);
         if waiting > 0 && waiting + size > AHEAD {
             pending.ahead.fetch_sub(size, Ordering::Relaxed);
-            metrics::backend_dropped(&self.backend, Dropped::SlowReader);
+            metrics::record_backend_drop(&self.backend, DropReason::SlowReader);
             return;
         }
         let _ = pending.incoming.send(event);
@@ -198,7 +198,7 @@ impl Exchange {
         if matches!(next, Incoming::Progress { .. } | Incoming::Log(_)) {
             self.ahead.fetch_sub(next.size(), Ordering::Relaxed);
         } else if let Some((method, sent)) = self.timed.take() {
-            metrics::asked(method, next.ended(), sent.elapsed());
+            metrics::record_backend_request(method, next.ended(), sent.elapsed());
         }
         next
     }

@@ -62,7 +62,7 @@ impl Supervisor {
             tracing::warn!(backend = name, "backend failed, started again in {after:.1?}: {reason}");
             self.registry.down(self.slot, State::Restarting { after, reason });
             tokio::select! {
-                () = tokio::time::sleep(after) => metrics::backend_restarted(name),
+                () = tokio::time::sleep(after) => metrics::record_backend_restart(name),
                 () = self.leaving.begun() => break,
             }
         }
@@ -73,13 +73,13 @@ impl Supervisor {
     /// One child from its start to its end.
     async fn live(&self, approach: &mut Approach) -> Ended {
         let name = &self.backend.name;
-        metrics::backend_started(name);
+        metrics::record_backend_start(name);
         self.backend.diary.starts();
         let mut start = BackendStart::of(name);
         let mut life = match self.start() {
             Ok(life) => life,
             Err(error) => {
-                metrics::backend_exited(name, "start_failed");
+                metrics::record_backend_exit(name, "start_failed");
                 start.ended("start_failed");
                 return Ended::Failed(error.to_string());
             }
@@ -89,7 +89,7 @@ impl Supervisor {
             reason = self.serve((&session, &mut start), approach) => Err(reason),
             reason = life.ended() => Ok(reason),
             () = self.leaving.begun() => {
-                metrics::backend_exited(name, "stopped");
+                metrics::record_backend_exit(name, "stopped");
                 start.ended("stopped");
                 let patience = self.leaving.grace().map_or(self.pace.patience, |grace| grace / 3);
                 self.end(life, self.leaving.why(), patience).await;
@@ -100,7 +100,7 @@ impl Supervisor {
             // It failed us and still runs.
             Err(reason) => {
                 *approach = other(*approach);
-                metrics::backend_exited(name, "unusable");
+                metrics::record_backend_exit(name, "unusable");
                 start.ended("unusable");
                 reason
             }
@@ -109,7 +109,7 @@ impl Supervisor {
                 if self.backend.current.load().is_none() {
                     *approach = other(*approach);
                 }
-                metrics::backend_exited(name, label);
+                metrics::record_backend_exit(name, label);
                 start.ended(label.reason());
                 reason
             }

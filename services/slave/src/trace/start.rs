@@ -12,7 +12,7 @@ pub(crate) struct BackendStart(Option<Span>);
 impl BackendStart {
     /// A process is about to be started for this backend.
     pub(crate) fn of(backend: &str) -> Self {
-        let mut span = Span::begin("backend start", Kind::Internal, &Parent::none());
+        let mut span = Span::start("backend start", Kind::Internal, &Parent::none());
         if let Some(span) = &mut span {
             span.set("mcp_relay.backend", backend.to_owned());
         }
@@ -43,7 +43,7 @@ pub(crate) struct LinkStart(Option<Span>);
 impl LinkStart {
     /// The proxy of this host and port is dialed at this address.
     pub(crate) fn of((host, port): (&str, u16), address: SocketAddr) -> Self {
-        let mut span = Span::begin("link", Kind::Client, &Parent::none());
+        let mut span = Span::start("link", Kind::Client, &Parent::none());
         if let Some(span) = &mut span {
             span.set("server.address", host.to_owned());
             span.set("server.port", i64::from(port));
