@@ -137,9 +137,9 @@ impl Dialer {
                 tasks.spawn(async move {
                     let turn = shared.links.code.load().turn;
                     let url = shared.connectors[line.url].url();
-                    let start = LinkStart::of((url.host(), url.port()), line.address);
+                    let start = LinkStart::start(url.host(), url.port(), line.address);
                     let came = shared.dial(line).await.map_err(|ended| shared.since(turn, ended));
-                    start.ended(came.as_ref().map(Entered::dialect).map_err(Ended::kind));
+                    start.end(came.as_ref().map(Entered::dialect).map_err(Ended::kind));
                     Done::Dialed((line, purpose), Box::new(came))
                 });
             }

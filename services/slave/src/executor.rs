@@ -128,7 +128,7 @@ impl Executor {
         let job = running::Job { header, message, cancelled, trace };
         let run = running::run(Arc::clone(&self.shared), job, sink);
         match subject {
-            Some(subject) => tokio::spawn(subject.during(run)),
+            Some(subject) => tokio::spawn(subject.in_scope(run)),
             None => tokio::spawn(run),
         };
         handle

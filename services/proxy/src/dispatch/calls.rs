@@ -341,7 +341,7 @@ impl Calls for Dispatcher {
         if failure == Failure::NoSlave {
             tracing::warn!("No slave connected, cannot execute request");
         }
-        watched.ended(failure.spec().kind);
+        watched.finish(failure.spec().kind);
         CallStream::failed(failure)
     }
 

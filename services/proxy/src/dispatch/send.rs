@@ -153,7 +153,7 @@ impl Dispatcher {
         let (tell, told) = oneshot::channel();
         call.trace.on_queue();
         let subject = call.subject();
-        tokio::spawn(subject.during(wait(self.clone(), order, seat, tell)));
+        tokio::spawn(subject.in_scope(wait(self.clone(), order, seat, tell)));
         Ok(told)
     }
 

@@ -311,7 +311,7 @@ impl Open {
     fn find_home(&mut self, avoid: Option<u64>) -> Result<At, Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
-        self.watched.renamed(|| self.call.subject().request());
+        self.watched.set_id(|| self.call.subject().request());
         let _entered = self.call.subject().enter();
         let now = Instant::now();
         self.route = pool.routes.again(&self.route);
@@ -329,7 +329,7 @@ impl Open {
     fn end(&self, Ending { outcome, ended, answered }: Ending) {
         self.call.trace.finish(outcome, ended);
         self.pool.meter.record_end(outcome, ended, self.version, self.began.elapsed().as_secs_f64());
-        self.watched.ended(outcome);
+        self.watched.finish(outcome);
         let slave = if let At::Slave(slave) = &self.at {
             slave.meter.record_call(outcome);
             slave.name.as_str()

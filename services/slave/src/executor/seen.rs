@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure;
 use protocol::mcp::progress;
-use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
+use runtime::activity::{Activity, CallGuard, CallPhase, CallProgress, Labels};
 
 use super::sink::{CallEnd, CallSink, SinkClosed};
 use crate::trace::CallTrace;
@@ -29,10 +29,10 @@ pub(super) fn begin(
     (header, message, trace): (&CallHeader, &Bytes, &CallTrace),
     sink: Box<dyn CallSink>,
 ) -> (Seen, Box<dyn CallSink>) {
-    if !activity.is_kept() {
+    if !activity.is_recording() {
         return (Seen(None), sink);
     }
-    let watched = activity.begin(|| {
+    let watched = activity.start(|| {
         let origin = sink.origin();
         Labels {
             id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -42,7 +42,7 @@ pub(super) fn begin(
             trace: trace.id(header).map(|trace| format!("{trace:032x}")),
         }
     });
-    watched.asked(message);
+    watched.record_request(message);
     let watched = Arc::new(watched);
     (Seen(Some(Arc::clone(&watched))), Box::new(Watching { watched, to: sink }))
 }
@@ -51,7 +51,7 @@ impl Seen {
     /// This backend runs it.
     pub(super) fn running(&self, backend: &str) {
         if let Some(watched) = &self.0 {
-            watched.at(Stage::Running, backend);
+            watched.set_phase(CallPhase::Running, backend);
         }
     }
 }
@@ -59,14 +59,14 @@ impl Seen {
 impl CallSink for Watching {
     fn event(&mut self, json: Bytes, request: bool) -> BoxFuture<'_, Result<(), SinkClosed>> {
         if let Some(progress::Progress { progress, total }) = progress::Progress::read(&json) {
-            self.watched.progress(Progress { done: progress, total });
+            self.watched.set_progress(CallProgress { done: progress, total });
         }
         self.to.event(json, request)
     }
 
     fn end(self: Box<Self>, end: CallEnd) {
-        self.watched.answered(if end.error { "error" } else { "result" }, &end.payload);
-        self.watched.ended(match (&end, end.error) {
+        self.watched.record_response(if end.error { "error" } else { "result" }, &end.payload);
+        self.watched.finish(match (&end, end.error) {
             (_, true) => failure::kind_in(&end.payload).unwrap_or("error"),
             (CallEnd { tool_error: true, .. }, _) => "tool_error",
             _ => "ok",

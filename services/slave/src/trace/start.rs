@@ -1,75 +1,98 @@
-//! Spans that belong to no call, each a trace of its own: the start of a backend's process, and the making of a link.
-//! Knows neither links nor processes. Nothing while traces are off.
+//! Spans that belong to no call, each a trace of its own: the start of a backend's process, and of a link. Must not know
+//! links or processes.
+//!
+//! The spans are of the `tracing` crate: they are created when what they cover begins, and have no remote parent. While
+//! traces are off they are disabled.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use protocol::mcp::era::Version;
-use runtime::traces::{Kind, Parent, Span};
+use runtime::traces::TARGET;
+use tracing::field::Empty;
+use tracing::{Span, info_span};
 
-/// A backend's process from its start until its tools are offered. Where it ends before that, its supervisor says why.
+/// The start of a backend's process, until its tools are offered or it has ended.
 pub(crate) struct BackendStart(Option<Span>);
 
 impl BackendStart {
-    /// A process is about to be started for this backend.
-    pub(crate) fn of(backend: &str) -> Self {
-        let mut span = Span::start("backend start", Kind::Internal, &Parent::none());
-        if let Some(span) = &mut span {
-            span.set("mcp_relay.backend", backend.to_owned());
-        }
-        Self(span)
+    /// Starts the span of a process that is about to be started for this backend.
+    pub(crate) fn start(backend: &str) -> Self {
+        Self(Some(info_span!(
+            target: TARGET,
+            parent: None,
+            "backend start",
+            "mcp_relay.backend" = backend,
+            "mcp.protocol.version" = Empty,
+            "mcp_relay.outcome" = Empty,
+            "error.type" = Empty,
+            "otel.status_description" = Empty,
+        )))
     }
 
-    /// Its tools are offered; it speaks this version.
+    /// Ends the span: the backend's tools are offered. `version` is that of MCP.
     pub(crate) fn ready(&mut self, version: Version) {
-        if let Some(mut span) = self.0.take() {
-            span.set("mcp.protocol.version", version.as_str());
-            span.set("mcp_relay.outcome", "ready");
+        if let Some(span) = self.0.take() {
+            span.record("mcp.protocol.version", version.as_str());
+            span.record("mcp_relay.outcome", "ready");
         }
     }
 
-    /// It is of no use any more; whatever follows its being ready is no part of the start. `why` is the metric's word.
-    pub(crate) fn ended(&mut self, why: &'static str) {
-        let Some(mut span) = self.0.take() else { return };
-        span.set("mcp_relay.outcome", why);
-        if why != "stopped" {
-            span.fail(why);
+    /// Ends the span: the process has ended. `reason` is that of the metric. Without effect after [`Self::ready`].
+    pub(crate) fn end(&mut self, reason: &'static str) {
+        let Some(span) = self.0.take() else { return };
+        span.record("mcp_relay.outcome", reason);
+        if reason != "stopped" {
+            fail(&span, reason);
         }
     }
 }
 
-/// A link from dialing the proxy until it is authenticated or refused.
-pub(crate) struct LinkStart(Option<Span>);
+/// The start of a link, from dialling the proxy until the link is authenticated or refused.
+pub(crate) struct LinkStart(Span);
 
 impl LinkStart {
-    /// The proxy of this host and port is dialed at this address.
-    pub(crate) fn of((host, port): (&str, u16), address: SocketAddr) -> Self {
-        let mut span = Span::start("link", Kind::Client, &Parent::none());
-        if let Some(span) = &mut span {
-            span.set("server.address", host.to_owned());
-            span.set("server.port", i64::from(port));
-            span.set("network.peer.address", address.ip().to_string());
-            span.set("network.peer.port", i64::from(address.port()));
-            span.set("network.transport", "tcp");
-            span.set("network.protocol.name", "websocket");
-        }
-        Self(span)
+    /// Starts the span of a proxy, named by the host and port of its URL, that is dialled at `address`.
+    pub(crate) fn start(host: &str, port: u16, address: SocketAddr) -> Self {
+        let peer: IpAddr = address.ip();
+        Self(info_span!(
+            target: TARGET,
+            parent: None,
+            "link",
+            "otel.kind" = "client",
+            "server.address" = host,
+            "server.port" = i64::from(port),
+            "network.peer.address" = %peer,
+            "network.peer.port" = i64::from(address.port()),
+            "network.transport" = "tcp",
+            "network.protocol.name" = "websocket",
+            "mcp_relay.outcome" = Empty,
+            "mcp_relay.dialect" = Empty,
+            "error.type" = Empty,
+            "otel.status_description" = Empty,
+        ))
     }
 
-    /// It is a link of this dialect, or there is none: why, as the metric has it.
-    pub(crate) fn ended(self, came: Result<&'static str, &'static str>) {
-        let Some(mut span) = self.0 else { return };
-        match came {
+    /// Ends the span: `outcome` is the dialect of the link, or the reason of the metric why there is none.
+    pub(crate) fn end(self, outcome: Result<&'static str, &'static str>) {
+        let span = self.0;
+        match outcome {
             Ok(dialect) => {
-                span.set("mcp_relay.outcome", "linked");
-                span.set("mcp_relay.dialect", dialect);
+                span.record("mcp_relay.outcome", "linked");
+                span.record("mcp_relay.dialect", dialect);
             }
-            Err(why) => {
-                span.set("mcp_relay.outcome", why);
-                // Neither is a fault: the one proxy is linked already, the other end is this slave's own.
-                if !matches!(why, "already_linked" | "closing") {
-                    span.fail(why);
+            Err(reason) => {
+                span.record("mcp_relay.outcome", reason);
+                // Neither is a fault: the proxy is linked already, or this slave closes.
+                if !matches!(reason, "already_linked" | "closing") {
+                    fail(&span, reason);
                 }
             }
         }
     }
+}
+
+/// Marks a span as failed: the description of a status makes it an error.
+fn fail(span: &Span, reason: &'static str) {
+    span.record("error.type", reason);
+    span.record("otel.status_description", reason);
 }

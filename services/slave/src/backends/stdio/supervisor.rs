@@ -75,12 +75,12 @@ impl Supervisor {
         let name = &self.backend.name;
         metrics::record_backend_start(name);
         self.backend.diary.starts();
-        let mut start = BackendStart::of(name);
+        let mut start = BackendStart::start(name);
         let mut life = match self.start() {
             Ok(life) => life,
             Err(error) => {
                 metrics::record_backend_exit(name, "start_failed");
-                start.ended("start_failed");
+                start.end("start_failed");
                 return Ended::Failed(error.to_string());
             }
         };
@@ -90,7 +90,7 @@ impl Supervisor {
             reason = life.ended() => Ok(reason),
             () = self.leaving.begun() => {
                 metrics::record_backend_exit(name, "stopped");
-                start.ended("stopped");
+                start.end("stopped");
                 let patience = self.leaving.grace().map_or(self.pace.patience, |grace| grace / 3);
                 self.end(life, self.leaving.why(), patience).await;
                 return Ended::Stopped;
@@ -101,7 +101,7 @@ impl Supervisor {
             Err(reason) => {
                 *approach = other(*approach);
                 metrics::record_backend_exit(name, "unusable");
-                start.ended("unusable");
+                start.end("unusable");
                 reason
             }
             Ok((reason, label)) => {
@@ -110,7 +110,7 @@ impl Supervisor {
                     *approach = other(*approach);
                 }
                 metrics::record_backend_exit(name, label);
-                start.ended(label.reason());
+                start.end(label.reason());
                 reason
             }
         };
