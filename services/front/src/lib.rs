@@ -6,7 +6,6 @@
 //! [`Edge::answer_plain`] answers single messages where there is no HTTP (a link of the plain dialect).
 
 mod answer;
-mod arrived;
 pub mod calls;
 mod config;
 mod edge;
@@ -16,14 +15,14 @@ mod method;
 pub mod metrics;
 mod observer;
 mod origin;
+mod outcome;
 mod plain;
 mod repoll;
 mod revoked;
 pub mod server;
 mod session;
 mod session_cache;
-pub mod spans;
-mod trace;
+pub mod trace;
 
 pub use answer::Segments;
 pub use config::{BindScope, EdgeConfig};
@@ -33,4 +32,5 @@ pub use http::service::{McpService, PATHS, router};
 pub use keys::{Keys, Principal};
 pub use observer::{NoObserver, Observer};
 pub use origin::Origins;
+pub use outcome::CallOutcome;
 pub use session::SealKey;

@@ -12,10 +12,10 @@ use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
 use crate::answer::{Answer, Member, refusal, response};
-use crate::arrived::Arrived;
 use crate::calls::{CallContext, Calls};
 use crate::edge::Edge;
 use crate::method::{Caller, Request, empty_result, unreadable};
+use crate::trace::RequestSpan;
 use crate::trace::Trace;
 
 impl<C: Calls> Edge<C> {
@@ -51,8 +51,8 @@ impl<C: Calls> Edge<C> {
         // Who stands behind the proxy is not said in this dialect.
         let headers = HeaderMap::new();
         let (caller, asker) = (Caller::plain(), CallContext::nobody(&headers));
-        let mut arrived = Arrived::by("websocket");
-        arrived.sent_by(&caller);
+        let mut span = RequestSpan::start("websocket");
+        span.set_caller(&caller);
         let method = method.as_str();
         let answer = if method.starts_with("notifications/") {
             // Not even `cancelled`: such a proxy uses its clients' ids as they are, so that one could end another's.
@@ -65,7 +65,7 @@ impl<C: Calls> Edge<C> {
             Answer::Refused(failure) => Some(failure),
             Answer::Message(_) | Answer::Initialized(..) => None,
         };
-        arrived.answered((method, Some(id)), params.meta.as_ref(), asker, failure);
+        span.finish(method, Some(id), params.meta.as_ref(), asker, failure);
         (Some(id.into()), answer)
     }
 }

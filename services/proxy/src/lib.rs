@@ -12,6 +12,7 @@ mod rate;
 pub mod routes;
 mod run;
 mod secure;
+mod slave_state;
 mod status;
 mod trace;
 

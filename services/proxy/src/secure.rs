@@ -63,7 +63,7 @@ async fn follow(tls: Arc<ServerTls>, hangups: ReloadSignal) {
             warned = None;
         }
         let now = SystemTime::now();
-        metrics::certificate_expires(facts.seconds_left(now));
+        metrics::set_certificate_expiry(facts.seconds_left(now));
         let due = warned.is_none_or(|before| now.duration_since(before).is_ok_and(|since| since >= DAY));
         if due && facts.ends_within(WARN) {
             warned = Some(now);
@@ -78,7 +78,7 @@ fn tell(news: &Result<(), TlsError>) {
     match news {
         Ok(()) => {
             tracing::info!("TLS files were read again: new connections get the certificate of now");
-            metrics::config_reloaded("tls", "ok");
+            metrics::record_config_reload("tls", "ok");
         }
         Err(error) => {
             let variable = match error.file {
@@ -87,7 +87,7 @@ fn tell(news: &Result<(), TlsError>) {
                 File::Roots => "TLS_CLIENT_CA",
             };
             tracing::error!("{variable} cannot be used, the certificate of before stays: {error}");
-            metrics::config_reloaded("tls", "failed");
+            metrics::record_config_reload("tls", "failed");
         }
     }
 }

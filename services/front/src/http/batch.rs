@@ -19,9 +19,9 @@ use super::post::{Count, Outcome, Post};
 use super::reply::{empty, events, json_stream};
 use super::stream::{Answers, Form, Waiting};
 use crate::answer::{Answer, refusal};
-use crate::arrived::Arrived;
 use crate::calls::Calls;
 use crate::method::{Caller, Request, unreadable};
+use crate::trace::RequestSpan;
 
 /// Messages of one batch, at most.
 const MOST: usize = 100;
@@ -67,8 +67,8 @@ pub(crate) fn answer<C: Calls>(post: &mut Post<'_, C>, body: &Bytes, takes: Take
 /// The answer to one message of a batch, if it wants one.
 fn one<C: Calls>(post: &Post<'_, C>, caller: &Caller, message: &Bytes) -> Option<Waiting<C::Stream>> {
     let ready = |id: Option<&str>, failure: &Failure| Waiting::Ready(refusal(id.map(str::as_bytes), failure));
-    let mut arrived = Arrived::by("http");
-    arrived.sent_by(caller);
+    let mut span = RequestSpan::start("http");
+    span.set_caller(caller);
     match parse(message) {
         Ok(Message::Request { id, method, params }) => {
             let (id, method) = (id.get(), method.as_str());
@@ -84,12 +84,12 @@ fn one<C: Calls>(post: &Post<'_, C>, caller: &Caller, message: &Bytes) -> Option
                 Answer::Refused(failure) => Err(failure),
             };
             let failure = answered.as_ref().err();
-            arrived.answered((method, Some(id)), params.meta.as_ref(), post.asker(), failure);
+            span.finish(method, Some(id), params.meta.as_ref(), post.asker(), failure);
             Some(answered.unwrap_or_else(|failure| ready(Some(id), &failure)))
         }
         Ok(Message::Notification { method, params }) => {
             post.edge.notify(method.as_str(), &params, caller.session.as_deref());
-            arrived.answered((method.as_str(), None), params.meta.as_ref(), post.asker(), None);
+            span.finish(method.as_str(), None, params.meta.as_ref(), post.asker(), None);
             None
         }
         Ok(Message::Response { .. }) => None,

@@ -82,7 +82,13 @@ pub(crate) fn modern(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
         same(headers, &NAME, source.as_str(), |value| decode(value).map(std::borrow::Cow::into_owned))?;
     }
     let param_headers = param_headers(headers)?;
-    Ok(Caller { era: Era::Modern, version, session: None, param_headers, trace: Trace::beside(headers) })
+    Ok(Caller {
+        era: Era::Modern,
+        version,
+        session: None,
+        param_headers,
+        trace: Trace::from_headers(headers),
+    })
 }
 
 /// Holds a header against what the body says.
@@ -147,7 +153,7 @@ pub(crate) fn legacy<C>(edge: &Edge<C>, headers: &HeaderMap, who: &Principal) ->
         version,
         session,
         param_headers: BTreeMap::new(),
-        trace: Trace::beside(headers),
+        trace: Trace::from_headers(headers),
     })
 }
 
@@ -159,7 +165,7 @@ pub(crate) fn newcomer(headers: &HeaderMap) -> Caller {
         version: Version::UNNAMED,
         session: None,
         param_headers,
-        trace: Trace::beside(headers),
+        trace: Trace::from_headers(headers),
     }
 }
 

@@ -17,11 +17,11 @@ use super::reply::{Refused, SESSION_ID, empty, events, json};
 use super::stream::{Answers, Form, Waiting};
 use super::{batch, era};
 use crate::answer::{Answer, Segments};
-use crate::arrived::Arrived;
 use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, now};
 use crate::keys::Principal;
 use crate::method::{Request, label, unreadable};
+use crate::trace::RequestSpan;
 
 /// Longest request id, in bytes of JSON: it travels in call headers.
 const ID: usize = 1024;
@@ -111,12 +111,12 @@ impl<C: Calls> Post<'_, C> {
 
     /// Answers a request that becomes no call, and tells of it.
     fn begin(&self, request: &Request<'_>, (era, takes): (Era, Takes)) -> Result<Begun<C::Stream>, Failure> {
-        let mut arrived = Arrived::by("http");
-        let begun = self.decide(request, (era, takes), &mut arrived);
+        let mut span = RequestSpan::start("http");
+        let begun = self.decide(request, (era, takes), &mut span);
         if !matches!(begun, Ok(Begun::Call(..))) {
             let id = (request.id.len() <= ID).then_some(request.id);
             let meta = request.params.meta.as_ref();
-            arrived.answered((request.method, id), meta, self.asker(), begun.as_ref().err());
+            span.finish(request.method, id, meta, self.asker(), begun.as_ref().err());
         }
         begun
     }
@@ -125,7 +125,7 @@ impl<C: Calls> Post<'_, C> {
         &self,
         request: &Request<'_>,
         (era, takes): (Era, Takes),
-        arrived: &mut Arrived,
+        span: &mut RequestSpan,
     ) -> Result<Begun<C::Stream>, Failure> {
         if request.id.len() > ID {
             return Err(Failure::InvalidRequest(format!("\"id\" is longer than {ID} bytes")));
@@ -135,12 +135,12 @@ impl<C: Calls> Post<'_, C> {
             (Era::Legacy, "initialize") => Ok(era::newcomer(self.headers)),
             (Era::Legacy, _) => era::legacy(self.edge, self.headers, &self.who),
         }?;
-        arrived.sent_by(&caller);
+        span.set_caller(&caller);
         let version = caller.version;
         let response = match self.edge.answer(request, caller, self.asker()) {
             Answer::Call(stream) => return Ok(Begun::Call(version, stream)),
             Answer::Message(message) => whole(message, takes),
-            Answer::Initialized(version, message) => self.welcome((version, takes), message, arrived)?,
+            Answer::Initialized(version, message) => self.welcome((version, takes), message, span)?,
             Answer::Refused(failure) => return Err(failure),
         };
         Ok(Begun::Answered(Box::new(response)))
@@ -151,11 +151,11 @@ impl<C: Calls> Post<'_, C> {
         &self,
         (version, takes): (Version, Takes),
         message: Segments,
-        arrived: &mut Arrived,
+        span: &mut RequestSpan,
     ) -> Result<Response<AnswerBody<C::Stream>>, Failure> {
         let sealer = &self.edge.sealer;
         let token = sealer.issue(version, &self.who, now()).ok_or(Failure::Internal)?;
-        arrived.began(version, || Some(sealer.open(token.as_bytes(), &self.who, now())?.key()));
+        span.set_session(version, || Some(sealer.open(token.as_bytes(), &self.who, now())?.key()));
         let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
         let mut response = whole(message, takes);
         response.headers_mut().insert(SESSION_ID, token);
@@ -164,17 +164,17 @@ impl<C: Calls> Post<'_, C> {
 
     fn notification(&mut self, method: &str, params: &Params<'_>) -> Outcome<C::Stream> {
         self.count = Count::Edge(label(method));
-        let mut arrived = Arrived::by("http");
+        let mut span = RequestSpan::start("http");
         let era = era::era_of(self.headers, method, params);
         // 2026-07-28 defines no header rules for notifications, and none that a client sends over HTTP.
         let taken = match era {
             Era::Legacy => era::legacy(self.edge, self.headers, &self.who).map(|caller| {
-                arrived.sent_by(&caller);
+                span.set_caller(&caller);
                 self.edge.notify(method, params, caller.session.as_deref());
             }),
             Era::Modern => Ok(()),
         };
-        arrived.answered((method, None), params.meta.as_ref(), self.asker(), taken.as_ref().err());
+        span.finish(method, None, params.meta.as_ref(), self.asker(), taken.as_ref().err());
         taken.map(|()| empty(StatusCode::ACCEPTED)).map_err(|failure| Refused { failure, era, id: None })
     }
 

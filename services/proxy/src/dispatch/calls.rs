@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing};
-use front::metrics::Ended;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::{CallHeader, SessionFacts};
 use protocol::link::ids::{CallId, InstanceId};
@@ -140,7 +140,7 @@ impl Dispatcher {
         let rules = Rules { routes: &routes, policies, limits: &limits };
         let (directory, listing) = Directory::build(&slaves, &rules, &before);
         self.0.limits.store(limits);
-        metrics::tools(listing.tool_count, directory.conflicts().len());
+        metrics::set_tools(listing.tool_count, directory.conflicts().len());
         for (name, instead) in directory.conflicts() {
             if before.conflicts().get(name) != Some(instead) {
                 let instead = if instead.is_empty() {
@@ -255,7 +255,7 @@ impl Dispatcher {
         header.set_timeouts(self.0.times.silence, self.0.times.total);
         header.name = Some(pool.own_name.to_string());
         let text = serde_json::to_vec(&header).map_err(|_| Failure::Internal)?;
-        if text.len() + trace.room() > protocol::link::limits::MAX_HEADER {
+        if text.len() + trace.header_bytes() > protocol::link::limits::MAX_HEADER {
             return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
         }
         let caller = Caller::of(&asker, &mut header);
@@ -314,34 +314,34 @@ impl Calls for Dispatcher {
 
     fn call(&self, mut header: CallHeader, message: Bytes, asker: CallContext<'_>) -> CallStream {
         let id = self.next_id();
-        let trace = CallTrace::of(id, &mut header, &message, &asker);
-        let subject = trace.subject(id);
+        let trace = CallTrace::start(id, &mut header, &message, &asker);
+        let subject = trace.log_context(id);
         let _entered = subject.enter();
         let routes = || self.0.routes.load_full();
         let watched = look::begin(&self.0.activity, (subject, &header, &asker), &message, routes);
         let (came, version) = (Instant::now(), header.version);
         let failure = match self.called(&mut header) {
             Ok((tool, pool)) => {
-                trace.of_tool(&tool);
+                trace.set_tool(&tool);
                 let call = Came { id, at: came, trace: trace.clone(), header, message };
                 match self.begin((tool, &pool), call, asker) {
                     Ok(stream) => return stream.watched(watched),
                     Err(failure) => {
-                        pool.meter.refused(&failure, version, came.elapsed().as_secs_f64());
+                        pool.meter.record_refusal(&failure, version, came.elapsed().as_secs_f64());
                         failure
                     }
                 }
             }
             Err(failure) => {
-                metrics::not_offered(&failure, version, came.elapsed().as_secs_f64());
+                metrics::record_unknown_tool(&failure, version, came.elapsed().as_secs_f64());
                 failure
             }
         };
-        trace.ended(failure.spec().kind, Ended::Code(failure.spec().code.into()));
+        trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
         if failure == Failure::NoSlave {
             tracing::warn!("No slave connected, cannot execute request");
         }
-        watched.ended(failure.spec().kind);
+        watched.finish(failure.spec().kind);
         CallStream::failed(failure)
     }
 

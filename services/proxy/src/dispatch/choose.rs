@@ -124,7 +124,7 @@ impl Search {
         order.sort_by(|a, b| rank(b).total_cmp(rank(a)));
         let well = order.iter().find_map(|slave| self.enter_if_well(slave));
         let chosen = well.or_else(|| order.iter().find_map(|slave| self.enter(slave)))?;
-        metrics::sticky_miss();
+        metrics::record_sticky_miss();
         Some(chosen)
     }
 }

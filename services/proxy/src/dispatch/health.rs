@@ -92,10 +92,10 @@ pub(super) fn judge(judgement: Judgement, (tool, of_tool): (&str, &Outliers), at
     let (registry, slave) = at;
     let (tool_verdict, slave_verdict) = judgement.verdicts();
     if let Some(turn) = of_tool.ended(slave.place(), tool_verdict, Instant::now()) {
-        metrics::ejected_members(tool, of_tool.out());
+        metrics::set_ejected_members(tool, of_tool.out());
         match turn {
             Turn::Ejected { time, failures, last } => {
-                metrics::ejection(&slave.name, last);
+                metrics::record_ejection(&slave.name, last);
                 tracing::warn!(
                     slave = slave.name,
                     tool,

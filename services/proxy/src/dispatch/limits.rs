@@ -16,7 +16,7 @@ use protocol::mcp::failure::Failure;
 use super::client::Client;
 use crate::config::BalanceConfig;
 use crate::links::{Pace, Slave};
-use crate::metrics::{self, Refusal};
+use crate::metrics::{self, RefusalReason};
 use crate::rate::Rate;
 use crate::routes::Routes;
 
@@ -94,7 +94,7 @@ impl Limits {
             (None, None) => return Ok(()),
         };
         let Some(until) = until else { return Ok(()) };
-        metrics::refused(Refusal::ClientLimit);
+        metrics::record_refusal(RefusalReason::ClientLimit);
         Err(refusal(format!("this client may make {rate} calls"), until))
     }
 
@@ -121,7 +121,7 @@ impl Limits {
 /// Whether the tool may be called once more; if so, it is counted.
 pub(super) fn admit_to(tool: &str, pace: Option<&Pace>) -> Result<(), Failure> {
     let Some((until, pace)) = pace.and_then(|pace| Some((pace.take()?, pace))) else { return Ok(()) };
-    metrics::refused(Refusal::ToolLimit);
+    metrics::record_refusal(RefusalReason::ToolLimit);
     Err(refusal(format!("{tool} may be called {} times", pace.rate()), until))
 }
 

@@ -9,7 +9,7 @@ use front::calls::CallContext;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::progress;
-use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
+use runtime::activity::{Activity, CallGuard, CallPhase, CallProgress, Labels};
 use runtime::telemetry::LogContext;
 
 use super::client::Client;
@@ -23,14 +23,14 @@ pub(super) fn begin(
     message: &Bytes,
     routes: impl FnOnce() -> Arc<Routes>,
 ) -> CallGuard {
-    let watched = activity.begin(|| Labels {
+    let watched = activity.start(|| Labels {
         id: call.request(),
         tool: header.name.clone().unwrap_or_default(),
         client: shown(&Client::of(asker, header), &routes()),
         peer: asker.peer,
         trace: call.trace(),
     });
-    watched.asked(message);
+    watched.record_request(message);
     watched
 }
 
@@ -53,20 +53,20 @@ fn shown(client: &Client, routes: &Routes) -> String {
 impl Open {
     /// Looks where the call is and how far, if somebody wants to know.
     pub(super) fn watch(&self, polled: &Poll<ResponseEvent>) {
-        if !self.watched.is_kept() {
+        if !self.watched.is_recording() {
             return;
         }
         match &self.at {
-            At::Slave(slave) => self.watched.at(Stage::Running, &slave.name),
-            At::Queue(..) | At::Nowhere(_) => self.watched.at(Stage::Waiting, ""),
+            At::Slave(slave) => self.watched.set_phase(CallPhase::Running, &slave.name),
+            At::Queue(..) | At::Nowhere(_) => self.watched.set_phase(CallPhase::Waiting, ""),
         }
         if let Poll::Ready(ResponseEvent::Event { more: false, payload, .. }) = polled
             && let Some(progress::Progress { progress, total }) = progress::Progress::read(payload)
         {
-            self.watched.progress(Progress { done: progress, total });
+            self.watched.set_progress(CallProgress { done: progress, total });
         }
         if let Poll::Ready(ResponseEvent::End { error, payload, .. }) = polled {
-            self.watched.answered(if *error { "error" } else { "result" }, payload);
+            self.watched.record_response(if *error { "error" } else { "result" }, payload);
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use front::CallOutcome;
 use front::calls::CallContext;
-use front::metrics::Ended;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 use tokio::sync::oneshot;
@@ -16,7 +16,7 @@ use super::directory::Pool;
 use super::health;
 use super::queue::{Lane, Named, Newcomer, Order, Outcome, Refused, Ways, wait};
 use crate::links::{InFlight, OpenCall, Slave, Slot};
-use crate::metrics::{self, Refusal};
+use crate::metrics::{self, RefusalReason};
 use crate::routes::Route;
 
 /// Where a call may go, and whose it is.
@@ -100,10 +100,10 @@ impl Dispatcher {
         (call, tool): (&OpenCall, &str),
         slot: &Arc<Slot>,
     ) -> bool {
-        let traced = call.trace.forwarding(call.id, &call.header, &slave.name);
+        let traced = call.trace.start_forward(call.id, &call.header, &slave.name);
         let traced = traced.map(|header| OpenCall { header, ..call.clone() });
         if slave.open((traced.as_ref().unwrap_or(call), place), slot, Instant::now()).is_err() {
-            call.trace.forwarded_in_vain(Ended::Unanswered("not_sent"));
+            call.trace.forward_failed(CallOutcome::Unanswered("not_sent"));
             return false;
         }
         tracing::debug!(
@@ -130,7 +130,7 @@ impl Dispatcher {
         let seat = self.lobby().join(newcomer.clone(), limits.most, || self.ways(tool, route));
         let seat = seat.map_err(|refused| match refused {
             Refused::Full(waiting, retry_after) => {
-                metrics::refused(Refusal::QueueFull);
+                metrics::record_refusal(RefusalReason::QueueFull);
                 let queue =
                     if waiting == 0 { String::new() } else { format!(", and {waiting} calls wait already") };
                 let what = format!(
@@ -141,7 +141,7 @@ impl Dispatcher {
             Refused::NoSlave => Failure::NoSlaveForTool { name: tool.into(), wanted: route.wanted() },
         })?;
         if reason == NoPlace::Limited {
-            metrics::refused(Refusal::SlaveLimit);
+            metrics::record_refusal(RefusalReason::SlaveLimit);
         }
         let order = Order {
             newcomer,
@@ -151,9 +151,9 @@ impl Dispatcher {
             longest: limits.longest,
         };
         let (tell, told) = oneshot::channel();
-        call.trace.queued();
+        call.trace.on_queue();
         let subject = call.subject();
-        tokio::spawn(subject.during(wait(self.clone(), order, seat, tell)));
+        tokio::spawn(subject.in_scope(wait(self.clone(), order, seat, tell)));
         Ok(told)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use front::metrics::Ended;
+use front::CallOutcome;
 use futures_util::Stream;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::{Era, Version};
@@ -84,7 +84,7 @@ impl CallStream {
     }
 
     pub(super) fn open(open: Box<Open>) -> Self {
-        open.pool.meter.began();
+        open.pool.meter.record_start();
         Self { state: State::Open(open) }
     }
 
@@ -139,7 +139,7 @@ impl Stream for CallStream {
 struct Ending {
     /// The metric's label.
     outcome: &'static str,
-    ended: Ended,
+    ended: CallOutcome,
     /// A slave said so.
     answered: bool,
 }
@@ -155,12 +155,16 @@ impl Ending {
             ResponseEvent::End { .. } | ResponseEvent::Event { .. } => "ok",
             ResponseEvent::Failed(failure) => failure.spec().kind,
         };
-        Self { outcome, ended: Ended::of(part), answered: matches!(part, ResponseEvent::End { .. }) }
+        Self {
+            outcome,
+            ended: CallOutcome::from_event(part),
+            answered: matches!(part, ResponseEvent::End { .. }),
+        }
     }
 
     /// The client went before the end.
     fn left(outcome: &'static str) -> Self {
-        Self { outcome, ended: Ended::Unanswered(outcome), answered: false }
+        Self { outcome, ended: CallOutcome::Unanswered(outcome), answered: false }
     }
 }
 
@@ -205,8 +209,8 @@ impl Open {
                             wanted: self.route.wanted(),
                         }));
                     }
-                    metrics::moved();
-                    self.call.trace.forwarded_in_vain(Ended::Unanswered("not_sent"));
+                    metrics::record_move();
+                    self.call.trace.forward_failed(CallOutcome::Unanswered("not_sent"));
                     self.lose_home(None);
                 }
             }
@@ -287,8 +291,8 @@ impl Open {
         };
         self.repeats -= 1;
         self.dispatcher.judge(&part, (&self.tool, &self.pool), &slave);
-        metrics::repeated(reason);
-        self.call.trace.forwarded_in_vain(Ended::of(&part));
+        metrics::record_retry(reason);
+        self.call.trace.forward_failed(CallOutcome::from_event(&part));
         let tool = self.tool.as_str();
         tracing::info!(
             tool,
@@ -309,7 +313,7 @@ impl Open {
     fn find_home(&mut self, avoid: Option<u64>) -> Result<At, Failure> {
         let pool = self.dispatcher.pool(&self.tool)?;
         self.call.id = self.dispatcher.next_id();
-        self.watched.renamed(|| self.call.subject().request());
+        self.watched.set_id(|| self.call.subject().request());
         let _entered = self.call.subject().enter();
         let now = Instant::now();
         self.route = pool.routes.again(&self.route);
@@ -325,11 +329,11 @@ impl Open {
     }
 
     fn end(&self, Ending { outcome, ended, answered }: Ending) {
-        self.call.trace.ended(outcome, ended);
-        self.pool.meter.ended((outcome, ended), self.version, self.began.elapsed().as_secs_f64());
-        self.watched.ended(outcome);
+        self.call.trace.finish(outcome, ended);
+        self.pool.meter.record_end(outcome, ended, self.version, self.began.elapsed().as_secs_f64());
+        self.watched.finish(outcome);
         let slave = if let At::Slave(slave) = &self.at {
-            slave.meter.ended(outcome);
+            slave.meter.record_call(outcome);
             slave.name.as_str()
         } else {
             ""

@@ -34,6 +34,6 @@ pub(crate) struct OpenCall {
 impl OpenCall {
     /// What lines about it are about.
     pub(crate) fn subject(&self) -> LogContext {
-        self.trace.subject(self.id)
+        self.trace.log_context(self.id)
     }
 }

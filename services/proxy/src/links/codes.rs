@@ -137,12 +137,12 @@ impl Codebook {
                 let codes = Codes::new(&self.listed, Some(&file));
                 tracing::info!(codes = codes.len(), "SLAVE_CODES_FILE was read again");
                 self.current.store(Arc::new(codes));
-                metrics::config_reloaded("codes", "ok");
+                metrics::record_config_reload("codes", "ok");
                 self.review_all(registry);
             }
             Err(error) => {
                 tracing::error!("SLAVE_CODES_FILE cannot be used, the codes of before stay: {error}");
-                metrics::config_reloaded("codes", "failed");
+                metrics::record_config_reload("codes", "failed");
             }
         }
     }
@@ -186,10 +186,10 @@ impl Calendar {
         }
         self.warned = warned;
         for gone in self.shown.keys().filter(|name| !next.contains_key(*name)) {
-            metrics::code_expires(gone, f64::INFINITY);
+            metrics::set_code_expiry(gone, f64::INFINITY);
         }
         for (name, end) in &next {
-            metrics::code_expires(name, (*end - now).as_seconds_f64());
+            metrics::set_code_expiry(name, (*end - now).as_seconds_f64());
         }
         self.shown = next;
     }
@@ -219,7 +219,7 @@ fn count_links(codes: &Codes, registry: &Registry, calendar: &mut Calendar) {
         }
     }
     for (name, count) in &links {
-        metrics::identity_links(name, *count);
+        metrics::set_code_links(name, *count);
     }
     calendar.counted = codes.grants().filter_map(|grant| grant.name().map(str::to_owned)).collect();
 }

@@ -6,7 +6,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::metrics::SlaveState;
+use crate::slave_state::SlaveState;
 
 /// Its link is up.
 const LINKED: u8 = 1;

@@ -132,7 +132,7 @@ impl State {
 pub(crate) async fn announce_changes(registry: Arc<Registry>) {
     let roster = registry.roster();
     let mut told = roster.known();
-    metrics::peers(told.proxies.len());
+    metrics::set_peers(told.proxies.len());
     loop {
         let next = roster.expire(Instant::now());
         let known = roster.known();
@@ -141,7 +141,7 @@ pub(crate) async fn announce_changes(registry: Arc<Registry>) {
                 proxies = known.proxies.len(),
                 "Proxies that slaves are linked to, this one included"
             );
-            metrics::peers(known.proxies.len());
+            metrics::set_peers(known.proxies.len());
             registry.announce(&known.encode());
             told = known;
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::slave::{Carrier, Slave};
-use crate::metrics::SlaveState;
+use crate::slave_state::SlaveState;
 
 /// Characters of a slave's own word on its program that are kept.
 const MOST_AGENT: usize = 100;

@@ -18,8 +18,9 @@ use super::farewell::Farewell;
 use super::peers::Roster;
 use super::slave::Slave;
 use crate::config::SlaveMode;
-use crate::metrics::{self, Held, SlaveState};
+use crate::metrics::{self, LinkUsage};
 use crate::outliers::{Outliers, Policy, Turn, Verdict};
+use crate::slave_state::SlaveState;
 
 /// Slaves by instance (native) or by a made-up key (plain).
 pub(crate) struct Registry {
@@ -104,7 +105,7 @@ impl Registry {
     }
 
     /// What every slave holds, by name.
-    pub(crate) fn held(&self) -> Vec<(String, Held)> {
+    pub(crate) fn held(&self) -> Vec<(String, LinkUsage)> {
         self.all().iter().map(|slave| (slave.name.clone(), slave.held())).collect()
     }
 
@@ -149,7 +150,7 @@ impl Registry {
                 );
             }
             let reason = if replaced { "replaced" } else { slave.condition.departure() };
-            metrics::link_reconnected(&slave.name, reason);
+            metrics::record_reconnect(&slave.name, reason);
         }
         slave.become_known(facts);
         let generation = slave.link_up(hello.map_or(0, |hello| hello.window), now);
@@ -195,7 +196,7 @@ impl Registry {
         let Some(turn) = self.outliers.ended(slave.place(), verdict, Instant::now()) else { return };
         match turn {
             Turn::Ejected { time, failures, last } => {
-                metrics::ejection(&slave.name, last);
+                metrics::record_ejection(&slave.name, last);
                 let seconds = time.as_secs_f64();
                 slave.condition.ejected(format!(
                     "it gets no calls for {seconds:.1} s: {failures} failed in a row, the last with {last}"
@@ -252,7 +253,7 @@ impl Registry {
         for slave in self.lock().values().filter(|slave| slave.name == name) {
             counts[slave.state() as usize] += 1;
         }
-        metrics::slave_states(name, counts);
+        metrics::set_slave_states(name, counts);
     }
 
     /// Nothing is waited for any more.

@@ -25,7 +25,8 @@ use super::load::{InFlight, Load, Turned};
 use super::plain::{OpenPlain, PlainEnd};
 use super::portrait::Particulars;
 use super::slot::{Slot, SlotSink};
-use crate::metrics::{self, LinkMeter, SlaveState};
+use crate::metrics::{self, LinkMeter};
+use crate::slave_state::SlaveState;
 
 /// How the link speaks.
 pub(super) enum Carrier {
@@ -266,7 +267,7 @@ impl Slave {
     }
 
     fn tell_left_out(&self, tools: &[String]) {
-        metrics::tools_left_out(&self.name, tools.len());
+        metrics::set_tools_left_out(&self.name, tools.len());
         if !tools.is_empty() {
             tracing::warn!(
                 slave = self.name,

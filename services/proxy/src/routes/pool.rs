@@ -58,7 +58,7 @@ impl PoolRoutes {
         let Some(applied) = self.applied.iter().find(|applied| applied.rule.check(call).is_ok()) else {
             return Route { rule: None, tiers: Arc::clone(&self.all) };
         };
-        applied.meter.routed(applied.tiers.len());
+        applied.meter.record(applied.tiers.len());
         Route { rule: Some(Arc::clone(&applied.rule)), tiers: Arc::clone(&applied.tiers) }
     }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 use super::{Newcomer, Refused, Seat, Verdict};
 use crate::dispatch::calls::Dispatcher;
 use crate::links::{OpenCall, Slave, Slot};
-use crate::metrics::{self, Refusal};
+use crate::metrics::{self, RefusalReason};
 use crate::routes::Route;
 
 /// What waits.
@@ -60,7 +60,10 @@ pub(in crate::dispatch) async fn wait(
         () = tell.closed() => None,
         outcome = served(&dispatcher, &order, seat) => Some(outcome),
     };
-    metrics::waited(outcome.as_ref().map_or("cancelled", Outcome::label), since.elapsed().as_secs_f64());
+    metrics::record_queue_wait(
+        outcome.as_ref().map_or("cancelled", Outcome::label),
+        since.elapsed().as_secs_f64(),
+    );
     if let Some(outcome) = outcome
         && let Err(Outcome::Sent(slave)) = tell.send(outcome)
     {
@@ -105,10 +108,10 @@ async fn served(dispatcher: &Dispatcher, order: &Order, mut seat: Seat) -> Outco
 
 fn too_late(seat: &Seat, order: &Order, last: Instant) -> Outcome {
     if last == order.call.last {
-        metrics::timeouts(1);
+        metrics::record_timeouts(1);
         return Outcome::Failed(Failure::Timeout);
     }
-    metrics::refused(Refusal::QueueTimeout);
+    metrics::record_refusal(RefusalReason::QueueTimeout);
     let (tool, seconds) = (&order.newcomer.lane.tool, order.longest.as_secs_f64());
     let what = format!(
         "every slave that offers {tool} was at its capacity or rate limit for {seconds} s (QUEUE_TIMEOUT)"
