@@ -57,7 +57,7 @@ impl Timeouts {
             }
             sleep_until(due).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn next_due(&self) -> Option<Instant> {
