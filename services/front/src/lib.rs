@@ -4,7 +4,6 @@
 //! [`Edge`] holds the state that all requests share. [`router`] serves it over HTTP; [`Edge::answer_plain`] answers
 //! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
-mod arrived;
 pub mod calls;
 mod config;
 mod edge;
@@ -12,6 +11,7 @@ mod http;
 mod jsonrpc;
 mod method;
 pub mod metrics;
+mod outcome;
 mod plain;
 mod principal;
 mod repoll;
@@ -19,9 +19,8 @@ mod revoked;
 pub mod server;
 mod session;
 mod session_cache;
-pub mod spans;
 mod sync;
-mod trace;
+pub mod trace;
 
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
@@ -29,4 +28,5 @@ pub use http::response_body::ResponseBody;
 pub use http::response_stream::BodyAborted;
 pub use http::service::{McpService, PATHS, router};
 pub use jsonrpc::Segments;
+pub use outcome::CallOutcome;
 pub use principal::Principal;

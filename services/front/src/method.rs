@@ -91,7 +91,7 @@ impl<C: Calls> Edge<C> {
         let Some(name) = request.params.name.as_ref() else {
             return Err(Failure::InvalidParams("params.name names no tool".into()));
         };
-        let trace = Trace::of(request.params.meta.as_ref(), caller.trace);
+        let trace = Trace::resolve(request.params.meta.as_ref(), caller.trace);
         let mut header = CallHeader {
             method: request.method.to_owned(),
             name: Some(name.as_str().to_owned()),

@@ -1,33 +1,32 @@
-//! The edge's series, the same for everything that serves MCP clients. Must not know what takes the calls.
+//! Metrics of the edge, the same for every process that serves MCP clients. Must not know what takes the calls.
 
 mod operations;
 
-use parking_lot::RwLock;
 use std::collections::HashMap;
 
 use metrics::{Counter, Histogram, counter, gauge};
+use parking_lot::RwLock;
 use protocol::mcp::failure::Failure;
 use runtime::metrics::{Label, Metric};
 
-pub use operations::{Ended, OPERATION_BUCKETS, OPERATION_LABELS, Operations, operation};
+use crate::outcome::CallOutcome;
+pub use operations::{OPERATION_BUCKETS, OPERATION_LABELS, OperationSide, SERVER_OPERATIONS, ToolOperations};
 
-const ANSWERED: &str = "mcp_relay_edge_requests_total";
+const REQUESTS: &str = "mcp_relay_edge_requests_total";
 const SESSIONS: &str = "mcp_relay_sessions_total";
 const STREAMS: &str = "mcp_relay_listening_streams";
-/// `mcp.server.operation.duration`.
-pub const SERVER_OPERATIONS: &str = "mcp_server_operation_duration_seconds";
 
-/// All of them.
+/// All series of the edge.
 pub const METRICS: &[Metric] = &[
     Metric::counter(
-        ANSWERED,
+        REQUESTS,
         &[Label::open("method"), Label::open("kind")],
-        "Requests that were answered without a call: by MCP method (or HTTP method, batch, response, invalid, other) and kind (ok, or that of a failure; unauthorized: clients without a key).",
+        "Requests that the edge answered without a call, by MCP method (or HTTP method, batch, response, invalid, other) and kind (ok, or the failure's kind; unauthorized: clients without a key).",
     ),
     Metric::counter(
         SESSIONS,
         &[Label::of("event", &["begun", "ended", "refused"])],
-        "Legacy clients' sessions that began, that their clients ended, and requests that were refused for a session that is unknown, expired or ended.",
+        "Sessions of legacy clients that began, sessions that their clients ended, and requests that were refused because their session is unknown, expired or ended.",
     ),
     Metric::gauge(STREAMS, &[], "GET streams that legacy clients have open."),
     Metric::seconds(
@@ -43,31 +42,32 @@ pub(crate) fn set_listening_streams(count: usize) {
     gauge!(STREAMS).set(count as f64);
 }
 
-/// Counts the requests that the edge answers itself.
+/// Counter of the requests that the edge answers itself.
 #[derive(Default)]
 pub struct EdgeMeter {
-    /// Those that went well, by method: looked up once.
-    well: RwLock<HashMap<&'static str, Well>>,
+    /// Handles of successful requests by method, each looked up once.
+    success: RwLock<HashMap<&'static str, MethodMeter>>,
 }
 
+/// Handles of one method's successful requests.
 #[derive(Clone)]
-struct Well {
-    answered: Counter,
+struct MethodMeter {
+    requests: Counter,
     seconds: Option<Histogram>,
 }
 
 impl EdgeMeter {
-    fn well(&self, method: &'static str) -> Well {
-        if let Some(known) = self.well.read().get(method) {
+    fn success(&self, method: &'static str) -> MethodMeter {
+        if let Some(known) = self.success.read().get(method) {
             return known.clone();
         }
-        let fresh = Well {
-            answered: counter!(ANSWERED, "method" => method, "kind" => "ok"),
-            seconds: is_mcp(method)
-                .then(|| operations::of(SERVER_OPERATIONS, (method, ""), (None, "tcp"), Ended::Well)),
+        let histogram = || OperationSide::SERVER.histogram(method, "", None, CallOutcome::Success);
+        let meter = MethodMeter {
+            requests: counter!(REQUESTS, "method" => method, "kind" => "ok"),
+            seconds: is_mcp(method).then(histogram),
         };
-        self.well.write().insert(method, fresh.clone());
-        fresh
+        self.success.write().insert(method, meter.clone());
+        meter
     }
 }
 
@@ -78,16 +78,15 @@ impl EdgeMeter {
     /// `failure` is the reason of a refusal. `seconds` is the time spent on the request.
     pub(crate) fn record_answer(&self, method: &'static str, failure: Option<&Failure>, seconds: f64) {
         if let Some(failure) = failure {
-            let row = failure.spec();
-            counter!(ANSWERED, "method" => method, "kind" => row.kind).increment(1);
+            let spec = failure.spec();
+            counter!(REQUESTS, "method" => method, "kind" => spec.kind).increment(1);
             if is_mcp(method) {
-                let ended = Ended::Code(row.code.into());
-                operations::of(SERVER_OPERATIONS, (method, ""), (None, "tcp"), ended).record(seconds);
+                OperationSide::SERVER.record(method, CallOutcome::Code(spec.code.into()), seconds);
             }
         } else {
-            let well = self.well(method);
-            well.answered.increment(1);
-            if let Some(histogram) = well.seconds {
+            let meter = self.success(method);
+            meter.requests.increment(1);
+            if let Some(histogram) = meter.seconds {
                 histogram.record(seconds);
             }
         }
@@ -101,7 +100,7 @@ impl EdgeMeter {
     }
 }
 
-/// Whether it is an MCP method that the edge has a name for, and not HTTP or nothing readable.
+/// Whether a label is the name of an MCP method, rather than of an HTTP method or of something unreadable.
 fn is_mcp(method: &str) -> bool {
     matches!(method, "initialize" | "ping") || method.contains('/')
 }

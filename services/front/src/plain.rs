@@ -11,11 +11,11 @@ use protocol::mcp::envelope::{Message, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
-use crate::arrived::Arrived;
 use crate::calls::{CallContext, Calls};
 use crate::edge::Edge;
 use crate::jsonrpc::{Member, error_response, response};
 use crate::method::{Answer, Caller, Request, empty_result, envelope_failure};
+use crate::trace::RequestSpan;
 use crate::trace::Trace;
 
 impl<C: Calls> Edge<C> {
@@ -50,8 +50,8 @@ impl<C: Calls> Edge<C> {
         // The dialect does not say which client is behind the proxy.
         let headers = HeaderMap::new();
         let (caller, context) = (plain_caller(), CallContext::anonymous(&headers));
-        let mut arrived = Arrived::by("websocket");
-        arrived.sent_by(&caller);
+        let mut span = RequestSpan::start("websocket");
+        span.set_caller(&caller);
         let answer = if request.method.starts_with("notifications/") {
             // Cancellations too: the proxy passes its clients' ids on unchanged, so one client could end another's
             // request.
@@ -61,7 +61,7 @@ impl<C: Calls> Edge<C> {
         };
         if !matches!(answer, Ok(Answer::Call(_))) {
             let meta = request.params.meta.as_ref();
-            arrived.answered((request.method, Some(request.id)), meta, context, answer.as_ref().err());
+            span.finish(request.method, Some(request.id), meta, context, answer.as_ref().err());
         }
         answer
     }

@@ -78,15 +78,19 @@ fn begin(
     common: &CommonConfig,
     (warnings, snapshot): (Vec<String>, &Snapshot),
 ) -> Result<(Shutdown, Told), Stop> {
+    let of = (mode.traced_as(), VERSION);
+    // Before the log, whose subscriber also exports spans.
+    let traces = common.traces.as_ref().map(|config| Traces::start(config, of)).transpose();
+    let traces = traces.context("traces cannot be set up")?;
     telemetry::init(mode.service(), &common.log).context("the log cannot be set up")?;
     for warning in warnings.into_iter().chain(misspelt(snapshot, &TABLES)) {
         tracing::warn!("{warning}");
     }
     let audit = common.audit.as_ref().map(|config| Audit::start(config, mode.service(), VERSION));
     let audit = audit.transpose().map_err(|error| Stop::Config(error.to_string()))?;
-    let of = (mode.traced_as(), VERSION);
-    let traces = common.traces.as_ref().map(|config| Traces::start(config, of)).transpose();
-    let traces = traces.context("traces cannot be set up")?;
+    if let Some(traces) = &traces {
+        traces.announce();
+    }
     let shutdown = Shutdown::on_signals(common.shutdown_delay, common.shutdown_grace)
         .context("cannot listen for signals")?;
     Ok((shutdown, Told { audit, traces }))

@@ -39,12 +39,17 @@ impl Status {
     /// Adds the API, and the page if calls are written down for it.
     pub(crate) fn serve(self: Arc<Self>, ops: Endpoints) -> Endpoints {
         let (slaves, calls) = (Arc::clone(&self), Arc::clone(&self));
-        let page = self.activity.is_shown();
+        let has_page = self.activity.is_shown();
         let ops = ops
             .with_document("/api/v1/status", move |ready| self.all(ready))
             .with_document("/api/v1/slaves", move |_| slaves.slaves(usize::MAX))
             .with_document("/api/v1/calls", move |_| calls.activity.to_json());
-        if page { ops.with_pages(ui::pages("proxy", include_str!("status/tables.html"))) } else { ops }
+        if !has_page {
+            return ops;
+        }
+        let columns =
+            ui::CallColumns { place: "slave", place_title: "Slave", client_title: "Client", has_trace: true };
+        ops.with_pages(ui::pages("proxy", include_str!("status/tables.html"), columns))
     }
 
     fn all(&self, ready: &Readiness) -> Value {

@@ -65,7 +65,7 @@ async fn follow(tls: Arc<ServerTls>, reload: ReloadSignal) {
             warned = None;
         }
         let now = SystemTime::now();
-        metrics::certificate_expires(facts.seconds_left(now));
+        metrics::set_certificate_expiry(facts.seconds_left(now));
         let due = warned
             .is_none_or(|before| now.duration_since(before).is_ok_and(|since| since >= WARNING_INTERVAL));
         if due && facts.ends_within(EXPIRY_WARNING) {
@@ -81,7 +81,7 @@ fn report_reload(reloaded: &Result<(), TlsError>) {
     match reloaded {
         Ok(()) => {
             tracing::info!("TLS files were read again: new connections get the certificate of now");
-            metrics::config_reloaded("tls", "ok");
+            metrics::record_config_reload("tls", "ok");
         }
         Err(error) => {
             let variable = match error.file {
@@ -90,7 +90,7 @@ fn report_reload(reloaded: &Result<(), TlsError>) {
                 File::Roots => "TLS_CLIENT_CA",
             };
             tracing::error!("{variable} cannot be used, the certificate of before stays: {error}");
-            metrics::config_reloaded("tls", "failed");
+            metrics::record_config_reload("tls", "failed");
         }
     }
 }

@@ -1,16 +1,18 @@
-//! What a call's log lines and spans are about: its trace, and while traces are on the spans of its way through here.
+//! Trace of one call through the proxy: its trace id in log lines and, while traces are on, its spans.
 //!
-//! A server span from its arrival to its end, and below it one of each step: `route`, `queue` if it waits, and a client
-//! span for each slave that gets it, whose context goes into the call's header. Knows neither links nor slaves.
+//! A server span lasts from the call's arrival to its end. Its children are `route`, `queue` if the call waits, and a
+//! client span for each slave that gets the call; the context of that goes into the call's header. Must not know links
+//! or slaves.
 
-use parking_lot::{Mutex, MutexGuard};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use front::CallOutcome;
 use front::calls::CallContext;
-use front::metrics::Ended;
-use front::spans;
+use front::trace::semconv::{self, RemoteContext};
+use parking_lot::{Mutex, MutexGuard};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::mcp::envelope::{self, Message};
@@ -18,147 +20,154 @@ use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
 use runtime::traces::{self, Kind, Span, TraceContext};
 
-/// Bytes that a context may add to a call's header.
-const ROOM: usize = 1024;
+/// Bytes that a trace context may add to a call's header.
+const MAX_CONTEXT_BYTES: usize = 1024;
 
-/// The trace that a call is part of. Clones are the same call's.
+/// The trace of a call. Clones belong to the same call.
 #[derive(Clone, Default)]
 pub(crate) struct CallTrace {
     id: Option<u128>,
-    /// Only while traces are on.
-    steps: Option<Arc<Mutex<Steps>>>,
+    /// Set only while traces are on.
+    spans: Option<Arc<Mutex<CallSpans>>>,
 }
 
-/// The spans that have not ended.
-struct Steps {
+/// The spans of a call that have not ended, and what later ones are described by.
+struct CallSpans {
     server: Option<Span>,
     /// `route` or `queue`.
     step: Option<Span>,
-    /// The slave that has the call.
+    /// The client span of the slave that has the call.
     forward: Option<Span>,
-    /// What forwards are described by.
     header: CallHeader,
     tool: String,
     request_id: Option<String>,
 }
 
 impl CallTrace {
-    /// A call arrived. While traces are on the header's trace context becomes that of its own span.
-    pub(crate) fn of(call: CallId, header: &mut CallHeader, message: &[u8], asker: &CallContext<'_>) -> Self {
+    /// Starts the trace of a call that arrived. While traces are on, the context in `header` is taken out: the proxy's
+    /// own span is the parent of what follows.
+    pub(crate) fn start(
+        call: CallId,
+        header: &mut CallHeader,
+        message: &[u8],
+        context: &CallContext<'_>,
+    ) -> Self {
         if !traces::is_on() {
-            return Self { id: header.traceparent.as_deref().and_then(trace_id), steps: None };
+            return Self { id: header.traceparent.as_deref().and_then(trace_id), spans: None };
         }
         let (traceparent, tracestate) = (header.traceparent.take(), header.tracestate.take());
-        let context = (traceparent.as_deref(), tracestate.as_deref());
-        let server = spans::server(SystemTime::now(), header.method.clone(), context, asker.headers);
+        let parent = RemoteContext { traceparent: traceparent.as_deref(), tracestate: tracestate.as_deref() };
+        let server = semconv::server_span(SystemTime::now(), header.method.clone(), parent, context.headers);
         let Some(mut server) = server else { return Self::default() };
-        let request_id = describe(&mut server, (call, message), header, asker);
-        let steps = Steps {
-            step: server.child("route", Kind::Internal),
+        let request_id = describe(&mut server, call, message, header, context);
+        let id = server.trace_id();
+        let spans = CallSpans {
+            step: server.start_child("route", Kind::Internal),
             forward: None,
-            header: CallHeader { param_headers: std::collections::BTreeMap::new(), ..header.clone() },
+            header: CallHeader { param_headers: BTreeMap::new(), ..header.clone() },
             tool: String::new(),
             request_id,
             server: Some(server),
         };
-        let id = steps.server.as_ref().map(Span::trace_id);
-        Self { id, steps: Some(Arc::new(Mutex::new(steps))) }
+        Self { id: Some(id), spans: Some(Arc::new(Mutex::new(spans))) }
     }
 
-    /// What lines about the call are about while it has this id.
-    pub(crate) fn subject(&self, call: CallId) -> LogContext {
+    /// Returns the context of log lines about the call while it has this id.
+    pub(crate) fn log_context(&self, call: CallId) -> LogContext {
         LogContext::new(call.0, self.id)
     }
 
-    /// Bytes to be left free in the call's header.
-    pub(crate) fn room(&self) -> usize {
-        if self.steps.is_some() { ROOM } else { 0 }
+    /// Returns how many bytes must stay free in the call's header for [`Self::start_forward`].
+    pub(crate) fn header_bytes(&self) -> usize {
+        if self.spans.is_some() { MAX_CONTEXT_BYTES } else { 0 }
     }
 
-    /// The tool is one that is offered.
-    pub(crate) fn of_tool(&self, tool: &str) {
-        let Some(mut steps) = self.steps() else { return };
-        tool.clone_into(&mut steps.tool);
-        if let Some(server) = &mut steps.server {
-            spans::of_tool(server, tool);
+    /// Sets the name of the called tool, which must be one that is offered.
+    pub(crate) fn set_tool(&self, tool: &str) {
+        let Some(mut spans) = self.lock() else { return };
+        tool.clone_into(&mut spans.tool);
+        if let Some(server) = &mut spans.server {
+            semconv::set_tool(server, tool);
         }
     }
 
-    /// The call waits for a slave with room.
-    pub(crate) fn queued(&self) {
-        let Some(mut steps) = self.steps() else { return };
-        steps.step = None;
-        steps.step = steps.server.as_ref().and_then(|server| server.child("queue", Kind::Internal));
+    /// Starts the `queue` span: the call waits for a slave.
+    pub(crate) fn on_queue(&self) {
+        let Some(mut spans) = self.lock() else { return };
+        spans.step = None;
+        spans.step = spans.server.as_ref().and_then(|server| server.start_child("queue", Kind::Internal));
     }
 
-    /// A slave is about to get the call; its header with the context for it, where that is not in it already.
-    pub(crate) fn forwarding(&self, call: CallId, header: &Bytes, slave: &str) -> Option<Bytes> {
-        let mut steps = self.steps()?;
-        steps.step = None;
-        let mut span = steps.server.as_ref()?.child("tools/call", Kind::Client)?;
-        spans::about(&mut span, &steps.header, ("tcp", "websocket"));
-        spans::of_tool(&mut span, &steps.tool);
-        if let Some(id) = &steps.request_id {
-            spans::request_id(&mut span, id);
+    /// Starts the client span of a slave that is about to get the call. Returns the call's header with the span's
+    /// context added; `None` while traces are off.
+    pub(crate) fn start_forward(&self, call: CallId, header: &Bytes, slave: &str) -> Option<Bytes> {
+        let mut spans = self.lock()?;
+        spans.step = None;
+        let mut span = spans.server.as_ref()?.start_child("tools/call", Kind::Client)?;
+        semconv::set_message(&mut span, &spans.header, "tcp", "websocket");
+        semconv::set_tool(&mut span, &spans.tool);
+        if let Some(id) = &spans.request_id {
+            semconv::set_request_id(&mut span, id);
         }
         span.set("mcp_relay.request_id", call.to_string());
         span.set("mcp_relay.slave", slave.to_owned());
-        let header = with_context(header, &span.carried());
-        steps.forward = Some(span);
+        let header = add_context(header, &span.context());
+        spans.forward = Some(span);
         Some(header)
     }
 
-    /// The slave that should have got the call did not, or gave no answer that counts.
-    pub(crate) fn forward_failed(&self, why: Ended) {
-        let Some(mut steps) = self.steps() else { return };
-        if let Some(mut forward) = steps.forward.take() {
-            spans::ended(&mut forward, why);
+    /// Ends the client span of a slave that never got the call, or whose answer does not count.
+    pub(crate) fn forward_failed(&self, outcome: CallOutcome) {
+        let Some(mut spans) = self.lock() else { return };
+        if let Some(mut forward) = spans.forward.take() {
+            semconv::set_outcome(&mut forward, outcome);
         }
     }
 
-    /// The call ended; `outcome` is the metric's word for it.
-    pub(crate) fn ended(&self, outcome: &'static str, ended: Ended) {
-        let Some(mut steps) = self.steps() else { return };
-        steps.step = None;
-        for mut span in [steps.forward.take(), steps.server.take()].into_iter().flatten() {
-            span.set("mcp_relay.outcome", outcome);
-            spans::ended(&mut span, ended);
+    /// Ends all spans of the call. `label` is the outcome as metrics have it.
+    pub(crate) fn finish(&self, label: &'static str, outcome: CallOutcome) {
+        let Some(mut spans) = self.lock() else { return };
+        spans.step = None;
+        for mut span in [spans.forward.take(), spans.server.take()].into_iter().flatten() {
+            span.set("mcp_relay.outcome", label);
+            semconv::set_outcome(&mut span, outcome);
         }
     }
 
-    fn steps(&self) -> Option<MutexGuard<'_, Steps>> {
-        self.steps.as_ref().map(|steps| steps.lock())
+    fn lock(&self) -> Option<MutexGuard<'_, CallSpans>> {
+        self.spans.as_ref().map(|spans| spans.lock())
     }
 }
 
-/// What is known of a call when it arrives; its JSON-RPC id, raw.
+/// Sets the attributes of a call that arrived. Returns its JSON-RPC id as raw JSON.
 fn describe(
     server: &mut Span,
-    (call, message): (CallId, &[u8]),
+    call: CallId,
+    message: &[u8],
     header: &CallHeader,
-    asker: &CallContext<'_>,
+    context: &CallContext<'_>,
 ) -> Option<String> {
     if !server.is_recording() {
         return None;
     }
-    spans::about(server, header, ("tcp", "http"));
+    semconv::set_message(server, header, "tcp", "http");
     server.set("mcp_relay.request_id", call.to_string());
-    if let Some(peer) = asker.peer {
+    if let Some(peer) = context.peer {
         server.set("client.address", peer.to_string());
     }
     let Ok(Message::Request { id, .. }) = envelope::parse(message) else { return None };
-    spans::request_id(server, id.get());
+    semconv::set_request_id(server, id.get());
     Some(id.get().to_owned())
 }
 
-/// A header's JSON with a trace context, which it did not have.
-fn with_context(header: &Bytes, carried: &TraceContext) -> Bytes {
+/// Adds a trace context to a header's JSON, which must not have one.
+fn add_context(header: &Bytes, context: &TraceContext) -> Bytes {
     let Some(open) = header.strip_suffix(b"}") else { return header.clone() };
-    let mut out = Vec::with_capacity(header.len() + ROOM);
+    let mut out = Vec::with_capacity(header.len() + MAX_CONTEXT_BYTES);
     out.extend_from_slice(open);
     // Hex digits and hyphens need no escapes.
-    out.extend_from_slice(format!(r#","traceparent":"{}""#, carried.traceparent).as_bytes());
-    if let Some(state) = carried.tracestate.as_ref().and_then(|state| serde_json::to_string(state).ok()) {
+    out.extend_from_slice(format!(r#","traceparent":"{}""#, context.traceparent).as_bytes());
+    if let Some(state) = context.tracestate.as_ref().and_then(|state| serde_json::to_string(state).ok()) {
         out.extend_from_slice(b",\"tracestate\":");
         out.extend_from_slice(state.as_bytes());
     }
@@ -173,16 +182,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_in_the_field_is_the_one_in_the_phrases() {
+    fn log_lines_have_the_id_that_messages_print() {
         let call = CallId::new(InstanceId(0xabc), 0x12);
-        let subject = CallTrace::default().subject(call);
-        assert_eq!(subject.to_string(), format!("request_id={call}"));
+        let context = CallTrace::default().log_context(call);
+        assert_eq!(context.to_string(), format!("request_id={call}"));
     }
 
     #[test]
-    fn a_context_is_added_to_a_header_as_it_stands() {
-        let carried = TraceContext { traceparent: "00-1-2-01".into(), tracestate: Some(r#"a="b""#.into()) };
-        let header = with_context(&Bytes::from_static(br#"{"method":"x"}"#), &carried);
+    fn a_context_is_added_to_a_header_without_parsing_it() {
+        let context = TraceContext { traceparent: "00-1-2-01".into(), tracestate: Some(r#"a="b""#.into()) };
+        let header = add_context(&Bytes::from_static(br#"{"method":"x"}"#), &context);
         assert_eq!(&header[..], br#"{"method":"x","traceparent":"00-1-2-01","tracestate":"a=\"b\""}"#);
     }
 }

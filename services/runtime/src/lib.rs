@@ -14,6 +14,7 @@ pub mod moment;
 pub mod ops;
 pub mod secret;
 pub mod shutdown;
+pub mod start;
 pub mod telemetry;
 pub mod tls;
 pub mod traces;

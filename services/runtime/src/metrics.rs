@@ -2,8 +2,8 @@
 //!
 //! Knows no metric of a service by name; the caller brings its [`table`]s.
 
+mod bounded;
 mod document;
-mod names;
 mod process;
 mod table;
 
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+pub use bounded::BoundedValues;
 pub use document::markdown;
-pub use names::Names;
 pub use process::METRICS as PROCESS;
 pub use table::{Appears, Buckets, Kind, Label, Metric, faults};
 

@@ -1,26 +1,29 @@
-//! Logs: set up once, to standard error, as lines for people or as JSON objects.
-//!
-//! Knows no event by name; the service that runs is a prefix given at start.
+//! Logging: set up once, to standard error, as lines of text or as JSON objects. Must not know events.
 
 mod context;
+mod escape;
 mod json;
+mod spans;
 mod text;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::filter_fn;
+use tracing::Subscriber;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogConfig, LogFormat};
+use crate::traces;
 
 pub use context::{Guard, LogContext};
 
-/// Logging could not be set up.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter (`LOG_LEVEL`) is none.
+    /// `LOG_LEVEL` is not a filter.
     #[error("the log filter is unusable: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// A subscriber is installed already.
@@ -28,48 +31,43 @@ pub enum TelemetryError {
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Installs the process's subscriber. `service` is what runs, in upper case, say `PROXY`: text lines carry
-/// `[PROXY] ` right before the message, JSON objects a member `service`.
+/// Installs the process's subscriber, with the export of spans if traces are on. `service` is the name of the service in
+/// upper case, say `PROXY`: text lines have `[PROXY] ` right before the message, JSON objects a member `service`.
 pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
-    let ansi = std::io::stderr().is_terminal();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let layer = match config.format {
-        LogFormat::Text => layer.with_ansi(ansi).event_format(text::Lines { service }).boxed(),
-        LogFormat::Json => layer.with_ansi(false).event_format(json::Objects { service }).boxed(),
-    };
-    let layer = layer.with_filter(filter_fn(quiet_dependencies));
-    tracing_subscriber::registry().with(filter).with(layer).try_init()?;
+    if let Some(spans) = traces::layer() {
+        let logged = filter_fn(|metadata| !traces::is_exported(metadata) && quiet_dependencies(metadata));
+        let log = log_layer(service, config.format).with_filter(filter.and(logged));
+        tracing_subscriber::registry().with(spans).with(log).try_init()?;
+    } else {
+        let log = log_layer(service, config.format).with_filter(filter_fn(quiet_dependencies));
+        tracing_subscriber::registry().with(filter).with(log).try_init()?;
+    }
     Ok(())
 }
 
-/// Libraries that write out what they send and receive.
+fn log_layer<S>(service: &'static str, format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let ansi = std::io::stderr().is_terminal();
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => layer.with_ansi(ansi).event_format(text::TextFormat { service }).boxed(),
+        LogFormat::Json => layer.with_ansi(false).event_format(json::JsonFormat { service }).boxed(),
+    }
+}
+
+/// Libraries that log the messages that they send and receive.
 const NOISY_CRATES: [&str; 8] =
     ["tungstenite", "tokio_tungstenite", "hyper", "hyper_util", "rustls", "h2", "tonic", "tower"];
 
-/// Whether an event may be logged at all. Libraries that write out whole messages at `trace`, a slave's code among
-/// them, keep to `info` whatever `LOG_LEVEL` says.
+/// Whether an event may be logged at all. Libraries that log whole messages at `trace`, which may hold a slave's code,
+/// are limited to `info`, whatever `LOG_LEVEL` says.
 fn quiet_dependencies(metadata: &tracing::Metadata<'_>) -> bool {
-    let of = |library: &str| metadata.target().split("::").next() == Some(library);
-    let talkative = NOISY_CRATES.into_iter().any(of);
-    !talkative || *metadata.level() <= tracing::Level::INFO
-}
-
-/// Every control character written as an escape: what a backend or a peer says can neither forge a line nor
-/// command the terminal.
-fn escape_controls(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return text.into();
-    }
-    let mut clean = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c.is_control() {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean.into()
+    let is_of = |library: &str| metadata.target().split("::").next() == Some(library);
+    let is_noisy = NOISY_CRATES.into_iter().any(is_of);
+    !is_noisy || *metadata.level() <= tracing::Level::INFO
 }
 
 #[cfg(test)]
@@ -79,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything written, for a test to look at.
+    /// A writer that keeps everything for the test.
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
 
@@ -97,8 +95,8 @@ mod tests {
         let writer = sink.clone();
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
         let layer = match format {
-            LogFormat::Text => layer.event_format(text::Lines { service: "PROXY" }).boxed(),
-            LogFormat::Json => layer.event_format(json::Objects { service: "PROXY" }).boxed(),
+            LogFormat::Text => layer.event_format(text::TextFormat { service: "PROXY" }).boxed(),
+            LogFormat::Json => layer.event_format(json::JsonFormat { service: "PROXY" }).boxed(),
         };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
         let bytes = sink.0.lock().unwrap().clone();
@@ -106,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn text_lines_carry_the_prefix_right_before_the_message() {
+    fn text_lines_have_the_prefix_right_before_the_message() {
         let line = logged(LogFormat::Text, || {
             let span = tracing::info_span!("link", slave = "s1");
             let _entered = span.enter();
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn json_objects_have_the_same_facts() {
+    fn json_objects_have_the_fields_of_the_event() {
         let line = logged(LogFormat::Json, || {
             let span = tracing::info_span!("link", slave = "s1");
             let _entered = span.enter();
@@ -139,10 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_call_carry_its_ids_in_both_formats() {
-        let about = LogContext::new(0xab << 64 | 0x12, Some(0x4bf9));
+    fn lines_of_a_call_have_its_ids_in_both_formats() {
+        let context = LogContext::new(0xab << 64 | 0x12, Some(0x4bf9));
         let act = || {
-            let _entered = about.enter();
+            let _entered = context.enter();
             tracing::warn!(code = 7, "Forwarding (id: ab-12)");
         };
         let line = logged(LogFormat::Text, act);

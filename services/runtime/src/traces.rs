@@ -1,71 +1,56 @@
-//! Traces: spans, and the exporter that sends them to an OTLP collector.
+//! Traces: spans, and the exporter that sends them to an OTLP collector. Must not know what is traced.
 //!
-//! Off, a span costs one look at a static ([`is_on`]). On, ended spans go into a bounded queue that a thread of its own
-//! empties: a collector that is slow or gone costs spans, never time. Knows nothing of what is traced.
+//! While traces are off, a span costs one load of a static ([`is_on`]). While they are on, ended spans go into a bounded
+//! queue that a thread of its own empties: a slow or missing collector costs spans, but never time.
+//!
+//! Spans of calls are [`Span`]s: they have parents in other processes, start times in the past, and cost nothing while
+//! they are not sampled. Spans of rare events are spans of the `tracing` crate with the target [`TARGET`], which
+//! `tracing-opentelemetry` exports.
 
 mod client;
-mod losses;
+mod error;
+mod export_stats;
+mod layer;
 mod span;
+mod tracer;
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{
-    ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, ShouldSample,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, ShouldSample,
 };
 
 use crate::config::{OtlpCompression, OtlpProtocol, ParentBased, SampleRatio, TraceConfig};
-use crate::tls::TlsError;
-pub use losses::METRICS;
-use losses::{CountingExporter, CountingProcessor, ExportStats};
+pub use error::TracesError;
+pub use export_stats::METRICS;
+use export_stats::{CountingExporter, CountingProcessor, ExportStats};
+pub use layer::TARGET;
+pub(crate) use layer::{is_exported, layer};
 pub use span::{Kind, Parent, Span, TraceContext};
+pub use tracer::is_on;
 
-/// How long the last spans may take to leave at the end.
-const FLUSH: Duration = Duration::from_secs(2);
+/// How long the export of the last spans may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-static TRACER: OnceLock<SdkTracer> = OnceLock::new();
-
-/// Traces could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TracesError {
-    /// The exporter refuses its settings.
-    #[error("the OTLP exporter cannot be set up: {0}")]
-    Exporter(#[from] ExporterBuildError),
-    /// No TLS for an `https://` collector.
-    #[error("TLS for the OTLP collector cannot be set up: {0}")]
-    Tls(#[from] TlsError),
-    /// They are set up already.
-    #[error("traces are set up already")]
-    Twice,
-}
-
-/// Whether spans are made.
-pub fn is_on() -> bool {
-    TRACER.get().is_some()
-}
-
-fn tracer() -> Option<&'static SdkTracer> {
-    TRACER.get()
-}
-
-/// The exporter of this process.
+/// The export of this process's spans.
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
+    host: String,
+    port: Option<u16>,
+    protocol: OtlpProtocol,
 }
 
 impl Traces {
-    /// Spans are made from now on, by the name of `service` unless the configuration has another. Needs a tokio
-    /// runtime; blocks for the trusted certificates.
+    /// Starts recording spans. `service`: name and version of this process, unless the configuration has another name.
+    /// Must be called in a tokio runtime and before logging is set up; blocks to read the trusted certificates.
     pub fn start(config: &TraceConfig, service: (&'static str, &'static str)) -> Result<Self, TracesError> {
-        let losses = ExportStats::new(config.queue);
-        let exporter = CountingExporter::new(exporter(config)?, losses.clone());
+        let stats = ExportStats::new(config.queue);
+        let exporter = CountingExporter::new(exporter(config)?, stats.clone());
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(config.queue)
             .with_max_export_batch_size(config.batch.min(config.queue))
@@ -75,21 +60,28 @@ impl Traces {
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(config))
             .with_resource(resource(config, service))
-            .with_span_processor(CountingProcessor::new(processor, losses))
+            .with_span_processor(CountingProcessor::new(processor, stats))
             .build();
-        TRACER.set(provider.tracer("mcp-relay")).map_err(|_| TracesError::Twice)?;
-        let (host, port) =
-            (config.endpoint.host_str().unwrap_or_default(), config.endpoint.port_or_known_default());
-        tracing::info!(host, port, protocol = ?config.protocol, "Traces are sent to an OTLP collector");
-        Ok(Self { provider })
+        if !tracer::set(provider.tracer("mcp-relay")) {
+            return Err(TracesError::Twice);
+        }
+        let host = config.endpoint.host_str().unwrap_or_default().to_owned();
+        let (port, protocol) = (config.endpoint.port_or_known_default(), config.protocol);
+        Ok(Self { provider, host, port, protocol })
     }
 
-    /// Sends what is left, for 2 s at most.
+    /// Logs where spans are sent.
+    pub fn announce(&self) {
+        let Self { host, port, protocol, .. } = self;
+        tracing::info!(host, port, protocol = ?protocol, "Traces are sent to an OTLP collector");
+    }
+
+    /// Exports the remaining spans, for 2 s at most.
     pub async fn finish(self) {
         let provider = self.provider;
-        let last = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH));
-        if !matches!(tokio::time::timeout(FLUSH, last).await, Ok(Ok(Ok(())))) {
-            tracing::warn!("The last spans could not be sent within {} s", FLUSH.as_secs());
+        let last = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_TIMEOUT));
+        if !matches!(tokio::time::timeout(FLUSH_TIMEOUT, last).await, Ok(Ok(Ok(())))) {
+            tracing::warn!("The last spans could not be sent within {} s", FLUSH_TIMEOUT.as_secs());
         }
     }
 }
@@ -126,9 +118,9 @@ fn sampler(config: &TraceConfig) -> Box<dyn ShouldSample> {
     }
 }
 
-/// What is said of this process. Later attributes of one key win: the operator's before ours.
+/// Returns the attributes of this process. Of attributes with the same key the last one counts: the operator's.
 fn resource(config: &TraceConfig, (name, version): (&'static str, &'static str)) -> Resource {
-    // Without random numbers the processes of one service cannot be told apart, in traces only.
+    // Without random numbers, traces do not tell the processes of a service apart.
     let instance = getrandom::u64().map(|number| format!("{number:016x}")).unwrap_or_default();
     let ours = [("service.name", name), ("service.version", version), ("service.instance.id", &instance)];
     let sdk = [("telemetry.sdk.name", "opentelemetry"), ("telemetry.sdk.language", "rust")];

@@ -137,9 +137,9 @@ impl Dialer {
                 tasks.spawn(async move {
                     let turn = shared.links.code.load().turn;
                     let url = shared.connectors[line.url].url();
-                    let start = LinkStart::of((url.host(), url.port()), line.address);
+                    let start = LinkStart::start(url.host(), url.port(), line.address);
                     let came = shared.dial(line).await.map_err(|ended| shared.since(turn, ended));
-                    start.ended(came.as_ref().map(Entered::dialect).map_err(Ended::kind));
+                    start.end(came.as_ref().map(Entered::dialect).map_err(Ended::kind));
                     Done::Dialed((line, purpose), Box::new(came))
                 });
             }
@@ -156,7 +156,7 @@ impl Dialer {
                 Err(ended) => self.failed(dialed, &ended, now),
             },
             Done::TraceContext(line, ended, held) => {
-                metrics::link_ended(ended.kind());
+                metrics::record_link_end(ended.kind());
                 audit::closed(self.shared.place(line), &ended, held);
                 if self.lost.len() < MOST_LOST {
                     self.lost.insert(line, ended.kind());
@@ -174,10 +174,10 @@ impl Dialer {
     }
 
     fn linked(&mut self, dialed: (Line, Purpose), entered: Entered, tasks: &mut JoinSet<Done>) {
-        metrics::dialed("linked");
+        metrics::record_dial("linked");
         audit::linked(self.shared.place(dialed.0));
         if let Some(reason) = self.lost.remove(&dialed.0) {
-            metrics::link_reconnected(reason);
+            metrics::record_reconnect(reason);
         }
         let since = Instant::now();
         self.plan.linked(dialed, entered.is_alone(), since);
@@ -192,13 +192,13 @@ impl Dialer {
     }
 
     fn failed(&mut self, dialed: (Line, Purpose), ended: &Ended, now: Instant) {
-        metrics::link_ended(ended.kind());
+        metrics::record_link_end(ended.kind());
         let outcome = match ended {
             Ended::AlreadyLinked => "already_linked",
             Ended::Refused(_) => "refused",
             _ => "failed",
         };
-        metrics::dialed(outcome);
+        metrics::record_dial(outcome);
         audit::failed(self.shared.place(dialed.0), outcome, ended);
         let served = self.plan.is_served(dialed.0.url);
         let wait = self.plan.failed(dialed, ended, now);
@@ -275,7 +275,7 @@ impl Shared {
         }
         let dialect = entered.dialect();
         tracing::info!(dialect, address = %line.address, "Authentication successful, ready to receive requests");
-        metrics::link_made(dialect);
+        metrics::record_link_start(dialect);
         Ok(entered)
     }
 

@@ -25,7 +25,7 @@ pub use crate::backends::BackendState;
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::call::{CallHandle, CallSink, Execute};
-use crate::metrics::ToolMeters;
+use crate::metrics::ToolMeter;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
@@ -72,15 +72,15 @@ impl Executor {
     /// header's timeouts by itself.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
-        let mut trace = CallTrace::of(&header, if sink.origin().is_some() { "websocket" } else { "http" });
+        let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
         let context = sink.log_context().map(|context| context.in_trace(trace.id(&header)));
         if let Some(context) = context {
-            trace.named(context);
+            trace.set_log_context(context);
         }
         let call = IncomingCall { header, message, cancelled, trace };
         let run = Arc::clone(&self.runner).run(call, sink);
         match context {
-            Some(context) => tokio::spawn(context.during(run)),
+            Some(context) => tokio::spawn(context.in_scope(run)),
             None => tokio::spawn(run),
         };
         handle
@@ -93,7 +93,7 @@ impl Executor {
     }
 
     /// Returns the metrics of a tool of the catalog.
-    pub(crate) fn meters(&self, tool: &str) -> Option<Arc<ToolMeters>> {
+    pub(crate) fn meters(&self, tool: &str) -> Option<Arc<ToolMeter>> {
         self.runner.registry.route(tool).ok().map(|route| Arc::clone(&route.meters))
     }
 

@@ -11,6 +11,7 @@ pub mod executor;
 mod link;
 pub mod local;
 pub mod metrics;
+mod outcome;
 mod run;
 mod splice;
 mod status;

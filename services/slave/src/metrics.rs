@@ -1,5 +1,5 @@
-//! Counts what happens in the slave: one function or handle an event. [`table`] declares the series. Must not know why
-//! an event happens.
+//! Metrics of the slave: one function or handle for each event. [`table`] declares the series. Must not know why an
+//! event happens.
 
 mod backends;
 mod calls;
@@ -10,24 +10,24 @@ mod table;
 use metrics::gauge;
 
 pub(crate) use backends::{
-    Dropped, Exit, Probed, backend_dropped, backend_exited, backend_probed, backend_ready, backend_restarted,
-    backend_started,
+    DropReason, Exit, ProbeOutcome, record_backend_drop, record_backend_exit, record_backend_probe,
+    record_backend_restart, record_backend_start, set_backend_ready,
 };
-pub(crate) use calls::{ToolMeters, asked, call_refused, ended, served};
+pub(crate) use calls::{ToolMeter, record_backend_request, record_refusal, record_served};
 pub(crate) use files::ConfigFile;
 pub(crate) use links::{
-    Held, LinkMeters, dialed, held, link_ended, link_made, link_reconnected, links_up, links_wanted,
-    round_trips, tally,
+    LinkMeter, LinkUsage, record_dial, record_link_end, record_link_start, record_link_stats,
+    record_reconnect, round_trips, set_link_usage, set_links, set_links_wanted,
 };
 pub use table::{METRICS, TABLES};
 
-/// This process goes down.
-pub(crate) fn draining() {
+/// Says that this process shuts down.
+pub(crate) fn set_draining() {
     gauge!(table::DRAINING).set(1);
 }
 
-/// What the operator allows.
-pub(crate) fn limits(capacity: u32, journal: usize) {
+/// Sets the limits that the operator has configured. `journal` is in bytes.
+pub(crate) fn set_limits(capacity: u32, journal: usize) {
     gauge!(table::CAPACITY).set(capacity);
     gauge!(table::JOURNAL_LIMIT).set(journal as f64);
 }

@@ -20,7 +20,7 @@ use crate::link::Links;
 const MOST_TOOLS: usize = 100;
 
 /// What never changes.
-pub(crate) struct About {
+pub(crate) struct Identity {
     /// `slave` or `standalone`.
     pub(crate) role: &'static str,
     /// `SLAVE_NAME`.
@@ -33,10 +33,10 @@ pub(crate) struct About {
 
 /// Everything that can be told.
 pub(crate) struct Status {
-    pub(crate) about: About,
+    pub(crate) identity: Identity,
     pub(crate) links: Option<Arc<Links>>,
     pub(crate) executor: Executor,
-    pub(crate) began: (Instant, SystemTime),
+    pub(crate) started: (Instant, SystemTime),
 }
 
 impl Status {
@@ -54,12 +54,21 @@ impl Status {
             .with_document("/api/v1/links", move |_| links.links())
             .with_document("/api/v1/backends", move |_| backends.backends())
             .with_document("/api/v1/calls", move |_| calls.activity().to_json());
-        if page { ops.with_pages(ui::pages("slave", include_str!("status/tables.html"))) } else { ops }
+        if !page {
+            return ops;
+        }
+        let columns = ui::CallColumns {
+            place: "backend",
+            place_title: "Backend",
+            client_title: "From",
+            has_trace: false,
+        };
+        ops.with_pages(ui::pages("slave", include_str!("status/tables.html"), columns))
     }
 
     fn all(&self, ready: &Readiness) -> Value {
-        let (began, started_at) = self.began;
-        let About { role, name, labels, capacity } = &self.about;
+        let (started, started_at) = self.started;
+        let Identity { role, name, labels, capacity } = &self.identity;
         json!({
             "schema": 1,
             "role": role,
@@ -70,7 +79,7 @@ impl Status {
             "capacity": (*capacity > 0).then_some(capacity),
             "now": moment::text(SystemTime::now()),
             "startedAt": moment::text(started_at),
-            "uptimeSeconds": began.elapsed().as_secs(),
+            "uptimeSeconds": started.elapsed().as_secs(),
             "readiness": ready.to_json(),
             "links": self.links(),
             "backends": self.backends(),

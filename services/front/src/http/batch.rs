@@ -18,10 +18,10 @@ use super::framing::Framing;
 use super::response::{empty, events, json_stream};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
-use crate::arrived::Arrived;
 use crate::calls::Calls;
 use crate::jsonrpc::error_response;
 use crate::method::{Answer, Caller, Request, envelope_failure};
+use crate::trace::RequestSpan;
 
 /// Most messages of one batch.
 const MAX_MESSAGES: usize = 100;
@@ -71,10 +71,10 @@ fn entry<C: Calls>(
             Some(request_entry(context, caller, &request))
         }
         Ok(Message::Notification { method, params }) => {
-            let mut arrived = Arrived::by("http");
-            arrived.sent_by(caller);
+            let mut span = RequestSpan::start("http");
+            span.set_caller(caller);
             context.edge.on_notification(method.as_str(), &params, caller.session.as_deref());
-            arrived.answered((method.as_str(), None), params.meta.as_ref(), context.call_context(), None);
+            span.finish(method.as_str(), None, params.meta.as_ref(), context.call_context(), None);
             None
         }
         Ok(Message::Response { .. }) => None,
@@ -91,8 +91,8 @@ fn request_entry<C: Calls>(
     caller: &Caller,
     request: &Request<'_>,
 ) -> Entry<C::Stream> {
-    let mut arrived = Arrived::by("http");
-    arrived.sent_by(caller);
+    let mut span = RequestSpan::start("http");
+    span.set_caller(caller);
     let answer = if request.method == "initialize" {
         Err(Failure::InvalidRequest("initialize must not be in a batch".into()))
     } else {
@@ -105,6 +105,6 @@ fn request_entry<C: Calls>(
     };
     let meta = request.params.meta.as_ref();
     let failure = response.as_ref().err();
-    arrived.answered((request.method, Some(request.id)), meta, context.call_context(), failure);
+    span.finish(request.method, Some(request.id), meta, context.call_context(), failure);
     Entry::Ready(response.unwrap_or_else(|failure| error_response(Some(request.id.as_bytes()), &failure)))
 }

@@ -15,11 +15,11 @@ use super::response::{Refusal, SESSION_ID, empty, events, json};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
 use super::{batch, era};
-use crate::arrived::Arrived;
 use crate::calls::Calls;
 use crate::edge::unix_now;
 use crate::jsonrpc::Segments;
 use crate::method::{Answer, Request, envelope_failure, method_label};
+use crate::trace::RequestSpan;
 
 /// Longest request id, in bytes of JSON: ids travel in call headers.
 const MAX_ID_BYTES: usize = 1024;
@@ -89,12 +89,12 @@ fn begin<C: Calls>(
     era: Era,
     accept: Accept,
 ) -> Result<Begun<C::Stream>, Failure> {
-    let mut arrived = Arrived::by("http");
-    let begun = answer(context, request, era, accept, &mut arrived);
+    let mut span = RequestSpan::start("http");
+    let begun = answer(context, request, era, accept, &mut span);
     if !matches!(begun, Ok(Begun::Call { .. })) {
         let id = (request.id.len() <= MAX_ID_BYTES).then_some(request.id);
         let meta = request.params.meta.as_ref();
-        arrived.answered((request.method, id), meta, context.call_context(), begun.as_ref().err());
+        span.finish(request.method, id, meta, context.call_context(), begun.as_ref().err());
     }
     begun
 }
@@ -104,19 +104,19 @@ fn answer<C: Calls>(
     request: &Request<'_>,
     era: Era,
     accept: Accept,
-    arrived: &mut Arrived,
+    span: &mut RequestSpan,
 ) -> Result<Begun<C::Stream>, Failure> {
     if request.id.len() > MAX_ID_BYTES {
         return Err(Failure::InvalidRequest(format!("\"id\" is longer than {MAX_ID_BYTES} bytes")));
     }
     let caller = era::caller(context, era, request.method, request.params)?;
-    arrived.sent_by(&caller);
+    span.set_caller(&caller);
     let version = caller.version;
     let response = match context.edge.answer(request, caller, context.call_context())? {
         Answer::Call(stream) => return Ok(Begun::Call { version, stream }),
         Answer::Response(message) => message_response(message, accept),
         Answer::Initialized { version, response } => {
-            initialize_response(context, version, response, accept, arrived)?
+            initialize_response(context, version, response, accept, span)?
         }
     };
     Ok(Begun::Answered(Box::new(response)))
@@ -128,11 +128,11 @@ fn initialize_response<C: Calls>(
     version: Version,
     message: Segments,
     accept: Accept,
-    arrived: &mut Arrived,
+    span: &mut RequestSpan,
 ) -> Result<Response<ResponseBody<C::Stream>>, Failure> {
     let (sealer, principal) = (&context.edge.sealer, &context.principal);
     let token = sealer.issue(version, principal, unix_now()).ok_or(Failure::Internal)?;
-    arrived.began(version, || Some(sealer.open(token.as_bytes(), principal, unix_now())?.key()));
+    span.set_session(version, || Some(sealer.open(token.as_bytes(), principal, unix_now())?.key()));
     let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
     let mut response = message_response(message, accept);
     response.headers_mut().insert(SESSION_ID, token);
@@ -144,15 +144,15 @@ fn on_notification<C: Calls>(
     method: &str,
     params: &Params<'_>,
 ) -> HandlerResult<C::Stream> {
-    let mut arrived = Arrived::by("http");
+    let mut span = RequestSpan::start("http");
     let era = era::era_of(context.headers, method, params);
     let sender = era::notification_sender(context, era);
     if let Ok(Some(caller)) = &sender {
-        arrived.sent_by(caller);
+        span.set_caller(caller);
         context.edge.on_notification(method, params, caller.session.as_deref());
     }
     let failure = sender.as_ref().err();
-    arrived.answered((method, None), params.meta.as_ref(), context.call_context(), failure);
+    span.finish(method, None, params.meta.as_ref(), context.call_context(), failure);
     match sender {
         Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
         Err(failure) => Err(Refusal { failure, era, id: None }),

@@ -40,10 +40,10 @@ impl ExpirySchedule {
         }
         self.warned = warned;
         for gone in self.exported.keys().filter(|name| !next.contains_key(*name)) {
-            metrics::code_expires(gone, f64::INFINITY);
+            metrics::set_code_expiry(gone, f64::INFINITY);
         }
         for (name, end) in &next {
-            metrics::code_expires(name, (*end - now).as_seconds_f64());
+            metrics::set_code_expiry(name, (*end - now).as_seconds_f64());
         }
         self.exported = next;
     }

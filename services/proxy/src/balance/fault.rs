@@ -111,11 +111,11 @@ pub(crate) fn record(
 ) {
     let transition = outliers.record_outcome(slave.host_slot(), attribution.tool_outcome(), Instant::now());
     let Some(transition) = transition else { return };
-    metrics::ejected_members(tool, outliers.ejected_count());
+    metrics::set_ejected_members(tool, outliers.ejected_count());
     let slave = slave.name();
     match transition {
         Transition::Ejected { time, failures, last } => {
-            metrics::ejection(slave, last);
+            metrics::record_ejection(slave, last);
             tracing::warn!(
                 slave,
                 tool,

@@ -134,7 +134,7 @@ impl Picker {
         order.sort_by(|a, b| score(b).total_cmp(score(a)));
         let healthy = order.iter().find_map(|slave| self.acquire_if_healthy(slave));
         let picked = healthy.or_else(|| order.iter().find_map(|slave| self.acquire(slave)))?;
-        metrics::sticky_miss();
+        metrics::record_sticky_miss();
         Some(picked)
     }
 }

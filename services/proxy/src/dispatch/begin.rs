@@ -96,7 +96,7 @@ pub(super) fn begin(
 /// Encodes a header that leaves room for a trace context.
 fn encode(header: &CallHeader, trace: &CallTrace) -> Result<Bytes, Failure> {
     let text = serde_json::to_vec(header).map_err(|_| Failure::Internal)?;
-    if text.len() + trace.room() > MAX_HEADER {
+    if text.len() + trace.header_bytes() > MAX_HEADER {
         return Err(Failure::InvalidRequest("names, ids and Mcp-* headers are too long".into()));
     }
     Ok(Bytes::from(text))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing};
-use front::metrics::Ended;
 use protocol::link::header::{CallHeader, SessionFacts};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::MAX_CHUNK;
@@ -77,11 +77,11 @@ impl Dispatcher {
             Ok(pool)
         });
         let pool = found.inspect_err(|failure| {
-            metrics::not_offered(failure, version, at.elapsed().as_secs_f64());
+            metrics::record_unknown_tool(failure, version, at.elapsed().as_secs_f64());
         })?;
-        new_call.trace.of_tool(&new_call.tool);
+        new_call.trace.set_tool(&new_call.tool);
         begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context)
-            .inspect_err(|failure| pool.meter.refused(failure, version, at.elapsed().as_secs_f64()))
+            .inspect_err(|failure| pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64()))
     }
 
     fn broadcast(&self, facts: &SessionFacts) {
@@ -102,8 +102,8 @@ impl Calls for Dispatcher {
 
     fn call(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> CallStream {
         let id = self.0.forwarder.next_id();
-        let trace = CallTrace::of(id, &mut header, &message, &context);
-        let log = trace.subject(id);
+        let trace = CallTrace::start(id, &mut header, &message, &context);
+        let log = trace.log_context(id);
         let _log = log.enter();
         let routes = || self.0.settings.routes.load_full();
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
@@ -115,11 +115,11 @@ impl Calls for Dispatcher {
                 CallStream::ongoing(call)
             }
             Err(failure) => {
-                trace.ended(failure.spec().kind, Ended::Code(failure.spec().code.into()));
+                trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
                 if failure == Failure::NoSlave {
                     tracing::warn!("No slave connected, cannot execute request");
                 }
-                guard.ended(failure.spec().kind);
+                guard.finish(failure.spec().kind);
                 CallStream::failed(failure)
             }
         }

@@ -1,6 +1,6 @@
 //! How a call ended, for logs, spans and metrics. Must not know slaves.
 
-use front::metrics::Ended;
+use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::{self, FailureKind};
@@ -10,7 +10,7 @@ use protocol::mcp::failure::{self, FailureKind};
 pub(super) struct Ending {
     /// Label of the metrics.
     pub(super) outcome: &'static str,
-    pub(super) ended: Ended,
+    pub(super) ended: CallOutcome,
     /// Whether the end came from a slave.
     pub(super) answered: bool,
 }
@@ -26,7 +26,11 @@ impl Ending {
             ResponseEvent::End { .. } | ResponseEvent::Event { .. } => "ok",
             ResponseEvent::Failed(failure) => failure.spec().kind,
         };
-        Self { outcome, ended: Ended::of(event), answered: matches!(event, ResponseEvent::End { .. }) }
+        Self {
+            outcome,
+            ended: CallOutcome::from_event(event),
+            answered: matches!(event, ResponseEvent::End { .. }),
+        }
     }
 
     /// Returns the end of a call whose reader went away. A legacy client's call runs on at the slave that has it.
@@ -35,6 +39,6 @@ impl Ending {
             (Era::Legacy, true) => "abandoned",
             (Era::Modern, _) | (Era::Legacy, false) => "cancelled",
         };
-        Self { outcome, ended: Ended::Unanswered(outcome), answered: false }
+        Self { outcome, ended: CallOutcome::Unanswered(outcome), answered: false }
     }
 }

@@ -9,7 +9,7 @@ use front::calls::CallContext;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::progress;
-use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
+use runtime::activity::{Activity, CallGuard, CallPhase, CallProgress, Labels};
 use runtime::telemetry::LogContext;
 
 use crate::limits::client::Client;
@@ -25,14 +25,14 @@ pub(super) fn begin(
     message: &Bytes,
     routes: impl FnOnce() -> Arc<Routes>,
 ) -> CallGuard {
-    let guard = activity.begin(|| Labels {
+    let guard = activity.start(|| Labels {
         id: log.request(),
         tool: header.name.clone().unwrap_or_default(),
         client: display_name(&Client::of(context, header), &routes()),
         peer: context.peer,
         trace: log.trace(),
     });
-    guard.asked(message);
+    guard.record_request(message);
     guard
 }
 
@@ -54,21 +54,21 @@ fn display_name(client: &Client, routes: &Routes) -> String {
 
 /// Records which slave has the call, its progress, and the size or text of its answer, if the call is recorded.
 pub(super) fn record(guard: &CallGuard, slave: Option<&Arc<Slave>>, polled: &Poll<ResponseEvent>) {
-    if !guard.is_kept() {
+    if !guard.is_recording() {
         return;
     }
     match slave {
-        Some(slave) => guard.at(Stage::Running, &slave.name),
-        None => guard.at(Stage::Waiting, ""),
+        Some(slave) => guard.set_phase(CallPhase::Running, &slave.name),
+        None => guard.set_phase(CallPhase::Waiting, ""),
     }
     match polled {
         Poll::Ready(ResponseEvent::Event { more: false, payload, .. }) => {
             if let Some(progress::Progress { progress, total }) = progress::Progress::read(payload) {
-                guard.progress(Progress { done: progress, total });
+                guard.set_progress(CallProgress { done: progress, total });
             }
         }
         Poll::Ready(ResponseEvent::End { error, payload, .. }) => {
-            guard.answered(if *error { "error" } else { "result" }, payload);
+            guard.record_response(if *error { "error" } else { "result" }, payload);
         }
         Poll::Ready(_) | Poll::Pending => {}
     }

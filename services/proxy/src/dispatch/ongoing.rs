@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use front::metrics::Ended;
+use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
@@ -116,8 +116,8 @@ impl OngoingCall {
                 wanted: self.route.describe(),
             }));
         }
-        metrics::moved();
-        self.call.trace.forward_failed(Ended::Unanswered("not_sent"));
+        metrics::record_move();
+        self.call.trace.forward_failed(CallOutcome::Unanswered("not_sent"));
         None
     }
 
@@ -126,8 +126,8 @@ impl OngoingCall {
         let Some(reason) = self.machine.retry_reason(&event, Instant::now) else { return Some(event) };
         let Some(slave) = self.machine.slave().cloned() else { return Some(event) };
         self.forwarder.record_end(FaultAttribution::of(&event), &self.tool, &self.pool, &slave);
-        metrics::repeated(reason);
-        self.call.trace.forward_failed(Ended::of(&event));
+        metrics::record_retry(reason);
+        self.call.trace.forward_failed(CallOutcome::from_event(&event));
         tracing::info!(
             tool = self.tool,
             slave = slave.name,
@@ -162,7 +162,7 @@ impl OngoingCall {
         let avoid = search.avoid;
         let pool = self.forwarder.pool(&self.tool)?;
         self.call.id = self.forwarder.next_id();
-        self.guard.renamed(|| self.call.subject().request());
+        self.guard.set_id(|| self.call.subject().request());
         let _log = self.call.subject().enter();
         self.route = pool.routes.reroute(&self.route);
         let target = Target {
@@ -229,11 +229,11 @@ impl OngoingCall {
     }
 
     fn record_ending(&self, Ending { outcome, ended, answered }: Ending) {
-        self.call.trace.ended(outcome, ended);
-        self.pool.meter.ended((outcome, ended), self.version, self.began.elapsed().as_secs_f64());
-        self.guard.ended(outcome);
+        self.call.trace.finish(outcome, ended);
+        self.pool.meter.record_end(outcome, ended, self.version, self.began.elapsed().as_secs_f64());
+        self.guard.finish(outcome);
         let slave = self.machine.slave().map_or("", |slave| {
-            slave.meter.ended(outcome);
+            slave.meter.record_call(outcome);
             slave.name.as_str()
         });
         let id = self.call.id;

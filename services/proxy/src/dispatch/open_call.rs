@@ -35,7 +35,7 @@ pub(crate) struct OpenCall {
 impl OpenCall {
     /// Returns the context for log lines about the call.
     pub(crate) fn subject(&self) -> LogContext {
-        self.trace.subject(self.id)
+        self.trace.log_context(self.id)
     }
 
     /// Returns what a slave needs of the call.

@@ -67,7 +67,7 @@ impl ActiveSettings {
         let settings = PoolSettings { routes: &routes, policies: &self.policies, limits: &limits };
         let (directory, listing) = Directory::build(&slaves, &settings, &before);
         self.limits.store(limits);
-        metrics::tools(listing.tool_count, directory.conflicts().len());
+        metrics::set_tools(listing.tool_count, directory.conflicts().len());
         log_new_conflicts(&directory, &before);
         forwarder.directory.store(Arc::new(directory));
         forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.route));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use front::CallOutcome;
 use front::calls::CallContext;
-use front::metrics::Ended;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 
@@ -91,13 +91,13 @@ impl Forwarder {
 
 /// Opens the call on a slave with a permit of it. Returns `false` if the slave has just lost its link.
 pub(super) fn open_on(slave: &Slave, permit: Permit, call: &OpenCall, tool: &str, slot: &Arc<Slot>) -> bool {
-    let header = call.trace.forwarding(call.id, &call.header, &slave.name);
+    let header = call.trace.start_forward(call.id, &call.header, &slave.name);
     let mut request = call.request();
     if let Some(header) = &header {
         request.header = header;
     }
     if slave.open(&request, permit, slot, Instant::now()).is_err() {
-        call.trace.forward_failed(Ended::Unanswered("not_sent"));
+        call.trace.forward_failed(CallOutcome::Unanswered("not_sent"));
         return false;
     }
     tracing::debug!(slave = slave.name, tool, "Forwarding request to slave: tools/call (id: {})", call.id);

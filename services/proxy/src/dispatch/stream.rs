@@ -30,7 +30,7 @@ impl CallStream {
     }
 
     pub(super) fn ongoing(call: Box<OngoingCall>) -> Self {
-        call.pool.meter.began();
+        call.pool.meter.record_start();
         Self { state: State::Ongoing(call) }
     }
 

@@ -19,7 +19,7 @@ use super::queue::{self, Decision, EnqueueError, Pending, QueueKey};
 use super::send::{Target, open_on};
 use crate::balance::pick::NoCapacity;
 use crate::links::{Slave, Slot};
-use crate::metrics::{self, Refusal};
+use crate::metrics::{self, RefusalReason};
 use crate::routes::Route;
 
 type Waiter = queue::Waiter<PoolCandidates>;
@@ -61,13 +61,13 @@ pub(super) fn enqueue(
     let waiter = forwarder.queue.enqueue(pending.clone(), limits.most, candidates);
     let waiter = waiter.map_err(|error| match error {
         EnqueueError::Full { waiting, retry_after } => {
-            metrics::refused(Refusal::QueueFull);
+            metrics::record_refusal(RefusalReason::QueueFull);
             Failure::Busy { what: describe_full(tool, waiting), retry_after }
         }
         EnqueueError::NoSlave => Failure::NoSlaveForTool { name: (*tool).into(), wanted: route.describe() },
     })?;
     if reason == NoCapacity::Limited {
-        metrics::refused(Refusal::SlaveLimit);
+        metrics::record_refusal(RefusalReason::SlaveLimit);
     }
     let request = WaitRequest {
         pending,
@@ -77,8 +77,8 @@ pub(super) fn enqueue(
         timeout: limits.longest,
     };
     let (sender, receiver) = oneshot::channel();
-    call.trace.queued();
-    tokio::spawn(call.subject().during(run(Arc::clone(forwarder), request, waiter, sender)));
+    call.trace.on_queue();
+    tokio::spawn(call.subject().in_scope(run(Arc::clone(forwarder), request, waiter, sender)));
     Ok(receiver)
 }
 
@@ -100,7 +100,7 @@ async fn run(
         () = sender.closed() => None,
         outcome = wait(&forwarder, &request, waiter) => Some(outcome),
     };
-    metrics::waited(outcome.as_ref().map_or("cancelled", label), since.elapsed().as_secs_f64());
+    metrics::record_queue_wait(outcome.as_ref().map_or("cancelled", label), since.elapsed().as_secs_f64());
     if let Some(outcome) = outcome
         && let Err(WaitOutcome::Sent(slave)) = sender.send(outcome)
     {
@@ -143,10 +143,10 @@ async fn wait(forwarder: &Forwarder, request: &WaitRequest, mut waiter: Waiter) 
 
 fn timed_out(waiter: &Waiter, request: &WaitRequest, deadline: Instant) -> Failure {
     if deadline == request.call.last {
-        metrics::timeouts(1);
+        metrics::record_timeouts(1);
         return Failure::Timeout;
     }
-    metrics::refused(Refusal::QueueTimeout);
+    metrics::record_refusal(RefusalReason::QueueTimeout);
     let (tool, seconds) = (&request.pending.key.tool, request.timeout.as_secs_f64());
     let what = format!(
         "every slave that offers {tool} was at its capacity or rate limit for {seconds} s (QUEUE_TIMEOUT)"

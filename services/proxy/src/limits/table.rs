@@ -15,7 +15,7 @@ use super::keyed::KeyedLimiter;
 use super::rate::Rate;
 use super::rate_limiter::RateLimiter;
 use crate::config::BalanceConfig;
-use crate::metrics::{self, Refusal};
+use crate::metrics::{self, RefusalReason};
 use crate::routes::Routes;
 
 /// Clients that the limit of clients without an entry tells apart.
@@ -67,7 +67,7 @@ impl RateLimits {
             (None, None) => return Ok(()),
         };
         let Some(until) = until else { return Ok(()) };
-        metrics::refused(Refusal::ClientLimit);
+        metrics::record_refusal(RefusalReason::ClientLimit);
         Err(rate_limited(format!("this client may make {rate} calls"), until))
     }
 
@@ -97,7 +97,7 @@ pub(crate) fn admit_to_tool(tool: &str, limiter: Option<&RateLimiter>) -> Result
     let Some((until, limiter)) = limiter.and_then(|limiter| Some((limiter.take()?, limiter))) else {
         return Ok(());
     };
-    metrics::refused(Refusal::ToolLimit);
+    metrics::record_refusal(RefusalReason::ToolLimit);
     Err(rate_limited(format!("{tool} may be called {} times", limiter.rate()), until))
 }
 

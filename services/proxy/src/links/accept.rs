@@ -87,7 +87,7 @@ fn turn_away(
     (stream, peer): (TcpStream, SocketAddr),
     (seconds, back): (u64, &Backdoor),
 ) {
-    metrics::auth_failed("rate");
+    metrics::record_auth_failure("rate");
     audit::refused(peer, "rate", || format!("come again in {seconds} s"));
     tracing::debug!(%peer, "Slave connection sent away for {seconds} s");
     if admission.worth_saying(Instant::now()) {
@@ -151,7 +151,7 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, back: &Backdoor) -> Option
 }
 
 fn refused(peer: SocketAddr, error: &Refused) {
-    metrics::auth_failed(error.kind());
+    metrics::record_auth_failure(error.kind());
     audit::refused(peer, error.kind(), || error.to_string());
     if let Refused::NotAllowed(AccessDenied::Code(InvalidCode::Unknown)) = error {
         tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES or SLAVE_CODES_FILE, letter case included");
@@ -197,7 +197,7 @@ async fn enter(
     let admitted = match back.registry.register(hello.as_ref(), grant) {
         Ok(admitted) => admitted,
         Err(full) => {
-            metrics::auth_failed("full");
+            metrics::record_auth_failure("full");
             audit::refused(peer, "full", || full.to_string());
             tracing::warn!(%peer, "Slave turned away: {full}");
             auth::close_with(socket, 1013, &full.to_string()).await;
@@ -206,7 +206,7 @@ async fn enter(
     };
     admitted.slave.info.on_connected(peer);
     let dialect = if hello.is_some() { "native" } else { "plain" };
-    metrics::link_connected(&admitted.slave.name, dialect);
+    metrics::record_connect(&admitted.slave.name, dialect);
     audit::linked(peer, &admitted.slave, dialect);
     let grant = admitted.slave.grant();
     let identity = grant.identity_or_dash();
@@ -236,7 +236,7 @@ async fn carry(socket: Socket, admitted: Registered, back: &Backdoor) {
     let mut pump = Pump::new(socket, (Arc::clone(&slave), generation), back);
     let departure = (&mut pump).await;
     let now = Instant::now();
-    metrics::link_disconnected(&slave.name, departure.kind());
+    metrics::record_disconnect(&slave.name, departure.kind());
     audit::closed(&slave, &departure, since);
     slave.health.on_disconnect(departure.kind(), departure.to_string());
     if matches!(departure, Departure::Protocol(_)) {
@@ -267,7 +267,7 @@ async fn carry(socket: Socket, admitted: Registered, back: &Backdoor) {
 async fn wait_for_return(slave: &super::Slave, generation: u64, back: &Backdoor) {
     while slave.is_current(generation) {
         let timers = slave.poll_timers(Instant::now());
-        metrics::timeouts(timers.timed_out);
+        metrics::record_timeouts(timers.timed_out);
         let Some(next) = timers.next else {
             back.registry.forget(slave);
             return;

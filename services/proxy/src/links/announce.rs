@@ -18,7 +18,7 @@ const ANNOUNCE_DEBOUNCE: Duration = Duration::from_millis(50);
 pub(crate) async fn announce_changes(registry: Arc<Registry>) {
     let peers = registry.peers();
     let mut announced = peers.known();
-    metrics::peers(announced.proxies.len());
+    metrics::set_peers(announced.proxies.len());
     loop {
         let next_expiry = peers.expire(Instant::now());
         let known = peers.known();
@@ -27,7 +27,7 @@ pub(crate) async fn announce_changes(registry: Arc<Registry>) {
                 proxies = known.proxies.len(),
                 "Proxies that slaves are linked to, this one included"
             );
-            metrics::peers(known.proxies.len());
+            metrics::set_peers(known.proxies.len());
             registry.broadcast_peers(&known.encode());
             announced = known;
         }

@@ -99,12 +99,12 @@ fn reload_file(store: &CodeStore, registry: &Registry, read: Result<CodesFile, C
         Ok(file) => {
             let codes = store.replace_file(&file);
             tracing::info!(codes, "SLAVE_CODES_FILE was read again");
-            metrics::config_reloaded("codes", "ok");
+            metrics::record_config_reload("codes", "ok");
             review_all(store, registry);
         }
         Err(error) => {
             tracing::error!("SLAVE_CODES_FILE cannot be used, the codes of before stay: {error}");
-            metrics::config_reloaded("codes", "failed");
+            metrics::record_config_reload("codes", "failed");
         }
     }
 }
@@ -130,7 +130,7 @@ impl IdentityLinks {
             }
         }
         for (name, count) in &links {
-            metrics::identity_links(name, *count);
+            metrics::set_code_links(name, *count);
         }
         self.exported = identities;
     }

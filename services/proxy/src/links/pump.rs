@@ -27,7 +27,7 @@ use super::farewell::Farewell;
 use super::plain::PlainEvent;
 use super::registry::Registry;
 use super::slave::{LinkState, Slave};
-use crate::metrics::{self, Traffic};
+use crate::metrics::{self, TrafficMeter};
 use crate::slave_state::SlaveState;
 
 /// Messages read before it is the writer's turn.
@@ -90,7 +90,7 @@ pub(super) struct Pump {
     liveness: Liveness,
     trips: RttEstimator,
     trip_meter: ::metrics::Gauge,
-    traffic: Traffic,
+    traffic: TrafficMeter,
     timer: Pin<Box<Sleep>>,
     timer_at: Instant,
     flushing: bool,
@@ -104,8 +104,8 @@ impl Pump {
         let now = Instant::now();
         Self {
             socket,
-            traffic: Traffic::new(),
-            trip_meter: metrics::round_trips(&slave.name),
+            traffic: TrafficMeter::new(),
+            trip_meter: metrics::round_trip_gauge(&slave.name),
             slave,
             registry: Arc::clone(&back.registry),
             generation,
@@ -152,7 +152,7 @@ impl Pump {
         }
         match (&mut *link, message) {
             (LinkState::Native(end), Message::Binary(mut batch)) => {
-                self.traffic.received(batch.len());
+                self.traffic.record_received(batch.len());
                 let broke = |error: &dyn fmt::Display| Departure::Protocol(error.to_string());
                 while let Some(frame) = Frame::decode(&mut batch).map_err(|e| broke(&e))? {
                     end.receive(frame, now).map_err(|e| broke(&e))?;
@@ -166,7 +166,7 @@ impl Pump {
                 Err(Departure::Protocol("text on a link of the native dialect".into()))
             }
             (LinkState::Plain(end), Message::Text(text)) => {
-                self.traffic.received(text.len());
+                self.traffic.record_received(text.len());
                 let heard =
                     end.receive(&Bytes::from(text)).map_err(|e| Departure::Protocol(e.to_string()))?;
                 said(heard, &self.slave, &self.registry);
@@ -186,13 +186,13 @@ impl Pump {
 
     fn next_message(&mut self, now: Instant) -> Option<Message> {
         if let Some(batch) = self.slave.next_batch(self.generation, now) {
-            self.traffic.sent(batch.len());
+            self.traffic.record_sent(batch.len());
             return Some(Message::Binary(batch));
         }
         match &mut *self.slave.link() {
             LinkState::Plain(end) if self.slave.is_current(self.generation) => {
                 let text = end.next_text()?;
-                self.traffic.sent(text.len());
+                self.traffic.record_sent(text.len());
                 Some(Message::Text(text.into()))
             }
             LinkState::Plain(_) | LinkState::Native(_) => None,
@@ -252,14 +252,14 @@ impl Pump {
         let mut next = self.beat(now)?;
         match &mut *self.slave.link() {
             LinkState::Native(end) => {
-                metrics::timeouts(end.time_out(now));
+                metrics::record_timeouts(end.time_out(now));
                 if let Some(tally) = end.take_stats() {
-                    metrics::tally(tally);
+                    metrics::record_link_stats(tally);
                 }
                 next = end.poll_timeout().map_or(next, |at| at.min(next));
             }
             LinkState::Plain(end) => {
-                metrics::timeouts(end.time_out(now));
+                metrics::record_timeouts(end.time_out(now));
                 if end.calls() > 0 {
                     next = next.min(now + Duration::from_millis(100));
                 }
@@ -330,7 +330,7 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
         ProxyEvent::Draining => {
             tracing::info!(slave = slave.name, "Slave is going down: it gets no new calls");
             slave.set_draining();
-            metrics::link_drains(&slave.name);
+            metrics::record_slave_drain(&slave.name);
             registry.publish_change(slave);
         }
         ProxyEvent::Peers(json) => {
@@ -344,7 +344,7 @@ fn happened(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<()
             }
         }
         ProxyEvent::UnknownCall(kind) => {
-            metrics::stray();
+            metrics::record_unknown_call();
             tracing::debug!(slave = slave.name, "{} for a call that is not under way", kind.name());
         }
     }
@@ -363,7 +363,7 @@ fn said(heard: PlainEvent, slave: &Slave, registry: &Registry) {
         PlainEvent::Catalog(Err(error)) => {
             tracing::warn!(slave = slave.name, "Slave's tool list is unusable: {error}");
         }
-        PlainEvent::UnknownCall => metrics::stray(),
+        PlainEvent::UnknownCall => metrics::record_unknown_call(),
         PlainEvent::Response | PlainEvent::Nothing => {}
     }
 }

@@ -217,7 +217,7 @@ fn report_reconnect(slave: &Slave) {
         tracing::info!(slave = slave.name, "The same slave connects again: its older link is replaced");
     }
     let reason = if replaced { "replaced" } else { slave.health.disconnect_kind() };
-    metrics::link_reconnected(&slave.name, reason);
+    metrics::record_reconnect(&slave.name, reason);
 }
 
 #[cfg(test)]

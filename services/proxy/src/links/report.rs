@@ -6,7 +6,7 @@ use super::health::{HealthChange, HealthSnapshot};
 use super::registry::Registry;
 use super::slave::Slave;
 use crate::balance::outliers::{Outcome, Transition};
-use crate::metrics::{self, Held};
+use crate::metrics::{self, LinkUsage};
 use crate::slave_state::SlaveState;
 
 impl Registry {
@@ -21,7 +21,7 @@ impl Registry {
     }
 
     /// Returns name, calls in flight and buffered bytes of all slaves.
-    pub(crate) fn buffered_bytes(&self) -> Vec<(String, Held)> {
+    pub(crate) fn buffered_bytes(&self) -> Vec<(String, LinkUsage)> {
         self.all().iter().map(|slave| (slave.name.clone(), slave.buffered_bytes())).collect()
     }
 
@@ -31,7 +31,7 @@ impl Registry {
         match transition {
             None => return,
             Some(Transition::Ejected { time, failures, last }) => {
-                metrics::ejection(&slave.name, last);
+                metrics::record_ejection(&slave.name, last);
                 let seconds = time.as_secs_f64();
                 slave.health.set_ejected(format!(
                     "it gets no calls for {seconds:.1} s: {failures} failed in a row, the last with {last}"
@@ -75,6 +75,6 @@ impl Registry {
         for slave in self.lock().values().filter(|slave| slave.name == name) {
             counts[slave.state() as usize] += 1;
         }
-        metrics::slave_states(name, counts);
+        metrics::set_slave_states(name, counts);
     }
 }

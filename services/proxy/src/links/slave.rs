@@ -125,7 +125,7 @@ impl Slave {
         }
     }
 
-    /// Locks the state of the link. Held for short, never across an await.
+    /// Locks the state of the link. LinkUsage for short, never across an await.
     pub(super) fn link(&self) -> MutexGuard<'_, LinkState> {
         self.link.lock()
     }
@@ -204,7 +204,7 @@ impl Slave {
     }
 
     fn report_left_out(&self, tools: &[String]) {
-        metrics::tools_left_out(&self.name, tools.len());
+        metrics::set_tools_left_out(&self.name, tools.len());
         if !tools.is_empty() {
             tracing::warn!(
                 slave = self.name,

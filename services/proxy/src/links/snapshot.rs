@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use super::slave::{LinkState, Slave};
-use crate::metrics::Held;
+use crate::metrics::LinkUsage;
 use crate::slave_state::SlaveState;
 
 /// A slave at one moment, as operators are shown it.
@@ -63,11 +63,11 @@ impl Slave {
     }
 
     /// Returns the calls in flight and the bytes of them that are buffered, for the metrics.
-    pub(super) fn buffered_bytes(&self) -> Held {
+    pub(super) fn buffered_bytes(&self) -> LinkUsage {
         let (to_slave, from_slave) = match &*self.link() {
             LinkState::Native(end) => end.buffered_bytes(),
             LinkState::Plain(_) => (0, 0),
         };
-        Held { calls: self.active.in_flight(), to_slave, from_slave }
+        LinkUsage { calls: self.active.in_flight(), to_slave, from_slave }
     }
 }

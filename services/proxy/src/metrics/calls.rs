@@ -1,48 +1,56 @@
 //! Metrics of calls. Knows tools by name only.
 
 use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use front::metrics::{Ended, Operations};
+use front::CallOutcome;
+use front::metrics::{OperationSide, ToolOperations};
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
-use super::TOOL_NAMES;
+use super::names;
 use super::table::{
-    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS,
+    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TIMEOUTS, TOOL_CONFLICTS, TOOLS,
 };
 
 const METHOD: &str = "tools/call";
 
-/// Handles of one tool's calls, looked up once.
+/// Handles of one tool's calls, each looked up once.
 pub(crate) struct CallMeter {
     ok: Counter,
     tool_error: Counter,
     duration: Histogram,
     in_flight: Gauge,
-    operations: Operations,
+    operations: ToolOperations,
     tool: String,
 }
 
 impl CallMeter {
     pub(crate) fn new(tool: &str) -> Self {
-        let tool = TOOL_NAMES.bounded(tool);
-        let of = |outcome: &'static str| counter!(FORWARDS, "method" => METHOD, "tool" => tool.clone(), "outcome" => outcome);
+        let tool = names::TOOLS.bounded(tool);
+        let forwards = |outcome: &'static str| counter!(FORWARDS, "method" => METHOD, "tool" => tool.clone(), "outcome" => outcome);
         Self {
-            ok: of("ok"),
-            tool_error: of("tool_error"),
+            ok: forwards("ok"),
+            tool_error: forwards("tool_error"),
             duration: histogram!(FORWARD_DURATION, "method" => METHOD, "tool" => tool.clone()),
             in_flight: gauge!(IN_FLIGHT),
-            operations: Operations::calls(&tool),
+            operations: ToolOperations::new(OperationSide::SERVER, &tool),
             tool,
         }
     }
 
-    /// A call begins.
-    pub(crate) fn began(&self) {
+    /// Counts a call that begins.
+    pub(crate) fn record_start(&self) {
         self.in_flight.increment(1);
     }
 
-    /// A call ended: `ok`, `tool_error`, `error`, `cancelled`, `abandoned`, or the kind of a failure.
-    pub(crate) fn ended(&self, (outcome, ended): (&'static str, Ended), version: Version, seconds: f64) {
+    /// Counts a call that ended after `seconds`. `outcome`: `ok`, `tool_error`, `error`, `cancelled`, `abandoned`, or
+    /// the kind of a failure.
+    pub(crate) fn record_end(
+        &self,
+        outcome: &'static str,
+        result: CallOutcome,
+        version: Version,
+        seconds: f64,
+    ) {
         match outcome {
             "ok" => self.ok.increment(1),
             "tool_error" => self.tool_error.increment(1),
@@ -52,37 +60,45 @@ impl CallMeter {
             }
         }
         self.duration.record(seconds);
-        self.operations.ended(version, ended, seconds);
+        self.operations.record(version, result, seconds);
         self.in_flight.decrement(1);
     }
 
-    /// A call was refused before it began.
-    pub(crate) fn refused(&self, failure: &Failure, version: Version, seconds: f64) {
-        let row = failure.spec();
-        counter!(CALLS_REFUSED, "tool" => self.tool.clone(), "kind" => row.kind).increment(1);
-        self.operations.ended(version, Ended::Code(row.code.into()), seconds);
+    /// Counts a call that was refused before it began.
+    pub(crate) fn record_refusal(&self, failure: &Failure, version: Version, seconds: f64) {
+        let spec = failure.spec();
+        counter!(CALLS_REFUSED, "tool" => self.tool.clone(), "kind" => spec.kind).increment(1);
+        self.operations.record(version, CallOutcome::Code(spec.code.into()), seconds);
     }
 }
 
-/// A call named a tool that nobody offers, or no tool.
-pub(crate) fn not_offered(failure: &Failure, version: Version, seconds: f64) {
-    let row = failure.spec();
-    counter!(CALLS_REFUSED, "tool" => "", "kind" => row.kind).increment(1);
-    Operations::calls("").ended(version, Ended::Code(row.code.into()), seconds);
+/// Counts a call that named a tool that no slave offers, or no tool.
+pub(crate) fn record_unknown_tool(failure: &Failure, version: Version, seconds: f64) {
+    let spec = failure.spec();
+    counter!(CALLS_REFUSED, "tool" => "", "kind" => spec.kind).increment(1);
+    let operations = ToolOperations::new(OperationSide::SERVER, "");
+    operations.record(version, CallOutcome::Code(spec.code.into()), seconds);
 }
 
-/// A call went to another slave.
-pub(crate) fn moved() {
+/// Counts calls that reached a timeout.
+pub(crate) fn record_timeouts(calls: usize) {
+    if calls > 0 {
+        counter!(TIMEOUTS).increment(calls as u64);
+    }
+}
+
+/// Counts a call that went to another slave because the first one never got it.
+pub(crate) fn record_move() {
     counter!(MOVED).increment(1);
 }
 
-/// A call is run again.
-pub(crate) fn repeated(reason: &'static str) {
+/// Counts a call that is run again after a failure of this kind.
+pub(crate) fn record_retry(reason: &'static str) {
     counter!(REPEATS, "reason" => reason).increment(1);
 }
 
-/// What clients are offered.
-pub(crate) fn tools(offered: usize, conflicts: usize) {
+/// Sets the number of tools that clients are offered, and of names with different tools.
+pub(crate) fn set_tools(offered: usize, conflicts: usize) {
     gauge!(TOOLS).set(offered as f64);
     gauge!(TOOL_CONFLICTS).set(conflicts as f64);
 }

@@ -1,41 +1,41 @@
 //! Metrics of slaves and their links. Knows slaves by name only.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
 use ::metrics::{Counter, Gauge, counter, gauge};
+use parking_lot::Mutex;
 use protocol::link::stats::LinkStats;
 
+use super::names::{SLAVES, TOOLS};
 use super::table::{
     AUTH_FAILURES, DRAINING, EJECTED, EJECTIONS, JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS,
     LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS, RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE,
-    STALLS, STRAYS, TIMEOUTS,
+    STALLS, UNKNOWN_CALLS,
 };
-use super::{SLAVE_NAMES, TOOL_NAMES};
 use crate::slave_state::SlaveState;
 
-/// Bytes of one link.
-pub(crate) struct Traffic {
+/// Counters of the bytes of one link.
+pub(crate) struct TrafficMeter {
     to_slave: Counter,
     from_slave: Counter,
 }
 
-impl Traffic {
+impl TrafficMeter {
     pub(crate) fn new() -> Self {
-        let of = |direction: &'static str| counter!(LINK_BYTES, "direction" => direction);
-        Self { to_slave: of("to_slave"), from_slave: of("from_slave") }
+        let bytes = |direction: &'static str| counter!(LINK_BYTES, "direction" => direction);
+        Self { to_slave: bytes("to_slave"), from_slave: bytes("from_slave") }
     }
 
-    pub(crate) fn sent(&self, bytes: usize) {
+    pub(crate) fn record_sent(&self, bytes: usize) {
         self.to_slave.increment(bytes as u64);
     }
 
-    pub(crate) fn received(&self, bytes: usize) {
+    pub(crate) fn record_received(&self, bytes: usize) {
         self.from_slave.increment(bytes as u64);
     }
 }
 
-/// Calls of one slave, looked up once.
+/// Counters of one slave's calls, each looked up once.
 pub(crate) struct LinkMeter {
     ok: Counter,
     tool_error: Counter,
@@ -45,13 +45,19 @@ pub(crate) struct LinkMeter {
 
 impl LinkMeter {
     pub(crate) fn new(slave: &str) -> Self {
-        let slave = SLAVE_NAMES.bounded(slave);
-        let of = |outcome: &'static str| counter!(LINK_CALLS, "slave" => slave.clone(), "outcome" => outcome);
-        Self { ok: of("ok"), tool_error: of("tool_error"), failed: of("failed"), cancelled: of("cancelled") }
+        let slave = SLAVES.bounded(slave);
+        let calls =
+            |outcome: &'static str| counter!(LINK_CALLS, "slave" => slave.clone(), "outcome" => outcome);
+        Self {
+            ok: calls("ok"),
+            tool_error: calls("tool_error"),
+            failed: calls("failed"),
+            cancelled: calls("cancelled"),
+        }
     }
 
-    /// A call ended that the slave had; `outcome` as in [`super::CallMeter::ended`].
-    pub(crate) fn ended(&self, outcome: &'static str) {
+    /// Counts a call that ended while the slave had it. `outcome` as in [`super::CallMeter::record_end`].
+    pub(crate) fn record_call(&self, outcome: &'static str) {
         match outcome {
             "ok" => &self.ok,
             "tool_error" => &self.tool_error,
@@ -62,113 +68,107 @@ impl LinkMeter {
     }
 }
 
-/// So many slaves of this name are in the states of [`SlaveState::ALL`].
-pub(crate) fn slave_states(slave: &str, counts: [u32; SlaveState::ALL.len()]) {
-    let slave = SLAVE_NAMES.bounded(slave);
+/// Sets how many slaves of this name are in each state of [`SlaveState::ALL`].
+pub(crate) fn set_slave_states(slave: &str, counts: [u32; SlaveState::ALL.len()]) {
+    let slave = SLAVES.bounded(slave);
     for (state, count) in SlaveState::ALL.into_iter().zip(counts) {
         gauge!(SLAVE_STATE, "slave" => slave.clone(), "state" => state.label()).set(f64::from(count));
     }
 }
 
-/// Round trips of one slave's link.
-pub(crate) fn round_trips(slave: &str) -> Gauge {
-    gauge!(ROUND_TRIP, "slave" => SLAVE_NAMES.bounded(slave))
+/// Returns the gauge of the round trip time of a slave's link, in seconds.
+pub(crate) fn round_trip_gauge(slave: &str) -> Gauge {
+    gauge!(ROUND_TRIP, "slave" => SLAVES.bounded(slave))
 }
 
-/// A slave gets no calls for a while.
-pub(crate) fn ejection(slave: &str, reason: &'static str) {
-    counter!(EJECTIONS, "slave" => SLAVE_NAMES.bounded(slave), "reason" => reason).increment(1);
+/// Counts an ejection of a slave; `reason` is the kind of the last failure.
+pub(crate) fn record_ejection(slave: &str, reason: &'static str) {
+    counter!(EJECTIONS, "slave" => SLAVES.bounded(slave), "reason" => reason).increment(1);
 }
 
-/// So many members of a tool get none of its calls.
-pub(crate) fn ejected_members(tool: &str, members: usize) {
-    gauge!(EJECTED, "tool" => TOOL_NAMES.bounded(tool)).set(members as f64);
+/// Sets the number of slaves that get none of a tool's calls.
+pub(crate) fn set_ejected_members(tool: &str, members: usize) {
+    gauge!(EJECTED, "tool" => TOOLS.bounded(tool)).set(members as f64);
 }
 
-/// A link came up.
-pub(crate) fn link_connected(slave: &str, dialect: &'static str) {
-    counter!(LINK_CONNECTS, "slave" => SLAVE_NAMES.bounded(slave), "dialect" => dialect).increment(1);
+/// Counts a link that came up.
+pub(crate) fn record_connect(slave: &str, dialect: &'static str) {
+    counter!(LINK_CONNECTS, "slave" => SLAVES.bounded(slave), "dialect" => dialect).increment(1);
 }
 
-/// The link of a slave process came back; the one before had ended for this reason.
-pub(crate) fn link_reconnected(slave: &str, reason: &'static str) {
-    counter!(LINK_RECONNECTS, "slave" => SLAVE_NAMES.bounded(slave), "reason" => reason).increment(1);
+/// Counts a link of a known slave process. `reason`: why the link before had ended.
+pub(crate) fn record_reconnect(slave: &str, reason: &'static str) {
+    counter!(LINK_RECONNECTS, "slave" => SLAVES.bounded(slave), "reason" => reason).increment(1);
 }
 
-/// A link ended.
-pub(crate) fn link_disconnected(slave: &str, reason: &'static str) {
-    counter!(LINK_DISCONNECTS, "slave" => SLAVE_NAMES.bounded(slave), "reason" => reason).increment(1);
+/// Counts a link that ended.
+pub(crate) fn record_disconnect(slave: &str, reason: &'static str) {
+    counter!(LINK_DISCONNECTS, "slave" => SLAVES.bounded(slave), "reason" => reason).increment(1);
 }
 
-/// A slave said that it goes down.
-pub(crate) fn link_drains(slave: &str) {
-    counter!(SLAVE_DRAINS, "slave" => SLAVE_NAMES.bounded(slave)).increment(1);
+/// Counts a slave that announced its shutdown.
+pub(crate) fn record_slave_drain(slave: &str) {
+    counter!(SLAVE_DRAINS, "slave" => SLAVES.bounded(slave)).increment(1);
 }
 
-/// A connection did not become a link.
-pub(crate) fn auth_failed(reason: &'static str) {
+/// Counts a connection that did not become a link.
+pub(crate) fn record_auth_failure(reason: &'static str) {
     counter!(AUTH_FAILURES, "reason" => reason).increment(1);
 }
 
-/// A frame that belongs to nothing.
-pub(crate) fn stray() {
-    counter!(STRAYS).increment(1);
+/// Counts a frame or an answer for a call that is not under way.
+pub(crate) fn record_unknown_call() {
+    counter!(UNKNOWN_CALLS).increment(1);
 }
 
-/// What a link's state machine counted since it was asked last.
-pub(crate) fn tally(tally: LinkStats) {
-    let LinkStats { stalls, resumed, gone } = tally;
-    for (counted, counter) in [
+/// Adds what the state machine of a link has counted since it was asked last.
+pub(crate) fn record_link_stats(stats: LinkStats) {
+    let LinkStats { stalls, resumed, gone } = stats;
+    for (count, counter) in [
         (stalls, counter!(STALLS)),
         (resumed, counter!(RESUMED, "outcome" => "resumed")),
         (gone, counter!(RESUMED, "outcome" => "gone")),
     ] {
-        counter.increment(counted);
+        counter.increment(count);
     }
 }
 
-/// Calls gave up waiting.
-pub(crate) fn timeouts(calls: usize) {
-    if calls > 0 {
-        counter!(TIMEOUTS).increment(calls as u64);
-    }
-}
-
-/// This proxy goes down.
-pub(crate) fn draining() {
+/// Says that this proxy shuts down.
+pub(crate) fn set_draining() {
     gauge!(DRAINING).set(1);
 }
 
-/// So many proxies are known.
-pub(crate) fn peers(proxies: usize) {
+/// Sets the number of proxies that are known.
+pub(crate) fn set_peers(proxies: usize) {
     gauge!(PEERS).set(proxies as f64);
 }
 
-/// What a slave holds at the moment.
+/// Calls of a slave, and the memory that they take.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Held {
-    /// Calls that it has.
+pub(crate) struct LinkUsage {
+    /// Calls that the slave has.
     pub(crate) calls: usize,
-    /// Bytes that go or went to it and are not acknowledged.
+    /// Bytes that were sent or wait to be sent to the slave and are not acknowledged.
     pub(crate) to_slave: usize,
-    /// Bytes of it that clients have not taken.
+    /// Bytes of the slave that clients have not read.
     pub(crate) from_slave: usize,
 }
 
-/// Looks at all slaves before each scrape; `look` gives their names and what they hold.
+/// Returns a function that sets the gauges of all slaves, to be called before each scrape. `usage` returns the slaves'
+/// names and what they use.
 pub(crate) fn sample(
-    look: impl Fn() -> Vec<(String, Held)> + Send + Sync + 'static,
+    usage: impl Fn() -> Vec<(String, LinkUsage)> + Send + Sync + 'static,
 ) -> impl Fn() + Send + Sync + 'static {
     let known: Mutex<BTreeMap<String, usize>> = Mutex::default();
     move || {
         let mut known = known.lock();
         // Slaves that are gone have no calls.
         known.values_mut().for_each(|calls| *calls = 0);
-        let mut sum = Held::default();
-        for (name, held) in look() {
-            *known.entry(SLAVE_NAMES.bounded(&name)).or_default() += held.calls;
-            sum.to_slave += held.to_slave;
-            sum.from_slave += held.from_slave;
+        let mut sum = LinkUsage::default();
+        for (name, usage) in usage() {
+            *known.entry(SLAVES.bounded(&name)).or_default() += usage.calls;
+            sum.to_slave += usage.to_slave;
+            sum.from_slave += usage.from_slave;
         }
         for (slave, calls) in &*known {
             gauge!(LINK_IN_FLIGHT, "slave" => slave.clone()).set(*calls as f64);

@@ -1,15 +1,11 @@
 //! Metrics of routing. Knows rules by name only.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use ::metrics::{Counter, counter};
 
-use ::metrics::{Counter, counter, gauge};
-use runtime::metrics::Names;
+use super::names::RULES;
+use super::table::{ROUTED, UNROUTABLE};
 
-use super::table::{LAST_LOAD, ROUTED, UNROUTABLE};
-
-static RULE_NAMES: Names = Names::new();
-
-/// Handles of one rule.
+/// Handles of one rule, each looked up once.
 pub(crate) struct RouteMeter {
     routed: Counter,
     unroutable: Counter,
@@ -17,24 +13,18 @@ pub(crate) struct RouteMeter {
 
 impl RouteMeter {
     pub(crate) fn new(rule: &str) -> Self {
-        let rule = RULE_NAMES.bounded(rule);
+        let rule = RULES.bounded(rule);
         Self {
             routed: counter!(ROUTED, "rule" => rule.clone()),
             unroutable: counter!(UNROUTABLE, "rule" => rule),
         }
     }
 
-    /// The rule was for a call, and has so many tiers of slaves for it.
-    pub(crate) fn routed(&self, tiers: usize) {
+    /// Counts a call that the rule matched. `priorities`: how many sets of slaves the rule has for it.
+    pub(crate) fn record(&self, priorities: usize) {
         self.routed.increment(1);
-        if tiers == 0 {
+        if priorities == 0 {
             self.unroutable.increment(1);
         }
     }
-}
-
-/// A file of the configuration was read with success, now.
-pub(crate) fn config_loaded(file: &'static str) {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    gauge!(LAST_LOAD, "file" => file).set(time.as_secs_f64());
 }

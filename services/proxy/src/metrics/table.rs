@@ -5,8 +5,18 @@
 use ::metrics::Unit;
 use runtime::metrics::{Buckets, Label, Metric};
 
-use super::Refusal;
+use super::refusal::RefusalReason;
 use crate::slave_state::SlaveState;
+
+/// All tables of a proxy.
+pub const TABLES: &[&[Metric]] = &[
+    CALLS,
+    LINKS,
+    CONFIGURATION,
+    front::metrics::METRICS,
+    runtime::audit::METRICS,
+    runtime::traces::METRICS,
+];
 
 const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");
@@ -80,7 +90,7 @@ pub const CALLS: &[Metric] = &[
     ),
     Metric::counter(
         REFUSALS,
-        &[Label::of("reason", &Refusal::LABELS)],
+        &[Label::of("reason", &RefusalReason::LABELS)],
         "Calls that limits or full queues refused; rate_limited_slave_wait: calls that had to wait because of slaves' rate limits.",
     ),
     Metric::counter(STICKY_MISSES, &[], "Calls that went to another slave than their client's own."),
@@ -113,7 +123,7 @@ pub(super) const LINK_RECONNECTS: &str = "mcp_relay_link_reconnects_total";
 pub(super) const AUTH_FAILURES: &str = "mcp_relay_link_auth_failures_total";
 pub(super) const ROUND_TRIP: &str = "mcp_relay_link_round_trip_seconds";
 pub(super) const LINK_BYTES: &str = "mcp_relay_link_bytes_total";
-pub(super) const STRAYS: &str = "mcp_relay_link_stray_frames_total";
+pub(super) const UNKNOWN_CALLS: &str = "mcp_relay_link_stray_frames_total";
 pub(super) const STALLS: &str = "mcp_relay_credit_stalls_total";
 pub(super) const JOURNAL: &str = "mcp_relay_journal_bytes";
 pub(super) const RESUMED: &str = "mcp_relay_calls_resumed_total";
@@ -169,7 +179,7 @@ pub const LINKS: &[Metric] = &[
     .in_unit(Unit::Seconds),
     Metric::counter(LINK_BYTES, &[Label::of("direction", &["to_slave", "from_slave"])], "Bytes of frames on links.")
         .in_unit(Unit::Bytes),
-    Metric::counter(STRAYS, &[], "Frames and answers for calls that are not under way."),
+    Metric::counter(UNKNOWN_CALLS, &[], "Frames and answers for calls that are not under way."),
     Metric::counter(
         STALLS,
         &[],

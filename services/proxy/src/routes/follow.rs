@@ -6,7 +6,7 @@ use std::sync::Arc;
 use runtime::follow::WatchedFile;
 
 use super::file::{Routes, RoutesError, parse_bytes};
-use crate::metrics::config_reloaded;
+use crate::metrics::record_config_reload;
 
 /// Passes every new content of the file to `apply`. Never returns; dropping the future stops it.
 pub(crate) async fn follow(mut file: WatchedFile, apply: impl Fn(Arc<Routes>) + Send) {
@@ -16,12 +16,12 @@ pub(crate) async fn follow(mut file: WatchedFile, apply: impl Fn(Arc<Routes>) + 
         let path = file.path().display();
         match read {
             Ok(routes) => {
-                config_reloaded("routes", "ok");
+                record_config_reload("routes", "ok");
                 tracing::info!(rules = routes.own_rules(), "Routes read again from {path}");
                 apply(Arc::new(routes));
             }
             Err(error) => {
-                config_reloaded("routes", "failed");
+                record_config_reload("routes", "failed");
                 tracing::warn!("ROUTES cannot be used, the routes of before stay: {path}: {error}");
             }
         }

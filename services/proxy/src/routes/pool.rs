@@ -57,7 +57,7 @@ impl<S: Labelled> PoolRoutes<S> {
         let Some(applied) = self.applied.iter().find(|applied| applied.rule.check(call).is_ok()) else {
             return Route { rule: None, priorities: Arc::clone(&self.all) };
         };
-        applied.meter.routed(applied.priorities.len());
+        applied.meter.record(applied.priorities.len());
         Route { rule: Some(Arc::clone(&applied.rule)), priorities: Arc::clone(&applied.priorities) }
     }
 

@@ -5,32 +5,32 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use front::server::{OpsPort, Port};
+use runtime::start::StartError;
 use runtime::tls::ServerTls;
 use tokio::net::TcpListener;
 
-use super::RunError;
 use crate::config::ProxyConfig;
 use crate::tls::TlsState;
 
-/// Where the proxy is reached.
+/// The ports of a proxy, bound.
 pub(super) struct Ports {
-    /// By clients.
+    /// The port of MCP clients.
     pub(super) http: Port,
     pub(super) http_at: SocketAddr,
-    /// By slaves.
+    /// The port of slaves.
     pub(super) ws: TcpListener,
     pub(super) ws_tls: Option<Arc<ServerTls>>,
-    /// By operators, where that is another port.
+    /// The port of operators, if it is another.
     pub(super) ops: OpsPort,
 }
 
 impl Ports {
-    pub(super) async fn bind(config: &ProxyConfig, secured: &TlsState) -> Result<Self, RunError> {
+    pub(super) async fn bind(config: &ProxyConfig, secured: &TlsState) -> Result<Self, StartError> {
         let http = config.common.http.bind().await?;
         let ws = config.ws.bind().await?;
         let ops = OpsPort::bind(config.common.ops.port.as_ref()).await?;
         Ok(Self {
-            http_at: http.local_addr()?,
+            http_at: http.local_addr().map_err(StartError::Address)?,
             http: Port::new(http, secured.http.clone()),
             ws,
             ws_tls: secured.ws.clone(),
@@ -38,9 +38,9 @@ impl Ports {
         })
     }
 
-    /// Says where clients and slaves connect.
-    pub(super) fn announce(&self, secured: &TlsState) -> Result<(), RunError> {
-        let ws_at = self.ws.local_addr()?;
+    /// Logs where clients and slaves connect.
+    pub(super) fn announce(&self, secured: &TlsState) -> Result<(), StartError> {
+        let ws_at = self.ws.local_addr().map_err(StartError::Address)?;
         let ws = if secured.ws.is_some() { "wss" } else { "ws" };
         let http = if secured.http.is_some() { "https" } else { "http" };
         tracing::info!("WebSocket server listening on {ws}://{ws_at}");

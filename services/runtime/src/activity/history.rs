@@ -1,109 +1,107 @@
-//! Calls that have ended: the last ones, and how many in each of the last seconds. Of fixed size.
+//! Calls that have ended: the last ones, and counts for each of the last seconds. Of fixed size. Must not know calls
+//! under way.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::Labels;
+use super::labels::Labels;
 use crate::moment;
 
-/// Calls that are remembered.
-const REMEMBERED: usize = 200;
+/// Calls that are kept.
+const MAX_RECENT: usize = 200;
 
 /// Seconds that are counted.
 const SECONDS: u64 = 300;
 
 /// A call that has ended.
-pub(super) struct Ended {
-    pub(super) names: Labels,
+pub(super) struct EndedCall {
+    pub(super) labels: Labels,
     pub(super) place: String,
     pub(super) outcome: &'static str,
-    pub(super) took: Duration,
+    pub(super) duration: Duration,
 }
 
-/// What one second had.
+/// Counts of one second.
 #[derive(Clone, Copy, Default)]
 struct Bucket {
-    /// Which one, counted from the beginning.
-    number: u64,
+    /// Number of the second since the start.
+    second: u64,
     ended: u64,
     not_ok: u64,
-    took: Duration,
+    duration: Duration,
 }
 
+/// The calls that have ended.
 pub(super) struct History {
-    began: Instant,
-    last: VecDeque<(SystemTime, Ended)>,
-    seconds: Vec<Bucket>,
+    start: Instant,
+    recent: VecDeque<(SystemTime, EndedCall)>,
+    /// A ring: the bucket of a second is at its number modulo the length.
+    buckets: Vec<Bucket>,
 }
 
 impl History {
-    pub(super) fn new(began: Instant) -> Self {
-        let seconds = (0..SECONDS).map(|_| Bucket::default()).collect();
-        Self { began, last: VecDeque::with_capacity(REMEMBERED), seconds }
+    pub(super) fn new(start: Instant) -> Self {
+        let buckets = (0..SECONDS).map(|_| Bucket::default()).collect();
+        Self { start, recent: VecDeque::with_capacity(MAX_RECENT), buckets }
     }
 
-    fn number(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.began).as_secs()
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_secs()
     }
 
-    pub(super) fn add(&mut self, ended: Ended, now: Instant) {
-        let number = self.number(now);
-        if let Some(second) = self.seconds.get_mut(usize::try_from(number % SECONDS).unwrap_or_default()) {
-            if second.number != number {
-                *second = Bucket { number, ..Bucket::default() };
+    pub(super) fn add(&mut self, call: EndedCall, now: Instant) {
+        let second = self.second(now);
+        if let Some(bucket) = self.buckets.get_mut(usize::try_from(second % SECONDS).unwrap_or_default()) {
+            if bucket.second != second {
+                *bucket = Bucket { second, ..Bucket::default() };
             }
-            second.ended += 1;
-            second.not_ok += u64::from(ended.outcome != "ok");
-            second.took = second.took.saturating_add(ended.took);
+            bucket.ended += 1;
+            bucket.not_ok += u64::from(call.outcome != "ok");
+            bucket.duration = bucket.duration.saturating_add(call.duration);
         }
-        if self.last.len() == REMEMBERED {
-            self.last.pop_front();
+        if self.recent.len() == MAX_RECENT {
+            self.recent.pop_front();
         }
-        self.last.push_back((SystemTime::now(), ended));
+        self.recent.push_back((SystemTime::now(), call));
     }
 
-    /// The last calls, newest first, and the counts.
-    pub(super) fn to_json(&self, place: &str, now: Instant) -> (Value, Value) {
-        let recent = self.last.iter().rev().map(|(at, ended)| {
-            let Labels { id, tool, client, trace, .. } = &ended.names;
-            json!({
-                "id": id,
-                "tool": tool,
-                "client": client,
-                "trace": trace,
-                place: ended.place,
-                "outcome": ended.outcome,
-                "durationMs": millis(ended.took),
-                "endedAt": moment::text(*at),
-            })
+    /// Returns the last calls, newest first. `place` is the member that says where a call ran.
+    pub(super) fn recent_to_json(&self, place: &str) -> Value {
+        let recent = self.recent.iter().rev().map(|(at, call)| {
+            let mut object = call.labels.to_json(&call.labels.id);
+            object.insert(place.into(), call.place.as_str().into());
+            object.insert("outcome".into(), call.outcome.into());
+            object.insert("durationMs".into(), millis(call.duration).into());
+            object.insert("endedAt".into(), moment::text(*at).into());
+            Value::Object(object)
         });
-        (recent.collect(), self.rates(now))
+        recent.collect()
     }
 
-    /// Whole seconds only, oldest first: the one of now is not over.
-    fn rates(&self, now: Instant) -> Value {
-        let current = self.number(now);
-        let of = |number: u64| {
-            let index = usize::try_from(number % SECONDS).unwrap_or_default();
-            self.seconds.get(index).filter(|second| second.number == number).copied().unwrap_or_default()
+    /// Returns counts of whole seconds, oldest first. The current second is left out, as it is not over.
+    pub(super) fn rates_to_json(&self, now: Instant) -> Value {
+        let current = self.second(now);
+        let bucket = |second: u64| {
+            let index = usize::try_from(second % SECONDS).unwrap_or_default();
+            self.buckets.get(index).filter(|bucket| bucket.second == second).copied().unwrap_or_default()
         };
-        // Those before the beginning are empty too; the place of the current one is not asked for.
-        let seconds = (1..SECONDS).rev().map(|ago| current.checked_sub(ago).map(of).unwrap_or_default());
-        let seconds: Vec<Bucket> = seconds.collect();
-        let all = |what: fn(&Bucket) -> u64| seconds.iter().map(what).collect::<Vec<u64>>();
-        let mean = |second: &Bucket| millis(second.took.div_f64(second.ended.max(1) as f64));
+        // Seconds before the start are empty too.
+        let buckets = (1..SECONDS).rev().map(|ago| current.checked_sub(ago).map(bucket).unwrap_or_default());
+        let buckets: Vec<Bucket> = buckets.collect();
+        let counts = |count: fn(&Bucket) -> u64| buckets.iter().map(count).collect::<Vec<u64>>();
+        let mean = |bucket: &Bucket| millis(bucket.duration.div_f64(bucket.ended.max(1) as f64));
         json!({
             "secondsPerPoint": 1,
-            "ended": all(|second| second.ended),
-            "notOk": all(|second| second.not_ok),
-            "meanMs": seconds.iter().map(mean).collect::<Vec<f64>>(),
+            "ended": counts(|bucket| bucket.ended),
+            "notOk": counts(|bucket| bucket.not_ok),
+            "meanMs": buckets.iter().map(mean).collect::<Vec<f64>>(),
         })
     }
 }
 
-/// To a hundredth.
+/// Milliseconds, rounded to hundredths.
 fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e5).round() / 100.0
 }
@@ -112,30 +110,31 @@ fn millis(time: Duration) -> f64 {
 mod tests {
     use super::*;
 
-    fn ended(outcome: &'static str, millis: u64) -> Ended {
-        Ended { names: Labels::default(), place: String::new(), outcome, took: Duration::from_millis(millis) }
+    fn call(outcome: &'static str, millis: u64) -> EndedCall {
+        let duration = Duration::from_millis(millis);
+        EndedCall { labels: Labels::default(), place: String::new(), outcome, duration }
     }
 
     #[test]
-    fn seconds_are_counted_once_and_forgotten_in_time() {
+    fn each_second_is_counted_until_its_bucket_is_reused() {
         let start = Instant::now();
-        let mut past = History::new(start);
+        let mut history = History::new(start);
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        past.add(ended("ok", 10), at(2));
-        past.add(ended("timeout", 30), at(2));
-        past.add(ended("ok", 5), at(3));
-        let last = |past: &History, now: u64, member: &str| {
-            let rates = past.rates(at(now));
+        history.add(call("ok", 10), at(2));
+        history.add(call("timeout", 30), at(2));
+        history.add(call("ok", 5), at(3));
+        let last = |history: &History, now: u64, member: &str| {
+            let rates = history.rates_to_json(at(now));
             let number = |n: &Value| Duration::from_secs_f64(n.as_f64().unwrap()).as_secs();
             let list: Vec<u64> = rates[member].as_array().unwrap().iter().map(number).collect();
             assert_eq!(list.len() as u64, SECONDS - 1);
             (list.iter().sum::<u64>(), *list.last().unwrap())
         };
-        assert_eq!(last(&past, 3, "ended"), (2, 2), "the second of now is not over");
-        assert_eq!((last(&past, 3, "notOk"), last(&past, 3, "meanMs")), ((1, 1), (20, 20)));
-        assert_eq!(last(&past, 4, "ended"), (3, 1));
-        assert_eq!(last(&past, SECONDS + 2, "ended"), (1, 0), "the oldest is forgotten");
-        past.add(ended("ok", 1), at(SECONDS + 2));
-        assert_eq!(last(&past, SECONDS + 3, "ended"), (1, 1), "its place is taken");
+        assert_eq!(last(&history, 3, "ended"), (2, 2), "the current second is not over");
+        assert_eq!((last(&history, 3, "notOk"), last(&history, 3, "meanMs")), ((1, 1), (20, 20)));
+        assert_eq!(last(&history, 4, "ended"), (3, 1));
+        assert_eq!(last(&history, SECONDS + 2, "ended"), (1, 0), "the oldest is forgotten");
+        history.add(call("ok", 1), at(SECONDS + 2));
+        assert_eq!(last(&history, SECONDS + 3, "ended"), (1, 1), "its bucket is reused");
     }
 }

@@ -1,30 +1,35 @@
-//! The status page's shell: the frame around tables of the service's own, the script and the style that fill and dress
-//! them. Knows nothing of what a page shows but calls.
+//! The frame of the status page: HTML around a service's own tables, the script that fills them, and the style. Must not
+//! know what a page shows but calls.
 //!
-//! Pages say the same to everybody: what they show comes from the API, which asks for a key. They load nothing from
-//! elsewhere, run no inline code, and cannot be put into a frame.
+//! Pages are static: their data comes from the API, which asks for a key. They load nothing from elsewhere, run no
+//! inline code, and cannot be framed ([`CONTENT_POLICY`]).
 
 use axum::http::StatusCode;
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-/// A whole page but for its `{role}` and its `{tables}`.
+/// The page without its `{role}` and `{tables}`.
 const FRAME: &str = include_str!("ui/frame.html");
 
-/// What stands in every page where its tables have `{calls}`.
-const CALLS: &str = include_str!("ui/calls.html");
+/// Sections that tables refer to by their name in braces.
+const SECTIONS: [(&str, &str); 3] = [
+    ("{calls}", include_str!("ui/calls.html")),
+    ("{live}", include_str!("ui/live.html")),
+    ("{recent}", include_str!("ui/recent.html")),
+];
 
-/// What a page may do: load its own script and style, and ask its own server.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The column of trace ids.
+const TRACE_COLUMN: &str = "      <th scope=\"col\" data-field=\"trace\">Trace</th>\n";
 
-/// Something that a browser shows or uses, the same for everybody.
+/// `Content-Security-Policy` of every response: a page loads its own script and style, and asks its own server.
+pub const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                                  img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A static resource of the status page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Where it stands.
+    /// The path of its URL.
     pub path: &'static str,
     content: Content,
 }
@@ -33,37 +38,65 @@ pub struct Page {
 enum Content {
     /// Text of this media type.
     Text(&'static str, Bytes),
-    /// It stands elsewhere; relative, so that it holds behind an ingress with a path of its own.
-    Moved(&'static str),
+    /// A redirection, relative so that it holds behind an ingress with a path prefix.
+    Redirect(&'static str),
 }
 
-/// The page at `/ui/` of a server that is called `role` until its document is there, and what the page needs.
-pub fn pages(role: &str, tables: &str) -> [Page; 4] {
-    let page = FRAME.replace("{role}", role).replace("{tables}", tables).replace("{calls}", CALLS);
+/// What the tables of calls show of a service's calls.
+#[derive(Clone, Copy, Debug)]
+pub struct CallColumns {
+    /// The member of a call's JSON that says where the call runs, say `slave`.
+    pub place: &'static str,
+    /// The title of that column.
+    pub place_title: &'static str,
+    /// The title of the column of clients.
+    pub client_title: &'static str,
+    /// Whether there is a column of trace ids.
+    pub has_trace: bool,
+}
+
+/// Returns the page at `/ui/`, its script and its style. `role` is the server's name until its status is loaded;
+/// `tables` is HTML that may name `{calls}`, `{live}` and `{recent}`.
+pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 4] {
+    let tables = SECTIONS.iter().fold(tables.to_owned(), |text, (name, section)| text.replace(name, section));
+    let tables = tables
+        .replace("{place}", columns.place)
+        .replace("{place_title}", columns.place_title)
+        .replace("{client_title}", columns.client_title)
+        .replace("{trace}", if columns.has_trace { TRACE_COLUMN } else { "" });
+    let page = FRAME.replace("{role}", role).replace("{tables}", &tables);
     let text = |path, kind, text| Page { path, content: Content::Text(kind, text) };
     let script = Bytes::from_static(include_bytes!("ui/page.js"));
     let style = Bytes::from_static(include_bytes!("ui/page.css"));
     [
-        Page { path: "/ui", content: Content::Moved("ui/") },
+        Page { path: "/ui", content: Content::Redirect("ui/") },
         text("/ui/", "text/html; charset=utf-8", page.into()),
         text("/ui/page.js", "text/javascript; charset=utf-8", script),
         text("/ui/page.css", "text/css; charset=utf-8", style),
     ]
 }
 
-impl Page {
-    pub(super) fn answer(&self) -> Response {
-        let (kind, text) = match &self.content {
-            Content::Text(kind, text) => (*kind, text.clone()),
-            Content::Moved(to) => return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, *to)]).into_response(),
-        };
-        let headers = [
-            (CONTENT_TYPE, kind),
-            (CONTENT_SECURITY_POLICY, POLICY),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (X_FRAME_OPTIONS, "DENY"),
-            (REFERRER_POLICY, "no-referrer"),
-        ];
-        (headers, text).into_response()
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        match self.content {
+            Content::Text(kind, text) => ([(CONTENT_TYPE, kind)], text).into_response(),
+            Content::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_placeholder_is_left_in_a_page() {
+        let columns =
+            CallColumns { place: "slave", place_title: "Slave", client_title: "Client", has_trace: true };
+        let [_, page, ..] = pages("proxy", "{calls}{live}{recent}", columns);
+        let Content::Text(_, text) = page.content else { panic!("no text") };
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert!(!text.contains('{'), "{text}");
+        assert!(text.contains("data-field=\"slave\">Slave<") && text.contains(TRACE_COLUMN), "{text}");
     }
 }

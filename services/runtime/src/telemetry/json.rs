@@ -1,4 +1,4 @@
-//! One JSON object a line: `timestamp`, `level`, `service`, `message`, `target`, `spans`, the event's fields,
+//! The JSON format of log lines, one object a line: `timestamp`, `level`, `service`, `message`, `target`, `spans`, the event's fields,
 //! and for lines about a call `request_id` and `trace_id`.
 //!
 //! A field with one of the first six names is written as `fields.<name>`.
@@ -13,18 +13,18 @@ use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::LogContext;
-use super::text::spans;
+use super::context::LogContext;
+use super::spans::spans;
 
 const RESERVED: [&str; 6] = ["timestamp", "level", "service", "message", "target", "spans"];
 
-/// Writes an event as one object.
-pub(super) struct Objects {
-    /// What runs, in upper case.
+/// Formatter that writes an event as one JSON object.
+pub(super) struct JsonFormat {
+    /// Name of the service, in upper case.
     pub(super) service: &'static str,
 }
 
-impl<S> FormatEvent<S, DefaultFields> for Objects
+impl<S> FormatEvent<S, DefaultFields> for JsonFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -49,7 +49,7 @@ where
             object.insert("spans".into(), spans.into());
         }
         object.append(&mut fields.others);
-        for (name, value) in LogContext::now().into_iter().flat_map(LogContext::fields) {
+        for (name, value) in LogContext::current().into_iter().flat_map(LogContext::fields) {
             object.insert(name.into(), value.into());
         }
         let line = serde_json::to_string(&object).map_err(|_| fmt::Error)?;
@@ -57,6 +57,7 @@ where
     }
 }
 
+/// Visitor that collects an event's fields.
 struct Fields {
     message: String,
     others: Map<String, Value>,

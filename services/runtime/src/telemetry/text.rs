@@ -1,22 +1,24 @@
-//! Lines for people: `time LEVEL [SERVICE] message field=value request_id=… span{field=value}`.
+//! The text format of log lines: `time LEVEL [SERVICE] message field=value request_id=… span{field=value}`.
 
 use std::fmt;
 
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{LogContext, escape_controls};
+use super::context::LogContext;
+use super::escape::escape_controls;
+use super::spans::spans;
 
-/// Writes an event as one line.
-pub(super) struct Lines {
-    /// What runs, in upper case.
+/// Formatter that writes an event as one line of text.
+pub(super) struct TextFormat {
+    /// Name of the service, in upper case.
     pub(super) service: &'static str,
 }
 
-impl<S> FormatEvent<S, DefaultFields> for Lines
+impl<S> FormatEvent<S, DefaultFields> for TextFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -38,29 +40,14 @@ where
         let mut fields = String::new();
         context.format_fields(Writer::new(&mut fields), event)?;
         writer.write_str(&escape_controls(&fields))?;
-        if let Some(subject) = LogContext::now() {
-            write!(writer, " {subject}")?;
+        if let Some(call) = LogContext::current() {
+            write!(writer, " {call}")?;
         }
         for span in spans(context) {
             write!(writer, " {span}")?;
         }
         writeln!(writer)
     }
-}
-
-/// The spans around an event, outermost first, as `name{field=value}`.
-pub(super) fn spans<S>(context: &FmtContext<'_, S, DefaultFields>) -> Vec<String>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let Some(scope) = context.event_scope() else { return Vec::new() };
-    let mut spans = Vec::new();
-    for span in scope.from_root() {
-        let extensions = span.extensions();
-        let fields = extensions.get::<FormattedFields<DefaultFields>>().map_or("", |f| f.fields.as_str());
-        spans.push(format!("{}{{{}}}", span.name(), escape_controls(fields)));
-    }
-    spans
 }
 
 fn colour(level: Level) -> u8 {

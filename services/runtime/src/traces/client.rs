@@ -1,6 +1,7 @@
-//! How the exporter reaches its collector: connections of tokio's, TLS by this program's own settings.
+//! Connections of the exporter to its collector, with the TLS settings of this program.
 //!
-//! The exporter's thread is none of the async runtime's: what it sends is handed to a task there.
+//! The exporter's thread is outside the async runtime: what it sends is handed to a task of the runtime. Must not know
+//! spans.
 
 use std::io;
 use std::pin::Pin;
@@ -24,14 +25,14 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use super::TracesError;
+use super::error::TracesError;
 use crate::config::TraceConfig;
 use crate::tls::MaybeTlsStream;
 
-/// Largest answer that is read, in bytes: a collector says little.
-const LARGEST: usize = 64 * 1024;
+/// Bytes of a collector's response that are read at most.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// Opens connections. Without a TLS configuration `https` URLs cannot be reached.
+/// Opens connections; to `https` URLs only with a TLS configuration.
 #[derive(Clone)]
 struct Connector {
     tls: Option<TlsConnector>,
@@ -53,7 +54,7 @@ impl Connector {
         let secure = to.scheme() == Some(&Scheme::HTTPS);
         let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let stream = TcpStream::connect((bare, port)).await?;
-        // Batches are wanted at once; a socket without it still works.
+        // Batches are to arrive at once; a socket that refuses the option still works.
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.filter(|_| secure) else {
             return Ok(TokioIo::new(MaybeTlsStream::from(stream)));
@@ -84,10 +85,10 @@ impl Connection for MaybeTlsStream {
     }
 }
 
-/// A channel to a gRPC collector, connected when it is first used.
+/// Returns a channel to a gRPC collector, which connects when it is first used.
 pub(super) fn channel(config: &TraceConfig) -> Result<Channel, TracesError> {
     let connector = Connector::new(config, b"h2")?;
-    // A URL is a URI; the exporter's own error says so where it is not.
+    // Every URL is a URI; an error here is the exporter's to report.
     let endpoint = Endpoint::from_shared(config.endpoint.to_string())
         .map_err(|error| opentelemetry_otlp::ExporterBuildError::InternalFailure(error.to_string()))?;
     Ok(endpoint
@@ -96,7 +97,7 @@ pub(super) fn channel(config: &TraceConfig) -> Result<Channel, TracesError> {
         .connect_with_connector_lazy(connector))
 }
 
-/// Sends batches over HTTP/1.1.
+/// HTTP/1.1 client that sends batches.
 #[derive(Debug)]
 pub(super) struct HttpExport {
     client: Client<Connector, Full<Bytes>>,
@@ -105,7 +106,7 @@ pub(super) struct HttpExport {
 }
 
 impl HttpExport {
-    /// Needs a tokio runtime.
+    /// A client of this collector. Must be called in a tokio runtime.
     pub(super) fn new(config: &TraceConfig) -> Result<Self, TracesError> {
         let connector = Connector::new(config, b"http/1.1")?;
         let client = Client::builder(TokioExecutor::new()).build(connector);
@@ -127,7 +128,7 @@ impl HttpClient for HttpExport {
         let task = self.runtime.spawn(async move {
             let exchange = async {
                 let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
-                let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
+                let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await?.to_bytes();
                 Ok(Response::from_parts(head, body))
             };
             tokio::time::timeout(timeout, exchange).await?

@@ -1,4 +1,4 @@
-//! One span, and what it takes from and gives to other processes. Knows no attribute by name but `error.type`.
+//! Spans with explicit parents, which may be of other processes. Must not know attributes, except `error.type`.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -8,14 +8,16 @@ use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer}
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-/// Its side of what it covers.
+use super::tracer;
+
+/// The role of a span's process in what the span covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It serves somebody's request.
+    /// The process serves a request.
     Server,
-    /// It asks somebody.
+    /// The process sends a request.
     Client,
-    /// It is between the two.
+    /// A step inside the process.
     Internal,
 }
 
@@ -29,7 +31,7 @@ impl From<Kind> for SpanKind {
     }
 }
 
-/// W3C trace context as text: how it travels.
+/// W3C trace context, as the values of its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     /// `traceparent`.
@@ -38,13 +40,14 @@ pub struct TraceContext {
     pub tracestate: Option<String>,
 }
 
-/// What a span hangs on.
+/// The parent of a span.
 #[derive(Clone, Debug)]
 pub struct Parent(Context);
 
-struct Texts<'a>(Option<&'a str>, Option<&'a str>);
+/// `traceparent` and `tracestate` for the propagator.
+struct Headers<'a>(Option<&'a str>, Option<&'a str>);
 
-impl Extractor for Texts<'_> {
+impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         match key {
             "traceparent" => self.0,
@@ -59,62 +62,62 @@ impl Extractor for Texts<'_> {
 }
 
 impl Parent {
-    /// None: the span begins a trace.
+    /// Returns no parent: the span starts a trace.
     pub fn none() -> Self {
         Self(Context::new())
     }
 
-    /// A span of another process, by its context; none, or one that cannot be read, begins a trace.
+    /// Returns a parent in another process. Without a valid `traceparent`, the span starts a trace.
     pub fn remote(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
-        let texts = Texts(traceparent, tracestate);
-        Self(TraceContextPropagator::new().extract_with_context(&Context::new(), &texts))
+        let headers = Headers(traceparent, tracestate);
+        Self(TraceContextPropagator::new().extract_with_context(&Context::new(), &headers))
     }
 }
 
-/// A span. It ends when it is dropped.
+/// A span, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Span(opentelemetry_sdk::trace::Span);
 
 impl Span {
-    /// Begins now; `None` where traces are off.
-    pub fn begin(name: impl Into<Cow<'static, str>>, kind: Kind, parent: &Parent) -> Option<Self> {
-        Self::begun_at(SystemTime::now(), name, kind, parent)
+    /// Starts a span now; `None` while traces are off.
+    pub fn start(name: impl Into<Cow<'static, str>>, kind: Kind, parent: &Parent) -> Option<Self> {
+        Self::start_at(SystemTime::now(), name, kind, parent)
     }
 
-    /// Began at `time`.
-    pub fn begun_at(
+    /// Starts a span at `time`, which may be in the past; `None` while traces are off.
+    pub fn start_at(
         time: SystemTime,
         name: impl Into<Cow<'static, str>>,
         kind: Kind,
         parent: &Parent,
     ) -> Option<Self> {
-        let tracer = super::tracer()?;
+        let tracer = tracer::get()?;
         let builder = tracer.span_builder(name).with_kind(kind.into()).with_start_time(time);
         Some(Self(tracer.build_with_context(builder, &parent.0)))
     }
 
-    /// Begins a part of this one.
-    pub fn child(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Option<Self> {
-        Self::begin(name, kind, &self.as_parent())
+    /// Starts a child of this span.
+    pub fn start_child(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Option<Self> {
+        Self::start(name, kind, &self.as_parent())
     }
 
-    /// What its children hang on.
+    /// Returns this span as the parent of others.
     pub fn as_parent(&self) -> Parent {
         Parent(Context::new().with_remote_span_context(self.0.span_context().clone()))
     }
 
-    /// The trace that it is part of, recorded or not.
+    /// Returns the id of the trace, whether it is sampled or not.
     pub fn trace_id(&self) -> u128 {
         u128::from_be_bytes(self.0.span_context().trace_id().to_bytes())
     }
 
-    /// Whether anybody will see what is said of it.
+    /// Whether attributes are recorded: the trace is sampled.
     pub fn is_recording(&self) -> bool {
         self.0.is_recording()
     }
 
-    /// What another process is to hang its span on.
-    pub fn carried(&self) -> TraceContext {
+    /// Returns the context that other processes continue the trace with.
+    pub fn context(&self) -> TraceContext {
         let context = self.0.span_context();
         let sampled = u8::from(context.is_sampled());
         let state = context.trace_state().header();
@@ -124,25 +127,25 @@ impl Span {
         }
     }
 
-    /// Names it anew.
+    /// Replaces the name.
     pub fn rename(&mut self, name: impl Into<Cow<'static, str>>) {
         self.0.update_name(name);
     }
 
-    /// Says something of it.
+    /// Sets an attribute.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         self.0.set_attribute(KeyValue::new(key, value));
     }
 
-    /// It belongs to another span as well.
-    pub fn link(&mut self, other: &Parent) {
+    /// Adds a link to another span.
+    pub fn add_link(&mut self, other: &Parent) {
         let context = other.0.span().span_context().clone();
         if context.is_valid() {
             self.0.add_link(context, Vec::new());
         }
     }
 
-    /// It failed. `kind` is `error.type`, and must be one of few.
+    /// Marks the span as failed. `kind` becomes `error.type`; its values must be bounded.
     pub fn fail(&mut self, kind: impl Into<Cow<'static, str>>) {
         let kind = kind.into();
         self.0.set_attribute(KeyValue::new("error.type", kind.clone()));

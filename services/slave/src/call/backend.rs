@@ -1,12 +1,14 @@
 //! The interface of a backend: what runs a call. Must not know any particular backend.
 
 use bytes::Bytes;
+use front::CallOutcome;
 use futures_util::future::BoxFuture;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
 use super::exchange::Exchange;
 use super::request::Request;
+use crate::outcome::BackendOutcome;
 
 /// The final answer of a backend to one call.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +19,20 @@ pub(crate) struct Answer {
     pub(crate) error: bool,
     /// Whether the result has `isError: true`.
     pub(crate) tool_error: bool,
+}
+
+impl From<&Result<Answer, Failure>> for BackendOutcome {
+    fn from(answer: &Result<Answer, Failure>) -> Self {
+        match answer {
+            Ok(Answer { error: true, payload, .. }) => Self::Error(CallOutcome::from_error_object(payload)),
+            Ok(Answer { tool_error: true, .. }) => Self::ToolError,
+            Ok(_) => Self::Success,
+            Err(failure) => {
+                let spec = failure.spec();
+                Self::Failed { kind: spec.kind, code: spec.code.into() }
+            }
+        }
+    }
 }
 
 /// A program or built-in tool set that runs tool calls.

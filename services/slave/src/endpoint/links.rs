@@ -50,7 +50,7 @@ impl Endpoint {
             state.end.link_up(id, hello.window, Duration::from_millis(hello.grace_ms));
         }
         state.links.push(LinkUp { id, wake: Arc::clone(&wake), drained: false });
-        metrics::links_up(state.links.len());
+        metrics::set_links(state.links.len());
         state.proxies.add(id, hello, code_generation);
         self.on_proxies_changed(&mut state);
         (id, wake)
@@ -74,7 +74,7 @@ impl Endpoint {
     }
 
     fn on_link_removed(&self, mut state: MutexGuard<'_, State>) {
-        metrics::links_up(state.links.len());
+        metrics::set_links(state.links.len());
         self.on_proxies_changed(&mut state);
         self.check_drained(&state);
         drop(state);
@@ -106,7 +106,7 @@ impl Endpoint {
         let now = Instant::now();
         let mut state = self.state.lock();
         if let Some(stats) = state.end.take_stats() {
-            metrics::tally(stats);
+            metrics::record_link_stats(stats);
         }
         let mut bytes = 0;
         while bytes < BATCH_SIZE {

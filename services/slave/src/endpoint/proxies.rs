@@ -48,7 +48,7 @@ impl Endpoint {
             state.reported = report;
             state.wake_senders();
         }
-        metrics::links_wanted(state.proxies.wanted());
+        metrics::set_links_wanted(state.proxies.wanted());
         let now = state.proxies.discovery();
         self.discovery.send_if_modified(|discovery| std::mem::replace(discovery, now) != now);
     }

@@ -14,7 +14,7 @@ use super::call_table::CallTable;
 use super::known_proxies::{KnownProxies, PeerDiscovery};
 use super::stage::Stage;
 use crate::call::{CallEnd, Execute};
-use crate::metrics::Held;
+use crate::metrics::LinkUsage;
 
 /// A link that is up.
 pub(super) struct LinkUp {
@@ -79,9 +79,9 @@ impl Endpoint {
     }
 
     /// Returns the number of calls and journal bytes that are held for proxies.
-    pub(crate) fn held(&self) -> Held {
+    pub(crate) fn held(&self) -> LinkUsage {
         let state = self.state.lock();
-        Held { calls: state.end.calls(), journal: state.end.journal_bytes() }
+        LinkUsage { calls: state.end.calls(), journal: state.end.journal_bytes() }
     }
 
     /// Returns the number of calls that the executor runs.

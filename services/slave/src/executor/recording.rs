@@ -9,7 +9,7 @@ use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::mcp::failure::{self, FailureKind};
 use protocol::mcp::progress;
-use runtime::activity::{Activity, CallGuard, Labels, Progress, Stage};
+use runtime::activity::{Activity, CallGuard, CallPhase, CallProgress, Labels};
 use runtime::telemetry::LogContext;
 
 use crate::call::{CallEnd, CallSink, SinkClosed};
@@ -33,10 +33,10 @@ pub(super) fn begin(
     trace: &CallTrace,
     sink: Box<dyn CallSink>,
 ) -> (CallRecorder, Box<dyn CallSink>) {
-    if !activity.is_kept() {
+    if !activity.is_recording() {
         return (CallRecorder(None), sink);
     }
-    let guard = activity.begin(|| {
+    let guard = activity.start(|| {
         let origin = sink.origin();
         Labels {
             id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -46,7 +46,7 @@ pub(super) fn begin(
             trace: trace.id(header).map(|trace| format!("{trace:032x}")),
         }
     });
-    guard.asked(message);
+    guard.record_request(message);
     let guard = Arc::new(guard);
     (CallRecorder(Some(Arc::clone(&guard))), Box::new(RecordingSink { guard, inner: sink }))
 }
@@ -55,7 +55,7 @@ impl CallRecorder {
     /// Records that this backend runs the call.
     pub(super) fn on_running(&self, backend: &str) {
         if let Some(guard) = &self.0 {
-            guard.at(Stage::Running, backend);
+            guard.set_phase(CallPhase::Running, backend);
         }
     }
 }
@@ -63,7 +63,7 @@ impl CallRecorder {
 impl CallSink for RecordingSink {
     fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
         if let Some(progress::Progress { progress, total }) = progress::Progress::read(&json) {
-            self.guard.progress(Progress { done: progress, total });
+            self.guard.set_progress(CallProgress { done: progress, total });
         }
         self.inner.event(json)
     }
@@ -77,8 +77,8 @@ impl CallSink for RecordingSink {
     }
 
     fn end(self: Box<Self>, end: CallEnd) {
-        self.guard.answered(if end.error { "error" } else { "result" }, &end.payload);
-        self.guard.ended(match (&end, end.error) {
+        self.guard.record_response(if end.error { "error" } else { "result" }, &end.payload);
+        self.guard.finish(match (&end, end.error) {
             (_, true) => failure::kind_in(&end.payload).map_or("error", FailureKind::as_str),
             (CallEnd { tool_error: true, .. }, _) => "tool_error",
             _ => "ok",

@@ -79,7 +79,7 @@ impl BackendRegistry {
     pub(super) fn remove(&self, id: BackendId) {
         let list = &mut *self.list.lock();
         if let Some(name) = list.remove(id) {
-            metrics::backend_ready(&name, false);
+            metrics::set_backend_ready(&name, false);
         }
         self.on_change(list);
     }
@@ -152,7 +152,7 @@ impl BackendRegistry {
     fn update(&self, id: BackendId, change: impl FnOnce(&mut RegisteredBackend)) {
         let list = &mut *self.list.lock();
         if let Some(backend) = list.update(id, change) {
-            metrics::backend_ready(&backend.name, backend.state == BackendState::Ready);
+            metrics::set_backend_ready(&backend.name, backend.state == BackendState::Ready);
         }
         self.on_change(list);
     }

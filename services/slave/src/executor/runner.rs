@@ -19,6 +19,7 @@ use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
+use crate::outcome::BackendOutcome;
 use crate::trace::CallTrace;
 
 /// A call that arrived.
@@ -49,15 +50,15 @@ impl CallRunner {
         let (mut request, route) = match self.admit(call.header, call.message) {
             Ok(admitted) => admitted,
             Err(failure) => {
-                metrics::call_refused(&failure);
+                metrics::record_refusal(&failure);
                 let end = CallEnd::failed(&failure, era);
-                trace.ended(&Err(failure));
+                trace.finish(BackendOutcome::from(&Err(failure)));
                 return exchange.end(end);
             }
         };
-        trace.admitted(&mut request);
+        request.parent = trace.set_tool(&request.name, request.json(&request.id));
         let started = Instant::now();
-        let in_flight = route.meters.call_began();
+        let in_flight = route.meters.record_start();
         let work = AssertUnwindSafe(self.perform(&route, &recorder, request, &mut exchange)).catch_unwind();
         // The work is polled first: most calls end before the other two would have to be armed.
         let answer = tokio::select! {
@@ -66,8 +67,13 @@ impl CallRunner {
             () = call.cancelled.cancelled() => Err(Failure::Cancelled),
             () = timeouts.expired() => Err(Failure::Timeout),
         };
-        in_flight.ended(&answer, started.elapsed());
-        trace.ended(&answer);
+        let outcome = BackendOutcome::from(&answer);
+        if let Err(failure) = &answer {
+            let kind = failure.spec().kind;
+            tracing::debug!(tool = in_flight.tool(), kind, "call failed: {failure}");
+        }
+        in_flight.record_end(outcome, started.elapsed());
+        trace.finish(outcome);
         exchange.end(match answer {
             Ok(answer) => end_of(answer, era),
             Err(failure) => CallEnd::failed(&failure, era),
@@ -102,7 +108,7 @@ impl CallRunner {
         };
         let started = Instant::now();
         let answer = route.backend.call(&route.tool, request, exchange).await;
-        route.meters.asked(version, &answer, started.elapsed());
+        route.meters.record_backend_request(version, BackendOutcome::from(&answer), started.elapsed());
         answer
     }
 }

@@ -9,19 +9,19 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::metrics::LinkMeters;
+use crate::metrics::LinkMeter;
 
 /// A stream with its meter.
 pub(crate) struct Metered<S> {
     inner: S,
     heard: Instant,
-    meters: LinkMeters,
+    meters: LinkMeter,
 }
 
 impl<S> Metered<S> {
     /// Counts from now on.
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, heard: Instant::now(), meters: LinkMeters::new() }
+        Self { inner, heard: Instant::now(), meters: LinkMeter::new() }
     }
 
     /// When bytes last came in.
@@ -41,7 +41,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let read = into.filled().len() - before;
         if read > 0 {
             self.heard = Instant::now();
-            self.meters.read(read);
+            self.meters.record_read(read);
         }
         polled
     }
@@ -51,7 +51,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
         if let Poll::Ready(Ok(written)) = polled {
-            self.meters.written(written);
+            self.meters.record_written(written);
         }
         polled
     }

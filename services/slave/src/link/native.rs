@@ -28,7 +28,7 @@ enum Farewell {
     /// Nothing was said.
     Unsaid,
     /// So many answers are due.
-    Asked(u8),
+    BackendSpan(u8),
 }
 
 /// A request of at most this many bytes is copied out of its batch: it may live for minutes, and the batch with it.
@@ -122,7 +122,7 @@ impl<'a> Native<'a> {
         }
         if answered {
             match self.farewell {
-                Farewell::Asked(2) => self.ask(Farewell::Asked(1)),
+                Farewell::BackendSpan(2) => self.ask(Farewell::BackendSpan(1)),
                 _ => self.endpoint.link_drained(self.id),
             }
         }
@@ -148,7 +148,7 @@ impl<'a> Native<'a> {
             self.socket.send(Message::Binary(self.batch.split().freeze()));
         }
         if duty.stage >= Stage::Draining && self.farewell == Farewell::Unsaid {
-            self.ask(Farewell::Asked(2));
+            self.ask(Farewell::BackendSpan(2));
         }
         Ok(duty.again)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use front::metrics::Ended;
+use front::CallOutcome;
 use futures_util::{FutureExt, Stream};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::{Era, Version};
@@ -13,14 +13,14 @@ use protocol::mcp::failure::Failure;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::CallHandle;
-use crate::metrics::{self, ToolMeters};
+use crate::metrics::{self, ToolMeter};
 
 /// The response stream of one call. Dropping it cancels a modern client's call and leaves a legacy client's running.
 pub struct LocalStream {
     pub(super) era: Era,
     pub(super) version: Version,
     /// The tool's metrics; `None` for a tool that is not in the catalog.
-    pub(super) meters: Option<Arc<ToolMeters>>,
+    pub(super) meters: Option<Arc<ToolMeter>>,
     pub(super) started: Instant,
     pub(super) events: mpsc::Receiver<ResponseEvent>,
     pub(super) end: oneshot::Receiver<ResponseEvent>,
@@ -42,14 +42,14 @@ impl Stream for LocalStream {
         }
         let end = ready!(self.end.poll_unpin(cx)).unwrap_or(ResponseEvent::Failed(Failure::Internal));
         self.finished = true;
-        self.record(Ended::of(&end));
+        self.record(CallOutcome::from_event(&end));
         Poll::Ready(Some(end))
     }
 }
 
 impl LocalStream {
-    fn record(&self, outcome: Ended) {
-        metrics::served(self.meters.as_deref(), self.version, (outcome, self.started.elapsed()));
+    fn record(&self, outcome: CallOutcome) {
+        metrics::record_served(self.meters.as_deref(), self.version, outcome, self.started.elapsed());
     }
 }
 
@@ -58,7 +58,7 @@ impl Drop for LocalStream {
         if self.finished {
             return;
         }
-        self.record(Ended::Unanswered("cancelled"));
+        self.record(CallOutcome::Unanswered("cancelled"));
         if self.era == Era::Modern {
             self.handle.cancel();
         }

@@ -5,29 +5,29 @@ use nix::sys::signal::Signal;
 
 use super::table::{DROPPED, EXITS, PROBES, READY, RESTARTS, STARTS};
 
-/// A backend's tools came into or left the catalog.
-pub(crate) fn backend_ready(backend: &str, ready: bool) {
+/// Sets whether a backend's tools are in the catalog.
+pub(crate) fn set_backend_ready(backend: &str, ready: bool) {
     gauge!(READY, "backend" => backend.to_owned()).set(u32::from(ready));
 }
 
-/// A process was started for a backend.
-pub(crate) fn backend_started(backend: &str) {
+/// Counts a process that was started for a backend.
+pub(crate) fn record_backend_start(backend: &str) {
     counter!(STARTS, "backend" => backend.to_owned()).increment(1);
 }
 
-/// A backend failed and is started again.
-pub(crate) fn backend_restarted(backend: &str) {
+/// Counts a backend that is started again after a failure.
+pub(crate) fn record_backend_restart(backend: &str) {
     counter!(RESTARTS, "backend" => backend.to_owned()).increment(1);
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// By itself, with this code.
+    /// By itself, with this exit code.
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// Otherwise: the reason.
+    /// Otherwise, for this reason.
     Other(&'static str),
 }
 
@@ -38,7 +38,7 @@ impl From<&'static str> for Exit {
 }
 
 impl Exit {
-    /// One of few words for it.
+    /// Returns the reason, one of a fixed set.
     pub(crate) fn reason(self) -> &'static str {
         self.labels().0
     }
@@ -47,8 +47,8 @@ impl Exit {
         match self {
             Self::Code(code) => ("exited", code.to_string()),
             Self::Signal(number) => {
-                let name =
-                    Signal::try_from(number).map_or_else(|_| number.to_string(), |it| it.as_str().into());
+                let name = Signal::try_from(number)
+                    .map_or_else(|_| number.to_string(), |signal| signal.as_str().into());
                 ("killed", name)
             }
             Self::Other(reason) => (reason, String::new()),
@@ -56,46 +56,46 @@ impl Exit {
     }
 }
 
-/// A backend's process ended.
-pub(crate) fn backend_exited(backend: &str, exit: impl Into<Exit>) {
+/// Counts a process of a backend that ended.
+pub(crate) fn record_backend_exit(backend: &str, exit: impl Into<Exit>) {
     let (reason, code) = exit.into().labels();
     counter!(EXITS, "backend" => backend.to_owned(), "reason" => reason, "code" => code).increment(1);
 }
 
-/// What came of asking a backend whether it still answers.
+/// The outcome of a health probe of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Probed {
-    /// It does.
+pub(crate) enum ProbeOutcome {
+    /// The backend answered in time.
     Answered,
-    /// Not in time.
+    /// The backend did not answer in time.
     Missed,
 }
 
-/// A backend was asked whether it still answers.
-pub(crate) fn backend_probed(backend: &str, outcome: Probed) {
+/// Counts a health probe of a backend.
+pub(crate) fn record_backend_probe(backend: &str, outcome: ProbeOutcome) {
     let outcome = match outcome {
-        Probed::Answered => "answered",
-        Probed::Missed => "missed",
+        ProbeOutcome::Answered => "answered",
+        ProbeOutcome::Missed => "missed",
     };
     counter!(PROBES, "backend" => backend.to_owned(), "outcome" => outcome).increment(1);
 }
 
-/// Why a message reached nobody.
+/// Why a message from or to a backend was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dropped {
+pub(crate) enum DropReason {
     /// Not JSON-RPC.
     Garbage,
-    /// An answer that nobody waits for: late, doubled or invented.
+    /// A response to no pending request: late, duplicate or invented.
     UnknownId,
-    /// A notification that belongs to no call, or not to a certain one.
+    /// A notification that belongs to no call, or to none in particular.
     Unroutable,
-    /// The call's reader is too slow for its events.
+    /// The call's reader takes events more slowly than the backend sends them.
     SlowReader,
-    /// The backend does not read what it is told.
+    /// The backend does not read its standard input.
     UnreadStdin,
 }
 
-impl Dropped {
+impl DropReason {
     fn label(self) -> &'static str {
         match self {
             Self::Garbage => "garbage",
@@ -107,8 +107,8 @@ impl Dropped {
     }
 }
 
-/// A message from or to a backend was dropped.
-pub(crate) fn backend_dropped(backend: &str, reason: Dropped) {
+/// Counts a message from or to a backend that was dropped.
+pub(crate) fn record_backend_drop(backend: &str, reason: DropReason) {
     counter!(DROPPED, "backend" => backend.to_owned(), "reason" => reason.label()).increment(1);
 }
 

@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use front::metrics::{Ended, Operations, operation};
+use front::CallOutcome;
+use front::metrics::{OperationSide, ToolOperations};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use protocol::mcp::era::Version;
-use protocol::mcp::failure::{self, Failure};
-use runtime::metrics::Names;
+use protocol::mcp::failure::Failure;
+use runtime::metrics::BoundedValues;
 
 use super::table::{BACKEND_CALLS, CALL_DURATION, CALLS, CLIENT_OPERATIONS, IN_FLIGHT};
-use crate::call::Answer;
+use crate::outcome::BackendOutcome;
 
-/// A backend may change its tools as often as it likes.
-static TOOL_NAMES: Names = Names::new();
+/// Names of tools, which backends may change as often as they like.
+static TOOL_NAMES: BoundedValues = BoundedValues::new();
 
-/// The series of one tool, looked up once: a call costs a few atomic operations.
-pub(crate) struct ToolMeters {
+/// Requests of the slave to backends.
+const CLIENT: OperationSide = OperationSide { series: CLIENT_OPERATIONS, transport: "pipe" };
+
+/// Handles of one tool's calls, each looked up once: a call costs a few atomic operations.
+pub(crate) struct ToolMeter {
     tool: String,
     backend: String,
     ok: Counter,
@@ -23,107 +27,122 @@ pub(crate) struct ToolMeters {
     error: Counter,
     in_flight: Gauge,
     seconds: Histogram,
-    of_backend: [Counter; 4],
-    asked: Operations,
-    served: Operations,
+    of_backend: BackendCalls,
+    client: ToolOperations,
+    server: ToolOperations,
 }
 
-/// A call that runs: it leaves the gauge when dropped, however it ends.
+/// Counters of the calls of a backend.
+struct BackendCalls {
+    ok: Counter,
+    tool_error: Counter,
+    error: Counter,
+    failed: Counter,
+}
+
+/// A call that runs. The gauge of running calls goes down when it is dropped.
 pub(crate) struct InFlight<'a> {
-    meters: &'a ToolMeters,
+    meter: &'a ToolMeter,
 }
 
-impl ToolMeters {
-    /// The series of a tool of the catalog. The recorder must be installed before.
+impl ToolMeter {
+    /// Handles for a tool of the catalog. The recorder must be installed before.
     pub(crate) fn new(tool: &str, backend: &str) -> Self {
         let tool = TOOL_NAMES.bounded(tool);
-        let ended = |outcome: &'static str| counter!(CALLS, "tool" => tool.clone(), "outcome" => outcome);
+        let calls = |outcome: &'static str| counter!(CALLS, "tool" => tool.clone(), "outcome" => outcome);
         let of_backend = |outcome: &'static str| counter!(BACKEND_CALLS, "backend" => backend.to_owned(), "outcome" => outcome);
         Self {
-            ok: ended("ok"),
-            tool_error: ended("tool_error"),
-            error: ended("error"),
+            ok: calls("ok"),
+            tool_error: calls("tool_error"),
+            error: calls("error"),
             in_flight: gauge!(IN_FLIGHT, "tool" => tool.clone()),
             seconds: histogram!(CALL_DURATION, "tool" => tool.clone()),
-            of_backend: ["ok", "tool_error", "error", "failed"].map(of_backend),
-            asked: Operations::new((CLIENT_OPERATIONS, "pipe"), ("tools/call", &tool)),
-            served: Operations::calls(&tool),
+            of_backend: BackendCalls {
+                ok: of_backend("ok"),
+                tool_error: of_backend("tool_error"),
+                error: of_backend("error"),
+                failed: of_backend("failed"),
+            },
+            client: ToolOperations::new(CLIENT, &tool),
+            server: ToolOperations::new(OperationSide::SERVER, &tool),
             tool,
             backend: backend.to_owned(),
         }
     }
 
-    /// Whether they are those of this backend's tool.
-    pub(crate) fn are_of(&self, backend: &str) -> bool {
+    /// Whether the tool is one of this backend.
+    pub(crate) fn is_of(&self, backend: &str) -> bool {
         self.backend == backend
     }
 
-    /// A call for the tool arrived.
-    pub(crate) fn call_began(&self) -> InFlight<'_> {
+    /// Counts a call that begins.
+    pub(crate) fn record_start(&self) -> InFlight<'_> {
         self.in_flight.increment(1);
-        InFlight { meters: self }
+        InFlight { meter: self }
     }
 
-    /// A backend that speaks this version of MCP answered a call.
-    pub(crate) fn asked(&self, version: Version, answer: &Result<Answer, Failure>, elapsed: Duration) {
-        self.asked.ended(version, ended(answer), elapsed.as_secs_f64());
+    /// Records a request to a backend that speaks this version of MCP.
+    pub(crate) fn record_backend_request(
+        &self,
+        version: Version,
+        outcome: BackendOutcome,
+        elapsed: Duration,
+    ) {
+        self.client.record(version, outcome.of_client(), elapsed.as_secs_f64());
     }
 }
 
-/// A backend answered something else than a call.
-pub(crate) fn asked(method: &'static str, ended: Ended, elapsed: Duration) {
-    operation((CLIENT_OPERATIONS, "pipe"), method, ended, elapsed.as_secs_f64());
-}
-
-/// How an operation with this answer ended.
-pub(crate) fn ended(answer: &Result<Answer, Failure>) -> Ended {
-    match answer {
-        Ok(Answer { error: true, payload, .. }) => {
-            failure::code_in(payload).map_or(Ended::Unanswered("_OTHER"), Ended::Code)
-        }
-        Ok(Answer { tool_error: true, .. }) => Ended::ToolError,
-        Ok(_) => Ended::Well,
-        Err(failure) => Ended::Unanswered(failure.spec().kind),
-    }
+/// Records a request to a backend that is no tool call.
+pub(crate) fn record_backend_request(method: &'static str, outcome: CallOutcome, elapsed: Duration) {
+    CLIENT.record(method, outcome, elapsed.as_secs_f64());
 }
 
 impl InFlight<'_> {
-    /// The call ended after `elapsed`.
-    pub(crate) fn ended(self, answer: &Result<Answer, Failure>, elapsed: Duration) {
-        let meters = self.meters;
-        let [ok, tool_error, error, failed] = &meters.of_backend;
-        meters.seconds.record(elapsed);
-        let (own, of_backend) = match answer {
-            Ok(Answer { error: true, .. }) => (&meters.error, error),
-            Ok(Answer { tool_error: true, .. }) => (&meters.tool_error, tool_error),
-            Ok(_) => (&meters.ok, ok),
-            Err(failure) => {
-                let kind = failure.spec().kind;
-                tracing::debug!(tool = meters.tool, kind, "call failed: {failure}");
-                (&counter!(CALLS, "tool" => meters.tool.clone(), "outcome" => kind), failed)
+    /// Records the end of the call.
+    pub(crate) fn record_end(self, outcome: BackendOutcome, elapsed: Duration) {
+        let meter = self.meter;
+        meter.seconds.record(elapsed);
+        let (of_tool, of_backend) = match outcome {
+            BackendOutcome::Success => (&meter.ok, &meter.of_backend.ok),
+            BackendOutcome::ToolError => (&meter.tool_error, &meter.of_backend.tool_error),
+            BackendOutcome::Error(_) => (&meter.error, &meter.of_backend.error),
+            BackendOutcome::Failed { kind, .. } => {
+                (&counter!(CALLS, "tool" => meter.tool.clone(), "outcome" => kind), &meter.of_backend.failed)
             }
         };
-        own.increment(1);
+        of_tool.increment(1);
         of_backend.increment(1);
+    }
+
+    /// The name of the called tool, as labels have it.
+    pub(crate) fn tool(&self) -> &str {
+        &self.meter.tool
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.meters.in_flight.decrement(1);
+        self.meter.in_flight.decrement(1);
     }
 }
 
-/// A call was refused before it had a tool.
-pub(crate) fn call_refused(failure: &Failure) {
+/// Counts a call that was refused before its tool was found.
+pub(crate) fn record_refusal(failure: &Failure) {
     tracing::debug!(kind = failure.spec().kind, "call refused: {failure}");
     counter!(CALLS, "tool" => "", "outcome" => failure.spec().kind).increment(1);
 }
 
-/// A call of the slave's own port ended; `tool` is what the catalog knows of it.
-pub(crate) fn served(tool: Option<&ToolMeters>, version: Version, (ended, elapsed): (Ended, Duration)) {
-    match tool {
-        Some(tool) => tool.served.ended(version, ended, elapsed.as_secs_f64()),
-        None => Operations::calls("").ended(version, ended, elapsed.as_secs_f64()),
+/// Records a call that came to the slave's own port. `tool` is `None` for a tool that is not in the catalog.
+pub(crate) fn record_served(
+    tool: Option<&ToolMeter>,
+    version: Version,
+    outcome: CallOutcome,
+    elapsed: Duration,
+) {
+    let elapsed = elapsed.as_secs_f64();
+    if let Some(tool) = tool {
+        tool.server.record(version, outcome, elapsed);
+    } else {
+        ToolOperations::new(OperationSide::SERVER, "").record(version, outcome, elapsed);
     }
 }

@@ -1,10 +1,10 @@
-//! Counts what was read again while the slave ran. Must not know what the files say.
+//! Counts files of the configuration that were read again. Must not know their content.
 
 use metrics::{Counter, counter};
 
 use super::table::CONFIG_RELOADS;
 
-/// A file of the configuration that is followed.
+/// A file of the configuration that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConfigFile {
     /// `SLAVE_BACKENDS`.
@@ -14,7 +14,7 @@ pub(crate) enum ConfigFile {
 }
 
 impl ConfigFile {
-    fn series(self, outcome: &'static str) -> Counter {
+    fn counter(self, outcome: &'static str) -> Counter {
         let file = match self {
             Self::Backends => "backends",
             Self::Code => "code",
@@ -22,13 +22,13 @@ impl ConfigFile {
         counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome)
     }
 
-    /// It was read again, and what it says counts.
-    pub(crate) fn reloaded(self) {
-        self.series("ok").increment(1);
+    /// Counts a reload whose content is in use now.
+    pub(crate) fn record_reload(self) {
+        self.counter("ok").increment(1);
     }
 
-    /// It was read again and cannot be used.
-    pub(crate) fn unusable(self) {
-        self.series("failed").increment(1);
+    /// Counts a reload whose content cannot be used.
+    pub(crate) fn record_failed_reload(self) {
+        self.counter("failed").increment(1);
     }
 }

@@ -8,84 +8,84 @@ use super::table::{
     RESUMED, ROUND_TRIP, STALLS,
 };
 
-/// A link was authenticated.
-pub(crate) fn link_made(dialect: &'static str) {
+/// Counts a link that was authenticated.
+pub(crate) fn record_link_start(dialect: &'static str) {
     counter!(LINK_CONNECTS, "dialect" => dialect).increment(1);
 }
 
-/// A link, or an attempt to make one, ended.
-pub(crate) fn link_ended(reason: &'static str) {
+/// Counts a link that ended, or a failed attempt to make one.
+pub(crate) fn record_link_end(reason: &'static str) {
     counter!(LINK_DISCONNECTS, "reason" => reason).increment(1);
 }
 
-/// A link came back; the one before had ended for this reason.
-pub(crate) fn link_reconnected(reason: &'static str) {
+/// Counts a link that came back. `reason`: why the link before had ended.
+pub(crate) fn record_reconnect(reason: &'static str) {
     counter!(LINK_RECONNECTS, "reason" => reason).increment(1);
 }
 
-/// So many links are up.
-pub(crate) fn links_up(links: usize) {
+/// Sets the number of links that are up.
+pub(crate) fn set_links(links: usize) {
     gauge!(LINKS).set(links as f64);
 }
 
-/// So many links there should be.
-pub(crate) fn links_wanted(links: usize) {
+/// Sets the number of links that there should be.
+pub(crate) fn set_links_wanted(links: usize) {
     gauge!(LINKS_WANTED).set(links as f64);
 }
 
-/// A proxy was dialed.
-pub(crate) fn dialed(outcome: &'static str) {
+/// Counts an attempt to link to a proxy.
+pub(crate) fn record_dial(outcome: &'static str) {
     counter!(DIALS, "outcome" => outcome).increment(1);
 }
 
-/// Where round trips of links are recorded, in seconds.
+/// Returns the histogram of round trip times of links, in seconds.
 pub(crate) fn round_trips() -> Histogram {
     histogram!(ROUND_TRIP)
 }
 
-/// The bytes of one link's socket, looked up once.
-pub(crate) struct LinkMeters {
+/// Counters of the bytes on a link's socket, looked up once.
+pub(crate) struct LinkMeter {
     read: Counter,
     written: Counter,
 }
 
-impl LinkMeters {
-    /// Counts into the same series for every link.
+impl LinkMeter {
+    /// Counters that all links share.
     pub(crate) fn new() -> Self {
         let bytes = |direction: &'static str| counter!(LINK_BYTES, "direction" => direction);
         Self { read: bytes("in"), written: bytes("out") }
     }
 
-    /// Bytes came in.
-    pub(crate) fn read(&self, bytes: usize) {
+    /// Counts bytes that were read.
+    pub(crate) fn record_read(&self, bytes: usize) {
         self.read.increment(bytes as u64);
     }
 
-    /// Bytes went out.
-    pub(crate) fn written(&self, bytes: usize) {
+    /// Counts bytes that were written.
+    pub(crate) fn record_written(&self, bytes: usize) {
         self.written.increment(bytes as u64);
     }
 }
 
-/// What the links' state machine counted since it was asked last.
-pub(crate) fn tally(tally: LinkStats) {
-    let LinkStats { stalls, resumed, gone } = tally;
+/// Adds what the state machine of the links has counted since it was asked last.
+pub(crate) fn record_link_stats(stats: LinkStats) {
+    let LinkStats { stalls, resumed, gone } = stats;
     counter!(STALLS).increment(stalls);
     counter!(RESUMED, "outcome" => "resumed").increment(resumed);
     counter!(RESUMED, "outcome" => "gone").increment(gone);
 }
 
-/// What is kept for proxies at the moment.
+/// Calls of proxies, and the memory that their answers take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    /// Calls that run or whose answer was not taken.
+pub(crate) struct LinkUsage {
+    /// Calls that run, or whose answer was not acknowledged.
     pub(crate) calls: usize,
-    /// Bytes of answers that were not taken.
+    /// Bytes of answers that were not acknowledged.
     pub(crate) journal: usize,
 }
 
-/// So much is kept.
-pub(crate) fn held(held: Held) {
-    gauge!(KEPT).set(held.calls as f64);
-    gauge!(JOURNAL).set(held.journal as f64);
+/// Sets the gauges of calls and journals.
+pub(crate) fn set_link_usage(usage: LinkUsage) {
+    gauge!(KEPT).set(usage.calls as f64);
+    gauge!(JOURNAL).set(usage.journal as f64);
 }

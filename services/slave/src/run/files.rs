@@ -1,5 +1,5 @@
-//! Files of the configuration that are followed while the slave runs: its backends and its code. Must not know what
-//! becomes of what they say.
+//! Files of the configuration that are watched while the slave runs: its backends and its code. Must not know how their
+//! content is used.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::executor::Executor;
 use crate::link::Links;
 use crate::metrics::ConfigFile;
 
-/// `SLAVE_BACKENDS` as it was at the start.
+/// The file of `SLAVE_BACKENDS`, as read at the start.
 pub(super) struct BackendsFile {
     path: PathBuf,
     content: Vec<u8>,
@@ -21,7 +21,7 @@ pub(super) struct BackendsFile {
 }
 
 impl BackendsFile {
-    /// Reads it, if there is one. `${NAME}` in it stands for a variable of the process.
+    /// Reads the file, if one is configured. `${NAME}` in it stands for an environment variable of the process.
     pub(super) fn read(config: &SlaveConfig) -> Result<Option<Self>, ServersFileError> {
         let Some(path) = config.backends_file.clone() else { return Ok(None) };
         let content = std::fs::read(&path);
@@ -29,10 +29,9 @@ impl BackendsFile {
         Ok(Some(Self { path, content: content.unwrap_or_default(), servers }))
     }
 
-    /// Runs what the file says whenever it says something else, until it is dropped. A file that cannot be used
-    /// changes nothing.
-    pub(super) async fn follow(self, hangups: ReloadSignal, executor: Executor) {
-        let mut file = WatchedFile::new(&self.path, Some(&self.content), hangups);
+    /// Applies each change of the file, until the future is dropped. A file that cannot be used changes nothing.
+    pub(super) async fn follow(self, reload: ReloadSignal, executor: Executor) {
+        let mut file = WatchedFile::new(&self.path, Some(&self.content), reload);
         drop(self.content);
         loop {
             let content = file.changed().await;
@@ -40,11 +39,11 @@ impl BackendsFile {
                 Ok(servers) => {
                     let replaced = executor.set_servers(servers);
                     tracing::info!("Backends read again from {}: {replaced}", self.path.display());
-                    ConfigFile::Backends.reloaded();
+                    ConfigFile::Backends.record_reload();
                 }
                 Err(error) => {
                     tracing::error!("SLAVE_BACKENDS cannot be used, the backends of before stay: {error}");
-                    ConfigFile::Backends.unusable();
+                    ConfigFile::Backends.record_failed_reload();
                 }
             }
         }
@@ -59,27 +58,27 @@ fn servers(
     servers_file::read(path, content, |name| std::env::var(name).ok())
 }
 
-/// `SLAVE_CODE_FILE`, followed.
+/// The watched file of `SLAVE_CODE_FILE`.
 pub(super) struct CodeFile(WatchedFile);
 
 impl CodeFile {
-    /// From what the file said when the configuration was read.
-    pub(super) fn new(source: CodeSource, hangups: ReloadSignal) -> Self {
-        Self(WatchedFile::new(source.path, Some(source.content.expose().as_bytes()), hangups))
+    /// Watches for changes of the content that the configuration was read with.
+    pub(super) fn new(source: CodeSource, reload: ReloadSignal) -> Self {
+        Self(WatchedFile::new(source.path, Some(source.content.expose().as_bytes()), reload))
     }
 
-    /// Uses the code that the file says whenever it says something else, until it is dropped.
+    /// Applies each change of the code, until the future is dropped.
     pub(super) async fn follow(mut self, links: Arc<Links>) {
         loop {
             let content = self.0.changed().await.map_err(|error| error.to_string());
             match content.and_then(|content| code_of_file(&content)) {
                 Ok(code) if code.expose() == links.code.load().secret.expose() => {
                     tracing::info!("SLAVE_CODE_FILE was read again: the code is the same");
-                    ConfigFile::Code.reloaded();
+                    ConfigFile::Code.record_reload();
                 }
                 Ok(code) => {
                     tracing::info!("SLAVE_CODE_FILE was read again: links are renewed with the changed code");
-                    ConfigFile::Code.reloaded();
+                    ConfigFile::Code.record_reload();
                     links.change_code(code);
                 }
                 Err(why) => {
@@ -87,7 +86,7 @@ impl CodeFile {
                     tracing::error!(
                         "SLAVE_CODE_FILE cannot be used, the code of before stays: {path}: expected {why}"
                     );
-                    ConfigFile::Code.unusable();
+                    ConfigFile::Code.record_failed_reload();
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The configuration as the parts of the slave want it. Must not check values: that is done.
+//! Translates the configuration into the settings of the slave's parts. Must not check values: they are checked already.
 
 use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
@@ -14,12 +14,12 @@ use crate::executor::ExecutorConfig;
 
 use super::files::BackendsFile;
 
-/// What the executor runs, with the file of backends as it is now.
+/// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` as the file is now.
 pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFileError> {
     Ok(executor(config, BackendsFile::read(config)?.as_ref()))
 }
 
-/// What the executor runs.
+/// Returns the executor's settings.
 pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> ExecutorConfig {
     let servers = file.map(|file| file.servers.clone()).unwrap_or_default();
     let pilot = &config.mr_pilot;
@@ -41,7 +41,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
     }
 }
 
-/// What the slave says of itself to proxies. `instance` names this process, `seat` the place that it has to itself.
+/// Returns the slave's part of the handshake. `instance` names this process, `seat` is the name of its lock.
 pub(super) fn hello(config: &SlaveConfig, instance: InstanceId, seat: Option<&str>) -> SlaveHello {
     SlaveHello {
         name: PROTOCOL_NAME.into(),
@@ -50,7 +50,7 @@ pub(super) fn hello(config: &SlaveConfig, instance: InstanceId, seat: Option<&st
         slave_name: config.name.clone(),
         labels: config.labels.clone(),
         capacity: config.capacity,
-        // 100 is what no weight means.
+        // 100 is the default, and left out of the handshake.
         weight: if config.weight == 100 { 0 } else { config.weight },
         window: DEFAULT_WINDOW,
         seat: seat.map(str::to_owned),
@@ -59,13 +59,13 @@ pub(super) fn hello(config: &SlaveConfig, instance: InstanceId, seat: Option<&st
     }
 }
 
-/// Bounds of all links together.
+/// Returns the limits that all links share.
 pub(super) fn limits(config: &SlaveConfig) -> LinkLimits {
     LinkLimits { journal: config.journal_bytes, ..LinkLimits::default() }
 }
 
-/// The longest message in bytes on a link of the plain dialect: a client's request, or a backend's answer with its
-/// envelope around it.
+/// Returns the largest message, in bytes, of a link of the plain dialect: a client's request, or a backend's answer in its
+/// envelope.
 pub(super) fn plain_message(config: &SlaveConfig) -> usize {
     const ENVELOPE: usize = 64 * 1024;
     config.common.max_body_bytes.max(config.max_output_bytes).saturating_add(ENVELOPE)

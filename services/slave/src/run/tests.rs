@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::{Role, SlaveConfig};
+use crate::endpoint::Stage;
+use crate::link::Links;
 
 /// A slave with the demo tools that dials a proxy of the test's.
 struct Running {

@@ -40,7 +40,7 @@ fn legacy_caller(headers: &HeaderMap, version: Version, session: Option<String>)
         version,
         session,
         param_headers: BTreeMap::new(),
-        trace: Trace::beside(headers),
+        trace: Trace::from_headers(headers),
     }
 }
 

@@ -47,7 +47,13 @@ pub(crate) fn caller(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
         check_header_matches(headers, &NAME, source.as_str(), |value| decode(value).map(Cow::into_owned))?;
     }
     let param_headers = param_headers(headers)?;
-    Ok(Caller { era: Era::Modern, version, session: None, param_headers, trace: Trace::beside(headers) })
+    Ok(Caller {
+        era: Era::Modern,
+        version,
+        session: None,
+        param_headers,
+        trace: Trace::from_headers(headers),
+    })
 }
 
 /// Checks that a header says what the body says. `read` decodes the header's text.

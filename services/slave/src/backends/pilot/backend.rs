@@ -21,7 +21,8 @@ use crate::backends::redactor::Redactor;
 use crate::backends::shutdown::ShutdownGroup;
 use crate::call::{Answer, Backend, Exchange, Request};
 use crate::metrics::{self, Exit};
-use crate::trace::Asked;
+use crate::outcome::BackendOutcome;
+use crate::trace::BackendSpan;
 
 /// Bytes of standard error in an error's text.
 const MAX_ERROR_TEXT: usize = 8 * 1024;
@@ -65,15 +66,15 @@ impl Pilot {
             Ok(line) => line,
             Err(error) => return Ok(error_result(era, &format!("Error: {error}"))),
         };
-        let mut asked = Asked::run(request, NAME);
-        let output = self.run_cli(request, line, &mut asked, exchange).await;
+        let mut span = BackendSpan::start_command(request.parent.as_ref(), NAME);
+        let output = self.run_cli(request, line, &mut span, exchange).await;
         let answer = match output {
             Ok(Ok(output)) if output.status.success() => self.result(era, &arguments, &output.stdout),
             Ok(Ok(output)) => Ok(error_result(era, &self.error_text(&output))),
             Ok(Err(error)) => Ok(error_result(era, &format!("Error: {NAME} cannot be started: {error}"))),
             Err(failure) => Err(failure),
         };
-        asked.answered(&answer);
+        span.finish(BackendOutcome::from(&answer));
         answer
     }
 
@@ -82,15 +83,15 @@ impl Pilot {
         &self,
         request: &Request,
         line: CommandLine,
-        asked: &mut Asked,
+        span: &mut BackendSpan,
         exchange: &mut Exchange,
     ) -> Result<std::io::Result<CliOutput>, Failure> {
-        let context = asked.carried();
+        let context = span.context();
         let process = match CliProcess::start(&self.executable, &self.variables, context.as_ref(), line) {
             Ok(process) => process,
             Err(error) => return Ok(Err(error)),
         };
-        metrics::backend_started(NAME);
+        metrics::record_backend_start(NAME);
         let (sender, lines) = mpsc::channel(MAX_WAITING_LINES);
         let work = process.finish(self.max_output, sender);
         let output = if let Some(token) = request.token() {
@@ -100,8 +101,8 @@ impl Pilot {
             drop(lines);
             work.await?
         };
-        metrics::backend_exited(NAME, exit_of(output.status));
-        asked.exited(output.status);
+        metrics::record_backend_exit(NAME, exit_of(output.status));
+        span.set_exit(output.status);
         Ok(Ok(output))
     }
 

@@ -13,7 +13,7 @@ use super::executable::{find, is_executable};
 use crate::backends::context::BackendContext;
 use crate::backends::registration::{BackendState, Registration};
 use crate::backends::shutdown::ShutdownGroup;
-use crate::metrics::{self, Probed};
+use crate::metrics::{self, ProbeOutcome};
 
 const DEFINITION: &str = include_str!("definition.json");
 
@@ -83,7 +83,10 @@ impl ExecutableWatch {
                 () = shutdown.wait() => return,
             }
             let now = is_executable(&self.executable);
-            metrics::backend_probed(NAME, if now { Probed::Answered } else { Probed::Missed });
+            metrics::record_backend_probe(
+                NAME,
+                if now { ProbeOutcome::Answered } else { ProbeOutcome::Missed },
+            );
             if now == present {
                 continue;
             }

@@ -17,7 +17,8 @@ use crate::backends::context::BackendContext;
 use crate::backends::history::ProcessHistory;
 use crate::backends::redactor::Redactor;
 use crate::call::{Answer, Backend, Exchange, Request};
-use crate::trace::Asked;
+use crate::outcome::BackendOutcome;
+use crate::trace::{BackendRequest, BackendSpan};
 
 /// The session of the running child, and what the handshake found out about the child.
 pub(super) struct ReadySession {
@@ -73,9 +74,10 @@ impl StdioBackend {
         // Legacy clients get all log messages; modern ones ask for them (2026-07-28, Logging).
         let logs = eras.client == Era::Legacy || request.has_log_level;
         let mut outbound = ready.session.begin(RequestKind::Call { token, logs })?;
-        let asked = Asked::of(request, tool, (&self.name, ready.version, outbound.id));
+        let sent = BackendRequest { backend: &self.name, tool, version: ready.version, id: outbound.id };
+        let span = BackendSpan::start(request.parent.as_ref(), sent);
         let answer = async {
-            let context = asked.carried();
+            let context = span.context();
             let forwarding =
                 Forwarding { tool, id: outbound.id, era: eras.backend, trace_context: context.as_ref() };
             let message = forward::rewrite(request, &forwarding)
@@ -84,7 +86,7 @@ impl StdioBackend {
             receive(&mut outbound, eras, exchange).await
         }
         .await;
-        asked.answered(&answer);
+        span.finish(BackendOutcome::from(&answer));
         answer
     }
 }

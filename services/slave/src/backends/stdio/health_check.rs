@@ -11,7 +11,7 @@ use super::incoming::Incoming;
 use super::messages;
 use super::request;
 use super::session::Session;
-use crate::metrics::{self, Probed};
+use crate::metrics::{self, ProbeOutcome};
 
 /// Consecutive missing answers at which the child is given up.
 const MAX_MISSED: u32 = 3;
@@ -32,14 +32,14 @@ pub(super) async fn run(
         sleep(interval).await;
         let deadline = interval.min(ANSWER_TIMEOUT);
         if timeout(deadline, check(session, era)).await.is_ok() {
-            metrics::backend_probed(&session.backend, Probed::Answered);
+            metrics::record_backend_probe(&session.backend, ProbeOutcome::Answered);
             if missed > 0 {
                 on_change(None);
             }
             missed = 0;
             continue;
         }
-        metrics::backend_probed(&session.backend, Probed::Missed);
+        metrics::record_backend_probe(&session.backend, ProbeOutcome::Missed);
         missed += 1;
         let problem = format!("it did not answer within {deadline:.1?}, {missed} times in a row");
         if missed >= MAX_MISSED {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use front::metrics::Ended;
-use protocol::mcp::failure::{self, Failure};
+use front::CallOutcome;
+use protocol::mcp::failure::Failure;
 
 use crate::splice::{Edit, splice};
 
@@ -32,11 +32,11 @@ pub(super) enum Incoming {
 
 impl Incoming {
     /// Returns how the request ended, for its metric.
-    pub(super) fn outcome(&self) -> Ended {
+    pub(super) fn outcome(&self) -> CallOutcome {
         match self {
-            Self::Error(error) => failure::code_in(error).map_or(Ended::Unanswered("_OTHER"), Ended::Code),
-            Self::Failed(failure) => Ended::Unanswered(failure.spec().kind),
-            Self::Result(_) | Self::Progress { .. } | Self::Log(_) => Ended::Well,
+            Self::Error(error) => CallOutcome::from_error_object(error),
+            Self::Failed(failure) => CallOutcome::Unanswered(failure.spec().kind),
+            Self::Result(_) | Self::Progress { .. } | Self::Log(_) => CallOutcome::Success,
         }
     }
 

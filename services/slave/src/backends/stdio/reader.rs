@@ -16,7 +16,7 @@ use super::messages;
 use super::session::Session;
 use crate::backends::line_reader::{Line, LineLimits, LineReader};
 use crate::backends::redactor::Redactor;
-use crate::metrics::{self, Dropped};
+use crate::metrics::{self, DropReason};
 use crate::splice::{range_in, strip_newlines};
 
 /// Bytes of an invalid line that go to the log.
@@ -120,7 +120,7 @@ impl OutputReader {
                         backend = &*self.session.backend,
                         "dropped an answer: no request has its id"
                     );
-                    metrics::backend_dropped(&self.session.backend, Dropped::UnknownId);
+                    metrics::record_backend_drop(&self.session.backend, DropReason::UnknownId);
                 }
             }
             (None, None) => self.on_invalid(line),
@@ -155,7 +155,7 @@ impl OutputReader {
                 method,
                 "dropped a notification: it belongs to no call"
             );
-            metrics::backend_dropped(&self.session.backend, Dropped::Unroutable);
+            metrics::record_backend_drop(&self.session.backend, DropReason::Unroutable);
         }
     }
 
@@ -187,7 +187,7 @@ impl OutputReader {
                 true
             }
             MessageOwner::NoRequest => {
-                metrics::backend_dropped(backend, Dropped::Unroutable);
+                metrics::record_backend_drop(backend, DropReason::Unroutable);
                 true
             }
             MessageOwner::Unknown => false,
@@ -195,7 +195,7 @@ impl OutputReader {
     }
 
     fn on_invalid(&mut self, line: &Bytes) {
-        metrics::backend_dropped(&self.session.backend, Dropped::Garbage);
+        metrics::record_backend_drop(&self.session.backend, DropReason::Garbage);
         // A server that prints to standard output does so all the time: only the first line is a warning.
         self.invalid_lines += 1;
         let enough = MAX_LOGGED + self.redactor.max_len();

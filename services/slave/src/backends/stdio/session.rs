@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::incoming::Incoming;
 use super::messages;
-use crate::metrics::{self, Dropped};
+use crate::metrics::{self, DropReason};
 
 /// Messages that may wait for the child to read. A call beyond them waits; other calls go on.
 const MAX_UNSENT: usize = 64;
@@ -99,7 +99,7 @@ impl Session {
     /// Queues a message that needs no answer; drops it if the queue is full.
     pub(super) fn post(&self, message: Bytes) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outbox.try_send(message) {
-            metrics::backend_dropped(&self.backend, Dropped::UnreadStdin);
+            metrics::record_backend_drop(&self.backend, DropReason::UnreadStdin);
         }
     }
 
@@ -142,7 +142,7 @@ impl Session {
         let before = pending.buffered.fetch_add(size, Ordering::Relaxed);
         if before > 0 && before + size > MAX_BUFFERED_EVENTS {
             pending.buffered.fetch_sub(size, Ordering::Relaxed);
-            metrics::backend_dropped(&self.backend, Dropped::SlowReader);
+            metrics::record_backend_drop(&self.backend, DropReason::SlowReader);
             return;
         }
         let _ = pending.incoming.send(event);
@@ -205,7 +205,7 @@ impl OutboundRequest {
         if matches!(next, Incoming::Progress { .. } | Incoming::Log(_)) {
             self.buffered.fetch_sub(next.size(), Ordering::Relaxed);
         } else if let Some((method, sent)) = self.timed.take() {
-            metrics::asked(method, next.outcome(), sent.elapsed());
+            metrics::record_backend_request(method, next.outcome(), sent.elapsed());
         }
         next
     }

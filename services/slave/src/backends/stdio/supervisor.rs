@@ -57,7 +57,7 @@ impl Supervisor {
             tracing::warn!(backend = name, "backend failed, started again in {after:.1?}: {reason}");
             self.registration.down(BackendState::Restarting { after, reason });
             tokio::select! {
-                () = tokio::time::sleep(after) => metrics::backend_restarted(name),
+                () = tokio::time::sleep(after) => metrics::record_backend_restart(name),
                 () = self.shutdown.wait() => break,
             }
         }
@@ -68,14 +68,14 @@ impl Supervisor {
     /// Runs one process from its start to its end.
     async fn run_process(&self, era_probe: &mut EraProbe) -> ProcessEnd {
         let name = &self.backend.name;
-        metrics::backend_started(name);
+        metrics::record_backend_start(name);
         self.backend.history.record_start();
-        let mut start = BackendStart::of(name);
+        let mut start = BackendStart::start(name);
         let mut process = match RunningProcess::start(&self.backend) {
             Ok(process) => process,
             Err(error) => {
-                metrics::backend_exited(name, "start_failed");
-                start.ended("start_failed");
+                metrics::record_backend_exit(name, "start_failed");
+                start.end("start_failed");
                 return ProcessEnd::Failed(error.to_string());
             }
         };
@@ -93,14 +93,14 @@ impl Supervisor {
                 (reason.text, reason.exit)
             }
             () = self.shutdown.wait() => {
-                metrics::backend_exited(name, "stopped");
-                start.ended("stopped");
+                metrics::record_backend_exit(name, "stopped");
+                start.end("stopped");
                 self.stop(process, self.shutdown.reason(), self.shutdown_grace()).await;
                 return ProcessEnd::Stopped;
             }
         };
-        metrics::backend_exited(name, exit);
-        start.ended(exit.reason());
+        metrics::record_backend_exit(name, exit);
+        start.end(exit.reason());
         // The reason may quote the child.
         let reason = self.backend.redactor.redact(&reason).into_owned();
         self.stop(process, &reason, self.timing.stop_grace).await;

@@ -11,7 +11,7 @@ use super::names::NamedTool;
 use crate::backends::BackendState;
 use crate::call::Backend;
 use crate::executor::param_headers::ParamHeaders;
-use crate::metrics::ToolMeters;
+use crate::metrics::ToolMeter;
 
 /// The route to one offered tool.
 pub(in crate::executor) struct Route {
@@ -24,7 +24,7 @@ pub(in crate::executor) struct Route {
     /// Arguments that a modern client repeats in headers.
     pub(in crate::executor) param_headers: ParamHeaders,
     /// The tool's metrics.
-    pub(in crate::executor) meters: Arc<ToolMeters>,
+    pub(in crate::executor) meters: Arc<ToolMeter>,
     /// Keeps the backend running as long as the route is held.
     _user: TaskTrackerToken,
 }
@@ -53,8 +53,8 @@ pub(super) fn build(
             continue;
         }
         let meters = match before.get(&tool.name) {
-            Some(RouteEntry::Up(route)) if route.meters.are_of(&backend.name) => Arc::clone(&route.meters),
-            _ => Arc::new(ToolMeters::new(&tool.name, &backend.name)),
+            Some(RouteEntry::Up(route)) if route.meters.is_of(&backend.name) => Arc::clone(&route.meters),
+            _ => Arc::new(ToolMeter::new(&tool.name, &backend.name)),
         };
         let route = Route {
             backend: Arc::clone(&backend.backend),

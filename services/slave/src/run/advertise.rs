@@ -1,4 +1,4 @@
-//! The catalog as proxies are told it. Must not know what is in it.
+//! Advertises the catalog to proxies. Must not know what is in it.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use tokio::sync::watch;
 
 use crate::endpoint::Endpoint;
 
-/// Tells every proxy of each change, until the executor is gone. Changes that come together are told as one.
+/// Sends each change of the catalog to all proxies, until the executor is gone. Changes that come together are sent as one.
 pub(super) async fn follow(mut catalog: watch::Receiver<Arc<Catalog>>, endpoint: Arc<Endpoint>) {
     while catalog.changed().await.is_ok() {
-        let now = Arc::clone(&catalog.borrow_and_update());
-        tracing::debug!(tools = now.tools.len(), "The catalog changed");
-        endpoint.set_catalog(encode(&now));
+        let current = Arc::clone(&catalog.borrow_and_update());
+        tracing::debug!(tools = current.tools.len(), "The catalog changed");
+        endpoint.set_catalog(encode(&current));
     }
 }
 
-/// JSON for the wire; an empty catalog in place of one that no proxy would take.
+/// Encodes the catalog as JSON. One that is too large for proxies is replaced by an empty one, and logged.
 pub(super) fn encode(catalog: &Catalog) -> Bytes {
     let empty = || Bytes::from_static(b"{}");
     match catalog.encode() {

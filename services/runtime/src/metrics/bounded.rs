@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 /// Distinct values of one label.
-const MOST: usize = 1000;
+const MAX_VALUES: usize = 1000;
 
 /// What later values are counted under.
 const OTHER: &str = "other";
 
 /// Values seen so far. The first 1,000 have their names, later ones are `other`.
 #[derive(Debug, Default)]
-pub struct Names(LazyLock<Mutex<HashSet<String>>>);
+pub struct BoundedValues(LazyLock<Mutex<HashSet<String>>>);
 
-impl Names {
+impl BoundedValues {
     /// None so far.
     pub const fn new() -> Self {
         Self(LazyLock::new(Mutex::default))
@@ -26,7 +26,7 @@ impl Names {
         if seen.contains(name) {
             return name.to_owned();
         }
-        if seen.len() >= MOST {
+        if seen.len() >= MAX_VALUES {
             return OTHER.to_owned();
         }
         seen.insert(name.to_owned());
@@ -40,9 +40,10 @@ mod tests {
 
     #[test]
     fn values_are_bounded_and_stay_what_they_were() {
-        let names = Names::new();
-        let seen: HashSet<String> = (0..2 * MOST).map(|n| names.bounded(&format!("tool-{n}"))).collect();
-        assert_eq!(seen.len(), MOST + 1);
+        let names = BoundedValues::new();
+        let seen: HashSet<String> =
+            (0..2 * MAX_VALUES).map(|n| names.bounded(&format!("tool-{n}"))).collect();
+        assert_eq!(seen.len(), MAX_VALUES + 1);
         assert_eq!((names.bounded("tool-0"), names.bounded("more")), ("tool-0".into(), OTHER.into()));
     }
 }

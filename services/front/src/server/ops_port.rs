@@ -1,0 +1,108 @@
+//! The operators' own port (`OPS_PORT`): health, metrics, API and status page, but not MCP. The port answers until the
+//! process ends, also while the clients' port drains.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use protocol::mcp::failure::Failure;
+use runtime::listen::{BindError, ListenAddr};
+use runtime::ops::Ops;
+use runtime::tls::ServerTls;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use super::limits::HEADER_TIMEOUT;
+use super::ops_router::OpsRouter;
+use super::port::{Accepted, Port};
+use crate::calls::Calls;
+use crate::config::{BindScope, EdgeConfig};
+use crate::edge::Edge;
+use crate::http::health::HEALTH;
+use crate::http::service::McpService;
+
+const NOT_FOUND: &str =
+    "Not found: this is the operators' port (OPS_PORT). MCP is served on MCP_SERVER_PORT.\n";
+
+/// The operators' port, if one is configured.
+#[derive(Debug)]
+pub struct OpsPort(Option<Port>);
+
+impl OpsPort {
+    /// Listens, if an address is given.
+    pub async fn bind(address: Option<&ListenAddr>) -> Result<Self, BindError> {
+        Ok(Self(match address {
+            Some(address) => Some(Port::from(address.bind().await?)),
+            None => None,
+        }))
+    }
+
+    /// Returns the port with TLS, if `tls` is given.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<ServerTls>>) -> Self {
+        Self(self.0.map(|port| Port { tls, ..port }))
+    }
+
+    /// Serves `ops` on this port until the returned set is dropped. Without a port of its own, `ops` is returned: the
+    /// clients' port is to serve it.
+    pub fn open<C: Calls>(self, edge: &Arc<Edge<C>>, ops: Ops) -> (JoinSet<()>, Option<Ops>) {
+        let mut serving = JoinSet::new();
+        let Some(port) = self.0 else { return (serving, Some(ops)) };
+        if let Ok(address) = port.listener.local_addr() {
+            let scheme = if port.tls.is_some() { "https" } else { "http" };
+            tracing::info!("Ops server listening on {scheme}://{address}");
+        }
+        let router = router(&port, Arc::clone(edge), ops);
+        serving.spawn(serve(port, router));
+        (serving, None)
+    }
+}
+
+/// Returns the endpoints with `/health` beside them: the health check of the existing server is served on this port
+/// and on that of clients.
+fn router<C: Calls>(port: &Port, edge: Arc<Edge<C>>, ops: Ops) -> OpsRouter {
+    let exposure = port.listener.local_addr().map_or(BindScope::Network, |at| BindScope::of(at.ip()));
+    let config = Arc::new(EdgeConfig { exposure, ..edge.config.clone() });
+    let health =
+        ServiceExt::<Request<Body>>::map_response(McpService::new(edge), |response| response.map(Body::new));
+    OpsRouter::new(ops, config)
+        .with_routes(|router: Router| router.route_service(HEALTH, health).fallback(async || not_found()))
+}
+
+/// The response for any other path. Plain text, as whoever asks here speaks no MCP; the status is that of the failure
+/// table.
+fn not_found() -> Response {
+    let mut response = Response::new(Body::from(NOT_FOUND));
+    *response.status_mut() =
+        StatusCode::from_u16(Failure::PathNotFound.spec().legacy).unwrap_or(StatusCode::NOT_FOUND);
+    response
+}
+
+/// Serves until the future is dropped, which closes its connections.
+async fn serve(port: Port, router: OpsRouter) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = port.accept() => {
+                connections.spawn(serve_connection(accepted, router.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve_connection(accepted: Accepted, router: OpsRouter) {
+    let peer = Some(accepted.peer);
+    let Some(stream) = accepted.handshake().await else { return };
+    let service = service_fn(move |request: Request<Incoming>| router.clone().answer(request, peer));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    // Errors here are the client's: it went away or does not speak HTTP.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+}

@@ -1,0 +1,69 @@
+//! A listening port: accepts connections, with or without TLS. Must not know what is served on it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::tls::{MaybeTlsStream, ServerTls};
+use tokio::net::{TcpListener, TcpStream};
+
+/// How long a failed `accept` is followed by none.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// A listening port.
+#[derive(Debug)]
+pub struct Port {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<Arc<ServerTls>>,
+}
+
+/// A connection that was accepted, before its TLS handshake.
+pub(super) struct Accepted {
+    stream: TcpStream,
+    tls: Option<Arc<ServerTls>>,
+    /// The client's address.
+    pub(super) peer: IpAddr,
+}
+
+impl Port {
+    /// A port that speaks TLS, if `tls` is given.
+    pub fn new(listener: TcpListener, tls: Option<Arc<ServerTls>>) -> Self {
+        Self { listener, tls }
+    }
+
+    /// Accepts the next connection. Cancel safe.
+    pub(super) async fn accept(&self) -> Accepted {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => return Accepted { stream, tls: self.tls.clone(), peer: peer.ip() },
+                Err(error) => {
+                    // As a rule, no file descriptors are left: wait for some to be closed rather than spin.
+                    tracing::warn!("Cannot accept a client connection: {error}");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                }
+            }
+        }
+    }
+}
+
+impl From<TcpListener> for Port {
+    /// A port without TLS.
+    fn from(listener: TcpListener) -> Self {
+        Self::new(listener, None)
+    }
+}
+
+impl Accepted {
+    /// Performs the TLS handshake, if the port speaks TLS. `None` if that fails.
+    pub(super) async fn handshake(self) -> Option<MaybeTlsStream> {
+        // Answers are small and wanted at once; a socket that refuses the option still works.
+        let _ = self.stream.set_nodelay(true);
+        match self.tls {
+            None => Some(MaybeTlsStream::from(self.stream)),
+            Some(tls) => {
+                let accepted = tls.accept(self.stream).await;
+                accepted.map_err(|error| tracing::debug!("A client's TLS failed: {error}")).ok()
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Readiness of the proxy: whether enough slaves can take calls. Must not know HTTP.
+
+use std::sync::Arc;
+
+use runtime::ops::Readiness;
+use runtime::shutdown::Shutdown;
+
+use crate::links::Registry;
+use crate::slave_state::SlaveState;
+
+/// Returns the function that `/readyz` calls. `min_slaves` is `READY_MIN_SLAVES`.
+pub(super) fn readiness(
+    min_slaves: usize,
+    registry: &Arc<Registry>,
+    shutdown: &Shutdown,
+) -> impl Fn() -> Readiness + use<> {
+    let (registry, shutdown) = (Arc::clone(registry), shutdown.clone());
+    move || {
+        // Degraded slaves count: a call that finds no better one goes to them.
+        let slaves = registry.ready_slaves();
+        let readiness = if shutdown.is_leaving() {
+            Readiness::not_ready("shutting down")
+        } else if slaves < min_slaves {
+            Readiness::not_ready(reason(&registry, slaves, min_slaves))
+        } else {
+            Readiness::ready()
+        };
+        readiness.with("slaves", slaves as u64)
+    }
+}
+
+/// Says how many slaves are in each state. Names are left out: `/readyz` asks for no key.
+fn reason(registry: &Registry, slaves: usize, min_slaves: usize) -> String {
+    let known = registry.health_by_name();
+    let count = |state| known.iter().filter(|(_, health)| health.state == state).count();
+    let counts = SlaveState::ALL.map(|state| (count(state), state.label()));
+    let present: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, label)| format!("{count} {label}"))
+        .collect();
+    let known = if present.is_empty() { "none is known".to_owned() } else { present.join(", ") };
+    format!("{slaves} slaves can take calls ({known}), READY_MIN_SLAVES asks for {min_slaves}")
+}

@@ -1,0 +1,88 @@
+//! A call under way: its labels and what is known of it now. Must not know who watches it.
+
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::labels::Labels;
+use crate::audit::Payload;
+
+/// Whether a call has reached the place where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallPhase {
+    /// The call waits for a place.
+    Waiting,
+    /// The call is in its place.
+    Running,
+}
+
+/// The progress that a call has reported.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CallProgress {
+    /// Work that is done, in units of the tool.
+    pub done: f64,
+    /// All work, if known.
+    pub total: Option<f64>,
+}
+
+/// A call under way.
+pub(super) struct ActiveCall {
+    pub(super) labels: Labels,
+    pub(super) started: Instant,
+    pub(super) state: Mutex<Snapshot>,
+}
+
+/// What is known of a call at the moment.
+pub(super) struct Snapshot {
+    /// The id of the labels, or a later one.
+    pub(super) id: String,
+    pub(super) phase: CallPhase,
+    pub(super) place: String,
+    pub(super) progress: Option<CallProgress>,
+    pub(super) ended: bool,
+    pub(super) arguments: Option<Payload>,
+    pub(super) response: Option<Response>,
+}
+
+/// The response to a call, for the audit stream.
+pub(super) struct Response {
+    /// The member of the audit line, `result` or `error`.
+    pub(super) member: &'static str,
+    pub(super) bytes: usize,
+    /// Set if the response came in one piece.
+    pub(super) payload: Option<Payload>,
+}
+
+impl ActiveCall {
+    pub(super) fn new(labels: Labels) -> Self {
+        let state = Snapshot {
+            id: labels.id.clone(),
+            phase: CallPhase::Waiting,
+            place: String::new(),
+            progress: None,
+            ended: false,
+            arguments: None,
+            response: None,
+        };
+        Self { labels, started: Instant::now(), state: Mutex::new(state) }
+    }
+
+    /// `place` is the member that says where the call runs.
+    pub(super) fn to_json(&self, place: &str, now: Instant) -> Value {
+        let state = self.state.lock();
+        let mut object = self.labels.to_json(&state.id);
+        let phase = match state.phase {
+            CallPhase::Waiting => "waiting",
+            CallPhase::Running => "running",
+        };
+        let progress =
+            state.progress.map(|CallProgress { done, total }| json!({ "done": done, "total": total }));
+        let age = now.saturating_duration_since(self.started).as_millis();
+        object.insert(place.into(), state.place.as_str().into());
+        object.insert("state".into(), phase.into());
+        object.insert("ageMs".into(), u64::try_from(age).unwrap_or(u64::MAX).into());
+        object.insert("progress".into(), progress.into());
+        Value::Object(object)
+    }
+}

@@ -1,0 +1,48 @@
+//! What identifies a call to people and to the audit stream. Must not know how calls run.
+
+use std::net::IpAddr;
+
+use serde_json::{Map, Value};
+
+/// Characters of a label that are kept.
+pub(super) const MAX_LABEL_CHARS: usize = 128;
+
+/// Names of a call.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    /// The call's id, as log lines have it.
+    pub id: String,
+    /// The called tool.
+    pub tool: String,
+    /// Name of the client.
+    pub client: String,
+    /// Address of the client, for the audit stream only.
+    pub peer: Option<IpAddr>,
+    /// Id of the trace that the call is part of.
+    pub trace: Option<String>,
+}
+
+impl Labels {
+    /// Cuts labels that are too long. Clients and peers choose them, and must not fill the memory.
+    pub(super) fn truncated(self) -> Self {
+        let cut = |mut label: String| {
+            if let Some((at, _)) = label.char_indices().nth(MAX_LABEL_CHARS) {
+                label.truncate(at);
+                label.push('…');
+            }
+            label
+        };
+        let Self { id, tool, client, peer, trace } = self;
+        Self { id: cut(id), tool: cut(tool), client: cut(client), peer, trace: trace.map(cut) }
+    }
+
+    /// Returns the members that a call has in JSON, whether it runs or has ended. `id` is its current id.
+    pub(super) fn to_json(&self, id: &str) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("id".into(), id.into());
+        object.insert("tool".into(), self.tool.as_str().into());
+        object.insert("client".into(), self.client.as_str().into());
+        object.insert("trace".into(), self.trace.as_deref().into());
+        object
+    }
+}

@@ -1,0 +1,20 @@
+//! Why the slave could not start. Must not know how it runs.
+
+use runtime::start::StartError;
+
+use crate::backends::servers_file::ServersFileError;
+use crate::dial::DialError;
+
+/// Why the slave could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// What any service needs is not there.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The file of backends cannot be used.
+    #[error(transparent)]
+    Backends(#[from] ServersFileError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+}
