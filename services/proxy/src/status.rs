@@ -47,8 +47,12 @@ impl Status {
         if !has_page {
             return ops;
         }
-        let columns =
-            ui::CallColumns { place: "slave", place_title: "Slave", client_title: "Client", has_trace: true };
+        let columns = ui::CallColumns {
+            worker: "slave",
+            worker_title: "Slave",
+            client_title: "Client",
+            has_trace: true,
+        };
         ops.with_pages(ui::pages("proxy", include_str!("status/tables.html"), columns))
     }
 
@@ -73,7 +77,7 @@ impl Status {
         let roster = self.registry.roster();
         let own = roster.own();
         let list = roster.seen().into_iter().map(|(instance, slaves)| {
-            // Of other proxies, only slaves that are linked here too are known.
+            // The slaves of other proxies are known only as far as they are linked here too.
             json!({ "instance": instance.to_string(), "self": instance == own, "sharedSlaves": slaves })
         });
         let list: Vec<Value> = list.collect();

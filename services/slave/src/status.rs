@@ -19,7 +19,7 @@ use crate::link::Links;
 /// Tools of one backend that are listed.
 const MAX_TOOLS: usize = 100;
 
-/// What identifies this process, and never changes.
+/// Identity of this process, which never changes.
 pub(crate) struct Identity {
     /// `slave` or `standalone`.
     pub(crate) role: &'static str,
@@ -58,8 +58,8 @@ impl Status {
             return ops;
         }
         let columns = ui::CallColumns {
-            place: "backend",
-            place_title: "Backend",
+            worker: "backend",
+            worker_title: "Backend",
             client_title: "From",
             has_trace: false,
         };

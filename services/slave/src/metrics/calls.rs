@@ -139,11 +139,10 @@ pub(crate) fn record_served(
     outcome: CallOutcome,
     elapsed: Duration,
 ) {
-    match tool {
-        Some(tool) => tool.server.record(version, outcome, elapsed.as_secs_f64()),
-        None => {
-            let operations = ToolOperations::new(OperationSide::SERVER, "");
-            operations.record(version, outcome, elapsed.as_secs_f64());
-        }
+    if let Some(tool) = tool {
+        tool.server.record(version, outcome, elapsed.as_secs_f64());
+    } else {
+        let operations = ToolOperations::new(OperationSide::SERVER, "");
+        operations.record(version, outcome, elapsed.as_secs_f64());
     }
 }
