@@ -1,6 +1,6 @@
-//! The proxy: takes calls from clients over HTTP and carries them to slaves over their links.
+//! The proxy: takes calls from clients over HTTP and sends them to slaves over their links.
 //!
-//! Stateless and runs nothing itself. Must not know the slave's crate; what both agree on stands in `protocol`.
+//! Stateless, and runs no tools itself. Must not know the slave's crate: what both share is in `protocol`.
 
 pub mod access;
 mod balance;

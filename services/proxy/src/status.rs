@@ -1,6 +1,6 @@
-//! What the proxy says of itself as JSON: for the status page, `mcp-relay status` and machines. Must not know HTTP.
+//! The status of the proxy as JSON, for the status page, `mcp-relay status` and other programs. Must not know HTTP.
 //!
-//! docs/OPERATIONS.md, "Status page and API", describes the members. Names only: no arguments, results, keys or codes.
+//! docs/OPERATIONS.md, "Status page and API", describes the members. Arguments, results, keys and codes are left out.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -13,30 +13,30 @@ use serde_json::{Map, Value, json};
 use crate::links::{Registry, SlaveSnapshot};
 use crate::slave_state::SlaveState;
 
-/// Slaves that `/api/v1/status` lists; `/api/v1/slaves` has all.
-const MOST_SLAVES: usize = 500;
+/// Slaves that `/api/v1/status` lists; `/api/v1/slaves` lists all.
+const MAX_SLAVES: usize = 500;
 
-/// Tools of one slave that are named.
-const MOST_TOOLS: usize = 100;
+/// Tools of one slave that are listed.
+const MAX_TOOLS: usize = 100;
 
-/// Everything that can be told.
+/// The status of this process.
 pub(crate) struct Status {
     registry: Arc<Registry>,
     activity: Activity,
-    began: (Instant, SystemTime),
+    started: (Instant, SystemTime),
 }
 
 impl Status {
-    /// Of a proxy that starts now.
+    /// The status of a proxy that starts now.
     pub(crate) fn new(registry: &Arc<Registry>, activity: Activity) -> Arc<Self> {
         Arc::new(Self {
             registry: Arc::clone(registry),
             activity,
-            began: (Instant::now(), SystemTime::now()),
+            started: (Instant::now(), SystemTime::now()),
         })
     }
 
-    /// Adds the API, and the page if calls are written down for it.
+    /// Adds the API, and the status page if calls are recorded for it.
     pub(crate) fn serve(self: Arc<Self>, ops: Endpoints) -> Endpoints {
         let (slaves, calls) = (Arc::clone(&self), Arc::clone(&self));
         let has_page = self.activity.is_shown();
@@ -47,13 +47,17 @@ impl Status {
         if !has_page {
             return ops;
         }
-        let columns =
-            ui::CallColumns { place: "slave", place_title: "Slave", client_title: "Client", has_trace: true };
+        let columns = ui::CallColumns {
+            worker: "slave",
+            worker_title: "Slave",
+            client_title: "Client",
+            has_trace: true,
+        };
         ops.with_pages(ui::pages("proxy", include_str!("status/tables.html"), columns))
     }
 
     fn all(&self, ready: &Readiness) -> Value {
-        let (began, started_at) = self.began;
+        let (since, started_at) = self.started;
         json!({
             "schema": 1,
             "role": "proxy",
@@ -61,10 +65,10 @@ impl Status {
             "instance": self.registry.peers().own().to_string(),
             "now": moment::text(SystemTime::now()),
             "startedAt": moment::text(started_at),
-            "uptimeSeconds": began.elapsed().as_secs(),
+            "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
             "proxies": self.proxies(),
-            "slaves": self.slaves(MOST_SLAVES),
+            "slaves": self.slaves(MAX_SLAVES),
             "calls": self.activity.to_json(),
         })
     }
@@ -73,14 +77,14 @@ impl Status {
         let peers = self.registry.peers();
         let own = peers.own();
         let list = peers.shared_slaves().into_iter().map(|(instance, slaves)| {
-            // How many slaves the others have is known as far as they are linked here too.
+            // The slaves of other proxies are known only as far as they are linked here too.
             json!({ "instance": instance.to_string(), "self": instance == own, "sharedSlaves": slaves })
         });
         let list: Vec<Value> = list.collect();
         json!({ "total": list.len(), "atLeast": peers.known().at_least, "list": list })
     }
 
-    fn slaves(&self, most: usize) -> Value {
+    fn slaves(&self, limit: usize) -> Value {
         let mut all: Vec<SlaveSnapshot> = self.registry.all().iter().map(|slave| slave.snapshot()).collect();
         let by_state: Map<String, Value> = SlaveState::ALL
             .iter()
@@ -91,10 +95,10 @@ impl Status {
             .collect();
         let total = all.len();
         all.sort_by(|one, other| one.name.cmp(&other.name));
-        // Of too many, those that something is wrong with are worth more.
-        if total > most {
+        // If there are too many, those that are not ready are listed first.
+        if total > limit {
             all.sort_by_key(|slave| slave.state == SlaveState::Ready);
-            all.truncate(most);
+            all.truncate(limit);
         }
         let list: Vec<Value> = all.iter().map(slave).collect();
         json!({ "total": total, "byState": by_state, "list": list })
@@ -104,7 +108,7 @@ impl Status {
 fn slave(slave: &SlaveSnapshot) -> Value {
     let labels: Map<String, Value> =
         slave.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
-    let tools: Vec<&str> = slave.tools.iter().take(MOST_TOOLS).map(String::as_str).collect();
+    let tools: Vec<&str> = slave.tools.iter().take(MAX_TOOLS).map(String::as_str).collect();
     json!({
         "id": slave.id,
         "name": slave.name,

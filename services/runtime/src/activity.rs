@@ -26,8 +26,8 @@ use log::CallLog;
 /// The recorder of calls. Clones share one log.
 #[derive(Clone)]
 pub struct Activity {
-    /// The member of the JSON objects that says where a call runs.
-    place: &'static str,
+    /// The member of the JSON objects that names a call's worker.
+    worker: &'static str,
     log: Option<Arc<CallLog>>,
 }
 
@@ -47,10 +47,10 @@ impl From<bool> for Preview {
 }
 
 impl Activity {
-    /// A recorder. `place` is the JSON member that says where a call runs, say `slave`. Without a preview, calls are
+    /// A recorder. `worker` is the JSON member that names what runs a call, say `slave`. Without a preview, calls are
     /// recorded for the audit stream only.
-    pub fn new(place: &'static str, preview: Preview) -> Self {
-        Self { place, log: (preview == Preview::Yes).then(|| Arc::new(CallLog::new())) }
+    pub fn new(worker: &'static str, preview: Preview) -> Self {
+        Self { worker, log: (preview == Preview::Yes).then(|| Arc::new(CallLog::new())) }
     }
 
     /// Whether people may look at calls.
@@ -70,14 +70,14 @@ impl Activity {
         }
         let call = Arc::new(ActiveCall::new(labels().truncated()));
         let log = self.log.as_ref().map(|log| (Arc::clone(log), log.insert(&call)));
-        CallGuard::new(Recorded { place: self.place, call, log })
+        CallGuard::new(Recorded { worker: self.worker, call, log })
     }
 
     /// Returns the recorded calls as JSON: calls under way, oldest first; those that ended last, newest first; and how
     /// many ended in each of the last seconds.
     pub fn to_json(&self) -> Value {
         match &self.log {
-            Some(log) => log.to_json(self.place),
+            Some(log) => log.to_json(self.worker),
             None => json!({ "enabled": false }),
         }
     }

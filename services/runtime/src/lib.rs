@@ -1,6 +1,6 @@
-//! What every binary needs and no protocol knows: environment, secrets, logs, metrics, ops endpoints, shutdown.
+//! The runtime of every service: environment, secrets, logs, metrics, traces, operators' endpoints, TLS and shutdown.
 //!
-//! Must know neither MCP nor the link: the services bring their own variables, metric names and readiness.
+//! Must know neither MCP nor the link protocol: services bring their own variables, metrics and readiness.
 
 pub mod activity;
 pub mod audit;

@@ -1,6 +1,5 @@
-//! The metrics recorder: installed once, rendered for `/metrics`, with the facts of this process.
-//!
-//! Knows no metric of a service by name; the caller brings its [`table`]s.
+//! The metrics recorder: installed once, and rendered for `/metrics` with the series of the process. Must not know metrics
+//! of services: callers bring their [`table`]s.
 
 mod bounded;
 mod document;
@@ -18,14 +17,14 @@ pub use document::markdown;
 pub use process::METRICS as PROCESS;
 pub use table::{Appears, Buckets, Kind, Label, Metric, faults};
 
-/// Buckets (in seconds) of a histogram that no table has. Without buckets a histogram would become a summary.
+/// Buckets, in seconds, of histograms that are in no table. Without buckets a histogram would become a summary.
 const DEFAULT_BUCKETS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
-/// How often drained histogram samples are folded in; bounds the memory between two scrapes.
-const UPKEEP: Duration = Duration::from_millis(500);
+/// How often samples of histograms are aggregated, which bounds the memory between two scrapes.
+const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The recorder cannot be installed.
+/// Why the recorder cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
     /// A histogram has no buckets.
@@ -36,10 +35,10 @@ pub enum MetricsError {
     Twice,
 }
 
-/// Sets gauges that are looked at rather than kept up to date.
+/// Function that sets gauges before a scrape.
 type Sample = Box<dyn Fn() + Send + Sync>;
 
-/// Renders what was recorded. Clones share it.
+/// The recorder of this process. Clones share it.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
@@ -47,24 +46,24 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes this process's recorder, announces the series of these tables, and starts the upkeep. `role` is what this
-    /// process is, say `proxy`. Needs a tokio runtime; call once, before anything is recorded.
+    /// Installs the recorder of this process and announces the series of these tables. `role` is what this process is, say
+    /// `proxy`. Must be called once, in a tokio runtime, before anything is recorded.
     pub fn install(role: &'static str, tables: &[&[Metric]]) -> Result<Self, MetricsError> {
         let recorder = builder(tables)?.build_recorder();
         let metrics = Self { handle: recorder.handle(), samples: Arc::default() };
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Twice)?;
         tables.iter().copied().flatten().for_each(Metric::announce);
         process::announce(role);
-        tokio::spawn(metrics.clone().keep_up());
+        tokio::spawn(metrics.clone().run_upkeep());
         Ok(metrics)
     }
 
-    /// Does this before each rendering, so that what it sets is as of then and costs nothing between. It must not block.
+    /// Calls `sample` before each rendering, to set gauges that cost nothing between scrapes. It must not block.
     pub fn before_each_scrape(&self, sample: impl Fn() + Send + Sync + 'static) {
         self.samples.lock().push(Box::new(sample));
     }
 
-    /// The text that Prometheus reads (exposition format 0.0.4), with the process's facts of now.
+    /// Renders all series in the exposition format 0.0.4 of Prometheus.
     pub fn render(&self) -> String {
         for sample in &*self.samples.lock() {
             sample();
@@ -74,14 +73,14 @@ impl Metrics {
         text
     }
 
-    /// A recorder that is not installed: renders the process's facts only.
+    /// A recorder that is not installed, and renders the series of the process only.
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
         Self { handle: PrometheusBuilder::new().build_recorder().handle(), samples: Arc::default() }
     }
 
-    async fn keep_up(self) {
-        let mut every = tokio::time::interval(UPKEEP);
+    async fn run_upkeep(self) {
+        let mut every = tokio::time::interval(UPKEEP_INTERVAL);
         loop {
             every.tick().await;
             self.handle.run_upkeep();
@@ -116,7 +115,7 @@ mod tests {
     ];
 
     #[tokio::test]
-    async fn histograms_have_their_buckets_and_none_becomes_a_summary() {
+    async fn histograms_have_their_buckets_and_none_is_a_summary() {
         let metrics = Metrics::install("test", &[TABLE]).unwrap();
         let text = metrics.render();
         assert!(text.contains("# HELP w_total How many.\n# TYPE w_total counter\n"), "{text}");

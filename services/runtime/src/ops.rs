@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     const COLUMNS: ui::CallColumns =
-        ui::CallColumns { place: "x", place_title: "X", client_title: "Client", has_trace: false };
+        ui::CallColumns { worker: "x", worker_title: "X", client_title: "Client", has_trace: false };
 
     async fn ask(ops: &Ops, method: Method, path: &str, body: &'static str) -> (u16, String) {
         let request = Request::builder().method(method).uri(path).body(Body::from(body)).unwrap();

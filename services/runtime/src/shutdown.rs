@@ -1,17 +1,16 @@
-//! Stopping in two stages: first drain, then, when the grace is over, end. Before them a delay may announce it.
-//!
-//! Knows nothing of what is drained.
+//! Shutdown in two stages: drain, then end when the grace period is over. A delay may come before both. Must not know what
+//! is drained.
 
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Signals so soon after the first are the same request: `timeout`, shells and init programs that signal a whole
-/// process group deliver it twice.
+/// How long after the first signal further ones count as the same request: `timeout`, shells and init programs that
+/// signal a whole process group deliver a signal twice.
 const REPEAT_SIGNAL_GRACE: Duration = Duration::from_millis(500);
 
-/// The two stages, shared by everything that must stop. Clones are the same shutdown.
+/// The shutdown of a process. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     leave: CancellationToken,
@@ -21,7 +20,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A shutdown that nobody has begun; `grace` lies between the two stages. Needs a tokio runtime.
+    /// A shutdown that has not begun. `grace` is the time between its stages. Must be called in a tokio runtime.
     pub fn new(grace: Duration) -> Self {
         let token = CancellationToken::new;
         let shutdown = Self { leave: token(), drain: token(), end: token(), grace };
@@ -29,39 +28,40 @@ impl Shutdown {
         shutdown
     }
 
-    /// Announced at SIGTERM or SIGINT, begun `delay` later; a second signal ends the delay and the grace at once.
+    /// A shutdown that SIGTERM or SIGINT announces and that begins `delay` later. A second signal ends delay and grace at
+    /// once.
     pub fn on_signals(delay: Duration, grace: Duration) -> std::io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         let shutdown = Self::new(grace);
-        tokio::spawn(shutdown.clone().obey((terminate, interrupt), delay));
+        tokio::spawn(shutdown.clone().run_until_signal(terminate, interrupt, delay));
         Ok(shutdown)
     }
 
-    /// First stage: take nothing new, tell peers, finish what runs. Repeating it changes nothing.
+    /// Begins the first stage: no new work is taken, and running work finishes. Without effect if it has begun.
     pub fn begin(&self) {
         self.leave.cancel();
         self.drain.cancel();
     }
 
-    /// Second stage at once: give up what still runs.
+    /// Begins the second stage: running work is given up.
     pub fn end_now(&self) {
         self.leave.cancel();
         self.drain.cancel();
         self.end.cancel();
     }
 
-    /// Announces the first stage: unready from now on, while work is still taken.
+    /// Announces the first stage: the process is unready from now on, but still takes work.
     pub fn announce(&self) {
         self.leave.cancel();
     }
 
-    /// Whether this process is about to go: readiness ends here.
+    /// Whether the shutdown is announced: the process is not ready.
     pub fn is_leaving(&self) -> bool {
         self.leave.is_cancelled()
     }
 
-    /// Whether the first stage was begun.
+    /// Whether the first stage has begun.
     pub fn is_draining(&self) -> bool {
         self.drain.is_cancelled()
     }
@@ -71,22 +71,22 @@ impl Shutdown {
         self.drain.cancelled().await;
     }
 
-    /// Waits until the grace is over (or a second signal came). Cancel safe.
+    /// Waits for the second stage: the grace is over, or a second signal came. Cancel safe.
     pub async fn grace_over(&self) {
         self.end.cancelled().await;
     }
 
-    /// How long lies between the stages.
+    /// Returns the time between the stages.
     pub fn grace(&self) -> Duration {
         self.grace
     }
 
-    /// For code that wants a token of the first stage.
+    /// Returns the token of the first stage.
     pub fn drain_token(&self) -> &CancellationToken {
         &self.drain
     }
 
-    /// For code that wants a token of the second stage.
+    /// Returns the token of the second stage.
     pub fn end_token(&self) -> &CancellationToken {
         &self.end
     }
@@ -106,7 +106,7 @@ impl Shutdown {
         }
     }
 
-    async fn obey(self, (mut terminate, mut interrupt): (Signal, Signal), delay: Duration) {
+    async fn run_until_signal(self, mut terminate: Signal, mut interrupt: Signal, delay: Duration) {
         let first = wait(&mut terminate, &mut interrupt).await;
         let (begun, grace) = (Instant::now(), self.grace.as_secs_f64());
         if delay.is_zero() {

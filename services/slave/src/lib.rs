@@ -1,6 +1,6 @@
-//! The slave: dials out to proxies, holds the credentials and runs the tools through backends.
+//! The slave: connects to proxies, holds the credentials and runs the tools through backends.
 //!
-//! Must not know the proxy's crate; what both agree on stands in `protocol`.
+//! Must not know the proxy's crate: what both share is in `protocol`.
 
 pub mod backends;
 pub mod call;

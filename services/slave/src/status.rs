@@ -1,7 +1,7 @@
-//! What the slave says of itself as JSON: for the status page, `mcp-relay status` and machines. Must not know HTTP.
+//! The status of the slave as JSON, for the status page, `mcp-relay status` and other programs. Must not know HTTP.
 //!
-//! docs/OPERATIONS.md, "Status page and API", describes the members. Names only: no arguments, results, keys or codes;
-//! of what backends write, the last lines as the log has them.
+//! docs/OPERATIONS.md, "Status page and API", describes the members. Arguments, results, keys and codes are left out; of
+//! what backends write to standard error, the last lines are there as the log has them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::backends::history::{HistorySnapshot, LogLine};
 use crate::executor::{BackendSnapshot, BackendState, Executor};
 use crate::link::Links;
 
-/// Tools of one backend that are named.
-const MOST_TOOLS: usize = 100;
+/// Tools of one backend that are listed.
+const MAX_TOOLS: usize = 100;
 
-/// What never changes.
+/// Identity of this process, which never changes.
 pub(crate) struct Identity {
     /// `slave` or `standalone`.
     pub(crate) role: &'static str,
@@ -31,7 +31,7 @@ pub(crate) struct Identity {
     pub(crate) capacity: u32,
 }
 
-/// Everything that can be told.
+/// The status of this process.
 pub(crate) struct Status {
     pub(crate) identity: Identity,
     pub(crate) links: Option<Arc<Links>>,
@@ -44,9 +44,9 @@ impl Status {
         self.executor.activity()
     }
 
-    /// Adds the API, and the page if calls are written down for it.
+    /// Adds the API, and the status page if calls are recorded for it.
     pub(crate) fn serve(self, ops: Endpoints) -> Endpoints {
-        let page = self.activity().is_shown();
+        let has_page = self.activity().is_shown();
         let all = Arc::new(self);
         let (links, backends, calls) = (Arc::clone(&all), Arc::clone(&all), Arc::clone(&all));
         let ops = ops
@@ -54,12 +54,12 @@ impl Status {
             .with_document("/api/v1/links", move |_| links.links())
             .with_document("/api/v1/backends", move |_| backends.backends())
             .with_document("/api/v1/calls", move |_| calls.activity().to_json());
-        if !page {
+        if !has_page {
             return ops;
         }
         let columns = ui::CallColumns {
-            place: "backend",
-            place_title: "Backend",
+            worker: "backend",
+            worker_title: "Backend",
             client_title: "From",
             has_trace: false,
         };
@@ -67,7 +67,7 @@ impl Status {
     }
 
     fn all(&self, ready: &Readiness) -> Value {
-        let (started, started_at) = self.started;
+        let (since, started_at) = self.started;
         let Identity { role, name, labels, capacity } = &self.identity;
         json!({
             "schema": 1,
@@ -79,7 +79,7 @@ impl Status {
             "capacity": (*capacity > 0).then_some(capacity),
             "now": moment::text(SystemTime::now()),
             "startedAt": moment::text(started_at),
-            "uptimeSeconds": started.elapsed().as_secs(),
+            "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
             "links": self.links(),
             "backends": self.backends(),
@@ -127,7 +127,7 @@ fn backend(backend: &BackendSnapshot, page: Option<&HistorySnapshot>) -> Value {
         BackendState::Failed { reason } => ("failed", Some(reason)),
         BackendState::Stopped => ("stopped", None),
     };
-    let tools: Vec<&str> = backend.tools.iter().take(MOST_TOOLS).map(String::as_str).collect();
+    let tools: Vec<&str> = backend.tools.iter().take(MAX_TOOLS).map(String::as_str).collect();
     let lines = page.and_then(|page| page.lines.as_ref()).map(|lines| {
         let line = |line: &LogLine| json!({ "at": moment::text(line.at), "text": line.text });
         lines.iter().map(line).collect::<Vec<Value>>()

@@ -35,7 +35,7 @@ fn row(line: &str) -> (String, Row) {
     };
     let labels = cells[3].split("; ").filter(|text| !text.is_empty()).map(label).collect();
     let kind = cells[2].split(',').next().unwrap().to_owned();
-    (cells[1].trim_matches('`').to_owned(), Row { kind, labels, late: line.contains("Not there before") })
+    (cells[1].trim_matches('`').to_owned(), Row { kind, labels, late: line.contains("Absent until") })
 }
 
 /// The labels of a sample of this series, by name; `None`: the line is another's.

@@ -53,7 +53,7 @@ struct Inner {
 #[derive(Clone, Copy)]
 struct Peer(Option<IpAddr>);
 
-/// What the middleware needs.
+/// State of the middleware.
 #[derive(Clone)]
 struct Gate {
     ops: Ops,

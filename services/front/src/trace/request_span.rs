@@ -19,7 +19,7 @@ use crate::outcome::CallOutcome;
 /// The span of a message that was not answered yet. Empty while traces are off.
 pub(crate) struct RequestSpan(Option<Arrival>);
 
-/// What is known of the message so far.
+/// A message that has arrived, as far as it is known.
 struct Arrival {
     time: SystemTime,
     /// `network.protocol.name`.

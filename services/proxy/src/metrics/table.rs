@@ -1,6 +1,6 @@
-//! Every series of the proxy, beside those of the edge (`front::metrics`) and of the process (`runtime::metrics`).
+//! The series of the proxy. Those of the edge are in `front::metrics`, those of the process in `runtime::metrics`.
 //!
-//! docs/METRICS.md is made from it. Tools, slaves, codes and rules are bounded where they are counted.
+//! docs/METRICS.md is generated from them. Names of tools, slaves, codes and rules are bounded where they are counted.
 
 use ::metrics::Unit;
 use runtime::metrics::{Buckets, Label, Metric};
@@ -8,7 +8,7 @@ use runtime::metrics::{Buckets, Label, Metric};
 use super::refusal::RefusalReason;
 use crate::slave_state::SlaveState;
 
-/// All tables of a proxy.
+/// All tables of a proxy process.
 pub const TABLES: &[&[Metric]] = &[
     CALLS,
     LINKS,
@@ -42,12 +42,12 @@ pub(super) const TOOLS: &str = "mcp_relay_tools";
 pub(super) const TOOL_CONFLICTS: &str = "mcp_relay_tool_conflicts";
 pub(super) const EJECTED: &str = "mcp_relay_ejected_members";
 
-/// Calls and where they go.
+/// Series of calls and their routing.
 pub const CALLS: &[Metric] = &[
     Metric::counter(
         FORWARDS,
         &[METHOD, TOOL, Label::open("outcome")],
-        "Calls that slaves or the queue had, by tool and outcome: ok, tool_error (isError), error (a JSON-RPC error of the backend), cancelled, abandoned (a legacy client went, the call runs on), or the kind of a failure.",
+        "Calls that reached the queue or a slave, by tool and outcome: ok, tool_error (isError), error (a JSON-RPC error of the backend), cancelled, abandoned (a legacy client disconnected, the call goes on), or the kind of a failure.",
     ),
     Metric::seconds(
         FORWARD_DURATION,
@@ -58,58 +58,66 @@ pub const CALLS: &[Metric] = &[
             why: "Calls finish in a millisecond or run for minutes.",
         },
         &[METHOD, TOOL],
-        "From a call's arrival to the end of its answer, waiting in the queue included.",
+        "Time from a call's arrival to the end of its response, including the wait in the queue.",
     ),
     Metric::counter(
         CALLS_REFUSED,
         &[TOOL, Label::open("kind")],
-        "Calls that were refused at once, before a slave or the queue had them, by tool (empty: none of that name is offered) and the failure's kind.",
+        "Calls that were refused before they reached the queue or a slave, by tool (empty: no tool of that name is offered) and the failure's kind.",
     ),
-    Metric::counter(TIMEOUTS, &[], "Calls given up after REQUEST_TIMEOUT or REQUEST_TIMEOUT_TOTAL."),
-    Metric::gauge(IN_FLIGHT, &[], "Calls under way, waiting ones included."),
-    Metric::counter(MOVED, &[], "Calls that went to another slave because the first never got them."),
+    Metric::counter(TIMEOUTS, &[], "Calls that were ended by REQUEST_TIMEOUT or REQUEST_TIMEOUT_TOTAL."),
+    Metric::gauge(IN_FLIGHT, &[], "Calls under way, including those that wait."),
+    Metric::counter(
+        MOVED,
+        &[],
+        "Calls that were sent to another slave because the first one never got them.",
+    ),
     Metric::counter(
         REPEATS,
         &[Label::of("reason", &["outcome_unknown", "backend_failed"])],
-        "Calls that were run again because their tool allows it (RETRY_IDEMPOTENT), by the failure before.",
+        "Calls that were retried, which their tool allows (RETRY_IDEMPOTENT), by the failure of the first attempt.",
     ),
-    Metric::gauge(WAITING, &[TOOL], "Calls that wait for a slave with a free place."),
+    Metric::gauge(WAITING, &[TOOL], "Calls that wait for a slave with free capacity."),
     Metric::gauge(
         QUEUE_LIMIT,
         &[TOOL],
-        "Calls of a tool that may wait (QUEUE_MAX, or queue_max of its pool). There once a call had to wait.",
+        "Calls of a tool that may wait (QUEUE_MAX, or queue_max of its pool). The series appears with the first call that waits.",
     ),
     Metric::seconds(
         QUEUE_WAIT,
         Buckets {
             bounds: &[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0],
-            why: "Places come free within milliseconds or after QUEUE_TIMEOUT, 10 s unless set.",
+            why: "Capacity becomes free within milliseconds, or the call ends after QUEUE_TIMEOUT (default 10 s).",
         },
         &[Label::of("outcome", &["sent", "timeout", "cancelled", "no_slave"])],
-        "How long calls waited for a place, by what ended the wait.",
+        "Time that calls waited for free capacity, by the outcome of the wait.",
     ),
     Metric::counter(
         REFUSALS,
         &[Label::of("reason", &RefusalReason::LABELS)],
-        "Calls that limits or full queues refused; rate_limited_slave_wait: calls that had to wait because of slaves' rate limits.",
+        "Calls that were refused by limits or full queues. rate_limited_slave_wait: calls that had to wait because of slaves' rate limits.",
     ),
-    Metric::counter(STICKY_MISSES, &[], "Calls that went to another slave than their client's own."),
+    Metric::counter(
+        STICKY_MISSES,
+        &[],
+        "Calls that were sent to a slave other than their client's sticky one.",
+    ),
     Metric::counter(
         ROUTED,
         &[Label::open("rule")],
-        "Calls that a routing rule was for, built-in ones included.",
+        "Calls that matched a routing rule, including built-in rules.",
     ),
     Metric::counter(
         UNROUTABLE,
         &[Label::open("rule")],
-        "Those of them that were refused at once because no slave has the labels that the rule wants.",
+        "Calls that matched a routing rule and were refused because no slave has the labels that the rule selects.",
     ),
     Metric::gauge(TOOLS, &[], "Tools offered to clients."),
     Metric::gauge(TOOL_CONFLICTS, &[], "Names under which slaves offer different tools."),
     Metric::gauge(
         EJECTED,
         &[TOOL],
-        "Slaves that are left out of a tool's calls for failing them in a row, or are tested after that.",
+        "Slaves that are ejected from a tool's calls after consecutive failures, or are being tested after an ejection.",
     ),
 ];
 
@@ -131,37 +139,37 @@ pub(super) const SLAVE_DRAINS: &str = "mcp_relay_link_drains_total";
 pub(super) const DRAINING: &str = "mcp_relay_draining";
 pub(super) const PEERS: &str = "mcp_relay_peers";
 
-/// Why links end, by [`crate::links`]'s own names.
-const DEPARTURES: Label = Label::open("reason");
+/// Why links end, as [`crate::links`] names it.
+const DISCONNECT_REASON: Label = Label::open("reason");
 
-/// Slaves and their links.
+/// Series of slaves and their links.
 pub const LINKS: &[Metric] = &[
     Metric::gauge(SLAVE_STATE, &[SLAVE, STATE], "Slaves of a name in a state (docs/OPERATIONS.md, \"States of a slave\")."),
     Metric::counter(
         LINK_CALLS,
         &[SLAVE, Label::of("outcome", &["ok", "tool_error", "failed", "cancelled"])],
-        "Calls that ended while this slave had them. failed: with a JSON-RPC error or a failure; cancelled: their client went.",
+        "Calls that ended while this slave had them. failed: with a JSON-RPC error or a failure; cancelled: the client disconnected.",
     ),
-    Metric::gauge(LINK_IN_FLIGHT, &[SLAVE], "Calls that slaves of this name have now."),
+    Metric::gauge(LINK_IN_FLIGHT, &[SLAVE], "Calls that slaves of this name have at the moment."),
     Metric::counter(
         EJECTIONS,
         &[SLAVE, Label::open("reason")],
-        "Times that a slave was left out for failing calls in a row, by the last failure's kind.",
+        "Ejections of a slave after consecutive failures, by the kind of the last failure.",
     ),
     Metric::counter(
         LINK_CONNECTS,
         &[SLAVE, Label::of("dialect", &["native", "plain"])],
-        "Links that came up.",
+        "Links that were established.",
     ),
     Metric::counter(
         LINK_DISCONNECTS,
-        &[SLAVE, DEPARTURES],
-        "Links that ended: replaced, asked (this proxy goes down), code_removed, code_expired, labels_not_allowed, closed, drained (closed by a slave that went down), silent, protocol_error, lost.",
+        &[SLAVE, DISCONNECT_REASON],
+        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, labels_not_allowed, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
-        &[SLAVE, DEPARTURES],
-        "Links of a slave process that came back, by why the one before had ended (as above).",
+        &[SLAVE, DISCONNECT_REASON],
+        "Links of a slave process that reconnected, by the reason for which the previous link had ended (as above).",
     ),
     Metric::counter(
         AUTH_FAILURES,
@@ -169,17 +177,17 @@ pub const LINKS: &[Metric] = &[
             "reason",
             &["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "rate", "tls", "closed", "full"],
         )],
-        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: sent away by HANDSHAKE_RATE; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
+        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
     ),
     Metric::gauge(
         ROUND_TRIP,
         &[SLAVE],
-        "The last ping of the slave's link, from question to answer; grows while one is unanswered. Of slaves that share a name, the one measured last.",
+        "Round trip time of the last ping on the slave's link; grows while a ping is unanswered. Of slaves that share a name, the one that was measured last.",
     )
     .in_unit(Unit::Seconds),
     Metric::counter(LINK_BYTES, &[Label::of("direction", &["to_slave", "from_slave"])], "Bytes of frames on links.")
         .in_unit(Unit::Bytes),
-    Metric::counter(UNKNOWN_CALLS, &[], "Frames and answers for calls that are not under way."),
+    Metric::counter(UNKNOWN_CALLS, &[], "Frames and responses for calls that are not under way."),
     Metric::counter(
         STALLS,
         &[],
@@ -188,17 +196,17 @@ pub const LINKS: &[Metric] = &[
     Metric::gauge(
         JOURNAL,
         &[Label::of("direction", &["to_slave", "from_slave"])],
-        "Bytes of calls in memory: to_slave sent or to be sent and not acknowledged, from_slave received and not taken by the client.",
+        "Bytes of calls in memory. to_slave: sent, or waiting to be sent, and not acknowledged; from_slave: received, and not read by the client.",
     )
     .in_unit(Unit::Bytes),
     Metric::counter(
         RESUMED,
         &[Label::of("outcome", &["resumed", "gone"])],
-        "Calls that were asked for (attach) when their slave's link came back: resumed, or gone (the slave has them no more).",
+        "Calls that were resumed (attach) when their slave's link came back: resumed, or gone (the slave no longer has them).",
     ),
-    Metric::counter(SLAVE_DRAINS, &[SLAVE], "Times that a slave said that it goes down."),
-    Metric::gauge(DRAINING, &[], "1 while this proxy goes down and finishes its calls."),
-    Metric::gauge(PEERS, &[], "Proxies that slaves are linked to, this one included."),
+    Metric::counter(SLAVE_DRAINS, &[SLAVE], "Shutdowns that slaves have announced."),
+    Metric::gauge(DRAINING, &[], "1 while this proxy shuts down and finishes its calls."),
+    Metric::gauge(PEERS, &[], "Proxies that slaves are linked to, including this one."),
 ];
 
 pub(super) const CERTIFICATE_EXPIRES: &str = "mcp_relay_tls_certificate_expires_seconds";
@@ -208,19 +216,19 @@ pub(super) const TOOLS_LEFT_OUT: &str = "mcp_relay_slave_tools_left_out";
 pub(super) const CONFIG_RELOADS: &str = "mcp_relay_config_reloads_total";
 pub(super) const LAST_LOAD: &str = "mcp_relay_config_last_load_timestamp_seconds";
 
-/// Codes, certificates and files.
+/// Series of codes, certificates and files.
 pub const CONFIGURATION: &[Metric] = &[
     Metric::gauge(
         CERTIFICATE_EXPIRES,
         &[],
-        "Time until the certificate of TLS_CERT in use expires. Not there without TLS.",
+        "Time until the certificate of TLS_CERT expires. Absent without TLS.",
     )
     .in_unit(Unit::Seconds)
     .when_known(),
     Metric::gauge(
         CODE_EXPIRES,
         &[Label::open("code")],
-        "Time until the next slave code of this name expires; +Inf: none does any more; negative: it has.",
+        "Time until the next slave code of this name expires. +Inf: no code expires; negative: expired.",
     )
     .in_unit(Unit::Seconds),
     Metric::gauge(CODE_LINKS, &[Label::open("code")], "Links that are up with slave codes of this name."),
@@ -228,7 +236,7 @@ pub const CONFIGURATION: &[Metric] = &[
     Metric::counter(
         CONFIG_RELOADS,
         &[FILE, Label::of("outcome", &["ok", "failed"])],
-        "Files of the configuration that were read again; failed: what was before stays.",
+        "Files of the configuration that were read again. failed: the previous content stays in use.",
     ),
     Metric::gauge(
         LAST_LOAD,

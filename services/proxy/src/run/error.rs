@@ -7,7 +7,7 @@ use crate::access::CodesFileError;
 /// Why the proxy could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// What any service needs is not there.
+    /// A requirement of every service is missing.
     #[error(transparent)]
     Start(#[from] StartError),
     /// `SLAVE_CODES_FILE` became unusable after the configuration was checked.

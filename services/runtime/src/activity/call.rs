@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::labels::Labels;
 use crate::audit::Payload;
 
-/// Whether a call has reached the place where it runs.
+/// Whether a worker, a slave or a backend, has the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallPhase {
-    /// The call waits for a place.
+    /// The call waits for a worker.
     Waiting,
-    /// The call is in its place.
+    /// A worker has the call.
     Running,
 }
 
@@ -33,12 +33,12 @@ pub(super) struct ActiveCall {
     pub(super) state: Mutex<Snapshot>,
 }
 
-/// What is known of a call at the moment.
+/// Current state of a call.
 pub(super) struct Snapshot {
     /// The id of the labels, or a later one.
     pub(super) id: String,
     pub(super) phase: CallPhase,
-    pub(super) place: String,
+    pub(super) worker: String,
     pub(super) progress: Option<CallProgress>,
     pub(super) ended: bool,
     pub(super) arguments: Option<Payload>,
@@ -59,7 +59,7 @@ impl ActiveCall {
         let state = Snapshot {
             id: labels.id.clone(),
             phase: CallPhase::Waiting,
-            place: String::new(),
+            worker: String::new(),
             progress: None,
             ended: false,
             arguments: None,
@@ -68,8 +68,8 @@ impl ActiveCall {
         Self { labels, started: Instant::now(), state: Mutex::new(state) }
     }
 
-    /// `place` is the member that says where the call runs.
-    pub(super) fn to_json(&self, place: &str, now: Instant) -> Value {
+    /// `worker` is the member that names the call's worker.
+    pub(super) fn to_json(&self, worker: &str, now: Instant) -> Value {
         let state = self.state.lock();
         let mut object = self.labels.to_json(&state.id);
         let phase = match state.phase {
@@ -79,7 +79,7 @@ impl ActiveCall {
         let progress =
             state.progress.map(|CallProgress { done, total }| json!({ "done": done, "total": total }));
         let age = now.saturating_duration_since(self.started).as_millis();
-        object.insert(place.into(), state.place.as_str().into());
+        object.insert(worker.into(), state.worker.as_str().into());
         object.insert("state".into(), phase.into());
         object.insert("ageMs".into(), u64::try_from(age).unwrap_or(u64::MAX).into());
         object.insert("progress".into(), progress.into());

@@ -16,8 +16,8 @@ use crate::audit::{self, Line, Payload};
 pub struct CallGuard(Option<Recorded>);
 
 pub(super) struct Recorded {
-    /// The member that says where the call runs.
-    pub(super) place: &'static str,
+    /// The member that names the call's worker.
+    pub(super) worker: &'static str,
     pub(super) call: Arc<ActiveCall>,
     /// The log that lists the call, and its key there.
     pub(super) log: Option<(Arc<CallLog>, u64)>,
@@ -39,13 +39,13 @@ impl CallGuard {
         call.state.lock().id = id();
     }
 
-    /// Sets where the call waits or runs.
-    pub fn set_phase(&self, phase: CallPhase, place: &str) {
+    /// Sets the phase of the call and, if it runs, its worker.
+    pub fn set_phase(&self, phase: CallPhase, worker: &str) {
         let Some(Recorded { call, .. }) = &self.0 else { return };
         let mut state = call.state.lock();
         state.phase = phase;
-        if state.place != place {
-            place.clone_into(&mut state.place);
+        if state.worker != worker {
+            worker.clone_into(&mut state.worker);
         }
     }
 
@@ -78,19 +78,19 @@ impl CallGuard {
 
     /// Records the end of the call. Only the first end counts.
     pub fn finish(&self, outcome: &'static str) {
-        let Some(Recorded { place: place_member, call, log }) = &self.0 else { return };
+        let Some(Recorded { worker: worker_member, call, log }) = &self.0 else { return };
         let mut state = call.state.lock();
         if std::mem::replace(&mut state.ended, true) {
             return;
         }
-        let (id, place) = (state.id.clone(), std::mem::take(&mut state.place));
+        let (id, worker) = (state.id.clone(), std::mem::take(&mut state.worker));
         let (arguments, response) = (state.arguments.take(), state.response.take());
         drop(state);
         let now = Instant::now();
         let duration = now.saturating_duration_since(call.started);
-        let ended = EndedCall { labels: Labels { id, ..call.labels.clone() }, place, outcome, duration };
+        let ended = EndedCall { labels: Labels { id, ..call.labels.clone() }, worker, outcome, duration };
         if audit::is_on() {
-            audit::tell(audit_line(&ended, place_member, arguments, response));
+            audit::tell(audit_line(&ended, worker_member, arguments, response));
         }
         if let Some((log, key)) = log {
             log.finish(*key, ended, now);
@@ -100,7 +100,7 @@ impl CallGuard {
 
 fn audit_line(
     call: &EndedCall,
-    place_member: &'static str,
+    worker_member: &'static str,
     arguments: Option<Payload>,
     response: Option<Response>,
 ) -> Line {
@@ -111,7 +111,7 @@ fn audit_line(
         .with("client", client.as_str())
         .with("peer", peer.map(|peer| peer.to_string()))
         .with("tool", tool.as_str())
-        .with(place_member, call.place.as_str())
+        .with(worker_member, call.worker.as_str())
         .with("outcome", call.outcome)
         .with("duration_ms", (call.duration.as_secs_f64() * 1e6).round() / 1e3)
         .with_payload("arguments", arguments);

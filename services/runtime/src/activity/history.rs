@@ -18,7 +18,7 @@ const SECONDS: u64 = 300;
 /// A call that has ended.
 pub(super) struct EndedCall {
     pub(super) labels: Labels,
-    pub(super) place: String,
+    pub(super) worker: String,
     pub(super) outcome: &'static str,
     pub(super) duration: Duration,
 }
@@ -67,11 +67,11 @@ impl History {
         self.recent.push_back((SystemTime::now(), call));
     }
 
-    /// Returns the last calls, newest first. `place` is the member that says where a call ran.
-    pub(super) fn recent_to_json(&self, place: &str) -> Value {
+    /// Returns the last calls, newest first. `worker` is the member that names the call's worker.
+    pub(super) fn recent_to_json(&self, worker: &str) -> Value {
         let recent = self.recent.iter().rev().map(|(at, call)| {
             let mut object = call.labels.to_json(&call.labels.id);
-            object.insert(place.into(), call.place.as_str().into());
+            object.insert(worker.into(), call.worker.as_str().into());
             object.insert("outcome".into(), call.outcome.into());
             object.insert("durationMs".into(), millis(call.duration).into());
             object.insert("endedAt".into(), moment::text(*at).into());
@@ -112,7 +112,7 @@ mod tests {
 
     fn call(outcome: &'static str, millis: u64) -> EndedCall {
         let duration = Duration::from_millis(millis);
-        EndedCall { labels: Labels::default(), place: String::new(), outcome, duration }
+        EndedCall { labels: Labels::default(), worker: String::new(), outcome, duration }
     }
 
     #[test]

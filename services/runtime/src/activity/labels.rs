@@ -1,4 +1,4 @@
-//! What identifies a call to people and to the audit stream. Must not know how calls run.
+//! Labels of a call, for people and for the audit stream. Must not know how calls run.
 
 use std::net::IpAddr;
 

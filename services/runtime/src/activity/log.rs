@@ -50,20 +50,20 @@ impl CallLog {
     }
 
     /// Returns calls under way, oldest first, the last ones that ended, newest first, and counts of the last seconds.
-    pub(super) fn to_json(&self, place: &str) -> Value {
+    pub(super) fn to_json(&self, worker: &str) -> Value {
         let now = Instant::now();
         let mut active: Vec<(u64, Arc<ActiveCall>)> = Vec::new();
         for shard in &self.active {
             active.extend(shard.lock().iter().map(|(key, call)| (*key, Arc::clone(call))));
         }
         active.sort_unstable_by_key(|(key, _)| *key);
-        let listed = active.iter().take(MAX_LISTED).map(|(_, call)| call.to_json(place, now));
+        let listed = active.iter().take(MAX_LISTED).map(|(_, call)| call.to_json(worker, now));
         let listed: Vec<Value> = listed.collect();
         let history = self.history.lock();
         json!({
             "enabled": true,
             "live": { "total": active.len(), "list": listed },
-            "recent": history.recent_to_json(place),
+            "recent": history.recent_to_json(worker),
             "rates": history.rates_to_json(now),
         })
     }

@@ -1,10 +1,10 @@
-//! Tables of series as Markdown, for docs/METRICS.md. Knows no series by name.
+//! Tables of series as Markdown, for docs/METRICS.md. Must not know the series.
 
 use std::fmt::Write;
 
 use super::table::{Appears, Kind, Label, Metric};
 
-/// One table under a heading.
+/// Returns one table under a heading.
 pub fn markdown(title: &str, intro: &str, metrics: &[Metric]) -> String {
     let mut text =
         format!("## {title}\n\n{intro}\n\n| series | kind | labels | meaning |\n|---|---|---|---|\n");
@@ -14,7 +14,7 @@ pub fn markdown(title: &str, intro: &str, metrics: &[Metric]) -> String {
         let unit = unit(metric);
         let from = match metric.appears {
             Appears::AtStart => "",
-            Appears::WhenKnown => " Not there before it is known.",
+            Appears::WhenKnown => " Absent until it is known.",
         };
         let _ = writeln!(
             text,
@@ -67,12 +67,10 @@ mod tests {
     ];
 
     #[test]
-    fn a_row_says_all_that_is_declared() {
+    fn a_row_has_all_that_is_declared() {
         let text = markdown("Title", "Intro.", TABLE);
         assert!(text.contains("| `a_total` | counter | `x` (`1`, `2`); `y` | Counts a \\| b. |\n"), "{text}");
-        assert!(
-            text.contains("| `b_seconds` | histogram, seconds |  | Time. Not there before it is known. |\n")
-        );
+        assert!(text.contains("| `b_seconds` | histogram, seconds |  | Time. Absent until it is known. |\n"));
         assert!(text.ends_with("Buckets:\n\n- `b_seconds`: 0.5, 2. For a test.\n"), "{text}");
     }
 }

@@ -1,11 +1,11 @@
-//! A declared series: what code, docs, alerts and dashboards know of it. Knows no series of a service by name.
+//! Declarations of series. Must not know the series of a service.
 //!
-//! A service has its series in tables. From a table follow help and unit, the buckets, the zeros that are there before
-//! anything has happened (rates of a series that begins at 1 would miss its first event), and docs/METRICS.md.
+//! A service declares its series in tables. Tables give help, unit and buckets, the initial zeros (the rate of a series
+//! that starts at 1 would miss its first event), and docs/METRICS.md.
 
 use metrics::{Key, KeyName, Level, Metadata, SharedString, Unit, with_recorder};
 
-/// What kind of series it is. There are no summaries: quantiles of several processes cannot be added up.
+/// Kind of a series. Summaries are left out, as quantiles of several processes cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// Only grows.
@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As Prometheus calls it.
+    /// Returns the name that Prometheus has for the kind.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -27,49 +27,49 @@ impl Kind {
     }
 }
 
-/// Upper bounds of a histogram's buckets, in its unit, and the reason for them.
+/// Buckets of a histogram.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Buckets {
-    /// Ascending.
+    /// Upper bounds, ascending, in the unit of the histogram.
     pub bounds: &'static [f64],
-    /// Why these.
+    /// The reason for these bounds, a sentence.
     pub why: &'static str,
 }
 
-/// A label. Whoever counts under an open one bounds its values.
+/// A label. The values of an open label are bounded by the code that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// Its name.
+    /// Name of the label.
     pub name: &'static str,
-    /// All its values, if they are known beforehand; empty: they are not.
+    /// All values, if they are known beforehand; empty for an open label.
     pub values: &'static [&'static str],
 }
 
 impl Label {
-    /// A label whose values come with what is counted.
+    /// An open label, whose values are not known beforehand.
     pub const fn open(name: &'static str) -> Self {
         Self { name, values: &[] }
     }
 
-    /// A label that has these values only.
+    /// A label with these values only.
     pub const fn of(name: &'static str, values: &'static [&'static str]) -> Self {
         Self { name, values }
     }
 }
 
-/// When a series is there.
+/// When a series appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appears {
-    /// From the start, with 0, as far as its labels' values are known.
+    /// At the start, with 0, for label values that are known beforehand.
     AtStart,
-    /// Once there is something to say: a 0 would be wrong before.
+    /// Once its value is known: 0 would be wrong before.
     WhenKnown,
 }
 
-/// One series.
+/// A declared series.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Name, with the unit and `_total` as Prometheus has it.
+    /// Name, with unit and `_total` as Prometheus wants it.
     pub name: &'static str,
     /// Kind and buckets.
     pub kind: Kind,
@@ -77,9 +77,9 @@ pub struct Metric {
     pub unit: Unit,
     /// Labels.
     pub labels: &'static [Label],
-    /// What it says, for `# HELP` and docs/METRICS.md.
+    /// Meaning, for `# HELP` and docs/METRICS.md.
     pub help: &'static str,
-    /// When it is there.
+    /// When the series appears.
     pub appears: Appears,
 }
 
@@ -111,19 +111,19 @@ impl Metric {
         }
     }
 
-    /// The same in another unit.
+    /// Returns the same series in another unit.
     #[must_use]
     pub const fn in_unit(self, unit: Unit) -> Self {
         Self { unit, ..self }
     }
 
-    /// The same, there only once there is something to say.
+    /// Returns the same series, which appears once its value is known.
     #[must_use]
     pub const fn when_known(self) -> Self {
         Self { appears: Appears::WhenKnown, ..self }
     }
 
-    /// Tells the recorder of it and brings it to 0 for every set of labels that is known beforehand.
+    /// Describes the series to the recorder, and sets it to 0 for every set of labels that is known beforehand.
     pub(super) fn announce(&self) {
         with_recorder(|recorder| {
             let (name, unit) = (KeyName::from_const_str(self.name), Some(self.unit));
@@ -135,22 +135,22 @@ impl Metric {
             }
         });
         if self.appears == Appears::AtStart {
-            self.label_sets().into_iter().for_each(|labels| self.touch(labels));
+            self.label_sets().into_iter().for_each(|labels| self.set_to_zero(labels));
         }
     }
 
-    fn touch(&self, labels: Vec<metrics::Label>) {
+    fn set_to_zero(&self, labels: Vec<metrics::Label>) {
         let key = Key::from_parts(self.name, labels);
         let metadata = Metadata::new(module_path!(), Level::INFO, None);
         with_recorder(|recorder| match self.kind {
             Kind::Counter => recorder.register_counter(&key, &metadata).increment(0),
             Kind::Gauge => recorder.register_gauge(&key, &metadata).set(0.0),
-            // Registered is enough: it is rendered with a count of 0.
+            // A registered histogram is rendered with a count of 0.
             Kind::Histogram(_) => drop(recorder.register_histogram(&key, &metadata)),
         });
     }
 
-    /// Every combination of its labels' values; none at all if a label is open.
+    /// Returns every combination of label values; none if a label is open.
     fn label_sets(&self) -> Vec<Vec<metrics::Label>> {
         let mut sets = vec![Vec::new()];
         for label in self.labels {
@@ -166,7 +166,8 @@ impl Metric {
     }
 }
 
-/// What is wrong with the declarations of one process, for tests: names twice, or not as Prometheus has them.
+/// Returns what is wrong with the declarations of one process, for tests: duplicate names, or names that break the rules
+/// of Prometheus.
 pub fn faults(tables: &[&[Metric]]) -> Vec<String> {
     let mut names = std::collections::BTreeSet::new();
     let mut faults = Vec::new();
@@ -178,10 +179,13 @@ pub fn faults(tables: &[&[Metric]]) -> Vec<String> {
             }
         };
         check(names.insert(name), "declared twice");
-        check(!help.is_empty() && help.ends_with('.'), "its help is no sentence");
+        check(!help.is_empty() && help.ends_with('.'), "its help is not a sentence");
         check((*kind == Kind::Counter) == name.ends_with("_total"), "only counters end with _total");
-        check(*unit != Unit::Seconds || name.contains("_seconds"), "it is in seconds and does not say so");
-        check(*unit != Unit::Bytes || name.contains("_bytes"), "it is in bytes and does not say so");
+        check(
+            *unit != Unit::Seconds || name.contains("_seconds"),
+            "its unit is seconds, which its name lacks",
+        );
+        check(*unit != Unit::Bytes || name.contains("_bytes"), "its unit is bytes, which its name lacks");
         if let Kind::Histogram(Buckets { bounds, why }) = kind {
             check(!bounds.is_empty() && bounds.is_sorted(), "its buckets do not ascend");
             check(!why.is_empty(), "its buckets have no reason");
@@ -198,7 +202,7 @@ mod tests {
         Metric::counter("a_total", &[Label::of("x", &["1", "2"]), Label::of("y", &["3"])], "Help.");
 
     #[test]
-    fn known_label_sets_are_all_there_and_open_ones_are_not() {
+    fn closed_labels_have_all_sets_and_open_ones_none() {
         assert_eq!(CLOSED.label_sets().len(), 2);
         assert_eq!(Metric::counter("a_total", &[], "Help.").label_sets().len(), 1);
         let open = [Label::of("x", &["1"]), Label::open("y")];

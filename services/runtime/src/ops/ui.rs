@@ -42,13 +42,13 @@ enum Content {
     Redirect(&'static str),
 }
 
-/// What the tables of calls show of a service's calls.
+/// Columns of the tables of calls that differ by service.
 #[derive(Clone, Copy, Debug)]
 pub struct CallColumns {
-    /// The member of a call's JSON that says where the call runs, say `slave`.
-    pub place: &'static str,
+    /// The member of a call's JSON that names the call's worker, say `slave`.
+    pub worker: &'static str,
     /// The title of that column.
-    pub place_title: &'static str,
+    pub worker_title: &'static str,
     /// The title of the column of clients.
     pub client_title: &'static str,
     /// Whether there is a column of trace ids.
@@ -60,8 +60,8 @@ pub struct CallColumns {
 pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 4] {
     let tables = SECTIONS.iter().fold(tables.to_owned(), |text, (name, section)| text.replace(name, section));
     let tables = tables
-        .replace("{place}", columns.place)
-        .replace("{place_title}", columns.place_title)
+        .replace("{worker}", columns.worker)
+        .replace("{worker_title}", columns.worker_title)
         .replace("{client_title}", columns.client_title)
         .replace("{trace}", if columns.has_trace { TRACE_COLUMN } else { "" });
     let page = FRAME.replace("{role}", role).replace("{tables}", &tables);
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn no_placeholder_is_left_in_a_page() {
         let columns =
-            CallColumns { place: "slave", place_title: "Slave", client_title: "Client", has_trace: true };
+            CallColumns { worker: "slave", worker_title: "Slave", client_title: "Client", has_trace: true };
         let [_, page, ..] = pages("proxy", "{calls}{live}{recent}", columns);
         let Content::Text(_, text) = page.content else { panic!("no text") };
         let text = String::from_utf8(text.to_vec()).unwrap();

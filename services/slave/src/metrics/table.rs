@@ -1,12 +1,12 @@
-//! Every series of the slave and the standalone server, beside those of the edge (`front::metrics`) and of the process
-//! (`runtime::metrics`). docs/METRICS.md is made from it. Tools are bounded where they are counted; backends are the
-//! operator's.
+//! The series of the slave and of the standalone server. Those of the edge are in `front::metrics`, those of the process
+//! in `runtime::metrics`. docs/METRICS.md is generated from them. Names of tools are bounded where they are counted; names
+//! of backends are the operator's.
 
 use front::metrics::{OPERATION_BUCKETS, OPERATION_LABELS};
 use metrics::Unit;
 use runtime::metrics::{Buckets, Label, Metric};
 
-/// All tables of a slave.
+/// All tables of a slave process.
 pub const TABLES: &[&[Metric]] =
     &[METRICS, front::metrics::METRICS, runtime::audit::METRICS, runtime::traces::METRICS];
 
@@ -60,7 +60,7 @@ const ENDS: Label = Label::of(
     ],
 );
 
-/// All of the slave's own.
+/// The slave's own series.
 pub const METRICS: &[Metric] = &[
     Metric::counter(
         CALLS,
@@ -71,25 +71,25 @@ pub const METRICS: &[Metric] = &[
         CALL_DURATION,
         Buckets {
             bounds: &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0],
-            why: "From cached answers to the hour that a call may take (REQUEST_TIMEOUT_TOTAL).",
+            why: "From cached responses to the hour that a call may take (REQUEST_TIMEOUT_TOTAL).",
         },
         &[TOOL],
-        "From a call's arrival at the executor to its end, waiting for a place included.",
+        "Time from a call's arrival at the executor to its end, including the wait for free capacity.",
     ),
-    Metric::gauge(IN_FLIGHT, &[TOOL], "Calls that wait for a place or run."),
+    Metric::gauge(IN_FLIGHT, &[TOOL], "Calls that wait for free capacity or run."),
     Metric::gauge(CAPACITY, &[], "Calls that may run at once (SLAVE_CAPACITY); 0: no limit."),
     Metric::gauge(READY, &[BACKEND], "1 while the backend's tools are offered, else 0."),
     Metric::counter(
         BACKEND_CALLS,
         &[BACKEND, Label::of("outcome", &["ok", "tool_error", "error", "failed"])],
-        "Calls that ended, by backend. error: a JSON-RPC error of the backend; failed: it gave no answer, or its caller did not wait.",
+        "Calls that ended, by backend. error: a JSON-RPC error of the backend; failed: no response, or the client did not wait for it.",
     ),
     Metric::counter(
         STARTS,
         &[BACKEND],
-        "Processes that were started for a backend; mr-pilot has one for each review.",
+        "Processes that were started for a backend. mr-pilot starts one for each review.",
     ),
-    Metric::counter(RESTARTS, &[BACKEND], "Times that a backend was started again after it had failed."),
+    Metric::counter(RESTARTS, &[BACKEND], "Restarts of a backend after a failure."),
     Metric::counter(
         EXITS,
         &[
@@ -100,7 +100,7 @@ pub const METRICS: &[Metric] = &[
             ),
             Label::open("code"),
         ],
-        "Processes of a backend that ended; code: the exit code or signal, where it is known.",
+        "Processes of a backend that ended. code: the exit code or signal, if known.",
     ),
     Metric::counter(
         DROPPED,
@@ -108,29 +108,29 @@ pub const METRICS: &[Metric] = &[
             BACKEND,
             Label::of("reason", &["garbage", "unknown_id", "unroutable", "slow_reader", "unread_stdin"]),
         ],
-        "Messages of or to a backend that reached nobody.",
+        "Messages from or to a backend that were dropped.",
     ),
     Metric::counter(
         PROBES,
         &[BACKEND, Label::of("outcome", &["answered", "missed"])],
-        "Times that a backend was asked whether it still answers (SLAVE_PROBE_INTERVAL).",
+        "Health probes of a backend (SLAVE_PROBE_INTERVAL).",
     ),
     Metric::seconds(
         CLIENT_OPERATIONS,
         OPERATION_BUCKETS,
         OPERATION_LABELS,
-        "OpenTelemetry's mcp.client.operation.duration: what this slave, as a client, asked of backends that speak MCP: tool calls, their lists, and the first and later questions whether they answer. The version is said of tool calls.",
+        "OpenTelemetry's mcp.client.operation.duration: requests of this slave, as a client, to backends that speak MCP: tool calls, tools/list, the handshake and health probes. Only tool calls have the version.",
     ),
     Metric::gauge(LINKS, &[], "Links to a proxy that are up."),
     Metric::gauge(
         LINKS_WANTED,
         &[],
-        "Links that there should be: one to each proxy that proxies or PROXY_PEERS tell of. More than links for longer than a minute: the slave does not reach a proxy.",
+        "Links that there should be: one to each proxy that proxies announce or PROXY_PEERS names. If this is larger than the number of links for more than a minute, the slave cannot reach a proxy.",
     ),
     Metric::counter(
         DIALS,
         &[Label::of("outcome", &["linked", "already_linked", "refused", "failed"])],
-        "Attempts to make a link. already_linked: it looked for other proxies and met one that it knows.",
+        "Attempts to make a link. already_linked: the slave looked for other proxies and reached one that it is linked to.",
     ),
     Metric::counter(
         LINK_CONNECTS,
@@ -140,22 +140,26 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[ENDS],
-        "Links and attempts that ended. busy: the proxy's HANDSHAKE_RATE; renewed: a link with the changed code of SLAVE_CODE_FILE took its place.",
+        "Links that ended, and failed attempts. busy: refused by the proxy's HANDSHAKE_RATE; renewed: replaced by a link with the changed code of SLAVE_CODE_FILE.",
     ),
     Metric::counter(
         CONFIG_RELOADS,
         &[Label::of("file", &["backends", "code"]), Label::of("outcome", &["ok", "failed"])],
-        "Files of the configuration (SLAVE_BACKENDS, SLAVE_CODE_FILE) that were read again after a change or at SIGHUP. failed: it cannot be used, what runs was kept.",
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_CODE_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
     ),
-    Metric::counter(LINK_RECONNECTS, &[ENDS], "Links that came back, by why the one before had ended."),
+    Metric::counter(
+        LINK_RECONNECTS,
+        &[ENDS],
+        "Links that reconnected, by the reason for which the previous link had ended.",
+    ),
     Metric::seconds(
         ROUND_TRIP,
         Buckets {
             bounds: &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5],
-            why: "From one machine to another continent; LINK_PING_TIMEOUT_MS ends what is far beyond.",
+            why: "From one machine to another continent; a link with much longer round trips is ended by LINK_PING_TIMEOUT_MS.",
         },
         &[],
-        "Pings of links, from question to answer, one every 15 s on each link.",
+        "Round trip times of pings, one every 15 s on each link.",
     ),
     Metric::counter(
         LINK_BYTES,
@@ -166,16 +170,17 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         STALLS,
         &[],
-        "Times that the answer of a call had to wait for credit: its client reads more slowly than its tool writes.",
+        "Times that the response of a call had to wait for credit: the client reads more slowly than the tool writes.",
     ),
     Metric::counter(
         RESUMED,
         &[Label::of("outcome", &["resumed", "gone"])],
-        "Calls that a proxy asked for (attach) when its link came back; gone: they were given up or never came.",
+        "Calls that a proxy resumed (attach) when its link came back. gone: the call was given up, or had never arrived.",
     ),
-    Metric::gauge(JOURNAL, &[], "Bytes of answers that proxies have not taken yet.").in_unit(Unit::Bytes),
-    Metric::gauge(JOURNAL_LIMIT, &[], "Bytes of answers that may wait (SLAVE_JOURNAL_BYTES).")
+    Metric::gauge(JOURNAL, &[], "Bytes of responses that proxies have not acknowledged.")
         .in_unit(Unit::Bytes),
-    Metric::gauge(KEPT, &[], "Calls of proxies that run, or whose answer was not taken yet."),
-    Metric::gauge(DRAINING, &[], "1 while this slave goes down and finishes its calls."),
+    Metric::gauge(JOURNAL_LIMIT, &[], "Bytes of responses that may be unacknowledged (SLAVE_JOURNAL_BYTES).")
+        .in_unit(Unit::Bytes),
+    Metric::gauge(KEPT, &[], "Calls of proxies that run, or whose response is not acknowledged."),
+    Metric::gauge(DRAINING, &[], "1 while this slave shuts down and finishes its calls."),
 ];

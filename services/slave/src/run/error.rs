@@ -8,7 +8,7 @@ use crate::dial::DialError;
 /// Why the slave could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// What any service needs is not there.
+    /// A requirement of every service is missing.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The file of backends cannot be used.

@@ -1,4 +1,4 @@
-//! What a slave has that the standalone server has not: links to proxies. Must not know HTTP.
+//! Links to proxies, which the standalone server does not have. Must not know HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The slave with its links against proxies that the tests play themselves, over real sockets.
+//! Tests of the slave and its links against simulated proxies, over real sockets.
 
 mod faults;
 mod journal;
@@ -19,14 +19,14 @@ use crate::config::{Role, SlaveConfig};
 use crate::endpoint::Stage;
 use crate::link::Links;
 
-/// A slave with the demo tools that dials a proxy of the test's.
+/// A slave with the demo tools that connects to the test's proxy.
 struct Running {
     links: Arc<Links>,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
 
-/// A configuration as the environment gives it; `more` wins.
+/// Returns the configuration of an environment. Variables of `more` replace the defaults.
 fn config(url: &str, more: &[(&str, &str)]) -> SlaveConfig {
     let base = [
         ("PROXY_SERVER_URL", url),
@@ -40,7 +40,7 @@ fn config(url: &str, more: &[(&str, &str)]) -> SlaveConfig {
     SlaveConfig::load(&snapshot, Role::Slave).unwrap().config
 }
 
-/// Starts the link side only: the recorder of metrics is one a process.
+/// Starts the links only, as a process has only one metrics recorder.
 async fn start(url: &str, more: &[(&str, &str)]) -> Running {
     let config = config(url, more);
     let shutdown = Shutdown::new(config.common.shutdown_grace);
@@ -56,19 +56,19 @@ async fn start(url: &str, more: &[(&str, &str)]) -> Running {
 }
 
 impl Running {
-    /// Ends it as a second SIGTERM does and waits for it.
+    /// Ends the slave as a second SIGTERM does, and waits for its end.
     async fn stop(self) {
         self.shutdown.end_now();
         within(self.task).await.unwrap();
     }
 }
 
-/// Waits for a condition, not forever.
+/// Waits for a future, at most 20 s.
 async fn within<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it did not happen within 20 s")
 }
 
-/// Looks again and again until it is so.
+/// Polls a condition until it holds, at most 20 s.
 async fn until(what: &str, mut so: impl FnMut() -> bool) {
     let looking = async {
         while !so() {

@@ -1,5 +1,5 @@
-// Fills a page from a JSON document that it asks for again and again. Knows nothing of what the document says: the
-// markup names its members. Everything is put in as text, never as markup.
+// Fills the status page from a JSON document that is loaded at intervals. Must not know the document: the markup names
+// its members. All values are inserted as text, never as markup.
 //
 //   <body data-document="URL">          the document
 //   data-text="a.b" data-as="kind"      text of a member
@@ -131,7 +131,7 @@ function fillTable(table, found) {
     row.append(cell);
     return body.replaceChildren(row);
   }
-  // Rows that stay keep their elements, and with them what is open or selected in them.
+  // Rows that stay keep their elements, and with them what is open or selected.
   const known = new Map(all("tr[data-key]", body).map((row) => [row.dataset.key, row]));
   const used = new Set();
   const made = rows.map((value, index) => {
@@ -210,7 +210,7 @@ function show(found) {
   say(ready ? "The server is ready." : `The server is not ready: ${SHOWN.text(at(found, "readiness.reason"))}.`);
 }
 
-// Told once to those who listen, not every two seconds.
+// Announced to screen readers once, not at every load.
 function say(text) {
   if (text === said) return;
   said = text;

@@ -1,6 +1,6 @@
 //! The limit of the slave's journal (`SLAVE_JOURNAL_BYTES`), from the variable to the bytes that are held.
 
-use super::proxy::{Answers, Door, Proxy};
+use super::proxy::{Answers, Proxy, ProxyListener};
 use super::*;
 
 /// Bytes of the journal: room for two of the results below.
@@ -17,9 +17,9 @@ fn error_kind(answers: &Answers) -> Option<String> {
 
 #[tokio::test]
 async fn results_that_nobody_reads_fill_the_journal_up_to_its_limit_and_the_next_ones_fail() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[("SLAVE_JOURNAL_BYTES", &LIMIT.to_string())]).await;
-    proxy.link(&door).await;
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[("SLAVE_JOURNAL_BYTES", &LIMIT.to_string())]).await;
+    proxy.link(&listener).await;
     proxy.reads = false;
     let (endpoint, mut peak) = (Arc::clone(&slave.links.endpoint), 0);
     let arguments = format!(r#"{{"bytes":{RESULT}}}"#);

@@ -1,10 +1,10 @@
 //! Calls over a link of the native dialect.
 
-use super::proxy::{Door, Proxy};
+use super::proxy::{Proxy, ProxyListener};
 use super::*;
 use protocol::link::call::ResponseEvent;
 
-/// The numbers that a call's progress notifications tell.
+/// Returns the progress of a call's notifications.
 fn steps(parts: &[ResponseEvent]) -> Vec<u64> {
     let step = |part: &ResponseEvent| match part {
         ResponseEvent::Event { payload, .. } => {
@@ -19,9 +19,9 @@ fn steps(parts: &[ResponseEvent]) -> Vec<u64> {
 
 #[tokio::test]
 async fn a_call_runs_and_its_progress_arrives() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[("SLAVE_LABELS", "platform=gitlab"), ("SLAVE_CAPACITY", "7")]).await;
-    let auth = proxy.link(&door).await;
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[("SLAVE_LABELS", "platform=gitlab"), ("SLAVE_CAPACITY", "7")]).await;
+    let auth = proxy.link(&listener).await;
     let hello = auth.protocol.unwrap();
     assert_eq!(
         (auth.slave_code.0.as_str(), hello.slave_name.as_str(), hello.capacity),
@@ -44,15 +44,15 @@ async fn a_call_runs_and_its_progress_arrives() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_cut_in_mid_call_loses_and_doubles_nothing() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[]).await;
-    proxy.link(&door).await;
+async fn a_broken_link_loses_and_duplicates_nothing() {
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[]).await;
+    proxy.link(&listener).await;
     let (_, answers) = proxy.call("sleep", r#"{"seconds":0.4,"steps":40}"#);
     for least in [3, 10, 20] {
         proxy.until("some progress", |_| answers.len() >= least).await;
         proxy.cut();
-        proxy.link(&door).await;
+        proxy.link(&listener).await;
     }
     proxy.until("the result", |_| answers.is_over()).await;
     assert_eq!(steps(&answers.all()), (1..=40).collect::<Vec<_>>());
@@ -63,14 +63,14 @@ async fn a_link_that_is_cut_in_mid_call_loses_and_doubles_nothing() {
 
 #[tokio::test]
 async fn a_result_that_was_finished_while_the_link_was_down_is_delivered() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[]).await;
-    proxy.link(&door).await;
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[]).await;
+    proxy.link(&listener).await;
     let (_, answers) = proxy.call("sleep", r#"{"seconds":0.2,"steps":2}"#);
     proxy.until("some progress", |_| answers.len() == 1).await;
     proxy.cut();
     until("the call ends", || slave.links.endpoint.running_calls() == 0).await;
-    proxy.link(&door).await;
+    proxy.link(&listener).await;
     proxy.until("the result", |_| answers.is_over()).await;
     assert_eq!(steps(&answers.all()), [1, 2]);
     drop(proxy);
@@ -78,10 +78,10 @@ async fn a_result_that_was_finished_while_the_link_was_down_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_large_result_lets_small_calls_pass() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[]).await;
-    proxy.link(&door).await;
+async fn a_large_result_does_not_block_small_calls() {
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[]).await;
+    proxy.link(&listener).await;
     let (_, large) = proxy.call("payload", r#"{"bytes":20000000}"#);
     proxy.until("the first of it", |_| large.len() > 0).await;
     let (_, small) = proxy.call("echo", r#"{"text":"hello"}"#);
@@ -95,9 +95,9 @@ async fn a_large_result_lets_small_calls_pass() {
 
 #[tokio::test]
 async fn large_requests_and_results_at_once_do_not_block_each_other() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[]).await;
-    proxy.link(&door).await;
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[]).await;
+    proxy.link(&listener).await;
     let text = "y".repeat(3_000_000);
     let calls: Vec<_> = (0..4).map(|_| proxy.call("echo", &format!(r#"{{"text":"{text}"}}"#)).1).collect();
     proxy.until("all results", |_| calls.iter().all(super::proxy::Answers::is_over)).await;
@@ -111,9 +111,9 @@ async fn large_requests_and_results_at_once_do_not_block_each_other() {
 
 #[tokio::test]
 async fn a_cancelled_call_stops_and_so_does_one_named_by_its_session() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[]).await;
-    proxy.link(&door).await;
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[]).await;
+    proxy.link(&listener).await;
     let (id, first) = proxy.call("sleep", r#"{"seconds":600,"steps":10000}"#);
     proxy.until("some progress", |_| first.len() > 0).await;
     proxy.end.cancel(id);
@@ -135,9 +135,9 @@ async fn a_cancelled_call_stops_and_so_does_one_named_by_its_session() {
 
 #[tokio::test]
 async fn a_header_that_cannot_be_read_ends_the_call_with_an_error() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let slave = start(&door.url, &[]).await;
-    proxy.link(&door).await;
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[]).await;
+    proxy.link(&listener).await;
     let (_, answers) = proxy.open(br#"{"method":7}"#, "{}".into());
     proxy.until("the error", |_| answers.is_over()).await;
     assert!(String::from_utf8(answers.end()).unwrap().contains("call header"));

@@ -1,16 +1,16 @@
 //! An existing proxy: no `protocol` in its answer, JSON-RPC as text frames.
 
-use super::proxy::{Door, Ws, say};
+use super::proxy::{ProxyListener, Ws, send_reply};
 use super::*;
 use futures_util::{SinkExt, StreamExt};
 use protocol::link::handshake::{AuthReply, close};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-async fn link(door: &Door) -> Ws {
-    let (mut ws, auth) = door.accept().await;
+async fn link(listener: &ProxyListener) -> Ws {
+    let (mut ws, auth) = listener.accept().await;
     assert_eq!(auth.kind, "auth");
-    say(&mut ws, &AuthReply::success(None)).await;
+    send_reply(&mut ws, &AuthReply::success(None)).await;
     ws
 }
 
@@ -35,9 +35,9 @@ fn call(id: u64, tool: &str, arguments: &Value) -> Value {
 
 #[tokio::test]
 async fn requests_of_all_kinds_are_answered_with_their_ids() {
-    let door = Door::open().await;
-    let slave = start(&door.url, &[]).await;
-    let mut ws = link(&door).await;
+    let listener = ProxyListener::open().await;
+    let slave = start(&listener.url, &[]).await;
+    let mut ws = link(&listener).await;
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
     ask(&mut ws, json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello})).await;
     assert_eq!(answer(&mut ws).await["result"]["protocolVersion"], "2025-06-18");
@@ -55,9 +55,9 @@ async fn requests_of_all_kinds_are_answered_with_their_ids() {
 
 #[tokio::test]
 async fn a_slow_request_does_not_hold_up_others_and_a_large_one_passes() {
-    let door = Door::open().await;
-    let slave = start(&door.url, &[]).await;
-    let mut ws = link(&door).await;
+    let listener = ProxyListener::open().await;
+    let slave = start(&listener.url, &[]).await;
+    let mut ws = link(&listener).await;
     ask(&mut ws, call(1, "sleep", &json!({"seconds": 0.3}))).await;
     ask(&mut ws, call(2, "payload", &json!({"bytes": 3_000_000}))).await;
     let first = answer(&mut ws).await;
@@ -69,10 +69,10 @@ async fn a_slow_request_does_not_hold_up_others_and_a_large_one_passes() {
 }
 
 #[tokio::test]
-async fn a_slave_that_is_stopped_answers_what_it_has_and_takes_nothing_new() {
-    let door = Door::open().await;
-    let slave = start(&door.url, &[]).await;
-    let mut ws = link(&door).await;
+async fn a_stopped_slave_answers_running_calls_and_takes_no_new_ones() {
+    let listener = ProxyListener::open().await;
+    let slave = start(&listener.url, &[]).await;
+    let mut ws = link(&listener).await;
     ask(&mut ws, call(1, "sleep", &json!({"seconds": 0.3}))).await;
     ask(&mut ws, call(2, "echo", &json!({"text": "x"}))).await;
     assert_eq!(answer(&mut ws).await["id"], 2);
@@ -92,10 +92,10 @@ async fn a_slave_that_is_stopped_answers_what_it_has_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_answered_or_ends_the_link() {
-    let door = Door::open().await;
-    let slave = start(&door.url, &[]).await;
-    let mut ws = link(&door).await;
+async fn messages_that_are_no_requests_are_answered_or_end_the_link() {
+    let listener = ProxyListener::open().await;
+    let slave = start(&listener.url, &[]).await;
+    let mut ws = link(&listener).await;
     ws.send(Message::text("no json")).await.unwrap();
     assert_eq!(answer(&mut ws).await["error"]["code"], -32700);
     ws.send(Message::binary(vec![1])).await.unwrap();
@@ -104,6 +104,6 @@ async fn what_is_no_request_is_answered_or_ends_the_link() {
         matches!(&closed, Message::Close(Some(frame)) if u16::from(frame.code) == close::PROTOCOL_ERROR),
         "{closed:?}"
     );
-    link(&door).await;
+    link(&listener).await;
     slave.task.abort();
 }

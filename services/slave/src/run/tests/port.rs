@@ -1,12 +1,12 @@
-//! The slave's own port: the same tools, and what the operator's machinery asks.
+//! The slave's own port: the same tools, and the operators' endpoints.
 
-use super::proxy::{Door, Proxy};
+use super::proxy::{Proxy, ProxyListener};
 use super::*;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Status and body of one request on a connection of its own.
+/// Returns status and body of the response to a request on a connection of its own.
 async fn ask(address: SocketAddr, head: &str, body: &str) -> (u16, String) {
     within(async {
         let mut tcp = TcpStream::connect(address).await.unwrap();
@@ -25,9 +25,9 @@ async fn ask(address: SocketAddr, head: &str, body: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn the_own_port_tells_the_truth_about_the_link_and_serves_the_tools() {
-    let (door, mut proxy) = (Door::open().await, Proxy::new());
-    let config = config(&door.url, &[]);
+async fn readiness_follows_the_link_and_the_port_serves_the_tools() {
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let config = config(&listener.url, &[]);
     let shutdown = Shutdown::new(config.common.shutdown_grace);
     let slave = Slave::start(config).await.unwrap();
     let address = slave.http.local_addr().unwrap();
@@ -38,7 +38,7 @@ async fn the_own_port_tells_the_truth_about_the_link_and_serves_the_tools() {
     });
     let (status, body) = ask(address, "GET /readyz", "").await;
     assert!(status == 503 && body.contains("not linked to a proxy"), "{status} {body}");
-    proxy.link(&door).await;
+    proxy.link(&listener).await;
     proxy.until("the catalog", |proxy| proxy.catalog.tools.len() == 4).await;
     let (status, body) = ask(address, "GET /readyz", "").await;
     assert!(status == 200 && body.contains(r#""links":1"#), "{status} {body}");
@@ -56,7 +56,7 @@ async fn the_own_port_tells_the_truth_about_the_link_and_serves_the_tools() {
 }
 
 #[tokio::test]
-async fn without_a_proxy_it_is_a_standalone_server() {
+async fn without_a_proxy_the_slave_is_a_standalone_server() {
     let snapshot = Snapshot::of([("MCP_SERVER_PORT", "0"), ("DEMO_TOOLS", "1")]);
     let config = SlaveConfig::load(&snapshot, Role::Standalone).unwrap().config;
     let slave = Slave::start(config).await.unwrap();

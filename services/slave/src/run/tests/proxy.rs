@@ -24,20 +24,20 @@ use crate::call::testing::header;
 
 pub(super) type Ws = WebSocketStream<TcpStream>;
 
-/// Where slaves dial.
-pub(super) struct Door {
+/// The listener that slaves connect to.
+pub(super) struct ProxyListener {
     listener: TcpListener,
     pub(super) url: String,
 }
 
-impl Door {
+impl ProxyListener {
     pub(super) async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         Self { listener, url }
     }
 
-    /// The next slave's connection, with its first message read.
+    /// Accepts the next slave and reads its first message.
     pub(super) async fn accept(&self) -> (Ws, Auth) {
         within(async {
             let (tcp, _) = self.listener.accept().await.unwrap();
@@ -50,11 +50,11 @@ impl Door {
     }
 }
 
-pub(super) async fn say(ws: &mut Ws, reply: &AuthReply) {
+pub(super) async fn send_reply(ws: &mut Ws, reply: &AuthReply) {
     ws.send(Message::text(serde_json::to_string(reply).unwrap())).await.unwrap();
 }
 
-/// What came back for one call.
+/// The response events of one call.
 #[derive(Clone, Default)]
 pub(super) struct Answers(Arc<Mutex<Vec<ResponseEvent>>>);
 
@@ -121,8 +121,8 @@ impl Proxy {
     }
 
     /// Takes the slave in (again).
-    pub(super) async fn link(&mut self, door: &Door) -> Auth {
-        let (mut ws, auth) = door.accept().await;
+    pub(super) async fn link(&mut self, listener: &ProxyListener) -> Auth {
+        let (mut ws, auth) = listener.accept().await;
         let hello = ProxyHello {
             name: PROTOCOL_NAME.into(),
             version: 1,
@@ -132,7 +132,7 @@ impl Proxy {
             agent: "test".into(),
             ..ProxyHello::default()
         };
-        say(&mut ws, &AuthReply::success(Some(hello))).await;
+        send_reply(&mut ws, &AuthReply::success(Some(hello))).await;
         self.ws = Some(ws);
         self.end.link_up(auth.protocol.as_ref().unwrap().window);
         auth
@@ -188,7 +188,7 @@ impl Proxy {
         if !batch.is_empty() {
             ws.send(Message::Binary(batch.freeze())).await.unwrap();
         }
-        // What is said lazily becomes due while nothing comes in.
+        // Delayed acknowledgements become due while nothing arrives.
         let Ok(message) = tokio::time::timeout(Duration::from_millis(5), ws.next()).await else { return };
         match message {
             Some(Ok(Message::Binary(mut batch))) => self.receive(&mut batch),
@@ -196,7 +196,7 @@ impl Proxy {
             Some(Ok(_)) => {}
             Some(Err(_)) | None => {
                 self.closed.get_or_insert(close::PROTOCOL_ERROR);
-                // Nothing more can come: the condition decides.
+                // Nothing more can arrive: the condition decides.
                 tokio::task::yield_now().await;
             }
         }
