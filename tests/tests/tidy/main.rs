@@ -6,5 +6,7 @@
 
 mod directions;
 mod documents;
+mod graph;
+mod imports;
 mod sizes;
 mod source;
