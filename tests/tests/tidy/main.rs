@@ -10,3 +10,4 @@ mod graph;
 mod imports;
 mod sizes;
 mod source;
+mod words;
