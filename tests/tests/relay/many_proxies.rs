@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use harness::balancer::Balancer;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::http;
 use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup, Slave, sleep_args};
@@ -70,14 +69,14 @@ async fn ask(n: usize, addresses: &[SocketAddr], legacy: &Client) {
     match n % 100 {
         // Progress on its way through one replica.
         8 | 9 => {
-            let answer = client.ask(Ask::tool(n, "sleep", sleep_args(0.02, 2)).progress(n)).await;
+            let answer = client.request(McpRequest::tool(n, "sleep", sleep_args(0.02, 2)).progress(n)).await;
             assert_eq!(answer.progress(), [1.0, 2.0], "{:?}", answer.messages);
             answer.result();
         }
         // Begun at one replica, cancelled at another.
         51 => {
             let mut pending =
-                client.start(Ask::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
+                client.start(McpRequest::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
             pending.next().await.expect("progress");
             legacy.at(replica(addresses, n + 1)).cancel(n).await;
             let rest = pending.finish().await.messages;
@@ -85,7 +84,7 @@ async fn ask(n: usize, addresses: &[SocketAddr], legacy: &Client) {
         }
         52 => {
             let mut pending =
-                client.start(Ask::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
+                client.start(McpRequest::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
             pending.next().await.expect("progress");
         }
         53 => {
@@ -145,7 +144,7 @@ async fn behind_one_address_slaves_find_every_proxy() {
     for slave in &slaves {
         linked(slave, 3).await;
     }
-    assert_eq!(proxies[0].exit(Duration::from_secs(20)).await.code(), Some(0));
+    assert_eq!(proxies[0].exit(wait::TIMEOUT).await.code(), Some(0));
     assert_eq!(Client::modern(next.http).call("echo", json!({ "text": "x" })).await.text(), "x");
 }
 

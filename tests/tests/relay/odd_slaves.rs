@@ -1,11 +1,9 @@
 //! Slaves that keep the wire format but not the conversation: answers never asked for, twice, never.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::frames::{CallId, Flags, Frame, FrameKind, InstanceId};
-use harness::rawslave::{Opened, RawSlave, definition, dial, text_result};
+use harness::rawslave::{OpenCall, RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Proxy, Setup};
 use harness::wait;
 use serde_json::json;
@@ -24,8 +22,8 @@ fn progress(step: u32) -> serde_json::Value {
 
 /// Calls the tool and answers it: proof that proxy and link are in order.
 async fn works(proxy: &Proxy, slave: &mut RawSlave, what: &str) {
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.end(opened.call, 0, &text_result(what)).await;
     assert_eq!(pending.finish().await.text(), what);
@@ -45,8 +43,9 @@ async fn an_answer_never_asked_for_is_dropped() {
 #[tokio::test]
 async fn a_second_answer_reaches_no_one() {
     let (proxy, mut slave) = linked().await;
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({})).progress(1)).await;
-    let opened = slave.opened().await;
+    let mut pending =
+        Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({})).progress(1)).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.end(opened.call, 0, &text_result("first")).await;
     slave.end(opened.call, 1, &text_result("second")).await;
@@ -64,8 +63,8 @@ async fn a_second_answer_reaches_no_one() {
 #[tokio::test]
 async fn an_answer_without_acceptance_counts() {
     let (proxy, mut slave) = linked().await;
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     slave.end(opened.call, 0, &text_result("at once")).await;
     assert_eq!(pending.finish().await.text(), "at once");
 }
@@ -73,9 +72,9 @@ async fn an_answer_without_acceptance_counts() {
 #[tokio::test]
 async fn a_slave_that_comes_back_is_asked_to_go_on_where_it_was() {
     let (proxy, mut slave) = linked().await;
-    let ask = Ask::tool(1, "tool", json!({})).progress(1);
+    let ask = McpRequest::tool(1, "tool", json!({})).progress(1);
     let mut pending = Client::modern(proxy.http).start(ask).await;
-    let opened = slave.opened().await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.event(opened.call, 0, &progress(1)).await;
     slave.event(opened.call, 1, &progress(2)).await;
@@ -83,8 +82,8 @@ async fn a_slave_that_comes_back_is_asked_to_go_on_where_it_was() {
     pending.next().await.expect("progress");
     let mut again = dial(proxy.link).await;
     again.instance = slave.instance;
-    slave.vanish();
-    again.greet(CODE, "odd").await;
+    slave.disconnect();
+    again.authenticate(CODE, "odd").await;
     let attach = again.frame(FrameKind::Attach).await;
     assert_eq!((attach.call, attach.seq), (opened.call, 2));
     again.accept(&opened).await;
@@ -99,8 +98,8 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
     let (proxy, mut slave) = linked().await;
     let client = Client::modern(proxy.http);
     for accept in [true, false] {
-        let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
-        let opened = slave.opened().await;
+        let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+        let opened = slave.receive_open().await;
         if accept {
             slave.accept(&opened).await;
             // The acceptance has arrived once a later message of the same link has.
@@ -109,8 +108,8 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
         }
         let mut again = dial(proxy.link).await;
         again.instance = slave.instance;
-        slave.vanish();
-        again.greet(CODE, "odd").await;
+        slave.disconnect();
+        again.authenticate(CODE, "odd").await;
         again.catalog(&json!({ "tools": [definition("tool")] })).await;
         let attach = again.frame(FrameKind::Attach).await;
         assert_eq!(attach.call, opened.call);
@@ -118,7 +117,7 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
         if accept {
             assert_eq!(pending.finish().await.kind(), "outcome_unknown");
         } else {
-            let opened = again.opened().await;
+            let opened = again.receive_open().await;
             again.end(opened.call, 0, &text_result("moved")).await;
             assert_eq!(pending.finish().await.text(), "moved");
         }
@@ -129,8 +128,8 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
 #[tokio::test]
 async fn a_chunk_out_of_order_ends_the_link() {
     let (proxy, mut slave) = linked().await;
-    let _pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({})).progress(1)).await;
-    let opened = slave.opened().await;
+    let _pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({})).progress(1)).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.event(opened.call, 0, &progress(1)).await;
     slave.event(opened.call, 0, &progress(1)).await;
@@ -144,8 +143,8 @@ async fn a_call_never_answered_times_out_and_is_cancelled() {
     proxy.offers("tool").await;
     for accept in [true, false] {
         for client in [Client::modern(proxy.http), Client::legacy(proxy.http).await] {
-            let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
-            let opened = slave.opened().await;
+            let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+            let opened = slave.receive_open().await;
             if accept {
                 slave.accept(&opened).await;
             }
@@ -167,22 +166,23 @@ async fn progress_starts_the_timeout_anew_but_not_the_total() {
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.offers("sleep").await;
     let client = Client::modern(proxy.http);
-    let ask =
-        |seconds, steps| Ask::tool(1, "sleep", json!({ "seconds": seconds, "steps": steps })).progress(1);
-    let lively = client.ask(ask(2.4, 8)).await;
+    let ask = |seconds, steps| {
+        McpRequest::tool(1, "sleep", json!({ "seconds": seconds, "steps": steps })).progress(1)
+    };
+    let lively = client.request(ask(2.4, 8)).await;
     assert_eq!(lively.progress().len(), 8);
     lively.result();
-    let endless = client.ask(ask(20.0, 60)).await;
+    let endless = client.request(ask(20.0, 60)).await;
     assert_eq!((endless.code(), endless.progress().len() > 4), (-32001, true));
-    let silent = client.ask(Ask::tool(1, "sleep", json!({ "seconds": 20, "steps": 1 }))).await;
+    let silent = client.request(McpRequest::tool(1, "sleep", json!({ "seconds": 20, "steps": 1 }))).await;
     assert_eq!(silent.kind(), "timeout");
 }
 
 #[tokio::test]
 async fn cancellation_reaches_a_slave_once_and_ends_the_call() {
     let (proxy, mut slave) = linked().await;
-    let pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
-    let opened: Opened = slave.opened().await;
+    let pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened: OpenCall = slave.receive_open().await;
     slave.accept(&opened).await;
     drop(pending);
     assert_eq!(slave.frame(FrameKind::Cancel).await.call, opened.call);
@@ -197,7 +197,7 @@ async fn bytes_pass_unaltered_both_ways() {
         "name":"tool","_meta":{"progressToken":1}}}"#;
     let client = Client::legacy(proxy.http).await;
     let exchange = tokio::spawn(async move { client.post(body.as_bytes()).await.rest().await });
-    let opened = slave.opened().await;
+    let opened = slave.receive_open().await;
     assert_eq!(String::from_utf8(opened.bytes.clone()).unwrap(), body);
     let result = r#"{ "content":[],"x":1.0e+2,"y":[0.10,-0,1E400],"u":"\u00e9\/", "_meta":{"b":1,"a":2} }"#;
     let payload = Bytes::from_static(result.as_bytes());
@@ -223,10 +223,10 @@ async fn a_call_in_flight_ends_distinctly_when_its_slave_vanishes_for_good() {
     let mut slave = RawSlave::link(proxy.link, CODE, "odd", &["tool"]).await;
     proxy.offers("tool").await;
     let client = Client::modern(proxy.http);
-    let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
-    slave.vanish();
-    let answer = wait::within("the end of the call", Duration::from_secs(10), pending.finish()).await;
+    slave.disconnect();
+    let answer = wait::within("the end of the call", wait::TIMEOUT, pending.finish()).await;
     assert_eq!(answer.kind(), "outcome_unknown");
 }

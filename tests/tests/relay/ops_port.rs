@@ -75,7 +75,9 @@ async fn the_ops_port_answers_while_the_clients_port_drains() {
     let operators = ops(&proxy).await;
     let client = Client::modern(proxy.http);
     let mut call = client
-        .start(harness::client::Ask::tool(1, "sleep", json!({ "seconds": 3, "steps": 30 })).progress(1))
+        .start(
+            harness::client::McpRequest::tool(1, "sleep", json!({ "seconds": 3, "steps": 30 })).progress(1),
+        )
         .await;
     call.next().await.unwrap();
     proxy.signal(Signal::SIGTERM);
@@ -117,10 +119,10 @@ async fn health_and_doctor_ask_the_ops_port() {
             .spawn()
     };
     let mut health = own("health");
-    assert_eq!(health.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(health.exit(wait::TIMEOUT).await.code(), Some(0));
     health.log.wait_for(&format!(":{operators} is alive")).await;
     let mut doctor = own("doctor");
-    doctor.exit(wait::PATIENCE).await;
+    doctor.exit(wait::TIMEOUT).await;
     doctor.log.wait_for("a proxy runs on").await;
     doctor.log.wait_for("ops port: not checked (the running server has it)").await;
 }

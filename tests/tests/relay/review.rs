@@ -185,7 +185,7 @@ async fn cancellation_kills_the_whole_process_group() {
     let (proxy, _slave, folder) = with_pilot(script).await;
     let client = Client::modern(proxy.http);
     let pending = client
-        .start(harness::client::Ask::tool(1, "review_merge_request", json!({ "mrUrlOrId": "1" })))
+        .start(harness::client::McpRequest::tool(1, "review_merge_request", json!({ "mrUrlOrId": "1" })))
         .await;
     let pids = wait::until("the CLI to run", async || {
         let pids =

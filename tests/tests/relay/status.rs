@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::http::{Exchange, get, request};
 use harness::relay::{Proxy, Setup, Slave};
@@ -79,10 +79,10 @@ async fn calls_are_seen_while_they_wait_run_and_after_their_end() {
     fixture.open_gate("one", 3);
     let client = Client::modern(proxy.http)
         .with_header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    let mut first = client.start(Ask::tool(1, "run", run_args("one", 4)).progress(1)).await;
+    let mut first = client.start(McpRequest::tool(1, "run", run_args("one", 4)).progress(1)).await;
     first.next().await.unwrap();
     // The slave's only place is taken.
-    let mut second = client.start(Ask::tool(2, "run", run_args("two", 0))).await;
+    let mut second = client.start(McpRequest::tool(2, "run", run_args("two", 0))).await;
     let found = until(proxy.http, "one call that runs and one that waits", |found| {
         let live = &found["calls"]["live"];
         live["total"] == 2
@@ -244,22 +244,22 @@ async fn the_terminal_shows_the_same() {
     };
     let of = |address: SocketAddr| [("MCP_SERVER_PORT", address.port().to_string())];
     let mut told = ask(&["status"], &of(proxy.http));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
     told.log.wait_for("berlin").await;
     told.log.wait_for("ended lately").await;
     let mut told = ask(&["status"], &of(slave.http));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
     told.log.wait_for("the secret is [masked]").await;
     told.log.wait_for("linked to 1 of 1 proxies").await;
     let mut told = ask(&["status", "--json"], &of(proxy.http));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
     let line = told.log.wait_for("{").await;
     assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["role"], "proxy");
     let watching = ask(&["status", "--watch"], &of(proxy.http));
     wait::until("a second look", async || (watching.log.count("berlin") >= 2).then_some(())).await;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut told = ask(&["status"], &of(nobody));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(1));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(1));
     told.log.wait_for("MCP_SERVER_PORT").await;
 }
 
@@ -274,7 +274,7 @@ async fn the_terminal_needs_a_key_where_the_page_does() {
         setup.args(&["status"]).spawn()
     };
     let mut refused = ask("");
-    assert_eq!(refused.exit(wait::PATIENCE).await.code(), Some(1));
+    assert_eq!(refused.exit(wait::TIMEOUT).await.code(), Some(1));
     refused.log.wait_for("asks for a key").await;
-    assert_eq!(ask("key2").exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(ask("key2").exit(wait::TIMEOUT).await.code(), Some(0));
 }
