@@ -60,7 +60,7 @@ impl ImportGraph {
         reached
     }
 
-    /// The way to `file` in the answer of [`Self::reached`], as text.
+    /// The path to `file` in the result of [`Self::reached`], as text.
     pub(crate) fn way(&self, reached: &BTreeMap<usize, Option<usize>>, file: usize) -> String {
         let mut way = vec![self.files[file].as_str()];
         let mut at = file;
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_no_source_declares_are_the_module_s_own() {
+    fn names_made_by_macros_belong_to_their_module() {
         let graph = graph(&[
             ("lib.rs", "mod a; mod b;"),
             ("a.rs", "use crate::b::Made;"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_reached_is_told_with_its_way() {
+    fn reached_files_are_reported_with_their_path() {
         let graph = graph(&[
             ("lib.rs", "mod a; mod b; mod c;"),
             ("a.rs", "use crate::b::B;"),

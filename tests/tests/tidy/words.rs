@@ -1,12 +1,12 @@
-//! Words that the code does not use: names that were replaced, tuples as parameters, documents outside the repository.
+//! Names that were replaced and must not come back. Reads identifiers only, not text.
 
 use std::collections::BTreeSet;
 
+use syn::Attribute;
 use syn::buffer::{Cursor, TokenBuffer};
 use syn::visit::{self, Visit};
-use syn::{Attribute, FnArg, ItemImpl, ItemTrait, Pat, Signature, Type};
 
-use crate::source::{self, Source};
+use crate::source::{self, report};
 
 /// Types, functions and constants that have another name today; no identifier may be one of them.
 const BANNED: &[&str] = &[
@@ -142,23 +142,6 @@ const BANNED_PREFIXES: &[&str] = &["MOST_", "LONGEST_"];
 /// Constants that must say what they limit.
 const BANNED_CONSTANTS: &[&str] = &["MOST", "LOOK", "KEEP", "ROOM", "SMALL", "COPY", "BEAT", "SAY", "REST"];
 
-/// What code and comments do not cite: they are not in this repository.
-const OUTSIDE: &[&str] = &["DESIGN.md", "EXISTING.md", "GLOSSARY.md", "shared/"];
-
-/// The Rust files that the rules hold for: all but this one, which names the words.
-fn files() -> Vec<Source> {
-    source::all().into_iter().filter(|file| !file.path.ends_with("tidy/words.rs")).collect()
-}
-
-fn parse(file: &Source) -> syn::File {
-    syn::parse_file(&file.text).unwrap_or_else(|error| panic!("{}: {error}", file.path))
-}
-
-fn report(faults: &BTreeSet<String>) {
-    let faults: Vec<_> = faults.iter().map(String::as_str).collect();
-    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
-}
-
 /// Every identifier, those in macros' arguments included.
 #[derive(Default)]
 struct Identifiers {
@@ -217,8 +200,8 @@ impl<'ast> Visit<'ast> for Identifiers {
 #[test]
 fn names_that_were_replaced_do_not_come_back() {
     let mut faults = BTreeSet::new();
-    for file in files() {
-        let found = Identifiers::of(&parse(&file));
+    for file in source::all().iter().filter(|file| !file.path.ends_with("tidy/words.rs")) {
+        let found = Identifiers::of(&file.parse());
         for name in found.all.iter().filter(|name| Identifiers::is_banned(name)) {
             faults.insert(format!("{}: `{name}` is not a name of this code base", file.path));
         }
@@ -227,102 +210,6 @@ fn names_that_were_replaced_do_not_come_back() {
         }
     }
     report(&faults);
-}
-
-/// Functions with a tuple among their parameters.
-struct TupleParameters<'a> {
-    /// Names of the traits that the project defines: what others' traits ask for is not ours to change.
-    traits: &'a BTreeSet<String>,
-    found: Vec<String>,
-}
-
-impl<'ast> Visit<'ast> for TupleParameters<'_> {
-    fn visit_signature(&mut self, signature: &'ast Signature) {
-        let is_tuple = |argument: &FnArg| match argument {
-            FnArg::Receiver(_) => false,
-            FnArg::Typed(typed) => matches!(&*typed.pat, Pat::Tuple(_)) || is_tuple_type(&typed.ty),
-        };
-        if signature.inputs.iter().any(is_tuple) {
-            self.found.push(signature.ident.to_string());
-        }
-        visit::visit_signature(self, signature);
-    }
-
-    fn visit_item_impl(&mut self, block: &'ast ItemImpl) {
-        let name = block.trait_.as_ref().and_then(|(path, _)| path.segments.last());
-        if name.is_none_or(|segment| self.traits.contains(&segment.ident.to_string())) {
-            visit::visit_item_impl(self, block);
-        }
-    }
-}
-
-fn is_tuple_type(ty: &Type) -> bool {
-    match ty {
-        Type::Tuple(tuple) => !tuple.elems.is_empty(),
-        Type::Reference(reference) => is_tuple_type(&reference.elem),
-        _ => false,
-    }
-}
-
-struct Traits(BTreeSet<String>);
-
-impl<'ast> Visit<'ast> for Traits {
-    fn visit_item_trait(&mut self, item: &'ast ItemTrait) {
-        self.0.insert(item.ident.to_string());
-    }
-}
-
-#[test]
-fn no_function_takes_a_tuple() {
-    let parsed: Vec<_> = files().into_iter().map(|file| (parse(&file), file.path)).collect();
-    let mut traits = Traits(BTreeSet::new());
-    for (file, _) in &parsed {
-        traits.visit_file(file);
-    }
-    let mut faults = BTreeSet::new();
-    for (file, path) in &parsed {
-        let mut functions = TupleParameters { traits: &traits.0, found: Vec::new() };
-        functions.visit_file(file);
-        faults.extend(
-            functions.found.iter().map(|name| format!("{path}: fn {name} takes a tuple: name its parts")),
-        );
-    }
-    report(&faults);
-}
-
-/// The number in "issue 11" or "#11", the ways in which comments cite an issue.
-fn cites_issue(line: &str) -> bool {
-    let follows = |mark: &str| {
-        line.match_indices(mark)
-            .any(|(at, _)| line[at + mark.len()..].trim_start().starts_with(|c: char| c.is_ascii_digit()))
-    };
-    ["issue ", "Issue ", "ISSUE"].iter().any(|mark| follows(mark))
-}
-
-#[test]
-fn nothing_cites_a_document_outside_the_repository() {
-    let mut faults = BTreeSet::new();
-    for file in files() {
-        for (number, line) in file.text.lines().enumerate() {
-            let cited = OUTSIDE.iter().find(|name| line.contains(**name));
-            if let Some(name) = cited {
-                faults.insert(format!("{}:{}: cites {name}", file.path, number + 1));
-            } else if line.trim_start().starts_with("//") && cites_issue(line) {
-                faults.insert(format!("{}:{}: cites an issue by its number", file.path, number + 1));
-            }
-        }
-    }
-    report(&faults);
-}
-
-#[test]
-fn tuples_are_found_where_functions_of_ours_take_them() {
-    let code = "trait Ours { fn a(x: (u8, u8)); } impl Theirs for X { fn b((a, b): (u8, u8)) {} } \
-                fn c(x: &(u8, u8)) {} fn d(x: &[(u8, u8)], y: ()) { xs.map(|(a, b)| a) }";
-    let traits = BTreeSet::from(["Ours".to_owned()]);
-    let mut functions = TupleParameters { traits: &traits, found: Vec::new() };
-    functions.visit_file(&syn::parse_file(code).unwrap());
-    assert_eq!(functions.found, ["a", "c"]);
 }
 
 #[test]
