@@ -27,7 +27,7 @@ async fn scene(formats: [&str; 2]) -> (Proxy, Slave, Fixture) {
     (proxy, slave, fixture)
 }
 
-/// The ids on each of these lines.
+/// Request ids of these lines.
 async fn ids(log: &Log, phrases: &[&str], format: &str) -> Vec<[String; 2]> {
     let mut found = Vec::new();
     for phrase in phrases {
@@ -58,7 +58,7 @@ async fn one_id_throughout(formats: [&str; 2]) {
     assert!(all.iter().all(|ids| *ids == first), "{all:?}");
     let phrase = proxy.log.wait_for("Forwarding request to slave").await;
     assert!(phrase.contains(&format!("(id: {})", first[0])), "{phrase}");
-    // Modules that LOG_LEVEL does not name stay at its first word.
+    // Modules that `LOG_LEVEL` does not name have the level of its first word.
     assert_eq!(slave.log.count("DEBUG"), IN_SLAVE.len(), "{}", slave.log.text());
 }
 

@@ -1,4 +1,4 @@
-//! The main job: list, call, progress while the call runs, cancellation that reaches the backend.
+//! The main path: lists, calls, progress during calls, and cancellation that reaches the backend.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn with_fixture() -> (Proxy, Slave, Fixture) {
 async fn the_proxy_lists_what_the_slave_itself_lists() {
     let (proxy, slave) = pair().await;
     let through = Client::modern(proxy.http).tools().await;
-    // In an order of its own, but always the same one.
+    // The proxy sorts the list, always in the same order.
     assert_eq!(through, Client::legacy(proxy.http).await.tools().await);
     let direct = Client::modern(slave.http).tools().await;
     assert_eq!(through.len(), direct.len());
@@ -182,7 +182,7 @@ async fn a_tool_s_own_failure_is_a_result() {
 }
 
 #[tokio::test]
-async fn an_unknown_tool_is_told_apart_from_a_lost_one() {
+async fn an_unknown_tool_and_a_lost_one_are_different_failures() {
     let (proxy, slave) = pair().await;
     let client = Client::modern(proxy.http);
     let answer = client.call("no_such_tool", json!({})).await;

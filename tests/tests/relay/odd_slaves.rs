@@ -1,4 +1,4 @@
-//! Slaves that keep the wire format but not the conversation: answers never asked for, twice, never.
+//! Slaves that keep the wire format but not the protocol: answers without a call, second answers, no answers.
 
 use bytes::Bytes;
 use harness::client::{Client, McpRequest};
@@ -20,7 +20,7 @@ fn progress(step: u32) -> serde_json::Value {
     json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params })
 }
 
-/// Calls the tool and answers it: proof that proxy and link are in order.
+/// Calls the tool and answers it, which shows that proxy and link work.
 async fn works(proxy: &Proxy, slave: &mut RawSlave, what: &str) {
     let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
     let opened = slave.receive_open().await;
@@ -30,7 +30,7 @@ async fn works(proxy: &Proxy, slave: &mut RawSlave, what: &str) {
 }
 
 #[tokio::test]
-async fn an_answer_never_asked_for_is_dropped() {
+async fn an_answer_without_a_call_is_dropped() {
     let (proxy, mut slave) = linked().await;
     let stranger = CallId::new(InstanceId(77), 1);
     slave.event(stranger, 0, &progress(1)).await;
@@ -53,7 +53,7 @@ async fn a_second_answer_reaches_no_one() {
     slave.end(opened.call, 0, &text_result("third")).await;
     let answer = pending.finish().await;
     assert_eq!((answer.messages.len(), answer.text()), (1, "first"));
-    // The proxy may end the link for it; a slave that keeps the rules is served as before.
+    // The proxy may close the link; a slave that keeps the rules is served as before.
     drop(slave);
     let mut good = RawSlave::link(proxy.link, CODE, "good", &["tool", "mark"]).await;
     proxy.offers("mark").await;
@@ -61,7 +61,7 @@ async fn a_second_answer_reaches_no_one() {
 }
 
 #[tokio::test]
-async fn an_answer_without_acceptance_counts() {
+async fn an_answer_without_acceptance_is_valid() {
     let (proxy, mut slave) = linked().await;
     let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
     let opened = slave.receive_open().await;
@@ -70,7 +70,7 @@ async fn an_answer_without_acceptance_counts() {
 }
 
 #[tokio::test]
-async fn a_slave_that_comes_back_is_asked_to_go_on_where_it_was() {
+async fn a_slave_that_comes_back_is_asked_to_resume() {
     let (proxy, mut slave) = linked().await;
     let ask = McpRequest::tool(1, "tool", json!({})).progress(1);
     let mut pending = Client::modern(proxy.http).start(ask).await;
@@ -102,7 +102,7 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
         let opened = slave.receive_open().await;
         if accept {
             slave.accept(&opened).await;
-            // The acceptance has arrived once a later message of the same link has.
+            // The acceptance has arrived when a later message of the same link has.
             slave.catalog(&json!({ "tools": [definition("tool"), definition("mark")] })).await;
             proxy.offers("mark").await;
         }
@@ -152,7 +152,7 @@ async fn a_call_never_answered_times_out_and_is_cancelled() {
             assert_eq!((answer.code(), answer.kind()), (-32001, "timeout"));
             assert_eq!(answer.error()["message"], "Proxy request timeout");
             assert_eq!(slave.frame(FrameKind::Cancel).await.call, opened.call);
-            // The answer comes too late: no one gets it, and no one is hurt.
+            // The answer is too late: it is dropped without an effect on other calls.
             slave.end(opened.call, 0, &text_result("late")).await;
         }
     }
@@ -160,7 +160,7 @@ async fn a_call_never_answered_times_out_and_is_cancelled() {
 }
 
 #[tokio::test]
-async fn progress_starts_the_timeout_anew_but_not_the_total() {
+async fn progress_restarts_the_timeout_but_not_the_total() {
     let proxy =
         Setup::proxy().env("REQUEST_TIMEOUT", "1").env("REQUEST_TIMEOUT_TOTAL", "4").start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
@@ -218,7 +218,7 @@ async fn a_changed_catalog_shows_in_the_next_list() {
 }
 
 #[tokio::test]
-async fn a_call_in_flight_ends_distinctly_when_its_slave_vanishes_for_good() {
+async fn a_call_in_flight_ends_distinctly_when_its_slave_does_not_come_back() {
     let proxy = Setup::proxy().env("LINK_GRACE", "0.5").start_proxy().await;
     let mut slave = RawSlave::link(proxy.link, CODE, "odd", &["tool"]).await;
     proxy.offers("tool").await;

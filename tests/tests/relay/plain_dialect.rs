@@ -6,7 +6,7 @@ use harness::relay::{CODE, Proxy, Setup};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Serves what the proxy asks of its own accord until a `tools/call` comes.
+/// Serves the proxy's own requests until a `tools/call` arrives.
 async fn next_call(link: &mut PlainLink, tool: &str) -> Value {
     loop {
         let request = link.request().await;
@@ -62,7 +62,7 @@ async fn clients_with_the_same_id_do_not_mix_on_a_plain_link() {
     let proxy = Setup::proxy().start_proxy().await;
     let mut link = node_slave(proxy.link, CODE).await.expect("accepted");
     let client = Client::modern(proxy.http);
-    // The proxy asks for the tools first; the calls wait for its answer.
+    // The proxy requests the tools first; calls wait for the answer.
     let offers = proxy.offers("tool");
     let serve = next_call(&mut link, "tool");
     let first = tokio::join!(serve, async {
@@ -114,7 +114,7 @@ async fn a_call_lost_with_its_node_slave_does_not_wait_out_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_late_answer_of_a_node_slave_hurts_no_one() {
+async fn a_late_answer_of_a_node_slave_is_dropped() {
     let proxy = Setup::proxy().env("REQUEST_TIMEOUT", "0.5").start_proxy().await;
     let mut link = node_slave(proxy.link, CODE).await.expect("accepted");
     let client = Client::modern(proxy.http);
@@ -216,7 +216,7 @@ async fn our_slave_comes_back_to_a_node_proxy() {
 }
 
 #[tokio::test]
-async fn our_slave_survives_a_proxy_that_babbles() {
+async fn our_slave_survives_a_proxy_that_sends_rubbish() {
     let node = NodeProxy::start(CODE).await;
     let slave = Setup::slave("one", node.address()).env("RECONNECT_MAX", "0.2").start_slave().await;
     let rubbish = [
@@ -231,7 +231,7 @@ async fn our_slave_survives_a_proxy_that_babbles() {
     for message in rubbish {
         link.babble(message).await;
         link.babble(Message::text(r#"{"jsonrpc":"2.0","id":"still there","method":"ping"}"#)).await;
-        // It may ignore, refuse or hang up, as long as it serves the next request on this link or a new one.
+        // The slave may ignore, refuse or close, as long as it serves the next request on this link or a new one.
         loop {
             match link.receive().await {
                 Ok(answer) if answer["id"] == "still there" => break,

@@ -1,4 +1,4 @@
-//! `RETRY_IDEMPOTENT`: what may run again does, what may not never does.
+//! `RETRY_IDEMPOTENT`: calls of tools that allow it are run again, other calls never.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 
-/// Three tools: one that reads, one that can be repeated but calls itself destructive, one that says nothing.
+/// Three tools: one read-only, one idempotent but destructive, one without annotations.
 async fn slave(proxy: SocketAddr, name: &str) -> RawSlave {
     let mut slave = dial(proxy).await;
     slave.authenticate(CODE, name).await;
@@ -77,7 +77,7 @@ async fn a_call_that_may_run_again_goes_to_another_slave_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn it_is_tried_three_times_in_all_and_then_the_failure_is_told() {
+async fn a_call_runs_three_times_at_most_and_then_fails() {
     let proxy = start("1").await;
     let mut only = slave(proxy.link, "only").await;
     proxy.offers("read").await;
@@ -90,7 +90,7 @@ async fn it_is_tried_three_times_in_all_and_then_the_failure_is_told() {
 }
 
 #[tokio::test]
-async fn the_status_page_knows_a_call_by_the_id_that_it_has_now() {
+async fn the_status_page_shows_a_call_under_its_current_id() {
     let setup = Setup::proxy().env("RETRY_IDEMPOTENT", "1").env("UI", "1");
     let proxy = setup.start_proxy().await;
     let mut only = slave(proxy.link, "only").await;
@@ -110,7 +110,7 @@ async fn the_status_page_knows_a_call_by_the_id_that_it_has_now() {
 }
 
 #[tokio::test]
-async fn what_has_sent_a_part_of_its_result_is_not_run_again() {
+async fn a_call_that_has_sent_a_part_of_its_result_is_not_run_again() {
     let proxy = start("1").await;
     let mut first = slave(proxy.link, "first").await;
     proxy.offers("read").await;
@@ -131,7 +131,7 @@ async fn what_has_sent_a_part_of_its_result_is_not_run_again() {
 }
 
 #[tokio::test]
-async fn a_killed_and_restarted_slave_runs_a_harmless_call_again() {
+async fn a_killed_and_restarted_slave_runs_an_idempotent_call_again() {
     let proxy = Setup::proxy().env("RETRY_IDEMPOTENT", "1").env("LINK_GRACE", "600").start_proxy().await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let setup = Setup::slave("same", proxy.link).env("MCP_SERVER_PORT", port.to_string());

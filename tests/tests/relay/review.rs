@@ -1,4 +1,4 @@
-//! A real review end to end: client, proxy, link, slave, and a stand-in `mr-pilot` that writes the CLI's report.
+//! Reviews end to end: client, proxy, link, slave, and a stand-in `mr-pilot` that writes the report of the CLI.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

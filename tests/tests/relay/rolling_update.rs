@@ -1,8 +1,8 @@
 //! A rolling update: every proxy and every slave is replaced, one by one, while a thousand calls are in flight.
 //!
-//! The client is what stands behind a load balancer: it takes replicas in turn among those whose `/readyz` said ready when
-//! it last looked (every 100 ms), and it sends a request again to another one only where the answer was 503 or the
-//! connection was not accepted, that is, before the call began. Anything else that goes wrong is an error.
+//! The client acts as a load balancer: it uses in turn the replicas whose `/readyz` was ready at the last check (every
+//! 100 ms), and retries a request at another replica only if the answer was 503 or the
+//! connection was refused, that is, before the call began. Any other failure is an error.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ const IN_FLIGHT: usize = 1000;
 /// Longest time that a process may take to finish its calls and exit.
 const EXIT_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What the load balancer knows.
+/// Replicas that the load balancer knows.
 struct Replicas {
     all: Mutex<Vec<SocketAddr>>,
     ready: Mutex<Vec<SocketAddr>>,
@@ -36,7 +36,7 @@ struct Replicas {
 }
 
 impl Replicas {
-    /// On a thread of its own: a thousand callers must not keep the balancer from seeing what it is told.
+    /// Runs on a thread of its own, so that a thousand clients do not delay the checks.
     fn probe_aside(self: Arc<Self>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         std::thread::spawn(move || runtime.block_on(self.probe()));
@@ -59,7 +59,7 @@ impl Replicas {
         ready.get(turn % ready.len().max(1)).copied()
     }
 
-    /// One caller: call after call until it is told to stop.
+    /// Makes calls one after the other until it is stopped.
     async fn call(self: Arc<Self>, n: usize) {
         while !self.stop.load(Ordering::Relaxed) {
             self.one(n).await;
@@ -67,7 +67,7 @@ impl Replicas {
         }
     }
 
-    /// One call to its end, sent again while it is refused before it begins.
+    /// Makes one call, retried while it is refused before it begins.
     async fn one(&self, n: usize) {
         // 1 to 2 s: well within the grace.
         let seconds = 1.0 + f64::from(u32::try_from(n % 100).unwrap()) / 100.0;
@@ -128,7 +128,7 @@ async fn replace_proxy(proxies: &mut [Proxy], index: usize, replicas: &Replicas,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_a_rolling_update() {
+async fn a_rolling_update_fails_no_call() {
     let mut proxies = [proxy().start_proxy().await, proxy().start_proxy().await, proxy().start_proxy().await];
     let links = Balancer::start(proxies.iter().map(|proxy| proxy.link).collect()).await;
     let mut slaves = [

@@ -1,4 +1,4 @@
-//! Nothing secret leaves its place: not in logs at any level, metrics, errors, or on the wire to a client.
+//! Secrets appear nowhere: not in logs at any level, metrics, errors, or on the wire to a client.
 
 use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
@@ -62,7 +62,7 @@ async fn canaries_appear_nowhere() {
         seen.push(format!("{:?}", trusted.request(McpRequest::tool(1, tool, arguments).progress(1)).await));
     }
     slave.log.wait_for("the secret is").await;
-    // Wrong keys and codes are secrets too: someone may have mistyped one.
+    // Wrong keys and codes are secrets too: they may be mistyped.
     let mistyped = Client::modern(proxy.http).with_header("authorization", "Bearer mistyped-canary");
     seen.push(format!("{:?}", mistyped.call("run", json!({})).await));
     assert!(harness::plain::node_slave(proxy.link, "wrong-canary").await.is_err());

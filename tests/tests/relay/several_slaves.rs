@@ -1,4 +1,4 @@
-//! Any number of slaves: one pool for one definition, collisions reported, capacity kept, the document's single mode.
+//! Any number of slaves: one pool for each definition, reported collisions, capacity, and single mode.
 
 use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
@@ -24,7 +24,7 @@ async fn calls_for_one_definition_are_spread_over_its_slaves() {
     let client = Client::modern(proxy.http);
     let started =
         |fixture: &Fixture, keys: &[String]| keys.iter().filter(|k| !fixture.log(k).is_empty()).count();
-    // Both slaves' tools may come a moment apart: the first call on the second slave says that both are in the pool.
+    // The slaves' tools may arrive one after the other: the first call on the second slave shows that both are in the pool.
     wait::until("a call on the second slave", async || {
         client.call("run", run_args("probe", 0)).await.result();
         (!left.log("probe").is_empty() && !right.log("probe").is_empty()).then_some(())
@@ -104,7 +104,7 @@ async fn different_tools_of_one_name_are_told_apart_by_their_slaves() {
     alpha.accept(&opened).await;
     alpha.end(opened.call, 0, &text_result("from alpha")).await;
     assert_eq!(pending.finish().await.text(), "from alpha");
-    // With one of them gone there is no collision any more.
+    // Without one of the slaves there is no collision.
     beta.disconnect();
     proxy.offers("dup").await;
 }
@@ -227,7 +227,7 @@ async fn a_draining_slave_gets_no_new_call_and_finishes_the_old() {
 }
 
 #[tokio::test]
-async fn a_call_beyond_all_capacity_is_told_that_it_is_busy() {
+async fn a_call_beyond_all_capacity_is_busy() {
     let proxy = Setup::proxy().start_proxy().await;
     let fixture = Fixture::default();
     let _slave =

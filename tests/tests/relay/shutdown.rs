@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT on either side: calls finish, nothing new begins, exit code 0 within the grace.
+//! SIGTERM and SIGINT on either side: calls finish, no new ones begin, exit code 0 within the grace.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn a_proxy_told_to_stop_finishes_its_calls_first() {
     assert_eq!(proxy.exit(LIMIT).await.code(), Some(0));
 }
 
-/// Unready, or no longer accepting.
+/// Whether the server is unready or refuses connections.
 async fn is_draining(address: std::net::SocketAddr) -> bool {
     http::try_status(address, "/readyz").await.is_none_or(|status| status == 503)
 }

@@ -1,4 +1,4 @@
-//! Where a slave stands, as readiness, metrics and the log tell it, and how soon they notice.
+//! States of a slave in readiness, metrics and the log, and the detection of changes.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -48,7 +48,7 @@ async fn a_slave_that_offers_nothing_yet_is_connecting_and_no_reason_to_be_ready
 
 #[tokio::test]
 async fn a_slave_that_does_not_answer_pings_is_degraded_and_others_get_the_calls() {
-    // Silence is not given up here: what is tested is the time before that.
+    // The ping time-out is long: the state before it is tested.
     let proxy = Setup::proxy()
         .env("LINK_PING_INTERVAL_MS", "200")
         .env("LINK_PING_TIMEOUT_MS", "60000")

@@ -43,7 +43,7 @@ async fn both_ports_speak_tls_and_calls_of_both_eras_pass() {
     assert!(large.text().len() >= 5_000_000);
     let left = Scrape::of(http).await.sum("mcp_relay_tls_certificate_expires_seconds", &[]);
     assert!(left > 86_400.0, "{left}");
-    // Plain words to a TLS port lead nowhere.
+    // A TLS port refuses plain requests.
     assert_ne!(try_status(proxy.http, "/healthz").await, Some(200));
 }
 
@@ -62,7 +62,7 @@ async fn a_proxy_that_is_not_trusted_is_refused_with_advice() {
     let slave = trusting("one", &proxy, &other).start_slave().await;
     let line = slave.log.wait_for("TLS to localhost failed").await;
     assert!(line.contains("PROXY_CA_FILE"), "{line}");
-    // A certificate for another name is as good as none.
+    // A certificate for another name is refused.
     let elsewhere = secured(&authority.issue("other", &["relay.example"])).start_proxy().await;
     let slave = trusting("two", &elsewhere, &authority).start_slave().await;
     slave.log.wait_for("TLS to localhost failed").await;
@@ -72,7 +72,7 @@ async fn a_proxy_that_is_not_trusted_is_refused_with_advice() {
 }
 
 #[tokio::test]
-async fn slaves_show_a_certificate_where_the_proxy_asks_for_one() {
+async fn slaves_present_a_certificate_where_the_proxy_requires_one() {
     let (authority, others) = (Authority::default(), Authority::default());
     let setup = secured(&authority.issue("proxy", &NAMES)).env("TLS_CLIENT_CA", path(&authority.root()));
     let proxy = setup.start_proxy().await;
@@ -90,7 +90,7 @@ async fn slaves_show_a_certificate_where_the_proxy_asks_for_one() {
     drop(stranger);
     let known = authority.issue("slave", &["slave"]);
     let _slave = with("known", &known).start_slave().await;
-    // Clients need none.
+    // Clients need no certificate.
     let http = tunnel(proxy.http, authority.client(None)).await;
     let client = Client::modern(http);
     wait::until("the tools", async || client.tool_names().await.contains(&"echo".into()).then_some(())).await;
@@ -100,7 +100,7 @@ async fn slaves_show_a_certificate_where_the_proxy_asks_for_one() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_without_dropping_anything_and_a_bad_one_is_not() {
+async fn a_new_certificate_is_used_without_dropping_connections_and_an_invalid_one_is_not() {
     let authority = Authority::default();
     let own = authority.issue("proxy", &NAMES);
     let proxy = secured(&own).start_proxy().await;
@@ -147,7 +147,7 @@ async fn health_and_doctor_find_a_proxy_that_speaks_tls() {
 }
 
 #[tokio::test]
-async fn what_does_not_go_together_is_refused_at_start() {
+async fn contradicting_settings_are_refused_at_start() {
     let authority = Authority::default();
     let (own, other) = (authority.issue("proxy", &NAMES), authority.issue("other", &NAMES));
     for (setup, variable) in [

@@ -1,4 +1,4 @@
-//! Traces: a real collector gets one trace of client, proxy, slave and backend, and a dead one costs no call.
+//! Traces: a collector gets one trace of client, proxy, slave and backend, and calls do not depend on the collector.
 
 mod backends;
 mod edge;
@@ -41,7 +41,7 @@ async fn scene(collector: &Collector, protocol: &str) -> (Proxy, Slave, Fixture)
     (proxy, slave, fixture)
 }
 
-/// The span of this kind and service, once there is one.
+/// Waits for the span of this kind and service.
 fn one<'a>(spans: &'a [Span], service: &str, kind: &str) -> Option<&'a Span> {
     spans.iter().find(|span| span.service == service && span.kind == kind)
 }
@@ -74,7 +74,7 @@ async fn one_trace_across_all(collector: Collector, protocol: &str) {
     assert_eq!(meta["tracestate"], "vendor=1");
     let route = collector.trace(TRACE, |spans| spans.iter().find(|s| s.name == "route").cloned()).await;
     assert_eq!((route.kind, &route.parent), ("internal", &server.id));
-    // The HTTP request's own context is not the parent, but known.
+    // The context of the HTTP request is a link, not the parent.
     assert_eq!(server.links, ["1bf92f3577b34da6a3ce929d0e0e4736"]);
     for span in [&server, &forward, &slave, &backend] {
         assert_eq!(span.name, "tools/call arguments");
@@ -168,7 +168,7 @@ async fn waiting_has_a_span_of_its_own() {
 }
 
 #[tokio::test]
-async fn parents_decide_and_what_is_not_sampled_is_still_carried() {
+async fn the_parent_decides_and_unsampled_contexts_are_propagated() {
     let collector = Collector::http().await;
     let (proxy, _slave, _fixture) = scene(&collector, "http/protobuf").await;
     let not_sampled = format!("00-{TRACE}-{CALLER}-00");
@@ -184,7 +184,7 @@ async fn parents_decide_and_what_is_not_sampled_is_still_carried() {
 }
 
 #[tokio::test]
-async fn without_an_endpoint_the_client_s_context_passes_as_it_is() {
+async fn without_an_endpoint_the_client_s_context_passes_unchanged() {
     let fixture = Fixture::default();
     let proxy = Setup::proxy().start_proxy().await;
     let _slave = fixture.serve(Setup::slave("one", proxy.link)).start_slave().await;
@@ -200,7 +200,7 @@ async fn without_an_endpoint_the_client_s_context_passes_as_it_is() {
     assert_eq!([&meta["traceparent"], &meta["baggage"]], [&json!(traceparent()), &json!("k=v")]);
 }
 
-/// A port that takes connections and never says anything.
+/// A port that accepts connections and never answers.
 async fn black_hole() -> (tokio::net::TcpListener, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
