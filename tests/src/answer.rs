@@ -1,8 +1,8 @@
-//! What came back for one MCP request, taken apart for assertions. Knows nothing of how it came.
+//! The whole answer to an MCP request, with accessors for assertions. Knows nothing of HTTP connections.
 
 use serde_json::Value;
 
-/// The whole answer.
+/// The whole answer to an MCP request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// HTTP status.
@@ -14,7 +14,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The response; panics where the last message is none, or not the only one.
+    /// Returns the response; panics unless it is the last message and the only response.
     pub fn response(&self) -> &Value {
         let responses = self.messages.iter().filter(|m| m.get("method").is_none()).count();
         assert_eq!(responses, 1, "exactly one response: {:?}", self.messages);
@@ -23,7 +23,7 @@ impl Answer {
         last
     }
 
-    /// `result`; panics with the error where there is one.
+    /// Returns `result`; panics if there is an error.
     pub fn result(&self) -> &Value {
         let response = self.response();
         response.get("result").unwrap_or_else(|| panic!("a result, not {response}"))
@@ -34,7 +34,7 @@ impl Answer {
         self.result()["content"][0]["text"].as_str().unwrap_or_else(|| panic!("text in {}", self.result()))
     }
 
-    /// `error`; panics with the result where there is one.
+    /// Returns `error`; panics if there is a result.
     pub fn error(&self) -> &Value {
         let response = self.response();
         response.get("error").unwrap_or_else(|| panic!("an error, not {response}"))

@@ -1,4 +1,4 @@
-//! A load balancer of one address: each new TCP connection goes to the next target. Knows nothing of what it carries.
+//! A TCP load balancer: each new connection is forwarded to the next target. Knows nothing of the traffic.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,14 +10,14 @@ use tokio::task::{JoinHandle, JoinSet};
 /// The running balancer; dropping it drops every connection.
 #[derive(Debug)]
 pub struct Balancer {
-    /// Where to connect.
+    /// Listening address.
     pub address: SocketAddr,
     targets: Arc<Mutex<Vec<SocketAddr>>>,
     server: JoinHandle<()>,
 }
 
 impl Balancer {
-    /// Listens on a free port and leads to these addresses in turn.
+    /// Listens on a free port and forwards to these addresses in turn.
     pub async fn start(targets: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
@@ -26,7 +26,7 @@ impl Balancer {
         Self { address, targets, server }
     }
 
-    /// Leads new connections to these addresses.
+    /// Forwards new connections to these addresses.
     pub fn retarget(&self, targets: Vec<SocketAddr>) {
         *self.targets.lock().unwrap() = targets;
     }
@@ -52,7 +52,7 @@ async fn serve(listener: TcpListener, targets: Arc<Mutex<Vec<SocketAddr>>>) {
             if let Some(target) = target
                 && let Ok(mut to) = TcpStream::connect(target).await
             {
-                // Whichever end breaks it: both find out.
+                // When one end breaks the connection, the other one is closed.
                 let _ = copy_bidirectional(&mut from, &mut to).await;
             }
         });

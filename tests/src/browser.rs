@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by the `DevTools` protocol. Knows nothing of the pages that it shows.
+//! A headless Chromium, controlled by the `DevTools` protocol. Knows no page.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,25 +14,25 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::process::Process;
-use crate::wait::{self, PATIENCE};
+use crate::wait::{self, TIMEOUT};
 
 /// Names under which Chromium may be installed (`scripts/setup ui`).
 const PROGRAMS: [&str; 4] = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
 
-/// One browser with one tab. Dropping it ends the browser.
+/// A browser with one tab. Dropping it stops the browser.
 pub struct Browser {
     socket: WebSocketStream<TcpStream>,
     session: Option<String>,
     last_id: u64,
-    /// Errors that pages caused, broken content security policies included, as far as they were heard.
+    /// Errors of pages so far, violations of content security policies included.
     pub faults: Vec<String>,
-    /// Every URL that was asked for.
+    /// Every URL that was requested.
     pub asked: Vec<String>,
     _profile: TempDir,
     process: Process,
 }
 
-/// Bytes of Base64, as `DevTools` sends pictures.
+/// Decodes Base64, in which `DevTools` sends pictures.
 fn base64(text: &str) -> Vec<u8> {
     let value = |c: u8| match c {
         b'A'..=b'Z' => u32::from(c - b'A'),
@@ -50,7 +50,7 @@ fn base64(text: &str) -> Vec<u8> {
 }
 
 impl Browser {
-    /// Starts it on an empty page.
+    /// Starts the browser with an empty page.
     pub async fn start() -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder");
         let program = PROGRAMS
@@ -62,11 +62,11 @@ impl Browser {
             })
             .expect("a Chromium: run scripts/setup ui");
         let mut command = Command::new(program);
-        // Containers give browsers no namespaces for a sandbox; only pages of the test's own are shown.
+        // Containers provide no namespaces for a sandbox; only pages of the test are loaded.
         command.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
         command.args(["--remote-debugging-port=0", "--hide-scrollbars", "--no-first-run", "--lang=en-GB"]);
         command.arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
-        // A group of its own: what is installed may be a script around the browser, which has children itself.
+        // A process group of its own: the installed program may be a script that starts the browser as a child.
         command.process_group(0);
         let process = Process::start("chromium", command);
         let line = process.log.wait_for("DevTools listening on ").await;
@@ -74,7 +74,7 @@ impl Browser {
         let address = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
         let stream = TcpStream::connect(address).await.expect("the browser's port");
         let upgrade = Box::pin(tokio_tungstenite::client_async(url, stream));
-        let (socket, _) = wait::within("the browser's socket", PATIENCE, upgrade).await.expect("a socket");
+        let (socket, _) = wait::within("the browser's socket", TIMEOUT, upgrade).await.expect("a socket");
         let (faults, asked) = (Vec::new(), Vec::new());
         let mut browser =
             Self { socket, session: None, last_id: 0, faults, asked, _profile: profile, process };
@@ -93,7 +93,7 @@ impl Browser {
         self.window(1120, 760).await;
     }
 
-    /// Asks for something and waits for the answer.
+    /// Sends a command and waits for its result.
     pub async fn send(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
@@ -103,7 +103,7 @@ impl Browser {
         }
         self.socket.send(Message::text(message.to_string())).await.expect("the browser listens");
         loop {
-            let heard = self.hear(method).await;
+            let heard = self.receive(method).await;
             if heard["id"] == id {
                 assert!(heard["error"].is_null(), "{method}: {}", heard["error"]);
                 return heard["result"].clone();
@@ -111,8 +111,8 @@ impl Browser {
         }
     }
 
-    async fn hear(&mut self, waiting_for: &str) -> Value {
-        let next = wait::within(waiting_for, PATIENCE, self.socket.next()).await;
+    async fn receive(&mut self, waiting_for: &str) -> Value {
+        let next = wait::within(waiting_for, TIMEOUT, self.socket.next()).await;
         let text = next.expect("the browser runs").expect("a message").into_text().expect("text");
         let heard: Value = serde_json::from_str(&text).expect("JSON");
         self.note(&heard);
@@ -126,7 +126,7 @@ impl Browser {
             "Runtime.consoleAPICalled" if params["type"] == "error" => {
                 self.faults.push(params["args"].to_string());
             }
-            // Answers such as 401 are what some tests are after.
+            // Some tests expect statuses such as 401.
             "Log.entryAdded"
                 if params["entry"]["level"] == "error" && params["entry"]["source"] != "network" =>
             {
@@ -139,20 +139,20 @@ impl Browser {
         }
     }
 
-    /// The size of the window in CSS pixels.
+    /// Sets the size of the window, in CSS pixels.
     pub async fn window(&mut self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.send("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// Goes to a page; returns when its document is there.
+    /// Loads a page and waits for its document.
     pub async fn open(&mut self, url: &str) {
         self.send("Page.navigate", json!({ "url": url })).await;
         self.until("the document", "document.readyState === 'complete' && location.href !== 'about:blank'")
             .await;
     }
 
-    /// The value of an expression.
+    /// Returns the value of an expression.
     pub async fn eval(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.send("Runtime.evaluate", params).await;
@@ -162,7 +162,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub async fn until(&mut self, what: &str, expression: &str) {
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = std::time::Instant::now() + TIMEOUT;
         while self.eval(&format!("Boolean({expression})")).await != true {
             let page = if std::time::Instant::now() > deadline {
                 self.eval("document.body.innerText").await.to_string()
@@ -173,7 +173,7 @@ impl Browser {
         }
     }
 
-    /// Presses and lets go a key, by its `DevTools` name and code.
+    /// Presses and releases a key, by its `DevTools` name and code.
     pub async fn press(&mut self, key: &str) {
         let (code, text) = match key {
             "Tab" => (9, ""),
@@ -191,25 +191,25 @@ impl Browser {
         }
     }
 
-    /// Types into what has the focus.
+    /// Types into the focused element.
     pub async fn write(&mut self, text: &str) {
         self.send("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Whether pages are to be `light` or `dark`.
+    /// Sets the colour scheme, `light` or `dark`.
     pub async fn scheme(&mut self, scheme: &str) {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.send("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
-    /// A picture of the window, as a PNG file.
+    /// Saves a picture of the window as a PNG file.
     pub async fn screenshot(&mut self, file: &Path) {
         let answer = self.send("Page.captureScreenshot", json!({ "format": "png" })).await;
         let picture = base64(answer["data"].as_str().expect("a picture"));
         std::fs::write(file, picture).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
-    /// Tells of faults and of requests that led elsewhere than to `origin`.
+    /// Asserts that there were no errors, and no requests to other origins than `origin`.
     pub fn assert_clean(&self, origin: &str) {
         assert!(self.faults.is_empty(), "{:?}", self.faults);
         let own =

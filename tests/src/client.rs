@@ -1,4 +1,4 @@
-//! A small MCP client over HTTP for both eras. Knows the specification's headers and metadata; checks nothing itself.
+//! A small MCP client over HTTP for both eras. Knows the specification's headers and metadata; checks no answer.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ pub const LEGACY: &str = "2025-11-25";
 /// The first version without sessions.
 pub const MODERN: &str = "2026-07-28";
 
-/// One client. Every request uses a connection of its own.
+/// An MCP client. Every request uses a connection of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
@@ -25,35 +25,35 @@ pub struct Client {
     headers: Vec<(String, String)>,
 }
 
-/// One MCP request.
+/// An MCP request.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct McpRequest {
     id: Value,
     method: String,
     params: Value,
 }
 
-impl Ask {
-    /// Any method.
+impl McpRequest {
+    /// A request of any method.
     pub fn new(id: impl Into<Value>, method: &str, params: Value) -> Self {
         Self { id: id.into(), method: method.to_owned(), params }
     }
 
-    /// `tools/call`.
+    /// A request of `tools/call`.
     pub fn tool(id: impl Into<Value>, name: &str, arguments: Value) -> Self {
         let mut params = json!({ "name": name });
         params["arguments"] = arguments;
         Self::new(id, "tools/call", params)
     }
 
-    /// A member of `params._meta`.
+    /// Adds a member of `params._meta`.
     #[must_use]
     pub fn meta(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.params["_meta"][key] = value.into();
         self
     }
 
-    /// Opts in to progress under this token.
+    /// Asks for progress under this token.
     #[must_use]
     pub fn progress(mut self, token: impl Into<Value>) -> Self {
         self.params["_meta"]["progressToken"] = token.into();
@@ -62,12 +62,12 @@ impl Ask {
 }
 
 impl Client {
-    /// A client of 2026-07-28.
+    /// A client of version 2026-07-28.
     pub fn modern(address: SocketAddr) -> Self {
         Self { address, path: "/mcp".into(), version: MODERN.into(), session: None, headers: Vec::new() }
     }
 
-    /// A client of 2025-11-25 that has initialized.
+    /// A client of version 2025-11-25 that has initialized.
     pub async fn legacy(address: SocketAddr) -> Self {
         Self::legacy_on(address, "/mcp", LEGACY).await
     }
@@ -88,7 +88,7 @@ impl Client {
     pub async fn initialize(&mut self) -> Answer {
         let params =
             json!({ "protocolVersion": self.version, "capabilities": {}, "clientInfo": client_info() });
-        let mut pending = self.start(Ask::new(0, "initialize", params)).await;
+        let mut pending = self.start(McpRequest::new(0, "initialize", params)).await;
         let answer = pending.finish().await;
         assert_eq!(answer.status, 200, "initialize: {:?}", answer.messages);
         let session = pending.exchange.header("mcp-session-id").to_owned();
@@ -111,7 +111,7 @@ impl Client {
         Self { address, ..self.clone() }
     }
 
-    /// Ends the session (legacy); the HTTP status.
+    /// Ends the session (legacy) and returns the HTTP status.
     pub async fn end_session(&self) -> u16 {
         let message = request(Method::DELETE, &self.path, &self.request_headers(), Vec::new());
         let mut exchange = Exchange::start(self.address, message).await;
@@ -124,16 +124,16 @@ impl Client {
     }
 
     /// Sends a request without waiting for anything.
-    pub async fn start(&self, ask: Ask) -> Pending {
-        self.try_start(ask).await.unwrap_or_else(|| panic!("connect to {}", self.address))
+    pub async fn start(&self, request: McpRequest) -> Pending {
+        self.try_start(request).await.unwrap_or_else(|| panic!("connect to {}", self.address))
     }
 
-    /// The same; `None` where the connection is not accepted.
-    pub async fn try_start(&self, ask: Ask) -> Option<Pending> {
-        let mut params = ask.params;
+    /// As [`Self::start`]; `None` if the connection is refused.
+    pub async fn try_start(&self, rpc: McpRequest) -> Option<Pending> {
+        let mut params = rpc.params;
         let mut headers = self.request_headers();
         if self.is_modern() {
-            headers.push(("mcp-method".into(), ask.method.clone()));
+            headers.push(("mcp-method".into(), rpc.method.clone()));
             if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
                 headers.push(("mcp-name".into(), name.to_owned()));
             }
@@ -142,22 +142,22 @@ impl Client {
             params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
         }
         headers.extend(self.headers.iter().cloned());
-        let body = json!({ "jsonrpc": "2.0", "id": ask.id, "method": ask.method, "params": params });
+        let body = json!({ "jsonrpc": "2.0", "id": rpc.id, "method": rpc.method, "params": params });
         let message = request(Method::POST, &self.path, &headers, body.to_string().into_bytes());
         Exchange::try_start(self.address, message).await.ok().map(Pending::new)
     }
 
     /// Sends a request and waits for all of its answer.
-    pub async fn ask(&self, ask: Ask) -> Answer {
-        self.start(ask).await.finish().await
+    pub async fn request(&self, rpc: McpRequest) -> Answer {
+        self.start(rpc).await.finish().await
     }
 
-    /// `tools/call` to its end.
+    /// Calls a tool and waits for the whole answer.
     pub async fn call(&self, tool: &str, arguments: Value) -> Answer {
-        self.ask(Ask::tool(1, tool, arguments)).await
+        self.request(McpRequest::tool(1, tool, arguments)).await
     }
 
-    /// Sends a notification; the HTTP status.
+    /// Sends a notification and returns the HTTP status.
     pub async fn notify(&self, method: &str, params: Value) -> u16 {
         let mut headers = self.request_headers();
         headers.extend(self.headers.iter().cloned());
@@ -168,7 +168,7 @@ impl Client {
         exchange.status.as_u16()
     }
 
-    /// Legacy cancellation of a request.
+    /// Cancels a request (legacy).
     pub async fn cancel(&self, id: impl Into<Value>) {
         let params = json!({ "requestId": id.into(), "reason": "the test says so" });
         assert_eq!(self.notify("notifications/cancelled", params).await, 202);
@@ -184,13 +184,13 @@ impl Client {
         exchange
     }
 
-    /// Definitions that `tools/list` gives.
+    /// Tool definitions of `tools/list`.
     pub async fn tools(&self) -> Vec<Value> {
-        let answer = self.ask(Ask::new(1, "tools/list", json!({}))).await;
+        let answer = self.request(McpRequest::new(1, "tools/list", json!({}))).await;
         answer.result()["tools"].as_array().expect("tools").clone()
     }
 
-    /// Names that `tools/list` gives.
+    /// Tool names of `tools/list`.
     pub async fn tool_names(&self) -> Vec<String> {
         self.tools().await.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
     }
@@ -214,7 +214,7 @@ fn client_info() -> Value {
 
 /// A request whose answer is read message by message. Dropping it disconnects.
 pub struct Pending {
-    /// The exchange below.
+    /// The HTTP exchange of the request.
     pub exchange: Exchange,
     parser: Parser,
     done: bool,

@@ -1,7 +1,7 @@
-//! A TCP proxy between slave and proxy that breaks links on purpose.
+//! A TCP proxy between slave and proxy that injects faults into links.
 //!
-//! It can reset, half-close, stall and black-hole the connections it has, refuse new ones, and strike by itself just
-//! before or after it passes a native frame of a given kind. Knows the WebSocket framing; nothing of calls.
+//! Connections can be reset, half-closed, stalled or black-holed, and new ones refused; a trap injects a fault by itself just
+//! before or after a native frame of a given kind. Knows the WebSocket framing; nothing of calls.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -18,22 +18,22 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::wait;
 use crate::wsframes::{Scanner, Unit, kind};
 
-/// What is wrong with a connection.
+/// A fault of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: bytes pass.
+    /// No fault: bytes are forwarded.
     None,
     /// RST to both ends.
     Reset,
-    /// The end that a direction leads to gets FIN; what comes for it is thrown away. The other direction passes.
+    /// The receiver of a direction gets FIN, and bytes for it are discarded. The other direction is forwarded.
     HalfClose(Towards),
-    /// Nothing is read any more: the senders' buffers fill.
+    /// Nothing is read: the senders' buffers fill up.
     Stall,
-    /// Everything is read and thrown away.
+    /// Everything is read and discarded.
     BlackHole,
 }
 
-/// A direction.
+/// A direction of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Towards {
     /// From slave to proxy.
@@ -42,27 +42,27 @@ pub enum Towards {
     Slave,
 }
 
-/// On which side of a frame the fault strikes.
+/// The side of a frame on which a trap strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The frame does not arrive.
+    /// Before the frame, which does not arrive.
     Before,
-    /// The frame was passed on.
+    /// After the frame, which was forwarded.
     After,
 }
 
-/// Strikes once, on the first connection that carries such a frame.
+/// A fault that strikes once, on the first connection that carries a given frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Trap {
-    /// Which way the frame goes.
+    /// Direction of the frame.
     pub towards: Towards,
-    /// Its kind.
+    /// Kind of the frame.
     pub kind: FrameKind,
-    /// How many such frames pass unharmed first.
+    /// Number of such frames that are forwarded first.
     pub skip: usize,
-    /// Before or after it.
+    /// Side of the frame.
     pub side: Side,
-    /// What happens then.
+    /// Fault of the connection.
     pub fault: Fault,
 }
 
@@ -86,7 +86,7 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Listens on a free port and leads to `target`. Small receive buffers: a stall is felt after some 100 KiB.
+    /// Listens on a free port and forwards to `target`, with receive buffers so small that a stall shows after some 100 KiB.
     pub fn start(target: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("socket");
         socket.set_recv_buffer_size(64 * 1024).expect("SO_RCVBUF");
@@ -105,17 +105,17 @@ impl FaultProxy {
         Self { address, shared, server }
     }
 
-    /// Applies a fault to every connection there is. New connections pass.
+    /// Applies a fault to every open connection, but not to new ones.
     pub fn strike(&self, fault: Fault) {
         self.shared.links.lock().unwrap().retain(|link| link.send(fault).is_ok());
     }
 
-    /// From now on new connections are reset (`true`) or carried (`false`).
+    /// Resets new connections (`true`) or forwards them (`false`).
     pub fn refuse(&self, refuse: bool) {
         self.shared.refuse.send_replace(refuse);
     }
 
-    /// Leads new connections to another address.
+    /// Forwards new connections to another address.
     pub fn retarget(&self, target: SocketAddr) {
         *self.shared.target.lock().unwrap() = target;
     }
@@ -126,25 +126,25 @@ impl FaultProxy {
         self.strike(Fault::Reset);
     }
 
-    /// Sets the trap, in place of an earlier one.
+    /// Sets the trap, replacing an earlier one.
     pub fn arm(&self, trap: Trap) {
         *self.shared.trap.lock().unwrap() = Some(trap);
     }
 
-    /// Removes the trap; whether it was still there, that is, had not struck.
+    /// Removes the trap and returns whether it had not struck yet.
     pub fn disarm(&self) -> bool {
         self.shared.trap.lock().unwrap().take().is_some()
     }
 
-    /// Connections accepted so far, refused ones not counted.
+    /// Number of accepted connections so far, without refused ones.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// Waits until traps have struck that often in all.
-    pub async fn wait_struck(&self, count: usize) {
+    /// Waits until traps have struck `count` times in all.
+    pub async fn wait_for_strikes(&self, count: usize) {
         let mut watch = self.shared.struck.subscribe();
-        wait::within("a trap to strike", wait::PATIENCE, watch.wait_for(|n| *n >= count))
+        wait::within("a trap to strike", wait::TIMEOUT, watch.wait_for(|n| *n >= count))
             .await
             .expect("it runs");
     }
@@ -167,11 +167,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             continue;
         }
         shared.accepted.fetch_add(1, Ordering::Relaxed);
-        links.spawn(carry(slave, shared.clone()));
+        links.spawn(forward_connection(slave, shared.clone()));
     }
 }
 
-async fn carry(mut slave: TcpStream, shared: Arc<Shared>) {
+async fn forward_connection(mut slave: TcpStream, shared: Arc<Shared>) {
     let target = *shared.target.lock().unwrap();
     let Ok(mut proxy) = TcpStream::connect(target).await else { return };
     let _ = (slave.set_nodelay(true), proxy.set_nodelay(true));
@@ -181,8 +181,8 @@ async fn carry(mut slave: TcpStream, shared: Arc<Shared>) {
     let reset = {
         let (slave_read, slave_write) = slave.split();
         let (proxy_read, proxy_write) = proxy.split();
-        let up = Pump::new(&shared, &link, Towards::Proxy).run(slave_read, proxy_write);
-        let down = Pump::new(&shared, &link, Towards::Slave).run(proxy_read, slave_write);
+        let up = Forwarder::new(&shared, &link, Towards::Proxy).run(slave_read, proxy_write);
+        let down = Forwarder::new(&shared, &link, Towards::Slave).run(proxy_read, slave_write);
         tokio::select! {
             _ = resets.wait_for(|fault| *fault == Fault::Reset) => true,
             _ = async { tokio::join!(up, down) } => false,
@@ -194,7 +194,7 @@ async fn carry(mut slave: TcpStream, shared: Arc<Shared>) {
 }
 
 /// One direction of one connection.
-struct Pump<'a> {
+struct Forwarder<'a> {
     shared: &'a Shared,
     link: &'a watch::Sender<Fault>,
     towards: Towards,
@@ -202,7 +202,7 @@ struct Pump<'a> {
     queue: VecDeque<Unit>,
 }
 
-impl<'a> Pump<'a> {
+impl<'a> Forwarder<'a> {
     fn new(shared: &'a Shared, link: &'a watch::Sender<Fault>, towards: Towards) -> Self {
         Self { shared, link, towards, scanner: Scanner::default(), queue: VecDeque::new() }
     }
@@ -245,10 +245,10 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Forwards what is queued; stops early, with units left, where a trap strikes.
+    /// Forwards the queued units; stops early, with units left, when a trap strikes.
     async fn pass_queue(&mut self, to: &mut WriteHalf<'_>) -> std::io::Result<()> {
         while let Some(unit) = self.queue.pop_front() {
-            let struck = self.springs(kind(&unit));
+            let struck = self.take_sprung_trap(kind(&unit));
             if let Some(trap) = struck.filter(|trap| trap.side == Side::Before) {
                 self.queue.push_front(unit);
                 self.strike(trap.fault);
@@ -257,14 +257,14 @@ impl<'a> Pump<'a> {
             to.write_all(&unit.bytes).await?;
             if let Some(trap) = struck {
                 self.strike(trap.fault);
-                // Even if nothing is queued behind it the caller must look at the fault first.
+                // The caller must apply the fault first, even if the queue is empty.
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    fn springs(&self, kind: Option<FrameKind>) -> Option<Trap> {
+    fn take_sprung_trap(&self, kind: Option<FrameKind>) -> Option<Trap> {
         let mut armed = self.shared.trap.lock().unwrap();
         let trap = armed.as_mut().filter(|trap| trap.towards == self.towards && Some(trap.kind) == kind)?;
         if trap.skip > 0 {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silence_is_undone_by_passing_again() {
+    async fn faults_end_when_forwarding_resumes() {
         let (fault, mut slave, mut proxy) = joined().await;
         fault.strike(Fault::BlackHole);
         assert!(!arrives(&mut slave, &mut proxy).await);

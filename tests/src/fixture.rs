@@ -1,4 +1,4 @@
-//! The stdio fixture server as the tests see it: its folder of gates and logs, and the file that makes it a backend.
+//! The stdio fixture server from the tests' side: its folder of gates and logs, and its entry as a backend. Knows no proxy.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use crate::process::profile_folder;
 use crate::relay::Setup;
 use crate::wait;
 
-/// Where a call's gate stands.
+/// File of a call's gate.
 pub fn gate_file(folder: &Path, key: &str) -> PathBuf {
     folder.join(format!("{key}.gate"))
 }
 
-/// Where a call's log stands.
+/// File of a call's log.
 pub fn log_file(folder: &Path, key: &str) -> PathBuf {
     folder.join(format!("{key}.log"))
 }
 
-/// What `count` answers.
-pub fn counted(id: u64, bytes: u64) -> String {
+/// Text that `count` answers with.
+pub fn count_text(id: u64, bytes: u64) -> String {
     let filler = usize::try_from(bytes).unwrap_or(0);
     format!("{id}:{}", "x".repeat(filler))
 }
@@ -72,9 +72,9 @@ impl Fixture {
         setup.env("DEMO_TOOLS", "0").env("SLAVE_BACKENDS", path.to_str().expect("a UTF-8 path"))
     }
 
-    /// Lets `run` with this key go as far as `step`; a step beyond its last lets it end. 0 holds it at its start.
+    /// Lets the call of `run` with this key proceed to `step`; a step beyond its last lets it end. 0 holds it at its start.
     pub fn open_gate(&self, key: &str, step: u64) {
-        // Renamed into place: the server never reads half a number.
+        // Written by a rename, so that the server never reads a part of the number.
         let path = gate_file(self.folder.path(), key);
         let new = path.with_extension("new");
         std::fs::write(&new, step.to_string())
@@ -82,7 +82,7 @@ impl Fixture {
             .expect("write a gate");
     }
 
-    /// What `run` with this key has written down.
+    /// Lines that the call of `run` with this key has logged.
     pub fn log(&self, key: &str) -> Vec<String> {
         let text = std::fs::read_to_string(log_file(self.folder.path(), key)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
@@ -94,7 +94,7 @@ impl Fixture {
         wait::until(&condition, async || self.log(key).iter().any(|line| line == what).then_some(())).await;
     }
 
-    /// How often `count` was executed for each id.
+    /// Number of executions of `count` by id.
     pub fn counts(&self) -> HashMap<u64, u32> {
         let text = std::fs::read_to_string(self.folder.path().join("count")).unwrap_or_default();
         let mut counts = HashMap::new();

@@ -1,4 +1,4 @@
-//! One HTTP exchange on a connection of its own, read as slowly as the test likes. Knows nothing of MCP.
+//! One HTTP exchange on a connection of its own, read piece by piece. Knows nothing of MCP.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,17 +13,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::wait::{self, PATIENCE};
+use crate::wait::{self, TIMEOUT};
 
 type Head = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
 
-/// A request on its way. Dropping it closes the connection, answered or not.
+/// A request that was sent. Dropping it closes the connection.
 pub struct Exchange {
     head: Option<Head>,
     body: Option<Incoming>,
-    /// Known once [`Self::head`] has returned.
+    /// Valid after [`Self::head`].
     pub status: StatusCode,
-    /// Known once [`Self::head`] has returned.
+    /// Valid after [`Self::head`].
     pub headers: HeaderMap,
     connection: JoinHandle<()>,
 }
@@ -43,7 +43,7 @@ impl Exchange {
         let connection = tokio::spawn(async move {
             let _ = connection.await;
         });
-        // The request is queued right here; the future only yields the answer. It keeps `sender` alive.
+        // The request is queued here; the future only returns the response and keeps `sender` alive.
         let answer = sender.send_request(request);
         let head = Box::pin(async move {
             let answer = answer.await;
@@ -62,7 +62,7 @@ impl Exchange {
     /// As [`Self::head`], for connections that may be closed unanswered.
     pub async fn try_head(&mut self) -> hyper::Result<()> {
         if let Some(head) = self.head.take() {
-            let response = wait::within("HTTP status line", PATIENCE, head).await?;
+            let response = wait::within("HTTP status line", TIMEOUT, head).await?;
             let (parts, body) = response.into_parts();
             self.status = parts.status;
             self.headers = parts.headers;
@@ -76,12 +76,12 @@ impl Exchange {
         self.headers.get(name).map_or("", |value| value.to_str().expect("header text"))
     }
 
-    /// The next bytes of the body; `None` at its proper end; an error where the connection broke.
+    /// Returns the next bytes of the body; `None` at its end; an error if the connection broke.
     pub async fn try_chunk(&mut self) -> hyper::Result<Option<Bytes>> {
         self.try_head().await?;
         let body = self.body.as_mut().expect("a head was read");
         loop {
-            match wait::within("bytes of an HTTP body", PATIENCE, body.frame()).await {
+            match wait::within("bytes of an HTTP body", TIMEOUT, body.frame()).await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -109,7 +109,7 @@ impl Drop for Exchange {
     }
 }
 
-/// Builds a request; a header given twice counts the last time.
+/// Builds a request; of a header that is given twice, the last value is used.
 pub fn request(
     method: Method,
     path: &str,
@@ -148,7 +148,7 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connect");
     stream.write_all(bytes).await.expect("write");
     let mut all = Vec::new();
-    // A reset after the answer is as good as a close.
-    let _ = wait::within("the server to close", PATIENCE, stream.read_to_end(&mut all)).await;
+    // A reset after the answer counts as a close.
+    let _ = wait::within("the server to close", TIMEOUT, stream.read_to_end(&mut all)).await;
     String::from_utf8_lossy(&all).into_owned()
 }

@@ -1,7 +1,7 @@
-//! What the integration tests share: the built binary as a process, clients of both eras, peers that can misbehave
-//! and a TCP proxy that breaks links on purpose.
+//! The harness of the integration tests: the built binary as a process, clients of both eras, peers that break the rules,
+//! and a TCP proxy that injects faults into links.
 //!
-//! Knows the wire formats and the log phrases that users may rely on; must not know the program's insides.
+//! Knows the wire formats and the documented log phrases; must not know the program's internals.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Prometheus text, read for assertions. Knows no metric's name.
+//! The Prometheus text format, parsed for assertions. Knows no metric.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ impl Scrape {
         Self(text)
     }
 
-    /// The text as it came.
+    /// The received text.
     pub fn text(&self) -> &str {
         &self.0
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_what_the_labels_select() {
+    fn samples_with_the_labels_are_summed() {
         let text = "# TYPE a counter\na{x=\"1\",y=\"2\"} 3\na{x=\"1\",y=\"3\"} 4\nab{x=\"1\"} 9\na_sum 5\n";
         let scrape = Scrape(text.into());
         assert!((scrape.sum("a", &["x=\"1\""]) - 7.0).abs() < f64::EPSILON);

@@ -1,4 +1,4 @@
-//! An OpenTelemetry collector in this process: takes spans by gRPC and HTTP and keeps them. Knows nothing of the relay.
+//! An OpenTelemetry collector in this process, which receives and keeps spans over gRPC or HTTP. Knows nothing of the relay.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -25,10 +25,10 @@ use tokio::task::JoinHandle;
 
 use crate::wait;
 
-/// One span as it arrived.
+/// A received span.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// `service.name` of whoever made it.
+    /// `service.name` of its process.
     pub service: String,
     /// Its name.
     pub name: String,
@@ -40,9 +40,9 @@ pub struct Span {
     pub id: String,
     /// Hex; empty: none.
     pub parent: String,
-    /// What is said of it, as text.
+    /// Attributes as text.
     pub attributes: BTreeMap<String, String>,
-    /// The same of its process.
+    /// Resource attributes as text.
     pub resource: BTreeMap<String, String>,
     /// Whether its status is an error.
     pub failed: bool,
@@ -51,7 +51,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// An attribute; empty where it is not there.
+    /// Returns an attribute, empty if it is missing.
     pub fn get(&self, key: &str) -> &str {
         self.attributes.get(key).map_or("", String::as_str)
     }
@@ -60,15 +60,15 @@ impl Span {
 #[derive(Clone, Default)]
 struct Kept {
     spans: Arc<Mutex<Vec<Span>>>,
-    /// All that came, for a look at what must not be there.
+    /// All received bytes, to search for what must not be there.
     raw: Arc<Mutex<Vec<u8>>>,
     /// Headers of the requests, names and values.
     headers: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-/// A collector on a free loopback port; it goes when this is dropped.
+/// A collector on a free loopback port. Dropping it stops the collector.
 pub struct Collector {
-    /// Where it listens.
+    /// Listening address.
     pub address: SocketAddr,
     kept: Kept,
     serving: JoinHandle<()>,
@@ -81,7 +81,7 @@ impl Drop for Collector {
 }
 
 impl Collector {
-    /// One that speaks gRPC.
+    /// Starts a collector that speaks gRPC.
     pub async fn grpc() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
@@ -96,7 +96,7 @@ impl Collector {
         Self { address, kept, serving }
     }
 
-    /// One that speaks HTTP with protobuf on `/v1/traces`.
+    /// Starts a collector that speaks HTTP with protobuf on `/v1/traces`.
     pub async fn http() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
@@ -125,7 +125,7 @@ impl Collector {
         self.kept.spans.lock().unwrap().clone()
     }
 
-    /// Everything that came, as text with whatever else is in it.
+    /// All received bytes, read as lossy text.
     pub fn raw(&self) -> String {
         String::from_utf8_lossy(&self.kept.raw.lock().unwrap()).into_owned()
     }
@@ -135,7 +135,7 @@ impl Collector {
         self.kept.headers.lock().unwrap().iter().any(|(n, v)| n == name && v == value)
     }
 
-    /// Waits until `look` finds what it wants among the spans of this trace.
+    /// Waits until `look` returns a value for the spans of this trace.
     pub async fn trace<T>(&self, id: &str, look: impl Fn(&[Span]) -> Option<T>) -> T {
         wait::until(&format!("spans of trace {id}"), async || {
             let spans: Vec<Span> = self.spans().into_iter().filter(|span| span.trace == id).collect();

@@ -1,6 +1,6 @@
-//! Stand-ins for the existing Node proxy and Node slave: the plain dialect, text frames only.
+//! Stand-ins for the existing Node proxy and Node slave, which speak the plain dialect: text frames only.
 //!
-//! Written from the facts of the existing server, faults included where a peer must live with them.
+//! They behave like the existing server, including its faults that a peer must tolerate. Knows nothing of the native dialect.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::wait::{self, PATIENCE};
+use crate::wait::{self, TIMEOUT};
 
 /// One end of a plain link.
 pub struct PlainLink {
@@ -19,10 +19,10 @@ pub struct PlainLink {
 }
 
 impl PlainLink {
-    /// The next message as JSON; `Err` with the close code when the link ended.
-    pub async fn hear(&mut self) -> Result<Value, Option<u16>> {
+    /// Receives the next message as JSON; `Err` with the close code when the link has ended.
+    pub async fn receive(&mut self) -> Result<Value, Option<u16>> {
         loop {
-            match wait::within("a plain message", PATIENCE, self.socket.next()).await {
+            match wait::within("a plain message", TIMEOUT, self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("JSON")),
                 Some(Ok(Message::Close(frame))) => return Err(frame.map(|f| f.code.into())),
                 Some(Ok(Message::Binary(_))) => panic!("the plain dialect has no binary messages"),
@@ -32,28 +32,28 @@ impl PlainLink {
         }
     }
 
-    /// The next message that is a request; panics when the link ends first.
+    /// Receives the next request; panics if the link ends first.
     pub async fn request(&mut self) -> Value {
-        let message = self.hear().await.expect("a request, not the end of the link");
+        let message = self.receive().await.expect("a request, not the end of the link");
         assert_eq!(message["jsonrpc"], "2.0", "{message}");
         assert!(message["method"].is_string() && !message["id"].is_null(), "a request: {message}");
         message
     }
 
     /// Sends a message.
-    pub async fn say(&mut self, message: &Value) {
+    pub async fn send(&mut self, message: &Value) {
         let sent = self.socket.send(Message::text(message.to_string()));
-        wait::within("a plain write", PATIENCE, sent).await.expect("an open link");
+        wait::within("a plain write", TIMEOUT, sent).await.expect("an open link");
     }
 
     /// Answers a request.
     pub async fn answer(&mut self, request: &Value, result: Value) {
-        self.say(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": result })).await;
+        self.send(&json!({ "jsonrpc": "2.0", "id": request["id"], "result": result })).await;
     }
 
-    /// Sends text or bytes that mean nothing; a closed link is no error.
+    /// Sends text or bytes without meaning; a closed link is no error.
     pub async fn babble(&mut self, message: Message) {
-        let _ = wait::within("a plain write", PATIENCE, self.socket.send(message)).await;
+        let _ = wait::within("a plain write", TIMEOUT, self.socket.send(message)).await;
     }
 
     /// Closes with a code.
@@ -63,14 +63,14 @@ impl PlainLink {
     }
 }
 
-/// The Node slave: dials, says its code, serves.
+/// Dials as the Node slave and authenticates; `Err` with the close code if the code is refused.
 pub async fn node_slave(proxy: SocketAddr, code: &str) -> Result<PlainLink, Option<u16>> {
     let stream = TcpStream::connect(proxy).await.expect("connect");
     let (socket, _) =
         tokio_tungstenite::client_async(format!("ws://{proxy}/"), stream).await.expect("upgrade");
     let mut link = PlainLink { socket };
-    link.say(&json!({ "type": "auth", "slaveCode": code })).await;
-    let reply = link.hear().await?;
+    link.send(&json!({ "type": "auth", "slaveCode": code })).await;
+    let reply = link.receive().await?;
     match reply["type"].as_str() {
         Some("auth_success") => {
             assert_eq!(reply["message"], "Authentication successful");
@@ -79,7 +79,7 @@ pub async fn node_slave(proxy: SocketAddr, code: &str) -> Result<PlainLink, Opti
         }
         Some("auth_failed") => {
             assert_eq!(reply["message"], "Invalid slave code");
-            Err(link.hear().await.expect_err("closed after auth_failed"))
+            Err(link.receive().await.expect_err("closed after auth_failed"))
         }
         _ => panic!("an answer to auth, not {reply}"),
     }
@@ -88,7 +88,7 @@ pub async fn node_slave(proxy: SocketAddr, code: &str) -> Result<PlainLink, Opti
 /// Answers like the Node slave until the link ends: `initialize`, `tools/list` with one tool, and `tools/call` with the
 /// tool's name and arguments as text.
 pub async fn serve_like_node(mut link: PlainLink, tool: &str) {
-    while let Ok(request) = link.hear().await {
+    while let Ok(request) = link.receive().await {
         let result = match request["method"].as_str() {
             Some("initialize") => json!({
                 "protocolVersion": "2025-06-18",
@@ -106,14 +106,14 @@ pub async fn serve_like_node(mut link: PlainLink, tool: &str) {
     }
 }
 
-/// The Node proxy: accepts slaves, one at a time.
+/// A stand-in for the Node proxy, which accepts one slave at a time.
 pub struct NodeProxy {
     listener: TcpListener,
     code: String,
 }
 
 impl NodeProxy {
-    /// Listens on a free port and takes this code.
+    /// Listens on a free port and accepts this code.
     pub async fn start(code: &str) -> Self {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.expect("bind"), code: code.to_owned() }
     }
@@ -123,19 +123,19 @@ impl NodeProxy {
         self.listener.local_addr().expect("address")
     }
 
-    /// Takes the next slave; `None` where its code was wrong (it is then closed with 4002, as Node does).
+    /// Accepts the next slave; `None` if its code was wrong (the link is then closed with 4002).
     pub async fn accept(&self) -> Option<PlainLink> {
-        let accepted = wait::within("a slave to dial", PATIENCE, self.listener.accept()).await;
+        let accepted = wait::within("a slave to dial", TIMEOUT, self.listener.accept()).await;
         let (stream, _) = accepted.expect("accept");
         let socket = tokio_tungstenite::accept_async(stream).await.expect("upgrade");
         let mut link = PlainLink { socket };
-        let auth = link.hear().await.expect("auth first");
+        let auth = link.receive().await.expect("auth first");
         assert_eq!(auth["type"], "auth", "{auth}");
         if auth["slaveCode"] == self.code.as_str() {
-            link.say(&json!({ "type": "auth_success", "message": "Authentication successful" })).await;
+            link.send(&json!({ "type": "auth_success", "message": "Authentication successful" })).await;
             return Some(link);
         }
-        link.say(&json!({ "type": "auth_failed", "message": "Invalid slave code" })).await;
+        link.send(&json!({ "type": "auth_failed", "message": "Invalid slave code" })).await;
         link.close(4002).await;
         None
     }

@@ -1,4 +1,4 @@
-//! The built binary as a child process: environment, signals, exit, and its log as it grows.
+//! The built binary as a child process: environment, signals, exit, and its log.
 //!
 //! Knows nothing of what the program does with its environment.
 
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use crate::wait;
 
-/// Lines that a process has written so far, standard output and standard error together.
+/// Lines of a process so far, from standard output and standard error.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -22,12 +22,12 @@ impl Log {
         self.0.lock().unwrap().push(line);
     }
 
-    /// Everything so far.
+    /// All lines so far.
     pub fn text(&self) -> String {
         self.0.lock().unwrap().join("\n")
     }
 
-    /// Lines so far: the `from` of [`Self::wait_for_after`].
+    /// Number of lines so far: the `from` of [`Self::wait_for_after`].
     pub fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
@@ -37,17 +37,17 @@ impl Log {
         self.len() == 0
     }
 
-    /// How many lines contain `needle`.
+    /// Number of lines that contain `needle`.
     pub fn count(&self, needle: &str) -> usize {
         self.0.lock().unwrap().iter().filter(|line| line.contains(needle)).count()
     }
 
-    /// The first line that contains `needle`, once it is there.
+    /// Waits for a line that contains `needle` and returns the first one.
     pub async fn wait_for(&self, needle: &str) -> String {
         self.wait_for_after(needle, 0).await
     }
 
-    /// The first line from line `from` on that contains `needle`, once it is there.
+    /// Waits for a line that contains `needle`, from line `from` on, and returns the first one.
     pub async fn wait_for_after(&self, needle: &str, from: usize) -> String {
         let what = format!("log line with {needle:?}");
         wait::until(&what, async || {
@@ -57,7 +57,7 @@ impl Log {
     }
 }
 
-/// A running child. Dropping it kills and reaps it, and shows its log if the test is failing.
+/// A running child process. Dropping it kills and reaps the process, and prints its log if the test fails.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -71,14 +71,14 @@ impl Process {
     pub fn relay(name: &str, args: &[&str], env: &[(String, String)]) -> Self {
         let mut command = Command::new(binary());
         command.args(args).env_clear().envs(env.iter().map(|(k, v)| (k, v)));
-        // A command line found on PATH is a backend: only what the tests put there may be found.
+        // Commands on PATH can become backends, so the PATH of the machine is not passed on.
         if !env.iter().any(|(key, _)| key == "PATH") {
             command.env("PATH", "/usr/bin:/bin");
         }
         Self::start(name, command)
     }
 
-    /// Starts any command, its standard input closed.
+    /// Starts any command with its standard input closed.
     pub fn start(name: &str, mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
@@ -99,7 +99,7 @@ impl Process {
         let _ = kill(pid, signal);
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the process exits.
     pub async fn exit(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} to exit", self.name);
         let child = &mut self.child;
@@ -127,7 +127,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A stopped process ignores everything but SIGKILL, and that is what `kill` sends.
+        // `kill` sends SIGKILL, which ends a stopped process too.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -144,13 +144,13 @@ fn follow(from: impl Read + Send + 'static, log: Log) {
     });
 }
 
-/// The relay's binary: `MCP_RELAY_BIN`, or the one beside this test, built first.
+/// Path of the binary: `MCP_RELAY_BIN`, or the one of this profile, which is built first.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os("MCP_RELAY_BIN").map_or_else(build, PathBuf::from))
 }
 
-/// Where binaries of this profile stand: `target/<profile>`, whether this is a test (in its `deps`) or a binary.
+/// Folder of this profile's binaries, `target/<profile>`, for tests (in its `deps`) as for binaries.
 pub(crate) fn profile_folder() -> PathBuf {
     let own = std::env::current_exe().expect("a running program");
     let folder = own.parent().expect("programs stand in folders");

@@ -1,4 +1,4 @@
-//! A native slave whose every frame the test decides. Knows the wire format; keeps no rule of the protocol itself.
+//! A native slave that sends the frames that a test chooses. Knows the wire format; enforces no rule of the protocol.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,31 +12,31 @@ use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId, Seq};
 use protocol::link::limits::DEFAULT_WINDOW;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
-use crate::wait::{self, PATIENCE};
+use crate::wait::{self, TIMEOUT};
 
-/// An `open` put together.
+/// A reassembled `open`.
 #[derive(Debug)]
-pub struct Opened {
-    /// Which call.
+pub struct OpenCall {
+    /// Id of the call.
     pub call: CallId,
-    /// Its header.
+    /// Header of the call.
     pub header: CallHeader,
     /// The client's message.
     pub message: Value,
-    /// The same as bytes.
+    /// The client's message as bytes.
     pub bytes: Vec<u8>,
-    /// Chunks the `open` had: the next one that the proxy would send has this number.
+    /// Number of chunks of the `open`, which is the sequence number of the next chunk of the proxy.
     pub chunks: Seq,
 }
 
-/// What came next on the socket.
+/// A message or event of the socket.
 #[derive(Debug)]
-pub enum Heard {
+pub enum Received {
     /// A native frame.
     Frame(Frame),
     /// A text message.
@@ -45,7 +45,7 @@ pub enum Heard {
     Closed(Option<u16>),
 }
 
-/// One connection.
+/// A connection to the proxy's link port.
 pub struct RawSlave {
     socket: WebSocketStream<TcpStream>,
     batch: Bytes,
@@ -54,14 +54,24 @@ pub struct RawSlave {
     pub instance: InstanceId,
 }
 
-/// A socket to the proxy's link port before any message.
+/// Connects to the proxy's link port and sends no message.
 pub async fn dial(proxy: SocketAddr) -> RawSlave {
-    let stream = TcpStream::connect(proxy).await.expect("connect to the link port");
+    upgrade(proxy, TcpStream::connect(proxy).await.expect("connect to the link port")).await
+}
+
+/// As [`dial`], with a receive buffer so small that the proxy notices soon when nothing is read.
+pub async fn dial_with_small_buffer(proxy: SocketAddr) -> RawSlave {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a receive buffer");
+    upgrade(proxy, socket.connect(proxy).await.expect("connect to the link port")).await
+}
+
+async fn upgrade(proxy: SocketAddr, stream: TcpStream) -> RawSlave {
     stream.set_nodelay(true).unwrap();
-    // Without limits: what is too large is the proxy's to decide.
+    // Without limits: the proxy must enforce its own.
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     let upgrade = tokio_tungstenite::client_async_with_config(format!("ws://{proxy}/"), stream, Some(config));
-    let (socket, _) = wait::within("WebSocket upgrade", PATIENCE, upgrade).await.expect("upgrade");
+    let (socket, _) = wait::within("WebSocket upgrade", TIMEOUT, upgrade).await.expect("upgrade");
     RawSlave { socket, batch: Bytes::new(), catalogs: 0, instance: fresh_instance() }
 }
 
@@ -74,14 +84,14 @@ impl RawSlave {
     /// Connects, authenticates natively and offers one tool per name.
     pub async fn link(proxy: SocketAddr, code: &str, name: &str, tools: &[&str]) -> Self {
         let mut slave = dial(proxy).await;
-        slave.greet(code, name).await;
+        slave.authenticate(code, name).await;
         let list: Vec<Value> = tools.iter().map(|tool| definition(tool)).collect();
         slave.catalog(&json!({ "tools": list })).await;
         slave
     }
 
-    /// Sends the auth message with a native hello and reads the proxy's.
-    pub async fn greet(&mut self, code: &str, name: &str) -> ProxyHello {
+    /// Sends the auth message with a native hello and returns the proxy's hello.
+    pub async fn authenticate(&mut self, code: &str, name: &str) -> ProxyHello {
         let hello = SlaveHello {
             name: PROTOCOL_NAME.into(),
             versions: vec![1],
@@ -93,20 +103,20 @@ impl RawSlave {
             agent: "raw".into(),
             ..SlaveHello::default()
         };
-        self.greet_as(code, hello).await
+        self.authenticate_as(code, hello).await
     }
 
-    /// As [`Self::greet`] with a hello of the test's own.
-    pub async fn greet_as(&mut self, code: &str, hello: SlaveHello) -> ProxyHello {
+    /// As [`Self::authenticate`], with a given hello.
+    pub async fn authenticate_as(&mut self, code: &str, hello: SlaveHello) -> ProxyHello {
         self.text(serde_json::to_string(&Auth::new(code.into(), hello)).unwrap()).await;
-        let Heard::Text(reply) = self.hear().await else { panic!("the proxy's answer to auth") };
+        let Received::Text(reply) = self.receive().await else { panic!("the proxy's answer to auth") };
         let AuthReply::AuthSuccess { protocol, .. } = AuthReply::parse(&reply).expect("an answer") else {
             panic!("accepted, not {reply}")
         };
         protocol.expect("the native dialect")
     }
 
-    /// Replaces the catalog. Small ones only: it goes as one chunk.
+    /// Replaces the catalog, which must fit into one chunk.
     pub async fn catalog(&mut self, catalog: &Value) {
         let payload = catalog.to_string().into_bytes();
         let frame = Frame::bare(FrameKind::Catalog, CallId::LINK, self.catalogs);
@@ -123,57 +133,56 @@ impl RawSlave {
 
     /// Sends bytes as a binary message; a closed connection is no error.
     pub async fn binary(&mut self, bytes: Bytes) {
-        let _ =
-            wait::within("a write to the proxy", PATIENCE, self.socket.send(Message::Binary(bytes))).await;
+        let _ = wait::within("a write to the proxy", TIMEOUT, self.socket.send(Message::Binary(bytes))).await;
     }
 
     /// Sends a text message; a closed connection is no error.
     pub async fn text(&mut self, text: String) {
-        let _ = wait::within("a write to the proxy", PATIENCE, self.socket.send(Message::text(text))).await;
+        let _ = wait::within("a write to the proxy", TIMEOUT, self.socket.send(Message::text(text))).await;
     }
 
-    /// What comes next; pings are answered on the way.
-    pub async fn hear(&mut self) -> Heard {
-        wait::within("anything from the proxy", PATIENCE, self.hear_inner()).await
+    /// Receives the next frame or text, and answers pings before it.
+    pub async fn receive(&mut self) -> Received {
+        wait::within("anything from the proxy", TIMEOUT, self.receive_inner()).await
     }
 
-    async fn hear_inner(&mut self) -> Heard {
+    async fn receive_inner(&mut self) -> Received {
         loop {
             if let Some(frame) = Frame::decode(&mut self.batch).expect("a well-formed batch") {
-                return Heard::Frame(frame);
+                return Received::Frame(frame);
             }
             match self.socket.next().await {
                 Some(Ok(Message::Binary(batch))) => self.batch = batch,
-                Some(Ok(Message::Text(text))) => return Heard::Text(text.to_string()),
-                Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map(|f| f.code.into())),
+                Some(Ok(Message::Text(text))) => return Received::Text(text.to_string()),
+                Some(Ok(Message::Close(frame))) => return Received::Closed(frame.map(|f| f.code.into())),
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Heard::Closed(None),
+                Some(Err(_)) | None => return Received::Closed(None),
             }
         }
     }
 
-    /// Reads on until the connection ends; the close code.
+    /// Reads until the connection ends and returns the close code.
     pub async fn close_code(&mut self) -> Option<u16> {
         loop {
-            if let Heard::Closed(code) = self.hear().await {
+            if let Received::Closed(code) = self.receive().await {
                 return code;
             }
         }
     }
 
-    /// The next frame of this kind; others are skipped.
+    /// Receives the next frame of this kind and skips others.
     pub async fn frame(&mut self, kind: FrameKind) -> Frame {
         loop {
-            match self.hear().await {
-                Heard::Frame(frame) if frame.kind == kind => return frame,
-                Heard::Frame(_) | Heard::Text(_) => {}
-                Heard::Closed(code) => panic!("closed with {code:?} before {}", kind.name()),
+            match self.receive().await {
+                Received::Frame(frame) if frame.kind == kind => return frame,
+                Received::Frame(_) | Received::Text(_) => {}
+                Received::Closed(code) => panic!("closed with {code:?} before {}", kind.name()),
             }
         }
     }
 
-    /// The next call, put together and credited.
-    pub async fn opened(&mut self) -> Opened {
+    /// Receives the next call, granting credit for all its chunks.
+    pub async fn receive_open(&mut self) -> OpenCall {
         let first = self.frame(FrameKind::Open).await;
         let mut more = first.flags.has(Flags::MORE);
         let (header, message) = first.payload.split_at(usize::from(first.aux));
@@ -189,24 +198,24 @@ impl RawSlave {
             chunks += 1;
         }
         let bytes = message;
-        // Numbers may be beyond what this reader holds; the bytes are what counts then.
+        // Numbers may exceed the range of `Value`; tests then use the bytes.
         let message = serde_json::from_slice(&bytes).unwrap_or_default();
-        Opened { call: first.call, header, message, bytes, chunks }
+        OpenCall { call: first.call, header, message, bytes, chunks }
     }
 
-    /// The next call of one chunk; `None` when the connection has ended. Waits as long as the connection lives.
-    pub async fn hear_opened(&mut self) -> Option<CallId> {
+    /// Receives the next call of one chunk; `None` when the connection has ended. Has no time limit.
+    pub async fn receive_small_open(&mut self) -> Option<CallId> {
         loop {
-            match self.hear_inner().await {
-                Heard::Frame(frame) if frame.kind == FrameKind::Open => return Some(frame.call),
-                Heard::Frame(_) | Heard::Text(_) => {}
-                Heard::Closed(_) => return None,
+            match self.receive_inner().await {
+                Received::Frame(frame) if frame.kind == FrameKind::Open => return Some(frame.call),
+                Received::Frame(_) | Received::Text(_) => {}
+                Received::Closed(_) => return None,
             }
         }
     }
 
     /// Accepts a call.
-    pub async fn accept(&mut self, opened: &Opened) {
+    pub async fn accept(&mut self, opened: &OpenCall) {
         self.send(Frame::bare(FrameKind::Accepted, opened.call, opened.chunks)).await;
     }
 
@@ -222,14 +231,14 @@ impl RawSlave {
         self.send(Frame { payload: payload.into(), ..Frame::bare(FrameKind::End, call, seq) }).await;
     }
 
-    /// Closes with this code and does not wait for an answer.
+    /// Sends a close frame with this code and does not wait for an answer.
     pub async fn close(&mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "".into() };
-        let _ = wait::within("a write to the proxy", PATIENCE, self.socket.close(Some(frame))).await;
+        let _ = wait::within("a write to the proxy", TIMEOUT, self.socket.close(Some(frame))).await;
     }
 
     /// Drops the connection without a close frame.
-    pub fn vanish(self) {
+    pub fn disconnect(self) {
         drop(self.socket);
     }
 }

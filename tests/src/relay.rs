@@ -1,4 +1,4 @@
-//! A proxy or a slave under test: started with port 0, its real addresses read from its log.
+//! A proxy or slave under test: started with port 0, its addresses read from its log.
 //!
 //! Knows the variables and the log phrases of the document; nothing of MCP.
 
@@ -14,7 +14,7 @@ use crate::wait;
 /// The code that proxies and slaves use unless a test says otherwise.
 pub const CODE: &str = "code-of-the-tests";
 
-/// Variables of a process that is yet to start.
+/// Arguments and variables of a process before its start.
 #[derive(Clone, Debug)]
 pub struct Setup {
     name: String,
@@ -34,7 +34,7 @@ impl Setup {
             .env("PROXY_WS_PORT", "0")
     }
 
-    /// A slave with the demo tools that dials `proxy` and comes back quickly.
+    /// A slave with the demo tools that dials `proxy` and reconnects within a second.
     pub fn slave(name: &str, proxy: SocketAddr) -> Self {
         let setup = Self { name: name.into(), args: Vec::new(), env: Vec::new() };
         setup
@@ -67,14 +67,14 @@ impl Setup {
         self
     }
 
-    /// Notices a silent peer after 2 s in place of 4 s: for tests that wait for it often. Less would make a busy
-    /// machine look like a dead peer.
+    /// Detects a silent peer after 2 s instead of 4 s, for tests that wait for it often. A shorter time would mistake a busy
+    /// machine for a dead peer.
     #[must_use]
     pub fn quick_pings(self) -> Self {
         self.env("LINK_PING_INTERVAL_MS", "500").env("LINK_PING_TIMEOUT_MS", "2000")
     }
 
-    /// Starts it without waiting for anything.
+    /// Starts the process without waiting for anything.
     pub fn spawn(&self) -> Process {
         Process::relay(&self.name, &self.args, &self.env)
     }
@@ -95,10 +95,10 @@ impl Setup {
     }
 }
 
-/// The address in the first log line with this phrase, which ends with the `http` or `ws` of a URL.
+/// Waits for a log line with this phrase, which ends with the `http` or `ws` of a URL, and returns the URL's address.
 pub async fn port(process: &Process, phrase: &str) -> SocketAddr {
     let line = process.log.wait_for(phrase).await;
-    // Behind "://", or "s://" where it is TLS.
+    // The address follows "://", or "s://" with TLS.
     let text = line.split(phrase).nth(1).and_then(|rest| rest.split_once("://")).map_or("", |(_, text)| text);
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(text.len());
     let address: SocketAddr = text[..end].parse().unwrap_or_else(|e| panic!("no address in {line:?}: {e}"));
@@ -110,9 +110,9 @@ pub async fn port(process: &Process, phrase: &str) -> SocketAddr {
 #[derive(Debug)]
 pub struct Proxy {
     process: Process,
-    /// Where clients connect.
+    /// Address for clients.
     pub http: SocketAddr,
-    /// Where slaves connect.
+    /// Address for slaves.
     pub link: SocketAddr,
 }
 
@@ -135,7 +135,7 @@ impl Proxy {
         .await;
     }
 
-    /// Waits until this many slaves have authenticated since the start, reconnections counted.
+    /// Waits until this many links have authenticated since the start, reconnections included.
     pub async fn accepted(&self, links: usize) {
         wait::until(&format!("{links} authenticated links"), async || {
             (self.log.count("Slave authenticated successfully") >= links).then_some(())
@@ -161,7 +161,7 @@ impl DerefMut for Proxy {
 #[derive(Debug)]
 pub struct Slave {
     process: Process,
-    /// Where it serves MCP itself.
+    /// Address of its own MCP port.
     pub http: SocketAddr,
 }
 

@@ -1,8 +1,8 @@
-//! Server-sent events out of bytes as they come. Knows nothing of HTTP or MCP.
+//! A parser of server-sent events. Knows nothing of HTTP or MCP.
 
 use std::collections::VecDeque;
 
-/// One event.
+/// A server-sent event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// `id:`, where given.
@@ -13,7 +13,7 @@ pub struct Event {
     pub retry: Option<String>,
 }
 
-/// Puts events together.
+/// Assembles events from bytes.
 #[derive(Debug, Default)]
 pub struct Parser {
     pending: Vec<u8>,
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_come_whole_however_the_bytes_are_cut() {
+    fn events_are_assembled_from_pieces_of_any_size() {
         let text =
             b"id: 1\nretry: 5\ndata: \n\n: keep-alive\n\nevent: message\ndata: {\"a\":\r\ndata: 1}\n\n";
         for size in 1..text.len() {

@@ -1,46 +1,46 @@
-//! Calls by the thousand through real processes and sockets while slaves are killed and paused and links are cut; then
-//! the count of what was executed is held against what clients were told.
+//! Storms: thousands of calls through real processes and sockets while slaves are killed and paused and links are cut; then
+//! the executions are compared with the results at the clients.
 //!
 //! Knows the program from outside only: its variables, MCP, `/metrics`.
 
 mod calls;
-mod chance;
 mod faults;
 mod fleet;
 mod leaks;
 mod ledger;
+mod rng;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-pub use chance::Chance;
 pub use fleet::{Fleet, Size};
-pub use leaks::{Courses, Sample};
-pub use ledger::{Ledger, Told};
+pub use leaks::{ResourceHistory, Sample};
+pub use ledger::{CallResult, Ledger};
+pub use rng::Rng;
 
 use calls::Worker;
 
-/// Longest time that the relay may take over a call, in seconds (`REQUEST_TIMEOUT_TOTAL`).
-const TOTAL: u64 = 20;
+/// `REQUEST_TIMEOUT_TOTAL` of the proxies, in seconds.
+const TOTAL_TIMEOUT: u64 = 20;
 
-/// How long a client waits before it says that a call hangs: a proxy may have been paused meanwhile, and the machine be busy.
-const HANGS: Duration = Duration::from_secs(TOTAL + 15);
+/// Time after which a call counts as hanging; includes pauses of the proxy and the load of the machine.
+const HANG_TIMEOUT: Duration = Duration::from_secs(TOTAL_TIMEOUT + 15);
 
-/// How much is asked in one storm.
+/// Load of one storm.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// No call begins after so many.
+    /// Most calls.
     pub calls: u64,
-    /// No call begins after this time.
+    /// Time within which calls begin.
     pub time: Duration,
-    /// Clients at once; every other one is a legacy one.
+    /// Concurrent clients; every second one is legacy.
     pub clients: usize,
 }
 
-/// Makes calls while faults strike, until all have ended; then everything is mended. Returns how many faults there were.
-pub async fn blow(fleet: &mut Fleet, ledger: &Arc<Ledger>, load: Load) -> usize {
+/// Makes calls under faults until all have ended, removes the faults and returns their number.
+pub async fn run_storm(fleet: &mut Fleet, ledger: &Arc<Ledger>, load: Load) -> usize {
     let (stop, stopping) = watch::channel(false);
     let end = Instant::now() + load.time;
     let most = ledger.made() + load.calls;
@@ -50,8 +50,8 @@ pub async fn blow(fleet: &mut Fleet, ledger: &Arc<Ledger>, load: Load) -> usize 
         workers.push(tokio::spawn(worker.run(most, end)));
     }
     let faults = async {
-        let count = faults::rage(fleet, &stopping).await;
-        fleet.mend();
+        let count = faults::inject_all(fleet, &stopping).await;
+        fleet.repair();
         count
     };
     let all = async {

@@ -1,4 +1,4 @@
-//! Certificates of an authority made up for a test, and a tunnel that lets plain clients talk to TLS ports.
+//! Certificates of a test authority, and tunnels between plain and TLS ports.
 //!
 //! Knows neither HTTP nor WebSocket.
 
@@ -46,7 +46,7 @@ impl Authority {
         self.folder.path().join("root.pem")
     }
 
-    /// A certificate for these names, in files that are called so; earlier ones of that name are replaced.
+    /// Issues a certificate for these names into `<file>.crt` and `<file>.key`, replacing earlier ones.
     pub fn issue(&self, file: &str, names: &[&str]) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
@@ -60,7 +60,7 @@ impl Authority {
         issued
     }
 
-    /// What a client that trusts this authority is set up with, showing `identity` if there is one.
+    /// Returns the TLS configuration of a client that trusts this authority and presents `identity`.
     pub fn client(&self, identity: Option<&Issued>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
@@ -80,7 +80,7 @@ impl Authority {
     }
 }
 
-/// Connects with TLS; the certificate that the server shows.
+/// Connects with TLS and returns the server's certificate.
 pub async fn shown(address: SocketAddr, config: Arc<ClientConfig>) -> std::io::Result<Vec<u8>> {
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::try_from("localhost").unwrap();
@@ -88,7 +88,7 @@ pub async fn shown(address: SocketAddr, config: Arc<ClientConfig>) -> std::io::R
     Ok(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec())
 }
 
-/// A plain port on loopback whose connections go to `target` with TLS, for as long as the test runs.
+/// Opens a plain port on loopback whose connections are forwarded to `target` over TLS, until the test ends.
 pub async fn tunnel(target: SocketAddr, config: Arc<ClientConfig>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -106,8 +106,8 @@ pub async fn tunnel(target: SocketAddr, config: Arc<ClientConfig>) -> SocketAddr
     address
 }
 
-/// A TLS port on loopback whose connections go to the plain `target`, for as long as the test runs. It speaks `protocol`
-/// (ALPN) and nothing else.
+/// Opens a TLS port on loopback whose connections are forwarded to the plain `target`, until the test ends. The only
+/// ALPN protocol is `protocol`.
 pub async fn terminator(target: SocketAddr, own: &Issued, protocol: &str) -> SocketAddr {
     let chain = vec![CertificateDer::from_pem_file(&own.cert).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&own.key).unwrap();

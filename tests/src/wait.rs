@@ -1,26 +1,26 @@
-//! Waiting for conditions with a deadline. The only place in the tests that may sleep.
+//! Waiting for conditions, with a time limit. The only place in the tests that may sleep; knows no condition.
 
 use std::time::{Duration, Instant};
 
-/// How long a condition may take before the test fails. Generous: two busy cores run debug builds.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit of a condition. At least ten times what the slowest of them takes on an idle machine.
+pub const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(10);
+/// Pause between two checks of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Looks until `look` finds something; panics with `what` after [`PATIENCE`].
+/// Calls `look` until it returns a value; panics with `what` after [`TIMEOUT`].
 pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    until_within(what, PATIENCE, look).await
+    until_within(what, TIMEOUT, look).await
 }
 
-/// [`until`] with a deadline of the test's own.
+/// As [`until`], with another time limit.
 pub async fn until_within<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let search = async {
         loop {
             if let Some(found) = look().await {
                 return found;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     within(what, limit, search).await
@@ -29,19 +29,19 @@ pub async fn until_within<T>(what: &str, limit: Duration, mut look: impl AsyncFn
 /// Awaits `future`; panics with `what` if it takes longer than `limit`.
 pub async fn within<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> T {
     let value = tokio::time::timeout(limit, future).await.ok();
-    value.unwrap_or_else(|| panic!("waited {limit:?} in vain: {what}"))
+    value.unwrap_or_else(|| panic!("not within {limit:?}: {what}"))
 }
 
-/// Asserts that `look` finds nothing for all of `span`. For what must *not* happen: no condition can be awaited then.
+/// Asserts that `look` returns nothing for all of `span`: for events that must not happen.
 pub async fn never<T>(what: &str, span: Duration, mut look: impl AsyncFnMut() -> Option<T>) {
     let end = Instant::now() + span;
     while Instant::now() < end {
         assert!(look().await.is_none(), "must not happen: {what}");
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// [`until`] for threads without a runtime; `false` when `limit` is over.
+/// As [`until`], for threads without a runtime; returns `false` after `limit`.
 pub fn blocking_until(limit: Duration, mut look: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
@@ -51,6 +51,6 @@ pub fn blocking_until(limit: Duration, mut look: impl FnMut() -> bool) -> bool {
         if Instant::now() >= end {
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

@@ -1,7 +1,7 @@
-//! WebSocket frames out of a byte stream, so that faults can strike at one native frame. Knows nothing of sockets.
+//! Splits a byte stream into WebSocket frames, so that faults can strike at one native frame. Knows nothing of sockets.
 //!
-//! Each unit is bytes that go on together: the HTTP upgrade, or one WebSocket frame. On request a native batch is
-//! taken apart into one WebSocket message a frame, which means the same to the receiver.
+//! A unit is forwarded as a whole: the HTTP upgrade, or one WebSocket frame. A native batch is split into one WebSocket
+//! message for each frame, which means the same to the receiver.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use protocol::link::frame::{Frame, FrameKind};
@@ -15,7 +15,7 @@ const LONG: u8 = 0x7f;
 /// Bytes that are forwarded as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// As they came, or equivalent.
+    /// The received bytes, or equivalent ones.
     pub bytes: Bytes,
     /// The native frame inside, if it is one.
     pub frame: Option<Frame>,
@@ -29,7 +29,7 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// Takes bytes, gives the units that they complete.
+    /// Takes bytes and returns the units that they complete.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Unit> {
         self.pending.extend_from_slice(bytes);
         let mut units = Vec::new();
@@ -53,7 +53,7 @@ impl Scanner {
     }
 }
 
-/// Length of the WebSocket header and of the payload, once they can be known.
+/// Returns the lengths of the WebSocket header and of the payload; `None` while the header is incomplete.
 fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
     let second = *bytes.get(1)?;
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
@@ -67,7 +67,7 @@ fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
 
 fn split(bytes: &Bytes, header: usize) -> Vec<Unit> {
     let whole = vec![Unit { bytes: bytes.clone(), frame: None }];
-    // FIN set and opcode binary: the native dialect sends nothing else with content.
+    // FIN and opcode "binary": the only messages with content of the native dialect.
     if bytes[0] != 0x80 | BINARY {
         return whole;
     }
@@ -82,11 +82,11 @@ fn split(bytes: &Bytes, header: usize) -> Vec<Unit> {
     while let Ok(Some(frame)) = Frame::decode(&mut batch) {
         units.push(Unit { bytes: wrap(&frame, masked), frame: Some(frame) });
     }
-    // What is no batch goes on as it came.
+    // A message that is no batch is forwarded as received.
     if batch.has_remaining() || units.is_empty() { whole } else { units }
 }
 
-/// One frame as a WebSocket message. A mask of zeros is a mask.
+/// Returns a frame as a WebSocket message, masked with zeros where masking is required.
 fn wrap(frame: &Frame, masked: bool) -> Bytes {
     let mut out = BytesMut::new();
     out.put_u8(0x80 | BINARY);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_comes_apart_whatever_the_cuts_and_survives_a_second_pass() {
+    fn a_batch_is_split_from_pieces_of_any_size_and_can_be_split_again() {
         for masked in [false, true] {
             let mut stream = b"GET / HTTP/1.1\r\na: b\r\n\r\n".to_vec();
             stream.extend(batch(masked));

@@ -1,10 +1,9 @@
-//! The document's own test, and its examples as written: ports 8000, 8001 and 9000, one after the other.
+//! The examples of the documentation as written, on ports 8000, 8001 and 9000, one after the other.
 //!
 //! Run by `make test-proxy`. Fails, and says so, where one of the ports is taken.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 
 use harness::client::Client;
 use harness::metrics::Scrape;
@@ -17,7 +16,7 @@ use tokio::sync::Mutex;
 
 const EXAMPLES: &str = include_str!("../fixtures/proxy-mode-examples.md");
 
-/// The ports are the machine's: the tests of this file take turns.
+/// The ports are fixed, so the tests of this file run one after the other.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 fn local(port: u16) -> SocketAddr {
@@ -36,7 +35,7 @@ fn ports_must_be_free() {
     }
 }
 
-/// The variables of an example, as a shell or Compose sets them.
+/// Variables of an example, as a shell or Compose sets them.
 #[derive(Clone, Debug)]
 struct Example {
     title: String,
@@ -100,7 +99,7 @@ fn variable(line: &str) -> Option<(String, String)> {
 
 async fn stop(mut process: Process) {
     process.signal(Signal::SIGTERM);
-    assert_eq!(process.exit(Duration::from_secs(30)).await.code(), Some(0));
+    assert_eq!(process.exit(harness::wait::TIMEOUT).await.code(), Some(0));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::storm::{Fleet, Ledger, Load, Size, blow};
+use harness::storm::{Fleet, Ledger, Load, Size, run_storm};
 
 /// Calls that are made at most.
 const CALLS: u64 = 5000;
@@ -18,8 +18,8 @@ async fn no_call_is_executed_twice_answered_wrongly_or_left_hanging_whatever_is_
     let ledger = Arc::new(Ledger::new(seed));
     let mut fleet = Fleet::start(seed, Size { proxies: 2, slaves: 4 }).await;
     let load = Load { calls: CALLS, time: TIME, clients: 32 };
-    let struck = blow(&mut fleet, &ledger, load).await;
-    fleet.quiet().await;
+    let struck = run_storm(&mut fleet, &ledger, load).await;
+    fleet.wait_until_idle().await;
     let summary = format!("SEED={seed}, {struck} faults: {}", ledger.summary(&fleet.fixture));
     println!("{summary}");
     let faults = ledger.faults(&fleet.fixture);

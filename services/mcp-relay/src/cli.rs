@@ -1,4 +1,4 @@
-//! The command line: subcommands and their help. Everything else is environment.
+//! The command line: subcommands and their help. All other configuration comes from the environment.
 
 mod call;
 mod routes;
@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(crate) use call::{Call, CallEra};
+pub(crate) use call::Call;
 pub(crate) use routes::{Explain, RoutesCommand};
-pub(crate) use status::StatusAsked;
+pub(crate) use status::StatusArgs;
 
 use crate::reference;
 
@@ -29,8 +29,8 @@ Exit codes:
 
 const CHECK_EXIT_CODES: &str = "\
 Exit codes:
-  0   everything is as it should be
-  1   something is not
+  0   no fault was found
+  1   a fault was found
   64  the command line needs correction";
 
 /// mcp-relay.
@@ -44,12 +44,12 @@ pub(crate) struct Cli {
     /// Explain every series of /metrics (as docs/METRICS.md) and exit
     #[arg(long)]
     pub(crate) metrics_help: bool,
-    /// What to run.
+    /// Subcommand to run.
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
 
-/// How `--env-help` is written.
+/// Form of `--env-help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For a terminal
@@ -58,7 +58,7 @@ pub(crate) enum Format {
     Markdown,
 }
 
-/// What runs.
+/// Subcommands.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum Command {
     /// Take MCP clients over HTTP and slaves over WebSocket
@@ -67,25 +67,25 @@ pub(crate) enum Command {
     /// Dial a proxy, hold the credentials and run the tools
     #[command(long_about = SLAVE_ABOUT, after_long_help = slave_help())]
     Slave,
-    /// Check configuration and reachability, and say what to fix
+    /// Check configuration and reachability, and report what to fix
     #[command(long_about = DOCTOR_ABOUT, after_long_help = doctor_help())]
     Doctor {
-        /// What to check; by default what the environment says
+        /// Mode to check [default: the mode that the environment chooses]
         mode: Option<Subject>,
-        /// Print one JSON object in place of lines
+        /// Print one JSON object instead of lines
         #[arg(long)]
         json: bool,
     },
-    /// Check the rules that send calls to slaves, and explain what they do with a call
+    /// Check the routing rules, and explain how a call would be routed
     #[command(long_about = routes::ABOUT, after_long_help = routes::HELP)]
     Routes {
-        /// What to do.
+        /// Subcommand to run.
         #[command(subcommand)]
         command: RoutesCommand,
     },
-    /// Show what a running proxy or slave says of itself: slaves, links, backends, calls
+    /// Show the status of a running proxy or slave: slaves, links, backends, calls
     #[command(long_about = status::ABOUT, after_long_help = status::HELP)]
-    Status(StatusAsked),
+    Status(StatusArgs),
     /// Show the relay at work: one proxy and two slaves on loopback
     #[command(long_about = DEMO_ABOUT, after_long_help = demo_help())]
     Demo,
@@ -98,12 +98,12 @@ pub(crate) enum Command {
     /// Copy this program into a folder (container init step)
     #[command(long_about = call::INSTALL_ABOUT, after_long_help = call::INSTALL_HELP)]
     Install {
-        /// Folder that gets the copy
+        /// Folder to copy into
         folder: PathBuf,
     },
 }
 
-/// What the doctor looks at.
+/// Mode that the doctor checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
     /// A proxy's configuration
@@ -116,10 +116,10 @@ pub(crate) enum Subject {
 
 const PROXY_ABOUT: &str = "\
 Takes MCP clients over HTTP (MCP_SERVER_HOST:MCP_SERVER_PORT, path /mcp) and slaves over WebSocket
-(PROXY_WS_HOST:PROXY_WS_PORT), and carries each call to a slave that offers its tool. It runs nothing itself
-and keeps nothing on disk. The same as PROXY_MODE=1 without a subcommand.
+(PROXY_WS_HOST:PROXY_WS_PORT), and forwards each call to a slave that offers its tool. A proxy runs no tools
+and stores nothing on disk. The same as PROXY_MODE=1 without a subcommand.
 
-Also answers GET /healthz (alive), /readyz (takes work), /metrics and /api/v1/status on the HTTP port or on
+Also answers GET /healthz (alive), /readyz (accepts calls), /metrics and /api/v1/status on the HTTP port or on
 OPS_PORT, and /health on the HTTP port.";
 
 fn proxy_help() -> String {
@@ -134,11 +134,11 @@ fn proxy_help() -> String {
 
 const SLAVE_ABOUT: &str = "\
 Dials the proxy at PROXY_SERVER_URL with SLAVE_CODE, offers its tools there and runs the calls that come back.
-It needs no inbound port and comes back by itself when the link breaks. It serves the same tools as MCP on its
-own MCP_SERVER_HOST:MCP_SERVER_PORT too. The same as PROXY_SLAVE=1 without a subcommand.
+A slave needs no inbound port and reconnects by itself when the link breaks. It also serves the same tools as MCP on
+its own MCP_SERVER_HOST:MCP_SERVER_PORT. The same as PROXY_SLAVE=1 without a subcommand.
 
 Tools come from MCP servers that it starts (SLAVE_BACKENDS), from the mr-pilot command (review_merge_request)
-and, with DEMO_TOOLS=1, from tools to try things out with.";
+and, with DEMO_TOOLS=1, from built-in demo tools.";
 
 fn slave_help() -> String {
     format!(
@@ -151,14 +151,14 @@ fn slave_help() -> String {
 }
 
 const DOCTOR_ABOUT: &str = "\
-Checks what a start would need, step by step, with what to fix where a step fails. It may run beside a live
-server. A slave's backends are started for the check and stopped again.
+Checks step by step what a start needs, and reports for each failed step how to fix it. The doctor may run beside a
+live server. A slave's backends are started for the check and stopped again.
 
 Slave: variables, name resolution, TCP, TLS (wss), WebSocket, slave code, backends and their tools, own port.
 Proxy: variables, codes, session key, ports, and connected slaves if a proxy runs there already.
 
-The code is tried with a probe that mcp-relay's proxy answers without taking it for a slave. The existing Node
-server knows no probes: its active slave is disconnected for a moment and comes back by itself.";
+The code is checked with a probe, which an mcp-relay proxy answers without registering a slave. The existing Node
+server knows no probes: its active slave is disconnected for a moment and reconnects by itself.";
 
 fn doctor_help() -> String {
     format!(
@@ -170,9 +170,9 @@ fn doctor_help() -> String {
 
 const DEMO_ABOUT: &str = "\
 Starts one proxy and two slaves as child processes on free loopback ports and shows tools/list through the
-proxy, a call answered by a slave, a call with live progress, a slave that is killed in mid-call with what the
-client then sees, and the metrics that changed. Needs no configuration, takes about 10 seconds, and leaves
-nothing behind.";
+proxy, a call answered by a slave, a call with live progress, a slave that is killed during a call with the error that
+the client then gets, and the metrics that changed. The demo needs no configuration, takes about 10 seconds, and stops
+all its processes.";
 
 fn demo_help() -> String {
     format!(
@@ -182,7 +182,8 @@ fn demo_help() -> String {
 
 const HEALTH_ABOUT: &str = "\
 Sends GET /healthz to OPS_HOST:OPS_PORT, or to MCP_SERVER_HOST:MCP_SERVER_PORT where OPS_PORT is not set (over
-loopback where the host stands for every interface) and says whether it was answered, within 3 seconds. For a container's health check, in an image without curl.";
+loopback where the host stands for every interface), with a time limit of 3 seconds, and reports the result. For the
+health check of a container whose image has no curl.";
 
 fn health_help() -> String {
     format!(

@@ -1,24 +1,24 @@
-//! `mcp-relay demo`: the relay at work, with processes, sockets and a failure, all of them real.
+//! `mcp-relay demo`: runs one proxy and two slaves as processes and shows calls through them. Knows no step of the scenario.
 
 mod fleet;
-mod series;
-mod story;
+mod metrics;
+mod scenario;
 
 use anyhow::anyhow;
 use tokio::signal::unix::{SignalKind, signal};
 
 use fleet::Fleet;
 
-/// Runs it to its end. Every child process is gone when it returns, also after a failure or a signal.
+/// Runs the demo to its end. All child processes are gone when it returns, also after a failure or a signal.
 pub(crate) async fn run() -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut fleet = Fleet::default();
-    let told = tokio::select! {
-        told = story::tell(&mut fleet) => told,
+    let result = tokio::select! {
+        result = scenario::run(&mut fleet) => result,
         _ = interrupt.recv() => Err(anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow!("terminated")),
     };
-    fleet.end().await;
-    told
+    fleet.stop().await;
+    result
 }

@@ -1,4 +1,4 @@
-//! `mcp-relay health`: whether the server of this configuration is alive.
+//! `mcp-relay health`: asks whether the server of this configuration is alive. Knows no mode.
 
 use std::time::Duration;
 
@@ -6,19 +6,20 @@ use anyhow::{Context, ensure};
 use runtime::env::Snapshot;
 
 use crate::http;
-use crate::own::{self, Own};
+use crate::local_server::{self, LocalServer};
 
-/// Most that an answer may take.
-const LIMIT: Duration = Duration::from_secs(3);
+/// Longest wait for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks `/healthz`. The error says what to do.
-pub(crate) async fn ask(snapshot: &Snapshot) -> anyhow::Result<String> {
-    let own @ Own { target, variables } = &own::server("health", snapshot)?;
-    let (status, _) = http::get(target, "/healthz", LIMIT)
+/// Requests `/healthz` and returns what to print. The error says what to correct.
+pub(crate) async fn check(snapshot: &Snapshot) -> anyhow::Result<String> {
+    let server = local_server::from_environment("health", snapshot)?;
+    let LocalServer { target, variables } = &server;
+    let (status, _) = http::get(target, "/healthz", REQUEST_TIMEOUT)
         .await
-        .with_context(|| format!("no server on {own} ({variables})"))?;
-    ensure!(status == 200, "{own}/healthz answered with status {status}: is it another server?");
-    Ok(format!("{own} is alive"))
+        .with_context(|| format!("no server on {server} ({variables})"))?;
+    ensure!(status == 200, "{server}/healthz answered with status {status}: is it another server?");
+    Ok(format!("{server} is alive"))
 }
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod tests {
 
     use super::*;
 
-    async fn ask_server_that_says(status: &'static str) -> anyhow::Result<String> {
+    async fn check_server_that_answers(status: &'static str) -> anyhow::Result<String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -40,22 +41,22 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
         });
         let port = port.to_string();
-        ask(&Snapshot::of([("MCP_SERVER_HOST", "0.0.0.0"), ("MCP_SERVER_PORT", port.as_str())])).await
+        check(&Snapshot::of([("MCP_SERVER_HOST", "0.0.0.0"), ("MCP_SERVER_PORT", port.as_str())])).await
     }
 
     #[tokio::test]
-    async fn alive_means_an_answer_of_200() {
-        assert!(ask_server_that_says("200 OK").await.is_ok());
-        let error = ask_server_that_says("404 Not Found").await.unwrap_err();
+    async fn a_server_is_alive_if_it_answers_200() {
+        assert!(check_server_that_answers("200 OK").await.is_ok());
+        let error = check_server_that_answers("404 Not Found").await.unwrap_err();
         assert!(error.to_string().contains("status 404"), "{error:#}");
     }
 
     #[tokio::test]
-    async fn a_server_that_is_not_there_names_the_variables() {
+    async fn a_missing_server_is_reported_with_its_variables() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port().to_string();
-        let error = ask(&Snapshot::of([("MCP_SERVER_PORT", port.as_str())])).await.unwrap_err();
+        let error = check(&Snapshot::of([("MCP_SERVER_PORT", port.as_str())])).await.unwrap_err();
         assert!(error.to_string().contains("MCP_SERVER_PORT"), "{error:#}");
-        let error = ask(&Snapshot::of([("MCP_SERVER_PORT", "0")])).await.unwrap_err();
+        let error = check(&Snapshot::of([("MCP_SERVER_PORT", "0")])).await.unwrap_err();
         assert!(error.to_string().contains("any free port"), "{error:#}");
     }
 }

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for talking to servers of our own: one connection a request. Knows no MCP.
+//! A small HTTP/1.1 client for requests to mcp-relay servers, with one connection for each request. Knows no MCP.
 
 use std::fmt;
 use std::path::Path;
@@ -19,24 +19,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Where a server listens.
+/// The address of a server, and how its certificate is verified.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// IP address or name, IPv6 without brackets.
+    /// IP address or name; IPv6 without brackets.
     pub(crate) host: String,
     /// Port.
     pub(crate) port: u16,
-    /// How it is trusted, where it speaks TLS.
+    /// TLS configuration, where the server speaks TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
-    /// The same server, if it speaks TLS with the certificate in this file: nobody else is trusted.
+    /// The same server over TLS, if `file` is given: only the certificate in it is trusted.
     pub(crate) fn with_certificate(self, file: Option<&Path>) -> Result<Self, TlsError> {
         Ok(Self { tls: file.map(pinned).transpose()?, ..self })
     }
 
-    /// The address to ask a server on that listens on `host`: loopback where it listens on every interface.
+    /// The address of a server that listens on `host`: loopback where it listens on every interface.
     pub(crate) fn of_listener(host: &str, port: u16) -> Self {
         let host = match host {
             "0.0.0.0" => "127.0.0.1",
@@ -57,17 +57,17 @@ impl fmt::Display for Target {
     }
 }
 
-/// Most that it may take until a server has taken a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Longest time that a connection, TLS included, may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An open connection, for one request.
+/// An open connection for one request.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
 
-/// Connects, TLS included. Nothing is sent yet.
+/// Connects, with the TLS handshake where the server speaks TLS. Sends no request.
 pub(crate) async fn connect(target: &Target) -> anyhow::Result<Connection> {
     let opening = async {
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
@@ -79,9 +79,9 @@ pub(crate) async fn connect(target: &Target) -> anyhow::Result<Connection> {
             }
         }
     };
-    match tokio::time::timeout(CONNECT, opening).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
         Ok(sender) => Ok(Connection { sender: sender?, host: target.to_string().parse()? }),
-        Err(_) => anyhow::bail!("no connection within {} s", CONNECT.as_secs()),
+        Err(_) => anyhow::bail!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
     }
 }
 
@@ -95,7 +95,7 @@ where
 }
 
 impl Connection {
-    /// Sends the request; the answer's body is still to be read. Dropping the body ends the connection.
+    /// Sends the request and reads the head of the response. Dropping the body closes the connection.
     pub(crate) async fn send(
         mut self,
         mut request: Request<Full<Bytes>>,
@@ -113,7 +113,7 @@ pub(crate) async fn send(
     connect(target).await?.send(request).await
 }
 
-/// GET with a time limit: status and body.
+/// Sends GET with a time limit and returns status and body.
 pub(crate) async fn get(target: &Target, path: &str, limit: Duration) -> anyhow::Result<(u16, String)> {
     let exchange = async {
         let request = Request::get(path).body(Full::default())?;
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_on_every_interface_is_asked_over_loopback() {
+    fn a_listener_on_every_interface_is_reached_over_loopback() {
         for (host, expected) in
             [("0.0.0.0", "127.0.0.1:80"), ("::", "[::1]:80"), ("10.0.0.1", "10.0.0.1:80"), ("h", "h:80")]
         {

@@ -1,4 +1,4 @@
-//! `mcp-relay install`: puts a copy of the running program into a folder, for images without a shell to copy it with.
+//! `mcp-relay install`: copies the running program into a folder, for images that have no shell. Knows nothing of the program.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-/// The program itself, also where its file was replaced or removed meanwhile.
-const ITSELF: &str = "/proc/self/exe";
+/// The running program, also where its file was replaced or removed meanwhile.
+const RUNNING_PROGRAM: &str = "/proc/self/exe";
 
-/// What the copy is called.
+/// File name of the copy.
 const NAME: &str = "mcp-relay";
 
-/// Everybody may run it, its owner may replace it.
+/// Permissions of the copy: everybody may run it, its owner may replace it.
 const MODE: u32 = 0o755;
 
-/// Copies it: where to. Whoever looks finds the copy before or the new one, never a part.
+/// Copies the program into `folder` and returns the path. The file is replaced atomically: readers never see a part.
 pub(crate) fn into(folder: &Path) -> anyhow::Result<PathBuf> {
     let shown = folder.display();
     ensure!(folder.is_dir(), "{shown} is no folder: make it first, or mount it there");
@@ -25,7 +25,7 @@ pub(crate) fn into(folder: &Path) -> anyhow::Result<PathBuf> {
     let part = folder.join(format!(".{NAME}.{}", std::process::id()));
     let copied = write(&part).and_then(|()| fs::rename(&part, &path));
     if copied.is_err() {
-        // What is not there need not be removed.
+        // The file may not exist.
         let _ = fs::remove_file(&part);
     }
     copied.with_context(|| format!("no copy can be written into {shown}"))?;
@@ -34,8 +34,8 @@ pub(crate) fn into(folder: &Path) -> anyhow::Result<PathBuf> {
 
 fn write(part: &Path) -> io::Result<()> {
     let mut to = File::options().write(true).create(true).truncate(true).open(part)?;
-    io::copy(&mut File::open(ITSELF)?, &mut to)?;
-    // After the copy, and whatever the umask says.
+    io::copy(&mut File::open(RUNNING_PROGRAM)?, &mut to)?;
+    // Set after the copy, so that the umask has no effect.
     to.set_permissions(Permissions::from_mode(MODE))?;
     to.sync_all()
 }

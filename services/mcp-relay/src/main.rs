@@ -1,18 +1,19 @@
-//! The one binary: reads the command line, runs what it asks for, and turns the end into an exit code.
+//! The binary `mcp-relay`: reads the command line, runs the subcommand, and turns its result into an exit code.
 //!
-//! Everything it runs lives in the services; here are the command line, the doctor, the demo, the health check
-//! and a client.
+//! The services live in crates of their own; here are the command line, the doctor, the demo, the health check, the status
+//! printer and a small MCP client.
 
 mod call;
 mod cli;
+mod command_error;
 mod demo;
 mod doctor;
 mod health;
 mod http;
 mod install;
+mod local_server;
 mod mcp;
 mod mode;
-mod own;
 mod reference;
 mod routes;
 mod series;
@@ -28,30 +29,30 @@ use runtime::env::Snapshot;
 
 use call::Outcome;
 use cli::{Cli, Command, Format};
+use command_error::CommandError;
 use mode::Mode;
-use serve::Stop;
 
-/// A call makes some dozens of small allocations on threads that pass them on to each other: what this allocator is for.
+/// The allocator of the binary: a call makes some dozens of small allocations, many of them freed by another thread.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Not as it should be, or failed at run time.
+/// Exit code of a check that found a fault, and of a command that failed at run time.
 const FAILED: u8 = 1;
 
-/// The tool says that it failed.
+/// Exit code of `mcp-relay call` for a result with `isError`.
 const TOOL_FAILED: u8 = 2;
 
-/// `EX_USAGE` of sysexits.h: command line or configuration need correction.
+/// Exit code for a command line or configuration that needs correction: `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
 
-/// How long blocking work may hold up the exit.
-const LINGER: Duration = Duration::from_secs(1);
+/// Longest time that blocking tasks of the runtime may delay the exit.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nowhere is left to report that the message could not be written.
+            // A message that cannot be written cannot be reported either.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
@@ -68,16 +69,16 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &format!("the async runtime cannot start: {error}")),
     };
-    let code = runtime.block_on(obey(cli.command, &Snapshot::of_process()));
-    runtime.shutdown_timeout(LINGER);
+    let code = runtime.block_on(run(cli.command, &Snapshot::of_process()));
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     code
 }
 
-async fn obey(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
-    match command {
+async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
+    let result = match command {
         None => match Mode::of(snapshot) {
             Ok(mode) => serve(mode, snapshot).await,
-            Err(problems) => fail(USAGE, &problems.to_string()),
+            Err(problems) => Err(problems.into()),
         },
         Some(Command::Proxy) => serve(Mode::Proxy, snapshot).await,
         Some(Command::Slave) => serve(Mode::Slave, snapshot).await,
@@ -85,64 +86,55 @@ async fn obey(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             let format = if json { doctor::Format::Json } else { doctor::Format::Lines };
             let report = doctor::examine(mode, snapshot, format).await;
             report.finish();
-            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+            Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
         }
-        Some(Command::Routes { command }) => match routes::run(command, snapshot).await {
-            Ok(text) => print(&text),
-            Err(stop) => stopped(stop),
-        },
+        Some(Command::Routes { command }) => routes::run(command, snapshot).await.map(|text| print(&text)),
         Some(Command::Demo) => match demo::run().await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(FAILED, &format!("the demo failed: {error:#}")),
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => Err(error.context("the demo failed").into()),
         },
-        Some(Command::Status(asked)) => match status::run(&asked, snapshot).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(Stop::Config(text)) => fail(USAGE, &text),
-            Err(Stop::Failed(error)) => fail(FAILED, &format!("{error:#}")),
-        },
-        Some(Command::Health) => match health::ask(snapshot).await {
-            Ok(text) => print(&format!("{text}\n")),
-            Err(error) => fail(FAILED, &format!("{error:#}")),
-        },
-        Some(Command::Call(call)) => match call::run(call, snapshot).await {
-            Ok(Outcome::Answered(text)) => print(&text),
-            Ok(Outcome::ToolFailed(text)) => {
-                print(&text);
-                ExitCode::from(TOOL_FAILED)
-            }
-            Ok(Outcome::SomeFailed(text)) => {
-                print(&text);
-                ExitCode::from(FAILED)
-            }
-            Err(stop) => stopped(stop),
-        },
-        Some(Command::Install { folder }) => match install::into(&folder) {
-            Ok(path) => print(&format!("{}\n", path.display())),
-            Err(error) => fail(FAILED, &format!("{error:#}")),
-        },
+        Some(Command::Status(args)) => status::run(&args, snapshot).await.map(|()| ExitCode::SUCCESS),
+        Some(Command::Health) => health::check(snapshot)
+            .await
+            .map(|text| print(&format!("{text}\n")))
+            .map_err(CommandError::Failed),
+        Some(Command::Call(args)) => call::run(args, snapshot).await.map(exit_code_of_call),
+        Some(Command::Install { folder }) => install::into(&folder)
+            .map(|path| print(&format!("{}\n", path.display())))
+            .map_err(CommandError::Failed),
+    };
+    result.unwrap_or_else(|error| match error {
+        CommandError::Config(text) => fail(USAGE, &text),
+        CommandError::Failed(error) => fail(FAILED, &format!("{error:#}")),
+    })
+}
+
+async fn serve(mode: Mode, snapshot: &Snapshot) -> Result<ExitCode, CommandError> {
+    serve::run(mode, snapshot).await.map(|()| ExitCode::SUCCESS)
+}
+
+/// Prints the outcome of `mcp-relay call` and returns its exit code.
+fn exit_code_of_call(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Answered(text) => print(&text),
+        Outcome::ToolFailed(text) => {
+            print(&text);
+            ExitCode::from(TOOL_FAILED)
+        }
+        Outcome::SomeFailed(text) => {
+            print(&text);
+            ExitCode::from(FAILED)
+        }
     }
 }
 
-fn stopped(stop: Stop) -> ExitCode {
-    match stop {
-        Stop::Config(text) => fail(USAGE, &text),
-        Stop::Failed(error) => fail(FAILED, &format!("{error:#}")),
-    }
-}
-
-async fn serve(mode: Mode, snapshot: &Snapshot) -> ExitCode {
-    match serve::run(mode, snapshot).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(stop) => stopped(stop),
-    }
-}
-
-/// To standard output; a reader that went away is no failure.
+/// Writes `text` to standard output and returns success, also where the reader is gone.
 fn print(text: &str) -> ExitCode {
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
 
+/// Writes `text` to standard error and returns `code`.
 fn fail(code: u8, text: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(code)

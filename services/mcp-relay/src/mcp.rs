@@ -1,5 +1,5 @@
-//! A client of MCP over HTTP that is just large enough for the command line: one POST a request, answers as they come,
-//! either era. Knows nothing of who calls what; parameters go out as they are given.
+//! A small client of MCP over HTTP for the command line: one POST for each request, both eras, streamed responses. Knows no
+//! subcommand; parameters are sent as they are given.
 
 mod error;
 mod param_headers;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
+use protocol::mcp::era::{Era, Version, meta};
 use serde_json::{Value, json};
 
 use crate::http::{self, Target};
@@ -17,36 +18,27 @@ pub(crate) use error::{McpError, Refused};
 pub(crate) use param_headers::param_headers;
 pub(crate) use reply::{Message, Reply};
 
-/// The version without sessions.
-const MODERN: &str = "2026-07-28";
+/// Version of modern requests.
+const MODERN: Version = Version::NEWEST;
 
-/// The newest version that opens with `initialize`.
-const LEGACY: &str = "2025-11-25";
+/// Version that legacy sessions ask for.
+const LEGACY: Version = Version::NEWEST_LEGACY;
 
-/// Where the session's id stands.
+/// Header of the session id.
 const SESSION: &str = "mcp-session-id";
 
-/// How a client speaks MCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Era {
-    /// 2026-07-28: each request stands by itself.
-    Modern,
-    /// 2025-11-25: `initialize`, then a session.
-    Legacy,
-}
-
-/// A server, and what every request to it carries.
+/// An MCP server, and the headers of every request to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
-    /// Where it listens.
+    /// Address of the server.
     pub(crate) target: Target,
-    /// Path of its MCP.
+    /// Path of its MCP endpoint.
     pub(crate) path: String,
-    /// Keys and the like.
+    /// Headers of every request, for example keys.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// Asks one server.
+/// A client of one server.
 #[derive(Debug)]
 pub(crate) struct Client {
     endpoint: Endpoint,
@@ -58,24 +50,23 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client called `name` that has not asked anything yet.
+    /// A client called `name`. Sends nothing.
     pub(crate) fn new(endpoint: Endpoint, era: Era, name: &'static str) -> Self {
-        let version = if era == Era::Modern { MODERN } else { LEGACY }.to_owned();
+        let version = if era == Era::Modern { MODERN } else { LEGACY }.as_str().to_owned();
         Self { endpoint, era, name, version, session: None, next_id: 1 }
     }
 
-    /// Where it asks.
+    /// Address of the server.
     pub(crate) fn target(&self) -> &Target {
         &self.endpoint.target
     }
 
-    /// Opens a session where the era has such: to be done before anything else is asked.
+    /// Opens a session in the legacy era; comes before every other request.
     pub(crate) async fn open(&mut self) -> Result<(), McpError> {
         if self.era == Era::Modern {
             return Ok(());
         }
-        let params =
-            json!({ "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": self.client_info() });
+        let params = json!({ "protocolVersion": LEGACY.as_str(), "capabilities": {}, "clientInfo": self.client_info() });
         let mut reply = self.begin("initialize", params, &[]).await?;
         let answer = reply.result().await?;
         self.session = reply.header(SESSION).cloned();
@@ -85,7 +76,7 @@ impl Client {
         self.notify("notifications/initialized", json!({})).await
     }
 
-    /// Ends the session, if there is one.
+    /// Closes the session, if there is one.
     pub(crate) async fn close(&self) -> Result<(), McpError> {
         if self.session.is_none() {
             return Ok(());
@@ -94,12 +85,12 @@ impl Client {
         self.send(request).await.map(drop)
     }
 
-    /// The id that the next request gets.
+    /// JSON-RPC id of the next request.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id
     }
 
-    /// Sends a request; the reply is read message by message. Dropping it disconnects.
+    /// Sends a request and returns its reply, which is read message by message. Dropping the reply disconnects.
     pub(crate) async fn begin(
         &mut self,
         method: &str,
@@ -110,10 +101,9 @@ impl Client {
         self.next_id += 1;
         let name = params["name"].as_str().map(str::to_owned);
         if self.era == Era::Modern {
-            let meta = "io.modelcontextprotocol";
-            params["_meta"][format!("{meta}/protocolVersion")] = MODERN.into();
-            params["_meta"][format!("{meta}/clientInfo")] = self.client_info();
-            params["_meta"][format!("{meta}/clientCapabilities")] = json!({});
+            params["_meta"][meta::PROTOCOL_VERSION] = MODERN.as_str().into();
+            params["_meta"][meta::CLIENT_INFO] = self.client_info();
+            params["_meta"][meta::CLIENT_CAPABILITIES] = json!({});
         }
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let mut request = self.post(&body)?;
@@ -128,14 +118,14 @@ impl Client {
         self.send(request).await.map(Reply::new)
     }
 
-    /// Sends a request and reads its whole answer: the `result`.
+    /// Sends a request, reads the whole reply and returns the `result`.
     pub(crate) async fn ask(&mut self, method: &str, params: Value) -> Result<Value, McpError> {
         let mut reply = self.begin(method, params, &[]).await?;
         let mut message = reply.result().await?;
         Ok(message.value["result"].take())
     }
 
-    /// Every definition that `tools/list` gives.
+    /// Returns the tool definitions of all pages of `tools/list`.
     pub(crate) async fn tools(&mut self) -> Result<Vec<Value>, McpError> {
         let (mut tools, mut params) = (Vec::new(), json!({}));
         loop {
@@ -161,7 +151,7 @@ impl Client {
         self.send(request).await.map(drop)
     }
 
-    /// Answers a request of the server's: this client can do nothing but say that it is there.
+    /// Answers a request of the server: `ping` with a result, anything else with an error.
     pub(crate) async fn refuse(&self, asked: &Value) -> Result<(), McpError> {
         let mut body = json!({ "jsonrpc": "2.0", "id": asked["id"] });
         if asked["method"] == "ping" {

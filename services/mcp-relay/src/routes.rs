@@ -1,4 +1,4 @@
-//! `mcp-relay routes`: looks through a file of routes, explains what would become of a call, names clients' keys.
+//! `mcp-relay routes`: checks a file of routes, explains how a call would be routed, and prints the ids of clients' keys.
 
 mod ask;
 mod print;
@@ -13,17 +13,17 @@ use runtime::env::Snapshot;
 use serde_json::value::RawValue;
 
 use crate::cli::{Explain, RoutesCommand};
-use crate::serve::Stop;
+use crate::command_error::CommandError;
 
-/// Longest key that is read, in bytes.
-const KEY: u64 = 64 * 1024;
+/// Longest key that is read from standard input, in bytes.
+const MAX_KEY: u64 = 64 * 1024;
 
-/// Does it; what is to be printed.
-pub(crate) async fn run(command: RoutesCommand, snapshot: &Snapshot) -> Result<String, Stop> {
+/// Runs the command and returns the text to print.
+pub(crate) async fn run(command: RoutesCommand, snapshot: &Snapshot) -> Result<String, CommandError> {
     match command {
-        RoutesCommand::Check { file } => check(file.as_deref().or(named(snapshot))),
+        RoutesCommand::Check { file } => check(file.as_deref().or(configured(snapshot))),
         RoutesCommand::Explain(call) => {
-            let (from, explanation) = find_out(&call, snapshot).await?;
+            let (from, explanation) = explanation_of(&call, snapshot).await?;
             if call.json {
                 let json = serde_json::to_string_pretty(&explanation);
                 return Ok(json.context("the explanation cannot be written")? + "\n");
@@ -34,12 +34,12 @@ pub(crate) async fn run(command: RoutesCommand, snapshot: &Snapshot) -> Result<S
     }
 }
 
-/// What `ROUTES` names.
-fn named(snapshot: &Snapshot) -> Option<&Path> {
+/// Returns the file that `ROUTES` names.
+fn configured(snapshot: &Snapshot) -> Option<&Path> {
     snapshot.get("ROUTES").map(Path::new)
 }
 
-fn check(file: Option<&Path>) -> Result<String, Stop> {
+fn check(file: Option<&Path>) -> Result<String, CommandError> {
     let Some(path) = file else {
         return Ok("ROUTES is not set: there are the built-in rules only\n".into());
     };
@@ -48,42 +48,42 @@ fn check(file: Option<&Path>) -> Result<String, Stop> {
     Ok(format!("{}: can be used ({rules} rules, {clients} clients)\n", path.display()))
 }
 
-fn read(path: &Path) -> Result<Routes, Stop> {
+fn read(path: &Path) -> Result<Routes, CommandError> {
     RoutesFile::read(path).map(|file| (*file.routes).clone()).map_err(|error| {
-        let told = match &error {
+        let reason = match &error {
             RoutesError::Unreadable(_) => error.to_string(),
             RoutesError::Bad(problems) => {
                 let lines: Vec<String> = problems.0.iter().map(|one| format!("\n  {one}")).collect();
                 format!("it needs correction{}", lines.concat())
             }
         };
-        Stop::Config(format!("{}: {told}", path.display()))
+        CommandError::Config(format!("{}: {reason}", path.display()))
     })
 }
 
-/// Who was asked, and the answer.
-async fn find_out(call: &Explain, snapshot: &Snapshot) -> Result<(String, Explanation), Stop> {
+/// Returns where the explanation comes from, and the explanation.
+async fn explanation_of(call: &Explain, snapshot: &Snapshot) -> Result<(String, Explanation), CommandError> {
     let asked = asked(call)?;
     let offline = |path: Option<&Path>| {
         let routes = path.map(read).transpose()?.unwrap_or_default();
         let from = path.map_or("the built-in rules".into(), |path| format!("the file {}", path.display()));
-        let told = explain(&routes, &asked).map_err(Stop::Config)?;
-        Ok((format!("{from} (no proxy was asked, so no slaves are named)"), told))
+        let explanation = explain(&routes, &asked).map_err(CommandError::Config)?;
+        Ok((format!("{from} (no proxy was asked, so no slaves are named)"), explanation))
     };
     if let Some(file) = &call.routes {
         return offline(Some(file));
     }
     match &call.proxy {
-        Some(url) => ask::at(url, &asked, snapshot).await,
-        None => match ask::here(&asked, snapshot).await? {
+        Some(url) => ask::at_url(url, &asked, snapshot).await,
+        None => match ask::local(&asked, snapshot).await? {
             Some(answer) => Ok(answer),
-            None => offline(named(snapshot)),
+            None => offline(configured(snapshot)),
         },
     }
 }
 
-fn asked(call: &Explain) -> Result<ExplainRequest, Stop> {
-    let wrong = |what: String| Stop::Config(what);
+fn asked(call: &Explain) -> Result<ExplainRequest, CommandError> {
+    let wrong = |what: String| CommandError::Config(what);
     let arguments = call.arguments.clone().map(|text| {
         let is_object = text.trim_start().starts_with('{');
         let json = RawValue::from_string(text).ok().filter(|_| is_object);
@@ -99,11 +99,11 @@ fn asked(call: &Explain) -> Result<ExplainRequest, Stop> {
     Ok(ExplainRequest { tool, arguments: arguments.transpose()?, headers, client })
 }
 
-fn key_id(input: impl Read) -> Result<String, Stop> {
+fn key_id(input: impl Read) -> Result<String, CommandError> {
     let mut key = String::new();
-    input.take(KEY).read_to_string(&mut key).context("standard input cannot be read")?;
+    input.take(MAX_KEY).read_to_string(&mut key).context("standard input cannot be read")?;
     if key.trim().is_empty() {
-        return Err(Stop::Config("standard input has no key: pipe it in".into()));
+        return Err(CommandError::Config("standard input has no key: pipe it in".into()));
     }
     Ok(client_digest(&key) + "\n")
 }
@@ -113,9 +113,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_named_by_its_digest() {
+    fn the_id_of_a_key_is_its_digest() {
         let id = key_id(" code1\n".as_bytes()).unwrap();
         assert!(id.starts_with("b35f4595") && id.len() == 65);
-        assert!(matches!(key_id(" \n".as_bytes()), Err(Stop::Config(_))));
+        assert!(matches!(key_id(" \n".as_bytes()), Err(CommandError::Config(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! Every series of the program as Markdown: for `--metrics-help` and docs/METRICS.md.
+//! All metrics of the program as Markdown, for `--metrics-help` and docs/METRICS.md. Declares no metric.
 
 use runtime::metrics::{Metric, PROCESS, markdown};
 
@@ -9,7 +9,7 @@ struct Chapter {
     series: &'static [Metric],
 }
 
-/// All tables, in the order they are explained.
+/// All tables, in the order of the document.
 const CHAPTERS: [Chapter; 8] = [
     Chapter {
         title: "Proxy: calls",
@@ -59,7 +59,7 @@ Proxies, slaves and the standalone server answer `/metrics` with Prometheus text
 - `mcp_server_operation_duration_seconds` and `mcp_client_operation_duration_seconds` are OpenTelemetry's conventions for MCP (`mcp.server.operation.duration`, `mcp.client.operation.duration`) with their attributes as labels. An attribute that does not apply is empty.
 ";
 
-/// docs/METRICS.md, whole.
+/// The text of docs/METRICS.md.
 pub(crate) fn document() -> String {
     let mut text = INTRO.to_owned();
     for Chapter { title, intro, series } in CHAPTERS {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_is_the_one_that_the_code_generates() {
+    fn the_document_is_the_generated_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/METRICS.md");
         let written = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_table_of_every_service_is_in_it() {
+    fn the_document_contains_every_table_of_every_service() {
         let text = document();
         let tables = [proxy::metrics::TABLES, slave::metrics::TABLES, &[PROCESS]];
         for metric in tables.into_iter().flatten().copied().flatten() {

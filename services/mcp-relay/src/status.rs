@@ -1,5 +1,5 @@
-//! `mcp-relay status`: what a running proxy or slave says of itself, in the terminal. Knows how it is asked, not how it is
-//! written.
+//! `mcp-relay status`: fetches the status document of a running proxy or slave and prints it. Must not know the form of
+//! the document.
 
 mod print;
 
@@ -13,74 +13,74 @@ use hyper::header::AUTHORIZATION;
 use runtime::env::Snapshot;
 use serde_json::Value;
 
-use crate::cli::StatusAsked;
+use crate::cli::StatusArgs;
+use crate::command_error::CommandError;
 use crate::http::{Target, send};
-use crate::own;
-use crate::serve::Stop;
+use crate::local_server;
 
-/// Where it is asked.
+/// Path of the status document.
 const PATH: &str = "/api/v1/status";
 
-/// Most that an answer may take.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Longest wait for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two looks of `--watch`.
-const EVERY: Duration = Duration::from_secs(2);
+/// Pause between two requests of `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Clears the terminal and begins at its top.
+/// Escape sequence that clears the terminal and moves to its top.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Prints it, once or again and again.
-pub(crate) async fn run(asked: &StatusAsked, snapshot: &Snapshot) -> Result<(), Stop> {
-    let server = Server::of(asked, snapshot)?;
+/// Prints the status once, or again and again with `--watch`.
+pub(crate) async fn run(args: &StatusArgs, snapshot: &Snapshot) -> Result<(), CommandError> {
+    let server = Server::of(args, snapshot)?;
     let mut out = std::io::stdout();
-    let clear = if asked.watch && !asked.json && out.is_terminal() { CLEAR } else { "" };
+    let clear = if args.watch && !args.json && out.is_terminal() { CLEAR } else { "" };
     loop {
         let text = match server.ask().await {
-            Ok(found) if asked.json => found.to_string() + "\n",
+            Ok(found) if args.json => found.to_string() + "\n",
             Ok(found) => print::lines(&server.name, &found),
-            // One that is away may come back.
-            Err(error) if asked.watch && !asked.json => format!("{error:#}\n"),
-            Err(error) => return Err(Stop::Failed(error)),
+            // A server that is down may come back.
+            Err(error) if args.watch && !args.json => format!("{error:#}\n"),
+            Err(error) => return Err(CommandError::Failed(error)),
         };
-        // A reader that went away wants no more.
-        if write!(out, "{clear}{text}").and_then(|()| out.flush()).is_err() || !asked.watch {
+        // Ends when the reader of the output is gone.
+        if write!(out, "{clear}{text}").and_then(|()| out.flush()).is_err() || !args.watch {
             return Ok(());
         }
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
             _ = tokio::signal::ctrl_c() => return Ok(()),
         }
     }
 }
 
-/// Who is asked, and how.
+/// The server that is asked, and the key for it.
 struct Server {
     target: Target,
     name: String,
-    /// What to look at if it is not there.
+    /// Variables or option that its address comes from, for messages.
     hint: String,
     bearer: Option<String>,
 }
 
 impl Server {
-    fn of(asked: &StatusAsked, snapshot: &Snapshot) -> Result<Self, Stop> {
-        let bearer = own::bearer(snapshot);
-        if let Some(url) = &asked.url {
-            let target = own::at("--url", url)?;
+    fn of(args: &StatusArgs, snapshot: &Snapshot) -> Result<Self, CommandError> {
+        let bearer = local_server::bearer(snapshot);
+        if let Some(url) = &args.url {
+            let target = local_server::at_url("--url", url)?;
             return Ok(Self { target, name: url.clone(), hint: "--url".into(), bearer });
         }
-        let address = own::address("status", snapshot)?;
-        let own = own::reach(&address, snapshot).map_err(Stop::Failed)?;
-        let (name, hint) = (own.to_string(), own.variables);
-        Ok(Self { target: own.target, name, hint, bearer })
+        let address = local_server::address("status", snapshot)?;
+        let server = local_server::at_address(&address, snapshot).map_err(CommandError::Failed)?;
+        let (name, hint) = (server.to_string(), server.variables);
+        Ok(Self { target: server.target, name, hint, bearer })
     }
 
     async fn ask(&self) -> anyhow::Result<Value> {
         let Self { name, hint, .. } = self;
-        let (status, body) = match tokio::time::timeout(LIMIT, self.get()).await {
+        let (status, body) = match tokio::time::timeout(REQUEST_TIMEOUT, self.get()).await {
             Ok(answer) => answer.with_context(|| format!("no server on {name} ({hint})"))?,
-            Err(_) => bail!("{name} does not answer within {} s ({hint})", LIMIT.as_secs()),
+            Err(_) => bail!("{name} does not answer within {} s ({hint})", REQUEST_TIMEOUT.as_secs()),
         };
         match status {
             200 => {}

@@ -1,4 +1,4 @@
-//! One keep-alive connection of an MCP client: sends a formatted request, reads the response, checks it.
+//! One keep-alive connection of an MCP client: sends a formatted request, reads the response and checks it. Knows no load.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::error::{BenchError, Doing, Result};
-use crate::request::{Asker, Template, echo_text, fresh_id};
+use crate::request::{RequestBuilder, Template, echo_text, fresh_id};
 use crate::response::{Body, Response};
 
-/// Bytes read at once.
+/// Size of the read buffer, in bytes.
 const READ_BUFFER: usize = 256 * 1024;
 
 /// One connection, with its session where the era has one.
@@ -20,17 +20,17 @@ pub(crate) struct Client {
     stream: TcpStream,
     buffer: Box<[u8]>,
     response: Response,
-    asker: Asker,
+    builder: RequestBuilder,
 }
 
-/// `echo` as one client asks it: the request, and the answer that must come back, byte for byte.
+/// The request of `echo` of one client, and the expected answer, byte for byte.
 #[derive(Debug)]
 pub(crate) struct Echo {
     request: Template,
     answer: Template,
 }
 
-/// Holds a body against what it must be, without keeping it.
+/// Compares a body with the expected one without keeping it.
 struct Compare<'a> {
     left: &'a [u8],
     equal: bool,
@@ -53,7 +53,7 @@ impl Client {
             stream,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             response: Response::default(),
-            asker: Asker { address, era, session: None },
+            builder: RequestBuilder { address, era, session: None },
         };
         if era == Era::Legacy {
             client.new_session().await?;
@@ -61,27 +61,27 @@ impl Client {
         Ok(client)
     }
 
-    /// Legacy: opens a session (another one, if there was one: that one is then abandoned).
+    /// Opens a session (legacy); an earlier one is abandoned.
     pub(crate) async fn new_session(&mut self) -> Result<()> {
-        self.asker.session = None;
-        let mut initialize = self.asker.initialize();
+        self.builder.session = None;
+        let mut initialize = self.builder.initialize();
         let mut body = Vec::new();
         self.exchange(initialize.with_id(&fresh_id()), &mut body).await?;
         let head = self.response.head();
-        self.asker.session.clone_from(&head.session);
+        self.builder.session.clone_from(&head.session);
         if head.status != 200 || head.session.is_none() {
             return Err(wrong("initialize", &format!("status {}, {}", head.status, text(&body))));
         }
-        self.exchange(&self.asker.initialized(), &mut Vec::new()).await?;
+        self.exchange(&self.builder.initialized(), &mut Vec::new()).await?;
         match self.response.head().status {
             202 => Ok(()),
             status => Err(wrong("notifications/initialized", &format!("status {status}, not 202"))),
         }
     }
 
-    /// Asks `echo` once, looks into the answer with care and learns from it what each further answer must be.
+    /// Calls `echo` once, checks the answer by its JSON, and returns the request with the expected answer of later calls.
     pub(crate) async fn learn_echo(&mut self, len: usize) -> Result<Echo> {
-        let mut request = self.asker.echo(len);
+        let mut request = self.builder.echo(len);
         let id = fresh_id();
         let mut body = Vec::new();
         self.exchange(request.with_id(&id), &mut body).await?;
@@ -99,7 +99,7 @@ impl Client {
         Ok(Echo { request, answer })
     }
 
-    /// Asks `echo` again; an error unless the answer is exactly the learned one with this request's id.
+    /// Calls `echo`; an error unless the answer equals the expected one with this request's id.
     pub(crate) async fn echo(&mut self, echo: &mut Echo) -> Result<()> {
         let id = fresh_id();
         let mut body = Compare { left: echo.answer.with_id(&id), equal: true };
@@ -111,9 +111,9 @@ impl Client {
         Err(wrong("echo", &format!("status {status} and a body other than the first answer's with this id")))
     }
 
-    /// Asks for a result of `bytes` bytes and takes it as fast as it comes; gives the body's length, at least `bytes`.
+    /// Requests a result of `bytes` bytes, reads it without pause, and returns the length of the body, at least `bytes`.
     pub(crate) async fn payload(&mut self, bytes: usize) -> Result<usize> {
-        let mut request = self.asker.payload(bytes);
+        let mut request = self.builder.payload(bytes);
         let mut body = Counted::default();
         self.exchange(request.with_id(&fresh_id()), &mut body).await?;
         let status = self.response.head().status;
@@ -176,7 +176,7 @@ impl Body for Counted {
     }
 }
 
-/// Asks `echo` until it is answered rightly: the whole chain stands. Gives the last problem when time is up.
+/// Calls `echo` until the answer is right, which shows that the whole path works. Fails with the last problem.
 pub(crate) async fn wait_for_echo(address: SocketAddr, within: Duration) -> Result<()> {
     let deadline = tokio::time::Instant::now() + within;
     loop {

@@ -1,8 +1,8 @@
-//! Why a measurement could not be made. Slow results are not errors: they are reported, and judged, as numbers.
+//! Errors that prevent a measurement. Slow results are no errors: they are reported as numbers.
 
 use std::time::Duration;
 
-/// Why the benchmark stops without numbers. Every text says what was being done.
+/// The reason why the benchmark stops without numbers. Every text names the operation.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
     /// The operating system refused something.
@@ -13,7 +13,7 @@ pub(crate) enum BenchError {
         /// Its answer.
         source: std::io::Error,
     },
-    /// A peer answered something other than what it was asked.
+    /// A peer gave a wrong answer.
     #[error("wrong answer from {from}: {what}")]
     WrongAnswer {
         /// Which request.
@@ -21,7 +21,7 @@ pub(crate) enum BenchError {
         /// What came instead.
         what: String,
     },
-    /// Bytes that are not the HTTP that the generator reads.
+    /// A response that the generator cannot parse.
     #[error("unreadable HTTP response: {0}")]
     BadResponse(&'static str),
     /// Something did not happen in time.

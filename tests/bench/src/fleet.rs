@@ -1,4 +1,4 @@
-//! The three ways to the same tool that are compared, and one measured block on any of them.
+//! The three paths to the same tool that are compared, and a measured block on one of them.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::nginx::Nginx;
 use crate::process::Process;
 use crate::relay::Relay;
 
-/// A way from a client to the tool.
+/// A path from a client to the tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     /// The slave's own HTTP port.
@@ -38,13 +38,13 @@ impl Way {
 /// Everything that one run measures: a relay, and nginx before the same slave.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    /// Before the relay: it is ended first.
+    /// Declared before the relay, so that it is stopped first.
     nginx: Nginx,
     /// The relay.
     pub(crate) relay: Relay,
 }
 
-/// What one block cost.
+/// Costs and latencies of one block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     /// CPU microseconds a call of the process in front (proxy or nginx); 0 for the direct way.
@@ -60,13 +60,13 @@ pub(crate) struct Sample {
 }
 
 impl Fleet {
-    /// Starts everything and waits until each way answers.
+    /// Starts all processes and waits until each path answers.
     pub(crate) fn start(binary: &Path) -> Result<Self> {
         let relay = Relay::start(binary)?;
         Ok(Self { nginx: Nginx::start(relay.direct)?, relay })
     }
 
-    /// Where clients ask that go this way.
+    /// Address for clients of this path.
     pub(crate) fn address(&self, way: Way) -> SocketAddr {
         match way {
             Way::Direct => self.relay.direct,
@@ -84,13 +84,13 @@ impl Fleet {
         }
     }
 
-    /// Runs one block and gives what a call in it cost.
+    /// Runs one block and returns its costs for each call.
     pub(crate) fn sample(&self, way: Way, load: &mut Load, time: Duration) -> Result<Sample> {
         sample(self.front(way), &self.relay.slave, load, time)
     }
 }
 
-/// Runs one block and gives what a call in it cost `front` and `slave`.
+/// Runs one block and returns the costs of each call at `front` and `slave`.
 pub(crate) fn sample(
     front: Option<&Process>,
     slave: &Process,

@@ -1,4 +1,4 @@
-//! Slaves that link, offer one tool, answer pings and do nothing else: many of them on one thread.
+//! Simulated slaves that link, offer one tool and answer pings; many of them on one thread.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,11 +18,11 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::error::{BenchError, Doing, Result};
 use crate::relay::SLAVE_CODE;
 
-/// What each of them offers.
+/// Catalog of each slave.
 const CATALOG: &str = r#"{"tools":[{"name":"idle","description":"Gives the text back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
 
-/// How long a proxy may take to accept a slave.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest time that a proxy may take to accept a slave.
+const LINK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A linked slave.
 #[derive(Debug)]
@@ -31,13 +31,13 @@ pub(crate) struct IdleSlave {
 }
 
 impl IdleSlave {
-    /// Links the `number`th slave; when this returns the proxy has read its catalog.
+    /// Links the `number`th slave and returns when the proxy has read its catalog.
     pub(crate) async fn link(links: SocketAddr, number: u64) -> Result<Self> {
-        let linked = tokio::time::timeout(PATIENCE, Self::shake_hands(links, number)).await;
-        linked.unwrap_or_else(|_| Err(refused(format!("no answer within {PATIENCE:?}"))))
+        let linked = tokio::time::timeout(LINK_TIMEOUT, Self::handshake(links, number)).await;
+        linked.unwrap_or_else(|_| Err(refused(format!("no answer within {LINK_TIMEOUT:?}"))))
     }
 
-    async fn shake_hands(links: SocketAddr, number: u64) -> Result<Self> {
+    async fn handshake(links: SocketAddr, number: u64) -> Result<Self> {
         let stream = TcpStream::connect(links).await.doing("connecting a simulated slave")?;
         let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
         let opening = client_async_with_config(format!("ws://{links}/"), stream, Some(config));
@@ -52,7 +52,7 @@ impl IdleSlave {
             return Err(refused(format!("{reply:?}")));
         }
         socket.send(Message::binary(catalog())).await.map_err(refused)?;
-        // What comes back for this ping was read after the catalog.
+        // The proxy reads this ping after the catalog.
         let probe = Bytes::from_static(b"catalog read?");
         socket.send(Message::Ping(probe.clone())).await.map_err(refused)?;
         loop {
@@ -64,11 +64,11 @@ impl IdleSlave {
         }
     }
 
-    /// Answers pings until the link ends: that is an error, for nobody asked for it.
+    /// Answers pings until the link ends, which is an error.
     pub(crate) async fn idle(mut self) -> BenchError {
         loop {
             match self.socket.next().await {
-                // Reading a ping queues its answer and the next read writes it.
+                // Reading a ping queues its pong, which the next read writes.
                 Some(Ok(Message::Close(close))) => return refused(format!("closed: {close:?}")),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return refused(error),
@@ -100,7 +100,7 @@ fn hello(number: u64) -> SlaveHello {
     }
 }
 
-/// A proxy that is busy says when to come again.
+/// Maps a 503 of a busy proxy to its `Retry-After`.
 fn not_opened(error: &tokio_tungstenite::tungstenite::Error) -> BenchError {
     match error {
         tokio_tungstenite::tungstenite::Error::Http(answer) if answer.status().as_u16() == 503 => {

@@ -1,7 +1,7 @@
-//! A closed-loop load: so many clients, each asking again as soon as it is answered, all on one thread.
+//! A closed-loop load: clients that call again as soon as they are answered, all on one thread.
 //!
-//! One thread, because it shares the machine with what it measures. That is also why the cost of a call is taken
-//! from the measured processes' own CPU time and not from calls a second.
+//! One thread, because the generator shares the machine with the measured processes. For the same reason the cost of a call
+//! is taken from the CPU time of the measured processes and not from calls a second.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::client::{Client, Echo};
 use crate::error::{BenchError, Doing, Result};
 use crate::stats::Latencies;
 
-/// A block that takes longer than it should by this much is an error, not a slow result.
-const STUCK: Duration = Duration::from_mins(1);
+/// Time beyond the planned end of a block after which the block is an error.
+const BLOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What is asked.
+/// Kind and number of calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    /// How the clients speak.
+    /// Era of the clients.
     pub(crate) era: Era,
     /// Length of the argument, in bytes.
     pub(crate) argument: usize,
-    /// How many clients ask at once.
+    /// Number of concurrent clients.
     pub(crate) at_once: usize,
 }
 
-/// When a block ends. Calls under way are finished.
+/// End of a block. Calls in flight are finished.
 #[derive(Clone, Debug)]
 pub(crate) enum Until {
     /// After this time.
@@ -41,7 +41,7 @@ pub(crate) enum Until {
     Set(Arc<AtomicBool>),
 }
 
-/// What a block gave.
+/// Result of a block.
 #[derive(Debug)]
 pub(crate) struct Block {
     /// Calls a second over the whole block.
@@ -50,7 +50,7 @@ pub(crate) struct Block {
     pub(crate) latencies: Latencies,
 }
 
-/// Connected clients that know what they ask.
+/// Connected clients with their requests.
 #[derive(Debug)]
 pub(crate) struct Load {
     runtime: Runtime,
@@ -58,7 +58,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Connects the clients, opens their sessions and has each check its first answer with care.
+    /// Connects the clients, opens their sessions and checks the first answer of each.
     pub(crate) fn connect(address: SocketAddr, shape: Shape) -> Result<Self> {
         let runtime = single_thread()?;
         let mut clients = Vec::with_capacity(shape.at_once);
@@ -72,9 +72,9 @@ impl Load {
         Ok(Self { runtime, clients })
     }
 
-    /// Asks until told to stop. Any wrong answer is an error.
+    /// Calls until the block ends. A wrong answer is an error.
     pub(crate) fn run(&mut self, until: &Until) -> Result<Block> {
-        let patience = STUCK + if let Until::Elapsed(time) = until { *time } else { Duration::ZERO };
+        let patience = BLOCK_TIMEOUT + if let Until::Elapsed(time) = until { *time } else { Duration::ZERO };
         let start = Instant::now();
         let mut tasks = JoinSet::new();
         let handle = self.runtime.handle().clone();

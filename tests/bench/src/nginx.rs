@@ -1,6 +1,6 @@
-//! nginx as a plain reverse proxy before the same upstream: what a call costs that is merely passed on.
+//! nginx as a plain reverse proxy before the same upstream: the cost of a call that is only forwarded.
 //!
-//! Configured to be as cheap as it gets: one worker, kept-alive connections on both sides, no access log, and
+//! Configured for the lowest cost: one worker, keep-alive connections on both sides, no access log, and
 //! buffers large enough that no body goes through a file.
 
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ pub(crate) const DESCRIPTION: &str =
 pub(crate) struct Nginx {
     /// Master; its worker counts with it.
     pub(crate) process: Process,
-    /// Where clients ask.
+    /// Address for clients.
     pub(crate) http: SocketAddr,
     _prefix: TempDir,
 }
@@ -49,7 +49,7 @@ impl Nginx {
     }
 }
 
-/// `nginx/1.22.1`, or a word of regret.
+/// Version of nginx, for example `nginx/1.22.1`, or "not found".
 pub(crate) fn version() -> String {
     let output = find().and_then(|binary| Command::new(binary).arg("-v").output().ok());
     let text = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();

@@ -13,10 +13,10 @@ use crate::error::{BenchError, Doing, Result};
 /// Microseconds in one unit of `utime` and `stime` (`USER_HZ` is 100 on every Linux).
 const TICK_MICROS: u64 = 10_000;
 
-/// How long a process may take to start and to end.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest time that a process may take to start or to end.
+const PROCESS_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A child with its output in a file. Ended when dropped.
+/// A child process with its output in a file. Dropping it stops the process.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -27,7 +27,7 @@ pub(crate) struct Process {
 /// Resident memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// Now.
+    /// At present.
     pub(crate) resident: u64,
     /// The most since the start or the last [`Process::forget_peak`].
     pub(crate) peak: u64,
@@ -47,18 +47,18 @@ impl Process {
         self.child.id()
     }
 
-    /// Ends it at once (SIGKILL), and waits until it is gone.
+    /// Kills the process and waits for its end.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.child.kill().doing("killing a child")?;
         self.child.wait().doing("waiting for a child").map(drop)
     }
 
-    /// Waits for a line that contains `phrase` and gives what follows it in that line.
+    /// Waits for a line that contains `phrase` and returns the rest of the line.
     pub(crate) fn wait_for(&mut self, phrase: &str) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PROCESS_TIMEOUT;
         loop {
             let log = fs::read_to_string(&self.log).doing("reading a log file")?;
-            // Only whole lines: the last one may still be on its way.
+            // The last line may be incomplete.
             let whole = log.rfind('\n').map_or("", |end| &log[..end]);
             if let Some(rest) = whole.lines().find_map(|line| Some(line.split_once(phrase)?.1)) {
                 return Ok(rest.to_owned());
@@ -71,7 +71,7 @@ impl Process {
                 let what = format!("{} logging {phrase:?}", self.name);
                 return Err(BenchError::TooLate {
                     what,
-                    within: PATIENCE,
+                    within: PROCESS_TIMEOUT,
                     detail: format!("; its log: {tail}"),
                 });
             }
@@ -96,7 +96,7 @@ impl Process {
         Ok(sum)
     }
 
-    /// Starts [`Memory::peak`] anew.
+    /// Resets [`Memory::peak`].
     pub(crate) fn forget_peak(&self) -> Result<()> {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
             .doing("resetting the peak of resident memory")
@@ -107,7 +107,7 @@ impl Process {
         let mut family = vec![own];
         for entry in fs::read_dir("/proc").doing("listing /proc")? {
             let pid = entry.ok().and_then(|entry| entry.file_name().to_str()?.parse().ok());
-            // A process that has just ended is nobody's child.
+            // A process that has just ended has no status.
             if let Some(pid) = pid
                 && stat(pid).is_ok_and(|stat| stat.parent == own)
             {
@@ -121,7 +121,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
-            // Politely first: nginx's master ends its workers.
+            // SIGTERM first, so that nginx's master stops its workers.
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
         let deadline = Instant::now() + Duration::from_secs(3);
@@ -179,7 +179,7 @@ mod tests {
         let mut command = Command::new("sh");
         let mut process = Process::start("sh", command.args(["-c", script]), dir.path().join("log")).unwrap();
         assert_eq!(process.wait_for("ready at ").unwrap(), "x");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PROCESS_TIMEOUT;
         while process.cpu_micros().unwrap() < 3 * TICK_MICROS {
             assert!(Instant::now() < deadline, "a busy loop uses CPU time");
             std::thread::yield_now();

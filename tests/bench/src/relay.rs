@@ -1,4 +1,4 @@
-//! One proxy and one slave of mcp-relay on loopback, on ports of their own choice.
+//! One proxy and one slave of mcp-relay on free loopback ports.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,20 +12,20 @@ use crate::error::{BenchError, Doing, Result};
 use crate::load::single_thread;
 use crate::process::Process;
 
-/// The code that the measured proxy takes; loopback only, for the length of one run.
+/// Slave code of the measured proxy.
 pub(crate) const SLAVE_CODE: &str = "bench-code";
 
-/// How long the chain may take from start to its first answer.
-const FIRST_ANSWER: Duration = Duration::from_secs(20);
+/// Longest time from the start to the first answer.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A proxy without slaves.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     /// The process.
     pub(crate) process: Process,
-    /// Where clients ask.
+    /// Address for clients.
     pub(crate) http: SocketAddr,
-    /// Where slaves dial in.
+    /// Address for slaves.
     pub(crate) links: SocketAddr,
     _logs: TempDir,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Proxy {
 /// A proxy with one linked slave that has the demo tools.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    /// The slave's process. Before the proxy: it is ended first.
+    /// The slave's process; declared before the proxy, so that it is stopped first.
     pub(crate) slave: Process,
     /// The slave's own MCP port.
     pub(crate) direct: SocketAddr,
@@ -43,7 +43,7 @@ pub(crate) struct Relay {
 }
 
 impl Proxy {
-    /// Starts a proxy on free ports that lets in any number of slaves at once, and waits until both listen.
+    /// Starts a proxy on free ports without a handshake limit, and waits until both ports listen.
     pub(crate) fn start(binary: &Path) -> Result<Self> {
         Self::start_on(binary, Ports::default(), "0")
     }
@@ -63,7 +63,7 @@ impl Proxy {
     }
 }
 
-/// Where a proxy is to listen, on loopback; port 0: any.
+/// Listening addresses of a proxy; port 0 is any free port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
     pub(crate) http: SocketAddr,
@@ -105,14 +105,14 @@ impl Relay {
         let proxy = Proxy::start(binary)?;
         let Slave { process: slave, direct, logs } = Slave::start(binary, proxy.links)?;
         single_thread()?.block_on(async {
-            wait_for_echo(direct, FIRST_ANSWER).await?;
-            wait_for_echo(proxy.http, FIRST_ANSWER).await
+            wait_for_echo(direct, START_TIMEOUT).await?;
+            wait_for_echo(proxy.http, START_TIMEOUT).await
         })?;
         Ok(Self { slave, direct, proxy, _logs: logs })
     }
 }
 
-/// The binary with nothing of the caller's environment but the path.
+/// A command of the binary with PATH as its only variable of the caller.
 fn bare(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));

@@ -1,26 +1,26 @@
-//! What a run says: chapters of Markdown, and verdicts on the targets. One text, printed and written to a file.
+//! The report of a run in Markdown: chapters, and verdicts on the targets. Knows no measurement.
 
 use std::fmt::Write as _;
 
 /// One target and what was measured against it.
 #[derive(Debug)]
 pub(crate) struct Verdict {
-    /// What must hold.
+    /// The target.
     pub(crate) target: String,
-    /// What was found.
+    /// The measured value.
     pub(crate) measured: String,
-    /// Whether it holds.
+    /// Whether the target is met.
     pub(crate) holds: bool,
 }
 
-/// What one section found.
+/// Findings of one section.
 #[derive(Debug)]
 pub(crate) struct Chapter {
     /// Heading.
     pub(crate) title: &'static str,
     /// Markdown below it.
     pub(crate) text: String,
-    /// What it says of the targets.
+    /// Verdicts on targets.
     pub(crate) verdicts: Vec<Verdict>,
 }
 

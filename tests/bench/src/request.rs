@@ -1,4 +1,4 @@
-//! The requests that the generator sends, formatted once and patched with a fresh id for each call.
+//! Requests of the load generator, formatted once and patched with a new id for each call. Knows no connection.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,9 +30,9 @@ pub(crate) fn fresh_id() -> [u8; ID_DIGITS] {
     digits
 }
 
-/// Who asks whom, and how.
+/// Formats the requests of one client.
 #[derive(Clone, Debug)]
-pub(crate) struct Asker {
+pub(crate) struct RequestBuilder {
     /// The server.
     pub(crate) address: SocketAddr,
     /// How the client speaks.
@@ -41,7 +41,7 @@ pub(crate) struct Asker {
     pub(crate) session: Option<String>,
 }
 
-/// Bytes with an id in one or more places.
+/// Bytes that contain an id in one or more places.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
@@ -63,13 +63,13 @@ impl Template {
         &self.bytes
     }
 
-    /// In how many places the id stands.
+    /// Number of places of the id.
     pub(crate) fn id_count(&self) -> usize {
         self.ids.len()
     }
 }
 
-impl Asker {
+impl RequestBuilder {
     /// `tools/call` of `echo` with a text of `len` bytes that begins with the request's id.
     pub(crate) fn echo(&self, len: usize) -> Template {
         Template::new(
@@ -145,7 +145,7 @@ fn request(method: &str, params: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": 100_000_000_000_u64, "method": method, "params": params })
 }
 
-/// The text that `echo` is asked with: the id and letters, `len` bytes in all.
+/// Argument of `echo`: the id and letters, `len` bytes in all.
 pub(crate) fn echo_text(id: &str, len: usize) -> String {
     let letters = "the quick brown fox jumps over the lazy dog; ";
     id.chars().chain(letters.chars().cycle()).take(len).collect()
@@ -155,8 +155,12 @@ pub(crate) fn echo_text(id: &str, len: usize) -> String {
 mod tests {
     use super::*;
 
-    fn asker(era: Era) -> Asker {
-        Asker { address: ([127, 0, 0, 1], 80).into(), era, session: (era == Era::Legacy).then(|| "s".into()) }
+    fn builder(era: Era) -> RequestBuilder {
+        RequestBuilder {
+            address: ([127, 0, 0, 1], 80).into(),
+            era,
+            session: (era == Era::Legacy).then(|| "s".into()),
+        }
     }
 
     fn body(bytes: &[u8]) -> Value {
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_echo_carries_its_id_twice_and_the_text_its_length() {
-        let mut template = asker(Era::Modern).echo(100);
+        let mut template = builder(Era::Modern).echo(100);
         assert_eq!(template.id_count(), 2);
         let id = fresh_id();
         let text = std::str::from_utf8(&id).unwrap();
@@ -181,15 +185,15 @@ mod tests {
 
     #[test]
     fn each_era_has_its_headers() {
-        let modern = String::from_utf8(asker(Era::Modern).echo(20).bytes).unwrap();
+        let modern = String::from_utf8(builder(Era::Modern).echo(20).bytes).unwrap();
         assert!(
             modern
                 .contains("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n")
         );
         assert!(modern.contains(meta::CLIENT_CAPABILITIES) && !modern.contains("Mcp-Session-Id"));
-        let legacy = String::from_utf8(asker(Era::Legacy).echo(20).bytes).unwrap();
+        let legacy = String::from_utf8(builder(Era::Legacy).echo(20).bytes).unwrap();
         assert!(legacy.contains("MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: s\r\n"));
         assert!(!legacy.contains("_meta"));
-        assert_eq!(body(&asker(Era::Legacy).initialize().bytes)["params"]["protocolVersion"], "2025-11-25");
+        assert_eq!(body(&builder(Era::Legacy).initialize().bytes)["params"]["protocolVersion"], "2025-11-25");
     }
 }

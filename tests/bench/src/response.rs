@@ -1,6 +1,6 @@
-//! Reads one HTTP/1.1 response from bytes as they arrive: head, then a body of known length or in chunks.
+//! An incremental parser of one HTTP/1.1 response: head, then a body of known length or in chunks.
 //!
-//! Only what a keep-alive client of our own servers and of nginx meets. Knows no sockets and keeps no body.
+//! Supports what mcp-relay and nginx send to keep-alive clients. Knows no sockets and keeps no body.
 
 use memchr::{memchr, memmem};
 
@@ -9,7 +9,7 @@ use crate::error::BenchError;
 /// Longest response head that is read, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// What the head says, as far as it matters here.
+/// The parts of the head that are needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Status code.
@@ -20,7 +20,7 @@ pub(crate) struct Head {
     pub(crate) session: Option<String>,
 }
 
-/// Takes a body piece by piece.
+/// A consumer of a body.
 pub(crate) trait Body {
     /// The next bytes of it.
     fn take(&mut self, piece: &[u8]);
@@ -45,7 +45,7 @@ enum State {
     Done,
 }
 
-/// One response on its way in. Reused for the next with [`Response::reset`].
+/// A response that is being read. [`Response::reset`] prepares it for the next one.
 #[derive(Debug)]
 pub(crate) struct Response {
     state: State,

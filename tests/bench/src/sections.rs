@@ -1,4 +1,4 @@
-//! What is measured, one file each. Every section starts its own processes and ends them.
+//! The sections of the benchmark, one file each. Every section starts and stops its own processes.
 
 pub(crate) mod against;
 pub(crate) mod busy;
@@ -10,7 +10,7 @@ pub(crate) mod storm;
 
 use std::time::Duration;
 
-/// How long and how often to measure.
+/// Durations and repetitions of the measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     /// Interleaved rounds.
@@ -32,7 +32,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// What the targets are judged by.
+    /// The effort for verdicts on the targets.
     pub(crate) const FULL: Self = Self {
         rounds: 9,
         block: Duration::from_secs(1),
@@ -44,7 +44,7 @@ impl Effort {
         storm_rate: "200",
     };
 
-    /// A look in under a minute.
+    /// A rough run of less than a minute.
     pub(crate) const QUICK: Self = Self {
         rounds: 3,
         block: Duration::from_millis(500),
@@ -57,7 +57,7 @@ impl Effort {
     };
 }
 
-/// Says on standard error what is being measured.
+/// Prints the current measurement to standard error.
 pub(crate) fn progress(what: &str) {
     eprintln!("bench: {what}");
 }

@@ -1,4 +1,4 @@
-//! Slaves that come back: many on one thread, each with the waiting times of a real one.
+//! Simulated slaves that reconnect, many on one thread, each with the backoff of a real slave.
 
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -10,60 +10,60 @@ use protocol::link::backoff::Backoff;
 use crate::error::BenchError;
 use crate::idle_slaves::IdleSlave;
 
-/// The real slave's numbers: range of the first wait, `RECONNECT_MAX`, and how long a good link holds.
-const BASE: Duration = Duration::from_millis(500);
-const CAP: Duration = Duration::from_secs(5);
-const STABLE: Duration = Duration::from_secs(10);
+/// Backoff of a real slave: range of the first wait, `RECONNECT_MAX`, and the time after which a link counts as stable.
+const BACKOFF_BASE: Duration = Duration::from_millis(500);
+const BACKOFF_CAP: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// What they all write down.
+/// Counters of all slaves.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub(crate) struct Counters {
     linked: AtomicUsize,
     handshakes: Mutex<Vec<Instant>>,
-    sent_away: AtomicUsize,
+    rejected: AtomicUsize,
 }
 
-impl Book {
+impl Counters {
     /// Slaves whose link is up.
     pub(crate) fn linked(&self) -> usize {
         self.linked.load(Ordering::Relaxed)
     }
 
-    /// Connections that were told to come again.
-    pub(crate) fn sent_away(&self) -> usize {
-        self.sent_away.load(Ordering::Relaxed)
+    /// Connections that were rejected with a `Retry-After`.
+    pub(crate) fn rejected(&self) -> usize {
+        self.rejected.load(Ordering::Relaxed)
     }
 
-    /// The moments of all handshakes since this was asked last.
+    /// Takes the times of all handshakes since the last call.
     pub(crate) fn take_handshakes(&self) -> Vec<Instant> {
         std::mem::take(&mut self.handshakes.lock())
     }
 
-    fn came(&self) {
+    fn record_handshake(&self) {
         self.linked.fetch_add(1, Ordering::Relaxed);
         self.handshakes.lock().push(Instant::now());
     }
 }
 
 /// Keeps the `number`th slave linked until it is dropped.
-pub(crate) async fn live(links: SocketAddr, number: u64, book: &Book) {
-    let mut backoff = Backoff::new(BASE, CAP);
+pub(crate) async fn keep_linked(links: SocketAddr, number: u64, counters: &Counters) {
+    let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP);
     let mut random = Random(number);
     loop {
         let mut least = Duration::ZERO;
         match IdleSlave::link(links, number).await {
             Ok(slave) => {
-                book.came();
+                counters.record_handshake();
                 let since = Instant::now();
-                // Why it ended makes no difference: it comes back.
+                // The slave reconnects whatever the reason.
                 let _ = slave.idle().await;
-                book.linked.fetch_sub(1, Ordering::Relaxed);
-                if since.elapsed() >= STABLE {
+                counters.linked.fetch_sub(1, Ordering::Relaxed);
+                if since.elapsed() >= STABLE_AFTER {
                     backoff.reset();
                 }
             }
             Err(BenchError::Busy(after)) => {
-                book.sent_away.fetch_add(1, Ordering::Relaxed);
+                counters.rejected.fetch_add(1, Ordering::Relaxed);
                 least = after;
             }
             Err(_) => {}

@@ -1,5 +1,5 @@
-//! `make soak`: storms on real processes for a chosen time or number of calls, with a look at what processes keep in the
-//! quiet moments between. Exit code 0: every promise held.
+//! `make soak`: storms on real processes for a chosen time or number of calls, with samples of the processes' resources
+//! between them. Exit code 0: no fault was found.
 //!
 //! `SOAK_SECONDS` (600), `CALLS` (as many as the time allows; with it the time does not count), `SEED` (from the clock),
 //! `SOAK_PROXIES` (2), `SOAK_SLAVES` (4), `SOAK_CLIENTS` (48), `MCP_RELAY_BIN` (the binary of this profile).
@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use harness::storm::{Courses, Fleet, Ledger, Load, Size, blow};
+use harness::storm::{Fleet, Ledger, Load, ResourceHistory, Size, run_storm};
 
-/// Longest storm between two quiet moments.
-const ROUND: Duration = Duration::from_secs(15);
+/// Length of a storm between two samples.
+const ROUND_TIME: Duration = Duration::from_secs(15);
 
-/// Faults that are named one by one.
-const SHOWN: usize = 20;
+/// Most faults that are printed.
+const MAX_REPORTED_FAULTS: usize = 20;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok().filter(|text| !text.trim().is_empty())?;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     println!("soak: repeat with SEED={seed} (the choices; the system's own timing differs each time)");
     let Ok(runtime) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
     let faults = runtime.block_on(soak(seed));
-    for fault in faults.iter().take(SHOWN) {
+    for fault in faults.iter().take(MAX_REPORTED_FAULTS) {
         println!("FAULT: {fault}");
     }
     match faults.len() {
@@ -53,23 +53,24 @@ async fn soak(seed: u64) -> Vec<String> {
     let ledger = Arc::new(Ledger::new(seed));
     let mut fleet = Fleet::start(seed, size).await;
     println!("{} proxies, {} slaves, {clients} clients: {:?}", size.proxies, size.slaves, fleet.pids());
-    let (mut courses, began, mut faults) = (Courses::default(), Instant::now(), 0);
+    let (mut history, began, mut faults) = (ResourceHistory::default(), Instant::now(), 0);
     loop {
         let left = calls.map_or(u64::MAX / 2, |calls| calls - ledger.made());
-        let round = if calls.is_some() { ROUND } else { ROUND.min(time.saturating_sub(began.elapsed())) };
+        let round =
+            if calls.is_some() { ROUND_TIME } else { ROUND_TIME.min(time.saturating_sub(began.elapsed())) };
         if left == 0 || round.is_zero() {
             break;
         }
-        faults += blow(&mut fleet, &ledger, Load { calls: left, time: round, clients }).await;
-        fleet.quiet().await;
-        courses.sample(&fleet).await;
+        faults += run_storm(&mut fleet, &ledger, Load { calls: left, time: round, clients }).await;
+        fleet.wait_until_idle().await;
+        history.sample(&fleet).await;
         println!(
             "{:>6.0} s, {faults} faults: {}",
             began.elapsed().as_secs_f64(),
             ledger.summary(&fleet.fixture)
         );
     }
-    let (table, mut bad) = courses.report();
+    let (table, mut bad) = history.report();
     println!("\n{table}\n{}", ledger.summary(&fleet.fixture));
     bad.extend(ledger.faults(&fleet.fixture));
     bad

@@ -1,4 +1,4 @@
-//! A stdio MCP server for the tests. It writes down what it runs, waits at gates that a test opens, and can die.
+//! A stdio MCP server for the tests, which logs what it runs, waits at gates that a test opens, and can exit during a call.
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_COUNT` names the file in which `count` writes down what it
@@ -13,7 +13,7 @@ use std::time::Duration;
 use harness::{fixture, wait};
 use serde_json::{Value, json};
 
-/// A call that no test wants any more must not keep the process.
+/// Longest wait at a gate, so that an abandoned call does not keep the process alive.
 const GATE_LIMIT: Duration = Duration::from_mins(2);
 
 #[derive(Default)]
@@ -183,7 +183,7 @@ fn count(arguments: &Value, token: &Value, cancelled: &AtomicBool) -> Option<Str
             say(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
         }
     }
-    Some(fixture::counted(number("id"), number("bytes")))
+    Some(fixture::count_text(number("id"), number("bytes")))
 }
 
 fn gate(key: &str) -> u64 {

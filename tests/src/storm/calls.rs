@@ -1,4 +1,4 @@
-//! Clients of both eras that call `count` with ids of their own, each on connections that it keeps.
+//! Clients of both eras that call `count`, each with ids of its own and keep-alive connections. Knows no fault.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -15,28 +15,28 @@ use protocol::link::limits::MAX_CHUNK;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::HANGS;
-use super::chance::Chance;
-use super::fleet::{Door, Fleet};
-use super::ledger::{Ledger, Told};
+use super::HANG_TIMEOUT;
+use super::fleet::{Fleet, ProxyAddress};
+use super::ledger::{CallResult, Ledger};
+use super::rng::Rng;
 use crate::client::{Client, LEGACY, MODERN};
 use crate::fixture;
 use crate::http::request;
 use crate::sse::Parser;
 
-/// One client.
+/// One client of a storm.
 pub(super) struct Worker {
-    doors: Vec<Door>,
-    /// `Mcp-Session-Id` of a legacy client, good at every proxy.
+    proxies: Vec<ProxyAddress>,
+    /// `Mcp-Session-Id` of a legacy client, valid at every proxy.
     session: Option<String>,
-    /// With the state of the door that they were opened through: a connection to a killed proxy is none.
+    /// Connections by proxy, with the generation of the proxy that they were opened to.
     connections: HashMap<SocketAddr, (u64, SendRequest<Full<Bytes>>)>,
-    chance: Chance,
+    rng: Rng,
     ledger: Arc<Ledger>,
 }
 
-/// What one call asks for.
-struct Ask {
+/// Arguments of one call of `count`.
+struct Arguments {
     id: u64,
     ms: u64,
     steps: u64,
@@ -44,71 +44,73 @@ struct Ask {
 }
 
 impl Worker {
-    /// The `n`th client; odd ones are legacy.
+    /// Opens the `n`th client; odd ones are legacy.
     pub(super) async fn open(fleet: &Fleet, ledger: &Arc<Ledger>, n: usize) -> Self {
-        let doors = fleet.doors();
-        let at = doors[n % doors.len()].address;
+        let proxies = fleet.proxies();
+        let at = proxies[n % proxies.len()].address;
         let session = if n % 2 == 1 { Client::legacy(at).await.session } else { None };
-        let chance = Chance::new(ledger.seed, 1000 + ledger.made() + n as u64);
-        Self { doors, session, connections: HashMap::new(), chance, ledger: ledger.clone() }
+        let rng = Rng::new(ledger.seed, 1000 + ledger.made() + n as u64);
+        Self { proxies, session, connections: HashMap::new(), rng, ledger: ledger.clone() }
     }
 
-    /// Calls until there are so many in all, or the time is over.
+    /// Calls until `most` calls are made in all, or `end` has come.
     pub(super) async fn run(mut self, most: u64, end: Instant) {
         while Instant::now() < end
             && let Some(id) = self.ledger.next(most)
         {
-            let which = self.chance.between(0, self.doors.len() as u64 - 1);
-            let door = self.doors[usize::try_from(which).expect("an index")].clone();
-            let state = door.state();
-            let told = match tokio::time::timeout(HANGS, self.call(id, (door.address, state))).await {
-                Ok(Ok(told)) => told,
-                // A proxy that is killed says nothing any more.
-                Ok(Err(_)) if door.was_shut(state) => Told::ProxyLost,
-                Ok(Err(error)) => Told::Wrong(format!("HTTP: {error}")),
-                Err(_) => Told::Hung,
-            };
-            let again = told.is_denial() || told == Told::ProxyLost;
-            if !matches!(told, Told::Answered | Told::Failed(_)) {
+            let which = self.rng.between(0, self.proxies.len() as u64 - 1);
+            let address = self.proxies[usize::try_from(which).expect("an index")].clone();
+            let generation = address.generation();
+            let result =
+                match tokio::time::timeout(HANG_TIMEOUT, self.call(id, address.address, generation)).await {
+                    Ok(Ok(result)) => result,
+                    // A killed proxy does not answer.
+                    Ok(Err(_)) if address.was_killed_since(generation) => CallResult::ProxyLost,
+                    Ok(Err(error)) => CallResult::Wrong(format!("HTTP: {error}")),
+                    Err(_) => CallResult::Hung,
+                };
+            let again = result.was_not_executed() || result == CallResult::ProxyLost;
+            if !matches!(result, CallResult::Answered | CallResult::Failed(_)) {
                 self.connections.clear();
             }
-            self.ledger.write(id, told);
+            self.ledger.write(id, result);
             if again {
-                // As a client would: there is nothing to prove with calls that find nobody.
-                let patience = self.chance.millis(50, 300);
-                let _ = tokio::time::timeout(patience, std::future::pending::<()>()).await;
+                // A pause as a client would make; calls without a slave or proxy test nothing.
+                let pause = self.rng.millis(50, 300);
+                let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
             }
         }
     }
 
-    fn ask(&mut self, id: u64) -> Ask {
-        let chance = &mut self.chance;
-        let bytes = if chance.one_in(25) { chance.between(1, 300_000) } else { chance.between(0, 200) };
-        let (ms, steps) = match chance.between(0, 19) {
-            0 => (chance.between(200, 1500), chance.between(0, 3)),
-            1..=5 => (chance.between(1, 60), chance.between(1, 3)),
-            _ => (chance.between(0, 60), 0),
+    fn arguments(&mut self, id: u64) -> Arguments {
+        let rng = &mut self.rng;
+        let bytes = if rng.one_in(25) { rng.between(1, 300_000) } else { rng.between(0, 200) };
+        let (ms, steps) = match rng.between(0, 19) {
+            0 => (rng.between(200, 1500), rng.between(0, 3)),
+            1..=5 => (rng.between(1, 60), rng.between(1, 3)),
+            _ => (rng.between(0, 60), 0),
         };
-        Ask { id, ms, steps, bytes }
+        Arguments { id, ms, steps, bytes }
     }
 
     async fn call(
         &mut self,
         id: u64,
-        (proxy, state): (SocketAddr, u64),
-    ) -> Result<Told, Box<dyn Error + Send + Sync>> {
-        let ask = self.ask(id);
-        let request = request(Method::POST, "/mcp", &self.headers(), self.body(&ask));
-        let mut sender = self.sender(proxy, state).await?;
+        proxy: SocketAddr,
+        generation: u64,
+    ) -> Result<CallResult, Box<dyn Error + Send + Sync>> {
+        let arguments = self.arguments(id);
+        let request = request(Method::POST, "/mcp", &self.headers(), self.body(&arguments));
+        let mut sender = self.sender(proxy, generation).await?;
         let response = sender.send_request(request).await?;
         let stream = response.headers().get("content-type").is_some_and(|t| t == "text/event-stream");
         let body = match response.into_body().collect().await {
             Ok(body) => body.to_bytes(),
-            // What has begun to leave cannot become an error any more: the client sees a broken transport.
-            Err(_) if ask.bytes > MAX_CHUNK as u64 => return Ok(Told::CutOff),
+            // A result that has begun to leave cannot become an error: the client sees a broken connection.
+            Err(_) if arguments.bytes > MAX_CHUNK as u64 => return Ok(CallResult::CutOff),
             Err(error) => return Err(error.into()),
         };
-        self.connections.insert(proxy, (state, sender));
+        self.connections.insert(proxy, (generation, sender));
         let mut messages = Vec::new();
         if stream {
             let mut parser = Parser::default();
@@ -121,12 +123,16 @@ impl Worker {
         } else {
             messages.push(serde_json::from_slice(&body)?);
         }
-        Ok(judge(&ask, &messages))
+        Ok(check(&arguments, &messages))
     }
 
-    async fn sender(&mut self, proxy: SocketAddr, state: u64) -> std::io::Result<SendRequest<Full<Bytes>>> {
+    async fn sender(
+        &mut self,
+        proxy: SocketAddr,
+        generation: u64,
+    ) -> std::io::Result<SendRequest<Full<Bytes>>> {
         let kept = self.connections.remove(&proxy);
-        if let Some((_, kept)) = kept.filter(|(opened, kept)| *opened == state && !kept.is_closed()) {
+        if let Some((_, kept)) = kept.filter(|(opened, kept)| *opened == generation && !kept.is_closed()) {
             return Ok(kept);
         }
         let stream = TcpStream::connect(proxy).await?;
@@ -153,11 +159,11 @@ impl Worker {
         headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    fn body(&self, ask: &Ask) -> Vec<u8> {
-        let arguments = json!({ "id": ask.id, "ms": ask.ms, "steps": ask.steps, "bytes": ask.bytes });
+    fn body(&self, call: &Arguments) -> Vec<u8> {
+        let arguments = json!({ "id": call.id, "ms": call.ms, "steps": call.steps, "bytes": call.bytes });
         let mut params = json!({ "name": "count", "arguments": arguments });
-        if ask.steps > 0 {
-            params["_meta"]["progressToken"] = ask.id.into();
+        if call.steps > 0 {
+            params["_meta"]["progressToken"] = call.id.into();
         }
         if self.session.is_none() {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
@@ -165,35 +171,36 @@ impl Worker {
                 json!({ "name": "storm", "version": "1" });
             params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
         }
-        let message = json!({ "jsonrpc": "2.0", "id": ask.id, "method": "tools/call", "params": params });
+        let message = json!({ "jsonrpc": "2.0", "id": call.id, "method": "tools/call", "params": params });
         message.to_string().into_bytes()
     }
 }
 
-/// Exactly one response, with the id that was asked; progress in order, none lost, none twice.
-fn judge(ask: &Ask, messages: &[Value]) -> Told {
-    let wrong =
-        |what: &str| Told::Wrong(format!("{what}: {:.300}", Value::from(messages.to_vec()).to_string()));
+/// Checks for exactly one response, with the id of the call, and for complete progress in order.
+fn check(call: &Arguments, messages: &[Value]) -> CallResult {
+    let wrong = |what: &str| {
+        CallResult::Wrong(format!("{what}: {:.300}", Value::from(messages.to_vec()).to_string()))
+    };
     let Some((response, notices)) = messages.split_last() else { return wrong("no message") };
-    if response["id"] != ask.id || response.get("method").is_some() {
+    if response["id"] != call.id || response.get("method").is_some() {
         return wrong("the last message is not the response");
     }
     let steps: Vec<u64> = notices.iter().filter_map(|notice| notice["params"]["progress"].as_u64()).collect();
     let in_order = steps.iter().copied().eq(1..=steps.len() as u64) && steps.len() == notices.len();
     if let Some(kind) = response["error"]["data"]["kind"].as_str() {
-        return if in_order { Told::Failed(kind.to_owned()) } else { wrong("progress") };
+        return if in_order { CallResult::Failed(kind.to_owned()) } else { wrong("progress") };
     }
-    if !in_order || steps.len() as u64 != ask.steps {
+    if !in_order || steps.len() as u64 != call.steps {
         return wrong("progress");
     }
     match response["result"]["content"][0]["text"].as_str() {
-        Some(text) if text == fixture::counted(ask.id, ask.bytes) => Told::Answered,
-        _ => wrong("another answer"),
+        Some(text) if text == fixture::count_text(call.id, call.bytes) => CallResult::Answered,
+        _ => wrong("another result"),
     }
 }
 
-/// Waits for the end of `time`, or less if `stop` says so. Returns whether to go on.
-pub(super) async fn rest(time: Duration, stop: &mut tokio::sync::watch::Receiver<bool>) -> bool {
+/// Waits for `time`, or until `stop` is set. Returns whether to go on.
+pub(super) async fn pause(time: Duration, stop: &mut tokio::sync::watch::Receiver<bool>) -> bool {
     let stopped = tokio::time::timeout(time, stop.wait_for(|stop| *stop)).await;
     stopped.is_err()
 }

@@ -1,4 +1,4 @@
-//! What strikes during a storm: each slave and its link, and the proxies, have their own run of bad luck.
+//! Faults of a storm: each slave, its links and each proxy suffer random faults of their own. Knows no call.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use nix::sys::signal::Signal;
 use protocol::link::frame::FrameKind;
 use tokio::sync::watch;
 
-use super::calls::rest;
-use super::chance::Chance;
-use super::fleet::{Fleet, Gate, Place};
+use super::calls::pause;
+use super::fleet::{Fleet, ProxyMember, SlaveMember};
+use super::rng::Rng;
 use crate::fault::{Fault, FaultProxy, Side, Towards, Trap};
 
-/// Frames at which traps strike: the moments that decide whether a call has arrived or ended.
+/// Frames at which traps strike: those that decide whether a call has arrived or ended.
 const FRAMES: [(Towards, FrameKind); 6] = [
     (Towards::Slave, FrameKind::Open),
     (Towards::Slave, FrameKind::Credit),
@@ -24,35 +24,35 @@ const FRAMES: [(Towards, FrameKind); 6] = [
 
 type Stop = watch::Receiver<bool>;
 
-/// Strikes until told to stop; every process runs again when it returns. Returns how many faults there were.
-pub(super) async fn rage(fleet: &mut Fleet, stop: &Stop) -> usize {
+/// Injects faults until `stop` is set and returns their number. Every process runs again then.
+pub(super) async fn inject_all(fleet: &mut Fleet, stop: &Stop) -> usize {
     fleet.rounds += 1;
     let (seed, round) = (fleet.seed, fleet.rounds * 100);
-    let places = fleet.places.iter_mut().enumerate().map(|(n, place)| {
-        let chance = Chance::new(seed, round + n as u64);
-        place.suffer(chance, stop.clone())
+    let slaves = fleet.slaves.iter_mut().enumerate().map(|(n, member)| {
+        let rng = Rng::new(seed, round + n as u64);
+        member.inject_faults(rng, stop.clone())
     });
-    let proxies = fleet.gates.iter_mut().enumerate().map(|(n, gate)| {
-        let chance = Chance::new(seed, round + 50 + n as u64);
-        gate.suffer(chance, stop.clone())
+    let proxies = fleet.proxies.iter_mut().enumerate().map(|(n, member)| {
+        let rng = Rng::new(seed, round + 50 + n as u64);
+        member.inject_faults(rng, stop.clone())
     });
-    let (places, proxies) = tokio::join!(join_all(places), join_all(proxies));
-    places.into_iter().chain(proxies).sum()
+    let (slaves, proxies) = tokio::join!(join_all(slaves), join_all(proxies));
+    slaves.into_iter().chain(proxies).sum()
 }
 
-impl Gate {
-    /// A proxy is paused now and then, for shorter and longer than its slaves bear, or killed.
-    async fn suffer(&mut self, mut chance: Chance, mut stop: Stop) -> usize {
+impl ProxyMember {
+    /// Pauses the proxy from time to time, for shorter and longer than the ping time-out, or kills it.
+    async fn inject_faults(&mut self, mut rng: Rng, mut stop: Stop) -> usize {
         let mut count = 0;
-        while rest(chance.millis(2000, 12_000), &mut stop).await {
+        while pause(rng.millis(2000, 12_000), &mut stop).await {
             count += 1;
-            if self.mortal && chance.one_in(2) {
-                self.shut();
-                rest(chance.millis(0, 2000), &mut stop).await;
-                self.reopen().await;
+            if self.killable && rng.one_in(2) {
+                self.kill();
+                pause(rng.millis(0, 2000), &mut stop).await;
+                self.restart().await;
             } else {
                 self.proxy.signal(Signal::SIGSTOP);
-                rest(chance.millis(50, 3000), &mut stop).await;
+                pause(rng.millis(50, 3000), &mut stop).await;
                 self.proxy.signal(Signal::SIGCONT);
             }
         }
@@ -60,19 +60,19 @@ impl Gate {
     }
 }
 
-impl Place {
-    async fn suffer(&mut self, mut chance: Chance, mut stop: Stop) -> usize {
+impl SlaveMember {
+    async fn inject_faults(&mut self, mut rng: Rng, mut stop: Stop) -> usize {
         let mut count = 0;
-        while rest(chance.millis(50, 1500), &mut stop).await {
+        while pause(rng.millis(50, 1500), &mut stop).await {
             count += 1;
-            let fault = match chance.between(0, 9) {
-                0 | 1 if self.mortal => {
-                    self.is_killed(&mut chance, &mut stop).await;
+            let fault = match rng.between(0, 9) {
+                0 | 1 if self.killable => {
+                    self.kill_and_restart(&mut rng, &mut stop).await;
                     continue;
                 }
                 2 => {
                     self.slave.signal(Signal::SIGSTOP);
-                    rest(chance.millis(50, 4000), &mut stop).await;
+                    pause(rng.millis(50, 4000), &mut stop).await;
                     self.slave.signal(Signal::SIGCONT);
                     continue;
                 }
@@ -81,81 +81,81 @@ impl Place {
                 5 => Fault::BlackHole,
                 6 => Fault::Stall,
                 7 => {
-                    self.is_cut_off(&mut chance, &mut stop).await;
+                    self.cut_off(&mut rng, &mut stop).await;
                     continue;
                 }
                 8 => {
-                    self.is_trapped(&mut chance, &mut stop).await;
+                    self.arm_trap(&mut rng, &mut stop).await;
                     continue;
                 }
                 _ => Fault::Reset,
             };
-            self.loses(fault, &mut chance, &mut stop).await;
+            self.strike(fault, &mut rng, &mut stop).await;
         }
         count
     }
 
-    async fn is_killed(&mut self, chance: &mut Chance, stop: &mut Stop) {
+    async fn kill_and_restart(&mut self, rng: &mut Rng, stop: &mut Stop) {
         self.slave.signal(Signal::SIGKILL);
-        rest(chance.millis(0, 1500), stop).await;
+        pause(rng.millis(0, 1500), stop).await;
         self.slave = self.setup.start_slave().await;
     }
 
-    /// One of its ways, or all.
-    fn some_ways(&self, chance: &mut Chance) -> &[FaultProxy] {
-        if chance.one_in(3) {
-            return &self.ways;
+    /// Returns one of the slave's links, or all.
+    fn some_links(&self, rng: &mut Rng) -> &[FaultProxy] {
+        if rng.one_in(3) {
+            return &self.links;
         }
-        let last = self.ways.len() - 1;
-        let at = usize::try_from(chance.between(0, last as u64)).expect("an index");
-        &self.ways[at..=at]
+        let last = self.links.len() - 1;
+        let at = usize::try_from(rng.between(0, last as u64)).expect("an index");
+        &self.links[at..=at]
     }
 
-    /// Nothing leads anywhere for a while.
-    async fn is_cut_off(&self, chance: &mut Chance, stop: &mut Stop) {
-        let ways = self.some_ways(chance);
-        for way in ways {
-            way.take_down();
+    /// Takes links down for a while.
+    async fn cut_off(&self, rng: &mut Rng, stop: &mut Stop) {
+        let links = self.some_links(rng);
+        for link in links {
+            link.take_down();
         }
-        rest(chance.millis(20, 3000), stop).await;
-        for way in ways {
-            way.refuse(false);
+        pause(rng.millis(20, 3000), stop).await;
+        for link in links {
+            link.refuse(false);
         }
     }
 
-    /// What was stalled may go on; bytes that were swallowed cannot come later, so then the connection breaks.
-    async fn loses(&self, fault: Fault, chance: &mut Chance, stop: &mut Stop) {
-        let ways = self.some_ways(chance);
-        for way in ways {
-            way.strike(fault);
+    /// Applies a fault for a while. A stall is then released; after any other fault the connection is reset, since bytes are lost.
+    async fn strike(&self, fault: Fault, rng: &mut Rng, stop: &mut Stop) {
+        let links = self.some_links(rng);
+        for link in links {
+            link.strike(fault);
         }
         if fault == Fault::Reset {
             return;
         }
-        rest(chance.millis(20, 4000), stop).await;
+        pause(rng.millis(20, 4000), stop).await;
         let then = if fault == Fault::Stall { Fault::None } else { Fault::Reset };
-        for way in ways {
-            way.strike(then);
+        for link in links {
+            link.strike(then);
         }
     }
 
-    /// A link breaks right before or after a frame that matters.
-    async fn is_trapped(&self, chance: &mut Chance, stop: &mut Stop) {
-        let ways = self.some_ways(chance);
-        let (towards, kind) = chance.pick(&FRAMES);
-        let side = if chance.one_in(2) { Side::Before } else { Side::After };
-        let fault = chance.pick(&[Fault::Reset, Fault::BlackHole, Fault::Stall]);
-        let skip = usize::try_from(chance.between(0, 20)).expect("small");
-        for way in ways {
-            way.arm(Trap { towards, kind, skip, side, fault });
+    /// Breaks a link right before or after a chosen frame.
+    async fn arm_trap(&self, rng: &mut Rng, stop: &mut Stop) {
+        let links = self.some_links(rng);
+        let (towards, kind) = rng.pick(&FRAMES);
+        let side = if rng.one_in(2) { Side::Before } else { Side::After };
+        let fault = rng.pick(&[Fault::Reset, Fault::BlackHole, Fault::Stall]);
+        let skip = usize::try_from(rng.between(0, 20)).expect("small");
+        for link in links {
+            link.arm(Trap { towards, kind, skip, side, fault });
         }
-        rest(chance.millis(100, 3000), stop).await;
-        let waiting = ways.iter().filter(|way| way.disarm()).count();
-        if waiting < ways.len() && fault != Fault::Reset {
-            rest(Duration::from_millis(chance.between(0, 3000)), stop).await;
+        pause(rng.millis(100, 3000), stop).await;
+        let waiting = links.iter().filter(|link| link.disarm()).count();
+        if waiting < links.len() && fault != Fault::Reset {
+            pause(Duration::from_millis(rng.between(0, 3000)), stop).await;
         }
-        for way in ways {
-            way.strike(Fault::Reset);
+        for link in links {
+            link.strike(Fault::Reset);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Memory, descriptors and tasks of processes in quiet moments, and whether they keep growing.
+//! Memory, descriptors and tasks of idle processes, and whether they keep growing. Knows no fault.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,20 +9,20 @@ use super::fleet::Fleet;
 use crate::metrics::Scrape;
 use crate::wait;
 
-/// Samples that are needed after the warm-up to speak of a trend.
-const ENOUGH: usize = 6;
+/// Fewest samples after the warm-up that show a trend.
+const MIN_SAMPLES: usize = 6;
 
-/// Growth that is no leak: descriptors and tasks of a scrape or of a keep-alive that is about to end.
-const FEW: f64 = 3.0;
+/// Growth of descriptors or tasks that is no leak: those of a scrape, or of a keep-alive connection that is about to close.
+const MAX_SMALL_GROWTH: f64 = 3.0;
 
-/// Memory may grow by this part of its level, and this much besides: the allocator gives pages back late.
-const PART: f64 = 0.15;
-const SPARE: f64 = 8.0 * 1024.0 * 1024.0;
+/// Growth of memory that is no leak, as a part of its level and in bytes: the allocator returns pages late.
+const MAX_RELATIVE_GROWTH: f64 = 0.15;
+const MAX_MEMORY_GROWTH: f64 = 8.0 * 1024.0 * 1024.0;
 
-/// What one process holds at one quiet moment.
+/// Resources of one idle process at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// Bytes.
+    /// Resident memory, in bytes.
     pub resident: f64,
     /// Open file descriptors.
     pub descriptors: f64,
@@ -32,7 +32,7 @@ pub struct Sample {
 
 type Read = fn(&Sample) -> f64;
 
-/// Name, value, and bytes in its unit where it is memory.
+/// Name and value of each resource, and the bytes of its unit if it is memory.
 const MEASURES: [(&str, Read, f64); 3] = [
     ("memory KiB", |sample| sample.resident / 1024.0, 1024.0),
     ("descriptors", |sample| sample.descriptors, 0.0),
@@ -41,17 +41,17 @@ const MEASURES: [(&str, Read, f64); 3] = [
 
 /// Samples of every process that lives through the run.
 #[derive(Clone, Debug, Default)]
-pub struct Courses(BTreeMap<String, Vec<Sample>>);
+pub struct ResourceHistory(BTreeMap<String, Vec<Sample>>);
 
-impl Courses {
-    /// Samples every long-lived process. Call when the fleet is quiet.
+impl ResourceHistory {
+    /// Samples every long-lived process. The fleet must be idle.
     pub async fn sample(&mut self, fleet: &Fleet) {
         for (name, address) in fleet.long_lived() {
             self.0.entry(name).or_default().push(settled(address).await);
         }
     }
 
-    /// A row a process and measure: first after the warm-up, last, trend, verdict. And what leaks.
+    /// Returns a table with one row for each process and resource, and the list of leaks.
     pub fn report(&self) -> (String, Vec<String>) {
         let mut text = format!(
             "{:<10} {:<12} {:>8} {:>12} {:>12} {:>12}  verdict\n",
@@ -59,16 +59,20 @@ impl Courses {
         );
         let mut leaks = Vec::new();
         for (name, samples) in &self.0 {
-            // The first quarter warms pools and allocators up.
+            // The first quarter is the warm-up of pools and allocators.
             let samples = &samples[(samples.len() / 4).min(5)..];
             for (measure, read, unit) in MEASURES {
                 let values: Vec<f64> = samples.iter().map(read).collect();
                 let (level, last) =
                     (values.first().copied().unwrap_or(0.0), values.last().copied().unwrap_or(0.0));
-                let most = if unit > 0.0 { level * PART + SPARE / unit } else { FEW };
+                let most = if unit > 0.0 {
+                    level * MAX_RELATIVE_GROWTH + MAX_MEMORY_GROWTH / unit
+                } else {
+                    MAX_SMALL_GROWTH
+                };
                 let trend = trend(&values);
                 let verdict = match values.len() {
-                    n if n < ENOUGH => "too few samples to say",
+                    n if n < MIN_SAMPLES => "too few samples to say",
                     _ if trend > most => "LEAK",
                     _ => "flat",
                 };
@@ -87,7 +91,7 @@ impl Courses {
     }
 }
 
-/// What the straight line through the values (least squares) gains from the first to the last.
+/// Returns the rise of the regression line (least squares) from the first to the last value.
 fn trend(values: &[f64]) -> f64 {
     let last = values.len().saturating_sub(1) as f64;
     let (mut rise, mut run) = (0.0, 0.0);
@@ -99,7 +103,7 @@ fn trend(values: &[f64]) -> f64 {
     if run > 0.0 { rise / run * last } else { 0.0 }
 }
 
-/// Looks until descriptors and tasks stand still: connections of clients that have gone need a moment to end.
+/// Samples a process once its descriptors and tasks are constant: connections of former clients take a moment to close.
 async fn settled(address: SocketAddr) -> Sample {
     let mut before: Option<Sample> = None;
     let still = async || {
@@ -121,16 +125,16 @@ async fn settled(address: SocketAddr) -> Sample {
 mod tests {
     use super::*;
 
-    fn courses(values: &[f64]) -> Courses {
+    fn history(values: &[f64]) -> ResourceHistory {
         let sample = |tasks: &f64| Sample { resident: 1e8, descriptors: 20.0, tasks: *tasks };
-        Courses(BTreeMap::from([("p".into(), values.iter().map(sample).collect())]))
+        ResourceHistory(BTreeMap::from([("p".into(), values.iter().map(sample).collect())]))
     }
 
     #[test]
     fn what_keeps_growing_is_a_leak_and_what_wavers_is_none() {
-        let (_, leaks) = courses(&[9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0]).report();
+        let (_, leaks) = history(&[9.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 22.0]).report();
         assert_eq!(leaks.len(), 1, "{leaks:?}");
-        assert!(courses(&[9.0, 12.0, 10.0, 12.0, 9.0, 12.0, 10.0, 11.0]).report().1.is_empty());
-        assert!(courses(&[1.0, 100.0]).report().0.contains("too few"));
+        assert!(history(&[9.0, 12.0, 10.0, 12.0, 9.0, 12.0, 10.0, 11.0]).report().1.is_empty());
+        assert!(history(&[1.0, 100.0]).report().0.contains("too few"));
     }
 }

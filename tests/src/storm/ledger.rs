@@ -1,4 +1,4 @@
-//! What clients were told of each call, held against what was executed. The judge of a storm.
+//! The result of each call at its client, compared with the executions of the backend. Knows no fault.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,50 +7,50 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::fixture::Fixture;
 
-/// Kinds of failure that say that nothing was executed.
-const DENIALS: [&str; 6] =
+/// Kinds of failure after which nothing was executed.
+const NOT_EXECUTED: [&str; 6] =
     ["no_slave", "no_slave_for_tool", "unknown_tool", "busy", "rate_limited", "draining"];
 
-/// Kinds of failure that leave open whether it was.
-const OPEN: [&str; 3] = ["outcome_unknown", "timeout", "backend_failed"];
+/// Kinds of failure after which the execution is unknown.
+const UNKNOWN: [&str; 3] = ["outcome_unknown", "timeout", "backend_failed"];
 
-/// What a client was told in the end.
+/// Result of a call at its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// The right answer.
+pub enum CallResult {
+    /// The correct answer.
     Answered,
     /// A failure of this kind.
     Failed(String),
-    /// Its answer broke off: the slave was lost while a result longer than one chunk was already on its way.
+    /// An answer that broke off: the slave was lost while a result of several chunks was being sent.
     CutOff,
-    /// Nothing: its proxy was killed.
+    /// No answer, since the proxy was killed.
     ProxyLost,
-    /// Something that no call may end with.
+    /// An answer that no call may have.
     Wrong(String),
-    /// Nothing in time.
+    /// No answer within the time limit.
     Hung,
 }
 
-impl Told {
-    /// Whether it says that nothing was executed: the client may try again.
-    pub fn is_denial(&self) -> bool {
-        matches!(self, Self::Failed(kind) if DENIALS.contains(&kind.as_str()))
+impl CallResult {
+    /// Whether the result says that nothing was executed, so that the client may retry.
+    pub fn was_not_executed(&self) -> bool {
+        matches!(self, Self::Failed(kind) if NOT_EXECUTED.contains(&kind.as_str()))
     }
 }
 
 /// Every call of a run.
 #[derive(Debug)]
 pub struct Ledger {
-    /// What all random choices come from.
+    /// Seed of all random choices.
     pub seed: u64,
     last: AtomicU64,
-    told: Mutex<BTreeMap<u64, Told>>,
+    result: Mutex<BTreeMap<u64, CallResult>>,
 }
 
 impl Ledger {
-    /// An empty one.
+    /// An empty ledger.
     pub fn new(seed: u64) -> Self {
-        Self { seed, last: AtomicU64::new(0), told: Mutex::default() }
+        Self { seed, last: AtomicU64::new(0), result: Mutex::default() }
     }
 
     /// Calls made so far.
@@ -58,63 +58,63 @@ impl Ledger {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// The id of another call; `None` when there are so many already.
+    /// Returns the id of the next call; `None` after `most` calls.
     pub(super) fn next(&self, most: u64) -> Option<u64> {
         let next = |last: u64| (last < most).then_some(last + 1);
         self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().map(|last| last + 1)
     }
 
-    pub(super) fn write(&self, id: u64, told: Told) {
-        let twice = self.told.lock().unwrap().insert(id, told);
+    pub(super) fn write(&self, id: u64, result: CallResult) {
+        let twice = self.result.lock().unwrap().insert(id, result);
         assert_eq!(twice, None, "call {id} ended twice");
     }
 
-    /// How often each thing was told.
+    /// Number of calls by result.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for told in self.told.lock().unwrap().values() {
-            let name = match told {
-                Told::Answered => "answered",
-                Told::Failed(kind) => kind,
-                Told::CutOff => "cut_off",
-                Told::ProxyLost => "proxy_lost",
-                Told::Wrong(_) => "WRONG",
-                Told::Hung => "HUNG",
+        for result in self.result.lock().unwrap().values() {
+            let name = match result {
+                CallResult::Answered => "answered",
+                CallResult::Failed(kind) => kind,
+                CallResult::CutOff => "cut_off",
+                CallResult::ProxyLost => "proxy_lost",
+                CallResult::Wrong(_) => "WRONG",
+                CallResult::Hung => "HUNG",
             };
             *counts.entry(name.to_owned()).or_default() += 1;
         }
         counts
     }
 
-    /// What must not be; empty if all is well. Call when every slave's backend has ended or is at rest.
+    /// Returns the violations of "executed at most once, and as the client was told". All backends must be idle.
     pub fn faults(&self, fixture: &Fixture) -> Vec<String> {
         let runs = fixture.counts();
-        let told = self.told.lock().unwrap();
+        let result = self.result.lock().unwrap();
         let mut faults = Vec::new();
-        if told.len() as u64 != self.made() {
-            faults.push(format!("{} calls were made and {} ended", self.made(), told.len()));
+        if result.len() as u64 != self.made() {
+            faults.push(format!("{} calls were made and {} ended", self.made(), result.len()));
         }
-        for (id, told) in &*told {
+        for (id, result) in &*result {
             let times = runs.get(id).copied().unwrap_or(0);
-            let right = match told {
-                Told::Answered | Told::CutOff => times == 1,
-                Told::Failed(_) if told.is_denial() => times == 0,
-                Told::ProxyLost => times <= 1,
-                Told::Failed(kind) => OPEN.contains(&kind.as_str()) && times <= 1,
-                Told::Wrong(_) | Told::Hung => false,
+            let right = match result {
+                CallResult::Answered | CallResult::CutOff => times == 1,
+                CallResult::Failed(_) if result.was_not_executed() => times == 0,
+                CallResult::ProxyLost => times <= 1,
+                CallResult::Failed(kind) => UNKNOWN.contains(&kind.as_str()) && times <= 1,
+                CallResult::Wrong(_) | CallResult::Hung => false,
             };
             if !right {
-                faults.push(format!("call {id} was told {told:?} and executed {times} times"));
+                faults.push(format!("call {id} was result {result:?} and executed {times} times"));
             }
         }
-        let strange = runs.keys().filter(|id| !told.contains_key(id)).count();
+        let strange = runs.keys().filter(|id| !result.contains_key(id)).count();
         if strange > 0 {
             faults.push(format!("{strange} executions of calls that nobody made"));
         }
         faults
     }
 
-    /// The numbers of the claim, for people.
+    /// Returns the numbers as one line.
     pub fn summary(&self, fixture: &Fixture) -> String {
         let runs = fixture.counts();
         let mut text = format!("{} calls", self.made());

@@ -1,10 +1,9 @@
-//! The audit stream says who connected, who was refused, and who called which tool where with what outcome; what is said in
-//! calls only if asked for; and a stream that cannot be written costs no call.
+//! The audit stream: connections, refusals and calls with client, tool, slave and outcome; payloads only where configured;
+//! and no call fails because the stream cannot be written.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::http;
 use harness::metrics::Scrape;
@@ -21,7 +20,7 @@ fn lines(path: &Path) -> Vec<Value> {
         .collect()
 }
 
-/// The first line of this event that has these members, once it is there.
+/// Waits for a line of this event with these members and returns the first one.
 async fn line(path: &Path, event: &str, members: Value) -> Value {
     wait::until(&format!("{event} {members}"), async || {
         lines(path).into_iter().find(|line| {
@@ -82,13 +81,13 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn calls_are_told_with_who_what_where_outcome_and_time() {
+async fn calls_are_recorded_with_client_tool_slave_outcome_and_time() {
     let scene = scene(&[]).await;
     let [proxy, slave] = &scene.streams;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let ask = Ask::tool(1, "run", run_args("said-in-a-call", 0))
+    let ask = McpRequest::tool(1, "run", run_args("said-in-a-call", 0))
         .meta("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
-    scene.client("first").ask(ask).await.result();
+    scene.client("first").request(ask).await.result();
     let told =
         line(proxy, "call", json!({ "tool": "run", "client": "ci", "slave": "one", "outcome": "ok" })).await;
     assert_eq!((&told["peer"], &told["trace_id"]), (&json!("127.0.0.1"), &json!(trace)));
@@ -101,16 +100,16 @@ async fn calls_are_told_with_who_what_where_outcome_and_time() {
     let same = line(slave, "call", json!({ "request_id": id, "tool": "run", "outcome": "ok" })).await;
     assert_eq!((&same["service"], &same["backend"]), (&json!("SLAVE"), &json!("fixture")));
     assert!(same["client"].as_str().unwrap().starts_with("proxy "), "{same}");
-    // A key without a name, and calls that go nowhere.
+    // A key without a name, and calls that no slave takes.
     scene.client("second").call("made_up", json!({})).await;
     let refused = line(proxy, "call", json!({ "tool": "made_up", "outcome": "unknown_tool" })).await;
     assert!(
         refused["client"].as_str().unwrap().starts_with("key ") && refused.get("slave").is_none(),
         "{refused}"
     );
-    // One that its client leaves.
+    // A call whose client disconnects.
     scene.fixture.open_gate("left", 0);
-    let pending = scene.client("first").start(Ask::tool(2, "run", run_args("left", 1))).await;
+    let pending = scene.client("first").start(McpRequest::tool(2, "run", run_args("left", 1))).await;
     scene.fixture.wait_for("left", "start").await;
     drop(pending);
     line(proxy, "call", json!({ "slave": "one", "outcome": "cancelled" })).await;
@@ -121,7 +120,7 @@ async fn calls_are_told_with_who_what_where_outcome_and_time() {
 }
 
 #[tokio::test]
-async fn connections_and_refusals_are_told_with_their_peer() {
+async fn connections_and_refusals_are_recorded_with_their_peer() {
     let Scene { proxy, slave, streams, fixture: _fixture } = scene(&[("OPS_PORT", "0")]).await;
     let linked = line(&streams[0], "link", json!({ "outcome": "linked", "slave": "one" })).await;
     assert!(linked["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{linked}");
@@ -136,7 +135,7 @@ async fn connections_and_refusals_are_told_with_their_peer() {
     let stranger = stranger.env("AUDIT_LOG", stream.to_str().unwrap()).spawn();
     line(&stream, "link", json!({ "outcome": "refused", "reason": "refused" })).await;
     drop(stranger);
-    // Clients: no key, a wrong one, a foreign page, an unknown session.
+    // Clients without a key, with a wrong key, from a foreign origin, and with an unknown session.
     let wrong = Client::modern(proxy.http).with_header("authorization", "Bearer a-wrong-key");
     assert_eq!(wrong.call("run", json!({})).await.status, 401);
     let told = line(&streams[0], "request_refused", json!({ "reason": "unauthorized" })).await;
@@ -165,7 +164,7 @@ async fn connections_and_refusals_are_told_with_their_peer() {
 }
 
 #[tokio::test]
-async fn what_is_said_is_told_only_if_asked_for_and_redacted() {
+async fn payloads_are_recorded_only_if_configured_and_redacted() {
     let more = [("AUDIT_PAYLOADS", "1"), ("AUDIT_REDACT", "*token*"), ("AUDIT_REDACT_TEXT", "glpat-[a-z]+")];
     let scene = scene(&more).await;
     let said = json!({ "text": "clone with glpat-hush", "API_Token": "hush", "big": { "token": ["hush"] } });
@@ -192,7 +191,7 @@ async fn what_is_said_is_told_only_if_asked_for_and_redacted() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_moved_away_is_begun_anew_at_sighup() {
+async fn a_file_that_was_moved_is_reopened_at_sighup() {
     let scene = scene(&[]).await;
     let stream = &scene.streams[0];
     let moved = stream.with_extension("1");
@@ -226,11 +225,11 @@ async fn a_full_disk_costs_no_call_and_is_counted() {
 }
 
 #[tokio::test]
-async fn a_target_that_takes_nothing_holds_up_neither_calls_nor_the_end() {
+async fn a_target_that_is_never_read_delays_neither_calls_nor_the_exit() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
-    // Open for reading, so that it can be opened for writing, and never read.
+    // The pipe is opened for reading, so that it can be opened for writing, and never read.
     let held = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
     let setup = Setup::proxy().env("AUDIT_LOG", pipe.to_str().unwrap()).env("AUDIT_PAYLOADS", "1");
     let mut proxy = setup.start_proxy().await;
@@ -242,7 +241,7 @@ async fn a_target_that_takes_nothing_holds_up_neither_calls_nor_the_end() {
         assert_eq!(client.call("echo", json!({ "text": text })).await.text(), text);
     }
     proxy.signal(Signal::SIGTERM);
-    assert!(proxy.exit(Duration::from_secs(20)).await.success());
+    assert!(proxy.exit(harness::wait::TIMEOUT).await.success());
     proxy.log.wait_for("The last audit lines could not be written within 2 s").await;
     drop(held);
 }
@@ -252,7 +251,7 @@ async fn a_file_that_cannot_be_written_at_all_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("no/audit.jsonl");
     let mut proxy = Setup::proxy().env("AUDIT_LOG", path.to_str().unwrap()).spawn();
-    assert_eq!(proxy.exit(Duration::from_secs(10)).await.code(), Some(64));
+    assert_eq!(proxy.exit(harness::wait::TIMEOUT).await.code(), Some(64));
     let line = proxy.log.wait_for("AUDIT_LOG").await;
     assert!(line.contains("a file in a folder that is there"), "{line}");
 }

@@ -1,6 +1,6 @@
-//! Stdio backends behind a slave: eras, death in mid-call, and the others going on.
+//! Stdio backends behind a slave: eras, and the exit of a backend during calls.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::relay::{Proxy, Setup, Slave};
 use harness::wait;
@@ -22,9 +22,9 @@ async fn a_backend_that_dies_fails_its_own_calls_and_comes_back() {
     let (proxy, _slave, fixture) = scene(&[]).await;
     let client = Client::modern(proxy.http);
     fixture.open_gate("innocent", 1);
-    let mut innocent = client.start(Ask::tool(1, "run", run_args("innocent", 2)).progress(1)).await;
+    let mut innocent = client.start(McpRequest::tool(1, "run", run_args("innocent", 2)).progress(1)).await;
     innocent.next().await.unwrap();
-    let ask = Ask::tool(2, "sleep", json!({ "seconds": 1, "steps": 4 })).progress(2);
+    let ask = McpRequest::tool(2, "sleep", json!({ "seconds": 1, "steps": 4 })).progress(2);
     let mut other = client.start(ask).await;
     other.next().await.unwrap();
     let answer = client.call("die", json!({})).await;
@@ -35,7 +35,7 @@ async fn a_backend_that_dies_fails_its_own_calls_and_comes_back() {
     assert_eq!(client.call("echo", json!({ "text": "alive" })).await.text(), "alive");
     wait::until("the backend to be started again", async || (fixture.pids().len() == 2).then_some(())).await;
     proxy.offers("run").await;
-    // The list may still be the old one for a moment; the call says that the new process serves.
+    // The list may still be that of the old process; a call shows that the new one serves.
     wait::until("a call on the new process", async || {
         let answer = client.call("run", run_args("again", 0)).await;
         answer.response().get("result").map(|_| ())
@@ -65,7 +65,7 @@ async fn any_era_of_client_works_with_any_era_of_backend() {
             [("modern", Client::modern(proxy.http)), ("legacy", Client::legacy(proxy.http).await)]
         {
             let key = format!("{name}-on-{era}");
-            let answer = client.ask(Ask::tool(1, "run", run_args(&key, 2)).progress("t")).await;
+            let answer = client.request(McpRequest::tool(1, "run", run_args(&key, 2)).progress("t")).await;
             assert_eq!((answer.progress(), answer.text()), (vec![1.0, 2.0], format!("done {key}").as_str()));
             assert_eq!(answer.messages[0]["params"]["progressToken"], "t", "{key}");
             if name == "modern" {
@@ -73,7 +73,7 @@ async fn any_era_of_client_works_with_any_era_of_backend() {
             }
             assert_eq!(fixture.log(&key), ["start", "end"]);
         }
-        // A modern backend wants its metadata from legacy clients too.
+        // A modern backend needs its metadata for calls of legacy clients too.
         let answer = Client::legacy(proxy.http).await.call("arguments", json!({ "a": 1 })).await;
         let params: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
         assert_eq!(params["arguments"], json!({ "a": 1 }));
@@ -86,13 +86,14 @@ async fn any_era_of_client_works_with_any_era_of_backend() {
 async fn many_calls_share_one_child_without_mixing() {
     let (proxy, _slave, fixture) = scene(&[]).await;
     let clients = [Client::modern(proxy.http), Client::legacy(proxy.http).await];
-    let asks =
-        (0..40).map(|n: usize| {
-            let client = clients[n % 2].clone();
-            async move {
-                client.ask(Ask::tool(1, "run", run_args(&format!("k{n}"), 3)).progress("same token")).await
-            }
-        });
+    let asks = (0..40).map(|n: usize| {
+        let client = clients[n % 2].clone();
+        async move {
+            client
+                .request(McpRequest::tool(1, "run", run_args(&format!("k{n}"), 3)).progress("same token"))
+                .await
+        }
+    });
     for (n, answer) in futures_util::future::join_all(asks).await.into_iter().enumerate() {
         assert_eq!((answer.progress(), answer.text()), (vec![1.0, 2.0, 3.0], format!("done k{n}").as_str()));
     }
@@ -103,11 +104,11 @@ async fn many_calls_share_one_child_without_mixing() {
 async fn the_slave_s_own_port_serves_the_same_tools() {
     let (_proxy, slave, fixture) = scene(&[]).await;
     for (key, client) in [("m", Client::modern(slave.http)), ("l", Client::legacy(slave.http).await)] {
-        let answer = client.ask(Ask::tool(1, "run", run_args(key, 2)).progress(1)).await;
+        let answer = client.request(McpRequest::tool(1, "run", run_args(key, 2)).progress(1)).await;
         assert_eq!((answer.progress().len(), answer.text()), (2, format!("done {key}").as_str()));
     }
     fixture.open_gate("gone", 0);
-    let pending = Client::modern(slave.http).start(Ask::tool(1, "run", run_args("gone", 0))).await;
+    let pending = Client::modern(slave.http).start(McpRequest::tool(1, "run", run_args("gone", 0))).await;
     fixture.wait_for("gone", "start").await;
     drop(pending);
     fixture.wait_for("gone", "cancelled").await;

@@ -1,11 +1,11 @@
-//! Peers on the link port that break the rules, before and after they have authenticated. None may hurt another.
+//! Peers on the link port that break the rules, before and after authentication. None may affect other peers.
 
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use harness::client::Client;
 use harness::frames::{CallId, Flags, Frame, FrameKind, HEADER_LEN, MAX_AUTH, MAX_BATCH};
-use harness::rawslave::{Heard, RawSlave, dial};
+use harness::rawslave::{RawSlave, Received, definition, dial, dial_with_small_buffer};
 use harness::relay::{CODE, Proxy, Setup, Slave};
 use harness::{http, wait};
 use serde_json::json;
@@ -25,18 +25,18 @@ async fn still_serves(proxy: &Proxy, what: &str) {
 }
 
 #[tokio::test]
-async fn a_peer_that_says_nothing_is_closed_with_4000_after_ten_seconds() {
+async fn a_silent_peer_is_closed_with_4000_after_ten_seconds() {
     let (proxy, _witness) = proxy_with_witness().await;
     let since = Instant::now();
     let mut silent = dial(proxy.link).await;
     let mut lonely = TcpStream::connect(proxy.link).await.unwrap();
     assert_eq!(silent.close_code().await, Some(4000));
     let took = since.elapsed();
-    assert!((Duration::from_secs(9)..Duration::from_secs(15)).contains(&took), "closed after {took:?}");
-    // One that does not even ask for a WebSocket is dropped too.
+    assert!(took >= Duration::from_secs(9), "closed after {took:?}");
+    // A connection that requests no WebSocket is closed too.
     let mut answer = Vec::new();
     let end = tokio::io::AsyncReadExt::read_to_end(&mut lonely, &mut answer);
-    let _ = wait::within("the lonely connection to be closed", wait::PATIENCE, end).await;
+    let _ = wait::within("the lonely connection to be closed", wait::TIMEOUT, end).await;
     still_serves(&proxy, "after silence").await;
 }
 
@@ -67,12 +67,12 @@ async fn a_first_message_that_is_no_auth_is_closed_with_4003() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_is_told_so_and_closed_with_4002() {
+async fn a_wrong_code_is_answered_and_closed_with_4002() {
     let (proxy, _witness) = proxy_with_witness().await;
     for code in ["", "wrong", &CODE.to_uppercase(), &CODE[1..], &format!("{CODE},{CODE}")] {
         let mut peer = dial(proxy.link).await;
         peer.text(json!({ "type": "auth", "slaveCode": code }).to_string()).await;
-        let Heard::Text(reply) = peer.hear().await else { panic!("an answer to {code:?}") };
+        let Received::Text(reply) = peer.receive().await else { panic!("an answer to {code:?}") };
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&reply).unwrap(),
             json!({ "type": "auth_failed", "message": "Invalid slave code" })
@@ -84,7 +84,7 @@ async fn a_wrong_code_is_told_so_and_closed_with_4002() {
 
 #[tokio::test]
 async fn an_unauthenticated_flood_costs_no_memory() {
-    // Every one of them is let in as far as a stranger gets.
+    // The rate limit lets every connection in.
     let proxy = Setup::proxy().env("HANDSHAKE_RATE", "10000").start_proxy().await;
     let _witness = Setup::slave("witness", proxy.link).start_slave().await;
     proxy.offers("echo").await;
@@ -115,7 +115,7 @@ async fn bytes_that_are_no_websocket_are_refused() {
         stream.write_all(bytes).await.unwrap();
         let mut answer = Vec::new();
         let end = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
-        let _ = wait::within("the connection to be closed", wait::PATIENCE, end).await;
+        let _ = wait::within("the connection to be closed", wait::TIMEOUT, end).await;
         assert!(!answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
     }
     still_serves(&proxy, "after no websocket").await;
@@ -133,7 +133,7 @@ fn header(kind: u8, flags: u8, length: u32, call: u128) -> BytesMut {
     out
 }
 
-/// What an authenticated slave may not send, by name.
+/// Messages that an authenticated slave must not send, by name.
 fn malformed() -> Vec<(&'static str, Bytes)> {
     let mut half = header(FrameKind::Event as u8, 0, 100, 9);
     half.put_slice(b"only a few");
@@ -191,8 +191,8 @@ async fn a_slave_that_ignores_its_credit_is_cut_off_before_memory_grows() {
     proxy.offers("flood").await;
     let client = Client::modern(proxy.http);
     // The client reads nothing, so nothing is credited.
-    let _pending = client.start(harness::client::Ask::tool(1, "flood", json!({})).progress(1)).await;
-    let opened = peer.opened().await;
+    let _pending = client.start(harness::client::McpRequest::tool(1, "flood", json!({})).progress(1)).await;
+    let opened = peer.receive_open().await;
     peer.accept(&opened).await;
     let before = proxy.resident();
     let payload = Bytes::from(vec![b' '; 60_000]);
@@ -205,6 +205,45 @@ async fn a_slave_that_ignores_its_credit_is_cut_off_before_memory_grows() {
     let grown = proxy.resident().saturating_sub(before);
     assert!(grown < 24 << 20, "{grown} bytes for 60 MB that were never credited");
     still_serves(&proxy, "after greed").await;
+}
+
+/// Control frames that may wait for a slave before its link is closed (docs/PROTOCOL.md, "Limits").
+const MAX_PENDING_CONTROL: usize = 64 * 1024;
+
+/// One JSON-RPC batch of cancellations: the proxy sends each as a control frame to every slave.
+fn cancellations(first: usize) -> Vec<u8> {
+    let cancel =
+        |id| json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } });
+    let batch: Vec<_> = (first..first + 100).map(cancel).collect();
+    serde_json::to_vec(&batch).unwrap()
+}
+
+#[tokio::test]
+async fn a_slave_that_reads_no_control_frames_is_closed_before_memory_grows() {
+    let (proxy, _witness) = proxy_with_witness().await;
+    let mut peer = dial_with_small_buffer(proxy.link).await;
+    peer.authenticate(CODE, "deaf").await;
+    peer.catalog(&json!({ "tools": [definition("deaf_tool")] })).await;
+    proxy.offers("deaf_tool").await;
+    let client = Client::legacy_on(proxy.http, "/mcp", "2025-03-26").await;
+    let before = proxy.resident();
+    let closed = |proxy: &Proxy| proxy.log.count("too many unread control frames") > 0;
+    // The socket buffers hold frames beyond the limit.
+    let enough = 8 * MAX_PENDING_CONTROL;
+    let mut sent = 0;
+    while sent < enough && !closed(&proxy) {
+        assert_eq!(client.post(&cancellations(sent)).await.status.as_u16(), 202);
+        sent += 100;
+        // A frame keeps the link alive without a pong, and makes the proxy check the limit.
+        peer.send(Frame::bare(FrameKind::Credit, CallId(1), 0)).await;
+    }
+    proxy.log.wait_for("too many unread control frames").await;
+    let code = peer.close_code().await;
+    assert!(matches!(code, Some(1002) | None), "{code:?}");
+    assert!(sent > MAX_PENDING_CONTROL, "closed after {sent} control frames only");
+    let grown = proxy.resident().saturating_sub(before);
+    assert!(grown < 96 << 20, "{grown} bytes for {sent} control frames that nobody read");
+    still_serves(&proxy, "after a flood of control frames").await;
 }
 
 #[tokio::test]

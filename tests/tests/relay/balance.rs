@@ -1,4 +1,4 @@
-//! Shared out and held back: queues in front of full slaves, weights, stickiness, rate limits.
+//! Load balancing: queues in front of full slaves, weights, stickiness, rate limits.
 
 mod limits;
 mod queue;
@@ -16,7 +16,7 @@ async fn narrow(proxy: Setup) -> (Proxy, Slave, Fixture) {
     (proxy, slave, fixture)
 }
 
-/// Waits until so many calls wait.
+/// Waits until `count` calls are queued.
 async fn waiting(proxy: &Proxy, calls: u32) {
     harness::wait::until(&format!("{calls} waiting calls"), async || {
         let scrape = harness::metrics::Scrape::of(proxy.http).await;

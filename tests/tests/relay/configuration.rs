@@ -1,4 +1,4 @@
-//! Codes and variables: what is wrong is said, all at once, and nothing secret with it.
+//! Codes and variables: all faults are reported at once, without secrets.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use harness::relay::{CODE, Setup};
 use harness::wait;
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = harness::wait::TIMEOUT;
 
 async fn exit_code_and_log(setup: Setup) -> (Option<i32>, String) {
     let mut process: Process = setup.spawn();
     let status = process.exit(LIMIT).await;
-    // The pipe may hold the last lines for a moment after the exit.
+    // The last lines may arrive a moment after the exit.
     process.log.wait_for("correction").await;
     wait::until("the log's last line", async || process.log.text().contains("start again").then_some(()))
         .await;
     (status.code(), process.log.text())
 }
 
-/// Variables and values that none of them takes. Secrets that have rules stand apart.
+/// Variables with invalid values, without those of secrets.
 const BAD_IN_BOTH: [(&str, &str); 19] = [
     ("MCP_SERVER_HOST", "not a host!"),
     ("MCP_SERVER_PORT", "70000"),

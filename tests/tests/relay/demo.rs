@@ -1,4 +1,4 @@
-//! `mcp-relay demo`: shows the main job and ends by itself.
+//! Test of `mcp-relay demo`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use harness::relay::Setup;
 #[tokio::test]
 async fn the_demo_shows_the_main_job_and_ends_with_0() {
     let mut demo = Setup::bare("demo").args(&["demo"]).spawn();
-    let status = demo.exit(Duration::from_mins(1)).await;
+    let status = demo.exit(Duration::from_mins(2)).await;
     let text = demo.log.text();
     assert_eq!(status.code(), Some(0), "{text}");
     for shown in ["tools/list", "echo", "progress", "mcp_relay_"] {

@@ -1,9 +1,9 @@
-//! Slaves that fail calls by their own fault are left out, others take the calls, and good slaves stay.
+//! Outlier detection: slaves that fail calls by their own fault are ejected, others take the calls, good slaves stay.
 
 use harness::client::Client;
 use harness::http::get;
 use harness::metrics::Scrape;
-use harness::rawslave::{Heard, RawSlave, text_result};
+use harness::rawslave::{RawSlave, Received, text_result};
 use harness::relay::{CODE, Setup};
 use harness::wait;
 use protocol::link::frame::{Flags, Frame, FrameKind};
@@ -12,23 +12,23 @@ use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// What a slave answers.
+/// Kind of answer of a slave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Well,
-    /// Its backend is at fault.
+    /// A failure of its backend.
     Broken,
-    /// A tool's own error.
+    /// An error result of the tool.
     ToolError,
 }
 
-/// A slave whose answers the test decides; the count of its calls.
+/// A slave with answers chosen by the test, and the number of its calls.
 fn serve(mut slave: RawSlave, name: &'static str) -> (watch::Sender<Mood>, watch::Receiver<usize>) {
     let (mood, moods) = watch::channel(Mood::Well);
     let (count, counts) = watch::channel(0);
     tokio::spawn(async move {
         loop {
-            let Some(opened) = slave.hear_opened().await else { return };
+            let Some(opened) = slave.receive_small_open().await else { return };
             count.send_modify(|n| *n += 1);
             let now = *moods.borrow();
             match now {
@@ -62,7 +62,7 @@ async fn a_slave_with_a_broken_backend_is_left_out_tested_and_taken_back() {
     proxy.accepted(2).await;
     let client = Client::modern(proxy.http);
     bad.send_replace(Mood::Broken);
-    // Two choices by load: without the ejection half of these would fail.
+    // Without the ejection half of these calls would fail.
     let mut failed = 0;
     wait::until("the bad slave to be left out", async || {
         let answer = client.call("t", json!({})).await;
@@ -116,10 +116,10 @@ async fn a_slave_that_breaks_the_protocol_again_and_again_is_degraded() {
     for _ in 0..3 {
         let mut slave = harness::rawslave::dial(proxy.link).await;
         slave.instance = *instance.get_or_insert(slave.instance);
-        slave.greet(CODE, "rude").await;
+        slave.authenticate(CODE, "rude").await;
         slave.catalog(&json!({ "tools": [harness::rawslave::definition("t")] })).await;
         slave.text("no frame".into()).await;
-        while !matches!(slave.hear().await, Heard::Closed(_)) {}
+        while !matches!(slave.receive().await, Received::Closed(_)) {}
     }
     proxy.log.wait_for("Slave is degraded: it gets no calls for 600.0 s: 2 failed in a row, the last with protocol_error").await;
 }

@@ -1,6 +1,6 @@
-//! What each era of MCP asks of the endpoint itself: opening, errors, statuses, sessions.
+//! Requirements of each era on the endpoint: opening, errors, statuses, sessions.
 
-use harness::client::{Ask, Client, LEGACY, MODERN};
+use harness::client::{Client, LEGACY, MODERN, McpRequest};
 use harness::http::{Exchange, request};
 use harness::relay::{Setup, pair};
 use hyper::Method;
@@ -14,7 +14,7 @@ async fn json_of(exchange: &mut Exchange) -> Value {
 #[tokio::test]
 async fn a_modern_client_discovers_the_relay() {
     let (proxy, _slave) = pair().await;
-    let answer = Client::modern(proxy.http).ask(Ask::new(1, "server/discover", json!({}))).await;
+    let answer = Client::modern(proxy.http).request(McpRequest::new(1, "server/discover", json!({}))).await;
     let result = answer.result();
     assert_eq!(answer.status, 200);
     assert_eq!(result["resultType"], "complete");
@@ -28,7 +28,7 @@ async fn a_modern_list_says_how_long_it_holds() {
     let proxy = Setup::proxy().env("LIST_TTL_MS", "1234").start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.offers("echo").await;
-    let answer = Client::modern(proxy.http).ask(Ask::new(1, "tools/list", json!({}))).await;
+    let answer = Client::modern(proxy.http).request(McpRequest::new(1, "tools/list", json!({}))).await;
     assert_eq!(answer.result()["ttlMs"], 1234);
     assert_eq!(answer.result()["resultType"], "complete");
 }
@@ -39,7 +39,7 @@ async fn a_legacy_client_initializes_and_pings() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY] {
         let client = Client::legacy_on(proxy.http, "/mcp", version).await;
         assert!(client.session.is_some(), "{version}: a session id");
-        let answer = client.ask(Ask::new(2, "ping", json!({}))).await;
+        let answer = client.request(McpRequest::new(2, "ping", json!({}))).await;
         assert_eq!(answer.result(), &json!({}), "{version}");
     }
     let mut client = Client::uninitialized(proxy.http);
@@ -74,7 +74,7 @@ async fn an_unknown_method_is_refused_as_each_era_asks() {
             ("prompts/get", json!({ "name": "x" })),
             ("resources/read", json!({ "uri": "x:y" })),
         ] {
-            let answer = client.ask(Ask::new(1, method, params)).await;
+            let answer = client.request(McpRequest::new(1, method, params)).await;
             assert_eq!((answer.status, answer.code()), (status, -32601), "{method}: {:?}", answer.messages);
         }
     }
@@ -98,7 +98,7 @@ async fn a_session_that_is_not_ours_is_not_found() {
     let mut client = Client::legacy(proxy.http).await;
     let token = client.session.clone().unwrap();
     assert_eq!(client.call("echo", json!({ "text": "x" })).await.text(), "x");
-    // One character changed: the seal breaks.
+    // With one changed character the seal is invalid.
     let last = if token.ends_with('A') { 'B' } else { 'A' };
     client.session = Some(format!("{}{last}", &token[..token.len() - 1]));
     let answer = client.call("echo", json!({ "text": "x" })).await;
@@ -121,11 +121,11 @@ async fn a_session_holds_on_every_proxy_with_the_same_key_and_no_other() {
         client
     };
     assert_eq!(on(second.http).call("echo", json!({ "text": "x" })).await.text(), "x");
-    assert_eq!(on(stranger.http).ask(Ask::new(1, "ping", json!({}))).await.status, 404);
+    assert_eq!(on(stranger.http).request(McpRequest::new(1, "ping", json!({}))).await.status, 404);
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_message_are_told_what_is_wrong() {
+async fn bodies_that_are_no_message_are_refused_with_the_reason() {
     let (proxy, _slave) = pair().await;
     let client = Client::legacy(proxy.http).await;
     for (body, code) in [
@@ -154,7 +154,7 @@ async fn a_body_beyond_the_limit_gets_413_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_page_from_elsewhere_is_forbidden_and_one_from_here_is_not() {
+async fn foreign_origins_are_forbidden_and_local_ones_are_not() {
     let (proxy, _slave) = pair().await;
     let from = |origin| Client::modern(proxy.http).with_header("origin", origin);
     let answer = from("http://evil.example").call("echo", json!({ "text": "x" })).await;
@@ -163,15 +163,15 @@ async fn a_page_from_elsewhere_is_forbidden_and_one_from_here_is_not() {
 }
 
 #[tokio::test]
-async fn keys_are_asked_for_when_they_are_set() {
+async fn keys_are_required_when_they_are_set() {
     let proxy = Setup::proxy()
         .env("AUTH_BEARER_KEYS", "key-one, key-two")
         .env("AUTH_CUSTOM_HEADER", "x-api-key")
         .start_proxy()
         .await;
-    let list = || Ask::new(1, "tools/list", json!({}));
+    let list = || McpRequest::new(1, "tools/list", json!({}));
     let client = Client::modern(proxy.http);
-    let answer = client.ask(list()).await;
+    let answer = client.request(list()).await;
     assert_eq!((answer.status, answer.code()), (401, -32001));
     for (header, value, status) in [
         ("authorization", "Bearer key-two", 200),
@@ -180,7 +180,7 @@ async fn keys_are_asked_for_when_they_are_set() {
         ("x-api-key", "key-one", 200),
         ("x-api-key", "KEY-ONE", 401),
     ] {
-        let answer = client.clone().with_header(header, value).ask(list()).await;
+        let answer = client.clone().with_header(header, value).request(list()).await;
         assert_eq!(answer.status, status, "{header}: {value}");
     }
     for path in ["/healthz", "/readyz", "/health"] {

@@ -1,6 +1,6 @@
-//! Health is truthful and metrics move: what they say agrees with what a real call does.
+//! Health endpoints and metrics agree with the results of real calls.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::http::get;
 use harness::metrics::Scrape;
 use harness::relay::{Setup, pair};
@@ -84,7 +84,7 @@ async fn calls_in_flight_are_counted_while_they_run() {
     let client = Client::modern(proxy.http);
     let in_flight = async || Scrape::of(proxy.http).await.sum("mcp_relay_calls_in_flight", &[]);
     let mut pending =
-        client.start(Ask::tool(1, "sleep", json!({ "seconds": 60, "steps": 600 })).progress(1)).await;
+        client.start(McpRequest::tool(1, "sleep", json!({ "seconds": 60, "steps": 600 })).progress(1)).await;
     pending.next().await.unwrap();
     assert!((in_flight().await - 1.0).abs() < 0.1);
     drop(pending);

@@ -1,4 +1,4 @@
-//! Behind an ingress: whose word on addresses counts. And the rate at which slaves are let in.
+//! Client addresses behind an ingress (`TRUSTED_PROXIES`), and the rate of slave handshakes (`HANDSHAKE_RATE`).
 
 use std::net::SocketAddr;
 
@@ -17,18 +17,18 @@ async fn proxy(trusted: &str) -> Proxy {
     Setup::proxy().env("AUTH_BEARER_KEYS", "key").env("TRUSTED_PROXIES", trusted).start_proxy().await
 }
 
-/// How the proxy's log calls a client without a key, and a slave with a wrong code, that send this header.
-async fn called(proxy: &Proxy, header: (&'static str, &'static str)) -> (String, String) {
+/// Log lines of the proxy for a client without a key and a slave with a wrong code, both of which send this header.
+async fn refusals(proxy: &Proxy, name: &'static str, value: &'static str) -> (String, String) {
     let before = proxy.log.len();
-    let client = Client::modern(proxy.http).with_header(header.0, header.1);
+    let client = Client::modern(proxy.http).with_header(name, value);
     assert_eq!(client.call("echo", json!({})).await.status, 401);
     let client = proxy.log.wait_for_after("Request refused: ", before).await;
-    knock(proxy.link, header).await;
+    dial_with_wrong_code(proxy.link, name, value).await;
     (client, proxy.log.wait_for_after("Invalid slave code", before).await)
 }
 
-/// Dials as a slave with a wrong code through an ingress that adds a header.
-async fn knock(address: SocketAddr, (name, value): (&'static str, &'static str)) {
+/// Dials as a slave with a wrong code, through an ingress that adds a header.
+async fn dial_with_wrong_code(address: SocketAddr, name: &'static str, value: &'static str) {
     let stream = TcpStream::connect(address).await.unwrap();
     let mut request = format!("ws://{address}/").into_client_request().unwrap();
     request.headers_mut().insert(name, value.parse().unwrap());
@@ -38,10 +38,10 @@ async fn knock(address: SocketAddr, (name, value): (&'static str, &'static str))
 }
 
 #[tokio::test]
-async fn nobody_s_word_counts_by_default() {
+async fn forwarding_headers_are_ignored_by_default() {
     let proxy = proxy("").await;
     for header in [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")] {
-        let (client, slave) = called(&proxy, header).await;
+        let (client, slave) = refusals(&proxy, header.0, header.1).await;
         for line in [client, slave] {
             assert!(line.contains("127.0.0.1") && !line.contains("6.6.6.6"), "{line}");
         }
@@ -49,31 +49,31 @@ async fn nobody_s_word_counts_by_default() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_s_word_counts_and_what_came_before_it_does_not() {
+async fn a_trusted_proxy_names_the_client_and_earlier_entries_are_ignored() {
     let proxy = proxy("192.0.2.0/24, 127.0.0.0/8").await;
     for header in [
         ("x-forwarded-for", "6.6.6.6, 203.0.113.9, 192.0.2.7"),
         ("forwarded", "for=6.6.6.6, for=203.0.113.9;proto=https, for=\"192.0.2.7:99\""),
     ] {
-        let (client, slave) = called(&proxy, header).await;
+        let (client, slave) = refusals(&proxy, header.0, header.1).await;
         for line in [client, slave] {
             assert!(line.contains("203.0.113.9") && !line.contains("6.6.6.6"), "{line}");
         }
     }
-    // From another network the same words are nothing.
-    let (client, _) = called(&self::proxy("192.0.2.0/24").await, ("x-forwarded-for", "6.6.6.6")).await;
+    // The same header from another network is ignored.
+    let (client, _) = refusals(&self::proxy("192.0.2.0/24").await, "x-forwarded-for", "6.6.6.6").await;
     assert!(client.contains("127.0.0.1"), "{client}");
 }
 
 #[tokio::test]
-async fn connections_over_the_rate_are_told_when_to_come_again() {
+async fn connections_over_the_rate_get_a_retry_after() {
     let proxy = Setup::proxy().env("HANDSHAKE_RATE", "1").start_proxy().await;
     let _first = TcpStream::connect(proxy.link).await.unwrap();
     let mut seen = Vec::new();
     for _ in 0..5 {
         let mut stream = TcpStream::connect(proxy.link).await.unwrap();
         let mut answer = String::new();
-        // One that is let in is asked to say something, and hears nothing for 10 s.
+        // A connection within the rate stays open without an answer for 10 s.
         let read =
             tokio::time::timeout(std::time::Duration::from_secs(2), stream.read_to_string(&mut answer));
         if read.await.is_ok() {
@@ -87,9 +87,9 @@ async fn connections_over_the_rate_are_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn slaves_that_are_sent_away_come_back() {
+async fn slaves_over_the_rate_link_later() {
     let proxy = Setup::proxy().env("HANDSHAKE_RATE", "1").start_proxy().await;
-    // All at once, however slowly this machine starts them.
+    // All slaves start at once.
     let slaves: Vec<_> = (0..6).map(|n| Setup::slave(&format!("s{n}"), proxy.link).spawn()).collect();
     proxy.accepted(slaves.len()).await;
     let waited = slaves.iter().filter(|slave| slave.log.count("asks to come again later") > 0).count();

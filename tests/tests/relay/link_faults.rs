@@ -1,6 +1,6 @@
-//! A link that breaks at every phase of a call, in every way: nothing is lost, nothing doubled, nothing run twice.
+//! Links that break at every phase of a call, with every fault: nothing is lost, sent twice or run twice.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fault::{Fault, FaultProxy, Side, Towards, Trap};
 use harness::fixture::{Fixture, run_args};
 use harness::frames::FrameKind;
@@ -14,7 +14,7 @@ struct Scene {
     _slaves: Vec<Slave>,
 }
 
-/// Faults that only silence shows are noticed sooner than as shipped, so that the tests end sooner.
+/// Shorter ping intervals for faults that only pings detect, so that the tests end sooner.
 fn pings(setup: Setup, fault: Fault) -> Setup {
     if matches!(fault, Fault::Stall | Fault::BlackHole) { setup.quick_pings() } else { setup }
 }
@@ -33,8 +33,8 @@ async fn scene(slaves: &[&str], fault_to_come: Fault) -> Scene {
     Scene { proxy, fault, fixture, _slaves: running }
 }
 
-/// Every frame of a call with three steps, and on which side of it the link breaks. `must` says whether the frame is
-/// sure to be sent: acknowledgements may be gathered.
+/// Frames of a call with three steps, and the side of the frame on which the link breaks. The last member says whether the
+/// frame is certain to be sent; acknowledgements may be combined.
 const PHASES: [(Towards, FrameKind, usize, Side, bool); 12] = [
     (Towards::Slave, FrameKind::Open, 0, Side::Before, true),
     (Towards::Slave, FrameKind::Open, 0, Side::After, true),
@@ -50,18 +50,18 @@ const PHASES: [(Towards, FrameKind, usize, Side, bool); 12] = [
     (Towards::Slave, FrameKind::Credit, 0, Side::After, false),
 ];
 
-async fn breaks_everywhere(slaves: &[&str], fault: Fault) {
+async fn check_all_phases(slaves: &[&str], fault: Fault) {
     let scene = scene(slaves, fault).await;
-    breaks_for(&Client::modern(scene.proxy.http), (&scene, slaves.len()), fault).await;
+    check_phases(&Client::modern(scene.proxy.http), &scene, slaves.len(), fault).await;
 }
 
-async fn breaks_for(client: &Client, (scene, slaves): (&Scene, usize), fault: Fault) {
+async fn check_phases(client: &Client, scene: &Scene, slaves: usize, fault: Fault) {
     let mut links = slaves;
     for (index, (towards, kind, skip, side, must)) in PHASES.into_iter().enumerate() {
         let key = format!("phase-{index}");
         let phase = format!("{fault:?} {side:?} {} {skip} towards {towards:?}", kind.name());
         scene.fault.arm(Trap { towards, kind, skip, side, fault });
-        let answer = client.ask(Ask::tool(index, "run", run_args(&key, 3)).progress(index)).await;
+        let answer = client.request(McpRequest::tool(index, "run", run_args(&key, 3)).progress(index)).await;
         assert_eq!(answer.progress(), [1.0, 2.0, 3.0], "{phase}: {:?}", answer.messages);
         assert_eq!(answer.text(), format!("done {key}"), "{phase}");
         assert_eq!(scene.fixture.log(&key), ["start", "end"], "{phase}: run exactly once");
@@ -77,54 +77,54 @@ async fn breaks_for(client: &Client, (scene, slaves): (&Scene, usize), fault: Fa
 
 #[tokio::test]
 async fn a_reset_at_any_phase_loses_and_doubles_nothing() {
-    breaks_everywhere(&["one"], Fault::Reset).await;
+    check_all_phases(&["one"], Fault::Reset).await;
 }
 
 #[tokio::test]
 async fn a_legacy_client_s_call_survives_a_reset_at_any_phase() {
     let scene = scene(&["one"], Fault::Reset).await;
     let client = Client::legacy(scene.proxy.http).await;
-    breaks_for(&client, (&scene, 1), Fault::Reset).await;
+    check_phases(&client, &scene, 1, Fault::Reset).await;
 }
 
 #[tokio::test]
 async fn a_half_close_towards_the_slave_at_any_phase_loses_and_doubles_nothing() {
-    breaks_everywhere(&["one"], Fault::HalfClose(Towards::Slave)).await;
+    check_all_phases(&["one"], Fault::HalfClose(Towards::Slave)).await;
 }
 
 #[tokio::test]
 async fn a_half_close_towards_the_proxy_at_any_phase_loses_and_doubles_nothing() {
-    breaks_everywhere(&["one"], Fault::HalfClose(Towards::Proxy)).await;
+    check_all_phases(&["one"], Fault::HalfClose(Towards::Proxy)).await;
 }
 
 #[tokio::test]
 async fn a_black_hole_at_any_phase_loses_and_doubles_nothing() {
-    breaks_everywhere(&["one"], Fault::BlackHole).await;
+    check_all_phases(&["one"], Fault::BlackHole).await;
 }
 
 #[tokio::test]
 async fn a_stall_at_any_phase_loses_and_doubles_nothing() {
-    breaks_everywhere(&["one"], Fault::Stall).await;
+    check_all_phases(&["one"], Fault::Stall).await;
 }
 
 #[tokio::test]
 async fn with_two_slaves_a_reset_runs_no_call_on_both() {
-    breaks_everywhere(&["one", "two"], Fault::Reset).await;
+    check_all_phases(&["one", "two"], Fault::Reset).await;
 }
 
 #[tokio::test]
 async fn with_two_slaves_a_black_hole_runs_no_call_on_both() {
-    breaks_everywhere(&["one", "two"], Fault::BlackHole).await;
+    check_all_phases(&["one", "two"], Fault::BlackHole).await;
 }
 
 #[tokio::test]
 async fn with_two_slaves_a_half_close_runs_no_call_on_both() {
-    breaks_everywhere(&["one", "two"], Fault::HalfClose(Towards::Slave)).await;
+    check_all_phases(&["one", "two"], Fault::HalfClose(Towards::Slave)).await;
 }
 
 #[tokio::test]
 async fn with_two_slaves_a_stall_runs_no_call_on_both() {
-    breaks_everywhere(&["one", "two"], Fault::Stall).await;
+    check_all_phases(&["one", "two"], Fault::Stall).await;
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn many_calls_of_one_link_all_survive_its_reset() {
     let mut pending = Vec::new();
     for key in &keys {
         scene.fixture.open_gate(key, 2);
-        let mut call = client.start(Ask::tool(1, "run", run_args(key, 6)).progress(1)).await;
+        let mut call = client.start(McpRequest::tool(1, "run", run_args(key, 6)).progress(1)).await;
         call.next().await.expect("progress");
         pending.push(call);
     }
@@ -205,7 +205,7 @@ async fn a_large_argument_is_whole_after_resets_in_its_middle() {
     }
 }
 
-/// Strikes again and again, as soon as both links are back, while callers never pause.
+/// Faults strike again and again, as soon as both links are back, while clients keep calling.
 #[tokio::test]
 async fn a_storm_of_faults_loses_and_doubles_nothing() {
     let scene = scene(&["one", "two"], Fault::Stall).await;
@@ -215,7 +215,7 @@ async fn a_storm_of_faults_loses_and_doubles_nothing() {
         let mut calls = 0;
         while !over.load(std::sync::atomic::Ordering::Relaxed) {
             let key = format!("storm-{caller}-{calls}");
-            let answer = client.ask(Ask::tool(1, "run", run_args(&key, 5)).progress(1)).await;
+            let answer = client.request(McpRequest::tool(1, "run", run_args(&key, 5)).progress(1)).await;
             // Between two faults there may be no link at all; such a call has not run.
             if answer.response().get("error").is_some() {
                 assert!(["no_slave", "no_slave_for_tool"].contains(&answer.kind()), "{answer:?}");

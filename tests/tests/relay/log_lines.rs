@@ -1,6 +1,6 @@
-//! Log lines about a call name it: the same request id in the proxy and in the slave, and the trace where there is one.
+//! Log lines of a call carry its request id, the same in proxy and slave, and its trace id if there is one.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::process::Log;
 use harness::relay::{Proxy, Setup, Slave};
@@ -12,7 +12,7 @@ fn traceparent() -> String {
     format!("00-{TRACE}-00f067aa0ba902b7-01")
 }
 
-/// The document's phrases for one call, as each side has them.
+/// Documented log phrases of one call, for each side.
 const IN_PROXY: [&str; 3] =
     ["Forwarding request to slave", "Received response from slave", "Response forwarded to client"];
 const IN_SLAVE: [&str; 2] = ["Received request from proxy", "Sending response back to proxy"];
@@ -27,7 +27,7 @@ async fn scene(formats: [&str; 2]) -> (Proxy, Slave, Fixture) {
     (proxy, slave, fixture)
 }
 
-/// The ids on each of these lines.
+/// Request ids of these lines.
 async fn ids(log: &Log, phrases: &[&str], format: &str) -> Vec<[String; 2]> {
     let mut found = Vec::new();
     for phrase in phrases {
@@ -49,8 +49,8 @@ async fn ids(log: &Log, phrases: &[&str], format: &str) -> Vec<[String; 2]> {
 
 async fn one_id_throughout(formats: [&str; 2]) {
     let (proxy, slave, _fixture) = scene(formats).await;
-    let ask = Ask::tool(1, "run", run_args("x", 0)).meta("traceparent", traceparent());
-    Client::modern(proxy.http).ask(ask).await.result();
+    let ask = McpRequest::tool(1, "run", run_args("x", 0)).meta("traceparent", traceparent());
+    Client::modern(proxy.http).request(ask).await.result();
     let mut all = ids(&proxy.log, &IN_PROXY, formats[0]).await;
     all.extend(ids(&slave.log, &IN_SLAVE, formats[1]).await);
     let first = all[0].clone();
@@ -58,7 +58,7 @@ async fn one_id_throughout(formats: [&str; 2]) {
     assert!(all.iter().all(|ids| *ids == first), "{all:?}");
     let phrase = proxy.log.wait_for("Forwarding request to slave").await;
     assert!(phrase.contains(&format!("(id: {})", first[0])), "{phrase}");
-    // Modules that LOG_LEVEL does not name stay at its first word.
+    // Modules that `LOG_LEVEL` does not name have the level of its first word.
     assert_eq!(slave.log.count("DEBUG"), IN_SLAVE.len(), "{}", slave.log.text());
 }
 

@@ -1,6 +1,6 @@
-//! The built binary through real sockets: one theme a module, one claim a test.
+//! Tests of the built binary through real sockets: one subject for each module, one claim for each test.
 //!
-//! One executable, so that tests which wait do so side by side. Every test has its own processes and ports.
+//! One executable, so that waiting tests run side by side. Every test has its own processes and ports.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod audit;
@@ -14,7 +14,6 @@ mod demo;
 mod ejection;
 mod eras;
 mod health;
-mod homeless;
 mod ingress;
 mod link_faults;
 mod link_loss;
@@ -38,3 +37,4 @@ mod states;
 mod status;
 mod tls;
 mod traces;
+mod without_slave;

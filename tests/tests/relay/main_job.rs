@@ -1,8 +1,8 @@
-//! The main job: list, call, progress while the call runs, cancellation that reaches the backend.
+//! The main path: lists, calls, progress during calls, and cancellation that reaches the backend.
 
 use std::time::Duration;
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::relay::{Proxy, Setup, Slave, pair};
 use harness::{http, wait};
@@ -20,7 +20,7 @@ async fn with_fixture() -> (Proxy, Slave, Fixture) {
 async fn the_proxy_lists_what_the_slave_itself_lists() {
     let (proxy, slave) = pair().await;
     let through = Client::modern(proxy.http).tools().await;
-    // In an order of its own, but always the same one.
+    // The proxy sorts the list, always in the same order.
     assert_eq!(through, Client::legacy(proxy.http).await.tools().await);
     let direct = Client::modern(slave.http).tools().await;
     assert_eq!(through.len(), direct.len());
@@ -46,7 +46,7 @@ async fn ids_come_back_as_the_client_wrote_them() {
     let (proxy, _slave) = pair().await;
     let client = Client::modern(proxy.http);
     for id in [json!(0), json!(-7), json!(9_007_199_254_740_993_u64), json!("a \u{e9}\""), json!("")] {
-        let answer = client.ask(Ask::tool(id.clone(), "echo", json!({ "text": "x" }))).await;
+        let answer = client.request(McpRequest::tool(id.clone(), "echo", json!({ "text": "x" }))).await;
         assert_eq!(answer.response()["id"], id);
     }
 }
@@ -58,7 +58,8 @@ async fn progress_arrives_while_the_call_runs() {
         [("modern", Client::modern(proxy.http)), ("legacy", Client::legacy(proxy.http).await)]
     {
         fixture.open_gate(era, 0);
-        let mut pending = client.start(Ask::tool(5, "run", run_args(era, 3)).progress("my token")).await;
+        let mut pending =
+            client.start(McpRequest::tool(5, "run", run_args(era, 3)).progress("my token")).await;
         fixture.wait_for(era, "start").await;
         for step in 1..=3 {
             fixture.open_gate(era, step);
@@ -77,8 +78,8 @@ async fn progress_arrives_while_the_call_runs() {
 #[tokio::test]
 async fn demo_progress_counts_its_steps() {
     let (proxy, _slave) = pair().await;
-    let ask = Ask::tool(1, "sleep", json!({ "seconds": 0.2, "steps": 4 })).progress(17);
-    let answer = Client::modern(proxy.http).ask(ask).await;
+    let ask = McpRequest::tool(1, "sleep", json!({ "seconds": 0.2, "steps": 4 })).progress(17);
+    let answer = Client::modern(proxy.http).request(ask).await;
     assert_eq!(answer.progress().len(), 4, "{:?}", answer.messages);
     assert!(answer.progress().is_sorted());
     answer.result();
@@ -90,8 +91,8 @@ async fn a_modern_client_that_disconnects_cancels_its_call_at_the_backend() {
     fixture.open_gate("silent", 0);
     fixture.open_gate("streaming", 1);
     let client = Client::modern(proxy.http);
-    let silent = client.start(Ask::tool(1, "run", run_args("silent", 1))).await;
-    let mut streaming = client.start(Ask::tool(2, "run", run_args("streaming", 2)).progress(1)).await;
+    let silent = client.start(McpRequest::tool(1, "run", run_args("silent", 1))).await;
+    let mut streaming = client.start(McpRequest::tool(2, "run", run_args("streaming", 2)).progress(1)).await;
     fixture.wait_for("silent", "start").await;
     streaming.next().await.expect("progress");
     drop(silent);
@@ -105,7 +106,7 @@ async fn a_legacy_client_cancels_with_a_notification() {
     let (proxy, _slave, fixture) = with_fixture().await;
     let client = Client::legacy(proxy.http).await;
     fixture.open_gate("mine", 0);
-    let pending = client.start(Ask::tool("the call", "run", run_args("mine", 1))).await;
+    let pending = client.start(McpRequest::tool("the call", "run", run_args("mine", 1))).await;
     fixture.wait_for("mine", "start").await;
     // Unknown ids are ignored.
     client.cancel("another call").await;
@@ -123,8 +124,8 @@ async fn a_cancellation_ends_only_the_session_s_own_call() {
     for key in ["first", "second"] {
         fixture.open_gate(key, 0);
     }
-    let _first = one.start(Ask::tool(1, "run", run_args("first", 0))).await;
-    let mut second = two.start(Ask::tool(1, "run", run_args("second", 0))).await;
+    let _first = one.start(McpRequest::tool(1, "run", run_args("first", 0))).await;
+    let mut second = two.start(McpRequest::tool(1, "run", run_args("second", 0))).await;
     fixture.wait_for("first", "start").await;
     fixture.wait_for("second", "start").await;
     one.cancel(1).await;
@@ -138,7 +139,7 @@ async fn a_legacy_client_that_disconnects_does_not_cancel() {
     let (proxy, _slave, fixture) = with_fixture().await;
     let client = Client::legacy(proxy.http).await;
     fixture.open_gate("kept", 0);
-    let pending = client.start(Ask::tool(1, "run", run_args("kept", 1))).await;
+    let pending = client.start(McpRequest::tool(1, "run", run_args("kept", 1))).await;
     fixture.wait_for("kept", "start").await;
     drop(pending);
     let span = Duration::from_millis(500);
@@ -158,7 +159,7 @@ async fn clients_with_the_same_request_id_get_their_own_answers() {
     let mut pending = Vec::new();
     for (client, key) in clients.iter().zip(keys) {
         fixture.open_gate(key, 0);
-        pending.push(client.start(Ask::tool(1, "run", run_args(key, 1)).progress(1)).await);
+        pending.push(client.start(McpRequest::tool(1, "run", run_args(key, 1)).progress(1)).await);
         fixture.wait_for(key, "start").await;
     }
     // Answered in the opposite order.
@@ -181,7 +182,7 @@ async fn a_tool_s_own_failure_is_a_result() {
 }
 
 #[tokio::test]
-async fn an_unknown_tool_is_told_apart_from_a_lost_one() {
+async fn an_unknown_tool_and_a_lost_one_are_different_failures() {
     let (proxy, slave) = pair().await;
     let client = Client::modern(proxy.http);
     let answer = client.call("no_such_tool", json!({})).await;

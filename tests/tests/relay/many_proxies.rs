@@ -1,13 +1,12 @@
-//! Several proxies: slaves keep a link to each, and any of them serves any request of any session.
+//! Several proxies: slaves keep a link to each, and any proxy serves any request of any session.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use harness::balancer::Balancer;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::http;
 use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup, Slave, sleep_args};
@@ -32,7 +31,7 @@ fn urls(proxies: &[Proxy]) -> String {
     proxies.iter().map(|proxy| format!("ws://{}", proxy.link)).collect::<Vec<_>>().join(",")
 }
 
-/// Waits until `/readyz` of the slave counts so many links.
+/// Waits until `/readyz` of the slave reports `links` links.
 async fn linked(slave: &Slave, links: usize) {
     wait::until(&format!("{links} links"), async || {
         let (_, body) = http::get(slave.http, "/readyz").await;
@@ -58,26 +57,26 @@ async fn fleet(url: &str, proxies: &[Proxy]) -> Vec<Slave> {
     slaves
 }
 
-/// A replica for the nth request, as a balancer without memory would pick it.
+/// The replica of the nth request, as a balancer without affinity would pick it.
 fn replica(addresses: &[SocketAddr], n: usize) -> SocketAddr {
     addresses[(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % addresses.len()]
 }
 
-/// The nth request, of either era; legacy ones in a session that another replica may have begun.
+/// Makes the nth request, of either era; legacy ones in a session that another replica may have begun.
 async fn ask(n: usize, addresses: &[SocketAddr], legacy: &Client) {
     let modern = Client::modern(replica(addresses, n));
     let client = if n.is_multiple_of(2) { modern } else { legacy.at(replica(addresses, n)) };
     match n % 100 {
-        // Progress on its way through one replica.
+        // Progress through one replica.
         8 | 9 => {
-            let answer = client.ask(Ask::tool(n, "sleep", sleep_args(0.02, 2)).progress(n)).await;
+            let answer = client.request(McpRequest::tool(n, "sleep", sleep_args(0.02, 2)).progress(n)).await;
             assert_eq!(answer.progress(), [1.0, 2.0], "{:?}", answer.messages);
             answer.result();
         }
         // Begun at one replica, cancelled at another.
         51 => {
             let mut pending =
-                client.start(Ask::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
+                client.start(McpRequest::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
             pending.next().await.expect("progress");
             legacy.at(replica(addresses, n + 1)).cancel(n).await;
             let rest = pending.finish().await.messages;
@@ -85,7 +84,7 @@ async fn ask(n: usize, addresses: &[SocketAddr], legacy: &Client) {
         }
         52 => {
             let mut pending =
-                client.start(Ask::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
+                client.start(McpRequest::tool(n, "sleep", sleep_args(600.0, 60_000)).progress(n)).await;
             pending.next().await.expect("progress");
         }
         53 => {
@@ -137,7 +136,7 @@ async fn behind_one_address_slaves_find_every_proxy() {
         assert!((scrape.sum("mcp_relay_slave_links_wanted", &[]) - 3.0).abs() < 0.1);
         assert!(!slave.log.text().contains("attempting to reconnect"), "searching disturbs no link");
     }
-    // One goes and another comes: the slaves follow.
+    // One proxy is replaced by another: the slaves follow.
     let next = proxy().start_proxy().await;
     balancer.retarget(vec![proxies[1].link, proxies[2].link, next.link]);
     proxies[0].signal(Signal::SIGTERM);
@@ -145,7 +144,7 @@ async fn behind_one_address_slaves_find_every_proxy() {
     for slave in &slaves {
         linked(slave, 3).await;
     }
-    assert_eq!(proxies[0].exit(Duration::from_secs(20)).await.code(), Some(0));
+    assert_eq!(proxies[0].exit(wait::TIMEOUT).await.code(), Some(0));
     assert_eq!(Client::modern(next.http).call("echo", json!({ "text": "x" })).await.text(), "x");
 }
 

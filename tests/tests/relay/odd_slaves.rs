@@ -1,11 +1,9 @@
-//! Slaves that keep the wire format but not the conversation: answers never asked for, twice, never.
-
-use std::time::Duration;
+//! Slaves that keep the wire format but not the protocol: answers without a call, second answers, no answers.
 
 use bytes::Bytes;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::frames::{CallId, Flags, Frame, FrameKind, InstanceId};
-use harness::rawslave::{Opened, RawSlave, definition, dial, text_result};
+use harness::rawslave::{OpenCall, RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Proxy, Setup};
 use harness::wait;
 use serde_json::json;
@@ -22,17 +20,17 @@ fn progress(step: u32) -> serde_json::Value {
     json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params })
 }
 
-/// Calls the tool and answers it: proof that proxy and link are in order.
+/// Calls the tool and answers it, which shows that proxy and link work.
 async fn works(proxy: &Proxy, slave: &mut RawSlave, what: &str) {
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.end(opened.call, 0, &text_result(what)).await;
     assert_eq!(pending.finish().await.text(), what);
 }
 
 #[tokio::test]
-async fn an_answer_never_asked_for_is_dropped() {
+async fn an_answer_without_a_call_is_dropped() {
     let (proxy, mut slave) = linked().await;
     let stranger = CallId::new(InstanceId(77), 1);
     slave.event(stranger, 0, &progress(1)).await;
@@ -45,8 +43,9 @@ async fn an_answer_never_asked_for_is_dropped() {
 #[tokio::test]
 async fn a_second_answer_reaches_no_one() {
     let (proxy, mut slave) = linked().await;
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({})).progress(1)).await;
-    let opened = slave.opened().await;
+    let mut pending =
+        Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({})).progress(1)).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.end(opened.call, 0, &text_result("first")).await;
     slave.end(opened.call, 1, &text_result("second")).await;
@@ -54,7 +53,7 @@ async fn a_second_answer_reaches_no_one() {
     slave.end(opened.call, 0, &text_result("third")).await;
     let answer = pending.finish().await;
     assert_eq!((answer.messages.len(), answer.text()), (1, "first"));
-    // The proxy may end the link for it; a slave that keeps the rules is served as before.
+    // The proxy may close the link; a slave that keeps the rules is served as before.
     drop(slave);
     let mut good = RawSlave::link(proxy.link, CODE, "good", &["tool", "mark"]).await;
     proxy.offers("mark").await;
@@ -62,20 +61,20 @@ async fn a_second_answer_reaches_no_one() {
 }
 
 #[tokio::test]
-async fn an_answer_without_acceptance_counts() {
+async fn an_answer_without_acceptance_is_valid() {
     let (proxy, mut slave) = linked().await;
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     slave.end(opened.call, 0, &text_result("at once")).await;
     assert_eq!(pending.finish().await.text(), "at once");
 }
 
 #[tokio::test]
-async fn a_slave_that_comes_back_is_asked_to_go_on_where_it_was() {
+async fn a_slave_that_comes_back_is_asked_to_resume() {
     let (proxy, mut slave) = linked().await;
-    let ask = Ask::tool(1, "tool", json!({})).progress(1);
+    let ask = McpRequest::tool(1, "tool", json!({})).progress(1);
     let mut pending = Client::modern(proxy.http).start(ask).await;
-    let opened = slave.opened().await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.event(opened.call, 0, &progress(1)).await;
     slave.event(opened.call, 1, &progress(2)).await;
@@ -83,8 +82,8 @@ async fn a_slave_that_comes_back_is_asked_to_go_on_where_it_was() {
     pending.next().await.expect("progress");
     let mut again = dial(proxy.link).await;
     again.instance = slave.instance;
-    slave.vanish();
-    again.greet(CODE, "odd").await;
+    slave.disconnect();
+    again.authenticate(CODE, "odd").await;
     let attach = again.frame(FrameKind::Attach).await;
     assert_eq!((attach.call, attach.seq), (opened.call, 2));
     again.accept(&opened).await;
@@ -99,18 +98,18 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
     let (proxy, mut slave) = linked().await;
     let client = Client::modern(proxy.http);
     for accept in [true, false] {
-        let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
-        let opened = slave.opened().await;
+        let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+        let opened = slave.receive_open().await;
         if accept {
             slave.accept(&opened).await;
-            // The acceptance has arrived once a later message of the same link has.
+            // The acceptance has arrived when a later message of the same link has.
             slave.catalog(&json!({ "tools": [definition("tool"), definition("mark")] })).await;
             proxy.offers("mark").await;
         }
         let mut again = dial(proxy.link).await;
         again.instance = slave.instance;
-        slave.vanish();
-        again.greet(CODE, "odd").await;
+        slave.disconnect();
+        again.authenticate(CODE, "odd").await;
         again.catalog(&json!({ "tools": [definition("tool")] })).await;
         let attach = again.frame(FrameKind::Attach).await;
         assert_eq!(attach.call, opened.call);
@@ -118,7 +117,7 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
         if accept {
             assert_eq!(pending.finish().await.kind(), "outcome_unknown");
         } else {
-            let opened = again.opened().await;
+            let opened = again.receive_open().await;
             again.end(opened.call, 0, &text_result("moved")).await;
             assert_eq!(pending.finish().await.text(), "moved");
         }
@@ -129,8 +128,8 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
 #[tokio::test]
 async fn a_chunk_out_of_order_ends_the_link() {
     let (proxy, mut slave) = linked().await;
-    let _pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({})).progress(1)).await;
-    let opened = slave.opened().await;
+    let _pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({})).progress(1)).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
     slave.event(opened.call, 0, &progress(1)).await;
     slave.event(opened.call, 0, &progress(1)).await;
@@ -144,8 +143,8 @@ async fn a_call_never_answered_times_out_and_is_cancelled() {
     proxy.offers("tool").await;
     for accept in [true, false] {
         for client in [Client::modern(proxy.http), Client::legacy(proxy.http).await] {
-            let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
-            let opened = slave.opened().await;
+            let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+            let opened = slave.receive_open().await;
             if accept {
                 slave.accept(&opened).await;
             }
@@ -153,7 +152,7 @@ async fn a_call_never_answered_times_out_and_is_cancelled() {
             assert_eq!((answer.code(), answer.kind()), (-32001, "timeout"));
             assert_eq!(answer.error()["message"], "Proxy request timeout");
             assert_eq!(slave.frame(FrameKind::Cancel).await.call, opened.call);
-            // The answer comes too late: no one gets it, and no one is hurt.
+            // The answer is too late: it is dropped without an effect on other calls.
             slave.end(opened.call, 0, &text_result("late")).await;
         }
     }
@@ -161,28 +160,29 @@ async fn a_call_never_answered_times_out_and_is_cancelled() {
 }
 
 #[tokio::test]
-async fn progress_starts_the_timeout_anew_but_not_the_total() {
+async fn progress_restarts_the_timeout_but_not_the_total() {
     let proxy =
         Setup::proxy().env("REQUEST_TIMEOUT", "1").env("REQUEST_TIMEOUT_TOTAL", "4").start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.offers("sleep").await;
     let client = Client::modern(proxy.http);
-    let ask =
-        |seconds, steps| Ask::tool(1, "sleep", json!({ "seconds": seconds, "steps": steps })).progress(1);
-    let lively = client.ask(ask(2.4, 8)).await;
+    let ask = |seconds, steps| {
+        McpRequest::tool(1, "sleep", json!({ "seconds": seconds, "steps": steps })).progress(1)
+    };
+    let lively = client.request(ask(2.4, 8)).await;
     assert_eq!(lively.progress().len(), 8);
     lively.result();
-    let endless = client.ask(ask(20.0, 60)).await;
+    let endless = client.request(ask(20.0, 60)).await;
     assert_eq!((endless.code(), endless.progress().len() > 4), (-32001, true));
-    let silent = client.ask(Ask::tool(1, "sleep", json!({ "seconds": 20, "steps": 1 }))).await;
+    let silent = client.request(McpRequest::tool(1, "sleep", json!({ "seconds": 20, "steps": 1 }))).await;
     assert_eq!(silent.kind(), "timeout");
 }
 
 #[tokio::test]
 async fn cancellation_reaches_a_slave_once_and_ends_the_call() {
     let (proxy, mut slave) = linked().await;
-    let pending = Client::modern(proxy.http).start(Ask::tool(1, "tool", json!({}))).await;
-    let opened: Opened = slave.opened().await;
+    let pending = Client::modern(proxy.http).start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened: OpenCall = slave.receive_open().await;
     slave.accept(&opened).await;
     drop(pending);
     assert_eq!(slave.frame(FrameKind::Cancel).await.call, opened.call);
@@ -197,7 +197,7 @@ async fn bytes_pass_unaltered_both_ways() {
         "name":"tool","_meta":{"progressToken":1}}}"#;
     let client = Client::legacy(proxy.http).await;
     let exchange = tokio::spawn(async move { client.post(body.as_bytes()).await.rest().await });
-    let opened = slave.opened().await;
+    let opened = slave.receive_open().await;
     assert_eq!(String::from_utf8(opened.bytes.clone()).unwrap(), body);
     let result = r#"{ "content":[],"x":1.0e+2,"y":[0.10,-0,1E400],"u":"\u00e9\/", "_meta":{"b":1,"a":2} }"#;
     let payload = Bytes::from_static(result.as_bytes());
@@ -218,15 +218,15 @@ async fn a_changed_catalog_shows_in_the_next_list() {
 }
 
 #[tokio::test]
-async fn a_call_in_flight_ends_distinctly_when_its_slave_vanishes_for_good() {
+async fn a_call_in_flight_ends_distinctly_when_its_slave_does_not_come_back() {
     let proxy = Setup::proxy().env("LINK_GRACE", "0.5").start_proxy().await;
     let mut slave = RawSlave::link(proxy.link, CODE, "odd", &["tool"]).await;
     proxy.offers("tool").await;
     let client = Client::modern(proxy.http);
-    let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     slave.accept(&opened).await;
-    slave.vanish();
-    let answer = wait::within("the end of the call", Duration::from_secs(10), pending.finish()).await;
+    slave.disconnect();
+    let answer = wait::within("the end of the call", wait::TIMEOUT, pending.finish()).await;
     assert_eq!(answer.kind(), "outcome_unknown");
 }

@@ -1,4 +1,4 @@
-//! `OPS_PORT`: what operators ask is on a port of its own, and no more on that of clients.
+//! `OPS_PORT`: the operators' paths are on a separate port, and no longer on that of clients.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use hyper::Method;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-/// What is asked there, and whether it needs a key where there are keys.
+/// Paths of the port, and whether they need a key where keys are set.
 const PATHS: [(&str, bool); 4] =
     [("/healthz", false), ("/readyz", false), ("/metrics", true), ("/api/v1/status", true)];
 
@@ -28,7 +28,7 @@ async fn status(address: SocketAddr, path: &str, key: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn clients_and_operators_share_a_port_unless_told_otherwise() {
+async fn clients_and_operators_share_a_port_by_default() {
     let (proxy, slave) = pair().await;
     for address in [proxy.http, slave.http] {
         for (path, _) in PATHS {
@@ -57,7 +57,7 @@ async fn an_ops_port_takes_the_paths_away_from_clients() {
             assert_eq!(status(clients, path, "key1").await, 404, "{path}");
         }
         assert_eq!(get(operators, "/ui/").await.0, 200, "it says nothing of this server");
-        // The existing server's check stays where its clients look for it.
+        // The check of the existing server stays on the clients' port.
         assert_eq!(get(clients, "/health").await.0, 200);
         assert_eq!(get(operators, "/health").await.0, 200);
         let (status, text) = get(operators, "/mcp").await;
@@ -75,7 +75,9 @@ async fn the_ops_port_answers_while_the_clients_port_drains() {
     let operators = ops(&proxy).await;
     let client = Client::modern(proxy.http);
     let mut call = client
-        .start(harness::client::Ask::tool(1, "sleep", json!({ "seconds": 3, "steps": 30 })).progress(1))
+        .start(
+            harness::client::McpRequest::tool(1, "sleep", json!({ "seconds": 3, "steps": 30 })).progress(1),
+        )
         .await;
     call.next().await.unwrap();
     proxy.signal(Signal::SIGTERM);
@@ -87,7 +89,7 @@ async fn the_ops_port_answers_while_the_clients_port_drains() {
 }
 
 #[tokio::test]
-async fn the_ops_port_speaks_tls_as_the_clients_port_does_unless_told_otherwise() {
+async fn the_ops_port_speaks_tls_as_the_clients_port_does_by_default() {
     let authority = Authority::default();
     let own = authority.issue("proxy", &["localhost", "127.0.0.1"]);
     let file = |path: &std::path::Path| path.to_str().unwrap().to_owned();
@@ -117,10 +119,10 @@ async fn health_and_doctor_ask_the_ops_port() {
             .spawn()
     };
     let mut health = own("health");
-    assert_eq!(health.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(health.exit(wait::TIMEOUT).await.code(), Some(0));
     health.log.wait_for(&format!(":{operators} is alive")).await;
     let mut doctor = own("doctor");
-    doctor.exit(wait::PATIENCE).await;
+    doctor.exit(wait::TIMEOUT).await;
     doctor.log.wait_for("a proxy runs on").await;
     doctor.log.wait_for("ops port: not checked (the running server has it)").await;
 }

@@ -1,12 +1,12 @@
 //! The plain dialect: an existing Node slave with our proxy, our slave with an existing Node proxy.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::plain::{NodeProxy, PlainLink, node_slave, serve_like_node};
 use harness::relay::{CODE, Proxy, Setup};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-/// Serves what the proxy asks of its own accord until a `tools/call` comes.
+/// Serves the proxy's own requests until a `tools/call` arrives.
 async fn next_call(link: &mut PlainLink, tool: &str) -> Value {
     loop {
         let request = link.request().await;
@@ -62,15 +62,15 @@ async fn clients_with_the_same_id_do_not_mix_on_a_plain_link() {
     let proxy = Setup::proxy().start_proxy().await;
     let mut link = node_slave(proxy.link, CODE).await.expect("accepted");
     let client = Client::modern(proxy.http);
-    // The proxy asks for the tools first; the calls wait for its answer.
+    // The proxy requests the tools first; calls wait for the answer.
     let offers = proxy.offers("tool");
     let serve = next_call(&mut link, "tool");
     let first = tokio::join!(serve, async {
         offers.await;
-        client.start(Ask::tool(1, "tool", json!({ "who": "a" }))).await
+        client.start(McpRequest::tool(1, "tool", json!({ "who": "a" }))).await
     });
     let (request_a, mut pending_a) = first;
-    let mut pending_b = client.start(Ask::tool(1, "tool", json!({ "who": "b" }))).await;
+    let mut pending_b = client.start(McpRequest::tool(1, "tool", json!({ "who": "b" }))).await;
     let request_b = next_call(&mut link, "tool").await;
     assert_ne!(request_a["id"], request_b["id"], "an id of the proxy's own for each");
     for (request, who) in [(&request_b, "b"), (&request_a, "a")] {
@@ -91,10 +91,10 @@ async fn an_error_of_a_node_slave_reaches_the_client() {
     let offers = proxy.offers("tool");
     let (request, mut pending) = tokio::join!(next_call(&mut link, "tool"), async {
         offers.await;
-        client.start(Ask::tool("x", "tool", json!({}))).await
+        client.start(McpRequest::tool("x", "tool", json!({}))).await
     });
     let error = json!({ "code": -32050, "message": "node says no", "data": { "a": [1] } });
-    link.say(&json!({ "jsonrpc": "2.0", "id": request["id"], "error": error })).await;
+    link.send(&json!({ "jsonrpc": "2.0", "id": request["id"], "error": error })).await;
     assert_eq!(pending.finish().await.error(), &error);
 }
 
@@ -106,7 +106,7 @@ async fn a_call_lost_with_its_node_slave_does_not_wait_out_the_timeout() {
     let offers = proxy.offers("tool");
     let (_request, mut pending) = tokio::join!(next_call(&mut link, "tool"), async {
         offers.await;
-        client.start(Ask::tool(1, "tool", json!({}))).await
+        client.start(McpRequest::tool(1, "tool", json!({}))).await
     });
     drop(link);
     let answer = pending.finish().await;
@@ -114,21 +114,21 @@ async fn a_call_lost_with_its_node_slave_does_not_wait_out_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_late_answer_of_a_node_slave_hurts_no_one() {
+async fn a_late_answer_of_a_node_slave_is_dropped() {
     let proxy = Setup::proxy().env("REQUEST_TIMEOUT", "0.5").start_proxy().await;
     let mut link = node_slave(proxy.link, CODE).await.expect("accepted");
     let client = Client::modern(proxy.http);
     let offers = proxy.offers("tool");
     let (late, mut pending) = tokio::join!(next_call(&mut link, "tool"), async {
         offers.await;
-        client.start(Ask::tool(1, "tool", json!({}))).await
+        client.start(McpRequest::tool(1, "tool", json!({}))).await
     });
     let answer = pending.finish().await;
     assert_eq!((answer.code(), answer.error()["message"].as_str()), (-32001, Some("Proxy request timeout")));
-    let mut pending = client.start(Ask::tool(1, "tool", json!({}))).await;
+    let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
     let request = next_call(&mut link, "tool").await;
     link.answer(&late, json!({ "content": [] })).await;
-    link.say(&json!({ "jsonrpc": "2.0", "id": "never asked", "result": {} })).await;
+    link.send(&json!({ "jsonrpc": "2.0", "id": "never asked", "result": {} })).await;
     link.answer(&request, json!({ "content": [{ "type": "text", "text": "in time" }] })).await;
     assert_eq!(pending.finish().await.text(), "in time");
 }
@@ -139,7 +139,7 @@ async fn a_second_node_slave_replaces_the_first_in_single_mode() {
     let mut first = node_slave(proxy.link, CODE).await.expect("accepted");
     let second = node_slave(proxy.link, CODE).await.expect("accepted");
     let code = loop {
-        if let Err(code) = first.hear().await {
+        if let Err(code) = first.receive().await {
             break code;
         }
     };
@@ -170,8 +170,8 @@ async fn our_slave_serves_a_node_proxy() {
         (json!(2), "ping", json!({})),
         (json!(3), "tools/list", json!({})),
     ] {
-        link.say(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await;
-        let answer = link.hear().await.expect("an answer");
+        link.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await;
+        let answer = link.receive().await.expect("an answer");
         assert_eq!(answer["id"], id, "{method}: {answer}");
         if method == "tools/list" {
             assert!(answer["result"]["tools"].to_string().contains("\"echo\""), "{answer}");
@@ -188,12 +188,12 @@ async fn our_slave_answers_a_node_proxy_out_of_order_and_nothing_twice() {
     let _slave = Setup::slave("one", node.address()).start_slave().await;
     let mut link = node.accept().await.expect("accepted");
     let call = |id: u32, tool: &str, arguments: Value| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": tool, "arguments": arguments } });
-    link.say(&call(1, "sleep", json!({ "seconds": 1, "steps": 3 }))).await;
-    link.say(&call(2, "echo", json!({ "text": "fast" }))).await;
-    link.say(&call(3, "no_such_tool", json!({}))).await;
+    link.send(&call(1, "sleep", json!({ "seconds": 1, "steps": 3 }))).await;
+    link.send(&call(2, "echo", json!({ "text": "fast" }))).await;
+    link.send(&call(3, "no_such_tool", json!({}))).await;
     let mut answers = Vec::new();
     for _ in 0..3 {
-        answers.push(link.hear().await.expect("an answer"));
+        answers.push(link.receive().await.expect("an answer"));
     }
     let of = |id: u32| {
         answers.iter().find(|answer| answer["id"] == id).unwrap_or_else(|| panic!("{id} in {answers:?}"))
@@ -211,12 +211,12 @@ async fn our_slave_comes_back_to_a_node_proxy() {
     drop(node.accept().await.expect("accepted"));
     slave.log.wait_for("[SLAVE] Connection to proxy closed, attempting to reconnect in ").await;
     let mut link = node.accept().await.expect("accepted again");
-    link.say(&json!({ "jsonrpc": "2.0", "id": 1, "method": "ping", "params": {} })).await;
-    assert_eq!(link.hear().await.expect("an answer")["id"], 1);
+    link.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "ping", "params": {} })).await;
+    assert_eq!(link.receive().await.expect("an answer")["id"], 1);
 }
 
 #[tokio::test]
-async fn our_slave_survives_a_proxy_that_babbles() {
+async fn our_slave_survives_a_proxy_that_sends_rubbish() {
     let node = NodeProxy::start(CODE).await;
     let slave = Setup::slave("one", node.address()).env("RECONNECT_MAX", "0.2").start_slave().await;
     let rubbish = [
@@ -231,14 +231,14 @@ async fn our_slave_survives_a_proxy_that_babbles() {
     for message in rubbish {
         link.babble(message).await;
         link.babble(Message::text(r#"{"jsonrpc":"2.0","id":"still there","method":"ping"}"#)).await;
-        // It may ignore, refuse or hang up, as long as it serves the next request on this link or a new one.
+        // The slave may ignore, refuse or close, as long as it serves the next request on this link or a new one.
         loop {
-            match link.hear().await {
+            match link.receive().await {
                 Ok(answer) if answer["id"] == "still there" => break,
                 Ok(_) => {}
                 Err(_) => {
                     link = node.accept().await.expect("accepted again");
-                    link.say(&json!({ "jsonrpc": "2.0", "id": "still there", "method": "ping" })).await;
+                    link.send(&json!({ "jsonrpc": "2.0", "id": "still there", "method": "ping" })).await;
                 }
             }
         }
@@ -254,7 +254,7 @@ async fn a_node_slave_that_sends_bytes_or_rubbish_ends_its_own_link_only() {
         let what = format!("{message:?}");
         bad.babble(message).await;
         let code = loop {
-            if let Err(code) = bad.hear().await {
+            if let Err(code) = bad.receive().await {
                 break code;
             }
         };

@@ -1,4 +1,4 @@
-//! A slave's files change while it runs: its backends, and its code.
+//! Changes of a slave's files while it runs: its backends, and its code.
 
 mod backends;
 mod code;

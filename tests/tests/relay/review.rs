@@ -1,4 +1,4 @@
-//! A real review end to end: client, proxy, link, slave, and a stand-in `mr-pilot` that writes the CLI's report.
+//! Reviews end to end: client, proxy, link, slave, and a stand-in `mr-pilot` that writes the report of the CLI.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -185,7 +185,7 @@ async fn cancellation_kills_the_whole_process_group() {
     let (proxy, _slave, folder) = with_pilot(script).await;
     let client = Client::modern(proxy.http);
     let pending = client
-        .start(harness::client::Ask::tool(1, "review_merge_request", json!({ "mrUrlOrId": "1" })))
+        .start(harness::client::McpRequest::tool(1, "review_merge_request", json!({ "mrUrlOrId": "1" })))
         .await;
     let pids = wait::until("the CLI to run", async || {
         let pids =

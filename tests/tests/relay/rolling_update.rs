@@ -1,8 +1,8 @@
 //! A rolling update: every proxy and every slave is replaced, one by one, while a thousand calls are in flight.
 //!
-//! The client is what stands behind a load balancer: it takes replicas in turn among those whose `/readyz` said ready when
-//! it last looked (every 100 ms), and it sends a request again to another one only where the answer was 503 or the
-//! connection was not accepted, that is, before the call began. Anything else that goes wrong is an error.
+//! The client acts as a load balancer: it uses in turn the replicas whose `/readyz` was ready at the last check (every
+//! 100 ms), and retries a request at another replica only if the answer was 503 or the
+//! connection was refused, that is, before the call began. Any other failure is an error.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use harness::balancer::Balancer;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::http;
 use harness::relay::{Proxy, Setup, Slave, sleep_args};
 use harness::wait;
@@ -23,10 +23,10 @@ const KEY: &str = "the-key-that-all-replicas-have-in-common";
 /// Calls in flight at any time.
 const IN_FLIGHT: usize = 1000;
 
-/// How long a process may take to finish its calls and go.
-const LEAVE: Duration = Duration::from_secs(30);
+/// Longest time that a process may take to finish its calls and exit.
+const EXIT_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// What the load balancer knows.
+/// Replicas that the load balancer knows.
 struct Replicas {
     all: Mutex<Vec<SocketAddr>>,
     ready: Mutex<Vec<SocketAddr>>,
@@ -36,7 +36,7 @@ struct Replicas {
 }
 
 impl Replicas {
-    /// On a thread of its own: a thousand callers must not keep the balancer from seeing what it is told.
+    /// Runs on a thread of its own, so that a thousand clients do not delay the checks.
     fn probe_aside(self: Arc<Self>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         std::thread::spawn(move || runtime.block_on(self.probe()));
@@ -59,7 +59,7 @@ impl Replicas {
         ready.get(turn % ready.len().max(1)).copied()
     }
 
-    /// One caller: call after call until it is told to stop.
+    /// Makes calls one after the other until it is stopped.
     async fn call(self: Arc<Self>, n: usize) {
         while !self.stop.load(Ordering::Relaxed) {
             self.one(n).await;
@@ -67,20 +67,20 @@ impl Replicas {
         }
     }
 
-    /// One call to its end, sent again while it is refused before it begins.
+    /// Makes one call, retried while it is refused before it begins.
     async fn one(&self, n: usize) {
         // 1 to 2 s: well within the grace.
         let seconds = 1.0 + f64::from(u32::try_from(n % 100).unwrap()) / 100.0;
         let taken = async {
             let mut pace = tokio::time::interval(Duration::from_millis(20));
-            while !self.attempt(Ask::tool(n, "sleep", sleep_args(seconds, 1))).await {
+            while !self.attempt(McpRequest::tool(n, "sleep", sleep_args(seconds, 1))).await {
                 pace.tick().await;
             }
         };
-        wait::within("a call to be taken", LEAVE, taken).await;
+        wait::within("a call to be taken", EXIT_TIMEOUT, taken).await;
     }
 
-    async fn attempt(&self, ask: Ask) -> bool {
+    async fn attempt(&self, ask: McpRequest) -> bool {
         let Some(replica) = self.next() else { return false };
         let Some(mut pending) = Client::modern(replica).try_start(ask).await else { return false };
         pending.exchange.head().await;
@@ -112,11 +112,10 @@ async fn linked(slave: &Slave, links: u64) {
     .await;
 }
 
-/// Another proxy comes, has slaves, is known to the balancers; then the old one goes.
-async fn replace_proxy(proxies: &mut [Proxy], index: usize, (replicas, links): (&Replicas, &Balancer)) {
+/// Starts another proxy, waits until it has slaves, leads both balancers to it, and stops the old proxy.
+async fn replace_proxy(proxies: &mut [Proxy], index: usize, replicas: &Replicas, links: &Balancer) {
     let next = proxy().start_proxy().await;
-    // As a balancer does that leads to whoever has the fewest connections. Where it leads in turn, chance decides when a
-    // proxy that nobody knows of is found.
+    // As a balancer with "least connections" does. With "round robin" the time until a slave finds the new proxy is random.
     links.retarget(vec![next.link]);
     next.offers("sleep").await;
     next.accepted(3).await;
@@ -124,12 +123,12 @@ async fn replace_proxy(proxies: &mut [Proxy], index: usize, (replicas, links): (
     let mut old = std::mem::replace(&mut proxies[index], next);
     links.retarget(proxies.iter().map(|proxy| proxy.link).collect());
     old.signal(Signal::SIGTERM);
-    assert_eq!(old.exit(LEAVE).await.code(), Some(0));
+    assert_eq!(old.exit(EXIT_TIMEOUT).await.code(), Some(0));
     replicas.all.lock().unwrap().retain(|address| *address != old.http);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_a_rolling_update() {
+async fn a_rolling_update_fails_no_call() {
     let mut proxies = [proxy().start_proxy().await, proxy().start_proxy().await, proxy().start_proxy().await];
     let links = Balancer::start(proxies.iter().map(|proxy| proxy.link).collect()).await;
     let mut slaves = [
@@ -158,11 +157,11 @@ async fn nobody_notices_a_rolling_update() {
     };
     some(IN_FLIGHT).await;
     for (index, name) in ["a2", "b2", "c2"].into_iter().enumerate() {
-        replace_proxy(&mut proxies, index, (&replicas, &links)).await;
+        replace_proxy(&mut proxies, index, &replicas, &links).await;
         let next = slave(name, links.address).await;
         let mut old = std::mem::replace(&mut slaves[index], next);
         old.signal(Signal::SIGTERM);
-        assert_eq!(old.exit(LEAVE).await.code(), Some(0));
+        assert_eq!(old.exit(EXIT_TIMEOUT).await.code(), Some(0));
         some(IN_FLIGHT).await;
     }
     replicas.stop.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Calls go to the slaves that rules name: reviews by platform, the operator's file by header, client and argument.
+//! Routing: reviews by platform, and the rules of the operator's file by header, client and argument.
 
 mod command;
 mod moved;
@@ -17,12 +17,12 @@ use hyper::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Where the proxy explains its routes.
+/// Path of the proxy's explanations.
 const EXPLAIN: &str = "/api/v1/routes/explain";
 
 const TOOL: &str = "review_merge_request";
 
-/// A proxy and slaves whose stand-in `mr-pilot` says on which slave it ran.
+/// A proxy, and slaves whose stand-in `mr-pilot` reports the slave that ran it.
 struct Fleet {
     folder: TempDir,
     proxy: Proxy,
@@ -37,10 +37,10 @@ impl Fleet {
         Self::with_keys(routes, &[]).await
     }
 
-    /// A proxy that asks its clients for one of these keys.
+    /// A proxy that requires one of these keys of its clients.
     async fn with_keys(routes: Option<&str>, keys: &[&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Slaves made by hand answer no pings while nobody reads them.
+        // Raw slaves answer no pings while the test does not read.
         let mut setup = Setup::proxy().env("LINK_PING_TIMEOUT_MS", "60000");
         setup = setup.env("AUTH_BEARER_KEYS", keys.join(","));
         if let Some(text) = routes {
@@ -56,7 +56,7 @@ impl Fleet {
         self.folder.path().join("routes.yaml")
     }
 
-    /// Another content in its place at once, as editors and config maps do it.
+    /// Replaces the file by a rename, as editors and config maps do.
     fn rewrite(&self, text: &str) {
         let new = self.file().with_extension("new");
         std::fs::write(&new, text).unwrap();
@@ -83,7 +83,7 @@ impl Fleet {
         .await;
     }
 
-    /// What the proxy would do with such a call.
+    /// The proxy's explanation of such a call.
     async fn explain(&self, asked: &Value) -> (u16, Value) {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         headers.extend(self.key.map(|key| ("authorization".to_owned(), format!("Bearer {key}"))));
@@ -103,7 +103,7 @@ impl Fleet {
     }
 }
 
-/// The slave that ran it.
+/// The slave that ran the call.
 fn ran_on(answer: &Answer) -> String {
     answer.result()["structuredContent"]["remarks"].as_str().expect("remarks").trim().to_owned()
 }
@@ -153,7 +153,7 @@ async fn a_review_never_goes_to_the_other_platform() {
     assert_eq!(answer.kind(), "no_slave_for_tool");
     let message = answer.error()["message"].as_str().unwrap();
     assert!(message.contains("platform=gitlab") && message.contains("review-gitlab"), "{message}");
-    // A slave that connects later counts at once.
+    // A slave that connects later is used at once.
     fleet.add("gitlab", "platform=gitlab").await;
     reaches(&fleet.client(), json!({ "mrUrlOrId": GITLAB }), &["gitlab"]).await;
 }

@@ -1,6 +1,6 @@
-//! Nothing secret leaves its place: not in logs at any level, metrics, errors, or on the wire to a client.
+//! Secrets appear nowhere: not in logs at any level, metrics, errors, or on the wire to a client.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::http;
 use harness::metrics::Scrape;
@@ -59,10 +59,10 @@ async fn canaries_appear_nowhere() {
         ("none", json!({})),
         ("die", json!({})),
     ] {
-        seen.push(format!("{:?}", trusted.ask(Ask::tool(1, tool, arguments).progress(1)).await));
+        seen.push(format!("{:?}", trusted.request(McpRequest::tool(1, tool, arguments).progress(1)).await));
     }
     slave.log.wait_for("the secret is").await;
-    // Wrong keys and codes are secrets too: someone may have mistyped one.
+    // Wrong keys and codes are secrets too: they may be mistyped.
     let mistyped = Client::modern(proxy.http).with_header("authorization", "Bearer mistyped-canary");
     seen.push(format!("{:?}", mistyped.call("run", json!({})).await));
     assert!(harness::plain::node_slave(proxy.link, "wrong-canary").await.is_err());
@@ -139,7 +139,7 @@ async fn labels_of_metrics_are_bounded_whatever_clients_send() {
     let before = Scrape::of(proxy.http).await.text().lines().count();
     for n in 0..60 {
         client.call(&format!("made_up_tool_{n}"), json!({})).await;
-        client.ask(Ask::new(1, &format!("made/up/{n}"), json!({}))).await;
+        client.request(McpRequest::new(1, &format!("made/up/{n}"), json!({}))).await;
     }
     let scrape = Scrape::of(proxy.http).await;
     let grown = scrape.text().lines().count().saturating_sub(before);

@@ -1,4 +1,4 @@
-//! What a live proxy and a live slave export is what docs/METRICS.md says, no more and no less.
+//! The exported series of a running proxy and slave are exactly those of docs/METRICS.md.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ struct Row {
     kind: String,
     /// Names of labels, with all their values where those are known.
     labels: Vec<(String, Vec<String>)>,
-    /// It is there only once there is something to say.
+    /// Whether the series appears only with its first event.
     late: bool,
 }
 
@@ -38,7 +38,7 @@ fn row(line: &str) -> (String, Row) {
     (cells[1].trim_matches('`').to_owned(), Row { kind, labels, late: line.contains("Absent until") })
 }
 
-/// The labels of a sample of this series, by name; `None`: the line is another's.
+/// Labels of a sample of this series, by name; `None` for a line of another series.
 fn labels_of<'a>(line: &'a str, name: &str) -> Option<BTreeMap<&'a str, &'a str>> {
     let rest = line.strip_prefix(name)?;
     let rest = ["_bucket", "_sum", "_count"].iter().find_map(|part| rest.strip_prefix(part)).unwrap_or(rest);
@@ -122,7 +122,7 @@ async fn what_a_slave_asks_its_backends_is_timed_by_the_conventions() {
     Client::modern(proxy.http).call("environment", json!({})).await.result();
     let scrape = Scrape::of(slave.http).await;
     let counted = |labels: &[&str]| scrape.sum("mcp_client_operation_duration_seconds_count", labels);
-    // A legacy server, which says so by an error.
+    // A legacy server, which answers with an error.
     for (method, error) in
         [("server/discover", "-32601"), ("initialize", ""), ("tools/list", ""), ("tools/call", "")]
     {

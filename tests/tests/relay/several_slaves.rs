@@ -1,6 +1,6 @@
-//! Any number of slaves: one pool for one definition, collisions reported, capacity kept, the document's single mode.
+//! Any number of slaves: one pool for each definition, reported collisions, capacity, and single mode.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::frames::{CallId, Frame, FrameKind};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
@@ -24,7 +24,7 @@ async fn calls_for_one_definition_are_spread_over_its_slaves() {
     let client = Client::modern(proxy.http);
     let started =
         |fixture: &Fixture, keys: &[String]| keys.iter().filter(|k| !fixture.log(k).is_empty()).count();
-    // Both slaves' tools may come a moment apart: the first call on the second slave says that both are in the pool.
+    // The slaves' tools may arrive one after the other: the first call on the second slave shows that both are in the pool.
     wait::until("a call on the second slave", async || {
         client.call("run", run_args("probe", 0)).await.result();
         (!left.log("probe").is_empty() && !right.log("probe").is_empty()).then_some(())
@@ -40,7 +40,7 @@ async fn calls_for_one_definition_are_spread_over_its_slaves() {
     for key in &keys {
         left.open_gate(key, 0);
         right.open_gate(key, 0);
-        pending.push(client.start(Ask::tool(1, "run", run_args(key, 0))).await);
+        pending.push(client.start(McpRequest::tool(1, "run", run_args(key, 0))).await);
     }
     wait::until("all twelve to run", async || {
         (started(&left, &keys) + started(&right, &keys) == keys.len()).then_some(())
@@ -74,7 +74,7 @@ async fn a_full_slave_gets_no_more_than_its_capacity() {
     for key in &keys {
         small.open_gate(key, 0);
         large.open_gate(key, 0);
-        pending.push(client.start(Ask::tool(1, "run", run_args(key, 0))).await);
+        pending.push(client.start(McpRequest::tool(1, "run", run_args(key, 0))).await);
     }
     let started = |fixture: &Fixture| keys.iter().filter(|key| !fixture.log(key).is_empty()).count();
     wait::until("all eight to run", async || (started(&small) + started(&large) == 8).then_some(())).await;
@@ -98,14 +98,14 @@ async fn different_tools_of_one_name_are_told_apart_by_their_slaves() {
     let names = client.tool_names().await;
     assert!(names.contains(&"alpha__dup".into()) && !names.contains(&"dup".into()), "{names:?}");
     proxy.log.wait_for("dup").await;
-    let mut pending = client.start(Ask::tool(1, "alpha__dup", json!({ "x": 1 }))).await;
-    let opened = alpha.opened().await;
+    let mut pending = client.start(McpRequest::tool(1, "alpha__dup", json!({ "x": 1 }))).await;
+    let opened = alpha.receive_open().await;
     assert_eq!(opened.header.name.as_deref(), Some("dup"), "the slave's own name");
     alpha.accept(&opened).await;
     alpha.end(opened.call, 0, &text_result("from alpha")).await;
     assert_eq!(pending.finish().await.text(), "from alpha");
-    // With one of them gone there is no collision any more.
-    beta.vanish();
+    // Without one of the slaves there is no collision.
+    beta.disconnect();
     proxy.offers("dup").await;
 }
 
@@ -144,8 +144,8 @@ async fn long_namespaced_names_stay_within_64_characters_and_distinct() {
     })
     .await;
     assert!(names.iter().all(|name| name.len() <= 64) && names[0] != names[1], "{names:?}");
-    let mut pending = client.start(Ask::tool(1, &names[0], json!({}))).await;
-    let mut opened = tokio::select! { opened = alpha.opened() => (opened, true), opened = beta.opened() => (opened, false) };
+    let mut pending = client.start(McpRequest::tool(1, &names[0], json!({}))).await;
+    let mut opened = tokio::select! { opened = alpha.receive_open() => (opened, true), opened = beta.receive_open() => (opened, false) };
     assert_eq!(opened.0.header.name.take().as_deref(), Some(long.as_str()));
     let slave = if opened.1 { &mut alpha } else { &mut beta };
     slave.end(opened.0.call, 0, &text_result("found")).await;
@@ -162,8 +162,8 @@ async fn in_single_mode_a_new_slave_replaces_the_one_before() {
     proxy.offers("of_second").await;
     let client = Client::modern(proxy.http);
     assert_eq!(client.tool_names().await, ["of_second"]);
-    let mut pending = client.start(Ask::tool(1, "of_second", json!({}))).await;
-    let opened = second.opened().await;
+    let mut pending = client.start(McpRequest::tool(1, "of_second", json!({}))).await;
+    let opened = second.receive_open().await;
     second.end(opened.call, 0, &text_result("second")).await;
     assert_eq!(pending.finish().await.text(), "second");
 }
@@ -175,7 +175,7 @@ async fn a_new_connection_of_the_same_process_takes_the_old_one_s_place() {
     proxy.offers("tool").await;
     let mut new = dial(proxy.link).await;
     new.instance = old.instance;
-    new.greet(CODE, "same").await;
+    new.authenticate(CODE, "same").await;
     new.catalog(&catalog("new_tool", "of the new connection")).await;
     assert_eq!(old.close_code().await, Some(4001));
     proxy.offers("new_tool").await;
@@ -210,15 +210,15 @@ async fn a_draining_slave_gets_no_new_call_and_finishes_the_old() {
     let mut leaving = RawSlave::link(proxy.link, CODE, "leaving", &["tool"]).await;
     proxy.offers("tool").await;
     let client = Client::modern(proxy.http);
-    let mut old = client.start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = leaving.opened().await;
+    let mut old = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = leaving.receive_open().await;
     leaving.accept(&opened).await;
     leaving.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await;
     let mut staying = RawSlave::link(proxy.link, CODE, "staying", &["tool", "mark"]).await;
     proxy.offers("mark").await;
     for _ in 0..5 {
-        let mut new = client.start(Ask::tool(1, "tool", json!({}))).await;
-        let opened = staying.opened().await;
+        let mut new = client.start(McpRequest::tool(1, "tool", json!({}))).await;
+        let opened = staying.receive_open().await;
         staying.end(opened.call, 0, &text_result("staying")).await;
         assert_eq!(new.finish().await.text(), "staying");
     }
@@ -227,7 +227,7 @@ async fn a_draining_slave_gets_no_new_call_and_finishes_the_old() {
 }
 
 #[tokio::test]
-async fn a_call_beyond_all_capacity_is_told_that_it_is_busy() {
+async fn a_call_beyond_all_capacity_is_busy() {
     let proxy = Setup::proxy().start_proxy().await;
     let fixture = Fixture::default();
     let _slave =
@@ -235,9 +235,9 @@ async fn a_call_beyond_all_capacity_is_told_that_it_is_busy() {
     proxy.offers("run").await;
     let client = Client::modern(proxy.http);
     fixture.open_gate("first", 0);
-    let mut first = client.start(Ask::tool(1, "run", run_args("first", 0))).await;
+    let mut first = client.start(McpRequest::tool(1, "run", run_args("first", 0))).await;
     fixture.wait_for("first", "start").await;
-    let mut second = client.start(Ask::tool(2, "run", run_args("second", 0))).await;
+    let mut second = client.start(McpRequest::tool(2, "run", run_args("second", 0))).await;
     let refused = second.finish().await;
     assert_eq!((refused.status, refused.kind()), (503, "busy"));
     assert!(second.exchange.header("retry-after").parse::<u32>().is_ok(), "when to come again");
@@ -256,7 +256,7 @@ async fn no_more_slaves_than_allowed_are_linked() {
     second.text(hello.to_string()).await;
     assert_eq!(second.close_code().await, Some(1013), "try again later (RFC 6455 registry)");
     proxy.log.wait_for("MAX_SLAVES").await;
-    first.vanish();
+    first.disconnect();
     proxy.withdraws("of_first").await;
     let _third = RawSlave::link(proxy.link, CODE, "third", &["of_third"]).await;
     proxy.offers("of_third").await;

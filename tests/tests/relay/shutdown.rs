@@ -1,8 +1,8 @@
-//! SIGTERM and SIGINT on either side: calls finish, nothing new begins, exit code 0 within the grace.
+//! SIGTERM and SIGINT on either side: calls finish, no new ones begin, exit code 0 within the grace.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::http;
 use harness::relay::{Setup, pair};
@@ -10,7 +10,7 @@ use harness::wait;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = wait::TIMEOUT;
 
 #[tokio::test]
 async fn a_proxy_told_to_stop_finishes_its_calls_first() {
@@ -20,14 +20,14 @@ async fn a_proxy_told_to_stop_finishes_its_calls_first() {
     proxy.offers("run").await;
     let client = Client::modern(proxy.http);
     fixture.open_gate("last", 1);
-    let mut pending = client.start(Ask::tool(1, "run", run_args("last", 3)).progress(1)).await;
+    let mut pending = client.start(McpRequest::tool(1, "run", run_args("last", 3)).progress(1)).await;
     pending.next().await.unwrap();
     proxy.signal(Signal::SIGTERM);
     wait::until("the proxy to drain", async || is_draining(proxy.http).await.then_some(())).await;
     assert!(proxy.is_running(), "a call is still in flight");
     assert_eq!(http::try_status(proxy.http, "/readyz").await, Some(503), "unready, and says so");
     assert_eq!(http::try_status(proxy.http, "/healthz").await, Some(200), "but alive");
-    let mut late = client.start(Ask::tool(2, "run", run_args("late", 0))).await;
+    let mut late = client.start(McpRequest::tool(2, "run", run_args("late", 0))).await;
     let refused = late.finish().await;
     assert_eq!((refused.status, refused.kind()), (503, "draining"));
     assert!(late.exchange.header("retry-after").parse::<u32>().is_ok(), "when to come again");
@@ -38,7 +38,7 @@ async fn a_proxy_told_to_stop_finishes_its_calls_first() {
     assert_eq!(proxy.exit(LIMIT).await.code(), Some(0));
 }
 
-/// Unready, or no longer accepting.
+/// Whether the server is unready or refuses connections.
 async fn is_draining(address: std::net::SocketAddr) -> bool {
     http::try_status(address, "/readyz").await.is_none_or(|status| status == 503)
 }
@@ -51,7 +51,7 @@ async fn a_slave_told_to_stop_finishes_its_calls_and_gets_no_new_one() {
     proxy.offers("run").await;
     let client = Client::modern(proxy.http);
     leaving.open_gate("last", 1);
-    let mut pending = client.start(Ask::tool(1, "run", run_args("last", 2)).progress(1)).await;
+    let mut pending = client.start(McpRequest::tool(1, "run", run_args("last", 2)).progress(1)).await;
     pending.next().await.unwrap();
     let _other = staying.serve(Setup::slave("staying", proxy.link)).start_slave().await;
     proxy.accepted(2).await;
@@ -77,13 +77,14 @@ async fn a_slave_told_to_stop_finishes_its_calls_and_gets_no_new_one() {
 #[tokio::test]
 async fn idle_processes_stop_at_once_on_either_signal() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let (mut proxy, mut slave) = pair().await;
+        // With a grace that is longer than the limit, an exit within the limit is one that did not wait for it.
+        let mut proxy = Setup::proxy().env("SHUTDOWN_GRACE", "600").start_proxy().await;
+        let mut slave = Setup::slave("one", proxy.link).env("SHUTDOWN_GRACE", "600").start_slave().await;
+        proxy.offers("echo").await;
         slave.signal(signal);
-        let since = Instant::now();
         assert_eq!(slave.exit(LIMIT).await.code(), Some(0), "slave, {signal}");
         proxy.signal(signal);
         assert_eq!(proxy.exit(LIMIT).await.code(), Some(0), "proxy, {signal}");
-        assert!(since.elapsed() < Duration::from_secs(8), "both within moments: {:?}", since.elapsed());
     }
 }
 
@@ -96,12 +97,10 @@ async fn a_call_longer_than_the_grace_does_not_hold_the_process() {
     proxy.offers("run").await;
     let client = Client::modern(proxy.http);
     fixture.open_gate("endless", 1);
-    let mut pending = client.start(Ask::tool(1, "run", run_args("endless", 5)).progress(1)).await;
+    let mut pending = client.start(McpRequest::tool(1, "run", run_args("endless", 5)).progress(1)).await;
     pending.next().await.unwrap();
     slave.signal(Signal::SIGTERM);
-    let since = Instant::now();
     assert_eq!(slave.exit(LIMIT).await.code(), Some(0));
-    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
     drop(pending);
     proxy.signal(Signal::SIGTERM);
     assert_eq!(proxy.exit(LIMIT).await.code(), Some(0));
@@ -115,12 +114,10 @@ async fn a_proxy_going_down_with_an_endless_call_ends_within_its_grace() {
     proxy.offers("run").await;
     fixture.open_gate("endless", 0);
     let client = Client::modern(proxy.http);
-    let _pending = client.start(Ask::tool(1, "run", run_args("endless", 5))).await;
+    let _pending = client.start(McpRequest::tool(1, "run", run_args("endless", 5))).await;
     fixture.wait_for("endless", "start").await;
     proxy.signal(Signal::SIGTERM);
-    let since = Instant::now();
     assert_eq!(proxy.exit(LIMIT).await.code(), Some(0));
-    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
-//! What proxy and slave say of themselves: `/api/v1/…` and `mcp-relay status`. It agrees with what is so, and says
-//! nothing that is said in calls.
+//! The status of proxy and slave: `/api/v1/…` and `mcp-relay status`. It is correct, and contains no contents of calls.
 
 use std::net::SocketAddr;
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::http::{Exchange, get, request};
 use harness::relay::{Proxy, Setup, Slave};
@@ -22,7 +21,7 @@ async fn status(address: SocketAddr) -> Value {
     document(address, "/api/v1/status").await
 }
 
-/// Waits until the status is as it should be.
+/// Waits until the status satisfies a condition.
 async fn until(address: SocketAddr, what: &str, so: impl Fn(&Value) -> bool) -> Value {
     wait::until(what, async || Some(status(address).await).filter(|found| so(found))).await
 }
@@ -40,7 +39,7 @@ async fn scene() -> (Proxy, Slave, Fixture) {
 }
 
 #[tokio::test]
-async fn a_proxy_tells_of_its_slaves_and_of_itself() {
+async fn a_proxy_reports_its_slaves_and_itself() {
     let (proxy, slave, _fixture) = scene().await;
     let found = until(proxy.http, "a measured round trip", |found| {
         found["slaves"]["list"][0]["roundTripMs"].is_number()
@@ -79,10 +78,10 @@ async fn calls_are_seen_while_they_wait_run_and_after_their_end() {
     fixture.open_gate("one", 3);
     let client = Client::modern(proxy.http)
         .with_header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    let mut first = client.start(Ask::tool(1, "run", run_args("one", 4)).progress(1)).await;
+    let mut first = client.start(McpRequest::tool(1, "run", run_args("one", 4)).progress(1)).await;
     first.next().await.unwrap();
-    // The slave's only place is taken.
-    let mut second = client.start(Ask::tool(2, "run", run_args("two", 0))).await;
+    // The slave is at its capacity.
+    let mut second = client.start(McpRequest::tool(2, "run", run_args("two", 0))).await;
     let found = until(proxy.http, "one call that runs and one that waits", |found| {
         let live = &found["calls"]["live"];
         live["total"] == 2
@@ -100,7 +99,7 @@ async fn calls_are_seen_while_they_wait_run_and_after_their_end() {
         (&call["client"], &call["trace"]),
         (&json!("127.0.0.1"), &json!("0af7651916cd43dd8448eb211c80319c"))
     );
-    // The slave knows it by the same id.
+    // The slave shows the call under the same id.
     let own = status(slave.http).await;
     let there = &own["calls"]["live"]["list"][0];
     assert_eq!((&there["id"], &there["backend"]), (&call["id"], &json!("fixture")), "{own}");
@@ -133,7 +132,7 @@ async fn calls_are_seen_while_they_wait_run_and_after_their_end() {
 }
 
 #[tokio::test]
-async fn a_slave_tells_of_its_links_and_of_what_its_backends_wrote() {
+async fn a_slave_reports_its_links_and_the_output_of_its_backends() {
     let (proxy, slave, fixture) = scene().await;
     let client = Client::modern(proxy.http);
     client.call("leak", json!({ "say": "a line\u{1b}[31m of its own" })).await.result();
@@ -166,7 +165,7 @@ async fn a_slave_tells_of_its_links_and_of_what_its_backends_wrote() {
 }
 
 #[tokio::test]
-async fn without_ui_calls_are_not_written_down() {
+async fn without_ui_calls_are_not_recorded() {
     let proxy = Setup::proxy().start_proxy().await;
     let fixture = Fixture::default();
     let slave = fixture.serve(Setup::slave("one", proxy.link)).start_slave().await;
@@ -185,7 +184,7 @@ async fn without_ui_calls_are_not_written_down() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_said_in_calls_is_told() {
+async fn contents_of_calls_are_not_reported() {
     let (proxy, slave, _fixture) = scene().await;
     let client = Client::legacy(proxy.http).await;
     client
@@ -219,7 +218,7 @@ async fn foreign_pages_and_other_methods_get_nothing() {
         exchange.status.as_u16()
     };
     assert_eq!(ask(Method::GET, &[("origin", "https://evil.example")]).await, 403);
-    // A page that reached loopback under a name of its own (DNS rebinding): browsers say where it came from.
+    // A page that reached loopback under its own name (DNS rebinding): browsers send its origin.
     let rebound = [("host", "evil.example"), ("sec-fetch-site", "same-origin")];
     assert_eq!(ask(Method::GET, &rebound).await, 403);
     assert_eq!(ask(Method::GET, &[("sec-fetch-site", "same-origin")]).await, 200);
@@ -244,22 +243,22 @@ async fn the_terminal_shows_the_same() {
     };
     let of = |address: SocketAddr| [("MCP_SERVER_PORT", address.port().to_string())];
     let mut told = ask(&["status"], &of(proxy.http));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
     told.log.wait_for("berlin").await;
     told.log.wait_for("ended lately").await;
     let mut told = ask(&["status"], &of(slave.http));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
     told.log.wait_for("the secret is [masked]").await;
     told.log.wait_for("linked to 1 of 1 proxies").await;
     let mut told = ask(&["status", "--json"], &of(proxy.http));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
     let line = told.log.wait_for("{").await;
     assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["role"], "proxy");
     let watching = ask(&["status", "--watch"], &of(proxy.http));
     wait::until("a second look", async || (watching.log.count("berlin") >= 2).then_some(())).await;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut told = ask(&["status"], &of(nobody));
-    assert_eq!(told.exit(wait::PATIENCE).await.code(), Some(1));
+    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(1));
     told.log.wait_for("MCP_SERVER_PORT").await;
 }
 
@@ -274,7 +273,7 @@ async fn the_terminal_needs_a_key_where_the_page_does() {
         setup.args(&["status"]).spawn()
     };
     let mut refused = ask("");
-    assert_eq!(refused.exit(wait::PATIENCE).await.code(), Some(1));
+    assert_eq!(refused.exit(wait::TIMEOUT).await.code(), Some(1));
     refused.log.wait_for("asks for a key").await;
-    assert_eq!(ask("key2").exit(wait::PATIENCE).await.code(), Some(0));
+    assert_eq!(ask("key2").exit(wait::TIMEOUT).await.code(), Some(0));
 }

@@ -1,6 +1,6 @@
 //! The proxy's own TLS on both ports, slaves' trusted roots and client certificates, and changes of all of them.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::http::try_status;
 use harness::metrics::Scrape;
@@ -43,7 +43,7 @@ async fn both_ports_speak_tls_and_calls_of_both_eras_pass() {
     assert!(large.text().len() >= 5_000_000);
     let left = Scrape::of(http).await.sum("mcp_relay_tls_certificate_expires_seconds", &[]);
     assert!(left > 86_400.0, "{left}");
-    // Plain words to a TLS port lead nowhere.
+    // A TLS port refuses plain requests.
     assert_ne!(try_status(proxy.http, "/healthz").await, Some(200));
 }
 
@@ -62,17 +62,17 @@ async fn a_proxy_that_is_not_trusted_is_refused_with_advice() {
     let slave = trusting("one", &proxy, &other).start_slave().await;
     let line = slave.log.wait_for("TLS to localhost failed").await;
     assert!(line.contains("PROXY_CA_FILE"), "{line}");
-    // A certificate for another name is as good as none.
+    // A certificate for another name is refused.
     let elsewhere = secured(&authority.issue("other", &["relay.example"])).start_proxy().await;
     let slave = trusting("two", &elsewhere, &authority).start_slave().await;
     slave.log.wait_for("TLS to localhost failed").await;
     let mut doctor = trusting("two", &elsewhere, &authority).args(&["doctor"]).spawn();
-    assert_eq!(doctor.exit(wait::PATIENCE).await.code(), Some(1));
+    assert_eq!(doctor.exit(wait::TIMEOUT).await.code(), Some(1));
     doctor.log.wait_for("TLS").await;
 }
 
 #[tokio::test]
-async fn slaves_show_a_certificate_where_the_proxy_asks_for_one() {
+async fn slaves_present_a_certificate_where_the_proxy_requires_one() {
     let (authority, others) = (Authority::default(), Authority::default());
     let setup = secured(&authority.issue("proxy", &NAMES)).env("TLS_CLIENT_CA", path(&authority.root()));
     let proxy = setup.start_proxy().await;
@@ -90,17 +90,17 @@ async fn slaves_show_a_certificate_where_the_proxy_asks_for_one() {
     drop(stranger);
     let known = authority.issue("slave", &["slave"]);
     let _slave = with("known", &known).start_slave().await;
-    // Clients need none.
+    // Clients need no certificate.
     let http = tunnel(proxy.http, authority.client(None)).await;
     let client = Client::modern(http);
     wait::until("the tools", async || client.tool_names().await.contains(&"echo".into()).then_some(())).await;
     let mut doctor = with("doctor", &known).args(&["doctor"]).spawn();
-    assert_eq!(doctor.exit(wait::PATIENCE).await.code(), Some(0), "{}", doctor.log.text());
+    assert_eq!(doctor.exit(wait::TIMEOUT).await.code(), Some(0), "{}", doctor.log.text());
     assert!(proxy.log.count("Slave authenticated successfully") == 1);
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_without_dropping_anything_and_a_bad_one_is_not() {
+async fn a_new_certificate_is_used_without_dropping_connections_and_an_invalid_one_is_not() {
     let authority = Authority::default();
     let own = authority.issue("proxy", &NAMES);
     let proxy = secured(&own).start_proxy().await;
@@ -110,7 +110,7 @@ async fn a_new_certificate_is_shown_without_dropping_anything_and_a_bad_one_is_n
     let client = Client::modern(http);
     wait::until("the tools", async || client.tool_names().await.contains(&"run".into()).then_some(())).await;
     fixture.open_gate("x", 0);
-    let mut pending = client.start(Ask::tool(1, "run", run_args("x", 2))).await;
+    let mut pending = client.start(McpRequest::tool(1, "run", run_args("x", 2))).await;
     fixture.wait_for("x", "start").await;
     let trusted = authority.client(None);
     let before = shown(proxy.http, trusted.clone()).await.unwrap();
@@ -138,16 +138,16 @@ async fn health_and_doctor_find_a_proxy_that_speaks_tls() {
     let proxy = secured(&own).start_proxy().await;
     let again = secured(&own).env("MCP_SERVER_PORT", proxy.http.port().to_string());
     let mut health = again.clone().args(&["health"]).spawn();
-    assert_eq!(health.exit(wait::PATIENCE).await.code(), Some(0), "{}", health.log.text());
+    assert_eq!(health.exit(wait::TIMEOUT).await.code(), Some(0), "{}", health.log.text());
     let mut doctor = again.env("PROXY_WS_PORT", proxy.link.port().to_string()).args(&["doctor"]).spawn();
-    doctor.exit(wait::PATIENCE).await;
+    doctor.exit(wait::TIMEOUT).await;
     let line = doctor.log.wait_for("certificate").await;
     assert!(line.contains("localhost"), "{line}");
     doctor.log.wait_for("runs on").await;
 }
 
 #[tokio::test]
-async fn what_does_not_go_together_is_refused_at_start() {
+async fn contradicting_settings_are_refused_at_start() {
     let authority = Authority::default();
     let (own, other) = (authority.issue("proxy", &NAMES), authority.issue("other", &NAMES));
     for (setup, variable) in [
@@ -158,7 +158,7 @@ async fn what_does_not_go_together_is_refused_at_start() {
         (Setup::proxy().env("TLS_CLIENT_CA", path(&authority.root())), "TLS_CLIENT_CA"),
     ] {
         let mut process = setup.spawn();
-        assert_eq!(process.exit(wait::PATIENCE).await.code(), Some(64), "{variable}");
+        assert_eq!(process.exit(wait::TIMEOUT).await.code(), Some(64), "{variable}");
         process.log.wait_for(&format!("  {variable} ")).await;
     }
 }

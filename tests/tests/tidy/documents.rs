@@ -1,4 +1,4 @@
-//! Documents that must say what the code says.
+//! Documents that must agree with the code.
 
 use protocol::link::frame::FrameKind;
 use protocol::link::handshake::close;
@@ -90,7 +90,7 @@ fn series_in(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn dashboards_and_alerts_show_what_there_is() {
+fn dashboards_and_alerts_use_existing_metrics() {
     let document = read("docs/METRICS.md");
     let mut seen = 0;
     for path in ["dashboards/overview.json", "dashboards/links.json", "dashboards/tools.json"]
@@ -99,10 +99,10 @@ fn dashboards_and_alerts_show_what_there_is() {
     {
         for name in series_in(&read(&format!("grafana/{path}"))) {
             seen += 1;
-            assert!(document.contains(&format!("| `{name}` |")), "grafana/{path}: there is no {name}");
+            assert!(document.contains(&format!("| `{name}` |")), "grafana/{path}: there is no metric {name}");
         }
     }
-    assert!(seen > 100, "the dashboards are elsewhere now");
+    assert!(seen > 100, "the dashboards have moved");
 }
 
 #[test]

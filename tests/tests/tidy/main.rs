@@ -1,10 +1,16 @@
-//! House rules that a compiler does not hold: directions between crates, sizes, documents in step with the code.
+//! Rules of the code base that a compiler does not check: import directions, cycles, names, sizes, and documents that agree
+//! with the code.
 //!
-//! Reads sources as text. A rule that fails names the file and what to do.
+//! Reads sources as text and as syntax trees. A failing rule names the file and what to do.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod citations;
 mod directions;
 mod documents;
+mod graph;
+mod imports;
 mod sizes;
 mod source;
+mod tuples;
+mod words;

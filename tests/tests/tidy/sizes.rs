@@ -1,9 +1,9 @@
-//! How large files and functions may be, and what stands at their top.
+//! Limits of files and functions, the head comment of files, and waiting in tests.
 
 use crate::source::{self, Source, has_word};
 
-const FILE_LINES: usize = 400;
-const FUNCTION_LINES: usize = 60;
+const MAX_FILE_LINES: usize = 400;
+const MAX_FUNCTION_LINES: usize = 60;
 
 fn report(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
@@ -14,7 +14,9 @@ fn every_file_opens_with_what_it_is_for() {
     let missing = source::all().into_iter().filter(|file| !file.text.starts_with("//! "));
     report(
         &missing
-            .map(|file| format!("{}: open it with `//!`: purpose, and what it must not know", file.path))
+            .map(|file| {
+                format!("{}: open the file with `//!`: its purpose, and what it must not know", file.path)
+            })
             .collect::<Vec<_>>(),
     );
 }
@@ -24,8 +26,9 @@ fn no_file_is_longer_than_the_limit_without_its_tests() {
     let mut faults = Vec::new();
     for file in source::all() {
         let lines = file.shipped().lines().count();
-        if lines > FILE_LINES {
-            faults.push(format!("{}: {lines} lines, at most {FILE_LINES}: split it by nouns", file.path));
+        if lines > MAX_FILE_LINES {
+            faults
+                .push(format!("{}: {lines} lines, at most {MAX_FILE_LINES}: split it by subject", file.path));
         }
     }
     report(&faults);
@@ -36,9 +39,9 @@ fn no_function_is_longer_than_the_limit() {
     let mut faults = Vec::new();
     for file in source::all() {
         for (name, line, length) in functions(&file.code) {
-            if length > FUNCTION_LINES {
+            if length > MAX_FUNCTION_LINES {
                 faults.push(format!(
-                    "{}:{line}: fn {name} has {length} lines, at most {FUNCTION_LINES}",
+                    "{}:{line}: fn {name} has {length} lines, at most {MAX_FUNCTION_LINES}",
                     file.path
                 ));
             }
@@ -85,14 +88,14 @@ fn body_end(code: &str) -> Option<usize> {
 }
 
 #[test]
-fn no_module_is_a_drawer_for_anything() {
+fn no_module_has_a_name_without_a_subject() {
     let mut faults = Vec::new();
     for Source { path, .. } in source::all() {
         let drawer = path
             .split(['/', '.'])
             .find(|part| ["utils", "util", "common", "helpers", "helper", "misc"].contains(part));
         if let Some(name) = drawer {
-            faults.push(format!("{path}: {name:?} says nothing: name it after what it holds"));
+            faults.push(format!("{path}: {name:?} has no subject: name the module after its contents"));
         }
     }
     report(&faults);

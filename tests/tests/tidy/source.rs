@@ -1,23 +1,35 @@
-//! The project's files as text, with comments and literals blanked out where only code counts. Knows no rule.
+//! The project's files as text, and with comments and literals blanked out. Knows no rule.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// One Rust file.
 pub(crate) struct Source {
     /// Path below the project's root.
     pub(crate) path: String,
-    /// As it stands.
+    /// The text of the file.
     pub(crate) text: String,
-    /// The same length and lines, comments and literals replaced by spaces.
+    /// The text with comments and literals replaced by spaces.
     pub(crate) code: String,
 }
 
 impl Source {
-    /// The code before the file's inline tests.
+    /// Parses the file; panics if it is no Rust.
+    pub(crate) fn parse(&self) -> syn::File {
+        syn::parse_file(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.path))
+    }
+
+    /// Returns the code before the file's inline tests.
     pub(crate) fn shipped(&self) -> &str {
         let end = self.code.find("#[cfg(test)]\nmod tests").unwrap_or(self.code.len());
         &self.code[..end]
     }
+}
+
+/// Fails with all faults, if there are any.
+pub(crate) fn report(faults: &BTreeSet<String>) {
+    let faults: Vec<_> = faults.iter().map(String::as_str).collect();
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
 /// The project's root folder.
@@ -81,7 +93,7 @@ pub(crate) fn blank(text: &str) -> String {
     String::from_utf8(out).expect("blanks replace whole literals")
 }
 
-/// Length of the comment or literal that starts here; 0 where there is none.
+/// Returns the length of the comment or literal that starts here, 0 if there is none.
 fn literal(rest: &[u8], in_word: bool) -> usize {
     match rest {
         [b'/', b'/', ..] => rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len()),
@@ -129,7 +141,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Whether `word` stands in `code` as a whole word (or path) of its own.
+/// Whether `code` contains `word` as a whole word (or path).
 pub(crate) fn has_word(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code[..at].bytes().next_back();

@@ -1,10 +1,10 @@
-//! What must hold on every page, whatever it shows.
+//! Requirements on every page, independent of its contents.
 
 use std::path::Path;
 
 use harness::browser::Browser;
 
-/// Everything that the rules ask of a page, as a list of what is missing.
+/// Checks the page against the rules and returns the list of violations.
 const RULES: &str = r#"(() => {
   const wrong = [];
   const must = (so, what) => { if (!so) wrong.push(what); };
@@ -30,7 +30,7 @@ const RULES: &str = r#"(() => {
   return wrong;
 })()"#;
 
-/// Text whose contrast with what is behind it is below 4.5 (WCAG 2.2, 1.4.3).
+/// Text whose contrast with its background is below 4.5 (WCAG 2.2, 1.4.3).
 const CONTRAST: &str = r#"(() => {
   const rgb = (text) => { const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number); return { r, g, b, a }; };
   const light = ({ r, g, b }) => {
@@ -54,7 +54,7 @@ const CONTRAST: &str = r#"(() => {
   return [...faint];
 })()"#;
 
-/// Holds the page to the rules in both schemes, and takes pictures.
+/// Checks the page in both colour schemes, and takes pictures.
 pub(crate) async fn hold_to_the_rules(browser: &mut Browser, name: &str) {
     for scheme in ["light", "dark"] {
         browser.scheme(scheme).await;
@@ -66,13 +66,13 @@ pub(crate) async fn hold_to_the_rules(browser: &mut Browser, name: &str) {
             browser.screenshot(&Path::new(&folder).join(format!("{name}-{scheme}.png"))).await;
         }
     }
-    // A narrow window is no less usable.
+    // The page must be usable in a narrow window too.
     browser.window(400, 800).await;
     assert_eq!(browser.eval(RULES).await, serde_json::json!([]), "{name}, narrow");
     browser.window(1120, 760).await;
 }
 
-/// Goes through the page by Tab: the names of what can have the focus, each of which shows it.
+/// Moves through the page by Tab and returns the names of the focusable elements, each of which must show its focus.
 pub(crate) async fn tab_through(browser: &mut Browser, stops: usize) -> Vec<String> {
     let mut names = Vec::new();
     for _ in 0..stops {

@@ -1,7 +1,7 @@
-//! The proxy's page.
+//! Tests of the proxy's page.
 
 use harness::browser::Browser;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::frames::DEFAULT_WINDOW;
 use harness::http::get;
 use harness::rawslave::{definition, dial};
@@ -42,7 +42,7 @@ async fn the_proxy_s_page_shows_slaves_and_calls_and_asks_for_a_key() {
         client.call("echo", json!({ "text": text.to_string() })).await.result();
     }
     client.call("fail", json!({ "message": "result-canary" })).await.result();
-    let sleep = Ask::tool(1, "sleep", json!({ "seconds": 30, "steps": 60 })).progress(1);
+    let sleep = McpRequest::tool(1, "sleep", json!({ "seconds": 30, "steps": 60 })).progress(1);
     let mut call = client.start(sleep).await;
     call.next().await.unwrap();
     let live = "document.querySelector('[data-rows=\"calls.live.list\"]')";
@@ -79,7 +79,7 @@ async fn what_peers_call_themselves_is_text_and_nothing_more() {
         agent: HOSTILE.into(),
         ..SlaveHello::default()
     };
-    slave.greet_as(CODE, hello).await;
+    slave.authenticate_as(CODE, hello).await;
     slave
         .catalog(
             &json!({ "tools": [definition(HOSTILE)], "health": { "state": "degraded", "reason": HOSTILE } }),
@@ -87,7 +87,7 @@ async fn what_peers_call_themselves_is_text_and_nothing_more() {
         .await;
     let client = Client::modern(proxy.http);
     harness::wait::until("the tool", async || (!client.tool_names().await.is_empty()).then_some(())).await;
-    let call = client.start(Ask::tool(1, HOSTILE, json!({}))).await;
+    let call = client.start(McpRequest::tool(1, HOSTILE, json!({}))).await;
     let mut browser = Browser::start().await;
     browser.open(&format!("http://{}/ui/", proxy.http)).await;
     browser

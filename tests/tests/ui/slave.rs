@@ -1,7 +1,7 @@
-//! The slave's page.
+//! Tests of the slave's page.
 
 use harness::browser::Browser;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::relay::Setup;
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
     let client = Client::modern(proxy.http);
     client.call("leak", json!({ "say": hostile })).await.result();
     fixture.open_gate("k", 1);
-    let mut call = client.start(Ask::tool(1, "run", run_args("k", 4)).progress(1)).await;
+    let mut call = client.start(McpRequest::tool(1, "run", run_args("k", 4)).progress(1)).await;
     call.next().await.unwrap();
     let mut browser = Browser::start().await;
     browser.open(&format!("http://{}/ui/", slave.http)).await;

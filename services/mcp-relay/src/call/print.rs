@@ -1,4 +1,6 @@
-//! Results and notifications as text. Must not know where they come from.
+//! Results and notifications of a call as text. Must not know where they come from.
+
+use std::io::Write;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,24 +8,24 @@ use serde_json::value::RawValue;
 
 use crate::mcp::Message;
 
-/// How results are written.
+/// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Texts as they are, all else as JSON.
+    /// Text blocks as they are, all other blocks as JSON.
     Text,
-    /// The whole result as it came.
+    /// The whole result as JSON, as received.
     Json,
 }
 
-/// What a result says.
+/// The kind of a result, with its text.
 pub(super) enum Answer {
     Result(String),
     ToolError(String),
-    /// The tool wants something of the client first (2026-07-28, "Multi Round-Trip Requests").
+    /// The tool asks the client for input first (2026-07-28, "Multi Round-Trip Requests").
     NeedsInput,
 }
 
-/// The result in a response.
+/// Reads the result of a response.
 pub(super) fn answer(message: &Message, format: Format) -> Answer {
     let result = &message.value["result"];
     if result["resultType"] == "input_required" {
@@ -36,7 +38,7 @@ pub(super) fn answer(message: &Message, format: Format) -> Answer {
     if result["isError"] == true { Answer::ToolError(text) } else { Answer::Result(text) }
 }
 
-/// Bytes of the result as the server sent them.
+/// Returns the result with the bytes that the server sent.
 fn raw_result(line: &str) -> String {
     #[derive(Deserialize)]
     struct Response<'a> {
@@ -60,7 +62,7 @@ fn lines(result: &Value) -> String {
     blocks.iter().map(line).collect()
 }
 
-/// Names and descriptions, or the definitions as JSON.
+/// Returns a list of tools with names and descriptions, or their definitions as JSON.
 pub(super) fn tools(tools: &[Value], format: Format) -> String {
     if format == Format::Json {
         return format!("{}\n", Value::from(tools.to_vec()));
@@ -74,14 +76,14 @@ pub(super) fn tools(tools: &[Value], format: Format) -> String {
     tools.iter().map(line).collect()
 }
 
-/// What a notification says.
+/// Returns a notification as one line.
 pub(super) fn notice(message: &Value) -> String {
     let params = &message["params"];
     match message["method"].as_str().unwrap_or_default() {
         "notifications/progress" => {
             let total = params.get("total").map(|total| format!(" of {total}")).unwrap_or_default();
-            let said = params["message"].as_str().map(|text| format!(": {text}")).unwrap_or_default();
-            format!("progress {}{total}{said}", params["progress"])
+            let message = params["message"].as_str().map(|text| format!(": {text}")).unwrap_or_default();
+            format!("progress {}{total}{message}", params["progress"])
         }
         "notifications/message" => {
             let data = params["data"].as_str().map_or_else(|| params["data"].to_string(), str::to_owned);
@@ -91,13 +93,18 @@ pub(super) fn notice(message: &Value) -> String {
     }
 }
 
+/// Writes a line to standard error; a reader that is gone is no failure.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn told(line: &str, format: Format) -> (String, bool) {
+    fn shown(line: &str, format: Format) -> (String, bool) {
         let json = line.strip_prefix("data: ").unwrap_or(line);
         let message = Message { line: line.into(), value: serde_json::from_str(json).unwrap() };
         match answer(&message, format) {
@@ -108,18 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn results_are_texts_or_the_json_that_came() {
+    fn results_are_printed_as_text_or_as_the_received_json() {
         let line = r#"data: {"id":1,"result":{"z":1,"content":[{"type":"text","text":"hi\nyou"},{"type":"image"}],"a":1.0}}"#;
-        assert_eq!(told(line, Format::Text), ("hi\nyou\n{\"type\":\"image\"}\n".into(), true));
+        assert_eq!(shown(line, Format::Text), ("hi\nyou\n{\"type\":\"image\"}\n".into(), true));
         assert_eq!(
-            told(line, Format::Json).0,
+            shown(line, Format::Json).0,
             "{\"z\":1,\"content\":[{\"type\":\"text\",\"text\":\"hi\\nyou\"},{\"type\":\"image\"}],\"a\":1.0}\n"
         );
         let failed = r#"{"result":{"content":[{"type":"text","text":"no"}],"isError":true}}"#;
-        assert_eq!(told(failed, Format::Text), ("no\n".into(), false));
+        assert_eq!(shown(failed, Format::Text), ("no\n".into(), false));
         let structured = r#"{"result":{"content":[],"structuredContent":{"n":1}}}"#;
-        assert_eq!(told(structured, Format::Text).0, "{\"n\":1}\n");
-        assert_eq!(told(r#"{"result":{"resultType":"input_required"}}"#, Format::Json).0, "input");
+        assert_eq!(shown(structured, Format::Text).0, "{\"n\":1}\n");
+        assert_eq!(shown(r#"{"result":{"resultType":"input_required"}}"#, Format::Json).0, "input");
     }
 
     #[test]

@@ -1,29 +1,33 @@
-//! The same call again and again, by several clients at once: whether all of them come through while something else goes on.
+//! The same call again and again, by several clients at once (`--during`), and the count of those that were answered.
+
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::plan::Plan;
-use super::{CallError, Ending, Outcome, insist, note, told};
+use super::cancellation::Cancellation;
+use super::error::{CallError, Outcome};
+use super::print::note;
+use super::retry::retry;
+use super::spec::CallSpec;
 
-/// Failures that are told; the rest is only counted.
-const TOLD: u32 = 5;
+/// Most failures that a client reports; the others are only counted.
+const MAX_REPORTED_FAILURES: u32 = 5;
 
-/// What one client, or all of them, saw.
+/// Calls of one client, or of all of them, by their outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+struct Counts {
     answered: u32,
     failed: u32,
 }
 
-/// Calls until the time is over: how many were answered. A signal ends it earlier.
-pub(super) async fn repeat(plan: &Plan) -> anyhow::Result<Outcome> {
-    let Some(span) = plan.during else { return Ok(Outcome::Answered(String::new())) };
+/// Calls for `span` and returns how many calls were answered. A signal ends the run earlier.
+pub(super) async fn repeat(spec: &CallSpec, span: Duration) -> anyhow::Result<Outcome> {
     let deadline = Instant::now() + span;
-    let tallies = join_all((0..plan.parallel).map(|_| one_client(plan, deadline))).await;
-    let mut all = Tally::default();
-    for tally in tallies {
-        let Tally { answered, failed } = tally?;
+    let by_client = join_all((0..spec.parallel).map(|_| run_client(spec, deadline))).await;
+    let mut all = Counts::default();
+    for counts in by_client {
+        let Counts { answered, failed } = counts?;
         all.answered += answered;
         all.failed += failed;
     }
@@ -31,22 +35,22 @@ pub(super) async fn repeat(plan: &Plan) -> anyhow::Result<Outcome> {
     if all.failed == 0 { Ok(Outcome::Answered(text)) } else { Ok(Outcome::SomeFailed(text)) }
 }
 
-async fn one_client(plan: &Plan, deadline: Instant) -> anyhow::Result<Tally> {
-    let mut tally = Tally::default();
-    let mut ending = Ending::after(None)?;
+async fn run_client(spec: &CallSpec, deadline: Instant) -> anyhow::Result<Counts> {
+    let mut counts = Counts::default();
+    let mut cancellation = Cancellation::after(None)?;
     while Instant::now() < deadline {
-        ending.renew(plan.timeout);
-        match insist(plan, &mut ending).await {
-            Ok(Outcome::Answered(_)) => tally.answered += 1,
+        cancellation.renew(spec.timeout);
+        match retry(spec, &mut cancellation).await {
+            Ok(Outcome::Answered(_)) => counts.answered += 1,
             Err(CallError::Interrupted) => break,
-            Ok(Outcome::ToolFailed(_) | Outcome::SomeFailed(_)) => tally.failed += 1,
+            Ok(Outcome::ToolFailed(_) | Outcome::SomeFailed(_)) => counts.failed += 1,
             Err(error) => {
-                tally.failed += 1;
-                if tally.failed <= TOLD {
-                    note(&format!("{:#}", told(&error, plan)));
+                counts.failed += 1;
+                if counts.failed <= MAX_REPORTED_FAILURES {
+                    note(&format!("{:#}", error.describe(&spec.address())));
                 }
             }
         }
     }
-    Ok(tally)
+    Ok(counts)
 }

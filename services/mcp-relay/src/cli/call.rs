@@ -1,10 +1,12 @@
-//! The command lines of `mcp-relay call` and `mcp-relay install`. Knows nothing of what they do.
+//! Command lines of `mcp-relay call` and `mcp-relay install`. Must not know what the commands do.
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use protocol::mcp::era::Era;
 
-/// One call.
+/// Arguments of `mcp-relay call`.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub(crate) struct Call {
     /// Tool, as `--list` names it
@@ -13,66 +15,66 @@ pub(crate) struct Call {
     /// Arguments: a JSON object, @file, or @- for standard input
     #[arg(long, value_name = "JSON", conflicts_with = "list")]
     pub(crate) arguments: Option<String>,
-    /// Say which tools there are, in place of calling one
+    /// List the tools instead of calling one
     #[arg(long, conflicts_with = "tool")]
     pub(crate) list: bool,
     /// MCP server, with /mcp where no path is given
     #[arg(long)]
     pub(crate) url: Option<String>,
-    /// How the client speaks MCP
-    #[arg(long, value_enum, default_value_t = CallEra::Modern)]
-    pub(crate) era: CallEra,
-    /// Variable that holds the key, in place of `AUTH_BEARER_KEYS`
+    /// Version family of MCP that the client speaks
+    #[arg(long, default_value = "modern", value_parser = eras())]
+    pub(crate) era: Era,
+    /// Variable that holds the key, instead of `AUTH_BEARER_KEYS`
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) key_env: Option<String>,
     /// A header of the request; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
-    /// PEM file of the roots to trust with an https URL, in place of the system's
+    /// PEM file of the trusted roots for an https URL, instead of the system's
     #[arg(long, value_name = "FILE", requires = "url")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// How long to try again while nobody can take the call [default: 0, 30 with --with-slave]
+    /// How long to retry while no server or slave can take the call [default: 0, 30 with --with-slave]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) wait: Option<f64>,
-    /// When to give up and cancel the call [default: never, the server has limits of its own]
+    /// Time after which the call is cancelled [default: none; the server has limits of its own]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) timeout: Option<f64>,
-    /// Run a slave for as long as the call takes, which offers TOOL: an echo of the argument "text"
+    /// Run a slave for the time of the call that offers TOOL, which echoes the argument "text"
     #[arg(long, requires = "tool")]
     pub(crate) with_slave: bool,
-    /// Call again and again for that long, and say how many calls were answered
+    /// Repeat the call for that long, and print how many calls were answered
     #[arg(long, value_name = "SECONDS", requires = "tool", allow_negative_numbers = true)]
     pub(crate) during: Option<f64>,
-    /// Clients at once with --during, each on a connection of its own for each call
+    /// Number of concurrent clients with --during, each with a new connection for each call
     #[arg(long, value_name = "CLIENTS", requires = "during", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) parallel: u16,
-    /// Print the whole result as JSON, as it came
+    /// Print the whole result as the JSON that was received
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// How the client speaks MCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CallEra {
-    /// 2026-07-28, without sessions
-    Modern,
-    /// 2025-11-25, with initialize and a session
-    Legacy,
+/// Reads `--era`.
+fn eras() -> impl TypedValueParser<Value = Era> {
+    let names = [
+        PossibleValue::new("modern").help("2026-07-28, without sessions"),
+        PossibleValue::new("legacy").help("2025-11-25, with initialize and a session"),
+    ];
+    PossibleValuesParser::new(names).map(|name| if name == "legacy" { Era::Legacy } else { Era::Modern })
 }
 
 pub(super) const ABOUT: &str = "\
-Makes one MCP call over HTTP, as any client does, and prints its result: texts as they are, all else as JSON. What
-comes before the result (progress, log messages) goes to standard error. SIGINT, SIGTERM and --timeout cancel the
-call.
+Makes one MCP call over HTTP, as any client does, and prints its result: text blocks as they are, all other blocks as
+JSON. Messages before the result (progress, log messages) go to standard error. SIGINT, SIGTERM and --timeout cancel
+the call.
 
 The server is that of --url, or else the one of this environment (MCP_SERVER_HOST:MCP_SERVER_PORT, trusted by
 TLS_CERT where it speaks TLS). The key is the first one of AUTH_BEARER_KEYS, so that none is on a command line.
 
-With --wait it tries again while there is no server, no slave or no such tool, or while they are busy: failures after
-which the call has certainly not run. No other failure is ever tried again.
+With --wait the command retries while there is no server, no slave or no such tool, or while they are busy: failures
+after which the call has certainly not run. Other failures are never retried.
 
-With --with-slave the call goes the whole way through a proxy to a slave of its own, that lives in this process and
-links to PROXY_SERVER_URL with SLAVE_CODE: a test that needs no other slave. Give the tool a name that no other has.";
+With --with-slave the call goes through a proxy to a slave that runs in this process and links to PROXY_SERVER_URL with
+SLAVE_CODE: a test of the whole path that needs no other slave. Give the tool a name that no other slave offers.";
 
 pub(super) const HELP: &str = "\
 Variables:
@@ -92,13 +94,13 @@ Examples:
 
 Exit codes:
   0   there is a result
-  1   there is none: no connection, an error in place of a result, or given up; with --during, for any of the calls
+  1   there is no result: no connection, an error, or the call was cancelled; with --during, for any of the calls
   2   the result says that the tool failed (isError)
   64  the command line or the configuration needs correction; nothing was called";
 
 pub(super) const INSTALL_ABOUT: &str = "\
 Copies this program into FOLDER as `mcp-relay`, for everybody to run (mode 0755). A copy that is there already is
-replaced in one step. For an init container: the image has no shell and no cp.";
+replaced atomically. For an init container: the image has no shell and no cp.";
 
 pub(super) const INSTALL_HELP: &str = "\
 Example:

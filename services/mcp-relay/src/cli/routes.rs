@@ -1,19 +1,19 @@
-//! The command line of `mcp-relay routes`. Knows nothing of what its commands do.
+//! Command line of `mcp-relay routes`. Must not know what its commands do.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// What is done with routes.
+/// Subcommands of `mcp-relay routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum RoutesCommand {
-    /// Look through a file of routes and say all that is wrong with it
+    /// Check a file of routes and report every problem in it
     #[command(long_about = CHECK_ABOUT, after_long_help = CHECK_HELP)]
     Check {
-        /// The file; by default what ROUTES names
+        /// File to check [default: the file that ROUTES names]
         file: Option<PathBuf>,
     },
-    /// Say which rule is for a call, why those before it are not, and which slaves it would use
+    /// Explain which rule applies to a call, why earlier rules do not, and which slaves could take it
     #[command(long_about = EXPLAIN_ABOUT, after_long_help = EXPLAIN_HELP)]
     Explain(Explain),
     /// Read a client's key from standard input and print its id for `clients:`
@@ -21,7 +21,7 @@ pub(crate) enum RoutesCommand {
     KeyId,
 }
 
-/// A call that is to be explained.
+/// Arguments of `mcp-relay routes explain`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub(crate) struct Explain {
     /// Tool, as clients name it
@@ -30,19 +30,19 @@ pub(crate) struct Explain {
     /// Arguments of the call, a JSON object
     #[arg(long, value_name = "JSON")]
     pub(crate) arguments: Option<String>,
-    /// A header of the request; may be given several times. Values of Mcp-Param-* as they are meant, not in Base64
+    /// A header of the request; may be given several times. Values of Mcp-Param-* are given decoded, not in Base64
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
-    /// Client that calls, by its name in `clients:`
+    /// Calling client, by its name in `clients:`
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<String>,
-    /// URL of the proxy that is asked
+    /// URL of the proxy to ask
     #[arg(long, value_name = "URL", conflicts_with = "routes")]
     pub(crate) proxy: Option<String>,
-    /// File of routes to go by, without asking any proxy
+    /// File of routes to use, without asking any proxy
     #[arg(long, value_name = "FILE")]
     pub(crate) routes: Option<PathBuf>,
-    /// Print one JSON object in place of lines
+    /// Print one JSON object instead of lines
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -64,8 +64,8 @@ Exit codes:
   64  the file or the command line needs correction";
 
 const CHECK_ABOUT: &str = "\
-Reads a file of routes as a proxy would at its start. All that is wrong is printed, each with line, place, value
-and what was expected.";
+Reads a file of routes as a proxy does at its start. Prints every problem with its line, place, value and what was
+expected.";
 
 const CHECK_HELP: &str = "\
 Variables:
@@ -75,13 +75,13 @@ Example:
   mcp-relay routes check routes.yaml
 
 Exit codes:
-  0   a proxy would go by it
-  64  it needs correction";
+  0   a proxy can use the file
+  64  the file needs correction";
 
 const EXPLAIN_ABOUT: &str = "\
-Says what would become of a call, without making it. Asks the proxy at --proxy, or else the one that runs at
-OPS_HOST:OPS_PORT (or MCP_SERVER_HOST:MCP_SERVER_PORT), which names the slaves that there are now; the key is the first of
-AUTH_BEARER_KEYS. With --routes, or where no proxy runs, it goes by the file alone (ROUTES).";
+Explains how a call would be routed, without making the call. Asks the proxy at --proxy, or else the one that runs at
+OPS_HOST:OPS_PORT (or MCP_SERVER_HOST:MCP_SERVER_PORT), which knows the connected slaves; the key is the first of
+AUTH_BEARER_KEYS. With --routes, or where no proxy runs, only the file (ROUTES) is used.";
 
 const EXPLAIN_HELP: &str = "\
 Variables:
@@ -97,13 +97,13 @@ Examples:
   mcp-relay routes explain --tool deploy --routes routes.yaml --json
 
 Exit codes:
-  0   it is explained, also where the call would be refused
+  0   the routing is explained, also where the call would be refused
   1   the proxy cannot be asked
   64  the file or the command line needs correction";
 
 const KEY_ID_ABOUT: &str = "\
-Prints how a client's key stands in `clients:`, so that no key is in the file: SHA-256 of the key, white space
-around it removed, in hexadecimal digits.";
+Prints the id of a client's key for `clients:`, so that the file holds no key: the SHA-256 digest of the key without
+the white space around it, in hexadecimal digits.";
 
 const KEY_ID_HELP: &str = "\
 Example:

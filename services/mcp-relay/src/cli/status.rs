@@ -1,17 +1,17 @@
-//! The command line of `mcp-relay status`. Knows nothing of what it shows.
+//! Command line of `mcp-relay status`. Must not know the status document.
 
 use clap::Args;
 
-/// What is to be shown, of whom.
+/// Arguments of `mcp-relay status`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub(crate) struct StatusAsked {
-    /// Look again every two seconds, until interrupted
+pub(crate) struct StatusArgs {
+    /// Repeat every two seconds, until interrupted
     #[arg(long)]
     pub(crate) watch: bool,
-    /// URL of the server that is asked
+    /// URL of the server to ask
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Print the JSON document, one line a look
+    /// Print the JSON document, one line for each request
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,6 +1,4 @@
-//! The demo's child processes: this same binary as proxy and slaves, with nothing of the caller's environment.
-//!
-//! Knows the variables and the log phrases; nothing of MCP.
+//! Child processes of the demo: this binary as proxy and slaves, without the caller's environment. Knows nothing of MCP.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,13 +11,13 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Most that a child may take to say or do something.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest wait for a log line of a child.
+const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Most that a child may take to end after SIGTERM.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// Longest time that a child may take to end after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// All processes that were started and not yet ended.
+/// The processes that were started and not yet stopped.
 #[derive(Default)]
 pub(super) struct Fleet {
     members: Vec<Member>,
@@ -52,25 +50,30 @@ impl Fleet {
         Ok(())
     }
 
-    /// How many lines `name` has written: the `from` of [`Fleet::said`].
+    /// Number of lines that `name` has logged: the `from` of [`Fleet::wait_for_line`].
     pub(super) fn lines(&self, name: &str) -> anyhow::Result<usize> {
         Ok(self.member(name)?.log.borrow().len())
     }
 
-    /// The first line from line `from` on of `name`'s log that contains `phrase`; waits until there is one.
-    pub(super) async fn said(&self, name: &str, phrase: &str, from: usize) -> anyhow::Result<String> {
+    /// Waits for a line of `name`'s log, from line `from` on, that contains `phrase`.
+    pub(super) async fn wait_for_line(
+        &self,
+        name: &str,
+        phrase: &str,
+        from: usize,
+    ) -> anyhow::Result<String> {
         let mut log = self.member(name)?.log.clone();
         let find = |lines: &Vec<String>| lines.iter().skip(from).find(|line| line.contains(phrase)).cloned();
-        match timeout(PATIENCE, log.wait_for(|lines| find(lines).is_some())).await {
+        match timeout(STEP_TIMEOUT, log.wait_for(|lines| find(lines).is_some())).await {
             Ok(Ok(lines)) => Ok(find(&lines).unwrap_or_default()),
             Ok(Err(_)) => Err(anyhow!("{name} ended early; its log:\n{}", self.log(name)?)),
             Err(_) => Err(anyhow!("{name} did not say {phrase:?} in time; its log:\n{}", self.log(name)?)),
         }
     }
 
-    /// The address after `phrase` in `name`'s log, as `host:port`.
+    /// Waits for `phrase` in `name`'s log and returns the `host:port` after it.
     pub(super) async fn address(&self, name: &str, phrase: &str) -> anyhow::Result<String> {
-        let line = self.said(name, phrase, 0).await?;
+        let line = self.wait_for_line(name, phrase, 0).await?;
         let rest = line.split_once(phrase).map(|(_, rest)| rest).unwrap_or_default();
         let address = rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or_default();
         Ok(address.to_owned())
@@ -83,14 +86,14 @@ impl Fleet {
         member.child.kill().await.with_context(|| format!("cannot kill {name}"))
     }
 
-    /// Ends all of them, slaves first: SIGTERM, then SIGKILL for whoever does not go.
-    pub(super) async fn end(&mut self) {
+    /// Stops all processes, slaves first: SIGTERM, then SIGKILL after a time limit.
+    pub(super) async fn stop(&mut self) {
         while let Some(mut member) = self.members.pop() {
             if let Some(pid) = member.child.id().and_then(|id| i32::try_from(id).ok()) {
-                // A process that is gone already needs no signal; it is reaped below.
+                // A process that has ended already is only reaped below.
                 let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
             }
-            if timeout(GOODBYE, member.child.wait()).await.is_err() {
+            if timeout(STOP_TIMEOUT, member.child.wait()).await.is_err() {
                 let _ = member.child.kill().await;
             }
         }

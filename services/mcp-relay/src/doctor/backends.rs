@@ -1,4 +1,4 @@
-//! Whether a slave's backends start, and which tools they bring.
+//! Checks whether the backends of a slave start, and which tools they offer. Knows no proxy.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use ::slave::executor::{BackendState, Executor};
 
 use super::report::Report;
 
-/// Most that all backends together may take to start.
-const START: Duration = Duration::from_secs(30);
+/// Longest time that all backends together may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Most that they may take to end.
-const END: Duration = Duration::from_secs(3);
+/// Longest time that the backends may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Starts them as the slave would, looks, and stops them again.
+/// Starts the backends as the slave would, reports their states, and stops them again.
 pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
     let executor = match ::slave::executor_config(config) {
         Ok(config) => Executor::start(config).await,
@@ -21,8 +21,8 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
             return report.bad("backends", error.to_string(), "correct the file that SLAVE_BACKENDS names");
         }
     };
-    // Those that are not up by then are reported as they are.
-    let _ = tokio::time::timeout(START, executor.settled()).await;
+    // Backends that are not ready by then are reported with the state that they have.
+    let _ = tokio::time::timeout(START_TIMEOUT, executor.settled()).await;
     for backend in executor.backend_states() {
         let name = &backend.name;
         match &backend.state {
@@ -31,7 +31,7 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
             }
             BackendState::Starting => report.bad(
                 "backend",
-                format!("{name} is not up after {} s", START.as_secs()),
+                format!("{name} is not up after {} s", START_TIMEOUT.as_secs()),
                 "run its command by hand: it must answer MCP on standard output",
             ),
             BackendState::Restarting { reason, .. } | BackendState::Failed { reason } => report.bad(
@@ -54,5 +54,5 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
     } else {
         report.good("tools", format!("{}: {}", names.len(), names.join(", ")));
     }
-    executor.shutdown(END).await;
+    executor.shutdown(STOP_TIMEOUT).await;
 }

@@ -1,4 +1,4 @@
-//! What there is to say about a certificate. Knows no connection.
+//! Findings about a certificate: names, expiry and chain. Knows no connection.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,17 +8,17 @@ use super::report::Report;
 
 const DAY: f64 = 86_400.0;
 
-/// With less than this a new one is due.
-const SOON: Duration = Duration::from_hours(14 * 24);
+/// Time before expiry from which a renewal is due.
+const RENEWAL_PERIOD: Duration = Duration::from_hours(14 * 24);
 
-/// Names, end and chain of a certificate that can be used.
+/// Reports names, expiry and chain of a certificate.
 pub(super) fn judge(report: &mut Report, step: &'static str, facts: &CertificateInfo) {
     let days = facts.seconds_left(SystemTime::now()) / DAY;
     let names = if facts.names.is_empty() { "no name".to_owned() } else { facts.names.join(", ") };
     let fix = "put a new certificate into its file: a running server takes it over by itself";
     if days < 0.0 {
         report.bad(step, format!("the certificate for {names} expired {:.0} days ago", -days), fix);
-    } else if facts.ends_within(SOON) {
+    } else if facts.ends_within(RENEWAL_PERIOD) {
         report.note(step, format!("the certificate for {names} expires in {days:.0} days: {fix}"));
     } else {
         report.good(step, format!("for {names}, valid for {days:.0} more days"));
@@ -39,7 +39,7 @@ mod tests {
     use super::super::report::Format;
     use super::*;
 
-    fn said(days: f64, names: &[&str], chained: bool) -> String {
+    fn report_lines(days: f64, names: &[&str], chained: bool) -> String {
         let facts = CertificateInfo {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             not_after: SystemTime::now() + Duration::from_secs_f64((days + 400.0) * DAY)
@@ -53,12 +53,12 @@ mod tests {
     }
 
     #[test]
-    fn names_end_and_chain_are_told() {
-        let good = said(100.5, &["a.example"], true);
+    fn names_expiry_and_chain_are_reported() {
+        let good = report_lines(100.5, &["a.example"], true);
         assert!(good.contains('✓') && good.contains("a.example") && good.contains("100 more"), "{good}");
-        assert!(said(3.0, &["a"], true).contains("expires in 3 days"));
-        assert!(said(-3.0, &["a"], true).contains('✗'));
-        assert!(said(100.0, &[], true).contains("no name"));
-        assert!(said(100.0, &["a"], false).contains("no chain"));
+        assert!(report_lines(3.0, &["a"], true).contains("expires in 3 days"));
+        assert!(report_lines(-3.0, &["a"], true).contains('✗'));
+        assert!(report_lines(100.0, &[], true).contains("no name"));
+        assert!(report_lines(100.0, &["a"], false).contains("no chain"));
     }
 }

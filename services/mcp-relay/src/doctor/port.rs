@@ -1,4 +1,4 @@
-//! Whether a port can be listened on, or one of our servers is there already.
+//! Checks whether a port can be listened on, or an mcp-relay of the same mode listens there already.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,53 +11,53 @@ use super::report::{Fault, Report};
 use crate::http::{self, Target};
 use crate::mode::Mode;
 
-/// Most that a server may take to answer.
-const LIMIT: Duration = Duration::from_secs(3);
+/// Longest wait for an answer of a server.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What stands at an HTTP port of ours.
-pub(super) enum Occupant {
-    /// Nothing: it was bound and let go.
+/// What listens on the HTTP port of this configuration.
+pub(super) enum Listener {
+    /// Nothing: the port was bound and released.
     Free,
-    /// A running mcp-relay of the same mode, with what its `/readyz` says.
+    /// A running mcp-relay of the same mode, with the answer of its `/readyz`.
     Running(Value),
 }
 
-/// Where a server is to be reached over HTTP.
-pub(super) struct Doors<'a> {
-    /// By clients.
+/// HTTP ports of a server.
+pub(super) struct Ports<'a> {
+    /// Port for clients.
     http: &'a ListenAddr,
-    /// By operators, where that is another port.
+    /// Port for operators, where it is another one.
     ops: Option<&'a ListenAddr>,
-    /// What it shows to operators, if it speaks TLS there.
+    /// Certificate of the port for operators, if it speaks TLS.
     certificate: Option<&'a Path>,
 }
 
-impl<'a> Doors<'a> {
-    /// As configured.
+impl<'a> Ports<'a> {
+    /// The ports of a configuration.
     pub(super) fn of(common: &'a CommonConfig, certificate: Option<&'a Path>) -> Self {
         Self { http: &common.http, ops: common.ops.port.as_ref(), certificate }
     }
 }
 
-/// Tries the HTTP ports for a server of `mode`.
-pub(super) async fn http(report: &mut Report, doors: &Doors<'_>, mode: Mode) -> Option<Occupant> {
-    let occupant = clients(report, doors, mode).await;
-    match (&occupant, doors.ops) {
+/// Checks the HTTP ports for a server of `mode`.
+pub(super) async fn http(report: &mut Report, ports: &Ports<'_>, mode: Mode) -> Option<Listener> {
+    let listener = clients(report, ports, mode).await;
+    match (&listener, ports.ops) {
         (_, None) => {}
-        (Some(Occupant::Running(_)), Some(_)) => report.skipped("ops port", "the running server has it"),
-        (_, Some(address)) => plain(report, "ops port", address).await,
+        (Some(Listener::Running(_)), Some(_)) => report.skipped("ops port", "the running server has it"),
+        (_, Some(address)) => check_free(report, "ops port", address).await,
     }
-    occupant
+    listener
 }
 
-async fn clients(report: &mut Report, doors: &Doors<'_>, mode: Mode) -> Option<Occupant> {
-    let address = doors.http;
+async fn clients(report: &mut Report, ports: &Ports<'_>, mode: Mode) -> Option<Listener> {
+    let address = ports.http;
     let result = match address.bind().await {
-        Ok(_) => Ok((Occupant::Free, format!("{address} can be listened on"))),
-        Err(error) => match running(doors.ops.unwrap_or(address), doors.certificate).await {
+        Ok(_) => Ok((Listener::Free, format!("{address} can be listened on"))),
+        Err(error) => match running(ports.ops.unwrap_or(address), ports.certificate).await {
             Some(state) if mode_of(&state) == mode => {
                 let text = format!("a {} runs on {address} already", mode.name());
-                Ok((Occupant::Running(state), text))
+                Ok((Listener::Running(state), text))
             }
             Some(state) => {
                 let what = format!("a {} of mcp-relay has {address}", mode_of(&state).name());
@@ -69,7 +69,7 @@ async fn clients(report: &mut Report, doors: &Doors<'_>, mode: Mode) -> Option<O
     report.step("HTTP port", result)
 }
 
-/// `/readyz` counts slaves on a proxy and links on a slave.
+/// Tells the mode of a server from `/readyz`, which counts slaves on a proxy and links on a slave.
 fn mode_of(state: &Value) -> Mode {
     match (state.get("slaves"), state.get("links")) {
         (Some(_), _) => Mode::Proxy,
@@ -78,8 +78,8 @@ fn mode_of(state: &Value) -> Mode {
     }
 }
 
-/// Tries a port that no HTTP server of ours listens on.
-pub(super) async fn plain(report: &mut Report, step: &'static str, address: &ListenAddr) {
+/// Checks a port on which a running mcp-relay cannot be recognised.
+pub(super) async fn check_free(report: &mut Report, step: &'static str, address: &ListenAddr) {
     let result = match address.bind().await {
         Ok(_) => Ok(((), format!("{address} can be listened on"))),
         Err(error) => Err(Fault::new(format!("cannot listen on {address}: {}", error.reason), error.advice)),
@@ -89,12 +89,12 @@ pub(super) async fn plain(report: &mut Report, step: &'static str, address: &Lis
 
 async fn running(address: &ListenAddr, certificate: Option<&Path>) -> Option<Value> {
     let target = Target::of_listener(&address.host, address.port).with_certificate(certificate).ok()?;
-    let (_, body) = http::get(&target, "/readyz", LIMIT).await.ok()?;
+    let (_, body) = http::get(&target, "/readyz", REQUEST_TIMEOUT).await.ok()?;
     let state: Value = serde_json::from_str(&body).ok()?;
     state.get("ready")?.is_boolean().then_some(state)
 }
 
-/// Says whether the server that runs is ready, and why not.
+/// Reports whether the running server is ready, and why not.
 pub(super) fn readiness(report: &mut Report, state: &Value) {
     if state["ready"] == true {
         report.good("running server", "it is ready");
@@ -113,8 +113,8 @@ mod tests {
     use super::super::report::Format;
     use super::*;
 
-    /// What is said about a port whose server answers `body`.
-    async fn said(body: &'static str, mode: Mode) -> String {
+    /// Lines of the report for a port whose server answers `body`.
+    async fn report_lines(body: &'static str, mode: Mode) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -131,30 +131,30 @@ mod tests {
             port_var: "MCP_SERVER_PORT",
         };
         let mut report = Report::new("slave", Format::Json);
-        let doors = Doors { http: &address, ops: None, certificate: None };
-        http(&mut report, &doors, mode).await;
+        let ports = Ports { http: &address, ops: None, certificate: None };
+        http(&mut report, &ports, mode).await;
         report.lines("HTTP port").join("")
     }
 
     #[tokio::test]
-    async fn a_server_of_ours_in_the_same_mode_may_have_the_port() {
-        assert!(said(r#"{"ready":true,"slaves":0}"#, Mode::Proxy).await.contains('✓'));
-        assert!(said(r#"{"ready":false,"links":0}"#, Mode::Slave).await.contains('✓'));
-        assert!(said(r#"{"ready":true}"#, Mode::Standalone).await.contains('✓'));
+    async fn a_server_in_the_same_mode_may_have_the_port() {
+        assert!(report_lines(r#"{"ready":true,"slaves":0}"#, Mode::Proxy).await.contains('✓'));
+        assert!(report_lines(r#"{"ready":false,"links":0}"#, Mode::Slave).await.contains('✓'));
+        assert!(report_lines(r#"{"ready":true}"#, Mode::Standalone).await.contains('✓'));
     }
 
     #[tokio::test]
-    async fn any_other_server_there_is_a_fault_that_names_the_variable() {
+    async fn any_other_server_on_the_port_is_a_fault_that_names_the_variable() {
         for (body, mode) in
             [(r#"{"ready":true,"slaves":0}"#, Mode::Slave), ("hello", Mode::Slave), ("{}", Mode::Proxy)]
         {
-            let line = said(body, mode).await;
+            let line = report_lines(body, mode).await;
             assert!(line.contains('✗') && line.contains("MCP_SERVER_PORT"), "{body}: {line}");
         }
     }
 
     #[test]
-    fn a_server_that_is_not_ready_is_worth_a_note() {
+    fn a_server_that_is_not_ready_is_noted() {
         let mut report = Report::new("proxy", Format::Json);
         readiness(&mut report, &json!({ "ready": false, "reason": "shutting down" }));
         assert_eq!(report.lines("running server"), ["  ! running server: it is not ready: shutting down"]);

@@ -1,4 +1,4 @@
-//! A proxy's configuration, its ports, and the slaves of one that runs.
+//! Checks of a proxy: configuration, secrets, certificates and ports, and the slaves of one that runs already.
 
 use ::proxy::access::Codes;
 use ::proxy::config::{ProxyConfig, SlaveMode};
@@ -6,44 +6,44 @@ use runtime::env::Snapshot;
 use runtime::secret::KeyOrigin;
 use runtime::tls::ServerTls;
 
-use super::certificate;
-use super::port::{self, Doors, Occupant};
+use super::port::{self, Listener, Ports};
 use super::report::Report;
+use super::{certificate, configuration};
 use crate::mode::Mode;
 
-/// Everything that can be told about a proxy of this environment.
+/// Runs all checks of a proxy of this environment.
 pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     let loaded = match ProxyConfig::load(snapshot) {
         Ok(loaded) => loaded,
-        Err(problems) => return super::refuse(report, &problems),
+        Err(problems) => return configuration::report_problems(report, &problems),
     };
     let config = &loaded.config;
     report.good("configuration", "every variable can be used");
-    // Codes and key have steps of their own.
+    // Codes and key are reported in steps of their own.
     let others: Vec<String> = loaded
         .warnings
         .iter()
         .filter(|w| !w.starts_with("SLAVE_CODES") && !w.starts_with("SESSION_KEY"))
         .cloned()
         .collect();
-    super::warn(report, &others, snapshot);
+    configuration::report_warnings(report, &others, snapshot);
     secrets(report, config);
     certificates(report, config);
     let tls = if config.common.ops.port.is_some() { &config.tls.ops } else { &config.tls.http };
-    let doors = Doors::of(&config.common, tls.as_ref().map(|files| files.certificate.as_path()));
-    match port::http(report, &doors, Mode::Proxy).await {
-        Some(Occupant::Running(state)) => {
+    let ports = Ports::of(&config.common, tls.as_ref().map(|files| files.certificate.as_path()));
+    match port::http(report, &ports, Mode::Proxy).await {
+        Some(Listener::Running(state)) => {
             port::readiness(report, &state);
             slaves(report, state["slaves"].as_u64());
             report.skipped("WebSocket port", "the running server has it");
         }
-        Some(Occupant::Free) | None => port::plain(report, "WebSocket port", &config.ws).await,
+        Some(Listener::Free) | None => port::check_free(report, "WebSocket port", &config.ws).await,
     }
 }
 
 fn secrets(report: &mut Report, config: &ProxyConfig) {
-    let filed = config.codes_file.as_ref().map(|(_, file)| file);
-    let codes = Codes::new(&config.slave_codes, filed).len();
+    let from_file = config.codes_file.as_ref().map(|(_, file)| file);
+    let codes = Codes::new(&config.slave_codes, from_file).len();
     match codes {
         0 => report.bad(
             "slave codes",
@@ -70,7 +70,7 @@ fn secrets(report: &mut Report, config: &ProxyConfig) {
     }
 }
 
-/// The proxy's own certificate, and which port is without.
+/// Reports the proxy's certificate, and the ports that do not use TLS.
 fn certificates(report: &mut Report, config: &ProxyConfig) {
     let files = config.tls.http.as_ref().or(config.tls.ws.as_ref());
     let Some(tls) = files.and_then(|files| ServerTls::load(files.clone()).ok()) else {

@@ -1,15 +1,15 @@
-//! What the doctor found, shown as it is found or as one JSON object in the end.
+//! Findings of the doctor, printed line by line or as one JSON object at the end. Knows no check.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
-/// How findings are shown.
+/// Form of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// A line each, at once.
+    /// One line for each finding, at once.
     Lines,
-    /// One object in the end.
+    /// One object at the end.
     Json,
 }
 
@@ -21,7 +21,7 @@ enum Finding {
     Skipped(String),
 }
 
-/// A step that failed: what was found and what to do.
+/// The failure of a step: what was found and how to fix it.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) what: String,
@@ -43,7 +43,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Nothing found yet.
+    /// An empty report.
     pub(super) fn new(subject: &'static str, format: Format) -> Self {
         if format == Format::Lines {
             print(&format!("mcp-relay doctor: {subject}"));
@@ -51,7 +51,7 @@ impl Report {
         Self { subject, format, findings: Vec::new() }
     }
 
-    /// A step that went well, or failed; gives what the next step needs.
+    /// Records the result of a step and returns its value, which the next step needs.
     pub(super) fn step<T>(&mut self, step: &'static str, result: Result<(T, String), Fault>) -> Option<T> {
         match result {
             Ok((value, text)) => {
@@ -69,7 +69,7 @@ impl Report {
         self.add(step, Finding::Good(text.into()));
     }
 
-    /// Not wrong, but worth knowing.
+    /// Records something that is no fault but worth knowing.
     pub(super) fn note(&mut self, step: &'static str, text: impl Into<String>) {
         self.add(step, Finding::Note(text.into()));
     }
@@ -89,12 +89,12 @@ impl Report {
         self.findings.push((step, finding));
     }
 
-    /// Whether nothing failed.
+    /// Whether no step failed.
     pub(crate) fn is_good(&self) -> bool {
         !self.findings.iter().any(|(_, finding)| matches!(finding, Finding::Bad { .. }))
     }
 
-    /// Says how it went.
+    /// Prints the summary.
     pub(crate) fn finish(&self) {
         match self.format {
             Format::Json => print(&self.json().to_string()),
@@ -130,14 +130,14 @@ fn object(step: &str, finding: &Finding) -> Value {
     }
 }
 
-/// To standard output; a reader that went away is no failure of the examination.
+/// Writes a line to standard output; a reader that is gone is no failure of the check.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 #[cfg(test)]
 impl Report {
-    /// The findings of `step` as they are shown.
+    /// Findings of `step` as lines.
     pub(super) fn lines(&self, step: &str) -> Vec<String> {
         self.findings.iter().filter(|(s, _)| *s == step).map(|(s, finding)| line(s, finding)).collect()
     }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_failed_step_spoils_the_report_and_says_its_fix() {
+    fn a_failed_step_fails_the_report_and_shows_its_fix() {
         let mut report = Report::new("slave", Format::Json);
         report.good("a", "fine");
         report.note("b", "so so");

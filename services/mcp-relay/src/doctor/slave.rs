@@ -1,28 +1,28 @@
-//! A slave's (or standalone server's) configuration, its proxy, its backends and its port.
+//! Checks of a slave or standalone server: configuration, proxy, port and backends. Knows no step's details.
 
 use ::slave::config::{Role, SlaveConfig};
 use runtime::env::Snapshot;
 
-use super::port::{self, Doors, Occupant};
+use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{backends, link};
+use super::{backends, configuration, link};
 use crate::mode::Mode;
 
-/// Everything that can be told about a slave of this environment.
+/// Runs all checks of a slave of this environment.
 pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role) {
     let loaded = match SlaveConfig::load(snapshot, role) {
         Ok(loaded) => loaded,
-        Err(problems) => return super::refuse(report, &problems),
+        Err(problems) => return configuration::report_problems(report, &problems),
     };
     let config = loaded.config;
     report.good("configuration", format!("every variable can be used; the name is {}", config.name));
-    super::warn(report, &loaded.warnings, snapshot);
+    configuration::report_warnings(report, &loaded.warnings, snapshot);
     if let Some(link) = &config.link {
         link::examine(report, link, &config).await;
     }
     let mode = if config.link.is_some() { Mode::Slave } else { Mode::Standalone };
-    let doors = Doors::of(&config.common, None);
-    if let Some(Occupant::Running(state)) = port::http(report, &doors, mode).await {
+    let ports = Ports::of(&config.common, None);
+    if let Some(Listener::Running(state)) = port::http(report, &ports, mode).await {
         port::readiness(report, &state);
     }
     backends::examine(report, &config).await;

@@ -1,39 +1,39 @@
-//! Why there is no answer. Knows which failures are certain to have run nothing.
+//! Errors of MCP requests, and which of them certainly ran nothing. Knows no request.
 
 use protocol::mcp::failure::FailureKind;
 use serde_json::Value;
 
-/// Why a request has no result.
+/// The reason why a request has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum McpError {
-    /// Nothing was sent: nobody is there.
+    /// No connection: nothing was sent.
     #[error("{0:#}")]
     NoConnection(anyhow::Error),
-    /// The server says no.
+    /// The server answered with an error.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The connection broke, or what came is no MCP.
+    /// The connection broke, or the answer is not MCP.
     #[error("{0:#}")]
     Broken(anyhow::Error),
 }
 
 impl McpError {
-    /// What came is no MCP.
+    /// The error for an answer that is not MCP.
     pub(crate) fn broken(what: impl Into<String>) -> Self {
         Self::Broken(anyhow::Error::msg(what.into()))
     }
 
-    /// Whether another try may have more luck, and cannot run anything twice.
-    pub(crate) fn is_not_yet(&self) -> bool {
+    /// Whether another attempt may succeed and cannot run anything twice.
+    pub(crate) fn can_be_retried(&self) -> bool {
         match self {
             Self::NoConnection(_) => true,
-            Self::Refused(refused) => refused.is_not_yet(),
+            Self::Refused(refused) => refused.can_be_retried(),
             Self::Broken(_) => false,
         }
     }
 }
 
-/// An error that a server answered with.
+/// An error answer of a server.
 #[derive(Debug, thiserror::Error)]
 #[error("{message} ({}){}", self.facts(), self.advice.as_deref().map(|text| format!(". {text}")).unwrap_or_default())]
 pub(crate) struct Refused {
@@ -42,13 +42,13 @@ pub(crate) struct Refused {
     /// JSON-RPC error code, where the answer is JSON-RPC.
     pub(crate) code: Option<i64>,
     message: String,
-    /// Stable name of the failure, of servers of ours.
+    /// Stable name of the failure, from an mcp-relay.
     pub(crate) kind: Option<String>,
     advice: Option<String>,
 }
 
-/// Kinds of failures after which nothing has run, and which pass.
-const PASSING: [FailureKind; 6] = [
+/// Kinds of temporary failures after which nothing has run.
+const TEMPORARY: [FailureKind; 6] = [
     FailureKind::NoSlave,
     FailureKind::NoSlaveForTool,
     FailureKind::UnknownTool,
@@ -58,7 +58,7 @@ const PASSING: [FailureKind; 6] = [
 ];
 
 impl Refused {
-    /// A JSON-RPC error object.
+    /// Reads a JSON-RPC error object.
     pub(super) fn of(status: u16, error: &Value) -> Self {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         Self {
@@ -70,16 +70,16 @@ impl Refused {
         }
     }
 
-    /// An answer of something that speaks no JSON-RPC.
+    /// The error for an answer that is no JSON-RPC.
     pub(super) fn by_status(status: u16) -> Self {
         let message = "no MCP server answered: is it another server, or another path?".into();
         Self { status, code: None, message, kind: None, advice: None }
     }
 
-    fn is_not_yet(&self) -> bool {
+    fn can_be_retried(&self) -> bool {
         match &self.kind {
-            Some(kind) => FailureKind::parse(kind).is_some_and(|kind| PASSING.contains(&kind)),
-            // What stands in front of a server has none to hand it to.
+            Some(kind) => FailureKind::parse(kind).is_some_and(|kind| TEMPORARY.contains(&kind)),
+            // A gateway in front of the server has no server to pass the request to.
             None => self.code.is_none() && self.status == 503,
         }
     }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_all_that_is_known() {
+    fn a_refusal_shows_everything_that_the_server_sent() {
         let error = json!({ "code": -32000, "message": "No slave", "data": { "kind": "no_slave", "advice": "Start one." } });
         assert_eq!(
             Refused::of(200, &error).to_string(),
@@ -110,17 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_ran_nothing_is_tried_again() {
+    fn only_failures_that_ran_nothing_can_be_retried() {
         let of_kind =
             |kind: &str| Refused::of(200, &json!({ "code": -1, "message": "", "data": { "kind": kind } }));
-        for kind in PASSING {
-            assert!(McpError::from(of_kind(kind.as_str())).is_not_yet(), "{kind}");
+        for kind in TEMPORARY {
+            assert!(McpError::from(of_kind(kind.as_str())).can_be_retried(), "{kind}");
         }
         for kind in ["outcome_unknown", "timeout", "unauthorized", "backend_failed"] {
-            assert!(!McpError::from(of_kind(kind)).is_not_yet(), "{kind}");
+            assert!(!McpError::from(of_kind(kind)).can_be_retried(), "{kind}");
         }
-        assert!(McpError::from(Refused::by_status(503)).is_not_yet());
-        assert!(!McpError::from(Refused::by_status(502)).is_not_yet());
-        assert!(!McpError::broken("cut").is_not_yet());
+        assert!(McpError::from(Refused::by_status(503)).can_be_retried());
+        assert!(!McpError::from(Refused::by_status(502)).can_be_retried());
+        assert!(!McpError::broken("cut").can_be_retried());
     }
 }

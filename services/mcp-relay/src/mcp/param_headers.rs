@@ -1,15 +1,15 @@
-//! The `Mcp-Param-*` headers that a modern client repeats arguments in (2026-07-28, Streamable HTTP, "Custom Headers from
-//! Tool Parameters"). Must not know who asks for them.
+//! The `Mcp-Param-*` headers, in which a modern client repeats arguments (2026-07-28, Streamable HTTP, "Custom Headers from
+//! Tool Parameters"). Knows no request.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-/// Deepest nesting of `properties` that is looked into.
+/// Deepest nesting of `properties` that is read.
 const MAX_DEPTH: usize = 32;
 
-/// What the tool's definition asks for, of these arguments.
+/// Returns the headers that the tool's definition asks for, with the values of `arguments`.
 pub(crate) fn param_headers(tool: &Value, arguments: &Value) -> Vec<(HeaderName, HeaderValue)> {
     let mut found = Vec::new();
     walk(&tool["inputSchema"], arguments, MAX_DEPTH, &mut |annotation, value| {
@@ -36,7 +36,7 @@ fn walk(schema: &Value, arguments: &Value, depth: usize, take: &mut dyn FnMut(&s
     }
 }
 
-/// As a header's value: plain where it can be, in Base64 otherwise.
+/// Encodes a header value: as it is where that is unambiguous, in Base64 otherwise.
 pub(super) fn encoded(text: &str) -> String {
     let plain = text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
         && text.trim() == text
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn annotated_arguments_are_repeated() {
+    fn annotated_arguments_become_headers() {
         let tool = json!({ "inputSchema": { "properties": {
             "region": { "type": "string", "x-mcp-header": "Region" },
             "deep": { "properties": { "n": { "type": "integer", "x-mcp-header": "N" } } },
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_encoded_or_has_odd_edges_is_encoded() {
+    fn values_that_look_encoded_or_have_spaces_at_their_ends_are_encoded() {
         assert_eq!(encoded("eu-west 1"), "eu-west 1");
         for text in ["=?base64?x?=", " a", "a ", "a\nb", "é"] {
             assert!(encoded(text).starts_with("=?base64?") && encoded(text) != text, "{text:?}");

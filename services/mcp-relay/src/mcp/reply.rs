@@ -1,5 +1,4 @@
-//! An answer under way: one JSON message, or a stream of server-sent events with one message each. Must not know what
-//! was asked.
+//! The reply to a request: one JSON message, or a stream of server-sent events with one message each. Knows no request.
 
 use std::collections::VecDeque;
 
@@ -12,16 +11,16 @@ use serde_json::Value;
 
 use super::{McpError, Refused};
 
-/// One JSON-RPC message of an answer.
+/// One JSON-RPC message of a reply.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// Its line as it came: `data: …` in a stream, bare JSON otherwise.
+    /// The line as received: `data: …` in a stream, JSON otherwise.
     pub(crate) line: String,
     /// The message itself.
     pub(crate) value: Value,
 }
 
-/// What is read message by message.
+/// A reply that is read message by message.
 #[derive(Debug)]
 pub(crate) struct Reply {
     body: Incoming,
@@ -43,13 +42,13 @@ impl Reply {
         Self { body, status, headers: parts.headers, streams, read, ready, over: false }
     }
 
-    /// A header of the answer.
+    /// A header of the response.
     pub(super) fn header(&self, name: &str) -> Option<&HeaderValue> {
         self.headers.get(name)
     }
 
-    /// The next JSON-RPC message; `None` at the end. An error that the server answered with is a message as well,
-    /// except where it is no JSON-RPC.
+    /// Returns the next JSON-RPC message, `None` at the end. A JSON-RPC error is a message as well; an error status
+    /// without one is an error.
     pub(crate) async fn next(&mut self) -> Result<Option<Message>, McpError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -73,7 +72,7 @@ impl Reply {
         }
     }
 
-    /// Reads on to the response, over notifications and requests: the message with `result`.
+    /// Skips notifications and requests and returns the response.
     pub(crate) async fn result(&mut self) -> Result<Message, McpError> {
         while let Some(message) = self.next().await? {
             if let Some(response) = self.response(message)? {
@@ -83,7 +82,8 @@ impl Reply {
         Err(McpError::broken("the answer ended without a result"))
     }
 
-    /// The message if it is the response with its `result`, `None` if it is another; an error response is an error.
+    /// Returns the message if it is a response with a `result`, `None` for other messages, and an error for an error
+    /// response.
     pub(crate) fn response(&self, message: Message) -> Result<Option<Message>, McpError> {
         match message.value.get("error") {
             Some(error) => Err(Refused::of(self.status, error).into()),
@@ -91,7 +91,7 @@ impl Reply {
         }
     }
 
-    /// The whole body is one message, or nothing.
+    /// Reads the whole body as one message; an empty body of status 202 is none.
     fn take_message(&mut self) -> Result<(), McpError> {
         let line = String::from_utf8_lossy(&self.read).into_owned();
         match serde_json::from_str::<Value>(&line) {
@@ -102,7 +102,7 @@ impl Reply {
         Ok(())
     }
 
-    /// Takes whole events out of what was read.
+    /// Parses the complete events of the buffer.
     fn take_events(&mut self) -> anyhow::Result<()> {
         while let Some((end, gap)) = blank_line(&self.read) {
             let event: Vec<u8> = self.read.drain(..end + gap).collect();
@@ -118,8 +118,7 @@ impl Reply {
     }
 }
 
-/// Where the first event ends, and how long the blank line behind it is. Lines end with a line feed, or with a carriage
-/// return before it.
+/// Returns the end of the first event and the length of the blank line after it. Lines end with LF or CRLF.
 fn blank_line(read: &[u8]) -> Option<(usize, usize)> {
     let find = |gap: &[u8]| read.windows(gap.len()).position(|part| part == gap).map(|at| (at, gap.len()));
     [find(b"\n\n"), find(b"\r\n\r\n")].into_iter().flatten().min()
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_end_at_a_blank_line_of_either_kind() {
+    fn events_end_at_a_blank_line_with_lf_or_crlf() {
         assert_eq!(blank_line(b"data: 1\n\ndata: 2\r\n\r\n"), Some((7, 2)));
         assert_eq!(blank_line(b"data: 1\r\n\r\ndata: 2\n\n"), Some((7, 4)));
         assert_eq!(blank_line(b"data: 1\n"), None);

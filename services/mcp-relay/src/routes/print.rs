@@ -1,10 +1,10 @@
-//! An explanation as lines for people. Must not know where it comes from.
+//! The explanation of a routing decision as text. Must not know where the explanation comes from.
 
 use std::fmt::Write;
 
 use ::proxy::routes::{Explanation, Observed};
 
-/// All of it.
+/// Returns the whole text.
 pub(super) fn lines(from: &str, told: &Explanation) -> String {
     let mut out = String::new();
     // Writing to a String does not fail.
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_slaves_and_refusals_are_told() {
+    fn rules_slaves_and_refusals_are_shown() {
         let told: Explanation = serde_json::from_str(
             r#"{"tool":"t","rule":"b","considered":[{"rule":"a","line":3,"matches":false,"why":"argument /x is missing"},
             {"rule":"b","line":null,"matches":true}],"tiers":[{"labels":"p=q","slaves":[]},{"labels":"any labels",

@@ -1,17 +1,17 @@
-//! A status document as lines for a terminal. Must not know where it comes from, and trusts nothing in it: names may
-//! come from anywhere, so no control character reaches the terminal.
+//! The status document as lines for a terminal. Must not know where the document comes from, and does not trust it: names
+//! may come from anybody, so control characters are replaced.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-/// Calls and lines that are shown.
-const MOST: usize = 20;
+/// Most calls, and most lines of standard error, that are shown.
+const MAX_ROWS: usize = 20;
 
-/// Characters of a cell.
-const WIDEST: usize = 60;
+/// Longest text of a cell, in characters.
+const MAX_CELL_WIDTH: usize = 60;
 
-/// All of it.
+/// Returns the whole text.
 pub(super) fn lines(from: &str, found: &Value) -> String {
     let mut text = String::new();
     head(&mut text, from, found);
@@ -91,14 +91,14 @@ fn slave(text: &mut String, found: &Value) {
         ["name", "state", "pid", "restarts", "toolCount", "reason"].map(|name| cell(&backend[name]))
     });
     table(text, "backends", ["NAME", "STATE", "PROCESS", "RESTARTS", "TOOLS", "REASON"], rows);
-    let said: Vec<[String; 3]> = list(backends)
+    let stderr: Vec<[String; 3]> = list(backends)
         .flat_map(|backend| {
             list(&backend["stderr"])
                 .map(move |line| [cell(&backend["name"]), cell(&line["at"]), whole(&line["text"])])
         })
         .collect();
-    let from = said.len().saturating_sub(MOST);
-    table(text, "standard error", ["BACKEND", "TIME", "LINE"], said.into_iter().skip(from));
+    let from = stderr.len().saturating_sub(MAX_ROWS);
+    table(text, "standard error", ["BACKEND", "TIME", "LINE"], stderr.into_iter().skip(from));
 }
 
 fn calls(text: &mut String, found: &Value) {
@@ -108,7 +108,12 @@ fn calls(text: &mut String, found: &Value) {
         return;
     }
     let place = if found["role"] == "proxy" { "slave" } else { "backend" };
-    let rows = list(&calls["live"]["list"]).take(MOST).map(|call| {
+    live_calls(text, &calls["live"], place);
+    recent_calls(text, &calls["recent"], place);
+}
+
+fn live_calls(text: &mut String, live: &Value, place: &str) {
+    let rows = list(&live["list"]).take(MAX_ROWS).map(|call| {
         let progress = &call["progress"];
         let progress = match (progress["done"].as_f64(), progress["total"].as_f64()) {
             (Some(done), Some(total)) => format!("{done} of {total}"),
@@ -118,10 +123,13 @@ fn calls(text: &mut String, found: &Value) {
         let age = millis(&call["ageMs"]);
         [cell(&call["tool"]), cell(&call["state"]), cell(&call[place]), cell(&call["client"]), progress, age]
     });
-    let total = calls["live"]["total"].as_u64().unwrap_or_default();
+    let total = live["total"].as_u64().unwrap_or_default();
     let title = if total == 0 { "under way".to_owned() } else { format!("under way ({total})") };
     table(text, &title, ["TOOL", "STATE", "AT", "FROM", "PROGRESS", "AGE"], rows);
-    let rows = list(&calls["recent"]).take(MOST).map(|call| {
+}
+
+fn recent_calls(text: &mut String, recent: &Value, place: &str) {
+    let rows = list(recent).take(MAX_ROWS).map(|call| {
         let took = millis(&call["durationMs"]);
         [
             cell(&call["tool"]),
@@ -139,7 +147,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Without what could command a terminal or mislead its reader's eye.
+/// Replaces control characters and those that reorder text.
 fn clean(text: &str) -> String {
     let is_bidi = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if c.is_control() || is_bidi(c) { '\u{fffd}' } else { c }).collect()
@@ -156,7 +164,7 @@ fn whole(value: &Value) -> String {
 
 fn cell(value: &Value) -> String {
     let text = whole(value);
-    match text.char_indices().nth(WIDEST) {
+    match text.char_indices().nth(MAX_CELL_WIDTH) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
@@ -185,7 +193,7 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Columns as wide as they need to be; nothing for no rows.
+/// Writes a table with columns as wide as their cells.
 fn table<const N: usize>(
     text: &mut String,
     title: &str,
@@ -248,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slave_is_shown_with_what_its_backends_said_and_nothing_commands_the_terminal() {
+    fn a_slave_is_shown_with_its_backends_lines_and_without_control_characters() {
         let found = json!({
             "role": "slave", "name": "one\u{1b}[2J", "readiness": { "ready": true },
             "links": { "enabled": true, "total": 0, "wanted": 1, "problem": "refused\r\u{7}", "list": [] },
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_document_is_shown_without_a_fault() {
+    fn a_document_of_another_form_is_shown_without_a_panic() {
         for found in
             [json!({}), json!([1]), json!({ "role": "proxy", "slaves": 3, "calls": { "enabled": true } })]
         {

@@ -1,4 +1,4 @@
-//! `mcp-relay call` against real servers: what it prints, where, and how it ends.
+//! Tests of `mcp-relay call` against real servers: output and exit codes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::{CODE, proxy_env, run, slave_env, text};
 use crate::server::Server;
 
-/// Most that a caller may take to get going.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait until a caller has made calls.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const KEY: &str = "key-that-must-not-be-shown";
 
@@ -40,15 +40,18 @@ fn a_call_prints_its_result_in_both_eras() {
     }
     let many = ["call", "echo", "--arguments", r#"{"text":"x"}"#, "--during", "0.3", "--parallel", "3"];
     let output = run(&many, &env);
-    let told = text(&output.stdout);
-    assert!(told.ends_with(" calls answered, 0 failed\n") && !told.starts_with("0 "), "{told}");
+    let output_text = text(&output.stdout);
+    assert!(
+        output_text.ends_with(" calls answered, 0 failed\n") && !output_text.starts_with("0 "),
+        "{output_text}"
+    );
     let output = run(&["call", "echo", "--arguments", r#"{"text":"hello"}"#, "--json"], &env);
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["content"][0]["text"], "hello");
 }
 
 #[test]
-fn the_exit_code_tells_tools_failures_from_other_ones() {
+fn failures_of_tools_have_an_exit_code_of_their_own() {
     let (_server, port) = standalone(&[("AUTH_BEARER_KEYS", KEY)]);
     let address = format!("http://127.0.0.1:{port}");
     let url = ["--url", address.as_str()];
@@ -59,33 +62,19 @@ fn the_exit_code_tells_tools_failures_from_other_ones() {
     let output = run(&[&failing[..], &url, &mine].concat(), &keyed);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), "no luck\n".into()));
 
+    let timed = ["call", "sleep", "--arguments", r#"{"seconds":600}"#, "--timeout", "0.2"];
     for (args, env, word) in [
         ([&["call", "nothing"][..], &url, &mine].concat(), &keyed[..], "unknown_tool"),
         ([&["call", "echo"][..], &url].concat(), &[], "AUTH_BEARER_KEYS"),
         (vec!["call", "echo", "--url", "http://127.0.0.1:1"], &[], "no connection to http://127.0.0.1:1/mcp"),
-        (
-            [&["call", "sleep", "--arguments", r#"{"seconds":600}"#, "--timeout", "0.2"][..], &url, &mine]
-                .concat(),
-            &keyed,
-            "--timeout",
-        ),
-        (
-            [
-                &["call", "sleep", "--arguments", r#"{"seconds":600}"#, "--timeout", "0.2"][..],
-                &["--era", "legacy"],
-                &url,
-                &mine,
-            ]
-            .concat(),
-            &keyed,
-            "--timeout",
-        ),
+        ([&timed[..], &url, &mine].concat(), &keyed, "--timeout"),
+        ([&timed[..], &["--era", "legacy"], &url, &mine].concat(), &keyed, "--timeout"),
     ] {
         let output = run(&args, env);
-        let told = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {told}");
-        assert!(told.contains(word) && output.stdout.is_empty(), "{args:?}: {told}");
-        assert!(!told.contains(KEY), "{told}");
+        let output_text = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output_text}");
+        assert!(output_text.contains(word) && output.stdout.is_empty(), "{args:?}: {output_text}");
+        assert!(!output_text.contains(KEY), "{output_text}");
     }
     for args in [&["call"][..], &["call", "--list", "echo"], &["call", "echo", "--arguments", "[]"]] {
         assert_eq!(run(args, &[]).status.code(), Some(64), "{args:?}");
@@ -102,10 +91,14 @@ fn a_call_waits_for_a_server_and_goes_the_whole_way_with_a_slave_of_its_own() {
 
     for era in ["modern", "legacy"] {
         let output = run(&[&args[..], &["--with-slave", "--era", era]].concat(), &env);
-        let told = text(&output.stderr);
-        assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "all the way\n".into()), "{told}");
-        assert!(!told.contains(CODE) && !told.contains(KEY), "{told}");
-        // It said goodbye: its calls are not waited for.
+        let output_text = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(0), "all the way\n".into()),
+            "{output_text}"
+        );
+        assert!(!output_text.contains(CODE) && !output_text.contains(KEY), "{output_text}");
+        // The slave drained before it left, so the proxy does not wait for its return.
         proxy.wait_for("closed by the slave after its drain");
     }
     let output = run(&[&args[..], &["--wait", "0.6"]].concat(), &env);
@@ -114,25 +107,25 @@ fn a_call_waits_for_a_server_and_goes_the_whole_way_with_a_slave_of_its_own() {
 }
 
 #[test]
-fn calling_on_and_on_ends_at_a_signal_with_the_count() {
+fn repeated_calls_end_at_a_signal_with_the_count() {
     let (_server, port) = standalone(&[]);
     let env = [("MCP_SERVER_PORT", port.as_str())];
     let args = ["call", "echo", "--arguments", r#"{"text":"x"}"#, "--during", "3600", "--parallel", "8"];
     for _ in 0..5 {
         let before = calls_of(&port);
         let mut caller = Server::start_on_stdout(&args, &env);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while calls_of(&port) < before + 20 {
             assert!(Instant::now() < deadline, "nothing is called");
         }
         caller.interrupt();
         assert_eq!(caller.wait(), Some(0));
-        let told = caller.lines().join("\n");
-        assert!(told.ends_with("calls answered, 0 failed"), "{told}");
+        let output_text = caller.lines().join("\n");
+        assert!(output_text.ends_with("calls answered, 0 failed"), "{output_text}");
     }
 }
 
-/// How many calls the server counts.
+/// Number of calls that the server has counted.
 fn calls_of(port: &str) -> u64 {
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! What goes in and what the exit code says.
+//! Tests of command lines, variables and exit codes.
 
 use super::{proxy_env, run, text};
 use crate::server::Server;

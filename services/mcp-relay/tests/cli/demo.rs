@@ -1,4 +1,4 @@
-//! `mcp-relay demo` from its beginning to its end.
+//! Tests of `mcp-relay demo`.
 
 use std::net::TcpStream;
 

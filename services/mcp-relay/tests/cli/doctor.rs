@@ -1,10 +1,10 @@
-//! `mcp-relay doctor` beside real processes.
+//! Tests of `mcp-relay doctor` beside running processes.
 
 use super::{CODE, proxy_env, run, slave_env, text};
 use crate::server::Server;
 
 #[test]
-fn the_doctor_finds_a_working_pair_well_and_disturbs_it_not() {
+fn the_doctor_accepts_a_working_pair_and_does_not_disturb_it() {
     let mut proxy = Server::start(&[], &proxy_env(&[("SLAVE_MODE", "single")]));
     let url = format!("ws://{}", proxy.address("WebSocket server listening on ws://"));
     let http = proxy.address("MCP server listening on http://");
@@ -25,7 +25,7 @@ fn the_doctor_finds_a_working_pair_well_and_disturbs_it_not() {
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert!(report.contains("✓ slaves: 1 connected"), "{report}");
     proxy.wait_for("Slave code accepted for a probe");
-    // The slave says goodbye in its own time only: it was not replaced by the probe.
+    // The slave was not replaced by the probe: it leaves only now.
     slave.interrupt();
     assert_eq!(slave.wait(), Some(0));
     assert!(!slave.lines().join("\n").contains("attempting to reconnect"), "{:?}", slave.lines());

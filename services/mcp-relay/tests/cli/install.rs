@@ -1,4 +1,4 @@
-//! `mcp-relay install`: the copy, and what is said where there can be none.
+//! Tests of `mcp-relay install`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,13 +20,13 @@ fn the_copy_is_the_program_and_replaces_one_that_runs() {
     let copy = Command::new(&path).arg("--version").output().unwrap();
     assert_eq!(copy.stdout, run(&["--version"], &[]).stdout);
 
-    // A copy that runs is busy to be written to: it can be replaced all the same, also by itself.
+    // The file of a running program cannot be written, but it can be replaced, also by the program itself.
     let output = Command::new(&path).args(["install", folder.path().to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
 #[test]
-fn what_stands_in_the_way_is_named() {
+fn errors_name_the_path_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("mcp-relay")).unwrap();
     for (place, word) in

@@ -1,6 +1,7 @@
-//! The binary from the outside: command line, exit codes, doctor, health check, demo, calls. Knows nothing of the services.
+//! Tests of the binary as a process: command line, exit codes, doctor, health check, demo, calls. Knows nothing of the
+//! services.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod call;
 mod command_line;
@@ -14,7 +15,7 @@ use std::process::{Command, Output};
 
 pub(crate) const CODE: &str = "code-that-must-not-be-shown";
 
-/// Runs the binary to its end with exactly these variables.
+/// Runs the binary with exactly these variables until it exits.
 pub(crate) fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-relay"));
     command.args(args).env_clear().envs(env.iter().copied()).output().unwrap()

@@ -1,4 +1,4 @@
-//! How a server ends.
+//! Tests of how a server ends at signals.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::text;
 use crate::server::Server;
 
-/// A call of `sleep`, in tenths of a second, that has begun: the connection that the rest of its answer comes on.
+/// Starts a call of `sleep` for `tenths` of a second and returns its connection once progress has arrived.
 fn begun_sleep(address: &str, tenths: u32) -> TcpStream {
     let arguments = json!({ "seconds": f64::from(tenths) / 10.0, "steps": tenths });
     let call = json!({ "name": "sleep", "arguments": arguments, "_meta": { "progressToken": 1 } });
@@ -32,12 +32,12 @@ fn begun_sleep(address: &str, tenths: u32) -> TcpStream {
 }
 
 #[test]
-fn a_signal_that_comes_twice_at_once_is_one_and_a_later_one_ends_the_grace() {
+fn two_signals_at_once_count_as_one_and_a_later_one_ends_the_grace() {
     let env = [("MCP_SERVER_PORT", "0"), ("DEMO_TOOLS", "1")];
     let mut server = Server::start(&[], &env);
     let address = server.address("MCP server listening on http://");
     let mut answer = begun_sleep(&address, 10);
-    // Two different ones: the same one twice may arrive as one.
+    // Two different signals: the same one twice may be delivered once.
     server.signal(Signal::SIGINT);
     server.signal(Signal::SIGTERM);
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! This binary against another one, in turns: the numbers of a commit message.
+//! Comparison of this binary with another one, in alternating rounds.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::load::{Load, Until};
 use crate::relay::Relay;
 use crate::report::{Chapter, Table};
 
-/// A name and where a sample has it.
+/// Name and accessor of a quantity of a sample.
 type Quantity = (&'static str, fn(&Sample) -> f64);
 
-/// What is compared.
+/// Compared quantities.
 const QUANTITIES: [Quantity; 5] = [
     ("proxy CPU µs", |s| s.front),
     ("slave CPU µs", |s| s.slave),
@@ -23,7 +23,7 @@ const QUANTITIES: [Quantity; 5] = [
     ("p99 µs", |s| s.p99),
 ];
 
-/// Measures calls through the relay of both binaries and gives new / old.
+/// Measures calls through the relay of both binaries and reports new / old.
 pub(crate) fn run(binary: &Path, other: &Path, effort: &Effort) -> Result<Chapter> {
     let relays = [Relay::start(other)?, Relay::start(binary)?];
     let mut text = String::new();

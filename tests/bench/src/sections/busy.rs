@@ -1,4 +1,4 @@
-//! Keeps one relay busy and says which processes to look at: for a profiler, not for numbers.
+//! A relay under constant load, for a profiler.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a call costs: directly, through the relay and through nginx, small and large, alone and 32 at once.
+//! The cost of a call: directly, through the relay and through nginx, small and large, alone and 32 at once.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::nginx;
 use crate::report::{Chapter, Table, Verdict, mebibytes};
 use crate::stats::Rounds;
 
-/// Most that the proxy may cost, as a multiple of nginx.
-const MOST: f64 = 1.5;
+/// Target: CPU time of the proxy for each call, as a multiple of nginx's.
+const MAX_CPU_RATIO: f64 = 1.5;
 
-/// What is asked, the judged shapes first.
+/// Measured shapes of calls, those with targets first.
 pub(crate) const SHAPES: [Shape; 6] = [
     Shape { era: Era::Modern, argument: 100, at_once: 32 },
     Shape { era: Era::Legacy, argument: 100, at_once: 32 },
@@ -39,13 +39,13 @@ impl Series {
         self.0.iter().map(quantity).collect()
     }
 
-    /// This over another, round by round: what disturbs the machine for a while disturbs both.
+    /// Ratios to another series, round by round, since a disturbance of the machine affects both.
     pub(crate) fn over(&self, other: &Self, quantity: impl Fn(&Sample) -> f64) -> Rounds {
         self.0.iter().zip(&other.0).map(|(one, other)| quantity(one) / quantity(other)).collect()
     }
 }
 
-/// Words for a shape.
+/// Returns the description of a shape.
 pub(crate) fn describe(shape: &Shape) -> String {
     let argument = if shape.argument < 1000 { "100 B" } else { "100 KB" };
     format!("{argument} argument, {} at once, {:?} client", shape.at_once, shape.era)
@@ -54,7 +54,7 @@ pub(crate) fn describe(shape: &Shape) -> String {
         .replace(" kb ", " KB ")
 }
 
-/// Measures every shape on every way.
+/// Measures every shape on every path.
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     let fleet = Fleet::start(binary)?;
     let mut text = format!(
@@ -138,9 +138,9 @@ fn verdict(shape: Shape, [_, relay, nginx]: &[Series; 3]) -> Verdict {
     let ratio = relay.over(nginx, |s| s.front).median();
     let (relay, nginx) = (relay.of(|s| s.front), nginx.of(|s| s.front));
     Verdict {
-        target: format!("proxy CPU a call ≤ {MOST} × nginx's ({})", describe(&shape)),
+        target: format!("proxy CPU a call ≤ {MAX_CPU_RATIO} × nginx's ({})", describe(&shape)),
         measured: format!("{ratio:.2} × ({:.1} µs and {:.1} µs)", relay.median(), nginx.median()),
-        holds: ratio <= MOST,
+        holds: ratio <= MAX_CPU_RATIO,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether the proxy's memory stays where it is: over many calls, and over sessions that nobody ends.
+//! Memory of the proxy over many calls, and over sessions that are never ended.
 
 use std::path::Path;
 
@@ -12,27 +12,27 @@ use crate::process::Process;
 use crate::relay::Relay;
 use crate::report::{Chapter, Table, Verdict, mebibytes};
 
-/// How far memory may go from its level after the warm-up, by the trend of the values.
-const MOST_CHANGE: f64 = 0.05;
+/// Target: largest trend of memory after the warm-up, as a part of its level.
+const MAX_CHANGE: f64 = 0.05;
 
 /// Points at which memory is read, the one after the warm-up not counted.
 const POINTS: u64 = 10;
 
-/// Points that pass before the first value counts: the allocator gives the pages of the first load back only slowly.
-const WARM_UP: usize = 5;
+/// Points of the warm-up: the allocator returns the pages of the first load slowly.
+const WARM_UP_POINTS: usize = 5;
 
-/// Of these, so many make the level that the others are held against.
-const LEVEL: usize = 3;
+/// Last points of the warm-up, whose median is the level.
+const LEVEL_POINTS: usize = 3;
 
-/// Readings a point, spread over its part of the work; their median counts. A single one shows which pages the
-/// allocator happened to hold at that moment.
+/// Readings for each point, spread over its part of the work; the median is used, since a single reading shows the pages that
+/// the allocator happens to hold.
 const READINGS: u64 = 5;
 
-const AT_ONCE: u16 = 32;
+const CONCURRENCY: u16 = 32;
 
 /// Resident memory of proxy and slave: the level after the warm-up, then at several points.
 #[derive(Debug, Default)]
-struct Course(Vec<(u64, u64)>);
+struct MemoryHistory(Vec<(u64, u64)>);
 
 /// All readings of a course, a list for each point of warm-up and measurement.
 #[derive(Debug, Default)]
@@ -40,10 +40,10 @@ struct Readings(Vec<Vec<(u64, u64)>>);
 
 impl Readings {
     /// The level is the median of the last readings of the warm-up, each point the median of its own.
-    fn course(&self) -> Course {
-        let (warm_up, points) = self.0.split_at(self.0.len().min(WARM_UP));
-        let level: Vec<_> = warm_up.iter().rev().take(LEVEL).flatten().copied().collect();
-        let mut course = Course::default();
+    fn course(&self) -> MemoryHistory {
+        let (warm_up, points) = self.0.split_at(self.0.len().min(WARM_UP_POINTS));
+        let level: Vec<_> = warm_up.iter().rev().take(LEVEL_POINTS).flatten().copied().collect();
+        let mut course = MemoryHistory::default();
         course.point(&level);
         for readings in points {
             course.point(readings);
@@ -58,7 +58,7 @@ fn reading(relay: &Relay) -> Result<(u64, u64)> {
     Ok((resident(&relay.proxy.process)?, resident(&relay.slave)?))
 }
 
-impl Course {
+impl MemoryHistory {
     /// A point: the median of its readings, of proxy and slave each.
     fn point(&mut self, readings: &[(u64, u64)]) {
         let median = |mut values: Vec<u64>| {
@@ -69,8 +69,8 @@ impl Course {
         self.0.push((median(proxy), median(slave)));
     }
 
-    /// What the straight line through the proxy's values (least squares) gains from its first to its last point, as
-    /// a part of the level. Single values also show which pages the allocator happens to hold.
+    /// Rise of the regression line (least squares) of the proxy's values from the first to the last point, as a part of the
+    /// level.
     fn change(&self) -> f64 {
         let Some(((level, _), points)) = self.0.split_first() else { return 0.0 };
         let last = points.len() as f64 - 1.0;
@@ -87,9 +87,9 @@ impl Course {
     fn verdict(&self, over: &str) -> Verdict {
         let change = self.change();
         Verdict {
-            target: format!("proxy memory flat (trend within ±{:.0} %) over {over}", MOST_CHANGE * 100.0),
+            target: format!("proxy memory flat (trend within ±{:.0} %) over {over}", MAX_CHANGE * 100.0),
             measured: format!("{:+.1} %", change * 100.0),
-            holds: change.abs() <= MOST_CHANGE,
+            holds: change.abs() <= MAX_CHANGE,
         }
     }
 }
@@ -116,22 +116,22 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
         table.row(&row);
     }
     let text = format!(
-        "Resident memory after a warm-up of half as many more; each value is the median of {READINGS} readings spread over its part, the first of those of the last {LEVEL} parts of the warm-up. Calls: 100 B `echo`, {AT_ONCE} at once, half of them by \
+        "Resident memory after a warm-up of half as many more; each value is the median of {READINGS} readings spread over its part, the first of those of the last {LEVEL_POINTS} parts of the warm-up. Calls: 100 B `echo`, {CONCURRENCY} at once, half of them by \
          legacy clients. Sessions: `initialize`, `notifications/initialized` and one call in each, never a `DELETE`.\n\n{}",
         table.finish()
     );
     Ok(Chapter { title: "Memory over time", text, verdicts })
 }
 
-fn calls(relay: &Relay, calls: u64) -> Result<Course> {
-    let half = usize::from(AT_ONCE / 2);
+fn calls(relay: &Relay, calls: u64) -> Result<MemoryHistory> {
+    let half = usize::from(CONCURRENCY / 2);
     let mut loads = Vec::new();
     for era in [Era::Legacy, Era::Modern] {
         loads.push(Load::connect(relay.proxy.http, Shape { era, argument: 100, at_once: half })?);
     }
-    let each = Until::CallsEach(calls / POINTS / READINGS / u64::from(AT_ONCE));
+    let each = Until::CallsEach(calls / POINTS / READINGS / u64::from(CONCURRENCY));
     let mut all = Readings::default();
-    for _ in 0..POINTS + WARM_UP as u64 {
+    for _ in 0..POINTS + WARM_UP_POINTS as u64 {
         let mut readings = Vec::new();
         for _ in 0..READINGS {
             // Both at once, each on its own thread: 32 clients at the proxy.
@@ -152,11 +152,11 @@ fn calls(relay: &Relay, calls: u64) -> Result<Course> {
     Ok(all.course())
 }
 
-fn sessions(relay: &Relay, sessions: u64) -> Result<Course> {
+fn sessions(relay: &Relay, sessions: u64) -> Result<MemoryHistory> {
     let mut all = Readings::default();
     single_thread()?.block_on(async {
         let mut client = Client::open(relay.proxy.http, Era::Legacy).await?;
-        for _ in 0..POINTS + WARM_UP as u64 {
+        for _ in 0..POINTS + WARM_UP_POINTS as u64 {
             let mut readings = Vec::new();
             for _ in 0..READINGS {
                 for _ in 0..sessions / POINTS / READINGS {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn change_is_the_trend_with_its_sign() {
-        let course = |proxy: &[u64]| Course(proxy.iter().map(|p| (*p, 7)).collect());
+        let course = |proxy: &[u64]| MemoryHistory(proxy.iter().map(|p| (*p, 7)).collect());
         assert!((course(&[100, 100, 102, 104, 106]).change() - 0.06).abs() < 1e-9);
         assert!(course(&[100, 98, 102, 109, 102, 98]).change().abs() < 1e-9, "a passing hill is no trend");
         assert!(course(&[100, 100, 103, 104]).verdict("x").holds);

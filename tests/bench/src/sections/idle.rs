@@ -1,4 +1,4 @@
-//! What linked slaves cost that do nothing: memory of the proxy for each, and CPU time for keeping them alive.
+//! The cost of idle slaves: memory of the proxy for each, and CPU time for keep-alive.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,24 +13,24 @@ use crate::machine::raise_file_limit;
 use crate::relay::Proxy;
 use crate::report::{Chapter, Verdict, mebibytes};
 
-/// Most that an idle slave may cost the proxy, in bytes.
-const MOST: u64 = 64 * 1024;
+/// Target: memory of the proxy for each idle slave, in bytes.
+const MAX_BYTES_PER_SLAVE: u64 = 64 * 1024;
 
-/// How long the links are left idle: several rounds of pings.
-const REST: Duration = Duration::from_secs(6);
+/// Time that the links are left idle: several ping intervals.
+const IDLE_TIME: Duration = Duration::from_secs(6);
 
 /// Links that are being set up at the same time.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT_HANDSHAKES: usize = 16;
 
 struct Found {
     before: u64,
     after: u64,
     linking: Duration,
-    /// CPU microseconds of the proxy in [`REST`].
+    /// CPU microseconds of the proxy in [`IDLE_TIME`].
     cpu: u64,
 }
 
-/// Links the slaves, lets them rest and reads the proxy's memory.
+/// Links the slaves, leaves them idle and reads the proxy's memory.
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     progress(&format!("memory of {} idle slaves", effort.slaves));
     raise_file_limit(effort.slaves as u64 * 2 + 256)?;
@@ -46,12 +46,12 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
         mebibytes(found.before),
         mebibytes(found.after),
         each as f64 / 1024.0,
-        found.cpu as f64 / 1000.0 / REST.as_secs_f64(),
+        found.cpu as f64 / 1000.0 / IDLE_TIME.as_secs_f64(),
     );
     let verdict = Verdict {
         target: format!("≤ 64 KiB of the proxy for each of {} idle slaves", effort.slaves),
         measured: format!("{:.1} KiB", each as f64 / 1024.0),
-        holds: each <= MOST,
+        holds: each <= MAX_BYTES_PER_SLAVE,
     };
     Ok(Chapter { title: "Idle slaves", text, verdicts: vec![verdict] })
 }
@@ -62,7 +62,7 @@ async fn measure(proxy: &Proxy, count: usize) -> Result<Found> {
     let mut linking = JoinSet::new();
     let mut idle = JoinSet::new();
     for number in 0..count as u64 {
-        if linking.len() >= AT_ONCE {
+        if linking.len() >= MAX_CONCURRENT_HANDSHAKES {
             rest_begins(linking.join_next().await, &mut idle)?;
         }
         linking.spawn(IdleSlave::link(proxy.links, number));
@@ -73,7 +73,7 @@ async fn measure(proxy: &Proxy, count: usize) -> Result<Found> {
     let linking = start.elapsed();
     let cpu = proxy.process.cpu_micros()?;
     tokio::select! {
-        () = tokio::time::sleep(REST) => {}
+        () = tokio::time::sleep(IDLE_TIME) => {}
         Some(ended) = idle.join_next() => return Err(ended.unwrap_or_else(|error| BenchError::Link(error.to_string()))),
     }
     let cpu = proxy.process.cpu_micros()? - cpu;

@@ -1,4 +1,4 @@
-//! A 50 MB result on its way: what it does to the small calls beside it, and to the proxy's memory.
+//! The effect of a 50 MB result on concurrent small calls and on the proxy's memory.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,13 +19,13 @@ use crate::stats::{Latencies, Rounds};
 /// Size of the result, in bytes.
 const RESULT: usize = 50_000_000;
 
-/// Most that the proxy may grow, in bytes ("16 MB").
-const MOST_GROWTH: u64 = 16_000_000;
+/// Target: growth of the proxy's memory, in bytes.
+const MAX_GROWTH: u64 = 16_000_000;
 
-/// Most that the small calls' p99 may grow, as a multiple.
-const MOST_P99: f64 = 3.0;
+/// Target: p99 of the small calls, as a multiple of their p99 alone.
+const MAX_P99_RATIO: f64 = 3.0;
 
-const SMALL: Shape = Shape { era: Era::Modern, argument: 100, at_once: 1 };
+const SMALL_CALL: Shape = Shape { era: Era::Modern, argument: 100, at_once: 1 };
 
 /// Latency of small calls, alone and beside large results.
 #[derive(Default)]
@@ -44,7 +44,7 @@ struct Latency {
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     progress("memory while a 50 MB result passes");
     let fleet = Fleet::start(binary)?;
-    let mut small = Load::connect(fleet.address(Way::Relay), SMALL)?;
+    let mut small = Load::connect(fleet.address(Way::Relay), SMALL_CALL)?;
     small.run(&Until::Elapsed(effort.warm_up))?;
     let (proxy, slave) = (growth(&fleet, Way::Relay)?, fleet.relay.slave.memory()?.peak);
     let nginx = growth(&fleet, Way::Nginx)?;
@@ -61,7 +61,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     let memory = Verdict {
         target: "50 MB result grows the proxy by ≤ 16 MB".to_owned(),
         measured: mebibytes(proxy),
-        holds: proxy <= MOST_GROWTH,
+        holds: proxy <= MAX_GROWTH,
     };
     Ok(Chapter { title: "A 50 MB result", text, verdicts: vec![memory, small_calls] })
 }
@@ -85,9 +85,9 @@ fn beside_results(fleet: &Fleet, effort: &Effort) -> Result<(String, Verdict)> {
         table.row(&row);
     }
     let verdict = Verdict {
-        target: format!("small-call p99 beside a 50 MB result ≤ {MOST_P99} × alone"),
+        target: format!("small-call p99 beside a 50 MB result ≤ {MAX_P99_RATIO} × alone"),
         measured: format!("{ratio_of_relay:.2} ×"),
-        holds: ratio_of_relay <= MOST_P99,
+        holds: ratio_of_relay <= MAX_P99_RATIO,
     };
     Ok((table.finish(), verdict))
 }
@@ -108,7 +108,7 @@ fn growth(fleet: &Fleet, way: Way) -> Result<u64> {
 }
 
 fn latency(address: SocketAddr, effort: &Effort) -> Result<Latency> {
-    let mut small = Load::connect(address, SMALL)?;
+    let mut small = Load::connect(address, SMALL_CALL)?;
     small.run(&Until::Elapsed(effort.warm_up))?;
     let mut out = Latency::default();
     for _ in 0..effort.rounds {
@@ -124,7 +124,7 @@ fn latency(address: SocketAddr, effort: &Effort) -> Result<Latency> {
     Ok(out)
 }
 
-/// Small calls for as long as large results pass, which is at least `time`.
+/// Makes small calls while large results are transferred, for at least `time`.
 fn while_results_pass(address: SocketAddr, small: &mut Load, time: Duration) -> Result<(Latencies, f64)> {
     let done = Arc::new(AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -140,7 +140,7 @@ fn while_results_pass(address: SocketAddr, small: &mut Load, time: Duration) -> 
     })
 }
 
-/// Takes results one after another for `time`; gives megabytes a second.
+/// Reads results one after another for `time` and returns megabytes a second.
 fn results(address: SocketAddr, time: Duration) -> Result<f64> {
     single_thread()?.block_on(async {
         let mut client = Client::open(address, Era::Modern).await?;

@@ -1,4 +1,4 @@
-//! Thousands of slaves lose their proxy at once and come back, while a client goes on calling.
+//! Reconnection of thousands of slaves after a restart of their proxy, while a client keeps calling.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,35 +17,35 @@ use crate::machine::raise_file_limit;
 use crate::process::Memory;
 use crate::relay::{Ports, Proxy, Slave};
 use crate::report::{Chapter, Verdict, mebibytes};
-use crate::storm_slaves::{Book, live};
+use crate::storm_slaves::{Counters, keep_linked};
 
-/// How long all may take to come back.
-const BACK: Duration = Duration::from_mins(1);
+/// Longest time until all slaves are back.
+const RETURN_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long the first gathering may take.
-const GATHERING: Duration = Duration::from_mins(3);
+/// Longest time until all slaves are linked for the first time.
+const LINK_ALL_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// How long the proxy is away.
-const AWAY: Duration = Duration::from_secs(3);
+/// Time between the kill and the restart of the proxy.
+const PROXY_DOWNTIME: Duration = Duration::from_secs(3);
 
-/// How long the client goes on when all are back.
-const CALM: Duration = Duration::from_secs(2);
+/// Time that the client keeps calling after all slaves are back.
+const CALLS_AFTER_RETURN: Duration = Duration::from_secs(2);
 
-/// Between two calls of the client.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Pause between two calls of the client.
+const CALL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Most that a linked slave and the proxy itself may take, in bytes.
-const EACH: u64 = 64 * 1024;
-const ITSELF: u64 = 64 * 1024 * 1024;
+/// Target: memory for each linked slave and for the proxy itself, in bytes.
+const MAX_BYTES_PER_SLAVE: u64 = 64 * 1024;
+const MAX_BYTES_OF_PROXY: u64 = 64 * 1024 * 1024;
 
-/// Most handshakes in a second, as a multiple of the mean.
-const PEAK: f64 = 3.0;
+/// Target: most handshakes within one second, as a multiple of the mean rate.
+const MAX_PEAK_RATIO: f64 = 3.0;
 
-struct Found {
+struct Measurement {
     /// From the first moment of the new proxy to the last slave's handshake.
     back: Option<Duration>,
     handshakes: Vec<Instant>,
-    sent_away: usize,
+    rejected: usize,
     calls: Calls,
     before: Memory,
     after: Memory,
@@ -60,7 +60,7 @@ struct Calls {
     slowest: Duration,
 }
 
-/// Links the slaves, kills the proxy, starts it again and watches.
+/// Links the slaves, kills and restarts the proxy, and measures the reconnection.
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     let slaves = effort.storm;
     progress(&format!("a storm of {slaves} slaves"));
@@ -69,48 +69,57 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     Ok(judge(slaves, effort.storm_rate, &found))
 }
 
-async fn measure(binary: &Path, effort: &Effort) -> Result<Found> {
+async fn measure(binary: &Path, effort: &Effort) -> Result<Measurement> {
     let rate = effort.storm_rate;
-    let mut proxy = started(binary, Ports::default(), rate).await?;
+    let mut proxy = start_proxy(binary, Ports::default(), rate).await?;
     let (http, links) = (proxy.http, proxy.links);
     let _slave = Slave::start(binary, links)?;
-    let book = Arc::new(Book::default());
+    let counters = Arc::new(Counters::default());
     let mut fleet = JoinSet::new();
     for number in 0..effort.storm as u64 {
-        let book = Arc::clone(&book);
-        fleet.spawn(async move { live(links, number, &book).await });
+        let counters = Arc::clone(&counters);
+        fleet.spawn(async move { keep_linked(links, number, &counters).await });
     }
-    gathered(&book, effort.storm, GATHERING).await.ok_or_else(|| too_late(&book, GATHERING))?;
+    all_linked(&counters, effort.storm, LINK_ALL_TIMEOUT)
+        .await
+        .ok_or_else(|| too_late(&counters, LINK_ALL_TIMEOUT))?;
     let before = proxy.process.memory()?;
-    let gathered_away = book.sent_away();
+    let rejected_before = counters.rejected();
     proxy.process.kill()?;
-    tokio::time::sleep(AWAY).await;
-    book.take_handshakes();
+    tokio::time::sleep(PROXY_DOWNTIME).await;
+    counters.take_handshakes();
     drop(proxy);
-    let proxy = started(binary, Ports { http, links }, rate).await?;
+    let proxy = start_proxy(binary, Ports { http, links }, rate).await?;
     let since = Instant::now();
     let over = Arc::new(AtomicBool::new(false));
     let client = tokio::spawn(keep_calling(http, since, Arc::clone(&over)));
-    let back = gathered(&book, effort.storm, BACK).await.map(|at| at - since);
-    tokio::time::sleep(CALM).await;
+    let back = all_linked(&counters, effort.storm, RETURN_TIMEOUT).await.map(|at| at - since);
+    tokio::time::sleep(CALLS_AFTER_RETURN).await;
     over.store(true, Ordering::Relaxed);
     let calls = client.await.map_err(|error| BenchError::Link(error.to_string()));
     let after = proxy.process.memory()?;
-    let handshakes = book.take_handshakes();
-    Ok(Found { back, handshakes, sent_away: book.sent_away() - gathered_away, calls: calls?, before, after })
+    let handshakes = counters.take_handshakes();
+    Ok(Measurement {
+        back,
+        handshakes,
+        rejected: counters.rejected() - rejected_before,
+        calls: calls?,
+        before,
+        after,
+    })
 }
 
-/// Starting waits for a log file: the slaves go on meanwhile.
-async fn started(binary: &Path, ports: Ports, rate: &'static str) -> Result<Proxy> {
+/// Starts a proxy on a blocking thread, since the start waits for a log file.
+async fn start_proxy(binary: &Path, ports: Ports, rate: &'static str) -> Result<Proxy> {
     let binary = PathBuf::from(binary);
     let start = tokio::task::spawn_blocking(move || Proxy::start_on(&binary, ports, rate));
     start.await.map_err(|error| BenchError::Process(error.to_string()))?
 }
 
-/// When the last of them was linked; `None`: not within the time.
-async fn gathered(book: &Book, slaves: usize, within: Duration) -> Option<Instant> {
+/// Waits until all slaves are linked; `None` after `within`.
+async fn all_linked(counters: &Counters, slaves: usize, within: Duration) -> Option<Instant> {
     let deadline = Instant::now() + within;
-    while book.linked() < slaves {
+    while counters.linked() < slaves {
         if Instant::now() > deadline {
             return None;
         }
@@ -119,12 +128,12 @@ async fn gathered(book: &Book, slaves: usize, within: Duration) -> Option<Instan
     Some(Instant::now())
 }
 
-fn too_late(book: &Book, within: Duration) -> BenchError {
-    let detail = format!("; {} are", book.linked());
+fn too_late(counters: &Counters, within: Duration) -> BenchError {
+    let detail = format!("; {} are", counters.linked());
     BenchError::TooLate { what: "all simulated slaves being linked".into(), within, detail }
 }
 
-/// Calls until it is over: a failure counts once the slave has answered.
+/// Calls until `over` is set. Failures count after the first answer.
 async fn keep_calling(http: SocketAddr, since: Instant, over: Arc<AtomicBool>) -> Calls {
     let mut calls = Calls::default();
     let mut asking = None;
@@ -143,7 +152,7 @@ async fn keep_calling(http: SocketAddr, since: Instant, over: Arc<AtomicBool>) -
                 calls.failed += u64::from(calls.answered > 0);
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(CALL_INTERVAL).await;
     }
     calls
 }
@@ -158,7 +167,7 @@ async fn ask(http: SocketAddr, asking: &mut Option<(Client, crate::client::Echo)
     Ok(())
 }
 
-/// Most of them within any second, and the mean over the whole time, a second at least.
+/// Returns the most handshakes within one second, and the mean rate over the whole time.
 fn rates(handshakes: &[Instant]) -> (usize, f64) {
     let mut first = 0;
     let mut peak = 0;
@@ -172,19 +181,21 @@ fn rates(handshakes: &[Instant]) -> (usize, f64) {
     (peak, handshakes.len() as f64 / span.max(1.0))
 }
 
-fn judge(slaves: usize, rate: &str, found: &Found) -> Chapter {
+fn judge(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
     let (peak, mean) = rates(&found.handshakes);
-    let Found { back, sent_away, calls, before, after, .. } = found;
-    let seconds = back
-        .map_or_else(|| format!("not within {} s", BACK.as_secs()), |b| format!("{:.1} s", b.as_secs_f64()));
+    let Measurement { back, rejected, calls, before, after, .. } = found;
+    let seconds = back.map_or_else(
+        || format!("not within {} s", RETURN_TIMEOUT.as_secs()),
+        |b| format!("{:.1} s", b.as_secs_f64()),
+    );
     let text = format!(
         "{slaves} slaves, simulated in the benchmark's own process with the waiting times of real ones, and one real slave that a client calls \
          every {} ms. The proxy is killed (SIGKILL) and starts again {} s later on the same ports, with HANDSHAKE_RATE={rate}. All were back after {seconds}: \
-         {} handshakes, {mean:.0} a second in the mean and {peak} in the busiest; {sent_away} connections were told to come again. The client's first \
-         answer came after {:.1} s; then {} calls were answered and {} failed, the slowest took {:.0} ms. Resident memory of the proxy: {} with all slaves linked before, \
+         {} handshakes, {mean:.0} a second in the mean and {peak} in the busiest; {rejected} connections were told to come again. The client's first \
+         answer linked_one after {:.1} s; then {} calls were answered and {} failed, the slowest took {:.0} ms. Resident memory of the proxy: {} with all slaves linked before, \
          {} after, {} at most.\n",
-        PAUSE.as_millis(),
-        AWAY.as_secs(),
+        CALL_INTERVAL.as_millis(),
+        PROXY_DOWNTIME.as_secs(),
         found.handshakes.len(),
         calls.first.as_secs_f64(),
         calls.answered,
@@ -194,18 +205,18 @@ fn judge(slaves: usize, rate: &str, found: &Found) -> Chapter {
         mebibytes(after.resident),
         mebibytes(after.peak),
     );
-    let bound = EACH * slaves as u64 + ITSELF;
+    let bound = MAX_BYTES_PER_SLAVE * slaves as u64 + MAX_BYTES_OF_PROXY;
     let verdict = |target: String, measured: String, holds| Verdict { target, measured, holds };
     let verdicts = vec![
         verdict(
-            format!("{slaves} slaves are back within {} s of their proxy", BACK.as_secs()),
+            format!("{slaves} slaves are back within {} s of their proxy", RETURN_TIMEOUT.as_secs()),
             seconds,
             back.is_some(),
         ),
         verdict(
-            format!("in the busiest second at most {PEAK} × the mean of handshakes"),
+            format!("in the busiest second at most {MAX_PEAK_RATIO} × the mean of handshakes"),
             format!("{:.2} ×", peak as f64 / mean.max(f64::MIN_POSITIVE)),
-            peak as f64 <= PEAK * mean,
+            peak as f64 <= MAX_PEAK_RATIO * mean,
         ),
         verdict(
             "no call fails once its slave is linked".into(),

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup};
-use harness::wait::{self, PATIENCE};
+use harness::wait::{self, TIMEOUT};
 use serde_json::json;
 
 /// Where a test's `ROUTES` file is, with this text.
@@ -25,7 +25,7 @@ async fn refusals(proxy: &Proxy, reason: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn clients_beyond_their_rate_are_told_when_to_come_back_in_both_eras() {
+async fn clients_over_their_rate_get_a_retry_after_in_both_eras() {
     let proxy = Setup::proxy().env("RATE_LIMIT_CLIENT", "2/h").start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.offers("echo").await;
@@ -33,7 +33,7 @@ async fn clients_beyond_their_rate_are_told_when_to_come_back_in_both_eras() {
     modern.call("echo", json!({ "text": "1" })).await.result();
     legacy.call("echo", json!({ "text": "2" })).await.result();
     for client in [&modern, &legacy] {
-        let mut refused = client.start(Ask::tool(3, "echo", json!({ "text": "3" }))).await;
+        let mut refused = client.start(McpRequest::tool(3, "echo", json!({ "text": "3" }))).await;
         let answer = refused.finish().await;
         assert_eq!((answer.status, answer.kind(), answer.code()), (429, "rate_limited", -31008));
         let seconds: u64 = refused.exchange.header("retry-after").parse().expect("Retry-After");
@@ -59,7 +59,7 @@ async fn a_changed_file_changes_the_limits_it_changes_only() {
     let client = Client::modern(proxy.http);
     client.call("echo", json!({ "text": "1" })).await.result();
     assert_eq!(client.call("echo", json!({ "text": "2" })).await.kind(), "rate_limited");
-    // Another tool has a count of its own.
+    // Another tool has a limit of its own.
     client.call("payload", json!({ "bytes": 1 })).await.result();
     routes(folder.path(), "limits: { tools: [{ tool: ec*, rate: 1/h }, { tool: payload, rate: 1/h }] }");
     wait::until("the new limit", async || {
@@ -84,11 +84,11 @@ async fn calls_beyond_a_slave_s_rate_go_to_others_and_then_wait() {
     proxy.offers("echo").await;
     let client = Client::modern(proxy.http);
     let since = Instant::now();
-    let calls = (0..24).map(|n| client.ask(Ask::tool(n, "echo", json!({ "text": "x" }))));
+    let calls = (0..24).map(|n| client.request(McpRequest::tool(n, "echo", json!({ "text": "x" }))));
     for answer in join_all(calls).await {
         answer.result();
     }
-    // At most four at once, then twenty at twenty a second.
+    // A burst of four, then twenty calls a second.
     assert!(since.elapsed() >= Duration::from_millis(900), "{:?}", since.elapsed());
     assert!(refusals(&proxy, "rate_limited_slave_wait").await > 10.0);
 }
@@ -99,7 +99,7 @@ async fn a_file_with_mistakes_is_refused_with_every_line() {
     let text = "limits:\n  clients: { ghost: 5/s, default: fast }\n  slaves: [{ rate: 1/s }]\npools:\n  - { tool: t, sticky: maybe, queue_max: -1, weights: [{ to: { a: b }, weight: 0 }] }\n";
     let path = routes(folder.path(), text);
     let mut process = Setup::proxy().env("ROUTES", path.to_str().unwrap()).spawn();
-    assert_eq!(process.exit(PATIENCE).await.code(), Some(64));
+    assert_eq!(process.exit(TIMEOUT).await.code(), Some(64));
     let log = process.log.text();
     for part in [
         "line 2 limits.clients.ghost",

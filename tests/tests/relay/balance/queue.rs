@@ -1,7 +1,7 @@
-//! Calls wait in turn while every slave is full, leave when nobody wants them, and are told when it takes too long.
+//! Queues: calls wait in order while every slave is full, leave when they are cancelled, and fail after the longest wait.
 
 use futures_util::future::join_all;
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::http::{Exchange, request};
 use harness::metrics::Scrape;
@@ -21,7 +21,7 @@ async fn fifty_calls_at_once_are_answered_by_a_slave_of_capacity_one() {
     let (modern, legacy) = (Client::modern(proxy.http), Client::legacy(proxy.http).await);
     let calls = (0..50).map(|n| {
         let client = if n % 2 == 0 { &modern } else { &legacy };
-        client.ask(Ask::tool(n, "sleep", sleep_args(0.02, 1)))
+        client.request(McpRequest::tool(n, "sleep", sleep_args(0.02, 1)))
     });
     for (n, answer) in join_all(calls).await.into_iter().enumerate() {
         assert_eq!(answer.response()["id"], n);
@@ -33,15 +33,15 @@ async fn fifty_calls_at_once_are_answered_by_a_slave_of_capacity_one() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_busy_and_says_when_to_come_back() {
+async fn a_full_queue_answers_busy_with_a_retry_after() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_MAX", "1")).await;
     let (modern, legacy) = (Client::modern(proxy.http), Client::legacy(proxy.http).await);
-    let mut running = modern.start(Ask::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = modern.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = modern.start(Ask::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = modern.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     for client in [&modern, &legacy] {
-        let mut refused = client.start(Ask::tool(3, "run", held(&fixture, "c"))).await;
+        let mut refused = client.start(McpRequest::tool(3, "run", held(&fixture, "c"))).await;
         let answer = refused.finish().await;
         assert_eq!((answer.status, answer.kind()), (503, "busy"), "{:?}", answer.messages);
         let seconds: u64 = refused.exchange.header("retry-after").parse().expect("Retry-After");
@@ -57,12 +57,12 @@ async fn a_full_queue_is_busy_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_too_long_is_busy_and_a_batch_tells_it_in_its_place() {
+async fn a_call_that_waits_too_long_is_busy_also_in_a_batch() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "0.5")).await;
     let modern = Client::modern(proxy.http);
-    let mut running = modern.start(Ask::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = modern.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut late = modern.start(Ask::tool(2, "run", held(&fixture, "b"))).await;
+    let mut late = modern.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
     let answer = late.finish().await;
     assert_eq!((answer.status, answer.kind()), (503, "busy"));
     assert!(!late.exchange.header("retry-after").is_empty());
@@ -76,7 +76,7 @@ async fn a_call_that_waits_too_long_is_busy_and_a_batch_tells_it_in_its_place() 
     running.finish().await.result();
 }
 
-/// Waits until so many calls wait at a proxy that asks for keys.
+/// Waits until `count` calls are queued at a proxy with keys.
 async fn waiting_behind_a_key(proxy: &Proxy, key: &str, calls: u32) {
     let wanted = format!("mcp_relay_queue_length{{tool=\"run\"}} {calls}");
     let headers = [("authorization".to_owned(), format!("Bearer {key}"))];
@@ -102,21 +102,21 @@ async fn a_flood_of_one_client_does_not_hold_up_another() {
     let (flooding, other) = (client("one"), client("two"));
     wait::until("the tool", async || other.tool_names().await.contains(&"run".to_owned()).then_some(()))
         .await;
-    let mut running = flooding.start(Ask::tool(1, "run", held(&fixture, "f0"))).await;
+    let mut running = flooding.start(McpRequest::tool(1, "run", held(&fixture, "f0"))).await;
     fixture.wait_for("f0", "start").await;
     let mut flood = Vec::new();
     for n in 1..10 {
-        flood.push(flooding.start(Ask::tool(1, "run", held(&fixture, &format!("f{n}")))).await);
-        // Each has its place before the next one comes: the gates below are opened in this order.
+        flood.push(flooding.start(McpRequest::tool(1, "run", held(&fixture, &format!("f{n}")))).await);
+        // Each call is queued before the next one is sent: the gates below are opened in this order.
         waiting_behind_a_key(&proxy, "one", n).await;
     }
-    let mut patient = other.start(Ask::tool(1, "run", run_args("p", 0))).await;
+    let mut patient = other.start(McpRequest::tool(1, "run", run_args("p", 0))).await;
     waiting_behind_a_key(&proxy, "one", 10).await;
     fixture.open_gate("p", 9);
     for n in 0..10 {
         fixture.open_gate(&format!("f{n}"), 9);
         if n == 1 {
-            // One call of the flood was before it in the round; the other eight are not.
+            // In the fair order only one call of the flood comes before it.
             assert_eq!(patient.finish().await.text(), "done p");
             assert!(fixture.log("f9").is_empty());
         }
@@ -128,14 +128,14 @@ async fn a_flood_of_one_client_does_not_hold_up_another() {
 }
 
 #[tokio::test]
-async fn calls_that_nobody_wants_any_more_leave_the_queue_and_never_run() {
+async fn cancelled_calls_leave_the_queue_and_never_run() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let (modern, legacy) = (Client::modern(proxy.http), Client::legacy(proxy.http).await);
-    let mut running = modern.start(Ask::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = modern.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let gone = modern.start(Ask::tool(2, "run", held(&fixture, "b"))).await;
-    let mut cancelled = legacy.start(Ask::tool("c", "run", held(&fixture, "c"))).await;
-    let left = legacy.start(Ask::tool(4, "run", held(&fixture, "d"))).await;
+    let gone = modern.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
+    let mut cancelled = legacy.start(McpRequest::tool("c", "run", held(&fixture, "c"))).await;
+    let left = legacy.start(McpRequest::tool(4, "run", held(&fixture, "d"))).await;
     waiting(&proxy, 3).await;
     drop(gone);
     waiting(&proxy, 2).await;
@@ -146,7 +146,7 @@ async fn calls_that_nobody_wants_any_more_leave_the_queue_and_never_run() {
     waiting(&proxy, 0).await;
     fixture.open_gate("a", 9);
     assert_eq!(running.finish().await.text(), "done a");
-    // The place is free for whoever comes now.
+    // The slave is free for the next call.
     fixture.open_gate("e", 9);
     assert_eq!(modern.call("run", run_args("e", 0)).await.text(), "done e");
     assert!(["b", "c", "d"].iter().all(|key| fixture.log(key).is_empty()), "none of them ran");
@@ -156,9 +156,9 @@ async fn calls_that_nobody_wants_any_more_leave_the_queue_and_never_run() {
 async fn a_slave_that_joins_takes_what_waits() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let client = Client::modern(proxy.http);
-    let _running = client.start(Ask::tool(1, "run", held(&fixture, "a"))).await;
+    let _running = client.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = client.start(Ask::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = client.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     let relief = Fixture::default();
     relief.open_gate("b", 9);
@@ -171,9 +171,9 @@ async fn a_slave_that_joins_takes_what_waits() {
 async fn waiting_calls_look_for_a_slave_when_the_last_one_goes() {
     let (proxy, slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let client = Client::modern(proxy.http);
-    let mut running = client.start(Ask::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = client.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = client.start(Ask::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = client.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     drop(slave);
     fixture.open_gate("b", 9);
@@ -188,9 +188,9 @@ async fn waiting_calls_look_for_a_slave_when_the_last_one_goes() {
 async fn waiting_calls_finish_while_the_proxy_drains() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let client = Client::modern(proxy.http);
-    let mut running = client.start(Ask::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = client.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = client.start(Ask::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = client.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     proxy.signal(Signal::SIGTERM);
     proxy.log.wait_for("Shutting down").await;

@@ -1,4 +1,4 @@
-//! Weights shift load; sticky clients stay with their slave while it is there.
+//! Weights shift load; sticky clients stay with their slave while it is connected.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ struct Fleet {
     _folder: tempfile::TempDir,
 }
 
-/// A proxy with this file, and slaves with these variables; each has answered a call.
+/// A proxy with this file, and slaves with these variables, each of which has answered a call.
 async fn fleet(routes: &str, slaves: &[(&str, &str, &str)]) -> Fleet {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.yaml");
@@ -36,7 +36,7 @@ async fn fleet(routes: &str, slaves: &[(&str, &str, &str)]) -> Fleet {
 }
 
 impl Fleet {
-    /// Makes calls one after the other, with keys that begin with this; how many each slave had.
+    /// Makes calls one after the other, with keys of this prefix, and returns the number of calls of each slave.
     async fn calls(&self, client: &Client, prefix: &str, calls: usize) -> Vec<usize> {
         for n in 0..calls {
             client.call("run", run_args(&format!("{prefix}{n}"), 0)).await.result();
@@ -78,7 +78,7 @@ async fn a_sticky_client_stays_and_moves_only_when_its_slave_is_lost() {
     let mut fleet = fleet("pools: [{ tool: r*, sticky: client }]", &names).await;
     let mut homes = BTreeMap::new();
     for n in 0..12 {
-        // No keys are set: sessions tell clients apart.
+        // Without keys, sessions identify clients.
         let client = Client::legacy(fleet.proxy.http).await;
         let had = fleet.calls(&client, &format!("s{n}-"), 4).await;
         let home =
@@ -96,7 +96,7 @@ async fn a_sticky_client_stays_and_moves_only_when_its_slave_is_lost() {
         (Some(&4), 4),
         "another one, and again only one"
     );
-    // The list is one shorter: those behind the lost one moved up.
+    // The later slaves moved up in the shorter list.
     let had = fleet.calls(&stayers[0], "t", 4).await;
     assert_eq!(had[stay - usize::from(stay > lost)], 4, "{had:?}");
 }

@@ -1,8 +1,8 @@
-//! `SLAVE_BACKENDS` changes: what is not named anew goes on, what is runs to its end.
+//! Changes of `SLAVE_BACKENDS`: unchanged backends continue, and calls of changed ones run to their end.
 
 use std::path::{Path, PathBuf};
 
-use harness::client::{Ask, Client, Pending};
+use harness::client::{Client, McpRequest, Pending};
 use harness::fixture::{Fixture, run_args};
 use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup, Slave};
@@ -10,7 +10,7 @@ use harness::wait;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-/// A file of backends that is replaced as editors and config maps do it.
+/// A file of backends that is replaced by a rename, as editors and config maps do.
 struct File {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -29,7 +29,7 @@ impl File {
         std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.path)).unwrap();
     }
 
-    /// Writes it and waits until the slave goes by it.
+    /// Writes the file and waits until the slave uses it.
     async fn change(&self, slave: &Slave, servers: &Value) -> String {
         let before = slave.log.len();
         self.write(&json!({ "mcpServers": servers }).to_string());
@@ -48,10 +48,10 @@ fn named(fixture: &Fixture, prefix: &str) -> Value {
     fixture.entry(&[("FIXTURE_PREFIX", prefix)])
 }
 
-/// A call that waits at its gate.
-async fn gated(client: &Client, fixture: &Fixture, (tool, key): (&str, &str)) -> Pending {
+/// Starts a call that waits at its gate.
+async fn start_gated(client: &Client, fixture: &Fixture, tool: &str, key: &str) -> Pending {
     fixture.open_gate(key, 0);
-    let call = client.start(Ask::tool(1, tool, run_args(key, 2)).progress(1)).await;
+    let call = client.start(McpRequest::tool(1, tool, run_args(key, 2)).progress(1)).await;
     fixture.wait_for(key, "start").await;
     call
 }
@@ -71,8 +71,8 @@ async fn only_what_the_file_says_anew_changes_and_no_call_is_lost() {
     proxy.offers("kept_run").await;
     proxy.offers("old_run").await;
     let client = Client::modern(proxy.http);
-    let mut through = gated(&client, &kept, ("kept_run", "k")).await;
-    let mut old = gated(&client, &changed, ("old_run", "o")).await;
+    let mut through = start_gated(&client, &kept, "kept_run", "k").await;
+    let mut old = start_gated(&client, &changed, "old_run", "o").await;
     let first = changed.pids()[0];
 
     let servers = json!({
@@ -92,7 +92,7 @@ async fn only_what_the_file_says_anew_changes_and_no_call_is_lost() {
     assert_eq!(old.finish().await.text(), "done o");
     ended(first).await;
 
-    let mut last = gated(&client, &added, ("added_run", "a")).await;
+    let mut last = start_gated(&client, &added, "added_run", "a").await;
     let line = file.change(&slave, &json!({ "kept": named(&kept, "kept_") })).await;
     assert!(line.contains("0 added, 0 changed, 2 removed, 1 unchanged"), "{line}");
     proxy.withdraws("added_run").await;
@@ -130,7 +130,7 @@ async fn a_file_that_cannot_be_used_changes_nothing_and_is_explained() {
     file.write("{\"mcpServers\":\n{\"one\":canary-3}}");
     let line = slave.log.wait_for_after("the backends of before stay", before).await;
     assert!(line.contains("line 2"), "{line}");
-    // SIGHUP looks again, changed or not.
+    // SIGHUP reads the file again even if it has not changed.
     let before = slave.log.len();
     slave.signal(Signal::SIGHUP);
     slave.log.wait_for_after("the backends of before stay", before).await;
@@ -162,12 +162,12 @@ async fn a_new_entry_that_cannot_start_leaves_the_old_one_working() {
     let client = Client::modern(proxy.http);
     assert_eq!(client.call("run", run_args("x", 0)).await.text(), "done x");
     assert_eq!(fixture.pids().len(), 1);
-    // Another change while the first never worked: the newest counts.
+    // Another change while the first has never worked: the newest one is used.
     file.change(&slave, &json!({ "one": named(&fixture, "mended_") })).await;
     proxy.offers("mended_run").await;
     proxy.withdraws("run").await;
     ended(fixture.pids()[0]).await;
-    // One that does not run holds its place for nothing: the next takes it at once.
+    // A backend that does not run is replaced at once.
     let line =
         file.change(&slave, &json!({ "one": named(&fixture, "mended_"), "two": { "command": "/no" } })).await;
     assert!(line.contains("1 added, 0 changed, 0 removed, 1 unchanged"), "{line}");

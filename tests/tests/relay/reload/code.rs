@@ -1,10 +1,10 @@
-//! `SLAVE_CODE_FILE` changes: links are renewed, and no call notices.
+//! Changes of `SLAVE_CODE_FILE`: links are renewed without an effect on calls.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
 use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup};
@@ -60,7 +60,7 @@ async fn links_are_renewed_with_a_changed_code_and_no_call_notices() {
     }
     let client = Client::modern(first.http);
     fixture.open_gate("x", 1);
-    let mut pending = client.start(Ask::tool(1, "run", run_args("x", 2)).progress(1)).await;
+    let mut pending = client.start(McpRequest::tool(1, "run", run_args("x", 2)).progress(1)).await;
     pending.next().await.unwrap();
     let over = Arc::new(AtomicBool::new(false));
     let steady = tokio::spawn({
@@ -69,7 +69,7 @@ async fn links_are_renewed_with_a_changed_code_and_no_call_notices() {
             let mut calls = 0;
             while !over.load(Ordering::Relaxed) {
                 let call = client.call("echo", json!({ "text": "x" }));
-                assert_eq!(wait::within("an echo", wait::PATIENCE, call).await.text(), "x");
+                assert_eq!(wait::within("an echo", wait::TIMEOUT, call).await.text(), "x");
                 calls += 1;
             }
             calls
@@ -89,7 +89,7 @@ async fn links_are_renewed_with_a_changed_code_and_no_call_notices() {
         (slave.log.count("Link renewed with the changed code") == 2).then_some(())
     })
     .await;
-    // The old code is not needed any more: nobody notices that it goes.
+    // The old code can be removed without an effect.
     for (proxy, before) in [(&first, first.log.len()), (&second, second.log.len())] {
         files.write("codes", NEW);
         proxy.log.wait_for_after("SLAVE_CODES_FILE was read again", before).await;
@@ -115,11 +115,11 @@ async fn a_code_that_was_withdrawn_first_costs_the_time_until_the_new_one_is_the
     let slave = fixture.serve(files.slave(&proxy)).start_slave().await;
     proxy.offers("run").await;
     fixture.open_gate("x", 0);
-    let mut pending = Client::modern(proxy.http).start(Ask::tool(1, "run", run_args("x", 2))).await;
+    let mut pending = Client::modern(proxy.http).start(McpRequest::tool(1, "run", run_args("x", 2))).await;
     fixture.wait_for("x", "start").await;
     files.write("codes", NEW);
     slave.log.wait_for("the proxy does not accept SLAVE_CODE").await;
-    // Nothing that is no code takes the place of one.
+    // An invalid file does not replace the code.
     files.write("code", "new-canary\nsecond\n");
     let line = slave.log.wait_for("the code of before stays").await;
     assert!(line.contains("several lines"), "{line}");
@@ -140,11 +140,11 @@ async fn doctor_reads_the_code_from_its_file() {
     let files = Files::new(BOTH, "old-canary");
     let proxy = files.proxy().start_proxy().await;
     let mut doctor = files.slave(&proxy).args(&["doctor", "slave"]).spawn();
-    doctor.exit(wait::PATIENCE).await;
+    doctor.exit(wait::TIMEOUT).await;
     proxy.log.wait_for("Slave code accepted for a probe").await;
     files.write("code", "");
     let mut doctor = files.slave(&proxy).args(&["doctor", "slave"]).spawn();
-    assert!(!doctor.exit(wait::PATIENCE).await.success());
+    assert!(!doctor.exit(wait::TIMEOUT).await.success());
     doctor.log.wait_for("SLAVE_CODE_FILE").await;
     doctor.log.wait_for("this one is empty").await;
 }

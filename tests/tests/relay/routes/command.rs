@@ -1,4 +1,4 @@
-//! `mcp-relay routes`: the file looked through, calls explained with and without a proxy, keys named.
+//! `mcp-relay routes`: files are checked, calls explained with and without a proxy, ids of keys printed.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Fleet, GITHUB, GITLAB, TOOL};
 
-/// Runs it with these arguments and variables only, and this standard input.
+/// Runs the command with exactly these arguments and variables, and this standard input.
 async fn routes(args: &[&str], env: &[(&str, &str)], input: &str) -> (i32, String) {
     let mut command = Command::new(binary());
     command.arg("routes").args(args).env_clear().envs(env.iter().copied());
@@ -16,7 +16,7 @@ async fn routes(args: &[&str], env: &[(&str, &str)], input: &str) -> (i32, Strin
     let input = input.to_owned();
     let run = move || -> Output {
         let mut child = command.spawn().unwrap();
-        // It may end without reading.
+        // The command may exit without reading.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     };
@@ -71,12 +71,12 @@ async fn a_running_proxy_is_asked_and_names_its_slaves() {
 }
 
 #[tokio::test]
-async fn without_a_proxy_the_file_is_gone_by() {
+async fn without_a_proxy_the_file_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.yaml");
     std::fs::write(&path, FILE).unwrap();
     let file = path.to_str().unwrap();
-    // Nothing listens there: port 1 is nobody's, and not to be had without rights.
+    // Nothing listens on port 1, which needs privileges.
     let nowhere = ("MCP_SERVER_PORT", "1");
     let arguments = json!({ "mrUrlOrId": GITLAB }).to_string();
     let ask = ["explain", "--tool", TOOL, "--arguments", &arguments];
@@ -99,7 +99,7 @@ async fn without_a_proxy_the_file_is_gone_by() {
 }
 
 #[tokio::test]
-async fn files_are_looked_through_and_keys_named() {
+async fn files_are_checked_and_ids_of_keys_printed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.yaml");
     let file = path.to_str().unwrap();

@@ -1,6 +1,6 @@
-//! A call that has to find another slave goes by the rule that it began with.
+//! A call that moves to another slave keeps the rule that it began with.
 
-use harness::client::Ask;
+use harness::client::McpRequest;
 use harness::frames::{DEFAULT_WINDOW, Flags, Frame, FrameKind};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::CODE;
@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::Fleet;
 
-/// Authenticates with a label; a slave that comes back keeps the facts of before.
-async fn greet(slave: &mut RawSlave, name: &str, region: &str) {
+/// Authenticates with a label.
+async fn authenticate(slave: &mut RawSlave, name: &str, region: &str) {
     let hello = SlaveHello {
         name: PROTOCOL_NAME.into(),
         versions: vec![1],
@@ -21,18 +21,18 @@ async fn greet(slave: &mut RawSlave, name: &str, region: &str) {
         window: DEFAULT_WINDOW,
         ..SlaveHello::default()
     };
-    slave.greet_as(CODE, hello).await;
+    slave.authenticate_as(CODE, hello).await;
 }
 
 async fn linked(fleet: &Fleet, name: &str, region: &str) -> RawSlave {
     let mut slave = dial(fleet.proxy.link).await;
-    greet(&mut slave, name, region).await;
+    authenticate(&mut slave, name, region).await;
     slave.catalog(&json!({ "tools": [definition("tool")] })).await;
     told(fleet, name).await;
     slave
 }
 
-/// Waits until these words are in what the proxy says of the tool's calls.
+/// Waits until the proxy's explanation of the tool's calls contains these words.
 async fn told(fleet: &Fleet, words: &str) {
     wait::until(&format!("{words:?} in the explanation"), async || {
         let (_, told) = fleet.explain(&json!({ "tool": "tool" })).await;
@@ -42,21 +42,21 @@ async fn told(fleet: &Fleet, words: &str) {
 }
 
 #[tokio::test]
-async fn a_moved_call_goes_by_the_rule_that_it_began_with() {
+async fn a_moved_call_keeps_the_rule_that_it_began_with() {
     let fleet = Fleet::with(Some("rules: [{ name: all, to: { region: west } }]")).await;
     let mut west = linked(&fleet, "west", "west").await;
     let _east = linked(&fleet, "east", "east").await;
-    let mut pending = fleet.client().start(Ask::tool(1, "tool", json!({}))).await;
-    let opened = west.opened().await;
+    let mut pending = fleet.client().start(McpRequest::tool(1, "tool", json!({}))).await;
+    let opened = west.receive_open().await;
     fleet.rewrite("rules: [{ name: all, to: { region: east } }]");
     told(&fleet, "\"labels\":\"region=east\"").await;
-    // It comes back without the call, and offers the tool no more.
+    // The slave comes back without the call and no longer offers the tool.
     let mut again = dial(fleet.proxy.link).await;
     again.instance = west.instance;
-    west.vanish();
-    greet(&mut again, "west", "west").await;
+    west.disconnect();
+    authenticate(&mut again, "west", "west").await;
     again.catalog(&json!({ "tools": [] })).await;
-    // Until the proxy knows, it might give the call back to it.
+    // Until the proxy has the new catalog, the call could go back to that slave.
     wait::until("west to be out of the pool", async || {
         let (_, told) = fleet.explain(&json!({ "tool": "tool" })).await;
         (!told.to_string().contains("\"west\"")).then_some(())
@@ -65,9 +65,9 @@ async fn a_moved_call_goes_by_the_rule_that_it_began_with() {
     let attach = again.frame(FrameKind::Attach).await;
     assert_eq!(attach.call, opened.call);
     again.send(Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;
-    // East would take it at once, if it might.
+    // The slave "east" has capacity, but the rule does not allow it.
     let mut other = linked(&fleet, "west2", "west").await;
-    let opened = other.opened().await;
+    let opened = other.receive_open().await;
     other.end(opened.call, 0, &text_result("kept")).await;
     assert_eq!(pending.finish().await.text(), "kept");
 }

@@ -1,4 +1,4 @@
-//! The file is read again when it changes and at SIGHUP; a bad one changes nothing, and says so.
+//! The file is read again when it changes and at SIGHUP; an invalid file changes nothing and is reported.
 
 use harness::metrics::Scrape;
 use harness::relay::Setup;
@@ -13,7 +13,7 @@ fn to(region: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_changed_file_counts_and_a_bad_one_leaves_what_was() {
+async fn a_changed_file_is_used_and_an_invalid_one_is_not() {
     let mut fleet = Fleet::with(Some(&to("east"))).await;
     fleet.add("east", "region=east").await;
     fleet.add("west", "region=west").await;
@@ -36,7 +36,7 @@ async fn a_changed_file_counts_and_a_bad_one_leaves_what_was() {
     assert!((reloads("outcome=\"ok\"") - 1.0).abs() < f64::EPSILON);
     assert!((reloads("outcome=\"failed\"") - 1.0).abs() < f64::EPSILON);
     assert!(metrics.sum("mcp_relay_config_last_load_timestamp_seconds", &["file=\"routes\""]) > 1e9);
-    // At SIGHUP it is read even if it looks the same, so that the reason can be had again.
+    // At SIGHUP the file is read even if it is unchanged, so that the reason is logged again.
     let before = fleet.proxy.log.count("the routes of before stay");
     fleet.proxy.signal(Signal::SIGHUP);
     wait::until("the reason again", async || {
@@ -48,7 +48,7 @@ async fn a_changed_file_counts_and_a_bad_one_leaves_what_was() {
         (review(&client, &any).await == "east").then_some(())
     })
     .await;
-    // A lost file is as good as a bad one.
+    // A missing file is treated as an invalid one.
     std::fs::remove_file(fleet.file()).unwrap();
     wait::until("the loss to be told", async || {
         fleet.proxy.log.text().contains("cannot be read").then_some(())
@@ -58,12 +58,12 @@ async fn a_changed_file_counts_and_a_bad_one_leaves_what_was() {
 }
 
 #[tokio::test]
-async fn a_bad_file_at_start_is_told_whole_and_nothing_starts() {
+async fn an_invalid_file_at_start_is_reported_with_every_fault_and_nothing_starts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.yaml");
     std::fs::write(&path, "rules:\n  - name: a\n    to: [7]\n  - name: a\nmore: 1\n").unwrap();
     let mut process = Setup::proxy().env("ROUTES", path.to_str().unwrap()).env("PROXY_WS_PORT", "x").spawn();
-    let status = process.exit(std::time::Duration::from_secs(20)).await;
+    let status = process.exit(harness::wait::TIMEOUT).await;
     assert_eq!(status.code(), Some(64));
     for words in [
         "PROXY_WS_PORT = \"x\"",

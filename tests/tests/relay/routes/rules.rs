@@ -1,4 +1,4 @@
-//! The operator's rules: what they can look at, where they can send, and what a running proxy says of them.
+//! Routing rules of the operator: conditions, targets, and their explanation by a running proxy.
 
 use harness::metrics::Scrape;
 use serde_json::json;
@@ -27,7 +27,7 @@ rules:
 ";
 
 #[tokio::test]
-async fn rules_look_at_headers_parameters_and_arguments() {
+async fn rules_match_headers_parameters_and_arguments() {
     let mut fleet = Fleet::with(Some(FILE)).await;
     fleet.add("east", "region=east,platform=github").await;
     fleet.add("west", "region=west,platform=github").await;
@@ -36,12 +36,12 @@ async fn rules_look_at_headers_parameters_and_arguments() {
     reaches(&client, any.clone(), &["east", "west"]).await;
     reaches(&client.clone().with_header("x-team", "east-1"), any.clone(), &["east"]).await;
     reaches(&client.clone().with_header("x-team", "north"), any.clone(), &["east", "west"]).await;
-    // "Zürich", as 2026-07-28 has headers say it.
+    // "Zürich", in the header encoding of 2026-07-28.
     let site = client.clone().with_header("mcp-param-site", "=?base64?WsO8cmljaA==?=");
     reaches(&site, any.clone(), &["west"]).await;
-    // Its first tier has nobody, the next has.
+    // The first tier has no slave, the next one has.
     reaches(&client, json!({ "mrUrlOrId": "https://git.corp.example/x" }), &["east"]).await;
-    // The operator's rule comes before the built-in one.
+    // The operator's rule has precedence over the built-in one.
     reaches(&client, json!({ "mrUrlOrId": GITLAB, "platform": "gitlab" }), &["east", "west"]).await;
     let refused = client.call(TOOL, json!({ "mrUrlOrId": "7", "project": "secret/x" })).await;
     assert_eq!(refused.kind(), "no_slave_for_tool");

@@ -1,8 +1,8 @@
-//! What backends that are no MCP servers on standard input get of a trace.
+//! Trace context for backends other than stdio MCP servers.
 
 use std::os::unix::fs::PermissionsExt;
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::otlp::Collector;
 use harness::plain::node_slave;
 use harness::relay::{CODE, Setup};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{CALLER, TRACE, one, traced, traceparent};
 
-/// Writes its environment down, and a report for merge request 1 only.
+/// A command that writes its environment to a file, and a report for merge request 1 only.
 const PILOT: &str = r#"
 env > "$0.env"
 [ "$1" = 1 ] || exit 3
@@ -28,7 +28,7 @@ async fn a_command_finds_the_context_in_its_environment() {
     let proxy = Setup::proxy().start_proxy().await;
     let setup = |name| Setup::slave(name, proxy.link).env("MR_PILOT_COMMAND", path.to_str().unwrap());
     let ask = |target: &str| {
-        Ask::tool(1, "review_merge_request", json!({ "mrUrlOrId": target }))
+        McpRequest::tool(1, "review_merge_request", json!({ "mrUrlOrId": target }))
             .meta("traceparent", traceparent())
             .meta("tracestate", "vendor=1")
     };
@@ -36,9 +36,9 @@ async fn a_command_finds_the_context_in_its_environment() {
     {
         let _slave = traced(setup("one"), &collector, "grpc").start_slave().await;
         proxy.offers("review_merge_request").await;
-        client.ask(ask("1")).await.result();
+        client.request(ask("1")).await.result();
         let said = env();
-        client.ask(ask("2")).await.result();
+        client.request(ask("2")).await.result();
         let [reviewed, failed, slave] = collector
             .trace(TRACE, |spans| {
                 let exited = |code| spans.iter().find(|s| s.get("process.exit.code") == code).cloned();
@@ -55,11 +55,11 @@ async fn a_command_finds_the_context_in_its_environment() {
     proxy.withdraws("review_merge_request").await;
     let _slave = setup("two").start_slave().await;
     proxy.offers("review_merge_request").await;
-    client.ask(ask("1")).await.result();
+    client.request(ask("1")).await.result();
     assert!(!env().contains("TRACE"), "{}", env());
 }
 
-/// A slave of the document's dialect gets the client's message and nothing of ours: no header, no altered `_meta`.
+/// A plain slave gets the client's message unchanged: no header, no altered `_meta`.
 #[tokio::test]
 async fn a_plain_slave_gets_the_message_as_it_is_while_traces_are_on() {
     let collector = Collector::grpc().await;
@@ -73,7 +73,7 @@ async fn a_plain_slave_gets_the_message_as_it_is_while_traces_are_on() {
     }
     proxy.offers("tool").await;
     let own = format!("00-5bf92f3577b34da6a3ce929d0e0e4736-{CALLER}-01");
-    let bare = Ask::tool(1, "tool", json!({ "a": 1 }));
+    let bare = McpRequest::tool(1, "tool", json!({ "a": 1 }));
     for (ask, meta) in [
         (bare.clone(), json!(null)),
         (bare.meta("traceparent", own.as_str()).meta("x", 1), json!({ "traceparent": own, "x": 1 })),

@@ -1,8 +1,6 @@
-//! Spans of what the edge answers itself: as calls have them, one for each message, and none beside a call's.
+//! Spans of messages that the edge answers itself: one for each message, and no second one for calls.
 
-use std::time::Duration;
-
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::otlp::{Collector, Span};
 use harness::plain::NodeProxy;
 use harness::relay::{CODE, Proxy, Setup};
@@ -11,13 +9,13 @@ use serde_json::json;
 
 use super::{CALLER, TRACE, traced, traceparent};
 
-/// Another trace.
+/// Another trace context.
 const WITHIN: &str = "5bf92f3577b34da6a3ce929d0e0e4736";
 
-/// What the proxy has sent when it has ended: all spans of all messages before.
+/// Stops the proxy, which flushes all spans, and returns them.
 async fn all_spans(mut proxy: Proxy, collector: &Collector) -> Vec<Span> {
     proxy.signal(Signal::SIGTERM);
-    assert!(proxy.exit(Duration::from_secs(20)).await.success());
+    assert!(proxy.exit(harness::wait::TIMEOUT).await.success());
     collector.spans()
 }
 
@@ -34,10 +32,11 @@ async fn a_session_s_messages_have_spans() {
     let proxy = traced(Setup::proxy(), &collector, "grpc").start_proxy().await;
     let mut client = Client::uninitialized(proxy.http).with_header("traceparent", &traceparent());
     client.initialize().await;
-    client.ask(Ask::new("p-1", "ping", json!({}))).await.result();
-    let list = Ask::new(7, "tools/list", json!({})).meta("traceparent", format!("00-{WITHIN}-{CALLER}-01"));
-    client.ask(list.meta("tracestate", "vendor=1")).await.result();
-    client.ask(Ask::new(8, "tools/list", json!({ "cursor": "no-such-page" }))).await.error();
+    client.request(McpRequest::new("p-1", "ping", json!({}))).await.result();
+    let list =
+        McpRequest::new(7, "tools/list", json!({})).meta("traceparent", format!("00-{WITHIN}-{CALLER}-01"));
+    client.request(list.meta("tracestate", "vendor=1")).await.result();
+    client.request(McpRequest::new(8, "tools/list", json!({ "cursor": "no-such-page" }))).await.error();
     let spans = all_spans(proxy, &collector).await;
     let [greeting, ready, ping] =
         ["initialize", "notifications/initialized", "ping"].map(|name| the(&spans, TRACE, name));
@@ -53,7 +52,7 @@ async fn a_session_s_messages_have_spans() {
     assert!(!session.is_empty() && [ready, ping].map(|s| s.get("mcp.session.id")) == [session; 2]);
     let ids = [greeting, ready, ping].map(|span| span.get("jsonrpc.request.id"));
     assert_eq!(ids, ["0", "", "p-1"]);
-    // The message's own context goes before the one around it, which is linked.
+    // The context of the message has precedence; that of the HTTP header becomes a link.
     let list = the(&spans, WITHIN, "tools/list");
     assert_eq!((list.parent.as_str(), list.links.as_slice()), (CALLER, &[TRACE.to_owned()][..]));
     let refused = the(&spans, TRACE, "tools/list");
@@ -67,20 +66,20 @@ async fn a_call_has_one_span_and_a_refused_one_too() {
     let collector = Collector::http().await;
     let proxy = traced(Setup::proxy(), &collector, "http/protobuf").start_proxy().await;
     let client = Client::modern(proxy.http).with_header("traceparent", &traceparent());
-    client.ask(Ask::new(1, "server/discover", json!({}))).await.result();
-    client.ask(Ask::new(2, "secret-canary/method", json!({}))).await.error();
+    client.request(McpRequest::new(1, "server/discover", json!({}))).await.result();
+    client.request(McpRequest::new(2, "secret-canary/method", json!({}))).await.error();
     // A call that no slave can take.
     client.call("echo", json!({})).await.error();
-    // One that becomes none: its session is unknown.
+    // A call whose session is unknown.
     let mut stranger = Client::uninitialized(proxy.http);
     stranger.session = Some("stranger".into());
-    let ask = Ask::tool(4, "echo", json!({})).meta("traceparent", format!("00-{WITHIN}-{CALLER}-01"));
-    stranger.ask(ask).await.error();
+    let ask = McpRequest::tool(4, "echo", json!({})).meta("traceparent", format!("00-{WITHIN}-{CALLER}-01"));
+    stranger.request(ask).await.error();
     let spans = all_spans(proxy, &collector).await;
     let discovery = the(&spans, TRACE, "server/discover");
     assert_eq!(discovery.get("mcp.protocol.version"), "2026-07-28");
     assert!(discovery.get("mcp.session.id").is_empty() && !discovery.failed);
-    // A method that is none is nobody's name.
+    // An unknown method does not become the name of a span.
     let other = the(&spans, TRACE, "other");
     assert_eq!((other.get("error.type"), other.failed), ("-32601", true));
     assert!(!collector.raw().contains("canary"));
@@ -122,8 +121,8 @@ async fn what_a_slave_answers_on_a_plain_link_has_spans_too() {
     let _slave = traced(Setup::slave("one", node.address()), &collector, "grpc").start_slave().await;
     let mut link = node.accept().await.expect("accepted");
     let params = json!({ "_meta": { "traceparent": traceparent() } });
-    link.say(&json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": params })).await;
-    link.hear().await.expect("an answer");
+    link.send(&json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": params })).await;
+    link.receive().await.expect("an answer");
     let list = collector.trace(TRACE, |s| s.iter().find(|s| s.name == "tools/list").cloned()).await;
     assert_eq!((list.kind, list.parent.as_str()), ("server", CALLER));
     assert_eq!([list.get("network.protocol.name"), list.get("jsonrpc.request.id")], ["websocket", "3"]);

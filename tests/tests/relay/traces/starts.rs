@@ -1,4 +1,4 @@
-//! Spans of what belongs to no call: starts of backends and links, each a trace of its own.
+//! Spans that belong to no call: starts of backends and links, each a trace of its own.
 
 use std::collections::HashSet;
 
@@ -11,30 +11,31 @@ use serde_json::json;
 
 use super::traced;
 
-/// How the starts of this name came out: by what they are about, and whether they are errors.
-type Came = Vec<(String, String, bool)>;
+/// Outcomes of spans: what they are about, the outcome, and whether the span is an error.
+type Outcomes = Vec<(String, String, bool)>;
 
-/// Waits until `enough` says so of the spans of this name, which are roots of traces of their own.
+/// Waits until the spans of this name satisfy `enough`, and checks that each is the root of its own trace.
 async fn roots(
     collector: &Collector,
-    (name, key): (&str, &str),
-    enough: impl Fn(&Came) -> bool,
-) -> (Vec<Span>, Came) {
-    let (spans, came) = wait::until(&format!("spans {name:?}"), async || {
+    name: &str,
+    key: &str,
+    enough: impl Fn(&Outcomes) -> bool,
+) -> (Vec<Span>, Outcomes) {
+    let (spans, outcomes) = wait::until(&format!("spans {name:?}"), async || {
         let spans: Vec<Span> = collector.spans().into_iter().filter(|span| span.name == name).collect();
-        let told =
+        let outcome =
             |span: &Span| (span.get(key).to_owned(), span.get("mcp_relay.outcome").to_owned(), span.failed);
-        let came: Came = spans.iter().map(told).collect();
-        enough(&came).then_some((spans, came))
+        let outcomes: Outcomes = spans.iter().map(outcome).collect();
+        enough(&outcomes).then_some((spans, outcomes))
     })
     .await;
     let traces: HashSet<&str> = spans.iter().map(|span| span.trace.as_str()).collect();
     assert!(traces.len() == spans.len() && spans.iter().all(|s| s.parent.is_empty()), "{spans:?}");
-    (spans, came)
+    (spans, outcomes)
 }
 
-fn count(came: &Came, of: &str) -> usize {
-    came.iter().filter(|(about, ..)| about == of).count()
+fn count(outcomes: &Outcomes, of: &str) -> usize {
+    outcomes.iter().filter(|(about, ..)| about == of).count()
 }
 
 #[tokio::test]
@@ -52,9 +53,11 @@ async fn each_start_of_a_backend_is_a_trace() {
     let _slave = setup.env("SLAVE_BACKENDS", backends.to_str().unwrap()).start_slave().await;
     proxy.offers("die").await;
     Client::modern(proxy.http).call("die", json!({})).await.error();
-    let all = |came: &Came| count(came, "fixture") > 1 && count(came, "missing") * count(came, "leaving") > 0;
-    let (spans, came) = roots(&collector, ("backend start", "mcp_relay.backend"), all).await;
-    for (backend, outcome, failed) in came {
+    let all = |outcomes: &Outcomes| {
+        count(outcomes, "fixture") > 1 && count(outcomes, "missing") * count(outcomes, "leaving") > 0
+    };
+    let (spans, outcomes) = roots(&collector, "backend start", "mcp_relay.backend", all).await;
+    for (backend, outcome, failed) in outcomes {
         let expected = match backend.as_str() {
             "fixture" => ("ready", false),
             "missing" => ("start_failed", true),
@@ -76,9 +79,9 @@ async fn each_attempt_at_a_link_is_a_trace() {
     let setup = traced(Setup::slave("one", proxy.link), &collector, "http/protobuf");
     let _slave = setup.env("PROXY_SERVER_URL", url).start_slave().await;
     let [open, closed] = [proxy.link, strict.link].map(|address| address.port().to_string());
-    let both = |came: &Came| count(came, &open) > 0 && count(came, &closed) > 0;
-    let (spans, came) = roots(&collector, ("link", "network.peer.port"), both).await;
-    for (port, outcome, failed) in came {
+    let both = |outcomes: &Outcomes| count(outcomes, &open) > 0 && count(outcomes, &closed) > 0;
+    let (spans, outcomes) = roots(&collector, "link", "network.peer.port", both).await;
+    for (port, outcome, failed) in outcomes {
         let expected = if port == open { ("linked", false) } else { ("refused", true) };
         assert_eq!((outcome.as_str(), failed), expected, "port {port}");
     }

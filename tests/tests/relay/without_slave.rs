@@ -1,6 +1,7 @@
-//! Calls that no slave has at the moment, or one whose link is down: cancelled ones never run or end, and what is not known yet is not called unknown.
+//! Calls that are with no slave, or with one whose link is down: cancelled ones never run, and a tool is not reported as
+//! unknown while a first catalog is outstanding.
 
-use harness::client::{Ask, Client};
+use harness::client::{Client, McpRequest};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Setup};
 use harness::wait;
@@ -15,7 +16,7 @@ async fn a_tool_is_not_called_unknown_while_a_slave_s_first_catalog_is_on_its_wa
     let client = Client::modern(proxy.http);
     assert_eq!(client.call("later", json!({})).await.kind(), "unknown_tool");
     let mut silent = dial(proxy.link).await;
-    silent.greet(CODE, "silent").await;
+    silent.authenticate(CODE, "silent").await;
     wait::until("a call to be told to come again", async || {
         (client.call("later", json!({})).await.kind() == "no_slave_for_tool").then_some(())
     })
@@ -31,18 +32,18 @@ async fn a_legacy_call_that_is_cancelled_while_no_slave_has_it_never_runs() {
     let mut slave = RawSlave::link(proxy.link, CODE, "raw", &["raw_tool"]).await;
     proxy.offers("raw_tool").await;
     let client = Client::legacy(proxy.http).await;
-    let mut pending = client.start(Ask::tool("cancelled", "raw_tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut pending = client.start(McpRequest::tool("cancelled", "raw_tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     slave.catalog(&json!({ "tools": [] })).await;
     proxy.withdraws("raw_tool").await;
-    // It never arrived, as far as the slave knows: now nobody has it.
+    // The slave reports that the call never arrived, so now no slave has it.
     slave.send(Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;
     client.cancel("cancelled").await;
     assert_eq!(pending.finish().await.kind(), "cancelled");
     slave.catalog(&json!({ "tools": [definition("raw_tool")] })).await;
     proxy.offers("raw_tool").await;
-    let mut next = client.start(Ask::tool("next", "raw_tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let mut next = client.start(McpRequest::tool("next", "raw_tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     assert_eq!(opened.message["id"], "next", "the cancelled one is not sent");
     slave.end(opened.call, 0, &text_result("done")).await;
     assert_eq!(next.finish().await.text(), "done");
@@ -54,14 +55,14 @@ async fn a_legacy_call_that_is_cancelled_while_its_slave_s_link_is_down_ends_whe
     let mut slave = RawSlave::link(proxy.link, CODE, "raw", &["raw_tool"]).await;
     proxy.offers("raw_tool").await;
     let client = Client::legacy(proxy.http).await;
-    let _pending = client.start(Ask::tool("lost", "raw_tool", json!({}))).await;
-    let opened = slave.opened().await;
+    let _pending = client.start(McpRequest::tool("lost", "raw_tool", json!({}))).await;
+    let opened = slave.receive_open().await;
     let mut again = dial(proxy.link).await;
     again.instance = slave.instance;
-    slave.vanish();
+    slave.disconnect();
     proxy.log.wait_for("Active slave disconnected").await;
     client.cancel("lost").await;
-    again.greet(CODE, "raw").await;
+    again.authenticate(CODE, "raw").await;
     let told = again.frame(FrameKind::Session).await;
     let facts: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
     assert_eq!(facts["cancel"], "\"lost\"");

@@ -1,4 +1,4 @@
-//! What is to be called and where, from command line and environment. Asks nobody.
+//! What is to be called and where, from command line and environment. Must not connect to anything.
 
 use std::io::Read;
 use std::path::Path;
@@ -6,77 +6,75 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use protocol::mcp::era::Era;
 use runtime::config::{EVERY, listener};
 use runtime::env::{Reader, Snapshot, parse};
 use runtime::tls::ClientFiles;
 use serde_json::{Value, json};
 
 use super::print::Format;
-use crate::cli::{Call, CallEra};
+use crate::cli::Call;
+use crate::command_error::CommandError;
 use crate::http::Target;
-use crate::mcp::{Endpoint, Era};
-use crate::own::clients_certificate;
-use crate::serve::Stop;
+use crate::local_server::clients_certificate;
+use crate::mcp::Endpoint;
 
-/// How long a slave that is brought along may take to be there, unless `--wait` says more.
-const SLAVE_WAIT: Duration = Duration::from_secs(30);
+/// Default of `--wait` with `--with-slave`: longest time that the slave may take to link.
+const SLAVE_START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is wished for.
+/// The request that is made.
 #[derive(Debug)]
-pub(super) enum Wish {
-    /// The tools that there are.
-    List,
-    /// A result.
-    Call { tool: String, arguments: Value },
+pub(super) enum Operation {
+    /// `tools/list`.
+    ListTools,
+    /// `tools/call`.
+    CallTool { tool: String, arguments: Value },
 }
 
-/// All that is needed.
+/// Everything that the command line and the environment say about the call.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct CallSpec {
     pub(super) endpoint: Endpoint,
     pub(super) era: Era,
-    pub(super) wish: Wish,
+    pub(super) operation: Operation,
     pub(super) format: Format,
     pub(super) wait: Duration,
     pub(super) timeout: Option<Duration>,
-    /// How long to call again and again.
+    /// Span of `--during`.
     pub(super) during: Option<Duration>,
-    /// Clients at once in that time.
+    /// Clients at once in that span.
     pub(super) parallel: u16,
-    /// Name of the tool that a slave of our own is to offer.
+    /// Tool that a slave of this process is to offer (`--with-slave`).
     pub(super) slave: Option<String>,
 }
 
-impl Plan {
-    pub(super) fn of(call: Call, snapshot: &Snapshot) -> Result<Self, Stop> {
+impl CallSpec {
+    pub(super) fn of(call: Call, snapshot: &Snapshot) -> Result<Self, CommandError> {
         let (target, path) = match &call.url {
-            Some(url) => named(url, call.ca_file.as_deref())?,
-            None => own(snapshot)?,
+            Some(url) => remote_server(url, call.ca_file.as_deref())?,
+            None => local_server(snapshot)?,
         };
         let wait = call.wait.map(|span| seconds("--wait", span)).transpose()?;
         let timeout = call.timeout.map(|span| seconds("--timeout", span)).transpose()?;
         let arguments = arguments(call.arguments.as_deref().unwrap_or("{}"), std::io::stdin())?;
-        let least = if call.with_slave { SLAVE_WAIT } else { Duration::ZERO };
+        let default_wait = if call.with_slave { SLAVE_START_TIMEOUT } else { Duration::ZERO };
         Ok(Self {
             endpoint: Endpoint { target, path, headers: headers(&call, snapshot)? },
-            era: match call.era {
-                CallEra::Modern => Era::Modern,
-                CallEra::Legacy => Era::Legacy,
-            },
+            era: call.era,
             format: if call.json { Format::Json } else { Format::Text },
-            wait: wait.unwrap_or(least),
+            wait: wait.unwrap_or(default_wait),
             timeout,
             during: call.during.map(|span| seconds("--during", span)).transpose()?,
             parallel: call.parallel,
             slave: call.tool.clone().filter(|_| call.with_slave),
-            wish: match call.tool {
-                Some(tool) => Wish::Call { tool, arguments },
-                None => Wish::List,
+            operation: match call.tool {
+                Some(tool) => Operation::CallTool { tool, arguments },
+                None => Operation::ListTools,
             },
         })
     }
 
-    /// Where it goes, for people.
+    /// URL of the server, for messages.
     pub(super) fn address(&self) -> String {
         let Endpoint { target, path, .. } = &self.endpoint;
         let scheme = if target.tls.is_some() { "https" } else { "http" };
@@ -84,16 +82,16 @@ impl Plan {
     }
 }
 
-/// The server that `--url` names.
-fn named(text: &str, roots: Option<&Path>) -> Result<(Target, String), Stop> {
+/// Server and path of `--url`.
+fn remote_server(text: &str, roots: Option<&Path>) -> Result<(Target, String), CommandError> {
     let url = parse::http_url(text)
-        .map_err(|expected| Stop::Config(format!("--url {text:?}: expected {expected}")))?;
+        .map_err(|expected| CommandError::Config(format!("--url {text:?}: expected {expected}")))?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let files = ClientFiles { roots: roots.map(Path::to_owned), identity: None };
     let tls = (url.scheme() == "https").then(|| files.load()).transpose();
     let tls = tls.map_err(|error| match roots {
-        Some(file) => Stop::Config(format!("--ca-file {}: {error}", file.display())),
-        None => Stop::Config(format!("--url {text:?}: {error}")),
+        Some(file) => CommandError::Config(format!("--ca-file {}: {error}", file.display())),
+        None => CommandError::Config(format!("--url {text:?}: {error}")),
     })?;
     let path = match (url.path(), url.query()) {
         ("" | "/", None) => "/mcp".to_owned(),
@@ -103,34 +101,34 @@ fn named(text: &str, roots: Option<&Path>) -> Result<(Target, String), Stop> {
     Ok((Target { host, port: url.port_or_known_default().unwrap_or(80), tls }, path))
 }
 
-/// The server of this environment.
-fn own(snapshot: &Snapshot) -> Result<(Target, String), Stop> {
+/// Server and path of this environment.
+fn local_server(snapshot: &Snapshot) -> Result<(Target, String), CommandError> {
     let tables = [EVERY];
     let mut reader = Reader::new("call", snapshot, &tables);
     let address = listener(&mut reader);
     let address = reader.finish(address)?.config;
     if address.port == 0 {
-        let told = "MCP_SERVER_PORT is 0 (any free port): set the port that the server listens on, or --url";
-        return Err(Stop::Config(told.into()));
+        let text = "MCP_SERVER_PORT is 0 (any free port): set the port that the server listens on, or --url";
+        return Err(CommandError::Config(text.into()));
     }
     let target = Target::of_listener(&address.host, address.port)
         .with_certificate(clients_certificate(snapshot).as_deref())
-        .map_err(|error| Stop::Config(format!("TLS_CERT: {error}")))?;
+        .map_err(|error| CommandError::Config(format!("TLS_CERT: {error}")))?;
     Ok((target, "/mcp".into()))
 }
 
-/// The key, and what `--header` says. No message shows a value: any may be a secret.
-fn headers(call: &Call, snapshot: &Snapshot) -> Result<Vec<(HeaderName, HeaderValue)>, Stop> {
+/// Headers of every request: the key, and those of `--header`. Error messages show no values, since any may be a secret.
+fn headers(call: &Call, snapshot: &Snapshot) -> Result<Vec<(HeaderName, HeaderValue)>, CommandError> {
     let mut headers = Vec::new();
     let variable = call.key_env.as_deref().unwrap_or("AUTH_BEARER_KEYS");
     let key = snapshot.get(variable).and_then(|keys| parse::list(keys).next());
     if call.key_env.is_some() && key.is_none() {
-        return Err(Stop::Config(format!("--key-env {variable}: this variable is not set")));
+        return Err(CommandError::Config(format!("--key-env {variable}: this variable is not set")));
     }
     if let Some(key) = key {
         let value = HeaderValue::from_str(&format!("Bearer {key}"));
         let mut value = value.map_err(|_| {
-            Stop::Config(format!("{variable}: expected a key of printable characters without spaces"))
+            CommandError::Config(format!("{variable}: expected a key of printable characters without spaces"))
         })?;
         value.set_sensitive(true);
         headers.push((AUTHORIZATION, value));
@@ -141,21 +139,21 @@ fn headers(call: &Call, snapshot: &Snapshot) -> Result<Vec<(HeaderName, HeaderVa
         match pair {
             (Ok(name), Ok(value)) if text.contains(':') => headers.push((name, value)),
             _ => {
-                let told = "--header: expected a name, a colon and a value, as in 'X-Team: data'";
-                return Err(Stop::Config(told.into()));
+                let text = "--header: expected a name, a colon and a value, as in 'X-Team: data'";
+                return Err(CommandError::Config(text.into()));
             }
         }
     }
     Ok(headers)
 }
 
-fn seconds(option: &str, value: f64) -> Result<Duration, Stop> {
+fn seconds(option: &str, value: f64) -> Result<Duration, CommandError> {
     let span = Duration::try_from_secs_f64(value).ok().filter(|span| *span <= Duration::from_hours(24));
-    span.ok_or_else(|| Stop::Config(format!("{option} {value}: expected 0 to 86400 seconds")))
+    span.ok_or_else(|| CommandError::Config(format!("{option} {value}: expected 0 to 86400 seconds")))
 }
 
-/// JSON as it stands, of `@file`, or of standard input (`@-`).
-fn arguments(text: &str, input: impl Read) -> Result<Value, Stop> {
+/// The value of `--arguments`: JSON, `@file`, or `@-` for standard input.
+fn arguments(text: &str, input: impl Read) -> Result<Value, CommandError> {
     let json = match text.strip_prefix('@') {
         None => text.to_owned(),
         Some("-") => {
@@ -165,12 +163,14 @@ fn arguments(text: &str, input: impl Read) -> Result<Value, Stop> {
             all
         }
         Some(file) => std::fs::read_to_string(file)
-            .map_err(|error| Stop::Config(format!("--arguments: {file} cannot be read: {error}")))?,
+            .map_err(|error| CommandError::Config(format!("--arguments: {file} cannot be read: {error}")))?,
     };
     match serde_json::from_str(&json) {
         Ok(Value::Object(members)) => Ok(json!(members)),
-        Ok(_) => Err(Stop::Config("--arguments: expected a JSON object, as in '{\"text\":\"hi\"}'".into())),
-        Err(error) => Err(Stop::Config(format!("--arguments: not JSON: {error}"))),
+        Ok(_) => {
+            Err(CommandError::Config("--arguments: expected a JSON object, as in '{\"text\":\"hi\"}'".into()))
+        }
+        Err(error) => Err(CommandError::Config(format!("--arguments: not JSON: {error}"))),
     }
 }
 
@@ -181,12 +181,12 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    fn plan(args: &[&str], env: &[(&str, &str)]) -> Result<Plan, String> {
+    fn spec(args: &[&str], env: &[(&str, &str)]) -> Result<CallSpec, String> {
         let args = [&["mcp-relay", "call"], args].concat();
         let Some(Command::Call(call)) = Cli::parse_from(args).command else { panic!("a call") };
-        Plan::of(call, &Snapshot::of(env.iter().copied())).map_err(|stop| match stop {
-            Stop::Config(text) => text,
-            Stop::Failed(error) => format!("not the command line's fault: {error:#}"),
+        CallSpec::of(call, &Snapshot::of(env.iter().copied())).map_err(|stop| match stop {
+            CommandError::Config(text) => text,
+            CommandError::Failed(error) => format!("not the command line's fault: {error:#}"),
         })
     }
 
@@ -199,12 +199,12 @@ mod tests {
             (&["t", "--url", "http://relay:80"], &env, "http://relay:80/mcp"),
             (&["t", "--url", "http://[::1]:9/sse?x=1"], &[], "http://[::1]:9/sse?x=1"),
         ] {
-            assert_eq!(plan(args, env).unwrap().address(), expected);
+            assert_eq!(spec(args, env).unwrap().address(), expected);
         }
     }
 
     #[test]
-    fn what_is_wrong_names_its_place_and_no_secret() {
+    fn errors_name_the_option_or_variable_and_no_secret() {
         for (args, env, word) in [
             (&["t", "--url", "relay:8000"][..], &[][..], "--url"),
             (&["t", "--url", "https://relay", "--ca-file", "/nowhere"], &[], "/nowhere"),
@@ -218,8 +218,8 @@ mod tests {
             (&["t"], &[("MCP_SERVER_PORT", "x")], "MCP_SERVER_PORT"),
             (&["t"], &[("AUTH_BEARER_KEYS", "hush\u{1}hush")], "AUTH_BEARER_KEYS"),
         ] {
-            let told = plan(args, env).map(|_| ()).unwrap_err();
-            assert!(told.contains(word) && !told.contains("hush"), "{told}");
+            let text = spec(args, env).map(|_| ()).unwrap_err();
+            assert!(text.contains(word) && !text.contains("hush"), "{text}");
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
     fn the_first_key_is_sent() {
         let env = [("AUTH_BEARER_KEYS", " one , two"), ("MINE", "three")];
         let sent = |args: &[&str]| {
-            let headers = plan(args, &env).unwrap().endpoint.headers;
+            let headers = spec(args, &env).unwrap().endpoint.headers;
             headers[0].1.to_str().unwrap().to_owned()
         };
         assert_eq!(sent(&["t"]), "Bearer one");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_read_from_where_they_are() {
+    fn arguments_are_read_from_a_file_or_standard_input() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), r#"{"a":1}"#).unwrap();
         let at = format!("@{}", file.path().display());

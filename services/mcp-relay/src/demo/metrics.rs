@@ -1,19 +1,19 @@
-//! The lines of a `/metrics` page, and what changed between two of them.
+//! The samples of `/metrics` at one moment, and the changes between two moments. Knows no metric.
 
 use std::collections::BTreeMap;
 
-/// Values by series, as they are written.
-pub(super) struct Page(BTreeMap<String, String>);
+/// Values by series, as `/metrics` writes them.
+pub(super) struct MetricsSnapshot(BTreeMap<String, String>);
 
-impl Page {
-    /// Reads the text format; comments are left out.
+impl MetricsSnapshot {
+    /// Reads the Prometheus text format without its comments.
     pub(super) fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let series = lines.filter_map(|line| line.rsplit_once(' '));
         Self(series.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    /// Lines for people: `series  before -> after`. Facts of the process and single buckets are left out.
+    /// Lines `series  before -> after` of what changed. Metrics of the process and single buckets are left out.
     pub(super) fn changed_since(&self, before: &Self) -> Vec<String> {
         let shown = |name: &str| {
             !name.contains("_bucket{") && !name.starts_with("process_") && !name.starts_with("tokio_")
@@ -21,7 +21,7 @@ impl Page {
         let mut lines = Vec::new();
         for (name, value) in self.0.iter().filter(|(name, _)| shown(name)) {
             let old = before.0.get(name).map_or("-", String::as_str);
-            // A series that is new and still 0 says nothing.
+            // A series that is new and still 0 is no change.
             if old != value && !(old == "-" && value == "0") {
                 lines.push(format!("{name}  {old} -> {value}"));
             }
@@ -35,9 +35,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_changed_and_matters_is_told() {
-        let before = Page::parse("# HELP a x\na{b=\"c d\"} 1\nsame 5\nprocess_cpu_seconds_total 1\n");
-        let after = Page::parse(
+    fn only_series_of_the_relay_that_changed_are_listed() {
+        let before =
+            MetricsSnapshot::parse("# HELP a x\na{b=\"c d\"} 1\nsame 5\nprocess_cpu_seconds_total 1\n");
+        let after = MetricsSnapshot::parse(
             "a{b=\"c d\"} 2\nsame 5\nnew 3\nzero 0\nprocess_cpu_seconds_total 2\nh_bucket{le=\"1\"} 4\n",
         );
         assert_eq!(after.changed_since(&before), ["a{b=\"c d\"}  1 -> 2", "new  - -> 3"]);

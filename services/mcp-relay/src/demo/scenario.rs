@@ -1,27 +1,28 @@
-//! What the demo shows, step by step; each step fails if the relay does not do what it should.
+//! The steps of the demo; each step fails if the relay does not behave as it should.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use protocol::mcp::era::Era;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::fleet::Fleet;
-use super::series::Page;
+use super::metrics::MetricsSnapshot;
 use crate::http::{self, Target};
-use crate::mcp::{Client, Endpoint, Era, Message, Reply};
+use crate::mcp::{Client, Endpoint, Message, Reply};
 
 const SLAVES: [&str; 2] = ["slave-1", "slave-2"];
 
-/// Most that the slaves may take to connect, and the proxy to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest time that the slaves may take to connect, and the proxy to answer.
+const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// `LINK_GRACE` of the demo's proxy, in seconds.
 const GRACE: &str = "2";
 
-/// Starts the fleet and tells the story.
-pub(super) async fn tell(fleet: &mut Fleet) -> anyhow::Result<()> {
+/// Starts the processes and runs all steps.
+pub(super) async fn run(fleet: &mut Fleet) -> anyhow::Result<()> {
     say("mcp-relay demo: one proxy, two slaves, all on loopback; about 10 seconds");
     let mut client = start(fleet).await?;
     let before = metrics(&client).await?;
@@ -29,7 +30,7 @@ pub(super) async fn tell(fleet: &mut Fleet) -> anyhow::Result<()> {
     call(&mut client, fleet).await?;
     progress(&mut client).await?;
     let survivor = kill(&mut client, fleet).await?;
-    go_on(&mut client, fleet, &survivor).await?;
+    call_after_the_kill(&mut client, fleet, &survivor).await?;
     let after = metrics(&client).await?;
     heading("7. What the proxy counted meanwhile (GET /metrics, before -> after)");
     let changed = after.changed_since(&before);
@@ -54,7 +55,7 @@ async fn start(fleet: &mut Fleet) -> anyhow::Result<Client> {
         ("READY_MIN_SLAVES", "2"),
         ("LINK_GRACE", GRACE),
         ("SHUTDOWN_GRACE", "2"),
-        // Which slave gets a call is told at debug.
+        // The proxy logs at debug which slave gets a call.
         ("LOG_LEVEL", "info,proxy=debug"),
     ];
     fleet.start("proxy", "proxy", &proxy_env)?;
@@ -72,7 +73,7 @@ async fn start(fleet: &mut Fleet) -> anyhow::Result<Client> {
             ("SHUTDOWN_GRACE", "2"),
         ];
         fleet.start(name, "slave", &slave_env)?;
-        fleet.said(name, "Authentication successful", 0).await?;
+        fleet.wait_for_line(name, "Authentication successful", 0).await?;
         say(&format!("   {name}: connected and authenticated"));
     }
     let client = client(&http)?;
@@ -80,7 +81,7 @@ async fn start(fleet: &mut Fleet) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// `address` as `host:port`.
+/// A client of the server at `address` (`host:port`).
 fn client(address: &str) -> anyhow::Result<Client> {
     let (host, port) = address.rsplit_once(':').with_context(|| format!("{address:?} is no host:port"))?;
     let target = Target { host: host.trim_matches(['[', ']']).to_owned(), port: port.parse()?, tls: None };
@@ -89,9 +90,9 @@ fn client(address: &str) -> anyhow::Result<Client> {
 }
 
 async fn until_ready(client: &Client) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + STEP_TIMEOUT;
     loop {
-        let (status, body) = http::get(client.target(), "/readyz", PATIENCE).await?;
+        let (status, body) = http::get(client.target(), "/readyz", STEP_TIMEOUT).await?;
         if status == 200 {
             return Ok(());
         }
@@ -102,11 +103,11 @@ async fn until_ready(client: &Client) -> anyhow::Result<()> {
 
 async fn list(client: &mut Client) -> anyhow::Result<()> {
     heading("2. tools/list through the proxy");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + STEP_TIMEOUT;
     loop {
         let result = client.ask("tools/list", json!({})).await?;
         let tools = result["tools"].as_array().context("tools/list has no tools")?;
-        // Slaves are ready a moment before their catalogs have come.
+        // A slave is ready a moment before its catalog has arrived.
         if tools.iter().any(|tool| tool["name"] == "echo") {
             for tool in tools {
                 say(&format!("   {:10} {}", text(&tool["name"]), text(&tool["description"])));
@@ -125,7 +126,7 @@ async fn call(client: &mut Client, fleet: &Fleet) -> anyhow::Result<()> {
     let result = client.ask("tools/call", arguments).await?;
     let answer = text(&result["content"][0]["text"]);
     ensure!(answer == "Hello, slave!", "echo answered {result}");
-    let slave = carrier(fleet, from).await?;
+    let slave = slave_of_call(fleet, from).await?;
     say(&format!("   {slave} answered: {answer}"));
     Ok(())
 }
@@ -152,7 +153,7 @@ async fn progress(client: &mut Client) -> anyhow::Result<()> {
     bail!("sleep was not answered")
 }
 
-/// Kills the slave that runs a call; the name of the other one.
+/// Kills the slave that runs a call and returns the name of the other slave.
 async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> {
     heading("5. A slave is killed (SIGKILL) in mid-call: sleep {\"seconds\":30,\"steps\":60}");
     let begun = Instant::now();
@@ -161,7 +162,7 @@ async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> 
     let first = reply.next().await?.context("no progress came")?;
     show(begun, &first);
     ensure!(first.value["method"] == "notifications/progress", "sleep was answered with {}", first.line);
-    let victim = carrier(fleet, from).await?;
+    let victim = slave_of_call(fleet, from).await?;
     fleet.kill(&victim).await?;
     say(&format!(
         "   {:6.2} s  {victim} is killed; the proxy waits LINK_GRACE={GRACE} s for it (30 s by default)",
@@ -188,26 +189,26 @@ async fn failure(reply: &mut Reply, begun: Instant) -> anyhow::Result<Value> {
     bail!("the answer ended without an error")
 }
 
-async fn go_on(client: &mut Client, fleet: &Fleet, survivor: &str) -> anyhow::Result<()> {
+async fn call_after_the_kill(client: &mut Client, fleet: &Fleet, survivor: &str) -> anyhow::Result<()> {
     heading("6. The next call goes to the slave that is left");
     let from = fleet.lines("proxy")?;
     let arguments = json!({ "name": "echo", "arguments": { "text": "Still there?" } });
     let result = client.ask("tools/call", arguments).await?;
-    let slave = carrier(fleet, from).await?;
+    let slave = slave_of_call(fleet, from).await?;
     ensure!(slave == survivor, "{slave} got the call, not {survivor}");
     say(&format!("   {slave} answered: {}", text(&result["content"][0]["text"])));
     Ok(())
 }
 
-async fn metrics(client: &Client) -> anyhow::Result<Page> {
-    let (status, body) = http::get(client.target(), "/metrics", PATIENCE).await?;
+async fn metrics(client: &Client) -> anyhow::Result<MetricsSnapshot> {
+    let (status, body) = http::get(client.target(), "/metrics", STEP_TIMEOUT).await?;
     ensure!(status == 200, "/metrics answered with status {status}");
-    Ok(Page::parse(&body))
+    Ok(MetricsSnapshot::parse(&body))
 }
 
-/// Which slave the proxy gave a call to, as its log says from line `from` on.
-async fn carrier(fleet: &Fleet, from: usize) -> anyhow::Result<String> {
-    let line = fleet.said("proxy", "Forwarding request to slave: tools/call", from).await?;
+/// The slave that the proxy sent a call to, from its log from line `from` on.
+async fn slave_of_call(fleet: &Fleet, from: usize) -> anyhow::Result<String> {
+    let line = fleet.wait_for_line("proxy", "Forwarding request to slave: tools/call", from).await?;
     let found = SLAVES.iter().find(|name| line.contains(&format!("slave=\"{name}\"")));
     found.map(ToString::to_string).with_context(|| format!("no slave is named in: {line}"))
 }
@@ -217,7 +218,7 @@ fn sleep_for(seconds: u32, steps: u32) -> Value {
     json!({ "name": "sleep", "arguments": arguments, "_meta": { "progressToken": "demo" } })
 }
 
-/// The line as it came, with the time since the call began.
+/// Prints a message with the time since the call began.
 fn show(begun: Instant, message: &Message) {
     say(&format!("   {:6.2} s  {}", seconds(begun), message.line));
 }
@@ -234,7 +235,7 @@ fn heading(text: &str) {
     say(&format!("\n{text}"));
 }
 
-/// To standard output; the demo goes on where nobody reads it.
+/// Writes a line to standard output; the demo goes on if the reader is gone.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,17 +1,17 @@
-//! Random choices that a seed repeats (splitmix64). What the system does between them it does not repeat.
+//! A seeded random number generator (splitmix64). The timing of the system is not repeated by a seed.
 
 use std::time::Duration;
 
-/// A generator.
+/// A random number generator.
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct Rng(u64);
 
-impl Chance {
-    /// The same seed makes the same choices; each `stream` of a seed makes its own.
+impl Rng {
+    /// A generator whose numbers depend on `seed` and `stream` only.
     pub fn new(seed: u64, stream: u64) -> Self {
-        let mut chance = Self(seed ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03));
-        chance.next();
-        chance
+        let mut rng = Self(seed ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        rng.next();
+        rng
     }
 
     fn next(&mut self) -> u64 {
@@ -37,7 +37,7 @@ impl Chance {
         items[usize::try_from(self.next() % items.len() as u64).expect("an index")]
     }
 
-    /// A time between so many milliseconds.
+    /// A random duration, in milliseconds.
     pub fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(self.between(from, to))
     }

@@ -1,4 +1,5 @@
-//! Where the server of this environment answers operators, and with which key it is asked. Knows no answer.
+//! The address of the server that this environment configures: where it answers operators, how it is trusted, and the key
+//! for it. Must not know what is asked.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,32 +10,32 @@ use runtime::env::{Problems, Reader, Snapshot, parse};
 use runtime::listen::ListenAddr;
 use runtime::tls::ClientFiles;
 
+use crate::command_error::CommandError;
 use crate::http::Target;
-use crate::serve::Stop;
 
-/// A server that is asked.
+/// A server of this environment, as a client reaches it.
 #[derive(Clone, Debug)]
-pub(crate) struct Own {
-    /// Where.
+pub(crate) struct LocalServer {
+    /// Address and trust.
     pub(crate) target: Target,
-    /// The variables that say so.
+    /// Variables that the address comes from, for messages.
     pub(crate) variables: String,
 }
 
-impl fmt::Display for Own {
-    /// As a URL.
+impl fmt::Display for LocalServer {
+    /// Writes the URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.target.tls.is_some() { "https" } else { "http" };
         write!(f, "{scheme}://{}", self.target)
     }
 }
 
-/// The server of this environment, asked over loopback where it listens on every interface.
-pub(crate) fn server(subject: &'static str, snapshot: &Snapshot) -> anyhow::Result<Own> {
-    reach(&address(subject, snapshot)?, snapshot)
+/// Returns the server of this environment: over loopback where it listens on every interface.
+pub(crate) fn from_environment(subject: &'static str, snapshot: &Snapshot) -> anyhow::Result<LocalServer> {
+    at_address(&address(subject, snapshot)?, snapshot)
 }
 
-/// `OPS_PORT`, else `MCP_SERVER_PORT`.
+/// Returns the listening address of the operators' port: `OPS_PORT`, else `MCP_SERVER_PORT`.
 pub(crate) fn address(subject: &'static str, snapshot: &Snapshot) -> Result<ListenAddr, Problems> {
     let tables = [EVERY];
     let mut reader = Reader::new(subject, snapshot, &tables);
@@ -42,35 +43,35 @@ pub(crate) fn address(subject: &'static str, snapshot: &Snapshot) -> Result<List
     Ok(reader.finish(address)?.config)
 }
 
-/// A server of this environment that answers operators there.
-pub(crate) fn reach(address: &ListenAddr, snapshot: &Snapshot) -> anyhow::Result<Own> {
+/// Returns the server that answers operators at `address`.
+pub(crate) fn at_address(address: &ListenAddr, snapshot: &Snapshot) -> anyhow::Result<LocalServer> {
     let ListenAddr { host, port, host_var, port_var } = address;
     ensure!(*port != 0, "{port_var} is 0 (any free port): set the port that the server listens on");
     let certificate = certificate(snapshot);
     let target = Target::of_listener(host, *port).with_certificate(certificate.as_deref())?;
-    Ok(Own { target, variables: format!("{host_var}, {port_var}") })
+    Ok(LocalServer { target, variables: format!("{host_var}, {port_var}") })
 }
 
-/// The server at a URL; `flag` is where it was given.
-pub(crate) fn at(flag: &'static str, url: &str) -> Result<Target, Stop> {
+/// Returns the server at a URL; `flag` is the option that gave it.
+pub(crate) fn at_url(flag: &'static str, url: &str) -> Result<Target, CommandError> {
     let url = parse::http_url(url)
-        .map_err(|expected| Stop::Config(format!("{flag} {url:?}: expected {expected}")))?;
+        .map_err(|expected| CommandError::Config(format!("{flag} {url:?}: expected {expected}")))?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let https = url.scheme() == "https";
     let tls = https
         .then(|| ClientFiles::default().load())
         .transpose()
-        .map_err(|error| Stop::Failed(error.into()))?;
+        .map_err(|error| CommandError::Failed(error.into()))?;
     Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls })
 }
 
-/// What `Authorization` says: the first of `AUTH_BEARER_KEYS`.
+/// Returns the value of `Authorization`: the first of `AUTH_BEARER_KEYS`.
 pub(crate) fn bearer(snapshot: &Snapshot) -> Option<String> {
     let key = snapshot.get("AUTH_BEARER_KEYS").and_then(|keys| parse::list(keys).next())?;
     Some(format!("Bearer {key}"))
 }
 
-/// The certificate that the operators' port of a proxy of this environment shows.
+/// Returns the certificate file of the operators' port of a proxy of this environment.
 fn certificate(snapshot: &Snapshot) -> Option<PathBuf> {
     let clients = clients_certificate(snapshot);
     match snapshot.get("OPS_PORT").and_then(|_| flag(snapshot, "TLS_OPS")) {
@@ -79,7 +80,7 @@ fn certificate(snapshot: &Snapshot) -> Option<PathBuf> {
     }
 }
 
-/// The certificate that the clients' port of a proxy of this environment shows.
+/// Returns the certificate file of the clients' port of a proxy of this environment.
 pub(crate) fn clients_certificate(snapshot: &Snapshot) -> Option<PathBuf> {
     proxy_certificate(snapshot).filter(|_| flag(snapshot, "TLS_HTTP").unwrap_or(true))
 }
@@ -99,24 +100,24 @@ mod tests {
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> (String, String) {
-        let own = server("test", &Snapshot::of(pairs.iter().copied())).unwrap();
-        (own.to_string(), own.variables)
+        let found = from_environment("test", &Snapshot::of(pairs.iter().copied())).unwrap();
+        (found.to_string(), found.variables)
     }
 
     #[test]
-    fn the_ops_port_is_asked_where_there_is_one() {
-        let told = |url: &str, variables: &str| (url.to_owned(), variables.to_owned());
-        assert_eq!(variables(&[]), told("http://127.0.0.1:8000", "MCP_SERVER_HOST, MCP_SERVER_PORT"));
+    fn the_ops_port_is_used_where_it_is_set() {
+        let expected = |url: &str, variables: &str| (url.to_owned(), variables.to_owned());
+        assert_eq!(variables(&[]), expected("http://127.0.0.1:8000", "MCP_SERVER_HOST, MCP_SERVER_PORT"));
         let pairs = [("MCP_SERVER_HOST", "0.0.0.0"), ("OPS_PORT", "9100")];
-        assert_eq!(variables(&pairs), told("http://127.0.0.1:9100", "OPS_HOST, OPS_PORT"));
+        assert_eq!(variables(&pairs), expected("http://127.0.0.1:9100", "OPS_HOST, OPS_PORT"));
         let pairs = [("OPS_HOST", "::1"), ("OPS_PORT", "9100")];
-        assert_eq!(variables(&pairs), told("http://[::1]:9100", "OPS_HOST, OPS_PORT"));
-        let error = server("test", &Snapshot::of([("OPS_PORT", "0")])).unwrap_err().to_string();
+        assert_eq!(variables(&pairs), expected("http://[::1]:9100", "OPS_HOST, OPS_PORT"));
+        let error = from_environment("test", &Snapshot::of([("OPS_PORT", "0")])).unwrap_err().to_string();
         assert!(error.contains("OPS_PORT is 0"), "{error}");
     }
 
     #[test]
-    fn tls_is_that_of_the_port_which_is_asked() {
+    fn tls_follows_the_port_that_is_used() {
         let pinned = |pairs: &[(&str, &str)]| {
             let all = [("TLS_CERT", "c")].into_iter().chain(pairs.iter().copied());
             certificate(&Snapshot::of(all)).is_some()

@@ -1,0 +1,65 @@
+//! One call, tried again while it certainly has not run (`--wait`). Must not know how a call is exchanged over HTTP.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::cancellation::Cancellation;
+use super::error::{CallError, Outcome};
+use super::exchange::exchange;
+use super::print::{self, Answer, note};
+use super::spec::{CallSpec, Operation};
+use crate::mcp::Client;
+
+/// Pause between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The client's name in `clientInfo`.
+const CLIENT_NAME: &str = "mcp-relay-call";
+
+/// Tries until there is an answer, an error that must not be retried, or the end of `--wait`.
+pub(super) async fn retry(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<Outcome, CallError> {
+    let deadline = Instant::now() + spec.wait;
+    let mut last_reason = String::new();
+    loop {
+        let error = match attempt(spec, cancellation).await {
+            Err(CallError::Mcp(error)) if error.can_be_retried() && Instant::now() < deadline => error,
+            result => return result,
+        };
+        let reason = error.to_string();
+        if reason != last_reason {
+            note(&format!("waiting: {reason}"));
+            last_reason = reason;
+        }
+        tokio::select! {
+            () = sleep(RETRY_INTERVAL) => {}
+            error = cancellation.cancelled() => return Err(error),
+        }
+    }
+}
+
+async fn attempt(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<Outcome, CallError> {
+    let mut client = Client::new(spec.endpoint.clone(), spec.era, CLIENT_NAME);
+    tokio::select! {
+        opened = client.open() => opened?,
+        error = cancellation.cancelled() => return Err(error),
+    }
+    let result = match &spec.operation {
+        Operation::ListTools => tokio::select! {
+            tools = client.tools() => {
+                tools.map(|tools| Outcome::Answered(print::tools(&tools, spec.format))).map_err(CallError::from)
+            }
+            error = cancellation.cancelled() => Err(error),
+        },
+        Operation::CallTool { tool, arguments } => exchange(&mut client, tool, arguments, cancellation)
+            .await
+            .and_then(|message| match print::answer(&message, spec.format) {
+                Answer::Result(text) => Ok(Outcome::Answered(text)),
+                Answer::ToolError(text) => Ok(Outcome::ToolFailed(text)),
+                Answer::NeedsInput => Err(CallError::NeedsInput),
+            }),
+    };
+    // The answer is there; a session that cannot be closed expires on the server.
+    let _ = client.close().await;
+    result
+}
