@@ -261,7 +261,8 @@ impl World {
         for conn in self.slaves[slave].conns() {
             let keep_alive = self.poll_liveness(conn, Side::Slave);
             self.slave_writes(slave, conn);
-            let link_timer = self.slaves[slave].end.link_timeout(LinkId(conn)).map(|at| self.clock.since_start(at));
+            let link_timer =
+                self.slaves[slave].end.link_timeout(LinkId(conn)).map(|at| self.clock.since_start(at));
             next = [next, keep_alive, link_timer].into_iter().flatten().min();
         }
         if let Some(since) = self.slaves[slave].process.draining {

@@ -302,7 +302,11 @@ impl Slave {
         match &mut *self.carrier() {
             Carrier::Native(end) => {
                 end.open(call.id, &call.header, call.message.clone(), sink)?;
-                end.set_deadline(call.id, Deadlines { silence_timeout: call.silence, total_deadline: call.last }, now);
+                end.set_deadline(
+                    call.id,
+                    Deadlines { silence_timeout: call.silence, total_deadline: call.last },
+                    now,
+                );
             }
             Carrier::Plain(end) => {
                 let give_up = call.last.min(now + call.silence);
