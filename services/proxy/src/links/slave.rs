@@ -302,11 +302,8 @@ impl Slave {
         match &mut *self.carrier() {
             Carrier::Native(end) => {
                 end.open(call.id, &call.header, call.message.clone(), sink)?;
-                end.set_deadline(
-                    call.id,
-                    Deadlines { silence_timeout: call.silence, total_deadline: call.last },
-                    now,
-                );
+                let deadlines = Deadlines { silence_timeout: call.silence, total_deadline: call.last };
+                end.set_deadline(call.id, deadlines, now);
             }
             Carrier::Plain(end) => {
                 let give_up = call.last.min(now + call.silence);
