@@ -1,4 +1,4 @@
-//! Any bytes as a catalog: no panic, and what is accepted is written and read again without a change.
+//! Catalogs from any bytes: no panic, and an accepted catalog is the same after it was written and read again.
 
 #![no_main]
 
@@ -7,8 +7,8 @@ use protocol::mcp::catalog::Catalog;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(catalog) = Catalog::decode(data) else { return };
-    for offer in &catalog.tools {
-        assert!(offer.same_definition(offer));
+    for entry in &catalog.tools {
+        assert!(entry.same_definition(entry));
     }
     let Ok(written) = catalog.encode() else { panic!("what was read can be written") };
     let Ok(again) = Catalog::decode(&written) else { panic!("what was written can be read") };

@@ -1,4 +1,4 @@
-//! Any bytes as a client's message: no panic, and the parts that the relay reads are parts of the message.
+//! Envelopes from any bytes: no panic, and what the relay reads is borrowed from the message.
 
 #![no_main]
 

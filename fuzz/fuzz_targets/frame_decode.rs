@@ -1,4 +1,4 @@
-//! Any bytes as a batch of frames: no panic, nothing allocated, and what is read is written back as it was.
+//! Batches of frames from any bytes: no panic, and the frames that are read encode to the same bytes.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any text as a first message, of either side: no panic, and what is accepted can be written and read again.
+//! First messages of either side from any text: no panic, and an accepted message can be written and read again.
 
 #![no_main]
 

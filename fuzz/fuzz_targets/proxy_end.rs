@@ -1,4 +1,4 @@
-//! The proxy's end of a link with a slave that says anything (services/protocol/tests/simulation/hostile.rs).
+//! The proxy's end with a hostile slave (services/protocol/tests/simulation/hostile.rs).
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The slave's end of its links with proxies that say anything (services/protocol/tests/simulation/hostile.rs).
+//! The slave's end with hostile proxies (services/protocol/tests/simulation/hostile.rs).
 
 #![no_main]
 

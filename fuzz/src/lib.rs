@@ -1,6 +1,6 @@
-//! What the fuzz targets share: choices out of bytes.
+//! Shared parts of the fuzz targets: choices from bytes, JSON.
 
-/// Each byte (two where one has not enough room) is a choice; the run is over when they are used up.
+/// Returns a source of numbers below a bound, one from each byte (or two, for bounds above 256), until the bytes are used up.
 pub fn choices(data: &[u8]) -> impl FnMut(usize) -> Option<usize> + '_ {
     let mut bytes = data.iter().copied().map(usize::from);
     move |bound| {
@@ -10,7 +10,7 @@ pub fn choices(data: &[u8]) -> impl FnMut(usize) -> Option<usize> + '_ {
     }
 }
 
-/// A value that can always be written, as JSON.
+/// Returns the JSON of a value that can always be written.
 pub fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! Limits that docs/PROTOCOL.md names, each tested by what happens at it and beyond it.
+//! Limits and times of docs/PROTOCOL.md, each tested by what happens at it and beyond it. The largest batch is a limit of the
+//! owners of sockets; `MAX_AUTH`, windows of hellos and the number of peers are tested in `handshake.rs` and beside their code.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What the owner of the link does now.
+/// Action that the owner of the link takes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepAliveAction {
     /// Nothing before this time.

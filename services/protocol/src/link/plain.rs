@@ -32,7 +32,7 @@ struct Request<'a> {
 /// Writes a request as the slaves of the existing Node server expect it.
 ///
 /// # Errors
-/// None with valid raw JSON.
+/// The parameters are not valid JSON, which [`RawValue`] rules out.
 pub fn request(id: PlainId, method: &str, params: Option<&RawValue>) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Request { jsonrpc: "2.0", id, method, params })
 }

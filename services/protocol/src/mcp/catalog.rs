@@ -22,7 +22,7 @@ pub struct CatalogEntry {
     pub definition: Box<RawValue>,
 }
 
-/// Everything that a slave offers, each list in the slave's order.
+/// Catalog of a slave, each list in the slave's order.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// `tools/list`.
@@ -159,7 +159,7 @@ impl Catalog {
     /// Writes the payload of `catalog` frames.
     ///
     /// # Errors
-    /// None with valid raw JSON.
+    /// A definition is not valid JSON, which [`RawValue`] rules out.
     pub fn encode(&self) -> Result<Bytes, serde_json::Error> {
         fn raw(list: &[CatalogEntry]) -> Vec<&RawValue> {
             list.iter().map(|entry| &*entry.definition).collect()

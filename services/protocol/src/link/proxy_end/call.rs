@@ -31,7 +31,7 @@ impl Deadlines {
 pub(super) enum Reader {
     /// Events go to the sink.
     Listening,
-    /// What comes is acknowledged and dropped.
+    /// Chunks are acknowledged and dropped.
     Gone,
 }
 

@@ -1,4 +1,4 @@
-//! What the owner of the proxy's end does with calls: opens, limits, acknowledges, cancels and abandons them.
+//! Operations of the owner on calls: open, limit, acknowledge, cancel and abandon. Must not know sockets.
 
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ impl<S: Sink> ProxyEnd<S> {
         failed
     }
 
-    /// Cancels a call: nothing more is delivered. The slave is told, now or when it is back.
+    /// Cancels a call: nothing more is delivered. The slave gets a `cancel`, now or when it is back.
     pub fn cancel(&mut self, id: CallId) {
         let Some(call) = self.calls.remove(&id) else { return };
         if call.request.sent() > 0 {

@@ -1,4 +1,4 @@
-//! What a frame of the slave does to the calls. Must not know sockets.
+//! Receiving: the effect of each frame of the slave. Must not know sockets.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! State of the proxy's end, and what happens to it when a link comes, breaks or does not come back.
+//! State of the proxy's end, and its changes when a link comes, breaks or does not come back. Must not
+//! know sockets.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -17,7 +18,7 @@ use crate::link::stats::LinkStats;
 use crate::mcp::catalog::MAX_CATALOG;
 use crate::mcp::failure::Failure;
 
-/// One slave process as the proxy sees it.
+/// The proxy's end of the link to one slave process.
 pub struct ProxyEnd<S> {
     pub(super) limits: LinkLimits,
     /// `limits` with the window that the slave announced: for requests.

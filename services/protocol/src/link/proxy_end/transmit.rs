@@ -1,4 +1,4 @@
-//! What the proxy's end sends next. Must not know sockets.
+//! Sending: the next frame of the proxy's end. Must not know sockets.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the slave's end reports to the owner of the links, and what it answers to producers. Must not know links.
+//! Events that the slave's end reports to the owner of the links, and the outcomes of writes. Must not know links.
 
 use bytes::Bytes;
 

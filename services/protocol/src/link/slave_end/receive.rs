@@ -1,4 +1,4 @@
-//! What a frame of a proxy does to the calls. Must not know sockets.
+//! Receiving: the effect of each frame of a proxy. Must not know sockets.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! State of the slave's end, and what happens to it when links come and go or time passes.
+//! State of the slave's end, and its changes when links come and go or time passes. Must not know
+//! sockets.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ pub(super) struct Link {
     pub(super) pending_accepted: VecDeque<(Instant, CallId)>,
 }
 
-/// One slave process: its calls and its links.
+/// The slave's end of all links of one process, with its calls.
 pub struct SlaveEnd {
     pub(super) limits: LinkLimits,
     pub(super) calls: CallMap<Call>,

@@ -1,4 +1,4 @@
-//! What the slave's end sends next on each link. Must not know sockets.
+//! Sending: the next frame on each link of the slave's end. Must not know sockets.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What backends write into the journals of their calls: events and ends.
+//! Writing: events and ends of backends, into the journals of their calls. Must not know links.
 
 use bytes::Bytes;
 

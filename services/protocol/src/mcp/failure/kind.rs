@@ -19,7 +19,7 @@ pub enum FailureKind {
     OutcomeUnknown,
     /// The backend that ran the call died or could not be reached.
     BackendFailed,
-    /// Everything that could run the call is at its capacity.
+    /// All that could run the call is at capacity.
     Busy,
     /// A rate limit that the operator set is exceeded.
     RateLimited,
@@ -78,7 +78,7 @@ pub struct FailureSpec {
     pub code: i32,
     /// Stable name of the kind.
     pub kind: &'static str,
-    /// What the user should do.
+    /// Advice for the user.
     pub advice: &'static str,
 }
 

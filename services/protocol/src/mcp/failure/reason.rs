@@ -28,15 +28,15 @@ pub enum Failure {
     /// The backend that ran the call died or could not be reached.
     #[error("Backend {backend:?} failed: {reason}")]
     BackendFailed {
-        /// Its name in the slave's configuration.
+        /// Name of the backend in the slave's configuration.
         backend: String,
-        /// What happened, without secrets.
+        /// Cause, without secrets.
         reason: String,
     },
-    /// Everything that could run the call is at its capacity.
+    /// All that could run the call is at capacity.
     #[error("Busy: {what}")]
     Busy {
-        /// What is full.
+        /// Name of what is full.
         what: String,
         /// Seconds after which it is worth trying again, at least 1.
         retry_after: u32,
@@ -44,7 +44,7 @@ pub enum Failure {
     /// A rate limit that the operator set is exceeded.
     #[error("Rate limited: {what}")]
     RateLimited {
-        /// Which limit, without names of others.
+        /// Name of the limit, without names of other clients.
         what: String,
         /// Seconds after which a call is allowed again, at least 1.
         retry_after: u32,
@@ -82,7 +82,7 @@ pub enum Failure {
     /// The body is longer than the operator allows.
     #[error("Request body too large: at most {limit} bytes are allowed (MAX_BODY_BYTES)")]
     BodyTooLarge {
-        /// Bytes.
+        /// Largest body, in bytes.
         limit: usize,
     },
     /// Credentials are missing or wrong.
@@ -118,7 +118,7 @@ pub enum Failure {
     /// A version that the relay does not speak.
     #[error("Unsupported protocol version")]
     UnsupportedVersion {
-        /// What the client asked for.
+        /// Version that the client asked for.
         requested: String,
     },
 }
