@@ -1,9 +1,8 @@
 //! Which mode the environment asks for. Knows nothing of what a mode does.
 
 use proxy::config::ProxyConfig;
-use runtime::config::MODE;
+use runtime::config::{MODE, ModeSettings};
 use runtime::env::{Problem, Problems, Reader, Snapshot, parse};
-use serde::Deserialize;
 use slave::config::{Role, SlaveConfig};
 
 /// What this process is.
@@ -18,24 +17,17 @@ pub(crate) enum Mode {
     Standalone,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Raw {
-    proxy_mode: Option<String>,
-    proxy_slave: Option<String>,
-}
-
 impl Mode {
     /// As `PROXY_MODE` and `PROXY_SLAVE` say. The error holds all other problems of the environment as well.
     pub(crate) fn of(snapshot: &Snapshot) -> Result<Self, Problems> {
         let tables = [MODE];
         let mut reader = Reader::new("mode", snapshot, &tables);
-        let raw: Raw = reader.fill();
-        let proxy = reader.value("PROXY_MODE", raw.proxy_mode.as_deref(), parse::flag);
-        let slave = reader.value("PROXY_SLAVE", raw.proxy_slave.as_deref(), parse::flag);
+        let settings = ModeSettings::read(&mut reader);
+        let proxy = reader.value(&settings.proxy_mode, parse::flag);
+        let slave = reader.value(&settings.proxy_slave, parse::flag);
         if proxy && slave {
             let expected = "only one of PROXY_MODE=1 and PROXY_SLAVE=1: a process is either proxy or slave";
-            reader.bad("PROXY_SLAVE", raw.proxy_slave.as_deref().unwrap_or_default(), expected.into());
+            reader.reject(&settings.proxy_slave, expected);
         }
         let mode = match (proxy, slave) {
             (true, _) => Self::Proxy,

@@ -82,7 +82,7 @@ fn begin(
     for warning in warnings.into_iter().chain(misspelt(snapshot, &TABLES)) {
         tracing::warn!("{warning}");
     }
-    let audit = common.audit.as_ref().map(|config| Audit::start(config, (mode.service(), VERSION)));
+    let audit = common.audit.as_ref().map(|config| Audit::start(config, mode.service(), VERSION));
     let audit = audit.transpose().map_err(|error| Stop::Config(error.to_string()))?;
     let of = (mode.traced_as(), VERSION);
     let traces = common.traces.as_ref().map(|config| Traces::start(config, of)).transpose();

@@ -2,55 +2,27 @@
 
 mod balance;
 mod tls;
+mod variables;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES};
-use runtime::env::Fallback::{Says, Value};
-use runtime::env::Group::Proxy;
-use runtime::env::{Loaded, Problems, Reader, Snapshot, Var, parse};
+use runtime::env::{Loaded, Problems, Reader, Setting, Snapshot, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
 use runtime::trusted::TrustedProxies;
-use serde::Deserialize;
 
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
-pub(crate) use balance::{LONGEST_WAIT, MOST_WAITING};
+pub(crate) use balance::{MAX_QUEUE, MAX_QUEUE_TIMEOUT};
 
 use crate::access::CodesFile;
 use crate::balance::outliers::EjectionPolicy;
 use crate::dispatch::Repeat;
 use crate::routes::{RoutesError, RoutesFile};
 pub use tls::TlsPorts;
-
-/// The proxy's own variables.
-#[rustfmt::skip]
-pub const VARIABLES: &[Var] = &[
-    Var::new(Proxy, "PROXY_WS_HOST", Value("0.0.0.0"), "Address that slaves connect to."),
-    Var::new(Proxy, "PROXY_WS_PORT", Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it."),
-    Var::new(Proxy, "SLAVE_CODES", Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code do not count, case does.").secret(),
-    Var::new(Proxy, "SLAVE_CODES_FILE", Says("SLAVE_CODES only"), "Path of a file of more codes: one a line, or YAML entries with name, labels, tools and times. Read again when it changes and at SIGHUP: see OPERATIONS."),
-    Var::new(Proxy, "HANDSHAKE_RATE", Value("200"), "Slave connections that may begin in a second, half as many at once; the rest are told to come again (503 with Retry-After). 0: no limit."),
-    Var::new(Proxy, "TRUSTED_PROXIES", Says("nobody's word counts"), "Comma-separated networks of ingresses and load balancers whose X-Forwarded-For or Forwarded names the real client or slave."),
-    Var::new(Proxy, "TLS_CERT", Says("both ports are plain"), "PEM file of the proxy's certificate and its chain: both ports speak TLS. TLS files are read again when they change and at SIGHUP."),
-    Var::new(Proxy, "TLS_KEY", Says("needed with TLS_CERT"), "PEM file of its key."),
-    Var::new(Proxy, "TLS_HTTP", Value("1"), "0: the clients' port stays plain although TLS_CERT is set."),
-    Var::new(Proxy, "TLS_OPS", Says("as TLS_HTTP"), "1 or 0: whether OPS_PORT speaks TLS, with TLS_CERT."),
-    Var::new(Proxy, "TLS_WS", Value("1"), "0: the slaves' port stays plain although TLS_CERT is set."),
-    Var::new(Proxy, "TLS_CLIENT_CA", Says("slaves show no certificate"), "PEM file of authorities: a slave must show a certificate from one of them, beside its code."),
-    Var::new(Proxy, "SLAVE_MODE", Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001)."),
-    Var::new(Proxy, "TOOL_CONFLICT", Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log."),
-    Var::new(Proxy, "ROUTES", Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS."),
-    Var::new(Proxy, "LINK_GRACE", Value("30"), "Seconds that running calls wait for their slave after its link broke; then their outcome is unknown."),
-    Var::new(Proxy, "READY_MIN_SLAVES", Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready."),
-    Var::new(Proxy, "LINK_LATE_MS", Value("1000"), "Milliseconds of a link's round trip above which its slave is degraded: chosen only where no other can take a call."),
-    Var::new(Proxy, "EJECT_AFTER", Value("5"), "Calls in a row that a slave fails by its own fault before it gets none for EJECT_TIME, while others can take them. 0: never."),
-    Var::new(Proxy, "EJECT_TIME", Value("10"), "Seconds without calls for a slave that failed; doubled each time up to 32-fold. Then a few calls test it."),
-    Var::new(Proxy, "RETRY_IDEMPOTENT", Value("0"), "1: calls of tools annotated readOnlyHint or idempotentHint (and not destructiveHint) are run again, at most twice, where their outcome is unknown or their backend failed."),
-    Var::new(Proxy, "PROXY_PEERS", Says("not set"), "host:port of a DNS name that has one address for each proxy, say a headless Service: for slaves that reach the proxies through one load balancer address."),
-    Var::new(Proxy, "MAX_SLAVES", Value("10000"), "Slaves that may be connected at once."),
-];
+use variables::Settings;
+pub use variables::VARIABLES;
 
 /// The tables that a proxy's configuration is read from.
 pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, AUDIT, TRACES];
@@ -116,118 +88,80 @@ pub struct ProxyConfig {
     pub balance: BalanceConfig,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Raw {
-    proxy_ws_host: Option<String>,
-    proxy_ws_port: Option<String>,
-    slave_codes: Option<String>,
-    slave_codes_file: Option<String>,
-    handshake_rate: Option<String>,
-    trusted_proxies: Option<String>,
-    tls_cert: Option<String>,
-    tls_key: Option<String>,
-    tls_http: Option<String>,
-    tls_ops: Option<String>,
-    tls_ws: Option<String>,
-    tls_client_ca: Option<String>,
-    slave_mode: Option<String>,
-    tool_conflict: Option<String>,
-    routes: Option<String>,
-    link_grace: Option<String>,
-    ready_min_slaves: Option<String>,
-    link_late_ms: Option<String>,
-    eject_after: Option<String>,
-    eject_time: Option<String>,
-    retry_idempotent: Option<String>,
-    proxy_peers: Option<String>,
-    max_slaves: Option<String>,
-}
-
 impl ProxyConfig {
     /// Reads and checks everything; the error names every problem.
     pub fn load(snapshot: &Snapshot) -> Result<Loaded<Self>, Problems> {
         let mut reader = Reader::new("proxy", snapshot, TABLES);
         let common = CommonConfig::read(&mut reader);
-        let raw: Raw = reader.fill();
-        let ws = ListenAddr {
-            host: reader.value("PROXY_WS_HOST", raw.proxy_ws_host.as_deref(), parse::host),
-            port: reader.value("PROXY_WS_PORT", raw.proxy_ws_port.as_deref(), parse::port),
-            host_var: "PROXY_WS_HOST",
-            port_var: "PROXY_WS_PORT",
-        };
-        check_ports(&mut reader, &ws, &common);
-        let has_ops = common.ops.port.is_some();
-        let (slave_codes, codes_file) = read_codes(&mut reader, &raw);
+        let settings = Settings::read(&mut reader);
+        let ws = read_ws(&mut reader, &settings, &common);
+        let (slave_codes, codes_file) = read_codes(&mut reader, &settings);
         if common.session_key.origin() == KeyOrigin::Random {
             reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process. Several proxies need the same SESSION_KEY, or the sessions of one are unknown to the others");
         }
-        let modes: &'static [_] = &[("multi", SlaveMode::Multi), ("single", SlaveMode::Single)];
-        let policies: &'static [_] =
-            &[("namespace", ToolConflict::Namespace), ("refuse", ToolConflict::Refuse)];
-        let (ready, max) = (raw.ready_min_slaves.as_deref(), raw.max_slaves.as_deref());
-        let routes = read_routes(&mut reader, raw.routes.as_deref(), &common);
+        let (seconds, slaves) = (parse::seconds, |range| parse::whole(range, "slaves"));
         let config = Self {
-            common,
             ws,
             slave_codes,
             codes_file,
-            handshake_rate: reader.value(
-                "HANDSHAKE_RATE",
-                raw.handshake_rate.as_deref(),
-                parse::whole(0..=1_000_000, "connections a second"),
-            ),
-            trusted: reader
-                .optional("TRUSTED_PROXIES", raw.trusted_proxies.as_deref(), TrustedProxies::parse)
-                .unwrap_or_default(),
-            tls: tls::read(&mut reader, &raw).for_ops(has_ops),
-            slave_mode: reader.value("SLAVE_MODE", raw.slave_mode.as_deref(), parse::choice(modes)),
-            tool_conflict: reader.value(
-                "TOOL_CONFLICT",
-                raw.tool_conflict.as_deref(),
-                parse::choice(policies),
-            ),
-            routes,
-            link_grace: reader.value("LINK_GRACE", raw.link_grace.as_deref(), parse::seconds(0.0..=3600.0)),
-            ready_min_slaves: reader.value("READY_MIN_SLAVES", ready, parse::whole(0..=1_000_000, "slaves")),
-            link_late: reader.value("LINK_LATE_MS", raw.link_late_ms.as_deref(), parse::millis(1..=60_000)),
-            ejection: read_ejection(&mut reader, (raw.eject_after.as_deref(), raw.eject_time.as_deref())),
-            repeat: read_repeat(&mut reader, raw.retry_idempotent.as_deref()),
-            peers: reader.optional("PROXY_PEERS", raw.proxy_peers.as_deref(), parse::host_and_port),
-            max_slaves: reader.value("MAX_SLAVES", max, parse::whole(1..=1_000_000, "slaves")),
+            handshake_rate: reader
+                .value(&settings.handshake_rate, parse::whole(0..=1_000_000, "connections a second")),
+            trusted: reader.optional(&settings.trusted_proxies, TrustedProxies::parse).unwrap_or_default(),
+            tls: tls::read(&mut reader, &settings).for_ops(common.ops.port.is_some()),
+            slave_mode: reader.value(&settings.slave_mode, parse::choice(SLAVE_MODES)),
+            tool_conflict: reader.value(&settings.tool_conflict, parse::choice(TOOL_CONFLICTS)),
+            routes: read_routes(&mut reader, &settings.routes, &common),
+            link_grace: reader.value(&settings.link_grace, seconds(0.0..=3600.0)),
+            ready_min_slaves: reader.value(&settings.ready_min_slaves, slaves(0..=1_000_000)),
+            link_late: reader.value(&settings.link_late_ms, parse::millis(1..=60_000)),
+            ejection: read_ejection(&mut reader, &settings),
+            repeat: read_repeat(&mut reader, &settings.retry_idempotent),
+            peers: reader.optional(&settings.proxy_peers, parse::host_and_port),
+            max_slaves: reader.value(&settings.max_slaves, slaves(1..=1_000_000)),
             balance: BalanceConfig::read(&mut reader),
+            common,
         };
         check_counts(&mut reader, &config);
         reader.finish(config)
     }
 }
 
-fn check_ports(reader: &mut Reader<'_>, ws: &ListenAddr, common: &CommonConfig) {
-    if ws.port == 0 {
-        return;
-    }
-    if ws.port == common.http.port {
+const SLAVE_MODES: &[(&str, SlaveMode)] = &[("multi", SlaveMode::Multi), ("single", SlaveMode::Single)];
+
+const TOOL_CONFLICTS: &[(&str, ToolConflict)] =
+    &[("namespace", ToolConflict::Namespace), ("refuse", ToolConflict::Refuse)];
+
+/// The slaves' listener; its port must be neither the clients' nor the operators'.
+fn read_ws(reader: &mut Reader<'_>, settings: &Settings, common: &CommonConfig) -> ListenAddr {
+    let ws = ListenAddr {
+        host: reader.value(&settings.proxy_ws_host, parse::host),
+        port: reader.value(&settings.proxy_ws_port, parse::port),
+        host_var: settings.proxy_ws_host.name(),
+        port_var: settings.proxy_ws_port.name(),
+    };
+    if ws.port != 0 && ws.port == common.http.port {
         let expected = "another port than MCP_SERVER_PORT: clients and slaves are served on one each";
-        reader.bad("PROXY_WS_PORT", &ws.port.to_string(), expected.into());
+        reader.reject(&settings.proxy_ws_port, expected);
     }
-    if common.ops.port.as_ref().is_some_and(|ops| ops.port == ws.port) {
+    if let Some(ops) = common.ops.port.as_ref().filter(|ops| ws.port != 0 && ops.port == ws.port) {
         let expected = "another port than PROXY_WS_PORT: that one is the slaves'";
-        reader.bad("OPS_PORT", &ws.port.to_string(), expected.into());
+        reader.reject_value(ops.port_var, &ops.port.to_string(), expected);
     }
+    ws
 }
 
-fn read_codes(reader: &mut Reader<'_>, raw: &Raw) -> (SecretSet, Option<(PathBuf, CodesFile)>) {
-    let codes = SecretSet::new(parse::list(raw.slave_codes.as_deref().unwrap_or_default()));
-    let named = raw.slave_codes_file.as_deref();
-    let file = reader.optional("SLAVE_CODES_FILE", named, |text| {
+fn read_codes(reader: &mut Reader<'_>, settings: &Settings) -> (SecretSet, Option<(PathBuf, CodesFile)>) {
+    let codes = SecretSet::new(parse::list(settings.slave_codes.text().unwrap_or_default()));
+    let named = settings.slave_codes_file.is_set();
+    let file = reader.optional(&settings.slave_codes_file, |text| {
         let path = PathBuf::from(text);
         let read = CodesFile::read(&path);
         read.map(|(file, _)| (path, file)).map_err(|error| format!("a file of slave codes: {error}"))
     });
-    if named.is_some() && file.as_ref().is_some_and(|(_, file)| file.is_empty()) && codes.is_empty() {
+    if named && file.as_ref().is_some_and(|(_, file)| file.is_empty()) && codes.is_empty() {
         reader.warn("SLAVE_CODES_FILE has no codes yet: no slave can connect until it has");
     }
-    if codes.is_empty() && named.is_none() {
+    if codes.is_empty() && !named {
         let hint =
             if reader.is_set("SLAVE_CODE") { " (SLAVE_CODE is set: that one is the slave's)" } else { "" };
         reader.warn(format!("SLAVE_CODES is empty: no slave can connect{hint}"));
@@ -235,10 +169,9 @@ fn read_codes(reader: &mut Reader<'_>, raw: &Raw) -> (SecretSet, Option<(PathBuf
     (codes, file)
 }
 
-/// The file with everything that is wrong in it, and clients that nobody can be.
-fn read_routes(reader: &mut Reader<'_>, path: Option<&str>, common: &CommonConfig) -> Option<RoutesFile> {
-    let path = path?;
-    match RoutesFile::read(Path::new(path)) {
+/// Reads the routes file, with every problem in it and a warning for clients that no key names.
+fn read_routes(reader: &mut Reader<'_>, setting: &Setting, common: &CommonConfig) -> Option<RoutesFile> {
+    match RoutesFile::read(Path::new(setting.text()?)) {
         Ok(file) => {
             let keys: Vec<[u8; 32]> = common.bearer_keys.digests().collect();
             for name in file.routes.unknown_clients(&keys) {
@@ -247,34 +180,34 @@ fn read_routes(reader: &mut Reader<'_>, path: Option<&str>, common: &CommonConfi
             Some(file)
         }
         Err(RoutesError::Bad(problems)) => {
-            reader.bad_file("ROUTES", path, &problems);
+            reader.reject_file(setting, &problems);
             None
         }
         Err(RoutesError::Unreadable(error)) => {
-            reader.bad("ROUTES", path, format!("a YAML file of routes ({error})"));
+            reader.reject(setting, format!("a YAML file of routes ({error})"));
             None
         }
     }
 }
 
-fn read_ejection(reader: &mut Reader<'_>, (after, time): (Option<&str>, Option<&str>)) -> EjectionPolicy {
+fn read_ejection(reader: &mut Reader<'_>, settings: &Settings) -> EjectionPolicy {
     EjectionPolicy {
-        after: reader.value("EJECT_AFTER", after, parse::whole(0..=1_000_000, "calls")),
-        base: reader.value("EJECT_TIME", time, parse::seconds(0.1..=3600.0)),
+        after: reader.value(&settings.eject_after, parse::whole(0..=1_000_000, "calls")),
+        base: reader.value(&settings.eject_time, parse::seconds(0.1..=3600.0)),
     }
 }
 
-fn read_repeat(reader: &mut Reader<'_>, raw: Option<&str>) -> Repeat {
-    if reader.value("RETRY_IDEMPOTENT", raw, parse::flag) { Repeat::Harmless } else { Repeat::Never }
+fn read_repeat(reader: &mut Reader<'_>, setting: &Setting) -> Repeat {
+    if reader.value(setting, parse::flag) { Repeat::Harmless } else { Repeat::Never }
 }
 
 fn check_counts(reader: &mut Reader<'_>, config: &ProxyConfig) {
     if config.max_slaves != 0 && config.ready_min_slaves > config.max_slaves {
-        reader.bad("READY_MIN_SLAVES", &config.ready_min_slaves.to_string(), "at most MAX_SLAVES".into());
+        reader.reject_value("READY_MIN_SLAVES", &config.ready_min_slaves.to_string(), "at most MAX_SLAVES");
     }
     if config.slave_mode == SlaveMode::Single && config.ready_min_slaves > 1 {
         let expected = "0 or 1 with SLAVE_MODE=single, or the proxy would never be ready";
-        reader.bad("READY_MIN_SLAVES", &config.ready_min_slaves.to_string(), expected.into());
+        reader.reject_value("READY_MIN_SLAVES", &config.ready_min_slaves.to_string(), expected);
     }
 }
 

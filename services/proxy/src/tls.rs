@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use runtime::follow::ReloadSignal;
-use runtime::tls::{Facts, File, ServerFiles, ServerTls, TlsError};
+use runtime::tls::{CertificateInfo, File, ServerFiles, ServerTls, TlsError};
 
 use crate::config::TlsPorts;
 use crate::metrics;
@@ -59,18 +59,18 @@ impl TlsState {
 
 async fn follow(tls: Arc<ServerTls>, reload: ReloadSignal) {
     let mut warned: Option<SystemTime> = None;
-    let on_check = move |reloaded: Option<Result<(), TlsError>>, facts: &Facts| {
+    let on_check = move |reloaded: Option<Result<(), TlsError>>, certificate: &CertificateInfo| {
         if let Some(reloaded) = reloaded {
             report_reload(&reloaded);
             warned = None;
         }
         let now = SystemTime::now();
-        metrics::certificate_expires(facts.seconds_left(now));
+        metrics::certificate_expires(certificate.seconds_left(now));
         let due = warned
             .is_none_or(|before| now.duration_since(before).is_ok_and(|since| since >= WARNING_INTERVAL));
-        if due && facts.ends_within(EXPIRY_WARNING) {
+        if due && certificate.ends_within(EXPIRY_WARNING) {
             warned = Some(now);
-            let days = facts.seconds_left(now) / Duration::from_hours(24).as_secs_f64();
+            let days = certificate.seconds_left(now) / Duration::from_hours(24).as_secs_f64();
             tracing::warn!("The certificate of TLS_CERT expires in {days:.1} days");
         }
     };

@@ -1,142 +1,121 @@
-//! The audit stream: who connected, who was refused, who called which tool where with what outcome. One JSON object a
-//! line, to a target of its own.
+//! The audit stream: connections, refusals and calls with their outcomes, as one JSON object a line to a target of its own.
 //!
-//! Off, it costs one look at a static ([`is_on`]). On, lines go into a bounded queue that a thread of its own empties: a
-//! disk that is full or slow costs lines, which are counted, never a call. Knows no event by name.
+//! While off, the stream costs one load of a static ([`is_on`]). While on, lines go into a bounded queue that a thread of
+//! its own empties: a full or slow disk costs lines, which are counted, and never a call. Knows no event by name.
 
 mod line;
+mod losses;
 mod redact;
 mod sink;
 mod writer;
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use metrics::counter;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::AuditConfig;
-use crate::metrics::{Label, Metric};
 pub use line::{Line, Payload};
+pub use losses::METRICS;
+use losses::record_lost;
 use redact::Redaction;
 use sink::Sink;
 use writer::{Command, Writer};
 
-/// Lines that wait for the writer at most.
-const QUEUE: usize = 8192;
+/// Lines that may wait for the writer.
+const MAX_QUEUED: usize = 8192;
 
-/// How long the last lines may take to be written at the end.
-const FLUSH: Duration = Duration::from_secs(2);
-
-const LINES: &str = "mcp_relay_audit_lines_total";
-
-/// What is counted of lines.
-pub const METRICS: &[Metric] = &[Metric::counter(
-    LINES,
-    &[Label::of("outcome", &["written", "failed", "dropped"])],
-    "Audit lines by what became of them: written, failed (AUDIT_LOG could not be written), dropped (too many waited).",
-)];
+/// Time that the last lines may take at the end of the process.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 static AUDIT: OnceLock<Queue> = OnceLock::new();
 
-/// Lines that were lost since the stream last said so.
-static LOST: AtomicU64 = AtomicU64::new(0);
-
 struct Queue {
-    told: SyncSender<Command>,
+    commands: SyncSender<Command>,
     payloads: bool,
 }
 
 /// The audit stream could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The file, or the thread that writes it.
+    /// The file cannot be opened, or the writer's thread cannot be started.
     #[error("AUDIT_LOG cannot be used: {0}")]
     Open(#[from] io::Error),
-    /// It is open already.
+    /// The stream is open already.
     #[error("the audit stream is set up already")]
     Twice,
 }
 
-/// Whether lines are wanted.
+/// Whether the stream is on.
 pub fn is_on() -> bool {
     AUDIT.get().is_some()
 }
 
-/// Whether arguments and results are wanted too (`AUDIT_PAYLOADS`).
+/// Whether lines carry arguments and results (`AUDIT_PAYLOADS`).
 pub fn with_payloads() -> bool {
     AUDIT.get().is_some_and(|queue| queue.payloads)
 }
 
-/// Writes a line, soon; nothing where the stream is off. Never waits: a line too many is lost and counted.
+/// Queues a line for the writer; does nothing where the stream is off. Never waits: a line that finds the queue full is
+/// dropped and counted.
 pub fn tell(line: Line) {
     let Some(queue) = AUDIT.get() else { return };
     if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-        queue.told.try_send(Command::Line(line))
+        queue.commands.try_send(Command::Line(line))
     {
-        lost("dropped", 1);
+        record_lost("dropped", 1);
     }
-}
-
-fn lost(outcome: &'static str, lines: u64) {
-    counter!(LINES, "outcome" => outcome).increment(lines);
-    LOST.fetch_add(lines, Ordering::Relaxed);
 }
 
 /// The open stream of this process.
 #[derive(Debug)]
 pub struct Audit {
-    told: SyncSender<Command>,
+    commands: SyncSender<Command>,
     reopening: JoinHandle<()>,
 }
 
 impl Audit {
-    /// Lines are written from now on; `service` is what runs, in upper case, say `PROXY`. A file is opened anew at
+    /// Starts the stream. `service` is the running mode in upper case, for example `PROXY`. A file is opened again at
     /// SIGHUP. Needs a tokio runtime.
-    pub fn start(config: &AuditConfig, service: (&'static str, &'static str)) -> Result<Self, AuditError> {
-        let (told, inbox) = sync_channel(QUEUE);
+    pub fn start(
+        config: &AuditConfig,
+        service: &'static str,
+        version: &'static str,
+    ) -> Result<Self, AuditError> {
+        let (commands, inbox) = sync_channel(MAX_QUEUED);
         let redaction = Redaction::new(&config.redact, config.redact_text.clone());
-        let writer = Writer::new(Sink::open(&config.target)?, redaction, service.0);
+        let writer = Writer::new(Sink::open(&config.target)?, redaction, service);
         let mut hangups = signal(SignalKind::hangup())?;
-        AUDIT.set(Queue { told: told.clone(), payloads: config.payloads }).map_err(|_| AuditError::Twice)?;
-        tell(Line::new("audit_started").with("version", service.1).with("payloads", config.payloads));
+        AUDIT
+            .set(Queue { commands: commands.clone(), payloads: config.payloads })
+            .map_err(|_| AuditError::Twice)?;
+        tell(Line::new("audit_started").with("version", version).with("payloads", config.payloads));
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&inbox))?;
         tracing::info!(target = %config.target, payloads = config.payloads, "Audit stream is written");
-        let again = told.clone();
+        let reopen = commands.clone();
         let reopening = tokio::spawn(async move {
             while hangups.recv().await.is_some() {
-                // The queue is full of lines that the old file takes as well; the next signal comes.
-                let _ = again.try_send(Command::Reopen);
+                // With a full queue the signal is lost: the old file takes the lines until the next signal.
+                let _ = reopen.try_send(Command::Reopen);
             }
         });
-        Ok(Self { told, reopening })
+        Ok(Self { commands, reopening })
     }
 
-    /// Writes what is left, for 2 s at most.
+    /// Writes the queued lines, within [`FLUSH_TIMEOUT`].
     pub async fn finish(self) {
         self.reopening.abort();
         tell(Line::new("audit_stopped"));
         let (done, written) = oneshot::channel();
-        let told = self.told;
-        // A thread of its own: the runtime would wait for one of its own at the end, however long that takes.
-        let asked = std::thread::Builder::new().spawn(move || told.send(Command::Finish(done)));
-        if asked.is_err() || !matches!(tokio::time::timeout(FLUSH, written).await, Ok(Ok(()))) {
-            tracing::warn!("The last audit lines could not be written within {} s", FLUSH.as_secs());
+        let commands = self.commands;
+        // Not a blocking task of the runtime: at its end the runtime would wait for the task without a limit.
+        let asked = std::thread::Builder::new().spawn(move || commands.send(Command::Finish(done)));
+        if asked.is_err() || !matches!(tokio::time::timeout(FLUSH_TIMEOUT, written).await, Ok(Ok(()))) {
+            tracing::warn!("The last audit lines could not be written within {} s", FLUSH_TIMEOUT.as_secs());
         }
     }
-}
-
-/// Lines that were lost since this was last asked.
-fn take_lost() -> u64 {
-    LOST.swap(0, Ordering::Relaxed)
-}
-
-/// The stream could not say so after all.
-fn still_lost(lines: u64) {
-    LOST.fetch_add(lines, Ordering::Relaxed);
 }

@@ -1,11 +1,12 @@
-//! YAML files of the operator's: read into a tree that knows its lines, then looked through by whoever owns the format.
+//! YAML files of the operator: parsed into a tree that knows its lines, then read by the owner of the format.
 //!
-//! Every problem is told at once, each with line, place, value and what was expected. Knows no format.
+//! All problems are reported at once, each with line, path, value and expectation. Knows no format.
 
 mod cursor;
 mod node;
+mod parse;
 mod problem;
 
 pub use cursor::{Cursor, Map};
-pub use node::Document;
+pub use parse::Document;
 pub use problem::{DocumentProblem, DocumentProblems, Rendered};

@@ -1,4 +1,4 @@
-//! Where a server listens, and a bind error that says which variable to change.
+//! The address of a listening socket, and a bind error that names the variable to change. Must not know servers.
 
 use std::fmt;
 
@@ -17,20 +17,20 @@ pub struct ListenAddr {
     pub port_var: &'static str,
 }
 
-/// The address cannot be listened on.
+/// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {reason}. {advice}")]
 pub struct BindError {
-    /// As `host:port`.
+    /// The address as `host:port`.
     pub address: String,
-    /// What the operator should do; names the variable.
+    /// Advice for the operator; names the variable.
     pub advice: String,
-    /// What the system says.
+    /// The error of the system.
     pub reason: std::io::Error,
 }
 
 impl ListenAddr {
-    /// Listens. Host names are resolved now; the first address that can be bound is taken.
+    /// Binds a listener. Host names are resolved now; the first address that can be bound is used.
     pub async fn bind(&self) -> Result<TcpListener, BindError> {
         let bound = TcpListener::bind((self.host.as_str(), self.port)).await;
         bound.map_err(|reason| BindError { address: self.to_string(), advice: self.advice(&reason), reason })

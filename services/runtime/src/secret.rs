@@ -13,12 +13,12 @@ use subtle::{Choice, ConstantTimeEq};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
     }
 
-    /// The text itself: for the one place that sends it, never for a message.
+    /// The text itself, for the code that sends it; never for a message.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -37,7 +37,7 @@ pub struct SecretSet {
 }
 
 impl SecretSet {
-    /// Each text trimmed; empty ones and doubles left out.
+    /// Keeps the digest of each text, trimmed; empty texts and duplicates are left out.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut digests: Vec<[u8; 32]> =
             texts.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(digest).collect();
@@ -46,25 +46,30 @@ impl SecretSet {
         Self { digests }
     }
 
-    /// Whether `presented` (trimmed) is one of them. Takes the same time for every text of the same length: all
-    /// entries are compared, in constant time each.
+    /// Whether `presented` (trimmed) is accepted; see [`Self::find`].
     pub fn contains(&self, presented: &str) -> bool {
-        let presented = digest(presented.trim());
-        let hit = self.digests.iter().fold(Choice::from(0), |hit, known| hit | known.ct_eq(&presented));
-        hit.into()
+        self.find(presented.as_bytes()).is_some()
     }
 
-    /// SHA-256 of each, for a holder that compares by itself.
+    /// SHA-256 of `presented` without surrounding ASCII white space, if it is accepted. Takes the same time for every
+    /// text of the same length: all entries are compared, in constant time each.
+    pub fn find(&self, presented: &[u8]) -> Option<[u8; 32]> {
+        let presented: [u8; 32] = Sha256::digest(presented.trim_ascii()).into();
+        let hit = self.digests.iter().fold(Choice::from(0), |hit, known| hit | known.ct_eq(&presented));
+        bool::from(hit).then_some(presented)
+    }
+
+    /// SHA-256 of each accepted text.
     pub fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
         self.digests.iter().copied()
     }
 
-    /// How many there are.
+    /// Number of accepted texts.
     pub fn len(&self) -> usize {
         self.digests.len()
     }
 
-    /// Whether nothing is accepted.
+    /// Whether the set accepts nothing.
     pub fn is_empty(&self) -> bool {
         self.digests.is_empty()
     }
@@ -80,12 +85,12 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// Where a [`SessionKey`] comes from.
+/// The origin of a [`SessionKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOrigin {
-    /// The operator's: the same in every replica and after a restart.
+    /// Set by the operator: the same in every replica and after a restart.
     Given,
-    /// Random: good until this process ends.
+    /// Random: valid until this process ends.
     Random,
 }
 
@@ -97,26 +102,26 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    /// From the operator's text: SHA-256 with a prefix that binds the key to this use.
+    /// Derives the key from the operator's text: SHA-256 with a prefix that binds the key to this use.
     pub fn derive(text: &str) -> Self {
         let bytes =
             Sha256::new().chain_update(b"mcp-relay session key 1\0").chain_update(text.as_bytes()).finalize();
         Self { bytes: bytes.into(), origin: KeyOrigin::Given }
     }
 
-    /// From the system's random source.
+    /// Takes a key from the system's random source.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         Ok(Self { bytes, origin: KeyOrigin::Random })
     }
 
-    /// The key itself.
+    /// The 32 bytes of the key.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.bytes
     }
 
-    /// Where it comes from.
+    /// The key's origin.
     pub fn origin(&self) -> KeyOrigin {
         self.origin
     }
@@ -155,7 +160,7 @@ mod tests {
             assert_eq!(set.contains(code), accepted, "{code:?}");
         }
         assert!(!SecretSet::default().contains(""));
-        // How SHA-256 of "code1" begins, as any other tool computes it.
+        // The first bytes of SHA-256 of "code1", as any other tool computes it.
         assert!(set.digests().any(|digest| digest.starts_with(&[0xb3, 0x5f, 0x45, 0x95])));
     }
 

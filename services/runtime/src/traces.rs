@@ -20,7 +20,7 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, ShouldSample,
 };
 
-use crate::config::{OtlpCompression, OtlpProtocol, Parents, Share, TraceConfig};
+use crate::config::{OtlpCompression, OtlpProtocol, ParentBased, SampleRatio, TraceConfig};
 use crate::tls::TlsError;
 pub use losses::METRICS;
 use losses::{CountingExporter, CountingProcessor, ExportStats};
@@ -116,13 +116,13 @@ fn exporter(config: &TraceConfig) -> Result<SpanExporter, TracesError> {
 
 fn sampler(config: &TraceConfig) -> Box<dyn ShouldSample> {
     let own = match config.share {
-        Share::All => Sampler::AlwaysOn,
-        Share::None => Sampler::AlwaysOff,
-        Share::Ratio => Sampler::TraceIdRatioBased(config.ratio),
+        SampleRatio::All => Sampler::AlwaysOn,
+        SampleRatio::None => Sampler::AlwaysOff,
+        SampleRatio::Ratio => Sampler::TraceIdRatioBased(config.ratio),
     };
     match config.parents {
-        Parents::Ignored => Box::new(own),
-        Parents::Decide => Box::new(Sampler::ParentBased(Box::new(own))),
+        ParentBased::Ignored => Box::new(own),
+        ParentBased::Decide => Box::new(Sampler::ParentBased(Box::new(own))),
     }
 }
 

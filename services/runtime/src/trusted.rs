@@ -1,7 +1,7 @@
-//! Which address a request came from, behind proxies that say so (`TRUSTED_PROXIES`).
+//! The address that a request came from, behind trusted forwarding proxies (`TRUSTED_PROXIES`).
 //!
-//! RFC 7239 (`Forwarded`) and `X-Forwarded-For`: the rightmost address that is not a trusted proxy's. Everything to the
-//! left of it may be made up. Knows nothing of what the address is used for.
+//! RFC 7239 (`Forwarded`) and `X-Forwarded-For`: the rightmost address that is not a trusted proxy's. Entries to the left of
+//! it may be forged. Must not know the use of the address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Networks whose word counts. By default nobody's.
+/// Networks of proxies whose forwarding headers are believed; empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -30,8 +30,8 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address in a request of `peer` with these headers. Where the two headers say different things,
-    /// one of them was not written by the trusted proxy: then `peer` is all that is known.
+    /// The client's address in a request from `peer` with these headers. Where the two headers disagree, one of them was
+    /// not written by the trusted proxy, and `peer` is returned.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if self.0.is_empty() || !self.trusts(peer) {
@@ -45,7 +45,7 @@ impl TrustedProxies {
         }
     }
 
-    /// From the right, as long as whoever wrote the entry is trusted.
+    /// Walks the entries from the right, as long as the author of the entry is trusted.
     fn walk(
         &self,
         peer: IpAddr,
@@ -106,7 +106,7 @@ mod tests {
     const XFF: &str = "x-forwarded-for";
 
     #[test]
-    fn only_a_trusted_peer_is_believed() {
+    fn forwarding_headers_count_only_from_a_trusted_peer() {
         assert_eq!(client("", "10.0.0.1", &[(XFF, "1.2.3.4")]), "10.0.0.1");
         assert_eq!(client("10.0.0.0/8", "11.0.0.1", &[(XFF, "1.2.3.4")]), "11.0.0.1");
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[(XFF, "1.2.3.4")]), "1.2.3.4");

@@ -12,15 +12,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use runtime::config::CommonConfig;
-use runtime::env::{Loaded, Problems, Reader, Secrecy, Snapshot, parse};
+use runtime::env::{Loaded, Problems, Reader, Secrecy, Setting, Snapshot, parse};
 use runtime::secret::Secret;
-use serde::Deserialize;
 
 pub use code::CodeSource;
 pub(crate) use code::code_of_file;
 pub use link::LinkConfig;
 pub use values::ProxyUrl;
 pub use variables::{PASSED_ON, TABLES, VARIABLES};
+use variables::{PassedOnSettings, Settings};
 
 /// Whether the tools are served through a proxy as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,30 +80,6 @@ pub struct SlaveConfig {
     pub max_output_bytes: usize,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Raw {
-    slave_name: Option<String>,
-    slave_labels: Option<String>,
-    slave_capacity: Option<String>,
-    slave_weight: Option<String>,
-    slave_backends: Option<String>,
-    mr_pilot_command: Option<String>,
-    demo_tools: Option<String>,
-    slave_probe_interval: Option<String>,
-    slave_journal_bytes: Option<String>,
-    max_output_bytes: Option<String>,
-}
-
-/// Variables that are handed on, as far as they are checked.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Handed {
-    gitlab_api: Option<String>,
-    llm_api_url: Option<String>,
-    max_diff_chars: Option<String>,
-}
-
 impl SlaveConfig {
     /// Reads and checks everything; the error names every problem.
     pub fn load(snapshot: &Snapshot, role: Role) -> Result<Loaded<Self>, Problems> {
@@ -113,67 +89,53 @@ impl SlaveConfig {
         };
         let mut reader = Reader::new(subject, snapshot, TABLES);
         let common = CommonConfig::read(&mut reader);
-        let raw: Raw = reader.fill();
+        let settings = Settings::read(&mut reader);
         let link = match role {
-            Role::Slave => link::read(&mut reader),
+            Role::Slave => link::read(&mut reader, &settings),
             Role::Standalone => None,
         };
-        let labels =
-            reader.optional("SLAVE_LABELS", raw.slave_labels.as_deref(), values::labels).unwrap_or_default();
-        let (capacity, weight) = (raw.slave_capacity.as_deref(), raw.slave_weight.as_deref());
-        let file = reader.optional("SLAVE_BACKENDS", raw.slave_backends.as_deref(), values::readable_file);
-        let journal = raw.slave_journal_bytes.as_deref();
-        let output = raw.max_output_bytes.as_deref();
+        let bytes = |range| parse::whole(range, "bytes");
         let config = Self {
             common,
             link,
-            name: read_name(&mut reader, &raw),
-            labels,
-            capacity: reader.value("SLAVE_CAPACITY", capacity, parse::whole(0..=1_000_000, "calls")),
-            weight: reader.value("SLAVE_WEIGHT", weight, parse::whole(1..=10_000, "percent")),
-            backends_file: file,
-            mr_pilot: read_mr_pilot(&mut reader, &raw, snapshot),
-            demo_tools: reader.value("DEMO_TOOLS", raw.demo_tools.as_deref(), parse::flag),
+            name: read_name(&mut reader, &settings.slave_name),
+            labels: reader.optional(&settings.slave_labels, values::labels).unwrap_or_default(),
+            capacity: reader.value(&settings.slave_capacity, parse::whole(0..=1_000_000, "calls")),
+            weight: reader.value(&settings.slave_weight, parse::whole(1..=10_000, "percent")),
+            backends_file: reader.optional(&settings.slave_backends, values::readable_file),
+            mr_pilot: read_mr_pilot(&mut reader, &settings.mr_pilot_command, snapshot),
+            demo_tools: reader.value(&settings.demo_tools, parse::flag),
             probe_tool: None,
-            probe_interval: read_probe(&mut reader, raw.slave_probe_interval.as_deref()),
-            journal_bytes: reader.value(
-                "SLAVE_JOURNAL_BYTES",
-                journal,
-                parse::whole(1_048_576..=68_719_476_736, "bytes"),
-            ),
-            max_output_bytes: reader.value(
-                "MAX_OUTPUT_BYTES",
-                output,
-                parse::whole(65_536..=1_073_741_824, "bytes"),
-            ),
+            probe_interval: read_probe(&mut reader, &settings.slave_probe_interval),
+            journal_bytes: reader.value(&settings.slave_journal_bytes, bytes(1_048_576..=68_719_476_736)),
+            max_output_bytes: reader.value(&settings.max_output_bytes, bytes(65_536..=1_073_741_824)),
         };
         reader.finish(config)
     }
 }
 
-fn read_probe(reader: &mut Reader<'_>, raw: Option<&str>) -> Option<Duration> {
-    let interval = reader.value("SLAVE_PROBE_INTERVAL", raw, parse::seconds(0.0..=86_400.0));
+fn read_probe(reader: &mut Reader<'_>, setting: &Setting) -> Option<Duration> {
+    let interval = reader.value(setting, parse::seconds(0.0..=86_400.0));
     (!interval.is_zero()).then_some(interval)
 }
 
 /// Without `SLAVE_NAME` the host's name, made valid.
-fn read_name(reader: &mut Reader<'_>, raw: &Raw) -> String {
-    if let Some(text) = raw.slave_name.as_deref() {
-        return reader.optional("SLAVE_NAME", Some(text), values::name).unwrap_or_default();
+fn read_name(reader: &mut Reader<'_>, setting: &Setting) -> String {
+    if setting.is_set() {
+        return reader.optional(setting, values::name).unwrap_or_default();
     }
     let host = nix::unistd::gethostname().unwrap_or_default();
     values::name_of_host(&host.to_string_lossy())
 }
 
-fn read_mr_pilot(reader: &mut Reader<'_>, raw: &Raw, snapshot: &Snapshot) -> MrPilotConfig {
-    let handed: Handed = reader.fill();
-    reader.optional("GITLAB_API", handed.gitlab_api.as_deref(), parse::http_url);
-    reader.optional("LLM_API_URL", handed.llm_api_url.as_deref(), parse::http_url);
-    let chars = parse::whole(1000..=u64::MAX, "characters");
-    reader.optional("MAX_DIFF_CHARS", handed.max_diff_chars.as_deref(), chars);
-    let handed_on = PASSED_ON.iter().filter(|var| var.name != "NODE_ENV");
-    let env = handed_on.filter_map(|var| Some((var.name, Secret::new(snapshot.get(var.name)?)))).collect();
-    MrPilotConfig { command: raw.mr_pilot_command.as_deref().map(PathBuf::from), env }
+fn read_mr_pilot(reader: &mut Reader<'_>, command: &Setting, snapshot: &Snapshot) -> MrPilotConfig {
+    let passed_on = PassedOnSettings::read(reader);
+    reader.optional(&passed_on.gitlab_api, parse::http_url);
+    reader.optional(&passed_on.llm_api_url, parse::http_url);
+    reader.optional(&passed_on.max_diff_chars, parse::whole(1000..=u64::MAX, "characters"));
+    let passed_on = PASSED_ON.iter().filter(|var| var.name != "NODE_ENV");
+    let env = passed_on.filter_map(|var| Some((var.name, Secret::new(snapshot.get(var.name)?)))).collect();
+    MrPilotConfig { command: command.text().map(PathBuf::from), env }
 }
 
 #[cfg(test)]

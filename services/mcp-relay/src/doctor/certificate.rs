@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use runtime::tls::Facts;
+use runtime::tls::CertificateInfo;
 
 use super::report::Report;
 
@@ -12,7 +12,7 @@ const DAY: f64 = 86_400.0;
 const SOON: Duration = Duration::from_hours(14 * 24);
 
 /// Names, end and chain of a certificate that can be used.
-pub(super) fn judge(report: &mut Report, step: &'static str, facts: &Facts) {
+pub(super) fn judge(report: &mut Report, step: &'static str, facts: &CertificateInfo) {
     let days = facts.seconds_left(SystemTime::now()) / DAY;
     let names = if facts.names.is_empty() { "no name".to_owned() } else { facts.names.join(", ") };
     let fix = "put a new certificate into its file: a running server takes it over by itself";
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     fn said(days: f64, names: &[&str], chained: bool) -> String {
-        let facts = Facts {
+        let facts = CertificateInfo {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             not_after: SystemTime::now() + Duration::from_secs_f64((days + 400.0) * DAY)
                 - Duration::from_secs_f64(400.0 * DAY),

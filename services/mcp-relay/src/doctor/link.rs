@@ -12,7 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, MAX_AUTH};
-use runtime::tls::facts;
+use runtime::tls::certificate_info;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -70,7 +70,7 @@ async fn knock(
         let secured = at(address, secure(stream, (url, link)).await);
         let Some(stream) = report.step("TLS", secured) else { return };
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        if let Ok(facts) = facts(chain) {
+        if let Ok(facts) = certificate_info(chain) {
             certificate::judge(report, "proxy's certificate", &facts);
         }
         Box::new(stream)

@@ -2,22 +2,21 @@
 
 use std::time::Duration;
 
-use runtime::env::Fallback::{Says, Value};
-use runtime::env::Group::Proxy;
-use runtime::env::{Reader, Var, parse};
-use serde::Deserialize;
+use runtime::env::{Reader, parse};
 
 use crate::limits::rate::Rate;
 
-/// Queues and rate limits.
-#[rustfmt::skip]
-pub const VARIABLES: &[Var] = &[
-    Var::new(Proxy, "QUEUE_MAX", Value("1000"), "Calls of one tool that may wait while all its slaves are full; 0: none waits. pools: in ROUTES overrides it."),
-    Var::new(Proxy, "QUEUE_TIMEOUT", Value("10"), "Seconds that a call may wait for a slave with room; then it fails as busy. pools: in ROUTES overrides it."),
-    Var::new(Proxy, "RATE_LIMIT_CLIENT", Says("no limit"), "Calls of each client (key, or address where no keys are set), for example 50/s, 600/m or 50/s:100 with a burst of 100. limits: in ROUTES overrides it."),
-    Var::new(Proxy, "RATE_LIMIT_TOOL", Says("no limit"), "Calls of each tool, over all clients; the form is that of RATE_LIMIT_CLIENT."),
-    Var::new(Proxy, "RATE_LIMIT_SLAVE", Says("no limit"), "Calls to each slave; further ones go to other slaves or wait. The form is that of RATE_LIMIT_CLIENT."),
-];
+runtime::variables! {
+    /// Queues and rate limits.
+    pub const VARIABLES: Proxy;
+    /// Texts of [`VARIABLES`].
+    struct Settings;
+    queue_max = Value("1000"), "Calls of one tool that may wait while all its slaves are full; 0: none waits. pools: in ROUTES overrides it.";
+    queue_timeout = Value("10"), "Seconds that a call may wait for a slave with room; then it fails as busy. pools: in ROUTES overrides it.";
+    rate_limit_client = Says("no limit"), "Calls of each client (key, or address where no keys are set), for example 50/s, 600/m or 50/s:100 with a burst of 100. limits: in ROUTES overrides it.";
+    rate_limit_tool = Says("no limit"), "Calls of each tool, over all clients; the form is that of RATE_LIMIT_CLIENT.";
+    rate_limit_slave = Says("no limit"), "Calls to each slave; further ones go to other slaves or wait. The form is that of RATE_LIMIT_CLIENT.";
+}
 
 /// How many calls of a pool may wait, and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,21 +40,11 @@ pub struct BalanceConfig {
     pub slave: Option<Rate>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Raw {
-    queue_max: Option<String>,
-    queue_timeout: Option<String>,
-    rate_limit_client: Option<String>,
-    rate_limit_tool: Option<String>,
-    rate_limit_slave: Option<String>,
-}
-
 /// Largest `QUEUE_MAX`.
-pub(crate) const MOST_WAITING: usize = 1_000_000;
+pub(crate) const MAX_QUEUE: usize = 1_000_000;
 
 /// Longest `QUEUE_TIMEOUT`, in seconds.
-pub(crate) const LONGEST_WAIT: f64 = 3600.0;
+pub(crate) const MAX_QUEUE_TIMEOUT: f64 = 3600.0;
 
 impl BalanceConfig {
     /// Room for a thousand calls for ten seconds, and no rate limits.
@@ -67,21 +56,15 @@ impl BalanceConfig {
 
     /// Reads and checks the variables; what is wrong is noted.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let raw: Raw = reader.fill();
-        let most = parse::whole(0..=MOST_WAITING, "calls");
-        let queue = QueueLimits {
-            most: reader.value("QUEUE_MAX", raw.queue_max.as_deref(), most),
-            longest: reader.value(
-                "QUEUE_TIMEOUT",
-                raw.queue_timeout.as_deref(),
-                parse::seconds(0.01..=LONGEST_WAIT),
-            ),
-        };
+        let settings = Settings::read(reader);
         Self {
-            queue,
-            client: reader.optional("RATE_LIMIT_CLIENT", raw.rate_limit_client.as_deref(), Rate::parse),
-            tool: reader.optional("RATE_LIMIT_TOOL", raw.rate_limit_tool.as_deref(), Rate::parse),
-            slave: reader.optional("RATE_LIMIT_SLAVE", raw.rate_limit_slave.as_deref(), Rate::parse),
+            queue: QueueLimits {
+                most: reader.value(&settings.queue_max, parse::whole(0..=MAX_QUEUE, "calls")),
+                longest: reader.value(&settings.queue_timeout, parse::seconds(0.01..=MAX_QUEUE_TIMEOUT)),
+            },
+            client: reader.optional(&settings.rate_limit_client, Rate::parse),
+            tool: reader.optional(&settings.rate_limit_tool, Rate::parse),
+            slave: reader.optional(&settings.rate_limit_slave, Rate::parse),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use runtime::env::{Reader, parse};
 use runtime::tls::{File, ServerFiles};
 
-use super::Raw;
+use super::variables::Settings;
 
 /// What each port has; `None`: it is plain.
 #[derive(Clone, Debug, Default)]
@@ -25,42 +25,39 @@ impl TlsPorts {
     }
 }
 
-pub(super) fn read(reader: &mut Reader<'_>, raw: &Raw) -> TlsPorts {
-    let http = reader.value("TLS_HTTP", raw.tls_http.as_deref(), parse::flag);
-    let ops = reader.optional("TLS_OPS", raw.tls_ops.as_deref(), parse::flag).unwrap_or(http);
-    let ws = reader.value("TLS_WS", raw.tls_ws.as_deref(), parse::flag);
-    let (certificate, key) = match (raw.tls_cert.as_deref(), raw.tls_key.as_deref()) {
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> TlsPorts {
+    let http = reader.value(&settings.tls_http, parse::flag);
+    let ops = reader.optional(&settings.tls_ops, parse::flag).unwrap_or(http);
+    let ws = reader.value(&settings.tls_ws, parse::flag);
+    let (certificate, key) = match (settings.tls_cert.text(), settings.tls_key.text()) {
         (Some(certificate), Some(key)) => (PathBuf::from(certificate), PathBuf::from(key)),
         (None, Some(_)) => {
-            reader.missing("TLS_CERT", "the certificate of TLS_KEY");
+            reader.missing(&settings.tls_cert, "the certificate of TLS_KEY");
             return TlsPorts::default();
         }
         (Some(_), None) => {
-            reader.missing("TLS_KEY", "the key of TLS_CERT");
+            reader.missing(&settings.tls_key, "the key of TLS_CERT");
             return TlsPorts::default();
         }
         (None, None) => {
-            if let Some(roots) = raw.tls_client_ca.as_deref() {
-                reader.bad("TLS_CLIENT_CA", roots, "TLS_CERT and TLS_KEY beside it".into());
+            if settings.tls_client_ca.is_set() {
+                reader.reject(&settings.tls_client_ca, "TLS_CERT and TLS_KEY beside it");
             }
             return TlsPorts::default();
         }
     };
-    let client_roots = raw.tls_client_ca.as_deref().filter(|roots| {
-        if !ws {
-            reader.bad("TLS_CLIENT_CA", roots, "TLS_WS=1, or slaves cannot show certificates".into());
-        }
-        ws
-    });
+    if settings.tls_client_ca.is_set() && !ws {
+        reader.reject(&settings.tls_client_ca, "TLS_WS=1, or slaves cannot show certificates");
+    }
+    let client_roots = settings.tls_client_ca.text().filter(|_| ws);
     let files = ServerFiles { certificate, key, client_roots: client_roots.map(PathBuf::from) };
     for error in files.check() {
-        let (name, value) = match error.file {
-            File::Certificate => ("TLS_CERT", raw.tls_cert.as_deref()),
-            File::Key => ("TLS_KEY", raw.tls_key.as_deref()),
-            File::Roots => ("TLS_CLIENT_CA", raw.tls_client_ca.as_deref()),
+        let setting = match error.file {
+            File::Certificate => &settings.tls_cert,
+            File::Key => &settings.tls_key,
+            File::Roots => &settings.tls_client_ca,
         };
-        let expected = format!("{} ({error})", kind(error.file));
-        reader.bad(name, value.unwrap_or_default(), expected);
+        reader.reject(setting, format!("{} ({error})", kind(error.file)));
     }
     let open = ServerFiles { client_roots: None, ..files.clone() };
     TlsPorts { http: http.then(|| open.clone()), ops: ops.then_some(open), ws: ws.then_some(files) }

@@ -1,4 +1,4 @@
-//! One line of the audit stream, as whoever has something to tell puts it together. Knows no event by name.
+//! One line of the audit stream: an event with its fields and payloads. Knows no event by name.
 
 use std::time::SystemTime;
 
@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 use super::redact::Redaction;
 use crate::moment;
 
-/// Characters of a text that are kept: texts come from clients and peers.
-const MOST_TEXT: usize = 512;
+/// Longest text of a field, in characters; longer ones are cut, as texts come from clients and peers.
+const MAX_TEXT_CHARS: usize = 512;
 
-/// Bytes of a payload that are kept; of a larger one only its size is written.
-const MOST_PAYLOAD: usize = 16 * 1024;
+/// Largest payload that is written, in bytes; of a larger one only the size is.
+const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 
-/// What happened, and the facts about it in their order.
+/// An event with its fields in order, and payloads.
 #[derive(Debug)]
 pub struct Line {
     event: &'static str,
     at: SystemTime,
-    facts: Vec<(&'static str, Value)>,
-    said: Vec<(&'static str, Payload)>,
+    fields: Vec<(&'static str, Value)>,
+    payloads: Vec<(&'static str, Payload)>,
 }
 
-/// What a client or a tool said. Only for [`super::with_payloads`].
+/// Arguments or a result of a call. Only made where [`super::with_payloads`] is true.
 #[derive(Clone, Debug)]
 pub struct Payload {
     bytes: usize,
-    /// Unless there was too much.
+    /// `None` above the limit of a payload.
     text: Option<Bytes>,
     of: Of,
 }
@@ -43,12 +43,12 @@ enum Of {
 }
 
 impl Line {
-    /// This happened now.
+    /// An event of this moment.
     pub fn new(event: &'static str) -> Self {
-        Self { event, at: SystemTime::now(), facts: Vec::with_capacity(12), said: Vec::new() }
+        Self { event, at: SystemTime::now(), fields: Vec::with_capacity(12), payloads: Vec::new() }
     }
 
-    /// With this fact; one that is unknown (null, or an empty text) is left out. Long texts are cut.
+    /// Adds a field; null and the empty text are left out. Long texts are cut.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         let value = match value.into() {
@@ -57,42 +57,42 @@ impl Line {
             Value::String(text) => Value::String(cut(text)),
             other => other,
         };
-        self.facts.push((name, value));
+        self.fields.push((name, value));
         self
     }
 
-    /// With what was said, which is redacted when it is written.
+    /// Adds a payload; it is redacted when it is written.
     #[must_use]
     pub fn with_payload(mut self, name: &'static str, payload: Option<Payload>) -> Self {
-        self.said.extend(payload.map(|payload| (name, payload)));
+        self.payloads.extend(payload.map(|payload| (name, payload)));
         self
     }
 
-    /// As it is written, without its newline.
+    /// Writes the line as JSON, without a newline.
     pub(super) fn write(&self, out: &mut Vec<u8>, service: &str, redaction: &Redaction) {
         let before = out.len();
         let whole = Whole { line: self, service, redaction };
         if serde_json::to_writer(&mut *out, &whole).is_err() {
-            // Names are texts and a vector takes everything: there is nothing that can fail.
+            // Unreachable: keys are texts and writing to a vector cannot fail.
             out.truncate(before);
         }
     }
 }
 
 impl Payload {
-    /// What a call of a tool hands over; `message` is the client's JSON-RPC request.
+    /// `params.arguments` of `message`, the client's JSON-RPC request.
     pub fn arguments(message: &Bytes) -> Self {
         Self { of: Of::Arguments, ..Self::all(message) }
     }
 
-    /// This JSON.
+    /// A whole JSON text.
     pub fn all(json: &Bytes) -> Self {
-        // A copy: a slice would hold on to the whole that it was cut from.
-        let text = (json.len() <= MOST_PAYLOAD).then(|| Bytes::copy_from_slice(json));
+        // A copy: a slice would keep the whole buffer alive that it is a part of.
+        let text = (json.len() <= MAX_PAYLOAD_BYTES).then(|| Bytes::copy_from_slice(json));
         Self { bytes: json.len(), text, of: Of::All }
     }
 
-    /// So many bytes, of which nothing is kept.
+    /// A size in bytes, without the payload.
     pub fn size(bytes: usize) -> Self {
         Self { bytes, text: None, of: Of::All }
     }
@@ -136,10 +136,10 @@ impl Serialize for Whole<'_> {
         map.serialize_entry("time", &moment::text(self.line.at))?;
         map.serialize_entry("service", self.service)?;
         map.serialize_entry("event", self.line.event)?;
-        for (name, value) in &self.line.facts {
+        for (name, value) in &self.line.fields {
             map.serialize_entry(name, value)?;
         }
-        for (name, payload) in &self.line.said {
+        for (name, payload) in &self.line.payloads {
             let value = payload.read(self.redaction);
             map.serialize_entry(name, &value.unwrap_or_else(|| json!({ "bytes": payload.bytes })))?;
         }
@@ -148,7 +148,7 @@ impl Serialize for Whole<'_> {
 }
 
 fn cut(mut text: String) -> String {
-    if let Some((at, _)) = text.char_indices().nth(MOST_TEXT) {
+    if let Some((at, _)) = text.char_indices().nth(MAX_TEXT_CHARS) {
         text.truncate(at);
         text.push('…');
     }
@@ -176,14 +176,14 @@ mod tests {
         );
         assert!(!text.contains("peer") && !text.contains("slave") && !text.contains('\n'), "{text}");
         let value: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["client"].as_str().unwrap().chars().count(), MOST_TEXT + 1);
+        assert_eq!(value["client"].as_str().unwrap().chars().count(), MAX_TEXT_CHARS + 1);
     }
 
     #[test]
     fn payloads_are_read_redacted_and_bounded() {
         let message = r#"{"jsonrpc":"2.0","id":1,"params":{"name":"t","arguments":{"token":"hush","n":1}}}"#;
         let small = Bytes::from_static(br#"{"content":[]}"#);
-        let large = Bytes::from(format!("\"{}\"", "x".repeat(MOST_PAYLOAD)));
+        let large = Bytes::from(format!("\"{}\"", "x".repeat(MAX_PAYLOAD_BYTES)));
         let line = Line::new("call")
             .with_payload("arguments", Some(Payload::arguments(&message.into())))
             .with_payload("result", Some(Payload::all(&small)))
@@ -193,7 +193,7 @@ mod tests {
         let value: Value = serde_json::from_str(&written(&line)).unwrap();
         assert_eq!(value["arguments"], json!({ "token": "[redacted]", "n": 1 }));
         assert_eq!(value["result"], json!({ "content": [] }));
-        assert_eq!(value["large"], json!({ "bytes": MOST_PAYLOAD + 2 }));
+        assert_eq!(value["large"], json!({ "bytes": MAX_PAYLOAD_BYTES + 2 }));
         assert_eq!(value["broken"], json!({ "bytes": 1 }));
         assert!(value.get("none").is_none());
     }

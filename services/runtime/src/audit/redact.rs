@@ -1,30 +1,29 @@
-//! Redaction of what was said, before it is written: by the names of members, and by what texts look like. Knows nothing
-//! of where it is written.
+//! Redaction of payloads before they are written: by names of members and by a pattern in texts. Knows no target.
 
 use regex::{NoExpand, Regex, RegexBuilder};
 use serde_json::Value;
 
-/// Stands where something was.
+/// Replaces redacted values.
 const REDACTED: &str = "[redacted]";
 
-/// Texts that are JSON again are looked into so many times.
-const MOST_NESTED: u8 = 3;
+/// Depth to which texts that contain JSON are parsed again.
+const MAX_NESTED_JSON: u8 = 3;
 
-/// What is not to be written.
+/// Patterns of names and texts to redact.
 #[derive(Debug)]
 pub(super) struct Redaction {
-    /// Members whose values go.
+    /// Names of members whose values are replaced.
     names: Option<Regex>,
-    /// Parts of texts that go.
+    /// Parts of texts that are replaced.
     text: Option<Regex>,
 }
 
 impl Redaction {
-    /// Members by these names, `*` standing for anything and case making no difference; parts of texts by this pattern.
+    /// Redacts members of these names (`*` stands for any characters, case is ignored) and what `text` matches.
     pub(super) fn new(names: &[String], text: Option<Regex>) -> Self {
         let any: Vec<String> = names.iter().map(|name| regex::escape(name).replace(r"\*", ".*")).collect();
         let pattern = format!("^(?:{})$", any.join("|"));
-        // Escaped names are a pattern, whatever they are.
+        // Escaped names always make a valid pattern.
         let names =
             RegexBuilder::new(&pattern).case_insensitive(true).dot_matches_new_line(true).build().ok();
         Self { names, text }
@@ -51,9 +50,9 @@ impl Redaction {
         }
     }
 
-    /// Tools often answer JSON as a text.
+    /// Redacts a text; one that is JSON itself (as tools often return) is redacted as JSON.
     fn text(&self, text: &mut String, depth: u8) {
-        if depth < MOST_NESTED
+        if depth < MAX_NESTED_JSON
             && text.trim_start().starts_with(['{', '['])
             && let Ok(mut inner) = serde_json::from_str::<Value>(text)
         {
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn members_go_by_name_wherever_they_are() {
+    fn members_are_redacted_by_name_at_any_depth() {
         let value = json!({
             "API_Key": { "a": 1 }, "tokens": 3, "max.tokens": 3, "x": [{ "myPassword": "hush" }, "password"],
         });
@@ -95,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn json_in_texts_is_looked_into() {
+    fn json_inside_texts_is_redacted() {
         let inner = json!({ "token": "hush", "n": 1 }).to_string();
         let seen = redacted(&["token"], None, json!({ "content": [{ "type": "text", "text": inner }] }));
         assert_eq!(seen["content"][0]["text"], r#"{"n":1,"token":"[redacted]"}"#);
     }
 
     #[test]
-    fn texts_go_by_what_they_look_like() {
+    fn texts_are_redacted_by_pattern() {
         let seen = redacted(
             &[],
             Some(r"glpat-\w{3,20}|\d{16}"),

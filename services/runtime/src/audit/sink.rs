@@ -1,5 +1,4 @@
-//! Where audit lines go: standard error, standard output, or a file that is opened anew when it was moved away. Knows
-//! nothing of lines.
+//! The target of audit lines: standard error, standard output, or a file that can be opened again. Knows no lines.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -17,7 +16,7 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// Opens the target. A file is made if it is not there, for its owner only.
+    /// Opens the target. A missing file is created with mode 0600.
     pub(super) fn open(target: &AuditTarget) -> io::Result<Self> {
         Ok(match target {
             AuditTarget::Stderr => Self::Stderr,
@@ -26,7 +25,7 @@ impl Sink {
         })
     }
 
-    /// Opens the file of this name anew; what was open stays if that fails.
+    /// Opens the file again; the open one stays in use if that fails.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         if let Self::File(path, file) = self {
             *file = open(path)?;
@@ -34,7 +33,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes as much as can be; how much that was, and why it was not all.
+    /// Writes as many bytes as possible. Returns their number, and the error that ended the write early.
     pub(super) fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -54,7 +53,7 @@ impl Sink {
     }
 }
 
-/// Standard output keeps what has no newline yet, and says too late what went wrong.
+/// Writes and flushes: the buffer of standard output would report an error too late.
 fn unbuffered(bytes: &[u8]) -> io::Result<usize> {
     let mut out = io::stdout().lock();
     let written = out.write(bytes)?;

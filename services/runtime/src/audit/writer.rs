@@ -1,28 +1,27 @@
-//! The thread that writes audit lines, as many at once as have come. What cannot be written is lost, counted, and said in
-//! the stream itself as soon as it can be.
+//! The thread that writes audit lines in batches. Lines that cannot be written are lost, counted, and reported in the
+//! stream itself as soon as writing works again.
 
 use std::io;
 use std::sync::mpsc::Receiver;
 
-use metrics::counter;
 use tokio::sync::oneshot;
 
 use super::line::Line;
+use super::losses::{record_lost, record_written, restore_unreported, take_unreported};
 use super::redact::Redaction;
 use super::sink::Sink;
-use super::{LINES, lost, still_lost, take_lost};
 
-/// Bytes that are written at once, about.
-const BATCH: usize = 64 * 1024;
+/// Size of a batch, in bytes; the last line may exceed it.
+const BATCH_BYTES: usize = 64 * 1024;
 
-/// What the writer is told.
+/// A command to the writer.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Write this.
+    /// Write a line.
     Line(Line),
-    /// The file was moved away.
+    /// Open the file again, as it may have been moved.
     Reopen,
-    /// Nothing follows; say when everything is written.
+    /// Write everything, answer, and stop.
     Finish(oneshot::Sender<()>),
 }
 
@@ -30,36 +29,36 @@ pub(super) struct Writer {
     sink: Sink,
     redaction: Redaction,
     service: &'static str,
-    /// Lines that are to be written.
+    /// Lines of the next write.
     batch: Vec<u8>,
-    /// The last write broke off within a line.
+    /// Whether the last write ended within a line.
     torn: bool,
-    /// The last write failed.
+    /// Whether the last write failed.
     failing: bool,
 }
 
 impl Writer {
     pub(super) fn new(sink: Sink, redaction: Redaction, service: &'static str) -> Self {
-        let batch = Vec::with_capacity(BATCH);
+        let batch = Vec::with_capacity(BATCH_BYTES);
         Self { sink, redaction, service, batch, torn: false, failing: false }
     }
 
-    /// Until it is told to finish, or nobody is left who could.
+    /// Runs until [`Command::Finish`], or until all senders are gone.
     pub(super) fn run(mut self, inbox: &Receiver<Command>) {
         while let Ok(first) = inbox.recv() {
             let mut next = Some(first);
-            while let Some(told) = next {
-                match told {
+            while let Some(command) = next {
+                match command {
                     Command::Line(line) => self.add(&line),
                     Command::Reopen => self.reopen(),
                     Command::Finish(done) => {
                         self.flush();
-                        // Whoever asked has waited long enough.
+                        // The receiver is gone if it ran out of time.
                         let _ = done.send(());
                         return;
                     }
                 }
-                next = if self.batch.len() < BATCH { inbox.try_recv().ok() } else { None };
+                next = if self.batch.len() < BATCH_BYTES { inbox.try_recv().ok() } else { None };
             }
             self.flush();
         }
@@ -75,13 +74,13 @@ impl Writer {
         match self.sink.reopen() {
             Ok(()) => self.torn = false,
             Err(error) => {
-                tracing::error!("AUDIT_LOG cannot be opened anew, the file of before is written on: {error}");
+                tracing::error!("AUDIT_LOG cannot be opened anew, the old file is written to: {error}");
             }
         }
     }
 
     fn flush(&mut self) {
-        let lost_before = take_lost();
+        let lost_before = take_unreported();
         if lost_before > 0 {
             let line = Line::new("audit_lost").with("lines", lost_before);
             self.add(&line);
@@ -104,11 +103,11 @@ impl Writer {
         self.sink.write(&self.batch)
     }
 
-    /// `lost_before`: what the last line of the batch says, if that is more than none.
+    /// Counts the lines of a write. `lost_before` is the number that the batch's last line reports, if it is not 0.
     fn count(&mut self, written: usize, lost_before: u64, result: io::Result<()>) {
         let (done, rest) = self.batch.split_at(written);
         let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').count() as u64 - 1;
-        counter!(LINES, "outcome" => "written").increment(lines(done));
+        record_written(lines(done));
         self.torn |= done.last().is_some_and(|last| *last != b'\n');
         let Err(error) = result else {
             if std::mem::take(&mut self.failing) {
@@ -116,9 +115,9 @@ impl Writer {
             }
             return;
         };
-        // That line was told by nobody, and is to be told again.
-        lost("failed", lines(rest).saturating_sub(u64::from(lost_before > 0)));
-        still_lost(lost_before);
+        // The report itself is no lost line, and its number is to be reported again.
+        record_lost("failed", lines(rest).saturating_sub(u64::from(lost_before > 0)));
+        restore_unreported(lost_before);
         if !std::mem::replace(&mut self.failing, true) {
             tracing::error!("Audit lines are lost, AUDIT_LOG cannot be written: {error}");
         }
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_moved_away_is_written_on_until_the_writer_is_told() {
+    fn a_moved_file_is_written_to_until_the_writer_reopens_it() {
         let folder = tempfile::tempdir().unwrap();
         let (path, moved) = (folder.path().join("audit"), folder.path().join("audit.1"));
         let mut writer = writer(&AuditTarget::File(path.clone()));
@@ -166,23 +165,23 @@ mod tests {
     }
 
     #[test]
-    fn everything_told_before_the_end_is_written() {
+    fn every_line_sent_before_the_end_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         let writer = writer(&AuditTarget::File(path.clone()));
-        let (told, inbox) = sync_channel(5000);
+        let (commands, inbox) = sync_channel(5000);
         for n in 0..4000_u64 {
-            told.send(Command::Line(Line::new("x").with("n", n))).unwrap();
+            commands.send(Command::Line(Line::new("x").with("n", n))).unwrap();
         }
         let (done, mut written) = oneshot::channel();
-        told.send(Command::Finish(done)).unwrap();
+        commands.send(Command::Finish(done)).unwrap();
         writer.run(&inbox);
         assert!(written.try_recv().is_ok());
         assert_eq!(read(&path).len(), 4000);
     }
 
     #[test]
-    fn a_full_disk_loses_lines_and_the_stream_says_how_many() {
+    fn a_full_disk_loses_lines_and_the_stream_reports_how_many() {
         let mut writer = writer(&AuditTarget::File("/dev/full".into()));
         for _ in 0..3 {
             writer.add(&Line::new("x"));
@@ -194,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         writer.sink = Sink::open(&AuditTarget::File(path.clone())).unwrap();
-        // As after a write that stopped within a line.
+        // The state after a write that ended within a line.
         std::fs::write(&path, "{}{").unwrap();
         writer.torn = true;
         writer.add(&Line::new("y"));

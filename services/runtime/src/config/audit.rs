@@ -4,20 +4,19 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
-use serde::Deserialize;
 
-use crate::env::Fallback::{Says, Value};
-use crate::env::Group::Every;
-use crate::env::{Reader, Var, parse};
+use crate::env::{Reader, parse};
 
-/// The variables that [`AuditConfig::read`] reads.
-#[rustfmt::skip]
-pub const AUDIT: &[Var] = &[
-    Var::new(Every, "AUDIT_LOG", Says("no audit"), "stdout, stderr, or the path of a file: where the audit stream goes, one JSON object a line. A file is appended to, made for its owner only, and opened anew at SIGHUP."),
-    Var::new(Every, "AUDIT_PAYLOADS", Value("0"), "1: the audit stream has arguments and results of calls too, redacted, up to 16 KiB each; of larger ones their size."),
-    Var::new(Every, "AUDIT_REDACT", Value("*password*,*passwd*,*passphrase*,*secret*,*token*,*authorization*,*cookie*,*credential*,*api*key*,*access*key*,*private*key*"), "Comma-separated names of members whose values AUDIT_PAYLOADS replaces by [redacted], wherever they are in arguments or results; * stands for anything, case makes no difference."),
-    Var::new(Every, "AUDIT_REDACT_TEXT", Says("nothing"), "A regular expression: what it matches in any text of arguments or results is replaced by [redacted]."),
-];
+crate::variables! {
+    /// The variables that [`AuditConfig::read`] reads.
+    pub const AUDIT: Every;
+    /// Texts of [`AUDIT`].
+    struct Settings;
+    audit_log = Says("no audit"), "stdout, stderr, or the path of a file: where the audit stream goes, one JSON object a line. A file is appended to, made for its owner only, and opened anew at SIGHUP.";
+    audit_payloads = Value("0"), "1: the audit stream has arguments and results of calls too, redacted, up to 16 KiB each; of larger ones their size.";
+    audit_redact = Value("*password*,*passwd*,*passphrase*,*secret*,*token*,*authorization*,*cookie*,*credential*,*api*key*,*access*key*,*private*key*"), "Comma-separated names of members whose values AUDIT_PAYLOADS replaces by [redacted], wherever they are in arguments or results; * stands for anything, case makes no difference.";
+    audit_redact_text = Says("nothing"), "A regular expression: what it matches in any text of arguments or results is replaced by [redacted].";
+}
 
 /// Where audit lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,28 +52,17 @@ pub struct AuditConfig {
     pub redact_text: Option<Regex>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-#[expect(clippy::struct_field_names, reason = "the variables' names")]
-struct Raw {
-    audit_log: Option<String>,
-    audit_payloads: Option<String>,
-    audit_redact: Option<String>,
-    audit_redact_text: Option<String>,
-}
-
 impl AuditConfig {
     /// Reads the variables of [`AUDIT`], which the reader's tables must contain. `None`: no audit. Everything is checked
     /// either way.
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let raw: Raw = reader.fill();
-        let target = reader.optional("AUDIT_LOG", raw.audit_log.as_deref(), target);
-        let payloads = reader.value("AUDIT_PAYLOADS", raw.audit_payloads.as_deref(), parse::flag);
+        let settings = Settings::read(reader);
+        let target = reader.optional(&settings.audit_log, target);
+        let payloads = reader.value(&settings.audit_payloads, parse::flag);
         let names = |text: &str| Ok(parse::list(text).map(str::to_owned).collect());
-        let redact = reader.value("AUDIT_REDACT", raw.audit_redact.as_deref(), names);
-        let text = raw.audit_redact_text.as_deref();
-        let redact_text = reader.optional("AUDIT_REDACT_TEXT", text, pattern);
-        if payloads && raw.audit_log.is_none() {
+        let redact = reader.value(&settings.audit_redact, names);
+        let redact_text = reader.optional(&settings.audit_redact_text, pattern);
+        if payloads && !settings.audit_log.is_set() {
             reader.warn("AUDIT_PAYLOADS is set but AUDIT_LOG is not: there is no audit stream");
         }
         Some(Self { target: target?, payloads, redact, redact_text })

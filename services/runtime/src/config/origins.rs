@@ -1,4 +1,8 @@
-//! Which web pages may send requests: `ALLOWED_ORIGINS`. Knows nothing of how a request is held against it.
+//! The web pages that may send requests: `ALLOWED_ORIGINS` (MCP 2026-07-28, Streamable HTTP, "Security & Endpoint").
+//!
+//! Must not know HTTP messages.
+
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::env::parse;
 
@@ -26,9 +30,40 @@ impl AllowedOrigins {
             _ => Err("* or a list of origins such as https://app.example, without a path".into()),
         }
     }
+
+    /// Whether a page of this origin may send requests.
+    pub fn allows(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(list) => list.iter().any(|entry| entry.eq_ignore_ascii_case(origin)),
+            Self::Loopback => {
+                origin.split_once("://").is_some_and(|(_, authority)| is_loopback_authority(authority))
+            }
+        }
+    }
 }
 
-/// The text as a browser would send it.
+/// Whether `host[:port]` names this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
+pub fn is_loopback_authority(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            return is_port(port) && address.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback());
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            Some(_) => return false,
+            None => authority,
+        },
+    };
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// An origin in the form that browsers send it in; `None` if the text is no origin.
 fn origin(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok()?;
     let bare =
@@ -63,5 +98,46 @@ mod tests {
         for bad in ["app.example", "https://a/path", "https://u:p@a", "https://a?x", ","] {
             assert!(AllowedOrigins::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn loopback_origins_are_allowed_by_name_and_by_number_and_look_alikes_are_not() {
+        for yes in [
+            "http://localhost",
+            "http://LOCALHOST:3000",
+            "https://127.0.0.1:8",
+            "http://127.9.9.9",
+            "http://[::1]:6274",
+            "http://[::1]",
+        ] {
+            assert!(AllowedOrigins::Loopback.allows(yes), "{yes}");
+        }
+        for no in [
+            "null",
+            "",
+            "http://",
+            "http://evil.example.com",
+            "http://localhost.evil.com",
+            "http://localhost:evil",
+            "http://127.0.0.1.evil.com",
+            "http://evil.com/localhost",
+            "http://[::2]",
+            "http://[::1].evil.com",
+            "localhost",
+            "http://user@localhost",
+            "http://localhost@evil.com",
+        ] {
+            assert!(!AllowedOrigins::Loopback.allows(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn listed_origins_are_compared_without_case() {
+        let listed = AllowedOrigins::parse("https://A.example/, http://b.example:81").unwrap();
+        assert!(listed.allows("https://a.example") && listed.allows("http://B.example:81"));
+        for other in ["http://a.example", "http://localhost", "null"] {
+            assert!(!listed.allows(other), "{other}");
+        }
+        assert!(AllowedOrigins::Any.allows("https://any.example"));
     }
 }

@@ -6,39 +6,38 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
 use url::Url;
 
-use crate::env::Fallback::{Says, Value};
-use crate::env::Group::Every;
-use crate::env::{Reader, Var, parse};
+use crate::env::{Reader, Setting, parse};
 use crate::tls::ClientFiles;
 
-/// OpenTelemetry's variables, as far as they are read.
-#[rustfmt::skip]
-pub const TRACES: &[Var] = &[
-    Var::new(Every, "OTEL_EXPORTER_OTLP_ENDPOINT", Says("no traces"), "URL of an OTLP collector, http:// or https://. Over HTTP /v1/traces is added to its path."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Says("OTEL_EXPORTER_OTLP_ENDPOINT"), "The same for traces only; its path stays as it is."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_PROTOCOL", Value("http/protobuf"), "http/protobuf or grpc."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", Says("OTEL_EXPORTER_OTLP_PROTOCOL"), "The same for traces only."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_HEADERS", Says("none"), "Headers for the collector: name=value pairs separated by commas, values percent-encoded.").secret(),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", Says("OTEL_EXPORTER_OTLP_HEADERS"), "The same for traces only.").secret(),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_CERTIFICATE", Says("the system's roots"), "PEM file of authorities that are trusted for an https:// collector."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", Says("OTEL_EXPORTER_OTLP_CERTIFICATE"), "The same for traces only."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_COMPRESSION", Value("none"), "gzip or none."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", Says("OTEL_EXPORTER_OTLP_COMPRESSION"), "The same for traces only."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_TIMEOUT", Value("10000"), "Milliseconds that the collector may take for a batch of spans."),
-    Var::new(Every, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", Says("OTEL_EXPORTER_OTLP_TIMEOUT"), "The same for traces only."),
-    Var::new(Every, "OTEL_SERVICE_NAME", Says("mcp-relay-proxy, mcp-relay-slave or mcp-relay-server"), "service.name of the spans."),
-    Var::new(Every, "OTEL_RESOURCE_ATTRIBUTES", Says("none"), "More attributes of this process: key=value pairs separated by commas, values percent-encoded."),
-    Var::new(Every, "OTEL_TRACES_SAMPLER", Value("parentbased_always_on"), "always_on, always_off, traceidratio, or one of them behind parentbased_: which calls are traced."),
-    Var::new(Every, "OTEL_TRACES_SAMPLER_ARG", Value("1"), "The share of traces, 0 to 1, where the sampler is traceidratio or parentbased_traceidratio."),
-    Var::new(Every, "OTEL_TRACES_EXPORTER", Value("otlp"), "otlp, or none for no traces."),
-    Var::new(Every, "OTEL_SDK_DISABLED", Value("0"), "1: no traces, whatever else is set."),
-    Var::new(Every, "OTEL_BSP_SCHEDULE_DELAY", Value("5000"), "Milliseconds after which ended spans are sent at the latest."),
-    Var::new(Every, "OTEL_BSP_MAX_QUEUE_SIZE", Value("2048"), "Ended spans that may wait for the collector; those beyond it are dropped and counted."),
-    Var::new(Every, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", Value("512"), "Spans that are sent at once, at most."),
-];
+crate::variables! {
+    /// OpenTelemetry's variables, as far as they are read.
+    pub const TRACES: Every;
+    /// Texts of [`TRACES`].
+    struct Settings;
+    otel_exporter_otlp_endpoint = Says("no traces"), "URL of an OTLP collector, http:// or https://. Over HTTP /v1/traces is added to its path.";
+    otel_exporter_otlp_traces_endpoint = Says("OTEL_EXPORTER_OTLP_ENDPOINT"), "The same for traces only; its path stays as it is.";
+    otel_exporter_otlp_protocol = Value("http/protobuf"), "http/protobuf or grpc.";
+    otel_exporter_otlp_traces_protocol = Says("OTEL_EXPORTER_OTLP_PROTOCOL"), "The same for traces only.";
+    otel_exporter_otlp_headers secret = Says("none"), "Headers for the collector: name=value pairs separated by commas, values percent-encoded.";
+    otel_exporter_otlp_traces_headers secret = Says("OTEL_EXPORTER_OTLP_HEADERS"), "The same for traces only.";
+    otel_exporter_otlp_certificate = Says("the system's roots"), "PEM file of authorities that are trusted for an https:// collector.";
+    otel_exporter_otlp_traces_certificate = Says("OTEL_EXPORTER_OTLP_CERTIFICATE"), "The same for traces only.";
+    otel_exporter_otlp_compression = Value("none"), "gzip or none.";
+    otel_exporter_otlp_traces_compression = Says("OTEL_EXPORTER_OTLP_COMPRESSION"), "The same for traces only.";
+    otel_exporter_otlp_timeout = Value("10000"), "Milliseconds that the collector may take for a batch of spans.";
+    otel_exporter_otlp_traces_timeout = Says("OTEL_EXPORTER_OTLP_TIMEOUT"), "The same for traces only.";
+    otel_service_name = Says("mcp-relay-proxy, mcp-relay-slave or mcp-relay-server"), "service.name of the spans.";
+    otel_resource_attributes = Says("none"), "More attributes of this process: key=value pairs separated by commas, values percent-encoded.";
+    otel_traces_sampler = Value("parentbased_always_on"), "always_on, always_off, traceidratio, or one of them behind parentbased_: which calls are traced.";
+    otel_traces_sampler_arg = Value("1"), "The share of traces, 0 to 1, where the sampler is traceidratio or parentbased_traceidratio.";
+    otel_traces_exporter = Value("otlp"), "otlp, or none for no traces.";
+    otel_sdk_disabled = Value("0"), "1: no traces, whatever else is set.";
+    otel_bsp_schedule_delay = Value("5000"), "Milliseconds after which ended spans are sent at the latest.";
+    otel_bsp_max_queue_size = Value("2048"), "Ended spans that may wait for the collector; those beyond it are dropped and counted.";
+    otel_bsp_max_export_batch_size = Value("512"), "Spans that are sent at once, at most.";
+}
 
 /// How spans travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +61,7 @@ pub enum OtlpCompression {
 
 /// Which traces are recorded where no parent says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Share {
+pub enum SampleRatio {
     /// All.
     #[default]
     All,
@@ -74,7 +73,7 @@ pub enum Share {
 
 /// Whether the caller's decision counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Parents {
+pub enum ParentBased {
     /// What a parent decided holds for its children.
     #[default]
     Decide,
@@ -100,9 +99,9 @@ pub struct TraceConfig {
     /// More attributes of the resource.
     pub attributes: Vec<(String, String)>,
     /// Who decides.
-    pub parents: Parents,
+    pub parents: ParentBased,
     /// What is decided where nobody has.
-    pub share: Share,
+    pub share: SampleRatio,
     /// From 0 to 1.
     pub ratio: f64,
     /// How often a batch goes out at least.
@@ -113,33 +112,6 @@ pub struct TraceConfig {
     pub batch: usize,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-#[allow(clippy::struct_field_names, reason = "they are the variables' names")]
-struct Raw {
-    otel_exporter_otlp_endpoint: Option<String>,
-    otel_exporter_otlp_traces_endpoint: Option<String>,
-    otel_exporter_otlp_protocol: Option<String>,
-    otel_exporter_otlp_traces_protocol: Option<String>,
-    otel_exporter_otlp_headers: Option<String>,
-    otel_exporter_otlp_traces_headers: Option<String>,
-    otel_exporter_otlp_certificate: Option<String>,
-    otel_exporter_otlp_traces_certificate: Option<String>,
-    otel_exporter_otlp_compression: Option<String>,
-    otel_exporter_otlp_traces_compression: Option<String>,
-    otel_exporter_otlp_timeout: Option<String>,
-    otel_exporter_otlp_traces_timeout: Option<String>,
-    otel_service_name: Option<String>,
-    otel_resource_attributes: Option<String>,
-    otel_traces_sampler: Option<String>,
-    otel_traces_sampler_arg: Option<String>,
-    otel_traces_exporter: Option<String>,
-    otel_sdk_disabled: Option<String>,
-    otel_bsp_schedule_delay: Option<String>,
-    otel_bsp_max_queue_size: Option<String>,
-    otel_bsp_max_export_batch_size: Option<String>,
-}
-
 const PROTOCOLS: &[(&str, OtlpProtocol)] =
     &[("http/protobuf", OtlpProtocol::Http), ("grpc", OtlpProtocol::Grpc)];
 
@@ -148,60 +120,42 @@ const COMPRESSIONS: &[(&str, OtlpCompression)] =
 
 const EXPORTERS: &[(&str, bool)] = &[("otlp", true), ("none", false)];
 
-const SAMPLERS: &[(&str, (Parents, Share))] = &[
-    ("always_on", (Parents::Ignored, Share::All)),
-    ("always_off", (Parents::Ignored, Share::None)),
-    ("traceidratio", (Parents::Ignored, Share::Ratio)),
-    ("parentbased_always_on", (Parents::Decide, Share::All)),
-    ("parentbased_always_off", (Parents::Decide, Share::None)),
-    ("parentbased_traceidratio", (Parents::Decide, Share::Ratio)),
+const SAMPLERS: &[(&str, (ParentBased, SampleRatio))] = &[
+    ("always_on", (ParentBased::Ignored, SampleRatio::All)),
+    ("always_off", (ParentBased::Ignored, SampleRatio::None)),
+    ("traceidratio", (ParentBased::Ignored, SampleRatio::Ratio)),
+    ("parentbased_always_on", (ParentBased::Decide, SampleRatio::All)),
+    ("parentbased_always_off", (ParentBased::Decide, SampleRatio::None)),
+    ("parentbased_traceidratio", (ParentBased::Decide, SampleRatio::Ratio)),
 ];
 
 impl TraceConfig {
     /// Reads the variables of [`TRACES`], which the reader's tables must contain. `None`: no traces. Everything that
     /// is set is checked, also where it does not matter.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let raw: Raw = reader.fill();
-        let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", raw.otel_exporter_otlp_endpoint.as_deref());
-        let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", raw.otel_exporter_otlp_traces_endpoint.as_deref());
-        let general = reader.optional(general.0, general.1, parse::http_url);
-        let own = reader.optional(own.0, own.1, parse::http_url);
-        check_headers(reader, &raw);
-        let protocol = read_protocol(reader, &raw);
-        let (parents, share) =
-            reader.value("OTEL_TRACES_SAMPLER", raw.otel_traces_sampler.as_deref(), parse::choice(SAMPLERS));
-        let batch = raw.otel_bsp_max_export_batch_size.as_deref();
+        let settings = Settings::read(reader);
+        let general = reader.optional(&settings.otel_exporter_otlp_endpoint, parse::http_url);
+        let own = reader.optional(&settings.otel_exporter_otlp_traces_endpoint, parse::http_url);
+        check_headers(reader, &settings);
+        let protocol = read_protocol(reader, &settings);
+        let (parents, share) = reader.value(&settings.otel_traces_sampler, parse::choice(SAMPLERS));
         let config = Self {
             endpoint: Url::parse("http://localhost").ok()?,
             protocol,
-            compression: read_compression(reader, &raw),
-            trust: ClientFiles { roots: read_certificate(reader, &raw), identity: None },
-            timeout: read_timeout(reader, &raw),
-            attributes: reader
-                .optional("OTEL_RESOURCE_ATTRIBUTES", raw.otel_resource_attributes.as_deref(), pairs)
-                .unwrap_or_default(),
+            compression: read_compression(reader, &settings),
+            trust: ClientFiles { roots: read_certificate(reader, &settings), identity: None },
+            timeout: read_timeout(reader, &settings),
+            attributes: reader.optional(&settings.otel_resource_attributes, pairs).unwrap_or_default(),
             parents,
             share,
-            ratio: reader.value("OTEL_TRACES_SAMPLER_ARG", raw.otel_traces_sampler_arg.as_deref(), ratio),
-            delay: reader.value(
-                "OTEL_BSP_SCHEDULE_DELAY",
-                raw.otel_bsp_schedule_delay.as_deref(),
-                parse::millis(1..=600_000),
-            ),
-            queue: reader.value(
-                "OTEL_BSP_MAX_QUEUE_SIZE",
-                raw.otel_bsp_max_queue_size.as_deref(),
-                parse::whole(1..=1_000_000, "spans"),
-            ),
-            batch: reader.value("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch, parse::whole(1..=100_000, "spans")),
-            service: raw.otel_service_name,
+            ratio: reader.value(&settings.otel_traces_sampler_arg, ratio),
+            delay: reader.value(&settings.otel_bsp_schedule_delay, parse::millis(1..=600_000)),
+            queue: reader.value(&settings.otel_bsp_max_queue_size, parse::whole(1..=1_000_000, "spans")),
+            batch: reader.value(&settings.otel_bsp_max_export_batch_size, parse::whole(1..=100_000, "spans")),
+            service: settings.otel_service_name.text().map(str::to_owned),
         };
-        let on = reader.value(
-            "OTEL_TRACES_EXPORTER",
-            raw.otel_traces_exporter.as_deref(),
-            parse::choice(EXPORTERS),
-        );
-        let disabled = reader.value("OTEL_SDK_DISABLED", raw.otel_sdk_disabled.as_deref(), parse::flag);
+        let on = reader.value(&settings.otel_traces_exporter, parse::choice(EXPORTERS));
+        let disabled = reader.value(&settings.otel_sdk_disabled, parse::flag);
         let endpoint = own.or_else(|| general.map(|url| of_signal(url, protocol)))?;
         (on && !disabled).then_some(Self { endpoint, ..config })
     }
@@ -216,30 +170,35 @@ fn of_signal(mut url: Url, protocol: OtlpProtocol) -> Url {
     url
 }
 
-fn read_protocol(reader: &mut Reader<'_>, raw: &Raw) -> OtlpProtocol {
-    let general = raw.otel_exporter_otlp_protocol.as_deref();
-    let general = reader.value("OTEL_EXPORTER_OTLP_PROTOCOL", general, parse::choice(PROTOCOLS));
-    let own = raw.otel_exporter_otlp_traces_protocol.as_deref();
-    reader.optional("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", own, parse::choice(PROTOCOLS)).unwrap_or(general)
+/// Reads a pair of variables with the same form: the one for traces counts before the one for all signals.
+fn read_pair<T: Default>(
+    reader: &mut Reader<'_>,
+    general: &Setting,
+    own: &Setting,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> T {
+    let general = reader.value(general, &parse);
+    reader.optional(own, parse).unwrap_or(general)
 }
 
-fn read_compression(reader: &mut Reader<'_>, raw: &Raw) -> OtlpCompression {
-    let general = raw.otel_exporter_otlp_compression.as_deref();
-    let general = reader.value("OTEL_EXPORTER_OTLP_COMPRESSION", general, parse::choice(COMPRESSIONS));
-    let own = raw.otel_exporter_otlp_traces_compression.as_deref();
-    let own = reader.optional("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", own, parse::choice(COMPRESSIONS));
-    own.unwrap_or(general)
+fn read_protocol(reader: &mut Reader<'_>, settings: &Settings) -> OtlpProtocol {
+    let (general, own) =
+        (&settings.otel_exporter_otlp_protocol, &settings.otel_exporter_otlp_traces_protocol);
+    read_pair(reader, general, own, |text| parse::choice(PROTOCOLS)(text))
 }
 
-fn read_timeout(reader: &mut Reader<'_>, raw: &Raw) -> Duration {
-    let general = raw.otel_exporter_otlp_timeout.as_deref();
-    let general = reader.value("OTEL_EXPORTER_OTLP_TIMEOUT", general, parse::millis(1..=600_000));
-    let own = raw.otel_exporter_otlp_traces_timeout.as_deref();
-    let own = reader.optional("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", own, parse::millis(1..=600_000));
-    own.unwrap_or(general)
+fn read_compression(reader: &mut Reader<'_>, settings: &Settings) -> OtlpCompression {
+    let (general, own) =
+        (&settings.otel_exporter_otlp_compression, &settings.otel_exporter_otlp_traces_compression);
+    read_pair(reader, general, own, |text| parse::choice(COMPRESSIONS)(text))
 }
 
-fn read_certificate(reader: &mut Reader<'_>, raw: &Raw) -> Option<PathBuf> {
+fn read_timeout(reader: &mut Reader<'_>, settings: &Settings) -> Duration {
+    let (general, own) = (&settings.otel_exporter_otlp_timeout, &settings.otel_exporter_otlp_traces_timeout);
+    read_pair(reader, general, own, |text| parse::millis(1..=600_000)(text))
+}
+
+fn read_certificate(reader: &mut Reader<'_>, settings: &Settings) -> Option<PathBuf> {
     let check = |text: &str| {
         let files = ClientFiles { roots: Some(PathBuf::from(text)), identity: None };
         match files.check().first() {
@@ -247,18 +206,14 @@ fn read_certificate(reader: &mut Reader<'_>, raw: &Raw) -> Option<PathBuf> {
             None => Ok(PathBuf::from(text)),
         }
     };
-    let general = raw.otel_exporter_otlp_certificate.as_deref();
-    let general = reader.optional("OTEL_EXPORTER_OTLP_CERTIFICATE", general, check);
-    let own = raw.otel_exporter_otlp_traces_certificate.as_deref();
-    reader.optional("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", own, check).or(general)
+    let general = reader.optional(&settings.otel_exporter_otlp_certificate, check);
+    reader.optional(&settings.otel_exporter_otlp_traces_certificate, check).or(general)
 }
 
 /// The exporter takes the headers from the environment by itself, and leaves out those that it cannot read.
-fn check_headers(reader: &mut Reader<'_>, raw: &Raw) {
-    let general = raw.otel_exporter_otlp_headers.as_deref();
-    reader.optional("OTEL_EXPORTER_OTLP_HEADERS", general, headers);
-    let own = raw.otel_exporter_otlp_traces_headers.as_deref();
-    reader.optional("OTEL_EXPORTER_OTLP_TRACES_HEADERS", own, headers);
+fn check_headers(reader: &mut Reader<'_>, settings: &Settings) {
+    reader.optional(&settings.otel_exporter_otlp_headers, headers);
+    reader.optional(&settings.otel_exporter_otlp_traces_headers, headers);
 }
 
 fn headers(text: &str) -> Result<(), String> {
@@ -368,7 +323,7 @@ mod tests {
         ]);
         assert_eq!((config.protocol, config.compression), (OtlpProtocol::Grpc, OtlpCompression::None));
         assert_eq!(config.timeout, Duration::from_secs(2));
-        assert_eq!((config.parents, config.share), (Parents::Decide, Share::Ratio));
+        assert_eq!((config.parents, config.share), (ParentBased::Decide, SampleRatio::Ratio));
         assert!((config.ratio - 0.25).abs() < f64::EPSILON);
         let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
         assert_eq!(config.attributes, [pair("team", "a b"), pair("env", "prod")]);

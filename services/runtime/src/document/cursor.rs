@@ -1,15 +1,15 @@
-//! One value of a file while its owner reads it: what it is, where it stands, and what is wrong with it.
+//! A cursor on one value of a file: its type, its path, and the problems that its reader notes. Must not know formats.
 
 use super::node::{Kind, Node};
-use super::problem::{DocumentProblem, Notes, Rendered};
+use super::problem::{DocumentProblem, ProblemList, Rendered};
 
-/// A value in a file. What is wrong with it is noted, and reading goes on.
+/// A value in a file while it is read. A problem is noted, and reading goes on.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
     node: &'a Node,
     path: String,
     shown: Rendered,
-    notes: &'a Notes,
+    problems: &'a ProblemList,
 }
 
 /// The entries of a mapping.
@@ -20,22 +20,22 @@ pub struct Map<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn root(node: &'a Node, notes: &'a Notes) -> Self {
-        Self { node, path: String::new(), shown: notes.shown, notes }
+    pub(super) fn root(node: &'a Node, problems: &'a ProblemList) -> Self {
+        Self { node, path: String::new(), shown: problems.shown, problems }
     }
 
-    /// The same, but its value never stands in messages: it may be a secret.
+    /// The same cursor with a value that is never shown in messages, because it may be a secret.
     #[must_use]
     pub fn hidden(self) -> Self {
         Self { shown: Rendered::Hidden, ..self }
     }
 
-    /// Its line in the file.
+    /// The line in the file, from 1.
     pub fn line(&self) -> u64 {
         self.node.line
     }
 
-    /// Notes that it cannot be used: `expected` is what it should have been.
+    /// ProblemList that it cannot be used: `expected` is what it should have been.
     pub fn error(&self, expected: impl Into<String>) {
         let value = match self.shown {
             Rendered::Open => show(&self.node.kind),
@@ -45,11 +45,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn note(&self, value: String, expected: String) {
-        let problem = DocumentProblem { line: self.node.line, place: self.path.clone(), value, expected };
-        self.notes.list.borrow_mut().push(problem);
+        let problem = DocumentProblem { line: self.node.line, path: self.path.clone(), value, expected };
+        self.problems.push(problem);
     }
 
-    /// The entries of a mapping with none but these keys; others, and anything else, are noted.
+    /// Reads a mapping that has only these keys. Other keys, and other types, are noted as problems.
     pub fn entries_of(&self, known: &[&str]) -> Option<Map<'a>> {
         let entries = self.entries(&format!("a mapping with {}", known.join(", ")))?;
         for (key, value) in entries.list {
@@ -66,7 +66,7 @@ impl<'a> Cursor<'a> {
         Some(entries)
     }
 
-    /// The entries of a mapping whose keys are the operator's. Anything else is noted.
+    /// Reads a mapping with any keys. Other types are noted as problems.
     pub fn entries(&self, expected: &str) -> Option<Map<'a>> {
         if let Kind::Map(list) = &self.node.kind {
             return Some(Map { of: self.clone(), list });
@@ -75,7 +75,7 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// The items of a list. Anything else is noted.
+    /// Reads the items of a list. Other types are noted as problems.
     pub fn items(&self, expected: &str) -> Vec<Cursor<'a>> {
         if let Kind::List(list) = &self.node.kind {
             return self.each(list);
@@ -84,7 +84,7 @@ impl<'a> Cursor<'a> {
         Vec::new()
     }
 
-    /// The items of a list, or this value alone.
+    /// The items of a list, or this value alone where the value is no list.
     pub fn one_or_many(&self) -> Vec<Cursor<'a>> {
         match &self.node.kind {
             Kind::List(list) => self.each(list),
@@ -97,22 +97,22 @@ impl<'a> Cursor<'a> {
         list.iter().enumerate().map(item).collect()
     }
 
-    /// Whether it is `null` (or nothing at all).
+    /// Whether the value is `null` or missing.
     pub fn is_null(&self) -> bool {
         matches!(self.node.kind, Kind::Null)
     }
 
-    /// Whether it is a list.
+    /// Whether the value is a list.
     pub fn is_list(&self) -> bool {
         matches!(self.node.kind, Kind::List(_))
     }
 
-    /// Whether it is a text.
+    /// Whether the value is a text.
     pub fn is_text(&self) -> bool {
         matches!(self.node.kind, Kind::Text(_))
     }
 
-    /// A text, as it stands. Anything else, and the empty text, is noted.
+    /// Reads a text. The empty text and other types are noted as problems.
     pub fn text(&self, expected: &str) -> Option<&'a str> {
         match &self.node.kind {
             Kind::Text(text) if !text.trim().is_empty() => Some(text),
@@ -123,7 +123,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A text, a number or a flag, as a text. Anything else is noted.
+    /// Reads a text, a number or a flag as a text. Other types are noted as problems.
     pub fn scalar(&self, expected: &str) -> Option<String> {
         match &self.node.kind {
             Kind::Text(text) => Some(text.clone()),
@@ -136,7 +136,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A number. Anything else is noted.
+    /// Reads a finite number. Other types are noted as problems.
     pub fn number(&self, expected: &str) -> Option<f64> {
         match self.node.kind {
             Kind::Number(number) if number.is_finite() => Some(number),
@@ -149,12 +149,12 @@ impl<'a> Cursor<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// The value of this key; `None` if it is not there.
+    /// The value of a key; `None` if the mapping lacks it.
     pub fn get(&self, key: &str) -> Option<Cursor<'a>> {
-        self.list.iter().find(|(known, _)| known == key).map(|(key, node)| self.place(key, node))
+        self.list.iter().find(|(known, _)| known == key).map(|(key, node)| self.child(key, node))
     }
 
-    /// The value of a key that must be there.
+    /// The value of a key that must be present; a missing one is noted as a problem.
     pub fn required(&self, key: &str, expected: &str) -> Option<Cursor<'a>> {
         let found = self.get(key);
         if found.is_none() {
@@ -163,28 +163,28 @@ impl<'a> Map<'a> {
         found
     }
 
-    /// All of them, in the file's order.
+    /// All entries, in the order of the file.
     pub fn all(&self) -> impl Iterator<Item = (&'a str, Cursor<'a>)> {
-        self.list.iter().map(|(key, node)| (key.as_str(), self.place(key, node)))
+        self.list.iter().map(|(key, node)| (key.as_str(), self.child(key, node)))
     }
 
-    /// How many there are.
+    /// Number of entries.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there are none.
+    /// Whether the mapping is empty.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    fn place(&self, key: &str, node: &'a Node) -> Cursor<'a> {
+    fn child(&self, key: &str, node: &'a Node) -> Cursor<'a> {
         let path = if self.of.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.of.path) };
         Cursor { node, path, ..self.of.clone() }
     }
 }
 
-/// A value for a message, cut.
+/// A value as messages show it, texts cut at 100 characters.
 fn show(kind: &Kind) -> String {
     match kind {
         Kind::Null => "(empty)".into(),
@@ -239,7 +239,7 @@ extra: x
     }
 
     #[test]
-    fn every_problem_is_told_with_line_place_value_and_what_was_expected() {
+    fn every_problem_is_reported_with_line_path_value_and_expectation() {
         assert_eq!(
             problems(FILE, Rendered::Open),
             [
@@ -255,21 +255,21 @@ extra: x
     #[test]
     fn values_that_may_be_secrets_are_not_shown() {
         for text in [FILE.to_owned(), FILE.replace("one", "'heavy"), FILE.replace("red", "\"\\heavy\"")] {
-            let told = problems(&text, Rendered::Hidden);
-            assert!(!told.is_empty() && !told.join(" ").contains("heavy"), "{told:?}");
+            let found = problems(&text, Rendered::Hidden);
+            assert!(!found.is_empty() && !found.join(" ").contains("heavy"), "{found:?}");
         }
     }
 
     #[test]
-    fn what_is_no_yaml_is_refused_with_its_line() {
+    fn invalid_yaml_is_refused_with_its_line() {
         for (text, line) in [
             ("limit: 1\nrules: [", "line 2"),
             ("limit: 1\nlimit: 2\n", "line 2"),
             ("limit: 1\n---\nlimit: 2\n", "line"),
             ("limit: {\n", "line"),
         ] {
-            let told = problems(text, Rendered::Open);
-            assert!(told.len() == 1 && told[0].contains(line), "{text:?}: {told:?}");
+            let found = problems(text, Rendered::Open);
+            assert!(found.len() == 1 && found[0].contains(line), "{text:?}: {found:?}");
         }
         assert!(problems("", Rendered::Open).is_empty());
         assert!(problems("# nothing\n", Rendered::Open).is_empty());

@@ -1,23 +1,19 @@
-//! The tree of a YAML file, each node with its line. Must not know what it means.
+//! The tree of a YAML file, each node with its line. Must not know the format that the file has.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::cursor::Cursor;
-use super::problem::{DocumentProblem, DocumentProblems, Notes, Rendered};
-
-/// One value and where it stands.
+/// One value with its line.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) line: u64,
     pub(super) kind: Kind,
 }
 
-/// What a value is.
+/// A value by its type.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Null,
@@ -26,47 +22,6 @@ pub(super) enum Kind {
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-}
-
-/// A YAML file that was read.
-#[derive(Clone, Debug)]
-pub struct Document(Node);
-
-impl Document {
-    /// Reads one YAML document of at most one value; an empty one is an empty mapping. Doubled keys, several
-    /// documents and aliases that grow beyond measure are refused.
-    pub fn parse(text: &str, shown: Rendered) -> Result<Self, DocumentProblems> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-        match serde_saphyr::from_str_with_options::<Option<Spanned<Kind>>>(text, options) {
-            Ok(node) => {
-                let empty = Node { line: 1, kind: Kind::Map(Vec::new()) };
-                let node = node.map(Node::from).filter(|node| !matches!(node.kind, Kind::Null));
-                Ok(Self(node.unwrap_or(empty)))
-            }
-            Err(error) => {
-                let line = error.location().map_or(0, |location| location.line());
-                // The parser's messages quote what they are about.
-                let expected = match shown {
-                    Rendered::Open => format!("YAML that can be read ({})", error.without_snippet()),
-                    Rendered::Hidden => "YAML that can be read, without doubled keys".to_owned(),
-                };
-                let problem = DocumentProblem { line, place: String::new(), value: String::new(), expected };
-                Err(DocumentProblems(vec![problem]))
-            }
-        }
-    }
-
-    /// Has `owner` look through it. Everything that it finds wrong is the error.
-    pub fn read<T>(
-        &self,
-        shown: Rendered,
-        owner: impl FnOnce(&Cursor<'_>) -> T,
-    ) -> Result<T, DocumentProblems> {
-        let notes = Notes { shown, list: RefCell::default() };
-        let value = owner(&Cursor::root(&self.0, &notes));
-        notes.finish(value)
-    }
 }
 
 impl From<Spanned<Kind>> for Node {

@@ -1,4 +1,4 @@
-//! What is wrong with a file, all of it. Knows nothing of YAML.
+//! The problems of a file, collected. Knows nothing of YAML.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,44 +6,44 @@ use std::fmt;
 /// Whether values of a file may stand in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rendered {
-    /// They may.
+    /// Values may be shown.
     Open,
-    /// They may be secrets.
+    /// Values may be secrets and are left out.
     Hidden,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentProblem {
     /// Line in the file, from 1; 0 if it is not known.
     pub line: u64,
-    /// Where inside, say `rules[2].match.tool`; empty for the whole.
-    pub place: String,
-    /// The value as it may be shown, with its `=`, or empty.
+    /// Path inside the file, for example `rules[2].match.tool`; empty for the whole file.
+    pub path: String,
+    /// Value as it may be shown, with its `=`; or empty.
     pub value: String,
-    /// What it should have been, to be read after "expected".
+    /// Expectation, to be read after the word "expected".
     pub expected: String,
 }
 
 impl DocumentProblem {
-    /// Line, place and value.
-    pub fn what(&self) -> String {
+    /// Line, path and value as text.
+    pub fn location(&self) -> String {
         let mut words = Vec::new();
         if self.line != 0 {
             words.push(format!("line {}", self.line));
         }
-        words.extend([&self.place, &self.value].into_iter().filter(|word| !word.is_empty()).cloned());
+        words.extend([&self.path, &self.value].into_iter().filter(|word| !word.is_empty()).cloned());
         words.join(" ")
     }
 }
 
 impl fmt::Display for DocumentProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}", self.what(), self.expected)
+        write!(f, "{}: expected {}", self.location(), self.expected)
     }
 }
 
-/// Everything that is wrong with a file, by line. Never empty when returned as an error.
+/// All problems of a file, by line. Never empty when returned as an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentProblems(pub Vec<DocumentProblem>);
 
@@ -58,14 +58,24 @@ impl fmt::Display for DocumentProblems {
 
 impl std::error::Error for DocumentProblems {}
 
-/// Where places put what they find wrong.
+/// Problems noted so far, shared by all cursors of one reading.
 #[derive(Debug)]
-pub(super) struct Notes {
+pub(super) struct ProblemList {
+    /// Whether values may stand in the problems.
     pub(super) shown: Rendered,
-    pub(super) list: RefCell<Vec<DocumentProblem>>,
+    list: RefCell<Vec<DocumentProblem>>,
 }
 
-impl Notes {
+impl ProblemList {
+    pub(super) fn new(shown: Rendered) -> Self {
+        Self { shown, list: RefCell::default() }
+    }
+
+    pub(super) fn push(&self, problem: DocumentProblem) {
+        self.list.borrow_mut().push(problem);
+    }
+
+    /// The value if there was no problem, else all problems by line.
     pub(super) fn finish<T>(self, value: T) -> Result<T, DocumentProblems> {
         let mut list = self.list.into_inner();
         list.sort_by_key(|problem| problem.line);

@@ -1,11 +1,11 @@
-//! Points out variables that are set but probably misspelt.
+//! Hints at variables that are set but probably misspelt. Knows no variable by name.
 
 use super::{Group, Snapshot, Var};
 
-/// A warning for each set variable that is none of ours but almost the name of one that is unset.
+/// A warning for each set variable that is not declared but close to the name of a declared and unset one.
 ///
-/// Names that are handed on to other programs are left out (`GITHUB_API` is not a misspelt `GITLAB_API`), and so is
-/// whatever Kubernetes adds for a Service.
+/// Variables for other programs are left out (`GITHUB_API` is not a misspelt `GITLAB_API`), and so are the variables that
+/// Kubernetes adds for a Service.
 pub fn misspelt(snapshot: &Snapshot, known: &[&[Var]]) -> Vec<String> {
     let ours = || known.iter().copied().flatten();
     let candidates: Vec<&Var> =
@@ -26,18 +26,7 @@ pub fn misspelt(snapshot: &Snapshot, known: &[&[Var]]) -> Vec<String> {
 
 /// Levenshtein distance, ignoring case.
 fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<u8> = other.bytes().map(|b| b.to_ascii_uppercase()).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().map(|b| b.to_ascii_uppercase()).enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
+    strsim::levenshtein(&one.to_ascii_uppercase(), &other.to_ascii_uppercase())
 }
 
 #[cfg(test)]
@@ -52,7 +41,7 @@ mod tests {
     ];
 
     #[test]
-    fn near_names_are_pointed_out_without_their_values() {
+    fn near_names_are_reported_without_their_values() {
         let hints = |name: &str| misspelt(&Snapshot::of([(name, "hush")]), &[TABLE]);
         for (name, meant) in [
             ("SLAVES_CODES", "SLAVE_CODES"),

@@ -1,11 +1,11 @@
-//! Readers of single values. Each takes trimmed text and says, on failure, what was expected.
+//! Parsers of single values. Each takes trimmed text; its error is the expectation, to follow the word "expected".
 
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A whole number within `range`; `unit` follows it in the message, say `bytes`.
+/// A whole number within `range`; `unit` follows the number in the message, for example `bytes`.
 pub fn whole<T>(range: RangeInclusive<T>, unit: &'static str) -> impl FnOnce(&str) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + Display,
@@ -35,7 +35,7 @@ pub fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "a port from 0 to 65535 (0: any free port)".to_owned())
 }
 
-/// 1/0, true/false, yes/no; upper and lower case.
+/// 1/0, true/false or yes/no, in upper or lower case.
 pub fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" => Ok(true),
@@ -44,7 +44,7 @@ pub fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// One of a few words, upper and lower case.
+/// One of a few words, in upper or lower case.
 pub fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl FnOnce(&str) -> Result<T, String> {
     move |text| {
         let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
@@ -66,7 +66,7 @@ pub fn host(text: &str) -> Result<String, String> {
     let is_name = text.len() <= 253
         && text.split('.').all(|label| !label.is_empty() && label.len() <= 63)
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        // All digits and dots but no address: a mistyped address, not a name.
+        // Only digits and dots, and no address: a mistyped address rather than a name.
         && !text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if bare.parse::<IpAddr>().is_ok() {
         Ok(bare.to_owned())

@@ -1,15 +1,15 @@
-//! Everything that is wrong with the configuration, in one error.
+//! All problems of a configuration in one error. Knows no variable by name.
 
 use std::fmt;
 
 /// One variable that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The variable.
+    /// Name of the variable.
     pub name: String,
-    /// Its value as it may be shown: quoted, `(value not shown)`, or `(not set)`.
+    /// Value as it may be shown: quoted, `(value not shown)`, or `(not set)`.
     pub shown: String,
-    /// What it should have been, to be read after "expected".
+    /// Expectation, to be read after the word "expected".
     pub expected: String,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for Problem {
 /// All problems of one configuration, in the order of the table. Never empty when returned as an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems {
-    /// What was to be configured, say `proxy`; names the subcommand whose help lists every variable.
+    /// The part that was configured, for example `proxy`.
     pub subject: &'static str,
     /// One for each variable that cannot be used.
     pub list: Vec<Problem>,
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_a_line_between_a_headline_and_what_to_do() {
+    fn each_problem_has_a_line_between_headline_and_advice() {
         let problem =
             |name: &str| Problem { name: name.into(), shown: "= \"x\"".into(), expected: "a port".into() };
         let text = Problems { subject: "proxy", list: vec![problem("A"), problem("B")] }.to_string();

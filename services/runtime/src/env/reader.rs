@@ -1,21 +1,21 @@
-//! Reads declared variables into typed values and collects every problem on the way.
+//! The reader of declared variables: typed values, and every problem at once. Knows no variable by name.
 
 use serde::de::DeserializeOwned;
 
 use crate::document::DocumentProblems;
 
-use super::{Fallback, Problem, Problems, Secrecy, Snapshot, Var};
+use super::{Problem, Problems, Secrecy, Setting, Snapshot, Var};
 
-/// A configuration, and what its owner should be told about it.
+/// A configuration with the warnings about it.
 #[derive(Clone, Debug)]
 pub struct Loaded<T> {
     /// The configuration.
     pub config: T,
-    /// Not wrong, but probably not meant: log each at `warn`.
+    /// Values that are allowed but probably not meant: log each at `warn`.
     pub warnings: Vec<String>,
 }
 
-/// Reads one configuration. A bad value is noted and reading goes on; [`Reader::finish`] tells all.
+/// Reads one configuration. A bad value is noted and reading goes on; [`Reader::finish`] returns all problems.
 #[derive(Debug)]
 pub struct Reader<'a> {
     subject: &'static str,
@@ -26,12 +26,13 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the variables of `tables`; `subject` is what is configured, say `proxy`.
+    /// A reader of the variables of `tables`; `subject` is the configured part, for example `proxy`.
     pub fn new(subject: &'static str, snapshot: &'a Snapshot, tables: &'a [&'static [Var]]) -> Self {
         Self { subject, snapshot, tables, problems: Vec::new(), warnings: Vec::new() }
     }
 
-    /// Fills a flat struct of `Option<String>` (fields named like the variables, in lower case).
+    /// Fills a flat struct of `Option<String>` (fields named like the variables, in lower case): what
+    /// [`crate::variables!`] reads settings with.
     ///
     /// Kubernetes injects `X_PORT=tcp://…` for a Service named `x`: such a value in one of our variables is taken
     /// as unset, with a warning. Unset and empty are the same.
@@ -58,39 +59,46 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a variable that always has a value. After a problem the result is `T::default()` and means nothing.
-    pub fn value<T, P>(&mut self, name: &'static str, raw: Option<&str>, parse: P) -> T
+    pub fn value<T, P>(&mut self, setting: &Setting, parse: P) -> T
     where
         T: Default,
         P: FnOnce(&str) -> Result<T, String>,
     {
-        let fallback = match self.var(name).map(|var| var.fallback) {
-            Some(Fallback::Value(text)) => Some(text),
-            _ => None,
-        };
-        if let Some(text) = raw.or(fallback) {
-            self.optional(name, Some(text), parse).unwrap_or_default()
+        if let Some(text) = setting.effective() {
+            self.parsed(setting, text, parse).unwrap_or_default()
         } else {
-            self.missing(name, "a value");
+            self.missing(setting, "a value");
             T::default()
         }
     }
 
-    /// Reads a variable that may be unset. `None` if it is, or after a problem.
-    pub fn optional<T, P>(&mut self, name: &'static str, raw: Option<&str>, parse: P) -> Option<T>
+    /// Reads a variable that may be unset. `None` where it is unset, or after a problem.
+    pub fn optional<T, P>(&mut self, setting: &Setting, parse: P) -> Option<T>
     where
         P: FnOnce(&str) -> Result<T, String>,
     {
-        let text = raw?;
-        parse(text).map_err(|expected| self.bad(name, text, expected)).ok()
+        self.parsed(setting, setting.text()?, parse)
+    }
+
+    fn parsed<T, P>(&mut self, setting: &Setting, text: &str, parse: P) -> Option<T>
+    where
+        P: FnOnce(&str) -> Result<T, String>,
+    {
+        parse(text).map_err(|expected| self.reject_value(setting.name(), text, expected)).ok()
     }
 
     /// Notes a variable that must be set and is not.
-    pub fn missing(&mut self, name: &'static str, expected: &str) {
-        self.note(name, "(not set)".into(), expected.to_owned());
+    pub fn missing(&mut self, setting: &Setting, expected: &str) {
+        self.note(setting.name(), "(not set)".into(), expected.to_owned());
     }
 
-    /// Notes a value that cannot be used; a secret one is not shown.
-    pub fn bad(&mut self, name: &'static str, value: &str, expected: String) {
+    /// Notes a setting that cannot be used; a secret text is not shown.
+    pub fn reject(&mut self, setting: &Setting, expected: impl Into<String>) {
+        self.reject_value(setting.name(), setting.effective().unwrap_or_default(), expected);
+    }
+
+    /// Notes a value that cannot be used, of a variable by its name; a secret one is not shown.
+    pub fn reject_value(&mut self, name: &str, value: &str, expected: impl Into<String>) {
         let secret = self.var(name).is_none_or(|var| var.secrecy == Secrecy::Secret);
         // A URL may carry a password before an '@'.
         let shown = if secret || value.contains('@') {
@@ -102,32 +110,37 @@ impl<'a> Reader<'a> {
             }
             format!("= {short:?}")
         };
-        self.note(name, shown, expected);
+        self.note(name, shown, expected.into());
     }
 
-    /// Notes what is wrong inside the file that a variable names.
-    pub fn bad_file(&mut self, name: &'static str, path: &str, problems: &DocumentProblems) {
+    /// Notes the problems inside the file that a variable names.
+    pub fn reject_file(&mut self, setting: &Setting, problems: &DocumentProblems) {
+        let path = setting.text().unwrap_or_default();
         for problem in &problems.0 {
-            self.note(name, format!("= {path:?}, {}", problem.what()), problem.expected.clone());
+            self.note(
+                setting.name(),
+                format!("= {path:?}, {}", problem.location()),
+                problem.expected.clone(),
+            );
         }
     }
 
-    /// Something that is allowed but probably not meant.
+    /// Adds a warning about a value that is allowed but probably not meant.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.warnings.push(text.into());
     }
 
-    /// Whether anything was wrong so far.
+    /// Whether a problem was noted so far.
     pub fn has_problems(&self) -> bool {
         !self.problems.is_empty()
     }
 
-    /// Whether a variable has a value, be it one of another mode.
+    /// Whether the environment has a value for any variable, also one of another mode.
     pub fn is_set(&self, name: &str) -> bool {
         self.snapshot.get(name).is_some()
     }
 
-    /// The configuration if nothing was wrong, everything that was wrong otherwise.
+    /// The configuration if there was no problem, all problems otherwise.
     pub fn finish<T>(mut self, config: T) -> Result<Loaded<T>, Problems> {
         if self.problems.is_empty() {
             return Ok(Loaded { config, warnings: self.warnings });
@@ -153,31 +166,34 @@ fn is_service_link(name: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::{Group, parse};
+    use crate::env::parse;
 
-    const TABLE: &[Var] = &[
-        Var::new(Group::Every, "WEB_PORT", Fallback::Value("8000"), "A port."),
-        Var::new(Group::Every, "API_KEY", Fallback::Says("none"), "A key.").secret(),
-        Var::new(Group::Every, "PEER_URL", Fallback::Says("none"), "A URL."),
-    ];
-
-    #[derive(Default, serde::Deserialize)]
-    struct Raw {
-        web_port: Option<String>,
-        api_key: Option<String>,
-        peer_url: Option<String>,
+    crate::variables! {
+        const TABLE: Every;
+        struct Settings;
+        web_port = Value("8000"), "A port.";
+        api_key secret = Says("none"), "A key.";
+        peer_url = Says("none"), "A URL.";
     }
 
     fn read(pairs: &[(&str, &str)]) -> Result<Loaded<u16>, Problems> {
         let snapshot = Snapshot::of(pairs.iter().copied());
         let tables = [TABLE];
         let mut reader = Reader::new("test", &snapshot, &tables);
-        let raw: Raw = reader.fill();
-        let port = reader.value("WEB_PORT", raw.web_port.as_deref(), parse::port);
+        let settings = Settings::read(&mut reader);
+        let port = reader.value(&settings.web_port, parse::port);
         let refuse = |_: &str| Err::<(), _>("something else".to_owned());
-        reader.optional("PEER_URL", raw.peer_url.as_deref(), refuse);
-        reader.optional("API_KEY", raw.api_key.as_deref(), refuse);
+        reader.optional(&settings.peer_url, refuse);
+        reader.optional(&settings.api_key, refuse);
         reader.finish(port)
+    }
+
+    #[test]
+    fn a_declared_variable_is_named_once_and_known_in_upper_case() {
+        let names: Vec<(&str, Secrecy)> = TABLE.iter().map(|var| (var.name, var.secrecy)).collect();
+        let expected =
+            [("WEB_PORT", Secrecy::Open), ("API_KEY", Secrecy::Secret), ("PEER_URL", Secrecy::Open)];
+        assert_eq!(names, expected);
     }
 
     #[test]
@@ -188,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_in_the_order_of_the_table_and_secrets_are_not() {
+    fn every_problem_is_reported_in_the_order_of_the_table_and_secrets_are_not_shown() {
         let problems =
             read(&[("API_KEY", "hush"), ("PEER_URL", "ws://u:hush@h"), ("WEB_PORT", "eighty")]).unwrap_err();
         let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
@@ -199,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn kubernetes_service_links_do_not_matter() {
+    fn kubernetes_service_links_are_ignored() {
         let loaded = read(&[("WEB_PORT", "tcp://10.0.0.7:80"), ("PROXY_PORT", "tcp://10.0.0.8:80")]).unwrap();
         assert_eq!(loaded.config, 8000);
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);

@@ -1,16 +1,16 @@
-//! The tables as text: for `--help` and for docs/CONFIGURATION.md, so that neither can fall behind the code.
+//! The tables as text, for `--help` and for docs/CONFIGURATION.md, so that both are in step with the code.
 
 use std::fmt::Write;
 
 use super::{Fallback, Secrecy, Var};
 
-/// Characters a line of help text has.
+/// Width of help text, in characters.
 const WIDTH: usize = 100;
 
-/// Where explanations start in a line of help text.
+/// Indentation of the meanings in help text, in characters.
 const INDENT: usize = 6;
 
-/// A table for a terminal: name and default on one line, the meaning below it.
+/// A table for a terminal: name and default on one line, the meaning on the next.
 pub fn terminal(title: &str, table: &[Var]) -> String {
     let mut text = format!("{title}:\n");
     for var in table {
@@ -42,7 +42,7 @@ pub fn markdown(title: &str, intro: &str, table: &[Var]) -> String {
     text
 }
 
-/// What Markdown would take for formatting or for a column, outside code spans.
+/// Escapes, outside code spans, what Markdown would read as formatting or as a column.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for (i, part) in text.split('`').enumerate() {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_escapes_what_is_not_code() {
+    fn markdown_is_escaped_outside_code_spans() {
         let text = markdown("T", "Intro.", TABLE);
         assert!(text.contains("| `X` | `1` | Lists as `a|b` and \\* and a\\_\\_b. |"), "{text}");
         assert!(text.contains("| `Y` | *none* | Why. **Secret.** |"), "{text}");

@@ -1,15 +1,17 @@
-//! What one variable is: the declaration that reading, `--help` and docs/CONFIGURATION.md share.
+//! Declared environment variables: the tables that reading, `--help` and docs/CONFIGURATION.md share.
+//!
+//! Knows no variable by name.
 
-/// What holds when a variable is unset (or empty).
+/// The value that stands in for an unset (or empty) variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// This text is read in its place.
+    /// This text is read instead.
     Value(&'static str),
     /// Nothing is read; the text says what happens then.
     Says(&'static str),
 }
 
-/// Which part of the configuration a variable belongs to.
+/// The part of the configuration that a variable belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
     /// Chooses the mode.
@@ -36,15 +38,15 @@ pub enum Secrecy {
 /// One environment variable.
 #[derive(Clone, Copy, Debug)]
 pub struct Var {
-    /// Its name.
+    /// Name, in upper case.
     pub name: &'static str,
-    /// Without a value.
+    /// Stands in for a missing value.
     pub fallback: Fallback,
-    /// What it does, with units; one sentence or two, plain text.
+    /// Effect, with units: one or two sentences of plain text.
     pub meaning: &'static str,
-    /// Where it belongs.
+    /// Part of the configuration.
     pub group: Group,
-    /// Whether its value may be shown.
+    /// Whether the value may be shown.
     pub secrecy: Secrecy,
 }
 
@@ -54,9 +56,52 @@ impl Var {
         Self { name, fallback, meaning, group, secrecy: Secrecy::Open }
     }
 
-    /// The same, but its value is never shown.
+    /// The same variable with a value that is never shown.
     #[must_use]
     pub const fn secret(self) -> Self {
         Self { secrecy: Secrecy::Secret, ..self }
+    }
+}
+
+/// A declared variable with the text that the environment has for it. Has no `Debug`: the text may be a secret.
+#[derive(Clone)]
+pub struct Setting {
+    var: &'static Var,
+    text: Option<String>,
+}
+
+impl Setting {
+    /// A variable and its text, `None` where it is unset.
+    pub const fn new(var: &'static Var, text: Option<String>) -> Self {
+        Self { var, text }
+    }
+
+    /// The declaration.
+    pub const fn var(&self) -> &'static Var {
+        self.var
+    }
+
+    /// The name, in upper case.
+    pub const fn name(&self) -> &'static str {
+        self.var.name
+    }
+
+    /// The text that was set; `None` where the variable is unset.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// Whether the variable has a text of its own.
+    pub const fn is_set(&self) -> bool {
+        self.text.is_some()
+    }
+
+    /// The text that counts: the one that was set, else the fallback's.
+    pub fn effective(&self) -> Option<&str> {
+        match (&self.text, self.var.fallback) {
+            (Some(text), _) => Some(text),
+            (None, Fallback::Value(text)) => Some(text),
+            (None, Fallback::Says(_)) => None,
+        }
     }
 }

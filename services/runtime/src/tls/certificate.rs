@@ -1,27 +1,32 @@
-//! What a certificate says of itself: names, end, and whether a chain is one.
+//! The contents of a certificate: names, end of validity, and whether its chain fits together.
 
 use rustls::pki_types::CertificateDer;
 use std::time::{Duration, SystemTime};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{File, TlsError};
+use super::files::{File, TlsError};
 
-/// Facts of a server's (or client's) own certificate and the chain below it.
+/// The contents of a server's (or client's) own certificate, and the state of its chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// Host names and addresses that it is for.
+pub struct CertificateInfo {
+    /// Host names and addresses that the certificate is for.
     pub names: Vec<String>,
-    /// When it ends.
+    /// End of validity.
     pub not_after: SystemTime,
-    /// Whether it was signed by itself.
+    /// Whether issuer and subject are the same.
     pub self_signed: bool,
     /// Whether each certificate of the chain was issued by the next.
     pub chained: bool,
 }
 
-impl Facts {
-    /// Seconds until it ends; negative when it has.
+impl CertificateInfo {
+    /// Whether the certificate ends within `span` from now.
+    pub fn ends_within(&self, span: Duration) -> bool {
+        self.seconds_left(SystemTime::now()) < span.as_secs_f64()
+    }
+
+    /// Seconds until the end of validity; negative after it.
     pub fn seconds_left(&self, now: SystemTime) -> f64 {
         match self.not_after.duration_since(now) {
             Ok(left) => left.as_secs_f64(),
@@ -30,8 +35,8 @@ impl Facts {
     }
 }
 
-/// Facts of a chain, its owner's certificate first.
-pub fn facts(chain: &[CertificateDer<'_>]) -> Result<Facts, TlsError> {
+/// Reads a chain whose first certificate is the owner's.
+pub fn certificate_info(chain: &[CertificateDer<'_>]) -> Result<CertificateInfo, TlsError> {
     let bad = || TlsError::new(File::Certificate, "it has a certificate that cannot be read");
     let parsed: Vec<X509Certificate<'_>> = chain
         .iter()
@@ -42,7 +47,7 @@ pub fn facts(chain: &[CertificateDer<'_>]) -> Result<Facts, TlsError> {
     let names = leaf.subject_alternative_name().ok().flatten();
     let names = names.map(|names| names.value.general_names.iter().filter_map(shown).collect());
     let end = u64::try_from(leaf.validity().not_after.timestamp()).unwrap_or_default();
-    Ok(Facts {
+    Ok(CertificateInfo {
         names: names.unwrap_or_default(),
         not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(end),
         self_signed: leaf.issuer() == leaf.subject(),

@@ -1,4 +1,4 @@
-//! The client's side: whom it trusts, and the certificate that it shows.
+//! The client's side: the authorities that it trusts, and the certificate that it shows.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,31 +8,31 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::{ALPN, File, TlsError, certificates, faults, identity, provider, roots};
+use super::files::{ALPN, File, TlsError, certificates, check_identity, identity, provider, roots};
 
 /// PEM files of a client. Without any, the system's roots are trusted and no certificate is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientFiles {
-    /// Trusted in place of the system's roots.
+    /// Authorities that are trusted instead of the system's roots.
     pub roots: Option<PathBuf>,
-    /// Certificate and key to show.
+    /// Certificate and key that the client shows.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl ClientFiles {
-    /// Whether there is nothing to read again.
+    /// Whether no file is named.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What is wrong with each file that is named. Blocks.
+    /// Checks each named file; returns all problems. Blocks on file access.
     pub fn check(&self) -> Vec<TlsError> {
         let roots = self.roots.iter().filter_map(|path| roots(path).err());
-        let own = self.identity.iter().flat_map(|(certificate, key)| faults(certificate, key));
+        let own = self.identity.iter().flat_map(|(certificate, key)| check_identity(certificate, key));
         roots.chain(own).collect()
     }
 
-    /// Reads the files. Blocks.
+    /// Reads the files. Blocks on file access.
     pub fn load(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let trusted = match &self.roots {
             Some(path) => roots(path)?,
@@ -56,7 +56,7 @@ impl ClientFiles {
     }
 }
 
-/// What the system trusts, or `SSL_CERT_FILE` in its place.
+/// The roots of the system, or those of `SSL_CERT_FILE` where it is set.
 fn system_roots() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -69,7 +69,7 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// Trusts the one certificate of a file, whatever name it is for: to ask a server of one's own on this machine.
+/// A client that trusts exactly the certificate of a file, for any host name: for requests to this machine's own server.
 pub fn pinned(certificate: &Path) -> Result<Arc<ClientConfig>, TlsError> {
     let own = certificates(certificate, File::Certificate)?.remove(0);
     let verifier = Arc::new(Pinned { own, provider: provider() });

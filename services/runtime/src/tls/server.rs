@@ -1,9 +1,9 @@
-//! The server's side: its certificate, whom it trusts as clients, and their changes. Connections of before stay.
+//! The server's side: certificate, trusted client authorities, and changes of the files. Open connections keep theirs.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -13,34 +13,34 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::{
-    ALPN, Facts, File, HANDSHAKE_TIME, MaybeTlsStream, TlsError, facts, faults, identity, provider, roots,
-};
+use super::certificate::{CertificateInfo, certificate_info};
+use super::files::{ALPN, File, HANDSHAKE_TIMEOUT, TlsError, check_identity, identity, provider, roots};
+use super::stream::MaybeTlsStream;
 use crate::follow::{ReloadSignal, WatchedFile};
 
-/// How long a peer may take to read why its handshake failed.
-const PARTING: Duration = Duration::from_secs(1);
+/// Time that a peer gets to read the alert of a failed handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often the time that is left is told.
-const TELL: Duration = Duration::from_secs(15);
+/// Time between two reports of the certificate in use.
+const REPORT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// PEM files of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerFiles {
-    /// Its certificate, and the chain below it.
+    /// The certificate and its chain.
     pub certificate: PathBuf,
-    /// Its key.
+    /// The key of the certificate.
     pub key: PathBuf,
-    /// Whom clients' certificates must come from; `None`: clients need none.
+    /// Authorities of clients' certificates; `None`: clients need no certificate.
     pub client_roots: Option<PathBuf>,
 }
 
 struct Loaded {
     config: Arc<ServerConfig>,
-    facts: Facts,
+    info: CertificateInfo,
 }
 
-/// A server's TLS as its files say now.
+/// The TLS configuration of a server, read again when its files change.
 pub struct ServerTls {
     files: ServerFiles,
     current: ArcSwap<Loaded>,
@@ -53,11 +53,11 @@ impl std::fmt::Debug for ServerTls {
 }
 
 impl ServerFiles {
-    /// What is wrong with each file. Blocks.
+    /// Checks each file; returns all problems. Blocks on file access.
     pub fn check(&self) -> Vec<TlsError> {
         let roots = self.client_roots.iter().filter_map(|path| roots(path).err());
         let mut found: Vec<TlsError> =
-            faults(&self.certificate, &self.key).into_iter().chain(roots).collect();
+            check_identity(&self.certificate, &self.key).into_iter().chain(roots).collect();
         if found.is_empty() {
             found.extend(self.load().err());
         }
@@ -66,7 +66,7 @@ impl ServerFiles {
 
     fn load(&self) -> Result<Loaded, TlsError> {
         let (chain, key) = identity(&self.certificate, &self.key)?;
-        let facts = facts(&chain)?;
+        let info = certificate_info(&chain)?;
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::new(File::Certificate, error))?;
@@ -82,55 +82,55 @@ impl ServerFiles {
         let mut config =
             builder.with_single_cert(chain, key).map_err(|error| TlsError::new(File::Certificate, error))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Loaded { config: Arc::new(config), facts })
+        Ok(Loaded { config: Arc::new(config), info })
     }
 }
 
 impl ServerTls {
-    /// Reads the files. Blocks.
+    /// Reads the files. Blocks on file access.
     pub fn load(files: ServerFiles) -> Result<Arc<Self>, TlsError> {
         let current = ArcSwap::from_pointee(files.load()?);
         Ok(Arc::new(Self { files, current }))
     }
 
-    /// Facts of the certificate.
-    pub fn facts(&self) -> Facts {
-        self.current.load().facts.clone()
+    /// The certificate in use.
+    pub fn certificate(&self) -> CertificateInfo {
+        self.current.load().info.clone()
     }
 
-    /// Shakes hands, within [`HANDSHAKE_TIME`]. Dropping it closes the connection.
+    /// Runs the server's handshake, within [`HANDSHAKE_TIMEOUT`]. Cancelling it closes the connection.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<MaybeTlsStream> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current.load().config));
-        match timeout(HANDSHAKE_TIME, acceptor.accept(stream).into_fallible()).await {
+        match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await {
             Ok(Ok(stream)) => Ok(MaybeTlsStream::tls(stream)),
             Ok(Err((error, stream))) => {
-                part(stream).await;
+                close(stream).await;
                 Err(error)
             }
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in time")),
         }
     }
 
-    /// Reads the files again when one changes, until it is dropped. `told` hears of each time (`Some`), and regularly
-    /// of the certificate that is in use.
+    /// Reads the files again when one changes, until the future is dropped. `report` is called after each reading (`Some`),
+    /// and every 15 s with the certificate in use.
     pub async fn follow(
         self: Arc<Self>,
         hangups: ReloadSignal,
-        mut told: impl FnMut(Option<Result<(), TlsError>>, &Facts) + Send,
+        mut report: impl FnMut(Option<Result<(), TlsError>>, &CertificateInfo) + Send,
     ) {
         let files = [Some(&self.files.certificate), Some(&self.files.key), self.files.client_roots.as_ref()];
-        let mut followed: Vec<WatchedFile> = files
+        let mut watched: Vec<WatchedFile> = files
             .into_iter()
             .flatten()
             .map(|path| WatchedFile::new(path, std::fs::read(path).ok().as_deref(), hangups.clone()))
             .collect();
-        let mut tell = tokio::time::interval(TELL);
+        let mut ticks = tokio::time::interval(REPORT_INTERVAL);
         loop {
-            let news = tokio::select! {
-                () = any_change(&mut followed) => Some(self.reload()),
-                _ = tell.tick() => None,
+            let outcome = tokio::select! {
+                () = any_change(&mut watched) => Some(self.reload()),
+                _ = ticks.tick() => None,
             };
-            told(news, &self.facts());
+            report(outcome, &self.certificate());
         }
     }
 
@@ -140,33 +140,25 @@ impl ServerTls {
     }
 }
 
-/// Closes so that the peer can read why: a socket that is dropped with something unread resets the connection.
-async fn part(mut stream: TcpStream) {
+/// Closes so that the peer can read the alert: dropping a socket with unread bytes would reset the connection.
+async fn close(mut stream: TcpStream) {
     let mut rest = [0; 1024];
-    let parting = async {
+    let closing = async {
         stream.shutdown().await?;
         while stream.read(&mut rest).await? > 0 {}
         io::Result::Ok(())
     };
-    // Whether the peer reads it is the peer's affair.
-    let _ = timeout(PARTING, parting).await;
+    // A peer that does not read the alert gets a reset.
+    let _ = timeout(CLOSE_TIMEOUT, closing).await;
 }
 
-/// One of them changed, went or came back.
-async fn any_change(followed: &mut [WatchedFile]) {
-    let waits = followed.iter_mut().map(|file| Box::pin(file.changed()));
+/// Completes when a file changed, was removed or came back.
+async fn any_change(watched: &mut [WatchedFile]) {
+    let waits = watched.iter_mut().map(|file| Box::pin(file.changed()));
     let mut waits: Vec<_> = waits.collect();
     std::future::poll_fn(|cx| {
         let ready = waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready());
         if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
-}
-
-/// Whether a certificate ends within `span`.
-impl Facts {
-    /// Whether less than this is left.
-    pub fn ends_within(&self, span: Duration) -> bool {
-        self.seconds_left(SystemTime::now()) < span.as_secs_f64()
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use runtime::env::Reader;
+use runtime::env::{Reader, Setting};
 use runtime::secret::Secret;
 
 /// `SLAVE_CODE_FILE` as it was at the start.
@@ -14,32 +14,29 @@ pub struct CodeSource {
     pub content: Secret,
 }
 
-/// Exactly one of the two variables must be set. `None` only after a problem was noted.
+/// Reads the code from exactly one of the two variables. `None` only after a problem was noted.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    (code, file): (Option<&str>, Option<&str>),
+    code: &Setting,
+    file: &Setting,
 ) -> Option<(Secret, Option<CodeSource>)> {
-    if (code, file) == (None, None) {
+    if !code.is_set() && !file.is_set() {
         let hint =
             if reader.is_set("SLAVE_CODES") { " (SLAVE_CODES is set: that list is the proxy's)" } else { "" };
         let expected =
             format!("one of the codes in the proxy's SLAVE_CODES{hint}, here or in the file SLAVE_CODE_FILE");
-        reader.missing("SLAVE_CODE", &expected);
+        reader.missing(code, &expected);
     }
-    let listed = reader.optional("SLAVE_CODE", code, check);
-    let filed = reader.optional("SLAVE_CODE_FILE", file, |path| {
+    let from_variable = reader.optional(code, check);
+    let from_file = reader.optional(file, |path| {
         let content = std::fs::read(path).map_err(|error| format!("{EXPECTED} ({error})"))?;
         let code = code_of_file(&content)?;
         let content = Secret::new(String::from_utf8_lossy(&content));
         Ok((code, CodeSource { path: path.into(), content }))
     });
-    match (listed, filed) {
+    match (from_variable, from_file) {
         (Some(_), Some(_)) => {
-            reader.bad(
-                "SLAVE_CODE_FILE",
-                file.unwrap_or_default(),
-                "to be unset where SLAVE_CODE is set".into(),
-            );
+            reader.reject(file, "to be unset where SLAVE_CODE is set");
             None
         }
         (Some(code), None) => Some((code, None)),

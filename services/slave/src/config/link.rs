@@ -6,10 +6,10 @@ use std::time::Duration;
 use runtime::env::{Reader, parse};
 use runtime::secret::Secret;
 use runtime::tls::{ClientFiles, File};
-use serde::Deserialize;
 
 use super::code::{self, CodeSource};
 use super::values::{self, ProxyUrl};
+use super::variables::Settings;
 
 /// How the slave reaches its proxy.
 #[derive(Clone, Debug)]
@@ -28,32 +28,17 @@ pub struct LinkConfig {
     pub reconnect_max: Duration,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Raw {
-    proxy_server_url: Option<String>,
-    proxy_resolve_interval: Option<String>,
-    slave_code: Option<String>,
-    slave_code_file: Option<String>,
-    proxy_ca_file: Option<String>,
-    proxy_client_cert: Option<String>,
-    proxy_client_key: Option<String>,
-    reconnect_max: Option<String>,
-}
-
-/// `None` only after a problem was noted.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<LinkConfig> {
-    let raw: Raw = reader.fill();
-    let reconnect_max =
-        reader.value("RECONNECT_MAX", raw.reconnect_max.as_deref(), parse::seconds(0.1..=3600.0));
-    if raw.proxy_server_url.is_none() {
-        reader.missing("PROXY_SERVER_URL", "the proxy's WebSocket URL, for example ws://localhost:8001");
+/// Reads the variables of the link. `None` only after a problem was noted.
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkConfig> {
+    let reconnect_max = reader.value(&settings.reconnect_max, parse::seconds(0.1..=3600.0));
+    if !settings.proxy_server_url.is_set() {
+        let expected = "the proxy's WebSocket URL, for example ws://localhost:8001";
+        reader.missing(&settings.proxy_server_url, expected);
     }
-    let interval = raw.proxy_resolve_interval.as_deref();
-    let resolve_interval = reader.value("PROXY_RESOLVE_INTERVAL", interval, parse::seconds(0.1..=3600.0));
-    let proxies = reader.optional("PROXY_SERVER_URL", raw.proxy_server_url.as_deref(), values::proxies);
-    let code = code::read(reader, (raw.slave_code.as_deref(), raw.slave_code_file.as_deref()));
-    let tls = read_tls(reader, &raw);
+    let resolve_interval = reader.value(&settings.proxy_resolve_interval, parse::seconds(0.1..=3600.0));
+    let proxies = reader.optional(&settings.proxy_server_url, values::proxies);
+    let code = code::read(reader, &settings.slave_code, &settings.slave_code_file);
+    let tls = read_tls(reader, settings);
     let without = proxies.iter().flatten().find(|proxy| !proxy.is_tls());
     if let Some(proxy) = without.filter(|_| !tls.is_empty()) {
         reader.warn(format!(
@@ -64,25 +49,26 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<LinkConfig> {
     Some(LinkConfig { proxies: proxies?, resolve_interval, tls, code, code_file, reconnect_max })
 }
 
-/// The files are tried, so that what is wrong is told with the rest.
-fn read_tls(reader: &mut Reader<'_>, raw: &Raw) -> ClientFiles {
-    let (certificate, key) = (raw.proxy_client_cert.as_deref(), raw.proxy_client_key.as_deref());
-    match (certificate, key) {
-        (Some(_), None) => reader.missing("PROXY_CLIENT_KEY", "the key of PROXY_CLIENT_CERT"),
-        (None, Some(_)) => reader.missing("PROXY_CLIENT_CERT", "the certificate of PROXY_CLIENT_KEY"),
+/// Loads the files once, so that their problems are reported with all others.
+fn read_tls(reader: &mut Reader<'_>, settings: &Settings) -> ClientFiles {
+    let (certificate, key) = (&settings.proxy_client_cert, &settings.proxy_client_key);
+    match (certificate.text(), key.text()) {
+        (Some(_), None) => reader.missing(key, "the key of PROXY_CLIENT_CERT"),
+        (None, Some(_)) => reader.missing(certificate, "the certificate of PROXY_CLIENT_KEY"),
         _ => {}
     }
+    let identity = certificate.text().zip(key.text());
     let files = ClientFiles {
-        roots: raw.proxy_ca_file.as_deref().map(PathBuf::from),
-        identity: certificate.zip(key).map(|(certificate, key)| (certificate.into(), key.into())),
+        roots: settings.proxy_ca_file.text().map(PathBuf::from),
+        identity: identity.map(|(certificate, key)| (certificate.into(), key.into())),
     };
     for error in files.check() {
-        let (name, value, kind) = match error.file {
-            File::Roots => ("PROXY_CA_FILE", raw.proxy_ca_file.as_deref(), "a PEM file of certificates"),
-            File::Certificate => ("PROXY_CLIENT_CERT", certificate, "a PEM file with a certificate"),
-            File::Key => ("PROXY_CLIENT_KEY", key, "a PEM file with the key of PROXY_CLIENT_CERT"),
+        let (setting, kind) = match error.file {
+            File::Roots => (&settings.proxy_ca_file, "a PEM file of certificates"),
+            File::Certificate => (certificate, "a PEM file with a certificate"),
+            File::Key => (key, "a PEM file with the key of PROXY_CLIENT_CERT"),
         };
-        reader.bad(name, value.unwrap_or_default(), format!("{kind} ({error})"));
+        reader.reject(setting, format!("{kind} ({error})"));
     }
     files
 }

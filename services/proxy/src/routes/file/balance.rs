@@ -5,7 +5,7 @@ use std::time::Duration;
 use runtime::document::{Cursor, Map};
 
 use super::rules::{Known, selector, tool, used};
-use crate::config::{LONGEST_WAIT, MOST_WAITING};
+use crate::config::{MAX_QUEUE, MAX_QUEUE_TIMEOUT};
 use crate::limits::rate::{self, Rate};
 use crate::routes::balance::{LimitRules, PoolRule, Slaves};
 use crate::routes::selector::Selector;
@@ -61,8 +61,8 @@ fn pool(place: &Cursor<'_>) -> Option<PoolRule> {
             None
         }
     };
-    let most = whole(number("queue_max", "a number of calls from 0 to 1000000", 0.0..=MOST_WAITING as f64));
-    let longest = number("queue_timeout", "seconds from 0.01 to 3600", 0.01..=LONGEST_WAIT);
+    let most = whole(number("queue_max", "a number of calls from 0 to 1000000", 0.0..=MAX_QUEUE as f64));
+    let longest = number("queue_timeout", "seconds from 0.01 to 3600", 0.01..=MAX_QUEUE_TIMEOUT);
     Some(PoolRule {
         tool: name?,
         sticky: entries.get("sticky").is_some_and(|place| sticky(&place)),

@@ -1,4 +1,4 @@
-//! A connection, plain or TLS. One branch a call: the plain way costs what it cost.
+//! A connection that is plain or TLS, told apart by one branch a read or write. Must not know who speaks on it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,13 +8,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsStream, server};
 
-/// Bytes from and to a peer.
+/// A byte stream to a peer.
 #[derive(Debug)]
 pub enum MaybeTlsStream {
-    /// As they are.
+    /// Unencrypted.
     Plain(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Whether a stream failed because of TLS, for example by an alert of the peer.
+pub fn is_tls(error: &std::io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
 impl MaybeTlsStream {
@@ -30,7 +35,7 @@ impl From<TcpStream> for MaybeTlsStream {
 }
 
 impl From<TlsStream<TcpStream>> for MaybeTlsStream {
-    /// An encrypted one, of either side.
+    /// Wraps an encrypted stream of either side.
     fn from(stream: TlsStream<TcpStream>) -> Self {
         Self::Tls(Box::new(stream))
     }

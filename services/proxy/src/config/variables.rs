@@ -1,0 +1,31 @@
+//! The declared variables of the proxy. Must not know the values that they become.
+
+runtime::variables! {
+    /// The proxy's own variables.
+    pub const VARIABLES: Proxy;
+    /// Texts of [`VARIABLES`].
+    pub(super) struct Settings;
+    proxy_ws_host = Value("0.0.0.0"), "Address that slaves connect to.";
+    proxy_ws_port = Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it.";
+    slave_codes secret = Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code do not count, case does.";
+    slave_codes_file = Says("SLAVE_CODES only"), "Path of a file of more codes: one a line, or YAML entries with name, labels, tools and times. Read again when it changes and at SIGHUP: see OPERATIONS.";
+    handshake_rate = Value("200"), "Slave connections that may begin in a second, half as many at once; the rest are told to come again (503 with Retry-After). 0: no limit.";
+    trusted_proxies = Says("nobody's word counts"), "Comma-separated networks of ingresses and load balancers whose X-Forwarded-For or Forwarded names the real client or slave.";
+    tls_cert = Says("both ports are plain"), "PEM file of the proxy's certificate and its chain: both ports speak TLS. TLS files are read again when they change and at SIGHUP.";
+    tls_key = Says("needed with TLS_CERT"), "PEM file of its key.";
+    tls_http = Value("1"), "0: the clients' port stays plain although TLS_CERT is set.";
+    tls_ops = Says("as TLS_HTTP"), "1 or 0: whether OPS_PORT speaks TLS, with TLS_CERT.";
+    tls_ws = Value("1"), "0: the slaves' port stays plain although TLS_CERT is set.";
+    tls_client_ca = Says("slaves show no certificate"), "PEM file of authorities: a slave must show a certificate from one of them, beside its code.";
+    slave_mode = Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001).";
+    tool_conflict = Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log.";
+    routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS.";
+    link_grace = Value("30"), "Seconds that running calls wait for their slave after its link broke; then their outcome is unknown.";
+    ready_min_slaves = Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready.";
+    link_late_ms = Value("1000"), "Milliseconds of a link's round trip above which its slave is degraded: chosen only where no other can take a call.";
+    eject_after = Value("5"), "Calls in a row that a slave fails by its own fault before it gets none for EJECT_TIME, while others can take them. 0: never.";
+    eject_time = Value("10"), "Seconds without calls for a slave that failed; doubled each time up to 32-fold. Then a few calls test it.";
+    retry_idempotent = Value("0"), "1: calls of tools annotated readOnlyHint or idempotentHint (and not destructiveHint) are run again, at most twice, where their outcome is unknown or their backend failed.";
+    proxy_peers = Says("not set"), "host:port of a DNS name that has one address for each proxy, say a headless Service: for slaves that reach the proxies through one load balancer address.";
+    max_slaves = Value("10000"), "Slaves that may be connected at once.";
+}

@@ -1,0 +1,48 @@
+//! The parser of YAML files, and their readers' way in. Must not know the format that a file has.
+
+use serde_saphyr::Spanned;
+
+use super::cursor::Cursor;
+use super::node::{Kind, Node};
+use super::problem::{DocumentProblem, DocumentProblems, ProblemList, Rendered};
+
+/// A YAML file, parsed.
+#[derive(Clone, Debug)]
+pub struct Document(Node);
+
+impl Document {
+    /// Reads one YAML document of at most one value; an empty one is an empty mapping. Doubled keys, several
+    /// documents and aliases that grow beyond measure are refused.
+    pub fn parse(text: &str, shown: Rendered) -> Result<Self, DocumentProblems> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+        match serde_saphyr::from_str_with_options::<Option<Spanned<Kind>>>(text, options) {
+            Ok(node) => {
+                let empty = Node { line: 1, kind: Kind::Map(Vec::new()) };
+                let node = node.map(Node::from).filter(|node| !matches!(node.kind, Kind::Null));
+                Ok(Self(node.unwrap_or(empty)))
+            }
+            Err(error) => {
+                let line = error.location().map_or(0, |location| location.line());
+                // The parser's messages quote what they are about.
+                let expected = match shown {
+                    Rendered::Open => format!("YAML that can be read ({})", error.without_snippet()),
+                    Rendered::Hidden => "YAML that can be read, without doubled keys".to_owned(),
+                };
+                let problem = DocumentProblem { line, path: String::new(), value: String::new(), expected };
+                Err(DocumentProblems(vec![problem]))
+            }
+        }
+    }
+
+    /// Calls `owner` with a cursor on the root. The error holds every problem that the owner notes.
+    pub fn read<T>(
+        &self,
+        shown: Rendered,
+        owner: impl FnOnce(&Cursor<'_>) -> T,
+    ) -> Result<T, DocumentProblems> {
+        let problems = ProblemList::new(shown);
+        let value = owner(&Cursor::root(&self.0, &problems));
+        problems.finish(value)
+    }
+}
