@@ -24,7 +24,8 @@ use crate::codes::{CodesFile, CodesFileError};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::links::{
-    Backdoor, Codebook, CodesSource, Registry, announce_changes, count_addresses, serve_slaves,
+    AcceptContext, Codebook, CodesSource, LinkTimes, Registry, announce_changes, count_addresses,
+    serve_slaves,
 };
 use crate::metrics::{self, SlaveState};
 use crate::routes::{self, EXPLAIN, RoutesFile};
@@ -82,16 +83,18 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     ports.announce(&secured)?;
     let following = Arc::clone(&codes).follow(Arc::clone(&registry), (source, hangups.clone()));
     let following = [Owned(tokio::spawn(following)), Owned(tokio::spawn(secured.follow(hangups)))];
-    let back = Arc::new(Backdoor {
+    let back = Arc::new(AcceptContext {
         registry: Arc::clone(&registry),
         codes,
         handshake_rate: config.handshake_rate,
         trusted: config.trusted.clone(),
         tls: ports.ws_tls,
         instance: instance.to_string(),
-        ping_interval: config.common.link_ping.interval,
-        ping_timeout: config.common.link_ping.timeout,
-        late: config.link_late,
+        times: LinkTimes {
+            ping_interval: config.common.link_ping.interval,
+            ping_timeout: config.common.link_ping.timeout,
+            late: config.link_late,
+        },
         plain_answer: PLAIN_ANSWER,
     });
     let slaves = Owned(tokio::spawn(serve_slaves(ports.ws, back)));

@@ -24,7 +24,7 @@ use super::repeat::Repeat;
 use super::send::{Aim, Caller, Unsent};
 use super::stream::{At, CallStream, Open};
 use crate::config::{BalanceConfig, ToolConflict};
-use crate::links::{Freed, OpenCall, Registry, Slave, Slot};
+use crate::links::{Freed, OpenCall, Registry, ResponseRx, Slave};
 use crate::metrics;
 use crate::outliers::{Outliers, Policy};
 use crate::routes::{Asked, Explanation, Offer, Question, Routes, Who, explain_among};
@@ -269,7 +269,7 @@ impl Dispatcher {
             last: now + self.0.times.total,
             trace,
         };
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(ResponseRx::default());
         let aim = Aim { pool, route: &route, avoid: None, caller: &caller };
         let at = match self.send(&aim, (&call, &tool), &slot, now) {
             Ok(slave) => At::Slave(slave),

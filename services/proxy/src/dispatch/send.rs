@@ -15,7 +15,7 @@ use super::client::Client;
 use super::directory::Pool;
 use super::health;
 use super::queue::{Lane, Named, Newcomer, Order, Outcome, Refused, Ways, wait};
-use crate::links::{InFlight, OpenCall, Slave, Slot};
+use crate::links::{InFlight, OpenCall, ResponseRx, Slave};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 
@@ -61,7 +61,7 @@ impl Dispatcher {
         &self,
         aim: &Aim<'_>,
         (call, tool): (&OpenCall, &str),
-        slot: &Arc<Slot>,
+        slot: &Arc<ResponseRx>,
         now: Instant,
     ) -> Result<Arc<Slave>, Unsent> {
         let Aim { pool, route, avoid, caller } = aim;
@@ -98,7 +98,7 @@ impl Dispatcher {
     pub(super) fn open_at(
         (slave, place): (&Slave, InFlight),
         (call, tool): (&OpenCall, &str),
-        slot: &Arc<Slot>,
+        slot: &Arc<ResponseRx>,
     ) -> bool {
         let traced = call.trace.forwarding(call.id, &call.header, &slave.name);
         let traced = traced.map(|header| OpenCall { header, ..call.clone() });
@@ -120,7 +120,7 @@ impl Dispatcher {
         &self,
         aim: &Aim<'_>,
         (call, tool): (&OpenCall, &str),
-        slot: &Arc<Slot>,
+        slot: &Arc<ResponseRx>,
         reason: NoPlace,
     ) -> Result<Waiting, Failure> {
         let Aim { pool, route, caller, .. } = aim;

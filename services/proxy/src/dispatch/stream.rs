@@ -19,7 +19,7 @@ use super::directory::Pool;
 use super::queue::{Outcome, release};
 use super::repeat;
 use super::send::{Aim, Caller, Unsent, Waiting};
-use crate::links::{OpenCall, Slave, Slot, Taken};
+use crate::links::{OpenCall, Recv, ResponseRx, Slave};
 use crate::metrics;
 use crate::routes::Route;
 
@@ -47,7 +47,7 @@ pub(super) struct Open {
     pub(super) route: Route,
     pub(super) caller: Caller,
     pub(super) at: At,
-    pub(super) slot: Arc<Slot>,
+    pub(super) slot: Arc<ResponseRx>,
     pub(super) call: OpenCall,
     pub(super) tool: String,
     pub(super) version: Version,
@@ -183,9 +183,9 @@ impl Open {
                     continue;
                 }
             };
-            match self.slot.poll_take(cx) {
+            match self.slot.poll_recv(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Taken::ResponseEvent(part)) => {
+                Poll::Ready(Recv::ResponseEvent(part)) => {
                     if let ResponseEvent::Event { seq, payload, .. }
                     | ResponseEvent::End { seq, payload, .. } = &part
                     {
@@ -195,7 +195,7 @@ impl Open {
                         return Poll::Ready(part);
                     }
                 }
-                Poll::Ready(Taken::Unsent) => {
+                Poll::Ready(Recv::Unsent) => {
                     self.moves += 1;
                     if self.moves > MOST_MOVES {
                         return Poll::Ready(ResponseEvent::Failed(Failure::NoSlaveForTool {

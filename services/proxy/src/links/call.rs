@@ -13,26 +13,26 @@ use crate::trace::CallTrace;
 /// A call on its way to a slave.
 #[derive(Clone)]
 pub(crate) struct OpenCall {
-    /// Its name on every link.
+    /// Id of the call on every link.
     pub(crate) id: CallId,
-    /// JSON call header.
+    /// Call header, as JSON.
     pub(crate) header: Bytes,
     /// The client's whole JSON-RPC request.
     pub(crate) message: Bytes,
-    /// The slave's own name of the tool.
+    /// Name of the tool as the slave offers it; `None` where the call is for no tool.
     pub(crate) name: Option<Arc<str>>,
-    /// How the client speaks.
+    /// The client's era of MCP.
     pub(crate) era: Era,
-    /// How long it may be silent.
+    /// Longest silence before the call fails (`REQUEST_TIMEOUT`).
     pub(crate) silence: Duration,
-    /// When it is given up in any case.
+    /// Time at which the call fails in any case (`REQUEST_TIMEOUT_TOTAL`).
     pub(crate) last: Instant,
-    /// What its log lines and spans are about.
+    /// Span of the call, and the trace that it belongs to.
     pub(crate) trace: CallTrace,
 }
 
 impl OpenCall {
-    /// What lines about it are about.
+    /// Returns the context of the call's log lines.
     pub(crate) fn subject(&self) -> LogContext {
         self.trace.subject(self.id)
     }

@@ -15,8 +15,8 @@ use runtime::secret::SecretSet;
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::close_reason::CloseReason;
 use super::facts::Facts;
-use super::farewell::Farewell;
 use super::registry::Registry;
 use super::slave::Slave;
 use crate::codes::{Codes, CodesFile, CodesFileError, Grant, Invalid, LabelRefused, shown};
@@ -68,7 +68,7 @@ impl Codebook {
     /// Holds a linked slave against the codes of now. `true`: it is another than before, or goes.
     pub(super) fn review(&self, slave: &Slave) -> bool {
         let facts = slave.facts();
-        let farewell = match self.current.load().grant(facts.code, OffsetDateTime::now_utc()) {
+        let close_reason = match self.current.load().grant(facts.code, OffsetDateTime::now_utc()) {
             Ok(grant) if *grant == *facts.grant => return false,
             Ok(grant) => match facts.renewed(grant) {
                 Ok(renewed) => {
@@ -83,15 +83,15 @@ impl Codebook {
                 }
                 Err(refused) => {
                     tracing::warn!(slave = slave.name, "{refused}");
-                    Farewell::LabelsNotAllowed
+                    CloseReason::LabelsNotAllowed
                 }
             },
-            Err(Invalid::Unknown) => Farewell::CodeRemoved,
-            Err(Invalid::Early(_) | Invalid::Expired(_)) => Farewell::CodeExpired,
+            Err(Invalid::Unknown) => CloseReason::CodeRemoved,
+            Err(Invalid::Early(_) | Invalid::Expired(_)) => CloseReason::CodeExpired,
         };
         let identity = facts.identity_or_dash();
-        tracing::warn!(slave = slave.name, identity, "Slave's link is closed: {farewell}");
-        slave.close(farewell);
+        tracing::warn!(slave = slave.name, identity, "Slave's link is closed: {close_reason}");
+        slave.close(close_reason);
         true
     }
 

@@ -15,7 +15,7 @@ use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
-use super::slot::SlotSink;
+use super::response::ResponseTx;
 
 /// Pages of a tool list that are asked for at most.
 const MOST_PAGES: usize = 1000;
@@ -31,7 +31,7 @@ enum Waiter {
 struct Call {
     plain: PlainId,
     era: Era,
-    sink: SlotSink,
+    sink: ResponseTx,
     give_up: Instant,
 }
 
@@ -89,7 +89,7 @@ impl PlainEnd {
     }
 
     /// Sends a call. `name`: the slave's own name of the tool.
-    pub(super) fn open(&mut self, call: &OpenPlain<'_>, sink: SlotSink) -> Result<(), NotLinked> {
+    pub(super) fn open(&mut self, call: &OpenPlain<'_>, sink: ResponseTx) -> Result<(), NotLinked> {
         if !self.linked {
             return Err(NotLinked);
         }

@@ -12,9 +12,9 @@ use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use tokio::sync::Notify;
 
+use super::close_reason::CloseReason;
 use super::condition::{Change, Health};
 use super::facts::Facts;
-use super::farewell::Farewell;
 use super::peers::Roster;
 use super::slave::Slave;
 use crate::config::SlaveMode;
@@ -185,7 +185,7 @@ impl Registry {
         for slave in self.all() {
             if slave.key != newest.key && slave.is_linked() {
                 tracing::info!(slave = slave.name, "Replaced by a new slave (SLAVE_MODE=single)");
-                slave.close(Farewell::Replaced);
+                slave.close(CloseReason::Replaced);
             }
         }
     }
@@ -313,7 +313,7 @@ impl Registry {
     /// Closes every link.
     pub(crate) fn close_all(&self) {
         for slave in self.all() {
-            slave.close(Farewell::GoingAway);
+            slave.close(CloseReason::GoingAway);
         }
     }
 }

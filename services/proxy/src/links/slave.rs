@@ -18,18 +18,18 @@ use protocol::link::proxy_end::{Deadlines, NotLinked, ProxyEnd};
 use protocol::mcp::catalog::Catalog;
 
 use super::call::OpenCall;
+use super::close_reason::CloseReason;
 use super::condition::{Condition, Health};
 use super::facts::{Facts, Standing};
-use super::farewell::Farewell;
 use super::load::{InFlight, Load, Turned};
 use super::plain::{OpenPlain, PlainEnd};
 use super::portrait::Particulars;
-use super::slot::{Slot, SlotSink};
+use super::response::{ResponseRx, ResponseTx};
 use crate::metrics::{self, LinkMeter, SlaveState};
 
 /// How the link speaks.
 pub(super) enum Carrier {
-    Native(Box<ProxyEnd<SlotSink>>),
+    Native(Box<ProxyEnd<ResponseTx>>),
     Plain(Box<PlainEnd>),
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Slave {
     /// It said what it offers.
     offered: AtomicBool,
     since: Instant,
-    /// The [`Farewell`] that the current link's task is asked to close with; 0: none.
+    /// The [`CloseReason`] that the current link's task is asked to close with; 0: none.
     close_with: AtomicU8,
 }
 
@@ -277,13 +277,13 @@ impl Slave {
     }
 
     /// Asks the link's task to close for this reason.
-    pub(super) fn close(&self, farewell: Farewell) {
-        self.close_with.store(farewell as u8, Ordering::Release);
+    pub(super) fn close(&self, close_reason: CloseReason) {
+        self.close_with.store(close_reason as u8, Ordering::Release);
         self.waker.wake();
     }
 
-    pub(super) fn asked_to_close(&self) -> Option<Farewell> {
-        Farewell::of(self.close_with.load(Ordering::Acquire))
+    pub(super) fn asked_to_close(&self) -> Option<CloseReason> {
+        CloseReason::of(self.close_with.load(Ordering::Acquire))
     }
 
     /// A place for one more call. `None`: it takes no calls at all now.
@@ -295,10 +295,10 @@ impl Slave {
     pub(crate) fn open(
         &self,
         (call, place): (&OpenCall, InFlight),
-        slot: &Arc<Slot>,
+        slot: &Arc<ResponseRx>,
         now: Instant,
     ) -> Result<(), NotLinked> {
-        let sink = SlotSink::new(Arc::clone(slot), place);
+        let sink = ResponseTx::new(Arc::clone(slot), place);
         match &mut *self.carrier() {
             Carrier::Native(end) => {
                 end.open(call.id, &call.header, call.message.clone(), sink)?;

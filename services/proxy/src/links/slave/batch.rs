@@ -3,7 +3,6 @@
 use std::task::Waker;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
 use protocol::link::frame::{Frame, HEADER_LEN};
 use protocol::link::limits::{MAX_BATCH, MAX_CHUNK};
 
@@ -30,22 +29,33 @@ impl Slave {
         }
     }
 
-    /// The frames that are to go out now, as one batch; at most [`MAX_BATCH`] bytes. Native only. Nothing for an older
-    /// link: what it took would be lost to the newest one.
-    pub(in crate::links) fn next_batch(&self, generation: u64, now: Instant) -> Option<Bytes> {
+    /// Moves the frames that are to go out now into `frames`: one batch of at most [`MAX_BATCH`] bytes. Returns whether
+    /// there may be more. Native only. Nothing for an older link: what it took would be lost to the newest one.
+    pub(in crate::links) fn next_batch(
+        &self,
+        generation: u64,
+        now: Instant,
+        frames: &mut Vec<Frame>,
+    ) -> bool {
         let mut carrier = self.carrier();
         if !self.is_current(generation) {
-            return None;
+            return false;
         }
-        let Carrier::Native(end) = &mut *carrier else { return None };
-        let first = end.poll_transmit(now)?;
-        let mut batch = BytesMut::with_capacity(first.encoded_len().max(512));
-        first.encode(&mut batch);
-        let room = MAX_BATCH - MAX_CHUNK - HEADER_LEN;
-        while batch.len() <= room {
-            let Some(frame) = end.poll_transmit(now) else { break };
-            Frame::encode(&frame, &mut batch);
+        let Carrier::Native(end) = &mut *carrier else { return false };
+        let mut bytes = 0;
+        while bytes <= MAX_BATCH - MAX_CHUNK - HEADER_LEN {
+            let Some(frame) = end.poll_transmit(now) else { return false };
+            bytes += frame.encoded_len();
+            frames.push(frame);
         }
-        Some(batch.freeze())
+        true
+    }
+
+    /// The next text frame. Plain only. Nothing for an older link.
+    pub(in crate::links) fn next_text(&self, generation: u64) -> Option<String> {
+        match &mut *self.carrier() {
+            Carrier::Plain(end) if self.is_current(generation) => end.next_text(),
+            Carrier::Plain(_) | Carrier::Native(_) => None,
+        }
     }
 }
