@@ -23,7 +23,9 @@ use tokio::time::{sleep, timeout};
 use crate::access::{CodeStore, CodesFile, CodesFileError, CodesSource};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
-use crate::links::{Backdoor, Registry, announce_changes, count_addresses, follow_codes, serve_slaves};
+use crate::links::{
+    AcceptContext, LinkTimes, Registry, announce_changes, count_addresses, follow_codes, serve_slaves,
+};
 use crate::metrics;
 use crate::routes::{self, EXPLAIN, RoutesFile};
 use crate::slave_state::SlaveState;
@@ -81,16 +83,18 @@ pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError
     ports.announce(&secured)?;
     let following = follow_codes(Arc::clone(&codes), Arc::clone(&registry), source, hangups.clone());
     let following = [Owned(tokio::spawn(following)), Owned(tokio::spawn(secured.follow(hangups)))];
-    let back = Arc::new(Backdoor {
+    let back = Arc::new(AcceptContext {
         registry: Arc::clone(&registry),
         codes,
         handshake_rate: config.handshake_rate,
         trusted: config.trusted.clone(),
         tls: ports.ws_tls,
         instance: instance.to_string(),
-        ping_interval: config.common.link_ping.interval,
-        ping_timeout: config.common.link_ping.timeout,
-        late: config.link_late,
+        times: LinkTimes {
+            ping_interval: config.common.link_ping.interval,
+            ping_timeout: config.common.link_ping.timeout,
+            late: config.link_late,
+        },
         plain_answer: PLAIN_ANSWER,
     });
     let slaves = Owned(tokio::spawn(serve_slaves(ports.ws, back)));

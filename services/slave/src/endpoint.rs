@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use link::Signal;
 use protocol::link::frame::{Flags, Frame};
 use protocol::link::handshake::ProxyHello;
 use protocol::link::ids::{CallId, LinkId};
@@ -37,6 +38,8 @@ const BATCH: usize = 128 * 1024;
 pub(crate) struct Duty {
     /// Ask for frames again at this time, whatever happens.
     pub(crate) again: Option<Instant>,
+    /// Calls that run or whose end was not taken.
+    pub(crate) calls: usize,
     /// There may be more to send right now: the batch is full.
     pub(crate) more: bool,
     /// How far the process is on its way down.
@@ -60,7 +63,7 @@ pub(crate) enum Stage {
 /// A link that is up.
 struct Up {
     id: LinkId,
-    wake: Arc<Notify>,
+    wake: Arc<Signal>,
     /// The proxy is known to have read that we drain: no call of it can still be on the way.
     drained: bool,
 }
@@ -114,8 +117,8 @@ impl Endpoint {
     ///
     /// An older link to the same proxy is over with it, whatever is still to be read there: the proxy asks on the new
     /// one for all that it wants, and what it hears to be unknown must not arrive later.
-    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, turn: u64) -> (LinkId, Arc<Notify>) {
-        let wake = Arc::new(Notify::new());
+    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, turn: u64) -> (LinkId, Arc<Signal>) {
+        let wake = Arc::new(Signal::new());
         let mut state = lock(&self.state);
         for older in state.roster.of_same_proxy(hello) {
             state.down(older);
@@ -219,7 +222,12 @@ impl Endpoint {
             bytes += frame.encoded_len();
             frames.push(frame);
         }
-        Duty { again: state.end.link_timeout(link), more: bytes >= BATCH, stage: self.stage() }
+        Duty {
+            again: state.end.link_timeout(link),
+            calls: state.end.calls(),
+            more: bytes >= BATCH,
+            stage: self.stage(),
+        }
     }
 
     /// Changes the journals and wakes the links that have something to send then.
@@ -267,7 +275,7 @@ impl State {
 
     fn wake_senders(&self) {
         for up in self.links.iter().filter(|up| self.end.wants_to_send(up.id)) {
-            up.wake.notify_one();
+            up.wake.raise();
         }
     }
 }

@@ -28,8 +28,7 @@ use crate::config::SlaveConfig;
 use crate::dial::{DialError, Dialer};
 use crate::endpoint::{Endpoint, Stage};
 use crate::executor::{Executor, State};
-use crate::link::board::Board;
-use crate::link::{Code, Links, Status};
+use crate::link::{Code, LinkStatus, LinkTable, Links};
 use crate::local::LocalCalls;
 use crate::metrics;
 use crate::status::{self, About};
@@ -179,8 +178,8 @@ impl Linked {
             hello: settings::hello(config, InstanceId(getrandom::u64()?), seat.as_ref().map(Seat::name)),
             code: ArcSwap::from_pointee(Code::first(link.code.clone())),
             ping: config.common.link_ping,
-            status: Status::default(),
-            board: Board::default(),
+            status: LinkStatus::default(),
+            table: LinkTable::default(),
         });
         let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
         let code = link.code_file.clone().map(|source| CodeFile::new(source, hangups.clone()));

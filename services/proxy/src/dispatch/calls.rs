@@ -27,7 +27,7 @@ use super::stream::{At, CallStream, Open};
 use crate::balance::CapacityListener;
 use crate::balance::outliers::{EjectionPolicy, OutlierDetector};
 use crate::config::{BalanceConfig, ToolConflict};
-use crate::links::{Registry, Slave, Slot};
+use crate::links::{Registry, ResponseRx, Slave};
 use crate::metrics;
 use crate::routes::{Asked, Explanation, Offer, Question, Routes, Who, explain_among};
 use crate::trace::CallTrace;
@@ -271,7 +271,7 @@ impl Dispatcher {
             last: now + self.0.times.total,
             trace,
         };
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(ResponseRx::default());
         let aim = Aim { pool, route: &route, avoid: None, caller: &caller };
         let at = match self.send(&aim, (&call, &tool), &slot, now) {
             Ok(slave) => At::Slave(slave),

@@ -17,7 +17,7 @@ use super::health;
 use super::open_call::OpenCall;
 use super::queue::{Lane, Named, Newcomer, Order, Outcome, Refused, Ways, wait};
 use crate::balance::Permit;
-use crate::links::{Slave, Slot};
+use crate::links::{ResponseRx, Slave};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 
@@ -63,7 +63,7 @@ impl Dispatcher {
         &self,
         aim: &Aim<'_>,
         (call, tool): (&OpenCall, &str),
-        slot: &Arc<Slot>,
+        slot: &Arc<ResponseRx>,
         now: Instant,
     ) -> Result<Arc<Slave>, Unsent> {
         let Aim { pool, route, avoid, caller } = aim;
@@ -100,7 +100,7 @@ impl Dispatcher {
     pub(super) fn open_at(
         (slave, place): (&Slave, Permit),
         (call, tool): (&OpenCall, &str),
-        slot: &Arc<Slot>,
+        slot: &Arc<ResponseRx>,
     ) -> bool {
         let traced = call.trace.forwarding(call.id, &call.header, &slave.name);
         let traced = traced.map(|header| OpenCall { header, ..call.clone() });
@@ -122,7 +122,7 @@ impl Dispatcher {
         &self,
         aim: &Aim<'_>,
         (call, tool): (&OpenCall, &str),
-        slot: &Arc<Slot>,
+        slot: &Arc<ResponseRx>,
         reason: NoPlace,
     ) -> Result<Waiting, Failure> {
         let Aim { pool, route, caller, .. } = aim;

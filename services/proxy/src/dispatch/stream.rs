@@ -20,7 +20,7 @@ use super::open_call::OpenCall;
 use super::queue::{Outcome, release};
 use super::repeat;
 use super::send::{Aim, Caller, Unsent, Waiting};
-use crate::links::{Slave, Slot, Taken};
+use crate::links::{Recv, ResponseRx, Slave};
 use crate::metrics;
 use crate::routes::Route;
 
@@ -48,7 +48,7 @@ pub(super) struct Open {
     pub(super) route: Route,
     pub(super) caller: Caller,
     pub(super) at: At,
-    pub(super) slot: Arc<Slot>,
+    pub(super) slot: Arc<ResponseRx>,
     pub(super) call: OpenCall,
     pub(super) tool: String,
     pub(super) version: Version,
@@ -184,9 +184,9 @@ impl Open {
                     continue;
                 }
             };
-            match self.slot.poll_take(cx) {
+            match self.slot.poll_recv(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Taken::ResponseEvent(part)) => {
+                Poll::Ready(Recv::ResponseEvent(part)) => {
                     if let ResponseEvent::Event { seq, payload, .. }
                     | ResponseEvent::End { seq, payload, .. } = &part
                     {
@@ -196,7 +196,7 @@ impl Open {
                         return Poll::Ready(part);
                     }
                 }
-                Poll::Ready(Taken::Unsent) => {
+                Poll::Ready(Recv::Unsent) => {
                     self.moves += 1;
                     if self.moves > MOST_MOVES {
                         return Poll::Ready(ResponseEvent::Failed(Failure::NoSlaveForTool {

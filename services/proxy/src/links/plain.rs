@@ -17,7 +17,7 @@ use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
 use super::call::CallRequest;
-use super::slot::SlotSink;
+use super::response::ResponseTx;
 
 /// Largest number of pages of a tool list that are requested.
 const MAX_PAGES: usize = 1000;
@@ -36,7 +36,7 @@ struct Call {
     /// Its id on the link.
     plain: PlainId,
     era: Era,
-    sink: SlotSink,
+    sink: ResponseTx,
     deadline: Instant,
 }
 
@@ -100,7 +100,7 @@ impl PlainEnd {
         &mut self,
         call: &CallRequest<'_>,
         deadline: Instant,
-        mut sink: SlotSink,
+        mut sink: ResponseTx,
     ) -> Result<(), NotLinked> {
         if !self.linked {
             return Err(NotLinked);

@@ -18,7 +18,7 @@ use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
 use super::plain::PlainEnd;
-use super::slot::SlotSink;
+use super::response::ResponseTx;
 use crate::access::Grant;
 use crate::balance::ActiveCalls;
 use crate::metrics::{self, LinkMeter};
@@ -26,7 +26,7 @@ use crate::slave_state::SlaveState;
 
 /// State machine of a slave's link, by dialect.
 pub(super) enum LinkState {
-    Native(Box<ProxyEnd<SlotSink>>),
+    Native(Box<ProxyEnd<ResponseTx>>),
     Plain(Box<PlainEnd>),
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct Slave {
     /// Whether the slave has sent a catalog.
     has_catalog: AtomicBool,
     since: Instant,
-    /// The `Farewell` with which the current link is to be closed; 0: none.
+    /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
 }
 

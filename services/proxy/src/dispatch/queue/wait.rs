@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 use super::{Newcomer, Refused, Seat, Verdict};
 use crate::dispatch::calls::Dispatcher;
 use crate::dispatch::open_call::OpenCall;
-use crate::links::{Slave, Slot};
+use crate::links::{ResponseRx, Slave};
 use crate::metrics::{self, Refusal};
 use crate::routes::Route;
 
@@ -23,7 +23,7 @@ pub(in crate::dispatch) struct Order {
     pub(in crate::dispatch) newcomer: Newcomer,
     pub(in crate::dispatch) route: Route,
     pub(in crate::dispatch) call: OpenCall,
-    pub(in crate::dispatch) slot: Arc<Slot>,
+    pub(in crate::dispatch) slot: Arc<ResponseRx>,
     /// `QUEUE_TIMEOUT`.
     pub(in crate::dispatch) longest: Duration,
 }
