@@ -1,4 +1,4 @@
-//! What is to be sent to a slave next: a batch of frames (native dialect) or a text frame (plain dialect). Must not know
+//! The next output to a slave: a batch of frames (native dialect) or a text frame (plain dialect). Must not know
 //! what the frames say.
 
 use std::task::Waker;

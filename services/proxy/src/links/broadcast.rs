@@ -1,4 +1,4 @@
-//! What the registry sends to all slaves, and session ends that slaves pass on from other proxies. Must not know sockets.
+//! Messages of the registry to all slaves, and session ends that slaves pass on from other proxies. Must not know sockets.
 
 use std::sync::atomic::Ordering;
 

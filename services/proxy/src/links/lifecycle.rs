@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::close_reason::CloseReason;
 use super::slave::{LinkState, Slave};
 
-/// What [`Slave::poll_timers`] found.
+/// Result of [`Slave::poll_timers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timers {
     /// Calls that timed out.

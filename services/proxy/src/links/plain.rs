@@ -22,7 +22,7 @@ use super::response::ResponseTx;
 /// Largest number of pages of a tool list that are requested.
 const MAX_PAGES: usize = 1000;
 
-/// What a response is for.
+/// The receiver of a response.
 enum Waiter {
     Call(CallId),
     /// A page of `tools/list`.
@@ -51,7 +51,7 @@ pub(super) struct PlainEnd {
     pages: usize,
 }
 
-/// What a text frame of the slave led to.
+/// The effect of a text frame of the slave.
 #[derive(Debug)]
 pub(super) enum PlainEvent {
     /// A response was delivered to its call.

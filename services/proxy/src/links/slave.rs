@@ -36,7 +36,7 @@ const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(10);
 /// Weight of a slave that announces none, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
 
-/// One slave process (native dialect) or one connection (plain dialect).
+/// A slave process (native dialect) or a single connection of a slave (plain dialect).
 pub(crate) struct Slave {
     /// Key in the registry.
     pub(crate) key: u64,

@@ -1,4 +1,4 @@
-//! What is sent to a slave: calls and what concerns them, session facts, known proxies, the drain. Must not know sockets.
+//! Messages to a slave: calls, cancellations, acknowledgements, session facts, known proxies, the drain. Must not know sockets.
 
 use std::sync::Arc;
 use std::time::Instant;
