@@ -65,7 +65,7 @@ use loom::sync::{Arc, Mutex};
 use loom::thread;
 use sync::{AtomicUsize, Ordering};
 
-/// One slave with a queue of waiting calls.
+/// A slave with a queue of waiting calls.
 struct Model {
     slave: CallCounter,
     waiting: AtomicUsize,

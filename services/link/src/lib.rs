@@ -1,1 +1,30 @@
 //! The WebSocket under a link: connection, keep-alive and the one driver that both ends run. Must not know calls.
+//!
+//! [`Connection`] speaks RFC 6455 over any byte stream after the opening handshake, which [`accept`] and [`connect`]
+//! leave to tungstenite. [`LinkDriver`] carries a connection for a [`LinkEnd`], the state machine that is fed.
+
+mod connection;
+mod deadline;
+mod decoder;
+mod driver;
+mod end;
+mod error;
+mod handshake;
+mod head_stream;
+mod keepalive;
+mod mask;
+mod message;
+mod outgoing;
+mod read_buffer;
+mod signal;
+mod sync;
+
+pub use connection::{CLOSE_TIMEOUT, Connection};
+pub use driver::LinkDriver;
+pub use end::LinkEnd;
+pub use error::ConnectionError;
+pub use handshake::{HandshakeError, HandshakeRequest, accept, connect};
+pub use keepalive::KeepAliveConfig;
+pub use message::{CloseFrame, Message, Role};
+pub use outgoing::Outgoing;
+pub use signal::Signal;

@@ -21,7 +21,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::{CodeStore, CodesFile, CodesSource};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
-use crate::links::{Backdoor, Registry, announce_changes, count_addresses, follow_codes, serve_slaves};
+use crate::links::{
+    AcceptContext, LinkTimes, Registry, announce_changes, count_addresses, follow_codes, serve_slaves,
+};
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
 use crate::status::Status;
@@ -139,17 +141,19 @@ impl Core {
         config: &ProxyConfig,
         codes: Arc<CodeStore>,
         tls: Option<Arc<runtime::tls::ServerTls>>,
-    ) -> Backdoor {
-        Backdoor {
+    ) -> AcceptContext {
+        AcceptContext {
             registry: Arc::clone(&self.registry),
             codes,
             handshake_rate: config.handshake_rate,
             trusted: config.trusted.clone(),
             tls,
             instance: self.instance.to_string(),
-            ping_interval: config.common.link_ping.interval,
-            ping_timeout: config.common.link_ping.timeout,
-            late: config.link_late,
+            times: LinkTimes {
+                ping_interval: config.common.link_ping.interval,
+                ping_timeout: config.common.link_ping.timeout,
+                late: config.link_late,
+            },
             plain_answer: MAX_PLAIN_ANSWER,
         }
     }

@@ -59,18 +59,18 @@ impl TlsState {
 
 async fn follow(tls: Arc<ServerTls>, reload: ReloadSignal) {
     let mut warned: Option<SystemTime> = None;
-    let on_check = move |reloaded: Option<Result<(), TlsError>>, facts: &CertificateInfo| {
+    let on_check = move |reloaded: Option<Result<(), TlsError>>, certificate: &CertificateInfo| {
         if let Some(reloaded) = reloaded {
             report_reload(&reloaded);
             warned = None;
         }
         let now = SystemTime::now();
-        metrics::set_certificate_expiry(facts.seconds_left(now));
+        metrics::set_certificate_expiry(certificate.seconds_left(now));
         let due = warned
             .is_none_or(|before| now.duration_since(before).is_ok_and(|since| since >= WARNING_INTERVAL));
-        if due && facts.ends_within(EXPIRY_WARNING) {
+        if due && certificate.ends_within(EXPIRY_WARNING) {
             warned = Some(now);
-            let days = facts.seconds_left(now) / Duration::from_hours(24).as_secs_f64();
+            let days = certificate.seconds_left(now) / Duration::from_hours(24).as_secs_f64();
             tracing::warn!("The certificate of TLS_CERT expires in {days:.1} days");
         }
     };

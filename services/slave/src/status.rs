@@ -90,7 +90,7 @@ impl Status {
     fn links(&self) -> Value {
         let Some(links) = &self.links else { return json!({ "enabled": false }) };
         let draining = links.endpoint.draining();
-        let list = links.board.all().into_iter().map(|(id, facts)| {
+        let list = links.table.all().into_iter().map(|(id, facts)| {
             json!({
                 "url": facts.url,
                 "address": facts.address.to_string(),

@@ -5,6 +5,10 @@ use harness::fault::{Fault, FaultProxy, Side, Towards, Trap};
 use harness::fixture::{Fixture, run_args};
 use harness::frames::FrameKind;
 use harness::relay::{Proxy, Setup, Slave};
+use harness::wait;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// One proxy, slaves that dial it through one fault proxy, one backend's log.
 struct Scene {
@@ -251,4 +255,27 @@ async fn a_storm_of_faults_loses_and_doubles_nothing() {
     let callers = futures_util::future::join_all((0..6).map(caller));
     let ((), calls) = tokio::join!(storm, callers);
     assert!(calls.iter().sum::<usize>() > 24, "{calls:?}");
+}
+
+/// Connections that the link port lets in before they have authenticated (docs/PROTOCOL.md).
+const MAX_UNAUTHENTICATED: usize = 1024;
+
+#[tokio::test]
+async fn a_connection_beyond_1024_unauthenticated_ones_waits_until_one_has_gone() {
+    let proxy = Setup::proxy().env("HANDSHAKE_RATE", "0").start_proxy().await;
+    let mut silent = Vec::new();
+    for _ in 0..MAX_UNAUTHENTICATED {
+        silent.push(TcpStream::connect(proxy.link).await.unwrap());
+    }
+    let mut late = TcpStream::connect(proxy.link).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nHost: proxy\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    late.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let early = tokio::time::timeout(Duration::from_millis(300), late.read(&mut answer)).await;
+    assert!(early.is_err(), "answered beside {MAX_UNAUTHENTICATED} others: {early:?}");
+    silent.pop();
+    let answered = late.read_exact(&mut answer);
+    wait::within("the answer to the one that waited", wait::TIMEOUT, answered).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
 }

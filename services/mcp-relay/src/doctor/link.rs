@@ -1,14 +1,14 @@
-//! The way to the proxy, one layer at a time: name, TCP, TLS, WebSocket, slave code.
+//! Probe of the way to the proxy, one layer at a time: name, TCP, TLS, WebSocket, slave code.
 //!
-//! Knows what can go wrong on the way and what to do about it. It takes its own connection, so that every layer has
-//! a line of its own, and leaves no trace in the proxy ([`SlaveHello::probe`]).
+//! Knows what can go wrong on the way and what to do about it. The doctor opens a connection of its own, so that every
+//! layer has a line of its own in the report, and leaves no trace in the proxy ([`SlaveHello::probe`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::link::{CloseFrame, Connection, ConnectionError, HandshakeError, Message};
 use ::slave::config::{LinkConfig, ProxyUrl, SlaveConfig};
-use futures_util::{SinkExt, StreamExt};
 use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, MAX_AUTH};
@@ -20,26 +20,26 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::certificate;
 use super::report::{Fault, Report};
 
-/// Most that name resolution, each TCP connection, TLS and the WebSocket upgrade may take.
-const STEP: Duration = Duration::from_secs(5);
+/// Longest time for each of name resolution, TCP connection, TLS and WebSocket upgrade.
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Most that a proxy may take to judge the code; it gives a slave 10 s for its part.
-const VERDICT: Duration = Duration::from_secs(12);
+/// Longest time that a proxy may take to check the code; it gives a slave 10 s for its first message.
+const CODE_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Anything that carries a WebSocket.
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+/// A byte stream that carries a WebSocket.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-type Socket = WebSocketStream<Box<dyn Wire>>;
+/// Close code of a connection that has served its purpose.
+const NORMAL: u16 = 1000;
 
-/// Goes as far as it can with every address behind every URL; the steps behind a failed one are left out.
+type Socket = Connection<Box<dyn Stream>>;
+
+/// Probes every address behind every URL. The steps behind a failed one are left out of the report.
 pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &SlaveConfig) {
     for url in &link.proxies {
         report.good("proxy URL", url.to_string());
@@ -55,35 +55,42 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
             report.note("TLS", "not used: ws:// is for trusted networks, wss:// for all others");
         }
         for (stream, address) in streams {
-            knock(report, (url, stream, address), (link, config)).await;
+            let probe = Probe { url, address, link, config };
+            probe.run(report, stream).await;
         }
     }
 }
 
-/// The layers above TCP at one address.
-async fn knock(
-    report: &mut Report,
-    (url, stream, address): (&ProxyUrl, TcpStream, SocketAddr),
-    (link, config): (&LinkConfig, &SlaveConfig),
-) {
-    let wire: Box<dyn Wire> = if url.is_tls() {
-        let secured = at(address, secure(stream, (url, link)).await);
-        let Some(stream) = report.step("TLS", secured) else { return };
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        if let Ok(facts) = certificate_info(chain) {
-            certificate::judge(report, "proxy's certificate", &facts);
-        }
-        Box::new(stream)
-    } else {
-        Box::new(stream)
-    };
-    let upgraded = at(address, upgrade(wire, url).await);
-    let Some(socket) = report.step("WebSocket", upgraded) else { return };
-    let judged = at(address, judge(socket, link, config).await);
-    report.step("slave code", judged);
+/// One address to be probed.
+struct Probe<'a> {
+    url: &'a ProxyUrl,
+    address: SocketAddr,
+    link: &'a LinkConfig,
+    config: &'a SlaveConfig,
 }
 
-/// The same finding with the address that it was made at.
+impl Probe<'_> {
+    /// Examines the layers above TCP.
+    async fn run(&self, report: &mut Report, stream: TcpStream) {
+        let stream: Box<dyn Stream> = if self.url.is_tls() {
+            let encrypted = at(self.address, encrypt(stream, self.url, self.link).await);
+            let Some(stream) = report.step("TLS", encrypted) else { return };
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            if let Ok(facts) = certificate_info(chain) {
+                certificate::judge(report, "proxy's certificate", &facts);
+            }
+            Box::new(stream)
+        } else {
+            Box::new(stream)
+        };
+        let upgraded = at(self.address, upgrade(stream, self.url).await);
+        let Some(socket) = report.step("WebSocket", upgraded) else { return };
+        let checked = at(self.address, check_code(socket, self.link, self.config).await);
+        report.step("slave code", checked);
+    }
+}
+
+/// Adds the address to a finding.
 fn at<T>(address: SocketAddr, found: Result<(T, String), Fault>) -> Result<(T, String), Fault> {
     match found {
         Ok((value, text)) => Ok((value, format!("{text} ({address})"))),
@@ -94,10 +101,12 @@ fn at<T>(address: SocketAddr, found: Result<(T, String), Fault>) -> Result<(T, S
 async fn resolve(url: &ProxyUrl) -> Result<(Vec<SocketAddr>, String), Fault> {
     let fix = "check the host name in PROXY_SERVER_URL and this machine's name resolution";
     let lookup = tokio::net::lookup_host((url.host(), url.port()));
-    let addresses: Vec<SocketAddr> = match timeout(STEP, lookup).await {
+    let addresses: Vec<SocketAddr> = match timeout(STEP_TIMEOUT, lookup).await {
         Ok(Ok(found)) => found.collect(),
         Ok(Err(error)) => return Err(Fault::new(format!("{} has no address: {error}", url.host()), fix)),
-        Err(_) => return Err(Fault::new(format!("no answer for {} within {STEP:?}", url.host()), fix)),
+        Err(_) => {
+            return Err(Fault::new(format!("no answer for {} within {STEP_TIMEOUT:?}", url.host()), fix));
+        }
     };
     let text = addresses.iter().map(|a| a.ip().to_string()).collect::<Vec<_>>().join(", ");
     Ok((addresses, format!("{} is {text}", url.host())))
@@ -105,14 +114,14 @@ async fn resolve(url: &ProxyUrl) -> Result<(Vec<SocketAddr>, String), Fault> {
 
 type Connected = Vec<(TcpStream, SocketAddr)>;
 
-/// Connects to every address; what went wrong at some of them comes along.
+/// Connects to every address. Returns the connections, and the failures of the other addresses.
 async fn connect(addresses: &[SocketAddr]) -> Result<((Connected, Vec<String>), String), Fault> {
     let (mut connected, mut failures) = (Vec::new(), Vec::new());
     for address in addresses {
-        match timeout(STEP, TcpStream::connect(address)).await {
+        match timeout(STEP_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => connected.push((stream, *address)),
             Ok(Err(error)) => failures.push(format!("{address}: {error}")),
-            Err(_) => failures.push(format!("{address}: no answer within {STEP:?}")),
+            Err(_) => failures.push(format!("{address}: no answer within {STEP_TIMEOUT:?}")),
         }
     }
     let fix = "start the proxy, compare the port with its PROXY_WS_PORT, have it listen on an address that this \
@@ -124,17 +133,18 @@ async fn connect(addresses: &[SocketAddr]) -> Result<((Connected, Vec<String>), 
     Ok(((connected, failures), format!("connected to {text}")))
 }
 
-async fn secure(
+async fn encrypt(
     stream: TcpStream,
-    (url, link): (&ProxyUrl, &LinkConfig),
+    url: &ProxyUrl,
+    link: &LinkConfig,
 ) -> Result<(TlsStream<TcpStream>, String), Fault> {
-    let config = trusting(link)?;
+    let config = client_config(link)?;
     let name = ServerName::try_from(url.host().to_owned()).map_err(|error| {
         Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL")
     })?;
     let fix = "the proxy (or what stands before it) must offer TLS with a certificate for this host name that this \
                machine trusts; a private authority goes into PROXY_CA_FILE. A proxy without TLS is ws://";
-    match timeout(STEP, TlsConnector::from(config).connect(name, stream)).await {
+    match timeout(STEP_TIMEOUT, TlsConnector::from(config).connect(name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),
         // What `openssl req -x509` makes by default.
         Ok(Err(error)) if error.to_string().contains("CaUsedAsEndEntity") => Err(Fault::new(
@@ -142,69 +152,72 @@ async fn secure(
             "give it one of its own: for a self-signed one add -addext basicConstraints=critical,CA:FALSE to openssl req",
         )),
         Ok(Err(error)) => Err(Fault::new(error.to_string(), fix)),
-        Err(_) => Err(Fault::new(format!("no handshake within {STEP:?}"), fix)),
+        Err(_) => Err(Fault::new(format!("no handshake within {STEP_TIMEOUT:?}"), fix)),
     }
 }
 
-/// Trusts and shows what the slave does.
-fn trusting(link: &LinkConfig) -> Result<Arc<ClientConfig>, Fault> {
+/// Loads the slave's own TLS configuration: the same roots, the same client certificate.
+fn client_config(link: &LinkConfig) -> Result<Arc<ClientConfig>, Fault> {
     let fix = "install ca-certificates, or name the proxy's authority in PROXY_CA_FILE";
     link.tls.load().map_err(|error| Fault::new(error.to_string(), fix))
 }
 
-async fn upgrade(wire: Box<dyn Wire>, url: &ProxyUrl) -> Result<(Socket, String), Fault> {
+async fn upgrade(stream: Box<dyn Stream>, url: &ProxyUrl) -> Result<(Socket, String), Fault> {
     let fix = "PROXY_SERVER_URL must name the proxy's PROXY_WS_PORT (8001 by default), not its MCP_SERVER_PORT; a \
                server behind TLS needs wss://, and an ingress must pass path and host on";
-    let limits = WebSocketConfig::default().max_message_size(Some(MAX_AUTH)).max_frame_size(Some(MAX_AUTH));
-    let opening = tokio_tungstenite::client_async_with_config(url.url().as_str(), wire, Some(limits));
-    match timeout(STEP, opening).await {
-        Ok(Ok((socket, _))) => Ok((socket, "the server speaks it".into())),
-        Ok(Err(Error::Http(answer))) => {
+    match timeout(STEP_TIMEOUT, ::link::connect(url.url().as_str(), stream, MAX_AUTH)).await {
+        Ok(Ok(socket)) => Ok((socket, "the server speaks it".into())),
+        Ok(Err(HandshakeError::Http(answer))) => {
             let what = format!("the server answers HTTP {} in its place", answer.status().as_u16());
             Err(Fault::new(what, fix))
         }
-        Ok(Err(Error::Io(error))) if runtime::tls::is_tls(&error) => {
+        Ok(Err(HandshakeError::Io(error))) if runtime::tls::is_tls(&error) => {
             let fix = "the proxy asks for a certificate (its TLS_CLIENT_CA): set PROXY_CLIENT_CERT and PROXY_CLIENT_KEY to one that its authority issued";
             Err(Fault::new(error.to_string(), fix))
         }
         Ok(Err(error)) => Err(Fault::new(format!("the server does not speak it: {error}"), fix)),
-        Err(_) => Err(Fault::new(format!("no answer within {STEP:?}"), fix)),
+        Err(_) => Err(Fault::new(format!("no answer within {STEP_TIMEOUT:?}"), fix)),
     }
 }
 
-async fn judge(mut socket: Socket, link: &LinkConfig, config: &SlaveConfig) -> Result<((), String), Fault> {
+/// Sends the slave's code, marked as a probe, and reads what the proxy thinks of it.
+async fn check_code(
+    mut socket: Socket,
+    link: &LinkConfig,
+    config: &SlaveConfig,
+) -> Result<((), String), Fault> {
     let auth = Auth::new(link.code.expose().to_owned(), probe(config));
     let text = serde_json::to_string(&auth).map_err(|error| broken(error.to_string()))?;
-    socket.send(Message::text(text)).await.map_err(|error| broken(error.to_string()))?;
-    let judged = match timeout(VERDICT, first_answer(&mut socket)).await {
-        Ok(Some(Ok(Message::Text(text)))) => verdict(&text),
-        Ok(Some(Ok(Message::Close(Some(frame))))) if u16::from(frame.code) == close::AUTH_FAILED => {
-            Err(wrong_code())
-        }
-        Ok(Some(Ok(Message::Close(frame)))) => {
-            let reason = frame.map_or_else(String::new, |f| format!(" ({} {})", u16::from(f.code), f.reason));
-            Err(broken(format!("the proxy closed the connection{reason}")))
-        }
-        Ok(Some(Ok(_))) => Err(broken("the first answer is not text".into())),
-        Ok(Some(Err(error))) => Err(broken(format!("the connection broke: {error}"))),
-        Ok(None) => Err(broken("the proxy closed the connection without an answer".into())),
-        Err(_) => Err(broken(format!("no answer within {VERDICT:?}"))),
+    socket.send_text(text).await.map_err(|error| broken(error.to_string()))?;
+    let checked = match timeout(CODE_TIMEOUT, first_answer(&mut socket)).await {
+        Ok(Ok(Message::Text(text))) => explain_reply(&text),
+        Ok(Ok(Message::Close(Some(frame)))) if frame.code == close::AUTH_FAILED => Err(wrong_code()),
+        Ok(Ok(Message::Close(frame))) => Err(broken(closed(frame))),
+        Ok(Ok(_)) => Err(broken("the first answer is not text".into())),
+        Ok(Err(error)) => Err(broken(format!("the connection broke: {error}"))),
+        Err(_) => Err(broken(format!("no answer within {CODE_TIMEOUT:?}"))),
     };
-    // A courtesy: the verdict stands whether the proxy hears the goodbye or not.
-    let _ = timeout(Duration::from_secs(1), socket.close(None)).await;
-    judged
+    // The result stands whether the proxy reads the close frame or not.
+    socket.close(NORMAL, "").await;
+    checked
 }
 
-async fn first_answer(socket: &mut Socket) -> Option<Result<Message, Error>> {
+fn closed(frame: Option<CloseFrame>) -> String {
+    let reason = frame.map_or_else(String::new, |frame| format!(" ({} {})", frame.code, frame.reason));
+    format!("the proxy closed the connection{reason}")
+}
+
+async fn first_answer(socket: &mut Socket) -> Result<Message, ConnectionError> {
     loop {
-        match socket.next().await {
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            other => return other,
+        match socket.recv().await? {
+            Message::Ping(_) | Message::Pong(_) => {}
+            other => return Ok(other),
         }
     }
 }
 
-fn verdict(text: &str) -> Result<((), String), Fault> {
+/// Explains the proxy's reply to the code.
+fn explain_reply(text: &str) -> Result<((), String), Fault> {
     match AuthReply::parse(text) {
         Ok(AuthReply::AuthSuccess { protocol: Some(proxy), .. }) => {
             Ok(((), format!("accepted by {} (native protocol, version {})", proxy.agent, proxy.version)))
@@ -228,7 +241,7 @@ fn broken(what: String) -> Fault {
     Fault::new(what, "see the proxy's log; is it an mcp-relay, or another server that speaks its protocol?")
 }
 
-/// Asks for a verdict only.
+/// Builds a hello that asks only whether the code is valid.
 fn probe(config: &SlaveConfig) -> SlaveHello {
     SlaveHello {
         name: PROTOCOL_NAME.into(),
@@ -264,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_that_is_not_there_fails_at_tcp_and_names_its_variables() {
+    async fn an_unreachable_proxy_fails_at_tcp_and_names_its_variables() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let report = examined(&format!("ws://127.0.0.1:{port}")).await;
         let line = report.lines("TCP").join("");
@@ -273,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_http_port_is_told_from_a_websocket_port() {
+    async fn an_http_port_is_distinguished_from_a_websocket_port() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -290,13 +303,15 @@ mod tests {
     }
 
     #[test]
-    fn each_verdict_is_told() {
+    fn each_reply_of_the_proxy_is_explained() {
         let native = r#"{"type":"auth_success","message":"m","protocol":{"name":"mcp-relay","version":1,"instance":"0000000000000001","graceMs":1,"window":262144,"agent":"mcp-relay/1"}}"#;
-        assert!(verdict(native).unwrap().1.contains("mcp-relay/1"));
-        assert!(verdict(r#"{"type":"auth_success","message":"m"}"#).unwrap().1.contains("plain dialect"));
-        let refused = verdict(r#"{"type":"auth_failed","message":"Invalid slave code"}"#).unwrap_err();
+        assert!(explain_reply(native).unwrap().1.contains("mcp-relay/1"));
+        assert!(
+            explain_reply(r#"{"type":"auth_success","message":"m"}"#).unwrap().1.contains("plain dialect")
+        );
+        let refused = explain_reply(r#"{"type":"auth_failed","message":"Invalid slave code"}"#).unwrap_err();
         assert!(refused.fix.contains("SLAVE_CODES"), "{refused:?}");
-        assert!(verdict("hello").is_err());
+        assert!(explain_reply("hello").is_err());
     }
 
     #[test]

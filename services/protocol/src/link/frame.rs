@@ -153,17 +153,25 @@ impl Frame {
         HEADER_LEN + self.payload.len()
     }
 
-    /// Appends the frame to a batch. All integers are big-endian.
+    /// Appends the frame to a batch.
     pub fn encode(&self, out: &mut BytesMut) {
-        debug_assert!(self.payload.len() <= MAX_CHUNK, "chunking keeps payloads within MAX_CHUNK");
         out.reserve(self.encoded_len());
+        out.put_slice(&self.encode_header());
+        out.put_slice(&self.payload);
+    }
+
+    /// Returns the header of the frame as it precedes the payload in a batch. All integers are big-endian.
+    pub fn encode_header(&self) -> [u8; HEADER_LEN] {
+        debug_assert!(self.payload.len() <= MAX_CHUNK, "chunking keeps payloads within MAX_CHUNK");
+        let mut header = [0; HEADER_LEN];
+        let mut out = &mut header[..];
         out.put_u8(self.kind as u8);
         out.put_u8(self.flags.0);
         out.put_u16(self.aux);
         out.put_u32(u32::try_from(self.payload.len()).unwrap_or(u32::MAX));
         out.put_u128(self.call.0);
         out.put_u64(self.seq);
-        out.put_slice(&self.payload);
+        header
     }
 
     /// Takes the next frame off a batch; `None` at its end. Never allocates: the payload is a slice of `batch`.

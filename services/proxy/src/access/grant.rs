@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::code::CodeDigest;
 use super::policy::{CodePolicy, LabelNotAllowed};
 
-/// What an authenticated slave may be and offer. Replaced as a whole when the codes change, while its link stays up.
+/// The rights of an authenticated slave: identity, labels and tools. Replaced as a whole when the codes change, while its link stays up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grant {
     /// The code that the slave presented.

@@ -1,4 +1,4 @@
-//! What a code allows its holder: identity, labels, tools and time of validity. Must not know the code itself.
+//! The policy of a code: the identity, labels and tools that it allows its holder, and its time of validity. Must not know the code itself.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) enum ToolPattern {
     Prefix(String),
 }
 
-/// What a code allows. The default allows everything at any time and gives no identity.
+/// The rights that a code gives its holder. The default allows everything at any time and gives no identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodePolicy {
     /// `name` of the entry.

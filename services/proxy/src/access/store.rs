@@ -34,7 +34,7 @@ pub(crate) enum AccessDenied {
     Labels(#[from] LabelNotAllowed),
 }
 
-/// What the codes in force mean for a grant that was given earlier.
+/// The result of comparing an earlier grant with the codes in force.
 #[derive(Debug)]
 pub(crate) enum Review {
     /// The grant stands as it is.

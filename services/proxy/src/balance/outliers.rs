@@ -24,7 +24,7 @@ pub(crate) struct EjectionPolicy {
     pub(crate) base: Duration,
 }
 
-/// What the end of a call says of the host that ran it.
+/// The outcome of a call, as far as the host that ran it is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The host answered.

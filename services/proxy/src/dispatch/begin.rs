@@ -19,7 +19,7 @@ use super::policies::CallTimes;
 use super::pool::Pool;
 use super::send::{Origin, Target};
 use crate::limits::table::{RateLimits, admit_to_tool};
-use crate::links::Slot;
+use crate::links::ResponseRx;
 use crate::routes::{ClientIdentity, MatchInput};
 use crate::trace::CallTrace;
 
@@ -72,9 +72,16 @@ pub(super) fn begin(
         last: at + times.total,
         trace,
     };
-    let slot = Arc::new(Slot::default());
-    let target =
-        Target { call: &call, tool: &tool, pool, route: &route, avoid: None, origin: &origin, slot: &slot };
+    let response = Arc::new(ResponseRx::default());
+    let target = Target {
+        call: &call,
+        tool: &tool,
+        pool,
+        route: &route,
+        avoid: None,
+        origin: &origin,
+        response: &response,
+    };
     let start = dispatch(forwarder, &target, at)?;
     let grace = forwarder.grace().min(call.silence);
     Ok(Box::new(OngoingCall {
@@ -83,7 +90,7 @@ pub(super) fn begin(
         pool: Arc::clone(pool),
         route,
         origin,
-        slot,
+        response,
         call,
         tool,
         version: header.version,

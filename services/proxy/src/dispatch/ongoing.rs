@@ -21,7 +21,7 @@ use super::pool::Pool;
 use super::send::{Origin, SendError, Target};
 use super::wait::{WaitReceiver, detach_reader, enqueue};
 use crate::balance::fault::FaultAttribution;
-use crate::links::{Slave, Slot, Taken};
+use crate::links::{Recv, ResponseRx, Slave};
 use crate::metrics;
 use crate::routes::Route;
 
@@ -35,7 +35,7 @@ pub(super) struct OngoingCall {
     pub(super) route: Route<Slave>,
     pub(super) origin: Origin,
     pub(super) machine: Machine,
-    pub(super) slot: Arc<Slot>,
+    pub(super) response: Arc<ResponseRx>,
     pub(super) call: OpenCall,
     /// The clients' name of the tool.
     pub(super) tool: String,
@@ -83,8 +83,8 @@ impl OngoingCall {
 
     /// Polls the slave that has the call. `None`: the slave has the call no more.
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
-        Poll::Ready(match ready!(self.slot.poll_take(cx)) {
-            Taken::ResponseEvent(event) => {
+        Poll::Ready(match ready!(self.response.poll_recv(cx)) {
+            Recv::ResponseEvent(event) => {
                 if let ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. } =
                     &event
                     && let Some(slave) = self.machine.slave()
@@ -93,7 +93,7 @@ impl OngoingCall {
                 }
                 self.deliver_or_retry(event)
             }
-            Taken::Unsent => self.move_elsewhere(),
+            Recv::Unsent => self.move_elsewhere(),
         })
     }
 
@@ -172,7 +172,7 @@ impl OngoingCall {
             route: &self.route,
             avoid,
             origin: &self.origin,
-            slot: &self.slot,
+            response: &self.response,
         };
         dispatch(&self.forwarder, &target, Instant::now())
     }

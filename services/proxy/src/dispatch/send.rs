@@ -16,7 +16,7 @@ use super::queue::CallName;
 use crate::balance::Permit;
 use crate::balance::pick::{NoCapacity, PickPolicy, Picked, pick};
 use crate::limits::client::Client;
-use crate::links::{Slave, Slot};
+use crate::links::{ResponseRx, Slave};
 use crate::routes::Route;
 use crate::stable_hash::mix;
 
@@ -31,7 +31,7 @@ pub(super) struct Target<'a> {
     pub(super) avoid: Option<u64>,
     pub(super) origin: &'a Origin,
     /// Receives the response.
-    pub(super) slot: &'a Arc<Slot>,
+    pub(super) response: &'a Arc<ResponseRx>,
 }
 
 /// The client of a call, and what a legacy client calls the call.
@@ -77,7 +77,7 @@ impl Forwarder {
                 .iter()
                 .find_map(|slaves| pick(slaves, &policy).map_err(|why| reason = reason.max(why)).ok());
             let Some(Picked { slave, permit }) = picked else { break };
-            if open_on(slave, permit, call, tool, target.slot) {
+            if open_on(slave, permit, call, tool, target.response) {
                 self.record_sent(slave, Some(pool), now);
                 return Ok(Arc::clone(slave));
             }
@@ -90,13 +90,19 @@ impl Forwarder {
 }
 
 /// Opens the call on a slave with a permit of it. Returns `false` if the slave has just lost its link.
-pub(super) fn open_on(slave: &Slave, permit: Permit, call: &OpenCall, tool: &str, slot: &Arc<Slot>) -> bool {
+pub(super) fn open_on(
+    slave: &Slave,
+    permit: Permit,
+    call: &OpenCall,
+    tool: &str,
+    response: &Arc<ResponseRx>,
+) -> bool {
     let header = call.trace.start_forward(call.id, &call.header, &slave.name);
     let mut request = call.request();
     if let Some(header) = &header {
         request.header = header;
     }
-    if slave.open(&request, permit, slot, Instant::now()).is_err() {
+    if slave.open(&request, permit, response, Instant::now()).is_err() {
         call.trace.forward_failed(CallOutcome::Unanswered("not_sent"));
         return false;
     }

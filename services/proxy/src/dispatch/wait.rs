@@ -18,7 +18,7 @@ use super::open_call::OpenCall;
 use super::queue::{self, Decision, EnqueueError, Pending, QueueKey};
 use super::send::{Target, open_on};
 use crate::balance::pick::NoCapacity;
-use crate::links::{Slave, Slot};
+use crate::links::{ResponseRx, Slave};
 use crate::metrics::{self, RefusalReason};
 use crate::routes::Route;
 
@@ -32,7 +32,7 @@ struct WaitRequest {
     pending: Pending,
     route: Route<Slave>,
     call: OpenCall,
-    slot: Arc<Slot>,
+    response: Arc<ResponseRx>,
     /// `QUEUE_TIMEOUT`.
     timeout: Duration,
 }
@@ -53,7 +53,7 @@ pub(super) fn enqueue(
     target: &Target<'_>,
     reason: NoCapacity,
 ) -> Result<WaitReceiver, Failure> {
-    let Target { call, tool, pool, route, origin, slot, .. } = target;
+    let Target { call, tool, pool, route, origin, response, .. } = target;
     let limits = pool.balance.queue;
     let key = QueueKey { tool: (*tool).into(), rule: route.rule_number() };
     let pending = Pending { key, client: origin.client, name: origin.name.clone() };
@@ -73,7 +73,7 @@ pub(super) fn enqueue(
         pending,
         route: (*route).clone(),
         call: (*call).clone(),
-        slot: Arc::clone(slot),
+        response: Arc::clone(response),
         timeout: limits.longest,
     };
     let (sender, receiver) = oneshot::channel();
@@ -125,7 +125,7 @@ async fn wait(forwarder: &Forwarder, request: &WaitRequest, mut waiter: Waiter) 
         };
         match decision {
             Ok(Decision::Serve(slave, permit)) => {
-                if open_on(&slave, permit, &request.call, tool, &request.slot) {
+                if open_on(&slave, permit, &request.call, tool, &request.response) {
                     forwarder.record_sent(&slave, forwarder.pool(tool).ok().as_deref(), Instant::now());
                     return WaitOutcome::Sent(slave);
                 }

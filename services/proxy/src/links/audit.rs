@@ -1,14 +1,14 @@
-//! What the audit stream has of slaves' connections: each attempt with its outcome, and the end of each link. Never a code.
+//! Audit lines of slaves' connections: each attempt with its outcome, and the end of each link. Never contains a code.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use runtime::audit::{self, Line};
 
-use super::pump::Departure;
+use super::disconnect::DisconnectReason;
 use super::slave::Slave;
 
-/// A connection did not become a link.
+/// Records a connection that did not become a link.
 pub(super) fn refused(peer: SocketAddr, reason: &'static str, detail: impl FnOnce() -> String) {
     if audit::is_on() {
         let line = attempt("refused", peer).with("reason", reason).with("detail", detail());
@@ -16,14 +16,14 @@ pub(super) fn refused(peer: SocketAddr, reason: &'static str, detail: impl FnOnc
     }
 }
 
-/// A slave, or who has its code, only asked something.
+/// Records a connection that only asked something.
 pub(super) fn asked(peer: SocketAddr, outcome: &'static str) {
     if audit::is_on() {
         audit::tell(attempt(outcome, peer));
     }
 }
 
-/// A connection became a link.
+/// Records a connection that became a link.
 pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
     if !audit::is_on() {
         return;
@@ -36,13 +36,13 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
     audit::tell(line);
 }
 
-/// A link ended.
-pub(super) fn closed(slave: &Slave, departure: &Departure, since: Instant) {
+/// Records the end of a link.
+pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
     if audit::is_on() {
         let line = Line::new("link_closed")
             .with("slave", slave.name.as_str())
-            .with("reason", departure.kind())
-            .with("detail", departure.to_string())
+            .with("reason", reason.kind())
+            .with("detail", reason.to_string())
             .with("duration_ms", u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
         audit::tell(line);
     }

@@ -1,35 +1,34 @@
-//! The first message of a link: is it one, is the code right, which dialect follows. Knows neither slaves nor calls.
+//! The first message of a link: whether it is one, whether the code is right, which dialect follows. Knows neither slaves
+//! nor calls.
 
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use link::{Connection, ConnectionError, HandshakeError, Message};
 use protocol::link::handshake::{
-    Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, choose_version, close,
+    Auth, AuthReply, HandshakeError as AuthMessageError, PROTOCOL_NAME, ProxyHello, SlaveHello,
+    choose_version, close,
 };
 use protocol::link::peers::{Peers, to_text};
 use runtime::tls::MaybeTlsStream;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::access::{AccessDenied, CodeStore, Grant, InvalidCode};
 
-/// How long a new connection may take for its first message (the document's 10 s).
+/// How long a new connection may take for the opening handshake, and again for its first message.
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A WebSocket on a connection.
-pub(super) type Socket = WebSocketStream<MaybeTlsStream>;
+/// A WebSocket on a connection of the link port.
+pub(super) type Socket = Connection<MaybeTlsStream>;
 
 /// Why a connection did not become a link.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum AuthError {
     #[error("no auth message within {} s", AUTH_TIMEOUT.as_secs())]
     Silent,
     #[error("{0}")]
     NotAllowed(#[from] AccessDenied),
     #[error("{0}")]
-    NotAuth(#[from] HandshakeError),
+    NotAuth(#[from] AuthMessageError),
     #[error("the first message is binary, not an auth message")]
     Binary,
     #[error("closed before authentication")]
@@ -37,11 +36,13 @@ pub(super) enum Refused {
     #[error("TLS: {0}")]
     Tls(std::io::Error),
     #[error("{0}")]
-    Socket(#[from] Error),
+    Handshake(#[from] HandshakeError),
+    #[error("{0}")]
+    Socket(#[from] ConnectionError),
 }
 
-impl Refused {
-    /// Stable reason for the metric.
+impl AuthError {
+    /// Returns the stable label of the metric.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Silent => "no_auth",
@@ -50,86 +51,76 @@ impl Refused {
             Self::NotAllowed(AccessDenied::Labels(_)) => "labels_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
-            Self::Closed | Self::Socket(_) => "closed",
+            Self::Closed | Self::Handshake(_) | Self::Socket(_) => "closed",
         }
     }
 
-    /// Close code that the peer gets; `None` where there is nobody to tell.
+    /// Returns the close code that the peer gets; `None` where the connection is gone.
     pub(super) fn close_code(&self) -> Option<u16> {
         match self {
             Self::Silent => Some(close::NO_AUTH),
             Self::NotAllowed(_) => Some(close::AUTH_FAILED),
-            Self::NotAuth(_) | Self::Binary | Self::Socket(Error::Capacity(_)) => Some(close::NOT_AUTH),
-            Self::Closed | Self::Tls(_) | Self::Socket(_) => None,
+            Self::NotAuth(_) | Self::Binary | Self::Socket(ConnectionError::TooLong { .. }) => {
+                Some(close::NOT_AUTH)
+            }
+            Self::Closed | Self::Tls(_) | Self::Handshake(_) | Self::Socket(_) => None,
         }
     }
 }
 
-/// Reads the first message and checks the code. `Some` hello: the slave speaks the native dialect with us.
-pub(super) async fn authenticate(
-    socket: &mut Socket,
-    codes: &CodeStore,
-) -> Result<(Option<SlaveHello>, Grant), Refused> {
-    let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| Refused::Silent)??;
+/// A connection that has shown a valid code.
+pub(super) struct Authenticated {
+    /// What a slave of the native dialect says of itself; `None`: the plain dialect follows.
+    pub(super) hello: Option<SlaveHello>,
+    /// What its code grants it.
+    pub(super) grant: Grant,
+}
+
+/// Reads the first message and checks the code, for at most [`AUTH_TIMEOUT`].
+pub(super) async fn authenticate(socket: &mut Socket, codes: &CodeStore) -> Result<Authenticated, AuthError> {
+    let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| AuthError::Silent)??;
     let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
     let labels = hello.as_ref().map(|hello| hello.labels.clone()).unwrap_or_default();
     let grant = codes.authorize(&auth.slave_code.0, labels)?;
-    Ok((hello, grant))
+    Ok(Authenticated { hello, grant })
 }
 
-async fn first_text(socket: &mut Socket) -> Result<Auth, Refused> {
+async fn first_text(socket: &mut Socket) -> Result<Auth, AuthError> {
     loop {
-        match socket.next().await.ok_or(Refused::Closed)?? {
+        match socket.recv().await? {
             Message::Text(text) => return Ok(Auth::parse(text.as_str())?),
-            Message::Binary(_) => return Err(Refused::Binary),
-            Message::Close(_) => return Err(Refused::Closed),
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            Message::Binary(_) => return Err(AuthError::Binary),
+            Message::Close(_) => return Err(AuthError::Closed),
+            Message::Ping(_) | Message::Pong(_) => {}
         }
-    }
-}
-
-/// What this proxy says of itself, with the newest version of the slave's that it speaks.
-pub(super) fn hello_for(hello: &SlaveHello, about: &About) -> ProxyHello {
-    ProxyHello {
-        name: PROTOCOL_NAME.into(),
-        version: choose_version(&hello.versions).unwrap_or_default(),
-        instance: about.instance.clone(),
-        grace_ms: about.grace_ms,
-        window: about.window,
-        peers: to_text(&about.peers.proxies),
-        peers_at_least: about.peers.at_least,
-        agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
     }
 }
 
 /// What a proxy tells native slaves of itself.
 #[derive(Clone, Debug)]
-pub(super) struct About {
+pub(super) struct ProxyInfo {
     pub(super) instance: String,
     pub(super) grace_ms: u64,
     pub(super) window: u32,
     pub(super) peers: Peers,
 }
 
-/// Sends the proxy's answer.
-pub(super) async fn answer(socket: &mut Socket, reply: &AuthReply) -> Result<(), Refused> {
-    let text = serde_json::to_string(reply).unwrap_or_default();
-    socket.send(Message::Text(text.into())).await?;
-    Ok(())
+/// Builds the hello for a slave, with the newest of its versions that this proxy speaks.
+pub(super) fn hello_for(hello: &SlaveHello, proxy: &ProxyInfo) -> ProxyHello {
+    ProxyHello {
+        name: PROTOCOL_NAME.into(),
+        version: choose_version(&hello.versions).unwrap_or_default(),
+        instance: proxy.instance.clone(),
+        grace_ms: proxy.grace_ms,
+        window: proxy.window,
+        peers: to_text(&proxy.peers.proxies),
+        peers_at_least: proxy.peers.at_least,
+        agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
+    }
 }
 
-/// Closes politely, but not for long: the peer may be dead.
-pub(super) async fn close_with(mut socket: Socket, code: u16, reason: &str) {
-    let mut end = reason.len().min(120);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    let frame = CloseFrame { code: code.into(), reason: reason[..end].into() };
-    let farewell = async {
-        if socket.close(Some(frame)).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
-        }
-    };
-    // Whether the peer heard it makes no difference to us.
-    let _ = timeout(Duration::from_secs(1), farewell).await;
+/// Sends the proxy's answer to the first message.
+pub(super) async fn send_reply(socket: &mut Socket, reply: &AuthReply) -> Result<(), AuthError> {
+    let text = serde_json::to_string(reply).unwrap_or_default();
+    Ok(socket.send_text(text).await?)
 }

@@ -1,16 +1,13 @@
-//! Outgoing frames of a slave, packed into WebSocket messages. Must not know what the frames say.
+//! The next output to a slave: a batch of frames (native dialect) or a text frame (plain dialect). Must not know
+//! what the frames say.
 
 use std::task::Waker;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
 use protocol::link::frame::{Frame, HEADER_LEN};
 use protocol::link::limits::{MAX_BATCH, MAX_CHUNK};
 
 use super::slave::{LinkState, Slave};
-
-/// Least capacity of a batch's buffer, in bytes.
-const MIN_BATCH_CAPACITY: usize = 512;
 
 impl Slave {
     /// Registers the waker of the link's task: it is woken when there is something to send. Returns `false` where a
@@ -33,22 +30,29 @@ impl Slave {
         }
     }
 
-    /// Takes the frames that are to be sent now, as one batch of at most [`MAX_BATCH`] bytes. Native dialect only.
-    /// Returns `None` for an older link: frames that it takes would be lost to the newest one.
-    pub(super) fn next_batch(&self, generation: u64, now: Instant) -> Option<Bytes> {
+    /// Moves the frames that are to be sent now into `frames`: one batch of at most [`MAX_BATCH`] bytes. Returns whether
+    /// there may be more. Native dialect only. Moves none for an older link: frames that it takes would be lost to the
+    /// newest one.
+    pub(super) fn next_batch(&self, generation: u64, now: Instant, frames: &mut Vec<Frame>) -> bool {
         let mut link = self.link();
         if !self.is_current(generation) {
-            return None;
+            return false;
         }
-        let LinkState::Native(end) = &mut *link else { return None };
-        let first = end.poll_transmit(now)?;
-        let mut batch = BytesMut::with_capacity(first.encoded_len().max(MIN_BATCH_CAPACITY));
-        first.encode(&mut batch);
-        let room = MAX_BATCH - MAX_CHUNK - HEADER_LEN;
-        while batch.len() <= room {
-            let Some(frame) = end.poll_transmit(now) else { break };
-            Frame::encode(&frame, &mut batch);
+        let LinkState::Native(end) = &mut *link else { return false };
+        let mut bytes = 0;
+        while bytes <= MAX_BATCH - MAX_CHUNK - HEADER_LEN {
+            let Some(frame) = end.poll_transmit(now) else { return false };
+            bytes += frame.encoded_len();
+            frames.push(frame);
         }
-        Some(batch.freeze())
+        true
+    }
+
+    /// Takes the next text frame. Plain dialect only. Returns `None` for an older link.
+    pub(super) fn next_text(&self, generation: u64) -> Option<String> {
+        match &mut *self.link() {
+            LinkState::Plain(end) if self.is_current(generation) => end.next_text(),
+            LinkState::Plain(_) | LinkState::Native(_) => None,
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! What the registry sends to all slaves, and session ends that slaves pass on from other proxies. Must not know sockets.
+//! Messages of the registry to all slaves, and session ends that slaves pass on from other proxies. Must not know sockets.
 
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::farewell::Farewell;
+use super::close_reason::CloseReason;
 use super::registry::Registry;
 
 impl Registry {
@@ -45,7 +45,7 @@ impl Registry {
     /// Closes every link.
     pub(crate) fn close_all(&self) {
         for slave in self.all() {
-            slave.close(Farewell::GoingAway);
+            slave.close(CloseReason::GoingAway);
         }
     }
 }

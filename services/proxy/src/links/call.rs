@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::link::ids::CallId;
 use protocol::mcp::era::Era;
 
-/// What a slave needs of a call.
+/// The parts of a call that a slave needs.
 #[derive(Clone, Copy)]
 pub(crate) struct CallRequest<'a> {
     /// Id of the call on every link.

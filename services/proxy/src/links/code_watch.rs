@@ -11,7 +11,7 @@ use runtime::follow::{ReloadSignal, WatchedFile};
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::farewell::Farewell;
+use super::close_reason::CloseReason;
 use super::registry::Registry;
 use super::slave::Slave;
 use crate::access::{CodeStore, Codes, CodesFile, CodesFileError, CodesSource, ExpirySchedule, Review};
@@ -24,7 +24,7 @@ const VALIDITY_INTERVAL: Duration = Duration::from_secs(1);
 /// Returns whether either happened.
 pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
     let grant = slave.grant();
-    let farewell = match store.review(&grant) {
+    let reason = match store.review(&grant) {
         Review::Unchanged => return false,
         Review::Changed(grant) => {
             tracing::info!(
@@ -36,16 +36,16 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
             slave.set_grant(grant);
             return true;
         }
-        Review::Removed => Farewell::CodeRemoved,
-        Review::Expired => Farewell::CodeExpired,
+        Review::Removed => CloseReason::CodeRemoved,
+        Review::Expired => CloseReason::CodeExpired,
         Review::LabelsNotAllowed(denied) => {
             tracing::warn!(slave = slave.name, "{denied}");
-            Farewell::LabelsNotAllowed
+            CloseReason::LabelsNotAllowed
         }
     };
     let identity = grant.identity_or_dash();
-    tracing::warn!(slave = slave.name, identity, "Slave's link is closed: {farewell}");
-    slave.close(farewell);
+    tracing::warn!(slave = slave.name, identity, "Slave's link is closed: {reason}");
+    slave.close(reason);
     true
 }
 

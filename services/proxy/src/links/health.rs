@@ -1,6 +1,6 @@
 //! The health of a slave as this proxy sees it: a state with its reason. Must not know sockets or calls.
 //!
-//! What a call reads is one atomic load; reasons are behind a lock that only changes take.
+//! A call reads it with one atomic load; reasons are behind a lock that only changes take.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -39,7 +39,7 @@ pub(crate) struct HealthSnapshot {
     pub(crate) round_trip: Option<Duration>,
 }
 
-/// What explains the state, and what was logged of it.
+/// The causes of the state, and the state that was logged last.
 struct HealthLog {
     round_trip: Option<Duration>,
     report: String,

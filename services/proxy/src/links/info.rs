@@ -1,4 +1,4 @@
-//! What is known of a slave besides what calls need: its program, and where its link comes from. Must not know links.
+//! Information about a slave that calls do not need: its program, and where its link comes from. Must not know links.
 
 use parking_lot::Mutex;
 use std::net::SocketAddr;

@@ -6,10 +6,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::farewell::Farewell;
+use super::close_reason::CloseReason;
 use super::slave::{LinkState, Slave};
 
-/// What [`Slave::poll_timers`] found.
+/// Result of [`Slave::poll_timers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timers {
     /// Calls that timed out.
@@ -76,14 +76,14 @@ impl Slave {
     }
 
     /// Asks the task of the current link to close it for this reason.
-    pub(super) fn close(&self, reason: Farewell) {
+    pub(super) fn close(&self, reason: CloseReason) {
         self.close_request.store(reason as u8, Ordering::Release);
         self.waker.wake();
     }
 
     /// Returns the reason for which the current link is to be closed, if that was asked for.
-    pub(super) fn close_request(&self) -> Option<Farewell> {
-        Farewell::of(self.close_request.load(Ordering::Acquire))
+    pub(super) fn close_request(&self) -> Option<CloseReason> {
+        CloseReason::of(self.close_request.load(Ordering::Acquire))
     }
 
     /// Times out the calls of a slave without a link: those that took too long, and all of them when the grace is over.

@@ -1,4 +1,4 @@
-//! What a slave effectively offers: its catalog, reduced to the tools that its grant allows. Must not know links.
+//! The effective offer of a slave: its catalog, reduced to the tools that its grant allows. Must not know links.
 
 use parking_lot::Mutex;
 use std::sync::Arc;

@@ -18,12 +18,12 @@ use protocol::mcp::result::with_result_type;
 use serde_json::value::RawValue;
 
 use super::call::CallRequest;
-use super::slot::SlotSink;
+use super::response::ResponseTx;
 
 /// Largest number of pages of a tool list that are requested.
 const MAX_PAGES: usize = 1000;
 
-/// What a response is for.
+/// The receiver of a response.
 enum Waiter {
     Call(CallId),
     /// A page of `tools/list`.
@@ -37,7 +37,7 @@ struct Call {
     /// Its id on the link.
     plain: PlainId,
     era: Era,
-    sink: SlotSink,
+    sink: ResponseTx,
     deadline: Instant,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct PlainEnd {
     pages: usize,
 }
 
-/// What a text frame of the slave led to.
+/// The effect of a text frame of the slave.
 #[derive(Debug)]
 pub(super) enum PlainEvent {
     /// A response was delivered to its call.
@@ -101,7 +101,7 @@ impl PlainEnd {
         &mut self,
         call: &CallRequest<'_>,
         deadline: Instant,
-        mut sink: SlotSink,
+        mut sink: ResponseTx,
     ) -> Result<(), NotLinked> {
         if !self.linked {
             return Err(NotLinked);

@@ -11,7 +11,7 @@ use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use tokio::sync::Notify;
 
-use super::farewell::Farewell;
+use super::close_reason::CloseReason;
 use super::peers::PeerTable;
 use super::slave::Slave;
 use crate::access::Grant;
@@ -175,7 +175,7 @@ impl Registry {
         for slave in self.all() {
             if slave.key != newest.key && slave.is_linked() {
                 tracing::info!(slave = slave.name, "Replaced by a new slave (SLAVE_MODE=single)");
-                slave.close(Farewell::Replaced);
+                slave.close(CloseReason::Replaced);
             }
         }
     }
@@ -263,7 +263,7 @@ mod tests {
         let registry = registry(SlaveMode::Single, 1);
         let first = registry.register(Some(&hello(1, None)), Grant::default()).unwrap();
         let second = registry.register(Some(&hello(2, None)), Grant::default()).unwrap();
-        assert_eq!(first.slave.close_request(), Some(Farewell::Replaced));
+        assert_eq!(first.slave.close_request(), Some(CloseReason::Replaced));
         assert_eq!(second.slave.close_request(), None);
     }
 

@@ -1,4 +1,4 @@
-//! What the registry reports of slaves' health: log lines, metrics, snapshots. Must not know links or sockets.
+//! Reports of slaves' health: log lines, metrics, snapshots. Must not know links or sockets.
 
 use std::time::Instant;
 

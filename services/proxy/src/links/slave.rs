@@ -18,7 +18,7 @@ use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
 use super::plain::PlainEnd;
-use super::slot::SlotSink;
+use super::response::ResponseTx;
 use crate::access::Grant;
 use crate::balance::ActiveCalls;
 use crate::metrics::{self, LinkMeter};
@@ -26,7 +26,7 @@ use crate::slave_state::SlaveState;
 
 /// State machine of a slave's link, by dialect.
 pub(super) enum LinkState {
-    Native(Box<ProxyEnd<SlotSink>>),
+    Native(Box<ProxyEnd<ResponseTx>>),
     Plain(Box<PlainEnd>),
 }
 
@@ -36,7 +36,7 @@ const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(10);
 /// Weight of a slave that announces none, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
 
-/// One slave process (native dialect) or one connection (plain dialect).
+/// A slave process (native dialect) or a single connection of a slave (plain dialect).
 pub(crate) struct Slave {
     /// Key in the registry.
     pub(crate) key: u64,
@@ -67,7 +67,7 @@ pub(crate) struct Slave {
     /// Whether the slave has sent a catalog.
     has_catalog: AtomicBool,
     since: Instant,
-    /// The `Farewell` with which the current link is to be closed; 0: none.
+    /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
 }
 

@@ -1,4 +1,4 @@
-//! What is sent to a slave: calls and what concerns them, session facts, known proxies, the drain. Must not know sockets.
+//! Messages to a slave: calls, cancellations, acknowledgements, session facts, known proxies, the drain. Must not know sockets.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,8 +8,8 @@ use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::{Deadlines, NotLinked};
 
 use super::call::CallRequest;
+use super::response::{ResponseRx, ResponseTx};
 use super::slave::{LinkState, Slave};
-use super::slot::{Slot, SlotSink};
 use crate::balance::{Busy, Permit};
 
 impl Slave {
@@ -18,15 +18,15 @@ impl Slave {
         self.accepts_calls().then(|| self.active.try_acquire())
     }
 
-    /// Sends a call. The answer goes to `slot`; the permit is held until the call's end.
+    /// Sends a call. The answer goes to `response`; the permit is held until the call's end.
     pub(crate) fn open(
         &self,
         call: &CallRequest<'_>,
         permit: Permit,
-        slot: &Arc<Slot>,
+        response: &Arc<ResponseRx>,
         now: Instant,
     ) -> Result<(), NotLinked> {
-        let sink = SlotSink::new(Arc::clone(slot), permit);
+        let sink = ResponseTx::new(Arc::clone(response), permit);
         match &mut *self.link() {
             LinkState::Native(end) => {
                 end.open(call.id, call.header, call.message.clone(), sink)?;

@@ -1,4 +1,4 @@
-//! What the audit stream has of links to proxies: each attempt with its outcome, and the end of each link. Never a code.
+//! Audit lines of links to proxies: each attempt with its outcome, and the end of each link. Never contains a code.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,31 +6,33 @@ use std::time::Duration;
 use runtime::audit::{self, Line};
 
 use crate::config::ProxyUrl;
-use crate::link::Ended;
+use crate::link::DisconnectReason;
 
-/// A link is up.
-pub(super) fn linked(to: (&ProxyUrl, SocketAddr)) {
+/// Records a link that is up.
+pub(super) fn linked(url: &ProxyUrl, address: SocketAddr) {
     if audit::is_on() {
-        audit::tell(about("link", to).with("outcome", "linked"));
+        audit::tell(about("link", url, address).with("outcome", "linked"));
     }
 }
 
-/// An attempt failed.
-pub(super) fn failed(to: (&ProxyUrl, SocketAddr), outcome: &'static str, ended: &Ended) {
+/// Records an attempt that failed.
+pub(super) fn failed(url: &ProxyUrl, address: SocketAddr, outcome: &'static str, reason: &DisconnectReason) {
     if audit::is_on() {
-        let line = about("link", to).with("outcome", outcome);
-        audit::tell(line.with("reason", ended.kind()).with("detail", ended.to_string()));
+        let line = about("link", url, address).with("outcome", outcome);
+        audit::tell(line.with("reason", reason.kind()).with("detail", reason.to_string()));
     }
 }
 
-/// A link ended.
-pub(super) fn closed(to: (&ProxyUrl, SocketAddr), ended: &Ended, held: Duration) {
+/// Records the end of a link.
+pub(super) fn closed(url: &ProxyUrl, address: SocketAddr, reason: &DisconnectReason, held: Duration) {
     if audit::is_on() {
-        let line = about("link_closed", to).with("reason", ended.kind()).with("detail", ended.to_string());
+        let line = about("link_closed", url, address)
+            .with("reason", reason.kind())
+            .with("detail", reason.to_string());
         audit::tell(line.with("duration_ms", u64::try_from(held.as_millis()).unwrap_or(u64::MAX)));
     }
 }
 
-fn about(event: &'static str, (url, address): (&ProxyUrl, SocketAddr)) -> Line {
+fn about(event: &'static str, url: &ProxyUrl, address: SocketAddr) -> Line {
     Line::new(event).with("proxy", url.to_string()).with("address", address.to_string())
 }

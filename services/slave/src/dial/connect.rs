@@ -1,4 +1,4 @@
-//! A WebSocket to the proxy: TCP, TLS for `wss`, opening handshake, with every limit set. Must not know the link.
+//! A WebSocket to the proxy: TCP, TLS for `wss`, opening handshake. Must not know the link.
 
 use parking_lot::Mutex;
 use std::io;
@@ -9,74 +9,68 @@ use std::time::Duration;
 use protocol::link::limits::MAX_BATCH;
 use runtime::tls::{ClientFiles, TlsError};
 use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_tungstenite::client_async_tls_with_config;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::config::ProxyUrl;
-use crate::link::meter::Metered;
-use crate::link::socket::Socket;
+use crate::link::{Metered, Socket};
 
 /// How long TCP, TLS and the opening handshake may take together.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest time that a proxy can keep us away with `Retry-After`.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// Bytes read at once; allocated for as long as the link is up.
-const READ_BUFFER: usize = 16 * 1024;
-
-/// Bytes collected before they are written. Every batch is flushed anyway.
-const WRITE_BUFFER: usize = 16 * 1024;
-
-/// Why there is no connection; says what to check.
+/// Why there is no connection. The text says what to check.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// TCP.
+    /// TCP failed.
     #[error(
         "cannot reach {host}:{port} ({address}): {source}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between"
     )]
     Connect {
         /// Host of `PROXY_SERVER_URL`.
         host: String,
-        /// Its port.
+        /// Port of `PROXY_SERVER_URL`.
         port: u16,
-        /// What was dialed.
+        /// The address that was dialed.
         address: IpAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// TCP, TLS and opening handshake took too long.
-    #[error("no WebSocket to {url} within {} s. Check that PROXY_SERVER_URL names the proxy's WebSocket port, and that no firewall drops the packets", CONNECT_TIME.as_secs())]
+    #[error("no WebSocket to {url} within {} s. Check that PROXY_SERVER_URL names the proxy's WebSocket port, and that no firewall drops the packets", CONNECT_TIMEOUT.as_secs())]
     Timeout {
         /// `PROXY_SERVER_URL`.
         url: String,
     },
-    /// TLS.
+    /// TLS failed.
     #[error(
         "TLS to {host} failed: {why}. Check the proxy's certificate: PROXY_CA_FILE (or SSL_CERT_FILE) names a file of trusted roots. A proxy that asks for a certificate needs PROXY_CLIENT_CERT and PROXY_CLIENT_KEY, issued by one of its TLS_CLIENT_CA"
     )]
     Tls {
         /// Host of `PROXY_SERVER_URL`.
         host: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// The proxy lets no more in at the moment.
+    /// The proxy rejects new connections for a while (`HANDSHAKE_RATE`).
     #[error("the proxy has too many new connections (HANDSHAKE_RATE): it asks to come again in {} s", after.as_secs())]
     Busy {
         /// How long to stay away at least.
         after: Duration,
     },
-    /// The server is none, or not a proxy's WebSocket port.
+    /// The server does not speak WebSocket, or the port is not a proxy's WebSocket port.
     #[error(
         "{url} is no WebSocket server: {why}. Check that PROXY_SERVER_URL names the proxy's WebSocket port, not its HTTP port, and ws:// or wss:// as the server has it"
     )]
     NotWebSocket {
         /// `PROXY_SERVER_URL`.
         url: String,
-        /// What it said.
+        /// The server's answer, or the violation.
         why: String,
     },
 }
@@ -84,11 +78,12 @@ pub enum DialError {
 /// Makes connections to one proxy.
 pub(super) struct Connector {
     proxy: ProxyUrl,
-    limits: WebSocketConfig,
+    /// Longest message in bytes that is read.
+    max_message: usize,
     tls: Option<Tls>,
 }
 
-/// TLS as its files said when they could be used last.
+/// TLS by its files, with the last configuration that could be used.
 struct Tls {
     files: ClientFiles,
     last: Mutex<Arc<ClientConfig>>,
@@ -100,8 +95,9 @@ impl Tls {
         Ok(Self { files, last })
     }
 
-    /// What the files say now. They are small and on this machine: reading them waits for nothing.
-    fn now(&self) -> Arc<ClientConfig> {
+    /// Reads the files again; where they cannot be used the last configuration holds. They are small and local: reading
+    /// them does not block for long.
+    fn load(&self) -> Arc<ClientConfig> {
         let mut last = self.last.lock();
         if !self.files.is_empty() {
             match self.files.load() {
@@ -116,13 +112,12 @@ impl Tls {
 }
 
 impl Connector {
-    /// Reads the trusted roots where the URL asks for TLS. `max_message` is the longest message in bytes that is read or
-    /// written.
+    /// Reads the trusted roots where the URL asks for TLS. `max_message` is the longest message in bytes that is read.
     pub(super) fn new(proxy: ProxyUrl, files: &ClientFiles, max_message: usize) -> Result<Self, DialError> {
         let failed =
             |error: TlsError| DialError::Tls { host: proxy.host().to_owned(), why: error.to_string() };
         let tls = proxy.is_tls().then(|| Tls::new(files.clone())).transpose().map_err(failed)?;
-        Ok(Self { proxy, limits: limits(max_message), tls })
+        Ok(Self { proxy, max_message: max_message.max(MAX_BATCH), tls })
     }
 
     /// `PROXY_SERVER_URL`.
@@ -133,7 +128,7 @@ impl Connector {
     /// Dials one address of the URL's host once. Cancel safe: dropping it closes what was opened.
     pub(super) async fn connect(&self, address: SocketAddr) -> Result<Socket, DialError> {
         let late = |_| Err(DialError::Timeout { url: self.proxy.to_string() });
-        tokio::time::timeout(CONNECT_TIME, self.dial(address)).await.unwrap_or_else(late)
+        tokio::time::timeout(CONNECT_TIMEOUT, self.dial(address)).await.unwrap_or_else(late)
     }
 
     async fn dial(&self, address: SocketAddr) -> Result<Socket, DialError> {
@@ -142,21 +137,28 @@ impl Connector {
             |source| DialError::Connect { host: host.to_owned(), port, address: address.ip(), source };
         let tcp = TcpStream::connect(address).await.map_err(refused)?;
         tcp.set_nodelay(true).map_err(refused)?;
-        let connector = match &self.tls {
-            Some(tls) => tokio_tungstenite::Connector::Rustls(tls.now()),
-            None => tokio_tungstenite::Connector::Plain,
-        };
-        let url = self.proxy.url().as_str();
-        let opening =
-            client_async_tls_with_config(url, Metered::new(tcp), Some(self.limits), Some(connector));
-        let (stream, _response) = opening.await.map_err(|error| self.explain(&error))?;
-        Ok(Socket::new(stream))
+        let stream = self.encrypt(Metered::new(tcp)).await?;
+        let opening = link::connect(self.proxy.url().as_str(), stream, self.max_message);
+        opening.await.map_err(|error| self.explain(&error))
+    }
+
+    /// TLS, where the URL asks for it.
+    async fn encrypt(
+        &self,
+        tcp: Metered<TcpStream>,
+    ) -> Result<MaybeTlsStream<Metered<TcpStream>>, DialError> {
+        let Some(tls) = &self.tls else { return Ok(MaybeTlsStream::Plain(tcp)) };
+        let host = self.proxy.host().to_owned();
+        let name = ServerName::try_from(host.clone())
+            .map_err(|error| DialError::Tls { host, why: error.to_string() })?;
+        let connecting = TlsConnector::from(tls.load()).connect(name, tcp);
+        let stream = connecting.await.map_err(|error| self.explain(&Error::Io(error)))?;
+        Ok(MaybeTlsStream::Rustls(stream))
     }
 
     fn explain(&self, error: &Error) -> DialError {
         let host = || self.proxy.host().to_owned();
         match error {
-            Error::Tls(error) => DialError::Tls { host: host(), why: error.to_string() },
             Error::Io(error) if runtime::tls::is_tls(error) => {
                 DialError::Tls { host: host(), why: error.to_string() }
             }
@@ -165,23 +167,11 @@ impl Connector {
                     .headers()
                     .get("retry-after")
                     .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-                DialError::Busy { after: Duration::from_secs(seconds.unwrap_or(1)).min(LONGEST_WAIT) }
+                DialError::Busy { after: Duration::from_secs(seconds.unwrap_or(1)).min(MAX_RETRY_AFTER) }
             }
             error => DialError::NotWebSocket { url: self.proxy.to_string(), why: error.to_string() },
         }
     }
-}
-
-/// All four limits, of which tungstenite's own defaults are too large or unbounded.
-fn limits(max_message: usize) -> WebSocketConfig {
-    let max_message = max_message.max(MAX_BATCH);
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        // One message at a time is written; pings and closes come on top.
-        .max_write_buffer_size(max_message + WRITE_BUFFER + MAX_BATCH)
-        .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message))
 }
 
 #[cfg(test)]
@@ -228,9 +218,7 @@ mod tests {
     async fn a_trusted_certificate_opens_wss() {
         let (url, address, roots) = server().await;
         let mut socket = connector(url, &roots).connect(address).await.unwrap();
-        let mut inbox = Vec::new();
-        socket.io(&mut inbox).await.unwrap();
-        assert_eq!(inbox, [Message::text("hello")]);
+        assert_eq!(socket.recv().await.unwrap(), link::Message::Text("hello".into()));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! When to resolve names and where to dial next. Must not know sockets: time, chance and what happened are given.
+//! When to resolve names and where to dial next. Must not know sockets: time, chance and results are arguments.
 //!
-//! Every address that a name gives is a [`Line`]: one without a link is dialed, with backoff. Where proxies are missing (a
-//! load balancer hides them behind one address) lines that have a link are dialed again, one at a time: the search.
+//! Every address of a name is a [`Target`]. A target without a link is dialed, with backoff. Where proxies are missing (a
+//! load balancer hides them behind one address) targets that have a link are dialed again, one at a time: discovery.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -9,54 +9,55 @@ use std::time::{Duration, Instant};
 
 use protocol::link::backoff::Backoff;
 
-use super::patience::Patience;
+use super::backoff::DialBackoff;
 use crate::endpoint::PeerDiscovery;
-use crate::link::Ended;
+use crate::link::DisconnectReason;
 
-/// Addresses that are dialed at most: more than any fleet of proxies has.
-const MOST_LINES: usize = 256;
+/// Most addresses that are dialed: more than any fleet of proxies has.
+const MAX_TARGETS: usize = 256;
 
-/// An address that never led to a proxy, while others of its name did, is dialed less and less often: `localhost` has two,
-/// of which one may be nobody's.
-const STRANGE: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
+/// First and longest wait for an address that never led to a proxy, while others of its name did: of the two addresses
+/// of `localhost`, one may have no server.
+const UNPROVEN_BACKOFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
 
-/// First wait of the search while proxies are known to be missing; the longest is `RECONNECT_MAX`, as for a lost link.
-const MISSING: Duration = Duration::from_millis(500);
+/// First wait of the discovery while proxies are known to be missing; the longest is `RECONNECT_MAX`, as for a lost link.
+const DISCOVERY_BACKOFF: Duration = Duration::from_millis(500);
 
-/// First and longest wait while nobody is known to be missing: one that nobody has found yet is found this way.
-const IDLE: [Duration; 2] = [Duration::from_secs(2), Duration::from_mins(5)];
+/// First and longest wait of the discovery while no proxy is known to be missing: proxies that nobody knows of yet are
+/// found this way.
+const IDLE_DISCOVERY_BACKOFF: [Duration; 2] = [Duration::from_secs(2), Duration::from_mins(5)];
 
-/// After a lost link its name is resolved again within this time.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Time after a lost link within which its name is resolved again.
+const REDIAL_DELAY: Duration = Duration::from_millis(500);
 
-/// One address behind one URL (by its place in `PROXY_SERVER_URL`).
+/// An address behind a URL; `url` is the URL's place in `PROXY_SERVER_URL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Line {
+pub(super) struct Target {
     pub(super) url: usize,
     pub(super) address: SocketAddr,
 }
 
-/// Why a line is dialed.
+/// Why a target is dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// It has no link.
-    Keep,
-    /// It may lead to another proxy this time.
-    Search,
+pub(super) enum Goal {
+    /// The target has no link.
+    Maintain,
+    /// The target may lead to another proxy this time.
+    Discover,
 }
 
-/// What to do now.
+/// The next thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Resolve the host of this URL; then [`Plan::resolved`].
     Resolve(usize),
     /// Dial; then [`Plan::linked`] or [`Plan::failed`].
-    Dial(Line, Purpose),
+    Dial(Target, Goal),
 }
 
 /// Times that the operator sets, and chance.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct Timing {
     /// `RECONNECT_MAX`.
     pub(super) reconnect_max: Duration,
     /// `PROXY_RESOLVE_INTERVAL`.
@@ -69,49 +70,49 @@ struct Name {
     resolving: bool,
     at: Instant,
     backoff: Backoff,
-    /// The link behind this name leads to a proxy that cannot tell a second one: there must be no other.
+    /// The link of this name leads to a proxy that cannot tell a second link of this slave: there must be no other.
     alone: bool,
 }
 
-/// What a line without a link does.
+/// State of a target without a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stand {
-    /// It is to be dialed at this time.
+enum TargetState {
+    /// The target is to be dialed at this time.
     Due(Instant),
-    /// It is being dialed.
+    /// The target is being dialed.
     Dialing,
-    /// It leads to a proxy that has a link over another address: dialed again when a link ends.
+    /// The target leads to a proxy that has a link over another address: dialed again when a link ends.
     Covered,
 }
 
-struct State {
-    /// The name still has it.
+struct TargetEntry {
+    /// The name still has the address.
     listed: bool,
     links: usize,
-    stand: Stand,
-    /// It led to a proxy once.
+    state: TargetState,
+    /// The address led to a proxy once.
     proven: bool,
-    /// The proxy does not want us: no hurry.
+    /// The proxy refused or replaced this slave: dialing is not expedited.
     unwanted: bool,
-    patience: Patience,
-    strange: Backoff,
+    backoff: DialBackoff,
+    unproven: Backoff,
 }
 
-struct Search {
+struct Discovery {
     under_way: bool,
     at: Option<Instant>,
     quick: Backoff,
     idle: Backoff,
-    last: Option<Line>,
+    last: Option<Target>,
     missing: bool,
 }
 
-/// All names and lines.
+/// Schedule of all names and targets.
 pub(super) struct Plan {
-    pace: Pace,
+    timing: Timing,
     names: Vec<Name>,
-    lines: BTreeMap<Line, State>,
-    search: Search,
+    targets: BTreeMap<Target, TargetEntry>,
+    discovery: Discovery,
 }
 
 fn backoff([first, cap]: [Duration; 2]) -> Backoff {
@@ -119,234 +120,251 @@ fn backoff([first, cap]: [Duration; 2]) -> Backoff {
 }
 
 impl Plan {
-    /// For so many URLs, all of them to be resolved at once.
-    pub(super) fn new(urls: usize, pace: Pace, now: Instant) -> Self {
+    /// Creates a plan for `urls` URLs, all of them to be resolved at once.
+    pub(super) fn new(urls: usize, timing: Timing, now: Instant) -> Self {
         let name = || Name {
             resolving: false,
             at: now,
-            backoff: Backoff::new(AGAIN, pace.reconnect_max),
+            backoff: Backoff::new(REDIAL_DELAY, timing.reconnect_max),
             alone: false,
         };
-        let search = Search {
+        let discovery = Discovery {
             under_way: false,
             at: None,
-            quick: Backoff::new(MISSING, pace.reconnect_max),
-            idle: backoff(IDLE),
+            quick: Backoff::new(DISCOVERY_BACKOFF, timing.reconnect_max),
+            idle: backoff(IDLE_DISCOVERY_BACKOFF),
             last: None,
             missing: false,
         };
-        Self { pace, names: (0..urls).map(|_| name()).collect(), lines: BTreeMap::new(), search }
+        Self { timing, names: (0..urls).map(|_| name()).collect(), targets: BTreeMap::new(), discovery }
     }
 
-    /// The next thing to be done right now; call it until there is none.
+    /// Returns the next thing to be done right now; to be called until there is none.
     pub(super) fn poll(&mut self, now: Instant, outlook: PeerDiscovery) -> Option<Step> {
         if let Some(index) = self.names.iter().position(|name| !name.resolving && name.at <= now) {
             self.names[index].resolving = true;
             return Some(Step::Resolve(index));
         }
         let names = &self.names;
-        let due = |(line, state): &(&Line, &mut State)| state.due(names, **line).is_some_and(|at| at <= now);
-        if let Some((line, state)) = self.lines.iter_mut().find(due) {
-            state.stand = Stand::Dialing;
-            return Some(Step::Dial(*line, Purpose::Keep));
+        let due = |(target, entry): &(&Target, &mut TargetEntry)| {
+            entry.due(names, **target).is_some_and(|at| at <= now)
+        };
+        if let Some((target, entry)) = self.targets.iter_mut().find(due) {
+            entry.state = TargetState::Dialing;
+            return Some(Step::Dial(*target, Goal::Maintain));
         }
-        self.search_at(now, outlook).filter(|at| *at <= now)?;
-        let Some(line) = self.candidate() else {
-            self.search.at = Some(now + self.search.idle.next((self.pace.random)()));
+        self.discovery_at(now, outlook).filter(|at| *at <= now)?;
+        let Some(target) = self.candidate() else {
+            self.discovery.at = Some(now + self.discovery.idle.next((self.timing.random)()));
             return None;
         };
-        self.search.under_way = true;
-        self.search.last = Some(line);
-        Some(Step::Dial(line, Purpose::Search))
+        self.discovery.under_way = true;
+        self.discovery.last = Some(target);
+        Some(Step::Dial(target, Goal::Discover))
     }
 
-    /// When [`Self::poll`] has something though nothing else happens. Call it after that gave nothing.
+    /// Returns when [`Self::poll`] has something though nothing else happens. To be called after `poll` returned `None`.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let names = self.names.iter().filter(|name| !name.resolving).map(|name| name.at);
-        let lines = self.lines.iter().filter_map(|(line, state)| state.due(&self.names, *line));
-        let search = self.search.at.filter(|_| !self.search.under_way);
-        names.chain(lines).chain(search).min()
+        let targets = self.targets.iter().filter_map(|(target, entry)| entry.due(&self.names, *target));
+        let discovery = self.discovery.at.filter(|_| !self.discovery.under_way);
+        names.chain(targets).chain(discovery).min()
     }
 
-    /// When the search goes on; `None`: there is nothing to search, or it is under way.
-    fn search_at(&mut self, now: Instant, outlook: PeerDiscovery) -> Option<Instant> {
+    /// Returns when the discovery goes on; `None`: there is nothing to discover, or an attempt is under way.
+    fn discovery_at(&mut self, now: Instant, outlook: PeerDiscovery) -> Option<Instant> {
         if outlook.searchable == 0 {
-            self.search.at = None;
+            self.discovery.at = None;
             return None;
         }
-        if self.search.at.is_none() || outlook.missing != self.search.missing {
-            self.search.missing = outlook.missing;
-            self.search.quick.reset();
-            self.schedule_search(now);
+        if self.discovery.at.is_none() || outlook.missing != self.discovery.missing {
+            self.discovery.missing = outlook.missing;
+            self.discovery.quick.reset();
+            self.schedule_discovery(now);
         }
-        self.search.at.filter(|_| !self.search.under_way)
+        self.discovery.at.filter(|_| !self.discovery.under_way)
     }
 
-    fn schedule_search(&mut self, now: Instant) {
-        let pace = if self.search.missing { &mut self.search.quick } else { &mut self.search.idle };
-        self.search.at = Some(now + pace.next((self.pace.random)()));
+    fn schedule_discovery(&mut self, now: Instant) {
+        let timing =
+            if self.discovery.missing { &mut self.discovery.quick } else { &mut self.discovery.idle };
+        self.discovery.at = Some(now + timing.next((self.timing.random)()));
     }
 
-    /// The next line that leads to a proxy, in turn.
-    fn candidate(&self) -> Option<Line> {
-        let fits = |(line, state): &(&Line, &State)| {
-            state.listed && (state.links > 0 || state.stand == Stand::Covered) && !self.names[line.url].alone
+    /// Returns the next target that leads to a proxy, in turn.
+    fn candidate(&self) -> Option<Target> {
+        let fits = |(target, entry): &(&Target, &TargetEntry)| {
+            entry.listed
+                && (entry.links > 0 || entry.state == TargetState::Covered)
+                && !self.names[target.url].alone
         };
         let after = self
-            .lines
+            .targets
             .iter()
             .filter(fits)
-            .find(|(line, _)| self.search.last.is_none_or(|last| **line > last));
-        after.or_else(|| self.lines.iter().find(fits)).map(|(line, _)| *line)
+            .find(|(target, _)| self.discovery.last.is_none_or(|last| **target > last));
+        after.or_else(|| self.targets.iter().find(fits)).map(|(target, _)| *target)
     }
 
-    /// A name has these addresses now.
+    /// Records the present addresses of a name.
     pub(super) fn resolved(&mut self, url: usize, addresses: &BTreeSet<SocketAddr>, now: Instant) {
-        let jitter = 0.75 + 0.5 * ((self.pace.random)() as f64 / u64::MAX as f64);
+        let jitter = 0.75 + 0.5 * ((self.timing.random)() as f64 / u64::MAX as f64);
         let name = &mut self.names[url];
-        (name.resolving, name.at) = (false, now + self.pace.resolve.mul_f64(jitter));
+        (name.resolving, name.at) = (false, now + self.timing.resolve.mul_f64(jitter));
         name.backoff.reset();
-        for (line, state) in self.lines.iter_mut().filter(|(line, _)| line.url == url) {
-            state.listed = addresses.contains(&line.address);
+        for (target, entry) in self.targets.iter_mut().filter(|(target, _)| target.url == url) {
+            entry.listed = addresses.contains(&target.address);
         }
         for address in addresses {
-            let line = Line { url, address: *address };
-            if self.lines.len() < MOST_LINES || self.lines.contains_key(&line) {
-                self.lines.entry(line).or_insert_with(|| State::new(self.pace.reconnect_max, now));
+            let target = Target { url, address: *address };
+            if self.targets.len() < MAX_TARGETS || self.targets.contains_key(&target) {
+                self.targets
+                    .entry(target)
+                    .or_insert_with(|| TargetEntry::new(self.timing.reconnect_max, now));
             }
         }
         self.prune();
     }
 
-    /// A name could not be resolved: what it had before stays. How long until the next attempt.
+    /// Records that a name could not be resolved: its addresses stay. Returns the time until the next attempt.
     pub(super) fn unresolved(&mut self, url: usize, now: Instant) -> Duration {
         let name = &mut self.names[url];
-        let wait = name.backoff.next((self.pace.random)());
+        let wait = name.backoff.next((self.timing.random)());
         (name.resolving, name.at) = (false, now + wait);
         wait
     }
 
-    /// Whether any address of this URL has a link.
+    /// Returns whether any address of this URL has a link.
     pub(super) fn is_served(&self, url: usize) -> bool {
-        self.lines.iter().any(|(line, state)| line.url == url && state.links > 0)
+        self.targets.iter().any(|(target, entry)| target.url == url && entry.links > 0)
     }
 
-    /// Dialing led to a link. `alone`: its proxy knows of no others.
-    pub(super) fn linked(&mut self, (line, purpose): (Line, Purpose), alone: bool, now: Instant) {
-        self.names[line.url].alone |= alone;
-        if let Some(state) = self.lines.get_mut(&line) {
-            state.links += 1;
-            (state.stand, state.proven, state.unwanted) = (Stand::Due(now), true, false);
+    /// Records a new link. `alone`: its proxy knows of no others.
+    pub(super) fn linked(&mut self, target: Target, goal: Goal, alone: bool, now: Instant) {
+        self.names[target.url].alone |= alone;
+        if let Some(entry) = self.targets.get_mut(&target) {
+            entry.links += 1;
+            (entry.state, entry.proven, entry.unwanted) = (TargetState::Due(now), true, false);
         }
-        self.search.under_way &= purpose == Purpose::Keep;
-        self.search.quick.reset();
-        self.search.idle.reset();
-        self.schedule_search(now);
+        self.discovery.under_way &= goal == Goal::Maintain;
+        self.discovery.quick.reset();
+        self.discovery.idle.reset();
+        self.schedule_discovery(now);
     }
 
-    /// Dialing led to nothing. How long until the line is dialed again; `None`: not until something changes.
+    /// Records a failed attempt. Returns the time until the target is dialed again; `None`: not until something changes.
     pub(super) fn failed(
         &mut self,
-        (line, purpose): (Line, Purpose),
-        ended: &Ended,
+        target: Target,
+        goal: Goal,
+        reason: &DisconnectReason,
         now: Instant,
     ) -> Option<Duration> {
-        if purpose == Purpose::Search {
-            self.search.under_way = false;
-            self.schedule_search(now);
+        if goal == Goal::Discover {
+            self.discovery.under_way = false;
+            self.schedule_discovery(now);
             return None;
         }
-        let served = self.is_served(line.url);
-        let state = self.lines.get_mut(&line)?;
-        if *ended == Ended::AlreadyLinked {
-            (state.stand, state.proven) = (Stand::Covered, true);
+        let served = self.is_served(target.url);
+        let entry = self.targets.get_mut(&target)?;
+        if *reason == DisconnectReason::AlreadyLinked {
+            (entry.state, entry.proven) = (TargetState::Covered, true);
             return None;
         }
-        let mut wait = state.patience.after(ended);
-        if served && !state.proven {
-            wait = state.strange.next((self.pace.random)());
+        let mut wait = entry.backoff.after(reason);
+        if served && !entry.proven {
+            wait = entry.unproven.next((self.timing.random)());
         }
-        state.wait(ended, now + wait);
+        entry.wait(reason, now + wait);
         self.prune();
         Some(wait)
     }
 
-    /// A link that was up for `held` has ended. How long until its line is dialed again.
-    pub(super) fn ended(&mut self, line: Line, (ended, held): (&Ended, Duration), now: Instant) -> Duration {
-        let name = &mut self.names[line.url];
+    /// Records the end of a link that was up for `held`. Returns the time until its target is dialed again.
+    pub(super) fn ended(
+        &mut self,
+        target: Target,
+        reason: &DisconnectReason,
+        held: Duration,
+        now: Instant,
+    ) -> Duration {
+        let name = &mut self.names[target.url];
         name.alone = false;
-        let soon = Duration::from_nanos((self.pace.random)() % u64::try_from(AGAIN.as_nanos()).unwrap_or(1));
+        let soon = Duration::from_nanos(
+            (self.timing.random)() % u64::try_from(REDIAL_DELAY.as_nanos()).unwrap_or(1),
+        );
         name.at = name.at.min(now + soon);
         let mut wait = Duration::ZERO;
-        for (other, state) in &mut self.lines {
-            if *other == line {
-                state.links = state.links.saturating_sub(1);
-                state.patience.held(held);
-                wait = state.patience.after(ended);
-                state.wait(ended, now + wait);
-            } else if state.stand == Stand::Covered {
-                let wait = state.patience.after(ended);
-                state.wait(ended, now + wait);
+        for (other, entry) in &mut self.targets {
+            if *other == target {
+                entry.links = entry.links.saturating_sub(1);
+                entry.backoff.held(held);
+                wait = entry.backoff.after(reason);
+                entry.wait(reason, now + wait);
+            } else if entry.state == TargetState::Covered {
+                let wait = entry.backoff.after(reason);
+                entry.wait(reason, now + wait);
             }
         }
-        self.search.quick.reset();
-        self.search.idle.reset();
-        self.schedule_search(now);
+        self.discovery.quick.reset();
+        self.discovery.idle.reset();
+        self.schedule_discovery(now);
         self.prune();
         wait
     }
 
-    /// A proxy goes down: others are wanted before its link is gone.
-    pub(super) fn hurry(&mut self, now: Instant) {
+    /// Dials as soon as possible: a proxy goes down, and others are wanted before its link is gone.
+    pub(super) fn expedite(&mut self, now: Instant) {
         for name in &mut self.names {
             name.at = now;
         }
-        for state in self.lines.values_mut().filter(|state| !state.unwanted) {
-            if let Stand::Due(at) = &mut state.stand {
+        for entry in self.targets.values_mut().filter(|entry| !entry.unwanted) {
+            if let TargetState::Due(at) = &mut entry.state {
                 *at = now.min(*at);
             }
         }
-        self.search.quick.reset();
-        self.search.at = Some(now);
+        self.discovery.quick.reset();
+        self.discovery.at = Some(now);
     }
 
-    /// Another code may be accepted where the last was not: nobody is left alone for that any more.
+    /// Dials at once the targets that refused the last code: another may be accepted.
     pub(super) fn code_changed(&mut self, now: Instant) {
-        for state in self.lines.values_mut().filter(|state| state.unwanted) {
-            if let Stand::Due(at) = &mut state.stand {
+        for entry in self.targets.values_mut().filter(|entry| entry.unwanted) {
+            if let TargetState::Due(at) = &mut entry.state {
                 *at = now.min(*at);
             }
         }
-        self.search.quick.reset();
+        self.discovery.quick.reset();
     }
 
     fn prune(&mut self) {
-        self.lines.retain(|_, state| state.listed || state.stand == Stand::Dialing || state.links > 0);
+        self.targets
+            .retain(|_, entry| entry.listed || entry.state == TargetState::Dialing || entry.links > 0);
     }
 }
 
-impl State {
+impl TargetEntry {
     fn new(reconnect_max: Duration, now: Instant) -> Self {
         Self {
             listed: true,
             links: 0,
-            stand: Stand::Due(now),
+            state: TargetState::Due(now),
             proven: false,
             unwanted: false,
-            patience: Patience::new(reconnect_max),
-            strange: backoff(STRANGE),
+            backoff: DialBackoff::new(reconnect_max),
+            unproven: backoff(UNPROVEN_BACKOFF),
         }
     }
 
-    fn wait(&mut self, ended: &Ended, until: Instant) {
-        self.stand = Stand::Due(until);
-        self.unwanted = matches!(ended, Ended::Refused(_) | Ended::Replaced);
+    fn wait(&mut self, reason: &DisconnectReason, until: Instant) {
+        self.state = TargetState::Due(until);
+        self.unwanted = matches!(reason, DisconnectReason::Refused(_) | DisconnectReason::Replaced);
     }
 
-    /// When it is to be dialed for a link of its own.
-    fn due(&self, names: &[Name], line: Line) -> Option<Instant> {
-        match self.stand {
-            Stand::Due(at) if self.listed && self.links == 0 && !names[line.url].alone => Some(at),
+    /// Returns when the target is to be dialed for a link of its own.
+    fn due(&self, names: &[Name], target: Target) -> Option<Instant> {
+        match self.state {
+            TargetState::Due(at) if self.listed && self.links == 0 && !names[target.url].alone => Some(at),
             _ => None,
         }
     }

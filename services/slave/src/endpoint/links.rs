@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use link::Signal;
 use parking_lot::MutexGuard;
 use protocol::link::error::LinkError;
 use protocol::link::frame::Frame;
 use protocol::link::handshake::ProxyHello;
 use protocol::link::ids::LinkId;
 use protocol::link::slave_end::SlaveEvent;
-use tokio::sync::Notify;
 
 use super::stage::Stage;
 use super::state::{Endpoint, LinkUp, State};
@@ -25,6 +25,8 @@ const BATCH_SIZE: usize = 128 * 1024;
 pub(crate) struct Transmit {
     /// The time at which the link has to ask for frames again, whatever happens.
     pub(crate) again: Option<Instant>,
+    /// Number of calls that run or whose end was not taken.
+    pub(crate) calls: usize,
     /// Whether the batch is full, so that there may be more to send right now.
     pub(crate) more: bool,
     /// The stage of the shutdown.
@@ -38,8 +40,8 @@ impl Endpoint {
     ///
     /// An older link to the same proxy is down from then on, even with messages unread: the proxy attaches to its calls on
     /// the new link, and a call that is reported as unknown there must not arrive later on the old one.
-    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, code_generation: u64) -> (LinkId, Arc<Notify>) {
-        let wake = Arc::new(Notify::new());
+    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, code_generation: u64) -> (LinkId, Arc<Signal>) {
+        let wake = Arc::new(Signal::new());
         let mut state = self.state.lock();
         for older in state.proxies.links_to_same_proxy(hello) {
             state.remove_link(older);
@@ -114,7 +116,12 @@ impl Endpoint {
             bytes += frame.encoded_len();
             frames.push(frame);
         }
-        Transmit { again: state.end.link_timeout(link), more: bytes >= BATCH_SIZE, stage: self.stage() }
+        Transmit {
+            again: state.end.link_timeout(link),
+            calls: state.end.calls(),
+            more: bytes >= BATCH_SIZE,
+            stage: self.stage(),
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Endpoint {
     fn advance(&self, stage: Stage, locked: &State) {
         self.stage.send_replace(stage);
         for up in &locked.links {
-            up.wake.notify_one();
+            up.wake.raise();
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use link::Signal;
 use parking_lot::Mutex;
 use protocol::link::frame::Flags;
 use protocol::link::ids::{CallId, LinkId};
@@ -20,7 +21,7 @@ use crate::metrics::LinkUsage;
 pub(super) struct LinkUp {
     pub(super) id: LinkId,
     /// Wakes the link's task.
-    pub(super) wake: Arc<Notify>,
+    pub(super) wake: Arc<Signal>,
     /// Whether the proxy is known to have read that the slave drains: no call of it can still be on the way.
     pub(super) drained: bool,
 }
@@ -138,7 +139,7 @@ impl State {
     /// Wakes the tasks of all links that have something to send.
     pub(super) fn wake_senders(&self) {
         for link in self.links.iter().filter(|link| self.end.wants_to_send(link.id)) {
-            link.wake.notify_one();
+            link.wake.raise();
         }
     }
 }

@@ -1,36 +1,68 @@
 //! The first messages of a link, from the slave's side. Must not know what follows them.
 
+use std::time::Duration;
+
+use link::{Connection, Message};
 use protocol::link::handshake::{Auth, AuthReply, ProxyHello, SlaveHello};
 use runtime::secret::Secret;
-use tokio_tungstenite::tungstenite::Message;
+use tokio::net::TcpStream;
+use tokio_tungstenite::MaybeTlsStream;
 
-use super::socket::Socket;
-use super::{AUTH_TIME, Ended, Opened};
+use super::disconnect::DisconnectReason;
+use super::metered::Metered;
 
-/// Shows the code and waits for the answer, at most [`AUTH_TIME`].
-pub(crate) async fn open(mut socket: Socket, code: &Secret, hello: &SlaveHello) -> Result<Opened, Ended> {
-    let auth = Auth::new(code.expose().to_owned(), hello.clone());
-    let text = serde_json::to_string(&auth).map_err(|error| Ended::Lost(error.to_string()))?;
-    socket.send(Message::text(text));
-    let mut early = Vec::new();
-    let late = || Ended::Lost(format!("the proxy did not answer within {} s", AUTH_TIME.as_secs()));
-    let answered = tokio::time::timeout(AUTH_TIME, answer(&mut socket, &mut early)).await;
-    let hello = answered.unwrap_or_else(|_| Err(late()))?;
-    Ok(Opened { socket, hello, early })
+/// How long the proxy may take to answer the first message.
+const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A WebSocket to a proxy, after its opening handshake.
+pub(crate) type Socket = Connection<MaybeTlsStream<Metered<TcpStream>>>;
+
+/// A connection whose code the proxy has accepted.
+pub(crate) struct Connected {
+    /// The connection.
+    pub(crate) socket: Socket,
+    /// What a proxy of the native dialect said of itself; `None`: it speaks the plain dialect.
+    pub(crate) hello: Option<ProxyHello>,
 }
 
-/// Messages that come right behind the answer are left in `early`.
-async fn answer(socket: &mut Socket, early: &mut Vec<Message>) -> Result<Option<ProxyHello>, Ended> {
-    while early.is_empty() {
-        socket.io(early).await?;
-        early.retain(|message| !message.is_pong());
+impl Connected {
+    /// Returns the dialect of what follows.
+    pub(crate) fn dialect(&self) -> &'static str {
+        if self.hello.is_some() { "native" } else { "plain" }
     }
-    let Message::Text(text) = early.remove(0) else {
-        return Err(Ended::Lost("the answer to the first message is not text: is it a proxy?".into()));
+}
+
+/// Sends the code and waits for the answer, at most [`AUTH_TIMEOUT`].
+pub(crate) async fn authenticate(
+    mut socket: Socket,
+    code: &Secret,
+    hello: &SlaveHello,
+) -> Result<Connected, DisconnectReason> {
+    let auth = Auth::new(code.expose().to_owned(), hello.clone());
+    let text = serde_json::to_string(&auth).map_err(|error| DisconnectReason::Lost(error.to_string()))?;
+    socket.outgoing().send_text(text.into());
+    let late =
+        || DisconnectReason::Lost(format!("the proxy did not answer within {} s", AUTH_TIMEOUT.as_secs()));
+    let answered = tokio::time::timeout(AUTH_TIMEOUT, recv_reply(&mut socket)).await;
+    let hello = answered.unwrap_or_else(|_| Err(late()))?;
+    Ok(Connected { socket, hello })
+}
+
+async fn recv_reply(socket: &mut Socket) -> Result<Option<ProxyHello>, DisconnectReason> {
+    let text = loop {
+        match socket.recv().await? {
+            Message::Text(text) => break text,
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Close(frame) => return Err(DisconnectReason::from_close(frame)),
+            Message::Binary(_) => {
+                let what = "the answer to the first message is not text: is it a proxy?";
+                return Err(DisconnectReason::Lost(what.into()));
+            }
+        }
     };
     match AuthReply::parse(&text) {
         Ok(AuthReply::AuthSuccess { protocol, .. }) => Ok(protocol),
-        Ok(AuthReply::AuthFailed { message }) => Err(Ended::Refused(message)),
-        Err(error) => Err(Ended::Lost(error.to_string())),
+        Ok(AuthReply::AuthFailed { message }) => Err(DisconnectReason::Refused(message)),
+        Err(error) => Err(DisconnectReason::Lost(error.to_string())),
     }
 }

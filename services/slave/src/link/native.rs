@@ -1,176 +1,204 @@
-//! A link of the native dialect: batches of frames between the socket and the endpoint. Must not know calls.
+//! The slave's end of a link of the native dialect: batches of frames between the driver and the endpoint. Must not know
+//! calls.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::Context;
+use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
+use bytes::Bytes;
+use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing, Signal};
+use metrics::Histogram;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::LinkId;
 use protocol::link::limits::MAX_BATCH;
+use protocol::link::liveness::RttEstimator;
 use protocol::link::slave_end::SlaveEvent;
-use tokio::sync::Notify;
-use tokio::task::yield_now;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::Ended;
-use super::pulse::Pulse;
-use super::socket::Socket;
+use super::disconnect::DisconnectReason;
 use crate::endpoint::{Endpoint, Stage};
+use crate::metrics::round_trips;
 
-/// Payload of the pings that follow our `drain`. The answer to the first shows that the proxy has read it; what the
-/// proxy had opened until then is on its way before the answer to the second.
-const FAREWELL: &[u8] = b"drain";
+/// Payload of the pings that follow the `drain` frame. The answer to the first shows that the proxy has read the frame;
+/// what the proxy had opened until then is on its way before the answer to the second.
+const DRAIN_PING: &[u8] = b"drain";
 
-/// How far the proxy is known to have followed our `drain`.
+/// How far the proxy is known to have followed the `drain` frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Farewell {
-    /// Nothing was said.
-    Unsaid,
-    /// So many answers are due.
-    BackendSpan(u8),
+enum CloseState {
+    /// The slave does not drain.
+    Open,
+    /// So many answers to pings are due.
+    Draining(u8),
 }
 
-/// A request of at most this many bytes is copied out of its batch: it may live for minutes, and the batch with it.
-const SMALL: usize = 4 * 1024;
+/// A request of at most this many bytes is copied out of the read buffer: it may live for minutes, and the buffer with it.
+const COPY_THRESHOLD: usize = 16 * 1024;
 
-/// Memory for batches, in bytes, that a link keeps for longer than a moment.
-const KEEP: usize = 64 * 1024;
-
-/// One link. The vectors are empty between steps and kept for their memory.
-pub(super) struct Native<'a> {
+/// One link. The vectors are empty between rounds and kept for their memory.
+pub(super) struct NativeLink<'a> {
     endpoint: &'a Arc<Endpoint>,
     id: LinkId,
-    socket: Socket,
-    inbox: Vec<Message>,
+    signal: Arc<Signal>,
     frames: Vec<Frame>,
     events: Vec<SlaveEvent>,
-    batch: BytesMut,
     /// There may be something to send.
     due: bool,
-    farewell: Farewell,
+    /// When there may be something to send though nothing happens.
+    due_at: Option<Instant>,
+    /// Calls at the last look, frames of the last batch and frames just read: signs that a batch may grow.
+    calls: usize,
+    last_batch: usize,
+    last_read: usize,
+    close: CloseState,
+    drain_answered: bool,
+    drain_ping_due: bool,
+    round_trips: Histogram,
 }
 
-impl<'a> Native<'a> {
-    pub(super) fn new(endpoint: &'a Arc<Endpoint>, id: LinkId, socket: Socket, early: Vec<Message>) -> Self {
+impl<'a> NativeLink<'a> {
+    pub(super) fn new(endpoint: &'a Arc<Endpoint>, id: LinkId, signal: Arc<Signal>) -> Self {
         Self {
             endpoint,
             id,
-            socket,
-            inbox: early,
+            signal,
             frames: Vec::new(),
             events: Vec::new(),
-            batch: BytesMut::new(),
             // The catalog.
             due: true,
-            farewell: Farewell::Unsaid,
+            due_at: None,
+            calls: 0,
+            last_batch: 0,
+            last_read: 0,
+            close: CloseState::Open,
+            drain_answered: false,
+            drain_ping_due: false,
+            round_trips: round_trips(),
         }
     }
 
-    /// Until it ends. The socket comes back for a last word.
-    pub(super) async fn run(mut self, wake: &Notify, mut pulse: Pulse) -> (Ended, Socket) {
-        let mut going = self.take(&mut pulse);
-        while going.is_ok() {
-            going = self.step(wake, &mut pulse).await;
+    /// Reads all frames of one message.
+    fn decode(&mut self, mut batch: Bytes) -> Result<(), DisconnectReason> {
+        let whole = batch.len();
+        if whole > MAX_BATCH {
+            let what = format!("a message of {whole} bytes, at most {MAX_BATCH} allowed");
+            return Err(DisconnectReason::ProtocolError(what));
         }
-        (going.err().unwrap_or(Ended::Closing), self.socket)
-    }
-
-    async fn step(&mut self, wake: &Notify, pulse: &mut Pulse) -> Result<(), Ended> {
-        // One batch at a time: what waits behind it stays in the journals, where control frames overtake it.
-        if self.due && !self.socket.is_busy() {
-            // Calls that can go on right now do so first: what they say travels together then.
-            yield_now().await;
-            // What woke us meanwhile is seen to now.
-            let _ = wake.notified().now_or_never();
-            let again = self.transmit()?;
-            pulse.no_later_than(again);
-        }
-        tokio::select! {
-            biased;
-            done = self.socket.io(&mut self.inbox) => done?,
-            () = wake.notified() => self.due = true,
-            () = pulse.due() => {
-                self.due = true;
-                pulse.beat(&mut self.socket)?;
-                // Now and then, not after each batch: giving memory back costs more than filling it.
-                if self.batch.capacity() > KEEP {
-                    self.batch = BytesMut::new();
+        while let Some(mut frame) =
+            Frame::decode(&mut batch).map_err(|error| DisconnectReason::ProtocolError(error.to_string()))?
+        {
+            // Longer requests come in chunks, which are copied together anyway.
+            if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
+                let len = frame.payload.len();
+                if len <= COPY_THRESHOLD || len < whole / 4 {
+                    frame.payload = Bytes::copy_from_slice(&frame.payload);
                 }
             }
-        }
-        self.take(pulse)
-    }
-
-    /// Hands what was read to the endpoint, under one lock for all of it.
-    fn take(&mut self, pulse: &mut Pulse) -> Result<(), Ended> {
-        let mut answered = false;
-        for message in self.inbox.drain(..) {
-            match message {
-                Message::Binary(batch) => decode(batch, &mut self.frames)?,
-                Message::Pong(payload) => {
-                    answered |= payload == FAREWELL;
-                    pulse.answered(&payload);
-                }
-                _ => return Err(Ended::Misbehaved("text on a link of the native dialect".into())),
-            }
-        }
-        if !self.frames.is_empty() {
-            self.due = true;
-            let taken = self.endpoint.receive(self.id, &mut self.frames, &mut self.events);
-            taken.map_err(|error| Ended::Misbehaved(error.to_string()))?;
-        }
-        if answered {
-            match self.farewell {
-                Farewell::BackendSpan(2) => self.ask(Farewell::BackendSpan(1)),
-                _ => self.endpoint.link_drained(self.id),
-            }
+            self.frames.push(frame);
         }
         Ok(())
     }
 
-    fn ask(&mut self, farewell: Farewell) {
-        self.farewell = farewell;
-        self.socket.send(Message::Ping(Bytes::from_static(FAREWELL)));
+    /// A drain ping was answered: asks a second time, then the link is drained.
+    fn on_drain_answered(&mut self) {
+        match self.close {
+            CloseState::Draining(2) => self.ping_drain(1),
+            CloseState::Draining(_) | CloseState::Open => self.endpoint.link_drained(self.id),
+        }
     }
 
-    /// Sends a batch, if there is anything. Returns when to try again though nothing happens.
-    fn transmit(&mut self) -> Result<Option<Instant>, Ended> {
-        let duty = self.endpoint.collect(self.id, &mut self.frames);
-        if duty.stage == Stage::Closing {
-            return Err(Ended::Closing);
-        }
-        self.due = duty.more;
-        if !self.frames.is_empty() {
-            for frame in self.frames.drain(..) {
-                frame.encode(&mut self.batch);
-            }
-            self.socket.send(Message::Binary(self.batch.split().freeze()));
-        }
-        if duty.stage >= Stage::Draining && self.farewell == Farewell::Unsaid {
-            self.ask(Farewell::BackendSpan(2));
-        }
-        Ok(duty.again)
+    fn ping_drain(&mut self, answers: u8) {
+        self.close = CloseState::Draining(answers);
+        self.drain_ping_due = true;
+        self.due = true;
     }
 }
 
-/// All frames of one message.
-fn decode(mut batch: Bytes, frames: &mut Vec<Frame>) -> Result<(), Ended> {
-    let whole = batch.len();
-    if whole > MAX_BATCH {
-        return Err(Ended::Misbehaved(format!("a message of {whole} bytes, at most {MAX_BATCH} allowed")));
+impl LinkEnd for NativeLink<'_> {
+    type Stop = DisconnectReason;
+
+    fn register(&mut self, cx: &mut Context<'_>, _: Instant) -> Result<(), DisconnectReason> {
+        self.due |= self.signal.take(cx);
+        Ok(())
     }
-    while let Some(mut frame) =
-        Frame::decode(&mut batch).map_err(|error| Ended::Misbehaved(error.to_string()))?
-    {
-        // Longer requests come in chunks, which are copied together anyway.
-        if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
-            let len = frame.payload.len();
-            if len <= SMALL || len < whole / 4 {
-                frame.payload = Bytes::copy_from_slice(&frame.payload);
-            }
+
+    fn on_binary(&mut self, batch: Bytes, _: Instant) -> Result<(), DisconnectReason> {
+        self.decode(batch)
+    }
+
+    fn on_text(&mut self, _: Utf8Bytes, _: Instant) -> Result<(), DisconnectReason> {
+        Err(DisconnectReason::ProtocolError("text on a link of the native dialect".into()))
+    }
+
+    fn on_pong(&mut self, payload: &[u8], _: Instant) -> Result<(), DisconnectReason> {
+        self.drain_answered |= payload == DRAIN_PING;
+        Ok(())
+    }
+
+    fn on_round_trip(&mut self, _: &RttEstimator, answered: Option<Duration>, _: Instant) {
+        if let Some(trip) = answered {
+            self.round_trips.record(trip);
         }
-        frames.push(frame);
     }
-    Ok(())
+
+    /// Hands what was read to the endpoint, under one lock for all of it.
+    fn on_read(&mut self, _: Instant) -> Result<(), DisconnectReason> {
+        self.last_read = self.frames.len();
+        if !self.frames.is_empty() {
+            self.due = true;
+            let received = self.endpoint.receive(self.id, &mut self.frames, &mut self.events);
+            received.map_err(|error| DisconnectReason::ProtocolError(error.to_string()))?;
+        }
+        if std::mem::take(&mut self.drain_answered) {
+            self.on_drain_answered();
+        }
+        Ok(())
+    }
+
+    fn wants_to_send(&mut self) -> bool {
+        self.due
+    }
+
+    fn is_busy(&self) -> bool {
+        self.calls > 1 || self.last_batch > 1 || self.last_read > 1
+    }
+
+    fn transmit(&mut self, out: &mut Outgoing, _: Instant) -> Result<bool, DisconnectReason> {
+        if !self.due {
+            return Ok(false);
+        }
+        let duty = self.endpoint.collect(self.id, &mut self.frames);
+        if duty.stage == Stage::Closing {
+            return Err(DisconnectReason::Closing);
+        }
+        (self.due, self.due_at, self.calls) = (duty.more, duty.again, duty.calls);
+        (self.last_batch, self.last_read) = (self.frames.len(), 0);
+        out.send_frames(&mut self.frames);
+        if duty.stage >= Stage::Draining && self.close == CloseState::Open {
+            self.ping_drain(2);
+        }
+        if std::mem::take(&mut self.drain_ping_due) {
+            out.send_ping(DRAIN_PING);
+        }
+        Ok(self.due)
+    }
+
+    fn on_timer(&mut self, now: Instant) -> Result<Option<Instant>, DisconnectReason> {
+        if self.due_at.is_some_and(|at| at <= now) {
+            (self.due, self.due_at) = (true, None);
+        }
+        Ok(if self.due { Some(now) } else { self.due_at })
+    }
+
+    fn on_close(&mut self, frame: Option<CloseFrame>) -> DisconnectReason {
+        DisconnectReason::from_close(frame)
+    }
+
+    fn on_error(&mut self, error: ConnectionError) -> DisconnectReason {
+        error.into()
+    }
+
+    fn on_silence(&mut self, time: Duration) -> DisconnectReason {
+        DisconnectReason::silence(time)
+    }
 }

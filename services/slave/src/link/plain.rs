@@ -1,118 +1,160 @@
-//! A link of the plain dialect, to an existing proxy: JSON-RPC requests in, one response for each, as text frames.
+//! The slave's end of a link of the plain dialect, to an existing proxy: JSON-RPC requests in, one response for each, as
+//! text frames.
 //!
 //! Must not know methods: the edge answers them as it does on the slave's own port.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing, Signal};
+use metrics::Histogram;
 use protocol::link::ids::LinkId;
+use protocol::link::liveness::RttEstimator;
 use protocol::mcp::envelope;
 use protocol::mcp::failure::Failure;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::Level;
 
-use super::pulse::Pulse;
-use super::socket::Socket;
-use super::{Ended, Links};
+use super::disconnect::DisconnectReason;
+use super::shared::Links;
 use crate::endpoint::Stage;
+use crate::metrics::round_trips;
 
 /// Requests that are answered at once. The dialect has no other bound.
-const AT_ONCE: usize = 1024;
+const MAX_CONCURRENT: usize = 1024;
 
 /// One link.
-pub(super) struct Plain<'a> {
+pub(super) struct PlainLink<'a> {
     links: &'a Links,
     id: LinkId,
-    socket: Socket,
-    inbox: Vec<Message>,
-    /// Dropped with the link: nobody could be given the answers.
+    signal: Arc<Signal>,
+    /// Dropped with the link: the answers could be given to nobody.
     answers: JoinSet<Bytes>,
+    /// A request was started after [`LinkEnd::register`] of this round.
+    unregistered: bool,
     outbox: VecDeque<Bytes>,
+    round_trips: Histogram,
 }
 
-impl<'a> Plain<'a> {
-    pub(super) fn new(links: &'a Links, id: LinkId, socket: Socket, early: Vec<Message>) -> Self {
-        Self { links, id, socket, inbox: early, answers: JoinSet::new(), outbox: VecDeque::new() }
-    }
-
-    /// Until it ends. The socket comes back for a last word.
-    pub(super) async fn run(mut self, wake: &Notify, mut pulse: Pulse) -> (Ended, Socket) {
-        loop {
-            if let Err(ended) = self.step(wake, &mut pulse).await {
-                return (ended, self.socket);
-            }
+impl<'a> PlainLink<'a> {
+    pub(super) fn new(links: &'a Links, id: LinkId, signal: Arc<Signal>) -> Self {
+        Self {
+            links,
+            id,
+            signal,
+            answers: JoinSet::new(),
+            unregistered: false,
+            outbox: VecDeque::new(),
+            round_trips: round_trips(),
         }
     }
 
-    async fn step(&mut self, wake: &Notify, pulse: &mut Pulse) -> Result<(), Ended> {
-        self.take(pulse)?;
-        self.transmit()?;
-        tokio::select! {
-            biased;
-            done = self.socket.io(&mut self.inbox) => done?,
-            Some(answer) = self.answers.join_next() => match answer {
-                Ok(answer) => self.outbox.push_back(answer),
-                // The proxy gives the request up when its time is over.
-                Err(error) => tracing::error!("A request could not be answered: {error}"),
-            },
-            () = wake.notified() => {}
-            () = pulse.due() => pulse.beat(&mut self.socket)?,
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, pulse: &mut Pulse) -> Result<(), Ended> {
-        let stage = self.links.endpoint.stage();
-        for message in std::mem::take(&mut self.inbox) {
-            match message {
-                Message::Text(text) => self.begin(Bytes::from(text), stage),
-                Message::Pong(payload) => pulse.answered(&payload),
-                _ => return Err(Ended::Misbehaved("binary message on a link of the plain dialect".into())),
-            }
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, request: Bytes, stage: Stage) {
+    /// Starts a request, or refuses it at once.
+    fn start(&mut self, request: Bytes) {
         if tracing::enabled!(Level::DEBUG) {
             log_request(&request);
         }
-        if stage != Stage::Serving {
+        if self.links.endpoint.stage() != Stage::Serving {
             self.outbox.push_back(refusal(&request, &Failure::Draining));
-        } else if self.answers.len() >= AT_ONCE {
-            let what = format!("the slave answers {AT_ONCE} requests of a proxy at once");
+        } else if self.answers.len() >= MAX_CONCURRENT {
+            let what = format!("the slave answers {MAX_CONCURRENT} requests of a proxy at once");
             self.outbox.push_back(refusal(&request, &Failure::Busy { what, retry_after: 1 }));
         } else {
-            let edge = std::sync::Arc::clone(&self.links.edge);
+            let edge = Arc::clone(&self.links.edge);
             self.answers.spawn(async move { edge.answer_plain(request).await });
+            self.unregistered = true;
+        }
+    }
+}
+
+impl LinkEnd for PlainLink<'_> {
+    type Stop = DisconnectReason;
+
+    fn register(&mut self, cx: &mut Context<'_>, _: Instant) -> Result<(), DisconnectReason> {
+        // What the signal announces is looked up by each transmission.
+        let _ = self.signal.take(cx);
+        while let Poll::Ready(Some(answer)) = self.answers.poll_join_next(cx) {
+            match answer {
+                Ok(answer) => self.outbox.push_back(answer),
+                // The proxy gives the request up when its time is over.
+                Err(error) => tracing::error!("A request could not be answered: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_binary(&mut self, _: Bytes, _: Instant) -> Result<(), DisconnectReason> {
+        Err(DisconnectReason::ProtocolError("binary message on a link of the plain dialect".into()))
+    }
+
+    fn on_text(&mut self, text: Utf8Bytes, _: Instant) -> Result<(), DisconnectReason> {
+        self.start(Bytes::from(text));
+        Ok(())
+    }
+
+    fn on_pong(&mut self, _: &[u8], _: Instant) -> Result<(), DisconnectReason> {
+        Ok(())
+    }
+
+    fn on_round_trip(&mut self, _: &RttEstimator, answered: Option<Duration>, _: Instant) {
+        if let Some(trip) = answered {
+            self.round_trips.record(trip);
         }
     }
 
-    fn transmit(&mut self) -> Result<(), Ended> {
-        if self.socket.is_busy() {
-            return Ok(());
-        }
+    fn on_read(&mut self, _: Instant) -> Result<(), DisconnectReason> {
+        Ok(())
+    }
+
+    fn wants_to_send(&mut self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    fn is_busy(&self) -> bool {
+        // Each answer is a message of its own: waiting for others gains nothing.
+        false
+    }
+
+    fn transmit(&mut self, out: &mut Outgoing, _: Instant) -> Result<bool, DisconnectReason> {
         if let Some(answer) = self.outbox.pop_front() {
             if tracing::enabled!(Level::DEBUG) {
                 log_response(&answer);
             }
-            self.socket.send(Message::Text(text(&answer)));
-            return Ok(());
+            out.send_text(text(&answer));
+            return Ok(true);
         }
         match self.links.endpoint.stage() {
-            Stage::Closing => Err(Ended::Closing),
+            Stage::Closing => return Err(DisconnectReason::Closing),
             Stage::Draining | Stage::Drained if self.answers.is_empty() => {
                 self.links.endpoint.link_drained(self.id);
-                Ok(())
             }
-            _ => Ok(()),
+            Stage::Serving | Stage::Draining | Stage::Drained => {}
         }
+        Ok(false)
+    }
+
+    fn on_timer(&mut self, now: Instant) -> Result<Option<Instant>, DisconnectReason> {
+        Ok(std::mem::take(&mut self.unregistered).then_some(now))
+    }
+
+    fn on_close(&mut self, frame: Option<CloseFrame>) -> DisconnectReason {
+        DisconnectReason::from_close(frame)
+    }
+
+    fn on_error(&mut self, error: ConnectionError) -> DisconnectReason {
+        error.into()
+    }
+
+    fn on_silence(&mut self, time: Duration) -> DisconnectReason {
+        DisconnectReason::silence(time)
     }
 }
 
-/// The phrase that people look for, with the method and the proxy's id: all that the two sides share in this dialect.
+/// Logs the documented phrase with the method and the proxy's id: all that the two sides share in this dialect.
 fn log_request(request: &Bytes) {
     if let Ok(envelope::Message::Request { id, method, .. }) = envelope::parse(request) {
         tracing::debug!(request_id = %id, "Received request from proxy: {} (id: {id})", method.as_str());
@@ -130,7 +172,7 @@ fn log_response(response: &Bytes) {
     }
 }
 
-/// A response that refuses a request; its id is null where none can be read.
+/// Builds a response that refuses a request; its id is null where none can be read.
 fn refusal(request: &Bytes, failure: &Failure) -> Bytes {
     let id = match envelope::parse(request) {
         Ok(envelope::Message::Request { id, .. }) => id.get(),
@@ -139,7 +181,7 @@ fn refusal(request: &Bytes, failure: &Failure) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{}}}"#, failure.error_object()))
 }
 
-/// An answer as a text frame has to be. What a backend says in another encoding is made readable, not dropped.
+/// Makes an answer valid UTF-8, as a text frame has to be: bytes in another encoding are replaced, not dropped.
 fn text(answer: &Bytes) -> Utf8Bytes {
     Utf8Bytes::try_from(answer.clone())
         .unwrap_or_else(|_| String::from_utf8_lossy(answer).into_owned().into())

@@ -21,8 +21,7 @@ use crate::config::SlaveConfig;
 use crate::dial::Dialer;
 use crate::endpoint::{Endpoint, Stage};
 use crate::executor::Executor;
-use crate::link::board::Board;
-use crate::link::{Code, Links, Status};
+use crate::link::{Code, LinkStatus, LinkTable, Links};
 use crate::local::LocalCalls;
 
 /// How long links may take to close.
@@ -57,8 +56,8 @@ impl Linked {
             hello: settings::hello(config, instance, lock.as_ref().map(InstanceLock::name)),
             code: ArcSwap::from_pointee(Code::first(link.code.clone())),
             ping: config.common.link_ping,
-            status: Status::default(),
-            board: Board::default(),
+            status: LinkStatus::default(),
+            table: LinkTable::default(),
         });
         let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
         let code = link.code_file.clone().map(|source| CodeFile::new(source, reload.clone()));

@@ -1,4 +1,4 @@
-//! The plan against names and proxies that the tests make up, in time that they make up.
+//! The plan against made-up names and proxies, in made-up time.
 
 use super::*;
 
@@ -16,38 +16,41 @@ fn at(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 8001))
 }
 
-fn line(last: u8) -> Line {
-    Line { url: 0, address: at(last) }
+fn target(last: u8) -> Target {
+    Target { url: 0, address: at(last) }
 }
 
 fn addresses(last: &[u8]) -> BTreeSet<SocketAddr> {
     last.iter().map(|last| at(*last)).collect()
 }
 
-fn lost() -> Ended {
-    Ended::Lost(String::new())
+fn lost() -> DisconnectReason {
+    DisconnectReason::Lost(String::new())
 }
 
 impl World {
-    /// One name that was resolved to these addresses.
+    /// Creates a plan with one name that was resolved to these addresses.
     fn new(last: &[u8]) -> Self {
         let now = Instant::now();
-        let pace =
-            Pace { reconnect_max: Duration::from_secs(5), resolve: Duration::from_secs(10), random: middle };
-        let mut plan = Plan::new(1, pace, now);
+        let timing = Timing {
+            reconnect_max: Duration::from_secs(5),
+            resolve: Duration::from_secs(10),
+            random: middle,
+        };
+        let mut plan = Plan::new(1, timing, now);
         assert_eq!(plan.poll(now, PeerDiscovery::default()), Some(Step::Resolve(0)));
         plan.resolved(0, &addresses(last), now);
         Self { plan, now, outlook: PeerDiscovery::default() }
     }
 
-    /// Everything that is due now.
+    /// Returns everything that is due now.
     fn due(&mut self) -> Vec<Step> {
         let steps: Vec<Step> = std::iter::from_fn(|| self.plan.poll(self.now, self.outlook)).collect();
-        assert!(steps.len() < 1000, "it never ends");
+        assert!(steps.len() < 1000, "the plan never runs out of steps");
         steps
     }
 
-    /// What is due at the next time that something is.
+    /// Moves on to the next time at which something is due.
     fn next(&mut self) -> Vec<Step> {
         loop {
             let at = self.plan.timeout().expect("something is to be done");
@@ -63,18 +66,18 @@ impl World {
         self.plan.resolved(0, &addresses(last), self.now);
     }
 
-    fn link(&mut self, line: Line, purpose: Purpose) {
-        self.plan.linked((line, purpose), false, self.now);
+    fn link(&mut self, target: Target, goal: Goal) {
+        self.plan.linked(target, goal, false, self.now);
         self.outlook.searchable += 1;
     }
 
-    /// Goes on to the next dial, name look-ups answered with these.
-    fn next_dial(&mut self, last: &[u8]) -> (Line, Purpose) {
+    /// Moves on to the next dial; names resolve to these addresses.
+    fn next_dial(&mut self, last: &[u8]) -> (Target, Goal) {
         for _ in 0..1000 {
             for step in self.next() {
                 match step {
                     Step::Resolve(_) => self.resolve(last),
-                    Step::Dial(line, purpose) => return (line, purpose),
+                    Step::Dial(target, goal) => return (target, goal),
                 }
             }
         }
@@ -85,16 +88,16 @@ impl World {
 #[test]
 fn every_address_is_dialed_and_new_ones_as_they_come() {
     let mut world = World::new(&[1, 2]);
-    let keep = |last| Step::Dial(line(last), Purpose::Keep);
+    let keep = |last| Step::Dial(target(last), Goal::Maintain);
     assert_eq!(world.due(), [keep(1), keep(2)]);
-    world.plan.linked((line(1), Purpose::Keep), false, world.now);
-    world.plan.linked((line(2), Purpose::Keep), false, world.now);
+    world.plan.linked(target(1), Goal::Maintain, false, world.now);
+    world.plan.linked(target(2), Goal::Maintain, false, world.now);
     assert_eq!(world.next(), [Step::Resolve(0)]);
     world.resolve(&[2, 3]);
     assert_eq!(world.due(), [keep(3)], "the new one");
-    // The vanished one keeps its link, and is not dialed again when that ends.
-    world.plan.ended(line(1), (&lost(), Duration::from_mins(1)), world.now);
-    world.plan.linked((line(3), Purpose::Keep), false, world.now);
+    // An address that vanished keeps its link, and is not dialed again when the link ends.
+    world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+    world.plan.linked(target(3), Goal::Maintain, false, world.now);
     for _ in 0..20 {
         assert_eq!(world.next(), [Step::Resolve(0)]);
         world.resolve(&[2, 3]);
@@ -105,13 +108,13 @@ fn every_address_is_dialed_and_new_ones_as_they_come() {
 fn a_lost_link_is_dialed_again_and_its_name_looked_up_soon() {
     let mut world = World::new(&[1]);
     world.due();
-    world.link(line(1), Purpose::Keep);
+    world.link(target(1), Goal::Maintain);
     world.outlook.searchable = 0;
-    let wait = world.plan.ended(line(1), (&lost(), Duration::from_mins(1)), world.now);
+    let wait = world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
     assert!(wait < Duration::from_millis(500));
     let since = world.now;
     let steps = [world.next(), world.next()].concat();
-    assert!(steps.contains(&Step::Resolve(0)) && steps.contains(&Step::Dial(line(1), Purpose::Keep)));
+    assert!(steps.contains(&Step::Resolve(0)) && steps.contains(&Step::Dial(target(1), Goal::Maintain)));
     assert!(world.now - since < Duration::from_millis(500));
 }
 
@@ -119,7 +122,7 @@ fn a_lost_link_is_dialed_again_and_its_name_looked_up_soon() {
 fn a_name_that_cannot_be_resolved_keeps_its_addresses() {
     let mut world = World::new(&[1]);
     world.due();
-    assert!(world.plan.failed((line(1), Purpose::Keep), &lost(), world.now).is_some());
+    assert!(world.plan.failed(target(1), Goal::Maintain, &lost(), world.now).is_some());
     let mut dials = 0;
     for _ in 0..50 {
         for step in world.next() {
@@ -127,9 +130,9 @@ fn a_name_that_cannot_be_resolved_keeps_its_addresses() {
                 Step::Resolve(url) => {
                     assert!(world.plan.unresolved(url, world.now) <= Duration::from_secs(5));
                 }
-                Step::Dial(line, purpose) => {
+                Step::Dial(target, goal) => {
                     dials += 1;
-                    world.plan.failed((line, purpose), &lost(), world.now);
+                    world.plan.failed(target, goal, &lost(), world.now);
                 }
             }
         }
@@ -138,46 +141,49 @@ fn a_name_that_cannot_be_resolved_keeps_its_addresses() {
 }
 
 #[test]
-fn an_address_of_a_linked_proxy_rests_until_a_link_ends() {
+fn a_second_address_of_a_linked_proxy_is_dialed_again_when_a_link_ends() {
     let mut world = World::new(&[1, 2]);
     world.due();
-    world.link(line(1), Purpose::Keep);
+    world.link(target(1), Goal::Maintain);
     world.outlook.searchable = 0;
-    assert_eq!(world.plan.failed((line(2), Purpose::Keep), &Ended::AlreadyLinked, world.now), None);
+    assert_eq!(
+        world.plan.failed(target(2), Goal::Maintain, &DisconnectReason::AlreadyLinked, world.now),
+        None
+    );
     for _ in 0..20 {
         assert_eq!(world.next(), [Step::Resolve(0)]);
         world.resolve(&[1, 2]);
     }
-    world.plan.ended(line(1), (&lost(), Duration::from_mins(1)), world.now);
-    let lines: BTreeSet<Line> = (0..2).map(|_| world.next_dial(&[1, 2]).0).collect();
-    assert_eq!(lines, BTreeSet::from([line(1), line(2)]));
+    world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+    let targets: BTreeSet<Target> = (0..2).map(|_| world.next_dial(&[1, 2]).0).collect();
+    assert_eq!(targets, BTreeSet::from([target(1), target(2)]));
 }
 
 #[test]
-fn behind_one_address_all_that_are_known_to_be_missing_are_searched_for() {
+fn missing_proxies_behind_one_address_are_discovered() {
     let mut world = World::new(&[1]);
     world.due();
-    world.link(line(1), Purpose::Keep);
+    world.link(target(1), Goal::Maintain);
     world.outlook.missing = true;
     let since = world.now;
     for found in 0..2 {
         for _ in 0..3 {
-            assert_eq!(world.next_dial(&[1]), (line(1), Purpose::Search));
-            world.plan.failed((line(1), Purpose::Search), &Ended::AlreadyLinked, world.now);
+            assert_eq!(world.next_dial(&[1]), (target(1), Goal::Discover));
+            world.plan.failed(target(1), Goal::Discover, &DisconnectReason::AlreadyLinked, world.now);
         }
         let dialed = world.next_dial(&[1]);
         world.link(dialed.0, dialed.1);
         world.outlook.missing = found == 0;
     }
     assert!(world.now - since < Duration::from_secs(20), "{:?}", world.now - since);
-    // Then only now and then, for those that nobody has found.
+    // Then the discovery slows down: it looks for proxies that nobody knows of.
     let since = world.now;
     for _ in 0..12 {
         let dialed = world.next_dial(&[1]);
-        world.plan.failed(dialed, &Ended::AlreadyLinked, world.now);
+        world.plan.failed(dialed.0, dialed.1, &DisconnectReason::AlreadyLinked, world.now);
     }
     assert!(world.now - since > Duration::from_mins(10), "{:?}", world.now - since);
-    // Somebody has found one: at once again.
+    // A missing proxy becomes known: the discovery is quick again.
     world.outlook.missing = true;
     let since = world.now;
     world.due();
@@ -189,8 +195,8 @@ fn behind_one_address_all_that_are_known_to_be_missing_are_searched_for() {
 fn proxies_that_cannot_tell_a_second_link_get_none() {
     let mut world = World::new(&[1, 2]);
     world.due();
-    world.plan.linked((line(1), Purpose::Keep), true, world.now);
-    world.plan.failed((line(2), Purpose::Keep), &Ended::AlreadyLinked, world.now);
+    world.plan.linked(target(1), Goal::Maintain, true, world.now);
+    world.plan.failed(target(2), Goal::Maintain, &DisconnectReason::AlreadyLinked, world.now);
     world.outlook = PeerDiscovery { missing: true, ..PeerDiscovery::default() };
     for _ in 0..20 {
         assert_eq!(world.next(), [Step::Resolve(0)]);
@@ -199,32 +205,32 @@ fn proxies_that_cannot_tell_a_second_link_get_none() {
 }
 
 #[test]
-fn an_address_that_is_nobody_s_is_dialed_ever_less_beside_a_good_one() {
+fn an_address_without_a_server_is_dialed_ever_less_beside_a_good_one() {
     let mut world = World::new(&[1, 2]);
     world.due();
-    world.link(line(1), Purpose::Keep);
+    world.link(target(1), Goal::Maintain);
     world.outlook.searchable = 0;
     let mut waits = Vec::new();
     for _ in 0..8 {
-        waits.push(world.plan.failed((line(2), Purpose::Keep), &lost(), world.now).unwrap());
-        assert_eq!(world.next_dial(&[1, 2]).0, line(2));
+        waits.push(world.plan.failed(target(2), Goal::Maintain, &lost(), world.now).unwrap());
+        assert_eq!(world.next_dial(&[1, 2]).0, target(2));
     }
     assert!(waits.last().unwrap() > &Duration::from_secs(25), "{waits:?}");
 }
 
 #[test]
-fn when_a_proxy_goes_down_names_and_lines_are_tried_at_once() {
+fn when_a_proxy_goes_down_names_and_targets_are_tried_at_once() {
     let mut world = World::new(&[1, 2]);
     world.due();
-    world.link(line(1), Purpose::Keep);
+    world.link(target(1), Goal::Maintain);
     for _ in 0..6 {
-        world.plan.failed((line(2), Purpose::Keep), &lost(), world.now);
-        while world.next_dial(&[1, 2]) != (line(2), Purpose::Keep) {}
+        world.plan.failed(target(2), Goal::Maintain, &lost(), world.now);
+        while world.next_dial(&[1, 2]) != (target(2), Goal::Maintain) {}
     }
-    world.plan.failed((line(2), Purpose::Keep), &lost(), world.now);
+    world.plan.failed(target(2), Goal::Maintain, &lost(), world.now);
     world.outlook = PeerDiscovery { searchable: 1, missing: true, draining: 1, code_generation: 0 };
-    world.plan.hurry(world.now);
+    world.plan.expedite(world.now);
     let steps = world.due();
     assert!(steps.contains(&Step::Resolve(0)), "{steps:?}");
-    assert!(steps.contains(&Step::Dial(line(2), Purpose::Keep)), "{steps:?}");
+    assert!(steps.contains(&Step::Dial(target(2), Goal::Maintain)), "{steps:?}");
 }

@@ -1,32 +1,23 @@
-//! A byte stream that counts, and remembers when it last heard something. Must not know what the bytes mean.
-//!
-//! Counting bytes rather than messages tells a slow peer, whose large message takes seconds, from a silent one.
+//! A byte stream that counts what passes, TLS included. Must not know what the bytes mean.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::metrics::LinkMeter;
 
-/// A stream with its meter.
+/// A stream whose bytes are counted.
 pub(crate) struct Metered<S> {
     inner: S,
-    heard: Instant,
-    meters: LinkMeter,
+    meter: LinkMeter,
 }
 
 impl<S> Metered<S> {
-    /// Counts from now on.
+    /// Wraps a stream.
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, heard: Instant::now(), meters: LinkMeter::new() }
-    }
-
-    /// When bytes last came in.
-    pub(crate) fn heard(&self) -> Instant {
-        self.heard
+        Self { inner, meter: LinkMeter::new() }
     }
 }
 
@@ -40,8 +31,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let polled = Pin::new(&mut self.inner).poll_read(cx, into);
         let read = into.filled().len() - before;
         if read > 0 {
-            self.heard = Instant::now();
-            self.meters.record_read(read);
+            self.meter.record_read(read);
         }
         polled
     }
@@ -51,7 +41,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
         if let Poll::Ready(Ok(written)) = polled {
-            self.meters.record_written(written);
+            self.meter.record_written(written);
         }
         polled
     }

@@ -4,32 +4,32 @@ use std::fmt;
 
 use protocol::link::handshake::close;
 
-/// A reason that the slave is told in the close frame.
+/// A reason that the slave is told in the close frame. Stored as its number, so 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Farewell {
-    /// `SLAVE_MODE=single`, and another came.
+pub(crate) enum CloseReason {
+    /// `SLAVE_MODE=single`, and another slave came.
     Replaced = 1,
     /// The proxy ends.
     GoingAway,
-    /// Its code is none any more.
+    /// The slave's code was removed.
     CodeRemoved,
-    /// Its code's time is over, or was moved to later.
+    /// The time of the slave's code is over, or was moved to later.
     CodeExpired,
-    /// Its code no longer allows its labels.
+    /// The slave's code no longer allows its labels.
     LabelsNotAllowed,
 }
 
-impl Farewell {
+impl CloseReason {
     const ALL: [Self; 5] =
         [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::LabelsNotAllowed];
 
-    /// By its number.
+    /// Returns the reason with this number.
     pub(super) fn of(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|farewell| *farewell as u8 == number)
+        Self::ALL.into_iter().find(|reason| *reason as u8 == number)
     }
 
-    /// The WebSocket close code.
+    /// Returns the WebSocket close code.
     pub(super) fn code(self) -> u16 {
         match self {
             Self::Replaced => close::REPLACED,
@@ -38,7 +38,7 @@ impl Farewell {
         }
     }
 
-    /// Stable reason for the metric.
+    /// Returns the stable label of the metric.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Replaced | Self::GoingAway => "asked",
@@ -49,7 +49,7 @@ impl Farewell {
     }
 }
 
-impl fmt::Display for Farewell {
+impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Replaced => "replaced by a new slave",

@@ -1,0 +1,175 @@
+//! One WebSocket after its opening handshake (RFC 6455). Must not know what the messages say.
+//!
+//! Reading and writing do not wait for each other: with both sides waiting to write, neither would go on.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::decoder::Decoder;
+use crate::error::ConnectionError;
+use crate::message::{Message, Role};
+use crate::outgoing::Outgoing;
+
+/// How long a closing handshake may take.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A WebSocket over a stream. Memory is bounded by one message in each direction, the read buffer (4 to 256 KiB, by
+/// traffic) and a few control frames.
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: S,
+    decoder: Decoder,
+    outgoing: Outgoing,
+    reading: Reading,
+    /// Bytes came in since [`Connection::take_heard`].
+    heard: bool,
+}
+
+/// What the peer may still say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// Its close frame was read.
+    Closed,
+    /// The stream ended, failed or cannot be understood any more.
+    Failed,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Takes over a stream after the opening handshake. `max_message` is the longest message in bytes that is read.
+    pub fn new(stream: S, role: Role, max_message: usize) -> Self {
+        Self::with_buffered(stream, role, max_message, BytesMut::new())
+    }
+
+    /// Like [`Connection::new`], where `buffered` was read behind the opening handshake.
+    pub(crate) fn with_buffered(stream: S, role: Role, max_message: usize, buffered: BytesMut) -> Self {
+        let vectored = stream.is_write_vectored();
+        Self {
+            stream,
+            decoder: Decoder::new(role, max_message, buffered),
+            outgoing: Outgoing::new(role, vectored),
+            reading: Reading::Open,
+            heard: false,
+        }
+    }
+
+    /// Sets the longest message that is read, in bytes.
+    pub fn set_max_message(&mut self, max_message: usize) {
+        self.decoder.set_limit(max_message);
+    }
+
+    /// Returns the write queue. What is queued leaves with [`Connection::poll_flush`].
+    pub fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    /// Returns whether bytes came in since the last call: a slow long message is no silence.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Reads the next message. Pings and the peer's close frame are answered by the next [`Connection::poll_flush`].
+    /// After an error or [`Message::Close`] every call fails.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, ConnectionError>> {
+        if self.reading != Reading::Open {
+            return Poll::Ready(Err(ConnectionError::Closed));
+        }
+        let received = ready!(self.poll_message(cx));
+        match &received {
+            Ok(Message::Ping(payload)) => self.outgoing.answer_ping(payload.clone()),
+            Ok(Message::Close(frame)) => {
+                self.reading = Reading::Closed;
+                self.outgoing.send_close(frame.as_ref().map(|frame| (frame.code, "")));
+            }
+            Ok(_) => {}
+            Err(_) => self.reading = Reading::Failed,
+        }
+        Poll::Ready(received)
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, ConnectionError>> {
+        loop {
+            if let Some(message) = self.decoder.next_message()? {
+                return Poll::Ready(Ok(message));
+            }
+            if ready!(self.decoder.poll_fill(&mut self.stream, cx))? == 0 {
+                return Poll::Ready(Err(ConnectionError::UnexpectedEof));
+            }
+            self.heard = true;
+        }
+    }
+
+    /// Writes what is queued. Cancel safe.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        self.outgoing.poll_flush(&mut self.stream, cx).map_err(ConnectionError::from)
+    }
+
+    /// Waits for the next message while writing what is queued. Cancel safe.
+    pub async fn recv(&mut self) -> Result<Message, ConnectionError> {
+        poll_fn(|cx| {
+            let flushed = self.poll_flush(cx);
+            match self.poll_recv(cx) {
+                // What can still be read may know a better reason than a failed write.
+                Poll::Pending => match flushed {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    _ => Poll::Pending,
+                },
+                ready => ready,
+            }
+        })
+        .await
+    }
+
+    /// Sends a text message and waits until the system has taken it.
+    pub async fn send_text(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), ConnectionError> {
+        self.outgoing.send_text(text.into());
+        self.flush().await
+    }
+
+    /// Sends a binary message and waits until the system has taken it.
+    pub async fn send_binary(&mut self, payload: impl Into<Bytes>) -> Result<(), ConnectionError> {
+        self.outgoing.send_binary(payload.into());
+        self.flush().await
+    }
+
+    /// Waits until what is queued is with the system. Cancel safe.
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Runs the closing handshake (RFC 6455, 7.1.2) for at most [`CLOSE_TIMEOUT`] and closes the stream. Sends `code` and
+    /// the first 123 bytes of `reason`, unless the peer has closed first.
+    pub async fn close(mut self, code: u16, reason: &str) {
+        self.outgoing.send_close(Some((code, reason)));
+        // The peer may be dead, and whether it hears the reason changes nothing here.
+        let _ = timeout(CLOSE_TIMEOUT, self.finish()).await;
+    }
+
+    async fn finish(&mut self) -> Result<(), ConnectionError> {
+        self.flush().await?;
+        while self.reading == Reading::Open {
+            // An error ends the loop through `reading`.
+            let _ = self.recv().await;
+        }
+        self.flush().await?;
+        self.stream.shutdown().await?;
+        if self.reading == Reading::Failed {
+            // A socket that is dropped with something unread resets the connection, and the close frame with it.
+            let mut rest = [0; 4096];
+            while self.stream.read(&mut rest).await? > 0 {}
+        }
+        Ok(())
+    }
+
+    /// Gives memory back that traffic has left behind.
+    pub(crate) fn shrink(&mut self) {
+        self.decoder.shrink_if_idle();
+        self.outgoing.shrink();
+    }
+}

@@ -1,0 +1,38 @@
+//! Why a WebSocket connection cannot go on. Must not know what is sent over it.
+
+use std::io;
+
+/// Failure of an open connection. Nothing more can be read after any of them.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The stream below failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The stream ended without a close frame.
+    #[error("connection reset without closing handshake")]
+    UnexpectedEof,
+    /// The connection was used after the peer's close frame.
+    #[error("the connection is closed")]
+    Closed,
+    /// A message beyond the limit of this connection; the peer should get close code 1009 or 1002.
+    #[error("Space limit exceeded: Message too long: {size} > {limit}")]
+    TooLong {
+        /// Bytes that the peer announced, earlier fragments included.
+        size: u64,
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+    /// A violation of RFC 6455; the peer should get close code 1002.
+    #[error("WebSocket protocol error: {0}")]
+    Protocol(&'static str),
+    /// A text message that is not UTF-8 (RFC 6455, 8.1).
+    #[error("WebSocket protocol error: text that is not UTF-8")]
+    InvalidUtf8,
+}
+
+impl ConnectionError {
+    /// Returns whether the peer broke RFC 6455 or a limit, in contrast to a stream that failed.
+    pub fn is_violation(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Protocol(_) | Self::InvalidUtf8)
+    }
+}

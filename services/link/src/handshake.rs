@@ -1,0 +1,53 @@
+//! The opening handshake (RFC 6455, 4), which is tungstenite's. Must not know what follows it.
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{accept_hdr_async_with_config, client_async_with_config};
+
+use crate::connection::Connection;
+use crate::head_stream::HeadStream;
+use crate::message::Role;
+
+/// Why there is no connection.
+pub type HandshakeError = tokio_tungstenite::tungstenite::Error;
+
+/// The HTTP request that asks for the WebSocket.
+pub type HandshakeRequest = Request;
+
+/// Dials: sends the request for `url` over `stream`, which leads there already. `max_message` is the longest message in
+/// bytes that is read. Has no time limit of its own.
+pub async fn connect<S>(url: &str, stream: S, max_message: usize) -> Result<Connection<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (socket, _response) = client_async_with_config(url, HeadStream::new(stream), Some(small())).await?;
+    let (stream, buffered) = socket.into_inner().into_parts();
+    Ok(Connection::with_buffered(stream, Role::Client, max_message, buffered))
+}
+
+/// Accepts: answers the request that `stream` brings, after `look` has seen it. `max_message` is the longest message in
+/// bytes that is read. Has no time limit of its own.
+pub async fn accept<S>(
+    stream: S,
+    max_message: usize,
+    look: impl FnOnce(&Request) + Unpin,
+) -> Result<Connection<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    #[expect(clippy::result_large_err, reason = "tungstenite says what a callback returns")]
+    let callback = |request: &Request, response: Response| {
+        look(request);
+        Ok(response)
+    };
+    // A client that sends more before it has the answer is refused: nothing can be buffered here.
+    let socket = accept_hdr_async_with_config(stream, callback, Some(small())).await?;
+    Ok(Connection::with_buffered(socket.into_inner(), Role::Server, max_message, BytesMut::new()))
+}
+
+/// tungstenite allocates buffers for a connection that it does not keep here.
+fn small() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0)
+}

@@ -1,0 +1,115 @@
+//! Masking of payloads (RFC 6455, 5.3). Must not know frames.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use bytes::BytesMut;
+
+/// Bytes that are masked in one step: a multiple of the mask's four, so that each step begins with its first byte.
+const BLOCK: usize = 32;
+
+/// Source of masks that the peer's software cannot predict (RFC 6455, 10.3): a keyed hash of a counter.
+#[derive(Debug, Default)]
+pub(crate) struct MaskSource {
+    state: RandomState,
+    counter: u64,
+}
+
+impl MaskSource {
+    /// Returns a fresh mask.
+    pub(crate) fn next(&mut self) -> [u8; 4] {
+        self.counter = self.counter.wrapping_add(1);
+        let [a, b, c, d, ..] = self.state.hash_one(self.counter).to_ne_bytes();
+        [a, b, c, d]
+    }
+}
+
+/// A mask with the position in it, for a payload that comes in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mask {
+    key: [u8; 4],
+}
+
+impl Mask {
+    pub(crate) fn new(key: [u8; 4]) -> Self {
+        Self { key }
+    }
+
+    /// Moves on by so many bytes of payload.
+    fn advance(&mut self, bytes: usize) {
+        self.key.rotate_left(bytes % 4);
+    }
+
+    fn block(self) -> [u8; BLOCK] {
+        std::array::from_fn(|index| self.key[index % 4])
+    }
+
+    /// Masks or unmasks bytes where they are.
+    pub(crate) fn apply(&mut self, bytes: &mut [u8]) {
+        let block = self.block();
+        let (chunks, rest) = bytes.as_chunks_mut::<BLOCK>();
+        for chunk in chunks {
+            xor(chunk, &block);
+        }
+        let tail = rest.len();
+        for (byte, mask) in rest.iter_mut().zip(block) {
+            *byte ^= mask;
+        }
+        self.advance(tail);
+    }
+
+    /// Appends a masked copy of `bytes`: one pass over them.
+    pub(crate) fn copy(&mut self, bytes: &[u8], out: &mut BytesMut) {
+        out.reserve(bytes.len());
+        let block = self.block();
+        let (chunks, rest) = bytes.as_chunks::<BLOCK>();
+        for chunk in chunks {
+            let mut masked = *chunk;
+            xor(&mut masked, &block);
+            out.extend_from_slice(&masked);
+        }
+        let mut masked = [0; BLOCK];
+        for ((to, byte), mask) in masked.iter_mut().zip(rest).zip(block) {
+            *to = byte ^ mask;
+        }
+        out.extend_from_slice(&masked[..rest.len()]);
+        self.advance(rest.len());
+    }
+}
+
+fn xor(bytes: &mut [u8; BLOCK], mask: &[u8; BLOCK]) {
+    for (byte, mask) in bytes.iter_mut().zip(mask) {
+        *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_in_pieces_is_masked_like_the_whole() {
+        let payload: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let key = [1, 2, 3, 250];
+        let expected: Vec<u8> =
+            payload.iter().zip(key.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        for cut in [0, 1, 2, 3, 31, 32, 33, 63, 500, 997, 1000] {
+            let (mut mask, mut out) = (Mask::new(key), BytesMut::new());
+            mask.copy(&payload[..cut], &mut out);
+            mask.copy(&payload[cut..], &mut out);
+            assert_eq!(out, expected, "cut at {cut}");
+            let mut mask = Mask::new(key);
+            let (head, tail) = out.split_at_mut(cut);
+            mask.apply(head);
+            mask.apply(tail);
+            assert_eq!(out, payload, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn masks_differ() {
+        let mut source = MaskSource::default();
+        let masks: std::collections::BTreeSet<_> = (0..1000).map(|_| source.next()).collect();
+        assert!(masks.len() > 990);
+    }
+}

@@ -1,0 +1,170 @@
+//! Bytes read from a stream and not yet taken, in a buffer whose size follows the traffic. Must not know frames.
+
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Smallest read, in bytes: what an idle link holds.
+const MIN_READ: usize = 4 * 1024;
+
+/// Largest read, in bytes.
+const MAX_READ: usize = 256 * 1024;
+
+/// Reads in a row that fill less than a quarter of their space before the space is halved.
+const SHRINK_AFTER: u8 = 16;
+
+/// Read buffer of one connection. What is taken out shares its memory; the buffer moves on behind it.
+#[derive(Debug)]
+pub(crate) struct ReadBuffer {
+    bytes: BytesMut,
+    /// Space that the next read gets at least.
+    size: usize,
+    max_size: usize,
+    /// Bytes that the frame under way still lacks: worth reading at once.
+    missing: usize,
+    small_reads: u8,
+    idle: bool,
+}
+
+impl ReadBuffer {
+    /// Creates a buffer that already holds `bytes` and never reads more than about `max_message` bytes at once.
+    pub(crate) fn new(bytes: BytesMut, max_message: usize) -> Self {
+        let mut buffer =
+            Self { bytes, size: MIN_READ, max_size: MIN_READ, missing: 0, small_reads: 0, idle: false };
+        buffer.set_limit(max_message);
+        buffer
+    }
+
+    /// Adapts to another limit of messages, in bytes.
+    pub(crate) fn set_limit(&mut self, max_message: usize) {
+        self.max_size = max_message.clamp(MIN_READ, MAX_READ);
+    }
+
+    /// Returns the bytes that were read and not taken.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes `len` bytes off the front, if there are so many; otherwise notes how many are missing.
+    pub(crate) fn take(&mut self, len: usize) -> Option<BytesMut> {
+        self.missing = len.saturating_sub(self.bytes.len());
+        (self.missing == 0).then(|| self.bytes.split_to(len))
+    }
+
+    /// Reads once into spare capacity. Returns the number of bytes; 0: the stream has ended.
+    pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let spare = self.make_room();
+        let polled = pin!(stream.read_buf(&mut self.bytes)).poll(cx);
+        if let Poll::Ready(Ok(read)) = polled {
+            self.idle = false;
+            self.adapt(read, spare);
+        }
+        polled
+    }
+
+    /// Returns the space that the next read fills at most.
+    fn make_room(&mut self) -> usize {
+        let spare = self.bytes.capacity() - self.bytes.len();
+        let missing = self.missing.min(MAX_READ);
+        if spare < (self.size / 2).max(missing) {
+            self.bytes.reserve(self.size.max(missing));
+        }
+        self.bytes.capacity() - self.bytes.len()
+    }
+
+    fn adapt(&mut self, read: usize, spare: usize) {
+        if read == spare {
+            self.size = (self.size * 2).min(self.max_size);
+            self.small_reads = 0;
+        } else if read < self.size / 4 {
+            self.small_reads += 1;
+            if self.small_reads >= SHRINK_AFTER {
+                self.size = (self.size / 2).max(MIN_READ);
+                self.small_reads = 0;
+            }
+        } else {
+            self.small_reads = 0;
+        }
+    }
+
+    /// Gives memory back, if nothing was read since the last call.
+    pub(crate) fn shrink_if_idle(&mut self) {
+        if std::mem::replace(&mut self.idle, true) && self.bytes.is_empty() {
+            self.size = MIN_READ;
+            if self.bytes.capacity() > MIN_READ {
+                self.bytes = BytesMut::new();
+            }
+        }
+    }
+
+    /// Returns the bytes of memory that the buffer itself holds.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    fn fill(buffer: &mut ReadBuffer, mut from: &[u8]) -> usize {
+        let before = from.len();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(buffer.poll_fill(&mut from, &mut cx), Poll::Ready(Ok(_))));
+        before - from.len()
+    }
+
+    #[test]
+    fn reads_grow_while_they_are_filled_and_shrink_when_idle() {
+        let flood = vec![7; 1 << 20];
+        let mut buffer = ReadBuffer::new(BytesMut::new(), usize::MAX);
+        let mut reads = Vec::new();
+        for _ in 0..12 {
+            let read = fill(&mut buffer, &flood);
+            reads.push(read);
+            drop(buffer.take(read));
+        }
+        assert!(reads[0] <= 2 * MIN_READ, "{reads:?}");
+        assert!(reads.iter().any(|read| *read >= MAX_READ / 2), "{reads:?}");
+        assert!(reads.iter().all(|read| *read <= 2 * MAX_READ), "{reads:?}");
+        buffer.shrink_if_idle();
+        assert!(buffer.size > MIN_READ, "something was read since");
+        buffer.shrink_if_idle();
+        assert!(buffer.size == MIN_READ && buffer.capacity() <= MIN_READ);
+    }
+
+    #[test]
+    fn a_long_frame_is_read_at_once_when_its_length_is_known() {
+        let flood = vec![7; 1 << 20];
+        let mut buffer = ReadBuffer::new(BytesMut::new(), usize::MAX);
+        let first = fill(&mut buffer, &flood);
+        assert!(buffer.take(100_000).is_none());
+        let second = fill(&mut buffer, &flood);
+        assert!(first + second >= 100_000, "{first} {second}");
+        assert_eq!(buffer.take(100_000).map(|bytes| bytes.len()), Some(100_000));
+    }
+
+    #[test]
+    fn small_reads_let_the_space_shrink_again() {
+        let flood = vec![7; 1 << 20];
+        let mut buffer = ReadBuffer::new(BytesMut::new(), usize::MAX);
+        for _ in 0..12 {
+            let read = fill(&mut buffer, &flood);
+            drop(buffer.take(read));
+        }
+        for _ in 0..200 {
+            fill(&mut buffer, &flood[..100]);
+            drop(buffer.take(100));
+        }
+        assert_eq!(buffer.size, MIN_READ);
+    }
+}

@@ -1,0 +1,67 @@
+//! Why a link to a slave ended: for the log, the metric and the close frame. Must not know slaves or sockets.
+
+use std::fmt;
+
+use link::ConnectionError;
+use protocol::link::handshake::close;
+
+use super::close_reason::CloseReason;
+
+/// Why a link ended.
+#[derive(Debug)]
+pub(super) enum DisconnectReason {
+    /// A newer link of the same slave took over.
+    Replaced,
+    /// The proxy closes the link.
+    Asked(CloseReason),
+    /// The slave closed the link.
+    Closed,
+    /// The slave closed the link at the end of its drain: its process ends.
+    Drained,
+    /// Nothing came in for `LINK_PING_TIMEOUT_MS`.
+    Silent,
+    /// The slave broke the protocol, or RFC 6455.
+    Protocol(String),
+    /// The connection broke.
+    Lost(ConnectionError),
+}
+
+impl DisconnectReason {
+    /// Returns the stable label of the metric.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Asked(reason) => reason.kind(),
+            Self::Closed => "closed",
+            Self::Drained => "drained",
+            Self::Silent => "silent",
+            Self::Protocol(_) => "protocol_error",
+            Self::Lost(_) => "lost",
+        }
+    }
+
+    /// Returns the code of the close frame; `None`: the connection is dropped without one.
+    pub(super) fn close_code(&self) -> Option<u16> {
+        match self {
+            Self::Replaced => Some(close::REPLACED),
+            Self::Asked(reason) => Some(reason.code()),
+            Self::Protocol(_) => Some(close::PROTOCOL_ERROR),
+            Self::Closed | Self::Drained => Some(close::GOING_AWAY),
+            Self::Silent | Self::Lost(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replaced => f.write_str("replaced by a new connection"),
+            Self::Asked(reason) => reason.fmt(f),
+            Self::Closed => f.write_str("closed by the slave"),
+            Self::Drained => f.write_str("closed by the slave after its drain"),
+            Self::Silent => f.write_str("silent for too long (paused process or dropped packets)"),
+            Self::Protocol(what) => write!(f, "protocol error: {what}"),
+            Self::Lost(error) => write!(f, "connection lost: {error}"),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The proxy's end of one link, as the link's driver feeds it: native and plain dialect. Must not know sockets.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing};
+use protocol::link::frame::Frame;
+use protocol::link::handshake::close;
+use protocol::link::liveness::RttEstimator;
+use protocol::link::outbox::ACK_DELAY;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::disconnect::DisconnectReason;
+use super::events::{on_event, on_plain_message};
+use super::registry::Registry;
+use super::slave::{LinkState, Slave};
+use crate::metrics::{self, TrafficMeter};
+use crate::slave_state::SlaveState;
+
+/// How often the calls of a plain link are checked for timeouts.
+const PLAIN_TIMEOUT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// One link of a slave.
+pub(super) struct SlaveLink {
+    slave: Arc<Slave>,
+    registry: Arc<Registry>,
+    /// Which of the slave's links this is.
+    generation: u64,
+    is_plain: bool,
+    traffic: TrafficMeter,
+    round_trips: ::metrics::Gauge,
+    /// Empty between rounds, kept for its memory.
+    frames: Vec<Frame>,
+    /// Frames of the last batch.
+    last_batch: usize,
+    /// Readers acknowledge what was just delivered without waking the link's task for it.
+    acks_expected: bool,
+}
+
+impl SlaveLink {
+    pub(super) fn new(slave: Arc<Slave>, generation: u64, registry: Arc<Registry>) -> Self {
+        let is_plain = matches!(&*slave.link(), LinkState::Plain(_));
+        Self {
+            round_trips: metrics::round_trip_gauge(&slave.name),
+            is_plain,
+            slave,
+            registry,
+            generation,
+            traffic: TrafficMeter::new(),
+            frames: Vec::new(),
+            last_batch: 0,
+            acks_expected: false,
+        }
+    }
+
+    fn receive_batch(&mut self, mut batch: Bytes, now: Instant) -> Result<(), DisconnectReason> {
+        let mut link = self.slave.link();
+        if !self.slave.is_current(self.generation) {
+            return Err(DisconnectReason::Replaced);
+        }
+        let LinkState::Native(end) = &mut *link else {
+            return Err(violation(&"binary on a link of the plain dialect"));
+        };
+        self.traffic.record_received(batch.len());
+        while let Some(frame) = Frame::decode(&mut batch).map_err(|error| violation(&error))? {
+            end.receive(frame, now).map_err(|error| violation(&error))?;
+        }
+        while let Some(event) = end.poll_event() {
+            on_event(&event, &self.slave, &self.registry).map_err(|error| violation(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Brings the slave's health up to date with its round trips.
+    fn update_health(&self, trips: &RttEstimator, now: Instant) {
+        let trip = trips.rtt(now);
+        if let Some(trip) = trip {
+            self.round_trips.set(trip.as_secs_f64());
+        }
+        if self.slave.is_current(self.generation)
+            && self.slave.health.record_round_trip(trip, trips.is_late(now))
+        {
+            self.registry.publish_health(&self.slave);
+        }
+    }
+}
+
+fn violation(what: &dyn Display) -> DisconnectReason {
+    DisconnectReason::Protocol(what.to_string())
+}
+
+impl LinkEnd for SlaveLink {
+    type Stop = DisconnectReason;
+
+    fn register(&mut self, cx: &mut Context<'_>, _: Instant) -> Result<(), DisconnectReason> {
+        let current = self.slave.wake_link(self.generation, cx.waker());
+        current.then_some(()).ok_or(DisconnectReason::Replaced)
+    }
+
+    fn on_binary(&mut self, batch: Bytes, now: Instant) -> Result<(), DisconnectReason> {
+        self.receive_batch(batch, now)
+    }
+
+    fn on_text(&mut self, text: Utf8Bytes, _: Instant) -> Result<(), DisconnectReason> {
+        let mut link = self.slave.link();
+        if !self.slave.is_current(self.generation) {
+            return Err(DisconnectReason::Replaced);
+        }
+        let LinkState::Plain(end) = &mut *link else {
+            return Err(violation(&"text on a link of the native dialect"));
+        };
+        self.traffic.record_received(text.len());
+        let event = end.receive(&Bytes::from(text)).map_err(|error| violation(&error))?;
+        on_plain_message(event, &self.slave, &self.registry);
+        Ok(())
+    }
+
+    fn on_pong(&mut self, _: &[u8], _: Instant) -> Result<(), DisconnectReason> {
+        Ok(())
+    }
+
+    fn on_round_trip(&mut self, trips: &RttEstimator, _: Option<Duration>, now: Instant) {
+        self.update_health(trips, now);
+    }
+
+    fn on_read(&mut self, _: Instant) -> Result<(), DisconnectReason> {
+        self.acks_expected = true;
+        Ok(())
+    }
+
+    fn wants_to_send(&mut self) -> bool {
+        self.slave.has_something_to_send()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.last_batch > 1 || self.slave.active.in_flight() > 1
+    }
+
+    fn transmit(&mut self, out: &mut Outgoing, now: Instant) -> Result<bool, DisconnectReason> {
+        if self.is_plain {
+            let Some(text) = self.slave.next_text(self.generation) else { return Ok(false) };
+            self.traffic.record_sent(text.len());
+            out.send_text(text.into());
+            return Ok(true);
+        }
+        let more = self.slave.next_batch(self.generation, now, &mut self.frames);
+        if !self.frames.is_empty() {
+            self.last_batch = self.frames.len();
+            self.traffic.record_sent(self.frames.iter().map(Frame::encoded_len).sum());
+            out.send_frames(&mut self.frames);
+        }
+        Ok(more)
+    }
+
+    fn on_timer(&mut self, now: Instant) -> Result<Option<Instant>, DisconnectReason> {
+        if let Some(reason) = self.slave.close_request() {
+            return Err(DisconnectReason::Asked(reason));
+        }
+        let next = match &mut *self.slave.link() {
+            LinkState::Native(end) => {
+                metrics::record_timeouts(end.time_out(now));
+                if let Some(stats) = end.take_stats() {
+                    metrics::record_link_stats(stats);
+                }
+                end.poll_timeout()
+            }
+            LinkState::Plain(end) => {
+                metrics::record_timeouts(end.time_out(now));
+                (end.calls() > 0).then(|| now + PLAIN_TIMEOUT_INTERVAL)
+            }
+        };
+        let acks =
+            std::mem::take(&mut self.acks_expected).then(|| now + ACK_DELAY + Duration::from_millis(1));
+        Ok([next, acks].into_iter().flatten().min())
+    }
+
+    fn on_close(&mut self, frame: Option<CloseFrame>) -> DisconnectReason {
+        let going_away = frame.is_some_and(|frame| frame.code == close::GOING_AWAY);
+        if going_away && self.slave.state() == SlaveState::Draining {
+            DisconnectReason::Drained
+        } else {
+            DisconnectReason::Closed
+        }
+    }
+
+    fn on_error(&mut self, error: ConnectionError) -> DisconnectReason {
+        match error {
+            ConnectionError::Closed => DisconnectReason::Closed,
+            error if error.is_violation() => violation(&error),
+            error => DisconnectReason::Lost(error),
+        }
+    }
+
+    fn on_silence(&mut self, _: Duration) -> DisconnectReason {
+        DisconnectReason::Silent
+    }
+}

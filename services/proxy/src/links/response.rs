@@ -1,0 +1,89 @@
+//! The answer of one call on its way from the link's task to the call's reader. Knows neither link nor client.
+//!
+//! A mutex, not a lock-free queue: an answer is one push and one pop, and the lock is never contended for long.
+
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use protocol::link::call::ResponseEvent;
+use protocol::link::proxy_end::Sink;
+
+use crate::balance::Permit;
+
+/// What the reader of an answer receives.
+#[derive(Debug)]
+pub(crate) enum Recv {
+    /// A piece of the answer.
+    ResponseEvent(ResponseEvent),
+    /// The call never reached the slave: choose another.
+    Unsent,
+}
+
+#[derive(Default)]
+struct State {
+    /// Most answers have one piece, which needs no queue.
+    first: Option<Recv>,
+    rest: VecDeque<Recv>,
+    reader: Option<Waker>,
+}
+
+/// Receiving half of one call's answer. The call's credit bounds how much is queued.
+#[derive(Default)]
+pub(crate) struct ResponseRx {
+    state: Mutex<State>,
+}
+
+impl ResponseRx {
+    fn push(&self, received: Recv) {
+        let reader = {
+            let mut state = self.state.lock();
+            if state.first.is_none() && state.rest.is_empty() {
+                state.first = Some(received);
+            } else {
+                state.rest.push_back(received);
+            }
+            state.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Returns the next piece. `Pending`: the task is woken when there is one.
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Recv> {
+        let mut state = self.state.lock();
+        let next = state.first.take().or_else(|| state.rest.pop_front());
+        if let Some(received) = next {
+            return Poll::Ready(received);
+        }
+        match &mut state.reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+/// Sending half of one call's answer. The call counts as under way at the slave as long as this lives.
+pub(crate) struct ResponseTx {
+    response: Arc<ResponseRx>,
+    _permit: Permit,
+}
+
+impl ResponseTx {
+    pub(crate) fn new(response: Arc<ResponseRx>, permit: Permit) -> Self {
+        Self { response, _permit: permit }
+    }
+}
+
+impl Sink for ResponseTx {
+    fn on_event(&mut self, event: ResponseEvent) {
+        self.response.push(Recv::ResponseEvent(event));
+    }
+
+    fn on_unsent(&mut self) {
+        self.response.push(Recv::Unsent);
+    }
+}

@@ -1,0 +1,103 @@
+//! The life of one link after its first messages. Must not know how to dial.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use link::{KeepAliveConfig, LinkDriver, LinkEnd, Signal};
+use protocol::link::ids::LinkId;
+use runtime::config::LinkPing;
+
+use super::auth::{Connected, Socket};
+use super::disconnect::DisconnectReason;
+use super::native::NativeLink;
+use super::plain::PlainLink;
+use super::shared::Links;
+use super::table::LinkInfo;
+
+/// How often the round trip to the proxy is measured. The proxy's own pings keep a link from being silent.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A link that the endpoint knows of.
+pub(crate) struct Authenticated {
+    connected: Connected,
+    id: LinkId,
+    signal: Arc<Signal>,
+    code_generation: u64,
+}
+
+impl Authenticated {
+    /// Registers the link: from now on the proxy counts as linked. `url` and `address` led to the proxy, and
+    /// `code_generation` is that of the code that opened the link.
+    pub(crate) fn new(
+        links: &Links,
+        connected: Connected,
+        url: String,
+        address: SocketAddr,
+        code_generation: u64,
+    ) -> Self {
+        let (id, signal) = links.endpoint.link_up(connected.hello.as_ref(), code_generation);
+        let (proxy, agent) =
+            connected.hello.as_ref().map(|hello| (hello.instance.clone(), hello.agent.clone())).unzip();
+        let info = LinkInfo {
+            url,
+            address,
+            proxy,
+            agent: agent.unwrap_or_default(),
+            dialect: connected.dialect(),
+            since: SystemTime::now(),
+        };
+        links.table.up(id, info);
+        Self { connected, id, signal, code_generation }
+    }
+
+    /// Returns the generation of the code that opened the link.
+    pub(crate) fn code_generation(&self) -> u64 {
+        self.code_generation
+    }
+
+    /// Returns whether the proxy knows of no others: it cannot tell a second link of this slave from another slave's.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.connected.hello.as_ref().is_none_or(|hello| hello.peers.is_empty())
+    }
+
+    /// Returns the dialect of the link.
+    pub(crate) fn dialect(&self) -> &'static str {
+        self.connected.dialect()
+    }
+}
+
+/// Carries calls until the link ends, then closes the connection. Dropping the future cuts the connection, and leaves the
+/// link registered.
+pub(crate) async fn run(links: &Links, link: Authenticated) -> DisconnectReason {
+    let Authenticated { connected: Connected { socket, hello }, id, signal, .. } = link;
+    let (reason, socket) = match hello {
+        Some(_) => drive(socket, NativeLink::new(&links.endpoint, id, signal), links.ping).await,
+        None => drive(socket, PlainLink::new(links, id, signal), links.ping).await,
+    };
+    match reason {
+        DisconnectReason::GoingDown => links.endpoint.link_over(id),
+        _ => links.endpoint.link_down(id),
+    }
+    links.table.down(id);
+    if let Some((code, why)) = reason.close_frame() {
+        socket.close(code, why).await;
+    }
+    reason
+}
+
+async fn drive<E>(socket: Socket, end: E, ping: LinkPing) -> (DisconnectReason, Socket)
+where
+    E: LinkEnd<Stop = DisconnectReason> + Unpin,
+{
+    let config = KeepAliveConfig {
+        interval: ping.interval,
+        timeout: ping.timeout,
+        measure_after: ping.interval,
+        measure_interval: MEASURE_INTERVAL,
+        late: MEASURE_INTERVAL,
+    };
+    let mut driver = LinkDriver::new(socket, end, config);
+    let reason = (&mut driver).await;
+    (reason, driver.into_parts().0)
+}
