@@ -36,7 +36,10 @@ use loom::thread;
 
 #[test]
 fn a_raise_always_reaches_the_task_that_takes() {
-    loom::model(|| {
+    let mut model = loom::model::Builder::new();
+    // Without a bound the threads' interleavings take minutes; lost wake-ups need one or two preemptions.
+    model.preemption_bound = Some(2);
+    model.check(|| {
         let (signal, work) = (Arc::new(signal::Signal::new()), Arc::new(AtomicUsize::new(0)));
         let raisers: Vec<_> = (0..2)
             .map(|_| {

@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                     _ => Poll::Pending,
                 },
-                ready => ready,
+                ready @ Poll::Ready(_) => ready,
             }
         })
         .await

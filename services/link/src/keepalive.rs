@@ -6,6 +6,10 @@ use protocol::link::liveness::{KeepAliveAction, Liveness, RttEstimator};
 
 use crate::outgoing::Outgoing;
 
+/// How long a silent peer is waited for once more. After a pause of this process itself its timers may fire before the
+/// sockets are known to be readable.
+const CONFIRM_TIMEOUT: Duration = Duration::from_millis(20);
+
 /// Times of one link's keep-alive.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepAliveConfig {
@@ -36,6 +40,8 @@ pub(crate) struct KeepAlive {
     liveness: Liveness,
     pub(crate) trips: RttEstimator,
     heard: Instant,
+    /// The peer was first found to be silent for too long at this time.
+    suspected: Option<Instant>,
 }
 
 impl KeepAlive {
@@ -44,12 +50,14 @@ impl KeepAlive {
             liveness: Liveness::new(config.interval, config.timeout, now),
             trips: RttEstimator::new(config.measure_interval, config.late, now + config.measure_after),
             heard: now,
+            suspected: None,
         }
     }
 
     /// Bytes came in.
     pub(crate) fn on_heard(&mut self, now: Instant) {
         self.heard = now;
+        self.suspected = None;
         self.liveness.on_received(now);
     }
 
@@ -66,9 +74,54 @@ impl KeepAlive {
                     let next = until.min(self.trips.next_ping());
                     return Ok(Tick { next, measured: number.is_some() });
                 }
-                KeepAliveAction::Dead => return Err(now.duration_since(self.heard)),
+                KeepAliveAction::Dead => {
+                    let confirmed = *self.suspected.get_or_insert(now) + CONFIRM_TIMEOUT;
+                    if now >= confirmed {
+                        return Err(now.duration_since(self.heard));
+                    }
+                    return Ok(Tick { next: confirmed, measured: number.is_some() });
+                }
                 KeepAliveAction::Ping => out.send_ping(&[]),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Role;
+
+    const CONFIG: KeepAliveConfig = KeepAliveConfig {
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(4),
+        measure_after: Duration::ZERO,
+        measure_interval: Duration::from_secs(1),
+        late: Duration::from_secs(1),
+    };
+
+    #[test]
+    fn after_a_pause_of_this_process_the_peer_gets_another_moment() {
+        let start = Instant::now();
+        let mut out = Outgoing::new(Role::Server, true);
+        let mut keepalive = KeepAlive::new(CONFIG, start);
+        let resumed = start + Duration::from_secs(10);
+        let tick = keepalive.poll(resumed, &mut out);
+        assert_eq!(tick.map(|tick| tick.next), Ok(resumed + CONFIRM_TIMEOUT));
+        keepalive.on_heard(resumed + Duration::from_millis(1));
+        assert!(keepalive.poll(resumed + CONFIRM_TIMEOUT, &mut out).is_ok());
+    }
+
+    #[test]
+    fn a_peer_that_stays_silent_is_given_up() {
+        let start = Instant::now();
+        let mut out = Outgoing::new(Role::Server, true);
+        let mut keepalive = KeepAlive::new(CONFIG, start);
+        let late = start + Duration::from_secs(4);
+        assert!(keepalive.poll(late, &mut out).is_ok());
+        assert_eq!(
+            keepalive.poll(late + CONFIRM_TIMEOUT, &mut out),
+            Err(Duration::from_secs(4) + CONFIRM_TIMEOUT)
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! [`Connection`] speaks RFC 6455 over any byte stream after the opening handshake, which [`accept`] and [`connect`]
 //! leave to tungstenite. [`LinkDriver`] carries a connection for a [`LinkEnd`], the state machine that is fed.
 
+mod batch;
 mod connection;
 mod deadline;
 mod decoder;
@@ -19,6 +20,7 @@ mod read_buffer;
 mod signal;
 mod sync;
 
+pub use batch::completed_messages;
 pub use connection::{CLOSE_TIMEOUT, Connection};
 pub use driver::LinkDriver;
 pub use end::LinkEnd;

@@ -98,7 +98,9 @@ impl Outgoing {
 
     /// Answers a ping once there is room; only the newest one is answered.
     pub(crate) fn answer_ping(&mut self, payload: Bytes) {
-        self.pong = Some(payload);
+        if !self.is_closed {
+            self.pong = Some(payload);
+        }
     }
 
     /// Queues a close frame; nothing may follow it.

@@ -1,4 +1,5 @@
 //! [`link::Connection`] against tungstenite as its peer, in both roles, over a stream that splits reads and writes.
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -49,7 +50,7 @@ fn lengths() -> impl Strategy<Value = usize> {
 }
 
 fn payload(len: usize) -> Bytes {
-    (0..len).map(|index| (index % 251) as u8).collect()
+    (0..len).map(|index| u8::try_from(index % 251).unwrap_or_default()).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -87,7 +88,9 @@ fn expected(sent: &Sent) -> Theirs {
         Sent::Text(len) => Theirs::text("x".repeat(*len)),
         Sent::Frames(lens) => {
             let mut batch = bytes::BytesMut::new();
-            frames(lens).iter().for_each(|frame| frame.encode(&mut batch));
+            for frame in frames(lens) {
+                frame.encode(&mut batch);
+            }
             Theirs::Binary(batch.freeze())
         }
         Sent::Ping => Theirs::Ping(Bytes::from_static(b"?")),

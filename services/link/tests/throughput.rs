@@ -1,5 +1,6 @@
 //! Messages a second over a loopback socket, beside tungstenite. Run by hand:
 //! `cargo test -p mcp-relay-link --profile quick --test throughput -- --ignored --nocapture`.
+#![allow(clippy::unwrap_used, reason = "a measurement fails by a panic")]
 
 use std::time::{Duration, Instant};
 

@@ -6,6 +6,7 @@ mod backoff;
 mod connect;
 mod plan;
 mod shared;
+mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,8 +23,9 @@ use crate::metrics;
 use crate::trace::LinkStart;
 use connect::Connector;
 pub use connect::DialError;
-use plan::{Goal, Plan, Step, Target, Timing};
+use plan::{Goal, Plan, Step, Timing};
 use shared::Shared;
+use target::Target;
 
 /// Keeps a link to every proxy.
 pub(crate) struct Dialer {
@@ -243,7 +245,7 @@ fn report(reason: &DisconnectReason, wait: Option<Duration>) {
         ),
         DisconnectReason::Lost(why) | DisconnectReason::ProtocolError(why) => tracing::warn!("{next}: {why}"),
         DisconnectReason::Closing | DisconnectReason::AlreadyLinked | DisconnectReason::Renewed => {
-            tracing::info!("{next}")
+            tracing::info!("{next}");
         }
         DisconnectReason::Busy(_) | DisconnectReason::GoingDown => tracing::warn!("{next}: {reason}"),
     }

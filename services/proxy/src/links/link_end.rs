@@ -6,7 +6,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing};
+use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing, completed_messages};
 use protocol::link::frame::Frame;
 use protocol::link::handshake::close;
 use protocol::link::liveness::RttEstimator;
@@ -34,7 +34,7 @@ pub(super) struct SlaveLink {
     round_trips: ::metrics::Gauge,
     /// Empty between rounds, kept for its memory.
     frames: Vec<Frame>,
-    /// Frames of the last batch.
+    /// Messages of calls in the last batch.
     last_batch: usize,
     /// Readers acknowledge what was just delivered without waking the link's task for it.
     acks_expected: bool,
@@ -148,7 +148,7 @@ impl LinkEnd for SlaveLink {
         }
         let more = self.slave.next_batch(self.generation, now, &mut self.frames);
         if !self.frames.is_empty() {
-            self.last_batch = self.frames.len();
+            self.last_batch = completed_messages(&self.frames);
             self.traffic.record_sent(self.frames.iter().map(Frame::encoded_len).sum());
             out.send_frames(&mut self.frames);
         }

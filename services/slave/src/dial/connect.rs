@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_certificate_is_refused_with_advice() {
+    async fn an_untrusted_certificate_is_refused_with_advice() {
         let (url, address, _) = server().await;
         let (_, _, others) = server().await;
         let connector = connector(url, &others);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_websocket_server_is_named() {
+    async fn a_server_that_speaks_no_websocket_is_named() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("ws://{address}");

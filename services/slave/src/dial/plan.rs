@@ -9,33 +9,24 @@ use std::time::{Duration, Instant};
 
 use protocol::link::backoff::Backoff;
 
-use super::backoff::DialBackoff;
+use super::target::{Target, TargetEntry, TargetState};
 use crate::endpoint::PeerDiscovery;
 use crate::link::DisconnectReason;
 
 /// Most addresses that are dialed: more than any fleet of proxies has.
 const MAX_TARGETS: usize = 256;
 
-/// First and longest wait for an address that never led to a proxy, while others of its name did: of the two addresses
-/// of `localhost`, one may have no server.
-const UNPROVEN_BACKOFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_mins(1)];
-
 /// First wait of the discovery while proxies are known to be missing; the longest is `RECONNECT_MAX`, as for a lost link.
 const DISCOVERY_BACKOFF: Duration = Duration::from_millis(500);
 
-/// First and longest wait of the discovery while no proxy is known to be missing: proxies that nobody knows of yet are
-/// found this way.
-const IDLE_DISCOVERY_BACKOFF: [Duration; 2] = [Duration::from_secs(2), Duration::from_mins(5)];
+/// First wait of the discovery while no proxy is known to be missing: proxies that nobody knows of yet are found this way.
+const IDLE_DISCOVERY_BACKOFF: Duration = Duration::from_secs(2);
+
+/// Longest wait of that discovery.
+const MAX_IDLE_DISCOVERY_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Time after a lost link within which its name is resolved again.
 const REDIAL_DELAY: Duration = Duration::from_millis(500);
-
-/// An address behind a URL; `url` is the URL's place in `PROXY_SERVER_URL`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Target {
-    pub(super) url: usize,
-    pub(super) address: SocketAddr,
-}
 
 /// Why a target is dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +57,7 @@ pub(super) struct Timing {
     pub(super) random: fn() -> u64,
 }
 
+/// A host of `PROXY_SERVER_URL`.
 struct Name {
     resolving: bool,
     at: Instant,
@@ -74,30 +66,7 @@ struct Name {
     alone: bool,
 }
 
-/// State of a target without a link.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TargetState {
-    /// The target is to be dialed at this time.
-    Due(Instant),
-    /// The target is being dialed.
-    Dialing,
-    /// The target leads to a proxy that has a link over another address: dialed again when a link ends.
-    Covered,
-}
-
-struct TargetEntry {
-    /// The name still has the address.
-    listed: bool,
-    links: usize,
-    state: TargetState,
-    /// The address led to a proxy once.
-    proven: bool,
-    /// The proxy refused or replaced this slave: dialing is not expedited.
-    unwanted: bool,
-    backoff: DialBackoff,
-    unproven: Backoff,
-}
-
+/// Dialing of linked targets in search of proxies behind the same address.
 struct Discovery {
     under_way: bool,
     at: Option<Instant>,
@@ -115,10 +84,6 @@ pub(super) struct Plan {
     discovery: Discovery,
 }
 
-fn backoff([first, cap]: [Duration; 2]) -> Backoff {
-    Backoff::new(first, cap)
-}
-
 impl Plan {
     /// Creates a plan for `urls` URLs, all of them to be resolved at once.
     pub(super) fn new(urls: usize, timing: Timing, now: Instant) -> Self {
@@ -132,7 +97,7 @@ impl Plan {
             under_way: false,
             at: None,
             quick: Backoff::new(DISCOVERY_BACKOFF, timing.reconnect_max),
-            idle: backoff(IDLE_DISCOVERY_BACKOFF),
+            idle: Backoff::new(IDLE_DISCOVERY_BACKOFF, MAX_IDLE_DISCOVERY_BACKOFF),
             last: None,
             missing: false,
         };
@@ -146,10 +111,10 @@ impl Plan {
             return Some(Step::Resolve(index));
         }
         let names = &self.names;
-        let due = |(target, entry): &(&Target, &mut TargetEntry)| {
-            entry.due(names, **target).is_some_and(|at| at <= now)
+        let is_due = |(target, entry): &(&Target, &mut TargetEntry)| {
+            due(names, **target, entry).is_some_and(|at| at <= now)
         };
-        if let Some((target, entry)) = self.targets.iter_mut().find(due) {
+        if let Some((target, entry)) = self.targets.iter_mut().find(is_due) {
             entry.state = TargetState::Dialing;
             return Some(Step::Dial(*target, Goal::Maintain));
         }
@@ -166,7 +131,7 @@ impl Plan {
     /// Returns when [`Self::poll`] has something though nothing else happens. To be called after `poll` returned `None`.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let names = self.names.iter().filter(|name| !name.resolving).map(|name| name.at);
-        let targets = self.targets.iter().filter_map(|(target, entry)| entry.due(&self.names, *target));
+        let targets = self.targets.iter().filter_map(|(target, entry)| due(&self.names, *target, entry));
         let discovery = self.discovery.at.filter(|_| !self.discovery.under_way);
         names.chain(targets).chain(discovery).min()
     }
@@ -343,31 +308,10 @@ impl Plan {
     }
 }
 
-impl TargetEntry {
-    fn new(reconnect_max: Duration, now: Instant) -> Self {
-        Self {
-            listed: true,
-            links: 0,
-            state: TargetState::Due(now),
-            proven: false,
-            unwanted: false,
-            backoff: DialBackoff::new(reconnect_max),
-            unproven: backoff(UNPROVEN_BACKOFF),
-        }
-    }
-
-    fn wait(&mut self, reason: &DisconnectReason, until: Instant) {
-        self.state = TargetState::Due(until);
-        self.unwanted = matches!(reason, DisconnectReason::Refused(_) | DisconnectReason::Replaced);
-    }
-
-    /// Returns when the target is to be dialed for a link of its own.
-    fn due(&self, names: &[Name], target: Target) -> Option<Instant> {
-        match self.state {
-            TargetState::Due(at) if self.listed && self.links == 0 && !names[target.url].alone => Some(at),
-            _ => None,
-        }
-    }
+/// When the target is to be dialed for a link of its own; `None`: not until something changes, or not at all while its name
+/// has a link to a proxy that cannot tell a second one.
+fn due(names: &[Name], target: Target, entry: &TargetEntry) -> Option<Instant> {
+    entry.due().filter(|_| !names[target.url].alone)
 }
 
 #[cfg(test)]

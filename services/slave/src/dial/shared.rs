@@ -10,7 +10,7 @@ use std::time::Duration;
 use protocol::link::handshake::SlaveHello;
 
 use super::connect::{Connector, DialError};
-use super::plan::Target;
+use super::target::Target;
 use crate::config::ProxyUrl;
 use crate::endpoint::Stage;
 use crate::link::{self, Authenticated, DisconnectReason, Links};

@@ -6,7 +6,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing, Signal};
+use link::{CloseFrame, ConnectionError, LinkEnd, Outgoing, Signal, completed_messages};
 use metrics::Histogram;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::LinkId;
@@ -46,7 +46,7 @@ pub(super) struct NativeLink<'a> {
     due: bool,
     /// When there may be something to send though nothing happens.
     due_at: Option<Instant>,
-    /// Calls at the last look, frames of the last batch and frames just read: signs that a batch may grow.
+    /// Calls at the last look, messages of the last batch and messages just read: signs that a batch may grow.
     calls: usize,
     last_batch: usize,
     last_read: usize,
@@ -143,7 +143,7 @@ impl LinkEnd for NativeLink<'_> {
 
     /// Hands what was read to the endpoint, under one lock for all of it.
     fn on_read(&mut self, _: Instant) -> Result<(), DisconnectReason> {
-        self.last_read = self.frames.len();
+        self.last_read = completed_messages(&self.frames);
         if !self.frames.is_empty() {
             self.due = true;
             let received = self.endpoint.receive(self.id, &mut self.frames, &mut self.events);
@@ -172,7 +172,7 @@ impl LinkEnd for NativeLink<'_> {
             return Err(DisconnectReason::Closing);
         }
         (self.due, self.due_at, self.calls) = (duty.more, duty.again, duty.calls);
-        (self.last_batch, self.last_read) = (self.frames.len(), 0);
+        (self.last_batch, self.last_read) = (completed_messages(&self.frames), 0);
         out.send_frames(&mut self.frames);
         if duty.stage >= Stage::Draining && self.close == CloseState::Open {
             self.ping_drain(2);
