@@ -8,7 +8,7 @@ use protocol::mcp::failure::Failure;
 use crate::record::{CallRecord, Outcome, RecordingSink};
 use crate::world::{Event, World};
 
-/// How often a call that never reached its slave is given to another (`dispatch::call_state`).
+/// How often a call that never reached its slave is given to another (`dispatch::stream`).
 const MAX_MOVES: u32 = 5;
 
 /// Time between two tries to find a slave for a call.

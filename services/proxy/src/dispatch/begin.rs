@@ -35,6 +35,24 @@ pub(super) struct NewCall {
     pub(super) tool: String,
 }
 
+impl NewCall {
+    /// Completes the header and moves message and trace into the call to be sent.
+    fn open(&mut self, pool: &Pool, times: CallTimes) -> Result<OpenCall, Failure> {
+        self.header.set_timeouts(times.silence, times.total);
+        self.header.name = Some(pool.own_name.to_string());
+        Ok(OpenCall {
+            id: self.id,
+            header: encode(&self.header, &self.trace)?,
+            message: std::mem::take(&mut self.message),
+            name: Some(Arc::clone(&pool.own_name)),
+            era: self.header.era,
+            silence: times.silence,
+            last: self.at + times.total,
+            trace: std::mem::take(&mut self.trace),
+        })
+    }
+}
+
 /// Takes the tool's name out of the header of a `tools/call`.
 pub(super) fn take_tool(header: &mut CallHeader) -> Result<String, Failure> {
     if header.method != "tools/call" {
@@ -49,29 +67,20 @@ pub(super) fn begin(
     pool: &Arc<Pool>,
     limits: &RateLimits,
     times: CallTimes,
-    new_call: NewCall,
+    mut new_call: NewCall,
     context: &CallContext<'_>,
 ) -> Result<Box<OngoingCall>, Failure> {
-    let NewCall { id, at, trace, mut header, message, tool } = new_call;
     limits.admit(context)?;
-    admit_to_tool(&tool, pool.limit.as_deref())?;
-    let identity = ClientIdentity::of(context.principal);
-    let route =
-        pool.routes.route(&MatchInput::new(identity, context.headers, &header.param_headers, &message));
-    header.set_timeouts(times.silence, times.total);
-    header.name = Some(pool.own_name.to_string());
-    let encoded = encode(&header, &trace)?;
+    admit_to_tool(&new_call.tool, pool.limit.as_deref())?;
+    let route = pool.routes.route(&MatchInput::new(
+        ClientIdentity::of(context.principal),
+        context.headers,
+        &new_call.header.param_headers,
+        &new_call.message,
+    ));
+    let call = new_call.open(pool, times)?;
+    let NewCall { at, mut header, tool, .. } = new_call;
     let origin = Origin::of(context, &mut header);
-    let call = OpenCall {
-        id,
-        header: encoded,
-        message,
-        name: Some(Arc::clone(&pool.own_name)),
-        era: header.era,
-        silence: times.silence,
-        last: at + times.total,
-        trace,
-    };
     let response = Arc::new(ResponseRx::default());
     let target = Target {
         call: &call,

@@ -86,11 +86,7 @@ impl Directory {
         settings: &PoolSettings<'_>,
         before: &Self,
     ) -> (Self, Listing) {
-        let ready: Vec<(Arc<Slave>, Arc<Catalog>)> = slaves
-            .iter()
-            .filter(|slave| slave.accepts_calls())
-            .map(|slave| (Arc::clone(slave), slave.catalog()))
-            .collect();
+        let ready = ready_catalogs(slaves);
         let mut directory = Self {
             any_slave: slaves.iter().any(|slave| slave.is_linked()),
             catalogs_due: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
@@ -124,6 +120,11 @@ impl Directory {
             Listing { tool_count: listed.len(), tools: tool_list(listed.values().map(String::as_str)) };
         (directory, listing)
     }
+}
+
+fn ready_catalogs(slaves: &[Arc<Slave>]) -> Vec<(Arc<Slave>, Arc<Catalog>)> {
+    let ready = slaves.iter().filter(|slave| slave.accepts_calls());
+    ready.map(|slave| (Arc::clone(slave), slave.catalog())).collect()
 }
 
 /// Groups the offers by name, and those of one name by definition.
