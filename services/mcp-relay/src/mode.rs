@@ -1,6 +1,6 @@
 //! Which mode the environment asks for. Knows nothing of what a mode does.
 
-use proxy::config::ProxyConfig;
+use proxy::Setup;
 use runtime::config::{MODE, ModeSettings};
 use runtime::env::{Problem, Problems, Reader, Snapshot, parse};
 use slave::config::{Role, SlaveConfig};
@@ -78,7 +78,7 @@ impl Mode {
 
     fn problems(self, snapshot: &Snapshot) -> Vec<Problem> {
         let result = match self {
-            Self::Proxy => ProxyConfig::load(snapshot).map(|_| ()),
+            Self::Proxy => Setup::load(snapshot).map(|_| ()),
             Self::Slave => SlaveConfig::load(snapshot, Role::Slave).map(|_| ()),
             Self::Standalone => SlaveConfig::load(snapshot, Role::Standalone).map(|_| ()),
         };

@@ -2,7 +2,7 @@
 //! and runs the service until a signal. Must not know what a service does.
 
 use anyhow::Context;
-use proxy::config::ProxyConfig;
+use proxy::Setup;
 use runtime::audit::Audit;
 use runtime::config::CommonConfig;
 use runtime::env::{Snapshot, misspelt};
@@ -21,9 +21,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), CommandError> {
     match mode {
         Mode::Proxy => {
-            let loaded = ProxyConfig::load(snapshot)?;
-            let exporters = Exporters::start(mode, &loaded.config.common, &loaded.warnings, snapshot)?;
-            let shutdown = on_signals(&loaded.config.common)?;
+            let loaded = Setup::load(snapshot)?;
+            let common = &loaded.config.config.common;
+            let exporters = Exporters::start(mode, common, &loaded.warnings, snapshot)?;
+            let shutdown = on_signals(common)?;
             let result = proxy::run(loaded.config, shutdown).await.context("the proxy cannot run");
             exporters.finish().await;
             Ok(result?)

@@ -11,6 +11,7 @@ mod links;
 pub mod metrics;
 pub mod routes;
 mod run;
+mod setup;
 mod slave_state;
 mod stable_hash;
 mod status;
@@ -19,3 +20,4 @@ mod tls;
 mod trace;
 
 pub use run::{RunError, run};
+pub use setup::Setup;

@@ -1,9 +1,7 @@
-//! Limits of how many and how fast calls may come: rates and the limiters that enforce them, and bounds of the wait
-//! queues. Must not know links.
+//! Rate limits of calls: quotas, limiters per client and tool, and the limiter of a slave. Must not know links.
 
 pub(crate) mod client;
 pub(crate) mod keyed;
-pub(crate) mod queue;
-pub(crate) mod rate;
+mod quota;
 pub(crate) mod rate_limiter;
 pub(crate) mod table;

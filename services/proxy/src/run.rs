@@ -26,6 +26,7 @@ use crate::links::{
 };
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
+use crate::setup::Setup;
 use crate::status::Status;
 use crate::tls::TlsState;
 pub use error::RunError;
@@ -45,13 +46,14 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<(
 ///
 /// Returns `Ok` also when the grace ended before the calls did; these have failed then. Dropping the future cuts
 /// everything off.
-pub async fn run(config: ProxyConfig, shutdown: Shutdown) -> Result<(), RunError> {
+pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
+    let Setup { config, routes, .. } = setup;
     let recorder = Metrics::install("proxy", metrics::TABLES).map_err(StartError::from)?;
     let secured = TlsState::load(&config.tls).map_err(StartError::from)?;
     let ports = Ports::bind(&config, &secured).await?;
     let core = Core::new(&config)?;
     let reload = ReloadSignal::listen().map_err(StartError::Signals)?;
-    let mut tasks = core.spawn_upkeep(&config, &reload);
+    let mut tasks = core.spawn_upkeep(&config, routes.as_ref(), &reload);
     let (codes, follow_codes) = core.load_codes(&config, &reload)?;
     ports.announce(&secured)?;
     tasks.extend([follow_codes, spawn(secured.follow(reload))]);
@@ -100,14 +102,19 @@ impl Core {
     }
 
     /// Starts the tasks that keep the directory of tools, the list of proxies and the routes up to date.
-    fn spawn_upkeep(&self, config: &ProxyConfig, reload: &ReloadSignal) -> Tasks {
+    fn spawn_upkeep(
+        &self,
+        config: &ProxyConfig,
+        routes: Option<&RoutesFile>,
+        reload: &ReloadSignal,
+    ) -> Tasks {
         let mut tasks = vec![
             spawn(announce_changes(Arc::clone(&self.registry))),
             spawn(self.dispatcher.clone().follow_changes()),
         ];
         let peers = config.peers.clone();
         tasks.extend(peers.map(|name| spawn(count_addresses(Arc::clone(&self.registry), name.0, name.1))));
-        tasks.extend(config.routes.as_ref().map(|file| self.follow_routes(file, reload.clone())));
+        tasks.extend(routes.map(|file| self.follow_routes(file, reload.clone())));
         tasks
     }
 
@@ -128,7 +135,7 @@ impl Core {
         reload: &ReloadSignal,
     ) -> Result<(Arc<CodeStore>, AbortOnDropHandle<()>), RunError> {
         let source = match &config.codes_file {
-            Some((path, _)) => Some(CodesSource { path: path.clone(), read: CodesFile::read(path)? }),
+            Some(path) => Some(CodesSource { path: path.clone(), read: CodesFile::read(path)? }),
             None => None,
         };
         let codes = CodeStore::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));

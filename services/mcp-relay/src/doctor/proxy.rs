@@ -1,5 +1,6 @@
 //! Checks of a proxy: configuration, secrets, certificates and ports, and the slaves of one that runs already.
 
+use ::proxy::Setup;
 use ::proxy::access::Codes;
 use ::proxy::config::{ProxyConfig, SlaveMode};
 use runtime::env::Snapshot;
@@ -13,11 +14,11 @@ use crate::mode::Mode;
 
 /// Runs all checks of a proxy of this environment.
 pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
-    let loaded = match ProxyConfig::load(snapshot) {
+    let loaded = match Setup::load(snapshot) {
         Ok(loaded) => loaded,
         Err(problems) => return configuration::report_problems(report, &problems),
     };
-    let config = &loaded.config;
+    let config = &loaded.config.config;
     report.good("configuration", "every variable can be used");
     // Codes and key are reported in steps of their own.
     let others: Vec<String> = loaded
@@ -27,7 +28,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
         .cloned()
         .collect();
     configuration::report_warnings(report, &others, snapshot);
-    secrets(report, config);
+    secrets(report, &loaded.config);
     certificates(report, config);
     let tls = if config.common.ops.port.is_some() { &config.tls.ops } else { &config.tls.http };
     let ports = Ports::of(&config.common, tls.as_ref().map(|files| files.certificate.as_path()));
@@ -41,9 +42,8 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     }
 }
 
-fn secrets(report: &mut Report, config: &ProxyConfig) {
-    let from_file = config.codes_file.as_ref().map(|(_, file)| file);
-    let codes = Codes::new(&config.slave_codes, from_file).len();
+fn secrets(report: &mut Report, Setup { config, codes_file, .. }: &Setup) {
+    let codes = Codes::new(&config.slave_codes, codes_file.as_ref()).len();
     match codes {
         0 => report.bad(
             "slave codes",

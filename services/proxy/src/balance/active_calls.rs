@@ -117,7 +117,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::limits::rate::Rate;
+    use crate::config::Rate;
 
     #[test]
     fn permits_are_given_up_to_the_capacity() {

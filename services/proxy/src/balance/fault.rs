@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::balance::host::TestHost;
-    use crate::balance::outliers::EjectionPolicy;
+    use crate::config::EjectionPolicy;
 
     fn end(error: bool, payload: &str) -> ResponseEvent {
         let payload = Bytes::copy_from_slice(payload.as_bytes());

@@ -9,20 +9,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::config::EjectionPolicy;
+
 /// Trial calls after an ejection. More would be too many for a host that still fails; a single one could fail by chance.
 const TRIAL_CALLS: u32 = 3;
 
 /// Largest number of times that the ejection time is doubled.
 const MAX_DOUBLINGS: u32 = 5;
-
-/// When a host is ejected, and for how long at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct EjectionPolicy {
-    /// `EJECT_AFTER`: failures in a row; 0: no host is ejected.
-    pub(crate) after: u32,
-    /// `EJECT_TIME`: the first ejection's time, doubled with each further one.
-    pub(crate) base: Duration,
-}
 
 /// The outcome of a call, as far as the host that ran it is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

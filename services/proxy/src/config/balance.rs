@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use runtime::env::{Reader, parse};
 
-use crate::limits::queue::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
-use crate::limits::rate::Rate;
+use super::rate::Rate;
 
 runtime::variables! {
     /// Queues and rate limits.
@@ -40,6 +39,12 @@ pub struct BalanceConfig {
     /// `RATE_LIMIT_SLAVE`.
     pub slave: Option<Rate>,
 }
+
+/// Largest number of calls of one tool that may be allowed to wait.
+pub(crate) const MAX_QUEUE_LENGTH: usize = 1_000_000;
+
+/// Longest time that a call may be allowed to wait, in seconds.
+pub(crate) const MAX_QUEUE_TIMEOUT: f64 = 3600.0;
 
 impl BalanceConfig {
     /// Room for a thousand calls for ten seconds, and no rate limits.

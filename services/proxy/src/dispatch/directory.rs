@@ -15,7 +15,8 @@ use protocol::mcp::tool_list::tool_list;
 use super::names;
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::retry;
-use crate::balance::outliers::{EjectionPolicy, OutlierDetector};
+use crate::balance::outliers::OutlierDetector;
+use crate::config::EjectionPolicy;
 use crate::config::ToolConflict;
 use crate::links::Slave;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::balance::outliers::EjectionPolicy;
+use crate::config::EjectionPolicy;
 use crate::config::{BalanceConfig, RetryPolicy, ToolConflict};
 
 /// Time limits of calls.

@@ -8,7 +8,8 @@ use arc_swap::ArcSwap;
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 
-use super::rate::Rate;
+use super::quota::quota;
+use crate::config::Rate;
 
 type Limiter<K> = governor::RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
@@ -23,7 +24,7 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     /// Returns a limiter that tells `max_keys` keys apart. Beyond that, keys whose limit is unused are forgotten; if most
     /// limits are in use, all keys are.
     pub(crate) fn new(rate: Rate, max_keys: usize) -> Self {
-        Self { rate, limiter: ArcSwap::from_pointee(Limiter::hashmap(rate.quota())), max_keys }
+        Self { rate, limiter: ArcSwap::from_pointee(Limiter::hashmap(quota(rate))), max_keys }
     }
 
     /// Returns the configured rate.
@@ -37,7 +38,7 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
         if limiter.len() >= self.max_keys {
             limiter.retain_recent();
             if limiter.len() > self.max_keys / 2 {
-                self.limiter.store(Arc::new(Limiter::hashmap(self.rate.quota())));
+                self.limiter.store(Arc::new(Limiter::hashmap(quota(self.rate))));
             }
         }
         let refused = limiter.check_key(key).err()?;

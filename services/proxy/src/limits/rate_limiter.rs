@@ -5,7 +5,8 @@ use std::time::Instant;
 use governor::DefaultDirectRateLimiter;
 use governor::clock::{Clock, DefaultClock};
 
-use super::rate::Rate;
+use super::quota::quota;
+use crate::config::Rate;
 
 /// A limiter of the rate of calls (GCRA).
 pub(crate) struct RateLimiter {
@@ -16,7 +17,7 @@ pub(crate) struct RateLimiter {
 impl RateLimiter {
     /// A limiter of which nothing is used yet.
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { rate, limiter: DefaultDirectRateLimiter::direct(rate.quota()) }
+        Self { rate, limiter: DefaultDirectRateLimiter::direct(quota(rate)) }
     }
 
     /// Returns the configured rate.

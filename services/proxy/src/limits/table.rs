@@ -12,9 +12,9 @@ use protocol::mcp::failure::Failure;
 
 use super::client::Client;
 use super::keyed::KeyedLimiter;
-use super::rate::Rate;
 use super::rate_limiter::RateLimiter;
 use crate::config::BalanceConfig;
+use crate::config::Rate;
 use crate::metrics::{self, RefusalReason};
 use crate::routes::Routes;
 

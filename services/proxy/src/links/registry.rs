@@ -15,7 +15,8 @@ use super::close_reason::CloseReason;
 use super::peers::PeerTable;
 use super::slave::Slave;
 use crate::access::Grant;
-use crate::balance::outliers::{EjectionPolicy, OutlierDetector};
+use crate::balance::outliers::OutlierDetector;
+use crate::config::EjectionPolicy;
 use crate::config::SlaveMode;
 use crate::metrics;
 

@@ -8,7 +8,7 @@ use protocol::mcp::failure::Failure;
 
 use super::names;
 use super::table::{
-    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TIMEOUTS, TOOL_CONFLICTS, TOOLS,
+    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS,
 };
 
 const METHOD: &str = "tools/call";
@@ -78,13 +78,6 @@ pub(crate) fn record_unknown_tool(failure: &Failure, version: Version, seconds: 
     counter!(CALLS_REFUSED, "tool" => "", "kind" => spec.kind).increment(1);
     let operations = ToolOperations::new(OperationSide::SERVER, "");
     operations.record(version, CallOutcome::Code(spec.code.into()), seconds);
-}
-
-/// Counts calls that reached a timeout.
-pub(crate) fn record_timeouts(calls: usize) {
-    if calls > 0 {
-        counter!(TIMEOUTS).increment(calls as u64);
-    }
 }
 
 /// Counts a call that went to another slave because the first one never got it.

@@ -10,7 +10,7 @@ use super::names::{SLAVES, TOOLS};
 use super::table::{
     AUTH_FAILURES, DRAINING, EJECTED, EJECTIONS, JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS,
     LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS, RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE,
-    STALLS, UNKNOWN_CALLS,
+    STALLS, TIMEOUTS, UNKNOWN_CALLS,
 };
 use crate::slave_state::SlaveState;
 
@@ -119,6 +119,13 @@ pub(crate) fn record_auth_failure(reason: &'static str) {
 /// Counts a frame or an answer for a call that is not under way.
 pub(crate) fn record_unknown_call() {
     counter!(UNKNOWN_CALLS).increment(1);
+}
+
+/// Counts calls that reached a timeout.
+pub(crate) fn record_timeouts(calls: usize) {
+    if calls > 0 {
+        counter!(TIMEOUTS).increment(calls as u64);
+    }
 }
 
 /// Adds what the state machine of a link has counted since it was asked last.

@@ -8,16 +8,6 @@ use runtime::metrics::{Buckets, Label, Metric};
 use super::refusal::RefusalReason;
 use crate::slave_state::SlaveState;
 
-/// All tables of a proxy process.
-pub const TABLES: &[&[Metric]] = &[
-    CALLS,
-    LINKS,
-    CONFIGURATION,
-    front::metrics::METRICS,
-    runtime::audit::METRICS,
-    runtime::traces::METRICS,
-];
-
 const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");
 const METHOD: Label = Label::of("method", &["tools/call"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::selector::Selector;
 use super::text::TextMatch;
-use crate::limits::rate::Rate;
+use crate::config::Rate;
 
 /// Rate limits of the file. Each is one limit for each client, tool or slave that it applies to, not one for all of them.
 #[derive(Clone, Debug, Default)]

@@ -7,9 +7,10 @@ use protocol::link::limits::LinkLimits;
 use protocol::mcp::catalog::Catalog;
 
 use super::*;
-use crate::balance::outliers::{EjectionPolicy, Outcome, OutlierDetector};
+use crate::balance::outliers::{Outcome, OutlierDetector};
+use crate::config::EjectionPolicy;
+use crate::config::Rate;
 use crate::limits::client::Client;
-use crate::limits::rate::Rate;
 use crate::limits::rate_limiter::RateLimiter;
 
 const UNBOUNDED: usize = usize::MAX;

@@ -3,7 +3,7 @@
 use runtime::document::{Cursor, Map};
 
 use super::fields::{Clients, accept, list, selector, tool};
-use crate::limits::rate::{self, Rate};
+use crate::config::{Rate, rate};
 use crate::routes::limit_rules::{LimitRules, SlaveMatch};
 use crate::routes::text::TextMatch;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use runtime::document::Cursor;
 
 use super::fields::{accept, list, selector, tool};
-use crate::limits::queue::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
+use crate::config::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
 use crate::routes::pool_rule::PoolRule;
 use crate::routes::selector::Selector;
 

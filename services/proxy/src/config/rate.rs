@@ -4,8 +4,6 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::Quota;
-
 /// The format of a rate, worded to follow "expected" in an error message.
 pub(crate) const EXPECTED: &str = "calls a time, for example 50/s, 600/m or 1000/h, with the burst after a colon if it is another: 50/s:100";
 
@@ -49,11 +47,14 @@ impl Rate {
         Some(Self { burst: NonZeroU32::new(burst).filter(|burst| burst.get() <= MAX_CALLS)?, ..self })
     }
 
-    /// Returns the rate as a quota of `governor`: the burst, and the interval after which one more call is allowed.
-    pub(crate) fn quota(self) -> Quota {
-        let interval = self.period / self.calls.get();
-        // At most a million calls a second: the interval is never zero.
-        Quota::with_period(interval).unwrap_or(Quota::per_second(self.calls)).allow_burst(self.burst)
+    /// Returns the interval after which one more call is allowed; never zero, as a rate has at most a million calls.
+    pub(crate) fn interval(self) -> Duration {
+        self.period / self.calls.get()
+    }
+
+    /// Returns the number of calls that may come at once.
+    pub(crate) fn burst(self) -> NonZeroU32 {
+        self.burst
     }
 }
 
@@ -90,9 +91,10 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_has_the_burst_and_the_interval_of_the_rate() {
-        let quota = Rate::parse("600/m:50").unwrap().quota();
-        assert_eq!((quota.burst_size().get(), quota.replenish_interval().as_millis()), (50, 100));
+    fn a_rate_has_an_interval_and_a_burst() {
+        let rate = Rate::parse("600/m:50").unwrap();
+        assert_eq!((rate.burst().get(), rate.interval().as_millis()), (50, 100));
+        assert!(!Rate::parse("1000000/s").unwrap().interval().is_zero());
         assert_eq!(Rate::parse("7/s").unwrap().with_burst(9).unwrap().to_string(), "7/s:9");
         assert!(Rate::parse("7/s").unwrap().with_burst(0).is_none());
     }

@@ -1,0 +1,238 @@
+//! The start of a proxy: its configuration together with the files that it names. Must not know how they are used.
+//!
+//! All problems, of variables and inside files, are reported at once.
+
+use std::path::{Path, PathBuf};
+
+use runtime::env::{Loaded, Problems, Reader, Setting, Snapshot};
+
+use crate::access::CodesFile;
+use crate::config::{FileSettings, ProxyConfig, TABLES};
+use crate::routes::{RoutesError, RoutesFile};
+
+/// A configuration, and the contents of its files at the start.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The variables.
+    pub config: ProxyConfig,
+    /// The file of `SLAVE_CODES_FILE`.
+    pub codes_file: Option<CodesFile>,
+    /// The file of `ROUTES`.
+    pub routes: Option<RoutesFile>,
+}
+
+impl Setup {
+    /// Reads and checks variables and files; the error names every problem. Blocks on file access.
+    pub fn load(snapshot: &Snapshot) -> Result<Loaded<Self>, Problems> {
+        let mut reader = Reader::new("proxy", snapshot, TABLES);
+        let (config, FileSettings { codes, routes }) = ProxyConfig::read(&mut reader);
+        let codes_file = read_codes(&mut reader, &codes, &config);
+        let routes = read_routes(&mut reader, &routes, &config);
+        reader.finish(Self { config, codes_file, routes })
+    }
+}
+
+fn read_codes(reader: &mut Reader<'_>, setting: &Setting, config: &ProxyConfig) -> Option<CodesFile> {
+    let file = reader.optional(setting, |path| {
+        let read = CodesFile::read(&PathBuf::from(path));
+        read.map(|(file, _)| file).map_err(|error| format!("a file of slave codes: {error}"))
+    });
+    if file.as_ref().is_some_and(CodesFile::is_empty) && config.slave_codes.is_empty() {
+        reader.warn("SLAVE_CODES_FILE has no codes yet: no slave can connect until it has");
+    }
+    if config.slave_codes.is_empty() && !setting.is_set() {
+        let hint =
+            if reader.is_set("SLAVE_CODE") { " (SLAVE_CODE is set: that one is the slave's)" } else { "" };
+        reader.warn(format!("SLAVE_CODES is empty: no slave can connect{hint}"));
+    }
+    file
+}
+
+/// Reads the routes file, with every problem in it and a warning for clients that no key names.
+fn read_routes(reader: &mut Reader<'_>, setting: &Setting, config: &ProxyConfig) -> Option<RoutesFile> {
+    match RoutesFile::read(Path::new(setting.text()?)) {
+        Ok(file) => {
+            let keys: Vec<[u8; 32]> = config.common.bearer_keys.digests().collect();
+            for name in file.routes.unknown_clients(&keys) {
+                reader.warn(format!("ROUTES: no key of AUTH_BEARER_KEYS is the client {name:?}"));
+            }
+            Some(file)
+        }
+        Err(RoutesError::Bad(problems)) => {
+            reader.reject_file(setting, &problems);
+            None
+        }
+        Err(RoutesError::Unreadable(error)) => {
+            reader.reject(setting, format!("a YAML file of routes ({error})"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::config::{AUDIT, TRACES};
+    use runtime::env::Secrecy;
+
+    use super::*;
+    use crate::config::{SlaveMode, ToolConflict};
+
+    /// One value that must be refused for each variable that can be wrong; one of those of traces, which have their own
+    /// test, shows that they are read.
+    const BAD: &[(&str, &str)] = &[
+        ("MCP_SERVER_HOST", "http://here"),
+        ("MCP_SERVER_PORT", "80x"),
+        ("OPS_PORT", "-1"),
+        ("OPS_HOST", "a b"),
+        ("UI", "on"),
+        ("AUTH_CUSTOM_HEADER", "x api key"),
+        ("ALLOWED_ORIGINS", "app.example"),
+        ("MAX_BODY_BYTES", "16MB"),
+        ("REQUEST_TIMEOUT", "5m"),
+        ("REQUEST_TIMEOUT_TOTAL", "-1"),
+        ("SESSION_KEY", "tooshortforakey"),
+        ("SESSION_TTL", "day"),
+        ("SHUTDOWN_DELAY", "soon"),
+        ("SHUTDOWN_GRACE", "forever"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "verbose"),
+        ("LIST_TTL_MS", "5s"),
+        ("LINK_PING_INTERVAL_MS", "0"),
+        ("LINK_PING_TIMEOUT_MS", "x"),
+        ("PROXY_WS_HOST", "a b"),
+        ("PROXY_WS_PORT", "70000"),
+        ("SLAVE_CODES_FILE", "/nowhere/codes.yaml"),
+        ("HANDSHAKE_RATE", "fast"),
+        ("TRUSTED_PROXIES", "everyone"),
+        ("TLS_CERT", "/nowhere/tls.crt"),
+        ("TLS_KEY", "/nowhere/tls.key"),
+        ("TLS_HTTP", "maybe"),
+        ("TLS_OPS", "maybe"),
+        ("TLS_WS", "maybe"),
+        ("TLS_CLIENT_CA", "/nowhere/ca.pem"),
+        ("SLAVE_MODE", "double"),
+        ("TOOL_CONFLICT", "ignore"),
+        ("ROUTES", "/nowhere/routes.yaml"),
+        ("LINK_GRACE", "nan"),
+        ("READY_MIN_SLAVES", "-1"),
+        ("LINK_LATE_MS", "0"),
+        ("EJECT_AFTER", "-5"),
+        ("EJECT_TIME", "0"),
+        ("RETRY_IDEMPOTENT", "maybe"),
+        ("PROXY_PEERS", "relay-proxies"),
+        ("MAX_SLAVES", "0"),
+        ("QUEUE_MAX", "-1"),
+        ("QUEUE_TIMEOUT", "0"),
+        ("RATE_LIMIT_CLIENT", "50"),
+        ("RATE_LIMIT_TOOL", "5/d"),
+        ("RATE_LIMIT_SLAVE", "many"),
+        ("AUDIT_LOG", "yes"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+    ];
+
+    /// Any text is a list of keys or codes.
+    const NEVER_WRONG: [&str; 2] = ["AUTH_BEARER_KEYS", "SLAVE_CODES"];
+
+    fn load(pairs: &[(&str, &str)]) -> Result<Loaded<Setup>, Problems> {
+        Setup::load(&Snapshot::of(pairs.iter().copied()))
+    }
+
+    #[test]
+    fn every_bad_value_is_reported_at_once_and_secrets_are_not_shown() {
+        let problems = load(BAD).unwrap_err();
+        let told: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        let elsewhere = |name: &str| [&AUDIT[1..], &TRACES[1..]].concat().iter().any(|var| var.name == name);
+        let declared: Vec<&str> = TABLES
+            .iter()
+            .copied()
+            .flatten()
+            .map(|var| var.name)
+            .filter(|name| !NEVER_WRONG.contains(name) && !elsewhere(name))
+            .collect();
+        assert_eq!(told, declared);
+        let text = problems.to_string();
+        for (name, value) in BAD {
+            let var = TABLES.iter().copied().flatten().find(|var| var.name == *name).unwrap();
+            assert_eq!(text.contains(&format!("{value:?}")), var.secrecy == Secrecy::Open, "{name}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_set_gives_the_documented_defaults() {
+        let Loaded { config: Setup { config, .. }, warnings } = load(&[]).unwrap();
+        assert_eq!(config.common.http.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.ws.to_string(), "0.0.0.0:8001");
+        assert_eq!(config.common.request_timeout.as_secs(), 300);
+        assert_eq!(config.common.request_timeout_total.as_secs(), 3600);
+        assert_eq!(config.common.max_body_bytes, 16 << 20);
+        assert_eq!(config.common.link_ping.interval.as_millis(), 1500);
+        assert_eq!(config.common.link_ping.timeout.as_millis(), 4000);
+        assert_eq!((config.slave_mode, config.tool_conflict), (SlaveMode::Multi, ToolConflict::Namespace));
+        assert_eq!(
+            (config.link_grace.as_secs(), config.ready_min_slaves, config.max_slaves),
+            (30, 0, 10_000)
+        );
+        assert!(warnings.iter().any(|w| w.contains("SLAVE_CODES is empty")), "{warnings:?}");
+        assert!(warnings.iter().any(|w| w.contains("SESSION_KEY is not set")), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_document_s_proxy_example_loads() {
+        let pairs = [
+            ("PROXY_MODE", "1"),
+            ("SLAVE_CODES", "code1, code2 ,code3"),
+            ("PROXY_WS_PORT", "8001"),
+            ("MCP_SERVER_PORT", "8000"),
+            ("PROXY_PORT", "tcp://10.0.0.1:8000"),
+        ];
+        let config = load(&pairs).unwrap().config.config;
+        assert_eq!(config.slave_codes.len(), 3);
+        assert!(config.slave_codes.contains("code2") && !config.slave_codes.contains("CODE2"));
+        assert!(!format!("{config:?}").contains("code1"));
+    }
+
+    #[test]
+    fn values_that_do_not_go_together_are_refused() {
+        for (pairs, name) in [
+            (&[("MCP_SERVER_PORT", "9"), ("PROXY_WS_PORT", "9")][..], "PROXY_WS_PORT"),
+            (&[("OPS_PORT", "8000")], "OPS_PORT"),
+            (&[("OPS_PORT", "8001")], "OPS_PORT"),
+            (&[("LINK_PING_INTERVAL_MS", "3000")], "LINK_PING_TIMEOUT_MS"),
+            (&[("REQUEST_TIMEOUT", "10"), ("REQUEST_TIMEOUT_TOTAL", "5")], "REQUEST_TIMEOUT_TOTAL"),
+            (&[("READY_MIN_SLAVES", "5"), ("MAX_SLAVES", "4")], "READY_MIN_SLAVES"),
+            (&[("READY_MIN_SLAVES", "2"), ("SLAVE_MODE", "single")], "READY_MIN_SLAVES"),
+        ] {
+            let problems = load(pairs).unwrap_err();
+            assert_eq!(problems.list.len(), 1, "{problems}");
+            assert_eq!(problems.list[0].name, name, "{problems}");
+        }
+        assert!(load(&[("MCP_SERVER_PORT", "0"), ("PROXY_WS_PORT", "0")]).is_ok());
+        assert_eq!(
+            load(&[("REQUEST_TIMEOUT", "7200")])
+                .unwrap()
+                .config
+                .config
+                .common
+                .request_timeout_total
+                .as_secs(),
+            7200
+        );
+    }
+
+    #[test]
+    fn the_other_side_s_variable_is_pointed_out() {
+        let warnings = load(&[("SLAVE_CODE", "hush")]).unwrap().warnings;
+        assert!(warnings.iter().any(|w| w.contains("SLAVE_CODE is set")), "{warnings:?}");
+        assert!(!warnings.iter().any(|w| w.contains("hush")), "{warnings:?}");
+    }
+
+    #[test]
+    fn log_filters_by_part_are_accepted() {
+        for good in ["DEBUG", "info,proxy=debug", "warn,runtime::ops=trace", "off"] {
+            assert!(load(&[("LOG_LEVEL", good)]).is_ok(), "{good}");
+        }
+        for bad in ["warning", "info,loud", "proxy=loud"] {
+            assert!(load(&[("LOG_LEVEL", bad)]).is_err(), "{bad}");
+        }
+    }
+}
