@@ -41,6 +41,11 @@ pub async fn never<T>(what: &str, span: Duration, mut look: impl AsyncFnMut() ->
     }
 }
 
+/// Lets `span` pass, for a peer that is late on purpose: nothing is decided by it.
+pub async fn delay(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
 /// As [`until`], for threads without a runtime; returns `false` after `limit`.
 pub fn blocking_until(limit: Duration, mut look: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;

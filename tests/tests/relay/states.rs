@@ -102,7 +102,7 @@ async fn answers_to_pings_that_are_later_than_link_late_ms_make_a_slave_degraded
     until_state(lenient.http, "raw", "ready").await;
     let late = async {
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            wait::delay(Duration::from_secs(1)).await;
             for slave in &mut slaves {
                 read_pending(slave).await;
             }

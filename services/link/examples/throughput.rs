@@ -1,5 +1,5 @@
-//! Messages a second over a loopback socket, beside tungstenite. Run by hand:
-//! `cargo test -p mcp-relay-link --profile quick --test throughput -- --ignored --nocapture`.
+//! Prints messages a second over a loopback socket, of this crate and of tungstenite:
+//! `cargo run --release -p mcp-relay-link --example throughput`. Must not know frames of a link.
 #![allow(clippy::unwrap_used, reason = "a measurement fails by a panic")]
 
 use std::time::{Duration, Instant};
@@ -66,9 +66,8 @@ async fn theirs(len: usize) -> u64 {
     count
 }
 
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn round_trips_a_second_beside_tungstenite() {
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
     for len in [100, 10_000, 100_000] {
         let (mut own, mut other) = (0, 0);
         for _ in 0..2 {
