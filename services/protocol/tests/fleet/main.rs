@@ -54,7 +54,7 @@ fn run(seed: u64, steps: u64) -> World {
     while world.steps > 0 {
         world.run(world.clock.now() + Duration::from_mins(1));
     }
-    world.settle();
+    world.finish();
     world
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::link::liveness::Liveness;
 
-use crate::world::{Event, Node, World};
+use crate::world::{Direction, Event, Node, World};
 
 /// Message in transit.
 pub(crate) enum Message {
@@ -84,6 +84,11 @@ impl Conn {
         }
     }
 
+    /// Returns the direction of what arrives at this side.
+    fn direction(&self, to: Side) -> Direction {
+        Direction { from: self.node(to.other()), to: self.node(to) }
+    }
+
     pub(crate) fn end(&mut self, side: Side) -> &mut End {
         match side {
             Side::Proxy => &mut self.at_proxy,
@@ -142,10 +147,10 @@ impl World {
     /// Returns the next message that arrives at this side, unless the direction is blocked.
     pub(crate) fn arrive(&mut self, id: u64, side: Side) -> Option<Message> {
         let conn = self.conns.get_mut(&id)?;
-        let way = (conn.node(side.other()), conn.node(side));
+        let direction = conn.direction(side);
         let buffer = conn.buffer;
         let pipe = conn.pipe(side);
-        if self.blocked.contains_key(&way) {
+        if self.blocked.contains_key(&direction) {
             pipe.held += 1;
             return None;
         }
@@ -153,31 +158,31 @@ impl World {
         let was_full = pipe.bytes >= buffer;
         pipe.bytes -= size(&message);
         if was_full && pipe.bytes < buffer {
-            self.clock.after(Duration::ZERO, Event::Tick { node: way.0 });
+            self.clock.after(Duration::ZERO, Event::Tick { node: direction.from });
         }
         Some(message)
     }
 
     /// Blocks one direction between two nodes for a while: packets are lost, and TCP sends them again later.
-    pub(crate) fn block(&mut self, way: (Node, Node), time: Duration) {
-        *self.blocked.entry(way).or_default() += 1;
-        self.log(|| format!("{:?} > {:?} blocked for {time:?}", way.0, way.1));
-        self.clock.after(time, Event::Unblock { way });
+    pub(crate) fn block(&mut self, direction: Direction, time: Duration) {
+        *self.blocked.entry(direction).or_default() += 1;
+        self.log(|| format!("{:?} > {:?} blocked for {time:?}", direction.from, direction.to));
+        self.clock.after(time, Event::Unblock { direction });
     }
 
-    pub(crate) fn unblock(&mut self, way: (Node, Node)) {
-        if let Some(count) = self.blocked.get_mut(&way) {
+    pub(crate) fn unblock(&mut self, direction: Direction) {
+        if let Some(count) = self.blocked.get_mut(&direction) {
             *count -= 1;
             if *count > 0 {
                 return;
             }
         }
-        self.blocked.remove(&way);
-        self.log(|| format!("{:?} > {:?} free", way.0, way.1));
+        self.blocked.remove(&direction);
+        self.log(|| format!("{:?} > {:?} free", direction.from, direction.to));
         let mut again = Vec::new();
         for (id, conn) in &mut self.conns {
             for side in [Side::Proxy, Side::Slave] {
-                if (conn.node(side.other()), conn.node(side)) == way {
+                if conn.direction(side) == direction {
                     let held = std::mem::take(&mut conn.pipe(side).held);
                     again.extend(std::iter::repeat_n((*id, side), held));
                 }

@@ -238,7 +238,7 @@ impl World {
     /// Returns the calls that clients of this proxy wait for.
     pub(crate) fn open_calls(&self, proxy: usize) -> Vec<u64> {
         let records = self.records.borrow();
-        records.open.iter().filter(|no| records.calls[no].at.0 == proxy).copied().collect()
+        records.open.iter().filter(|no| records.calls[no].at.proxy == proxy).copied().collect()
     }
 
     /// Ends a process; `announced`: its system closes the connections.

@@ -12,6 +12,13 @@ use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::Sink;
 use protocol::mcp::failure::Failure;
 
+/// One start of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProxyEpoch {
+    pub(crate) proxy: usize,
+    pub(crate) epoch: u64,
+}
+
 /// End of a call for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -52,8 +59,8 @@ pub(crate) struct CallRecord {
     pub(crate) message: Bytes,
     /// Time by which the call must have ended, not counting the pauses of its proxy.
     pub(crate) limit: Duration,
-    /// Proxy and its epoch.
-    pub(crate) at: (usize, u64),
+    /// Proxy that has the call.
+    pub(crate) at: ProxyEpoch,
     /// How long that proxy had been paused when the call began.
     pub(crate) paused: Duration,
     /// Id and slave process of the current try.
@@ -110,7 +117,7 @@ impl Sink for RecordingSink {
 }
 
 impl CallRecord {
-    pub(crate) fn new(message: Bytes, at: (usize, u64), limit: Duration) -> Self {
+    pub(crate) fn new(message: Bytes, at: ProxyEpoch, limit: Duration) -> Self {
         Self {
             message,
             limit,
@@ -132,7 +139,7 @@ impl CallRecord {
     }
 
     /// Takes one chunk. Returns the message that was written if that is complete now.
-    fn take(&mut self, no: u64, (seq, more, payload): (Seq, bool, &Bytes), end: bool) -> Option<&Written> {
+    fn take(&mut self, no: u64, seq: Seq, more: bool, payload: &Bytes, end: bool) -> Option<&Written> {
         assert_eq!(seq, self.next, "{no}: lost or doubled chunk");
         self.next += 1;
         self.unread.push_back((seq, payload.len()));
@@ -170,7 +177,7 @@ impl Records {
             ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
             ResponseEvent::Failed(failure) => return self.finish(no, Outcome::Failed(failure.clone())),
         };
-        if let Some(written) = record.take(no, (seq, more, payload), end) {
+        if let Some(written) = record.take(no, seq, more, payload, end) {
             let flagged = matches!(
                 part,
                 ResponseEvent::Event { request: true, .. } | ResponseEvent::End { error: true, .. }

@@ -7,12 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod actions;
+mod finish;
 mod flow;
 mod hostile;
 mod links;
 mod record;
 mod rng;
-mod settle;
 mod world;
 
 use std::time::Duration;
@@ -82,7 +82,7 @@ const ACTIONS: [(usize, Action); 19] = [
         world.reconnect(pair);
     }),
     (2, |world| {
-        let slave = world.any_pair().1;
+        let slave = world.any_pair().slave;
         world.restart(slave);
     }),
     (5, World::client_session_changes),
@@ -91,7 +91,7 @@ const ACTIONS: [(usize, Action); 19] = [
         world.at_proxy(pair, record::Cause::Traffic, ProxyEnd::drain);
     }),
     (8, |world| {
-        let slave = world.any_pair().1;
+        let slave = world.any_pair().slave;
         if world.rng.one_in(8) { world.drain_slave(slave) } else { world.set_catalog(slave) }
     }),
     (40, |world| {
@@ -132,7 +132,7 @@ fn run(seed: u64) {
     for _ in 0..world.rng.between(100, 1500) {
         step(&mut world, &weights);
     }
-    world.settle();
+    world.finish();
 }
 
 fn setting(name: &str) -> Option<u64> {

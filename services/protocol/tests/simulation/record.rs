@@ -11,6 +11,13 @@ use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::Sink;
 use protocol::mcp::failure::Failure;
 
+/// One proxy and one slave, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pair {
+    pub(crate) proxy: usize,
+    pub(crate) slave: usize,
+}
+
 /// Operation of the proxy's end during which a sink is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -68,8 +75,7 @@ pub(crate) struct Written {
 
 /// Record of one call (one `open`).
 pub(crate) struct CallRecord {
-    pub(crate) proxy: usize,
-    pub(crate) slave: usize,
+    pub(crate) pair: Pair,
     pub(crate) header: Bytes,
     pub(crate) message: Bytes,
     pub(crate) work: Work,
@@ -122,10 +128,9 @@ impl Sink for RecordingSink {
 }
 
 impl CallRecord {
-    pub(crate) fn new(at: (usize, usize), header: Bytes, message: Bytes) -> Self {
+    pub(crate) fn new(pair: Pair, header: Bytes, message: Bytes) -> Self {
         Self {
-            proxy: at.0,
-            slave: at.1,
+            pair,
             header,
             message,
             work: Work::NotStarted,
