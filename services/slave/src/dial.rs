@@ -46,7 +46,7 @@ const MAX_LOST: usize = 256;
 enum Done {
     Resolved(usize, io::Result<BTreeSet<SocketAddr>>),
     Dialed { target: Target, goal: Goal, result: Box<Result<Authenticated, DisconnectReason>> },
-    Ended { target: Target, reason: DisconnectReason, held: Duration },
+    LinkEnded { target: Target, reason: DisconnectReason, held: Duration },
 }
 
 impl Dialer {
@@ -151,7 +151,7 @@ impl Dialer {
                 Ok(link) => self.on_linked(target, goal, link, tasks),
                 Err(reason) => self.on_failed(target, goal, &reason, now),
             },
-            Done::Ended { target, reason, held } => self.on_ended(target, &reason, held, now),
+            Done::LinkEnded { target, reason, held } => self.on_ended(target, &reason, held, now),
         }
     }
 
@@ -167,7 +167,7 @@ impl Dialer {
         tasks.spawn(async move {
             let code_generation = link.code_generation();
             let reason = shared.reinterpret(code_generation, shared.run_link(target, link).await);
-            Done::Ended { target, reason, held: since.elapsed() }
+            Done::LinkEnded { target, reason, held: since.elapsed() }
         });
     }
 

@@ -17,7 +17,7 @@ pub(crate) fn record_refusal(head: &Parts, peer: Option<IpAddr>, failure: &Failu
         .with("peer", peer.map(|peer| peer.to_string()))
         .with("method", head.method.as_str())
         .with("path", head.uri.path());
-    audit::tell(line);
+    audit::write_line(line);
 }
 
 fn concerns_access(failure: &Failure) -> bool {

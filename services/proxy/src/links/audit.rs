@@ -12,14 +12,14 @@ use super::slave::Slave;
 pub(super) fn refused(peer: SocketAddr, reason: &'static str, detail: impl FnOnce() -> String) {
     if audit::is_on() {
         let line = attempt("refused", peer).with("reason", reason).with("detail", detail());
-        audit::tell(line);
+        audit::write_line(line);
     }
 }
 
 /// Records a connection that only asked something.
 pub(super) fn asked(peer: SocketAddr, outcome: &'static str) {
     if audit::is_on() {
-        audit::tell(attempt(outcome, peer));
+        audit::write_line(attempt(outcome, peer));
     }
 }
 
@@ -33,7 +33,7 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
         .with("slave", slave.name.as_str())
         .with("code", grant.identity_or_dash())
         .with("dialect", dialect);
-    audit::tell(line);
+    audit::write_line(line);
 }
 
 /// Records the end of a link.
@@ -44,7 +44,7 @@ pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
             .with("reason", reason.kind())
             .with("detail", reason.to_string())
             .with("duration_ms", u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
-        audit::tell(line);
+        audit::write_line(line);
     }
 }
 

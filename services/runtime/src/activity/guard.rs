@@ -90,7 +90,7 @@ impl CallGuard {
         let duration = now.saturating_duration_since(call.started);
         let ended = EndedCall { labels: Labels { id, ..call.labels.clone() }, worker, outcome, duration };
         if audit::is_on() {
-            audit::tell(audit_line(&ended, worker_member, arguments, response));
+            audit::write_line(audit_line(&ended, worker_member, arguments, response));
         }
         if let Some((log, key)) = log {
             log.finish(*key, ended, now);

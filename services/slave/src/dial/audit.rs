@@ -11,7 +11,7 @@ use crate::link::DisconnectReason;
 /// Records a link that is up.
 pub(super) fn linked(url: &ProxyUrl, address: SocketAddr) {
     if audit::is_on() {
-        audit::tell(about("link", url, address).with("outcome", "linked"));
+        audit::write_line(about("link", url, address).with("outcome", "linked"));
     }
 }
 
@@ -19,7 +19,7 @@ pub(super) fn linked(url: &ProxyUrl, address: SocketAddr) {
 pub(super) fn failed(url: &ProxyUrl, address: SocketAddr, outcome: &'static str, reason: &DisconnectReason) {
     if audit::is_on() {
         let line = about("link", url, address).with("outcome", outcome);
-        audit::tell(line.with("reason", reason.kind()).with("detail", reason.to_string()));
+        audit::write_line(line.with("reason", reason.kind()).with("detail", reason.to_string()));
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn closed(url: &ProxyUrl, address: SocketAddr, reason: &DisconnectRea
         let line = about("link_closed", url, address)
             .with("reason", reason.kind())
             .with("detail", reason.to_string());
-        audit::tell(line.with("duration_ms", u64::try_from(held.as_millis()).unwrap_or(u64::MAX)));
+        audit::write_line(line.with("duration_ms", u64::try_from(held.as_millis()).unwrap_or(u64::MAX)));
     }
 }
 
