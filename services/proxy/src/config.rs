@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn every_bad_value_is_reported_at_once_and_secrets_are_not_shown() {
         let problems = load(BAD).unwrap_err();
-        let told: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        let reported: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
         let elsewhere = |name: &str| [&AUDIT[1..], &TRACES[1..]].concat().iter().any(|var| var.name == name);
         let declared: Vec<&str> = TABLES
             .iter()
@@ -297,7 +297,7 @@ mod tests {
             .map(|var| var.name)
             .filter(|name| !NEVER_WRONG.contains(name) && !elsewhere(name))
             .collect();
-        assert_eq!(told, declared);
+        assert_eq!(reported, declared);
         let text = problems.to_string();
         for (name, value) in BAD {
             let var = TABLES.iter().copied().flatten().find(|var| var.name == *name).unwrap();

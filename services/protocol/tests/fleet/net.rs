@@ -31,7 +31,7 @@ pub(crate) struct Pipe {
     /// When the last message arrives: none overtakes another.
     last: Duration,
     /// Number of messages that wait until the direction is no longer blocked.
-    held: usize,
+    blocked: usize,
 }
 
 /// State of a connection at one side.
@@ -151,7 +151,7 @@ impl World {
         let buffer = conn.buffer;
         let pipe = conn.pipe(side);
         if self.blocked.contains_key(&direction) {
-            pipe.held += 1;
+            pipe.blocked += 1;
             return None;
         }
         let message = pipe.queue.pop_front()?;
@@ -183,8 +183,8 @@ impl World {
         for (id, conn) in &mut self.conns {
             for side in [Side::Proxy, Side::Slave] {
                 if conn.direction(side) == direction {
-                    let held = std::mem::take(&mut conn.pipe(side).held);
-                    again.extend(std::iter::repeat_n((*id, side), held));
+                    let blocked = std::mem::take(&mut conn.pipe(side).blocked);
+                    again.extend(std::iter::repeat_n((*id, side), blocked));
                 }
             }
         }

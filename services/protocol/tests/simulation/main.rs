@@ -21,9 +21,9 @@ use protocol::link::proxy_end::ProxyEnd;
 use world::World;
 
 /// Prints how to repeat a run that fails.
-struct Repeat(u64);
+struct ReproductionHint(u64);
 
-impl Drop for Repeat {
+impl Drop for ReproductionHint {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!(
@@ -123,7 +123,7 @@ fn step(world: &mut World, weights: &[usize]) {
 }
 
 fn run(seed: u64) {
-    let _repeat = Repeat(seed);
+    let _hint = ReproductionHint(seed);
     let mut world = World::new(seed);
     let weights = weights(&mut world);
     for pair in world.pairs() {
@@ -162,7 +162,7 @@ fn choices(seed: u64, many: usize) -> impl FnMut(usize) -> Option<usize> {
 #[test]
 fn a_proxy_withstands_a_hostile_slave() {
     for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
-        let _repeat = Repeat(seed);
+        let _hint = ReproductionHint(seed);
         hostile::slave(&mut choices(seed, 5000));
     }
 }
@@ -170,7 +170,7 @@ fn a_proxy_withstands_a_hostile_slave() {
 #[test]
 fn a_slave_withstands_a_hostile_proxy() {
     for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
-        let _repeat = Repeat(seed);
+        let _hint = ReproductionHint(seed);
         hostile::proxy(&mut choices(seed, 5000));
     }
 }

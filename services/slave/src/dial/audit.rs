@@ -24,12 +24,12 @@ pub(super) fn failed(url: &ProxyUrl, address: SocketAddr, outcome: &'static str,
 }
 
 /// Records the end of a link.
-pub(super) fn closed(url: &ProxyUrl, address: SocketAddr, reason: &DisconnectReason, held: Duration) {
+pub(super) fn closed(url: &ProxyUrl, address: SocketAddr, reason: &DisconnectReason, duration: Duration) {
     if audit::is_on() {
         let line = about("link_closed", url, address)
             .with("reason", reason.kind())
             .with("detail", reason.to_string());
-        audit::write_line(line.with("duration_ms", u64::try_from(held.as_millis()).unwrap_or(u64::MAX)));
+        audit::write_line(line.with("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
     }
 }
 
