@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::link::proxy_end::Deadlines;
 use protocol::mcp::failure::Failure;
 
-use crate::record::{CallRecord, Outcome, ProxyEpoch, RecordingSink};
+use crate::record::{CallEnd, CallRecord, ProxyEpoch, RecordingSink};
 use crate::world::{Event, World};
 
 /// How often a call that never reached its slave is given to another (`dispatch::stream`).
@@ -60,7 +60,7 @@ impl World {
             return;
         }
         if !self.open(no) {
-            self.records.borrow_mut().finish(no, Outcome::Failed(Failure::NoSlave));
+            self.records.borrow_mut().finish(no, CallEnd::Failed(Failure::NoSlave));
         }
     }
 
@@ -107,7 +107,7 @@ impl World {
         record.slave = None;
         if record.moves > MAX_MOVES {
             return records
-                .finish(no, Outcome::Failed(Failure::NoSlaveForTool { name: String::new(), wanted: None }));
+                .finish(no, CallEnd::Failed(Failure::NoSlaveForTool { name: String::new(), wanted: None }));
         }
         record.retry_until = Some(record.limit.min(now + grace.min(silence)));
         let at = record.at;
@@ -127,7 +127,7 @@ impl World {
             return;
         }
         if self.clock.now() >= until {
-            return self.records.borrow_mut().finish(no, Outcome::Failed(Failure::NoSlave));
+            return self.records.borrow_mut().finish(no, CallEnd::Failed(Failure::NoSlave));
         }
         self.clock.after(RETRY_INTERVAL, Event::Retry { no, at });
     }
@@ -172,7 +172,7 @@ impl World {
         let Some(no) = self.rng.pick(&open) else { return };
         let (call, slave, proxy) = {
             let mut records = self.records.borrow_mut();
-            records.finish(no, Outcome::GivenUp);
+            records.finish(no, CallEnd::GivenUp);
             let record = records.record(no);
             (record.call, record.slave, record.at.proxy)
         };

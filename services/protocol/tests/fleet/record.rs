@@ -21,7 +21,7 @@ pub(crate) struct ProxyEpoch {
 
 /// End of a call for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum CallEnd {
     /// A backend's result or error.
     Answered,
     Failed(Failure),
@@ -31,7 +31,7 @@ pub(crate) enum Outcome {
     GivenUp,
 }
 
-impl Outcome {
+impl CallEnd {
     /// Returns whether the outcome means that nobody ran the call.
     fn denies(&self) -> bool {
         matches!(self, Self::Failed(Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::Draining))
@@ -73,7 +73,7 @@ pub(crate) struct CallRecord {
     pub(crate) unread: VecDeque<(Seq, usize)>,
     pub(crate) reading: bool,
     pub(crate) next: Seq,
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<CallEnd>,
     whole: usize,
     partial: Vec<u8>,
 }
@@ -170,12 +170,12 @@ impl Records {
     pub(crate) fn on_event(&mut self, no: u64, call: CallId, part: &ResponseEvent) {
         let record = self.record(no);
         assert_eq!(record.call, call, "{no}: a response to a try that was given up");
-        let came_back = record.outcome == Some(Outcome::Broken);
+        let came_back = record.outcome == Some(CallEnd::Broken);
         assert!(record.outcome.is_none() || came_back, "{no}: {part:?} follows {:?}", record.outcome);
         let (end, more, seq, payload) = match part {
             ResponseEvent::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
             ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
-            ResponseEvent::Failed(failure) => return self.finish(no, Outcome::Failed(failure.clone())),
+            ResponseEvent::Failed(failure) => return self.finish(no, CallEnd::Failed(failure.clone())),
         };
         if let Some(written) = record.take(no, seq, more, payload, end) {
             let flagged = matches!(
@@ -187,18 +187,18 @@ impl Records {
         self.notices.push(Notice::Readable(no));
         if end && !more {
             self.record(no).outcome = None;
-            self.finish(no, Outcome::Answered);
+            self.finish(no, CallEnd::Answered);
         }
     }
 
     /// Ends the call for its client, once.
-    pub(crate) fn finish(&mut self, no: u64, outcome: Outcome) {
+    pub(crate) fn finish(&mut self, no: u64, outcome: CallEnd) {
         self.count(outcome.name());
         self.open.remove(&no);
         let record = self.record(no);
         assert_eq!(record.outcome, None, "{no}: {outcome:?} is its second end");
         match outcome {
-            Outcome::Answered => assert_eq!(record.runs, 1, "{no}: answered"),
+            CallEnd::Answered => assert_eq!(record.runs, 1, "{no}: answered"),
             _ if outcome.denies() => assert_eq!(record.runs, 0, "{no}: {outcome:?}, but it ran"),
             _ => {}
         }
@@ -213,7 +213,7 @@ impl Records {
         assert_eq!(record.call, call, "{no}: a try that was given up starts");
         assert_eq!(&record.message, message, "{no}: its message came out altered");
         assert!(
-            !record.outcome.as_ref().is_some_and(Outcome::denies),
+            !record.outcome.as_ref().is_some_and(CallEnd::denies),
             "{no}: starts after {:?}",
             record.outcome
         );

@@ -10,7 +10,7 @@ use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::CallId;
 
 use crate::net::{Message, Side};
-use crate::record::Outcome;
+use crate::record::CallEnd;
 use crate::world::{Event, World};
 
 /// Call that another proxy opened.
@@ -33,7 +33,7 @@ impl World {
         let (call, next, slave) = {
             let mut records = self.records.borrow_mut();
             let record = records.record(no);
-            let Some(slave) = record.slave.filter(|_| record.outcome == Some(Outcome::Broken)) else {
+            let Some(slave) = record.slave.filter(|_| record.outcome == Some(CallEnd::Broken)) else {
                 return;
             };
             record.unread.clear();

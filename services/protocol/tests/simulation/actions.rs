@@ -8,7 +8,7 @@ use protocol::link::ids::CallId;
 use protocol::link::proxy_end::Deadlines;
 use protocol::link::slave_end::WriteOutcome;
 
-use crate::record::{CallRecord, Cause, Outcome, Pair, Reader, RecordingSink, Work, Written};
+use crate::record::{CallEnd, CallRecord, Cause, Pair, Reader, RecordingSink, Work, Written};
 use crate::world::World;
 
 impl World {
@@ -169,6 +169,6 @@ impl World {
 
 impl CallRecord {
     pub(crate) fn was_unsent(&self) -> bool {
-        self.outcome == Some(Outcome::Unsent)
+        self.outcome == Some(CallEnd::Unsent)
     }
 }

@@ -6,7 +6,7 @@ use protocol::link::ids::LinkId;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::link::slave_end::SlaveEnd;
 
-use crate::record::{Cause, Outcome, Pair};
+use crate::record::{CallEnd, Cause, Pair};
 use crate::world::{Connection, World};
 
 impl World {
@@ -135,7 +135,7 @@ impl World {
         self.at_proxy(pair, Cause::TimeOut, |end| end.time_out(now));
         let late: Vec<_> = {
             let records = self.records.borrow();
-            let failed = |id| matches!(&records.calls[id].outcome, Some(Outcome::Failed(_)));
+            let failed = |id| matches!(&records.calls[id].outcome, Some(CallEnd::Failed(_)));
             open.iter().filter(|id| failed(id)).copied().collect()
         };
         for id in late {

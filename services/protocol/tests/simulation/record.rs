@@ -35,7 +35,7 @@ pub(crate) enum Cause {
 
 /// End of a call for its reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum CallEnd {
     Ended,
     Failed(Failure),
     Unsent,
@@ -82,7 +82,7 @@ pub(crate) struct CallRecord {
     pub(crate) written: Vec<Written>,
     pub(crate) overflowed: bool,
     pub(crate) unread: VecDeque<(Seq, usize)>,
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<CallEnd>,
     pub(crate) reader: Reader,
     /// The call has deadlines: the proxy may end it.
     pub(crate) limited: bool,
@@ -123,7 +123,7 @@ impl Sink for RecordingSink {
         assert!(matches!(cause, Cause::LinkDown | Cause::Gone), "{:?}: unsent by {cause:?}", self.call);
         assert_eq!(record.work, Work::NotStarted, "{:?}: unsent, but it was started", self.call);
         assert_eq!(record.next, 0, "{:?}: unsent after something was received", self.call);
-        record.outcome = Some(Outcome::Unsent);
+        record.outcome = Some(CallEnd::Unsent);
     }
 }
 
@@ -170,7 +170,7 @@ impl CallRecord {
                     _ => false,
                 };
                 assert!(allowed, "{id:?}: {failure:?} by {cause:?}");
-                self.outcome = Some(Outcome::Failed(failure.clone()));
+                self.outcome = Some(CallEnd::Failed(failure.clone()));
                 return;
             }
         };
@@ -188,7 +188,7 @@ impl CallRecord {
             self.whole += 1;
             self.partial.clear();
             if end {
-                self.outcome = Some(Outcome::Ended);
+                self.outcome = Some(CallEnd::Ended);
             }
         }
     }

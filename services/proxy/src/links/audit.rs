@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use runtime::audit::{self, Line};
+use runtime::audit::{self, AuditLine};
 
 use super::disconnect::DisconnectReason;
 use super::slave::Slave;
@@ -39,7 +39,7 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
 /// Records the end of a link.
 pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
     if audit::is_on() {
-        let line = Line::new("link_closed")
+        let line = AuditLine::new("link_closed")
             .with("slave", slave.name.as_str())
             .with("reason", reason.kind())
             .with("detail", reason.to_string())
@@ -48,6 +48,6 @@ pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
     }
 }
 
-fn attempt(outcome: &'static str, peer: SocketAddr) -> Line {
-    Line::new("link").with("outcome", outcome).with("peer", peer.to_string())
+fn attempt(outcome: &'static str, peer: SocketAddr) -> AuditLine {
+    AuditLine::new("link").with("outcome", outcome).with("peer", peer.to_string())
 }

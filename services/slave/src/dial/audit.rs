@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use runtime::audit::{self, Line};
+use runtime::audit::{self, AuditLine};
 
 use crate::config::ProxyUrl;
 use crate::link::DisconnectReason;
@@ -33,6 +33,6 @@ pub(super) fn closed(url: &ProxyUrl, address: SocketAddr, reason: &DisconnectRea
     }
 }
 
-fn about(event: &'static str, url: &ProxyUrl, address: SocketAddr) -> Line {
-    Line::new(event).with("proxy", url.to_string()).with("address", address.to_string())
+fn about(event: &'static str, url: &ProxyUrl, address: SocketAddr) -> AuditLine {
+    AuditLine::new(event).with("proxy", url.to_string()).with("address", address.to_string())
 }
