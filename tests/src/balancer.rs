@@ -41,12 +41,12 @@ impl Drop for Balancer {
 async fn serve(listener: TcpListener, targets: Arc<Mutex<Vec<SocketAddr>>>) {
     // Aborting this task drops the set, and with it every connection.
     let mut connections = JoinSet::new();
-    for turn in 0.. {
+    for count in 0.. {
         while connections.try_join_next().is_some() {}
         let Ok((mut from, _)) = listener.accept().await else { continue };
         let target = {
             let targets = targets.lock().unwrap();
-            targets.get(turn % targets.len().max(1)).copied()
+            targets.get(count % targets.len().max(1)).copied()
         };
         connections.spawn(async move {
             if let Some(target) = target

@@ -135,11 +135,11 @@ impl Collector {
         self.kept.headers.lock().unwrap().iter().any(|(n, v)| n == name && v == value)
     }
 
-    /// Waits until `look` returns a value for the spans of this trace.
-    pub async fn trace<T>(&self, id: &str, look: impl Fn(&[Span]) -> Option<T>) -> T {
+    /// Waits until `check` returns a value for the spans of this trace.
+    pub async fn trace<T>(&self, id: &str, check: impl Fn(&[Span]) -> Option<T>) -> T {
         wait::until(&format!("spans of trace {id}"), async || {
             let spans: Vec<Span> = self.spans().into_iter().filter(|span| span.trace == id).collect();
-            look(&spans)
+            check(&spans)
         })
         .await
     }
@@ -157,7 +157,7 @@ impl TraceService for Kept {
                 self.headers.lock().unwrap().push((name.to_string(), value));
             }
         }
-        self.keep(request.into_inner());
+        self.record(request.into_inner());
         Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -171,7 +171,7 @@ async fn take(kept: Kept, request: Request<Incoming>) -> Result<Response<Full<By
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let status = match ExportTraceServiceRequest::decode(body) {
         Ok(spans) if head.uri.path() == "/v1/traces" => {
-            kept.keep(spans);
+            kept.record(spans);
             200
         }
         _ => 400,
@@ -182,7 +182,7 @@ async fn take(kept: Kept, request: Request<Incoming>) -> Result<Response<Full<By
 }
 
 impl Kept {
-    fn keep(&self, request: ExportTraceServiceRequest) {
+    fn record(&self, request: ExportTraceServiceRequest) {
         self.raw.lock().unwrap().extend(request.encode_to_vec());
         let mut spans = self.spans.lock().unwrap();
         for of_resource in request.resource_spans {

@@ -8,22 +8,22 @@ pub const TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between two checks of a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Calls `look` until it returns a value; panics with `what` after [`TIMEOUT`].
-pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    until_within(what, TIMEOUT, look).await
+/// Calls `check` until it returns a value; panics with `what` after [`TIMEOUT`].
+pub async fn until<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(what, TIMEOUT, check).await
 }
 
 /// As [`until`], with another time limit.
-pub async fn until_within<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let search = async {
+pub async fn until_within<T>(what: &str, limit: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let checks = async {
         loop {
-            if let Some(found) = look().await {
+            if let Some(found) = check().await {
                 return found;
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    within(what, limit, search).await
+    within(what, limit, checks).await
 }
 
 /// Awaits `future`; panics with `what` if it takes longer than `limit`.
@@ -32,11 +32,11 @@ pub async fn within<T>(what: &str, limit: Duration, future: impl Future<Output =
     value.unwrap_or_else(|| panic!("not within {limit:?}: {what}"))
 }
 
-/// Asserts that `look` returns nothing for all of `span`: for events that must not happen.
-pub async fn never<T>(what: &str, span: Duration, mut look: impl AsyncFnMut() -> Option<T>) {
+/// Asserts that `check` returns nothing for all of `span`: for events that must not happen.
+pub async fn never<T>(what: &str, span: Duration, mut check: impl AsyncFnMut() -> Option<T>) {
     let end = Instant::now() + span;
     while Instant::now() < end {
-        assert!(look().await.is_none(), "must not happen: {what}");
+        assert!(check().await.is_none(), "must not happen: {what}");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
@@ -47,10 +47,10 @@ pub async fn delay(span: Duration) {
 }
 
 /// As [`until`], for threads without a runtime; returns `false` after `limit`.
-pub fn blocking_until(limit: Duration, mut look: impl FnMut() -> bool) -> bool {
+pub fn blocking_until(limit: Duration, mut check: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
-        if look() {
+        if check() {
             return true;
         }
         if Instant::now() >= end {

@@ -19,18 +19,18 @@ use serde_json::json;
 /// Time limit for noticing a paused process or dropped packets: more than ten times what the default settings take.
 const DETECTION: Duration = wait::TIMEOUT;
 
-/// Span for which the witnesses must agree afterwards; shorter than the time until the next fault is noticed.
+/// Span for which the sources must agree afterwards; shorter than the time until the next fault is noticed.
 const STEADY: Duration = Duration::from_millis(1500);
 
 /// Sources of the answer whether calls can be served: a real call (with a result, or `busy` from a slave at its limit),
 /// `/readyz` of both sides, and the metric (a slave is ready or degraded).
-const WITNESSES: [&str; 4] = ["call", "proxy", "metric", "slave"];
+const SOURCES: [&str; 4] = ["call", "proxy", "metric", "slave"];
 
 /// The answer of each source.
-type Seen = [(&'static str, bool); 4];
+type Readiness = [(&'static str, bool); 4];
 
-fn testimony(said: [bool; 4]) -> Seen {
-    std::array::from_fn(|n| (WITNESSES[n], said[n]))
+fn readiness(values: [bool; 4]) -> Readiness {
+    std::array::from_fn(|n| (SOURCES[n], values[n]))
 }
 
 struct Scene {
@@ -53,7 +53,7 @@ impl Scene {
         Self { fixture, proxy, fault, slave }
     }
 
-    async fn look(&self) -> Seen {
+    async fn observe(&self) -> Readiness {
         let scrape = Scrape::of(self.proxy.http);
         let (call, proxy, metric, slave) = tokio::join!(
             served(self.proxy.http),
@@ -62,25 +62,25 @@ impl Scene {
             is_ready(self.slave.http)
         );
         let in_state = |state: &str| metric.sum("mcp_relay_slave_state", &[&format!("state=\"{state}\"")]);
-        testimony([call, proxy, in_state("ready") + in_state("degraded") > 0.5, slave])
+        readiness([call, proxy, in_state("ready") + in_state("degraded") > 0.5, slave])
     }
 
     /// Asserts that all sources come to give this answer, and then keep giving it.
-    async fn all_say(&self, served: bool, what: &str) {
+    async fn all_report(&self, served: bool, what: &str) {
         let since = Instant::now();
-        let want = testimony([served; 4]);
-        let mut seen = self.look().await;
+        let want = readiness([served; 4]);
+        let mut seen = self.observe().await;
         while seen != want {
             assert!(
                 since.elapsed() <= DETECTION,
                 "{what}: after {:?} {seen:?}, not {want:?}",
                 since.elapsed()
             );
-            seen = self.look().await;
+            seen = self.observe().await;
         }
         let steady = Instant::now();
         while steady.elapsed() < STEADY {
-            assert_eq!(self.look().await, want, "{what}: they agreed, and then no more");
+            assert_eq!(self.observe().await, want, "{what}: they agreed, and then no more");
         }
     }
 }
@@ -101,22 +101,22 @@ async fn served(proxy: SocketAddr) -> bool {
 #[tokio::test]
 async fn they_agree_while_links_and_processes_fail_and_come_back() {
     let scene = Scene::new(&[]).await;
-    scene.all_say(true, "a slave is linked").await;
+    scene.all_report(true, "a slave is linked").await;
     scene.slave.signal(Signal::SIGSTOP);
-    scene.all_say(false, "the slave is paused").await;
+    scene.all_report(false, "the slave is paused").await;
     scene.slave.signal(Signal::SIGCONT);
-    scene.all_say(true, "the slave goes on").await;
+    scene.all_report(true, "the slave goes on").await;
     scene.fault.refuse(true);
     scene.fault.strike(Fault::BlackHole);
-    scene.all_say(false, "packets are dropped").await;
+    scene.all_report(false, "packets are dropped").await;
     scene.fault.refuse(false);
-    scene.all_say(true, "packets pass").await;
+    scene.all_report(true, "packets pass").await;
     scene.fault.take_down();
-    scene.all_say(false, "the link is reset and stays away, within the grace").await;
+    scene.all_report(false, "the link is reset and stays away, within the grace").await;
     scene.fault.refuse(false);
-    scene.all_say(true, "the link is back").await;
+    scene.all_report(true, "the link is back").await;
     scene.slave.signal(Signal::SIGKILL);
-    scene.all_say(false, "the slave is killed").await;
+    scene.all_report(false, "the slave is killed").await;
 }
 
 #[tokio::test]
@@ -129,36 +129,36 @@ async fn they_agree_while_backends_fail_and_come_back() {
     let backends = fixture.write_backends(&json!({ "fixture": entry }));
     let more = [("SLAVE_BACKENDS", backends.to_str().unwrap()), ("SLAVE_PROBE_INTERVAL", "0.4")];
     let scene = Scene::new(&more).await;
-    scene.all_say(false, "the backend cannot be started: nothing is offered").await;
+    scene.all_report(false, "the backend cannot be started: nothing is offered").await;
     scene.proxy.log.wait_for("Slave authenticated successfully").await;
     std::os::unix::fs::symlink(&real, &command).unwrap();
     // The pause between restarts has grown to up to 4 s.
     wait::until("the backend to start", async || served(scene.proxy.http).await.then_some(())).await;
-    scene.all_say(true, "the backend runs").await;
+    scene.all_report(true, "the backend runs").await;
     std::fs::remove_file(&command).unwrap();
     let last = |fixture: &Fixture| Pid::from_raw(*fixture.pids().last().unwrap());
     kill(last(&fixture), Signal::SIGKILL).unwrap();
-    scene.all_say(false, "the backend is dead").await;
+    scene.all_report(false, "the backend is dead").await;
     std::os::unix::fs::symlink(&real, &command).unwrap();
     wait::until("the backend to start again", async || served(scene.proxy.http).await.then_some(())).await;
-    scene.all_say(true, "the backend runs again").await;
+    scene.all_report(true, "the backend runs again").await;
     std::fs::remove_file(&command).unwrap();
     kill(last(&fixture), Signal::SIGSTOP).unwrap();
-    scene.all_say(false, "the backend hangs: it is given up and cannot be started").await;
+    scene.all_report(false, "the backend hangs: it is given up and cannot be started").await;
 }
 
 #[tokio::test]
 async fn they_agree_while_a_slave_or_the_proxy_drains() {
     for side in ["slave", "proxy"] {
         let scene = Scene::new(&[]).await;
-        scene.all_say(true, "a slave is linked").await;
+        scene.all_report(true, "a slave is linked").await;
         scene.fixture.open_gate("long", 0);
         let client = Client::modern(scene.proxy.http);
         let mut long = client.start(McpRequest::tool(1, "run", run_args("long", 1))).await;
         scene.fixture.wait_for("long", "start").await;
         if side == "slave" {
             scene.slave.signal(Signal::SIGTERM);
-            scene.all_say(false, "the slave drains").await;
+            scene.all_report(false, "the slave drains").await;
         } else {
             scene.proxy.signal(Signal::SIGTERM);
             let since = Instant::now();
@@ -174,12 +174,12 @@ async fn they_agree_while_a_slave_or_the_proxy_drains() {
 #[tokio::test]
 async fn a_slave_at_its_capacity_is_busy_and_not_degraded() {
     let scene = Scene::new(&[("SLAVE_CAPACITY", "1")]).await;
-    scene.all_say(true, "a slave is linked").await;
+    scene.all_report(true, "a slave is linked").await;
     scene.fixture.open_gate("long", 0);
     let client = Client::modern(scene.proxy.http);
     let mut long = client.start(McpRequest::tool(1, "run", run_args("long", 1))).await;
     scene.fixture.wait_for("long", "start").await;
-    scene.all_say(true, "the slave is at its capacity").await;
+    scene.all_report(true, "the slave is at its capacity").await;
     scene.fixture.open_gate("long", 9);
     assert_eq!(long.finish().await.text(), "done long");
 }
@@ -191,7 +191,7 @@ async fn a_slave_whose_backend_takes_its_time_is_not_ready() {
     let backends = fixture.write_backends(&json!({ "slow": { "command": "sleep", "args": ["600"] } }));
     let scene = Scene::new(&[("SLAVE_BACKENDS", backends.to_str().unwrap())]).await;
     scene.proxy.log.wait_for("Slave authenticated successfully").await;
-    scene.all_say(false, "the backend is starting").await;
+    scene.all_report(false, "the backend is starting").await;
 }
 
 #[tokio::test]

@@ -27,19 +27,19 @@ where
     Ok(Connection::with_buffered(stream, Role::Client, max_message, buffered))
 }
 
-/// Accepts: answers the request that `stream` brings, after `look` has seen it. `max_message` is the longest message in
+/// Accepts: answers the request that `stream` brings, after `inspect` has seen it. `max_message` is the longest message in
 /// bytes that is read. Has no time limit of its own.
 pub async fn accept<S>(
     stream: S,
     max_message: usize,
-    look: impl FnOnce(&Request) + Unpin,
+    inspect: impl FnOnce(&Request) + Unpin,
 ) -> Result<Connection<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     #[expect(clippy::result_large_err, reason = "tungstenite says what a callback returns")]
     let callback = |request: &Request, response: Response| {
-        look(request);
+        inspect(request);
         Ok(response)
     };
     // A client that sends more before it has the answer is refused: nothing can be buffered here.

@@ -15,11 +15,11 @@ use runtime::env::Snapshot;
 use crate::cli::Call;
 use crate::command_error::CommandError;
 use cancellation::Cancellation;
-pub(crate) use error::Outcome;
+pub(crate) use error::CallOutput;
 use spec::CallSpec;
 
 /// Makes the call, or lists the tools.
-pub(crate) async fn run(args: Call, snapshot: &Snapshot) -> Result<Outcome, CommandError> {
+pub(crate) async fn run(args: Call, snapshot: &Snapshot) -> Result<CallOutput, CommandError> {
     let spec = CallSpec::of(args, snapshot)?;
     let mut cancellation = Cancellation::after(spec.timeout)?;
     let slave = match &spec.slave {

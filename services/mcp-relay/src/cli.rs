@@ -71,7 +71,7 @@ pub(crate) enum Command {
     #[command(long_about = DOCTOR_ABOUT, after_long_help = doctor_help())]
     Doctor {
         /// Mode to check [default: the mode that the environment chooses]
-        mode: Option<Subject>,
+        mode: Option<DoctorMode>,
         /// Print one JSON object instead of lines
         #[arg(long)]
         json: bool,
@@ -105,7 +105,7 @@ pub(crate) enum Command {
 
 /// Mode that the doctor checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Subject {
+pub(crate) enum DoctorMode {
     /// A proxy's configuration
     Proxy,
     /// A slave's configuration

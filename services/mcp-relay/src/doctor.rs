@@ -12,16 +12,16 @@ mod slave;
 use ::slave::config::Role;
 use runtime::env::Snapshot;
 
-use crate::cli::Subject;
+use crate::cli::DoctorMode;
 use crate::mode::Mode;
 pub(crate) use report::{Format, Report};
 
 /// Runs every check that can be run for `subject`; by default for the mode that the environment chooses.
-pub(crate) async fn examine(subject: Option<Subject>, snapshot: &Snapshot, format: Format) -> Report {
+pub(crate) async fn examine(subject: Option<DoctorMode>, snapshot: &Snapshot, format: Format) -> Report {
     let chosen = match subject {
-        Some(Subject::Proxy) => Ok(Mode::Proxy),
-        Some(Subject::Slave) => Ok(Mode::Slave),
-        Some(Subject::Standalone) => Ok(Mode::Standalone),
+        Some(DoctorMode::Proxy) => Ok(Mode::Proxy),
+        Some(DoctorMode::Slave) => Ok(Mode::Slave),
+        Some(DoctorMode::Standalone) => Ok(Mode::Standalone),
         None => Mode::of(snapshot),
     };
     match chosen {

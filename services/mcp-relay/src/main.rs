@@ -27,7 +27,7 @@ use std::time::Duration;
 use clap::Parser;
 use runtime::env::Snapshot;
 
-use call::Outcome;
+use call::CallOutput;
 use cli::{Cli, Command, Format};
 use command_error::CommandError;
 use mode::Mode;
@@ -114,14 +114,14 @@ async fn serve(mode: Mode, snapshot: &Snapshot) -> Result<ExitCode, CommandError
 }
 
 /// Prints the outcome of `mcp-relay call` and returns its exit code.
-fn exit_code_of_call(outcome: Outcome) -> ExitCode {
+fn exit_code_of_call(outcome: CallOutput) -> ExitCode {
     match outcome {
-        Outcome::Answered(text) => print(&text),
-        Outcome::ToolFailed(text) => {
+        CallOutput::Answered(text) => print(&text),
+        CallOutput::ToolFailed(text) => {
             print(&text);
             ExitCode::from(TOOL_FAILED)
         }
-        Outcome::SomeFailed(text) => {
+        CallOutput::SomeFailed(text) => {
             print(&text);
             ExitCode::from(FAILED)
         }

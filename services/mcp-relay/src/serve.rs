@@ -70,8 +70,8 @@ impl Exporters {
         snapshot: &Snapshot,
     ) -> Result<Self, CommandError> {
         // Before the log, whose subscriber also exports spans.
-        let service = (mode.traced_as(), VERSION);
-        let traces = common.traces.as_ref().map(|config| Traces::start(config, service)).transpose();
+        let start = |config| Traces::start(config, mode.traced_as(), VERSION);
+        let traces = common.traces.as_ref().map(start).transpose();
         let traces = traces.context("traces cannot be set up")?;
         telemetry::init(mode.service(), &common.log).context("the log cannot be set up")?;
         for warning in warnings.iter().cloned().chain(misspelt(snapshot, &TABLES)) {

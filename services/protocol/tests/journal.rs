@@ -35,7 +35,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-struct Both {
+struct Transfer {
     journal: Journal,
     reassembler: Reassembler,
     in_transit: Vec<Frame>,
@@ -43,7 +43,7 @@ struct Both {
     read: Vec<Vec<u8>>,
 }
 
-impl Both {
+impl Transfer {
     fn new(chunk: usize, window: usize) -> Self {
         let limits = LinkLimits { chunk, window, ..LinkLimits::default() };
         let (journal, reassembler) = (Journal::new(&limits), Reassembler::new(1000));
@@ -96,13 +96,13 @@ proptest! {
         room in 0usize..60,
         acts in prop::collection::vec(act(), 0..200),
     ) {
-        let mut both = Both::new(chunk, chunk + room);
+        let mut transfer = Transfer::new(chunk, chunk + room);
         for act in acts {
-            both.act(act);
-            prop_assert_eq!(&both.read[..], &both.written[..both.read.len()]);
+            transfer.act(act);
+            prop_assert_eq!(&transfer.read[..], &transfer.written[..transfer.read.len()]);
         }
-        both.finish();
-        prop_assert_eq!(both.read, both.written);
+        transfer.finish();
+        prop_assert_eq!(transfer.read, transfer.written);
     }
 
     #[test]
@@ -111,18 +111,18 @@ proptest! {
         sent in 0usize..8,
         wild in any::<u64>(),
     ) {
-        let mut both = Both::new(8, 64);
+        let mut transfer = Transfer::new(8, 64);
         for message in messages {
-            both.act(Act::Write(message));
+            transfer.act(Act::Write(message));
         }
         for _ in 0..sent {
-            both.act(Act::Send);
+            transfer.act(Act::Send);
         }
-        let before = (both.journal.bytes(), both.journal.in_flight(), both.journal.sent());
-        if wild > both.journal.sent() {
-            prop_assert!(both.journal.acknowledge(wild).is_err());
-            prop_assert!(both.journal.rewind(wild).is_err());
-            prop_assert_eq!(before, (both.journal.bytes(), both.journal.in_flight(), both.journal.sent()));
+        let before = (transfer.journal.bytes(), transfer.journal.in_flight(), transfer.journal.sent());
+        if wild > transfer.journal.sent() {
+            prop_assert!(transfer.journal.acknowledge(wild).is_err());
+            prop_assert!(transfer.journal.rewind(wild).is_err());
+            prop_assert_eq!(before, (transfer.journal.bytes(), transfer.journal.in_flight(), transfer.journal.sent()));
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::AuditConfig;
-pub use line::{Line, Payload};
+pub use line::{AuditLine, Payload};
 pub use losses::METRICS;
 use losses::record_lost;
 use redact::Redaction;
@@ -62,7 +62,7 @@ pub fn with_payloads() -> bool {
 
 /// Queues a line for the writer; does nothing where the stream is off. Never waits: a line that finds the queue full is
 /// dropped and counted.
-pub fn tell(line: Line) {
+pub fn write_line(line: AuditLine) {
     let Some(queue) = AUDIT.get() else { return };
     if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
         queue.commands.try_send(Command::Line(line))
@@ -89,16 +89,18 @@ impl Audit {
         let (commands, inbox) = sync_channel(MAX_QUEUED);
         let redaction = Redaction::new(&config.redact, config.redact_text.clone());
         let writer = Writer::new(Sink::open(&config.target)?, redaction, service);
-        let mut hangups = signal(SignalKind::hangup())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         AUDIT
             .set(Queue { commands: commands.clone(), payloads: config.payloads })
             .map_err(|_| AuditError::Twice)?;
-        tell(Line::new("audit_started").with("version", version).with("payloads", config.payloads));
+        write_line(
+            AuditLine::new("audit_started").with("version", version).with("payloads", config.payloads),
+        );
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&inbox))?;
         tracing::info!(target = %config.target, payloads = config.payloads, "Audit stream is written");
         let reopen = commands.clone();
         let reopening = tokio::spawn(async move {
-            while hangups.recv().await.is_some() {
+            while hangup.recv().await.is_some() {
                 // With a full queue the signal is lost: the old file takes the lines until the next signal.
                 let _ = reopen.try_send(Command::Reopen);
             }
@@ -109,7 +111,7 @@ impl Audit {
     /// Writes the queued lines, within [`FLUSH_TIMEOUT`].
     pub async fn finish(self) {
         self.reopening.abort();
-        tell(Line::new("audit_stopped"));
+        write_line(AuditLine::new("audit_stopped"));
         let (done, written) = oneshot::channel();
         let commands = self.commands;
         // Not a blocking task of the runtime: at its end the runtime would wait for the task without a limit.

@@ -22,10 +22,10 @@ pub struct ReloadSignal(watch::Receiver<u64>);
 impl ReloadSignal {
     /// Installs the handler: SIGHUP no longer ends the process. Needs a tokio runtime.
     pub fn listen() -> io::Result<Self> {
-        let mut hangups = signal(SignalKind::hangup())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let (sender, receiver) = watch::channel(0);
         tokio::spawn(async move {
-            while hangups.recv().await.is_some() {
+            while hangup.recv().await.is_some() {
                 tracing::info!("SIGHUP received: files of the configuration are read again");
                 sender.send_modify(|count| *count += 1);
             }

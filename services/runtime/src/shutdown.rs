@@ -13,7 +13,7 @@ const REPEAT_SIGNAL_GRACE: Duration = Duration::from_millis(500);
 /// The shutdown of a process. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    leave: CancellationToken,
+    announced: CancellationToken,
     drain: CancellationToken,
     end: CancellationToken,
     grace: Duration,
@@ -23,7 +23,7 @@ impl Shutdown {
     /// A shutdown that has not begun. `grace` is the time between its stages. Must be called in a tokio runtime.
     pub fn new(grace: Duration) -> Self {
         let token = CancellationToken::new;
-        let shutdown = Self { leave: token(), drain: token(), end: token(), grace };
+        let shutdown = Self { announced: token(), drain: token(), end: token(), grace };
         tokio::spawn(shutdown.clone().count_down());
         shutdown
     }
@@ -40,25 +40,25 @@ impl Shutdown {
 
     /// Begins the first stage: no new work is taken, and running work finishes. Without effect if it has begun.
     pub fn begin(&self) {
-        self.leave.cancel();
+        self.announced.cancel();
         self.drain.cancel();
     }
 
     /// Begins the second stage: running work is given up.
     pub fn end_now(&self) {
-        self.leave.cancel();
+        self.announced.cancel();
         self.drain.cancel();
         self.end.cancel();
     }
 
     /// Announces the first stage: the process is unready from now on, but still takes work.
     pub fn announce(&self) {
-        self.leave.cancel();
+        self.announced.cancel();
     }
 
     /// Whether the shutdown is announced: the process is not ready.
-    pub fn is_leaving(&self) -> bool {
-        self.leave.is_cancelled()
+    pub fn is_announced(&self) -> bool {
+        self.announced.is_cancelled()
     }
 
     /// Whether the first stage has begun.
@@ -159,7 +159,7 @@ mod tests {
         let shutdown = Shutdown::new(Duration::from_secs(30));
         shutdown.announce();
         tokio::spawn(shutdown.clone().begin_after(Duration::from_secs(5)));
-        assert!(shutdown.is_leaving() && !shutdown.is_draining());
+        assert!(shutdown.is_announced() && !shutdown.is_draining());
         let start = tokio::time::Instant::now();
         shutdown.draining().await;
         assert_eq!(start.elapsed().as_secs(), 5);

@@ -46,9 +46,13 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts recording spans. `service`: name and version of this process, unless the configuration has another name.
+    /// Starts recording spans. `service` is the name of this process, unless the configuration has another one.
     /// Must be called in a tokio runtime and before logging is set up; blocks to read the trusted certificates.
-    pub fn start(config: &TraceConfig, service: (&'static str, &'static str)) -> Result<Self, TracesError> {
+    pub fn start(
+        config: &TraceConfig,
+        service: &'static str,
+        version: &'static str,
+    ) -> Result<Self, TracesError> {
         let stats = ExportStats::new(config.queue);
         let exporter = CountingExporter::new(exporter(config)?, stats.clone());
         let batches = BatchConfigBuilder::default()
@@ -59,7 +63,7 @@ impl Traces {
         let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(config))
-            .with_resource(resource(config, service))
+            .with_resource(resource(config, service, version))
             .with_span_processor(CountingProcessor::new(processor, stats))
             .build();
         if !tracer::set(provider.tracer("mcp-relay")) {
@@ -119,7 +123,7 @@ fn sampler(config: &TraceConfig) -> Box<dyn ShouldSample> {
 }
 
 /// Returns the attributes of this process. Of attributes with the same key the last one counts: the operator's.
-fn resource(config: &TraceConfig, (name, version): (&'static str, &'static str)) -> Resource {
+fn resource(config: &TraceConfig, name: &'static str, version: &'static str) -> Resource {
     // Without random numbers, traces do not tell the processes of a service apart.
     let instance = getrandom::u64().map(|number| format!("{number:016x}")).unwrap_or_default();
     let ours = [("service.name", name), ("service.version", version), ("service.instance.id", &instance)];

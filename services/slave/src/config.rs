@@ -175,10 +175,10 @@ mod tests {
         let mut pairs = BAD.to_vec();
         pairs.push(("MCP_SERVER_PORT", "80x"));
         let problems = load(&pairs, Role::Slave).unwrap_err();
-        let told: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
+        let reported: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
         let expected: Vec<&str> =
             std::iter::once("MCP_SERVER_PORT").chain(BAD.iter().map(|(n, _)| *n)).collect();
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
         let text = problems.to_string();
         for (name, value) in BAD {
             let var = TABLES.iter().copied().flatten().find(|var| var.name == *name).unwrap();

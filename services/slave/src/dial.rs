@@ -46,7 +46,7 @@ const MAX_LOST: usize = 256;
 enum Done {
     Resolved(usize, io::Result<BTreeSet<SocketAddr>>),
     Dialed { target: Target, goal: Goal, result: Box<Result<Authenticated, DisconnectReason>> },
-    Ended { target: Target, reason: DisconnectReason, held: Duration },
+    LinkEnded { target: Target, reason: DisconnectReason, duration: Duration },
 }
 
 impl Dialer {
@@ -70,15 +70,15 @@ impl Dialer {
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let endpoint = &shared.links().endpoint;
-        let (mut tasks, mut outlook) = (JoinSet::new(), endpoint.discovery());
+        let (mut tasks, mut discovery) = (JoinSet::new(), endpoint.discovery());
         loop {
             let stage = endpoint.stage();
             let now = Instant::now();
             if stage >= Stage::Drained && tasks.is_empty() {
                 return;
             }
-            let seen = *outlook.borrow_and_update();
-            self.look(seen, now);
+            let seen = *discovery.borrow_and_update();
+            self.on_discovery(seen, now);
             // A slave that drains keeps the links it has.
             let seen = if stage == Stage::Serving { seen } else { PeerDiscovery::default() };
             while stage < Stage::Drained
@@ -98,15 +98,14 @@ impl Dialer {
                     Err(error) => tracing::error!("A link's task failed: {error}"),
                 },
                 () = due => {}
-                Ok(()) = outlook.changed() => {}
+                Ok(()) = discovery.changed() => {}
                 () = endpoint.reached(Stage::Drained), if stage < Stage::Drained => {}
             }
         }
     }
 
-    /// Follows the proxies' news: one more that goes down means that a link to another is wanted now, and a changed code is
-    /// tried wherever the last was not accepted.
-    fn look(&mut self, seen: PeerDiscovery, now: Instant) {
+    /// Dials at once when one more proxy goes down, and tries a changed code wherever the last was not accepted.
+    fn on_discovery(&mut self, seen: PeerDiscovery, now: Instant) {
         if seen.draining > self.draining {
             self.plan.expedite(now);
         }
@@ -151,7 +150,7 @@ impl Dialer {
                 Ok(link) => self.on_linked(target, goal, link, tasks),
                 Err(reason) => self.on_failed(target, goal, &reason, now),
             },
-            Done::Ended { target, reason, held } => self.on_ended(target, &reason, held, now),
+            Done::LinkEnded { target, reason, duration } => self.on_ended(target, &reason, duration, now),
         }
     }
 
@@ -167,7 +166,7 @@ impl Dialer {
         tasks.spawn(async move {
             let code_generation = link.code_generation();
             let reason = shared.reinterpret(code_generation, shared.run_link(target, link).await);
-            Done::Ended { target, reason, held: since.elapsed() }
+            Done::LinkEnded { target, reason, duration: since.elapsed() }
         });
     }
 
@@ -192,13 +191,13 @@ impl Dialer {
         self.shared.set_status(reason);
     }
 
-    fn on_ended(&mut self, target: Target, reason: &DisconnectReason, held: Duration, now: Instant) {
+    fn on_ended(&mut self, target: Target, reason: &DisconnectReason, duration: Duration, now: Instant) {
         metrics::record_link_end(reason.kind());
-        audit::closed(self.shared.url(target), target.address, reason, held);
+        audit::closed(self.shared.url(target), target.address, reason, duration);
         if self.lost.len() < MAX_LOST {
             self.lost.insert(target, reason.kind());
         }
-        let wait = self.plan.ended(target, reason, held, now);
+        let wait = self.plan.ended(target, reason, duration, now);
         if *reason == DisconnectReason::Renewed {
             return tracing::info!(address = %target.address, "Link renewed with the changed code");
         }

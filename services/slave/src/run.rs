@@ -121,7 +121,7 @@ impl Slave {
 fn ops(status: Status, recorder: Metrics, edge: &Arc<Edge<LocalCalls>>, shutdown: &Shutdown) -> Ops {
     recorder.before_each_scrape(edge.gauge_sampler());
     if let Some(links) = status.links.clone() {
-        recorder.before_each_scrape(move || metrics::set_link_usage(links.endpoint.held()));
+        recorder.before_each_scrape(move || metrics::set_link_usage(links.endpoint.usage()));
     }
     let ready = readiness::readiness(status.links.clone(), status.executor.clone(), shutdown);
     status.serve(Endpoints::new(recorder, ready)).build()

@@ -114,7 +114,7 @@ impl Client {
     /// Requests a result of `bytes` bytes, reads it without pause, and returns the length of the body, at least `bytes`.
     pub(crate) async fn payload(&mut self, bytes: usize) -> Result<usize> {
         let mut request = self.builder.payload(bytes);
-        let mut body = Counted::default();
+        let mut body = CountingBody::default();
         self.exchange(request.with_id(&fresh_id()), &mut body).await?;
         let status = self.response.head().status;
         if status == 200 && body.length >= bytes && body.last == Some(b'}') {
@@ -164,12 +164,12 @@ impl Client {
 
 /// Counts a body too large to keep.
 #[derive(Default)]
-struct Counted {
+struct CountingBody {
     length: usize,
     last: Option<u8>,
 }
 
-impl Body for Counted {
+impl Body for CountingBody {
     fn take(&mut self, piece: &[u8]) {
         self.length += piece.len();
         self.last = piece.last().copied().or(self.last);

@@ -74,7 +74,7 @@ impl Load {
 
     /// Calls until the block ends. A wrong answer is an error.
     pub(crate) fn run(&mut self, until: &Until) -> Result<Block> {
-        let patience = BLOCK_TIMEOUT + if let Until::Elapsed(time) = until { *time } else { Duration::ZERO };
+        let limit = BLOCK_TIMEOUT + if let Until::Elapsed(time) = until { *time } else { Duration::ZERO };
         let start = Instant::now();
         let mut tasks = JoinSet::new();
         let handle = self.runtime.handle().clone();
@@ -84,9 +84,9 @@ impl Load {
         let clients = &mut self.clients;
         let nanos = self.runtime.block_on(async {
             let mut nanos = Vec::new();
-            let deadline = tokio::time::Instant::now() + patience;
+            let deadline = tokio::time::Instant::now() + limit;
             while let Some(joined) =
-                tokio::time::timeout_at(deadline, tasks.join_next()).await.map_err(|_| stuck(patience))?
+                tokio::time::timeout_at(deadline, tasks.join_next()).await.map_err(|_| stuck(limit))?
             {
                 let (client, echo, mut own) = joined
                     .map_err(|error| BenchError::Process(format!("a client task ended: {error}")))??;

@@ -88,15 +88,15 @@ async fn calls_are_recorded_with_client_tool_slave_outcome_and_time() {
     let ask = McpRequest::tool(1, "run", run_args("said-in-a-call", 0))
         .meta("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
     scene.client("first").request(ask).await.result();
-    let told =
+    let entry =
         line(proxy, "call", json!({ "tool": "run", "client": "ci", "slave": "one", "outcome": "ok" })).await;
-    assert_eq!((&told["peer"], &told["trace_id"]), (&json!("127.0.0.1"), &json!(trace)));
-    assert_eq!(told["service"], "PROXY");
+    assert_eq!((&entry["peer"], &entry["trace_id"]), (&json!("127.0.0.1"), &json!(trace)));
+    assert_eq!(entry["service"], "PROXY");
     assert!(
-        told["duration_ms"].as_f64().unwrap() > 0.0 && told["time"].as_str().unwrap().ends_with('Z'),
-        "{told}"
+        entry["duration_ms"].as_f64().unwrap() > 0.0 && entry["time"].as_str().unwrap().ends_with('Z'),
+        "{entry}"
     );
-    let id = &told["request_id"];
+    let id = &entry["request_id"];
     let same = line(slave, "call", json!({ "request_id": id, "tool": "run", "outcome": "ok" })).await;
     assert_eq!((&same["service"], &same["backend"]), (&json!("SLAVE"), &json!("fixture")));
     assert!(same["client"].as_str().unwrap().starts_with("proxy "), "{same}");
@@ -138,9 +138,9 @@ async fn connections_and_refusals_are_recorded_with_their_peer() {
     // Clients without a key, with a wrong key, from a foreign origin, and with an unknown session.
     let wrong = Client::modern(proxy.http).with_header("authorization", "Bearer a-wrong-key");
     assert_eq!(wrong.call("run", json!({})).await.status, 401);
-    let told = line(&streams[0], "request_refused", json!({ "reason": "unauthorized" })).await;
+    let entry = line(&streams[0], "request_refused", json!({ "reason": "unauthorized" })).await;
     assert_eq!(
-        (&told["peer"], &told["method"], &told["path"]),
+        (&entry["peer"], &entry["method"], &entry["path"]),
         (&json!("127.0.0.1"), &json!("POST"), &json!("/mcp"))
     );
     let right = Client::modern(proxy.http).with_header("authorization", "Bearer first");
@@ -167,16 +167,17 @@ async fn connections_and_refusals_are_recorded_with_their_peer() {
 async fn payloads_are_recorded_only_if_configured_and_redacted() {
     let more = [("AUDIT_PAYLOADS", "1"), ("AUDIT_REDACT", "*token*"), ("AUDIT_REDACT_TEXT", "glpat-[a-z]+")];
     let scene = scene(&more).await;
-    let said = json!({ "text": "clone with glpat-hush", "API_Token": "hush", "big": { "token": ["hush"] } });
-    scene.client("first").call("arguments", said).await.result();
+    let arguments =
+        json!({ "text": "clone with glpat-hush", "API_Token": "hush", "big": { "token": ["hush"] } });
+    scene.client("first").call("arguments", arguments).await.result();
     let gone = "[redacted]";
     for stream in &scene.streams {
-        let told = line(stream, "call", json!({ "tool": "arguments" })).await;
+        let entry = line(stream, "call", json!({ "tool": "arguments" })).await;
         let expected =
             json!({ "text": format!("clone with {gone}"), "API_Token": gone, "big": { "token": gone } });
-        assert_eq!(told["arguments"], expected);
-        assert!(told["result"]["content"][0]["text"].as_str().unwrap().contains("clone with"), "{told}");
-        assert!(!told.to_string().contains("hush"), "{told}");
+        assert_eq!(entry["arguments"], expected);
+        assert!(entry["result"]["content"][0]["text"].as_str().unwrap().contains("clone with"), "{entry}");
+        assert!(!entry.to_string().contains("hush"), "{entry}");
     }
     scene.client("first").call("arguments", json!({ "text": "x".repeat(100_000) })).await.result();
     let large = wait::until("a large call", async || {
@@ -230,7 +231,7 @@ async fn a_target_that_is_never_read_delays_neither_calls_nor_the_exit() {
     let pipe = folder.path().join("pipe");
     nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
     // The pipe is opened for reading, so that it can be opened for writing, and never read.
-    let held = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let reader = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
     let setup = Setup::proxy().env("AUDIT_LOG", pipe.to_str().unwrap()).env("AUDIT_PAYLOADS", "1");
     let mut proxy = setup.start_proxy().await;
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
@@ -243,7 +244,7 @@ async fn a_target_that_is_never_read_delays_neither_calls_nor_the_exit() {
     proxy.signal(Signal::SIGTERM);
     assert!(proxy.exit(harness::wait::TIMEOUT).await.success());
     proxy.log.wait_for("The last audit lines could not be written within 2 s").await;
-    drop(held);
+    drop(reader);
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn waiting(proxy: &Proxy, calls: u32) {
 }
 
 /// Arguments of `run` under this key, held at its start until its gate is opened.
-fn held(fixture: &Fixture, key: &str) -> serde_json::Value {
+fn gated(fixture: &Fixture, key: &str) -> serde_json::Value {
     fixture.open_gate(key, 0);
     run_args(key, 0)
 }

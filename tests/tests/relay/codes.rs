@@ -71,7 +71,7 @@ async fn codes_of_variable_and_file_are_valid_together_and_within_their_times() 
          - sha256: '77af778b51abd4a3c51c5ddd97204a9c3ae614ebccb75a606c3b6865aed6744e'\n",
     );
     let proxy = codes.setup().env("SLAVE_CODES", "listed").start_proxy().await;
-    for (code, said) in [
+    for (code, expected) in [
         ("filed", "auth_success"),
         ("listed", "auth_success"),
         // The file holds the SHA-256 digest of this code.
@@ -81,7 +81,7 @@ async fn codes_of_variable_and_file_are_valid_together_and_within_their_times() 
         ("other", "Invalid slave code"),
     ] {
         let reply = verdict(&proxy, code, &[]).await;
-        assert!(reply.contains(said), "{code}: {reply}");
+        assert!(reply.contains(expected), "{code}: {reply}");
     }
     let scrape = Scrape::of(proxy.http).await;
     let failures = |reason: &str| scrape.sum("mcp_relay_link_auth_failures_total", &[reason]);

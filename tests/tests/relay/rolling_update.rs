@@ -30,7 +30,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_mins(2);
 struct Replicas {
     all: Mutex<Vec<SocketAddr>>,
     ready: Mutex<Vec<SocketAddr>>,
-    turn: AtomicUsize,
+    count: AtomicUsize,
     done: AtomicUsize,
     stop: AtomicBool,
 }
@@ -55,8 +55,8 @@ impl Replicas {
 
     fn next(&self) -> Option<SocketAddr> {
         let ready = self.ready.lock().unwrap();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        ready.get(turn % ready.len().max(1)).copied()
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        ready.get(count % ready.len().max(1)).copied()
     }
 
     /// Makes calls one after the other until it is stopped.
@@ -139,7 +139,7 @@ async fn a_rolling_update_fails_no_call() {
     let replicas = Arc::new(Replicas {
         all: Mutex::new(proxies.iter().map(|proxy| proxy.http).collect()),
         ready: Mutex::default(),
-        turn: AtomicUsize::new(0),
+        count: AtomicUsize::new(0),
         done: AtomicUsize::new(0),
         stop: AtomicBool::new(false),
     });

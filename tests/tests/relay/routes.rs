@@ -77,8 +77,8 @@ impl Fleet {
         self.slaves.push(setup.start_slave().await);
         let ask = json!({ "tool": TOOL });
         wait::until(&format!("{name} among the tool's slaves"), async || {
-            let (_, told) = self.explain(&ask).await;
-            told.to_string().contains(&format!("\"name\":\"{name}\"")).then_some(())
+            let (_, explanation) = self.explain(&ask).await;
+            explanation.to_string().contains(&format!("\"name\":\"{name}\"")).then_some(())
         })
         .await;
     }

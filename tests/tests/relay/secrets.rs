@@ -69,14 +69,14 @@ async fn canaries_appear_nowhere() {
     proxy.log.wait_for("Invalid slave code").await;
     // Good and bad changes of the file, with the canary in its every part.
     let codes = fixture.folder().join("codes.yaml");
-    for (text, said) in [
+    for (text, expected) in [
         ("- {code: file-code-canary-1, name: lab}\n", "the link stays"),
         ("- {code: [canary], canary: 1, labels: canary, not_after: canary}\n", "cannot be used"),
         ("- canary: \"canary\n", "YAML that can be read"),
         ("canary-1,canary-2\n", "line 1"),
     ] {
         std::fs::write(&codes, text).unwrap();
-        proxy.log.wait_for(said).await;
+        proxy.log.wait_for(expected).await;
     }
     for (address, key) in [(proxy.http, "bearer-canary"), (slave.http, "own-bearer-canary")] {
         let shown = ["/api/v1/status", "/api/v1/slaves", "/api/v1/backends", "/api/v1/calls", "/ui/"];

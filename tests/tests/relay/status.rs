@@ -242,24 +242,24 @@ async fn the_terminal_shows_the_same() {
         setup.args(args).spawn()
     };
     let of = |address: SocketAddr| [("MCP_SERVER_PORT", address.port().to_string())];
-    let mut told = ask(&["status"], &of(proxy.http));
-    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
-    told.log.wait_for("berlin").await;
-    told.log.wait_for("ended lately").await;
-    let mut told = ask(&["status"], &of(slave.http));
-    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
-    told.log.wait_for("the secret is [masked]").await;
-    told.log.wait_for("linked to 1 of 1 proxies").await;
-    let mut told = ask(&["status", "--json"], &of(proxy.http));
-    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(0));
-    let line = told.log.wait_for("{").await;
+    let mut command = ask(&["status"], &of(proxy.http));
+    assert_eq!(command.exit(wait::TIMEOUT).await.code(), Some(0));
+    command.log.wait_for("berlin").await;
+    command.log.wait_for("ended lately").await;
+    let mut command = ask(&["status"], &of(slave.http));
+    assert_eq!(command.exit(wait::TIMEOUT).await.code(), Some(0));
+    command.log.wait_for("the secret is [masked]").await;
+    command.log.wait_for("linked to 1 of 1 proxies").await;
+    let mut command = ask(&["status", "--json"], &of(proxy.http));
+    assert_eq!(command.exit(wait::TIMEOUT).await.code(), Some(0));
+    let line = command.log.wait_for("{").await;
     assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["role"], "proxy");
     let watching = ask(&["status", "--watch"], &of(proxy.http));
     wait::until("a second look", async || (watching.log.count("berlin") >= 2).then_some(())).await;
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut told = ask(&["status"], &of(nobody));
-    assert_eq!(told.exit(wait::TIMEOUT).await.code(), Some(1));
-    told.log.wait_for("MCP_SERVER_PORT").await;
+    let mut command = ask(&["status"], &of(nobody));
+    assert_eq!(command.exit(wait::TIMEOUT).await.code(), Some(1));
+    command.log.wait_for("MCP_SERVER_PORT").await;
 }
 
 #[tokio::test]

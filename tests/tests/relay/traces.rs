@@ -175,8 +175,11 @@ async fn the_parent_decides_and_unsampled_contexts_are_propagated() {
     let ask = |parent: &str| McpRequest::tool(1, "arguments", json!({})).meta("traceparent", parent);
     let client = Client::modern(proxy.http);
     let answer = client.request(ask(&not_sampled)).await;
-    let told = meta_seen(answer.text())["traceparent"].as_str().unwrap().to_owned();
-    assert!(told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-00"), "{told}");
+    let traceparent = meta_seen(answer.text())["traceparent"].as_str().unwrap().to_owned();
+    assert!(
+        traceparent.starts_with(&format!("00-{TRACE}-")) && traceparent.ends_with("-00"),
+        "{traceparent}"
+    );
     let other = "5bf92f3577b34da6a3ce929d0e0e4736";
     client.request(ask(&format!("00-{other}-{CALLER}-01"))).await.result();
     collector.trace(other, |spans| one(spans, "office", "client").cloned()).await;

@@ -63,8 +63,8 @@ async fn a_legacy_call_that_is_cancelled_while_its_slave_s_link_is_down_ends_whe
     proxy.log.wait_for("Active slave disconnected").await;
     client.cancel("lost").await;
     again.authenticate(CODE, "raw").await;
-    let told = again.frame(FrameKind::Session).await;
-    let facts: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    let session = again.frame(FrameKind::Session).await;
+    let facts: serde_json::Value = serde_json::from_slice(&session.payload).unwrap();
     assert_eq!(facts["cancel"], "\"lost\"");
     assert_eq!(again.frame(FrameKind::Attach).await.call, opened.call);
 }

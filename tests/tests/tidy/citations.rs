@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::source::{self, report};
 
-/// What code and comments do not cite: they are not in this repository.
-const OUTSIDE: &[&str] = &["DESIGN.md", "EXISTING.md", "GLOSSARY.md", "shared/"];
+/// Documents that are not in this repository, in pieces: this file is read as well.
+const OUTSIDE: &[&str] = &[
+    concat!("DESIGN", ".md"),
+    concat!("EXISTING", ".md"),
+    concat!("GLOSSARY", ".md"),
+    concat!("shared", "/"),
+];
 
-/// The number in "issue 11" or "#11", the ways in which comments cite an issue.
+/// Returns whether the line names an issue of the project by its number.
 fn cites_issue(line: &str) -> bool {
     let follows = |mark: &str| {
         line.match_indices(mark)
@@ -19,7 +24,7 @@ fn cites_issue(line: &str) -> bool {
 #[test]
 fn nothing_cites_a_document_outside_the_repository() {
     let mut faults = BTreeSet::new();
-    for file in source::all().iter().filter(|file| !file.path.ends_with("tidy/citations.rs")) {
+    for file in &source::all() {
         for (number, line) in file.text.lines().enumerate() {
             let cited = OUTSIDE.iter().find(|name| line.contains(**name));
             if let Some(name) = cited {

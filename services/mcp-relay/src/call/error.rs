@@ -8,7 +8,7 @@ use crate::mcp::McpError;
 
 /// The outcome of the command, with the text for standard output.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum CallOutput {
     /// The call has a result.
     Answered(String),
     /// The call has a result in which the tool reports its failure (`isError`).

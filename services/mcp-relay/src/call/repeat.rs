@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::cancellation::Cancellation;
-use super::error::{CallError, Outcome};
+use super::error::{CallError, CallOutput};
 use super::print::note;
 use super::retry::retry;
 use super::spec::CallSpec;
@@ -22,7 +22,7 @@ struct Counts {
 }
 
 /// Calls for `span` and returns how many calls were answered. A signal ends the run earlier.
-pub(super) async fn repeat(spec: &CallSpec, span: Duration) -> anyhow::Result<Outcome> {
+pub(super) async fn repeat(spec: &CallSpec, span: Duration) -> anyhow::Result<CallOutput> {
     let deadline = Instant::now() + span;
     let by_client = join_all((0..spec.parallel).map(|_| run_client(spec, deadline))).await;
     let mut all = Counts::default();
@@ -32,7 +32,7 @@ pub(super) async fn repeat(spec: &CallSpec, span: Duration) -> anyhow::Result<Ou
         all.failed += failed;
     }
     let text = format!("{} calls answered, {} failed\n", all.answered, all.failed);
-    if all.failed == 0 { Ok(Outcome::Answered(text)) } else { Ok(Outcome::SomeFailed(text)) }
+    if all.failed == 0 { Ok(CallOutput::Answered(text)) } else { Ok(CallOutput::SomeFailed(text)) }
 }
 
 async fn run_client(spec: &CallSpec, deadline: Instant) -> anyhow::Result<Counts> {
@@ -41,9 +41,9 @@ async fn run_client(spec: &CallSpec, deadline: Instant) -> anyhow::Result<Counts
     while Instant::now() < deadline {
         cancellation.renew(spec.timeout);
         match retry(spec, &mut cancellation).await {
-            Ok(Outcome::Answered(_)) => counts.answered += 1,
+            Ok(CallOutput::Answered(_)) => counts.answered += 1,
             Err(CallError::Interrupted) => break,
-            Ok(Outcome::ToolFailed(_) | Outcome::SomeFailed(_)) => counts.failed += 1,
+            Ok(CallOutput::ToolFailed(_) | CallOutput::SomeFailed(_)) => counts.failed += 1,
             Err(error) => {
                 counts.failed += 1;
                 if counts.failed <= MAX_REPORTED_FAILURES {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::cancellation::Cancellation;
-use super::error::{CallError, Outcome};
+use super::error::{CallError, CallOutput};
 use super::exchange::exchange;
 use super::print::{self, Answer, note};
 use super::spec::{CallSpec, Operation};
@@ -18,7 +18,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const CLIENT_NAME: &str = "mcp-relay-call";
 
 /// Tries until there is an answer, an error that must not be retried, or the end of `--wait`.
-pub(super) async fn retry(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<Outcome, CallError> {
+pub(super) async fn retry(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<CallOutput, CallError> {
     let deadline = Instant::now() + spec.wait;
     let mut last_reason = String::new();
     loop {
@@ -38,7 +38,7 @@ pub(super) async fn retry(spec: &CallSpec, cancellation: &mut Cancellation) -> R
     }
 }
 
-async fn attempt(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<Outcome, CallError> {
+async fn attempt(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<CallOutput, CallError> {
     let mut client = Client::new(spec.endpoint.clone(), spec.era, CLIENT_NAME);
     tokio::select! {
         opened = client.open() => opened?,
@@ -47,15 +47,15 @@ async fn attempt(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<Out
     let result = match &spec.operation {
         Operation::ListTools => tokio::select! {
             tools = client.tools() => {
-                tools.map(|tools| Outcome::Answered(print::tools(&tools, spec.format))).map_err(CallError::from)
+                tools.map(|tools| CallOutput::Answered(print::tools(&tools, spec.format))).map_err(CallError::from)
             }
             error = cancellation.cancelled() => Err(error),
         },
         Operation::CallTool { tool, arguments } => exchange(&mut client, tool, arguments, cancellation)
             .await
             .and_then(|message| match print::answer(&message, spec.format) {
-                Answer::Result(text) => Ok(Outcome::Answered(text)),
-                Answer::ToolError(text) => Ok(Outcome::ToolFailed(text)),
+                Answer::Result(text) => Ok(CallOutput::Answered(text)),
+                Answer::ToolError(text) => Ok(CallOutput::ToolFailed(text)),
                 Answer::NeedsInput => Err(CallError::NeedsInput),
             }),
     };

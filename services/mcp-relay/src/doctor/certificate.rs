@@ -12,7 +12,7 @@ const DAY: f64 = 86_400.0;
 const RENEWAL_PERIOD: Duration = Duration::from_hours(14 * 24);
 
 /// Reports names, expiry and chain of a certificate.
-pub(super) fn judge(report: &mut Report, step: &'static str, facts: &CertificateInfo) {
+pub(super) fn check(report: &mut Report, step: &'static str, facts: &CertificateInfo) {
     let days = facts.seconds_left(SystemTime::now()) / DAY;
     let names = if facts.names.is_empty() { "no name".to_owned() } else { facts.names.join(", ") };
     let fix = "put a new certificate into its file: a running server takes it over by itself";
@@ -48,7 +48,7 @@ mod tests {
             chained,
         };
         let mut report = Report::new("proxy", Format::Json);
-        judge(&mut report, "TLS certificate", &facts);
+        check(&mut report, "TLS certificate", &facts);
         report.lines("TLS certificate").join("\n")
     }
 

@@ -77,7 +77,7 @@ impl Probe<'_> {
             let Some(stream) = report.step("TLS", encrypted) else { return };
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             if let Ok(facts) = certificate_info(chain) {
-                certificate::judge(report, "proxy's certificate", &facts);
+                certificate::check(report, "proxy's certificate", &facts);
             }
             Box::new(stream)
         } else {

@@ -79,7 +79,7 @@ fn certificates(report: &mut Report, config: &ProxyConfig) {
             "not used on either port: put something before them that does, or set TLS_CERT and TLS_KEY",
         );
     };
-    certificate::judge(report, "TLS certificate", &tls.certificate());
+    certificate::check(report, "TLS certificate", &tls.certificate());
     for (port, files) in [("clients", &config.tls.http), ("slaves", &config.tls.ws)] {
         if files.is_none() {
             report.note("TLS", format!("the {port}' port is plain (TLS_HTTP, TLS_WS)"));

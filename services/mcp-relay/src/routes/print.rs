@@ -5,25 +5,25 @@ use std::fmt::Write;
 use ::proxy::routes::{Explanation, Observed};
 
 /// Returns the whole text.
-pub(super) fn lines(from: &str, told: &Explanation) -> String {
+pub(super) fn lines(from: &str, explanation: &Explanation) -> String {
     let mut out = String::new();
     // Writing to a String does not fail.
-    let _ = write(&mut out, from, told);
+    let _ = write(&mut out, from, explanation);
     out
 }
 
-fn write(out: &mut String, from: &str, told: &Explanation) -> std::fmt::Result {
-    writeln!(out, "A call of {} by {from}:\n", told.tool)?;
-    for one in &told.considered {
-        let place = one.line.map_or("built in".into(), |line| format!("line {line}"));
+fn write(out: &mut String, from: &str, explanation: &Explanation) -> std::fmt::Result {
+    writeln!(out, "A call of {} by {from}:\n", explanation.tool)?;
+    for one in &explanation.considered {
+        let line = one.line.map_or("built in".into(), |line| format!("line {line}"));
         let (mark, why) = if one.matches { ("+", "this one".into()) } else { ("-", one.why.clone()) };
-        writeln!(out, "  {mark} {} ({place}): {why}", one.rule)?;
+        writeln!(out, "  {mark} {} ({line}): {why}", one.rule)?;
     }
-    match &told.rule {
+    match &explanation.rule {
         Some(rule) => writeln!(out, "\nRule {rule:?} sends it to slaves with:")?,
         None => writeln!(out, "\nNo rule is for it, so it goes to any slave that offers the tool:")?,
     }
-    for (n, priority) in told.priorities.iter().enumerate() {
+    for (n, priority) in explanation.priorities.iter().enumerate() {
         writeln!(out, "  {}. {}", n + 1, priority.labels)?;
         match priority.slaves.as_deref() {
             Some([]) => writeln!(out, "       none now")?,
@@ -31,11 +31,11 @@ fn write(out: &mut String, from: &str, told: &Explanation) -> std::fmt::Result {
             None => {}
         }
     }
-    if !told.others.is_empty() {
+    if !explanation.others.is_empty() {
         writeln!(out, "  Never to:")?;
-        told.others.iter().try_for_each(|one| slave(out, one))?;
+        explanation.others.iter().try_for_each(|one| slave(out, one))?;
     }
-    if let Some(why) = &told.refused {
+    if let Some(why) = &explanation.refused {
         writeln!(out, "\nNow it would be refused: {why}.")?;
     }
     Ok(())
@@ -58,14 +58,14 @@ mod tests {
 
     #[test]
     fn rules_slaves_and_refusals_are_shown() {
-        let told: Explanation = serde_json::from_str(
+        let explanation: Explanation = serde_json::from_str(
             r#"{"tool":"t","rule":"b","considered":[{"rule":"a","line":3,"matches":false,"why":"argument /x is missing"},
             {"rule":"b","line":null,"matches":true}],"tiers":[{"labels":"p=q","slaves":[]},{"labels":"any labels",
             "slaves":[{"name":"s","labels":{"k":"v"},"ready":true,"degraded":false,"calls":2}]}],
             "others":[{"name":"o","labels":{},"ready":false,"degraded":false,"calls":0}],"refused":"so"}"#,
         )
         .unwrap();
-        let text = lines("the file f", &told);
+        let text = lines("the file f", &explanation);
         for words in [
             "A call of t by the file f:",
             "  - a (line 3): argument /x is missing",

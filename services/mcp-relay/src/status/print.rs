@@ -107,12 +107,12 @@ fn calls(text: &mut String, found: &Value) {
         let _ = writeln!(text, "\ncalls are not written down (UI=1)");
         return;
     }
-    let place = if found["role"] == "proxy" { "slave" } else { "backend" };
-    live_calls(text, &calls["live"], place);
-    recent_calls(text, &calls["recent"], place);
+    let column = if found["role"] == "proxy" { "slave" } else { "backend" };
+    live_calls(text, &calls["live"], column);
+    recent_calls(text, &calls["recent"], column);
 }
 
-fn live_calls(text: &mut String, live: &Value, place: &str) {
+fn live_calls(text: &mut String, live: &Value, column: &str) {
     let rows = list(&live["list"]).take(MAX_ROWS).map(|call| {
         let progress = &call["progress"];
         let progress = match (progress["done"].as_f64(), progress["total"].as_f64()) {
@@ -121,20 +121,20 @@ fn live_calls(text: &mut String, live: &Value, place: &str) {
             (None, _) => "–".into(),
         };
         let age = millis(&call["ageMs"]);
-        [cell(&call["tool"]), cell(&call["state"]), cell(&call[place]), cell(&call["client"]), progress, age]
+        [cell(&call["tool"]), cell(&call["state"]), cell(&call[column]), cell(&call["client"]), progress, age]
     });
     let total = live["total"].as_u64().unwrap_or_default();
     let title = if total == 0 { "under way".to_owned() } else { format!("under way ({total})") };
     table(text, &title, ["TOOL", "STATE", "AT", "FROM", "PROGRESS", "AGE"], rows);
 }
 
-fn recent_calls(text: &mut String, recent: &Value, place: &str) {
+fn recent_calls(text: &mut String, recent: &Value, column: &str) {
     let rows = list(recent).take(MAX_ROWS).map(|call| {
         let took = millis(&call["durationMs"]);
         [
             cell(&call["tool"]),
             cell(&call["outcome"]),
-            cell(&call[place]),
+            cell(&call[column]),
             cell(&call["client"]),
             took,
             cell(&call["id"]),

@@ -29,11 +29,11 @@ fn the_copy_is_the_program_and_replaces_one_that_runs() {
 fn errors_name_the_path_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("mcp-relay")).unwrap();
-    for (place, word) in
+    for (folder, word) in
         [("/nowhere", "no folder"), (folder.path().to_str().unwrap(), "is a folder"), ("/proc", "/proc")]
     {
-        let output = run(&["install", place], &[]);
-        assert_eq!(output.status.code(), Some(1), "{place}");
+        let output = run(&["install", folder], &[]);
+        assert_eq!(output.status.code(), Some(1), "{folder}");
         assert!(text(&output.stderr).contains(word), "{}", text(&output.stderr));
     }
     assert_eq!(run(&["install"], &[]).status.code(), Some(64));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Event, Node, World};
+use crate::world::{Direction, Event, Node, World};
 
 type Action = fn(&mut World);
 
@@ -67,9 +67,9 @@ impl World {
         self.rng.pick(&nodes).expect("there are nodes")
     }
 
-    fn any_pair(&mut self) -> (Node, Node) {
-        let proxy = Node::Proxy(self.rng.below(self.proxies.len()));
-        (proxy, Node::Slave(self.rng.below(self.slaves.len())))
+    fn any_direction_to_slave(&mut self) -> Direction {
+        let from = Node::Proxy(self.rng.below(self.proxies.len()));
+        Direction { from, to: Node::Slave(self.rng.below(self.slaves.len())) }
     }
 
     fn break_connection(&mut self) {
@@ -81,17 +81,17 @@ impl World {
     }
 
     fn block_one_direction(&mut self) {
-        let (proxy, slave) = self.any_pair();
-        let way = if self.rng.one_in(2) { (proxy, slave) } else { (slave, proxy) };
+        let direction = self.any_direction_to_slave();
+        let direction = if self.rng.one_in(2) { direction } else { direction.reversed() };
         let time = self.fault_duration();
-        self.block(way, time);
+        self.block(direction, time);
     }
 
     fn block_both_directions(&mut self) {
-        let (proxy, slave) = self.any_pair();
+        let direction = self.any_direction_to_slave();
         let time = self.fault_duration();
-        self.block((proxy, slave), time);
-        self.block((slave, proxy), time);
+        self.block(direction, time);
+        self.block(direction.reversed(), time);
     }
 
     fn isolate_node(&mut self) {
@@ -99,8 +99,9 @@ impl World {
         let time = self.fault_duration();
         for other in self.nodes() {
             if other != node {
-                self.block((node, other), time);
-                self.block((other, node), time);
+                let direction = Direction { from: node, to: other };
+                self.block(direction, time);
+                self.block(direction.reversed(), time);
             }
         }
     }
@@ -149,8 +150,8 @@ impl World {
     }
 
     /// Ends the faults and checks that all links come back, every call ends, and nothing is kept.
-    pub(crate) fn settle(&mut self) {
-        self.log(|| "settle".into());
+    pub(crate) fn finish(&mut self) {
+        self.log(|| "finish".into());
         let rest = Duration::from_secs(200) + self.times.total * 2 + self.limits.grace * 2;
         self.run(self.clock.now() + rest);
         assert!(self.blocked.is_empty(), "a direction that stays blocked");

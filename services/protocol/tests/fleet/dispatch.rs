@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::link::proxy_end::Deadlines;
 use protocol::mcp::failure::Failure;
 
-use crate::record::{CallRecord, Outcome, RecordingSink};
+use crate::record::{CallEnd, CallRecord, ProxyEpoch, RecordingSink};
 use crate::world::{Event, World};
 
 /// How often a call that never reached its slave is given to another (`dispatch::stream`).
@@ -32,7 +32,7 @@ impl World {
         };
         let message = self.rng.bytes(size);
         // A request in transit is lost if the proxy ends.
-        let at = (proxy, self.proxies[proxy].process.epoch);
+        let at = ProxyEpoch { proxy, epoch: self.proxies[proxy].process.epoch };
         let mut record = CallRecord::new(message, at, self.clock.now() + self.times.total);
         record.paused = self.paused(proxy);
         let mut records = self.records.borrow_mut();
@@ -56,11 +56,11 @@ impl World {
             let record = records.record(no);
             (record.at, record.outcome.is_some())
         };
-        if done || at.1 != self.proxies[proxy].process.epoch {
+        if done || at.epoch != self.proxies[proxy].process.epoch {
             return;
         }
         if !self.open(no) {
-            self.records.borrow_mut().finish(no, Outcome::Failed(Failure::NoSlave));
+            self.records.borrow_mut().finish(no, CallEnd::Failed(Failure::NoSlave));
         }
     }
 
@@ -75,7 +75,7 @@ impl World {
 
     /// Opens a call on a slave under a new id. Returns `false` if no slave takes calls now.
     fn open(&mut self, no: u64) -> bool {
-        let (proxy, _) = self.records.borrow_mut().record(no).at;
+        let proxy = self.records.borrow_mut().record(no).at.proxy;
         let Some(instance) = self.choose(proxy) else { return false };
         let call = self.proxies[proxy].next_id();
         self.log(|| format!("P{proxy} opens {no} as {call} on {instance}"));
@@ -107,7 +107,7 @@ impl World {
         record.slave = None;
         if record.moves > MAX_MOVES {
             return records
-                .finish(no, Outcome::Failed(Failure::NoSlaveForTool { name: String::new(), wanted: None }));
+                .finish(no, CallEnd::Failed(Failure::NoSlaveForTool { name: String::new(), wanted: None }));
         }
         record.retry_until = Some(record.limit.min(now + grace.min(silence)));
         let at = record.at;
@@ -127,7 +127,7 @@ impl World {
             return;
         }
         if self.clock.now() >= until {
-            return self.records.borrow_mut().finish(no, Outcome::Failed(Failure::NoSlave));
+            return self.records.borrow_mut().finish(no, CallEnd::Failed(Failure::NoSlave));
         }
         self.clock.after(RETRY_INTERVAL, Event::Retry { no, at });
     }
@@ -156,7 +156,7 @@ impl World {
             let record = records.record(no);
             record.reading = false;
             let taken: Vec<_> = record.unread.drain(..).collect();
-            (record.call, record.slave, record.at.0, taken)
+            (record.call, record.slave, record.at.proxy, taken)
         };
         let Some((last, _)) = taken.last() else { return };
         let bytes = taken.iter().map(|(_, len)| len).sum();
@@ -172,9 +172,9 @@ impl World {
         let Some(no) = self.rng.pick(&open) else { return };
         let (call, slave, proxy) = {
             let mut records = self.records.borrow_mut();
-            records.finish(no, Outcome::GivenUp);
+            records.finish(no, CallEnd::GivenUp);
             let record = records.record(no);
-            (record.call, record.slave, record.at.0)
+            (record.call, record.slave, record.at.proxy)
         };
         self.log(|| format!("{no} hangs up"));
         let now = self.clock.instant();
@@ -190,7 +190,7 @@ impl World {
         let records = self.records.borrow();
         for no in &records.open {
             let record = &records.calls[no];
-            let paused = self.paused(record.at.0).saturating_sub(record.paused);
+            let paused = self.paused(record.at.proxy).saturating_sub(record.paused);
             assert!(now <= record.limit + paused + slack, "{no} hangs: its limit was {:?}", record.limit);
             let died = record.slave.and_then(|slave| self.died_at.get(&slave));
             if let Some(died) = died {

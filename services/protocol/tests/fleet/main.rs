@@ -34,9 +34,9 @@ const SEEDS: u64 = 12;
 const STEPS: u64 = 2500;
 
 /// Prints how to repeat a run that fails.
-struct Repeat(u64, u64);
+struct ReproductionHint(u64, u64);
 
-impl Drop for Repeat {
+impl Drop for ReproductionHint {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!(
@@ -48,13 +48,13 @@ impl Drop for Repeat {
 }
 
 fn run(seed: u64, steps: u64) -> World {
-    let _repeat = Repeat(seed, steps);
+    let _hint = ReproductionHint(seed, steps);
     let mut world = World::new(seed, steps as usize);
     world.choose_weights();
     while world.steps > 0 {
         world.run(world.clock.now() + Duration::from_mins(1));
     }
-    world.settle();
+    world.finish();
     world
 }
 

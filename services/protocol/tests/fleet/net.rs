@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::link::liveness::Liveness;
 
-use crate::world::{Event, Node, World};
+use crate::world::{Direction, Event, Node, World};
 
 /// Message in transit.
 pub(crate) enum Message {
@@ -31,7 +31,7 @@ pub(crate) struct Pipe {
     /// When the last message arrives: none overtakes another.
     last: Duration,
     /// Number of messages that wait until the direction is no longer blocked.
-    held: usize,
+    blocked: usize,
 }
 
 /// State of a connection at one side.
@@ -82,6 +82,11 @@ impl Conn {
             Side::Proxy => Node::Proxy(self.proxy),
             Side::Slave => Node::Slave(self.slave),
         }
+    }
+
+    /// Returns the direction of what arrives at this side.
+    fn direction(&self, to: Side) -> Direction {
+        Direction { from: self.node(to.other()), to: self.node(to) }
     }
 
     pub(crate) fn end(&mut self, side: Side) -> &mut End {
@@ -142,44 +147,44 @@ impl World {
     /// Returns the next message that arrives at this side, unless the direction is blocked.
     pub(crate) fn arrive(&mut self, id: u64, side: Side) -> Option<Message> {
         let conn = self.conns.get_mut(&id)?;
-        let way = (conn.node(side.other()), conn.node(side));
+        let direction = conn.direction(side);
         let buffer = conn.buffer;
         let pipe = conn.pipe(side);
-        if self.blocked.contains_key(&way) {
-            pipe.held += 1;
+        if self.blocked.contains_key(&direction) {
+            pipe.blocked += 1;
             return None;
         }
         let message = pipe.queue.pop_front()?;
         let was_full = pipe.bytes >= buffer;
         pipe.bytes -= size(&message);
         if was_full && pipe.bytes < buffer {
-            self.clock.after(Duration::ZERO, Event::Tick { node: way.0 });
+            self.clock.after(Duration::ZERO, Event::Tick { node: direction.from });
         }
         Some(message)
     }
 
     /// Blocks one direction between two nodes for a while: packets are lost, and TCP sends them again later.
-    pub(crate) fn block(&mut self, way: (Node, Node), time: Duration) {
-        *self.blocked.entry(way).or_default() += 1;
-        self.log(|| format!("{:?} > {:?} blocked for {time:?}", way.0, way.1));
-        self.clock.after(time, Event::Unblock { way });
+    pub(crate) fn block(&mut self, direction: Direction, time: Duration) {
+        *self.blocked.entry(direction).or_default() += 1;
+        self.log(|| format!("{:?} > {:?} blocked for {time:?}", direction.from, direction.to));
+        self.clock.after(time, Event::Unblock { direction });
     }
 
-    pub(crate) fn unblock(&mut self, way: (Node, Node)) {
-        if let Some(count) = self.blocked.get_mut(&way) {
+    pub(crate) fn unblock(&mut self, direction: Direction) {
+        if let Some(count) = self.blocked.get_mut(&direction) {
             *count -= 1;
             if *count > 0 {
                 return;
             }
         }
-        self.blocked.remove(&way);
-        self.log(|| format!("{:?} > {:?} free", way.0, way.1));
+        self.blocked.remove(&direction);
+        self.log(|| format!("{:?} > {:?} free", direction.from, direction.to));
         let mut again = Vec::new();
         for (id, conn) in &mut self.conns {
             for side in [Side::Proxy, Side::Slave] {
-                if (conn.node(side.other()), conn.node(side)) == way {
-                    let held = std::mem::take(&mut conn.pipe(side).held);
-                    again.extend(std::iter::repeat_n((*id, side), held));
+                if conn.direction(side) == direction {
+                    let blocked = std::mem::take(&mut conn.pipe(side).blocked);
+                    again.extend(std::iter::repeat_n((*id, side), blocked));
                 }
             }
         }

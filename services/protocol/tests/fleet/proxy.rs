@@ -11,7 +11,7 @@ use protocol::link::liveness::{KeepAliveAction, Liveness};
 use protocol::link::proxy_end::{ProxyEnd, ProxyEvent};
 
 use crate::net::{End, Message, Side};
-use crate::record::{Outcome, RecordingSink};
+use crate::record::{CallEnd, RecordingSink};
 use crate::resume::Adopted;
 use crate::world::{Node, Process, World};
 
@@ -238,7 +238,7 @@ impl World {
     /// Returns the calls that clients of this proxy wait for.
     pub(crate) fn open_calls(&self, proxy: usize) -> Vec<u64> {
         let records = self.records.borrow();
-        records.open.iter().filter(|no| records.calls[no].at.0 == proxy).copied().collect()
+        records.open.iter().filter(|no| records.calls[no].at.proxy == proxy).copied().collect()
     }
 
     /// Ends a process; `announced`: its system closes the connections.
@@ -257,7 +257,7 @@ impl World {
         match node {
             Node::Proxy(proxy) => {
                 for no in self.open_calls(proxy) {
-                    self.records.borrow_mut().finish(no, Outcome::Broken);
+                    self.records.borrow_mut().finish(no, CallEnd::Broken);
                     self.schedule_resume(no);
                 }
                 self.proxies[proxy].known.clear();

@@ -12,9 +12,16 @@ use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::Sink;
 use protocol::mcp::failure::Failure;
 
+/// One start of a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProxyEpoch {
+    pub(crate) proxy: usize,
+    pub(crate) epoch: u64,
+}
+
 /// End of a call for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum CallEnd {
     /// A backend's result or error.
     Answered,
     Failed(Failure),
@@ -24,7 +31,7 @@ pub(crate) enum Outcome {
     GivenUp,
 }
 
-impl Outcome {
+impl CallEnd {
     /// Returns whether the outcome means that nobody ran the call.
     fn denies(&self) -> bool {
         matches!(self, Self::Failed(Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::Draining))
@@ -52,8 +59,8 @@ pub(crate) struct CallRecord {
     pub(crate) message: Bytes,
     /// Time by which the call must have ended, not counting the pauses of its proxy.
     pub(crate) limit: Duration,
-    /// Proxy and its epoch.
-    pub(crate) at: (usize, u64),
+    /// Proxy that has the call.
+    pub(crate) at: ProxyEpoch,
     /// How long that proxy had been paused when the call began.
     pub(crate) paused: Duration,
     /// Id and slave process of the current try.
@@ -66,7 +73,7 @@ pub(crate) struct CallRecord {
     pub(crate) unread: VecDeque<(Seq, usize)>,
     pub(crate) reading: bool,
     pub(crate) next: Seq,
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<CallEnd>,
     whole: usize,
     partial: Vec<u8>,
 }
@@ -110,7 +117,7 @@ impl Sink for RecordingSink {
 }
 
 impl CallRecord {
-    pub(crate) fn new(message: Bytes, at: (usize, u64), limit: Duration) -> Self {
+    pub(crate) fn new(message: Bytes, at: ProxyEpoch, limit: Duration) -> Self {
         Self {
             message,
             limit,
@@ -132,7 +139,7 @@ impl CallRecord {
     }
 
     /// Takes one chunk. Returns the message that was written if that is complete now.
-    fn take(&mut self, no: u64, (seq, more, payload): (Seq, bool, &Bytes), end: bool) -> Option<&Written> {
+    fn take(&mut self, no: u64, seq: Seq, more: bool, payload: &Bytes, end: bool) -> Option<&Written> {
         assert_eq!(seq, self.next, "{no}: lost or doubled chunk");
         self.next += 1;
         self.unread.push_back((seq, payload.len()));
@@ -163,14 +170,14 @@ impl Records {
     pub(crate) fn on_event(&mut self, no: u64, call: CallId, part: &ResponseEvent) {
         let record = self.record(no);
         assert_eq!(record.call, call, "{no}: a response to a try that was given up");
-        let came_back = record.outcome == Some(Outcome::Broken);
+        let came_back = record.outcome == Some(CallEnd::Broken);
         assert!(record.outcome.is_none() || came_back, "{no}: {part:?} follows {:?}", record.outcome);
         let (end, more, seq, payload) = match part {
             ResponseEvent::Event { seq, more, payload, .. } => (false, *more, *seq, payload),
             ResponseEvent::End { seq, more, payload, .. } => (true, *more, *seq, payload),
-            ResponseEvent::Failed(failure) => return self.finish(no, Outcome::Failed(failure.clone())),
+            ResponseEvent::Failed(failure) => return self.finish(no, CallEnd::Failed(failure.clone())),
         };
-        if let Some(written) = record.take(no, (seq, more, payload), end) {
+        if let Some(written) = record.take(no, seq, more, payload, end) {
             let flagged = matches!(
                 part,
                 ResponseEvent::Event { request: true, .. } | ResponseEvent::End { error: true, .. }
@@ -180,18 +187,18 @@ impl Records {
         self.notices.push(Notice::Readable(no));
         if end && !more {
             self.record(no).outcome = None;
-            self.finish(no, Outcome::Answered);
+            self.finish(no, CallEnd::Answered);
         }
     }
 
     /// Ends the call for its client, once.
-    pub(crate) fn finish(&mut self, no: u64, outcome: Outcome) {
+    pub(crate) fn finish(&mut self, no: u64, outcome: CallEnd) {
         self.count(outcome.name());
         self.open.remove(&no);
         let record = self.record(no);
         assert_eq!(record.outcome, None, "{no}: {outcome:?} is its second end");
         match outcome {
-            Outcome::Answered => assert_eq!(record.runs, 1, "{no}: answered"),
+            CallEnd::Answered => assert_eq!(record.runs, 1, "{no}: answered"),
             _ if outcome.denies() => assert_eq!(record.runs, 0, "{no}: {outcome:?}, but it ran"),
             _ => {}
         }
@@ -206,7 +213,7 @@ impl Records {
         assert_eq!(record.call, call, "{no}: a try that was given up starts");
         assert_eq!(&record.message, message, "{no}: its message came out altered");
         assert!(
-            !record.outcome.as_ref().is_some_and(Outcome::denies),
+            !record.outcome.as_ref().is_some_and(CallEnd::denies),
             "{no}: starts after {:?}",
             record.outcome
         );

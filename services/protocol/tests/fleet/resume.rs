@@ -10,7 +10,7 @@ use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::CallId;
 
 use crate::net::{Message, Side};
-use crate::record::Outcome;
+use crate::record::CallEnd;
 use crate::world::{Event, World};
 
 /// Call that another proxy opened.
@@ -33,7 +33,7 @@ impl World {
         let (call, next, slave) = {
             let mut records = self.records.borrow_mut();
             let record = records.record(no);
-            let Some(slave) = record.slave.filter(|_| record.outcome == Some(Outcome::Broken)) else {
+            let Some(slave) = record.slave.filter(|_| record.outcome == Some(CallEnd::Broken)) else {
                 return;
             };
             record.unread.clear();
@@ -50,11 +50,11 @@ impl World {
         let conn = self.proxies[proxy].known[&slave].conn.expect("it is linked");
         self.log(|| format!("{no} ({call}) comes back through P{proxy}"));
         self.proxies[proxy].adopted.insert(call, Adopted { no, conn });
-        self.bare(conn, FrameKind::Attach, (call, next));
-        self.bare(conn, FrameKind::Credit, (call, next));
+        self.bare(conn, FrameKind::Attach, call, next);
+        self.bare(conn, FrameKind::Credit, call, next);
     }
 
-    fn bare(&mut self, conn: u64, kind: FrameKind, (call, seq): (CallId, u64)) {
+    fn bare(&mut self, conn: u64, kind: FrameKind, call: CallId, seq: u64) {
         let mut batch = BytesMut::new();
         Frame::bare(kind, call, seq).encode(&mut batch);
         self.send(conn, Side::Proxy, Message::Batch(batch.freeze()));
@@ -79,7 +79,7 @@ impl World {
                 record.unread.clear();
                 record.next
             };
-            self.bare(conn, FrameKind::Credit, (call, next));
+            self.bare(conn, FrameKind::Credit, call, next);
             if part.is_last() {
                 self.records.borrow_mut().count("resumed");
                 self.proxies[proxy].adopted.remove(&call);

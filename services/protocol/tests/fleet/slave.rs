@@ -49,7 +49,7 @@ pub(crate) struct Slave {
 
 impl Slave {
     pub(crate) fn new(proxies: usize) -> Self {
-        let way = || ProxyTarget {
+        let target = || ProxyTarget {
             conn: None,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(5)),
             since: Duration::ZERO,
@@ -61,7 +61,7 @@ impl Slave {
             catalog: Bytes::from_static(b"tools"),
             dialed: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            targets: (0..proxies).map(|_| way()).collect(),
+            targets: (0..proxies).map(|_| target()).collect(),
         }
     }
 
@@ -72,7 +72,7 @@ impl Slave {
 
     /// Returns the connections of this slave.
     pub(crate) fn conns(&self) -> Vec<u64> {
-        self.targets.iter().filter_map(|way| way.conn).collect()
+        self.targets.iter().filter_map(|target| target.conn).collect()
     }
 }
 
@@ -94,7 +94,7 @@ impl World {
         let it = &mut self.slaves[slave];
         self.died_at.insert(it.instance, now);
         it.jobs.clear();
-        it.targets.iter_mut().for_each(|way| way.conn = None);
+        it.targets.iter_mut().for_each(|target| target.conn = None);
     }
 
     pub(crate) fn dial(&mut self, slave: usize, epoch: u64, proxy: usize) {
@@ -150,12 +150,12 @@ impl World {
             self.slaves[slave].end.link_down(LinkId(id), self.clock.instant());
         }
         self.log(|| format!("S{slave} loses P{proxy}"));
-        let way = &mut self.slaves[slave].targets[proxy];
-        way.conn = None;
-        if now >= way.since + STABLE_LINK_TIME {
-            way.backoff.reset();
+        let target = &mut self.slaves[slave].targets[proxy];
+        target.conn = None;
+        if now >= target.since + STABLE_LINK_TIME {
+            target.backoff.reset();
         }
-        let wait = way.backoff.next(random);
+        let wait = target.backoff.next(random);
         self.close(id, Side::Slave);
         let epoch = self.slaves[slave].process.epoch;
         self.clock.after(wait, Event::Dial { slave, epoch, proxy });

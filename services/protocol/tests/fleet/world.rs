@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::flow::Flows;
 use crate::net::{Conn, Side};
 use crate::proxy::Proxy;
-use crate::record::{Notice, Records, SharedRecords};
+use crate::record::{Notice, ProxyEpoch, Records, SharedRecords};
 use crate::rng::Rng;
 use crate::slave::Slave;
 
@@ -21,6 +21,19 @@ use crate::slave::Slave;
 pub(crate) enum Node {
     Proxy(usize),
     Slave(usize),
+}
+
+/// One direction between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Direction {
+    pub(crate) from: Node,
+    pub(crate) to: Node,
+}
+
+impl Direction {
+    pub(crate) fn reversed(self) -> Self {
+        Self { from: self.to, to: self.from }
+    }
 }
 
 /// State of any process.
@@ -41,15 +54,15 @@ pub(crate) struct Process {
 #[derive(Clone, Copy)]
 pub(crate) enum Event {
     Arrive { conn: u64, side: Side },
-    Unblock { way: (Node, Node) },
+    Unblock { direction: Direction },
     Tick { node: Node },
     Start { node: Node },
     Dial { slave: usize, epoch: u64, proxy: usize },
     DialTimeout { conn: u64, slave: usize },
     Work { slave: usize, epoch: u64, call: CallId },
     Call { no: u64, proxy: usize },
-    Retry { no: u64, at: (usize, u64) },
-    Read { no: u64, at: (usize, u64) },
+    Retry { no: u64, at: ProxyEpoch },
+    Read { no: u64, at: ProxyEpoch },
     Resume { no: u64 },
     Act,
 }
@@ -75,7 +88,7 @@ pub(crate) struct World {
     pub(crate) last_conn: u64,
     pub(crate) last_call: u64,
     pub(crate) last_instance: u64,
-    pub(crate) blocked: BTreeMap<(Node, Node), u32>,
+    pub(crate) blocked: BTreeMap<Direction, u32>,
     /// Times of death of slave processes.
     pub(crate) died_at: BTreeMap<u64, Duration>,
     pub(crate) records: SharedRecords,
@@ -184,7 +197,7 @@ impl World {
                 Some(Node::Slave(*slave))
             }
             Event::Call { proxy, .. } => Some(Node::Proxy(*proxy)),
-            Event::Retry { at, .. } | Event::Read { at, .. } => Some(Node::Proxy(at.0)),
+            Event::Retry { at, .. } | Event::Read { at, .. } => Some(Node::Proxy(at.proxy)),
             Event::Unblock { .. } | Event::Resume { .. } | Event::Act => None,
         }
     }
@@ -199,7 +212,7 @@ impl World {
                     }
                 }
             }
-            Event::Unblock { way } => self.unblock(way),
+            Event::Unblock { direction } => self.unblock(direction),
             Event::Tick { node } => {
                 let now = self.clock.now();
                 let process = self.process(node);
@@ -211,8 +224,8 @@ impl World {
             Event::DialTimeout { conn, .. } => self.dial_timeout(conn),
             Event::Work { slave, epoch, call } => self.work(slave, epoch, call),
             Event::Call { no, proxy } => self.call_arrives(no, proxy),
-            Event::Retry { no, at } if self.lives(at) => self.retry_open(no),
-            Event::Read { no, at } if self.lives(at) => self.read(no),
+            Event::Retry { no, at } if self.is_running(at) => self.retry_open(no),
+            Event::Read { no, at } if self.is_running(at) => self.read(no),
             Event::Retry { .. } | Event::Read { .. } => {}
             Event::Resume { no } => self.resume(no),
             Event::Act => self.act(),
@@ -220,9 +233,9 @@ impl World {
     }
 
     /// Returns whether this start of a proxy is still running.
-    fn lives(&self, (proxy, epoch): (usize, u64)) -> bool {
-        let process = &self.proxies[proxy].process;
-        process.alive && process.epoch == epoch
+    fn is_running(&self, at: ProxyEpoch) -> bool {
+        let process = &self.proxies[at.proxy].process;
+        process.alive && process.epoch == at.epoch
     }
 
     /// Acts on the notices of sinks.

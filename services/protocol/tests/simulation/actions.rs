@@ -8,7 +8,7 @@ use protocol::link::ids::CallId;
 use protocol::link::proxy_end::Deadlines;
 use protocol::link::slave_end::WriteOutcome;
 
-use crate::record::{CallRecord, Cause, Outcome, Reader, RecordingSink, Work, Written};
+use crate::record::{CallEnd, CallRecord, Cause, Pair, Reader, RecordingSink, Work, Written};
 use crate::world::World;
 
 impl World {
@@ -45,9 +45,9 @@ impl World {
     }
 
     /// Opens one call; `None` if the slave is not linked.
-    pub(crate) fn open(&mut self, pair: (usize, usize), header: &Bytes, message: Bytes) -> Option<CallId> {
-        let call = self.next_call(pair.0);
-        self.log(|| format!("open {call} p{} s{} {} bytes", pair.0, pair.1, message.len()));
+    pub(crate) fn open(&mut self, pair: Pair, header: &Bytes, message: Bytes) -> Option<CallId> {
+        let call = self.next_call(pair.proxy);
+        self.log(|| format!("open {call} p{} s{} {} bytes", pair.proxy, pair.slave, message.len()));
         let sink = RecordingSink { call, records: self.records.clone() };
         let record = CallRecord::new(pair, header.clone(), message.clone());
         self.records.borrow_mut().calls.insert(call, record);
@@ -66,10 +66,10 @@ impl World {
         Some(call)
     }
 
-    fn some_call(&mut self, fits: impl Fn(&CallRecord) -> bool) -> Option<(CallId, (usize, usize))> {
+    fn some_call(&mut self, fits: impl Fn(&CallRecord) -> bool) -> Option<(CallId, Pair)> {
         let found: Vec<_> = {
             let records = self.records.borrow();
-            records.calls.iter().filter(|(_, t)| fits(t)).map(|(id, t)| (*id, (t.proxy, t.slave))).collect()
+            records.calls.iter().filter(|(_, t)| fits(t)).map(|(id, t)| (*id, t.pair)).collect()
         };
         self.rng.pick(&found)
     }
@@ -122,7 +122,7 @@ impl World {
         // Most producers obey `WriteOutcome::Wait`, some do not.
         let patient = !self.rng.one_in(5);
         let writes = |t: &CallRecord| t.work == Work::Running || (t.work == Work::Waiting && !patient);
-        let Some((call, (_, slave))) = self.some_call(writes) else { return };
+        let Some((call, Pair { slave, .. })) = self.some_call(writes) else { return };
         let size = self.size();
         let body = self.rng.bytes(size);
         let flags = if self.rng.one_in(4) { Flags::REQUEST } else { Flags::NONE };
@@ -146,7 +146,7 @@ impl World {
 
     /// Lets a backend end a call. Returns whether one was running.
     pub(crate) fn backend_ends(&mut self) -> bool {
-        let Some((call, (_, slave))) = self.some_call(|t| t.work.runs()) else { return false };
+        let Some((call, Pair { slave, .. })) = self.some_call(|t| t.work.runs()) else { return false };
         let size = self.size();
         let body = self.rng.bytes(size);
         let flags = [Flags::NONE, Flags::ERROR, Flags::TOOL_ERROR][self.rng.below(3)];
@@ -169,6 +169,6 @@ impl World {
 
 impl CallRecord {
     pub(crate) fn was_unsent(&self) -> bool {
-        self.outcome == Some(Outcome::Unsent)
+        self.outcome == Some(CallEnd::Unsent)
     }
 }

@@ -13,8 +13,9 @@ struct Flow {
     acked: Seq,
 }
 
+/// Both directions of one call.
 #[derive(Default)]
-struct Both {
+struct CallFlows {
     up: Flow,
     down: Flow,
     /// Number of chunks of the `open`, once its last was sent.
@@ -24,7 +25,7 @@ struct Both {
 
 /// All flows of a run.
 #[derive(Default)]
-pub(crate) struct Flows(BTreeMap<CallId, Both>);
+pub(crate) struct Flows(BTreeMap<CallId, CallFlows>);
 
 impl Flow {
     fn send(&mut self, frame: &Frame, window: usize) {
@@ -61,14 +62,14 @@ impl Flows {
         if frame.kind != FrameKind::Open {
             return;
         }
-        let both = self.0.entry(frame.call).or_default();
-        if both.up_link.is_none() {
-            both.up_link = Some(link);
+        let flows = self.0.entry(frame.call).or_default();
+        if flows.up_link.is_none() {
+            flows.up_link = Some(link);
         }
-        assert_eq!(both.up_link, Some(link), "{:?}: a chunk before `accepted`", frame.call);
-        both.up.send(frame, window);
+        assert_eq!(flows.up_link, Some(link), "{:?}: a chunk before `accepted`", frame.call);
+        flows.up.send(frame, window);
         if !frame.flags.has(Flags::MORE) {
-            both.open_end = Some(both.up.sent);
+            flows.open_end = Some(flows.up.sent);
         }
     }
 
@@ -81,13 +82,13 @@ impl Flows {
 
     /// Records a frame that a slave is about to receive.
     pub(crate) fn slave_receives(&mut self, frame: &Frame) {
-        let Some(both) = self.0.get_mut(&frame.call) else { return };
+        let Some(flows) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
-            FrameKind::Credit => both.down.ack(frame.seq),
+            FrameKind::Credit => flows.down.ack(frame.seq),
             FrameKind::Attach => {
-                both.down.sent = frame.seq;
+                flows.down.sent = frame.seq;
                 // The slave may have dropped lost messages in favour of an end with a failure.
-                both.down.sizes.truncate(usize::try_from(frame.seq).expect("small"));
+                flows.down.sizes.truncate(usize::try_from(frame.seq).expect("small"));
             }
             _ => {}
         }
@@ -95,20 +96,20 @@ impl Flows {
 
     /// Records a frame that a proxy is about to receive.
     pub(crate) fn proxy_receives(&mut self, frame: &Frame, link: LinkId) {
-        let Some(both) = self.0.get_mut(&frame.call) else { return };
+        let Some(flows) = self.0.get_mut(&frame.call) else { return };
         match frame.kind {
-            FrameKind::Credit => both.up.ack(frame.seq),
+            FrameKind::Credit => flows.up.ack(frame.seq),
             FrameKind::Accepted => {
-                both.up.ack(frame.seq);
-                if both.up_link != Some(link) {
-                    both.up_link = Some(link);
-                    both.up.sent = frame.seq;
+                flows.up.ack(frame.seq);
+                if flows.up_link != Some(link) {
+                    flows.up_link = Some(link);
+                    flows.up.sent = frame.seq;
                 }
             }
             // An event or end of a call that a slave has in full acknowledges the `open`.
             FrameKind::Event | FrameKind::End if !frame.flags.has(Flags::GONE) => {
-                if let Some(end) = both.open_end {
-                    both.up.ack(end);
+                if let Some(end) = flows.open_end {
+                    flows.up.ack(end);
                 }
             }
             _ => {}

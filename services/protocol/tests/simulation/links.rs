@@ -6,12 +6,12 @@ use protocol::link::ids::LinkId;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::link::slave_end::SlaveEnd;
 
-use crate::record::{Cause, Outcome};
+use crate::record::{CallEnd, Cause, Pair};
 use crate::world::{Connection, World};
 
 impl World {
     /// Cuts a connection: nothing sent from now on arrives, and only a part of what is in transit does.
-    pub(crate) fn cut(&mut self, pair: (usize, usize)) {
+    pub(crate) fn cut(&mut self, pair: Pair) {
         let connection = self.connections.get_mut(&pair).expect("a pair");
         if connection.broken {
             return;
@@ -19,10 +19,10 @@ impl World {
         connection.broken = true;
         connection.up.truncate(self.rng.below(connection.up.len() + 1));
         connection.down.truncate(self.rng.below(connection.down.len() + 1));
-        self.log(|| format!("cut p{} s{}", pair.0, pair.1));
+        self.log(|| format!("cut p{} s{}", pair.proxy, pair.slave));
     }
 
-    pub(crate) fn proxy_notices_cut(&mut self, pair: (usize, usize)) {
+    pub(crate) fn proxy_notices_cut(&mut self, pair: Pair) {
         let connection = self.connections.get_mut(&pair).expect("a pair");
         if !connection.broken || !connection.proxy_up {
             return;
@@ -30,11 +30,11 @@ impl World {
         connection.proxy_up = false;
         connection.down.clear();
         let now = self.now;
-        self.log(|| format!("p{} notices s{}", pair.0, pair.1));
+        self.log(|| format!("p{} notices s{}", pair.proxy, pair.slave));
         self.at_proxy(pair, Cause::LinkDown, |end| end.link_down(now));
     }
 
-    pub(crate) fn slave_notices_cut(&mut self, pair: (usize, usize)) {
+    pub(crate) fn slave_notices_cut(&mut self, pair: Pair) {
         let connection = self.connections.get_mut(&pair).expect("a pair");
         if !connection.broken || !connection.slave_up {
             return;
@@ -42,18 +42,18 @@ impl World {
         connection.slave_up = false;
         connection.up.clear();
         let link = connection.link;
-        self.slaves[pair.1].end.link_down(link, self.now);
-        self.log(|| format!("s{} notices p{}", pair.1, pair.0));
+        self.slaves[pair.slave].end.link_down(link, self.now);
+        self.log(|| format!("s{} notices p{}", pair.slave, pair.proxy));
     }
 
     /// Makes a new connection, once the slave has given the old one up; the proxy then gives it up as well.
-    pub(crate) fn reconnect(&mut self, pair: (usize, usize)) {
+    pub(crate) fn reconnect(&mut self, pair: Pair) {
         if self.connections[&pair].slave_up {
             return;
         }
         self.proxy_notices_cut(pair);
-        self.log(|| format!("reconnect p{} s{}", pair.0, pair.1));
-        let generation = self.slaves[pair.1].generation;
+        self.log(|| format!("reconnect p{} s{}", pair.proxy, pair.slave));
+        let generation = self.slaves[pair.slave].generation;
         if self.known[&pair].generation != generation {
             self.at_proxy(pair, Cause::Lost, ProxyEnd::fail_all);
             self.fresh_end(pair);
@@ -66,11 +66,11 @@ impl World {
             Connection { link, broken: false, proxy_up: true, slave_up: true, ..Connection::none() },
         );
         self.at_proxy(pair, Cause::Traffic, |end| end.link_up(window));
-        self.slaves[pair.1].end.link_up(link, window, self.limits.grace);
+        self.slaves[pair.slave].end.link_up(link, window, self.limits.grace);
     }
 
-    fn fresh_end(&mut self, pair: (usize, usize)) {
-        let generation = self.slaves[pair.1].generation;
+    fn fresh_end(&mut self, pair: Pair) {
+        let generation = self.slaves[pair.slave].generation;
         let known = self.known.get_mut(&pair).expect("a pair");
         assert_eq!(known.end.calls(), 0, "a forgotten slave has calls");
         known.end = ProxyEnd::new(self.limits.clone());
@@ -81,7 +81,7 @@ impl World {
     pub(crate) fn restart(&mut self, slave: usize) {
         self.log(|| format!("restart s{slave}"));
         for proxy in 0..self.proxies {
-            let pair = (proxy, slave);
+            let pair = Pair { proxy, slave };
             self.cut(pair);
             let connection = self.connections.get_mut(&pair).expect("a pair");
             connection.up.clear();
@@ -91,7 +91,7 @@ impl World {
         slave_now.end = SlaveEnd::new(self.limits.clone(), slave_now.catalog.clone());
         slave_now.generation += 1;
         slave_now.draining = false;
-        for record in self.records.borrow_mut().calls.values_mut().filter(|t| t.slave == slave) {
+        for record in self.records.borrow_mut().calls.values_mut().filter(|t| t.pair.slave == slave) {
             record.on_slave_death();
         }
     }
@@ -129,13 +129,13 @@ impl World {
         }
     }
 
-    fn time_out(&mut self, pair: (usize, usize)) {
+    fn time_out(&mut self, pair: Pair) {
         let now = self.now;
         let open = self.open_calls();
         self.at_proxy(pair, Cause::TimeOut, |end| end.time_out(now));
         let late: Vec<_> = {
             let records = self.records.borrow();
-            let failed = |id| matches!(&records.calls[id].outcome, Some(Outcome::Failed(_)));
+            let failed = |id| matches!(&records.calls[id].outcome, Some(CallEnd::Failed(_)));
             open.iter().filter(|id| failed(id)).copied().collect()
         };
         for id in late {

@@ -7,12 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod actions;
+mod finish;
 mod flow;
 mod hostile;
 mod links;
 mod record;
 mod rng;
-mod settle;
 mod world;
 
 use std::time::Duration;
@@ -21,9 +21,9 @@ use protocol::link::proxy_end::ProxyEnd;
 use world::World;
 
 /// Prints how to repeat a run that fails.
-struct Repeat(u64);
+struct ReproductionHint(u64);
 
-impl Drop for Repeat {
+impl Drop for ReproductionHint {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!(
@@ -82,7 +82,7 @@ const ACTIONS: [(usize, Action); 19] = [
         world.reconnect(pair);
     }),
     (2, |world| {
-        let slave = world.any_pair().1;
+        let slave = world.any_pair().slave;
         world.restart(slave);
     }),
     (5, World::client_session_changes),
@@ -91,7 +91,7 @@ const ACTIONS: [(usize, Action); 19] = [
         world.at_proxy(pair, record::Cause::Traffic, ProxyEnd::drain);
     }),
     (8, |world| {
-        let slave = world.any_pair().1;
+        let slave = world.any_pair().slave;
         if world.rng.one_in(8) { world.drain_slave(slave) } else { world.set_catalog(slave) }
     }),
     (40, |world| {
@@ -123,7 +123,7 @@ fn step(world: &mut World, weights: &[usize]) {
 }
 
 fn run(seed: u64) {
-    let _repeat = Repeat(seed);
+    let _hint = ReproductionHint(seed);
     let mut world = World::new(seed);
     let weights = weights(&mut world);
     for pair in world.pairs() {
@@ -132,7 +132,7 @@ fn run(seed: u64) {
     for _ in 0..world.rng.between(100, 1500) {
         step(&mut world, &weights);
     }
-    world.settle();
+    world.finish();
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -162,7 +162,7 @@ fn choices(seed: u64, many: usize) -> impl FnMut(usize) -> Option<usize> {
 #[test]
 fn a_proxy_withstands_a_hostile_slave() {
     for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
-        let _repeat = Repeat(seed);
+        let _hint = ReproductionHint(seed);
         hostile::slave(&mut choices(seed, 5000));
     }
 }
@@ -170,7 +170,7 @@ fn a_proxy_withstands_a_hostile_slave() {
 #[test]
 fn a_slave_withstands_a_hostile_proxy() {
     for seed in 0..setting("SIM_SEEDS").unwrap_or(600) {
-        let _repeat = Repeat(seed);
+        let _hint = ReproductionHint(seed);
         hostile::proxy(&mut choices(seed, 5000));
     }
 }

@@ -11,6 +11,13 @@ use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::Sink;
 use protocol::mcp::failure::Failure;
 
+/// One proxy and one slave, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pair {
+    pub(crate) proxy: usize,
+    pub(crate) slave: usize,
+}
+
 /// Operation of the proxy's end during which a sink is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
@@ -28,7 +35,7 @@ pub(crate) enum Cause {
 
 /// End of a call for its reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum CallEnd {
     Ended,
     Failed(Failure),
     Unsent,
@@ -68,15 +75,14 @@ pub(crate) struct Written {
 
 /// Record of one call (one `open`).
 pub(crate) struct CallRecord {
-    pub(crate) proxy: usize,
-    pub(crate) slave: usize,
+    pub(crate) pair: Pair,
     pub(crate) header: Bytes,
     pub(crate) message: Bytes,
     pub(crate) work: Work,
     pub(crate) written: Vec<Written>,
     pub(crate) overflowed: bool,
     pub(crate) unread: VecDeque<(Seq, usize)>,
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<CallEnd>,
     pub(crate) reader: Reader,
     /// The call has deadlines: the proxy may end it.
     pub(crate) limited: bool,
@@ -117,15 +123,14 @@ impl Sink for RecordingSink {
         assert!(matches!(cause, Cause::LinkDown | Cause::Gone), "{:?}: unsent by {cause:?}", self.call);
         assert_eq!(record.work, Work::NotStarted, "{:?}: unsent, but it was started", self.call);
         assert_eq!(record.next, 0, "{:?}: unsent after something was received", self.call);
-        record.outcome = Some(Outcome::Unsent);
+        record.outcome = Some(CallEnd::Unsent);
     }
 }
 
 impl CallRecord {
-    pub(crate) fn new(at: (usize, usize), header: Bytes, message: Bytes) -> Self {
+    pub(crate) fn new(pair: Pair, header: Bytes, message: Bytes) -> Self {
         Self {
-            proxy: at.0,
-            slave: at.1,
+            pair,
             header,
             message,
             work: Work::NotStarted,
@@ -165,7 +170,7 @@ impl CallRecord {
                     _ => false,
                 };
                 assert!(allowed, "{id:?}: {failure:?} by {cause:?}");
-                self.outcome = Some(Outcome::Failed(failure.clone()));
+                self.outcome = Some(CallEnd::Failed(failure.clone()));
                 return;
             }
         };
@@ -183,7 +188,7 @@ impl CallRecord {
             self.whole += 1;
             self.partial.clear();
             if end {
-                self.outcome = Some(Outcome::Ended);
+                self.outcome = Some(CallEnd::Ended);
             }
         }
     }

@@ -13,7 +13,7 @@ use protocol::link::proxy_end::{ProxyEnd, ProxyEvent};
 use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
 
 use crate::flow::Flows;
-use crate::record::{Cause, Reader, RecordingSink, Records, SharedRecords, Work};
+use crate::record::{Cause, Pair, Reader, RecordingSink, Records, SharedRecords, Work};
 use crate::rng::Rng;
 
 /// Connection between one proxy and one slave, and what each side knows of it.
@@ -47,8 +47,8 @@ pub(crate) struct World {
     pub(crate) limits: LinkLimits,
     pub(crate) proxies: usize,
     pub(crate) slaves: Vec<Slave>,
-    pub(crate) known: BTreeMap<(usize, usize), KnownSlave>,
-    pub(crate) connections: BTreeMap<(usize, usize), Connection>,
+    pub(crate) known: BTreeMap<Pair, KnownSlave>,
+    pub(crate) connections: BTreeMap<Pair, Connection>,
     pub(crate) records: SharedRecords,
     pub(crate) flows: Flows,
     pub(crate) stop_expected: bool,
@@ -94,8 +94,9 @@ impl World {
             world.slaves.push(Slave { end, generation: 0, catalog, draining: false });
             for proxy in 0..proxies {
                 let end = ProxyEnd::new(world.limits.clone());
-                world.known.insert((proxy, slave), KnownSlave { end, generation: 0, catalog: Bytes::new() });
-                world.connections.insert((proxy, slave), Connection::none());
+                let pair = Pair { proxy, slave };
+                world.known.insert(pair, KnownSlave { end, generation: 0, catalog: Bytes::new() });
+                world.connections.insert(pair, Connection::none());
             }
         }
         world
@@ -107,12 +108,12 @@ impl World {
         }
     }
 
-    pub(crate) fn pairs(&self) -> Vec<(usize, usize)> {
+    pub(crate) fn pairs(&self) -> Vec<Pair> {
         self.connections.keys().copied().collect()
     }
 
-    pub(crate) fn any_pair(&mut self) -> (usize, usize) {
-        (self.rng.below(self.proxies), self.rng.below(self.slaves.len()))
+    pub(crate) fn any_pair(&mut self) -> Pair {
+        Pair { proxy: self.rng.below(self.proxies), slave: self.rng.below(self.slaves.len()) }
     }
 
     pub(crate) fn next_call(&mut self, proxy: usize) -> CallId {
@@ -123,7 +124,7 @@ impl World {
     /// Runs an operation of one proxy's end; calls of sinks meanwhile have this cause.
     pub(crate) fn at_proxy<T>(
         &mut self,
-        pair: (usize, usize),
+        pair: Pair,
         cause: Cause,
         act: impl FnOnce(&mut ProxyEnd<RecordingSink>) -> T,
     ) -> T {
@@ -134,7 +135,7 @@ impl World {
     }
 
     /// Sends up to `most` frames of the proxy. Returns how many.
-    pub(crate) fn proxy_writes(&mut self, pair: (usize, usize), most: usize) -> usize {
+    pub(crate) fn proxy_writes(&mut self, pair: Pair, most: usize) -> usize {
         let (now, window) = (self.now, self.limits.window);
         let connection = self.connections.get_mut(&pair).expect("a pair");
         let end = &mut self.known.get_mut(&pair).expect("a pair").end;
@@ -146,7 +147,7 @@ impl World {
         let mut count = 0;
         while let Some(frame) = if count < most { end.poll_transmit(now) } else { None } {
             if self.trace {
-                println!("  p{} > s{} {}", pair.0, pair.1, show(&frame));
+                println!("  p{} > s{} {}", pair.proxy, pair.slave, show(&frame));
             }
             self.flows.proxy_sent(&frame, connection.link, window);
             frame.encode(&mut batch);
@@ -159,10 +160,10 @@ impl World {
     }
 
     /// Sends up to `most` frames of the slave. Returns how many.
-    pub(crate) fn slave_writes(&mut self, pair: (usize, usize), most: usize) -> usize {
+    pub(crate) fn slave_writes(&mut self, pair: Pair, most: usize) -> usize {
         let (now, window) = (self.now, self.limits.window);
         let connection = self.connections.get_mut(&pair).expect("a pair");
-        let end = &mut self.slaves[pair.1].end;
+        let end = &mut self.slaves[pair.slave].end;
         if !connection.slave_up {
             assert_eq!(end.poll_transmit(connection.link, now), None, "a frame without a link");
             return 0;
@@ -171,7 +172,7 @@ impl World {
         let mut count = 0;
         while let Some(frame) = if count < most { end.poll_transmit(connection.link, now) } else { None } {
             if self.trace {
-                println!("  s{} > p{} {}", pair.1, pair.0, show(&frame));
+                println!("  s{} > p{} {}", pair.slave, pair.proxy, show(&frame));
             }
             self.flows.slave_sent(&frame, window);
             frame.encode(&mut batch);
@@ -184,13 +185,13 @@ impl World {
     }
 
     /// Lets the slave read one batch, if one has arrived. Returns whether it did.
-    pub(crate) fn slave_reads(&mut self, pair: (usize, usize)) -> bool {
+    pub(crate) fn slave_reads(&mut self, pair: Pair) -> bool {
         let now = self.now;
         let connection = self.connections.get_mut(&pair).expect("a pair");
         let Some(mut batch) = connection.up.pop_front().filter(|_| connection.slave_up) else { return false };
         let link = connection.link;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
-            self.log(|| format!("  s{} < p{} {}", pair.1, pair.0, show(&frame)));
+            self.log(|| format!("  s{} < p{} {}", pair.slave, pair.proxy, show(&frame)));
             self.flows.slave_receives(&frame);
             if frame.kind == FrameKind::Cancel {
                 assert!(
@@ -198,15 +199,15 @@ impl World {
                     "cancel of a call that is wanted"
                 );
             }
-            let taken = self.slaves[pair.1].end.receive(link, frame, now);
+            let taken = self.slaves[pair.slave].end.receive(link, frame, now);
             assert_eq!(taken, Ok(()), "a slave rejects a correct proxy");
-            self.slave_events(pair.1);
+            self.slave_events(pair.slave);
         }
         true
     }
 
     /// Lets the proxy read one batch, if one has arrived. Returns whether it did.
-    pub(crate) fn proxy_reads(&mut self, pair: (usize, usize)) -> bool {
+    pub(crate) fn proxy_reads(&mut self, pair: Pair) -> bool {
         let now = self.now;
         let connection = self.connections.get_mut(&pair).expect("a pair");
         let Some(mut batch) = connection.down.pop_front().filter(|_| connection.proxy_up) else {
@@ -214,7 +215,7 @@ impl World {
         };
         let link = connection.link;
         while let Some(frame) = Frame::decode(&mut batch).expect("what was encoded") {
-            self.log(|| format!("  p{} < s{} {}", pair.0, pair.1, show(&frame)));
+            self.log(|| format!("  p{} < s{} {}", pair.proxy, pair.slave, show(&frame)));
             self.flows.proxy_receives(&frame, link);
             let cause = if frame.flags.has(Flags::GONE) { Cause::Gone } else { Cause::Traffic };
             let taken = self.at_proxy(pair, cause, |end| end.receive(frame, now));
@@ -224,7 +225,7 @@ impl World {
         true
     }
 
-    fn proxy_events(&mut self, pair: (usize, usize)) {
+    fn proxy_events(&mut self, pair: Pair) {
         let known = self.known.get_mut(&pair).expect("a pair");
         while let Some(event) = known.end.poll_event() {
             match event {
@@ -248,7 +249,7 @@ impl World {
                     let record = records.calls.get_mut(&call).expect("a call that was opened");
                     assert_eq!(record.work, Work::NotStarted, "{call:?}: started twice");
                     assert!(!record.was_unsent(), "{call:?}: started after it was unsent");
-                    assert_eq!(record.slave, slave);
+                    assert_eq!(record.pair.slave, slave);
                     assert_eq!((&record.header, &record.message), (&header, &message));
                     record.work = Work::Running;
                 }

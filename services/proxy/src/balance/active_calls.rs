@@ -134,7 +134,7 @@ mod tests {
     fn the_capacity_holds_when_many_threads_compete() {
         let calls = ActiveCalls::new(1, 3);
         // All compete for the third permit: however few threads run at once, some of them get it.
-        let held = (calls.try_acquire().unwrap(), calls.try_acquire().unwrap());
+        let permits = (calls.try_acquire().unwrap(), calls.try_acquire().unwrap());
         let highest = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -148,7 +148,7 @@ mod tests {
             }
         });
         assert_eq!((calls.in_flight(), highest.into_inner()), (2, 3));
-        drop(held);
+        drop(permits);
         assert_eq!(calls.in_flight(), 0);
     }
 

@@ -149,7 +149,7 @@ impl OngoingCall {
         if let Ok(dispatched) = &result
             && self.is_cancelled()
         {
-            self.withdraw(dispatched);
+            self.cancel_dispatched(dispatched);
             return Some(ResponseEvent::Failed(Failure::Cancelled));
         }
         self.machine.on_attempt(result, Instant::now())
@@ -162,8 +162,8 @@ impl OngoingCall {
         let avoid = search.avoid;
         let pool = self.forwarder.pool(&self.tool)?;
         self.call.id = self.forwarder.next_id();
-        self.guard.set_id(|| self.call.subject().request());
-        let _log = self.call.subject().enter();
+        self.guard.set_id(|| self.call.log_context().request());
+        let _log = self.call.log_context().enter();
         self.route = pool.routes.reroute(&self.route);
         let target = Target {
             call: &self.call,
@@ -184,7 +184,7 @@ impl OngoingCall {
     }
 
     /// Takes a cancelled call back from where an attempt has just put it.
-    fn withdraw(&self, dispatched: &Dispatched<Arc<Slave>, WaitReceiver>) {
+    fn cancel_dispatched(&self, dispatched: &Dispatched<Arc<Slave>, WaitReceiver>) {
         match dispatched {
             Dispatched::Queued(_) => {
                 if let Some(name) = &self.origin.name {

@@ -34,7 +34,7 @@ pub(crate) struct OpenCall {
 
 impl OpenCall {
     /// Returns the context for log lines about the call.
-    pub(crate) fn subject(&self) -> LogContext {
+    pub(crate) fn log_context(&self) -> LogContext {
         self.trace.log_context(self.id)
     }
 

@@ -35,7 +35,7 @@ impl CallStream {
     }
 
     fn log_context(&self) -> Option<LogContext> {
-        if let State::Ongoing(call) = &self.state { Some(call.call.subject()) } else { None }
+        if let State::Ongoing(call) = &self.state { Some(call.call.log_context()) } else { None }
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn enqueue(
     };
     let (sender, receiver) = oneshot::channel();
     call.trace.on_queue();
-    tokio::spawn(call.subject().in_scope(run(Arc::clone(forwarder), request, waiter, sender)));
+    tokio::spawn(call.log_context().in_scope(run(Arc::clone(forwarder), request, waiter, sender)));
     Ok(receiver)
 }
 

@@ -137,9 +137,9 @@ async fn open(
         None => MaybeTlsStream::from(stream),
     };
     let mut origin = peer.ip();
-    let look =
+    let inspect =
         |request: &link::HandshakeRequest| origin = context.trusted.client(peer.ip(), request.headers());
-    let socket = link::accept(stream, MAX_AUTH, look).await?;
+    let socket = link::accept(stream, MAX_AUTH, inspect).await?;
     // Behind an ingress the port is that of the ingress: it names nothing.
     let peer = if origin == peer.ip().to_canonical() { peer } else { SocketAddr::new(origin, 0) };
     Ok((socket, peer))

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use runtime::audit::{self, Line};
+use runtime::audit::{self, AuditLine};
 
 use super::disconnect::DisconnectReason;
 use super::slave::Slave;
@@ -12,14 +12,14 @@ use super::slave::Slave;
 pub(super) fn refused(peer: SocketAddr, reason: &'static str, detail: impl FnOnce() -> String) {
     if audit::is_on() {
         let line = attempt("refused", peer).with("reason", reason).with("detail", detail());
-        audit::tell(line);
+        audit::write_line(line);
     }
 }
 
 /// Records a connection that only asked something.
 pub(super) fn asked(peer: SocketAddr, outcome: &'static str) {
     if audit::is_on() {
-        audit::tell(attempt(outcome, peer));
+        audit::write_line(attempt(outcome, peer));
     }
 }
 
@@ -33,21 +33,21 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
         .with("slave", slave.name.as_str())
         .with("code", grant.identity_or_dash())
         .with("dialect", dialect);
-    audit::tell(line);
+    audit::write_line(line);
 }
 
 /// Records the end of a link.
 pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
     if audit::is_on() {
-        let line = Line::new("link_closed")
+        let line = AuditLine::new("link_closed")
             .with("slave", slave.name.as_str())
             .with("reason", reason.kind())
             .with("detail", reason.to_string())
             .with("duration_ms", u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
-        audit::tell(line);
+        audit::write_line(line);
     }
 }
 
-fn attempt(outcome: &'static str, peer: SocketAddr) -> Line {
-    Line::new("link").with("outcome", outcome).with("peer", peer.to_string())
+fn attempt(outcome: &'static str, peer: SocketAddr) -> AuditLine {
+    AuditLine::new("link").with("outcome", outcome).with("peer", peer.to_string())
 }

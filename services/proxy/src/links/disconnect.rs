@@ -13,7 +13,7 @@ pub(super) enum DisconnectReason {
     /// A newer link of the same slave took over.
     Replaced,
     /// The proxy closes the link.
-    Asked(CloseReason),
+    ClosedByProxy(CloseReason),
     /// The slave closed the link.
     Closed,
     /// The slave closed the link at the end of its drain: its process ends.
@@ -31,7 +31,7 @@ impl DisconnectReason {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Replaced => "replaced",
-            Self::Asked(reason) => reason.kind(),
+            Self::ClosedByProxy(reason) => reason.kind(),
             Self::Closed => "closed",
             Self::Drained => "drained",
             Self::Silent => "silent",
@@ -44,7 +44,7 @@ impl DisconnectReason {
     pub(super) fn close_code(&self) -> Option<u16> {
         match self {
             Self::Replaced => Some(close::REPLACED),
-            Self::Asked(reason) => Some(reason.code()),
+            Self::ClosedByProxy(reason) => Some(reason.code()),
             Self::Protocol(_) => Some(close::PROTOCOL_ERROR),
             Self::Closed | Self::Drained => Some(close::GOING_AWAY),
             Self::Silent | Self::Lost(_) => None,
@@ -56,7 +56,7 @@ impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Replaced => f.write_str("replaced by a new connection"),
-            Self::Asked(reason) => reason.fmt(f),
+            Self::ClosedByProxy(reason) => reason.fmt(f),
             Self::Closed => f.write_str("closed by the slave"),
             Self::Drained => f.write_str("closed by the slave after its drain"),
             Self::Silent => f.write_str("silent for too long (paused process or dropped packets)"),

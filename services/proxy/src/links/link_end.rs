@@ -157,7 +157,7 @@ impl LinkEnd for SlaveLink {
 
     fn on_timer(&mut self, now: Instant) -> Result<Option<Instant>, DisconnectReason> {
         if let Some(reason) = self.slave.close_request() {
-            return Err(DisconnectReason::Asked(reason));
+            return Err(DisconnectReason::ClosedByProxy(reason));
         }
         let next = match &mut *self.slave.link() {
             LinkState::Native(end) => {

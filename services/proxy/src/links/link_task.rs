@@ -88,7 +88,7 @@ fn on_disconnect(
     let current = slave.link_down(generation, now);
     if current {
         tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {reason}");
-        registry.peers().withdraw(slave.key, now);
+        registry.peers().remove_report(slave.key, now);
         registry.publish_change(slave);
     }
     current

@@ -68,7 +68,7 @@ impl PeerTable {
     pub(super) fn report(&self, slave: u64, mut proxies: BTreeSet<InstanceId>, now: Instant) {
         proxies.remove(&self.own);
         let mut state = self.state.lock();
-        state.withdraw(slave, now);
+        state.remove_report(slave, now);
         for proxy in &proxies {
             if state.known.len() < MAX_PEERS || state.known.contains_key(proxy) {
                 let peer = state.known.entry(*proxy).or_default();
@@ -83,9 +83,9 @@ impl PeerTable {
         self.changed.notify_one();
     }
 
-    /// Withdraws the report of a slave whose link is down.
-    pub(super) fn withdraw(&self, slave: u64, now: Instant) {
-        self.state.lock().withdraw(slave, now);
+    /// Removes the report of a slave whose link is down.
+    pub(super) fn remove_report(&self, slave: u64, now: Instant) {
+        self.state.lock().remove_report(slave, now);
         self.changed.notify_one();
     }
 
@@ -104,7 +104,7 @@ impl PeerTable {
 }
 
 impl State {
-    fn withdraw(&mut self, slave: u64, now: Instant) {
+    fn remove_report(&mut self, slave: u64, now: Instant) {
         for proxy in self.reports.remove(&slave).unwrap_or_default() {
             if let Some(peer) = self.known.get_mut(&proxy) {
                 peer.slaves = peer.slaves.saturating_sub(1);
@@ -137,8 +137,8 @@ mod tests {
         assert_eq!(table.known().proxies, ids(&[1, 2, 3]));
         table.report(10, ids(&[3]), start);
         assert_eq!(table.expire(start + PEER_TTL), None, "3 is reported again");
-        table.withdraw(10, start);
-        table.withdraw(11, start);
+        table.remove_report(10, start);
+        table.remove_report(11, start);
         assert_eq!(table.expire(start + PEER_TTL), None);
         assert_eq!(table.known().proxies, ids(&[1]), "this proxy only");
     }

@@ -175,7 +175,7 @@ impl PlainEnd {
     /// Adds a page of the tool list; requests the next page, or completes the catalog.
     fn take_tools(&mut self, response: ResponseEvent) -> PlainEvent {
         #[derive(serde::Deserialize)]
-        struct Page {
+        struct ToolsPage {
             tools: Vec<Box<RawValue>>,
             #[serde(rename = "nextCursor", default)]
             next: Option<String>,
@@ -183,7 +183,7 @@ impl PlainEnd {
         let ResponseEvent::End { error: false, payload, .. } = response else {
             return PlainEvent::Catalog(Ok(Catalog::default()));
         };
-        let page: Page = match serde_json::from_slice(&payload) {
+        let page: ToolsPage = match serde_json::from_slice(&payload) {
             Ok(page) => page,
             Err(error) => return PlainEvent::Catalog(Err(error.into())),
         };

@@ -133,7 +133,7 @@ impl Visitor<'_> for KeyEquals<'_> {
 mod tests {
     use super::*;
 
-    fn found(pointer: &str, json: &str) -> Option<String> {
+    fn lookup(pointer: &str, json: &str) -> Option<String> {
         let json = RawValue::from_string(json.to_owned()).unwrap();
         Pointer::parse(pointer).unwrap().find(&json).map(|value| value.get().to_owned())
     }
@@ -153,7 +153,7 @@ mod tests {
             ("/x/0", None),
             ("/nothing", None),
         ] {
-            assert_eq!(found(pointer, json).as_deref(), expected, "{pointer}");
+            assert_eq!(lookup(pointer, json).as_deref(), expected, "{pointer}");
         }
         for error in ["", "a", "/~", "/~2"] {
             assert_eq!(Pointer::parse(error), None, "{error}");

@@ -18,7 +18,7 @@ pub(super) fn readiness(
     move || {
         // Degraded slaves count: a call that finds no better one goes to them.
         let slaves = registry.ready_slaves();
-        let readiness = if shutdown.is_leaving() {
+        let readiness = if shutdown.is_announced() {
             Readiness::not_ready("shutting down")
         } else if slaves < min_slaves {
             Readiness::not_ready(reason(&registry, slaves, min_slaves))

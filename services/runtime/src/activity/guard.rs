@@ -9,7 +9,7 @@ use super::call::{ActiveCall, CallPhase, CallProgress, Response};
 use super::history::EndedCall;
 use super::labels::Labels;
 use super::log::CallLog;
-use crate::audit::{self, Line, Payload};
+use crate::audit::{self, AuditLine, Payload};
 
 /// A call that is recorded until this is dropped, or an empty guard.
 #[derive(Default)]
@@ -90,7 +90,7 @@ impl CallGuard {
         let duration = now.saturating_duration_since(call.started);
         let ended = EndedCall { labels: Labels { id, ..call.labels.clone() }, worker, outcome, duration };
         if audit::is_on() {
-            audit::tell(audit_line(&ended, worker_member, arguments, response));
+            audit::write_line(audit_line(&ended, worker_member, arguments, response));
         }
         if let Some((log, key)) = log {
             log.finish(*key, ended, now);
@@ -103,9 +103,9 @@ fn audit_line(
     worker_member: &'static str,
     arguments: Option<Payload>,
     response: Option<Response>,
-) -> Line {
+) -> AuditLine {
     let Labels { id, tool, client, peer, trace } = &call.labels;
-    let line = Line::new("call")
+    let line = AuditLine::new("call")
         .with("request_id", id.as_str())
         .with("trace_id", trace.as_deref())
         .with("client", client.as_str())

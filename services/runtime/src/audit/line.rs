@@ -18,7 +18,7 @@ const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 
 /// An event with its fields in order, and payloads.
 #[derive(Debug)]
-pub struct Line {
+pub struct AuditLine {
     event: &'static str,
     at: SystemTime,
     fields: Vec<(&'static str, Value)>,
@@ -42,7 +42,7 @@ enum Of {
     All,
 }
 
-impl Line {
+impl AuditLine {
     /// An event of this moment.
     pub fn new(event: &'static str) -> Self {
         Self { event, at: SystemTime::now(), fields: Vec::with_capacity(12), payloads: Vec::new() }
@@ -125,7 +125,7 @@ impl Payload {
 }
 
 struct Whole<'a> {
-    line: &'a Line,
+    line: &'a AuditLine,
     service: &'a str,
     redaction: &'a Redaction,
 }
@@ -159,7 +159,7 @@ fn cut(mut text: String) -> String {
 mod tests {
     use super::*;
 
-    fn written(line: &Line) -> String {
+    fn written(line: &AuditLine) -> String {
         let mut out = Vec::new();
         line.write(&mut out, "PROXY", &Redaction::new(&["*token*".to_owned()], None));
         String::from_utf8(out).unwrap()
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn facts_stand_in_their_order_and_unknown_ones_are_left_out() {
-        let line = Line::new("call").with("tool", "a\n\"b").with("peer", "").with("slave", Value::Null);
+        let line = AuditLine::new("call").with("tool", "a\n\"b").with("peer", "").with("slave", Value::Null);
         let text = written(&line.with("duration_ms", 1.5).with("client", "x".repeat(1000)));
         assert!(text.starts_with("{\"time\":\"20"), "{text}");
         assert!(
@@ -184,7 +184,7 @@ mod tests {
         let message = r#"{"jsonrpc":"2.0","id":1,"params":{"name":"t","arguments":{"token":"hush","n":1}}}"#;
         let small = Bytes::from_static(br#"{"content":[]}"#);
         let large = Bytes::from(format!("\"{}\"", "x".repeat(MAX_PAYLOAD_BYTES)));
-        let line = Line::new("call")
+        let line = AuditLine::new("call")
             .with_payload("arguments", Some(Payload::arguments(&message.into())))
             .with_payload("result", Some(Payload::all(&small)))
             .with_payload("large", Some(Payload::all(&large)))
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn a_call_without_arguments_has_none() {
         let payload = Payload::arguments(&Bytes::from_static(br#"{"params":{"name":"t"}}"#));
-        let line = Line::new("call").with_payload("arguments", Some(payload));
+        let line = AuditLine::new("call").with_payload("arguments", Some(payload));
         assert!(written(&line).ends_with(r#""arguments":null}"#));
     }
 }

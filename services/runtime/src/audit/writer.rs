@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 
 use tokio::sync::oneshot;
 
-use super::line::Line;
+use super::line::AuditLine;
 use super::losses::{record_lost, record_written, restore_unreported, take_unreported};
 use super::redact::Redaction;
 use super::sink::Sink;
@@ -18,7 +18,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) enum Command {
     /// Write a line.
-    Line(Line),
+    Line(AuditLine),
     /// Open the file again, as it may have been moved.
     Reopen,
     /// Write everything, answer, and stop.
@@ -64,7 +64,7 @@ impl Writer {
         }
     }
 
-    fn add(&mut self, line: &Line) {
+    fn add(&mut self, line: &AuditLine) {
         line.write(&mut self.batch, self.service, &self.redaction);
         self.batch.push(b'\n');
     }
@@ -82,7 +82,7 @@ impl Writer {
     fn flush(&mut self) {
         let lost_before = take_unreported();
         if lost_before > 0 {
-            let line = Line::new("audit_lost").with("lines", lost_before);
+            let line = AuditLine::new("audit_lost").with("lines", lost_before);
             self.add(&line);
         }
         if self.batch.is_empty() {
@@ -148,7 +148,7 @@ mod tests {
         let (path, moved) = (folder.path().join("audit"), folder.path().join("audit.1"));
         let mut writer = writer(&AuditTarget::File(path.clone()));
         let mut write = |n: u64| {
-            writer.add(&Line::new("x").with("n", n));
+            writer.add(&AuditLine::new("x").with("n", n));
             if n == 3 {
                 writer.reopen();
             }
@@ -171,7 +171,7 @@ mod tests {
         let writer = writer(&AuditTarget::File(path.clone()));
         let (commands, inbox) = sync_channel(5000);
         for n in 0..4000_u64 {
-            commands.send(Command::Line(Line::new("x").with("n", n))).unwrap();
+            commands.send(Command::Line(AuditLine::new("x").with("n", n))).unwrap();
         }
         let (done, mut written) = oneshot::channel();
         commands.send(Command::Finish(done)).unwrap();
@@ -184,11 +184,11 @@ mod tests {
     fn a_full_disk_loses_lines_and_the_stream_reports_how_many() {
         let mut writer = writer(&AuditTarget::File("/dev/full".into()));
         for _ in 0..3 {
-            writer.add(&Line::new("x"));
+            writer.add(&AuditLine::new("x"));
         }
         writer.flush();
         assert!(writer.failing);
-        writer.add(&Line::new("x"));
+        writer.add(&AuditLine::new("x"));
         writer.flush();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
@@ -196,7 +196,7 @@ mod tests {
         // The state after a write that ended within a line.
         std::fs::write(&path, "{}{").unwrap();
         writer.torn = true;
-        writer.add(&Line::new("y"));
+        writer.add(&AuditLine::new("y"));
         writer.flush();
         assert!(!writer.failing && !writer.torn);
         let text = std::fs::read_to_string(&path).unwrap();

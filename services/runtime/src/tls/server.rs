@@ -115,14 +115,14 @@ impl ServerTls {
     /// and every 15 s with the certificate in use.
     pub async fn follow(
         self: Arc<Self>,
-        hangups: ReloadSignal,
+        reload: ReloadSignal,
         mut report: impl FnMut(Option<Result<(), TlsError>>, &CertificateInfo) + Send,
     ) {
         let files = [Some(&self.files.certificate), Some(&self.files.key), self.files.client_roots.as_ref()];
         let mut watched: Vec<WatchedFile> = files
             .into_iter()
             .flatten()
-            .map(|path| WatchedFile::new(path, std::fs::read(path).ok().as_deref(), hangups.clone()))
+            .map(|path| WatchedFile::new(path, std::fs::read(path).ok().as_deref(), reload.clone()))
             .collect();
         let mut ticks = tokio::time::interval(REPORT_INTERVAL);
         loop {

@@ -38,8 +38,8 @@ impl DialBackoff {
         }
     }
 
-    /// A link was up for this long.
-    pub(super) fn held(&mut self, time: Duration) {
+    /// Records the end of a link that was up for `time`: after a stable link, waits begin small again.
+    pub(super) fn on_link_end(&mut self, time: Duration) {
         if time >= STABLE {
             self.lost.reset();
             self.refused.reset();
@@ -88,9 +88,9 @@ mod tests {
         let longest = |backoff: &mut DialBackoff| backoff.wait(&lost(), u64::MAX).as_millis();
         let waits: Vec<u128> = (0..5).map(|_| longest(&mut backoff)).collect();
         assert_eq!(waits, [499, 999, 1999, 3999, 4999]);
-        backoff.held(Duration::from_secs(9));
+        backoff.on_link_end(Duration::from_secs(9));
         assert_eq!(longest(&mut backoff), 4999);
-        backoff.held(STABLE);
+        backoff.on_link_end(STABLE);
         assert_eq!(longest(&mut backoff), 499);
         assert_eq!(backoff.wait(&lost(), 0), Duration::ZERO);
     }

@@ -105,7 +105,7 @@ impl Plan {
     }
 
     /// Returns the next thing to be done right now; to be called until there is none.
-    pub(super) fn poll(&mut self, now: Instant, outlook: PeerDiscovery) -> Option<Step> {
+    pub(super) fn poll(&mut self, now: Instant, peers: PeerDiscovery) -> Option<Step> {
         if let Some(index) = self.names.iter().position(|name| !name.resolving && name.at <= now) {
             self.names[index].resolving = true;
             return Some(Step::Resolve(index));
@@ -118,7 +118,7 @@ impl Plan {
             entry.state = TargetState::Dialing;
             return Some(Step::Dial(*target, Goal::Maintain));
         }
-        self.discovery_at(now, outlook).filter(|at| *at <= now)?;
+        self.discovery_at(now, peers).filter(|at| *at <= now)?;
         let Some(target) = self.candidate() else {
             self.discovery.at = Some(now + self.discovery.idle.next((self.timing.random)()));
             return None;
@@ -137,13 +137,13 @@ impl Plan {
     }
 
     /// Returns when the discovery goes on; `None`: there is nothing to discover, or an attempt is under way.
-    fn discovery_at(&mut self, now: Instant, outlook: PeerDiscovery) -> Option<Instant> {
-        if outlook.searchable == 0 {
+    fn discovery_at(&mut self, now: Instant, peers: PeerDiscovery) -> Option<Instant> {
+        if peers.searchable == 0 {
             self.discovery.at = None;
             return None;
         }
-        if self.discovery.at.is_none() || outlook.missing != self.discovery.missing {
-            self.discovery.missing = outlook.missing;
+        if self.discovery.at.is_none() || peers.missing != self.discovery.missing {
+            self.discovery.missing = peers.missing;
             self.discovery.quick.reset();
             self.schedule_discovery(now);
         }
@@ -245,12 +245,12 @@ impl Plan {
         Some(wait)
     }
 
-    /// Records the end of a link that was up for `held`. Returns the time until its target is dialed again.
+    /// Records the end of a link that was up for `duration`. Returns the time until its target is dialed again.
     pub(super) fn ended(
         &mut self,
         target: Target,
         reason: &DisconnectReason,
-        held: Duration,
+        duration: Duration,
         now: Instant,
     ) -> Duration {
         let name = &mut self.names[target.url];
@@ -263,7 +263,7 @@ impl Plan {
         for (other, entry) in &mut self.targets {
             if *other == target {
                 entry.links = entry.links.saturating_sub(1);
-                entry.backoff.held(held);
+                entry.backoff.on_link_end(duration);
                 wait = entry.backoff.after(reason);
                 entry.wait(reason, now + wait);
             } else if entry.state == TargetState::Covered {

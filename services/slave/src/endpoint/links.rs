@@ -24,7 +24,7 @@ const BATCH_SIZE: usize = 128 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Transmit {
     /// The time at which the link has to ask for frames again, whatever happens.
-    pub(crate) again: Option<Instant>,
+    pub(crate) poll_at: Option<Instant>,
     /// Number of calls that run or whose end was not taken.
     pub(crate) calls: usize,
     /// Whether the batch is full, so that there may be more to send right now.
@@ -117,7 +117,7 @@ impl Endpoint {
             frames.push(frame);
         }
         Transmit {
-            again: state.end.link_timeout(link),
+            poll_at: state.end.link_timeout(link),
             calls: state.end.calls(),
             more: bytes >= BATCH_SIZE,
             stage: self.stage(),

@@ -80,7 +80,7 @@ impl Endpoint {
     }
 
     /// Returns the number of calls and journal bytes that are held for proxies.
-    pub(crate) fn held(&self) -> LinkUsage {
+    pub(crate) fn usage(&self) -> LinkUsage {
         let state = self.state.lock();
         LinkUsage { calls: state.end.calls(), journal: state.end.journal_bytes() }
     }

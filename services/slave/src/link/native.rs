@@ -167,14 +167,14 @@ impl LinkEnd for NativeLink<'_> {
         if !self.due {
             return Ok(false);
         }
-        let duty = self.endpoint.collect(self.id, &mut self.frames);
-        if duty.stage == Stage::Closing {
+        let transmit = self.endpoint.collect(self.id, &mut self.frames);
+        if transmit.stage == Stage::Closing {
             return Err(DisconnectReason::Closing);
         }
-        (self.due, self.due_at, self.calls) = (duty.more, duty.again, duty.calls);
+        (self.due, self.due_at, self.calls) = (transmit.more, transmit.poll_at, transmit.calls);
         (self.last_batch, self.last_read) = (completed_messages(&self.frames), 0);
         out.send_frames(&mut self.frames);
-        if duty.stage >= Stage::Draining && self.close == CloseState::Open {
+        if transmit.stage >= Stage::Draining && self.close == CloseState::Open {
             self.ping_drain(2);
         }
         if std::mem::take(&mut self.drain_ping_due) {

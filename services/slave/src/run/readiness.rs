@@ -20,7 +20,7 @@ pub(super) fn readiness(
         let up = links.as_ref().map(|links| links.endpoint.links());
         let tools = catalog.borrow().tools.len();
         let readiness = match (&links, up) {
-            _ if shutdown.is_leaving() => Readiness::not_ready("shutting down"),
+            _ if shutdown.is_announced() => Readiness::not_ready("shutting down"),
             (Some(links), Some(0)) => {
                 Readiness::not_ready(format!("not linked to a proxy: {}", links.status.why()))
             }

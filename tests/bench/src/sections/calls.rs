@@ -154,10 +154,10 @@ mod tests {
 
     #[test]
     fn the_target_is_judged_by_the_front_s_cpu_time() {
-        let judge = |proxy| verdict(SHAPES[0], &[series(0.0), series(proxy), series(10.0)]);
-        assert!(judge(15.0).holds);
-        assert!(!judge(15.1).holds);
-        assert_eq!(judge(15.0).measured, "1.50 × (15.0 µs and 10.0 µs)");
+        let verdict_at = |proxy| verdict(SHAPES[0], &[series(0.0), series(proxy), series(10.0)]);
+        assert!(verdict_at(15.0).holds);
+        assert!(!verdict_at(15.1).holds);
+        assert_eq!(verdict_at(15.0).measured, "1.50 × (15.0 µs and 10.0 µs)");
         let text = ratios(&[series(0.0), series(15.0), series(10.0)]);
         assert!(
             text.contains("front CPU **1.50**, front and slave 1.25") && text.contains("CPU 2.50"),

@@ -66,7 +66,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     progress(&format!("a storm of {slaves} slaves"));
     raise_file_limit(slaves as u64 + 1024)?;
     let found = single_thread()?.block_on(measure(binary, effort))?;
-    Ok(judge(slaves, effort.storm_rate, &found))
+    Ok(chapter(slaves, effort.storm_rate, &found))
 }
 
 async fn measure(binary: &Path, effort: &Effort) -> Result<Measurement> {
@@ -181,7 +181,7 @@ fn rates(handshakes: &[Instant]) -> (usize, f64) {
     (peak, handshakes.len() as f64 / span.max(1.0))
 }
 
-fn judge(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
+fn chapter(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
     let (peak, mean) = rates(&found.handshakes);
     let Measurement { back, rejected, calls, before, after, .. } = found;
     let seconds = back.map_or_else(

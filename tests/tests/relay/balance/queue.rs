@@ -11,7 +11,7 @@ use hyper::Method;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{held, narrow, waiting};
+use super::{gated, narrow, waiting};
 
 #[tokio::test]
 async fn fifty_calls_at_once_are_answered_by_a_slave_of_capacity_one() {
@@ -36,12 +36,12 @@ async fn fifty_calls_at_once_are_answered_by_a_slave_of_capacity_one() {
 async fn a_full_queue_answers_busy_with_a_retry_after() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_MAX", "1")).await;
     let (modern, legacy) = (Client::modern(proxy.http), Client::legacy(proxy.http).await);
-    let mut running = modern.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = modern.start(McpRequest::tool(1, "run", gated(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = modern.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = modern.start(McpRequest::tool(2, "run", gated(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     for client in [&modern, &legacy] {
-        let mut refused = client.start(McpRequest::tool(3, "run", held(&fixture, "c"))).await;
+        let mut refused = client.start(McpRequest::tool(3, "run", gated(&fixture, "c"))).await;
         let answer = refused.finish().await;
         assert_eq!((answer.status, answer.kind()), (503, "busy"), "{:?}", answer.messages);
         let seconds: u64 = refused.exchange.header("retry-after").parse().expect("Retry-After");
@@ -60,14 +60,14 @@ async fn a_full_queue_answers_busy_with_a_retry_after() {
 async fn a_call_that_waits_too_long_is_busy_also_in_a_batch() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "0.5")).await;
     let modern = Client::modern(proxy.http);
-    let mut running = modern.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = modern.start(McpRequest::tool(1, "run", gated(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut late = modern.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
+    let mut late = modern.start(McpRequest::tool(2, "run", gated(&fixture, "b"))).await;
     let answer = late.finish().await;
     assert_eq!((answer.status, answer.kind()), (503, "busy"));
     assert!(!late.exchange.header("retry-after").is_empty());
     let batches = Client::legacy_on(proxy.http, "/mcp", "2025-03-26").await;
-    let call = |id| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "run", "arguments": held(&fixture, "c") } });
+    let call = |id| json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "run", "arguments": gated(&fixture, "c") } });
     let mut exchange = batches.post(json!([call(7), call(8)]).to_string().as_bytes()).await;
     let body = String::from_utf8(exchange.rest().await).unwrap();
     assert_eq!(body.matches("\"busy\"").count(), 2, "{body}");
@@ -102,11 +102,11 @@ async fn a_flood_of_one_client_does_not_hold_up_another() {
     let (flooding, other) = (client("one"), client("two"));
     wait::until("the tool", async || other.tool_names().await.contains(&"run".to_owned()).then_some(()))
         .await;
-    let mut running = flooding.start(McpRequest::tool(1, "run", held(&fixture, "f0"))).await;
+    let mut running = flooding.start(McpRequest::tool(1, "run", gated(&fixture, "f0"))).await;
     fixture.wait_for("f0", "start").await;
     let mut flood = Vec::new();
     for n in 1..10 {
-        flood.push(flooding.start(McpRequest::tool(1, "run", held(&fixture, &format!("f{n}")))).await);
+        flood.push(flooding.start(McpRequest::tool(1, "run", gated(&fixture, &format!("f{n}")))).await);
         // Each call is queued before the next one is sent: the gates below are opened in this order.
         waiting_behind_a_key(&proxy, "one", n).await;
     }
@@ -131,11 +131,11 @@ async fn a_flood_of_one_client_does_not_hold_up_another() {
 async fn cancelled_calls_leave_the_queue_and_never_run() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let (modern, legacy) = (Client::modern(proxy.http), Client::legacy(proxy.http).await);
-    let mut running = modern.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = modern.start(McpRequest::tool(1, "run", gated(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let gone = modern.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
-    let mut cancelled = legacy.start(McpRequest::tool("c", "run", held(&fixture, "c"))).await;
-    let left = legacy.start(McpRequest::tool(4, "run", held(&fixture, "d"))).await;
+    let gone = modern.start(McpRequest::tool(2, "run", gated(&fixture, "b"))).await;
+    let mut cancelled = legacy.start(McpRequest::tool("c", "run", gated(&fixture, "c"))).await;
+    let left = legacy.start(McpRequest::tool(4, "run", gated(&fixture, "d"))).await;
     waiting(&proxy, 3).await;
     drop(gone);
     waiting(&proxy, 2).await;
@@ -156,9 +156,9 @@ async fn cancelled_calls_leave_the_queue_and_never_run() {
 async fn a_slave_that_joins_takes_what_waits() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let client = Client::modern(proxy.http);
-    let _running = client.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
+    let _running = client.start(McpRequest::tool(1, "run", gated(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = client.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = client.start(McpRequest::tool(2, "run", gated(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     let relief = Fixture::default();
     relief.open_gate("b", 9);
@@ -171,9 +171,9 @@ async fn a_slave_that_joins_takes_what_waits() {
 async fn waiting_calls_look_for_a_slave_when_the_last_one_goes() {
     let (proxy, slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let client = Client::modern(proxy.http);
-    let mut running = client.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = client.start(McpRequest::tool(1, "run", gated(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = client.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = client.start(McpRequest::tool(2, "run", gated(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     drop(slave);
     fixture.open_gate("b", 9);
@@ -188,9 +188,9 @@ async fn waiting_calls_look_for_a_slave_when_the_last_one_goes() {
 async fn waiting_calls_finish_while_the_proxy_drains() {
     let (proxy, _slave, fixture) = narrow(Setup::proxy().env("QUEUE_TIMEOUT", "60")).await;
     let client = Client::modern(proxy.http);
-    let mut running = client.start(McpRequest::tool(1, "run", held(&fixture, "a"))).await;
+    let mut running = client.start(McpRequest::tool(1, "run", gated(&fixture, "a"))).await;
     fixture.wait_for("a", "start").await;
-    let mut queued = client.start(McpRequest::tool(2, "run", held(&fixture, "b"))).await;
+    let mut queued = client.start(McpRequest::tool(2, "run", gated(&fixture, "b"))).await;
     waiting(&proxy, 1).await;
     proxy.signal(Signal::SIGTERM);
     proxy.log.wait_for("Shutting down").await;

@@ -84,8 +84,8 @@ async fn only_what_the_file_says_anew_changes_and_no_call_is_lost() {
     proxy.offers("added_run").await;
     proxy.withdraws("old_run").await;
     let names = Client::modern(slave.http).tool_names().await;
-    let place = |tool: &str| names.iter().position(|name| name == tool);
-    assert!(place("new_run") < place("kept_run"), "the file's order: {names:?}");
+    let position = |tool: &str| names.iter().position(|name| name == tool);
+    assert!(position("new_run") < position("kept_run"), "the file's order: {names:?}");
     assert_eq!(client.call("new_run", run_args("n", 0)).await.text(), "done n");
     assert!(Path::new(&format!("/proc/{first}")).exists(), "its call still runs");
     changed.open_gate("o", 9);

@@ -63,9 +63,12 @@ async fn a_running_proxy_is_asked_and_names_its_slaves() {
     let arguments = json!({ "project": "secret/x" }).to_string();
     let args = ["explain", "--tool", TOOL, "--arguments", &arguments, "--proxy", &url, "--json"];
     let (code, text) = routes(&args, &[key], "").await;
-    let told: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((code, &told["rule"]), (0, &json!("secret projects")));
-    assert!(told["refused"].is_string() && told["others"].as_array().unwrap().len() == 2, "{told}");
+    let explanation: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &explanation["rule"]), (0, &json!("secret projects")));
+    assert!(
+        explanation["refused"].is_string() && explanation["others"].as_array().unwrap().len() == 2,
+        "{explanation}"
+    );
     let (code, text) = routes(&["explain", "--tool", TOOL, "--proxy", &url], &[], "").await;
     assert!(code == 1 && text.contains("AUTH_BEARER_KEYS"), "{text}");
 }

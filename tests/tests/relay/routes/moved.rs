@@ -28,15 +28,15 @@ async fn linked(fleet: &Fleet, name: &str, region: &str) -> RawSlave {
     let mut slave = dial(fleet.proxy.link).await;
     authenticate(&mut slave, name, region).await;
     slave.catalog(&json!({ "tools": [definition("tool")] })).await;
-    told(fleet, name).await;
+    until_explained(fleet, name).await;
     slave
 }
 
 /// Waits until the proxy's explanation of the tool's calls contains these words.
-async fn told(fleet: &Fleet, words: &str) {
+async fn until_explained(fleet: &Fleet, words: &str) {
     wait::until(&format!("{words:?} in the explanation"), async || {
-        let (_, told) = fleet.explain(&json!({ "tool": "tool" })).await;
-        told.to_string().contains(words).then_some(())
+        let (_, explanation) = fleet.explain(&json!({ "tool": "tool" })).await;
+        explanation.to_string().contains(words).then_some(())
     })
     .await;
 }
@@ -49,7 +49,7 @@ async fn a_moved_call_keeps_the_rule_that_it_began_with() {
     let mut pending = fleet.client().start(McpRequest::tool(1, "tool", json!({}))).await;
     let opened = west.receive_open().await;
     fleet.rewrite("rules: [{ name: all, to: { region: east } }]");
-    told(&fleet, "\"labels\":\"region=east\"").await;
+    until_explained(&fleet, "\"labels\":\"region=east\"").await;
     // The slave comes back without the call and no longer offers the tool.
     let mut again = dial(fleet.proxy.link).await;
     again.instance = west.instance;
@@ -58,8 +58,8 @@ async fn a_moved_call_keeps_the_rule_that_it_began_with() {
     again.catalog(&json!({ "tools": [] })).await;
     // Until the proxy has the new catalog, the call could go back to that slave.
     wait::until("west to be out of the pool", async || {
-        let (_, told) = fleet.explain(&json!({ "tool": "tool" })).await;
-        (!told.to_string().contains("\"west\"")).then_some(())
+        let (_, explanation) = fleet.explain(&json!({ "tool": "tool" })).await;
+        (!explanation.to_string().contains("\"west\"")).then_some(())
     })
     .await;
     let attach = again.frame(FrameKind::Attach).await;

@@ -76,22 +76,33 @@ async fn a_running_proxy_says_which_rule_and_slaves() {
     fleet.add("west", "region=west").await;
     let asked =
         json!({ "tool": TOOL, "arguments": { "mrUrlOrId": GITHUB }, "headers": { "x-team": "north" } });
-    let (status, told) = fleet.explain(&asked).await;
-    assert_eq!((status, &told["rule"], &told["offered"]), (200, &json!("review-github"), &json!(true)));
-    let names: Vec<&str> =
-        told["tiers"][0]["slaves"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    let (status, explanation) = fleet.explain(&asked).await;
+    assert_eq!(
+        (status, &explanation["rule"], &explanation["offered"]),
+        (200, &json!("review-github"), &json!(true))
+    );
+    let names: Vec<&str> = explanation["tiers"][0]["slaves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names.len(), 2, "{names:?}");
-    assert!(told["considered"][0]["why"].as_str().unwrap().contains("x-team = \"north\""), "{told}");
-    let (_, told) = fleet.explain(&json!({ "tool": TOOL, "arguments": { "mrUrlOrId": GITLAB } })).await;
-    assert_eq!(told["tiers"][0]["slaves"].as_array().unwrap().len(), 1, "{told}");
-    let (_, told) = fleet
+    assert!(
+        explanation["considered"][0]["why"].as_str().unwrap().contains("x-team = \"north\""),
+        "{explanation}"
+    );
+    let (_, explanation) =
+        fleet.explain(&json!({ "tool": TOOL, "arguments": { "mrUrlOrId": GITLAB } })).await;
+    assert_eq!(explanation["tiers"][0]["slaves"].as_array().unwrap().len(), 1, "{explanation}");
+    let (_, explanation) = fleet
         .explain(&json!({ "tool": TOOL, "arguments": { "project": "secret/x", "mrUrlOrId": "1" } }))
         .await;
-    assert!(told["refused"].is_string() && told["rule"] == "project", "{told}");
-    let (_, told) = fleet.explain(&json!({ "tool": "nothing" })).await;
-    assert_eq!((&told["offered"], told["refused"].is_string()), (&json!(false), true));
-    let (status, told) = fleet.explain(&json!({ "tool": TOOL, "client": "nobody" })).await;
-    assert!(status == 400 && told["error"].as_str().unwrap().contains("nobody"), "{told}");
+    assert!(explanation["refused"].is_string() && explanation["rule"] == "project", "{explanation}");
+    let (_, explanation) = fleet.explain(&json!({ "tool": "nothing" })).await;
+    assert_eq!((&explanation["offered"], explanation["refused"].is_string()), (&json!(false), true));
+    let (status, explanation) = fleet.explain(&json!({ "tool": TOOL, "client": "nobody" })).await;
+    assert!(status == 400 && explanation["error"].as_str().unwrap().contains("nobody"), "{explanation}");
     assert_eq!(fleet.explain(&json!({ "tol": TOOL })).await.0, 400);
 }
 

@@ -37,7 +37,7 @@ async fn a_command_finds_the_context_in_its_environment() {
         let _slave = traced(setup("one"), &collector, "grpc").start_slave().await;
         proxy.offers("review_merge_request").await;
         client.request(ask("1")).await.result();
-        let said = env();
+        let environment = env();
         client.request(ask("2")).await.result();
         let [reviewed, failed, slave] = collector
             .trace(TRACE, |spans| {
@@ -45,8 +45,11 @@ async fn a_command_finds_the_context_in_its_environment() {
                 Some([exited("0")?, exited("3")?, one(spans, "mcp-relay-slave", "server")?.clone()])
             })
             .await;
-        assert!(said.contains(&format!("TRACEPARENT=00-{TRACE}-{}-01\n", reviewed.id)), "{said}");
-        assert!(said.contains("TRACESTATE=vendor=1\n"), "{said}");
+        assert!(
+            environment.contains(&format!("TRACEPARENT=00-{TRACE}-{}-01\n", reviewed.id)),
+            "{environment}"
+        );
+        assert!(environment.contains("TRACESTATE=vendor=1\n"), "{environment}");
         assert_eq!((reviewed.name.as_str(), failed.name.as_str()), ("mr-pilot", "mr-pilot"));
         assert_eq!((reviewed.kind, &reviewed.parent, reviewed.failed), ("client", &slave.id, false));
         assert_eq!(reviewed.get("process.executable.name"), "mr-pilot");

@@ -9,17 +9,17 @@ pub(super) type Ticket = u64;
 
 /// The waiting calls of one client by queue, then by ticket.
 struct ClientCalls<Q, T> {
-    /// Number in the round.
-    turn: u64,
+    /// Order in the round.
+    order: u64,
     queues: BTreeMap<Q, BTreeMap<Ticket, T>>,
 }
 
 /// Waiting calls of many clients (`C`) in queues (`Q`); calls of one queue wait for the same slaves.
 pub(super) struct FairQueue<C, Q, T> {
     clients: HashMap<C, ClientCalls<Q, T>>,
-    /// The clients in the order of their turns.
+    /// The clients in the order in which they are served.
     round: BTreeMap<u64, C>,
-    last_turn: u64,
+    last_order: u64,
 }
 
 /// Position of a waiting call.
@@ -32,16 +32,16 @@ pub(super) struct Position<C, Q> {
 
 impl<C: Copy + Eq + Hash, Q: Clone + Ord, T> FairQueue<C, Q, T> {
     pub(super) fn new() -> Self {
-        Self { clients: HashMap::new(), round: BTreeMap::new(), last_turn: 0 }
+        Self { clients: HashMap::new(), round: BTreeMap::new(), last_order: 0 }
     }
 
-    /// Adds a call. A client without calls takes the last turn of the round.
+    /// Adds a call. A client without calls goes to the end of the round.
     pub(super) fn add(&mut self, at: Position<C, Q>, call: T) {
-        let (last_turn, round) = (&mut self.last_turn, &mut self.round);
+        let (last_order, round) = (&mut self.last_order, &mut self.round);
         let client = self.clients.entry(at.client).or_insert_with(|| {
-            *last_turn += 1;
-            round.insert(*last_turn, at.client);
-            ClientCalls { turn: *last_turn, queues: BTreeMap::new() }
+            *last_order += 1;
+            round.insert(*last_order, at.client);
+            ClientCalls { order: *last_order, queues: BTreeMap::new() }
         });
         client.queues.entry(at.queue).or_default().insert(at.ticket, call);
     }
@@ -56,19 +56,19 @@ impl<C: Copy + Eq + Hash, Q: Clone + Ord, T> FairQueue<C, Q, T> {
         })
     }
 
-    /// Removes a call that is served; its client takes the last turn of the round.
+    /// Removes a call that is served; its client goes to the end of the round.
     pub(super) fn serve(&mut self, at: &Position<C, Q>) -> Option<T> {
         let call = self.remove(at)?;
         if let Some(client) = self.clients.get_mut(&at.client) {
-            self.round.remove(&client.turn);
-            self.last_turn += 1;
-            client.turn = self.last_turn;
-            self.round.insert(self.last_turn, at.client);
+            self.round.remove(&client.order);
+            self.last_order += 1;
+            client.order = self.last_order;
+            self.round.insert(self.last_order, at.client);
         }
         Some(call)
     }
 
-    /// Removes a call that is not served; its client keeps its turn.
+    /// Removes a call that is not served; its client keeps its place in the round.
     pub(super) fn remove(&mut self, at: &Position<C, Q>) -> Option<T> {
         let client = self.clients.get_mut(&at.client)?;
         let calls = client.queues.get_mut(&at.queue)?;
@@ -77,7 +77,7 @@ impl<C: Copy + Eq + Hash, Q: Clone + Ord, T> FairQueue<C, Q, T> {
             client.queues.remove(&at.queue);
         }
         if client.queues.is_empty() {
-            self.round.remove(&client.turn);
+            self.round.remove(&client.order);
             self.clients.remove(&at.client);
         }
         Some(call)
@@ -90,7 +90,7 @@ impl<C: Copy + Eq + Hash, Q: Clone + Ord, T> FairQueue<C, Q, T> {
             all.extend(client.queues.remove(queue).into_iter().flat_map(BTreeMap::into_values));
             let is_empty = client.queues.is_empty();
             if is_empty {
-                self.round.remove(&client.turn);
+                self.round.remove(&client.order);
             }
             !is_empty
         });

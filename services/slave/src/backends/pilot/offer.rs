@@ -55,7 +55,7 @@ impl PilotOffer {
             }
         };
         let watch = ExecutableWatch { executable, tool, registration };
-        watch.offer();
+        watch.advertise();
         if let Some(interval) = context.check_interval {
             context.shutdown.spawn(watch.run(interval, context.shutdown.clone()));
         }
@@ -70,7 +70,7 @@ struct ExecutableWatch {
 }
 
 impl ExecutableWatch {
-    fn offer(&self) {
+    fn advertise(&self) {
         tracing::info!(command = %self.executable.display(), "review_merge_request is offered");
         self.registration.ready(vec![self.tool.clone()]);
     }
@@ -92,7 +92,7 @@ impl ExecutableWatch {
             }
             present = now;
             if present {
-                self.offer();
+                self.advertise();
             } else {
                 let reason = format!("{} is no executable file any more", self.executable.display());
                 tracing::warn!("review_merge_request is not offered: {reason}");

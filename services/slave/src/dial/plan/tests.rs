@@ -9,7 +9,7 @@ fn middle() -> u64 {
 struct World {
     plan: Plan,
     now: Instant,
-    outlook: PeerDiscovery,
+    peers: PeerDiscovery,
 }
 
 fn at(last: u8) -> SocketAddr {
@@ -40,12 +40,12 @@ impl World {
         let mut plan = Plan::new(1, timing, now);
         assert_eq!(plan.poll(now, PeerDiscovery::default()), Some(Step::Resolve(0)));
         plan.resolved(0, &addresses(last), now);
-        Self { plan, now, outlook: PeerDiscovery::default() }
+        Self { plan, now, peers: PeerDiscovery::default() }
     }
 
     /// Returns everything that is due now.
     fn due(&mut self) -> Vec<Step> {
-        let steps: Vec<Step> = std::iter::from_fn(|| self.plan.poll(self.now, self.outlook)).collect();
+        let steps: Vec<Step> = std::iter::from_fn(|| self.plan.poll(self.now, self.peers)).collect();
         assert!(steps.len() < 1000, "the plan never runs out of steps");
         steps
     }
@@ -68,7 +68,7 @@ impl World {
 
     fn link(&mut self, target: Target, goal: Goal) {
         self.plan.linked(target, goal, false, self.now);
-        self.outlook.searchable += 1;
+        self.peers.searchable += 1;
     }
 
     /// Moves on to the next dial; names resolve to these addresses.
@@ -109,7 +109,7 @@ fn a_lost_link_is_dialed_again_and_its_name_looked_up_soon() {
     let mut world = World::new(&[1]);
     world.due();
     world.link(target(1), Goal::Maintain);
-    world.outlook.searchable = 0;
+    world.peers.searchable = 0;
     let wait = world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
     assert!(wait < Duration::from_millis(500));
     let since = world.now;
@@ -145,7 +145,7 @@ fn a_second_address_of_a_linked_proxy_is_dialed_again_when_a_link_ends() {
     let mut world = World::new(&[1, 2]);
     world.due();
     world.link(target(1), Goal::Maintain);
-    world.outlook.searchable = 0;
+    world.peers.searchable = 0;
     assert_eq!(
         world.plan.failed(target(2), Goal::Maintain, &DisconnectReason::AlreadyLinked, world.now),
         None
@@ -164,7 +164,7 @@ fn missing_proxies_behind_one_address_are_discovered() {
     let mut world = World::new(&[1]);
     world.due();
     world.link(target(1), Goal::Maintain);
-    world.outlook.missing = true;
+    world.peers.missing = true;
     let since = world.now;
     for found in 0..2 {
         for _ in 0..3 {
@@ -173,7 +173,7 @@ fn missing_proxies_behind_one_address_are_discovered() {
         }
         let dialed = world.next_dial(&[1]);
         world.link(dialed.0, dialed.1);
-        world.outlook.missing = found == 0;
+        world.peers.missing = found == 0;
     }
     assert!(world.now - since < Duration::from_secs(20), "{:?}", world.now - since);
     // Then the discovery slows down: it looks for proxies that nobody knows of.
@@ -184,7 +184,7 @@ fn missing_proxies_behind_one_address_are_discovered() {
     }
     assert!(world.now - since > Duration::from_mins(10), "{:?}", world.now - since);
     // A missing proxy becomes known: the discovery is quick again.
-    world.outlook.missing = true;
+    world.peers.missing = true;
     let since = world.now;
     world.due();
     world.next_dial(&[1]);
@@ -197,7 +197,7 @@ fn proxies_that_cannot_tell_a_second_link_get_none() {
     world.due();
     world.plan.linked(target(1), Goal::Maintain, true, world.now);
     world.plan.failed(target(2), Goal::Maintain, &DisconnectReason::AlreadyLinked, world.now);
-    world.outlook = PeerDiscovery { missing: true, ..PeerDiscovery::default() };
+    world.peers = PeerDiscovery { missing: true, ..PeerDiscovery::default() };
     for _ in 0..20 {
         assert_eq!(world.next(), [Step::Resolve(0)]);
         world.resolve(&[1, 2, 3]);
@@ -209,7 +209,7 @@ fn an_address_without_a_server_is_dialed_ever_less_beside_a_good_one() {
     let mut world = World::new(&[1, 2]);
     world.due();
     world.link(target(1), Goal::Maintain);
-    world.outlook.searchable = 0;
+    world.peers.searchable = 0;
     let mut waits = Vec::new();
     for _ in 0..8 {
         waits.push(world.plan.failed(target(2), Goal::Maintain, &lost(), world.now).unwrap());
@@ -228,7 +228,7 @@ fn when_a_proxy_goes_down_names_and_targets_are_tried_at_once() {
         while world.next_dial(&[1, 2]) != (target(2), Goal::Maintain) {}
     }
     world.plan.failed(target(2), Goal::Maintain, &lost(), world.now);
-    world.outlook = PeerDiscovery { searchable: 1, missing: true, draining: 1, code_generation: 0 };
+    world.peers = PeerDiscovery { searchable: 1, missing: true, draining: 1, code_generation: 0 };
     world.plan.expedite(world.now);
     let steps = world.due();
     assert!(steps.contains(&Step::Resolve(0)), "{steps:?}");

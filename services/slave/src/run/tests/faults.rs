@@ -175,8 +175,8 @@ async fn a_stopped_slave_does_not_wait_for_a_proxy_that_closed() {
     let (_, answers) = proxy.call("sleep", r#"{"seconds":0.5,"steps":2}"#);
     proxy.until("some progress", |_| answers.len() == 1).await;
     proxy.end.drain();
-    let outlook = slave.links.endpoint.discovery();
-    proxy.until("the drain to be read", |_| outlook.borrow().draining == 1).await;
+    let discovery = slave.links.endpoint.discovery();
+    proxy.until("the drain to be read", |_| discovery.borrow().draining == 1).await;
     // The call goes on although its client disconnected; its end is never acknowledged.
     close_with(proxy.ws.as_mut().unwrap(), close::GOING_AWAY).await;
     until("the slave knows", || slave.links.status.why().contains("going down")).await;

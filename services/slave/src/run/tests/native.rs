@@ -100,7 +100,7 @@ async fn large_requests_and_results_at_once_do_not_block_each_other() {
     proxy.link(&listener).await;
     let text = "y".repeat(3_000_000);
     let calls: Vec<_> = (0..4).map(|_| proxy.call("echo", &format!(r#"{{"text":"{text}"}}"#)).1).collect();
-    proxy.until("all results", |_| calls.iter().all(super::proxy::Answers::is_over)).await;
+    proxy.until("all results", |_| calls.iter().all(super::proxy::ResponseLog::is_over)).await;
     for answers in calls {
         let end = answers.end();
         assert!(end.len() > 3_000_000 && memchr::memmem::find(&end, text.as_bytes()).is_some());

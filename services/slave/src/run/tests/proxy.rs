@@ -56,9 +56,9 @@ pub(super) async fn send_reply(ws: &mut Ws, reply: &AuthReply) {
 
 /// The response events of one call.
 #[derive(Clone, Default)]
-pub(super) struct Answers(Arc<Mutex<Vec<ResponseEvent>>>);
+pub(super) struct ResponseLog(Arc<Mutex<Vec<ResponseEvent>>>);
 
-impl Sink for Answers {
+impl Sink for ResponseLog {
     fn on_event(&mut self, part: ResponseEvent) {
         self.0.lock().unwrap().push(part);
     }
@@ -67,7 +67,7 @@ impl Sink for Answers {
     }
 }
 
-impl Answers {
+impl ResponseLog {
     pub(super) fn all(&self) -> Vec<ResponseEvent> {
         self.0.lock().unwrap().clone()
     }
@@ -92,7 +92,7 @@ impl Answers {
 
 /// A proxy of the native dialect with one slave.
 pub(super) struct Proxy {
-    pub(super) end: ProxyEnd<Answers>,
+    pub(super) end: ProxyEnd<ResponseLog>,
     pub(super) ws: Option<Ws>,
     pub(super) catalog: Catalog,
     pub(super) draining: bool,
@@ -100,7 +100,7 @@ pub(super) struct Proxy {
     pub(super) reads: bool,
     /// The code of the slave's close.
     pub(super) closed: Option<u16>,
-    calls: HashMap<CallId, (Answers, usize)>,
+    calls: HashMap<CallId, (ResponseLog, usize)>,
     last: u64,
 }
 
@@ -145,7 +145,7 @@ impl Proxy {
     }
 
     /// Begins a call of a tool.
-    pub(super) fn call(&mut self, tool: &str, arguments: &str) -> (CallId, Answers) {
+    pub(super) fn call(&mut self, tool: &str, arguments: &str) -> (CallId, ResponseLog) {
         let message = format!(
             r#"{{"jsonrpc":"2.0","id":"c1","method":"tools/call","params":{{"name":"{tool}","arguments":{arguments},"_meta":{{"progressToken":"p1"}}}}}}"#
         );
@@ -155,9 +155,9 @@ impl Proxy {
         self.open(&serde_json::to_vec(&header).unwrap(), message)
     }
 
-    pub(super) fn open(&mut self, header: &[u8], message: String) -> (CallId, Answers) {
+    pub(super) fn open(&mut self, header: &[u8], message: String) -> (CallId, ResponseLog) {
         self.last += 1;
-        let (id, answers) = (CallId::new(INSTANCE, self.last), Answers::default());
+        let (id, answers) = (CallId::new(INSTANCE, self.last), ResponseLog::default());
         self.end.open(id, header, message.into(), answers.clone()).unwrap();
         self.calls.insert(id, (answers.clone(), 0));
         (id, answers)

@@ -59,8 +59,8 @@ impl World {
     }
 
     /// Restores all links, lets every reader read and every backend end: every call must end, and nothing may be kept.
-    pub(crate) fn settle(&mut self) {
-        self.log(|| "settle".into());
+    pub(crate) fn finish(&mut self) {
+        self.log(|| "finish".into());
         for pair in self.pairs() {
             let connection = self.connections.get_mut(&pair).expect("a pair");
             if connection.broken {
@@ -79,7 +79,7 @@ impl World {
         let left = self.open_calls();
         assert!(left.is_empty(), "calls that never end: {left:?}");
         for (pair, known) in &self.known {
-            assert_eq!(known.end.calls(), 0, "proxy {} keeps calls of slave {}", pair.0, pair.1);
+            assert_eq!(known.end.calls(), 0, "proxy {} keeps calls of slave {}", pair.proxy, pair.slave);
         }
         self.pass(self.limits.grace + RETENTION_MARGIN + Duration::from_secs(1));
         for slave in &self.slaves {
@@ -99,7 +99,11 @@ impl World {
 
     fn check_catalogs(&self) {
         for (pair, known) in &self.known {
-            assert_eq!(known.catalog, self.slaves[pair.1].catalog, "proxy {} has an old catalog", pair.0);
+            assert_eq!(
+                known.catalog, self.slaves[pair.slave].catalog,
+                "proxy {} has an old catalog",
+                pair.proxy
+            );
         }
     }
 }
