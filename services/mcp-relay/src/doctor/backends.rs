@@ -27,7 +27,7 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
         let name = &backend.name;
         match &backend.state {
             BackendState::Ready => {
-                report.good("backend", format!("{name} is up: {}", backend.tools.join(", ")))
+                report.good("backend", format!("{name} is up: {}", backend.tools.join(", ")));
             }
             BackendState::Starting => report.bad(
                 "backend",

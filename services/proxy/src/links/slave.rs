@@ -125,7 +125,7 @@ impl Slave {
         }
     }
 
-    /// Locks the state of the link. LinkUsage for short, never across an await.
+    /// Locks the state of the link. The lock is held briefly, and never across an await.
     pub(super) fn link(&self) -> MutexGuard<'_, LinkState> {
         self.link.lock()
     }

@@ -35,7 +35,7 @@ impl<'a> Cursor<'a> {
         self.node.line
     }
 
-    /// ProblemList that it cannot be used: `expected` is what it should have been.
+    /// Notes that the value cannot be used; `expected` follows the word "expected" in the message.
     pub fn error(&self, expected: impl Into<String>) {
         let value = match self.shown {
             Rendered::Open => show(&self.node.kind),

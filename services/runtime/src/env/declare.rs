@@ -40,7 +40,12 @@ macro_rules! variables {
 
         $(#[$doc])*
         #[allow(clippy::struct_field_names, reason = "the variables' names")]
-        $vis struct $settings { $(#[doc = $meaning] $vis $field: $crate::env::Setting,)* }
+        $vis struct $settings {
+            $(
+                /// The variable of this name, in upper case; the table has its meaning.
+                $vis $field: $crate::env::Setting,
+            )*
+        }
 
         impl $settings {
             /// Takes the texts from the environment of the reader, whose tables must contain this one.
