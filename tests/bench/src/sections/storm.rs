@@ -209,7 +209,10 @@ fn chapter(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
     let verdict = |target: String, measured: String, holds| Verdict { target, measured, holds };
     let verdicts = vec![
         verdict(
-            format!("{slaves} slaves are linked within {} s of the proxy's restart", RETURN_TIMEOUT.as_secs()),
+            format!(
+                "{slaves} slaves are linked within {} s of the proxy's restart",
+                RETURN_TIMEOUT.as_secs()
+            ),
             seconds,
             back.is_some(),
         ),
