@@ -27,11 +27,12 @@ pub(crate) struct Chapter {
 /// The whole report.
 pub(crate) fn render(facts: &str, chapters: &[Chapter]) -> String {
     let mut out = format!(
-        "# Benchmarks\n\nWritten by `make bench`: run it again rather than edit this file. Everything runs on one machine over\n\
-         loopback, the load generator included, so calls a second compare the paths with each other and are no\n\
-         capacity. CPU time is the measured processes' own (`/proc/<pid>/stat`). Values are medians over interleaved\n\
-         rounds, with the smallest and largest in parentheses; ratios are medians of the rounds' own ratios. Every echoed\n\
-         answer is checked byte for byte.\n\n## Machine\n\n{facts}"
+        "# Benchmarks\n\n`make bench` writes this file: run it again instead of editing the file. All processes, including the load\n\
+         generator, run on one machine and communicate over loopback. The numbers of calls a second therefore compare the\n\
+         paths with each other; they do not show the capacity of a machine. CPU time is that of the measured processes\n\
+         (`/proc/<pid>/stat`). Values are medians over interleaved rounds, with the smallest and the largest value in\n\
+         parentheses. A ratio is calculated in each round; the median of these ratios is shown. Every echoed answer is\n\
+         compared with its argument byte for byte.\n\n## Machine\n\n{facts}"
     );
     let verdicts: Vec<&Verdict> = chapters.iter().flat_map(|chapter| &chapter.verdicts).collect();
     if !verdicts.is_empty() {

@@ -58,8 +58,9 @@ pub(crate) fn describe(shape: &Shape) -> String {
 pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     let fleet = Fleet::start(binary)?;
     let mut text = format!(
-        "`tools/call` of `echo`; the same slave answers on every way. *Front* is the proxy or nginx ({}), *memory* the\n\
-         resident set after the last round, of front and slave.\n",
+        "Each call is a `tools/call` of `echo`, and the same slave answers on every path: *direct* (client to the slave's own port),\n\
+         *relay* (through the proxy) and *nginx* (through nginx as a reverse proxy: {}). *Front* is the\n\
+         proxy or nginx. *Memory* is the resident set of front and slave after the last round.\n",
         nginx::DESCRIPTION
     );
     let mut verdicts = Vec::new();
@@ -93,7 +94,7 @@ fn measure(fleet: &Fleet, shape: Shape, effort: &Effort) -> Result<[Series; 3]> 
 }
 
 fn table(fleet: &Fleet, series: &[Series; 3]) -> Result<String> {
-    let heads = ["way", "CPU µs a call: front", "slave", "both", "calls/s", "p50 µs", "p99 µs", "memory"];
+    let heads = ["path", "CPU µs per call: front", "slave", "both", "calls/s", "p50 µs", "p99 µs", "memory"];
     let mut table = Table::new(&heads);
     let slave = mebibytes(fleet.relay.slave.memory()?.resident);
     for (way, series) in Way::ALL.into_iter().zip(series) {
@@ -138,7 +139,7 @@ fn verdict(shape: Shape, [_, relay, nginx]: &[Series; 3]) -> Verdict {
     let ratio = relay.over(nginx, |s| s.front).median();
     let (relay, nginx) = (relay.of(|s| s.front), nginx.of(|s| s.front));
     Verdict {
-        target: format!("proxy CPU a call ≤ {MAX_CPU_RATIO} × nginx's ({})", describe(&shape)),
+        target: format!("proxy CPU per call ≤ {MAX_CPU_RATIO} × nginx's ({})", describe(&shape)),
         measured: format!("{ratio:.2} × ({:.1} µs and {:.1} µs)", relay.median(), nginx.median()),
         holds: ratio <= MAX_CPU_RATIO,
     }

@@ -104,7 +104,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
         (format!("{} calls", effort.calls), format!("{} abandoned sessions", effort.sessions));
     let verdicts = vec![over_calls.verdict(&calls), over_sessions.verdict(&sessions)];
     let mut table = Table::new(&[
-        "part done",
+        "progress",
         &format!("{calls}: proxy"),
         "slave",
         &format!("{sessions}: proxy"),
@@ -116,8 +116,9 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
         table.row(&row);
     }
     let text = format!(
-        "Resident memory after a warm-up of half as many more; each value is the median of {READINGS} readings spread over its part, the first of those of the last {LEVEL_POINTS} parts of the warm-up. Calls: 100 B `echo`, {CONCURRENCY} at once, half of them by \
-         legacy clients. Sessions: `initialize`, `notifications/initialized` and one call in each, never a `DELETE`.\n\n{}",
+        "The table shows resident memory during the work, after a warm-up of half as many calls or sessions. Each value is the median of {READINGS} readings \
+         spread over its part of the work; the value at 0 % is the median of the readings of the last {LEVEL_POINTS} parts of the warm-up. Calls: `echo` with a 100 B argument, {CONCURRENCY} at once, \
+         half of them by legacy clients. Sessions: `initialize`, `notifications/initialized` and one call in each; no session is ended with `DELETE`.\n\n{}",
         table.finish()
     );
     Ok(Chapter { title: "Memory over time", text, verdicts })

@@ -38,9 +38,9 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     let found = single_thread()?.block_on(measure(&proxy, effort.slaves))?;
     let each = found.after.saturating_sub(found.before) / effort.slaves as u64;
     let text = format!(
-        "{} slaves with one tool each, native dialect, simulated in the benchmark's own process. They linked in {:.2} s. \
-         The proxy's resident memory went from {} to {}: **{:.1} KiB** for each. Keeping them alive with pings \
-         cost {:.1} ms of CPU time a second.\n",
+        "The benchmark's own process simulates {} slaves with one tool each, which use the native dialect. All were linked after {:.2} s. \
+         The proxy's resident memory grew from {} to {}: **{:.1} KiB** for each slave. The keep-alive pings of all slaves \
+         cost the proxy {:.1} ms of CPU time a second.\n",
         effort.slaves,
         found.linking.as_secs_f64(),
         mebibytes(found.before),
@@ -49,7 +49,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
         found.cpu as f64 / 1000.0 / IDLE_TIME.as_secs_f64(),
     );
     let verdict = Verdict {
-        target: format!("≤ 64 KiB of the proxy for each of {} idle slaves", effort.slaves),
+        target: format!("≤ 64 KiB of the proxy's memory for each of {} idle slaves", effort.slaves),
         measured: format!("{:.1} KiB", each as f64 / 1024.0),
         holds: each <= MAX_BYTES_PER_SLAVE,
     };

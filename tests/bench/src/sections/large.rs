@@ -49,9 +49,10 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     let (proxy, slave) = (growth(&fleet, Way::Relay)?, fleet.relay.slave.memory()?.peak);
     let nginx = growth(&fleet, Way::Nginx)?;
     let mut text = format!(
-        "`payload` of {RESULT} bytes, read by its client as fast as it comes. The peak of resident memory while it \
-         passed was above the level before by **{}** in the proxy and {} in nginx; the slave, which makes the result, \
-         peaked at {}.\n\nSmall calls (100 B, one at a time, an own connection and thread) meanwhile, results passing one after another:\n\n",
+        "The tool `payload` returns a result of {RESULT} bytes, which the client reads without delay. While the result was \
+         transferred, the peak of resident memory was above the previous level by **{}** in the proxy and by {} in nginx. \
+         The slave, which makes the result, had a peak of {}.\n\nThe table shows small calls (100 B, one at a time, on a separate \
+         connection and thread), alone and while such results are transferred one after another:\n\n",
         mebibytes(proxy),
         mebibytes(nginx),
         mebibytes(slave)
@@ -59,7 +60,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
     let (table, small_calls) = beside_results(&fleet, effort)?;
     text.push_str(&table);
     let memory = Verdict {
-        target: "50 MB result grows the proxy by ≤ 16 MB".to_owned(),
+        target: "a 50 MB result increases the proxy's memory by ≤ 16 MB".to_owned(),
         measured: mebibytes(proxy),
         holds: proxy <= MAX_GROWTH,
     };
@@ -68,7 +69,7 @@ pub(crate) fn run(binary: &Path, effort: &Effort) -> Result<Chapter> {
 
 /// The table of small calls' latency on every way, and what it says of the relay.
 fn beside_results(fleet: &Fleet, effort: &Effort) -> Result<(String, Verdict)> {
-    let heads = ["way", "p50 µs alone", "beside", "p99 µs alone", "beside", "p99 ratio", "MB/s"];
+    let heads = ["path", "p50 µs alone", "with results", "p99 µs alone", "with results", "p99 ratio", "MB/s"];
     let mut table = Table::new(&heads);
     let mut ratio_of_relay = 0.0;
     for way in Way::ALL {
@@ -85,7 +86,7 @@ fn beside_results(fleet: &Fleet, effort: &Effort) -> Result<(String, Verdict)> {
         table.row(&row);
     }
     let verdict = Verdict {
-        target: format!("small-call p99 beside a 50 MB result ≤ {MAX_P99_RATIO} × alone"),
+        target: format!("p99 of small calls during 50 MB results ≤ {MAX_P99_RATIO} × p99 alone"),
         measured: format!("{ratio_of_relay:.2} ×"),
         holds: ratio_of_relay <= MAX_P99_RATIO,
     };

@@ -189,11 +189,11 @@ fn chapter(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
         |b| format!("{:.1} s", b.as_secs_f64()),
     );
     let text = format!(
-        "{slaves} slaves, simulated in the benchmark's own process with the waiting times of real ones, and one real slave that a client calls \
-         every {} ms. The proxy is killed (SIGKILL) and starts again {} s later on the same ports, with HANDSHAKE_RATE={rate}. All were back after {seconds}: \
-         {} handshakes, {mean:.0} a second in the mean and {peak} in the busiest; {rejected} connections were told to come again. The client's first \
-         answer linked_one after {:.1} s; then {} calls were answered and {} failed, the slowest took {:.0} ms. Resident memory of the proxy: {} with all slaves linked before, \
-         {} after, {} at most.\n",
+        "The benchmark's own process simulates {slaves} slaves with the reconnect delays of real ones. A client calls one further, real slave \
+         every {} ms. The proxy is killed (SIGKILL) and starts again {} s later on the same ports, with HANDSHAKE_RATE={rate}. Time until all slaves were linked again: {seconds}. \
+         The proxy accepted {} handshakes, {mean:.0} a second on average and {peak} in the busiest second, and rejected {rejected} connections with a time to retry after. \
+         The client got its first answer after {:.1} s; then {} calls were answered and {} failed, and the slowest took {:.0} ms. \
+         Resident memory of the proxy was {} with all slaves linked before the restart, {} after it, and {} at most.\n",
         CALL_INTERVAL.as_millis(),
         PROXY_DOWNTIME.as_secs(),
         found.handshakes.len(),
@@ -209,22 +209,25 @@ fn chapter(slaves: usize, rate: &str, found: &Measurement) -> Chapter {
     let verdict = |target: String, measured: String, holds| Verdict { target, measured, holds };
     let verdicts = vec![
         verdict(
-            format!("{slaves} slaves are back within {} s of their proxy", RETURN_TIMEOUT.as_secs()),
+            format!(
+                "{slaves} slaves are linked within {} s of the proxy's restart",
+                RETURN_TIMEOUT.as_secs()
+            ),
             seconds,
             back.is_some(),
         ),
         verdict(
-            format!("in the busiest second at most {MAX_PEAK_RATIO} × the mean of handshakes"),
+            format!("handshakes in the busiest second ≤ {MAX_PEAK_RATIO} × the mean"),
             format!("{:.2} ×", peak as f64 / mean.max(f64::MIN_POSITIVE)),
             peak as f64 <= MAX_PEAK_RATIO * mean,
         ),
         verdict(
-            "no call fails once its slave is linked".into(),
+            "no call fails after its slave is linked".into(),
             format!("{} of {}", calls.failed, calls.answered + calls.failed),
             calls.failed == 0 && calls.answered > 100,
         ),
         verdict(
-            format!("memory of the proxy in a storm ≤ {}", mebibytes(bound)),
+            format!("memory of the proxy during the storm ≤ {}", mebibytes(bound)),
             mebibytes(after.peak),
             after.peak <= bound,
         ),
