@@ -27,14 +27,14 @@ const TITLES: [&str; 8] = [
 ];
 
 const INTROS: [&str; 8] = [
-    "Read only where no subcommand says the mode (`mcp-relay proxy`, `mcp-relay slave`).",
+    "Read only where no subcommand sets the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
     "Read by the proxy.",
     "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
-    "Read by slaves. The standalone server reads them too, but for those that have to do with the proxy.",
-    "The tool `review_merge_request` runs `mr-pilot` with these variables and a safe base only.",
-    "Who connected, who was refused, who called what where. See [OPERATIONS](OPERATIONS.md#audit).",
-    "OpenTelemetry's own variables; others of its specification are not read. See [OPERATIONS](OPERATIONS.md#traces).",
+    "Read by slaves. The standalone server reads them too, except those about the proxy.",
+    "The tool `review_merge_request` runs `mr-pilot` with these variables and a small safe environment only.",
+    "The audit stream: connections, refusals and calls. See [OPERATIONS](OPERATIONS.md#audit).",
+    "OpenTelemetry's own variables; other variables of its specification are not read. See [OPERATIONS](OPERATIONS.md#traces).",
 ];
 
 const RULES: &str = "\

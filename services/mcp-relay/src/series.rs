@@ -13,36 +13,44 @@ struct Chapter {
 const CHAPTERS: [Chapter; 8] = [
     Chapter {
         title: "Proxy: calls",
-        intro: "What becomes of clients' tool calls.",
+        intro: "Tool calls of clients, by tool and outcome.",
         series: proxy::metrics::CALLS,
     },
-    Chapter { title: "Proxy: slaves and links", intro: "Who runs them.", series: proxy::metrics::LINKS },
+    Chapter {
+        title: "Proxy: slaves and links",
+        intro: "Slaves, their links, and the traffic on the links.",
+        series: proxy::metrics::LINKS,
+    },
     Chapter {
         title: "Proxy: codes, certificates, files",
-        intro: "What runs out, and what was read.",
+        intro: "Expiry of codes and certificates, and reloads of files.",
         series: proxy::metrics::CONFIGURATION,
     },
     Chapter {
         title: "Slave and standalone server",
-        intro: "Calls where they run, the backends that run them, and the links that bring them.",
+        intro: "Calls that a slave runs, its backends, and its links to proxies.",
         series: slave::metrics::METRICS,
     },
     Chapter {
         title: "Every MCP port",
-        intro: "Of proxies, and of slaves' and standalone servers' own ports.",
+        intro: "The MCP port of a proxy, and that of a slave or standalone server.",
         series: front::metrics::METRICS,
     },
     Chapter {
         title: "Audit of every process",
-        intro: "Where `AUDIT_LOG` is set.",
+        intro: "The audit stream, where `AUDIT_LOG` is set.",
         series: runtime::audit::METRICS,
     },
     Chapter {
         title: "Traces of every process",
-        intro: "Where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.",
+        intro: "The trace exporter, where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.",
         series: runtime::traces::METRICS,
     },
-    Chapter { title: "Every process", intro: "As Prometheus's own clients name them.", series: PROCESS },
+    Chapter {
+        title: "Every process",
+        intro: "The process, by the names that Prometheus client libraries use.",
+        series: PROCESS,
+    },
 ];
 
 const INTRO: &str = "\
@@ -50,11 +58,11 @@ const INTRO: &str = "\
 
 # Metrics
 
-Proxies, slaves and the standalone server answer `/metrics` with Prometheus text. This is every series that there is.
-[OPERATIONS](OPERATIONS.md) has dashboards, alerts and what to do about them.
+Proxies, slaves and the standalone server answer `/metrics` with Prometheus text. This page lists every series.
+[OPERATIONS](OPERATIONS.md) describes dashboards, alerts and runbooks.
 
-- Labels in parentheses have these values and no others. Series whose labels are all known beforehand are there from the start, with 0; the others appear with their first event.
-- Open labels are bounded: the first 1,000 tools, slaves, codes and rules have their names, later ones are `other`. No label holds an argument, a result, a client's address or any part of a code or key.
+- Labels in parentheses have these values and no others. Series whose label values are all known beforehand start at 0; the others appear with their first event.
+- Other labels are bounded: the first 1,000 tools, slaves, codes and rules keep their names, later ones are counted as `other`. No label holds an argument, a result, a client's address or any part of a code or key.
 - Histograms only, no summaries: `_bucket`, `_sum` and `_count` of several processes can be added up.
 - `mcp_server_operation_duration_seconds` and `mcp_client_operation_duration_seconds` are OpenTelemetry's conventions for MCP (`mcp.server.operation.duration`, `mcp.client.operation.duration`) with their attributes as labels. An attribute that does not apply is empty.
 ";

@@ -11,7 +11,7 @@ pub const fn upper_case<const N: usize>(name: &str) -> [u8; N] {
     upper
 }
 
-/// Declares environment variables, each once: a table of [`Var`]s and a struct of [`Setting`]s.
+/// Declares environment variables, each once: a table of [`Var`](crate::env::Var) and a struct of [`Setting`](crate::env::Setting).
 ///
 /// ```
 /// runtime::variables! {
