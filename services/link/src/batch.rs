@@ -1,9 +1,10 @@
-//! What a batch of frames says about the traffic. Must not know how batches travel.
+//! An estimate of the traffic from a batch of frames. Must not know how batches are sent.
 
 use protocol::link::frame::{Flags, Frame};
 
-/// Counts the messages of calls that end within these frames. More than one means that several calls are under way, so
-/// that the next batch may grow by waiting for them; acknowledgements and the chunks of one long message do not count.
+/// Counts the messages of calls that end within these frames. More than one such message means that several calls are
+/// under way, so that waiting may make the next batch larger. Acknowledgements and the chunks of one long message do
+/// not count.
 pub fn completed_messages(frames: &[Frame]) -> usize {
     frames.iter().filter(|frame| frame.kind.is_chunk() && !frame.flags.has(Flags::MORE)).count()
 }

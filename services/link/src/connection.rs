@@ -1,6 +1,7 @@
-//! One WebSocket after its opening handshake (RFC 6455). Must not know what the messages say.
+//! A WebSocket connection after its opening handshake (RFC 6455). Must not know what the messages mean.
 //!
-//! Reading and writing do not wait for each other: with both sides waiting to write, neither would go on.
+//! Reading and writing do not wait for each other. Otherwise two peers that both wait to write would block each other
+//! forever.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -16,7 +17,7 @@ use crate::error::ConnectionError;
 use crate::message::{Message, Role};
 use crate::outgoing::Outgoing;
 
-/// How long a closing handshake may take.
+/// Time limit of a closing handshake.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A WebSocket over a stream. Memory is bounded by one message in each direction, the read buffer (4 to 256 KiB, by
@@ -27,27 +28,28 @@ pub struct Connection<S> {
     decoder: Decoder,
     outgoing: Outgoing,
     reading: Reading,
-    /// Bytes came in since [`Connection::take_heard`].
+    /// Whether bytes have arrived since [`Connection::take_heard`].
     heard: bool,
 }
 
-/// What the peer may still say.
+/// The state of the incoming direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     Open,
-    /// Its close frame was read.
+    /// The peer's close frame was read.
     Closed,
-    /// The stream ended, failed or cannot be understood any more.
+    /// The stream ended or failed, or the peer violated the protocol.
     Failed,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Takes over a stream after the opening handshake. `max_message` is the longest message in bytes that is read.
+    /// Creates a connection over a stream after the opening handshake. `max_message` is the longest message that is
+    /// read, in bytes.
     pub fn new(stream: S, role: Role, max_message: usize) -> Self {
         Self::with_buffered(stream, role, max_message, BytesMut::new())
     }
 
-    /// Like [`Connection::new`], where `buffered` was read behind the opening handshake.
+    /// Creates a connection like [`Connection::new`]; `buffered` was read behind the opening handshake.
     pub(crate) fn with_buffered(stream: S, role: Role, max_message: usize, buffered: BytesMut) -> Self {
         let vectored = stream.is_write_vectored();
         Self {
@@ -64,12 +66,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.decoder.set_limit(max_message);
     }
 
-    /// Returns the write queue. What is queued leaves with [`Connection::poll_flush`].
+    /// Returns the write queue, which [`Connection::poll_flush`] writes to the stream.
     pub fn outgoing(&mut self) -> &mut Outgoing {
         &mut self.outgoing
     }
 
-    /// Returns whether bytes came in since the last call: a slow long message is no silence.
+    /// Returns whether bytes have arrived since the last call, so that a long message on a slow connection does not
+    /// count as silence.
     pub(crate) fn take_heard(&mut self) -> bool {
         std::mem::take(&mut self.heard)
     }
@@ -105,17 +108,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Writes what is queued. Cancel safe.
+    /// Writes the queued messages. Cancel safe.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         self.outgoing.poll_flush(&mut self.stream, cx).map_err(ConnectionError::from)
     }
 
-    /// Waits for the next message while writing what is queued. Cancel safe.
+    /// Waits for the next message, and writes the queued messages meanwhile. Cancel safe.
     pub async fn recv(&mut self) -> Result<Message, ConnectionError> {
         poll_fn(|cx| {
             let flushed = self.poll_flush(cx);
             match self.poll_recv(cx) {
-                // What can still be read may know a better reason than a failed write.
+                // Messages that can still be read may contain a better reason than the failed write.
                 Poll::Pending => match flushed {
                     Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                     _ => Poll::Pending,
@@ -126,19 +129,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         .await
     }
 
-    /// Sends a text message and waits until the system has taken it.
+    /// Sends a text message and waits until the system has accepted it.
     pub async fn send_text(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), ConnectionError> {
         self.outgoing.send_text(text.into());
         self.flush().await
     }
 
-    /// Sends a binary message and waits until the system has taken it.
+    /// Sends a binary message and waits until the system has accepted it.
     pub async fn send_binary(&mut self, payload: impl Into<Bytes>) -> Result<(), ConnectionError> {
         self.outgoing.send_binary(payload.into());
         self.flush().await
     }
 
-    /// Waits until what is queued is with the system. Cancel safe.
+    /// Waits until the system has accepted all queued messages. Cancel safe.
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
@@ -147,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// the first 123 bytes of `reason`, unless the peer has closed first.
     pub async fn close(mut self, code: u16, reason: &str) {
         self.outgoing.send_close(Some((code, reason)));
-        // The peer may be dead, and whether it hears the reason changes nothing here.
+        // The connection is dropped in any case, whether the peer answers or not.
         let _ = timeout(CLOSE_TIMEOUT, self.finish()).await;
     }
 
@@ -160,14 +163,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.flush().await?;
         self.stream.shutdown().await?;
         if self.reading == Reading::Failed {
-            // A socket that is dropped with something unread resets the connection, and the close frame with it.
+            // Dropping a socket with unread bytes would reset the connection, and the peer could lose the close frame.
             let mut rest = [0; 4096];
             while self.stream.read(&mut rest).await? > 0 {}
         }
         Ok(())
     }
 
-    /// Gives memory back that traffic has left behind.
+    /// Frees buffers that earlier traffic has enlarged.
     pub(crate) fn shrink(&mut self) {
         self.decoder.shrink_if_idle();
         self.outgoing.shrink();

@@ -1,4 +1,4 @@
-//! A timer that is set often and fires seldom. Must not know what for.
+//! A timer that is set often and fires seldom. Must not know its purpose.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use tokio::time::{Sleep, sleep_until};
 
-/// A timer of one task. Setting a timer costs more than letting it fire in vain, so it is only moved to an earlier time.
+/// A timer of one task. The timer is only moved to an earlier time, because setting it costs more than a needless
+/// wake-up.
 #[derive(Debug)]
 pub(crate) struct Deadline {
     at: Instant,
@@ -19,7 +20,8 @@ impl Deadline {
         Self { at, sleep: Box::pin(sleep_until(at.into())) }
     }
 
-    /// Has the timer fire at `at` at the latest. Returns whether it has fired; otherwise the task is woken when it does.
+    /// Makes the timer fire at `at` at the latest. Returns whether it has fired; if not, the task is woken when it
+    /// fires.
     pub(crate) fn poll_at(&mut self, at: Instant, now: Instant, cx: &mut Context<'_>) -> bool {
         if at <= now {
             return true;

@@ -1,4 +1,5 @@
-//! From bytes to whole messages (RFC 6455, 5.2 to 5.6): frame headers, masks, fragments, limits. Must not know sockets.
+//! The decoder of WebSocket messages (RFC 6455, 5.2 to 5.6): frame headers, masks, fragments, limits. Must not know
+//! sockets.
 
 use std::io::Cursor;
 use std::task::{Context, Poll};
@@ -26,14 +27,14 @@ struct Header {
     len: usize,
 }
 
-/// A message whose last fragment has not come.
+/// A message whose last fragment has not arrived.
 #[derive(Debug)]
 struct Partial {
     kind: Data,
     payload: BytesMut,
 }
 
-/// Reads messages of one direction. Holds at most one message below the limit and one read buffer.
+/// A decoder of the messages of one direction. Holds at most one message below the limit and one read buffer.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     role: Role,
@@ -45,7 +46,8 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// `role` is that of this process: a server takes only masked frames, a client only unmasked ones.
+    /// Creates a decoder. `role` is that of this process: a server accepts only masked frames, a client only unmasked
+    /// ones.
     pub(crate) fn new(role: Role, limit: usize, buffered: BytesMut) -> Self {
         let buffer = ReadBuffer::new(buffered, limit);
         Self { role, limit, buffer, header: None, partial: None }
@@ -57,12 +59,12 @@ impl Decoder {
         self.buffer.set_limit(limit);
     }
 
-    /// Gives memory back, if nothing was read since the last call.
+    /// Frees memory if nothing was read since the last call.
     pub(crate) fn shrink_if_idle(&mut self) {
         self.buffer.shrink_if_idle();
     }
 
-    /// Reads once from the stream. Returns the number of bytes; 0: the stream has ended.
+    /// Reads once from the stream. Returns the number of bytes; 0 at the end of the stream.
     pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -71,7 +73,7 @@ impl Decoder {
         self.buffer.poll_fill(stream, cx).map_err(ConnectionError::from)
     }
 
-    /// Returns the next message that has been read whole; `None`: more bytes are needed.
+    /// Returns the next message that was read completely; `None`: more bytes are needed.
     pub(crate) fn next_message(&mut self) -> Result<Option<Message>, ConnectionError> {
         loop {
             if self.header.is_none() {

@@ -1,7 +1,7 @@
-//! The task of one link, for both ends and both dialects: reads messages into the end's state machine, writes what that
-//! has to send, keeps the link alive. Must not know what the messages say.
+//! The task of one link, for both ends and both dialects: passes received messages to the end's state machine, writes
+//! the messages that it produces, and keeps the link alive. Must not know what the messages mean.
 //!
-//! One future without inner tasks: a writer that waits for the socket never keeps the reader from reading.
+//! The task is one future without inner tasks. A writer that waits for the socket never keeps the reader from reading.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,16 +16,17 @@ use crate::end::LinkEnd;
 use crate::keepalive::{KeepAlive, KeepAliveConfig};
 use crate::message::Message;
 
-/// Messages that are read before it is the writer's turn.
+/// Largest number of messages that are read before the next write.
 const MAX_BURST: usize = 32;
 
-/// The same in bytes.
+/// Largest number of bytes that are read before the next write.
 const MAX_BURST_BYTES: usize = 256 * 1024;
 
-/// How soon the end's timers are looked at again while the peer does not read what they caused.
+/// Shortest time between two checks of the end's timers while the peer does not read.
 const BLOCKED_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The future that carries one link; it yields why the link ended. Dropping it cuts the connection.
+/// The future that runs one link. Its output is the reason for the end of the link. Dropping the future drops the
+/// connection.
 pub struct LinkDriver<S, E: LinkEnd> {
     connection: Connection<S>,
     end: E,
@@ -33,14 +34,15 @@ pub struct LinkDriver<S, E: LinkEnd> {
     interval: Duration,
     shrink_at: Instant,
     deadline: Deadline,
-    /// A write failed for this reason; what can still be read may know a better one.
+    /// The reason for a failed write, which is kept until all input is read: the peer's last messages may contain a
+    /// better one.
     write_failed: Option<E::Stop>,
-    /// Other tasks had their turn: what they have to say goes out together.
+    /// Whether other tasks have run since the last write, so that their messages go out in one batch.
     gathered: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
-    /// Carries `connection` for `end`.
+    /// Creates the driver of `connection` for `end`.
     pub fn new(connection: Connection<S>, end: E, config: KeepAliveConfig) -> Self {
         let now = Instant::now();
         Self {
@@ -55,12 +57,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         }
     }
 
-    /// Returns the connection, to be closed, and the end.
+    /// Returns the connection, which is still to be closed, and the end.
     pub fn into_parts(self) -> (Connection<S>, E) {
         (self.connection, self.end)
     }
 
-    /// Reads what is there, up to a burst. `Ready(Ok(()))`: there may be more.
+    /// Reads available messages, up to a burst. `Ready(Ok(()))`: there may be more.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), E::Stop>> {
         let mut bytes = 0;
         for count in 0..MAX_BURST {
@@ -81,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         Poll::Ready(self.end.on_read(now))
     }
 
-    /// Hands a message to the end. Returns its length in bytes.
+    /// Passes a message to the end. Returns its length in bytes.
     fn take(&mut self, message: Message, now: Instant) -> Result<usize, E::Stop> {
         let len = match message {
             Message::Binary(batch) => {
@@ -109,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         Ok(len)
     }
 
-    /// Writes until there is nothing more to say (`Ready`) or the socket takes no more (`Pending`).
+    /// Writes until there is nothing more to send (`Ready`) or the socket accepts no more (`Pending`).
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), E::Stop>> {
         let mut more = true;
         loop {
@@ -126,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         }
     }
 
-    /// Looks at everything that depends on the clock. `true`: something is due already.
+    /// Checks all timers. Returns whether one is due already.
     fn poll_timers(&mut self, cx: &mut Context<'_>, now: Instant, blocked: bool) -> Result<bool, E::Stop> {
         let tick = match self.keepalive.poll(now, self.connection.outgoing()) {
             Ok(tick) => tick,
@@ -156,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
             self.keepalive.on_heard(now);
         }
         if let Poll::Ready(Err(stop)) = read {
-            // The answer to the peer's close frame, as far as it goes without waiting.
+            // Sends the answer to the peer's close frame as far as possible without waiting.
             let _ = self.connection.poll_flush(cx);
             return Poll::Ready(stop);
         }
@@ -177,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         }
         match self.poll_timers(cx, now, blocked) {
             Err(stop) => Poll::Ready(stop),
-            // More may be there to be read, or a ping waits to be written.
+            // More input may be available, or a ping waits to be written.
             Ok(due) if due || read.is_ready() || (!blocked && !self.connection.outgoing().is_empty()) => {
                 reschedule(cx)
             }
@@ -185,8 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         }
     }
 
-    /// Whether to let other tasks run before a batch is made: while several calls are under way, what they have to say
-    /// travels together then.
+    /// Returns whether to let other tasks run before a batch is built, so that the messages of several calls under way
+    /// share it.
     fn should_gather(&mut self, nothing_to_read: bool) -> bool {
         !self.gathered
             && nothing_to_read
@@ -196,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
     }
 }
 
-/// Ends the round and asks for another, through the scheduler: other tasks get their turn.
+/// Ends the round and schedules another, so that other tasks run in between.
 fn reschedule<T>(cx: &Context<'_>) -> Poll<T> {
     cx.waker().wake_by_ref();
     Poll::Pending

@@ -1,11 +1,11 @@
-//! Why a WebSocket connection cannot go on. Must not know what is sent over it.
+//! The failures of a WebSocket connection. Must not know what is sent over it.
 
 use std::io;
 
-/// Failure of an open connection. Nothing more can be read after any of them.
+/// A failure of an open connection. After a failure nothing more can be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// The stream below failed.
+    /// The underlying stream failed.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The stream ended without a close frame.
@@ -14,12 +14,12 @@ pub enum ConnectionError {
     /// The connection was used after the peer's close frame.
     #[error("the connection is closed")]
     Closed,
-    /// A message beyond the limit of this connection; the peer should get close code 1009 or 1002.
+    /// A message is longer than the limit of this connection; the peer should get close code 1009 or 1002.
     #[error("Space limit exceeded: Message too long: {size} > {limit}")]
     TooLong {
-        /// Bytes that the peer announced, earlier fragments included.
+        /// Length that the peer announced, including earlier fragments, in bytes.
         size: u64,
-        /// Bytes that are allowed.
+        /// Longest message that is allowed, in bytes.
         limit: usize,
     },
     /// A violation of RFC 6455; the peer should get close code 1002.
@@ -31,7 +31,7 @@ pub enum ConnectionError {
 }
 
 impl ConnectionError {
-    /// Returns whether the peer broke RFC 6455 or a limit, in contrast to a stream that failed.
+    /// Returns whether the peer violated RFC 6455 or a limit, in contrast to a stream that failed.
     pub fn is_violation(&self) -> bool {
         matches!(self, Self::TooLong { .. } | Self::Protocol(_) | Self::InvalidUtf8)
     }

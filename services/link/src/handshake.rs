@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455, 4), which is tungstenite's. Must not know what follows it.
+//! The opening handshake (RFC 6455, 4), done by tungstenite. Must not know what follows it.
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,14 +10,14 @@ use crate::connection::Connection;
 use crate::head_stream::HeadStream;
 use crate::message::Role;
 
-/// Why there is no connection.
+/// The reason for a failed handshake.
 pub type HandshakeError = tokio_tungstenite::tungstenite::Error;
 
 /// The HTTP request that asks for the WebSocket.
 pub type HandshakeRequest = Request;
 
-/// Dials: sends the request for `url` over `stream`, which leads there already. `max_message` is the longest message in
-/// bytes that is read. Has no time limit of its own.
+/// Runs the client's handshake: sends the request for `url` over `stream`, which is connected already. `max_message` is
+/// the longest message that is read, in bytes. Has no time limit of its own.
 pub async fn connect<S>(url: &str, stream: S, max_message: usize) -> Result<Connection<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -27,8 +27,8 @@ where
     Ok(Connection::with_buffered(stream, Role::Client, max_message, buffered))
 }
 
-/// Accepts: answers the request that `stream` brings, after `inspect` has seen it. `max_message` is the longest message in
-/// bytes that is read. Has no time limit of its own.
+/// Runs the server's handshake: answers the request on `stream`, after `inspect` has checked it. `max_message` is the
+/// longest message that is read, in bytes. Has no time limit of its own.
 pub async fn accept<S>(
     stream: S,
     max_message: usize,
@@ -42,12 +42,12 @@ where
         inspect(request);
         Ok(response)
     };
-    // A client that sends more before it has the answer is refused: nothing can be buffered here.
+    // A client that sends data before it has the answer is refused, because nothing can be buffered here.
     let socket = accept_hdr_async_with_config(stream, callback, Some(small())).await?;
     Ok(Connection::with_buffered(socket.into_inner(), Role::Server, max_message, BytesMut::new()))
 }
 
-/// tungstenite allocates buffers for a connection that it does not keep here.
+/// Returns a configuration with small buffers: tungstenite allocates them although it is not used after the handshake.
 fn small() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(1024).write_buffer_size(0)
 }

@@ -1,6 +1,6 @@
-//! A stream that gives its reader nothing beyond the head of an HTTP message. Must not know HTTP further than that.
+//! A stream whose reader gets nothing beyond the head of an HTTP message. Must not know any other part of HTTP.
 //!
-//! tungstenite drops what it has read behind the opening handshake when it gives the stream back; here it stays.
+//! tungstenite drops bytes that it has read behind the opening handshake; this stream keeps them.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes read at once.
+/// Size of a single read, in bytes.
 const READ_SIZE: usize = 4 * 1024;
 
 const END: &[u8] = b"\r\n\r\n";
@@ -18,7 +18,7 @@ const END: &[u8] = b"\r\n\r\n";
 pub(crate) struct HeadStream<S> {
     inner: S,
     buffered: BytesMut,
-    /// Bytes of [`END`] that the reader got last.
+    /// Number of bytes of [`END`] at the end of the data that the reader got.
     matched: usize,
 }
 
@@ -27,12 +27,12 @@ impl<S> HeadStream<S> {
         Self { inner, buffered: BytesMut::new(), matched: 0 }
     }
 
-    /// Returns the stream and what was read behind the head.
+    /// Returns the stream and the bytes that were read behind the head.
     pub(crate) fn into_parts(self) -> (S, BytesMut) {
         (self.inner, self.buffered)
     }
 
-    /// Length of what the reader may have of the buffer: up to the end of the head.
+    /// Returns how many buffered bytes the reader may get: at most `most`, and none beyond the end of the head.
     fn head_len(&mut self, most: usize) -> usize {
         for (index, byte) in self.buffered.iter().take(most).enumerate() {
             self.matched =

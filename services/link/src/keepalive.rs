@@ -1,4 +1,4 @@
-//! When a link asks whether its peer is still there, and when it gives the peer up. Must not know sockets or timers.
+//! The keep-alive of a link: when to send a ping, and when to give up a silent peer. Must not know sockets or timers.
 
 use std::time::{Duration, Instant};
 
@@ -6,41 +6,41 @@ use protocol::link::liveness::{KeepAliveAction, Liveness, RttEstimator};
 
 use crate::outgoing::Outgoing;
 
-/// How long a silent peer is waited for once more. After a pause of this process itself its timers may fire before the
-/// sockets are known to be readable.
+/// Additional time before a silent peer is given up. After a pause of this process, timers may fire before sockets are
+/// reported as readable.
 const CONFIRM_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Times of one link's keep-alive.
+/// The times of a link's keep-alive.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepAliveConfig {
     /// Silence after which a ping is sent (`LINK_PING_INTERVAL_MS`).
     pub interval: Duration,
-    /// Silence after which the link is given up (`LINK_PING_TIMEOUT_MS`).
+    /// Silence after which the link is closed (`LINK_PING_TIMEOUT_MS`).
     pub timeout: Duration,
-    /// How long after its start the link first measures the round trip.
+    /// Time from the start of the link to the first measurement of the round trip.
     pub measure_after: Duration,
-    /// How often it measures from then on.
+    /// Time between two further measurements.
     pub measure_interval: Duration,
-    /// Round trips above this are late.
+    /// Round trip time above which a link is late.
     pub late: Duration,
 }
 
-/// What a look at the clock led to.
+/// The result of [`KeepAlive::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tick {
-    /// When to look again.
+    /// Time of the next poll.
     pub(crate) next: Instant,
-    /// A measuring ping was sent.
+    /// Whether a measuring ping was sent.
     pub(crate) measured: bool,
 }
 
-/// Keep-alive of one link: silence and round trips.
+/// The keep-alive of a link: silence and round trips.
 #[derive(Debug)]
 pub(crate) struct KeepAlive {
     liveness: Liveness,
     pub(crate) trips: RttEstimator,
     heard: Instant,
-    /// The peer was first found to be silent for too long at this time.
+    /// Time at which the peer was first found to be silent for too long.
     suspected: Option<Instant>,
 }
 
@@ -54,14 +54,14 @@ impl KeepAlive {
         }
     }
 
-    /// Bytes came in.
+    /// Records that bytes have arrived.
     pub(crate) fn on_heard(&mut self, now: Instant) {
         self.heard = now;
         self.suspected = None;
         self.liveness.on_received(now);
     }
 
-    /// Queues the pings that are due. `Err`: the peer has been silent for this long and is given up.
+    /// Queues the pings that are due. `Err`: the peer was silent for this time and is given up.
     pub(crate) fn poll(&mut self, now: Instant, out: &mut Outgoing) -> Result<Tick, Duration> {
         let number = self.trips.poll(now);
         if let Some(number) = number {

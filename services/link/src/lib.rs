@@ -1,7 +1,8 @@
-//! The WebSocket under a link: connection, keep-alive and the one driver that both ends run. Must not know calls.
+//! The WebSocket transport of a link: connection, keep-alive and the driver that both ends run. Must not know calls.
 //!
-//! [`Connection`] speaks RFC 6455 over any byte stream after the opening handshake, which [`accept`] and [`connect`]
-//! leave to tungstenite. [`LinkDriver`] carries a connection for a [`LinkEnd`], the state machine that is fed.
+//! [`Connection`] implements RFC 6455 over any byte stream after the opening handshake, which [`accept`] and
+//! [`connect`] run with tungstenite. [`LinkDriver`] drives a connection for a [`LinkEnd`], the state machine of this
+//! end.
 
 mod batch;
 mod connection;

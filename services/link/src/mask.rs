@@ -5,10 +5,11 @@ use std::hash::BuildHasher;
 
 use bytes::BytesMut;
 
-/// Bytes that are masked in one step: a multiple of the mask's four, so that each step begins with its first byte.
+/// Number of bytes that are masked in one step: a multiple of the mask's length, so that each step begins with its
+/// first byte.
 const BLOCK: usize = 32;
 
-/// Source of masks that the peer's software cannot predict (RFC 6455, 10.3): a keyed hash of a counter.
+/// A source of unpredictable masks (RFC 6455, 10.3): a keyed hash of a counter.
 #[derive(Debug, Default)]
 pub(crate) struct MaskSource {
     state: RandomState,
@@ -24,7 +25,7 @@ impl MaskSource {
     }
 }
 
-/// A mask with the position in it, for a payload that comes in pieces.
+/// A mask with the current position in it, for a payload that arrives in pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mask {
     key: [u8; 4],
@@ -35,7 +36,7 @@ impl Mask {
         Self { key }
     }
 
-    /// Moves on by so many bytes of payload.
+    /// Advances the position by this number of payload bytes.
     fn advance(&mut self, bytes: usize) {
         self.key.rotate_left(bytes % 4);
     }
@@ -44,7 +45,7 @@ impl Mask {
         std::array::from_fn(|index| self.key[index % 4])
     }
 
-    /// Masks or unmasks bytes where they are.
+    /// Masks or unmasks bytes in place.
     pub(crate) fn apply(&mut self, bytes: &mut [u8]) {
         let block = self.block();
         let (chunks, rest) = bytes.as_chunks_mut::<BLOCK>();
@@ -58,7 +59,7 @@ impl Mask {
         self.advance(tail);
     }
 
-    /// Appends a masked copy of `bytes`: one pass over them.
+    /// Appends a masked copy of `bytes`, in a single pass.
     pub(crate) fn copy(&mut self, bytes: &[u8], out: &mut BytesMut) {
         out.reserve(bytes.len());
         let block = self.block();
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_differ() {
+    fn successive_masks_differ() {
         let mut source = MaskSource::default();
         let masks: std::collections::BTreeSet<_> = (0..1000).map(|_| source.next()).collect();
         assert!(masks.len() > 990);

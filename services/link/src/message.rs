@@ -1,9 +1,9 @@
-//! WebSocket messages as they are handed on and taken. Must not know how they travel.
+//! WebSocket messages as the connection delivers and accepts them. Must not know how they are encoded.
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-/// Which side of the connection this process is (RFC 6455, 5.1: only a client masks what it sends).
+/// The side of the connection that this process has (RFC 6455, 5.1: only a client masks its frames).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The side that dialled.

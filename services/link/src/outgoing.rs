@@ -1,5 +1,5 @@
-//! Messages on their way into a stream: encoded, masked where the role asks for it, written with few system calls.
-//! Must not know when something is to be sent.
+//! The write queue of a connection: encodes messages, masks them where the role requires it, and writes them with few
+//! system calls. Must not know when to send.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -17,39 +17,39 @@ use crate::decoder::MAX_CONTROL;
 use crate::mask::{Mask, MaskSource};
 use crate::message::Role;
 
-/// Payloads up to this length are copied next to their headers: cheaper than a segment of their own.
+/// Longest payload, in bytes, that is copied next to its header, which is cheaper than a segment of its own.
 const COPY_THRESHOLD: usize = 4 * 1024;
 
-/// Segments that one system call writes at most.
+/// Largest number of segments that one system call writes.
 const MAX_SEGMENTS: usize = 64;
 
-/// Pings that may wait behind a batch that the peer does not read.
+/// Largest number of pings that wait behind a batch that the peer does not read.
 const MAX_QUEUED_PINGS: usize = 16;
 
-/// Memory that the queue keeps while nothing is sent, in bytes.
+/// Largest buffer that the queue keeps while nothing is sent, in bytes.
 const MAX_IDLE_BUFFER: usize = 64 * 1024;
 
 /// Write queue of one connection. The driver asks for the next message only when the last one is written, so that the
 /// queue holds one message and a few control frames.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// Written before `tail`.
+    /// Segments that are written before `tail`.
     segments: VecDeque<Bytes>,
     tail: BytesMut,
     masks: Option<MaskSource>,
     /// The mask of the frame that is being encoded.
     mask: Option<Mask>,
     vectored: bool,
-    /// The stream below has taken everything, but may still hold it back.
+    /// Whether the underlying stream was flushed after the last write; until then it may hold back bytes.
     flushed: bool,
     pings: usize,
-    /// Payload of the newest ping that is not answered; older ones need no answer (RFC 6455, 5.5.3).
+    /// Payload of the newest unanswered ping; older pings need no answer (RFC 6455, 5.5.3).
     pong: Option<Bytes>,
     is_closed: bool,
 }
 
 impl Outgoing {
-    /// `vectored`: whether the stream writes several segments at once.
+    /// Creates a queue. `vectored`: whether the stream supports vectored writes.
     pub(crate) fn new(role: Role, vectored: bool) -> Self {
         Self {
             segments: VecDeque::new(),
@@ -64,7 +64,7 @@ impl Outgoing {
         }
     }
 
-    /// Queues the frames as one binary message and empties `frames`. No frames: no message.
+    /// Queues the frames as one binary message and empties `frames`. Without frames, no message is queued.
     pub fn send_frames(&mut self, frames: &mut Vec<Frame>) {
         if frames.is_empty() {
             return;
@@ -88,7 +88,7 @@ impl Outgoing {
         self.put_payload(text.into());
     }
 
-    /// Queues a ping; `payload` has at most 125 bytes. Dropped where many wait already for a peer that does not read.
+    /// Queues a ping; `payload` has at most 125 bytes. Drops the ping where too many wait already.
     pub fn send_ping(&mut self, payload: &[u8]) {
         if self.pings < MAX_QUEUED_PINGS {
             self.pings += 1;
@@ -96,7 +96,7 @@ impl Outgoing {
         }
     }
 
-    /// Answers a ping once there is room; only the newest one is answered.
+    /// Answers a ping when the queue has room; only the newest ping is answered.
     pub(crate) fn answer_ping(&mut self, payload: Bytes) {
         if !self.is_closed {
             self.pong = Some(payload);
@@ -136,7 +136,7 @@ impl Outgoing {
         let header = FrameHeader { is_final: true, rsv1: false, rsv2: false, rsv3: false, opcode, mask: key };
         let mut bytes = [0; 14];
         let mut left = &mut bytes[..];
-        // A slice of the longest header's length always has room.
+        // The slice has the length of the longest header.
         let _ = header.format(len as u64, &mut left);
         let written = 14 - left.len();
         self.mask = None;
@@ -165,7 +165,7 @@ impl Outgoing {
         self.segments.push_back(payload);
     }
 
-    /// Writes until everything is handed to the system. Cancel safe: what was written is not written again.
+    /// Writes until the system has accepted everything. Cancel safe: no byte is written twice.
     pub(crate) fn poll_flush<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
@@ -218,7 +218,7 @@ impl Outgoing {
         self.tail.advance(written.min(self.tail.len()));
     }
 
-    /// Gives memory back that large messages have left.
+    /// Frees memory that large messages have used.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {
             if self.tail.capacity() > MAX_IDLE_BUFFER {

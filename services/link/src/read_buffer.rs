@@ -1,4 +1,4 @@
-//! Bytes read from a stream and not yet taken, in a buffer whose size follows the traffic. Must not know frames.
+//! The read buffer of a connection, whose size follows the traffic. Must not know frames.
 
 use std::io;
 use std::pin::pin;
@@ -7,23 +7,23 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Smallest read, in bytes: what an idle link holds.
+/// Smallest read, in bytes; the buffer of an idle link has this size.
 const MIN_READ: usize = 4 * 1024;
 
 /// Largest read, in bytes.
 const MAX_READ: usize = 256 * 1024;
 
-/// Reads in a row that fill less than a quarter of their space before the space is halved.
+/// Consecutive reads that fill less than a quarter of the space before the space is halved.
 const SHRINK_AFTER: u8 = 16;
 
-/// Read buffer of one connection. What is taken out shares its memory; the buffer moves on behind it.
+/// The read buffer of a connection. Bytes that are taken out share its memory.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
     bytes: BytesMut,
-    /// Space that the next read gets at least.
+    /// Smallest space for the next read, in bytes.
     size: usize,
     max_size: usize,
-    /// Bytes that the frame under way still lacks: worth reading at once.
+    /// Bytes that the frame under way still lacks, to be read at once.
     missing: usize,
     small_reads: u8,
     idle: bool,
@@ -38,23 +38,23 @@ impl ReadBuffer {
         buffer
     }
 
-    /// Adapts to another limit of messages, in bytes.
+    /// Sets the longest message, in bytes.
     pub(crate) fn set_limit(&mut self, max_message: usize) {
         self.max_size = max_message.clamp(MIN_READ, MAX_READ);
     }
 
-    /// Returns the bytes that were read and not taken.
+    /// Returns the bytes that were read and not yet taken.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Takes `len` bytes off the front, if there are so many; otherwise notes how many are missing.
+    /// Takes `len` bytes from the front if there are as many; otherwise records how many are missing.
     pub(crate) fn take(&mut self, len: usize) -> Option<BytesMut> {
         self.missing = len.saturating_sub(self.bytes.len());
         (self.missing == 0).then(|| self.bytes.split_to(len))
     }
 
-    /// Reads once into spare capacity. Returns the number of bytes; 0: the stream has ended.
+    /// Reads once into spare capacity. Returns the number of bytes; 0 at the end of the stream.
     pub(crate) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -69,7 +69,7 @@ impl ReadBuffer {
         polled
     }
 
-    /// Returns the space that the next read fills at most.
+    /// Reserves space for the next read. Returns the largest number of bytes to read.
     fn make_room(&mut self) -> usize {
         let spare = self.bytes.capacity() - self.bytes.len();
         let missing = self.missing.min(MAX_READ);
@@ -94,7 +94,7 @@ impl ReadBuffer {
         }
     }
 
-    /// Gives memory back, if nothing was read since the last call.
+    /// Frees memory if nothing was read since the last call.
     pub(crate) fn shrink_if_idle(&mut self) {
         if std::mem::replace(&mut self.idle, true) && self.bytes.is_empty() {
             self.size = MIN_READ;
@@ -104,7 +104,7 @@ impl ReadBuffer {
         }
     }
 
-    /// Returns the bytes of memory that the buffer itself holds.
+    /// Returns the memory that the buffer itself holds, in bytes.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn small_reads_let_the_space_shrink_again() {
+    fn small_reads_make_the_space_shrink_again() {
         let flood = vec![7; 1 << 20];
         let mut buffer = ReadBuffer::new(BytesMut::new(), usize::MAX);
         for _ in 0..12 {

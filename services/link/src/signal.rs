@@ -6,7 +6,7 @@ use std::task::Context;
 
 use crate::sync::{AtomicBool, AtomicWaker, Ordering};
 
-/// Tells one task that there is something to do, and remembers it until the task asks.
+/// A flag that wakes one task, and stays set until the task takes it.
 ///
 /// Any number of threads may raise the signal; one task takes it.
 pub struct Signal {
@@ -26,7 +26,7 @@ impl Signal {
         Self { raised: AtomicBool::new(false), waker: AtomicWaker::new() }
     }
 
-    /// Raises the signal and wakes the task that took it last. What was written before is visible to the task that
+    /// Raises the signal and wakes the task that took it last. Writes before the raise are visible to the task that
     /// takes the signal.
     pub fn raise(&self) {
         // A swap, not a store: the taker synchronises with every thread that has raised, not only with the last one.

@@ -1,4 +1,4 @@
-//! The proxy's environment, typed and checked: plain values. Must not know the parts that use them.
+//! The proxy's environment, typed and checked. Must not know the parts that use the values.
 
 mod balance;
 pub(crate) mod rate;
@@ -25,17 +25,17 @@ pub use variables::VARIABLES;
 /// The tables that a proxy's configuration is read from.
 pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, AUDIT, TRACES];
 
-/// `SLAVE_MODE`.
+/// `SLAVE_MODE`: the number of slaves that may be connected at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlaveMode {
     /// Any number of slaves at once.
     #[default]
     Multi,
-    /// A new slave replaces the one before, as the document says.
+    /// A single slave; a new one replaces the one before.
     Single,
 }
 
-/// `RETRY_IDEMPOTENT`.
+/// `RETRY_IDEMPOTENT`: the calls that may be retried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RetryPolicy {
     /// Every call runs at most once.
@@ -45,67 +45,67 @@ pub enum RetryPolicy {
     Idempotent,
 }
 
-/// When a host is ejected, and for how long at first.
+/// The limits of the ejection of hosts that fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EjectionPolicy {
-    /// `EJECT_AFTER`: failures in a row; 0: no host is ejected.
+    /// `EJECT_AFTER`: consecutive failures before an ejection; 0: no host is ejected.
     pub after: u32,
-    /// `EJECT_TIME`: the first ejection's time, doubled with each further one.
+    /// `EJECT_TIME`: duration of the first ejection, doubled with each further one.
     pub base: Duration,
 }
 
-/// `TOOL_CONFLICT`.
+/// `TOOL_CONFLICT`: the treatment of different tools with one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToolConflict {
-    /// Each is offered under `slave__tool`.
+    /// Each tool is offered as `slave__tool`.
     #[default]
     Namespace,
-    /// None is offered.
+    /// None of the tools is offered.
     Refuse,
 }
 
 /// The configuration of a proxy.
 #[derive(Clone, Debug)]
 pub struct ProxyConfig {
-    /// What every mode reads.
+    /// The configuration that every mode reads.
     pub common: CommonConfig,
-    /// `PROXY_WS_HOST`, `PROXY_WS_PORT`: where slaves connect.
+    /// `PROXY_WS_HOST`, `PROXY_WS_PORT`: the slaves' listener.
     pub ws: ListenAddr,
     /// `SLAVE_CODES`, hashed.
     pub slave_codes: SecretSet,
     /// `SLAVE_CODES_FILE`: path of the file of codes.
     pub codes_file: Option<PathBuf>,
-    /// `HANDSHAKE_RATE`: a second; 0: no limit.
+    /// `HANDSHAKE_RATE`: new connections of slaves per second; 0: no limit.
     pub handshake_rate: u32,
-    /// `TRUSTED_PROXIES`.
+    /// `TRUSTED_PROXIES`: the networks whose forwarding headers are trusted.
     pub trusted: TrustedProxies,
-    /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`.
+    /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`: TLS of each port.
     pub tls: TlsPorts,
-    /// `SLAVE_MODE`.
+    /// `SLAVE_MODE`: the number of slaves that may be connected at once.
     pub slave_mode: SlaveMode,
-    /// `TOOL_CONFLICT`.
+    /// `TOOL_CONFLICT`: the treatment of different tools with one name.
     pub tool_conflict: ToolConflict,
     /// `ROUTES`: path of the file of rules.
     pub routes: Option<PathBuf>,
-    /// `LINK_GRACE`: how long calls outlive a broken link.
+    /// `LINK_GRACE`: time that calls wait for their slave after its link broke.
     pub link_grace: Duration,
-    /// `READY_MIN_SLAVES`.
+    /// `READY_MIN_SLAVES`: slaves that readiness requires.
     pub ready_min_slaves: usize,
-    /// `LINK_LATE_MS`: round trips above it make a slave degraded.
+    /// `LINK_LATE_MS`: round trip time above which a slave is degraded.
     pub link_late: Duration,
-    /// `EJECT_AFTER`, `EJECT_TIME`: what becomes of slaves that fail.
+    /// `EJECT_AFTER`, `EJECT_TIME`: the ejection of slaves that fail.
     pub ejection: EjectionPolicy,
-    /// `RETRY_IDEMPOTENT`.
+    /// `RETRY_IDEMPOTENT`: the calls that may be retried.
     pub retry: RetryPolicy,
-    /// `PROXY_PEERS`: a name with one address for each proxy, and a port.
+    /// `PROXY_PEERS`: a host name with one address for each proxy, and a port.
     pub peers: Option<(String, u16)>,
-    /// `MAX_SLAVES`.
+    /// `MAX_SLAVES`: slaves that may be connected at once.
     pub max_slaves: usize,
     /// Queues and rate limits.
     pub balance: BalanceConfig,
 }
 
-/// Variables that name files, for the reader of the files.
+/// The settings that name files, for the reader of those files.
 pub(crate) struct FileSettings {
     /// `SLAVE_CODES_FILE`.
     pub(crate) codes: Setting,
@@ -155,7 +155,7 @@ const SLAVE_MODES: &[(&str, SlaveMode)] = &[("multi", SlaveMode::Multi), ("singl
 const TOOL_CONFLICTS: &[(&str, ToolConflict)] =
     &[("namespace", ToolConflict::Namespace), ("refuse", ToolConflict::Refuse)];
 
-/// The slaves' listener; its port must be neither the clients' nor the operators'.
+/// Reads the slaves' listener; its port must be neither the clients' nor the operators'.
 fn read_ws(reader: &mut Reader<'_>, settings: &Settings, common: &CommonConfig) -> ListenAddr {
     let ws = ListenAddr {
         host: reader.value(&settings.proxy_ws_host, parse::host),

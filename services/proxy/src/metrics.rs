@@ -31,7 +31,7 @@ pub(crate) use refusal::RefusalReason;
 pub(crate) use routes::RouteMeter;
 pub use table::{CALLS, CONFIGURATION, LINKS};
 
-/// All tables of a proxy process.
+/// The tables of all metrics of a proxy process.
 pub const TABLES: &[&[Metric]] = &[
     CALLS,
     LINKS,

@@ -1,4 +1,4 @@
-//! The composition of the proxy: builds its parts and runs them until the shutdown.
+//! The composition of the proxy: builds its parts and runs them until the shutdown. Must not know how the parts work.
 
 mod drain;
 mod error;
@@ -32,7 +32,7 @@ use crate::tls::TlsState;
 pub use error::RunError;
 use ports::Ports;
 
-/// Bytes of a plain slave's answer at most: the answer is one text frame, which is held in memory whole.
+/// Largest answer of a plain slave, in bytes. The answer is one text frame, which is held in memory whole.
 const MAX_PLAIN_ANSWER: usize = 64 * 1024 * 1024;
 
 /// Background tasks, aborted when they are dropped.
@@ -42,10 +42,10 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<(
     AbortOnDropHandle::new(tokio::spawn(task))
 }
 
-/// Runs a proxy until `shutdown`: then it takes no new calls, finishes those under way and closes its links.
+/// Runs a proxy until `shutdown`; the proxy then takes no new calls, finishes those under way and closes its links.
 ///
-/// Returns `Ok` also when the grace ended before the calls did; these have failed then. Dropping the future cuts
-/// everything off.
+/// Returns `Ok` even when the grace ended before the calls did; those calls have failed. Dropping the future ends all
+/// connections and calls.
 pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let Setup { config, routes, .. } = setup;
     let recorder = Metrics::install("proxy", metrics::TABLES).map_err(StartError::from)?;
@@ -75,7 +75,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The parts that carry calls.
+/// The parts that handle calls.
 struct Core {
     instance: InstanceId,
     registry: Arc<Registry>,
@@ -118,7 +118,7 @@ impl Core {
         tasks
     }
 
-    /// Sets the rules of the routes file, and those of its later contents.
+    /// Sets the rules of the routes file, and sets them again whenever the file changes.
     fn follow_routes(&self, file: &RoutesFile, reload: ReloadSignal) -> AbortOnDropHandle<()> {
         metrics::record_config_load("routes");
         tracing::info!(rules = file.routes.own_rules(), "Routes read from {}", file.path.display());
@@ -128,7 +128,7 @@ impl Core {
         spawn(routes::follow(watched, move |routes| dispatcher.set_routes(routes)))
     }
 
-    /// Reads the codes of slaves. The task follows the changes of their file.
+    /// Loads the codes of slaves. The returned task follows the changes of their file.
     fn load_codes(
         &self,
         config: &ProxyConfig,
@@ -165,7 +165,7 @@ impl Core {
         }
     }
 
-    /// Builds the operators' endpoints, and sets the gauges of edge and slaves before each scrape.
+    /// Builds the operators' endpoints, which set the gauges of edge and slaves before each scrape.
     fn ops(
         &self,
         config: &ProxyConfig,
@@ -183,7 +183,7 @@ impl Core {
     }
 }
 
-/// Returns the function that answers which rule and slaves a call would use.
+/// Returns the function that explains which rule and slaves a call would use.
 fn explainer(dispatcher: Dispatcher) -> impl Fn(&[u8]) -> Result<String, String> {
     move |body| {
         let question = serde_json::from_slice(body).map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! The start of a proxy: its configuration together with the files that it names. Must not know how they are used.
+//! The start of a proxy: its configuration together with the files that its variables name. Must not know how they are
+//! used.
 //!
 //! All problems, of variables and inside files, are reported at once.
 
@@ -13,11 +14,11 @@ use crate::routes::{RoutesError, RoutesFile};
 /// A configuration, and the contents of its files at the start.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The variables.
+    /// The values of the variables.
     pub config: ProxyConfig,
-    /// The file of `SLAVE_CODES_FILE`.
+    /// The contents of `SLAVE_CODES_FILE`.
     pub codes_file: Option<CodesFile>,
-    /// The file of `ROUTES`.
+    /// The contents of `ROUTES`.
     pub routes: Option<RoutesFile>,
 }
 
@@ -48,7 +49,7 @@ fn read_codes(reader: &mut Reader<'_>, setting: &Setting, config: &ProxyConfig) 
     file
 }
 
-/// Reads the routes file, with every problem in it and a warning for clients that no key names.
+/// Reads the routes file; notes every problem in it, and warns about clients for which there is no key.
 fn read_routes(reader: &mut Reader<'_>, setting: &Setting, config: &ProxyConfig) -> Option<RoutesFile> {
     match RoutesFile::read(Path::new(setting.text()?)) {
         Ok(file) => {
@@ -77,8 +78,8 @@ mod tests {
     use super::*;
     use crate::config::{SlaveMode, ToolConflict};
 
-    /// One value that must be refused for each variable that can be wrong; one of those of traces, which have their own
-    /// test, shows that they are read.
+    /// An invalid value for each variable that can be wrong. The variables of traces have their own test; one of them
+    /// is here to show that they are read.
     const BAD: &[(&str, &str)] = &[
         ("MCP_SERVER_HOST", "http://here"),
         ("MCP_SERVER_PORT", "80x"),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_gives_the_documented_defaults() {
+    fn an_empty_environment_gives_the_documented_defaults() {
         let Loaded { config: Setup { config, .. }, warnings } = load(&[]).unwrap();
         assert_eq!(config.common.http.to_string(), "127.0.0.1:8000");
         assert_eq!(config.ws.to_string(), "0.0.0.0:8001");
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_s_proxy_example_loads() {
+    fn the_documented_proxy_example_loads() {
         let pairs = [
             ("PROXY_MODE", "1"),
             ("SLAVE_CODES", "code1, code2 ,code3"),
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_do_not_go_together_are_refused() {
+    fn values_that_contradict_each_other_are_refused() {
         for (pairs, name) in [
             (&[("MCP_SERVER_PORT", "9"), ("PROXY_WS_PORT", "9")][..], "PROXY_WS_PORT"),
             (&[("OPS_PORT", "8000")], "OPS_PORT"),
@@ -220,14 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn the_other_side_s_variable_is_pointed_out() {
+    fn a_variable_of_the_slave_in_the_proxy_s_environment_is_pointed_out() {
         let warnings = load(&[("SLAVE_CODE", "hush")]).unwrap().warnings;
         assert!(warnings.iter().any(|w| w.contains("SLAVE_CODE is set")), "{warnings:?}");
         assert!(!warnings.iter().any(|w| w.contains("hush")), "{warnings:?}");
     }
 
     #[test]
-    fn log_filters_by_part_are_accepted() {
+    fn log_filters_for_single_parts_are_accepted() {
         for good in ["DEBUG", "info,proxy=debug", "warn,runtime::ops=trace", "off"] {
             assert!(load(&[("LOG_LEVEL", good)]).is_ok(), "{good}");
         }

@@ -13,13 +13,13 @@ use serde_json::{Map, Value, json};
 use crate::links::{Registry, SlaveSnapshot};
 use crate::slave_state::SlaveState;
 
-/// Slaves that `/api/v1/status` lists; `/api/v1/slaves` lists all.
+/// Largest number of slaves in `/api/v1/status`; `/api/v1/slaves` lists all.
 const MAX_SLAVES: usize = 500;
 
-/// Tools of one slave that are listed.
+/// Largest number of tools that are listed for a slave.
 const MAX_TOOLS: usize = 100;
 
-/// The status of this process.
+/// The source of the status document of this process.
 pub(crate) struct Status {
     registry: Arc<Registry>,
     activity: Activity,
@@ -27,7 +27,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// The status of a proxy that starts now.
+    /// Creates the status of a proxy that starts now.
     pub(crate) fn new(registry: &Arc<Registry>, activity: Activity) -> Arc<Self> {
         Arc::new(Self {
             registry: Arc::clone(registry),
@@ -36,7 +36,7 @@ impl Status {
         })
     }
 
-    /// Adds the API, and the status page if calls are recorded for it.
+    /// Adds the API, and the status page if calls are recorded, to the endpoints.
     pub(crate) fn serve(self: Arc<Self>, ops: Endpoints) -> Endpoints {
         let (slaves, calls) = (Arc::clone(&self), Arc::clone(&self));
         let has_page = self.activity.is_shown();
@@ -95,7 +95,7 @@ impl Status {
             .collect();
         let total = all.len();
         all.sort_by(|one, other| one.name.cmp(&other.name));
-        // If there are too many, those that are not ready are listed first.
+        // If there are too many slaves, those that are not ready are listed first.
         if total > limit {
             all.sort_by_key(|slave| slave.state == SlaveState::Ready);
             all.truncate(limit);

@@ -1,8 +1,8 @@
 //! Trace of one call through the proxy: its trace id in log lines and, while traces are on, its spans.
 //!
 //! A server span lasts from the call's arrival to its end. Its children are `route`, `queue` if the call waits, and a
-//! client span for each slave that gets the call; the context of that goes into the call's header. Must not know links
-//! or slaves.
+//! client span for each slave that gets the call; the context of the client span goes into the call's header. Must not
+//! know links or slaves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ const MAX_CONTEXT_BYTES: usize = 1024;
 #[derive(Clone, Default)]
 pub(crate) struct CallTrace {
     id: Option<u128>,
-    /// Set only while traces are on.
+    /// The spans; `None` while traces are off.
     spans: Option<Arc<Mutex<CallSpans>>>,
 }
 
-/// The spans of a call that have not ended, and what later ones are described by.
+/// The unfinished spans of a call, and the attributes of later spans.
 struct CallSpans {
     server: Option<Span>,
-    /// `route` or `queue`.
+    /// The span of the present step, `route` or `queue`.
     step: Option<Span>,
     /// The client span of the slave that has the call.
     forward: Option<Span>,
@@ -44,8 +44,8 @@ struct CallSpans {
 }
 
 impl CallTrace {
-    /// Starts the trace of a call that arrived. While traces are on, the context in `header` is taken out: the proxy's
-    /// own span is the parent of what follows.
+    /// Starts the trace of a call that arrived. While traces are on, the context is removed from `header`, because the
+    /// proxy's own span is the parent of all later spans.
     pub(crate) fn start(
         call: CallId,
         header: &mut CallHeader,
@@ -91,7 +91,7 @@ impl CallTrace {
         }
     }
 
-    /// Starts the `queue` span: the call waits for a slave.
+    /// Starts the `queue` span, because the call waits for a slave.
     pub(crate) fn on_queue(&self) {
         let Some(mut spans) = self.lock() else { return };
         spans.step = None;
@@ -116,7 +116,7 @@ impl CallTrace {
         Some(header)
     }
 
-    /// Ends the client span of a slave that never got the call, or whose answer does not count.
+    /// Ends the client span of a slave that never got the call, or whose answer is discarded.
     pub(crate) fn forward_failed(&self, outcome: CallOutcome) {
         let Some(mut spans) = self.lock() else { return };
         if let Some(mut forward) = spans.forward.take() {
@@ -124,7 +124,7 @@ impl CallTrace {
         }
     }
 
-    /// Ends all spans of the call. `label` is the outcome as metrics have it.
+    /// Ends all spans of the call. `label` is the outcome as metrics name it.
     pub(crate) fn finish(&self, label: &'static str, outcome: CallOutcome) {
         let Some(mut spans) = self.lock() else { return };
         spans.step = None;
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_lines_have_the_id_that_messages_print() {
+    fn log_lines_and_messages_have_the_same_call_id() {
         let call = CallId::new(InstanceId(0xabc), 0x12);
         let context = CallTrace::default().log_context(call);
         assert_eq!(context.to_string(), format!("request_id={call}"));

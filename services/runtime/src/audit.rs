@@ -1,4 +1,5 @@
-//! The audit stream: connections, refusals and calls with their outcomes, as one JSON object a line to a target of its own.
+//! The audit stream: connections, refusals and calls with their outcomes, written to a target of its own as one JSON
+//! object per line.
 //!
 //! While off, the stream costs one load of a static ([`is_on`]). While on, lines go into a bounded queue that a thread of
 //! its own empties: a full or slow disk costs lines, which are counted, and never a call. Knows no event by name.
@@ -26,10 +27,10 @@ use redact::Redaction;
 use sink::Sink;
 use writer::{Command, Writer};
 
-/// Lines that may wait for the writer.
+/// Largest number of lines that wait for the writer.
 const MAX_QUEUED: usize = 8192;
 
-/// Time that the last lines may take at the end of the process.
+/// Time limit for writing the last lines at the end of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 static AUDIT: OnceLock<Queue> = OnceLock::new();
@@ -39,7 +40,7 @@ struct Queue {
     payloads: bool,
 }
 
-/// The audit stream could not be opened.
+/// The reason that the audit stream could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The file cannot be opened, or the writer's thread cannot be started.
@@ -50,12 +51,12 @@ pub enum AuditError {
     Twice,
 }
 
-/// Whether the stream is on.
+/// Returns whether the stream is on.
 pub fn is_on() -> bool {
     AUDIT.get().is_some()
 }
 
-/// Whether lines carry arguments and results (`AUDIT_PAYLOADS`).
+/// Returns whether lines contain arguments and results (`AUDIT_PAYLOADS`).
 pub fn with_payloads() -> bool {
     AUDIT.get().is_some_and(|queue| queue.payloads)
 }
@@ -114,7 +115,7 @@ impl Audit {
         write_line(AuditLine::new("audit_stopped"));
         let (done, written) = oneshot::channel();
         let commands = self.commands;
-        // Not a blocking task of the runtime: at its end the runtime would wait for the task without a limit.
+        // A thread rather than a blocking task: when the runtime ends, it waits for blocking tasks without a limit.
         let asked = std::thread::Builder::new().spawn(move || commands.send(Command::Finish(done)));
         if asked.is_err() || !matches!(tokio::time::timeout(FLUSH_TIMEOUT, written).await, Ok(Ok(()))) {
             tracing::warn!("The last audit lines could not be written within {} s", FLUSH_TIMEOUT.as_secs());

@@ -1,6 +1,6 @@
 //! The part of the configuration that proxy, slave and standalone server share.
 //!
-//! Typed and checked; knows nothing of what the values are used for.
+//! The values are typed and checked. Must not know what they are used for.
 
 mod audit;
 mod listener;
@@ -24,75 +24,76 @@ pub use traces::{OtlpCompression, OtlpProtocol, ParentBased, SampleRatio, TRACES
 use variables::Settings;
 pub use variables::{EVERY, MODE, ModeSettings};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people, with the `[PROXY]` or `[SLAVE]` prefix.
+    /// Text for people, with the prefix `[PROXY]`, `[SLAVE]` or `[SERVER]`.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// A JSON object per line.
     Json,
 }
 
 /// `LOG_FORMAT` and `LOG_LEVEL`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogConfig {
-    /// How lines are written.
+    /// The format of the lines.
     pub format: LogFormat,
     /// A filter that `tracing_subscriber::EnvFilter` accepts.
     pub filter: String,
 }
 
-/// How each side of a link finds out that the other is silent.
+/// The times by which each end of a link detects a silent peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkPing {
     /// `LINK_PING_INTERVAL_MS`: silence after which a ping is sent.
     pub interval: Duration,
-    /// `LINK_PING_TIMEOUT_MS`: silence after which the link is given up; at least twice the interval.
+    /// `LINK_PING_TIMEOUT_MS`: silence after which the link is closed; at least twice the interval.
     pub timeout: Duration,
 }
 
 /// Variables that every mode reads.
 #[derive(Clone, Debug)]
 pub struct CommonConfig {
-    /// `MCP_SERVER_HOST`, `MCP_SERVER_PORT`: where clients are served.
+    /// `MCP_SERVER_HOST`, `MCP_SERVER_PORT`: the clients' listener.
     pub http: ListenAddr,
     /// `OPS_PORT`, `OPS_HOST`, `UI`.
     pub ops: OpsConfig,
-    /// `AUTH_BEARER_KEYS`: empty means that no key is asked for.
+    /// `AUTH_BEARER_KEYS`: the accepted keys; where empty, requests need no key.
     pub bearer_keys: SecretSet,
     /// `AUTH_CUSTOM_HEADER`: header accepted in place of `Authorization`, lower case.
     pub auth_header: Option<String>,
-    /// `ALLOWED_ORIGINS`.
+    /// `ALLOWED_ORIGINS`: origins of web pages that may send requests.
     pub allowed_origins: AllowedOrigins,
     /// `MAX_BODY_BYTES`: largest request body.
     pub max_body_bytes: usize,
-    /// `REQUEST_TIMEOUT`: silence after which a call is given up; progress starts it anew.
+    /// `REQUEST_TIMEOUT`: silence after which a call fails; each progress message restarts the time.
     pub request_timeout: Duration,
-    /// `REQUEST_TIMEOUT_TOTAL`: how long a call may take at all; never below `request_timeout`.
+    /// `REQUEST_TIMEOUT_TOTAL`: largest duration of a call; never below `request_timeout`.
     pub request_timeout_total: Duration,
-    /// `SESSION_KEY`: seals legacy session tokens.
+    /// `SESSION_KEY`: the key that seals legacy session tokens.
     pub session_key: SessionKey,
-    /// `SESSION_TTL`: how long a legacy session token is good.
+    /// `SESSION_TTL`: validity of a legacy session token.
     pub session_ttl: Duration,
-    /// `SHUTDOWN_GRACE`: how long calls may still run after a signal to stop.
+    /// `SHUTDOWN_GRACE`: time that running calls get to finish, after the delay.
     pub shutdown_grace: Duration,
-    /// `SHUTDOWN_DELAY`: how long after a signal to stop calls are still taken, unready already.
+    /// `SHUTDOWN_DELAY`: time after a signal to stop in which the process is unready and still takes calls.
     pub shutdown_delay: Duration,
-    /// `LOG_FORMAT`, `LOG_LEVEL`.
+    /// `LOG_FORMAT`, `LOG_LEVEL`: the log.
     pub log: LogConfig,
-    /// `AUDIT_*`: where the audit stream goes, if anywhere.
+    /// `AUDIT_*`: the audit stream; `None`: no audit.
     pub audit: Option<AuditConfig>,
-    /// `OTEL_*`: where traces go, if anywhere.
+    /// `OTEL_*`: the export of traces; `None`: no traces.
     pub traces: Option<TraceConfig>,
     /// `LIST_TTL_MS`: `ttlMs` of modern list results.
     pub list_ttl: Duration,
-    /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`.
+    /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`: detection of silent peers.
     pub link_ping: LinkPing,
 }
 
 impl CommonConfig {
-    /// Reads the variables of [`EVERY`], [`AUDIT`] and [`TRACES`], which the reader's tables must contain. Problems stay in the reader.
+    /// Reads the variables of [`EVERY`], [`AUDIT`] and [`TRACES`], which the reader's tables must contain. Problems
+    /// stay in the reader.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let settings = Settings::read(reader);
         let http = read_listener(reader, &settings);
@@ -121,7 +122,7 @@ impl CommonConfig {
     }
 }
 
-/// `REQUEST_TIMEOUT`: from a tenth of a second to a day.
+/// Parses `REQUEST_TIMEOUT`: from a tenth of a second to a day.
 fn silence_timeout(text: &str) -> Result<Duration, String> {
     parse::seconds(0.1..=86_400.0)(text)
 }
@@ -135,7 +136,7 @@ fn read_auth_header(reader: &mut Reader<'_>, settings: &Settings) -> Option<Stri
     header
 }
 
-/// The longer of the two times where only `REQUEST_TIMEOUT` is set.
+/// Reads `REQUEST_TIMEOUT_TOTAL`. Where only `REQUEST_TIMEOUT` is set, the result is the longer of it and the default.
 fn read_total(reader: &mut Reader<'_>, settings: &Settings) -> Duration {
     let silence =
         settings.request_timeout.text().and_then(|text| silence_timeout(text).ok()).unwrap_or_default();
@@ -171,7 +172,8 @@ fn read_log(reader: &mut Reader<'_>, settings: &Settings) -> LogConfig {
     }
 }
 
-/// `EnvFilter` takes any lone word for a target and then shows nothing else: lone words must be levels.
+/// Checks `LOG_LEVEL`. A lone word must be a level, because `EnvFilter` would take any other word for a target and show
+/// nothing else.
 fn log_filter(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
     let expected = || "trace, debug, info, warn, error or off, or a list such as info,proxy=debug".to_owned();

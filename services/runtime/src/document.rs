@@ -1,6 +1,7 @@
-//! YAML files of the operator: parsed into a tree that knows its lines, then read by the owner of the format.
+//! YAML files of the operator: parsed into a tree of values with their lines, then read by the code that owns the
+//! format.
 //!
-//! All problems are reported at once, each with line, path, value and expectation. Knows no format.
+//! All problems are reported at once, each with line, path, value and expectation. Must not know any format.
 
 mod cursor;
 mod node;

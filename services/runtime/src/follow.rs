@@ -1,7 +1,7 @@
-//! Files that are read again when they change: metadata is polled every second, and SIGHUP forces a reading.
+//! Files that are read again when they change: their metadata is polled every second, and SIGHUP forces a reading.
 //!
-//! Polling works everywhere: mounted config maps and secrets change by a renamed link, and editors rename files. Must not
-//! know what the files contain.
+//! Polling, rather than file system events, because mounted config maps and secrets change by a renamed link and
+//! editors rename files. Must not know what the files contain.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ use tokio::time::{MissedTickBehavior, interval};
 /// Time between two polls of a file.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The signal that makes all files be read again: SIGHUP. Clones receive the same signals.
+/// The signal to read all files again: SIGHUP. Clones receive the same signals.
 #[derive(Clone, Debug)]
 pub struct ReloadSignal(watch::Receiver<u64>);
 
 impl ReloadSignal {
-    /// Installs the handler: SIGHUP no longer ends the process. Needs a tokio runtime.
+    /// Installs the signal handler, so that SIGHUP no longer ends the process. Needs a tokio runtime.
     pub fn listen() -> io::Result<Self> {
         let mut hangup = signal(SignalKind::hangup())?;
         let (sender, receiver) = watch::channel(0);
@@ -33,7 +33,7 @@ impl ReloadSignal {
         Ok(Self(receiver))
     }
 
-    /// A sender and its receiver without a signal handler: for tests and for owners without signals.
+    /// Returns a sender and its receiver without a signal handler, for tests and for owners without signals.
     pub fn manual() -> (watch::Sender<u64>, Self) {
         let (sender, receiver) = watch::channel(0);
         (sender, Self(receiver))
@@ -47,10 +47,10 @@ impl ReloadSignal {
     }
 }
 
-/// Time of change, length and inode of a file: while they are the same, the file is not read.
+/// Modification time, length and inode of a file. While they are the same, the file is not read.
 type Change = (Option<SystemTime>, u64, u64);
 
-/// A file with the content that its owner has.
+/// A file whose changes its owner waits for.
 #[derive(Debug)]
 pub struct WatchedFile {
     path: PathBuf,
@@ -60,22 +60,22 @@ pub struct WatchedFile {
 }
 
 impl WatchedFile {
-    /// Watches `path`. The first [`Self::changed`] waits for a content other than `now`, the content that the owner has
-    /// (`None`: no content).
+    /// Watches `path`. The first [`Self::changed`] waits for content that differs from `now`, the owner's present
+    /// content (`None`: no content).
     pub fn new(path: impl Into<PathBuf>, now: Option<&[u8]>, reload: ReloadSignal) -> Self {
         Self { path: path.into(), reload, seen: None, content: now.map(digest) }
     }
 
-    /// The file's path.
+    /// Returns the file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Waits for another content and returns it. A file that is removed or unreadable is an error, returned once until
-    /// the file changes or comes back; the owner keeps its content then. After SIGHUP the content is returned even if it
-    /// is the same.
+    /// Waits for changed content and returns it. A removed or unreadable file is an error, which is returned once until
+    /// the file changes or comes back; the owner then keeps its content. After SIGHUP the content is returned even if
+    /// it is the same.
     ///
-    /// Cancel safe: a change that was not returned is found again.
+    /// Cancel safe: a change that was not returned is detected again.
     pub async fn changed(&mut self) -> io::Result<Vec<u8>> {
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +93,7 @@ impl WatchedFile {
     async fn poll(&mut self, forced: bool) -> Option<io::Result<Vec<u8>>> {
         let change = match tokio::fs::metadata(&self.path).await {
             Ok(meta) => (meta.modified().ok(), meta.len(), inode(&meta)),
-            // Removed, or no file any more.
+            // The file was removed or is no regular file any more.
             Err(_) => (None, 0, 0),
         };
         if self.seen == Some(change) && !forced {
@@ -133,12 +133,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_content_is_returned_and_the_same_is_not() {
+    async fn changed_content_is_returned_and_unchanged_content_is_not() {
         let (_directory, path) = file();
         let (_sender, reload) = ReloadSignal::manual();
         let mut watched = WatchedFile::new(&path, Some(b"one"), reload);
         assert!(watched.poll(false).await.is_none());
-        // Another file in its place with the same content, then with another.
+        // Replaces the file by another with the same content, then by another with other content.
         std::fs::write(path.with_extension("new"), "one").unwrap();
         std::fs::rename(path.with_extension("new"), &path).unwrap();
         assert!(watched.poll(false).await.is_none());

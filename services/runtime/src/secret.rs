@@ -1,6 +1,6 @@
 //! Secrets that redact themselves, and sets of secrets that are kept as digests only.
 //!
-//! Knows nothing of what the secrets open.
+//! Must not know what the secrets are used for.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// A secret text: wiped from memory when dropped, `[redacted]` wherever it is formatted.
+/// A secret text, which is wiped from memory when dropped and formatted as `[redacted]`.
 #[derive(Clone, Default)]
 pub struct Secret(SecretString);
 
@@ -18,7 +18,7 @@ impl Secret {
         Self(SecretString::from(text.into()))
     }
 
-    /// The text itself, for the code that sends it; never for a message.
+    /// Returns the text itself, for the code that sends it; never for a message.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -30,14 +30,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Accepted secrets (slave codes, bearer keys), kept as SHA-256 digests: a memory dump shows none of them.
+/// Accepted secrets (slave codes, bearer keys), kept as SHA-256 digests, so that a memory dump contains none of them.
 #[derive(Clone, Default)]
 pub struct SecretSet {
     digests: Vec<[u8; 32]>,
 }
 
 impl SecretSet {
-    /// Keeps the digest of each text, trimmed; empty texts and duplicates are left out.
+    /// Creates a set of the digests of these texts, trimmed; empty texts and duplicates are left out.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut digests: Vec<[u8; 32]> =
             texts.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(digest).collect();
@@ -46,30 +46,30 @@ impl SecretSet {
         Self { digests }
     }
 
-    /// Whether `presented` (trimmed) is accepted; see [`Self::find`].
+    /// Returns whether `presented` (trimmed) is accepted; see [`Self::find`].
     pub fn contains(&self, presented: &str) -> bool {
         self.find(presented.as_bytes()).is_some()
     }
 
-    /// SHA-256 of `presented` without surrounding ASCII white space, if it is accepted. Takes the same time for every
-    /// text of the same length: all entries are compared, in constant time each.
+    /// Returns the SHA-256 of `presented` without surrounding ASCII white space, if it is accepted. Takes the same time
+    /// for every text of the same length: all entries are compared, in constant time each.
     pub fn find(&self, presented: &[u8]) -> Option<[u8; 32]> {
         let presented: [u8; 32] = Sha256::digest(presented.trim_ascii()).into();
         let hit = self.digests.iter().fold(Choice::from(0), |hit, known| hit | known.ct_eq(&presented));
         bool::from(hit).then_some(presented)
     }
 
-    /// SHA-256 of each accepted text.
+    /// Returns the SHA-256 of each accepted text.
     pub fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
         self.digests.iter().copied()
     }
 
-    /// Number of accepted texts.
+    /// Returns the number of accepted texts.
     pub fn len(&self) -> usize {
         self.digests.len()
     }
 
-    /// Whether the set accepts nothing.
+    /// Returns whether the set accepts nothing.
     pub fn is_empty(&self) -> bool {
         self.digests.is_empty()
     }
@@ -88,9 +88,9 @@ fn digest(text: &str) -> [u8; 32] {
 /// The origin of a [`SessionKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOrigin {
-    /// Set by the operator: the same in every replica and after a restart.
+    /// Set by the operator, thus the same in every replica and after a restart.
     Given,
-    /// Random: valid until this process ends.
+    /// Generated at random, thus valid until this process ends.
     Random,
 }
 
@@ -109,19 +109,19 @@ impl SessionKey {
         Self { bytes: bytes.into(), origin: KeyOrigin::Given }
     }
 
-    /// Takes a key from the system's random source.
+    /// Generates a key from the system's random source.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         Ok(Self { bytes, origin: KeyOrigin::Random })
     }
 
-    /// The 32 bytes of the key.
+    /// Returns the 32 bytes of the key.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.bytes
     }
 
-    /// The key's origin.
+    /// Returns the key's origin.
     pub fn origin(&self) -> KeyOrigin {
         self.origin
     }

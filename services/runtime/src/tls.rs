@@ -1,4 +1,5 @@
-//! TLS on both sides: PEM files to rustls configurations, changes of the files, and one stream type for plain and TLS.
+//! TLS of servers and clients: rustls configurations from PEM files, their reload when the files change, and one stream
+//! type for plain TCP and TLS.
 //!
 //! Must not know the protocols above TLS, except that they are HTTP/1.1 (ALPN).
 

@@ -1,7 +1,7 @@
-//! The address that a request came from, behind trusted forwarding proxies (`TRUSTED_PROXIES`).
+//! The client's address of a request that came through trusted forwarding proxies (`TRUSTED_PROXIES`).
 //!
-//! RFC 7239 (`Forwarded`) and `X-Forwarded-For`: the rightmost address that is not a trusted proxy's. Entries to the left of
-//! it may be forged. Must not know the use of the address.
+//! RFC 7239 (`Forwarded`) and `X-Forwarded-For`: the rightmost address that does not belong to a trusted proxy. Entries
+//! to the left of that address may be forged. Must not know the use of the address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Networks of proxies whose forwarding headers are believed; empty by default.
+/// The networks of proxies whose forwarding headers are trusted; empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -30,8 +30,8 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's address in a request from `peer` with these headers. Where the two headers disagree, one of them was
-    /// not written by the trusted proxy, and `peer` is returned.
+    /// Returns the client's address of a request from `peer` with these headers. Where the two headers disagree, at
+    /// least one of them was not written by the trusted proxy, and the result is `peer`.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if self.0.is_empty() || !self.trusts(peer) {
@@ -45,7 +45,7 @@ impl TrustedProxies {
         }
     }
 
-    /// Walks the entries from the right, as long as the author of the entry is trusted.
+    /// Walks the entries from the right, as long as the proxy that wrote the entry is trusted.
     fn walk(
         &self,
         peer: IpAddr,
@@ -81,7 +81,7 @@ fn standard_entries(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         .collect()
 }
 
-/// An address, with a port or without, IPv6 with brackets or without.
+/// Parses an address, with a port or without, IPv6 with brackets or without.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -106,7 +106,7 @@ mod tests {
     const XFF: &str = "x-forwarded-for";
 
     #[test]
-    fn forwarding_headers_count_only_from_a_trusted_peer() {
+    fn forwarding_headers_are_ignored_unless_the_peer_is_trusted() {
         assert_eq!(client("", "10.0.0.1", &[(XFF, "1.2.3.4")]), "10.0.0.1");
         assert_eq!(client("10.0.0.0/8", "11.0.0.1", &[(XFF, "1.2.3.4")]), "11.0.0.1");
         assert_eq!(client("10.0.0.0/8", "10.0.0.1", &[(XFF, "1.2.3.4")]), "1.2.3.4");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn texts_that_are_no_network_are_refused() {
         assert_eq!(TrustedProxies::parse("10.0.0.1,fd00::/8").unwrap().0.len(), 2);
         for bad in ["10.0.0.0/33", "proxy.example", "10.0.0.0/8 fd00::/8"] {
             assert!(TrustedProxies::parse(bad).is_err(), "{bad}");

@@ -1,6 +1,6 @@
-//! What a slave (or the standalone server) reads from its environment, typed and checked.
+//! The environment of a slave or standalone server, typed and checked.
 //!
-//! Knows nothing of what the values are used for; the file that `SLAVE_BACKENDS` names is read elsewhere.
+//! Must not know what the values are used for. The file that `SLAVE_BACKENDS` names is read elsewhere.
 
 mod code;
 mod link;
@@ -22,26 +22,26 @@ pub use values::ProxyUrl;
 pub use variables::{PASSED_ON, TABLES, VARIABLES};
 use variables::{PassedOnSettings, Settings};
 
-/// Whether the tools are served through a proxy as well.
+/// The role of the process: whether its tools are served through a proxy too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Dials a proxy and serves its own port.
+    /// Connects to proxies and serves its own port.
     Slave,
     /// Serves its own port only.
     Standalone,
 }
 
-/// What `review_merge_request` runs and hands on.
+/// The program of `review_merge_request`, and the variables that are passed on to it.
 #[derive(Clone, Debug, Default)]
 pub struct MrPilotConfig {
-    /// `MR_PILOT_COMMAND`: one program, found on `PATH` if it has no slash. Unset: `mr-pilot`, if it is found.
+    /// `MR_PILOT_COMMAND`: a program, searched for on `PATH` if it has no slash. Unset: `mr-pilot`, if it is found.
     pub command: Option<PathBuf>,
-    /// The variables of the document that are set, to be handed on to the program by these names.
+    /// The set variables of [`PASSED_ON`], to be passed on to the program under the same names.
     pub env: BTreeMap<&'static str, Secret>,
 }
 
 impl MrPilotConfig {
-    /// The handed-on values that are secret: names of providers and projects are not.
+    /// Returns the secret values among them; names of providers and projects are no secrets.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let secret =
             |name: &str| PASSED_ON.iter().any(|var| var.name == name && var.secrecy == Secrecy::Secret);
@@ -49,32 +49,32 @@ impl MrPilotConfig {
     }
 }
 
-/// Everything a slave is told at start.
+/// The configuration of a slave or standalone server.
 #[derive(Clone, Debug)]
 pub struct SlaveConfig {
-    /// What every mode reads.
+    /// The configuration that every mode reads.
     pub common: CommonConfig,
-    /// `None` in the standalone server.
+    /// The links to proxies; `None` in the standalone server.
     pub link: Option<LinkConfig>,
     /// `SLAVE_NAME`: 1 to 63 letters, digits, `-`, `_` or `.`.
     pub name: String,
-    /// `SLAVE_LABELS`.
+    /// `SLAVE_LABELS`: labels that routing can select by.
     pub labels: BTreeMap<String, String>,
-    /// `SLAVE_CAPACITY`: calls it runs at once; 0 means no limit.
+    /// `SLAVE_CAPACITY`: calls that run at once; 0: no limit.
     pub capacity: u32,
-    /// `SLAVE_WEIGHT`, in percent.
+    /// `SLAVE_WEIGHT`: share of the calls, in percent of an ordinary slave's.
     pub weight: u32,
     /// `SLAVE_BACKENDS`: a readable file in the `mcpServers` format.
     pub backends_file: Option<PathBuf>,
-    /// `MR_PILOT_COMMAND` and what is handed on.
+    /// `MR_PILOT_COMMAND` and the variables that are passed on.
     pub mr_pilot: MrPilotConfig,
-    /// `DEMO_TOOLS`.
+    /// `DEMO_TOOLS`: whether the demo tools are offered.
     pub demo_tools: bool,
-    /// Name of a tool that echoes, to be the only one: for a test of the whole way. No variable sets it.
+    /// Name of an echo tool that is the only tool offered, for an end-to-end probe. No variable sets it.
     pub probe_tool: Option<String>,
-    /// `SLAVE_PROBE_INTERVAL`: how often backends are asked whether they still answer.
+    /// `SLAVE_PROBE_INTERVAL`: time between two health checks of a backend.
     pub probe_interval: Option<Duration>,
-    /// `SLAVE_JOURNAL_BYTES`: unacknowledged events held over all calls.
+    /// `SLAVE_JOURNAL_BYTES`: largest size of unacknowledged events, over all calls.
     pub journal_bytes: usize,
     /// `MAX_OUTPUT_BYTES`: largest message of a backend.
     pub max_output_bytes: usize,
@@ -119,7 +119,7 @@ fn read_probe(reader: &mut Reader<'_>, setting: &Setting) -> Option<Duration> {
     (!interval.is_zero()).then_some(interval)
 }
 
-/// Without `SLAVE_NAME` the host's name, made valid.
+/// Reads `SLAVE_NAME`; without it, the name is that of the host, made valid.
 fn read_name(reader: &mut Reader<'_>, setting: &Setting) -> String {
     if setting.is_set() {
         return reader.optional(setting, values::name).unwrap_or_default();
@@ -142,7 +142,7 @@ fn read_mr_pilot(reader: &mut Reader<'_>, command: &Setting, snapshot: &Snapshot
 mod tests {
     use super::*;
 
-    /// One value that must be refused for each variable of the slave's own that can be wrong.
+    /// An invalid value for each of the slave's own variables that can be wrong.
     const BAD: &[(&str, &str)] = &[
         ("PROXY_SERVER_URL", "http://localhost:8001"),
         ("PROXY_RESOLVE_INTERVAL", "0"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slave_needs_to_know_its_proxy_and_a_standalone_server_does_not() {
+    fn a_slave_requires_its_proxy_s_url_and_a_standalone_server_does_not() {
         let problems = load(&[("SLAVE_CODES", "hush")], Role::Slave).unwrap_err();
         let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["PROXY_SERVER_URL", "SLAVE_CODE"]);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_s_slave_example_loads_and_hands_on_what_is_set() {
+    fn the_documented_slave_example_loads_and_passes_on_the_set_variables() {
         let pairs = [
             ("PROXY_SLAVE", "1"),
             ("SLAVE_CODE", " code1 "),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_comes_from_one_place() {
+    fn the_code_comes_from_exactly_one_variable() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hush-filed\n").unwrap();
         let path = file.path().to_str().unwrap();

@@ -1,5 +1,6 @@
-//! Keeps a link to every proxy behind `PROXY_SERVER_URL`: resolves, dials, carries links until they end, dials again. Must
-//! not know frames. [`plan`] decides when and where; what the links share stands in [`Links`].
+//! Keeps a link to every proxy behind `PROXY_SERVER_URL`: resolves names, dials, runs links until they end, and dials
+//! again. [`plan`] decides when and where to dial; [`Links`] contains the parts that all links share. Must not know
+//! frames.
 
 mod audit;
 mod backoff;
@@ -27,22 +28,22 @@ use plan::{Goal, Plan, Step, Timing};
 use shared::Shared;
 use target::Target;
 
-/// Keeps a link to every proxy.
+/// The task that keeps a link to every proxy.
 pub(crate) struct Dialer {
     shared: Arc<Shared>,
     plan: Plan,
-    /// Links to proxies that go down, when last looked at.
+    /// Number of links to proxies that shut down, at the last check.
     draining: usize,
-    /// Why the last link of a target ended, until the target has another.
+    /// The reason for the end of a target's last link, until the target has a new one.
     lost: BTreeMap<Target, &'static str>,
-    /// Generation of the code that opens links, when last looked at.
+    /// Generation of the code that opens links, at the last check.
     code_generation: u64,
 }
 
-/// Targets whose lost link is remembered.
+/// Largest number of targets whose lost link is remembered.
 const MAX_LOST: usize = 256;
 
-/// Result of a task of the dialer.
+/// The result of a task of the dialer.
 enum Done {
     Resolved(usize, io::Result<BTreeSet<SocketAddr>>),
     Dialed { target: Target, goal: Goal, result: Box<Result<Authenticated, DisconnectReason>> },
@@ -50,7 +51,8 @@ enum Done {
 }
 
 impl Dialer {
-    /// `max_message` is the longest message in bytes that is read from or written to a proxy of the plain dialect.
+    /// Creates a dialer. `max_message` is the longest message, in bytes, that is read from or written to a proxy of the
+    /// plain dialect.
     pub(crate) fn new(links: Arc<Links>, config: &LinkConfig, max_message: usize) -> Result<Self, DialError> {
         let connector = |url: &ProxyUrl| Connector::new(url.clone(), &config.tls, max_message);
         let connectors = config.proxies.iter().map(connector).collect::<Result<Vec<_>, _>>()?;
@@ -65,8 +67,8 @@ impl Dialer {
         })
     }
 
-    /// Runs until links are to close, or the slave drains and nothing is left to deliver. Dropping the future cuts the
-    /// links.
+    /// Runs until links are to close, or the slave drains and nothing is left to deliver. Dropping the future drops the
+    /// connections of all links.
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let endpoint = &shared.links().endpoint;
@@ -79,7 +81,7 @@ impl Dialer {
             }
             let seen = *discovery.borrow_and_update();
             self.on_discovery(seen, now);
-            // A slave that drains keeps the links it has.
+            // A draining slave keeps its links and opens no others.
             let seen = if stage == Stage::Serving { seen } else { PeerDiscovery::default() };
             while stage < Stage::Drained
                 && let Some(step) = self.plan.poll(now, seen)
@@ -104,7 +106,7 @@ impl Dialer {
         }
     }
 
-    /// Dials at once when one more proxy goes down, and tries a changed code wherever the last was not accepted.
+    /// Dials at once when one more proxy shuts down, and tries a changed code wherever the previous code was refused.
     fn on_discovery(&mut self, seen: PeerDiscovery, now: Instant) {
         if seen.draining > self.draining {
             self.plan.expedite(now);
@@ -225,11 +227,11 @@ impl Dialer {
 }
 
 fn random() -> u64 {
-    // Without random numbers the middle is as good a wait as any.
+    // Without a random source, the middle of the range is used.
     getrandom::u64().unwrap_or(u64::MAX / 2)
 }
 
-/// Logs the documented phrase, the wait, and what to check.
+/// Logs the documented phrase with the wait, and what to check.
 fn report(reason: &DisconnectReason, wait: Option<Duration>) {
     let seconds = wait.unwrap_or_default().as_secs_f64();
     let next = format!("Connection to proxy closed, attempting to reconnect in {seconds:.1} s");

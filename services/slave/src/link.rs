@@ -1,4 +1,5 @@
-//! One link: the first messages, then frames (native) or JSON-RPC (plain) until it ends. Must not know how to dial.
+//! A link to a proxy: the first messages, then frames (native) or JSON-RPC (plain) until the link ends. Must not know
+//! how to dial.
 
 mod auth;
 mod disconnect;

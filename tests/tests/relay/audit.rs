@@ -254,5 +254,5 @@ async fn a_file_that_cannot_be_written_at_all_stops_the_start() {
     let mut proxy = Setup::proxy().env("AUDIT_LOG", path.to_str().unwrap()).spawn();
     assert_eq!(proxy.exit(harness::wait::TIMEOUT).await.code(), Some(64));
     let line = proxy.log.wait_for("AUDIT_LOG").await;
-    assert!(line.contains("a file in a folder that is there"), "{line}");
+    assert!(line.contains("a file in an existing folder"), "{line}");
 }

@@ -1,7 +1,7 @@
-//! Probe of the way to the proxy, one layer at a time: name, TCP, TLS, WebSocket, slave code.
+//! Probe of the connection to the proxy, one layer at a time: name, TCP, TLS, WebSocket, slave code.
 //!
-//! Knows what can go wrong on the way and what to do about it. The doctor opens a connection of its own, so that every
-//! layer has a line of its own in the report, and leaves no trace in the proxy ([`SlaveHello::probe`]).
+//! Knows what can fail in each layer and how to correct it. The doctor opens a separate connection, so that every layer
+//! has its own line in the report, and registers nothing with the proxy ([`SlaveHello::probe`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use super::report::{Fault, Report};
 /// Longest time for each of name resolution, TCP connection, TLS and WebSocket upgrade.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest time that a proxy may take to check the code; it gives a slave 10 s for its first message.
+/// Longest time for the proxy's check of the code; a proxy waits 10 s for a slave's first message.
 const CODE_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A byte stream that carries a WebSocket.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Close code of a connection that has served its purpose.
+/// Close code of a connection that is no longer needed.
 const NORMAL: u16 = 1000;
 
 type Socket = Connection<Box<dyn Stream>>;
@@ -61,7 +61,7 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
     }
 }
 
-/// One address to be probed.
+/// The probe of an address.
 struct Probe<'a> {
     url: &'a ProxyUrl,
     address: SocketAddr,
@@ -90,7 +90,7 @@ impl Probe<'_> {
     }
 }
 
-/// Adds the address to a finding.
+/// Adds the address to the text of a finding.
 fn at<T>(address: SocketAddr, found: Result<(T, String), Fault>) -> Result<(T, String), Fault> {
     match found {
         Ok((value, text)) => Ok((value, format!("{text} ({address})"))),
@@ -142,21 +142,21 @@ async fn encrypt(
     let name = ServerName::try_from(url.host().to_owned()).map_err(|error| {
         Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL")
     })?;
-    let fix = "the proxy (or what stands before it) must offer TLS with a certificate for this host name that this \
+    let fix = "the proxy (or the server in front of it) must offer TLS with a certificate for this host name that this \
                machine trusts; a private authority goes into PROXY_CA_FILE. A proxy without TLS is ws://";
     match timeout(STEP_TIMEOUT, TlsConnector::from(config).connect(name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),
-        // What `openssl req -x509` makes by default.
+        // `openssl req -x509` creates such a certificate by default.
         Ok(Err(error)) if error.to_string().contains("CaUsedAsEndEntity") => Err(Fault::new(
             "the server shows an authority's certificate (CA:TRUE) as its own",
-            "give it one of its own: for a self-signed one add -addext basicConstraints=critical,CA:FALSE to openssl req",
+            "give the server a certificate of its own: for a self-signed one add -addext basicConstraints=critical,CA:FALSE to openssl req",
         )),
         Ok(Err(error)) => Err(Fault::new(error.to_string(), fix)),
         Err(_) => Err(Fault::new(format!("no handshake within {STEP_TIMEOUT:?}"), fix)),
     }
 }
 
-/// Loads the slave's own TLS configuration: the same roots, the same client certificate.
+/// Loads the TLS configuration of the slave, with the same roots and the same client certificate.
 fn client_config(link: &LinkConfig) -> Result<Arc<ClientConfig>, Fault> {
     let fix = "install ca-certificates, or name the proxy's authority in PROXY_CA_FILE";
     link.tls.load().map_err(|error| Fault::new(error.to_string(), fix))
@@ -168,11 +168,11 @@ async fn upgrade(stream: Box<dyn Stream>, url: &ProxyUrl) -> Result<(Socket, Str
     match timeout(STEP_TIMEOUT, ::link::connect(url.url().as_str(), stream, MAX_AUTH)).await {
         Ok(Ok(socket)) => Ok((socket, "the server speaks it".into())),
         Ok(Err(HandshakeError::Http(answer))) => {
-            let what = format!("the server answers HTTP {} in its place", answer.status().as_u16());
+            let what = format!("the server answers HTTP {} instead of a WebSocket", answer.status().as_u16());
             Err(Fault::new(what, fix))
         }
         Ok(Err(HandshakeError::Io(error))) if runtime::tls::is_tls(&error) => {
-            let fix = "the proxy asks for a certificate (its TLS_CLIENT_CA): set PROXY_CLIENT_CERT and PROXY_CLIENT_KEY to one that its authority issued";
+            let fix = "the proxy requires a certificate (its TLS_CLIENT_CA): set PROXY_CLIENT_CERT and PROXY_CLIENT_KEY to one that its authority issued";
             Err(Fault::new(error.to_string(), fix))
         }
         Ok(Err(error)) => Err(Fault::new(format!("the server does not speak it: {error}"), fix)),
@@ -180,7 +180,7 @@ async fn upgrade(stream: Box<dyn Stream>, url: &ProxyUrl) -> Result<(Socket, Str
     }
 }
 
-/// Sends the slave's code, marked as a probe, and reads what the proxy thinks of it.
+/// Sends the slave's code, marked as a probe, and reads the proxy's reply.
 async fn check_code(
     mut socket: Socket,
     link: &LinkConfig,
@@ -197,7 +197,7 @@ async fn check_code(
         Ok(Err(error)) => Err(broken(format!("the connection broke: {error}"))),
         Err(_) => Err(broken(format!("no answer within {CODE_TIMEOUT:?}"))),
     };
-    // The result stands whether the proxy reads the close frame or not.
+    // The result is the same whether the proxy reads the close frame or not.
     socket.close(NORMAL, "").await;
     checked
 }
@@ -246,7 +246,7 @@ fn probe(config: &SlaveConfig) -> SlaveHello {
     SlaveHello {
         name: PROTOCOL_NAME.into(),
         versions: VERSIONS.to_vec(),
-        // Nothing is registered under it, so that a random source that fails does no harm.
+        // Nothing is registered under this id, so a failing random source does no harm.
         instance: InstanceId(getrandom::u64().unwrap_or_default()).to_string(),
         slave_name: config.name.clone(),
         labels: config.labels.clone(),

@@ -1,4 +1,4 @@
-//! The variables of queues and limits. Knows nothing of what the values are used for.
+//! The variables of queues and rate limits. Must not know what the values are used for.
 
 use std::time::Duration;
 
@@ -7,36 +7,36 @@ use runtime::env::{Reader, parse};
 use super::rate::Rate;
 
 runtime::variables! {
-    /// Queues and rate limits.
+    /// The variables of queues and rate limits.
     pub const VARIABLES: Proxy;
     /// Texts of [`VARIABLES`].
     struct Settings;
-    queue_max = Value("1000"), "Calls of one tool that may wait while all its slaves are full; 0: none waits. pools: in ROUTES overrides it.";
-    queue_timeout = Value("10"), "Seconds that a call may wait for a slave with room; then it fails as busy. pools: in ROUTES overrides it.";
+    queue_max = Value("1000"), "Calls of one tool that may wait while all its slaves are full; 0: no call waits. pools: in ROUTES overrides it.";
+    queue_timeout = Value("10"), "Seconds that a call may wait for a slave with free capacity; then it fails as busy. pools: in ROUTES overrides it.";
     rate_limit_client = Says("no limit"), "Calls of each client (key, or address where no keys are set), for example 50/s, 600/m or 50/s:100 with a burst of 100. limits: in ROUTES overrides it.";
-    rate_limit_tool = Says("no limit"), "Calls of each tool, over all clients; the form is that of RATE_LIMIT_CLIENT.";
-    rate_limit_slave = Says("no limit"), "Calls to each slave; further ones go to other slaves or wait. The form is that of RATE_LIMIT_CLIENT.";
+    rate_limit_tool = Says("no limit"), "Calls of each tool, over all clients; written like RATE_LIMIT_CLIENT.";
+    rate_limit_slave = Says("no limit"), "Calls to each slave; further ones go to other slaves or wait. Written like RATE_LIMIT_CLIENT.";
 }
 
-/// How many calls of a pool may wait, and how long.
+/// The limits of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// `QUEUE_MAX`: calls of one tool.
+    /// `QUEUE_MAX`: calls of one tool that may wait.
     pub most: usize,
-    /// `QUEUE_TIMEOUT`.
+    /// `QUEUE_TIMEOUT`: longest wait of a call.
     pub longest: Duration,
 }
 
-/// What holds where the `ROUTES` file says nothing.
+/// The limits that apply where the `ROUTES` file sets none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BalanceConfig {
-    /// `QUEUE_MAX`, `QUEUE_TIMEOUT`.
+    /// `QUEUE_MAX`, `QUEUE_TIMEOUT`: the limits of queues.
     pub queue: QueueLimits,
-    /// `RATE_LIMIT_CLIENT`.
+    /// `RATE_LIMIT_CLIENT`: the rate limit of each client.
     pub client: Option<Rate>,
-    /// `RATE_LIMIT_TOOL`.
+    /// `RATE_LIMIT_TOOL`: the rate limit of each tool.
     pub tool: Option<Rate>,
-    /// `RATE_LIMIT_SLAVE`.
+    /// `RATE_LIMIT_SLAVE`: the rate limit of each slave.
     pub slave: Option<Rate>,
 }
 
@@ -47,14 +47,14 @@ pub(crate) const MAX_QUEUE_LENGTH: usize = 1_000_000;
 pub(crate) const MAX_QUEUE_TIMEOUT: f64 = 3600.0;
 
 impl BalanceConfig {
-    /// Room for a thousand calls for ten seconds, and no rate limits.
+    /// Returns queues of a thousand calls for ten seconds, and no rate limits.
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
         let queue = QueueLimits { most: 1000, longest: Duration::from_secs(10) };
         Self { queue, client: None, tool: None, slave: None }
     }
 
-    /// Reads and checks the variables; what is wrong is noted.
+    /// Reads and checks the variables; problems stay in the reader.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let settings = Settings::read(reader);
         Self {

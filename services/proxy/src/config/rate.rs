@@ -10,7 +10,7 @@ pub(crate) const EXPECTED: &str = "calls a time, for example 50/s, 600/m or 1000
 /// Largest number of calls in a rate or a burst.
 const MAX_CALLS: u32 = 1_000_000;
 
-/// A number of calls in a period, and the burst: the number of calls that may come at once.
+/// A number of calls in a period, and the burst, which is the number of calls that may arrive at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     calls: NonZeroU32,
@@ -52,7 +52,7 @@ impl Rate {
         self.period / self.calls.get()
     }
 
-    /// Returns the number of calls that may come at once.
+    /// Returns the number of calls that may arrive at once.
     pub(crate) fn burst(self) -> NonZeroU32 {
         self.burst
     }

@@ -1,4 +1,5 @@
-//! `TLS_*`: which port speaks TLS with what. The files are tried, so that what is wrong is told at the start.
+//! `TLS_*`: the ports with TLS, and their files. Loads the files once, so that their problems are reported at the
+//! start. Must not know what the ports serve.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use runtime::tls::{File, ServerFiles};
 
 use super::variables::Settings;
 
-/// What each port has; `None`: it is plain.
+/// The TLS files of each port; `None`: the port is plain.
 #[derive(Clone, Debug, Default)]
 pub struct TlsPorts {
     /// The clients' port.
@@ -19,7 +20,7 @@ pub struct TlsPorts {
 }
 
 impl TlsPorts {
-    /// The same, where there is an ops port or none.
+    /// Returns the same files, with those of the operators' port only where there is one.
     pub(super) fn for_ops(self, has_ops: bool) -> Self {
         Self { ops: self.ops.filter(|_| has_ops), ..self }
     }

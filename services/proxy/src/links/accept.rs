@@ -1,4 +1,4 @@
-//! The WebSocket port: accepts connections, authenticates them, and hands them to a link's task.
+//! The WebSocket port: accepts connections, authenticates them, and passes them to a link's task. Must not know calls.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,31 +22,31 @@ use super::registry::{Registered, Registry};
 use crate::access::{AccessDenied, CodeStore, InvalidCode};
 use crate::metrics;
 
-/// Connections that may be between TCP accept and authentication at once; the next ones wait in the system's backlog.
+/// Largest number of connections between TCP accept and authentication; further ones wait in the system's backlog.
 const MAX_UNAUTHENTICATED: usize = 1024;
 
-/// How long the port rests after a failed accept: as a rule the process is out of descriptors.
+/// Wait after a failed accept, whose usual cause is a lack of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Close code for a server that is full (RFC 6455 registry: "try again later").
+/// Close code of a server that is full ("try again later" in the registry of RFC 6455).
 const TRY_AGAIN_LATER: u16 = 1013;
 
-/// Close code of a connection that has served its purpose.
+/// Close code of a connection that is no longer needed.
 const NORMAL: u16 = 1000;
 
-/// What the WebSocket port needs to know.
+/// The configuration and shared state of the WebSocket port.
 pub(crate) struct AcceptContext {
     pub(crate) registry: Arc<Registry>,
     pub(crate) codes: Arc<CodeStore>,
-    /// `HANDSHAKE_RATE`.
+    /// `HANDSHAKE_RATE`: new connections per second.
     pub(crate) handshake_rate: u32,
-    /// `TRUSTED_PROXIES`.
+    /// `TRUSTED_PROXIES`: the networks whose forwarding headers are trusted.
     pub(crate) trusted: TrustedProxies,
-    /// TLS below the WebSocket, if it is on.
+    /// TLS of the port, if it is on.
     pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) instance: String,
     pub(crate) times: LinkTimes,
-    /// Largest answer of a plain slave, in bytes: it comes as one text frame.
+    /// Largest answer of a plain slave, in bytes; an answer is one text frame.
     pub(crate) plain_answer: usize,
 }
 
@@ -79,21 +79,21 @@ pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptConte
     }
 }
 
-/// Turns a connection over the rate away at the least cost. With TLS an answer would cost a handshake: the connection is
-/// closed without one.
+/// Rejects a connection above the rate at the least cost. With TLS, an answer would require a handshake, so the
+/// connection is closed without an answer.
 fn reject(stream: TcpStream, peer: SocketAddr, seconds: u32, limiter: &mut HandshakeLimiter, tls: bool) {
     metrics::record_auth_failure("rate");
     audit::refused(peer, "rate", || format!("come again in {seconds} s"));
-    tracing::debug!(%peer, "Slave connection sent away for {seconds} s");
+    tracing::debug!(%peer, "Slave connection rejected for {seconds} s");
     if limiter.should_log(Instant::now()) {
-        tracing::warn!("Slaves connect faster than HANDSHAKE_RATE: some are told to come again later");
+        tracing::warn!("Slaves connect faster than HANDSHAKE_RATE: some are rejected and retry later");
     }
     if !tls {
         limiter.reject(stream, seconds);
     }
 }
 
-/// Runs the opening handshake and the authentication. `None`: the connection is gone, and the log says why.
+/// Runs the opening handshake and the authentication. `None`: the connection has ended, and the reason was logged.
 async fn handshake(
     stream: TcpStream,
     peer: SocketAddr,
@@ -113,7 +113,7 @@ async fn handshake(
         Err(error) => {
             report(peer, &error);
             if let AuthError::NotAllowed(why) = &error {
-                // The peer may be gone already; the log says what there is to say.
+                // The peer may have disconnected already; the log contains the reason.
                 let _ = auth::send_reply(&mut socket, &AuthReply::failed_because(&why.to_string())).await;
             }
             if let Some(code) = error.close_code() {
@@ -124,13 +124,14 @@ async fn handshake(
     }
 }
 
-/// TLS, if it is on, and the WebSocket. Returns the peer's address as trusted proxies in front name it.
+/// Runs the TLS handshake, if TLS is on, and the opening handshake. Returns the peer's address as trusted proxies
+/// report it.
 async fn open(
     stream: TcpStream,
     peer: SocketAddr,
     context: &AcceptContext,
 ) -> Result<(Socket, SocketAddr), AuthError> {
-    // Small frames at once: a call waits behind each. Without it the link still works.
+    // Sends small frames without delay, because calls wait for them. The link works even if this fails.
     let _ = stream.set_nodelay(true);
     let stream = match &context.tls {
         Some(tls) => tls.accept(stream).await.map_err(AuthError::Tls)?,
@@ -140,7 +141,7 @@ async fn open(
     let inspect =
         |request: &link::HandshakeRequest| origin = context.trusted.client(peer.ip(), request.headers());
     let socket = link::accept(stream, MAX_AUTH, inspect).await?;
-    // Behind an ingress the port is that of the ingress: it names nothing.
+    // Behind an ingress, the port belongs to the ingress and does not identify the peer.
     let peer = if origin == peer.ip().to_canonical() { peer } else { SocketAddr::new(origin, 0) };
     Ok((socket, peer))
 }
@@ -155,7 +156,8 @@ fn report(peer: SocketAddr, error: &AuthError) {
     }
 }
 
-/// Answers an authenticated slave and gives it its place in the registry. `None`: it only asked, or there is no place.
+/// Answers an authenticated slave and registers it. `None`: the connection was a probe or is not needed, or the
+/// registry is full.
 async fn register(
     mut socket: Socket,
     peer: SocketAddr,
@@ -164,7 +166,7 @@ async fn register(
 ) -> Option<(Socket, Registered)> {
     let Authenticated { hello, grant } = authenticated;
     if is_linked_here(hello.as_ref(), context) {
-        // A load balancer led it here again: its link stays as it is.
+        // A load balancer led the slave here again; its existing link stays as it is.
         tracing::debug!(%peer, "Slave looks for other proxies: it is linked to this one");
         audit::asked(peer, "already_linked");
         socket.close(close::ALREADY_LINKED, "linked already").await;
@@ -191,14 +193,14 @@ async fn register(
         Err(full) => {
             metrics::record_auth_failure("full");
             audit::refused(peer, "full", || full.to_string());
-            tracing::warn!(%peer, "Slave turned away: {full}");
+            tracing::warn!(%peer, "Slave rejected: {full}");
             socket.close(TRY_AGAIN_LATER, &full.to_string()).await;
             None
         }
     }
 }
 
-/// Whether the slave says that it has a link to this process already.
+/// Returns whether the slave reports that it has a link to this process already.
 fn is_linked_here(hello: Option<&SlaveHello>, context: &AcceptContext) -> bool {
     let own = context.registry.peers().own();
     let linked = hello.iter().flat_map(|hello| hello.linked.iter().flatten());
@@ -223,7 +225,7 @@ fn on_registered(registered: &Registered, peer: SocketAddr, dialect: &'static st
     let grant = slave.grant();
     let identity = grant.identity_or_dash();
     tracing::info!(%peer, slave = slave.name, identity, labels = ?grant.labels, dialect, "Slave authenticated successfully");
-    // The codes may have changed since this one was checked, and this slave was not among those checked then.
+    // The codes may have changed since the slave's code was checked, and that change did not check this slave.
     if code_watch::review(&context.codes, slave) {
         context.registry.publish_change(slave);
     }

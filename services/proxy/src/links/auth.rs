@@ -1,5 +1,4 @@
-//! The first message of a link: whether it is one, whether the code is right, which dialect follows. Knows neither slaves
-//! nor calls.
+//! The authentication of a link by its first message, which also selects the dialect. Must not know slaves or calls.
 
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ use tokio::time::timeout;
 
 use crate::access::{AccessDenied, CodeStore, Grant, InvalidCode};
 
-/// How long a new connection may take for the opening handshake, and again for its first message.
+/// Time limit for the opening handshake of a new connection, and again for its first message.
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A WebSocket on a connection of the link port.
 pub(super) type Socket = Connection<MaybeTlsStream>;
 
-/// Why a connection did not become a link.
+/// The reason that a connection did not become a link.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AuthError {
     #[error("no auth message within {} s", AUTH_TIMEOUT.as_secs())]
@@ -68,11 +67,11 @@ impl AuthError {
     }
 }
 
-/// A connection that has shown a valid code.
+/// The result of a successful authentication.
 pub(super) struct Authenticated {
-    /// What a slave of the native dialect says of itself; `None`: the plain dialect follows.
+    /// The hello of a slave of the native dialect; `None`: the slave speaks the plain dialect.
     pub(super) hello: Option<SlaveHello>,
-    /// What its code grants it.
+    /// The rights that the slave's code grants.
     pub(super) grant: Grant,
 }
 
@@ -96,7 +95,7 @@ async fn first_text(socket: &mut Socket) -> Result<Auth, AuthError> {
     }
 }
 
-/// What a proxy tells native slaves of itself.
+/// The description of the proxy that native slaves get.
 #[derive(Clone, Debug)]
 pub(super) struct ProxyInfo {
     pub(super) instance: String,
@@ -105,7 +104,7 @@ pub(super) struct ProxyInfo {
     pub(super) peers: Peers,
 }
 
-/// Builds the hello for a slave, with the newest of its versions that this proxy speaks.
+/// Builds the hello for a slave, with the newest protocol version that both sides speak.
 pub(super) fn hello_for(hello: &SlaveHello, proxy: &ProxyInfo) -> ProxyHello {
     ProxyHello {
         name: PROTOCOL_NAME.into(),

@@ -1,4 +1,4 @@
-//! A call as it is handed to a slave. Must not know links, slaves or traces.
+//! A call as it is passed to a slave. Must not know links, slaves or traces.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) message: &'a Bytes,
     /// The slave's own name of the tool.
     pub(crate) name: Option<&'a str>,
-    /// The era of the client.
+    /// The MCP era of the client.
     pub(crate) era: Era,
-    /// Longest time without a sign of life from the slave.
+    /// Longest silence of the slave during the call.
     pub(crate) silence: Duration,
-    /// Time at which the call fails in any case.
+    /// Deadline of the call, at which it fails in any case.
     pub(crate) last: Instant,
 }

@@ -1,20 +1,20 @@
-//! Why the proxy itself ends a link. Knows neither sockets nor slaves.
+//! The reasons for which the proxy itself closes a link. Must not know sockets or slaves.
 
 use std::fmt;
 
 use protocol::link::handshake::close;
 
-/// A reason that the slave is told in the close frame. Stored as its number, so 0 is none.
+/// A reason that the close frame gives to the slave. Stored as its number, where 0 stands for no reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum CloseReason {
-    /// `SLAVE_MODE=single`, and another slave came.
+    /// Another slave connected under `SLAVE_MODE=single`.
     Replaced = 1,
-    /// The proxy ends.
+    /// The proxy shuts down.
     GoingAway,
     /// The slave's code was removed.
     CodeRemoved,
-    /// The time of the slave's code is over, or was moved to later.
+    /// The slave's code has expired, or its validity now begins later.
     CodeExpired,
     /// The slave's code no longer allows its labels.
     LabelsNotAllowed,

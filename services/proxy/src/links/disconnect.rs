@@ -1,4 +1,5 @@
-//! Why a link to a slave ended: for the log, the metric and the close frame. Must not know slaves or sockets.
+//! The reasons for the end of a link to a slave, for the log, the metric and the close frame. Must not know slaves or
+//! sockets.
 
 use std::fmt;
 
@@ -7,22 +8,22 @@ use protocol::link::handshake::close;
 
 use super::close_reason::CloseReason;
 
-/// Why a link ended.
+/// The reason for the end of a link.
 #[derive(Debug)]
 pub(super) enum DisconnectReason {
-    /// A newer link of the same slave took over.
+    /// A newer link of the same slave replaced this one.
     Replaced,
     /// The proxy closes the link.
     ClosedByProxy(CloseReason),
     /// The slave closed the link.
     Closed,
-    /// The slave closed the link at the end of its drain: its process ends.
+    /// The slave closed the link at the end of its drain, as its process ends.
     Drained,
-    /// Nothing came in for `LINK_PING_TIMEOUT_MS`.
+    /// Nothing was received for `LINK_PING_TIMEOUT_MS`.
     Silent,
-    /// The slave broke the protocol, or RFC 6455.
+    /// The slave violated the link's protocol or RFC 6455.
     Protocol(String),
-    /// The connection broke.
+    /// The connection failed.
     Lost(ConnectionError),
 }
 

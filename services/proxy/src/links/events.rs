@@ -1,5 +1,5 @@
-//! What follows from what a slave says, besides answers to calls: its tools, its drain, other proxies. Must not know
-//! sockets.
+//! The handling of a slave's messages other than answers to calls: its tools, its drain, its other proxies. Must not
+//! know sockets.
 
 use std::time::Instant;
 
@@ -41,7 +41,7 @@ pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -
     Ok(())
 }
 
-/// Handles what a text frame of a plain link led to.
+/// Handles the event of a text frame on a plain link.
 pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Registry) {
     match event {
         PlainEvent::Catalog(Ok(catalog)) => on_catalog(catalog, slave, registry),

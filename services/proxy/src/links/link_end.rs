@@ -1,4 +1,4 @@
-//! The proxy's end of one link, as the link's driver feeds it: native and plain dialect. Must not know sockets.
+//! The proxy's end of a link, as a state machine for the link's driver, for both dialects. Must not know sockets.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use super::slave::{LinkState, Slave};
 use crate::metrics::{self, TrafficMeter};
 use crate::slave_state::SlaveState;
 
-/// How often the calls of a plain link are checked for timeouts.
+/// Time between two checks of a plain link's calls for timeouts.
 const PLAIN_TIMEOUT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// One link of a slave.
+/// The proxy's end of a link to a slave.
 pub(super) struct SlaveLink {
     slave: Arc<Slave>,
     registry: Arc<Registry>,
-    /// Which of the slave's links this is.
+    /// Generation of the link among the slave's links.
     generation: u64,
     is_plain: bool,
     traffic: TrafficMeter,
     round_trips: ::metrics::Gauge,
-    /// Empty between rounds, kept for its memory.
+    /// The frames of a round; empty between rounds, and kept for its capacity.
     frames: Vec<Frame>,
     /// Messages of calls in the last batch.
     last_batch: usize,
-    /// Readers acknowledge what was just delivered without waking the link's task for it.
+    /// Whether acknowledgements are expected: readers acknowledge delivered messages without waking the link's task.
     acks_expected: bool,
 }
 
@@ -74,7 +74,7 @@ impl SlaveLink {
         Ok(())
     }
 
-    /// Brings the slave's health up to date with its round trips.
+    /// Updates the slave's health from its round trips.
     fn update_health(&self, trips: &RttEstimator, now: Instant) {
         let trip = trips.rtt(now);
         if let Some(trip) = trip {

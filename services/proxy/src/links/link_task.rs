@@ -1,5 +1,5 @@
-//! The life of one link after authentication: it runs until it ends, then the slave's calls wait for the next one.
-//! Must not know how connections are accepted.
+//! The task of a link after authentication: runs the link until it ends, then waits for the slave to reconnect. Must
+//! not know how connections are accepted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use super::slave::Slave;
 use crate::balance::outliers::Outcome;
 use crate::metrics;
 
-/// Times of every link's keep-alive.
+/// The times of every link's keep-alive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkTimes {
-    /// `LINK_PING_INTERVAL_MS`.
+    /// `LINK_PING_INTERVAL_MS`: silence after which a ping is sent.
     pub(crate) ping_interval: Duration,
-    /// `LINK_PING_TIMEOUT_MS`.
+    /// `LINK_PING_TIMEOUT_MS`: silence after which the link is closed.
     pub(crate) ping_timeout: Duration,
-    /// `LINK_LATE_MS`: a longer round trip makes a slave degraded.
+    /// `LINK_LATE_MS`: round trip time above which a slave is degraded.
     pub(crate) late: Duration,
 }
 
@@ -39,7 +39,7 @@ impl LinkTimes {
     }
 }
 
-/// Runs the link until it ends, then looks after its calls until none is waited for.
+/// Runs the link until it ends, then keeps its calls until the slave reconnects or no client waits for them.
 pub(super) async fn run_link(
     socket: Socket,
     registered: Registered,
@@ -52,7 +52,8 @@ pub(super) async fn run_link(
     let reason = (&mut driver).await;
     audit::closed(&slave, &reason, since);
     let current = on_disconnect(&slave, generation, &reason, registry);
-    // The socket goes now, not when the slave's grace is over: descriptors are few, and the slave waits for our close.
+    // The socket is closed now, not after the slave's grace: descriptors are scarce, and the slave waits for the close
+    // frame.
     let (socket, _) = driver.into_parts();
     match reason.close_code() {
         Some(code) => {
@@ -69,7 +70,7 @@ pub(super) async fn run_link(
     }
 }
 
-/// Brings the books up to date. Returns whether no newer link has taken over.
+/// Records the end of the link. Returns whether no newer link has replaced it.
 fn on_disconnect(
     slave: &Arc<Slave>,
     generation: u64,
@@ -94,7 +95,7 @@ fn on_disconnect(
     current
 }
 
-/// Waits until the slave is back or none of its calls is waited for any more.
+/// Waits until the slave has reconnected or no client waits for its calls any more.
 async fn await_reconnect(slave: &Slave, generation: u64, registry: &Registry) {
     while slave.is_current(generation) {
         let timers = slave.poll_timers(Instant::now());

@@ -1,6 +1,7 @@
-//! The answer of one call on its way from the link's task to the call's reader. Knows neither link nor client.
+//! The channel of a call's answer from the link's task to the call's reader. Must not know links or clients.
 //!
-//! A mutex, not a lock-free queue: an answer is one push and one pop, and the lock is never contended for long.
+//! The channel uses a mutex rather than a lock-free queue: most answers are one push and one pop, and the lock is never
+//! held for long.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -12,24 +13,24 @@ use protocol::link::proxy_end::Sink;
 
 use crate::balance::Permit;
 
-/// What the reader of an answer receives.
+/// An item that the reader of an answer receives.
 #[derive(Debug)]
 pub(crate) enum Recv {
     /// A piece of the answer.
     ResponseEvent(ResponseEvent),
-    /// The call never reached the slave: choose another.
+    /// The call never reached the slave, so another must be chosen.
     Unsent,
 }
 
 #[derive(Default)]
 struct State {
-    /// Most answers have one piece, which needs no queue.
+    /// The first piece, stored apart because most answers have only one and then need no queue.
     first: Option<Recv>,
     rest: VecDeque<Recv>,
     reader: Option<Waker>,
 }
 
-/// Receiving half of one call's answer. The call's credit bounds how much is queued.
+/// The receiving half of a call's answer. The call's credit bounds how much is queued.
 #[derive(Default)]
 pub(crate) struct ResponseRx {
     state: Mutex<State>,
@@ -66,7 +67,7 @@ impl ResponseRx {
     }
 }
 
-/// Sending half of one call's answer. The call counts as under way at the slave as long as this lives.
+/// The sending half of a call's answer. The call counts as under way at the slave until this half is dropped.
 pub(crate) struct ResponseTx {
     response: Arc<ResponseRx>,
     _permit: Permit,

@@ -16,16 +16,16 @@ pub(crate) fn record_queue_wait(outcome: &'static str, seconds: f64) {
     histogram!(QUEUE_WAIT, "outcome" => outcome).record(seconds);
 }
 
-/// Counts a call that went to another slave than its client's sticky one.
+/// Counts a call that was sent to a slave other than its client's sticky one.
 pub(crate) fn record_sticky_miss() {
     counter!(STICKY_MISSES).increment(1);
 }
 
-/// Gauge of the calls that wait for one tool.
+/// Gauge of the calls that wait in the queue of a tool.
 pub(crate) struct QueueGauge(Gauge);
 
 impl QueueGauge {
-    /// A gauge for a queue that takes at most `limit` calls.
+    /// Creates the gauge of a queue that takes at most `limit` calls.
     pub(crate) fn new(tool: &str, limit: usize) -> Self {
         let tool = TOOLS.bounded(tool);
         gauge!(QUEUE_LIMIT, "tool" => tool.clone()).set(limit as f64);

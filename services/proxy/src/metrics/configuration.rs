@@ -29,7 +29,7 @@ pub(crate) fn set_tools_left_out(slave: &str, tools: usize) {
     gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.bounded(slave)).set(tools as f64);
 }
 
-/// Counts a file that was read again. `outcome`: `ok`, or `failed` where the content of before stays in use.
+/// Counts a file that was read again. `outcome`: `ok`, or `failed` where the previous content stays in use.
 pub(crate) fn record_config_reload(file: &'static str, outcome: &'static str) {
     counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome).increment(1);
     if outcome == "ok" {

@@ -96,7 +96,7 @@ pub(crate) fn record_connect(slave: &str, dialect: &'static str) {
     counter!(LINK_CONNECTS, "slave" => SLAVES.bounded(slave), "dialect" => dialect).increment(1);
 }
 
-/// Counts a link of a known slave process. `reason`: why the link before had ended.
+/// Counts a link of a known slave process. `reason` is that of the end of the previous link.
 pub(crate) fn record_reconnect(slave: &str, reason: &'static str) {
     counter!(LINK_RECONNECTS, "slave" => SLAVES.bounded(slave), "reason" => reason).increment(1);
 }
@@ -128,7 +128,7 @@ pub(crate) fn record_timeouts(calls: usize) {
     }
 }
 
-/// Adds what the state machine of a link has counted since it was asked last.
+/// Adds the counts of a link's state machine since the last call.
 pub(crate) fn record_link_stats(stats: LinkStats) {
     let LinkStats { stalls, resumed, gone } = stats;
     for (count, counter) in [
@@ -140,7 +140,7 @@ pub(crate) fn record_link_stats(stats: LinkStats) {
     }
 }
 
-/// Says that this proxy shuts down.
+/// Records that this proxy shuts down.
 pub(crate) fn set_draining() {
     gauge!(DRAINING).set(1);
 }
@@ -150,26 +150,26 @@ pub(crate) fn set_peers(proxies: usize) {
     gauge!(PEERS).set(proxies as f64);
 }
 
-/// Calls of a slave, and the memory that they take.
+/// The number of a slave's calls, and the memory that they use.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LinkUsage {
-    /// Calls that the slave has.
+    /// Calls under way at the slave.
     pub(crate) calls: usize,
-    /// Bytes that were sent or wait to be sent to the slave and are not acknowledged.
+    /// Unacknowledged bytes that were sent, or wait to be sent, to the slave.
     pub(crate) to_slave: usize,
-    /// Bytes of the slave that clients have not read.
+    /// Bytes from the slave that clients have not read.
     pub(crate) from_slave: usize,
 }
 
-/// Returns a function that sets the gauges of all slaves, to be called before each scrape. `usage` returns the slaves'
-/// names and what they use.
+/// Returns a function that sets the gauges of all slaves, to be called before each scrape. `usage` returns the name and
+/// the usage of each slave.
 pub(crate) fn sample(
     usage: impl Fn() -> Vec<(String, LinkUsage)> + Send + Sync + 'static,
 ) -> impl Fn() + Send + Sync + 'static {
     let known: Mutex<BTreeMap<String, usize>> = Mutex::default();
     move || {
         let mut known = known.lock();
-        // Slaves that are gone have no calls.
+        // Slaves that have disappeared have no calls.
         known.values_mut().for_each(|calls| *calls = 0);
         let mut sum = LinkUsage::default();
         for (name, usage) in usage() {

@@ -1,6 +1,6 @@
-//! Reasons for which limits and queues refuse calls: the values of a label. Must not know what counts them.
+//! The reasons for which limits and queues refuse calls, as values of a label. Must not know what counts them.
 
-/// Why a call was refused, or had to wait.
+/// The reason that a call was refused or had to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RefusalReason {
     /// The client's rate limit.

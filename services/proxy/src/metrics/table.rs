@@ -1,4 +1,4 @@
-//! The series of the proxy. Those of the edge are in `front::metrics`, those of the process in `runtime::metrics`.
+//! The series of the proxy. The series of the edge are in `front::metrics`, those of the process in `runtime::metrics`.
 //!
 //! docs/METRICS.md is generated from them. Names of tools, slaves, codes and rules are bounded where they are counted.
 
@@ -129,7 +129,7 @@ pub(super) const SLAVE_DRAINS: &str = "mcp_relay_link_drains_total";
 pub(super) const DRAINING: &str = "mcp_relay_draining";
 pub(super) const PEERS: &str = "mcp_relay_peers";
 
-/// Why links end, as [`crate::links`] names it.
+/// The reason for the end of a link, as [`crate::links`] names it.
 const DISCONNECT_REASON: Label = Label::open("reason");
 
 /// Series of slaves and their links.

@@ -9,14 +9,14 @@ use tokio::time::{sleep, timeout};
 use crate::links::Registry;
 use crate::metrics;
 
-/// How often the calls under way are counted.
+/// Time between two counts of the calls under way.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long links may take to close.
+/// Time limit for the closing of links.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Tells the slaves as soon as the shutdown begins, and waits for the calls under way, those included that no client
-/// reads any more.
+/// Announces the shutdown to the slaves as soon as it begins, and waits for the calls under way, including those that
+/// no client reads any more.
 pub(super) async fn drain(registry: Arc<Registry>, shutdown: Shutdown) {
     shutdown.draining().await;
     metrics::set_draining();
@@ -33,7 +33,7 @@ pub(super) async fn drain(registry: Arc<Registry>, shutdown: Shutdown) {
     }
 }
 
-/// Closes all links. A peer that does not answer holds this up for [`CLOSE_TIMEOUT`] at most.
+/// Closes all links. A peer that does not answer delays this by [`CLOSE_TIMEOUT`] at most.
 pub(super) async fn close_links(registry: &Registry) {
     registry.close_all();
     let closed = async {

@@ -1,13 +1,13 @@
-//! Why the proxy could not start. Must not know how it runs.
+//! The reasons for which a proxy cannot start. Must not know how it runs.
 
 use runtime::start::StartError;
 
 use crate::access::CodesFileError;
 
-/// Why the proxy could not start.
+/// The reason that the proxy could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// A requirement of every service is missing.
+    /// A requirement that every service has is not met.
     #[error(transparent)]
     Start(#[from] StartError),
     /// `SLAVE_CODES_FILE` became unusable after the configuration was checked.

@@ -1,5 +1,5 @@
-//! The proxy's ports: bound before anything else begins, so that a port in use stops the start. Must not know what is
-//! served on them.
+//! The proxy's ports: bound before anything else starts, so that a port in use prevents the start. Must not know what
+//! is served on them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::config::ProxyConfig;
 use crate::tls::TlsState;
 
-/// The ports of a proxy, bound.
+/// The bound ports of a proxy.
 pub(super) struct Ports {
     /// The port of MCP clients.
     pub(super) http: Port,
@@ -20,7 +20,7 @@ pub(super) struct Ports {
     /// The port of slaves.
     pub(super) ws: TcpListener,
     pub(super) ws_tls: Option<Arc<ServerTls>>,
-    /// The port of operators, if it is another.
+    /// The port of operators, which may be that of the clients.
     pub(super) ops: OpsPort,
 }
 
@@ -38,7 +38,7 @@ impl Ports {
         })
     }
 
-    /// Logs where clients and slaves connect.
+    /// Logs the addresses that clients and slaves connect to.
     pub(super) fn announce(&self, secured: &TlsState) -> Result<(), StartError> {
         let ws_at = self.ws.local_addr().map_err(StartError::Address)?;
         let ws = if secured.ws.is_some() { "wss" } else { "ws" };

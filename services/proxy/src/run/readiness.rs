@@ -16,7 +16,7 @@ pub(super) fn readiness(
 ) -> impl Fn() -> Readiness + use<> {
     let (registry, shutdown) = (Arc::clone(registry), shutdown.clone());
     move || {
-        // Degraded slaves count: a call that finds no better one goes to them.
+        // Degraded slaves count, because they take the calls for which there is no better slave.
         let slaves = registry.ready_slaves();
         let readiness = if shutdown.is_announced() {
             Readiness::not_ready("shutting down")
@@ -29,7 +29,7 @@ pub(super) fn readiness(
     }
 }
 
-/// Says how many slaves are in each state. Names are left out: `/readyz` asks for no key.
+/// Describes how many slaves are in each state. Names are left out, because `/readyz` requires no key.
 fn reason(registry: &Registry, slaves: usize, min_slaves: usize) -> String {
     let known = registry.health_by_name();
     let count = |state| known.iter().filter(|(_, health)| health.state == state).count();

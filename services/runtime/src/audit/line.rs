@@ -1,4 +1,4 @@
-//! One line of the audit stream: an event with its fields and payloads. Knows no event by name.
+//! A line of the audit stream: an event with its fields and payloads. Knows no event by name.
 
 use std::time::SystemTime;
 
@@ -13,10 +13,10 @@ use crate::moment;
 /// Longest text of a field, in characters; longer ones are cut, as texts come from clients and peers.
 const MAX_TEXT_CHARS: usize = 512;
 
-/// Largest payload that is written, in bytes; of a larger one only the size is.
+/// Largest payload that is written, in bytes; for a larger payload only the size is written.
 const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 
-/// An event with its fields in order, and payloads.
+/// An event with its fields, in the order of their addition, and its payloads.
 #[derive(Debug)]
 pub struct AuditLine {
     event: &'static str,
@@ -25,11 +25,11 @@ pub struct AuditLine {
     payloads: Vec<(&'static str, Payload)>,
 }
 
-/// Arguments or a result of a call. Only made where [`super::with_payloads`] is true.
+/// Arguments or a result of a call. Created only where [`super::with_payloads`] is true.
 #[derive(Clone, Debug)]
 pub struct Payload {
     bytes: usize,
-    /// `None` above the limit of a payload.
+    /// The JSON text; `None` for a payload larger than [`MAX_PAYLOAD_BYTES`].
     text: Option<Bytes>,
     of: Of,
 }
@@ -38,12 +38,12 @@ pub struct Payload {
 enum Of {
     /// `params.arguments` of a JSON-RPC request.
     Arguments,
-    /// The JSON as it stands.
+    /// The whole JSON text.
     All,
 }
 
 impl AuditLine {
-    /// An event of this moment.
+    /// Creates an event with the current time.
     pub fn new(event: &'static str) -> Self {
         Self { event, at: SystemTime::now(), fields: Vec::with_capacity(12), payloads: Vec::new() }
     }
@@ -61,7 +61,7 @@ impl AuditLine {
         self
     }
 
-    /// Adds a payload; it is redacted when it is written.
+    /// Adds a payload, which is redacted when the line is written.
     #[must_use]
     pub fn with_payload(mut self, name: &'static str, payload: Option<Payload>) -> Self {
         self.payloads.extend(payload.map(|payload| (name, payload)));
@@ -80,19 +80,19 @@ impl AuditLine {
 }
 
 impl Payload {
-    /// `params.arguments` of `message`, the client's JSON-RPC request.
+    /// Creates a payload of `params.arguments` in `message`, the client's JSON-RPC request.
     pub fn arguments(message: &Bytes) -> Self {
         Self { of: Of::Arguments, ..Self::all(message) }
     }
 
-    /// A whole JSON text.
+    /// Creates a payload of a whole JSON text.
     pub fn all(json: &Bytes) -> Self {
-        // A copy: a slice would keep the whole buffer alive that it is a part of.
+        // A copy: a slice would keep the whole buffer alive that contains it.
         let text = (json.len() <= MAX_PAYLOAD_BYTES).then(|| Bytes::copy_from_slice(json));
         Self { bytes: json.len(), text, of: Of::All }
     }
 
-    /// A size in bytes, without the payload.
+    /// Creates a payload of which only the size, in bytes, is known.
     pub fn size(bytes: usize) -> Self {
         Self { bytes, text: None, of: Of::All }
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_stand_in_their_order_and_unknown_ones_are_left_out() {
+    fn fields_keep_their_order_and_empty_values_are_left_out() {
         let line = AuditLine::new("call").with("tool", "a\n\"b").with("peer", "").with("slave", Value::Null);
         let text = written(&line.with("duration_ms", 1.5).with("client", "x".repeat(1000)));
         assert!(text.starts_with("{\"time\":\"20"), "{text}");

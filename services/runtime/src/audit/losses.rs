@@ -1,4 +1,4 @@
-//! The count of audit lines by outcome, and of those that the stream has not reported as lost yet. Knows no line.
+//! Counts of audit lines by outcome, and of lost lines that the stream has not reported yet. Knows no line.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +34,7 @@ pub(super) fn take_unreported() -> u64 {
     UNREPORTED.swap(0, Ordering::Relaxed)
 }
 
-/// Puts a number back whose report could not be written.
+/// Puts back a number whose report could not be written.
 pub(super) fn restore_unreported(lines: u64) {
     UNREPORTED.fetch_add(lines, Ordering::Relaxed);
 }

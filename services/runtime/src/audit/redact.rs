@@ -1,9 +1,9 @@
-//! Redaction of payloads before they are written: by names of members and by a pattern in texts. Knows no target.
+//! Redaction of payloads before they are written: by member names and by a pattern in texts. Knows no target.
 
 use regex::{NoExpand, Regex, RegexBuilder};
 use serde_json::Value;
 
-/// Replaces redacted values.
+/// The text that replaces redacted values.
 const REDACTED: &str = "[redacted]";
 
 /// Depth to which texts that contain JSON are parsed again.
@@ -12,14 +12,15 @@ const MAX_NESTED_JSON: u8 = 3;
 /// Patterns of names and texts to redact.
 #[derive(Debug)]
 pub(super) struct Redaction {
-    /// Names of members whose values are replaced.
+    /// Pattern of the names of members whose values are replaced.
     names: Option<Regex>,
-    /// Parts of texts that are replaced.
+    /// Pattern of the parts of texts that are replaced.
     text: Option<Regex>,
 }
 
 impl Redaction {
-    /// Redacts members of these names (`*` stands for any characters, case is ignored) and what `text` matches.
+    /// Creates a redaction of members with these names (`*` stands for any characters, case is ignored) and of text
+    /// that `text` matches.
     pub(super) fn new(names: &[String], text: Option<Regex>) -> Self {
         let any: Vec<String> = names.iter().map(|name| regex::escape(name).replace(r"\*", ".*")).collect();
         let pattern = format!("^(?:{})$", any.join("|"));
@@ -50,7 +51,7 @@ impl Redaction {
         }
     }
 
-    /// Redacts a text; one that is JSON itself (as tools often return) is redacted as JSON.
+    /// Redacts a text. A text that is JSON itself, as tools often return, is redacted as JSON.
     fn text(&self, text: &mut String, depth: u8) {
         if depth < MAX_NESTED_JSON
             && text.trim_start().starts_with(['{', '['])

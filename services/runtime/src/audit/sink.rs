@@ -1,4 +1,4 @@
-//! The target of audit lines: standard error, standard output, or a file that can be opened again. Knows no lines.
+//! The target of audit lines: standard error, standard output, or a file that can be reopened. Knows no lines.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -25,7 +25,7 @@ impl Sink {
         })
     }
 
-    /// Opens the file again; the open one stays in use if that fails.
+    /// Reopens the file. If that fails, the open file stays in use.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         if let Self::File(path, file) = self {
             *file = open(path)?;
@@ -53,7 +53,7 @@ impl Sink {
     }
 }
 
-/// Writes and flushes: the buffer of standard output would report an error too late.
+/// Writes and flushes, because the buffer of standard output would report an error too late.
 fn unbuffered(bytes: &[u8]) -> io::Result<usize> {
     let mut out = io::stdout().lock();
     let written = out.write(bytes)?;

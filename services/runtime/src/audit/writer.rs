@@ -1,5 +1,5 @@
 //! The thread that writes audit lines in batches. Lines that cannot be written are lost, counted, and reported in the
-//! stream itself as soon as writing works again.
+//! stream itself as soon as writing succeeds again.
 
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -19,7 +19,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 pub(super) enum Command {
     /// Write a line.
     Line(AuditLine),
-    /// Open the file again, as it may have been moved.
+    /// Reopen the file, which may have been moved.
     Reopen,
     /// Write everything, answer, and stop.
     Finish(oneshot::Sender<()>),
@@ -29,9 +29,9 @@ pub(super) struct Writer {
     sink: Sink,
     redaction: Redaction,
     service: &'static str,
-    /// Lines of the next write.
+    /// Encoded lines of the next write.
     batch: Vec<u8>,
-    /// Whether the last write ended within a line.
+    /// Whether the last write ended in the middle of a line.
     torn: bool,
     /// Whether the last write failed.
     failing: bool,
@@ -53,7 +53,7 @@ impl Writer {
                     Command::Reopen => self.reopen(),
                     Command::Finish(done) => {
                         self.flush();
-                        // The receiver is gone if it ran out of time.
+                        // The receiver is gone if its time limit has passed.
                         let _ = done.send(());
                         return;
                     }
@@ -115,7 +115,7 @@ impl Writer {
             }
             return;
         };
-        // The report itself is no lost line, and its number is to be reported again.
+        // The report itself does not count as a lost line, and its number must be reported again.
         record_lost("failed", lines(rest).saturating_sub(u64::from(lost_before > 0)));
         restore_unreported(lost_before);
         if !std::mem::replace(&mut self.failing, true) {
@@ -193,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         writer.sink = Sink::open(&AuditTarget::File(path.clone())).unwrap();
-        // The state after a write that ended within a line.
+        // The state after a write that ended in the middle of a line.
         std::fs::write(&path, "{}{").unwrap();
         writer.torn = true;
         writer.add(&AuditLine::new("y"));

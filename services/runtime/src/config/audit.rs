@@ -1,4 +1,4 @@
-//! `AUDIT_*`: where the audit stream goes and what of it is left out.
+//! `AUDIT_*`: the target of the audit stream and its redaction. Must not know the lines.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ crate::variables! {
     pub const AUDIT: Every;
     /// Texts of [`AUDIT`].
     struct Settings;
-    audit_log = Says("no audit"), "stdout, stderr, or the path of a file: where the audit stream goes, one JSON object a line. A file is appended to, made for its owner only, and opened anew at SIGHUP.";
-    audit_payloads = Value("0"), "1: the audit stream has arguments and results of calls too, redacted, up to 16 KiB each; of larger ones their size.";
-    audit_redact = Value("*password*,*passwd*,*passphrase*,*secret*,*token*,*authorization*,*cookie*,*credential*,*api*key*,*access*key*,*private*key*"), "Comma-separated names of members whose values AUDIT_PAYLOADS replaces by [redacted], wherever they are in arguments or results; * stands for anything, case makes no difference.";
-    audit_redact_text = Says("nothing"), "A regular expression: what it matches in any text of arguments or results is replaced by [redacted].";
+    audit_log = Says("no audit"), "stdout, stderr, or the path of a file: the target of the audit stream, one JSON object per line. A file is appended to, created with access for its owner only, and reopened at SIGHUP.";
+    audit_payloads = Value("0"), "1: the audit stream contains arguments and results of calls too, redacted, up to 16 KiB each; larger ones are replaced by their size.";
+    audit_redact = Value("*password*,*passwd*,*passphrase*,*secret*,*token*,*authorization*,*cookie*,*credential*,*api*key*,*access*key*,*private*key*"), "Comma-separated names of members whose values AUDIT_PAYLOADS replaces by [redacted], at any depth of arguments and results; * stands for any characters, case is ignored.";
+    audit_redact_text = Says("nothing"), "A regular expression: its matches in any text of arguments or results are replaced by [redacted].";
 }
 
-/// Where audit lines go.
+/// The target of audit lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditTarget {
-    /// Between the log's lines.
+    /// Standard error, which the log uses too.
     Stderr,
-    /// Nothing else goes there.
+    /// Standard output, which nothing else uses.
     Stdout,
-    /// A file of their own.
+    /// A file for audit lines only.
     File(PathBuf),
 }
 
@@ -39,22 +39,22 @@ impl fmt::Display for AuditTarget {
     }
 }
 
-/// The audit stream.
+/// The configuration of the audit stream.
 #[derive(Clone, Debug)]
 pub struct AuditConfig {
-    /// `AUDIT_LOG`.
+    /// `AUDIT_LOG`: the target.
     pub target: AuditTarget,
-    /// `AUDIT_PAYLOADS`: arguments and results too.
+    /// `AUDIT_PAYLOADS`: whether lines contain arguments and results.
     pub payloads: bool,
-    /// `AUDIT_REDACT`: names of members, `*` standing for anything.
+    /// `AUDIT_REDACT`: names of members whose values are replaced; `*` stands for any characters.
     pub redact: Vec<String>,
-    /// `AUDIT_REDACT_TEXT`.
+    /// `AUDIT_REDACT_TEXT`: pattern of the texts that are replaced.
     pub redact_text: Option<Regex>,
 }
 
 impl AuditConfig {
-    /// Reads the variables of [`AUDIT`], which the reader's tables must contain. `None`: no audit. Everything is checked
-    /// either way.
+    /// Reads the variables of [`AUDIT`], which the reader's tables must contain. `None`: no audit; all values are
+    /// checked even then.
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let settings = Settings::read(reader);
         let target = reader.optional(&settings.audit_log, target);
@@ -84,7 +84,7 @@ fn target(text: &str) -> Result<AuditTarget, String> {
         return Err("the path of a file: this is a folder".into());
     }
     if !folder.as_os_str().is_empty() && !folder.is_dir() {
-        return Err(format!("a file in a folder that is there: {} is none", folder.display()));
+        return Err(format!("a file in an existing folder: {} is none", folder.display()));
     }
     Ok(AuditTarget::File(path.into()))
 }

@@ -1,17 +1,17 @@
-//! `OPS_PORT`, `OPS_HOST` and `UI`: where operators ask, and whether there is a page to look at.
+//! `OPS_PORT`, `OPS_HOST` and `UI`: the operators' port and the status page. Must not know what they serve.
 
 use super::listener::listener;
 use super::variables::Settings;
 use crate::env::{Reader, parse};
 use crate::listen::ListenAddr;
 
-/// What operators are served.
+/// The configuration of the operators' endpoints.
 #[derive(Clone, Debug, Default)]
 pub struct OpsConfig {
-    /// `OPS_HOST`, `OPS_PORT`: a port of its own for health, metrics, API and status page. `None`: they share the
+    /// `OPS_HOST`, `OPS_PORT`: a separate port for health, metrics, API and status page. `None`: they share the
     /// clients' port.
     pub port: Option<ListenAddr>,
-    /// `UI`: the status page is served, and what it shows of calls is kept.
+    /// `UI`: whether the status page is served and the calls that it shows are recorded.
     pub ui: bool,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, http: &ListenAd
     OpsConfig { port, ui: reader.value(&settings.ui, parse::flag) }
 }
 
-/// Reads the address that a server of this environment answers operators on: its ops port, else the clients' port.
+/// Reads the address of the operators' endpoints: the ops port if there is one, otherwise the clients' port.
 pub fn ops_listener(reader: &mut Reader<'_>) -> ListenAddr {
     let http = listener(reader);
     let settings = Settings::read(reader);

@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::env::parse;
 
-/// Origins whose requests are served. Requests without an `Origin` header do not come from a web page.
+/// The origins of web pages whose requests are served. Requests without an `Origin` header do not come from a web page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AllowedOrigins {
     /// Pages served from this machine only: `localhost`, `127.0.0.0/8`, `::1`, any port.
     #[default]
     Loopback,
-    /// All of them.
+    /// All origins.
     Any,
-    /// Exactly these, as browsers write them: scheme, host and port if it is not the scheme's own.
+    /// Only these origins, as browsers write them: scheme, host, and the port where it is not the scheme's default.
     Only(Vec<String>),
 }
 
@@ -31,7 +31,7 @@ impl AllowedOrigins {
         }
     }
 
-    /// Whether a page of this origin may send requests.
+    /// Returns whether a page of this origin may send requests.
     pub fn allows(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
@@ -43,7 +43,7 @@ impl AllowedOrigins {
     }
 }
 
-/// Whether `host[:port]` names this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
+/// Returns whether `host[:port]` names this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
 pub fn is_loopback_authority(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -63,7 +63,7 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// An origin in the form that browsers send it in; `None` if the text is no origin.
+/// Returns an origin in the form in which browsers send it; `None` if the text is no origin.
 fn origin(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok()?;
     let bare =
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_refused() {
+    fn texts_that_are_no_origin_are_refused() {
         for bad in ["app.example", "https://a/path", "https://u:p@a", "https://a?x", ","] {
             assert!(AllowedOrigins::parse(bad).is_err(), "{bad}");
         }

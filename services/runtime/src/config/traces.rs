@@ -1,7 +1,8 @@
-//! Where traces go, by OpenTelemetry's own variables. Knows nothing of what is traced.
+//! The export of traces, by OpenTelemetry's own variables. Must not know what is traced.
 //!
-//! OpenTelemetry Specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter". Unlike
-//! there, nothing is exported without an endpoint, and a value that cannot be used is a problem, not a warning.
+//! OpenTelemetry Specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter". In contrast
+//! to the specification, nothing is exported without an endpoint, and an invalid value is a problem rather than a
+//! warning.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,24 +23,24 @@ crate::variables! {
     otel_exporter_otlp_traces_protocol = Says("OTEL_EXPORTER_OTLP_PROTOCOL"), "The same for traces only.";
     otel_exporter_otlp_headers secret = Says("none"), "Headers for the collector: name=value pairs separated by commas, values percent-encoded.";
     otel_exporter_otlp_traces_headers secret = Says("OTEL_EXPORTER_OTLP_HEADERS"), "The same for traces only.";
-    otel_exporter_otlp_certificate = Says("the system's roots"), "PEM file of authorities that are trusted for an https:// collector.";
+    otel_exporter_otlp_certificate = Says("the system's roots"), "PEM file of the authorities that are trusted for an https:// collector.";
     otel_exporter_otlp_traces_certificate = Says("OTEL_EXPORTER_OTLP_CERTIFICATE"), "The same for traces only.";
     otel_exporter_otlp_compression = Value("none"), "gzip or none.";
     otel_exporter_otlp_traces_compression = Says("OTEL_EXPORTER_OTLP_COMPRESSION"), "The same for traces only.";
-    otel_exporter_otlp_timeout = Value("10000"), "Milliseconds that the collector may take for a batch of spans.";
+    otel_exporter_otlp_timeout = Value("10000"), "Time limit in milliseconds for the export of a batch of spans.";
     otel_exporter_otlp_traces_timeout = Says("OTEL_EXPORTER_OTLP_TIMEOUT"), "The same for traces only.";
     otel_service_name = Says("mcp-relay-proxy, mcp-relay-slave or mcp-relay-server"), "service.name of the spans.";
-    otel_resource_attributes = Says("none"), "More attributes of this process: key=value pairs separated by commas, values percent-encoded.";
+    otel_resource_attributes = Says("none"), "Additional attributes of this process: key=value pairs separated by commas, values percent-encoded.";
     otel_traces_sampler = Value("parentbased_always_on"), "always_on, always_off, traceidratio, or one of them behind parentbased_: which calls are traced.";
     otel_traces_sampler_arg = Value("1"), "The share of traces, 0 to 1, where the sampler is traceidratio or parentbased_traceidratio.";
     otel_traces_exporter = Value("otlp"), "otlp, or none for no traces.";
-    otel_sdk_disabled = Value("0"), "1: no traces, whatever else is set.";
-    otel_bsp_schedule_delay = Value("5000"), "Milliseconds after which ended spans are sent at the latest.";
-    otel_bsp_max_queue_size = Value("2048"), "Ended spans that may wait for the collector; those beyond it are dropped and counted.";
-    otel_bsp_max_export_batch_size = Value("512"), "Spans that are sent at once, at most.";
+    otel_sdk_disabled = Value("0"), "1: no traces, whatever the other variables say.";
+    otel_bsp_schedule_delay = Value("5000"), "Longest time in milliseconds before ended spans are sent.";
+    otel_bsp_max_queue_size = Value("2048"), "Largest number of ended spans that wait for the collector; further ones are dropped and counted.";
+    otel_bsp_max_export_batch_size = Value("512"), "Largest number of spans in one batch.";
 }
 
-/// How spans travel.
+/// The protocol of the export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OtlpProtocol {
     /// Protobuf over HTTP/1.1.
@@ -49,66 +50,66 @@ pub enum OtlpProtocol {
     Grpc,
 }
 
-/// How batches are compressed.
+/// The compression of batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OtlpCompression {
-    /// As they are.
+    /// No compression.
     #[default]
     None,
     /// gzip.
     Gzip,
 }
 
-/// Which traces are recorded where no parent says it.
+/// The share of traces that are recorded where no parent span decides it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SampleRatio {
-    /// All.
+    /// All traces.
     #[default]
     All,
-    /// None.
+    /// No traces.
     None,
-    /// As many as `OTEL_TRACES_SAMPLER_ARG` says.
+    /// The share that `OTEL_TRACES_SAMPLER_ARG` gives.
     Ratio,
 }
 
-/// Whether the caller's decision counts.
+/// The meaning of the caller's sampling decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ParentBased {
-    /// What a parent decided holds for its children.
+    /// The decision of a parent span applies to its children.
     #[default]
     Decide,
-    /// Every span is decided anew.
+    /// The caller's decision is ignored.
     Ignored,
 }
 
-/// Where and how spans are exported.
+/// The configuration of the export of spans.
 #[derive(Clone, Debug)]
 pub struct TraceConfig {
-    /// Where every batch goes: the whole URL (HTTP), or the server (gRPC).
+    /// The target of every batch: the whole URL (HTTP), or the server (gRPC).
     pub endpoint: Url,
-    /// How.
+    /// The protocol.
     pub protocol: OtlpProtocol,
-    /// Compressed or not.
+    /// The compression of batches.
     pub compression: OtlpCompression,
-    /// Whom an `https://` collector must be certified by.
+    /// The trusted authorities for an `https://` collector.
     pub trust: ClientFiles,
-    /// How long a batch may take.
+    /// Time limit for the export of a batch.
     pub timeout: Duration,
     /// `service.name`, if it was set.
     pub service: Option<String>,
-    /// More attributes of the resource.
+    /// Additional attributes of the resource.
     pub attributes: Vec<(String, String)>,
-    /// Who decides.
+    /// The meaning of the caller's sampling decision.
     pub parents: ParentBased,
-    /// What is decided where nobody has.
+    /// The share of traces where no parent span decides.
     pub share: SampleRatio,
-    /// From 0 to 1.
+    /// The ratio for [`SampleRatio::Ratio`], from 0 to 1.
     pub ratio: f64,
-    /// How often a batch goes out at least.
+    /// Longest time before ended spans are exported.
     pub delay: Duration,
-    /// Spans that may wait.
+    /// Largest number of ended spans that wait for the export.
     pub queue: usize,
-    /// Spans of one batch.
+    /// Largest number of spans in a batch.
     pub batch: usize,
 }
 
@@ -130,8 +131,8 @@ const SAMPLERS: &[(&str, (ParentBased, SampleRatio))] = &[
 ];
 
 impl TraceConfig {
-    /// Reads the variables of [`TRACES`], which the reader's tables must contain. `None`: no traces. Everything that
-    /// is set is checked, also where it does not matter.
+    /// Reads the variables of [`TRACES`], which the reader's tables must contain. `None`: no traces; all set values are
+    /// checked even then.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let settings = Settings::read(reader);
         let general = reader.optional(&settings.otel_exporter_otlp_endpoint, parse::http_url);
@@ -161,7 +162,7 @@ impl TraceConfig {
     }
 }
 
-/// The general endpoint is where all signals go: over HTTP each has a path below it.
+/// Returns the endpoint of traces for the general endpoint: over HTTP each signal has a path below it.
 fn of_signal(mut url: Url, protocol: OtlpProtocol) -> Url {
     if protocol == OtlpProtocol::Http {
         let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
@@ -170,7 +171,8 @@ fn of_signal(mut url: Url, protocol: OtlpProtocol) -> Url {
     url
 }
 
-/// Reads a pair of variables with the same form: the one for traces counts before the one for all signals.
+/// Reads a pair of variables with the same form: the variable for traces takes precedence over the variable for all
+/// signals.
 fn read_pair<T: Default>(
     reader: &mut Reader<'_>,
     general: &Setting,
@@ -210,7 +212,7 @@ fn read_certificate(reader: &mut Reader<'_>, settings: &Settings) -> Option<Path
     reader.optional(&settings.otel_exporter_otlp_traces_certificate, check).or(general)
 }
 
-/// The exporter takes the headers from the environment by itself, and leaves out those that it cannot read.
+/// Checks the headers. The exporter itself reads them from the environment and silently leaves out invalid ones.
 fn check_headers(reader: &mut Reader<'_>, settings: &Settings) {
     reader.optional(&settings.otel_exporter_otlp_headers, headers);
     reader.optional(&settings.otel_exporter_otlp_traces_headers, headers);
@@ -227,7 +229,7 @@ fn headers(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `key=value` pairs as in W3C Baggage, without properties.
+/// Parses `key=value` pairs as in W3C Baggage, without properties.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let expected = || "key=value pairs separated by commas, values percent-encoded".to_owned();
     parse::list(text)
@@ -239,7 +241,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
-/// Percent-decoding; `None` where it is not done properly or gives no UTF-8.
+/// Decodes percent-encoding; `None` where the encoding is invalid or the result is not UTF-8.
 fn decoded(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_exported_without_an_endpoint_or_where_it_is_switched_off() {
+    fn nothing_is_exported_without_an_endpoint_or_where_traces_are_switched_off() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
         for pairs in [
             vec![],
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_general_endpoint_gets_the_signal_s_path_over_http_only() {
+    fn the_path_of_the_signal_is_added_to_the_general_endpoint_over_http_only() {
         let general = |url, protocol| {
             let pairs = [("OTEL_EXPORTER_OTLP_ENDPOINT", url), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)];
             on(&pairs).endpoint.to_string()
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_traces_alone_go_before_general_ones() {
+    fn variables_for_traces_take_precedence_over_general_ones() {
         let config = on(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_value_is_a_problem_also_where_traces_are_off_and_headers_stay_secret() {
+    fn every_bad_value_is_a_problem_even_where_traces_are_off_and_headers_stay_secret() {
         let bad = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
             ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "unix:///x"),
@@ -362,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn percent_encoding_is_undone_or_refused() {
+    fn percent_encoding_is_decoded_or_refused() {
         assert_eq!(decoded("a%20b%c3%a4").as_deref(), Some("a bä"));
         for bad in ["%", "%2", "%zz", "%ff"] {
             assert_eq!(decoded(bad), None, "{bad}");

@@ -1,4 +1,4 @@
-//! The declared variables that are not of one mode alone.
+//! The declared variables that more than one mode reads. Must not know the values that they become.
 
 crate::variables! {
     /// The mode that runs without a subcommand.
@@ -10,28 +10,28 @@ crate::variables! {
 }
 
 crate::variables! {
-    /// Read by proxy, slave and standalone server.
+    /// The variables that proxy, slave and standalone server read.
     pub const EVERY: Every;
     /// Texts of [`EVERY`].
     pub(super) struct Settings;
     mcp_server_host = Value("127.0.0.1"), "Address that MCP clients are served on. 0.0.0.0 for every interface.";
     mcp_server_port = Value("8000"), "Port that MCP clients are served on. 0: any free port; the log names it.";
-    ops_port = Says("they share MCP_SERVER_PORT"), "A port of its own for health, metrics, API and status page; MCP_SERVER_PORT then answers 404 for their paths. 0: any free port; the log names it.";
-    ops_host = Says("as MCP_SERVER_HOST"), "Address that OPS_PORT is listened on.";
-    ui = Value("0"), "1: serve the status page on /ui, and keep what it shows: calls under way, the last ones, and the last lines of backends' standard error.";
-    auth_bearer_keys secret = Says("no key is asked for"), "Comma-separated keys. If set, every HTTP path but the health checks needs `Authorization: Bearer <key>`.";
+    ops_port = Says("they share MCP_SERVER_PORT"), "A separate port for health, metrics, API and status page; MCP_SERVER_PORT then answers 404 for their paths. 0: any free port; the log names it.";
+    ops_host = Says("the value of MCP_SERVER_HOST"), "Address that the server listens on for OPS_PORT.";
+    ui = Value("0"), "1: serve the status page on /ui, and record what it shows: calls under way, the last finished calls, and the last lines of backends' standard error.";
+    auth_bearer_keys secret = Says("no key is required"), "Comma-separated keys. If set, every HTTP path but the health checks needs `Authorization: Bearer <key>`.";
     auth_custom_header = Says("only Authorization"), "A header, for example x-api-key, that may carry the key in place of Authorization.";
     allowed_origins = Says("loopback origins"), "Comma-separated origins of web pages that may send requests; * for any. Unset: pages served from this machine.";
     max_body_bytes = Value("16777216"), "Largest request body in bytes (1024 to 67108864); a larger one is refused with 413.";
-    request_timeout = Value("300"), "Seconds of silence after which a call is given up. Progress starts it anew.";
-    request_timeout_total = Value("3600"), "Seconds that a call may take at all. Raised by itself to REQUEST_TIMEOUT where only that is set.";
+    request_timeout = Value("300"), "Seconds of silence after which a call fails. Each progress message restarts the time.";
+    request_timeout_total = Value("3600"), "Largest duration of a call in seconds. Raised to REQUEST_TIMEOUT automatically where only that is set.";
     session_key secret = Says("random, with a warning"), "At least 32 characters that seal legacy session ids; the same on every proxy replica. Random: sessions end with the process.";
-    session_ttl = Value("86400"), "Seconds that a legacy session id is good for.";
-    shutdown_delay = Value("0"), "Seconds after SIGTERM or SIGINT in which /readyz says unready and calls are still taken: time for load balancers to look elsewhere. The grace begins after it.";
-    shutdown_grace = Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends at once.";
-    log_format = Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object a line. Logs go to standard error.";
-    log_level = Value("info"), "trace, debug, info, warn, error or off; also by part, for example info,proxy=debug. Lines about single calls are at debug.";
+    session_ttl = Value("86400"), "Seconds for which a legacy session id is valid.";
+    shutdown_delay = Value("0"), "Seconds after SIGTERM or SIGINT in which /readyz says unready and calls are still taken: time for load balancers to stop sending requests here. SHUTDOWN_GRACE begins after it.";
+    shutdown_grace = Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends the process at once.";
+    log_format = Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object per line. Logs go to standard error.";
+    log_level = Value("info"), "trace, debug, info, warn, error or off; also for single parts, for example info,proxy=debug. Lines about single calls are at debug.";
     list_ttl_ms = Value("5000"), "Milliseconds that clients may keep a list of tools (`ttlMs` of modern list results).";
-    link_ping_interval_ms = Value("1500"), "Milliseconds of silence on a link after which it is tested with a ping (proxy and slave).";
-    link_ping_timeout_ms = Value("4000"), "Milliseconds of silence on a link after which it is given up; at least twice LINK_PING_INTERVAL_MS.";
+    link_ping_interval_ms = Value("1500"), "Milliseconds of silence on a link after which a ping is sent (proxy and slave).";
+    link_ping_timeout_ms = Value("4000"), "Milliseconds of silence on a link after which the link is closed; at least twice LINK_PING_INTERVAL_MS.";
 }

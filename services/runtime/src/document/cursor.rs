@@ -1,9 +1,9 @@
-//! A cursor on one value of a file: its type, its path, and the problems that its reader notes. Must not know formats.
+//! A cursor on a value of a file: its type, its path, and the problems that its reader notes. Must not know formats.
 
 use super::node::{Kind, Node};
 use super::problem::{DocumentProblem, ProblemList, Rendered};
 
-/// A value in a file while it is read. A problem is noted, and reading goes on.
+/// A cursor on a value of a file that is being read. Problems are collected, and reading goes on.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
     node: &'a Node,
@@ -24,13 +24,13 @@ impl<'a> Cursor<'a> {
         Self { node, path: String::new(), shown: problems.shown, problems }
     }
 
-    /// The same cursor with a value that is never shown in messages, because it may be a secret.
+    /// Returns the same cursor with a value that is never shown in messages, because it may be a secret.
     #[must_use]
     pub fn hidden(self) -> Self {
         Self { shown: Rendered::Hidden, ..self }
     }
 
-    /// The line in the file, from 1.
+    /// Returns the line in the file, from 1.
     pub fn line(&self) -> u64 {
         self.node.line
     }
@@ -55,7 +55,7 @@ impl<'a> Cursor<'a> {
         for (key, value) in entries.list {
             if !known.contains(&key.as_str()) {
                 let unknown = Cursor { node: value, ..self.clone() };
-                // A secret in the wrong place may be a key too.
+                // A key may be a misplaced secret.
                 let found = match self.shown {
                     Rendered::Open => format!("has the unknown key {key:?}"),
                     Rendered::Hidden => "has an unknown key".to_owned(),
@@ -84,7 +84,7 @@ impl<'a> Cursor<'a> {
         Vec::new()
     }
 
-    /// The items of a list, or this value alone where the value is no list.
+    /// Returns the items of a list, or the value itself where it is no list.
     pub fn one_or_many(&self) -> Vec<Cursor<'a>> {
         match &self.node.kind {
             Kind::List(list) => self.each(list),
@@ -97,17 +97,17 @@ impl<'a> Cursor<'a> {
         list.iter().enumerate().map(item).collect()
     }
 
-    /// Whether the value is `null` or missing.
+    /// Returns whether the value is `null` or missing.
     pub fn is_null(&self) -> bool {
         matches!(self.node.kind, Kind::Null)
     }
 
-    /// Whether the value is a list.
+    /// Returns whether the value is a list.
     pub fn is_list(&self) -> bool {
         matches!(self.node.kind, Kind::List(_))
     }
 
-    /// Whether the value is a text.
+    /// Returns whether the value is a text.
     pub fn is_text(&self) -> bool {
         matches!(self.node.kind, Kind::Text(_))
     }
@@ -149,12 +149,12 @@ impl<'a> Cursor<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// The value of a key; `None` if the mapping lacks it.
+    /// Returns the value of a key; `None` if the mapping lacks it.
     pub fn get(&self, key: &str) -> Option<Cursor<'a>> {
         self.list.iter().find(|(known, _)| known == key).map(|(key, node)| self.child(key, node))
     }
 
-    /// The value of a key that must be present; a missing one is noted as a problem.
+    /// Returns the value of a key that must be present; a missing one is noted as a problem.
     pub fn required(&self, key: &str, expected: &str) -> Option<Cursor<'a>> {
         let found = self.get(key);
         if found.is_none() {
@@ -163,17 +163,17 @@ impl<'a> Map<'a> {
         found
     }
 
-    /// All entries, in the order of the file.
+    /// Returns all entries, in the order of the file.
     pub fn all(&self) -> impl Iterator<Item = (&'a str, Cursor<'a>)> {
         self.list.iter().map(|(key, node)| (key.as_str(), self.child(key, node)))
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether the mapping is empty.
+    /// Returns whether the mapping is empty.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -184,7 +184,7 @@ impl<'a> Map<'a> {
     }
 }
 
-/// A value as messages show it, texts cut at 100 characters.
+/// Formats a value for messages; texts are cut at 100 characters.
 fn show(kind: &Kind) -> String {
     match kind {
         Kind::Null => "(empty)".into(),

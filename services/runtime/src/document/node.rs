@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-/// One value with its line.
+/// A value with its line.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) line: u64,
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for Any {
         let mut map = Vec::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
             let value: Node = entries.next_value::<Spanned<Kind>>()?.into();
-            // A nested value stands on the line below: people look for the key.
+            // A nested value begins on the line below its key; messages name the key's line.
             map.push((key.value, Node { line: key.referenced.line(), ..value }));
         }
         Ok(Kind::Map(map))

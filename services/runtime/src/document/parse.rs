@@ -1,4 +1,4 @@
-//! The parser of YAML files, and their readers' way in. Must not know the format that a file has.
+//! The parser of YAML files, and the entry point for their readers. Must not know the format that a file has.
 
 use serde_saphyr::Spanned;
 
@@ -11,8 +11,8 @@ use super::problem::{DocumentProblem, DocumentProblems, ProblemList, Rendered};
 pub struct Document(Node);
 
 impl Document {
-    /// Reads one YAML document of at most one value; an empty one is an empty mapping. Doubled keys, several
-    /// documents and aliases that grow beyond measure are refused.
+    /// Parses a YAML document; an empty document is an empty mapping. Duplicate keys, several documents, and aliases
+    /// that expand without bound are refused.
     pub fn parse(text: &str, shown: Rendered) -> Result<Self, DocumentProblems> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
@@ -24,10 +24,10 @@ impl Document {
             }
             Err(error) => {
                 let line = error.location().map_or(0, |location| location.line());
-                // The parser's messages quote what they are about.
+                // The parser's messages quote the file.
                 let expected = match shown {
                     Rendered::Open => format!("YAML that can be read ({})", error.without_snippet()),
-                    Rendered::Hidden => "YAML that can be read, without doubled keys".to_owned(),
+                    Rendered::Hidden => "YAML that can be read, without duplicate keys".to_owned(),
                 };
                 let problem = DocumentProblem { line, path: String::new(), value: String::new(), expected };
                 Err(DocumentProblems(vec![problem]))
@@ -35,7 +35,7 @@ impl Document {
         }
     }
 
-    /// Calls `owner` with a cursor on the root. The error holds every problem that the owner notes.
+    /// Calls `owner` with a cursor on the root. The error contains every problem that `owner` notes.
     pub fn read<T>(
         &self,
         shown: Rendered,

@@ -1,9 +1,9 @@
-//! The problems of a file, collected. Knows nothing of YAML.
+//! The collected problems of a file. Must not know YAML.
 
 use std::cell::RefCell;
 use std::fmt;
 
-/// Whether values of a file may stand in messages.
+/// The visibility of a file's values in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rendered {
     /// Values may be shown.
@@ -12,21 +12,21 @@ pub enum Rendered {
     Hidden,
 }
 
-/// One problem.
+/// A problem at a place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentProblem {
     /// Line in the file, from 1; 0 if it is not known.
     pub line: u64,
     /// Path inside the file, for example `rules[2].match.tool`; empty for the whole file.
     pub path: String,
-    /// Value as it may be shown, with its `=`; or empty.
+    /// The value as messages may show it, after `=`; or empty.
     pub value: String,
     /// Expectation, to be read after the word "expected".
     pub expected: String,
 }
 
 impl DocumentProblem {
-    /// Line, path and value as text.
+    /// Returns line, path and value as text.
     pub fn location(&self) -> String {
         let mut words = Vec::new();
         if self.line != 0 {
@@ -43,7 +43,7 @@ impl fmt::Display for DocumentProblem {
     }
 }
 
-/// All problems of a file, by line. Never empty when returned as an error.
+/// All problems of a file, sorted by line. Never empty when returned as an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentProblems(pub Vec<DocumentProblem>);
 
@@ -58,10 +58,10 @@ impl fmt::Display for DocumentProblems {
 
 impl std::error::Error for DocumentProblems {}
 
-/// Problems noted so far, shared by all cursors of one reading.
+/// The problems noted so far, shared by all cursors on a file.
 #[derive(Debug)]
 pub(super) struct ProblemList {
-    /// Whether values may stand in the problems.
+    /// The visibility of values in the problems.
     pub(super) shown: Rendered,
     list: RefCell<Vec<DocumentProblem>>,
 }
@@ -75,7 +75,7 @@ impl ProblemList {
         self.list.borrow_mut().push(problem);
     }
 
-    /// The value if there was no problem, else all problems by line.
+    /// Returns the value if there was no problem, otherwise all problems sorted by line.
     pub(super) fn finish<T>(self, value: T) -> Result<T, DocumentProblems> {
         let mut list = self.list.into_inner();
         list.sort_by_key(|problem| problem.line);

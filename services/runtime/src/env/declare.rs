@@ -1,6 +1,7 @@
 //! The macro that declares environment variables. Knows no variable by name.
 
-/// The bytes of an identifier in upper case, for [`crate::variables!`]. `N` is the identifier's length in bytes.
+/// Returns the bytes of an identifier in upper case, for [`crate::variables!`]. `N` is the identifier's length in
+/// bytes.
 #[doc(hidden)]
 pub const fn upper_case<const N: usize>(name: &str) -> [u8; N] {
     let (name, mut upper, mut at) = (name.as_bytes(), [0; N], 0);

@@ -2,7 +2,7 @@
 
 use super::{Group, Snapshot, Var};
 
-/// A warning for each set variable that is not declared but close to the name of a declared and unset one.
+/// Returns a warning for each set but undeclared variable whose name is close to that of a declared, unset variable.
 ///
 /// Variables for other programs are left out (`GITHUB_API` is not a misspelt `GITLAB_API`), and so are the variables that
 /// Kubernetes adds for a Service.
@@ -24,7 +24,7 @@ pub fn misspelt(snapshot: &Snapshot, known: &[&[Var]]) -> Vec<String> {
     warnings
 }
 
-/// Levenshtein distance, ignoring case.
+/// Returns the Levenshtein distance, ignoring case.
 fn distance(one: &str, other: &str) -> usize {
     strsim::levenshtein(&one.to_ascii_uppercase(), &other.to_ascii_uppercase())
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_set_is_not_guessed_at() {
+    fn a_variable_that_is_set_is_not_suggested() {
         let both = Snapshot::of([("SLAVE_CODES", "a"), ("SLAVE_CODESX", "b")]);
         assert!(misspelt(&both, &[TABLE]).is_empty());
     }

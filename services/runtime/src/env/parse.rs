@@ -1,11 +1,12 @@
-//! Parsers of single values. Each takes trimmed text; its error is the expectation, to follow the word "expected".
+//! Parsers of single values. Each takes trimmed text; its error is the expectation, worded to follow "expected". Knows
+//! no variable by name.
 
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A whole number within `range`; `unit` follows the number in the message, for example `bytes`.
+/// Parses a whole number within `range`; `unit` follows the number in the message, for example `bytes`.
 pub fn whole<T>(range: RangeInclusive<T>, unit: &'static str) -> impl FnOnce(&str) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + Display,
@@ -16,7 +17,7 @@ where
     }
 }
 
-/// Seconds within `range`, fractions allowed.
+/// Parses seconds within `range`, fractions allowed.
 pub fn seconds(range: RangeInclusive<f64>) -> impl FnOnce(&str) -> Result<Duration, String> {
     move |text| {
         let number = text.parse().ok().filter(|n| range.contains(n));
@@ -25,17 +26,17 @@ pub fn seconds(range: RangeInclusive<f64>) -> impl FnOnce(&str) -> Result<Durati
     }
 }
 
-/// Milliseconds within `range`.
+/// Parses milliseconds within `range`.
 pub fn millis(range: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<Duration, String> {
     move |text| whole(range, "milliseconds")(text).map(Duration::from_millis)
 }
 
-/// A TCP port; 0 stands for any free one.
+/// Parses a TCP port; 0 stands for any free port.
 pub fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "a port from 0 to 65535 (0: any free port)".to_owned())
 }
 
-/// 1/0, true/false or yes/no, in upper or lower case.
+/// Parses 1/0, true/false or yes/no, in upper or lower case.
 pub fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" => Ok(true),
@@ -44,7 +45,7 @@ pub fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// One of a few words, in upper or lower case.
+/// Parses one of the given words, in upper or lower case.
 pub fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl FnOnce(&str) -> Result<T, String> {
     move |text| {
         let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
@@ -55,18 +56,18 @@ pub fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl FnOnce(&st
     }
 }
 
-/// Comma-separated, each part trimmed, empty parts left out.
+/// Splits text at commas; parts are trimmed, and empty parts left out.
 pub fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
-/// An IP address (IPv6 with or without brackets) or a host name, without a port.
+/// Parses an IP address (IPv6 with or without brackets) or a host name, without a port.
 pub fn host(text: &str) -> Result<String, String> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     let is_name = text.len() <= 253
         && text.split('.').all(|label| !label.is_empty() && label.len() <= 63)
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        // Only digits and dots, and no address: a mistyped address rather than a name.
+        // Digits and dots alone that are no address are a mistyped address rather than a name.
         && !text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if bare.parse::<IpAddr>().is_ok() {
         Ok(bare.to_owned())
@@ -77,7 +78,7 @@ pub fn host(text: &str) -> Result<String, String> {
     }
 }
 
-/// A host name or IP address and a port, `host:port`; IPv6 addresses in brackets.
+/// Parses `host:port`, a host name or IP address with a port; IPv6 addresses are in brackets.
 pub fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let expected = || "host:port, for example mcp-relay-proxies:8001".to_owned();
     let (name, number) = text.rsplit_once(':').ok_or_else(expected)?;
@@ -86,13 +87,13 @@ pub fn host_and_port(text: &str) -> Result<(String, u16), String> {
     Ok((host(name).ok().filter(|_| bracketed).ok_or_else(expected)?, number))
 }
 
-/// An `http://` or `https://` URL.
+/// Parses an `http://` or `https://` URL.
 pub fn http_url(text: &str) -> Result<url::Url, String> {
     let url = url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
     url.ok_or_else(|| "a URL that starts with http:// or https://".into())
 }
 
-/// The name of an HTTP header, made lower case (RFC 9110, "Field Names").
+/// Parses the name of an HTTP header and makes it lower case (RFC 9110, "Field Names").
 pub fn header_name(text: &str) -> Result<String, String> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.len() <= 128 && text.bytes().all(token) {
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_hold_their_range() {
+    fn numbers_outside_their_range_are_refused() {
         assert_eq!(whole(1..=5_u32, "things")("5"), Ok(5));
         for bad in ["0", "6", "-1", "1.5", "x", "1e3", "99999999999999999999"] {
             assert_eq!(
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_has_its_port() {
+    fn a_host_without_a_valid_port_is_refused() {
         assert_eq!(host_and_port("relay:8001"), Ok(("relay".into(), 8001)));
         assert_eq!(host_and_port("[::1]:8001"), Ok(("::1".into(), 8001)));
         for bad in ["relay", "relay:", "relay:0", ":8001", "::1", "ws://relay:8001", "relay:70000"] {

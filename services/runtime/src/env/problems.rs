@@ -1,13 +1,13 @@
-//! All problems of a configuration in one error. Knows no variable by name.
+//! The error that contains all problems of a configuration. Knows no variable by name.
 
 use std::fmt;
 
-/// One variable that cannot be used.
+/// A variable that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Name of the variable.
     pub name: String,
-    /// Value as it may be shown: quoted, `(value not shown)`, or `(not set)`.
+    /// The value as messages may show it: quoted, `(value not shown)`, or `(not set)`.
     pub shown: String,
     /// Expectation, to be read after the word "expected".
     pub expected: String,
@@ -25,7 +25,7 @@ impl fmt::Display for Problem {
 pub struct Problems {
     /// The part that was configured, for example `proxy`.
     pub subject: &'static str,
-    /// One for each variable that cannot be used.
+    /// The problems, at most one for each variable.
     pub list: Vec<Problem>,
 }
 

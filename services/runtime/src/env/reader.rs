@@ -1,4 +1,4 @@
-//! The reader of declared variables: typed values, and every problem at once. Knows no variable by name.
+//! The reader of declared variables, which returns typed values and collects every problem. Knows no variable by name.
 
 use serde::de::DeserializeOwned;
 
@@ -11,11 +11,11 @@ use super::{Problem, Problems, Secrecy, Setting, Snapshot, Var};
 pub struct Loaded<T> {
     /// The configuration.
     pub config: T,
-    /// Values that are allowed but probably not meant: log each at `warn`.
+    /// Warnings about values that are allowed but probably not intended, to be logged at `warn`.
     pub warnings: Vec<String>,
 }
 
-/// Reads one configuration. A bad value is noted and reading goes on; [`Reader::finish`] returns all problems.
+/// A reader of one configuration. A bad value is noted and reading goes on; [`Reader::finish`] returns all problems.
 #[derive(Debug)]
 pub struct Reader<'a> {
     subject: &'static str,
@@ -26,16 +26,16 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of the variables of `tables`; `subject` is the configured part, for example `proxy`.
+    /// Creates a reader of the variables of `tables`; `subject` is the configured part, for example `proxy`.
     pub fn new(subject: &'static str, snapshot: &'a Snapshot, tables: &'a [&'static [Var]]) -> Self {
         Self { subject, snapshot, tables, problems: Vec::new(), warnings: Vec::new() }
     }
 
-    /// Fills a flat struct of `Option<String>` (fields named like the variables, in lower case): what
-    /// [`crate::variables!`] reads settings with.
+    /// Fills a flat struct of `Option<String>` whose fields are named like the variables, in lower case. Used by the
+    /// code that [`crate::variables!`] generates.
     ///
-    /// Kubernetes injects `X_PORT=tcp://…` for a Service named `x`: such a value in one of our variables is taken
-    /// as unset, with a warning. Unset and empty are the same.
+    /// Kubernetes injects `X_PORT=tcp://…` for a Service named `x`: such a value in a declared variable counts as
+    /// unset, with a warning. Unset and empty are the same.
     pub fn fill<T: DeserializeOwned + Default>(&mut self) -> T {
         let mut pairs = Vec::new();
         for var in self.tables.iter().copied().flatten() {
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads a variable that always has a value. After a problem the result is `T::default()` and means nothing.
+    /// Reads a variable that always has a value. After a problem the result is `T::default()`, which must not be used.
     pub fn value<T, P>(&mut self, setting: &Setting, parse: P) -> T
     where
         T: Default,
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         self.reject_value(setting.name(), setting.effective().unwrap_or_default(), expected);
     }
 
-    /// Notes a value that cannot be used, of a variable by its name; a secret one is not shown.
+    /// Notes a value that cannot be used, for the variable of this name; a secret value is not shown.
     pub fn reject_value(&mut self, name: &str, value: &str, expected: impl Into<String>) {
         let secret = self.var(name).is_none_or(|var| var.secrecy == Secrecy::Secret);
         // A URL may carry a password before an '@'.
@@ -125,22 +125,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds a warning about a value that is allowed but probably not meant.
+    /// Adds a warning about a value that is allowed but probably not intended.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.warnings.push(text.into());
     }
 
-    /// Whether a problem was noted so far.
+    /// Returns whether any problem was noted so far.
     pub fn has_problems(&self) -> bool {
         !self.problems.is_empty()
     }
 
-    /// Whether the environment has a value for any variable, also one of another mode.
+    /// Returns whether the environment has a value for this variable, which may be one of another mode.
     pub fn is_set(&self, name: &str) -> bool {
         self.snapshot.get(name).is_some()
     }
 
-    /// The configuration if there was no problem, all problems otherwise.
+    /// Returns the configuration if there was no problem, all problems otherwise.
     pub fn finish<T>(mut self, config: T) -> Result<Loaded<T>, Problems> {
         if self.problems.is_empty() {
             return Ok(Loaded { config, warnings: self.warnings });
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_stands_in_for_unset_and_empty() {
+    fn the_default_replaces_an_unset_or_empty_value() {
         assert_eq!(read(&[]).unwrap().config, 8000);
         assert_eq!(read(&[("WEB_PORT", "")]).unwrap().config, 8000);
         assert_eq!(read(&[("WEB_PORT", " 9000 ")]).unwrap().config, 9000);

@@ -1,4 +1,5 @@
-//! The tables as text, for `--help` and for docs/CONFIGURATION.md, so that both are in step with the code.
+//! The tables of variables as text, for `--help` and for docs/CONFIGURATION.md, so that both agree with the code. Knows
+//! no variable by name.
 
 use std::fmt::Write;
 
@@ -10,7 +11,7 @@ const WIDTH: usize = 100;
 /// Indentation of the meanings in help text, in characters.
 const INDENT: usize = 6;
 
-/// A table for a terminal: name and default on one line, the meaning on the next.
+/// Formats a table for a terminal: name and default on one line, the meaning on the next.
 pub fn terminal(title: &str, table: &[Var]) -> String {
     let mut text = format!("{title}:\n");
     for var in table {
@@ -28,7 +29,7 @@ pub fn terminal(title: &str, table: &[Var]) -> String {
     text
 }
 
-/// A table in Markdown.
+/// Formats a table in Markdown.
 pub fn markdown(title: &str, intro: &str, table: &[Var]) -> String {
     let mut text = format!("## {title}\n\n{intro}\n\n| variable | default | meaning |\n|---|---|---|\n");
     for var in table {
@@ -42,7 +43,7 @@ pub fn markdown(title: &str, intro: &str, table: &[Var]) -> String {
     text
 }
 
-/// Escapes, outside code spans, what Markdown would read as formatting or as a column.
+/// Escapes characters that Markdown would read as formatting or as a column, except in code spans.
 fn escape(text: &str) -> String {
     let mut out = String::new();
     for (i, part) in text.split('`').enumerate() {

@@ -1,9 +1,9 @@
-//! The environment as it was at one moment. Knows no variable by name.
+//! A copy of the process's environment. Knows no variable by name.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The environment at one moment. Only `main` takes the process's; tests make their own.
+/// A copy of the environment. Only `main` reads that of the process; tests create their own.
 #[derive(Clone, Default)]
 pub struct Snapshot(BTreeMap<String, String>);
 
@@ -14,24 +14,24 @@ impl Snapshot {
         Self(std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect())
     }
 
-    /// An environment of exactly these variables.
+    /// Creates an environment of exactly these variables.
     pub fn of<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// The value of a variable without surrounding white space; an empty value counts as unset.
+    /// Returns the value of a variable without surrounding white space; an empty value counts as unset.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// The names of all variables with a value, sorted.
+    /// Returns the names of all variables with a value, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
     }
 }
 
 impl fmt::Debug for Snapshot {
-    /// Names only: values may be secrets.
+    /// Writes names only, because values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -2,19 +2,19 @@
 //!
 //! Knows no variable by name.
 
-/// The value that stands in for an unset (or empty) variable.
+/// The fallback of an unset (or empty) variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// This text is read instead.
+    /// The text that is read instead.
     Value(&'static str),
-    /// Nothing is read; the text says what happens then.
+    /// No value; the text describes the effect.
     Says(&'static str),
 }
 
 /// The part of the configuration that a variable belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Chooses the mode.
+    /// The choice of the mode.
     Mode,
     /// Proxy, slave and standalone server.
     Every,
@@ -22,25 +22,25 @@ pub enum Group {
     Proxy,
     /// The slave, and the standalone server where it makes sense there.
     Slave,
-    /// Handed on to a program that the slave runs.
+    /// Variables that are passed on to a program that the slave runs.
     PassedOn,
 }
 
-/// Whether a value may be shown.
+/// The visibility of a variable's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrecy {
-    /// In messages and logs.
+    /// The value may appear in messages and logs.
     Open,
-    /// Never anywhere.
+    /// The value is a secret and is never shown.
     Secret,
 }
 
-/// One environment variable.
+/// The declaration of an environment variable.
 #[derive(Clone, Copy, Debug)]
 pub struct Var {
     /// Name, in upper case.
     pub name: &'static str,
-    /// Stands in for a missing value.
+    /// The fallback for a missing value.
     pub fallback: Fallback,
     /// Effect, with units: one or two sentences of plain text.
     pub meaning: &'static str,
@@ -51,12 +51,12 @@ pub struct Var {
 }
 
 impl Var {
-    /// A variable whose value may be shown.
+    /// Declares a variable whose value may be shown.
     pub const fn new(group: Group, name: &'static str, fallback: Fallback, meaning: &'static str) -> Self {
         Self { name, fallback, meaning, group, secrecy: Secrecy::Open }
     }
 
-    /// The same variable with a value that is never shown.
+    /// Returns the same variable with a value that is never shown.
     #[must_use]
     pub const fn secret(self) -> Self {
         Self { secrecy: Secrecy::Secret, ..self }
@@ -71,32 +71,32 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A variable and its text, `None` where it is unset.
+    /// Creates a setting of a variable and its text, `None` where it is unset.
     pub const fn new(var: &'static Var, text: Option<String>) -> Self {
         Self { var, text }
     }
 
-    /// The declaration.
+    /// Returns the declaration.
     pub const fn var(&self) -> &'static Var {
         self.var
     }
 
-    /// The name, in upper case.
+    /// Returns the name, in upper case.
     pub const fn name(&self) -> &'static str {
         self.var.name
     }
 
-    /// The text that was set; `None` where the variable is unset.
+    /// Returns the text that was set; `None` where the variable is unset.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    /// Whether the variable has a text of its own.
+    /// Returns whether the variable was set.
     pub const fn is_set(&self) -> bool {
         self.text.is_some()
     }
 
-    /// The text that counts: the one that was set, else the fallback's.
+    /// Returns the text that was set, otherwise the text of the fallback.
     pub fn effective(&self) -> Option<&str> {
         match (&self.text, self.var.fallback) {
             (Some(text), _) => Some(text),

@@ -1,4 +1,5 @@
-//! The contents of a certificate: names, end of validity, and whether its chain fits together.
+//! The contents of a certificate: names, end of validity, and the consistency of its chain. Must not know servers or
+//! clients.
 
 use rustls::pki_types::CertificateDer;
 use std::time::{Duration, SystemTime};
@@ -7,7 +8,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::files::{File, TlsError};
 
-/// The contents of a server's (or client's) own certificate, and the state of its chain.
+/// The contents of a server's or client's own certificate, and the consistency of its chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateInfo {
     /// Host names and addresses that the certificate is for.
@@ -21,12 +22,12 @@ pub struct CertificateInfo {
 }
 
 impl CertificateInfo {
-    /// Whether the certificate ends within `span` from now.
+    /// Returns whether the certificate ends within `span` from now.
     pub fn ends_within(&self, span: Duration) -> bool {
         self.seconds_left(SystemTime::now()) < span.as_secs_f64()
     }
 
-    /// Seconds until the end of validity; negative after it.
+    /// Returns the seconds until the end of validity; negative after it.
     pub fn seconds_left(&self, now: SystemTime) -> f64 {
         match self.not_after.duration_since(now) {
             Ok(left) => left.as_secs_f64(),

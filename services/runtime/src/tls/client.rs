@@ -1,4 +1,5 @@
-//! The client's side: the authorities that it trusts, and the certificate that it shows.
+//! TLS of a client: the authorities that it trusts, and the certificate that it presents. Must not know what it
+//! connects to.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,22 +11,22 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 
 use super::files::{ALPN, File, TlsError, certificates, check_identity, identity, provider, roots};
 
-/// PEM files of a client. Without any, the system's roots are trusted and no certificate is shown.
+/// PEM files of a client. Without any, the system's roots are trusted and no certificate is presented.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientFiles {
     /// Authorities that are trusted instead of the system's roots.
     pub roots: Option<PathBuf>,
-    /// Certificate and key that the client shows.
+    /// Certificate and key that the client presents.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl ClientFiles {
-    /// Whether no file is named.
+    /// Returns whether no file is configured.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Checks each named file; returns all problems. Blocks on file access.
+    /// Checks each configured file and returns all problems. Blocks on file access.
     pub fn check(&self) -> Vec<TlsError> {
         let roots = self.roots.iter().filter_map(|path| roots(path).err());
         let own = self.identity.iter().flat_map(|(certificate, key)| check_identity(certificate, key));
@@ -56,7 +57,7 @@ impl ClientFiles {
     }
 }
 
-/// The roots of the system, or those of `SSL_CERT_FILE` where it is set.
+/// Loads the roots of the system, or of `SSL_CERT_FILE` where that is set.
 fn system_roots() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -69,7 +70,8 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// A client that trusts exactly the certificate of a file, for any host name: for requests to this machine's own server.
+/// Creates a client that trusts only the certificate of a file, for any host name: for requests to a server on this
+/// machine.
 pub fn pinned(certificate: &Path) -> Result<Arc<ClientConfig>, TlsError> {
     let own = certificates(certificate, File::Certificate)?.remove(0);
     let verifier = Arc::new(Pinned { own, provider: provider() });

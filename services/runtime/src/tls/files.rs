@@ -12,10 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// The application protocol that ALPN agrees on.
 pub(super) const ALPN: &[u8] = b"http/1.1";
 
-/// Longest time of a TLS handshake.
+/// Time limit of a TLS handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A configured file by its use.
+/// The use of a configured file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum File {
     /// The certificate with its chain.
@@ -46,7 +46,7 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Reads all certificates of a PEM file; an empty one is an error.
+/// Reads all certificates of a PEM file; a file without any is an error.
 pub(super) fn certificates(path: &Path, file: File) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let content =
         std::fs::read(path).map_err(|error| TlsError::new(file, format!("it cannot be read: {error}")))?;

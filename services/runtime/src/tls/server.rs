@@ -1,4 +1,5 @@
-//! The server's side: certificate, trusted client authorities, and changes of the files. Open connections keep theirs.
+//! TLS of a server: its certificate, the authorities of clients, and their reload when the files change. Open
+//! connections keep the configuration that they began with. Must not know what is served.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use super::files::{ALPN, File, HANDSHAKE_TIMEOUT, TlsError, check_identity, iden
 use super::stream::MaybeTlsStream;
 use crate::follow::{ReloadSignal, WatchedFile};
 
-/// Time that a peer gets to read the alert of a failed handshake.
+/// Time limit for a peer to read the alert of a failed handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time between two reports of the certificate in use.
@@ -93,12 +94,12 @@ impl ServerTls {
         Ok(Arc::new(Self { files, current }))
     }
 
-    /// The certificate in use.
+    /// Returns the certificate in use.
     pub fn certificate(&self) -> CertificateInfo {
         self.current.load().info.clone()
     }
 
-    /// Runs the server's handshake, within [`HANDSHAKE_TIMEOUT`]. Cancelling it closes the connection.
+    /// Runs the server's handshake, within [`HANDSHAKE_TIMEOUT`]. Dropping the future closes the connection.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<MaybeTlsStream> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current.load().config));
         match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream).into_fallible()).await {
@@ -140,7 +141,7 @@ impl ServerTls {
     }
 }
 
-/// Closes so that the peer can read the alert: dropping a socket with unread bytes would reset the connection.
+/// Closes the connection so that the peer can read the alert: dropping a socket with unread bytes would reset it.
 async fn close(mut stream: TcpStream) {
     let mut rest = [0; 1024];
     let closing = async {
@@ -152,7 +153,7 @@ async fn close(mut stream: TcpStream) {
     let _ = timeout(CLOSE_TIMEOUT, closing).await;
 }
 
-/// Completes when a file changed, was removed or came back.
+/// Waits until a file changes, is removed or comes back.
 async fn any_change(watched: &mut [WatchedFile]) {
     let waits = watched.iter_mut().map(|file| Box::pin(file.changed()));
     let mut waits: Vec<_> = waits.collect();

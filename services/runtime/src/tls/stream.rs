@@ -1,4 +1,5 @@
-//! A connection that is plain or TLS, told apart by one branch a read or write. Must not know who speaks on it.
+//! A connection that is plain TCP or TLS, at the cost of one branch for each read or write. Must not know the protocol
+//! above it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsStream, server};
 
-/// A byte stream to a peer.
+/// A byte stream to a peer, encrypted or not.
 #[derive(Debug)]
 pub enum MaybeTlsStream {
     /// Unencrypted.
@@ -17,7 +18,7 @@ pub enum MaybeTlsStream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Whether a stream failed because of TLS, for example by an alert of the peer.
+/// Returns whether a stream failed because of TLS, for example by an alert of the peer.
 pub fn is_tls(error: &std::io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }

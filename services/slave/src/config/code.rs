@@ -1,20 +1,21 @@
-//! The slave's code: `SLAVE_CODE`, or the file that `SLAVE_CODE_FILE` names. Nothing here shows one.
+//! The slave's code: `SLAVE_CODE`, or the file that `SLAVE_CODE_FILE` names. No message contains any part of a code.
+//! Must not know links.
 
 use std::path::PathBuf;
 
 use runtime::env::{Reader, Setting};
 use runtime::secret::Secret;
 
-/// `SLAVE_CODE_FILE` as it was at the start.
+/// The file of `SLAVE_CODE_FILE`, with its content at the start.
 #[derive(Clone, Debug)]
 pub struct CodeSource {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// All that it said: what is followed is a change from that.
+    /// The whole content at the start, with which later contents are compared.
     pub content: Secret,
 }
 
-/// Reads the code from exactly one of the two variables. `None` only after a problem was noted.
+/// Reads the code from exactly one of the two variables. Returns `None` only after a problem was noted.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     code: &Setting,
@@ -47,7 +48,7 @@ pub(super) fn read(
 
 const EXPECTED: &str = "the path of a readable file that holds one code";
 
-/// Commas would split it in the proxy's list.
+/// Checks that a code has no comma, because the proxy's list is split at commas.
 fn check(text: &str) -> Result<Secret, String> {
     if text.contains(',') {
         return Err("one code without commas (the proxy's SLAVE_CODES is split at commas)".into());
@@ -55,8 +56,8 @@ fn check(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// The one code in a file's content: a line by itself, spaces around it do not count. The error says what was
-/// expected, and nothing of what was found.
+/// Reads the code from a file's content, which must be a single line; surrounding spaces are ignored. The error
+/// contains the expectation and no part of the content.
 pub(crate) fn code_of_file(content: &[u8]) -> Result<Secret, String> {
     let text = std::str::from_utf8(content).map_err(|_| format!("{EXPECTED} (this is not UTF-8)"))?;
     match text.trim_start_matches('\u{feff}').trim() {

@@ -1,4 +1,4 @@
-//! How a slave reaches its proxies: addresses, code, TLS, pauses. Knows no socket.
+//! The configuration of a slave's links: URLs, code, TLS and waiting times. Must not know sockets.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use super::code::{self, CodeSource};
 use super::values::{self, ProxyUrl};
 use super::variables::Settings;
 
-/// How the slave reaches its proxy.
+/// The configuration of the links to proxies.
 #[derive(Clone, Debug)]
 pub struct LinkConfig {
-    /// `PROXY_CA_FILE`, `PROXY_CLIENT_CERT`, `PROXY_CLIENT_KEY`.
+    /// `PROXY_CA_FILE`, `PROXY_CLIENT_CERT`, `PROXY_CLIENT_KEY`: the files of TLS.
     pub tls: ClientFiles,
-    /// `PROXY_SERVER_URL`: at least one, each once.
+    /// `PROXY_SERVER_URL`: at least one URL, without duplicates.
     pub proxies: Vec<ProxyUrl>,
-    /// `PROXY_RESOLVE_INTERVAL`: how often their hosts are resolved.
+    /// `PROXY_RESOLVE_INTERVAL`: time between two resolutions of their hosts.
     pub resolve_interval: Duration,
-    /// `SLAVE_CODE`, or what `SLAVE_CODE_FILE` said at the start; trimmed.
+    /// `SLAVE_CODE`, or the content of `SLAVE_CODE_FILE` at the start; trimmed.
     pub code: Secret,
-    /// `SLAVE_CODE_FILE`, to be followed.
+    /// `SLAVE_CODE_FILE`, whose changes are followed.
     pub code_file: Option<CodeSource>,
     /// `RECONNECT_MAX`: cap of the full-jitter backoff.
     pub reconnect_max: Duration,
 }
 
-/// Reads the variables of the link. `None` only after a problem was noted.
+/// Reads the variables of the link. Returns `None` only after a problem was noted.
 pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkConfig> {
     let reconnect_max = reader.value(&settings.reconnect_max, parse::seconds(0.1..=3600.0));
     if !settings.proxy_server_url.is_set() {
@@ -49,7 +49,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkC
     Some(LinkConfig { proxies: proxies?, resolve_interval, tls, code, code_file, reconnect_max })
 }
 
-/// Loads the files once, so that their problems are reported with all others.
+/// Reads the variables of TLS, and loads their files once so that their problems are reported with all others.
 fn read_tls(reader: &mut Reader<'_>, settings: &Settings) -> ClientFiles {
     let (certificate, key) = (&settings.proxy_client_cert, &settings.proxy_client_key);
     match (certificate.text(), key.text()) {

@@ -1,4 +1,4 @@
-//! Values that only a slave reads.
+//! The types and parsers of values that only a slave reads. Must not know which part uses them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use url::Url;
 pub struct ProxyUrl(Url);
 
 impl ProxyUrl {
-    /// Reads one; the error says what was expected, with the scheme to use where HTTP's was given.
+    /// Parses a URL. The error is the expectation, and names the scheme to use in place of HTTP's.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = "the proxy's WebSocket URL, for example ws://localhost:8001";
         let url = Url::parse(text).map_err(|error| format!("{expected} ({error})"))?;
@@ -35,30 +35,30 @@ impl ProxyUrl {
         Ok(Self(url))
     }
 
-    /// The whole URL.
+    /// Returns the whole URL.
     pub fn url(&self) -> &Url {
         &self.0
     }
 
-    /// Host name or address (IPv6 without brackets).
+    /// Returns the host name or address (IPv6 without brackets).
     pub fn host(&self) -> &str {
         let host = self.0.host_str().unwrap_or_default();
         host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
     }
 
-    /// The port, or the scheme's own (80, 443).
+    /// Returns the port, or the default of the scheme (80, 443).
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(80)
     }
 
-    /// Whether TLS is asked for (`wss`).
+    /// Returns whether the URL requires TLS (`wss`).
     pub fn is_tls(&self) -> bool {
         self.0.scheme() == "wss"
     }
 }
 
 impl ProxyUrl {
-    /// Scheme, host and port alone.
+    /// Returns scheme, host and port alone.
     pub(crate) fn origin(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         format!("{}://{host}:{}", self.0.scheme(), self.port())
@@ -66,7 +66,7 @@ impl ProxyUrl {
 }
 
 impl fmt::Display for ProxyUrl {
-    /// As people write it: without the slash of an empty path.
+    /// Writes the URL as people do, without the slash of an empty path.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.as_str();
         let bare = self.0.path() == "/" && self.0.query().is_none();
@@ -74,7 +74,7 @@ impl fmt::Display for ProxyUrl {
     }
 }
 
-/// `PROXY_SERVER_URL`: one or several, in the order given; doubled ones count once.
+/// Parses `PROXY_SERVER_URL`: one or several URLs, in the order given, without duplicates.
 pub(super) fn proxies(text: &str) -> Result<Vec<ProxyUrl>, String> {
     let mut proxies = Vec::new();
     for part in parse::list(text) {
@@ -86,20 +86,20 @@ pub(super) fn proxies(text: &str) -> Result<Vec<ProxyUrl>, String> {
     if proxies.is_empty() { ProxyUrl::parse(text).map(|url| vec![url]) } else { Ok(proxies) }
 }
 
-/// `SLAVE_NAME`.
+/// Parses `SLAVE_NAME`.
 pub(super) fn name(text: &str) -> Result<String, String> {
     check_slave_name(text).map_err(|_| "1 to 63 letters, digits, '-', '_' or '.'")?;
     Ok(text.to_owned())
 }
 
-/// A valid name as near to the host's as can be.
+/// Returns a valid name that is as close as possible to that of the host.
 pub(super) fn name_of_host(host: &str) -> String {
     let valid = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = host.chars().map(valid).take(63).collect();
     if check_slave_name(&name).is_ok() { name } else { "slave".into() }
 }
 
-/// `SLAVE_LABELS`: each key once.
+/// Parses `SLAVE_LABELS`; a key may occur only once.
 pub(super) fn labels(text: &str) -> Result<BTreeMap<String, String>, String> {
     let expected = || "key=value pairs separated by commas, keys of 1 to 63 and values of at most 255 characters, each key once";
     let mut labels = BTreeMap::new();
@@ -113,7 +113,7 @@ pub(super) fn labels(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(labels)
 }
 
-/// `SLAVE_BACKENDS`: looked at now, so that a wrong path is told with the other problems.
+/// Parses `SLAVE_BACKENDS`, and checks the file so that a wrong path is reported with the other problems.
 pub(super) fn readable_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     let opened = std::fs::File::open(&path).and_then(|file| file.metadata());
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proxy_urls_are_told_what_to_use_instead() {
+    fn errors_of_proxy_urls_say_what_to_use_instead() {
         let url = ProxyUrl::parse("wss://relay.example/ws?x=1").unwrap();
         assert_eq!((url.host(), url.port(), url.is_tls()), ("relay.example", 443, true));
         assert_eq!(url.to_string(), "wss://relay.example/ws?x=1");

@@ -1,5 +1,5 @@
-//! How long to wait before dialing an address again: full jitter, from half a second; a refused code waits longer. Must
-//! not know sockets.
+//! The backoff before an address is dialed again: full jitter, from half a second, and longer after a refused code.
+//! Must not know sockets.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::link::DisconnectReason;
 /// Upper end of the first wait.
 const BASE: Duration = Duration::from_millis(500);
 
-/// The first wait after a refused code lies in the upper half of this.
+/// Upper end of the first wait after a refused code; its upper half is used.
 const REFUSED_BASE: Duration = Duration::from_secs(5);
 
 /// Longest wait after a refused code or a replaced link.
 const MAX_UNWANTED_BACKOFF: Duration = Duration::from_mins(1);
 
-/// A link that was up for this long resets the backoff.
+/// Time after which a link that is up resets the backoff.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// Waiting times of one target.
+/// The backoff of one target.
 pub(super) struct DialBackoff {
     lost: Backoff,
     refused: Backoff,
@@ -27,18 +27,18 @@ pub(super) struct DialBackoff {
 }
 
 impl DialBackoff {
-    /// `cap` is `RECONNECT_MAX`.
+    /// Creates a backoff; `cap` is `RECONNECT_MAX`.
     pub(super) fn new(cap: Duration) -> Self {
         Self {
             lost: Backoff::new(BASE, cap),
             refused: Backoff::new(REFUSED_BASE, MAX_UNWANTED_BACKOFF),
-            // Twice the cap, of which the upper half is used: two slaves that want one place must not chase each
-            // other out of it.
+            // Twice the cap, of which the upper half is used, so that two slaves under `SLAVE_MODE=single` do not
+            // replace each other in quick succession.
             replaced: Backoff::new(cap * 2, MAX_UNWANTED_BACKOFF.max(cap * 2)),
         }
     }
 
-    /// Records the end of a link that was up for `time`: after a stable link, waits begin small again.
+    /// Records the end of a link that was up for `time`: after a stable link, the waits start small again.
     pub(super) fn on_link_end(&mut self, time: Duration) {
         if time >= STABLE {
             self.lost.reset();
@@ -49,7 +49,7 @@ impl DialBackoff {
 
     /// Returns the wait after a link or an attempt ended.
     pub(super) fn after(&mut self, reason: &DisconnectReason) -> Duration {
-        // Without random numbers the middle is as good a wait as any.
+        // Without a random source, the middle of the range is used.
         self.wait(reason, getrandom::u64().unwrap_or(u64::MAX / 2))
     }
 
@@ -58,7 +58,7 @@ impl DialBackoff {
         match reason {
             DisconnectReason::Refused(_) => self.refused.next(upper_half),
             DisconnectReason::Replaced => self.replaced.next(upper_half),
-            // As it asks, and jitter on top: whoever was sent away together must not come back together.
+            // The requested wait plus jitter, so that slaves that were rejected together do not return together.
             DisconnectReason::Busy(least) => *least + self.lost.next(random),
             DisconnectReason::Lost(_)
             | DisconnectReason::GoingDown

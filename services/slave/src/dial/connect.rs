@@ -1,4 +1,4 @@
-//! A WebSocket to the proxy: TCP, TLS for `wss`, opening handshake. Must not know the link.
+//! The opening of a WebSocket to the proxy: TCP, TLS for `wss`, opening handshake. Must not know the link.
 
 use parking_lot::Mutex;
 use std::io;
@@ -18,16 +18,16 @@ use tokio_tungstenite::tungstenite::Error;
 use crate::config::ProxyUrl;
 use crate::link::{Metered, Socket};
 
-/// How long TCP, TLS and the opening handshake may take together.
+/// Time limit for TCP, TLS and the opening handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest time that a proxy can keep us away with `Retry-After`.
+/// Longest wait that a proxy can impose with `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// Why there is no connection. The text says what to check.
+/// The reason that a connection could not be opened. The text says what to check.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// TCP failed.
+    /// The TCP connection failed.
     #[error(
         "cannot reach {host}:{port} ({address}): {source}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between"
     )]
@@ -41,13 +41,13 @@ pub enum DialError {
         /// The system's error.
         source: io::Error,
     },
-    /// TCP, TLS and opening handshake took too long.
+    /// TCP, TLS and opening handshake together took too long (more than 10 s).
     #[error("no WebSocket to {url} within {} s. Check that PROXY_SERVER_URL names the proxy's WebSocket port, and that no firewall drops the packets", CONNECT_TIMEOUT.as_secs())]
     Timeout {
         /// `PROXY_SERVER_URL`.
         url: String,
     },
-    /// TLS failed.
+    /// The TLS handshake failed.
     #[error(
         "TLS to {host} failed: {why}. Check the proxy's certificate: PROXY_CA_FILE (or SSL_CERT_FILE) names a file of trusted roots. A proxy that asks for a certificate needs PROXY_CLIENT_CERT and PROXY_CLIENT_KEY, issued by one of its TLS_CLIENT_CA"
     )]
@@ -58,9 +58,9 @@ pub enum DialError {
         why: String,
     },
     /// The proxy rejects new connections for a while (`HANDSHAKE_RATE`).
-    #[error("the proxy has too many new connections (HANDSHAKE_RATE): it asks to come again in {} s", after.as_secs())]
+    #[error("the proxy has too many new connections (HANDSHAKE_RATE): retry after {} s", after.as_secs())]
     Busy {
-        /// How long to stay away at least.
+        /// Shortest wait before the next attempt.
         after: Duration,
     },
     /// The server does not speak WebSocket, or the port is not a proxy's WebSocket port.
@@ -75,15 +75,15 @@ pub enum DialError {
     },
 }
 
-/// Makes connections to one proxy.
+/// The opener of connections to one URL of a proxy.
 pub(super) struct Connector {
     proxy: ProxyUrl,
-    /// Longest message in bytes that is read.
+    /// Longest message that is read, in bytes.
     max_message: usize,
     tls: Option<Tls>,
 }
 
-/// TLS by its files, with the last configuration that could be used.
+/// TLS from its files, with the last valid configuration.
 struct Tls {
     files: ClientFiles,
     last: Mutex<Arc<ClientConfig>>,
@@ -95,8 +95,8 @@ impl Tls {
         Ok(Self { files, last })
     }
 
-    /// Reads the files again; where they cannot be used the last configuration holds. They are small and local: reading
-    /// them does not block for long.
+    /// Reads the files again; where they are invalid, the last valid configuration stays in use. The files are small
+    /// and local, so reading them does not block for long.
     fn load(&self) -> Arc<ClientConfig> {
         let mut last = self.last.lock();
         if !self.files.is_empty() {
@@ -112,7 +112,8 @@ impl Tls {
 }
 
 impl Connector {
-    /// Reads the trusted roots where the URL asks for TLS. `max_message` is the longest message in bytes that is read.
+    /// Creates a connector, and loads the TLS files where the URL requires TLS. `max_message` is the longest message
+    /// that is read, in bytes.
     pub(super) fn new(proxy: ProxyUrl, files: &ClientFiles, max_message: usize) -> Result<Self, DialError> {
         let failed =
             |error: TlsError| DialError::Tls { host: proxy.host().to_owned(), why: error.to_string() };
@@ -120,12 +121,12 @@ impl Connector {
         Ok(Self { proxy, max_message: max_message.max(MAX_BATCH), tls })
     }
 
-    /// `PROXY_SERVER_URL`.
+    /// Returns the URL whose host is dialed.
     pub(super) fn url(&self) -> &ProxyUrl {
         &self.proxy
     }
 
-    /// Dials one address of the URL's host once. Cancel safe: dropping it closes what was opened.
+    /// Dials one address of the URL's host once. Cancel safe: dropping the future closes the connection.
     pub(super) async fn connect(&self, address: SocketAddr) -> Result<Socket, DialError> {
         let late = |_| Err(DialError::Timeout { url: self.proxy.to_string() });
         tokio::time::timeout(CONNECT_TIMEOUT, self.dial(address)).await.unwrap_or_else(late)
@@ -142,7 +143,7 @@ impl Connector {
         opening.await.map_err(|error| self.explain(&error))
     }
 
-    /// TLS, where the URL asks for it.
+    /// Runs the TLS handshake where the URL requires TLS.
     async fn encrypt(
         &self,
         tcp: Metered<TcpStream>,
@@ -182,7 +183,8 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
     use tokio_tungstenite::tungstenite::Message;
 
-    /// A TLS server for `localhost` that says `hello` to each WebSocket; its URL, and the file of the certificate to trust.
+    /// Starts a TLS server for `localhost` that sends `hello` on each WebSocket. Returns its URL, its address, and the
+    /// file of the certificate to trust.
     async fn server() -> (ProxyUrl, SocketAddr, tempfile::NamedTempFile) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -230,13 +232,13 @@ mod tests {
             let error = connector.connect(address).await.err().unwrap();
             assert!(matches!(error, DialError::Tls { .. }), "{error}");
             assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
-            // What cannot be used changes nothing.
+            // Invalid files change nothing.
             std::fs::write(others.path(), "rubbish").unwrap();
         }
     }
 
     #[tokio::test]
-    async fn roots_that_changed_count_at_the_next_connection() {
+    async fn changed_roots_apply_to_the_next_connection() {
         let (url, address, right) = server().await;
         let (_, _, others) = server().await;
         let connector = connector(url, &others);
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_speaks_no_websocket_is_named() {
+    async fn the_error_names_a_server_that_speaks_no_websocket() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("ws://{address}");

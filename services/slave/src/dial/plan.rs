@@ -1,7 +1,9 @@
-//! When to resolve names and where to dial next. Must not know sockets: time, chance and results are arguments.
+//! The schedule of the dialer: when to resolve names, and which target to dial next. Must not know sockets: time,
+//! random numbers and results are arguments.
 //!
-//! Every address of a name is a [`Target`]. A target without a link is dialed, with backoff. Where proxies are missing (a
-//! load balancer hides them behind one address) targets that have a link are dialed again, one at a time: discovery.
+//! Every address of a name is a [`Target`]. A target without a link is dialed, with backoff. Where proxies are missing
+//! because a load balancer hides them behind one address, targets that have a link are dialed again, one at a time.
+//! This is called discovery.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,22 +15,22 @@ use super::target::{Target, TargetEntry, TargetState};
 use crate::endpoint::PeerDiscovery;
 use crate::link::DisconnectReason;
 
-/// Most addresses that are dialed: more than any fleet of proxies has.
+/// Largest number of addresses that are dialed; more than any deployment has proxies.
 const MAX_TARGETS: usize = 256;
 
 /// First wait of the discovery while proxies are known to be missing; the longest is `RECONNECT_MAX`, as for a lost link.
 const DISCOVERY_BACKOFF: Duration = Duration::from_millis(500);
 
-/// First wait of the discovery while no proxy is known to be missing: proxies that nobody knows of yet are found this way.
+/// First wait of the discovery while no proxy is known to be missing; it finds proxies that no other proxy knows yet.
 const IDLE_DISCOVERY_BACKOFF: Duration = Duration::from_secs(2);
 
-/// Longest wait of that discovery.
+/// Longest wait of the discovery while no proxy is known to be missing.
 const MAX_IDLE_DISCOVERY_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Time after a lost link within which its name is resolved again.
 const REDIAL_DELAY: Duration = Duration::from_millis(500);
 
-/// Why a target is dialed.
+/// The purpose of dialing a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Goal {
     /// The target has no link.
@@ -37,7 +39,7 @@ pub(super) enum Goal {
     Discover,
 }
 
-/// The next thing to do.
+/// The next action of the dialer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Resolve the host of this URL; then [`Plan::resolved`].
@@ -46,14 +48,14 @@ pub(super) enum Step {
     Dial(Target, Goal),
 }
 
-/// Times that the operator sets, and chance.
+/// The configured times, and the random source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
-    /// `RECONNECT_MAX`.
+    /// `RECONNECT_MAX`: cap of the backoff.
     pub(super) reconnect_max: Duration,
-    /// `PROXY_RESOLVE_INTERVAL`.
+    /// `PROXY_RESOLVE_INTERVAL`: time between two resolutions.
     pub(super) resolve: Duration,
-    /// Uniform over all of `u64`.
+    /// The random source, uniform over all of `u64`.
     pub(super) random: fn() -> u64,
 }
 
@@ -62,11 +64,12 @@ struct Name {
     resolving: bool,
     at: Instant,
     backoff: Backoff,
-    /// The link of this name leads to a proxy that cannot tell a second link of this slave: there must be no other.
+    /// Whether a link of this name leads to a proxy that cannot tell a second link of this slave from another slave, so
+    /// that there must be no other.
     alone: bool,
 }
 
-/// Dialing of linked targets in search of proxies behind the same address.
+/// The state of the discovery, which dials linked targets to find more proxies behind the same address.
 struct Discovery {
     under_way: bool,
     at: Option<Instant>,
@@ -76,7 +79,7 @@ struct Discovery {
     missing: bool,
 }
 
-/// Schedule of all names and targets.
+/// The schedule of all names and targets.
 pub(super) struct Plan {
     timing: Timing,
     names: Vec<Name>,
@@ -85,7 +88,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Creates a plan for `urls` URLs, all of them to be resolved at once.
+    /// Creates a plan for `urls` URLs, all of which are to be resolved at once.
     pub(super) fn new(urls: usize, timing: Timing, now: Instant) -> Self {
         let name = || Name {
             resolving: false,
@@ -104,7 +107,7 @@ impl Plan {
         Self { timing, names: (0..urls).map(|_| name()).collect(), targets: BTreeMap::new(), discovery }
     }
 
-    /// Returns the next thing to be done right now; to be called until there is none.
+    /// Returns the next step that is due now; to be called until it returns `None`.
     pub(super) fn poll(&mut self, now: Instant, peers: PeerDiscovery) -> Option<Step> {
         if let Some(index) = self.names.iter().position(|name| !name.resolving && name.at <= now) {
             self.names[index].resolving = true;
@@ -128,7 +131,8 @@ impl Plan {
         Some(Step::Dial(target, Goal::Discover))
     }
 
-    /// Returns when [`Self::poll`] has something though nothing else happens. To be called after `poll` returned `None`.
+    /// Returns the time at which the next step becomes due unless another method is called before. To be called after
+    /// [`Self::poll`] returned `None`.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let names = self.names.iter().filter(|name| !name.resolving).map(|name| name.at);
         let targets = self.targets.iter().filter_map(|(target, entry)| due(&self.names, *target, entry));
@@ -136,7 +140,7 @@ impl Plan {
         names.chain(targets).chain(discovery).min()
     }
 
-    /// Returns when the discovery goes on; `None`: there is nothing to discover, or an attempt is under way.
+    /// Returns the time of the next discovery; `None`: there is nothing to discover, or an attempt is under way.
     fn discovery_at(&mut self, now: Instant, peers: PeerDiscovery) -> Option<Instant> {
         if peers.searchable == 0 {
             self.discovery.at = None;
@@ -156,7 +160,7 @@ impl Plan {
         self.discovery.at = Some(now + timing.next((self.timing.random)()));
     }
 
-    /// Returns the next target that leads to a proxy, in turn.
+    /// Returns the next target that leads to a proxy, in rotation.
     fn candidate(&self) -> Option<Target> {
         let fits = |(target, entry): &(&Target, &TargetEntry)| {
             entry.listed
@@ -191,7 +195,7 @@ impl Plan {
         self.prune();
     }
 
-    /// Records that a name could not be resolved: its addresses stay. Returns the time until the next attempt.
+    /// Records that a name could not be resolved; its addresses stay. Returns the time until the next attempt.
     pub(super) fn unresolved(&mut self, url: usize, now: Instant) -> Duration {
         let name = &mut self.names[url];
         let wait = name.backoff.next((self.timing.random)());
@@ -204,7 +208,7 @@ impl Plan {
         self.targets.iter().any(|(target, entry)| target.url == url && entry.links > 0)
     }
 
-    /// Records a new link. `alone`: its proxy knows of no others.
+    /// Records a new link. `alone`: the proxy does not know other proxies, as in [`Name::alone`].
     pub(super) fn linked(&mut self, target: Target, goal: Goal, alone: bool, now: Instant) {
         self.names[target.url].alone |= alone;
         if let Some(entry) = self.targets.get_mut(&target) {
@@ -278,7 +282,8 @@ impl Plan {
         wait
     }
 
-    /// Dials as soon as possible: a proxy goes down, and others are wanted before its link is gone.
+    /// Makes waiting targets due as soon as possible: a proxy shuts down, and other links are needed before its link
+    /// ends.
     pub(super) fn expedite(&mut self, now: Instant) {
         for name in &mut self.names {
             name.at = now;
@@ -292,7 +297,7 @@ impl Plan {
         self.discovery.at = Some(now);
     }
 
-    /// Dials at once the targets that refused the last code: another may be accepted.
+    /// Makes the targets that refused the previous code due at once, as the changed code may be accepted.
     pub(super) fn code_changed(&mut self, now: Instant) {
         for entry in self.targets.values_mut().filter(|entry| entry.unwanted) {
             if let TargetState::Due(at) = &mut entry.state {
@@ -308,8 +313,8 @@ impl Plan {
     }
 }
 
-/// When the target is to be dialed for a link of its own; `None`: not until something changes, or not at all while its name
-/// has a link to a proxy that cannot tell a second one.
+/// Returns the time at which the target is to be dialed for a link of its own. `None`: not until something changes, or
+/// not while its name has a link to a proxy that cannot tell a second one.
 fn due(names: &[Name], target: Target, entry: &TargetEntry) -> Option<Instant> {
     entry.due().filter(|_| !names[target.url].alone)
 }

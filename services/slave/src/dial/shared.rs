@@ -1,4 +1,5 @@
-//! What the dialer's tasks share: connectors, and which proxies have their only link. Must not know when to dial.
+//! The state that the dialer's tasks share: connectors, and the URLs that must have only one link. Must not know when
+//! to dial.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashSet};
@@ -16,15 +17,15 @@ use crate::endpoint::Stage;
 use crate::link::{self, Authenticated, DisconnectReason, Links};
 use crate::metrics;
 
-/// How long a name may take to be resolved.
+/// Time limit for the resolution of a name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// State of all dialing tasks.
+/// The state that all dialing tasks share.
 pub(super) struct Shared {
     links: Arc<Links>,
     connectors: Vec<Connector>,
-    /// Held from the first message to its answer: two at once could reach one proxy, and the second would replace the
-    /// first.
+    /// Held from the first message to its answer. Otherwise two attempts could reach the same proxy, where the second
+    /// link would replace the first.
     authenticating: tokio::sync::Mutex<()>,
     /// URLs with a link to a proxy that cannot tell a second link of this slave.
     alone: Mutex<HashSet<usize>>,
@@ -35,12 +36,12 @@ impl Shared {
         Self { links, connectors, authenticating: tokio::sync::Mutex::default(), alone: Mutex::default() }
     }
 
-    /// Returns the links' parts.
+    /// Returns the parts that all links share.
     pub(super) fn links(&self) -> &Links {
         &self.links
     }
 
-    /// Returns the connector of the URL at this place in `PROXY_SERVER_URL`.
+    /// Returns the connector of the URL with this index in `PROXY_SERVER_URL`.
     pub(super) fn connector(&self, url: usize) -> &Connector {
         &self.connectors[url]
     }
@@ -55,7 +56,7 @@ impl Shared {
         self.links.code.load().generation
     }
 
-    /// Records why there is no link, for `/readyz`.
+    /// Records the reason that there is no link, for `/readyz`.
     pub(super) fn set_status(&self, reason: &DisconnectReason) {
         self.links.status.set(reason);
     }
@@ -115,8 +116,8 @@ impl Shared {
         reason
     }
 
-    /// Returns the meaning of a reason for a link, or an attempt, that began with the code of this generation: an older
-    /// code may be refused, and its link replaced, because the code has changed.
+    /// Corrects the reason for the end of a link or attempt that began with the code of this generation. An older code
+    /// may have been refused, or its link replaced, only because the code has changed.
     pub(super) fn reinterpret(&self, code_generation: u64, reason: DisconnectReason) -> DisconnectReason {
         if code_generation == self.code_generation() {
             return reason;

@@ -1,4 +1,4 @@
-//! One address that is dialed, and when it is due. Must not know names or the discovery.
+//! A target, which is an address that is dialed, and the time at which it is due. Must not know names or the discovery.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use protocol::link::backoff::Backoff;
 use super::backoff::DialBackoff;
 use crate::link::DisconnectReason;
 
-/// First wait for an address that never led to a proxy, while others of its name did: of the two addresses of `localhost`,
-/// one may have no server.
+/// First wait for an address that never led to a proxy while others of its name did. For example, only one of the two
+/// addresses of `localhost` may have a server.
 const UNPROVEN_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Longest wait for such an address.
+/// Longest wait for an address that never led to a proxy.
 const MAX_UNPROVEN_BACKOFF: Duration = Duration::from_mins(1);
 
-/// An address behind a URL; `url` is the URL's place in `PROXY_SERVER_URL`.
+/// An address behind a URL; `url` is the index of the URL in `PROXY_SERVER_URL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Target {
     pub(super) url: usize,
@@ -29,19 +29,19 @@ pub(super) enum TargetState {
     Due(Instant),
     /// The target is being dialed.
     Dialing,
-    /// The target leads to a proxy that has a link over another address: dialed again when a link ends.
+    /// The target leads to a proxy that has a link over another address; it is dialed again when a link ends.
     Covered,
 }
 
-/// What is known of a target.
+/// The state of a target, with its backoff.
 pub(super) struct TargetEntry {
-    /// The name still has the address.
+    /// Whether the name still has the address.
     pub(super) listed: bool,
     pub(super) links: usize,
     pub(super) state: TargetState,
-    /// The address led to a proxy once.
+    /// Whether the address has ever led to a proxy.
     pub(super) proven: bool,
-    /// The proxy refused or replaced this slave: dialing is not expedited.
+    /// Whether the proxy refused or replaced this slave, so that dialing is not expedited.
     pub(super) unwanted: bool,
     pub(super) backoff: DialBackoff,
     pub(super) unproven: Backoff,
@@ -61,13 +61,13 @@ impl TargetEntry {
         }
     }
 
-    /// Has the target wait until this time, after a link or an attempt ended.
+    /// Makes the target wait until this time, after a link or an attempt ended.
     pub(super) fn wait(&mut self, reason: &DisconnectReason, until: Instant) {
         self.state = TargetState::Due(until);
         self.unwanted = matches!(reason, DisconnectReason::Refused(_) | DisconnectReason::Replaced);
     }
 
-    /// Returns when the target is to be dialed for a link of its own.
+    /// Returns the time at which the target is to be dialed for a link of its own.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
             TargetState::Due(at) if self.listed && self.links == 0 => Some(at),

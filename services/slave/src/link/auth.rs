@@ -11,7 +11,7 @@ use tokio_tungstenite::MaybeTlsStream;
 use super::disconnect::DisconnectReason;
 use super::metered::Metered;
 
-/// How long the proxy may take to answer the first message.
+/// Time limit for the proxy's answer to the first message.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A WebSocket to a proxy, after its opening handshake.
@@ -21,18 +21,18 @@ pub(crate) type Socket = Connection<MaybeTlsStream<Metered<TcpStream>>>;
 pub(crate) struct Connected {
     /// The connection.
     pub(crate) socket: Socket,
-    /// What a proxy of the native dialect said of itself; `None`: it speaks the plain dialect.
+    /// The hello of a proxy of the native dialect; `None`: the proxy speaks the plain dialect.
     pub(crate) hello: Option<ProxyHello>,
 }
 
 impl Connected {
-    /// Returns the dialect of what follows.
+    /// Returns the dialect of the link.
     pub(crate) fn dialect(&self) -> &'static str {
         if self.hello.is_some() { "native" } else { "plain" }
     }
 }
 
-/// Sends the code and waits for the answer, at most [`AUTH_TIMEOUT`].
+/// Sends the code and waits for the answer, for at most [`AUTH_TIMEOUT`].
 pub(crate) async fn authenticate(
     mut socket: Socket,
     code: &Secret,

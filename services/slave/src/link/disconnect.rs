@@ -1,4 +1,5 @@
-//! Why a link to a proxy ended, or could not be made: it decides when to dial again. Must not know how to dial.
+//! The reasons for which a link to a proxy ends or cannot be established, on which the next dial depends. Must not know
+//! how to dial.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,26 +7,26 @@ use std::time::Duration;
 use link::{CloseFrame, ConnectionError};
 use protocol::link::handshake::close;
 
-/// Why a link or an attempt to make one ended.
+/// The reason for the end of a link or of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DisconnectReason {
-    /// The proxy does not accept the code, or no longer accepts it; says why.
+    /// The proxy does not accept the code, or no longer accepts it; with the proxy's reason.
     Refused(String),
-    /// Another connection took this slave's place.
+    /// Another connection replaced this slave's link.
     Replaced,
-    /// A link that a changed code has opened took the place of this one.
+    /// A link that was opened with a changed code replaced this one.
     Renewed,
     /// The proxy has a link of this slave already and keeps it.
     AlreadyLinked,
-    /// The proxy closed the link because it ends.
+    /// The proxy closed the link because it shuts down.
     GoingDown,
-    /// The connection failed for any other reason; says which.
+    /// The connection failed for any other reason, which is given.
     Lost(String),
-    /// The proxy asks to come again no sooner than this.
+    /// The proxy rejects new connections for at least this time.
     Busy(Duration),
-    /// The proxy broke the protocol; says how. The connection is closed with 1002.
+    /// The proxy violated the protocol in the given way. The connection is closed with 1002.
     ProtocolError(String),
-    /// This slave closes the link because it ends.
+    /// This slave closes the link because it shuts down.
     Closing,
 }
 
@@ -59,13 +60,13 @@ impl DisconnectReason {
         }
     }
 
-    /// Nothing came from the proxy for this long.
+    /// Returns the reason for a proxy that was silent for this time.
     pub(super) fn silence(time: Duration) -> Self {
         let seconds = time.as_secs_f64();
         Self::Lost(format!("nothing was heard from the proxy for {seconds:.1} s (LINK_PING_TIMEOUT_MS)"))
     }
 
-    /// Returns the close code and the reason that the proxy is given; `None`: the connection is dropped.
+    /// Returns code and reason of the close frame to the proxy; `None`: the connection is dropped without one.
     pub(super) fn close_frame(&self) -> Option<(u16, &str)> {
         match self {
             Self::ProtocolError(how) => Some((close::PROTOCOL_ERROR, how)),

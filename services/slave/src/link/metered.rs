@@ -1,4 +1,4 @@
-//! A byte stream that counts what passes, TLS included. Must not know what the bytes mean.
+//! A byte stream that counts its traffic, including the overhead of TLS. Must not know what the bytes mean.
 
 use std::io;
 use std::pin::Pin;

@@ -19,34 +19,35 @@ use super::disconnect::DisconnectReason;
 use crate::endpoint::{Endpoint, Stage};
 use crate::metrics::round_trips;
 
-/// Payload of the pings that follow the `drain` frame. The answer to the first shows that the proxy has read the frame;
-/// what the proxy had opened until then is on its way before the answer to the second.
+/// Payload of the pings that follow the `drain` frame. The answer to the first ping shows that the proxy has read the
+/// frame. Calls that the proxy opened before that arrive before the answer to the second ping.
 const DRAIN_PING: &[u8] = b"drain";
 
-/// How far the proxy is known to have followed the `drain` frame.
+/// The progress of the drain on this link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CloseState {
     /// The slave does not drain.
     Open,
-    /// So many answers to pings are due.
+    /// The slave drains, and waits for this number of answers to pings.
     Draining(u8),
 }
 
-/// A request of at most this many bytes is copied out of the read buffer: it may live for minutes, and the buffer with it.
+/// Largest request, in bytes, that is copied out of the read buffer. A request may be kept for minutes, and without a
+/// copy it would keep the buffer.
 const COPY_THRESHOLD: usize = 16 * 1024;
 
-/// One link. The vectors are empty between rounds and kept for their memory.
+/// A link of the native dialect. The vectors are empty between rounds and kept for their capacity.
 pub(super) struct NativeLink<'a> {
     endpoint: &'a Arc<Endpoint>,
     id: LinkId,
     signal: Arc<Signal>,
     frames: Vec<Frame>,
     events: Vec<SlaveEvent>,
-    /// There may be something to send.
+    /// Whether there may be something to send.
     due: bool,
-    /// When there may be something to send though nothing happens.
+    /// Time at which there may be something to send without any event.
     due_at: Option<Instant>,
-    /// Calls at the last look, messages of the last batch and messages just read: signs that a batch may grow.
+    /// Calls at the last check, messages of the last batch, and messages just read: indications that a batch may grow.
     calls: usize,
     last_batch: usize,
     last_read: usize,
@@ -64,7 +65,7 @@ impl<'a> NativeLink<'a> {
             signal,
             frames: Vec::new(),
             events: Vec::new(),
-            // The catalog.
+            // The catalog is to be sent first.
             due: true,
             due_at: None,
             calls: 0,
@@ -87,7 +88,7 @@ impl<'a> NativeLink<'a> {
         while let Some(mut frame) =
             Frame::decode(&mut batch).map_err(|error| DisconnectReason::ProtocolError(error.to_string()))?
         {
-            // Longer requests come in chunks, which are copied together anyway.
+            // Longer requests arrive in chunks, which are copied together anyway.
             if frame.kind == FrameKind::Open && !frame.flags.has(Flags::MORE) {
                 let len = frame.payload.len();
                 if len <= COPY_THRESHOLD || len < whole / 4 {
@@ -99,7 +100,7 @@ impl<'a> NativeLink<'a> {
         Ok(())
     }
 
-    /// A drain ping was answered: asks a second time, then the link is drained.
+    /// Handles the answer to a drain ping: sends the second ping, or marks the link as drained.
     fn on_drain_answered(&mut self) {
         match self.close {
             CloseState::Draining(2) => self.ping_drain(1),
@@ -141,7 +142,7 @@ impl LinkEnd for NativeLink<'_> {
         }
     }
 
-    /// Hands what was read to the endpoint, under one lock for all of it.
+    /// Passes the frames of this round to the endpoint, under a single lock.
     fn on_read(&mut self, _: Instant) -> Result<(), DisconnectReason> {
         self.last_read = completed_messages(&self.frames);
         if !self.frames.is_empty() {

@@ -1,7 +1,7 @@
 //! The slave's end of a link of the plain dialect, to an existing proxy: JSON-RPC requests in, one response for each, as
 //! text frames.
 //!
-//! Must not know methods: the edge answers them as it does on the slave's own port.
+//! Must not know methods: the edge answers requests as it does on the slave's own port.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,17 +24,17 @@ use super::shared::Links;
 use crate::endpoint::Stage;
 use crate::metrics::round_trips;
 
-/// Requests that are answered at once. The dialect has no other bound.
+/// Largest number of concurrent requests; the dialect itself has no limit.
 const MAX_CONCURRENT: usize = 1024;
 
-/// One link.
+/// A link of the plain dialect.
 pub(super) struct PlainLink<'a> {
     links: &'a Links,
     id: LinkId,
     signal: Arc<Signal>,
-    /// Dropped with the link: the answers could be given to nobody.
+    /// The tasks that answer requests; aborted with the link, as their answers could not be delivered.
     answers: JoinSet<Bytes>,
-    /// A request was started after [`LinkEnd::register`] of this round.
+    /// Whether a request was started after [`LinkEnd::register`] of this round.
     unregistered: bool,
     outbox: VecDeque<Bytes>,
     round_trips: Histogram,
@@ -75,12 +75,12 @@ impl LinkEnd for PlainLink<'_> {
     type Stop = DisconnectReason;
 
     fn register(&mut self, cx: &mut Context<'_>, _: Instant) -> Result<(), DisconnectReason> {
-        // What the signal announces is looked up by each transmission.
+        // Each transmission reads the state that the signal announces.
         let _ = self.signal.take(cx);
         while let Poll::Ready(Some(answer)) = self.answers.poll_join_next(cx) {
             match answer {
                 Ok(answer) => self.outbox.push_back(answer),
-                // The proxy gives the request up when its time is over.
+                // The proxy's timeout ends the request.
                 Err(error) => tracing::error!("A request could not be answered: {error}"),
             }
         }
@@ -115,7 +115,7 @@ impl LinkEnd for PlainLink<'_> {
     }
 
     fn is_busy(&self) -> bool {
-        // Each answer is a message of its own: waiting for others gains nothing.
+        // Each answer is a separate message, so waiting for others gains nothing.
         false
     }
 
@@ -154,7 +154,8 @@ impl LinkEnd for PlainLink<'_> {
     }
 }
 
-/// Logs the documented phrase with the method and the proxy's id: all that the two sides share in this dialect.
+/// Logs the documented phrase with the method and the proxy's id, which is the only id that both sides know in this
+/// dialect.
 fn log_request(request: &Bytes) {
     if let Ok(envelope::Message::Request { id, method, .. }) = envelope::parse(request) {
         tracing::debug!(request_id = %id, "Received request from proxy: {} (id: {id})", method.as_str());
@@ -181,7 +182,7 @@ fn refusal(request: &Bytes, failure: &Failure) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{}}}"#, failure.error_object()))
 }
 
-/// Makes an answer valid UTF-8, as a text frame has to be: bytes in another encoding are replaced, not dropped.
+/// Converts an answer to the valid UTF-8 that a text frame requires; invalid bytes are replaced.
 fn text(answer: &Bytes) -> Utf8Bytes {
     Utf8Bytes::try_from(answer.clone())
         .unwrap_or_else(|_| String::from_utf8_lossy(answer).into_owned().into())

@@ -1,4 +1,4 @@
-//! The life of one link after its first messages. Must not know how to dial.
+//! The run of a link after its first messages. Must not know how to dial.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::plain::PlainLink;
 use super::shared::Links;
 use super::table::LinkInfo;
 
-/// How often the round trip to the proxy is measured. The proxy's own pings keep a link from being silent.
+/// Time between two measurements of the round trip to the proxy. The proxy's own pings keep a link from being silent.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A link that the endpoint knows of.
+/// An authenticated link that is registered with the endpoint.
 pub(crate) struct Authenticated {
     connected: Connected,
     id: LinkId,
@@ -27,8 +27,8 @@ pub(crate) struct Authenticated {
 }
 
 impl Authenticated {
-    /// Registers the link: from now on the proxy counts as linked. `url` and `address` led to the proxy, and
-    /// `code_generation` is that of the code that opened the link.
+    /// Registers the link, so that the proxy counts as linked. `url` and `address` led to the proxy, and
+    /// `code_generation` belongs to the code that opened the link.
     pub(crate) fn new(
         links: &Links,
         connected: Connected,
@@ -56,7 +56,8 @@ impl Authenticated {
         self.code_generation
     }
 
-    /// Returns whether the proxy knows of no others: it cannot tell a second link of this slave from another slave's.
+    /// Returns whether the proxy cannot tell a second link of this slave from another slave's, because it does not know
+    /// other proxies.
     pub(crate) fn is_alone(&self) -> bool {
         self.connected.hello.as_ref().is_none_or(|hello| hello.peers.is_empty())
     }
@@ -67,7 +68,7 @@ impl Authenticated {
     }
 }
 
-/// Carries calls until the link ends, then closes the connection. Dropping the future cuts the connection, and leaves the
+/// Runs the link until it ends, then closes the connection. Dropping the future drops the connection and leaves the
 /// link registered.
 pub(crate) async fn run(links: &Links, link: Authenticated) -> DisconnectReason {
     let Authenticated { connected: Connected { socket, hello }, id, signal, .. } = link;

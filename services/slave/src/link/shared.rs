@@ -1,4 +1,4 @@
-//! What every link of this process is made with: code, hello, calls, and the books about links. Must not know sockets.
+//! The parts that all links of this process share: code, hello, calls, and records about links. Must not know sockets.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::table::LinkTable;
 use crate::endpoint::Endpoint;
 use crate::local::LocalCalls;
 
-/// Why no link is up, for those who ask whether the slave is ready.
+/// The reason that no link is up, for readiness.
 pub(crate) struct LinkStatus(Mutex<String>);
 
 impl Default for LinkStatus {
@@ -29,25 +29,25 @@ impl LinkStatus {
         *self.0.lock() = reason.to_string();
     }
 
-    /// Returns why the last link or attempt ended.
+    /// Returns the reason for the end of the last link or attempt.
     pub(crate) fn why(&self) -> String {
         self.0.lock().clone()
     }
 }
 
-/// Parts that all links share.
+/// The parts that all links share.
 pub(crate) struct Links {
     /// Calls and journals.
     pub(crate) endpoint: Arc<Endpoint>,
-    /// Answers a proxy of the plain dialect.
+    /// The edge that answers proxies of the plain dialect.
     pub(crate) edge: Arc<Edge<LocalCalls>>,
-    /// What the slave says of itself.
+    /// The description of the slave that it sends in its first message.
     pub(crate) hello: SlaveHello,
     /// `SLAVE_CODE`, or the present content of `SLAVE_CODE_FILE`.
     pub(crate) code: ArcSwap<Code>,
-    /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`.
+    /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`: detection of silent proxies.
     pub(crate) ping: LinkPing,
-    /// Why no link is up.
+    /// The reason that no link is up.
     pub(crate) status: LinkStatus,
     /// The links that are up.
     pub(crate) table: LinkTable,
@@ -55,21 +55,22 @@ pub(crate) struct Links {
 
 /// The code that opens links.
 pub(crate) struct Code {
-    /// The code as the proxy must have it.
+    /// The text of the code, which the proxy must know.
     pub(crate) secret: Secret,
-    /// How often the code has changed.
+    /// Number of changes of the code.
     pub(crate) generation: u64,
 }
 
 impl Code {
-    /// The code that the slave was started with.
+    /// Creates the code that the slave was started with.
     pub(crate) fn first(secret: Secret) -> Self {
         Self { secret, generation: 0 }
     }
 }
 
 impl Links {
-    /// Replaces the code: new links are opened with it, and links that an older one opened are renewed.
+    /// Replaces the code. New links are opened with the new code, and links that were opened with an older one are
+    /// renewed.
     pub(crate) fn change_code(&self, secret: Secret) {
         let generation = self.code.load().generation + 1;
         self.code.store(Arc::new(Code { secret, generation }));

@@ -1,4 +1,4 @@
-//! The links that are up, for the status page. Must not know what they carry.
+//! The table of the links that are up, for the status page. Must not know their messages.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -7,24 +7,24 @@ use std::time::SystemTime;
 
 use protocol::link::ids::LinkId;
 
-/// What is shown of one link.
+/// The description of a link on the status page.
 #[derive(Clone, Debug)]
 pub(crate) struct LinkInfo {
-    /// Scheme, host and port of the URL that led there.
+    /// Scheme, host and port of the URL that led to the proxy.
     pub(crate) url: String,
     /// The address that was dialed.
     pub(crate) address: SocketAddr,
-    /// The proxy's process, as the proxy says; `None`: it speaks the plain dialect.
+    /// Instance id of the proxy, as the proxy reports it; `None`: the proxy speaks the plain dialect.
     pub(crate) proxy: Option<String>,
-    /// Program and version of the proxy, as the proxy says.
+    /// Program and version of the proxy, as the proxy reports them.
     pub(crate) agent: String,
     /// The dialect: `native` or `plain`.
     pub(crate) dialect: &'static str,
-    /// When the link came up.
+    /// Time at which the link came up.
     pub(crate) since: SystemTime,
 }
 
-/// Links by their ids.
+/// The links by their ids.
 #[derive(Default)]
 pub(crate) struct LinkTable(Mutex<BTreeMap<LinkId, LinkInfo>>);
 

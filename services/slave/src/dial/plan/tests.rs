@@ -1,4 +1,4 @@
-//! The plan against made-up names and proxies, in made-up time.
+//! Tests of the plan with simulated names, proxies and time.
 
 use super::*;
 
@@ -43,14 +43,14 @@ impl World {
         Self { plan, now, peers: PeerDiscovery::default() }
     }
 
-    /// Returns everything that is due now.
+    /// Returns all steps that are due now.
     fn due(&mut self) -> Vec<Step> {
         let steps: Vec<Step> = std::iter::from_fn(|| self.plan.poll(self.now, self.peers)).collect();
         assert!(steps.len() < 1000, "the plan never runs out of steps");
         steps
     }
 
-    /// Moves on to the next time at which something is due.
+    /// Advances to the next time at which a step is due.
     fn next(&mut self) -> Vec<Step> {
         loop {
             let at = self.plan.timeout().expect("something is to be done");
@@ -71,7 +71,7 @@ impl World {
         self.peers.searchable += 1;
     }
 
-    /// Moves on to the next dial; names resolve to these addresses.
+    /// Advances to the next dial; names resolve to these addresses.
     fn next_dial(&mut self, last: &[u8]) -> (Target, Goal) {
         for _ in 0..1000 {
             for step in self.next() {
@@ -95,7 +95,7 @@ fn every_address_is_dialed_and_new_ones_as_they_come() {
     assert_eq!(world.next(), [Step::Resolve(0)]);
     world.resolve(&[2, 3]);
     assert_eq!(world.due(), [keep(3)], "the new one");
-    // An address that vanished keeps its link, and is not dialed again when the link ends.
+    // An address that disappeared keeps its link, and is not dialed again when the link ends.
     world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
     world.plan.linked(target(3), Goal::Maintain, false, world.now);
     for _ in 0..20 {
@@ -176,14 +176,14 @@ fn missing_proxies_behind_one_address_are_discovered() {
         world.peers.missing = found == 0;
     }
     assert!(world.now - since < Duration::from_secs(20), "{:?}", world.now - since);
-    // Then the discovery slows down: it looks for proxies that nobody knows of.
+    // Then the discovery slows down, as no proxy is known to be missing.
     let since = world.now;
     for _ in 0..12 {
         let dialed = world.next_dial(&[1]);
         world.plan.failed(dialed.0, dialed.1, &DisconnectReason::AlreadyLinked, world.now);
     }
     assert!(world.now - since > Duration::from_mins(10), "{:?}", world.now - since);
-    // A missing proxy becomes known: the discovery is quick again.
+    // When a missing proxy becomes known, the discovery is quick again.
     world.peers.missing = true;
     let since = world.now;
     world.due();
