@@ -7,6 +7,7 @@ mod announce;
 mod audit;
 mod auth;
 mod batch;
+mod bounds;
 mod broadcast;
 mod call;
 mod close_reason;
@@ -31,6 +32,7 @@ mod snapshot;
 
 pub(crate) use accept::{AcceptContext, serve_slaves};
 pub(crate) use announce::{announce_changes, count_addresses};
+pub(crate) use bounds::LeftOut;
 pub(crate) use call::CallRequest;
 pub(crate) use code_watch::follow_codes;
 pub(crate) use link_task::LinkTimes;

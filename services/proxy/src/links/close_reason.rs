@@ -16,13 +16,10 @@ pub(crate) enum CloseReason {
     CodeRemoved,
     /// The slave's code has expired, or its validity now begins later.
     CodeExpired,
-    /// The slave's code no longer allows its labels.
-    LabelsNotAllowed,
 }
 
 impl CloseReason {
-    const ALL: [Self; 5] =
-        [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::LabelsNotAllowed];
+    const ALL: [Self; 4] = [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired];
 
     /// Returns the reason with this number.
     pub(super) fn of(number: u8) -> Option<Self> {
@@ -34,7 +31,7 @@ impl CloseReason {
         match self {
             Self::Replaced => close::REPLACED,
             Self::GoingAway => close::GOING_AWAY,
-            Self::CodeRemoved | Self::CodeExpired | Self::LabelsNotAllowed => close::AUTH_FAILED,
+            Self::CodeRemoved | Self::CodeExpired => close::AUTH_FAILED,
         }
     }
 
@@ -44,7 +41,6 @@ impl CloseReason {
             Self::Replaced | Self::GoingAway => "asked",
             Self::CodeRemoved => "code_removed",
             Self::CodeExpired => "code_expired",
-            Self::LabelsNotAllowed => "labels_not_allowed",
         }
     }
 }
@@ -56,7 +52,6 @@ impl fmt::Display for CloseReason {
             Self::GoingAway => "the proxy is going down",
             Self::CodeRemoved => "its slave code was removed",
             Self::CodeExpired => "its slave code is not valid any more",
-            Self::LabelsNotAllowed => "its slave code does not allow its labels any more",
         })
     }
 }
