@@ -1,6 +1,7 @@
 //! The command line: subcommands and their help. All other configuration comes from the environment.
 
 mod call;
+mod digest;
 mod routes;
 mod status;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use call::Call;
+pub(crate) use digest::Digest;
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
 
@@ -95,6 +97,9 @@ pub(crate) enum Command {
     /// Call a tool through any MCP server, or list its tools
     #[command(long_about = call::ABOUT, after_long_help = call::HELP)]
     Call(Call),
+    /// Print the digests of tools' definitions, to pin them in SLAVE_CODES_FILE
+    #[command(long_about = digest::ABOUT, after_long_help = digest::HELP)]
+    Digest(Digest),
     /// Copy this program into a folder (container init step)
     #[command(long_about = call::INSTALL_ABOUT, after_long_help = call::INSTALL_HELP)]
     Install {
@@ -218,7 +223,9 @@ mod tests {
     fn each_help_is_complete() {
         let mut root = Cli::command();
         root.build();
-        for sub in ["proxy", "slave", "doctor", "routes", "status", "demo", "health", "call", "install"] {
+        for sub in
+            ["proxy", "slave", "doctor", "routes", "status", "demo", "health", "call", "digest", "install"]
+        {
             let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "{sub}:\n{help}");
         }

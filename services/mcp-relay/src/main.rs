@@ -7,6 +7,7 @@ mod call;
 mod cli;
 mod command_error;
 mod demo;
+mod digest;
 mod doctor;
 mod health;
 mod http;
@@ -99,6 +100,7 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             .map(|text| print(&format!("{text}\n")))
             .map_err(CommandError::Failed),
         Some(Command::Call(args)) => call::run(args, snapshot).await.map(exit_code_of_call),
+        Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(|text| print(&text)),
         Some(Command::Install { folder }) => install::into(&folder)
             .map(|path| print(&format!("{}\n", path.display())))
             .map_err(CommandError::Failed),
