@@ -160,7 +160,7 @@ impl OngoingCall {
     fn redispatch(&mut self) -> Result<Dispatched<Arc<Slave>, WaitReceiver>, Failure> {
         let CallState::Redispatch(search) = self.machine.state() else { return Err(Failure::Internal) };
         let avoid = search.avoid;
-        let pool = self.forwarder.pool(&self.tool)?;
+        let pool = self.forwarder.successor(&self.tool, &self.pool)?;
         self.call.id = self.forwarder.next_id();
         self.guard.set_id(|| self.call.log_context().request());
         let _log = self.call.log_context().enter();
