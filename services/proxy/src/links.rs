@@ -6,6 +6,7 @@ mod accept;
 mod announce;
 mod audit;
 mod auth;
+mod bad_answers;
 mod batch;
 mod broadcast;
 mod call;

@@ -58,6 +58,9 @@ impl Server {
         }
         let server = self.clone();
         std::thread::spawn(move || {
+            if let Some(lines) = message["params"]["arguments"]["lines"].as_array() {
+                return lines.iter().filter_map(Value::as_str).for_each(|line| say_raw(line, &message));
+            }
             let answer = call(&message["params"], &cancelled);
             if let Ok(mut running) = server.running.lock() {
                 running.remove(&message["id"].to_string());
@@ -103,7 +106,7 @@ impl Server {
 }
 
 fn tools() -> Value {
-    let names = ["run", "count", "big", "die", "leak", "environment", "arguments"];
+    let names = ["run", "count", "big", "die", "leak", "environment", "arguments", "raw"];
     let tool = |name| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
     names.map(tool).as_slice().into()
 }
@@ -198,6 +201,14 @@ fn note(key: &str, what: &str) {
     if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
         let _ = file.write_all(format!("{what}\n").as_bytes());
     }
+}
+
+/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request.
+fn say_raw(line: &str, request: &Value) {
+    let token = request["params"]["_meta"]["progressToken"].to_string();
+    let line = line.replace("$id", &request["id"].to_string()).replace("$token", &token);
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 fn say(message: &Value) {

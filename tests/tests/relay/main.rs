@@ -5,6 +5,7 @@
 
 mod audit;
 mod backends;
+mod bad_answers;
 mod bad_peers;
 mod balance;
 mod certainty;

@@ -8,6 +8,7 @@ use front::calls::CallContext;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::link::limits::MAX_HEADER;
+use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
 
@@ -100,6 +101,7 @@ pub(super) fn begin(
         route,
         origin,
         response,
+        check: ResponseCheck::default(),
         call,
         tool,
         version: header.version,

@@ -18,11 +18,19 @@ pub(crate) enum CloseReason {
     CodeExpired,
     /// The slave's code no longer allows its labels.
     LabelsNotAllowed,
+    /// The slave went on sending answers that its calls may not have.
+    BadAnswers,
 }
 
 impl CloseReason {
-    const ALL: [Self; 5] =
-        [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::LabelsNotAllowed];
+    const ALL: [Self; 6] = [
+        Self::Replaced,
+        Self::GoingAway,
+        Self::CodeRemoved,
+        Self::CodeExpired,
+        Self::LabelsNotAllowed,
+        Self::BadAnswers,
+    ];
 
     /// Returns the reason with this number.
     pub(super) fn of(number: u8) -> Option<Self> {
@@ -35,6 +43,7 @@ impl CloseReason {
             Self::Replaced => close::REPLACED,
             Self::GoingAway => close::GOING_AWAY,
             Self::CodeRemoved | Self::CodeExpired | Self::LabelsNotAllowed => close::AUTH_FAILED,
+            Self::BadAnswers => close::PROTOCOL_ERROR,
         }
     }
 
@@ -45,6 +54,7 @@ impl CloseReason {
             Self::CodeRemoved => "code_removed",
             Self::CodeExpired => "code_expired",
             Self::LabelsNotAllowed => "labels_not_allowed",
+            Self::BadAnswers => "bad_answers",
         }
     }
 }
@@ -57,6 +67,7 @@ impl fmt::Display for CloseReason {
             Self::CodeRemoved => "its slave code was removed",
             Self::CodeExpired => "its slave code is not valid any more",
             Self::LabelsNotAllowed => "its slave code does not allow its labels any more",
+            Self::BadAnswers => "it went on sending malformed answers",
         })
     }
 }

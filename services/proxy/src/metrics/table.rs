@@ -3,6 +3,7 @@
 //! docs/METRICS.md is generated from them. Names of tools, slaves, codes and rules are bounded where they are counted.
 
 use ::metrics::Unit;
+use protocol::mcp::call_message::MessageFault;
 use runtime::metrics::{Buckets, Label, Metric};
 
 use super::refusal::RefusalReason;
@@ -122,6 +123,7 @@ pub(super) const AUTH_FAILURES: &str = "mcp_relay_link_auth_failures_total";
 pub(super) const ROUND_TRIP: &str = "mcp_relay_link_round_trip_seconds";
 pub(super) const LINK_BYTES: &str = "mcp_relay_link_bytes_total";
 pub(super) const UNKNOWN_CALLS: &str = "mcp_relay_link_stray_frames_total";
+pub(super) const BAD_ANSWERS: &str = "mcp_relay_link_bad_answers_total";
 pub(super) const STALLS: &str = "mcp_relay_credit_stalls_total";
 pub(super) const JOURNAL: &str = "mcp_relay_journal_bytes";
 pub(super) const RESUMED: &str = "mcp_relay_calls_resumed_total";
@@ -154,7 +156,7 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[SLAVE, DISCONNECT_REASON],
-        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, labels_not_allowed, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
+        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, labels_not_allowed, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
@@ -177,6 +179,11 @@ pub const LINKS: &[Metric] = &[
     .in_unit(Unit::Seconds),
     Metric::counter(LINK_BYTES, &[Label::of("direction", &["to_slave", "from_slave"])], "Bytes of frames on links.")
         .in_unit(Unit::Bytes),
+    Metric::counter(
+        BAD_ANSWERS,
+        &[SLAVE, Label::of("kind", &MessageFault::NAMES)],
+        "Calls that failed because their slave sent what they may not have (docs/PROTOCOL.md, \"What an event and an end may say\"), by what was wrong.",
+    ),
     Metric::counter(UNKNOWN_CALLS, &[], "Frames and responses for calls that are not under way."),
     Metric::counter(
         STALLS,
