@@ -4,6 +4,7 @@
 //! [`Edge`] holds the state that all requests share. [`router`] serves it over HTTP; [`Edge::answer_plain`] answers
 //! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
+mod access;
 pub mod calls;
 mod config;
 mod edge;
@@ -22,6 +23,7 @@ mod session_cache;
 mod sync;
 pub mod trace;
 
+pub use access::AccessReport;
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
 pub use http::response_body::ResponseBody;

@@ -84,7 +84,9 @@ impl Server {
         };
         match status {
             200 => {}
-            401 => bail!("{name} asks for a key: set AUTH_BEARER_KEYS to one that it accepts"),
+            401 | 403 => {
+                bail!("{name} asks for a key: set OPS_KEYS, or else AUTH_BEARER_KEYS, to one that it accepts")
+            }
             404 => bail!("{name} has no {PATH}: is it the ops port (OPS_PORT) of an mcp-relay?"),
             _ => bail!("{name} answered with status {status}: is it another server?"),
         }

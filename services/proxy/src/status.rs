@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use front::AccessReport;
 use runtime::activity::Activity;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
@@ -23,15 +24,17 @@ const MAX_TOOLS: usize = 100;
 pub(crate) struct Status {
     registry: Arc<Registry>,
     activity: Activity,
+    access: AccessReport,
     started: (Instant, SystemTime),
 }
 
 impl Status {
     /// Creates the status of a proxy that starts now.
-    pub(crate) fn new(registry: &Arc<Registry>, activity: Activity) -> Arc<Self> {
+    pub(crate) fn new(registry: &Arc<Registry>, activity: Activity, access: AccessReport) -> Arc<Self> {
         Arc::new(Self {
             registry: Arc::clone(registry),
             activity,
+            access,
             started: (Instant::now(), SystemTime::now()),
         })
     }
@@ -67,6 +70,7 @@ impl Status {
             "startedAt": moment::text(started_at),
             "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
+            "access": self.access.to_json(),
             "proxies": self.proxies(),
             "slaves": self.slaves(MAX_SLAVES),
             "calls": self.activity.to_json(),

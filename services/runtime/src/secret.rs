@@ -12,6 +12,14 @@ use subtle::{Choice, ConstantTimeEq};
 
 pub use session_key::{KeyOrigin, MAX_SESSION_KEYS, SessionKey, SessionKeys};
 
+/// Least length of a secret that cannot be guessed, in characters.
+pub const MIN_SECRET_CHARACTERS: usize = 16;
+
+/// Returns whether a secret, surrounding white space removed, is short enough to be guessed.
+pub fn is_short(secret: &str) -> bool {
+    secret.trim().chars().count() < MIN_SECRET_CHARACTERS
+}
+
 /// A secret text, which is wiped from memory when dropped and formatted as `[redacted]`.
 #[derive(Clone, Default)]
 pub struct Secret(SecretString);

@@ -148,6 +148,7 @@ mod tests {
         ("PROXY_RESOLVE_INTERVAL", "0"),
         ("SLAVE_CODE", "code1,code2"),
         ("SLAVE_CODE_FILE", "/nowhere/code"),
+        ("ALLOW_PLAINTEXT", "maybe"),
         ("PROXY_CA_FILE", "/nowhere/ca.pem"),
         ("PROXY_CLIENT_CERT", "/nowhere/slave.crt"),
         ("PROXY_CLIENT_KEY", "/nowhere/slave.key"),

@@ -21,5 +21,13 @@ pub(crate) fn record_refusal(head: &Parts, peer: Option<IpAddr>, failure: &Failu
 }
 
 fn concerns_access(failure: &Failure) -> bool {
-    matches!(failure, Failure::Unauthorized(_) | Failure::OriginForbidden(_) | Failure::SessionNotFound)
+    matches!(
+        failure,
+        Failure::Unauthorized(_)
+            | Failure::AnonymousRefused
+            | Failure::KeyForbidden(_)
+            | Failure::OriginForbidden(_)
+            | Failure::HostForbidden(_)
+            | Failure::SessionNotFound
+    )
 }

@@ -49,7 +49,7 @@ pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>
         Failure::Busy { retry_after, .. } | Failure::RateLimited { retry_after, .. } => {
             headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
         }
-        Failure::Unauthorized(_) => {
+        Failure::Unauthorized(_) | Failure::AnonymousRefused => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcp\""));
         }
         Failure::HttpMethodNotAllowed(_) => {

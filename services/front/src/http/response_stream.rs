@@ -35,11 +35,22 @@ pub(crate) enum Entry<S> {
     },
 }
 
+impl<S> Entry<S> {
+    /// Makes a call an error response, which drops its stream.
+    fn fail(&mut self, failure: &Failure) {
+        if let Self::Call { id, .. } = self {
+            *self = Self::Ready(error_response(Some(id.as_bytes()), failure));
+        }
+    }
+}
+
 /// State of the output between two writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     BetweenMessages,
     WithinMessage,
+    /// A message broke off: the body ends with an error.
+    Broken,
     Finished,
 }
 
@@ -63,8 +74,13 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
             if let Some(bytes) = self.out.pop() {
                 return Poll::Ready(Some(Ok(bytes)));
             }
-            if self.position == Position::Finished {
-                return Poll::Ready(None);
+            match self.position {
+                Position::Finished => return Poll::Ready(None),
+                Position::Broken => {
+                    self.position = Position::Finished;
+                    return Poll::Ready(Some(Err(BodyAborted)));
+                }
+                Position::BetweenMessages | Position::WithinMessage => {}
             }
             if let Err(aborted) = ready!(self.poll_entry(cx)) {
                 self.position = Position::Finished;
@@ -119,11 +135,20 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
         }
     }
 
+    /// Ends all calls with this failure; their streams are dropped. A message that was begun breaks off.
+    pub(crate) fn fail_all(&mut self, failure: &Failure) {
+        if self.position == Position::WithinMessage {
+            self.queue.clear();
+            self.out = Segments::default();
+            self.position = Position::Broken;
+        }
+        self.queue.iter_mut().for_each(|entry| entry.fail(failure));
+    }
+
     /// Makes the call at the front an error response.
     fn replace_with_error(&mut self, failure: &Failure) {
-        let Some(front) = self.queue.front_mut() else { return };
-        if let Entry::Call { id, .. } = front {
-            *front = Entry::Ready(error_response(Some(id.as_bytes()), failure));
+        if let Some(front) = self.queue.front_mut() {
+            front.fail(failure);
         }
     }
 

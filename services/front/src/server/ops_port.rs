@@ -49,6 +49,11 @@ impl OpsPort {
         Self(self.0.map(|port| Port { tls, ..port }))
     }
 
+    /// Returns who can reach the port, if there is one.
+    pub fn scope(&self) -> Option<BindScope> {
+        self.0.as_ref().map(scope)
+    }
+
     /// Serves `ops` on this port until the returned set is dropped. Without a port of its own, `ops` is returned: the
     /// clients' port is to serve it.
     pub fn open<C: Calls>(self, edge: &Arc<Edge<C>>, ops: Ops) -> (JoinSet<()>, Option<Ops>) {
@@ -67,12 +72,15 @@ impl OpsPort {
 /// Returns the endpoints with `/health` beside them: the health check of the existing server is served on this port
 /// and on that of clients.
 fn router<C: Calls>(port: &Port, edge: Arc<Edge<C>>, ops: Ops) -> OpsRouter {
-    let exposure = port.listener.local_addr().map_or(BindScope::Network, |at| BindScope::of(at.ip()));
-    let config = Arc::new(EdgeConfig { exposure, ..edge.config.clone() });
+    let config = Arc::new(EdgeConfig { exposure: scope(port), ..edge.config.clone() });
     let health =
         ServiceExt::<Request<Body>>::map_response(McpService::new(edge), |response| response.map(Body::new));
     OpsRouter::new(ops, config)
         .with_routes(|router: Router| router.route_service(HEALTH, health).fallback(async || not_found()))
+}
+
+fn scope(port: &Port) -> BindScope {
+    port.listener.local_addr().map_or(BindScope::Network, |at| BindScope::of(at.ip()))
 }
 
 /// The response for any other path. Plain text, as whoever asks here speaks no MCP; the status is that of the failure

@@ -15,7 +15,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use futures_util::stream::Empty;
@@ -34,7 +34,8 @@ use tower_http::trace::{DefaultOnResponse, MakeSpan, TraceLayer};
 
 use crate::config::EdgeConfig;
 use crate::http::audit;
-use crate::http::guard::{authenticate, check_origin};
+use crate::http::client_address::ClientAddress;
+use crate::http::guard::{Audience, authenticate, check_host, check_origin, check_page_key};
 use crate::http::response::{Refusal, refusal_response};
 
 /// Bytes from which on a response is compressed, for clients that accept gzip.
@@ -147,22 +148,30 @@ async fn authorize(
     next: Next,
 ) -> Response {
     let policy = ops.policy(request.uri().path()).unwrap_or(AuthPolicy::Open);
-    let Err(failure) = check(&config, policy, request.headers()) else { return next.run(request).await };
+    let client = ClientAddress::of(&config.trusted, peer, request.headers());
+    let Err(failure) = check(&config, policy, client, &request) else { return next.run(request).await };
     let (head, _) = request.into_parts();
-    let peer = peer.map(|peer| config.trusted.client(peer, &head.headers));
-    audit::record_refusal(&head, peer, &failure);
+    audit::record_refusal(&head, client.named, &failure);
     refusal(failure)
 }
 
-/// Checks the origin of browsers' requests and the key, as far as the policy asks for them.
-fn check(config: &EdgeConfig, policy: AuthPolicy, headers: &HeaderMap) -> Result<(), Failure> {
+/// Checks origin and host of browsers' requests and the key, as far as the policy asks for them.
+fn check(
+    config: &EdgeConfig,
+    policy: AuthPolicy,
+    client: ClientAddress,
+    request: &Request,
+) -> Result<(), Failure> {
+    let headers = request.headers();
+    if policy == AuthPolicy::Open {
+        return Ok(());
+    }
+    check_origin(config, headers)?;
+    check_host(config, Audience::Operators, request.uri(), headers)?;
     match policy {
         AuthPolicy::Open => Ok(()),
-        AuthPolicy::Page => check_origin(config, headers).map(|_| ()),
-        AuthPolicy::Key => {
-            check_origin(config, headers)?;
-            authenticate(config, headers).map(|_| ())
-        }
+        AuthPolicy::Page => check_page_key(config, headers),
+        AuthPolicy::Key => authenticate(config, Audience::Operators, client.connection, headers).map(drop),
     }
 }
 
@@ -209,6 +218,7 @@ fn refusal(failure: Failure) -> Response {
 mod tests {
     use std::time::Duration;
 
+    use axum::http::HeaderMap;
     use axum::routing::get;
     use http_body_util::BodyExt;
     use runtime::ops::{Endpoints, Readiness};
@@ -301,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn keys_are_asked_for_as_the_policies_say() {
-        let router = router(|config| config.keys = SecretSet::new(["key1"]));
+        let router = router(|config| config.keys = SecretSet::new(["key1"]).into());
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::PUT, "/readyz", 200),

@@ -5,7 +5,7 @@ use runtime::env::Snapshot;
 
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{backends, configuration, link};
+use super::{access, backends, configuration, link};
 use crate::mode::Mode;
 
 /// Runs all checks of a slave of this environment.
@@ -17,6 +17,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     let config = loaded.config;
     report.good("configuration", format!("every variable can be used; the name is {}", config.name));
     configuration::report_warnings(report, &loaded.warnings, snapshot);
+    access::examine(report, &config.common);
     if let Some(link) = &config.link {
         link::examine(report, link, &config).await;
     }

@@ -80,8 +80,8 @@ fn refused(from: &str, status: u16, body: &[u8]) -> CommandError {
     let reply: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     match (status, reply["error"].as_str()) {
         (400, Some(why)) => CommandError::Config(format!("{from} says: {why}")),
-        (401, _) => CommandError::Failed(anyhow!(
-            "{from} asks for a key: set AUTH_BEARER_KEYS to one that it accepts"
+        (401 | 403, _) => CommandError::Failed(anyhow!(
+            "{from} asks for a key: set OPS_KEYS, or else AUTH_BEARER_KEYS, to one that it accepts"
         )),
         _ => CommandError::Failed(anyhow!("{from} answered with status {status}: is it another server?")),
     }

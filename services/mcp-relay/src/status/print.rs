@@ -40,6 +40,9 @@ fn head(text: &mut String, from: &str, found: &Value) {
         cell(&found["version"]),
         clean(from),
     );
+    if found["access"]["warning"].is_string() {
+        let _ = writeln!(text, "warning: {}", cell(&found["access"]["warning"]));
+    }
 }
 
 fn proxy(text: &mut String, found: &Value) {
@@ -231,6 +234,7 @@ mod tests {
         let found = json!({
             "role": "proxy", "version": "1", "uptimeSeconds": 61,
             "readiness": { "ready": false, "reason": "draining" },
+            "access": { "clients": "everyone", "warning": "no keys" },
             "proxies": { "total": 2 },
             "slaves": { "total": 1, "byState": { "ready": 1 }, "list": [{
                 "name": "one", "state": "ready", "roundTripMs": 0.4, "inFlight": 2, "capacity": null,

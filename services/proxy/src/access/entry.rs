@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::link::handshake::check_slave_name;
-use runtime::document::{Cursor, Map};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use runtime::document::fields::parse;
+use runtime::document::{Cursor, Map, fields};
 
 use super::code::CodeDigest;
 use super::policy::{CodePolicy, LabelValues, ToolPattern};
@@ -52,18 +51,9 @@ fn policy(entries: &Map<'_>) -> CodePolicy {
         forced,
         allowed,
         tools: entries.get("tools").map(|cursor| cursor.one_or_many().iter().filter_map(tool).collect()),
-        not_before: entries.get("not_before").and_then(|cursor| time(&cursor)),
-        not_after: entries.get("not_after").and_then(|cursor| time(&cursor)),
+        not_before: entries.get("not_before").and_then(|cursor| fields::time(&cursor)),
+        not_after: entries.get("not_after").and_then(|cursor| fields::time(&cursor)),
     }
-}
-
-/// Parses the text at the cursor with `read`; records what was `expected` where that fails.
-fn parse<T>(cursor: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-    let value = read(cursor.text(expected)?.trim());
-    if value.is_none() {
-        cursor.error(expected);
-    }
-    value
 }
 
 fn code(cursor: &Cursor<'_>) -> Option<CodeDigest> {
@@ -72,25 +62,12 @@ fn code(cursor: &Cursor<'_>) -> Option<CodeDigest> {
 }
 
 fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
-    parse(cursor, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(CodeDigest(digest))
-    })
+    fields::sha256(cursor).map(CodeDigest)
 }
 
 fn name(cursor: &Cursor<'_>) -> Option<Arc<str>> {
     let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.into());
     parse(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
-}
-
-fn time(cursor: &Cursor<'_>) -> Option<OffsetDateTime> {
-    let expected = "a time as RFC 3339 has it, for example 2027-01-31T00:00:00Z";
-    parse(cursor, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
 }
 
 fn tool(cursor: &Cursor<'_>) -> Option<ToolPattern> {

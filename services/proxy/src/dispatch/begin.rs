@@ -74,7 +74,7 @@ pub(super) fn begin(
     limits.admit(context)?;
     admit_to_tool(&new_call.tool, pool.limit.as_deref())?;
     let route = pool.routes.route(&MatchInput::new(
-        ClientIdentity::of(context.principal),
+        ClientIdentity::of(context),
         context.headers,
         &new_call.header.param_headers,
         &new_call.message,

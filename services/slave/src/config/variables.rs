@@ -12,6 +12,7 @@ runtime::variables! {
     proxy_resolve_interval = Value("10"), "Seconds between two DNS look-ups of the hosts in PROXY_SERVER_URL. A lost link causes another look-up within half a second.";
     slave_code secret = Says("required for a slave, here or in SLAVE_CODE_FILE"), "The code that the proxy must have in SLAVE_CODES. Spaces around the code are ignored; upper and lower case differ.";
     slave_code_file = Says("none"), "Path of a file that holds the code, in place of SLAVE_CODE. Read again within a second of a change and at SIGHUP: links are renewed with the changed code.";
+    allow_plaintext = Value("0"), "1: no warning where the code and all calls go over ws:// to another machine.";
     proxy_ca_file = Says("the system's roots, or those in SSL_CERT_FILE"), "PEM file of the authorities that a wss:// proxy's certificate must come from, in place of the system's. Read again at each new connection.";
     proxy_client_cert = Says("no certificate is presented"), "PEM file of a certificate to present to a proxy that requires one (its TLS_CLIENT_CA). Read again at each new connection.";
     proxy_client_key = Says("needed with PROXY_CLIENT_CERT"), "PEM file of the key of PROXY_CLIENT_CERT.";

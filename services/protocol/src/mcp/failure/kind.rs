@@ -47,8 +47,14 @@ pub enum FailureKind {
     BodyTooLarge,
     /// Credentials are missing or wrong.
     Unauthorized,
+    /// No keys are set, and the request may come from beyond the private network.
+    AnonymousRefused,
+    /// The key is one for other endpoints.
+    KeyForbidden,
     /// The origin of the request is not allowed.
     OriginForbidden,
+    /// The host that the request names is not allowed.
+    HostForbidden,
     /// The session token is unknown, expired or ended.
     SessionNotFound,
     /// The path does not allow the HTTP method.
@@ -88,7 +94,7 @@ const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -108,7 +114,10 @@ impl FailureKind {
         Self::UnknownTool,
         Self::BodyTooLarge,
         Self::Unauthorized,
+        Self::AnonymousRefused,
+        Self::KeyForbidden,
         Self::OriginForbidden,
+        Self::HostForbidden,
         Self::SessionNotFound,
         Self::HttpMethodNotAllowed,
         Self::NotAcceptable,
@@ -142,7 +151,10 @@ impl FailureKind {
             Self::UnknownTool => row(200, 200, -32602, "unknown_tool", "Call tools/list again: the tool may have gone with its slave."),
             Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
             Self::Unauthorized => row(401, 401, -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
+            Self::AnonymousRefused => row(401, 401, -32001, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there."),
+            Self::KeyForbidden => row(403, 403, -32600, "key_forbidden", "Send a key of AUTH_BEARER_KEYS for tools, one of OPS_KEYS for operators' endpoints."),
             Self::OriginForbidden => row(403, 403, -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
+            Self::HostForbidden => row(403, 403, -32600, "host_forbidden", "Add the host to ALLOWED_HOSTS if it is this server's, or set PUBLIC_URL."),
             Self::SessionNotFound => row(404, 404, -32001, "session_not_found", "Initialize again (clients do so by themselves)."),
             Self::HttpMethodNotAllowed => row(405, 405, -32600, "http_method_not_allowed", "POST JSON-RPC messages to /mcp."),
             Self::NotAcceptable => row(406, 406, -32600, "not_acceptable", "Accept application/json and text/event-stream."),

@@ -88,9 +88,20 @@ pub enum Failure {
     /// Credentials are missing or wrong.
     #[error("Unauthorized: {0}")]
     Unauthorized(String),
+    /// No keys are set, and the request may come from beyond the private network.
+    #[error(
+        "Unauthorized: no keys are set here, so only loopback and private addresses are served (AUTH_BEARER_KEYS, ALLOW_ANONYMOUS)"
+    )]
+    AnonymousRefused,
+    /// The key is one for other endpoints.
+    #[error("Forbidden: {0}")]
+    KeyForbidden(&'static str),
     /// The origin of the request is not allowed.
     #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
     OriginForbidden(String),
+    /// The host that the request names is not allowed.
+    #[error("Forbidden: host {0:?} is not allowed (ALLOWED_HOSTS)")]
+    HostForbidden(String),
     /// The session token is unknown, expired or ended.
     #[error("Session not found: initialize again")]
     SessionNotFound,
@@ -150,7 +161,10 @@ impl Failure {
             Self::UnknownTool(_) => FailureKind::UnknownTool,
             Self::BodyTooLarge { .. } => FailureKind::BodyTooLarge,
             Self::Unauthorized(_) => FailureKind::Unauthorized,
+            Self::AnonymousRefused => FailureKind::AnonymousRefused,
+            Self::KeyForbidden(_) => FailureKind::KeyForbidden,
             Self::OriginForbidden(_) => FailureKind::OriginForbidden,
+            Self::HostForbidden(_) => FailureKind::HostForbidden,
             Self::SessionNotFound => FailureKind::SessionNotFound,
             Self::HttpMethodNotAllowed(_) => FailureKind::HttpMethodNotAllowed,
             Self::NotAcceptable(_) => FailureKind::NotAcceptable,
@@ -218,7 +232,10 @@ impl Failure {
             Self::UnknownTool(text()),
             Self::BodyTooLarge { limit: 0 },
             Self::Unauthorized(text()),
+            Self::AnonymousRefused,
+            Self::KeyForbidden(""),
             Self::OriginForbidden(text()),
+            Self::HostForbidden(text()),
             Self::SessionNotFound,
             Self::HttpMethodNotAllowed(text()),
             Self::NotAcceptable(text()),
