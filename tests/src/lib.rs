@@ -19,6 +19,7 @@ pub mod http;
 pub mod metrics;
 pub mod otlp;
 pub mod plain;
+pub mod probe;
 pub mod process;
 pub mod rawslave;
 pub mod relay;

@@ -20,6 +20,7 @@ mod series;
 mod serve;
 mod status;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -49,6 +50,9 @@ const USAGE: u8 = 64;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    if let Some(args) = launcher_args() {
+        return slave::launcher::main(args);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -72,6 +76,15 @@ fn main() -> ExitCode {
     let code = runtime.block_on(run(cli.command, &Snapshot::of_process()));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     code
+}
+
+/// Returns the arguments of the launcher, if it is asked for more than its help. It must start before there is any other
+/// thread, and it stays for as long as its backend: so it starts before everything else, and needs none of it.
+fn launcher_args() -> Option<impl Iterator<Item = OsString>> {
+    let mut args = std::env::args_os().skip(1).peekable();
+    args.next_if(|name| name == slave::launcher::SUBCOMMAND)?;
+    let help = args.peek().is_none_or(|first| first == "--help" || first == "-h");
+    (!help).then_some(args)
 }
 
 async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
@@ -99,6 +112,9 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             .map(|text| print(&format!("{text}\n")))
             .map_err(CommandError::Failed),
         Some(Command::Call(args)) => call::run(args, snapshot).await.map(exit_code_of_call),
+        Some(Command::ExecBackend(cli::ExecBackend { command })) => {
+            Err(CommandError::Config(format!("exec-backend must be the first argument, before {command:?}")))
+        }
         Some(Command::Install { folder }) => install::into(&folder)
             .map(|path| print(&format!("{}\n", path.display())))
             .map_err(CommandError::Failed),

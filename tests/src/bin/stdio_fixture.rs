@@ -1,7 +1,8 @@
 //! A stdio MCP server for the tests, which logs what it runs, waits at gates that a test opens, and can exit during a call.
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
-//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_COUNT` names the file in which `count` writes down what it
+//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
+//! [`harness::probe`]. `FIXTURE_COUNT` names the file in which `count` writes down what it
 //! executes. Knows nothing of the relay.
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{fixture, wait};
+use harness::{fixture, probe, wait};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -23,6 +24,10 @@ struct Server {
 }
 
 fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [probe::DETACHED, role, path] = args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return probe::run_detached(role, path).unwrap_or_else(|error| note("process", &error.to_string()));
+    }
     let server = Arc::new(Server {
         modern: std::env::var("FIXTURE_ERA").is_ok_and(|era| era == "modern"),
         ..Server::default()
@@ -107,8 +112,10 @@ impl Server {
 
 fn tools() -> Value {
     let names = ["run", "count", "big", "die", "leak", "environment", "arguments", "raw"];
-    let tool = |name| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
-    names.map(tool).as_slice().into()
+    let probes = if std::env::var_os("FIXTURE_PROBE").is_some() { &probe::TOOLS[..] } else { &[] };
+    let tool =
+        |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
+    names.iter().chain(probes).map(tool).collect()
 }
 
 fn prefix() -> String {
@@ -137,6 +144,7 @@ fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> 
             names.join(" ")
         }
         "arguments" => params.to_string(),
+        other if probe::TOOLS.contains(&other) => probe::call(other, arguments)?,
         other => return Some(Err(json!({ "code": -32602, "message": format!("Unknown tool: {other}") }))),
     };
     Some(Ok(json!({ "content": [{ "type": "text", "text": text }] })))

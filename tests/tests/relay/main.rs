@@ -11,6 +11,7 @@ mod balance;
 mod certainty;
 mod codes;
 mod configuration;
+mod confinement;
 mod demo;
 mod ejection;
 mod eras;

@@ -4,6 +4,8 @@
 //! All problems are reported at once, each with its entry and member. Members that the slave does not use (other hosts'
 //! `alwaysAllow`, `timeout`, ...) are ignored.
 
+mod confine;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +141,7 @@ impl EntryReader<'_> {
             args: self.args(),
             env: self.env(),
             cwd: self.cwd(),
+            confinement: self.confinement(),
             secrets: std::mem::take(&mut self.secrets),
         })
     }

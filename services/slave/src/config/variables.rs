@@ -22,6 +22,8 @@ runtime::variables! {
     slave_weight = Value("100"), "Share of the calls of a tool that this slave should get among the slaves that offer it, in percent of an ordinary slave's.";
     slave_backends = Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered. Read again within a second of a change and at SIGHUP; unchanged servers keep running.";
     mr_pilot_command = Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell.";
+    mr_pilot_hosts = Says("gitlab.com, github.com and the host of GITLAB_API"), "Comma-separated hosts that the URL of a review may name: host, host:port or *.domain; * for every host. The tokens of this slave may be sent to them.";
+    mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";
     demo_tools = Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out.";
     slave_probe_interval = Value("0"), "Seconds between two probes of each backend: ping or server/discover for stdio servers, for mr-pilot whether its program still exists. A stdio server that misses three probes is restarted. Use it only with servers that answer while a call runs. 0: off.";
     reconnect_max = Value("5"), "Longest time in seconds between two attempts to connect (full-jitter backoff).";

@@ -18,6 +18,7 @@ use crate::backends::context::BackendContext;
 use crate::backends::history::ProcessHistory;
 use crate::backends::redactor::Redactor;
 use crate::call::{Answer, Backend, Exchange, Request};
+use crate::launcher::Launcher;
 use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
 use crate::trace::{BackendRequest, BackendSpan};
@@ -35,6 +36,7 @@ pub(crate) struct StdioBackend {
     pub(super) server: Arc<StdioServer>,
     pub(super) redactor: Redactor,
     pub(super) max_output: usize,
+    pub(super) launcher: Launcher,
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
@@ -55,8 +57,9 @@ impl StdioBackend {
             name: server.name.as_str().into(),
             redactor: context.redactor.with(secrets),
             max_output: context.max_output,
+            launcher: context.launcher.clone(),
             current: ArcSwapOption::empty(),
-            history: Arc::new(ProcessHistory::new(context.log_capture)),
+            history: Arc::new(ProcessHistory::new(context.log_capture, &context.launcher)),
             server,
         }
     }
