@@ -12,6 +12,7 @@ pub mod listen;
 pub mod metrics;
 pub mod moment;
 pub mod ops;
+pub mod printable;
 pub mod secret;
 pub mod shutdown;
 pub mod start;

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use runtime::printable;
 use runtime::secret::Secret;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -124,7 +125,7 @@ impl EntryReader<'_> {
             None | Some(Value::Bool(false) | Value::Null) => {}
             Some(_) => self.report("disabled", "true or false"),
         }
-        if self.name.is_empty() || self.name.chars().any(char::is_control) {
+        if self.name.is_empty() || self.name.chars().any(printable::is_escaped) {
             self.report("", "a name without control characters");
         }
         let has_url = self.value.get("url").is_some();
