@@ -6,6 +6,7 @@ mod entry;
 mod expiry;
 mod file;
 mod grant;
+mod identity;
 mod policy;
 mod store;
 
@@ -16,5 +17,6 @@ pub use entry::CodeEntry;
 pub(crate) use expiry::ExpirySchedule;
 pub use file::{CodesFile, CodesFileError};
 pub(crate) use grant::Grant;
+pub(crate) use identity::{Identity, TrustDomain, shown_name};
 pub use policy::CodePolicy;
 pub(crate) use store::{AccessDenied, CodeStore, CodesSource, Review};

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::mcp::canonical::{self, DefinitionDigest};
 use crate::mcp::object::Object;
 
 /// Largest catalog, in bytes of JSON.
@@ -20,6 +21,8 @@ pub struct CatalogEntry {
     pub name: String,
     /// Definition as the backend wrote it.
     pub definition: Box<RawValue>,
+    /// Digest of the definition's canonical form, computed once. `None`: it has no such form, and equals no other definition.
+    pub digest: Option<DefinitionDigest>,
 }
 
 /// Catalog of a slave, each list in the slave's order.
@@ -96,6 +99,12 @@ struct Template {
 }
 
 impl CatalogEntry {
+    /// Makes an entry of its name and definition.
+    pub fn new(name: String, definition: Box<RawValue>) -> Self {
+        let digest = canonical::digest(&definition);
+        Self { name, definition, digest }
+    }
+
     /// Makes an entry of a tool or prompt.
     ///
     /// # Errors
@@ -106,28 +115,22 @@ impl CatalogEntry {
             name: String,
         }
         let Named { name } = serde_json::from_str(definition.get())?;
-        Ok(Self { name, definition: definition.to_owned() })
+        Ok(Self::new(name, definition.to_owned()))
     }
 
     fn resource(definition: &RawValue) -> Result<Self, serde_json::Error> {
         let Uri { uri } = serde_json::from_str(definition.get())?;
-        Ok(Self { name: uri, definition: definition.to_owned() })
+        Ok(Self::new(uri, definition.to_owned()))
     }
 
     fn template(definition: &RawValue) -> Result<Self, serde_json::Error> {
         let Template { uri_template } = serde_json::from_str(definition.get())?;
-        Ok(Self { name: uri_template, definition: definition.to_owned() })
+        Ok(Self::new(uri_template, definition.to_owned()))
     }
 
-    /// Returns whether both definitions are equal, whatever the order of their members.
-    pub fn same_definition(&self, other: &Self) -> bool {
-        self.definition.get() == other.definition.get() || self.canonical() == other.canonical()
-    }
-
-    /// Returns the definition with members in sorted order: equal text means equal definition.
-    pub fn canonical(&self) -> Option<String> {
-        let value: serde_json::Value = serde_json::from_str(self.definition.get()).ok()?;
-        Some(value.to_string())
+    /// Returns whether both definitions have the same canonical form.
+    pub fn has_definition_of(&self, other: &Self) -> bool {
+        self.digest.is_some() && self.digest == other.digest
     }
 }
 
@@ -232,12 +235,18 @@ mod tests {
     }
 
     #[test]
-    fn same_definition_ignores_member_order_only() {
+    fn definitions_are_equal_by_their_canonical_form_only() {
         let entry =
             |text: &str| CatalogEntry::named(&RawValue::from_string(text.to_owned()).unwrap()).unwrap();
         let one = entry(r#"{"name":"a","x":{"p":1,"q":2}}"#);
-        assert!(one.same_definition(&entry(r#"{"x":{"q":2,"p":1},"name":"a"}"#)));
-        assert!(!one.same_definition(&entry(r#"{"name":"a","x":{"p":1,"q":3}}"#)));
+        assert!(one.has_definition_of(&entry(r#"{"x":{"q":2,"p":1},"name":"a"}"#)));
+        assert!(!one.has_definition_of(&entry(r#"{"name":"a","x":{"p":1,"q":3}}"#)));
+        // A JSON library reads both numbers as 0.1, and takes the last of two members.
+        let exact = entry(r#"{"name":"a","x":0.1}"#);
+        assert!(!exact.has_definition_of(&entry(r#"{"name":"a","x":0.1000000000000000055511151231257827}"#)));
+        let twice = entry(r#"{"name":"a","x":{"y":1,"y":2}}"#);
+        assert!(!twice.has_definition_of(&entry(r#"{"name":"a","x":{"y":2}}"#)));
+        assert!(!twice.has_definition_of(&twice));
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn read_entry(cursor: &Cursor<'_>) -> Option<CodeEntry> {
 fn policy(entries: &Map<'_>) -> CodePolicy {
     let (forced, allowed) = entries.get("labels").and_then(|cursor| labels(&cursor)).unwrap_or_default();
     CodePolicy {
-        identity: entries.get("name").and_then(|cursor| name(&cursor)),
+        name: entries.get("name").and_then(|cursor| name(&cursor)),
         forced,
         allowed,
         tools: entries.get("tools").map(|cursor| cursor.one_or_many().iter().filter_map(tool).collect()),
@@ -83,8 +83,8 @@ fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
     })
 }
 
-fn name(cursor: &Cursor<'_>) -> Option<String> {
-    let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.to_owned());
+fn name(cursor: &Cursor<'_>) -> Option<Arc<str>> {
+    let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.into());
     parse(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
 }
 
@@ -159,7 +159,7 @@ mod tests {
         ))
         .unwrap();
         assert_eq!((digest.0[0], digest.0[31]), (0xb3, 0x0f));
-        assert_eq!(policy.identity(), Some("office-1"));
+        assert_eq!(policy.name(), Some("office-1"));
         assert_eq!(policy.forced["platform"], "gitlab");
         let allowed = policy.allowed.as_ref().unwrap();
         assert_eq!(allowed["team"], LabelValues::Any);

@@ -31,7 +31,8 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
     let grant = slave.grant();
     let line = attempt("linked", peer)
         .with("slave", slave.name.as_str())
-        .with("code", grant.identity_or_dash())
+        .with("code", grant.identity().to_string())
+        .with("key_id", grant.key_id())
         .with("dialect", dialect);
     audit::write_line(line);
 }

@@ -151,7 +151,7 @@ impl Registry {
         }
         let slave = Arc::new(match (hello, instance) {
             (Some(hello), Some(id)) => Slave::native(hello, id.0, self.limits.clone()),
-            _ => self.new_plain(&slaves, grant.identity()),
+            _ => self.new_plain(&slaves, grant.identity().name()),
         });
         slaves.insert(slave.key, Arc::clone(&slave));
         Ok((slave, false))

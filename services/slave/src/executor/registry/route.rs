@@ -65,7 +65,7 @@ pub(super) fn build(
             _user: backend.users.token(),
         };
         routes.insert(tool.name.clone(), RouteEntry::Up(Arc::new(route)));
-        tools.push(CatalogEntry { name: tool.name, definition: tool.definition });
+        tools.push(CatalogEntry::new(tool.name, tool.definition));
     }
     (routes, tools)
 }
