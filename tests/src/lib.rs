@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod balancer;
 pub mod browser;
+pub mod canary;
 pub mod client;
 pub mod fault;
 pub mod fixture;

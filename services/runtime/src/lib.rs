@@ -14,6 +14,7 @@ pub mod locality;
 pub mod metrics;
 pub mod moment;
 pub mod ops;
+pub mod printable;
 pub mod secret;
 pub mod shutdown;
 pub mod start;

@@ -16,6 +16,7 @@ mod demo;
 mod ejection;
 mod eras;
 mod health;
+mod hostile_text;
 mod ingress;
 mod link_faults;
 mod link_loss;

@@ -1,8 +1,9 @@
 //! Findings of the doctor, printed line by line or as one JSON object at the end. Knows no check.
 
-use std::io::Write;
-
+use runtime::printable;
 use serde_json::{Value, json};
+
+use crate::output::{self, Text};
 
 /// Form of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Report {
     /// An empty report.
     pub(super) fn new(subject: &'static str, format: Format) -> Self {
         if format == Format::Lines {
-            print(&format!("mcp-relay doctor: {subject}"));
+            print(format!("mcp-relay doctor: {subject}"));
         }
         Self { subject, format, findings: Vec::new() }
     }
@@ -90,7 +91,7 @@ impl Report {
 
     fn add(&mut self, step: &'static str, finding: Finding) {
         if self.format == Format::Lines {
-            print(&line(step, &finding));
+            print(line(step, &finding));
         }
         self.findings.push((step, finding));
     }
@@ -103,8 +104,8 @@ impl Report {
     /// Prints the summary.
     pub(crate) fn finish(&self) {
         match self.format {
-            Format::Json => print(&self.json().to_string()),
-            Format::Lines => print(&self.summary()),
+            Format::Json => output::print(Text::json(&format!("{}\n", self.json()))),
+            Format::Lines => print(self.summary()),
         }
     }
 
@@ -129,13 +130,15 @@ impl Report {
     }
 }
 
+/// Returns the finding as a line; what it quotes of a peer adds none.
 fn line(step: &str, finding: &Finding) -> String {
+    let shown = printable::line;
     match finding {
-        Finding::Good(text) => format!("  ✓ {step}: {text}"),
-        Finding::Note(text) => format!("  ! {step}: {text}"),
-        Finding::Warning(text) => format!("  ⚠ {step}: {text}"),
-        Finding::Skipped(why) => format!("  – {step}: not checked ({why})"),
-        Finding::Bad { what, fix } => format!("  ✗ {step}: {what}\n      fix: {fix}"),
+        Finding::Good(text) => format!("  ✓ {step}: {}", shown(text)),
+        Finding::Note(text) => format!("  ! {step}: {}", shown(text)),
+        Finding::Warning(text) => format!("  ⚠ {step}: {}", shown(text)),
+        Finding::Skipped(why) => format!("  – {step}: not checked ({})", shown(why)),
+        Finding::Bad { what, fix } => format!("  ✗ {step}: {}\n      fix: {}", shown(what), shown(fix)),
     }
 }
 
@@ -150,8 +153,8 @@ fn object(step: &str, finding: &Finding) -> Value {
 }
 
 /// Writes a line to standard output; a reader that is gone is no failure of the check.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+fn print(text: impl std::fmt::Display) {
+    output::print(format!("{text}\n"));
 }
 
 #[cfg(test)]
@@ -187,5 +190,15 @@ mod tests {
             json!({ "step": "e", "state": "bad", "text": "broken", "fix": "mend it" })
         );
         assert_eq!(report.lines("e"), ["  ✗ e: broken\n      fix: mend it"]);
+    }
+
+    #[test]
+    fn what_a_peer_said_adds_no_line_and_commands_no_terminal() {
+        let mut report = Report::new("slave", Format::Json);
+        report.bad("a", "it said \u{1b}[2J\n  ✓ all: good\u{202e}", "none");
+        assert_eq!(
+            report.lines("a"),
+            ["  ✗ a: it said \\u{1b}[2J\\n  ✓ all: good\\u{202e}\n      fix: none"]
+        );
     }
 }

@@ -9,6 +9,7 @@ mod confine;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use runtime::printable;
 use runtime::secret::Secret;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -126,7 +127,7 @@ impl EntryReader<'_> {
             None | Some(Value::Bool(false) | Value::Null) => {}
             Some(_) => self.report("disabled", "true or false"),
         }
-        if self.name.is_empty() || self.name.chars().any(char::is_control) {
+        if self.name.is_empty() || self.name.chars().any(printable::is_escaped) {
             self.report("", "a name without control characters");
         }
         let has_url = self.value.get("url").is_some();
