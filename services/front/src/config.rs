@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 
-use runtime::config::AllowedOrigins;
+use runtime::config::{AllowedOrigins, ClientLimits};
 use runtime::secret::{SecretSet, SessionKey};
 use runtime::trusted::TrustedProxies;
 
@@ -45,6 +45,8 @@ pub struct EdgeConfig {
     pub trusted: TrustedProxies,
     /// Longest request body in bytes (`MAX_BODY_BYTES`).
     pub max_body: usize,
+    /// What clients may use (`MAX_BODIES_BYTES`, `MAX_CONNECTIONS` and others).
+    pub limits: ClientLimits,
     /// Seals session ids; the same in every replica (`SESSION_KEY`).
     pub session_key: SessionKey,
     /// How long a session lasts, counted from `initialize` (`SESSION_TTL`).
@@ -77,6 +79,7 @@ impl EdgeConfig {
             exposure: BindScope::Network,
             trusted: TrustedProxies::default(),
             max_body: 16 * 1024 * 1024,
+            limits: ClientLimits::default(),
             session_key,
             session_ttl: Duration::from_hours(24),
             list_ttl: Duration::from_secs(5),

@@ -5,6 +5,7 @@
 //! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
 pub mod calls;
+mod client;
 mod config;
 mod edge;
 mod http;
@@ -21,6 +22,7 @@ mod session;
 mod session_cache;
 mod sync;
 pub mod trace;
+mod usage;
 
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;

@@ -3,6 +3,7 @@
 //! The values are typed and checked. Must not know what they are used for.
 
 mod audit;
+mod clients;
 mod listener;
 mod ops;
 mod origins;
@@ -16,6 +17,7 @@ use crate::listen::ListenAddr;
 use crate::secret::{SecretSet, SessionKey};
 
 pub use audit::{AUDIT, AuditConfig, AuditTarget};
+pub use clients::ClientLimits;
 pub use listener::listener;
 use listener::read_listener;
 pub use ops::{OpsConfig, ops_listener};
@@ -67,6 +69,8 @@ pub struct CommonConfig {
     pub allowed_origins: AllowedOrigins,
     /// `MAX_BODY_BYTES`: largest request body.
     pub max_body_bytes: usize,
+    /// `MAX_BODIES_BYTES`, `MAX_CONNECTIONS`, `MAX_STREAMS_PER_CLIENT` and others: what clients may use.
+    pub clients: ClientLimits,
     /// `REQUEST_TIMEOUT`: silence after which a call fails; each progress message restarts the time.
     pub request_timeout: Duration,
     /// `REQUEST_TIMEOUT_TOTAL`: largest duration of a call; never below `request_timeout`.
@@ -98,6 +102,7 @@ impl CommonConfig {
         let settings = Settings::read(reader);
         let http = read_listener(reader, &settings);
         let seconds = parse::seconds;
+        let max_body_bytes = reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes"));
         Self {
             ops: ops::read(reader, &settings, &http),
             http,
@@ -106,7 +111,8 @@ impl CommonConfig {
             allowed_origins: reader
                 .optional(&settings.allowed_origins, AllowedOrigins::parse)
                 .unwrap_or_default(),
-            max_body_bytes: reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes")),
+            max_body_bytes,
+            clients: clients::read(reader, &settings, max_body_bytes),
             request_timeout: reader.value(&settings.request_timeout, silence_timeout),
             request_timeout_total: read_total(reader, &settings),
             session_key: read_session_key(reader, &settings.session_key),

@@ -3,8 +3,10 @@
 //! Must know neither MCP nor the link protocol: services bring their own variables, metrics and readiness.
 
 pub mod activity;
+pub mod admission;
 pub mod audit;
 pub mod config;
+pub mod descriptors;
 pub mod document;
 pub mod env;
 pub mod follow;
@@ -12,6 +14,7 @@ pub mod listen;
 pub mod metrics;
 pub mod moment;
 pub mod ops;
+pub mod repeats;
 pub mod secret;
 pub mod shutdown;
 pub mod start;

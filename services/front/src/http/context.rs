@@ -9,6 +9,7 @@ use super::era::detect::era_by_header;
 use super::response::Refusal;
 use super::response_body::ResponseBody;
 use crate::calls::CallContext;
+use crate::client::Client;
 use crate::edge::Edge;
 use crate::principal::Principal;
 
@@ -26,6 +27,11 @@ impl<C> RequestContext<'_, C> {
     /// Returns the part of the request that calls are dispatched by.
     pub(crate) fn call_context(&self) -> CallContext<'_> {
         CallContext { principal: self.principal, headers: self.headers, peer: self.peer }
+    }
+
+    /// Returns the client as limits count it.
+    pub(crate) fn client(&self) -> Option<Client> {
+        Client::of(self.principal, self.peer)
     }
 
     /// Returns a refusal for a request whose id is not known, or that has none.

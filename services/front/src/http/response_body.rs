@@ -13,6 +13,7 @@ use protocol::link::call::ResponseEvent;
 use super::framing::Framing;
 use super::response_stream::{BodyAborted, Entry, ResponseStream};
 use crate::jsonrpc::Segments;
+use crate::usage::StreamShare;
 
 /// Body of every response of the edge. Dropping it before its end drops the call's stream.
 pub enum ResponseBody<S> {
@@ -28,6 +29,15 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseBody<S> {
     /// Creates a body of messages that arrive one after the other.
     pub(crate) fn stream(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
         Self::Stream(Box::new(ResponseStream::new(framing, queue)))
+    }
+}
+
+impl<S> ResponseBody<S> {
+    /// Keeps the share of an open stream as long as the body. A complete message is no stream: it waits for nothing.
+    pub(crate) fn keep(&mut self, share: StreamShare) {
+        if let Self::Stream(stream) = self {
+            stream.keep(share);
+        }
     }
 }
 
