@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 
-use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess};
+use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimits};
 use runtime::keys::KeyStore;
 use runtime::secret::SessionKeys;
 use runtime::trusted::TrustedProxies;
@@ -52,6 +52,8 @@ pub struct EdgeConfig {
     pub trusted: TrustedProxies,
     /// Longest request body in bytes (`MAX_BODY_BYTES`).
     pub max_body: usize,
+    /// What clients may use (`MAX_BODIES_BYTES`, `MAX_CONNECTIONS` and others).
+    pub limits: ClientLimits,
     /// Seal and open session ids; the same in every replica (`SESSION_KEY` and its file).
     pub session_keys: SessionKeys,
     /// How long a session lasts, counted from `initialize` (`SESSION_TTL`).
@@ -87,6 +89,7 @@ impl EdgeConfig {
             exposure: BindScope::Network,
             trusted: TrustedProxies::default(),
             max_body: 16 * 1024 * 1024,
+            limits: ClientLimits::default(),
             session_keys: session_keys.into(),
             session_ttl: Duration::from_hours(24),
             list_ttl: Duration::from_secs(5),

@@ -17,6 +17,7 @@ use crate::metrics::{EdgeMeter, set_listening_streams};
 use crate::revoked::RevokedSessions;
 use crate::session::{Sealer, Session};
 use crate::session_cache::SessionCache;
+use crate::usage::Usage;
 
 /// MCP endpoint in front of `C`, shared by all connections.
 pub struct Edge<C> {
@@ -28,6 +29,8 @@ pub struct Edge<C> {
     /// Sessions of tokens that were opened recently.
     pub(crate) sessions: SessionCache,
     pub(crate) meter: EdgeMeter,
+    /// What clients use at the moment.
+    pub(crate) usage: Usage,
     /// Result of `server/discover`.
     pub(crate) discovery: Bytes,
     /// Bytes after the array of tools in the response to a modern `tools/list`.
@@ -56,6 +59,7 @@ impl<C: Calls> Edge<C> {
             listing: calls.listing(),
             discovery: discovery.to_string().into(),
             list_tail: format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{identity}}}}}"#),
+            usage: Usage::new(config.limits),
             config,
             calls,
             revoked: RevokedSessions::default(),
@@ -88,6 +92,7 @@ impl<C: Calls> Edge<C> {
         move || {
             if let Some(edge) = edge.upgrade() {
                 set_listening_streams(edge.listening_streams());
+                edge.usage.sample();
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod access;
 pub mod calls;
+mod client;
 mod config;
 mod edge;
 mod http;
@@ -22,6 +23,7 @@ mod session;
 mod session_cache;
 mod sync;
 pub mod trace;
+mod usage;
 
 pub use access::AccessReport;
 pub use config::{BindScope, EdgeConfig};

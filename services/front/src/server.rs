@@ -1,10 +1,13 @@
 //! HTTP servers: the clients' port, and the operators' endpoints on it or on a port of their own. Must not know what
 //! takes the calls.
 
+mod admission;
 mod follow;
 mod limits;
 mod ops_port;
 mod ops_router;
+mod pace;
+mod paced;
 mod port;
 mod request_router;
 mod serve;
@@ -33,6 +36,7 @@ impl EdgeConfig {
         config.origins = common.allowed_origins.clone();
         config.exposure = BindScope::of(address.ip());
         config.max_body = common.max_body_bytes;
+        config.limits = common.clients;
         config.session_ttl = common.session_ttl;
         config.list_ttl = common.list_ttl;
         config.request_timeout = common.request_timeout;

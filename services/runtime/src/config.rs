@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod clients;
 mod hosts;
 mod listener;
 mod ops;
@@ -19,6 +20,7 @@ use crate::listen::ListenAddr;
 
 pub use access::{AccessConfig, AnonymousAccess, KeyConfig, secret_list, warn_of_short};
 pub use audit::{AUDIT, AuditConfig, AuditTarget};
+pub use clients::ClientLimits;
 pub use hosts::AllowedHosts;
 pub use listener::listener;
 use listener::read_listener;
@@ -72,6 +74,8 @@ pub struct CommonConfig {
     pub allowed_origins: AllowedOrigins,
     /// `MAX_BODY_BYTES`: largest request body.
     pub max_body_bytes: usize,
+    /// `MAX_BODIES_BYTES`, `MAX_CONNECTIONS`, `MAX_STREAMS_PER_CLIENT` and others: what clients may use.
+    pub clients: ClientLimits,
     /// `REQUEST_TIMEOUT`: silence after which a call fails; each progress message restarts the time.
     pub request_timeout: Duration,
     /// `REQUEST_TIMEOUT_TOTAL`: largest duration of a call; never below `request_timeout`.
@@ -104,6 +108,7 @@ impl CommonConfig {
         let http = read_listener(reader, &settings);
         let seconds = parse::seconds;
         let access = access::read(reader, &settings);
+        let max_body_bytes = reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes"));
         Self {
             ops: ops::read(reader, &settings, &http),
             http,
@@ -112,7 +117,8 @@ impl CommonConfig {
             allowed_origins: reader
                 .optional(&settings.allowed_origins, AllowedOrigins::parse)
                 .unwrap_or_default(),
-            max_body_bytes: reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes")),
+            max_body_bytes,
+            clients: clients::read(reader, &settings, max_body_bytes),
             request_timeout: reader.value(&settings.request_timeout, silence_timeout),
             request_timeout_total: read_total(reader, &settings),
             session: session::read(reader, &settings),

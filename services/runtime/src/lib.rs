@@ -3,8 +3,10 @@
 //! Must know neither MCP nor the link protocol: services bring their own variables, metrics and readiness.
 
 pub mod activity;
+pub mod admission;
 pub mod audit;
 pub mod config;
+pub mod descriptors;
 pub mod document;
 pub mod env;
 pub mod follow;
@@ -15,6 +17,7 @@ pub mod metrics;
 pub mod moment;
 pub mod ops;
 pub mod printable;
+pub mod repeats;
 pub mod secret;
 pub mod shutdown;
 pub mod start;

@@ -55,7 +55,9 @@ impl TrustedProxies {
             .ok_or_else(|| "networks and addresses, for example 10.0.0.0/8,fd00::/8,192.0.2.7".into())
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Returns whether this address belongs to a trusted proxy.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 

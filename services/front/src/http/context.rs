@@ -9,6 +9,7 @@ use super::era::detect::era_by_header;
 use super::response::Refusal;
 use super::response_body::ResponseBody;
 use crate::calls::CallContext;
+use crate::client::Client;
 use crate::edge::Edge;
 use crate::principal::{Credential, Principal};
 
@@ -33,6 +34,11 @@ impl<C> RequestContext<'_, C> {
             headers: self.headers,
             peer: self.peer,
         }
+    }
+
+    /// Returns the client as limits count it.
+    pub(crate) fn client(&self) -> Option<Client> {
+        Client::of(self.principal, self.peer)
     }
 
     /// Returns a refusal for a request whose id is not known, or that has none.

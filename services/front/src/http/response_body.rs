@@ -14,6 +14,7 @@ use protocol::mcp::failure::Failure;
 use super::framing::Framing;
 use super::response_stream::{BodyAborted, Entry, ResponseStream};
 use crate::jsonrpc::Segments;
+use crate::usage::StreamShare;
 
 /// Body of every response of the edge. Dropping it before its end drops the call's stream.
 pub enum ResponseBody<S> {
@@ -72,6 +73,15 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseBody<S> {
             Self::Stream(stream) => stream.fail_all(failure),
             Self::Listen(_) => *self = Self::Whole(Segments::default()),
             Self::Whole(_) | Self::Limited(_) => {}
+        }
+    }
+}
+
+impl<S> ResponseBody<S> {
+    /// Keeps the share of an open stream as long as the body. A complete message is no stream: it waits for nothing.
+    pub(crate) fn keep(&mut self, share: StreamShare) {
+        if let Self::Stream(stream) = self {
+            stream.keep(share);
         }
     }
 }

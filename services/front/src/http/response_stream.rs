@@ -13,6 +13,7 @@ use protocol::mcp::failure::Failure;
 
 use super::framing::Framing;
 use crate::jsonrpc::{Member, Segments, error_response, open_response};
+use crate::usage::StreamShare;
 
 /// Error of a body whose message broke off after part of it was sent. The connection is closed without a proper end,
 /// so that the client does not take half a message for a whole one.
@@ -60,12 +61,21 @@ pub struct ResponseStream<S> {
     queue: VecDeque<Entry<S>>,
     out: Segments,
     position: Position,
+    /// The client's share of open streams, returned with the body.
+    share: Option<StreamShare>,
+}
+
+impl<S> ResponseStream<S> {
+    /// Keeps the client's share of open streams as long as the body.
+    pub(crate) fn keep(&mut self, share: StreamShare) {
+        self.share = Some(share);
+    }
 }
 
 impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
     /// Creates a body of these entries.
     pub(crate) fn new(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
-        Self { framing, queue, out: Segments::default(), position: Position::BetweenMessages }
+        Self { framing, queue, out: Segments::default(), position: Position::BetweenMessages, share: None }
     }
 
     /// Returns the next bytes, `None` at the end, or the error after which nothing follows.

@@ -12,13 +12,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::mcp::failure::Failure;
+use runtime::admission::Refusals;
 use runtime::listen::{BindError, ListenAddr};
 use runtime::ops::Ops;
 use runtime::tls::ServerTls;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::limits::HEADER_TIMEOUT;
+use super::admission::refuse;
+use super::limits::{HEADER_TIMEOUT, MAX_BUFFERED, MAX_OPS_CONNECTIONS, MAX_REFUSALS};
 use super::ops_router::OpsRouter;
 use super::port::{Accepted, Port};
 use crate::calls::Calls;
@@ -95,9 +97,14 @@ fn not_found() -> Response {
 /// Serves until the future is dropped, which closes its connections.
 async fn serve(port: Port, router: OpsRouter) {
     let mut connections = JoinSet::new();
+    let refusals = Refusals::new(MAX_REFUSALS);
     loop {
         tokio::select! {
             accepted = port.accept() => {
+                if connections.len() >= MAX_OPS_CONNECTIONS {
+                    refuse(&refusals, accepted, "too many connections to OPS_PORT");
+                    continue;
+                }
                 connections.spawn(serve_connection(accepted, router.clone()));
             }
             Some(_) = connections.join_next() => {}
@@ -110,7 +117,7 @@ async fn serve_connection(accepted: Accepted, router: OpsRouter) {
     let Some(stream) = accepted.handshake().await else { return };
     let service = service_fn(move |request: Request<Incoming>| router.clone().answer(request, peer));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFERED);
     // Errors here are the client's: it went away or does not speak HTTP.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }

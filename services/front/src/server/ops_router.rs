@@ -201,9 +201,7 @@ fn failure_of(response: &Response, method: &Method, max_body: usize) -> Option<F
         StatusCode::NOT_FOUND => Some(Failure::PathNotFound),
         StatusCode::METHOD_NOT_ALLOWED => Some(Failure::HttpMethodNotAllowed(method.to_string())),
         StatusCode::PAYLOAD_TOO_LARGE => Some(Failure::BodyTooLarge { limit: max_body }),
-        StatusCode::REQUEST_TIMEOUT => {
-            Some(Failure::InvalidRequest("the body did not arrive in time".into()))
-        }
+        StatusCode::REQUEST_TIMEOUT => Some(Failure::BodyTimeout("the body did not arrive in time".into())),
         StatusCode::INTERNAL_SERVER_ERROR => Some(Failure::Internal),
         status if status.is_client_error() => Some(Failure::InvalidRequest("the body broke off".into())),
         _ => None,
@@ -292,7 +290,7 @@ mod tests {
             (get.clone(), "/api/v1/ask", Body::empty(), (405, "http_method_not_allowed")),
             (post.clone(), "/api/v1/ask", long(), (413, "body_too_large")),
             (post.clone(), "/api/v1/ask", pieces(), (413, "body_too_large")),
-            (post.clone(), "/api/v1/ask", silent(), (400, "invalid_request")),
+            (post.clone(), "/api/v1/ask", silent(), (408, "body_timeout")),
             (get.clone(), "/api/v1/panic", Body::empty(), (500, "internal")),
             (get, "/nowhere", Body::empty(), (404, "path_not_found")),
         ] {

@@ -49,6 +49,22 @@ pub enum Failure {
         /// Seconds after which a call is allowed again, at least 1.
         retry_after: u32,
     },
+    /// One client has more under way at once than a client may have.
+    #[error("Too much under way for one client: {what}")]
+    ClientLimit {
+        /// Name of the limit and its variable, without names of other clients.
+        what: String,
+        /// Seconds after which it is worth trying again, at least 1.
+        retry_after: u32,
+    },
+    /// All clients together have more under way than the process may hold.
+    #[error("Overloaded: {what}")]
+    Overloaded {
+        /// Name of the limit and its variable.
+        what: String,
+        /// Seconds after which it is worth trying again, at least 1.
+        retry_after: u32,
+    },
     /// The process that got the request is shutting down.
     #[error("Shutting down")]
     Draining,
@@ -85,6 +101,9 @@ pub enum Failure {
         /// Largest body, in bytes.
         limit: usize,
     },
+    /// The body paused too long, or took too long as a whole.
+    #[error("Request body too slow: {0}")]
+    BodyTimeout(String),
     /// Credentials are missing or wrong.
     #[error("Unauthorized: {0}")]
     Unauthorized(String),
@@ -149,6 +168,8 @@ impl Failure {
             Self::BackendFailed { .. } => FailureKind::BackendFailed,
             Self::Busy { .. } => FailureKind::Busy,
             Self::RateLimited { .. } => FailureKind::RateLimited,
+            Self::ClientLimit { .. } => FailureKind::ClientLimit,
+            Self::Overloaded { .. } => FailureKind::Overloaded,
             Self::Draining => FailureKind::Draining,
             Self::Cancelled => FailureKind::Cancelled,
             Self::ResultTooLarge(_) => FailureKind::ResultTooLarge,
@@ -160,6 +181,7 @@ impl Failure {
             Self::InvalidParams(_) => FailureKind::InvalidParams,
             Self::UnknownTool(_) => FailureKind::UnknownTool,
             Self::BodyTooLarge { .. } => FailureKind::BodyTooLarge,
+            Self::BodyTimeout(_) => FailureKind::BodyTimeout,
             Self::Unauthorized(_) => FailureKind::Unauthorized,
             Self::AnonymousRefused => FailureKind::AnonymousRefused,
             Self::KeyForbidden(_) => FailureKind::KeyForbidden,
@@ -189,6 +211,18 @@ impl Failure {
         }
     }
 
+    /// Returns the seconds after which it is worth trying again, where the failure says so.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Draining => Some(1),
+            Self::Busy { retry_after, .. }
+            | Self::RateLimited { retry_after, .. }
+            | Self::ClientLimit { retry_after, .. }
+            | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// Returns the JSON-RPC error object: code, message, and `data` with kind, advice and what the specification requires.
     pub fn error_object(&self) -> String {
         let spec = self.spec();
@@ -198,13 +232,13 @@ impl Failure {
                 data["supported"] = Version::ALL.iter().map(|v| v.as_str()).collect();
                 data["requested"] = requested.as_str().into();
             }
-            Self::RateLimited { retry_after, .. } | Self::Busy { retry_after, .. } => {
-                data["retryAfter"] = (*retry_after).into();
-            }
             Self::MissingCapability { required } => {
                 data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after() {
+            data["retryAfter"] = seconds.into();
         }
         serde_json::json!({ "code": spec.code, "message": self.to_string(), "data": data }).to_string()
     }
@@ -220,6 +254,8 @@ impl Failure {
             Self::BackendFailed { backend: text(), reason: text() },
             Self::Busy { what: text(), retry_after: 1 },
             Self::RateLimited { what: text(), retry_after: 1 },
+            Self::ClientLimit { what: text(), retry_after: 1 },
+            Self::Overloaded { what: text(), retry_after: 1 },
             Self::Draining,
             Self::Cancelled,
             Self::ResultTooLarge(text()),
@@ -231,6 +267,7 @@ impl Failure {
             Self::InvalidParams(text()),
             Self::UnknownTool(text()),
             Self::BodyTooLarge { limit: 0 },
+            Self::BodyTimeout(text()),
             Self::Unauthorized(text()),
             Self::AnonymousRefused,
             Self::KeyForbidden(""),
