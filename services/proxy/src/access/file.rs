@@ -72,7 +72,7 @@ impl CodesFile {
 
     fn add(&mut self, entry: CodeEntry, code: Option<&str>, line: u64) {
         if code.is_some_and(is_short) {
-            let name = entry.policy.identity().map(|name| format!(" ({name})")).unwrap_or_default();
+            let name = entry.policy.name().map(|name| format!(" ({name})")).unwrap_or_default();
             self.short.push(format!("line {line}{name}"));
         }
         self.entries.push(entry);
