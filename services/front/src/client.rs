@@ -29,14 +29,13 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use runtime::secret::SecretSet;
+    use runtime::keys::Key;
 
     use super::*;
 
     #[test]
     fn a_client_is_known_by_its_key_else_by_its_address() {
-        let keys = SecretSet::new(["one", "two"]);
-        let key = |key: &str| Principal::identify(&keys, key.as_bytes()).unwrap();
+        let key = |key: &str| Principal::of(&Key::of(key));
         let at = |text: &str| Some(text.parse().unwrap());
         assert_eq!(Client::of(key("one"), at("10.0.0.1")), Client::of(key("one"), None));
         assert_ne!(Client::of(key("one"), None), Client::of(key("two"), None));

@@ -1,6 +1,7 @@
 //! The command line: subcommands and their help. All other configuration comes from the environment.
 
 mod call;
+mod digest;
 mod exec_backend;
 mod routes;
 mod status;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use call::Call;
+pub(crate) use digest::Digest;
 pub(crate) use exec_backend::ExecBackend;
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
@@ -97,6 +99,9 @@ pub(crate) enum Command {
     /// Call a tool through any MCP server, or list its tools
     #[command(long_about = call::ABOUT, after_long_help = call::HELP)]
     Call(Call),
+    /// Print the digests of tools' definitions, to pin them in SLAVE_CODES_FILE
+    #[command(long_about = digest::ABOUT, after_long_help = digest::HELP)]
+    Digest(Digest),
     /// Start a backend confined, and end it with all that it started (slaves use it)
     #[command(long_about = exec_backend::ABOUT, after_long_help = exec_backend::HELP)]
     ExecBackend(ExecBackend),
@@ -232,6 +237,7 @@ mod tests {
             "demo",
             "health",
             "call",
+            "digest",
             "install",
             "exec-backend",
         ] {

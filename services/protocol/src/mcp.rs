@@ -9,6 +9,7 @@ pub mod depth;
 pub mod envelope;
 pub mod era;
 pub mod failure;
+pub mod kind;
 pub mod members;
 pub(crate) mod object;
 pub mod progress;

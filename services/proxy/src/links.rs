@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod bad_answers;
 mod batch;
+mod bounds;
 mod broadcast;
 mod call;
 mod close_reason;
@@ -32,6 +33,7 @@ mod snapshot;
 
 pub(crate) use accept::{AcceptContext, serve_slaves};
 pub(crate) use announce::{announce_changes, count_addresses};
+pub(crate) use bounds::LeftOut;
 pub(crate) use call::CallRequest;
 pub(crate) use code_watch::follow_codes;
 pub(crate) use link_task::LinkTimes;

@@ -53,12 +53,14 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let recorder = Metrics::install("proxy", metrics::TABLES).map_err(StartError::from)?;
     let secured = TlsState::load(&config.tls).map_err(StartError::from)?;
     let ports = Ports::bind(&config, &secured).await?;
-    let core = Core::new(&config)?;
+    let source = codes_source(&config)?;
+    let codes = CodeStore::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
+    let core = Core::new(&config, Arc::clone(&codes))?;
     let reload = ReloadSignal::listen().map_err(StartError::Signals)?;
     let mut tasks = core.spawn_upkeep(&config, routes.as_ref(), &reload);
-    let (codes, follow_codes) = core.load_codes(&config, &reload)?;
+    let follow_codes = follow_codes(Arc::clone(&codes), Arc::clone(&core.registry), source, reload.clone());
     ports.announce(&secured)?;
-    tasks.extend([follow_codes, spawn(secured.follow(reload.clone()))]);
+    tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
     let accept = core.accept_context(&config, codes, ports.ws_tls);
     tasks.push(spawn(serve_slaves(ports.ws, Arc::new(accept))));
     let edge_config =
@@ -91,7 +93,7 @@ struct Core {
 }
 
 impl Core {
-    fn new(config: &ProxyConfig) -> Result<Self, StartError> {
+    fn new(config: &ProxyConfig, codes: Arc<CodeStore>) -> Result<Self, StartError> {
         let instance = InstanceId(getrandom::u64()?);
         let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
         let registry = Registry::new(instance, config.slave_mode, config.max_slaves, limits, config.ejection);
@@ -104,7 +106,8 @@ impl Core {
             balance: config.balance,
         };
         let activity = Activity::new("slave", config.common.ops.ui.into());
-        let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, policies, times, activity.clone());
+        let dispatcher =
+            Dispatcher::new(Arc::clone(&registry), instance, codes, policies, times, activity.clone());
         Ok(Self { instance, registry, dispatcher, activity })
     }
 
@@ -133,21 +136,6 @@ impl Core {
         let dispatcher = self.dispatcher.clone();
         let watched = WatchedFile::new(&file.path, Some(&file.content), reload);
         spawn(routes::follow(watched, move |routes| dispatcher.set_routes(routes)))
-    }
-
-    /// Loads the codes of slaves. The returned task follows the changes of their file.
-    fn load_codes(
-        &self,
-        config: &ProxyConfig,
-        reload: &ReloadSignal,
-    ) -> Result<(Arc<CodeStore>, AbortOnDropHandle<()>), RunError> {
-        let source = match &config.codes_file {
-            Some(path) => Some(CodesSource { path: path.clone(), read: CodesFile::read(path)? }),
-            None => None,
-        };
-        let codes = CodeStore::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
-        let follow = follow_codes(Arc::clone(&codes), Arc::clone(&self.registry), source, reload.clone());
-        Ok((codes, spawn(follow)))
     }
 
     fn accept_context(
@@ -187,7 +175,9 @@ impl Core {
         let ready = readiness::readiness(config.ready_min_slaves, &self.registry, shutdown);
         let endpoints = Endpoints::new(recorder, ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));
-        Status::new(&self.registry, self.activity.clone(), access).serve(endpoints).build()
+        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), access)
+            .serve(endpoints)
+            .build()
     }
 }
 
@@ -197,6 +187,12 @@ fn reload_outcome(outcome: Reload) -> &'static str {
         Reload::Applied => "ok",
         Reload::Refused => "failed",
     }
+}
+
+/// Reads the file of codes, if there is one.
+fn codes_source(config: &ProxyConfig) -> Result<Option<CodesSource>, RunError> {
+    let Some(path) = &config.codes_file else { return Ok(None) };
+    Ok(Some(CodesSource { path: path.clone(), read: CodesFile::read(path)? }))
 }
 
 /// Returns the function that explains which rule and slaves a call would use.

@@ -24,6 +24,7 @@ mod load;
 mod log_lines;
 mod main_job;
 mod many_proxies;
+mod names;
 mod odd_slaves;
 mod ops_port;
 mod plain_dialect;

@@ -11,7 +11,7 @@ use protocol::link::peers::{Peers, to_text};
 use runtime::tls::MaybeTlsStream;
 use tokio::time::timeout;
 
-use crate::access::{AccessDenied, CodeStore, Grant, InvalidCode};
+use crate::access::{AccessDenied, Announced, CodeStore, Grant, InvalidCode};
 
 /// Time limit for the opening handshake of a new connection, and again for its first message.
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +47,6 @@ impl AuthError {
             Self::Silent => "no_auth",
             Self::NotAllowed(AccessDenied::Code(InvalidCode::Unknown)) => "invalid_code",
             Self::NotAllowed(AccessDenied::Code(_)) => "code_expired",
-            Self::NotAllowed(AccessDenied::Labels(_)) => "labels_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
             Self::Closed | Self::Handshake(_) | Self::Socket(_) => "closed",
@@ -79,8 +78,8 @@ pub(super) struct Authenticated {
 pub(super) async fn authenticate(socket: &mut Socket, codes: &CodeStore) -> Result<Authenticated, AuthError> {
     let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| AuthError::Silent)??;
     let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
-    let labels = hello.as_ref().map(|hello| hello.labels.clone()).unwrap_or_default();
-    let grant = codes.authorize(&auth.slave_code.0, labels)?;
+    let grant =
+        codes.authorize(&auth.slave_code.0, hello.as_ref().map(Announced::from).unwrap_or_default())?;
     Ok(Authenticated { hello, grant })
 }
 

@@ -7,6 +7,7 @@ use protocol::mcp::call_message::MessageFault;
 use runtime::metrics::{Buckets, Label, Metric};
 
 use super::refusal::RefusalReason;
+use crate::access::ToolDenied;
 use crate::slave_state::SlaveState;
 
 const TOOL: Label = Label::open("tool");
@@ -31,6 +32,8 @@ pub(super) const ROUTED: &str = "mcp_relay_routed_calls_total";
 pub(super) const UNROUTABLE: &str = "mcp_relay_unroutable_calls_total";
 pub(super) const TOOLS: &str = "mcp_relay_tools";
 pub(super) const TOOL_CONFLICTS: &str = "mcp_relay_tool_conflicts";
+pub(super) const TOOLS_RENAMED: &str = "mcp_relay_tools_renamed";
+pub(super) const TOOLS_REFUSED: &str = "mcp_relay_tools_refused";
 pub(super) const EJECTED: &str = "mcp_relay_ejected_members";
 
 /// Series of calls and their routing.
@@ -104,7 +107,21 @@ pub const CALLS: &[Metric] = &[
         "Calls that matched a routing rule and were refused because no slave has the labels that the rule selects.",
     ),
     Metric::gauge(TOOLS, &[], "Tools offered to clients."),
-    Metric::gauge(TOOL_CONFLICTS, &[], "Names under which slaves offer different tools."),
+    Metric::gauge(
+        TOOLS_RENAMED,
+        &[],
+        "Tools that clients are offered under another name than their slaves', because the name is another provider's.",
+    ),
+    Metric::gauge(
+        TOOL_CONFLICTS,
+        &[],
+        "Names under which slaves offer different tools, or that are another provider's.",
+    ),
+    Metric::gauge(
+        TOOLS_REFUSED,
+        &[],
+        "Slaves' tools that clients are not offered because of their names: TOOL_CONFLICT=refuse, or the name is another tool's shown name.",
+    ),
     Metric::gauge(
         EJECTED,
         &[TOOL],
@@ -156,7 +173,7 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[SLAVE, DISCONNECT_REASON],
-        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, labels_not_allowed, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
+        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
@@ -167,7 +184,7 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "rate", "tls", "closed", "full"],
+            &["no_auth", "invalid_code", "code_expired", "not_auth", "rate", "tls", "closed", "full"],
         )],
         "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
     ),
@@ -229,7 +246,11 @@ pub const CONFIGURATION: &[Metric] = &[
     )
     .in_unit(Unit::Seconds),
     Metric::gauge(CODE_LINKS, &[Label::open("code")], "Links that are up with slave codes of this name."),
-    Metric::gauge(TOOLS_LEFT_OUT, &[SLAVE], "Tools of a slave that its code does not allow."),
+    Metric::gauge(
+        TOOLS_LEFT_OUT,
+        &[SLAVE, Label::of("reason", &ToolDenied::LABELS)],
+        "Tools of a slave that its code does not allow. other_definition: the code pins another definition.",
+    ),
     Metric::counter(
         CONFIG_RELOADS,
         &[FILE, Label::of("outcome", &["ok", "failed"])],
