@@ -13,6 +13,7 @@ mod configuration;
 mod demo;
 mod ejection;
 mod eras;
+mod floods;
 mod health;
 mod ingress;
 mod link_faults;

@@ -179,11 +179,7 @@ fn authenticate<'a, C>(
 ) -> Result<RequestContext<'a, C>, Refusal> {
     match guard::authenticate(&edge.config, &head.headers) {
         Ok(principal) => Ok(RequestContext { edge, headers: &head.headers, principal, peer }),
-        Err(failure) => {
-            let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
-            tracing::info!(peer, "Request refused: {failure}");
-            Err(Refusal { failure, era: era_by_header(&head.headers), id: None })
-        }
+        Err(failure) => Err(Refusal { failure, era: era_by_header(&head.headers), id: None }),
     }
 }
 
