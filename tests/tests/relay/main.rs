@@ -15,6 +15,7 @@ mod confinement;
 mod demo;
 mod ejection;
 mod eras;
+mod floods;
 mod health;
 mod hostile_text;
 mod ingress;

@@ -209,11 +209,7 @@ fn authenticate<'a, C>(
             let principal = credential.principal();
             Ok(RequestContext { edge, headers: &head.headers, credential, principal, peer })
         }
-        Err(failure) => {
-            let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
-            tracing::info!(peer, "Request refused: {failure}");
-            Err(Refusal { failure, era: era_by_header(&head.headers), id: None })
-        }
+        Err(failure) => Err(Refusal { failure, era: era_by_header(&head.headers), id: None }),
     }
 }
 

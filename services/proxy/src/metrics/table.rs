@@ -184,9 +184,9 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "not_auth", "rate", "tls", "closed", "full"],
+            &["no_auth", "invalid_code", "code_expired", "not_auth", "rate", "unauthenticated", "tls", "closed", "full"],
         )],
-        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
+        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
     ),
     Metric::gauge(
         ROUND_TRIP,
