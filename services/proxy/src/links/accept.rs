@@ -17,7 +17,7 @@ use super::auth::{self, AuthError, Authenticated, ProxyInfo, Socket, TRY_AGAIN_L
 use super::link_task::{LinkTimes, run_link};
 use super::registry::{Registered, Registry};
 use super::{audit, code_watch, refusal};
-use crate::access::{AccessDenied, CodeStore};
+use crate::access::CodeStore;
 use crate::metrics;
 
 /// Wait after a failed accept, whose usual cause is a lack of file descriptors.
@@ -119,9 +119,7 @@ async fn handshake(
 async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admission: &Admission) {
     refusal::report(peer, &error);
     if let AuthError::NotAllowed { denied, code } = &error {
-        if let AccessDenied::Code(_) = denied {
-            admission.delay(peer.ip(), *code).await;
-        }
+        admission.delay(peer.ip(), *code).await;
         // The peer may have disconnected already; the log contains the reason.
         let _ = auth::send_reply(&mut socket, &AuthReply::failed_because(&denied.to_string())).await;
     }
