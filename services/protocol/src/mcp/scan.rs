@@ -145,7 +145,7 @@ impl Scanner {
             }
             (State::AfterValue | State::FirstKey, b'}') if self.nesting.in_object() => self.close(observer),
             (State::AfterValue | State::FirstElement, b']') if self.nesting.in_array() => {
-                self.close(observer)
+                self.close(observer);
             }
             (State::FirstKey | State::Key, b'"') => {
                 self.is_key = true;
