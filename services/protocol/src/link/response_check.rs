@@ -2,6 +2,8 @@
 //!
 //! The check belongs to the reader: chunks that a link delivers again after `attach` have been sorted out before.
 
+use std::cell::OnceCell;
+
 use crate::link::call::ResponseEvent;
 use crate::mcp::call_message::{CallRules, MessageCheck, MessageFault, MessageShape, ProgressToken};
 use crate::mcp::era::Era;
@@ -13,7 +15,7 @@ pub struct ResponseCheck {
     /// Message of which a part has come.
     message: Option<MessageCheck>,
     /// The call's token, once an event has come.
-    token: Option<Option<ProgressToken>>,
+    token: OnceCell<Option<ProgressToken>>,
 }
 
 impl ResponseCheck {
@@ -32,9 +34,7 @@ impl ResponseCheck {
             ResponseEvent::End { more, payload, .. } => (MessageShape::Result, *more, payload),
         };
         let token = match shape {
-            MessageShape::Event => {
-                self.token.get_or_insert_with(|| ProgressToken::of_request(request)).as_ref()
-            }
+            MessageShape::Event => self.token.get_or_init(|| ProgressToken::of_request(request)).as_ref(),
             MessageShape::Result | MessageShape::Error => None,
         };
         let rules = CallRules { era, token };

@@ -6,6 +6,7 @@
 
 mod facts;
 mod kinds;
+mod members;
 mod token;
 
 pub use kinds::{CALL_EVENTS, CallEvent};

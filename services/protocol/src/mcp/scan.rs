@@ -3,7 +3,7 @@
 //!
 //! The scanner allocates nothing: nesting is a stack of bits of fixed size, and a piece may end anywhere, also inside an escape, a
 //! number or a UTF-8 sequence. Long strings are scanned many bytes at a time. Differences from RFC 8259: the nesting is limited to
-//! [`MAX_DEPTH`], and line breaks between tokens are refused (docs/PROTOCOL.md, section 5). An escape of half a surrogate pair is
+//! [`MAX_DEPTH`], and line breaks between tokens are refused (docs/PROTOCOL.md, section 6). An escape of half a surrogate pair is
 //! taken, as RFC 8259 takes it.
 
 mod escape;
@@ -145,7 +145,7 @@ impl Scanner {
             }
             (State::AfterValue | State::FirstKey, b'}') if self.nesting.in_object() => self.close(observer),
             (State::AfterValue | State::FirstElement, b']') if self.nesting.in_array() => {
-                self.close(observer)
+                self.close(observer);
             }
             (State::FirstKey | State::Key, b'"') => {
                 self.is_key = true;

@@ -9,7 +9,6 @@ use std::time::Instant;
 use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
 use protocol::link::response_check::ResponseCheck;
-use protocol::mcp::call_message::MessageFault;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
@@ -102,22 +101,6 @@ impl OngoingCall {
             }
             Recv::Unsent => self.move_elsewhere(),
         })
-    }
-
-    /// Ends a call whose slave sent something that the call may not have; the slave is told to stop the call.
-    fn on_bad_answer(&self, fault: MessageFault) -> ResponseEvent {
-        if let Some(slave) = self.machine.slave() {
-            tracing::warn!(
-                slave = slave.name,
-                tool = self.tool,
-                kind = fault.as_str(),
-                "Malformed answer from the slave: {fault} (id: {})",
-                self.call.id
-            );
-            slave.cancel(self.call.id);
-            slave.record_bad_answer(fault.as_str(), Instant::now());
-        }
-        ResponseEvent::Failed(Failure::BadAnswer(fault.to_string()))
     }
 
     fn poll_timer(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 const MAX_BAD_ANSWERS: u32 = 100;
 
 /// Time over which malformed answers are counted.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// Count of a link's malformed answers.
 #[derive(Debug, Default)]

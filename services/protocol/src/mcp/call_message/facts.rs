@@ -1,6 +1,7 @@
 //! What is known of a message from its outermost members: which there are, and whether those that identify it are right. Must not know
 //! pieces.
 
+use crate::mcp::call_message::members::{Member, NOT_OF_A_NOTIFICATION, folds_to, is_disguised, is_integer};
 use crate::mcp::call_message::token::TokenMatch;
 use crate::mcp::call_message::{CallEvent, CallRules, MessageFault, MessageShape};
 use crate::mcp::era::Era;
@@ -8,44 +9,6 @@ use crate::mcp::scan::{Observer, ValueKind};
 
 /// Longest key or value that is compared with a known one, in bytes.
 const MAX_TEXT: usize = 64;
-
-/// Member of a message or error object that the check looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Member {
-    Jsonrpc,
-    Method,
-    Params,
-    Id,
-    Result,
-    Error,
-    Code,
-    Message,
-    Other,
-}
-
-impl Member {
-    fn of(key: &[u8]) -> Self {
-        match key {
-            b"jsonrpc" => Self::Jsonrpc,
-            b"method" => Self::Method,
-            b"params" => Self::Params,
-            b"id" => Self::Id,
-            b"result" => Self::Result,
-            b"error" => Self::Error,
-            b"code" => Self::Code,
-            b"message" => Self::Message,
-            _ => Self::Other,
-        }
-    }
-
-    const fn bit(self) -> u16 {
-        1 << self as u8
-    }
-}
-
-/// Members that make a message a request or a response.
-const NOT_OF_A_NOTIFICATION: u16 = Member::Id.bit() | Member::Result.bit() | Member::Error.bit();
 
 /// Text of a key or value, as far as it can be a known one.
 #[derive(Debug)]
@@ -77,7 +40,7 @@ pub(super) struct Facts {
     outermost: Option<ValueKind>,
     /// Bits of the members seen.
     seen: u16,
-    /// A member that the check looks at stands twice.
+    /// A member that the check looks at stands twice, for readers that regard case or for others.
     repeated: bool,
     /// Member under way, and the form of its value.
     member: Member,
@@ -86,11 +49,9 @@ pub(super) struct Facts {
     /// Bits of the members whose values are what they have to be.
     right: u16,
     method: Option<&'static CallEvent>,
-    token_seen: bool,
     /// The key under way in `params` is `progressToken`.
     at_token: bool,
     token: TokenMatch,
-    token_right: bool,
 }
 
 impl Facts {
@@ -105,10 +66,8 @@ impl Facts {
             text: Text { bytes: [0; MAX_TEXT], length: 0 },
             right: 0,
             method: None,
-            token_seen: false,
             at_token: false,
             token: TokenMatch::NONE,
-            token_right: false,
         }
     }
 
@@ -164,7 +123,7 @@ impl Facts {
             }
             MessageShape::Event => {
                 let needs_token = self.method.is_some_and(|method| method.progress);
-                (needs_token && !self.token_right).then_some(MessageFault::ProgressToken)
+                (needs_token && !self.is_right(Member::Token)).then_some(MessageFault::ProgressToken)
             }
         }
     }
@@ -180,18 +139,13 @@ impl Facts {
             Member::Params => self.kind == Some(ValueKind::Object),
             Member::Message => self.kind == Some(ValueKind::String),
             Member::Code => self.kind == Some(ValueKind::Number) && is_integer(text),
-            Member::Id | Member::Result | Member::Error | Member::Other => false,
+            Member::Id | Member::Result | Member::Error | Member::Token | Member::Other => false,
         };
         if is_right {
             self.right |= self.member.bit();
         }
         self.member = Member::Other;
     }
-}
-
-/// Returns whether a number's text has neither fraction nor exponent.
-fn is_integer(number: &[u8]) -> bool {
-    !number.is_empty() && number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-')
 }
 
 /// Observer that collects the facts.
@@ -232,12 +186,18 @@ impl Observer for Watch<'_> {
         let facts = &mut *self.facts;
         if depth == 1 {
             facts.member = Member::of(facts.text.get());
-            facts.repeated |= facts.member != Member::Other && facts.has(facts.member);
+            facts.repeated |= if facts.member == Member::Other {
+                facts.shape == MessageShape::Event && is_disguised(facts.text.get())
+            } else {
+                facts.has(facts.member)
+            };
             facts.seen |= facts.member.bit();
         } else if facts.text.get() == b"progressToken" {
-            facts.repeated |= facts.token_seen;
-            facts.token_seen = true;
+            facts.repeated |= facts.has(Member::Token);
+            facts.seen |= Member::Token.bit();
             facts.at_token = true;
+        } else {
+            facts.repeated |= folds_to(facts.text.get(), b"progresstoken");
         }
         facts.text.length = 0;
     }
@@ -248,7 +208,9 @@ impl Observer for Watch<'_> {
             0 => {}
             1 => facts.end_member(),
             _ if facts.at_token => {
-                facts.token_right = facts.token.is_whole(self.rules.token);
+                if facts.token.is_whole(self.rules.token) {
+                    facts.right |= Member::Token.bit();
+                }
                 facts.at_token = false;
             }
             _ => {}

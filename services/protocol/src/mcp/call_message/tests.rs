@@ -37,6 +37,7 @@ fn events_that_a_call_may_have() {
         r#" { "method" : "notif\u0069cations/message", "jsonrpc":"2.0", "params":{"level":"info","data":[{"id":1,"result":2}]}} "#,
         r#"{"jsonrpc":"2.0","method":"notifications/message","x":{"id":3},"params":{"progressToken":3}}"#,
         r#"{"jsonrpc":"2.0","method":"notifications/message"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/message","ids":1,"i":2,"":3,"ſ":4,"params":{"ID":5,"progressTokens":6}}"#,
     ] {
         assert_eq!(event(message), Ok(()), "{message}");
     }
@@ -80,6 +81,16 @@ fn events_that_a_call_may_not_have() {
         ("\"x\"", NotANotification),
         ("1", NotANotification),
         ("{}", NotANotification),
+        (r#"{"jsonrpc":"2.0","method":"notifications/message","ID":2}"#, NotANotification),
+        (r#"{"jsonrpc":"2.0","method":"notifications/message","re\u017fult":{}}"#, NotANotification),
+        (
+            r#"{"jsonrpc":"2.0","method":"notifications/message","Method":"elicitation/create"}"#,
+            NotANotification,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"té","progressTo\u212aen":1}}"#,
+            NotANotification,
+        ),
         (
             r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#,
             ProgressToken,

@@ -76,7 +76,7 @@ impl Run {
         let rest = &piece[head.len()..];
         let rest = &rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
         // Without a branch in the loop the compiler compares many bytes at once.
-        let has_control = rest.iter().fold(false, |found, &byte| found | (byte < 0x20));
+        let has_control = rest.iter().fold(0, |found, &byte| found | u8::from(byte < 0x20)) != 0;
         let length =
             if has_control { rest.iter().take_while(|&&byte| byte >= 0x20).count() } else { rest.len() };
         Self { length: head.len() + length, is_ascii: all < 0x80 && rest.is_ascii() }
