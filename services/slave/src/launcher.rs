@@ -6,6 +6,7 @@
 //! itself and then becomes the backend by exec. Must not know MCP, nor where the rules come from.
 
 mod command;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only a launcher reads all of it"))]
 mod plan;
 
 #[cfg(target_os = "linux")]

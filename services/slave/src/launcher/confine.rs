@@ -39,7 +39,6 @@ pub(super) fn become_backend(plan: &Plan, command: CommandLine) -> LaunchError {
 
 fn confine(plan: &Plan) -> Result<(), LaunchError> {
     if let Confinement::On(rules) = &plan.confinement {
-        set_limits(&rules.limits)?;
         // Paths are opened with the slave's rights, which the user may not have.
         let domain = landlock::prepare(rules)?;
         change_user(rules)?;
@@ -48,6 +47,8 @@ fn confine(plan: &Plan) -> Result<(), LaunchError> {
             domain.enter()?;
         }
         drop_capabilities()?;
+        // Limits only fall, which needs no rights; what stands above needs files.
+        set_limits(&rules.limits)?;
     }
     if plan.huge_pages == HugePages::System {
         prctl::set_thp_disable(false).map_err(step("turn huge pages on again"))?;

@@ -82,9 +82,9 @@ pub(super) fn run(plan: Plan, command: CommandLine) -> Result<ExitCode, LaunchEr
             return Err(LaunchError::NoParent);
         }
     }
-    // The guard ends by the backend's signal and must not dump core then.
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(step("turn core dumps off"))?;
     let backend = start(plan, command)?;
+    // The guard ends by the backend's signal. A core of its own then would only be in the way.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let mut guard =
         Guard { signals, parent, backend, status: None, stage: Stage::Running, told: HashSet::new() };
     guard.watch();

@@ -33,9 +33,10 @@ pub(super) struct CliOutput {
 
 /// A running CLI. Dropping it kills the process group and then removes the files.
 pub(super) struct CliProcess {
-    child: Child,
+    // First, since fields are dropped in this order: its number is taken for as long as the child is not reaped.
     group: ProcessGroup,
-    // Last, since fields are dropped in this order: the files go after the processes.
+    child: Child,
+    // Last: the files go after the processes.
     _line: CommandLine,
 }
 

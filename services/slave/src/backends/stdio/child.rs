@@ -19,8 +19,9 @@ const LAUNCHER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running child: the backend, or the launcher above it. Dropping it kills both and everything below.
 pub(super) struct ChildProcess {
-    child: Child,
+    // First, since fields are dropped in this order: its number is taken for as long as the child is not reaped.
     group: ProcessGroup,
+    child: Child,
 }
 
 /// The pipes of a child, each for a task of its own.
