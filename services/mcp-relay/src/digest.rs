@@ -48,6 +48,7 @@ fn listing(url: String, key_env: Option<String>, ca_file: Option<std::path::Path
         during: None,
         parallel: 1,
         json: true,
+        raw: false,
     }
 }
 

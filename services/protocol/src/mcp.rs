@@ -2,6 +2,7 @@
 //!
 //! Follows the Model Context Protocol specifications 2024-11-05 to 2026-07-28. Must not know links.
 
+pub mod call_message;
 pub mod canonical;
 pub mod catalog;
 pub mod depth;
@@ -13,5 +14,6 @@ pub mod members;
 pub(crate) mod object;
 pub mod progress;
 pub mod result;
+pub mod scan;
 pub mod tool_list;
 pub mod trace_context;

@@ -12,7 +12,6 @@ mod policy;
 mod precedence;
 mod provision;
 mod store;
-mod text_field;
 mod tool_pattern;
 
 pub use code::CodeDigest;

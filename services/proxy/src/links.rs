@@ -3,9 +3,11 @@
 //! Must not know HTTP clients or which slave a call is for; answers go to whoever opened the call.
 
 mod accept;
+mod admission;
 mod announce;
 mod audit;
 mod auth;
+mod bad_answers;
 mod batch;
 mod bounds;
 mod broadcast;
@@ -23,12 +25,15 @@ mod link_task;
 mod offer;
 mod peers;
 mod plain;
+mod refusal;
 mod registry;
 mod report;
 mod response;
 mod slave;
 mod slave_calls;
+mod slot_table;
 mod snapshot;
+mod wrong_codes;
 
 pub(crate) use accept::{AcceptContext, serve_slaves};
 pub(crate) use announce::{announce_changes, count_addresses};

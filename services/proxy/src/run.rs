@@ -7,11 +7,13 @@ mod readiness;
 
 use std::sync::Arc;
 
-use front::{Edge, EdgeConfig};
+use front::server::follow_access;
+use front::{AccessReport, Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use runtime::activity::Activity;
 use runtime::follow::{ReloadSignal, WatchedFile};
+use runtime::keys::Reload;
 use runtime::metrics::Metrics;
 use runtime::ops::{Endpoints, Ops};
 use runtime::shutdown::Shutdown;
@@ -58,16 +60,21 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let mut tasks = core.spawn_upkeep(&config, routes.as_ref(), &reload);
     let follow_codes = follow_codes(Arc::clone(&codes), Arc::clone(&core.registry), source, reload.clone());
     ports.announce(&secured)?;
-    tasks.extend([spawn(follow_codes), spawn(secured.follow(reload))]);
+    tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
     let accept = core.accept_context(&config, codes, ports.ws_tls);
     tasks.push(spawn(serve_slaves(ports.ws, Arc::new(accept))));
     let edge_config =
         EdgeConfig::from_common(&config.common, "proxy", ports.http_at).behind(config.trusted.clone());
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
+    let access = edge.access_report(ports.ops.scope());
+    access.log();
+    tasks.push(spawn(follow_access(Arc::clone(&edge), config.common.clone(), reload, |file, outcome| {
+        metrics::record_config_reload(file.label(), reload_outcome(outcome));
+    })));
     let ended = Arc::clone(&edge);
     core.registry.on_session_end(move |session| ended.revoke_session(session));
-    let ops = core.ops(&config, recorder, &edge, &shutdown);
+    let ops = core.ops(&config, recorder, &edge, &shutdown, access);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
     tokio::join!(front::server::serve(ports.http, edge, ops, &shutdown), drained);
@@ -160,6 +167,7 @@ impl Core {
         recorder: Metrics,
         edge: &Arc<Edge<Dispatcher>>,
         shutdown: &Shutdown,
+        access: AccessReport,
     ) -> Ops {
         recorder.before_each_scrape(edge.gauge_sampler());
         let registry = Arc::clone(&self.registry);
@@ -167,7 +175,17 @@ impl Core {
         let ready = readiness::readiness(config.ready_min_slaves, &self.registry, shutdown);
         let endpoints = Endpoints::new(recorder, ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));
-        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone()).serve(endpoints).build()
+        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), access)
+            .serve(endpoints)
+            .build()
+    }
+}
+
+/// Returns the label of a reload's outcome in metrics.
+fn reload_outcome(outcome: Reload) -> &'static str {
+    match outcome {
+        Reload::Applied => "ok",
+        Reload::Refused => "failed",
     }
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use front::AccessReport;
 use runtime::activity::Activity;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
@@ -28,16 +29,23 @@ pub(crate) struct Status {
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     activity: Activity,
+    access: AccessReport,
     started: (Instant, SystemTime),
 }
 
 impl Status {
     /// Creates the status of a proxy that starts now.
-    pub(crate) fn new(registry: &Arc<Registry>, dispatcher: Dispatcher, activity: Activity) -> Arc<Self> {
+    pub(crate) fn new(
+        registry: &Arc<Registry>,
+        dispatcher: Dispatcher,
+        activity: Activity,
+        access: AccessReport,
+    ) -> Arc<Self> {
         Arc::new(Self {
             registry: Arc::clone(registry),
             dispatcher,
             activity,
+            access,
             started: (Instant::now(), SystemTime::now()),
         })
     }
@@ -73,6 +81,7 @@ impl Status {
             "startedAt": moment::text(started_at),
             "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
+            "access": self.access.to_json(),
             "proxies": self.proxies(),
             "slaves": self.slaves(MAX_SLAVES),
             "tools": self.tools(),

@@ -5,15 +5,19 @@
 
 mod audit;
 mod backends;
+mod bad_answers;
 mod bad_peers;
 mod balance;
 mod certainty;
 mod codes;
 mod configuration;
+mod confinement;
 mod demo;
 mod ejection;
 mod eras;
+mod floods;
 mod health;
+mod hostile_text;
 mod ingress;
 mod link_faults;
 mod link_loss;

@@ -4,13 +4,11 @@
 use std::sync::Arc;
 
 use protocol::link::handshake::check_slave_name;
-use runtime::document::{Cursor, Map};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use runtime::document::fields::parse;
+use runtime::document::{Cursor, Map, fields};
 
 use super::code::CodeDigest;
 use super::policy::CodePolicy;
-use super::text_field::parse;
 use super::tool_pattern::ToolPattern;
 use super::{labels, provision};
 
@@ -66,8 +64,8 @@ fn policy(entries: &Map<'_>) -> CodePolicy {
         provide: entries.get("provide").map(|cursor| provision::read(&cursor)).unwrap_or_default(),
         weight: entries.get("weight").and_then(|cursor| bound(&cursor, MAX_WEIGHT)),
         capacity: entries.get("capacity").and_then(|cursor| bound(&cursor, u32::MAX)),
-        not_before: entries.get("not_before").and_then(|cursor| time(&cursor)),
-        not_after: entries.get("not_after").and_then(|cursor| time(&cursor)),
+        not_before: entries.get("not_before").and_then(|cursor| fields::time(&cursor)),
+        not_after: entries.get("not_after").and_then(|cursor| fields::time(&cursor)),
     }
 }
 
@@ -77,15 +75,7 @@ fn code(cursor: &Cursor<'_>) -> Option<CodeDigest> {
 }
 
 fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
-    parse(cursor, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(CodeDigest(digest))
-    })
+    fields::sha256(cursor).map(CodeDigest)
 }
 
 fn name(cursor: &Cursor<'_>) -> Option<Arc<str>> {
@@ -101,11 +91,6 @@ fn bound(cursor: &Cursor<'_>, most: u32) -> Option<u32> {
         cursor.error(expected);
     }
     value
-}
-
-fn time(cursor: &Cursor<'_>) -> Option<OffsetDateTime> {
-    let expected = "a time as RFC 3339 has it, for example 2027-01-31T00:00:00Z";
-    parse(cursor, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use runtime::document::Cursor;
 
-use super::text_field::parse;
+use runtime::document::fields::parse;
 
 /// The values that a label may have.
 #[derive(Clone, Debug, PartialEq, Eq)]

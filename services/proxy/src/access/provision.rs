@@ -6,8 +6,8 @@ use std::str::FromStr;
 use protocol::mcp::canonical::DefinitionDigest;
 use runtime::document::Cursor;
 
-use super::text_field::parse;
 use super::tool_pattern::ToolPattern;
+use runtime::document::fields::parse;
 
 /// How the holder of a code provides a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use runtime::document::Cursor;
 
-use super::text_field::parse;
+use runtime::document::fields::parse;
 
 /// A tool's name, or the beginning of names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,10 +16,13 @@ pub(crate) enum CloseReason {
     CodeRemoved,
     /// The slave's code has expired, or its validity now begins later.
     CodeExpired,
+    /// The slave went on sending answers that its calls may not have.
+    BadAnswers,
 }
 
 impl CloseReason {
-    const ALL: [Self; 4] = [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired];
+    const ALL: [Self; 5] =
+        [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::BadAnswers];
 
     /// Returns the reason with this number.
     pub(super) fn of(number: u8) -> Option<Self> {
@@ -32,6 +35,7 @@ impl CloseReason {
             Self::Replaced => close::REPLACED,
             Self::GoingAway => close::GOING_AWAY,
             Self::CodeRemoved | Self::CodeExpired => close::AUTH_FAILED,
+            Self::BadAnswers => close::PROTOCOL_ERROR,
         }
     }
 
@@ -41,6 +45,7 @@ impl CloseReason {
             Self::Replaced | Self::GoingAway => "asked",
             Self::CodeRemoved => "code_removed",
             Self::CodeExpired => "code_expired",
+            Self::BadAnswers => "bad_answers",
         }
     }
 }
@@ -52,6 +57,7 @@ impl fmt::Display for CloseReason {
             Self::GoingAway => "the proxy is going down",
             Self::CodeRemoved => "its slave code was removed",
             Self::CodeExpired => "its slave code is not valid any more",
+            Self::BadAnswers => "it went on sending malformed answers",
         })
     }
 }

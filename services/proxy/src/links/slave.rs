@@ -14,6 +14,7 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
 
+use super::bad_answers::BadAnswers;
 use super::bounds::BoundsReport;
 use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
@@ -72,6 +73,7 @@ pub(crate) struct Slave {
     since: Instant,
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
+    pub(super) bad_answers: BadAnswers,
 }
 
 impl Slave {
@@ -131,6 +133,7 @@ impl Slave {
             has_catalog: AtomicBool::new(false),
             since: Instant::now(),
             close_request: AtomicU8::new(0),
+            bad_answers: BadAnswers::default(),
         }
     }
 
