@@ -99,7 +99,7 @@ pub(crate) enum Command {
     /// Call a tool through any MCP server, or list its tools
     #[command(long_about = call::ABOUT, after_long_help = call::HELP)]
     Call(Call),
-    /// Print the digests of tools' definitions, to pin them in SLAVE_CODES_FILE
+    /// Print the digests of tools' definitions, to pin them in the file of slave codes
     #[command(long_about = digest::ABOUT, after_long_help = digest::HELP)]
     Digest(Digest),
     /// Start a backend confined, and end it with all that it started (slaves use it)

@@ -118,7 +118,7 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         Some(Command::ExecBackend(cli::ExecBackend { command })) => {
             Err(CommandError::Config(format!("exec-backend must be the first argument, before {command:?}")))
         }
-        Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(|text| print(text)),
+        Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(print),
         Some(Command::Install { folder }) => install::into(&folder)
             .map(|path| print(format!("{}\n", path.display())))
             .map_err(CommandError::Failed),

@@ -14,6 +14,9 @@ use super::provision::Provided;
 /// Weight of a slave that announces none, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
 
+/// Most ignored labels that are reported one by one.
+const MAX_REPORTED: usize = 20;
+
 /// What a slave says of itself in its hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announced {
@@ -68,8 +71,15 @@ impl Grant {
             (Some(most), 0) => most,
             (Some(most), capacity) => capacity.min(most),
         };
-        let mut beyond: Vec<String> =
-            labels.ignored.iter().map(|(key, value)| format!("label {key:?}={value:?} is ignored")).collect();
+        let mut beyond: Vec<String> = labels
+            .ignored
+            .iter()
+            .take(MAX_REPORTED)
+            .map(|(key, value)| format!("label {key:?}={value:?} is ignored"))
+            .collect();
+        if labels.ignored.len() > MAX_REPORTED {
+            beyond.push(format!("{} more labels are ignored", labels.ignored.len() - MAX_REPORTED));
+        }
         if announced.weight > max_weight {
             beyond.push(format!("weight {} is cut to {max_weight}", announced.weight));
         }

@@ -1,10 +1,18 @@
 //! Reports of names that are not shown as all their slaves wrote them: in the log, the audit stream and the metrics. Must not know pools.
 
+use std::collections::HashSet;
+
 use runtime::audit::{self, AuditLine};
 
 use super::directory::Directory;
 use super::listed::{Conflict, Provider};
 use crate::metrics::{self, ToolCounts};
+
+/// Most conflicts that are logged one by one when a directory is built: a slave may bring any number.
+const MAX_LOGGED: usize = 20;
+
+/// Most conflicts that are audited one by one when a directory is built.
+const MAX_AUDITED: usize = 200;
 
 /// Reports what is new in a directory, and counts its tools.
 pub(super) fn report(directory: &Directory, before: &Directory) {
@@ -15,10 +23,17 @@ pub(super) fn report(directory: &Directory, before: &Directory) {
         conflicts: directory.conflicts().len(),
         refused: directory.conflicts().iter().map(|conflict| conflict.left_out.len()).sum(),
     });
-    for conflict in directory.conflicts() {
-        if !before.conflicts().contains(conflict) {
-            log(conflict);
-            audit_conflict(conflict);
+    let known: HashSet<&Conflict> = before.conflicts().iter().collect();
+    let new: Vec<&Conflict> = directory.conflicts().iter().filter(|one| !known.contains(one)).collect();
+    new.iter().take(MAX_LOGGED).for_each(|conflict| log(conflict));
+    if new.len() > MAX_LOGGED {
+        let more = new.len() - MAX_LOGGED;
+        tracing::warn!(more, "More names are in conflict: /api/v1/status lists them");
+    }
+    if audit::is_on() {
+        new.iter().take(MAX_AUDITED).for_each(|conflict| audit_conflict(conflict));
+        if new.len() > MAX_AUDITED {
+            audit::write_line(AuditLine::new("tool_name").with("more", new.len() - MAX_AUDITED));
         }
     }
 }
@@ -39,9 +54,6 @@ fn log(conflict: &Conflict) {
 }
 
 fn audit_conflict(conflict: &Conflict) {
-    if !audit::is_on() {
-        return;
-    }
     let line = AuditLine::new("tool_name")
         .with("tool", conflict.name.as_str())
         .with("reason", conflict.reason)

@@ -23,7 +23,7 @@ pub(crate) struct Listed {
 }
 
 /// A name under which slaves offer different tools, or that is promised to somebody else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Conflict {
     pub(crate) kind: &'static str,
@@ -41,7 +41,7 @@ pub(crate) struct Conflict {
 }
 
 /// A slave and who it is by proof.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Provider {
     pub(crate) slave: String,

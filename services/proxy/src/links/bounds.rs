@@ -7,6 +7,9 @@ use runtime::audit::{self, AuditLine};
 use crate::access::{Grant, ToolDenied};
 use crate::metrics;
 
+/// Most tools that a log line names.
+const MAX_NAMED: usize = 20;
+
 /// A tool of a slave that is not offered to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeftOut {
@@ -52,12 +55,12 @@ impl BoundsReport {
     }
 
     /// Records which tools of the slave with this name are left out.
-    pub(super) fn on_left_out(&self, slave: &str, grant: &Grant, left_out: Vec<LeftOut>) {
+    pub(super) fn on_left_out(&self, slave: &str, grant: &Grant, left_out: &[LeftOut]) {
         for why in ToolDenied::ALL {
             let tools = left_out.iter().filter(|tool| tool.why == why).count();
             metrics::set_tools_left_out(slave, why.label(), tools);
         }
-        if !is_new(&self.left_out, left_out.clone()) {
+        if !is_new(&self.left_out, left_out.to_vec()) {
             return;
         }
         for why in ToolDenied::ALL {
@@ -80,13 +83,20 @@ fn is_new<T: PartialEq>(known: &Mutex<Vec<T>>, report: Vec<T>) -> bool {
 }
 
 fn log_left_out(slave: &str, why: ToolDenied, tools: &[&str]) {
+    let (count, tools) = (tools.len(), &tools[..tools.len().min(MAX_NAMED)]);
     match why {
         ToolDenied::NotAllowed => {
-            tracing::warn!(slave, ?tools, "Slave's code does not allow these tools: they are left out");
+            tracing::warn!(
+                slave,
+                count,
+                ?tools,
+                "Slave's code does not allow these tools: they are left out"
+            );
         }
         ToolDenied::OtherDefinition => {
             tracing::warn!(
                 slave,
+                count,
                 ?tools,
                 "Slave's definitions are not those that its code pins: the tools are left out"
             );

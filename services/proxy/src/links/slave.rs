@@ -203,14 +203,14 @@ impl Slave {
         self.active.set_capacity(grant.capacity);
         self.bounds.on_grant(&self.name, &grant);
         let left_out = self.offer.set_grant(grant);
-        self.bounds.on_left_out(&self.name, &self.grant(), left_out);
+        self.bounds.on_left_out(&self.name, &self.grant(), &left_out);
         self.health.set_tools(self.catalog().tools.len());
     }
 
     /// Sets the catalog that the slave announced.
     pub(super) fn set_catalog(&self, catalog: Catalog) {
         let left_out = self.offer.set_catalog(catalog);
-        self.bounds.on_left_out(&self.name, &self.grant(), left_out);
+        self.bounds.on_left_out(&self.name, &self.grant(), &left_out);
         self.has_catalog.store(true, Ordering::Release);
         let catalog = self.catalog();
         // A slave may report that it is degraded without a reason.

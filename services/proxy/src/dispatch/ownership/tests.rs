@@ -1,6 +1,7 @@
 //! Tests of ownership: properties of names and pools for random sets of codes, slaves and definitions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -78,7 +79,7 @@ fn codes(provide: &[Vec<(&str, bool)>; 3]) -> Arc<CodeStore> {
             .iter()
             .map(|(tool, exclusive)| format!("{{tool: '{tool}', exclusive: {exclusive}}}"));
         let items: Vec<String> = items.collect();
-        file += &format!("- {{code: {code}, name: {name}, provide: [{}]}}\n", items.join(", "));
+        writeln!(file, "- {{code: {code}, name: {name}, provide: [{}]}}", items.join(", ")).unwrap();
     }
     CodeStore::new(SecretSet::new(["list1", "list2"]), Some(&CodesFile::parse(&file).unwrap()))
 }
@@ -107,27 +108,23 @@ impl World {
     fn assign(&self, conflict: ToolConflict) -> Ownership {
         let current = self.codes.current();
         let precedence = current.precedence();
-        let offer = |((given, grant), definition): ((&'_ Given, &'_ Grant), &'_ Box<RawValue>)| {
-            let digest = canonical::digest(definition);
-            (given.tool.clone(), given.slave, grant.clone(), digest, definition.get().to_owned())
-        };
-        let parts: Vec<_> = self.given.iter().zip(&self.grants).zip(&self.definitions).map(offer).collect();
+        let parts = self.given.iter().zip(&self.grants).zip(&self.definitions);
         let offers: Vec<Offer<'_>> = parts
-            .iter()
-            .zip(&self.definitions)
-            .map(|((tool, slave, grant, digest, text), definition)| Offer {
-                kind: Kind::Tool,
-                name: tool,
-                identity: grant.identity(),
-                rank: precedence.rank(grant.identity()),
-                domain: grant.pool_domain(tool),
-                slave,
-                digest: *digest,
-                schema: digest
-                    .and_then(|_| canonical::member_digest(definition, "inputSchema"))
-                    .map(Schema::Digest),
-                text,
-                position: 0,
+            .map(|((given, grant), definition)| {
+                let digest = canonical::digest(definition);
+                let schema = digest.and_then(|_| canonical::member_digest(definition, "inputSchema"));
+                Offer {
+                    kind: Kind::Tool,
+                    name: &given.tool,
+                    identity: grant.identity(),
+                    rank: precedence.rank(grant.identity()),
+                    domain: grant.pool_domain(&given.tool),
+                    slave: given.slave,
+                    digest,
+                    schema: schema.map(Schema::Digest),
+                    text: definition.get(),
+                    position: 0,
+                }
             })
             .collect();
         assign(&offers, precedence, conflict)
