@@ -19,6 +19,12 @@ impl Principal {
         keys.find(presented).map(Self)
     }
 
+    /// Returns the id of the key for the audit stream: 128 bits of its digest in hex. `None` for [`Self::ANYONE`].
+    pub fn key_id(&self) -> Option<String> {
+        let hex = |text: String, byte: &u8| text + &format!("{byte:02x}");
+        (*self != Self::ANYONE).then(|| self.0[..16].iter().fold(String::with_capacity(32), hex))
+    }
+
     /// SHA-256 of the presented key; zeros for [`Self::ANYONE`].
     pub fn digest(&self) -> [u8; 32] {
         self.0
@@ -51,6 +57,9 @@ mod tests {
         }
         assert_eq!(format!("{:?}", principal("hush1")), "Some(Principal([redacted]))");
         assert_ne!(principal("hush1"), principal("hush2"));
+        let id = principal("hush1").unwrap().key_id().unwrap();
+        assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        assert_eq!(Principal::ANYONE.key_id(), None);
         assert!(Principal::identify(&SecretSet::default(), b"").is_none());
     }
 }

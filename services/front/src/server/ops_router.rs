@@ -36,6 +36,7 @@ use crate::config::EdgeConfig;
 use crate::http::audit;
 use crate::http::guard::{authenticate, check_origin};
 use crate::http::response::{Refusal, refusal_response};
+use crate::principal::Principal;
 
 /// Bytes from which on a response is compressed, for clients that accept gzip.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
@@ -139,6 +140,9 @@ impl<B> MakeSpan<B> for RequestLogSpan {
     }
 }
 
+/// Beginning of the paths of the API, whose readers are in the audit stream.
+const API: &str = "/api/";
+
 /// Refuses requests that the endpoint's [`AuthPolicy`] does not allow.
 async fn authorize(
     State(Gate { ops, config }): State<Gate>,
@@ -147,9 +151,15 @@ async fn authorize(
     next: Next,
 ) -> Response {
     let policy = ops.policy(request.uri().path()).unwrap_or(AuthPolicy::Open);
-    let Err(failure) = check(&config, policy, request.headers()) else { return next.run(request).await };
+    let peer = peer.map(|peer| config.trusted.client(peer, request.headers()));
+    let Err(failure) = check(&config, policy, request.headers()) else {
+        if request.uri().path().starts_with(API) {
+            let reader = authenticate(&config, request.headers()).unwrap_or(Principal::ANYONE);
+            audit::record_read(request.uri().path(), peer, reader);
+        }
+        return next.run(request).await;
+    };
     let (head, _) = request.into_parts();
-    let peer = peer.map(|peer| config.trusted.client(peer, &head.headers));
     audit::record_refusal(&head, peer, &failure);
     refusal(failure)
 }

@@ -23,6 +23,8 @@ pub enum FailureKind {
     Busy,
     /// A rate limit that the operator set is exceeded.
     RateLimited,
+    /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
+    AuditUnavailable,
     /// The process that got the request is shutting down.
     Draining,
     /// The client cancelled the request.
@@ -88,7 +90,7 @@ const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -96,6 +98,7 @@ impl FailureKind {
         Self::BackendFailed,
         Self::Busy,
         Self::RateLimited,
+        Self::AuditUnavailable,
         Self::Draining,
         Self::Cancelled,
         Self::ResultTooLarge,
@@ -130,6 +133,7 @@ impl FailureKind {
             Self::BackendFailed => row(200, 200, -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
             Self::Busy => row(503, 503, -31003, "busy", "Retry after the time in Retry-After, or add slaves."),
             Self::RateLimited => row(429, 429, -31008, "rate_limited", "Retry after the time in Retry-After, or ask the operator for a higher rate limit."),
+            Self::AuditUnavailable => row(503, 503, -31011, "audit_unavailable", "Nothing ran: the operator has to make room for AUDIT_LOG, then retry."),
             Self::Draining => row(503, 503, -31004, "draining", "Retry: another replica takes the request."),
             Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
             Self::ResultTooLarge => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),

@@ -49,6 +49,9 @@ pub enum Failure {
         /// Seconds after which a call is allowed again, at least 1.
         retry_after: u32,
     },
+    /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
+    #[error("The call cannot be written down: {0}")]
+    AuditUnavailable(&'static str),
     /// The process that got the request is shutting down.
     #[error("Shutting down")]
     Draining,
@@ -138,6 +141,7 @@ impl Failure {
             Self::BackendFailed { .. } => FailureKind::BackendFailed,
             Self::Busy { .. } => FailureKind::Busy,
             Self::RateLimited { .. } => FailureKind::RateLimited,
+            Self::AuditUnavailable(_) => FailureKind::AuditUnavailable,
             Self::Draining => FailureKind::Draining,
             Self::Cancelled => FailureKind::Cancelled,
             Self::ResultTooLarge(_) => FailureKind::ResultTooLarge,
@@ -206,6 +210,7 @@ impl Failure {
             Self::BackendFailed { backend: text(), reason: text() },
             Self::Busy { what: text(), retry_after: 1 },
             Self::RateLimited { what: text(), retry_after: 1 },
+            Self::AuditUnavailable(""),
             Self::Draining,
             Self::Cancelled,
             Self::ResultTooLarge(text()),
