@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod audit;
+mod audit_identity;
 mod backends;
 mod bad_answers;
 mod bad_peers;
