@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::Bytes;
 use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Version;
@@ -85,6 +86,7 @@ impl OngoingCall {
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         Poll::Ready(match ready!(self.response.poll_recv(cx)) {
             Recv::ResponseEvent(event) => {
+                self.release_message();
                 if let ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. } =
                     &event
                     && let Some(slave) = self.machine.slave()
@@ -95,6 +97,13 @@ impl OngoingCall {
             }
             Recv::Unsent => self.move_elsewhere(),
         })
+    }
+
+    /// Frees the client's message once the slave has answered to it, unless the call may be run again.
+    fn release_message(&mut self) {
+        if !self.machine.may_retry() {
+            self.call.message = Bytes::new();
+        }
     }
 
     fn poll_timer(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
