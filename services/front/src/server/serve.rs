@@ -67,6 +67,15 @@ pub async fn serve<C: Calls>(
     }
     edge.close();
     drop(receiver);
+    refuse_rest(port, admit, open).await;
+}
+
+/// Refuses requests on new connections until all earlier connections are closed, then closes the port.
+async fn refuse_rest<C: Calls>(
+    port: Port,
+    admit: impl Fn(Accepted) -> Option<Admitted<C>>,
+    open: watch::Sender<()>,
+) {
     let mut refusals = JoinSet::new();
     loop {
         tokio::select! {
