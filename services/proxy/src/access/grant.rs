@@ -12,6 +12,8 @@ pub(crate) struct Grant {
     /// The code that the slave presented.
     code: CodeDigest,
     policy: Arc<CodePolicy>,
+    /// Digest of the certificate that the slave presented.
+    certificate: Option<[u8; 32]>,
     /// Labels as the slave announced them.
     announced: BTreeMap<String, String>,
     /// Labels in force: the announced ones and those that the code forces.
@@ -26,7 +28,17 @@ impl Grant {
         announced: BTreeMap<String, String>,
     ) -> Result<Self, LabelNotAllowed> {
         let labels = policy.labels(&announced)?;
-        Ok(Self { code, policy, announced, labels })
+        Ok(Self { code, policy, certificate: None, announced, labels })
+    }
+
+    /// Returns the same grant of a slave that presented a certificate with this digest.
+    #[must_use]
+    pub(super) fn with_certificate(self, certificate: Option<[u8; 32]>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    pub(super) fn certificate(&self) -> Option<[u8; 32]> {
+        self.certificate
     }
 
     /// A grant of everything, with these labels.
@@ -37,7 +49,8 @@ impl Grant {
 
     /// Returns the grant of the same slave under another policy of its code.
     pub(super) fn with_policy(&self, policy: Arc<CodePolicy>) -> Result<Self, LabelNotAllowed> {
-        Self::new(self.code, policy, self.announced.clone())
+        let grant = Self::new(self.code, policy, self.announced.clone())?;
+        Ok(grant.with_certificate(self.certificate))
     }
 
     pub(super) fn code(&self) -> CodeDigest {

@@ -13,7 +13,7 @@ use super::code::InvalidCode;
 use super::codes::Codes;
 use super::file::CodesFile;
 use super::grant::Grant;
-use super::policy::LabelNotAllowed;
+use super::policy::{CertificateNotAllowed, LabelNotAllowed};
 
 /// A file of codes whose changes are followed.
 pub(crate) struct CodesSource {
@@ -32,6 +32,9 @@ pub(crate) enum AccessDenied {
     /// The slave announced a label that its code does not allow.
     #[error("{0}")]
     Labels(#[from] LabelNotAllowed),
+    /// The slave presented no certificate that its code names.
+    #[error("{0}")]
+    Certificate(#[from] CertificateNotAllowed),
 }
 
 /// The result of comparing an earlier grant with the codes in force.
@@ -47,6 +50,8 @@ pub(crate) enum Review {
     Expired,
     /// The code does not allow a label that the slave announced.
     LabelsNotAllowed(LabelNotAllowed),
+    /// The code names other certificates than the slave's.
+    CertificateNotAllowed,
 }
 
 /// The codes in force.
@@ -75,21 +80,27 @@ impl CodeStore {
         count
     }
 
-    /// Returns the grant of a slave that presents this code and announces these labels.
+    /// Returns the grant of a slave that presents this code and a certificate with this digest, and announces these
+    /// labels.
     pub(crate) fn authorize(
         &self,
         code: &str,
+        certificate: Option<[u8; 32]>,
         labels: BTreeMap<String, String>,
     ) -> Result<Grant, AccessDenied> {
         let (digest, policy) =
             self.current.load().find(code, OffsetDateTime::now_utc()).map_err(AccessDenied::Code)?;
-        Ok(Grant::new(digest, policy, labels)?)
+        policy.check_certificate(certificate)?;
+        Ok(Grant::new(digest, policy, labels)?.with_certificate(certificate))
     }
 
     /// Compares a grant with the codes in force.
     pub(crate) fn review(&self, grant: &Grant) -> Review {
         match self.current.load().policy(grant.code(), OffsetDateTime::now_utc()) {
             Ok(policy) if *policy == *grant.policy() => Review::Unchanged,
+            Ok(policy) if policy.check_certificate(grant.certificate()).is_err() => {
+                Review::CertificateNotAllowed
+            }
             Ok(policy) => match grant.with_policy(policy) {
                 Ok(grant) => Review::Changed(grant),
                 Err(denied) => Review::LabelsNotAllowed(denied),
@@ -112,18 +123,28 @@ mod tests {
     fn a_review_tells_what_a_changed_file_means_for_a_grant() {
         let store = CodeStore::new(SecretSet::default(), Some(&file("- {code: a, name: x}")));
         let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
-        let grant = store.authorize("a", labels).unwrap();
+        let grant = store.authorize("a", Some([0x11; 32]), labels).unwrap();
         assert!(matches!(store.review(&grant), Review::Unchanged));
         store.replace_file(&file("- {code: a, name: y}"));
         assert!(matches!(store.review(&grant), Review::Changed(grant) if grant.identity() == Some("y")));
         store.replace_file(&file("- {code: a, labels: {allow: {}}}"));
         assert!(matches!(store.review(&grant), Review::LabelsNotAllowed(_)));
+        let named = |digit: &str| file(&format!("- {{code: a, certificate: 'sha256:{}'}}", digit.repeat(64)));
+        store.replace_file(&named("1"));
+        assert!(matches!(store.review(&grant), Review::Changed(_)));
+        assert!(store.authorize("a", Some([0x11; 32]), BTreeMap::new()).is_ok());
+        for other in [None, Some([0x22; 32])] {
+            let denied = store.authorize("a", other, BTreeMap::new());
+            assert!(matches!(denied, Err(AccessDenied::Certificate(_))), "{other:?}");
+        }
+        store.replace_file(&named("2"));
+        assert!(matches!(store.review(&grant), Review::CertificateNotAllowed));
         store.replace_file(&file("- {code: a, not_after: '2020-01-01T00:00:00Z'}"));
         assert!(matches!(store.review(&grant), Review::Expired));
         assert_eq!(store.replace_file(&file("- {code: b}")), 1);
         assert!(matches!(store.review(&grant), Review::Removed));
         assert!(matches!(
-            store.authorize("a", BTreeMap::new()),
+            store.authorize("a", None, BTreeMap::new()),
             Err(AccessDenied::Code(InvalidCode::Unknown))
         ));
     }

@@ -101,14 +101,14 @@ async fn handshake(
 ) -> Option<(Socket, Registered)> {
     tracing::info!(%peer, "New slave connection attempt");
     let opened = timeout(auth::AUTH_TIMEOUT, open(stream, peer, context)).await;
-    let (mut socket, peer) = match opened.unwrap_or(Err(AuthError::Silent)) {
+    let Opened { mut socket, peer, certificate } = match opened.unwrap_or(Err(AuthError::Silent)) {
         Ok(opened) => opened,
         Err(error) => {
             report(peer, &error);
             return None;
         }
     };
-    match auth::authenticate(&mut socket, &context.codes).await {
+    match auth::authenticate(&mut socket, certificate, &context.codes).await {
         Ok(authenticated) => register(socket, peer, authenticated, context).await,
         Err(error) => {
             report(peer, &error);
@@ -124,26 +124,31 @@ async fn handshake(
     }
 }
 
-/// Runs the TLS handshake, if TLS is on, and the opening handshake. Returns the peer's address as trusted proxies
-/// report it.
-async fn open(
-    stream: TcpStream,
+/// A connection after its opening handshake.
+struct Opened {
+    socket: Socket,
+    /// Address of the slave, as trusted proxies report it.
     peer: SocketAddr,
-    context: &AcceptContext,
-) -> Result<(Socket, SocketAddr), AuthError> {
+    /// Digest of the certificate that the slave presented.
+    certificate: Option<[u8; 32]>,
+}
+
+/// Runs the TLS handshake, if TLS is on, and the opening handshake.
+async fn open(stream: TcpStream, peer: SocketAddr, context: &AcceptContext) -> Result<Opened, AuthError> {
     // Sends small frames without delay, because calls wait for them. The link works even if this fails.
     let _ = stream.set_nodelay(true);
     let stream = match &context.tls {
         Some(tls) => tls.accept(stream).await.map_err(AuthError::Tls)?,
         None => MaybeTlsStream::from(stream),
     };
+    let certificate = stream.peer_certificate();
     let mut origin = peer.ip();
     let inspect =
         |request: &link::HandshakeRequest| origin = context.trusted.client(peer.ip(), request.headers());
     let socket = link::accept(stream, MAX_AUTH, inspect).await?;
     // Behind an ingress, the port belongs to the ingress and does not identify the peer.
     let peer = if origin == peer.ip().to_canonical() { peer } else { SocketAddr::new(origin, 0) };
-    Ok((socket, peer))
+    Ok(Opened { socket, peer, certificate })
 }
 
 fn report(peer: SocketAddr, error: &AuthError) {

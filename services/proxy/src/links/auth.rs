@@ -48,6 +48,7 @@ impl AuthError {
             Self::NotAllowed(AccessDenied::Code(InvalidCode::Unknown)) => "invalid_code",
             Self::NotAllowed(AccessDenied::Code(_)) => "code_expired",
             Self::NotAllowed(AccessDenied::Labels(_)) => "labels_not_allowed",
+            Self::NotAllowed(AccessDenied::Certificate(_)) => "certificate_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
             Self::Closed | Self::Handshake(_) | Self::Socket(_) => "closed",
@@ -75,12 +76,17 @@ pub(super) struct Authenticated {
     pub(super) grant: Grant,
 }
 
-/// Reads the first message and checks the code, for at most [`AUTH_TIMEOUT`].
-pub(super) async fn authenticate(socket: &mut Socket, codes: &CodeStore) -> Result<Authenticated, AuthError> {
+/// Reads the first message and checks the code, for at most [`AUTH_TIMEOUT`]. `certificate` is the digest of the slave's
+/// certificate, if it presented one.
+pub(super) async fn authenticate(
+    socket: &mut Socket,
+    certificate: Option<[u8; 32]>,
+    codes: &CodeStore,
+) -> Result<Authenticated, AuthError> {
     let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| AuthError::Silent)??;
     let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
     let labels = hello.as_ref().map(|hello| hello.labels.clone()).unwrap_or_default();
-    let grant = codes.authorize(&auth.slave_code.0, labels)?;
+    let grant = codes.authorize(&auth.slave_code.0, certificate, labels)?;
     Ok(Authenticated { hello, grant })
 }
 

@@ -18,11 +18,19 @@ pub(crate) enum CloseReason {
     CodeExpired,
     /// The slave's code no longer allows its labels.
     LabelsNotAllowed,
+    /// The slave's code names other certificates than the slave's.
+    CertificateNotAllowed,
 }
 
 impl CloseReason {
-    const ALL: [Self; 5] =
-        [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::LabelsNotAllowed];
+    const ALL: [Self; 6] = [
+        Self::Replaced,
+        Self::GoingAway,
+        Self::CodeRemoved,
+        Self::CodeExpired,
+        Self::LabelsNotAllowed,
+        Self::CertificateNotAllowed,
+    ];
 
     /// Returns the reason with this number.
     pub(super) fn of(number: u8) -> Option<Self> {
@@ -34,7 +42,9 @@ impl CloseReason {
         match self {
             Self::Replaced => close::REPLACED,
             Self::GoingAway => close::GOING_AWAY,
-            Self::CodeRemoved | Self::CodeExpired | Self::LabelsNotAllowed => close::AUTH_FAILED,
+            Self::CodeRemoved | Self::CodeExpired | Self::LabelsNotAllowed | Self::CertificateNotAllowed => {
+                close::AUTH_FAILED
+            }
         }
     }
 
@@ -45,6 +55,7 @@ impl CloseReason {
             Self::CodeRemoved => "code_removed",
             Self::CodeExpired => "code_expired",
             Self::LabelsNotAllowed => "labels_not_allowed",
+            Self::CertificateNotAllowed => "certificate_not_allowed",
         }
     }
 }
@@ -57,6 +68,7 @@ impl fmt::Display for CloseReason {
             Self::CodeRemoved => "its slave code was removed",
             Self::CodeExpired => "its slave code is not valid any more",
             Self::LabelsNotAllowed => "its slave code does not allow its labels any more",
+            Self::CertificateNotAllowed => "its slave code needs another client certificate now",
         })
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
         }
         Review::Removed => CloseReason::CodeRemoved,
         Review::Expired => CloseReason::CodeExpired,
+        Review::CertificateNotAllowed => CloseReason::CertificateNotAllowed,
         Review::LabelsNotAllowed(denied) => {
             tracing::warn!(slave = slave.name, "{denied}");
             CloseReason::LabelsNotAllowed

@@ -69,7 +69,7 @@ mod tests {
     fn grant(yaml: &str) -> Grant {
         let store =
             CodeStore::new(runtime::secret::SecretSet::default(), Some(&CodesFile::parse(yaml).unwrap()));
-        store.authorize("a", BTreeMap::new()).unwrap()
+        store.authorize("a", None, BTreeMap::new()).unwrap()
     }
 
     #[test]

@@ -154,7 +154,7 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[SLAVE, DISCONNECT_REASON],
-        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, labels_not_allowed, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
+        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, labels_not_allowed, certificate_not_allowed, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
@@ -165,7 +165,7 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "rate", "tls", "closed", "full"],
+            &["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "certificate_not_allowed", "not_auth", "rate", "tls", "closed", "full"],
         )],
         "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
     ),
