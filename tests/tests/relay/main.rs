@@ -3,6 +3,7 @@
 //! One executable, so that waiting tests run side by side. Every test has its own processes and ports.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod access;
 mod audit;
 mod audit_identity;
 mod backends;

@@ -91,7 +91,7 @@ async fn handshake(
     let Connected { stream, peer, share } = connected;
     refusal::record_attempt(peer);
     let opened = timeout(auth::AUTH_TIMEOUT, open(stream, peer, context)).await;
-    let (mut socket, origin) = match opened.unwrap_or(Err(AuthError::Silent)) {
+    let Opened { mut socket, peer: origin, certificate } = match opened.unwrap_or(Err(AuthError::Silent)) {
         Ok(opened) => opened,
         Err(error) => {
             refusal::report(peer, &error);
@@ -101,7 +101,7 @@ async fn handshake(
     let forwarded = context.trusted.trusts(peer.ip()) && origin.ip() != peer.ip().to_canonical();
     let forwarded = forwarded.then(|| admission.admit_forwarded(origin.ip(), Instant::now())).transpose();
     let authenticated = match forwarded {
-        Ok(_share) => auth::authenticate(&mut socket, &context.codes).await,
+        Ok(_share) => auth::authenticate(&mut socket, certificate, &context.codes).await,
         Err(rejected) => Err(AuthError::Rejected(rejected)),
     };
     // A wrong code that waits for its answer takes no place from others.
@@ -119,7 +119,9 @@ async fn handshake(
 async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admission: &Admission) {
     refusal::report(peer, &error);
     if let AuthError::NotAllowed { denied, code } = &error {
-        admission.delay(peer.ip(), *code).await;
+        if let AccessDenied::Code(_) = denied {
+            admission.delay(peer.ip(), *code).await;
+        }
         // The peer may have disconnected already; the log contains the reason.
         let _ = auth::send_reply(&mut socket, &AuthReply::failed_because(&denied.to_string())).await;
     }
@@ -128,26 +130,31 @@ async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admissio
     }
 }
 
-/// Runs the TLS handshake, if TLS is on, and the opening handshake. Returns the peer's address as trusted proxies
-/// report it.
-async fn open(
-    stream: TcpStream,
+/// A connection after its opening handshake.
+struct Opened {
+    socket: Socket,
+    /// Address of the slave, as trusted proxies report it.
     peer: SocketAddr,
-    context: &AcceptContext,
-) -> Result<(Socket, SocketAddr), AuthError> {
+    /// Digest of the certificate that the slave presented.
+    certificate: Option<[u8; 32]>,
+}
+
+/// Runs the TLS handshake, if TLS is on, and the opening handshake.
+async fn open(stream: TcpStream, peer: SocketAddr, context: &AcceptContext) -> Result<Opened, AuthError> {
     // Sends small frames without delay, because calls wait for them. The link works even if this fails.
     let _ = stream.set_nodelay(true);
     let stream = match &context.tls {
         Some(tls) => tls.accept(stream).await.map_err(AuthError::Tls)?,
         None => MaybeTlsStream::from(stream),
     };
+    let certificate = stream.peer_certificate();
     let mut origin = peer.ip();
     let inspect =
         |request: &link::HandshakeRequest| origin = context.trusted.client(peer.ip(), request.headers());
     let socket = link::accept(stream, MAX_AUTH, inspect).await?;
     // Behind an ingress, the port belongs to the ingress and does not identify the peer.
     let peer = if origin == peer.ip().to_canonical() { peer } else { SocketAddr::new(origin, 0) };
-    Ok((socket, peer))
+    Ok(Opened { socket, peer, certificate })
 }
 
 /// Answers an authenticated slave and registers it. `None`: the connection was a probe or is not needed, or the

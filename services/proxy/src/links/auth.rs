@@ -58,6 +58,7 @@ impl AuthError {
             Self::NotAllowed { denied: AccessDenied::Code(InvalidCode::Unknown), .. } => "invalid_code",
             Self::NotAllowed { denied: AccessDenied::Code(_), .. } => "code_expired",
             Self::Rejected(rejected) => rejected.kind(),
+            Self::NotAllowed { denied: AccessDenied::Certificate(_), .. } => "certificate_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
             Self::Closed | Self::Handshake(_) | Self::Socket(_) => "closed",
@@ -86,14 +87,19 @@ pub(super) struct Authenticated {
     pub(super) grant: Grant,
 }
 
-/// Reads the first message and checks the code, for at most [`AUTH_TIMEOUT`].
-pub(super) async fn authenticate(socket: &mut Socket, codes: &CodeStore) -> Result<Authenticated, AuthError> {
+/// Reads the first message and checks the code, for at most [`AUTH_TIMEOUT`]. `certificate` is the digest of the slave's
+/// certificate, if it presented one.
+pub(super) async fn authenticate(
+    socket: &mut Socket,
+    certificate: Option<[u8; 32]>,
+    codes: &CodeStore,
+) -> Result<Authenticated, AuthError> {
     let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| AuthError::Silent)??;
     let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
     let code = &auth.slave_code.0;
     let announced = hello.as_ref().map(Announced::from).unwrap_or_default();
     let grant = codes
-        .authorize(code, announced)
+        .authorize(code, certificate, announced)
         .map_err(|denied| AuthError::NotAllowed { denied, code: CodeDigest::of(code) })?;
     Ok(Authenticated { hello, grant })
 }
