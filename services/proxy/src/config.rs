@@ -57,10 +57,10 @@ pub struct EjectionPolicy {
 /// `TOOL_CONFLICT`: the treatment of different tools with one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToolConflict {
-    /// Each tool is offered as `slave__tool`.
+    /// The owner's tool has the name, and each other one is offered as `provider__tool`.
     #[default]
     Namespace,
-    /// None of the tools is offered.
+    /// None of the tools is offered, except the owner's of an exclusive name.
     Refuse,
 }
 

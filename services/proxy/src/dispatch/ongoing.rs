@@ -176,7 +176,7 @@ impl OngoingCall {
     fn redispatch(&mut self) -> Result<Dispatched<Arc<Slave>, WaitReceiver>, Failure> {
         let CallState::Redispatch(search) = self.machine.state() else { return Err(Failure::Internal) };
         let avoid = search.avoid;
-        let pool = self.forwarder.pool(&self.tool)?;
+        let pool = self.forwarder.successor(&self.tool, &self.pool)?;
         self.call.id = self.forwarder.next_id();
         self.check.restart();
         self.guard.set_id(|| self.call.log_context().request());
