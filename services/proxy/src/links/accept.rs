@@ -17,7 +17,7 @@ use super::auth::{self, AuthError, Authenticated, ProxyInfo, Socket, TRY_AGAIN_L
 use super::link_task::{LinkTimes, run_link};
 use super::registry::{Registered, Registry};
 use super::{audit, code_watch, refusal};
-use crate::access::CodeStore;
+use crate::access::{AccessDenied, CodeStore};
 use crate::metrics;
 
 /// Wait after a failed accept, whose usual cause is a lack of file descriptors.
