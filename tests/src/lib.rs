@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod otlp;
 pub mod plain;
 pub mod process;
+pub mod rawproxy;
 pub mod rawslave;
 pub mod relay;
 pub mod sse;

@@ -21,6 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::{CodeStore, CodesFile, CodesSource};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
+use crate::fleet::Fleet;
 use crate::links::{
     AcceptContext, LinkTimes, Registry, announce_changes, count_addresses, follow_codes, serve_slaves,
 };
@@ -64,7 +65,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let ended = Arc::clone(&edge);
-    core.registry.on_session_end(move |session| ended.revoke_session(session));
+    core.registry.on_session_end(move |end| ended.revoke_session(&end.session, end.at));
     let ops = core.ops(&config, recorder, &edge, &shutdown);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
@@ -77,17 +78,17 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
 
 /// The parts that handle calls.
 struct Core {
-    instance: InstanceId,
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     activity: Activity,
 }
 
 impl Core {
-    fn new(config: &ProxyConfig) -> Result<Self, StartError> {
-        let instance = InstanceId(getrandom::u64()?);
+    fn new(config: &ProxyConfig) -> Result<Self, RunError> {
+        let instance = InstanceId(getrandom::u64().map_err(StartError::from)?);
         let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
-        let registry = Registry::new(instance, config.slave_mode, config.max_slaves, limits, config.ejection);
+        let fleet = Fleet::new(instance, [&config.common.session_key]).map_err(|_| RunError::FleetKeys)?;
+        let registry = Registry::new(fleet, config.slave_mode, config.max_slaves, limits, config.ejection);
         let times =
             CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
         let policies = Policies {
@@ -98,7 +99,7 @@ impl Core {
         };
         let activity = Activity::new("slave", config.common.ops.ui.into());
         let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, policies, times, activity.clone());
-        Ok(Self { instance, registry, dispatcher, activity })
+        Ok(Self { registry, dispatcher, activity })
     }
 
     /// Starts the tasks that keep the directory of tools, the list of proxies and the routes up to date.
@@ -155,7 +156,6 @@ impl Core {
             handshake_rate: config.handshake_rate,
             trusted: config.trusted.clone(),
             tls,
-            instance: self.instance.to_string(),
             times: LinkTimes {
                 ping_interval: config.common.link_ping.interval,
                 ping_timeout: config.common.link_ping.timeout,

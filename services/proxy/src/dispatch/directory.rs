@@ -181,7 +181,7 @@ mod tests {
     fn slave(key: u64, name: &str, tools: &str) -> Arc<Slave> {
         let hello = SlaveHello {
             name: PROTOCOL_NAME.into(),
-            versions: vec![1],
+            versions: vec![2],
             instance: format!("{key:016x}"),
             slave_name: name.into(),
             labels: BTreeMap::new(),

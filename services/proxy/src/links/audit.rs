@@ -31,6 +31,7 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
     let grant = slave.grant();
     let line = attempt("linked", peer)
         .with("slave", slave.name.as_str())
+        .with("slave_id", slave.id())
         .with("code", grant.identity().to_string())
         .with("key_id", grant.key_id())
         .with("dialect", dialect);
@@ -40,8 +41,12 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
 /// Records the end of a link.
 pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
     if audit::is_on() {
+        let grant = slave.grant();
         let line = AuditLine::new("link_closed")
             .with("slave", slave.name.as_str())
+            .with("slave_id", slave.id())
+            .with("code", grant.identity().to_string())
+            .with("key_id", grant.key_id())
             .with("reason", reason.kind())
             .with("detail", reason.to_string())
             .with("duration_ms", u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
