@@ -106,7 +106,7 @@ pub(super) struct Proxy {
     last: u64,
 }
 
-const INSTANCE: InstanceId = InstanceId(0xabc);
+pub(super) const INSTANCE: InstanceId = InstanceId(0xabc);
 
 impl Proxy {
     pub(super) fn new() -> Self {
