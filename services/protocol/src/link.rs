@@ -19,6 +19,7 @@ pub mod peers;
 pub mod plain;
 pub mod proxy_end;
 pub mod reassembler;
+pub mod response_check;
 pub mod session_fact;
 pub mod slave_end;
 pub mod stats;

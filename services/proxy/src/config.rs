@@ -8,7 +8,7 @@ mod variables;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES};
+use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES, secret_list};
 use runtime::env::{Reader, Setting, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
@@ -119,14 +119,14 @@ impl ProxyConfig {
     pub(crate) fn read(reader: &mut Reader<'_>) -> (Self, FileSettings) {
         let common = CommonConfig::read(reader);
         let settings = Settings::read(reader);
-        if common.session_key.origin() == KeyOrigin::Random {
+        if common.session.keys.seal().origin() == KeyOrigin::Random {
             reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process. Several proxies need the same SESSION_KEY: without it they form no fleet, and the sessions of one are unknown to the others");
         }
         let (seconds, slaves) = (parse::seconds, |range| parse::whole(range, "slaves"));
         let path = |setting: &Setting| setting.text().map(PathBuf::from);
         let config = Self {
             ws: read_ws(reader, &settings, &common),
-            slave_codes: SecretSet::new(parse::list(settings.slave_codes.text().unwrap_or_default())),
+            slave_codes: secret_list(reader, &settings.slave_codes, "codes"),
             codes_file: path(&settings.slave_codes_file),
             handshake_rate: reader
                 .value(&settings.handshake_rate, parse::whole(0..=1_000_000, "connections a second")),
@@ -188,8 +188,8 @@ fn read_retry(reader: &mut Reader<'_>, setting: &Setting) -> RetryPolicy {
 
 /// Several proxies without a common key are no fleet: their facts would not be accepted by each other.
 fn check_fleet(reader: &mut Reader<'_>, settings: &Settings, config: &ProxyConfig) {
-    if config.peers.is_some() && config.common.session_key.origin() == KeyOrigin::Random {
-        let expected = "SESSION_KEY beside it: several proxies form a fleet only with the same SESSION_KEY";
+    if config.peers.is_some() && config.common.session.keys.seal().origin() == KeyOrigin::Random {
+        let expected = "SESSION_KEY or SESSION_KEY_FILE beside it: several proxies form a fleet only with the same SESSION_KEY";
         reader.reject(&settings.proxy_peers, expected);
     }
 }

@@ -13,7 +13,7 @@ use protocol::link::fleet::{FleetProof, MAX_FLEET_KEYS, signed_text};
 use protocol::link::ids::InstanceId;
 use protocol::link::peers::PeerFact;
 use protocol::link::session_fact::SessionEnd;
-use runtime::secret::SessionKey;
+use runtime::secret::{SessionKey, SessionKeys};
 
 use keys::FleetSecrets;
 pub(crate) use keys::KeyError;
@@ -45,11 +45,13 @@ impl Fleet {
     }
 
     /// Replaces the session keys. Links that are up keep what was proved on them.
-    #[allow(dead_code, reason = "called when SESSION_KEY_FILE changes")]
-    pub(crate) fn set_keys<'a>(
-        &self,
-        keys: impl IntoIterator<Item = &'a SessionKey>,
-    ) -> Result<(), KeyError> {
+    pub(crate) fn replace_keys(&self, keys: &SessionKeys) {
+        if let Err(error) = self.set_keys(keys.open()) {
+            tracing::error!("The session keys of before stay those of the fleet: {error}");
+        }
+    }
+
+    fn set_keys<'a>(&self, keys: impl IntoIterator<Item = &'a SessionKey>) -> Result<(), KeyError> {
         self.secrets.store(Arc::new(secrets(keys)?));
         Ok(())
     }

@@ -3,10 +3,13 @@
 //! Must not know HTTP clients or which slave a call is for; answers go to whoever opened the call.
 
 mod accept;
+mod admission;
 mod announce;
 mod audit;
 mod auth;
+mod bad_answers;
 mod batch;
+mod bounds;
 mod broadcast;
 mod call;
 mod close_reason;
@@ -22,6 +25,7 @@ mod link_task;
 mod offer;
 mod peers;
 mod plain;
+mod refusal;
 mod registration;
 mod registry;
 mod report;
@@ -29,10 +33,13 @@ mod response;
 mod resume;
 mod slave;
 mod slave_calls;
+mod slot_table;
 mod snapshot;
+mod wrong_codes;
 
 pub(crate) use accept::{AcceptContext, serve_slaves};
 pub(crate) use announce::{announce_changes, count_addresses};
+pub(crate) use bounds::LeftOut;
 pub(crate) use call::CallRequest;
 pub(crate) use code_watch::follow_codes;
 pub(crate) use link_task::LinkTimes;

@@ -4,17 +4,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod audit;
+mod audit_identity;
 mod backends;
+mod bad_answers;
 mod bad_peers;
 mod balance;
 mod certainty;
 mod codes;
 mod configuration;
+mod confinement;
 mod demo;
 mod ejection;
 mod eras;
 mod fleets;
+mod floods;
 mod health;
+mod hostile_text;
 mod identity;
 mod ingress;
 mod link_faults;
@@ -23,6 +28,7 @@ mod load;
 mod log_lines;
 mod main_job;
 mod many_proxies;
+mod names;
 mod odd_slaves;
 mod ops_port;
 mod plain_dialect;

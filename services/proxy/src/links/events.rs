@@ -8,6 +8,7 @@ use protocol::link::proxy_end::ProxyEvent;
 use protocol::link::session_fact::SessionFact;
 use protocol::mcp::catalog::{Catalog, CatalogError};
 
+use super::audit;
 use super::plain::PlainEvent;
 use super::registry::Registry;
 use super::slave::Slave;
@@ -56,6 +57,8 @@ pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Regi
 
 fn on_catalog(catalog: Catalog, slave: &Slave, registry: &Registry) {
     tracing::info!(slave = slave.name, tools = catalog.tools.len(), "Slave offers its tools");
+    let before = slave.catalog();
     slave.set_catalog(catalog);
+    audit::catalog(slave, &before, &slave.catalog());
     registry.publish_change(slave);
 }

@@ -77,6 +77,11 @@ impl Registry {
         &self.fleet
     }
 
+    /// Returns the fleet of this proxy, for those that outlive a borrow of the registry.
+    pub(crate) fn share_fleet(&self) -> Arc<Fleet> {
+        Arc::clone(&self.fleet)
+    }
+
     /// Returns the table of known proxies.
     pub(crate) fn peers(&self) -> &PeerTable {
         &self.peers

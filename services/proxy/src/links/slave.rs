@@ -4,7 +4,7 @@
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
@@ -13,6 +13,8 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
 
+use super::bad_answers::BadAnswers;
+use super::bounds::BoundsReport;
 use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
@@ -21,7 +23,7 @@ use super::response::ResponseTx;
 use super::resume::ResumeKey;
 use crate::access::{Grant, Identity};
 use crate::balance::ActiveCalls;
-use crate::metrics::{self, LinkMeter};
+use crate::metrics::LinkMeter;
 use crate::slave_state::SlaveState;
 
 /// State machine of a slave's link, by dialect.
@@ -33,7 +35,7 @@ pub(super) enum LinkState {
 /// Time after which a slave that has not sent a catalog counts as offering nothing.
 const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Weight of a slave that announces none, in percent.
+/// Weight of a slave before its grant is known, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
 
 /// A slave process of the native dialect, as it proved to be.
@@ -53,13 +55,15 @@ pub(crate) struct Slave {
     pub(crate) key: u64,
     /// Name under which the slave is shown: derived from `SLAVE_NAME` and the code, or generated for a plain slave.
     pub(crate) name: String,
-    /// `SLAVE_WEIGHT`, in percent.
-    pub(crate) weight: u32,
+    /// Weight in force, in percent.
+    weight: AtomicU32,
     /// Calls in flight, with their limits.
     pub(crate) active: Arc<ActiveCalls>,
     /// Counts the slave's calls.
     pub(crate) meter: LinkMeter,
     offer: EffectiveOffer,
+    /// What was reported of its announcements and tools.
+    pub(super) bounds: BoundsReport,
     link: Mutex<LinkState>,
     /// Wakes the task of the current link.
     pub(super) waker: AtomicWaker,
@@ -79,6 +83,7 @@ pub(crate) struct Slave {
     since: Instant,
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
+    pub(super) bad_answers: BadAnswers,
 }
 
 impl Slave {
@@ -98,7 +103,6 @@ impl Slave {
             process: Some(process),
             takes_peers: hello.linked.is_some(),
             info: SlaveInfo::new(&hello.agent),
-            weight: if hello.weight == 0 { DEFAULT_WEIGHT } else { hello.weight },
             ..slave
         }
     }
@@ -113,9 +117,15 @@ impl Slave {
         };
         let slave = Self::native(key, hello.slave_name.clone(), key, process, hello, limits);
         slave.link_up(hello.window, Instant::now());
-        slave.set_grant(Grant::unrestricted(hello.labels.clone()));
+        slave.set_grant(Grant::unrestricted(hello.into()));
         slave.set_catalog(catalog);
         Arc::new(slave)
+    }
+
+    /// Sets another grant, for tests of what uses slaves.
+    #[cfg(test)]
+    pub(crate) fn regrant_for_test(&self, grant: Grant) {
+        self.set_grant(grant);
     }
 
     /// A slave of the plain dialect, whose requests have ids with this prefix. Its link is not up yet.
@@ -128,9 +138,10 @@ impl Slave {
             key,
             meter: LinkMeter::new(&name),
             name,
-            weight: DEFAULT_WEIGHT,
+            weight: AtomicU32::new(DEFAULT_WEIGHT),
             active: ActiveCalls::new(key, capacity),
             offer: EffectiveOffer::default(),
+            bounds: BoundsReport::default(),
             link: Mutex::new(link),
             waker: AtomicWaker::new(),
             health: Health::new(),
@@ -143,6 +154,7 @@ impl Slave {
             has_catalog: AtomicBool::new(false),
             since: Instant::now(),
             close_request: AtomicU8::new(0),
+            bad_answers: BadAnswers::default(),
         }
     }
 
@@ -213,6 +225,11 @@ impl Slave {
         self.claims_match(hello, identity) && self.process.as_ref().is_some_and(is_proved)
     }
 
+    /// Returns the weight in force, in percent.
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
     /// Returns what the slave's code grants it.
     pub(crate) fn grant(&self) -> Arc<Grant> {
         self.offer.grant()
@@ -225,13 +242,18 @@ impl Slave {
 
     /// Sets what the slave's code grants it.
     pub(super) fn set_grant(&self, grant: Grant) {
-        self.report_left_out(&self.offer.set_grant(grant));
+        self.weight.store(grant.weight, Ordering::Relaxed);
+        self.active.set_capacity(grant.capacity);
+        self.bounds.on_grant(&self.name, &grant);
+        let left_out = self.offer.set_grant(grant);
+        self.bounds.on_left_out(&self.name, &self.grant(), left_out);
         self.health.set_tools(self.catalog().tools.len());
     }
 
     /// Sets the catalog that the slave announced.
     pub(super) fn set_catalog(&self, catalog: Catalog) {
-        self.report_left_out(&self.offer.set_catalog(catalog));
+        let left_out = self.offer.set_catalog(catalog);
+        self.bounds.on_left_out(&self.name, &self.grant(), left_out);
         self.has_catalog.store(true, Ordering::Release);
         let catalog = self.catalog();
         // A slave may report that it is degraded without a reason.
@@ -244,16 +266,5 @@ impl Slave {
     pub(crate) fn catalog_deadline(&self) -> Option<Instant> {
         let missing = self.is_linked() && !self.has_catalog.load(Ordering::Acquire);
         missing.then(|| self.since + FIRST_CATALOG_TIMEOUT)
-    }
-
-    fn report_left_out(&self, tools: &[String]) {
-        metrics::set_tools_left_out(&self.name, tools.len());
-        if !tools.is_empty() {
-            tracing::warn!(
-                slave = self.name,
-                ?tools,
-                "Slave's code does not allow these tools: they are left out"
-            );
-        }
     }
 }

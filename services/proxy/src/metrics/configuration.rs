@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::metrics::{counter, gauge};
+use runtime::audit;
 
 use super::names::{CODES, SLAVES};
 use super::table::{
@@ -24,14 +25,15 @@ pub(crate) fn set_code_links(code: &str, links: u32) {
     gauge!(CODE_LINKS, "code" => CODES.bounded(code)).set(f64::from(links));
 }
 
-/// Sets the number of a slave's tools that its code does not allow.
-pub(crate) fn set_tools_left_out(slave: &str, tools: usize) {
-    gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.bounded(slave)).set(tools as f64);
+/// Sets the number of a slave's tools that its code does not allow for this reason.
+pub(crate) fn set_tools_left_out(slave: &str, reason: &'static str, tools: usize) {
+    gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.bounded(slave), "reason" => reason).set(tools as f64);
 }
 
-/// Counts a file that was read again. `outcome`: `ok`, or `failed` where the previous content stays in use.
+/// Counts a file that was read again, and records it in the audit stream. `outcome`: `ok`, or `failed` where the previous content stays in use.
 pub(crate) fn record_config_reload(file: &'static str, outcome: &'static str) {
     counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome).increment(1);
+    audit::record_reload(file, outcome);
     if outcome == "ok" {
         record_config_load(file);
     }

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
+use crate::printable;
+
 /// Characters of a label that are kept.
 pub(super) const MAX_LABEL_CHARS: usize = 128;
 
@@ -16,6 +18,8 @@ pub struct Labels {
     pub tool: String,
     /// Name of the client.
     pub client: String,
+    /// Id of the client's key, for the audit stream only.
+    pub key_id: Option<String>,
     /// Address of the client, for the audit stream only.
     pub peer: Option<IpAddr>,
     /// Id of the trace that the call is part of.
@@ -23,17 +27,18 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Cuts labels that are too long. Clients and peers choose them, and must not fill the memory.
-    pub(super) fn truncated(self) -> Self {
-        let cut = |mut label: String| {
+    /// Cuts labels that are too long and escapes characters that command a terminal or hide. Clients and peers choose labels.
+    pub(super) fn printable(self) -> Self {
+        let cut = |label: String| {
+            let mut label = printable::line(&label).into_owned();
             if let Some((at, _)) = label.char_indices().nth(MAX_LABEL_CHARS) {
                 label.truncate(at);
                 label.push('…');
             }
             label
         };
-        let Self { id, tool, client, peer, trace } = self;
-        Self { id: cut(id), tool: cut(tool), client: cut(client), peer, trace: trace.map(cut) }
+        let Self { id, tool, client, key_id, peer, trace } = self;
+        Self { id: cut(id), tool: cut(tool), client: cut(client), key_id, peer, trace: trace.map(cut) }
     }
 
     /// Returns the members that a call has in JSON, whether it runs or has ended. `id` is its current id.

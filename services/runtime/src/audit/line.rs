@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::redact::Redaction;
-use crate::moment;
+use crate::{moment, printable};
 
 /// Longest text of a field, in characters; longer ones are cut, as texts come from clients and peers.
 const MAX_TEXT_CHARS: usize = 512;
@@ -48,12 +48,13 @@ impl AuditLine {
         Self { event, at: SystemTime::now(), fields: Vec::with_capacity(12), payloads: Vec::new() }
     }
 
-    /// Adds a field; null and the empty text are left out. Long texts are cut.
+    /// Adds a field; null, the empty text and the empty list are left out. Long texts are cut.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         let value = match value.into() {
             Value::Null => return self,
             Value::String(text) if text.is_empty() => return self,
+            Value::Array(list) if list.is_empty() => return self,
             Value::String(text) => Value::String(cut(text)),
             other => other,
         };
@@ -70,11 +71,10 @@ impl AuditLine {
 
     /// Writes the line as JSON, without a newline.
     pub(super) fn write(&self, out: &mut Vec<u8>, service: &str, redaction: &Redaction) {
-        let before = out.len();
         let whole = Whole { line: self, service, redaction };
-        if serde_json::to_writer(&mut *out, &whole).is_err() {
-            // Unreachable: keys are texts and writing to a vector cannot fail.
-            out.truncate(before);
+        // Cannot fail: keys are texts and writing to a string does not fail.
+        if let Ok(text) = serde_json::to_string(&whole) {
+            out.extend_from_slice(printable::json(&text).as_bytes());
         }
     }
 }
@@ -177,6 +177,18 @@ mod tests {
         assert!(!text.contains("peer") && !text.contains("slave") && !text.contains('\n'), "{text}");
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["client"].as_str().unwrap().chars().count(), MAX_TEXT_CHARS + 1);
+    }
+
+    #[test]
+    fn hostile_characters_of_peers_are_escaped_in_the_stream() {
+        const HOSTILE: &str = "\u{1b}[2J\u{9b}\u{202e}\u{200b}\u{e0041}\u{2028}";
+        let payload = Bytes::from(serde_json::to_vec(&json!({ HOSTILE: HOSTILE })).unwrap());
+        let line =
+            AuditLine::new("call").with("tool", HOSTILE).with_payload("result", Some(Payload::all(&payload)));
+        let text = written(&line);
+        assert!(!text.chars().any(printable::is_escaped), "{text:?}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value["tool"], &value["result"]), (&json!(HOSTILE), &json!({ HOSTILE: HOSTILE })));
     }
 
     #[test]

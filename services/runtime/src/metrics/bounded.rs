@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
+use crate::printable;
+
 /// Distinct values of one label.
 const MAX_VALUES: usize = 1000;
 
@@ -21,8 +23,9 @@ impl BoundedValues {
         Self(LazyLock::new(Mutex::default))
     }
 
-    /// Returns the value for a name.
+    /// Returns the value for a name. Characters that command a terminal or hide are escaped.
     pub fn bounded(&self, name: &str) -> String {
+        let name = &*printable::line(name);
         let mut known = self.0.lock();
         if known.contains(name) {
             return name.to_owned();
@@ -38,6 +41,11 @@ impl BoundedValues {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_have_no_hostile_characters() {
+        assert_eq!(BoundedValues::new().bounded("a\u{1b}[2J\n\u{202e}b"), "a\\u{1b}[2J\\n\\u{202e}b");
+    }
 
     #[test]
     fn values_are_bounded_and_do_not_change() {

@@ -9,7 +9,7 @@ use protocol::link::limits::LinkLimits;
 use runtime::secret::{SecretSet, SessionKey};
 
 use super::*;
-use crate::access::{CodeStore, CodesFile};
+use crate::access::{Announced, CodeStore, CodesFile};
 use crate::config::EjectionPolicy;
 use crate::fleet::Fleet;
 
@@ -25,7 +25,7 @@ fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
 fn grant(code: &str) -> Grant {
     let file =
         CodesFile::parse("- {code: x, name: x}\n- {code: x2, name: x}\n- {code: y, name: y}\n").unwrap();
-    CodeStore::new(SecretSet::new(["one", "two"]), Some(&file)).authorize(code, BTreeMap::new()).unwrap()
+    CodeStore::new(SecretSet::new(["one", "two"]), Some(&file)).authorize(code, Announced::default()).unwrap()
 }
 
 fn hello(instance: u64, seat: Option<&str>) -> SlaveHello {
