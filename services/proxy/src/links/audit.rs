@@ -125,7 +125,9 @@ fn bounded(names: Vec<&str>) -> Vec<String> {
 /// Adds what a slave proved: the name of its code (else its key id), and the key id.
 fn proven(line: AuditLine, slave: &Slave) -> AuditLine {
     let grant = slave.grant();
-    line.with("code", grant.identity().to_string()).with("key_id", grant.key_id())
+    line.with("slave_id", slave.id())
+        .with("code", grant.identity().to_string())
+        .with("key_id", grant.key_id())
 }
 
 fn attempt(outcome: &'static str, peer: SocketAddr) -> AuditLine {

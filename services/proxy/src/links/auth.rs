@@ -7,11 +7,13 @@ use protocol::link::handshake::{
     Auth, AuthReply, HandshakeError as AuthMessageError, PROTOCOL_NAME, ProxyHello, SlaveHello,
     choose_version, close,
 };
-use protocol::link::peers::{Peers, to_text};
+use protocol::link::peers::to_text;
 use runtime::tls::MaybeTlsStream;
 use tokio::time::timeout;
 
 use super::admission::Rejected;
+use super::registration::Registered;
+use super::registry::Registry;
 use crate::access::{AccessDenied, Announced, CodeDigest, CodeStore, Grant, InvalidCode};
 
 /// Time limit for the opening handshake of a new connection, and again for its first message.
@@ -115,25 +117,30 @@ async fn first_text(socket: &mut Socket) -> Result<Auth, AuthError> {
     }
 }
 
-/// The description of the proxy that native slaves get.
-#[derive(Clone, Debug)]
-pub(super) struct ProxyInfo {
-    pub(super) instance: String,
-    pub(super) grace_ms: u64,
-    pub(super) window: u32,
-    pub(super) peers: Peers,
-}
-
-/// Builds the hello for a slave, with the newest protocol version that both sides speak.
-pub(super) fn hello_for(hello: &SlaveHello, proxy: &ProxyInfo) -> ProxyHello {
+/// Builds the hello for a slave, with the newest protocol version that both sides speak. `registered`: what the slave is to this
+/// proxy; `None`: the slave only asks whether its code is accepted.
+pub(super) fn hello_for(
+    hello: &SlaveHello,
+    registry: &Registry,
+    registered: Option<&Registered>,
+) -> ProxyHello {
+    let (limits, fleet, peers) = (registry.limits(), registry.fleet(), registry.peers().known());
+    let slave = registered.map(|registered| &registered.slave);
+    let secret = slave.and_then(|slave| slave.process.as_ref()).map(|process| process.secret.secret());
     ProxyHello {
         name: PROTOCOL_NAME.into(),
         version: choose_version(&hello.versions).unwrap_or_default(),
-        instance: proxy.instance.clone(),
-        grace_ms: proxy.grace_ms,
-        window: proxy.window,
-        peers: to_text(&proxy.peers.proxies),
-        peers_at_least: proxy.peers.at_least,
+        instance: fleet.own().to_string(),
+        slave: slave.map(|slave| slave.id()).unwrap_or_default(),
+        slave_name: slave.map(|slave| slave.name.clone()).unwrap_or_default(),
+        resume: secret.unwrap_or_default(),
+        resumed: registered.is_some_and(|registered| registered.resumed),
+        fleet: fleet.proofs(&hello.nonce, &hello.instance),
+        fact: Some(fleet.own_fact().to_string()),
+        peers: to_text(&peers.proxies),
+        peers_at_least: peers.at_least,
+        grace_ms: u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX),
+        window: u32::try_from(limits.window).unwrap_or(u32::MAX),
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
     }
 }

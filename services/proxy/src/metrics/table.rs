@@ -147,6 +147,7 @@ pub(super) const RESUMED: &str = "mcp_relay_calls_resumed_total";
 pub(super) const SLAVE_DRAINS: &str = "mcp_relay_link_drains_total";
 pub(super) const DRAINING: &str = "mcp_relay_draining";
 pub(super) const PEERS: &str = "mcp_relay_peers";
+pub(super) const REJECTED_FACTS: &str = "mcp_relay_rejected_facts_total";
 
 /// The reason for the end of a link, as [`crate::links`] names it.
 const DISCONNECT_REASON: Label = Label::open("reason");
@@ -221,6 +222,11 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(SLAVE_DRAINS, &[SLAVE], "Shutdowns that slaves have announced."),
     Metric::gauge(DRAINING, &[], "1 while this proxy shuts down and finishes its calls."),
     Metric::gauge(PEERS, &[], "Proxies that slaves are linked to, including this one."),
+    Metric::counter(
+        REJECTED_FACTS,
+        &[Label::of("kind", &["peer", "session"])],
+        "Facts of other proxies, passed on by slaves, that this proxy does not accept: made with another SESSION_KEY, too old, or made up. peer: a proxy; session: the end of a client's session.",
+    ),
 ];
 
 pub(super) const CERTIFICATE_EXPIRES: &str = "mcp_relay_tls_certificate_expires_seconds";
