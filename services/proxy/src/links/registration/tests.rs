@@ -25,7 +25,7 @@ fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
 fn grant(code: &str) -> Grant {
     let file =
         CodesFile::parse("- {code: x, name: x}\n- {code: x2, name: x}\n- {code: y, name: y}\n").unwrap();
-    CodeStore::new(SecretSet::new(["one", "two"]), Some(&file)).authorize(code, Announced::default()).unwrap()
+    CodeStore::new(SecretSet::new(["one", "two"]), Some(&file)).authorize(code, None, Announced::default()).unwrap()
 }
 
 fn hello(instance: u64, seat: Option<&str>) -> SlaveHello {
