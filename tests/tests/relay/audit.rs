@@ -150,11 +150,14 @@ async fn connections_and_refusals_are_recorded_with_their_peer() {
     // The operators' port asks for the key as well.
     let listening = proxy.log.wait_for("Ops server listening on http://").await;
     let ops = listening.rsplit('/').next().unwrap().parse().unwrap();
-    http::Exchange::start(ops, http::request(hyper::Method::GET, "/metrics", &[], Vec::new()))
-        .await
-        .rest()
-        .await;
-    line(&streams[0], "request_refused", json!({ "reason": "unauthorized", "path": "/metrics" })).await;
+    // Further refusals of one second are only counted: the next second has a line of its own again.
+    wait::until("the refusal on the operators' port", async || {
+        let request = http::request(hyper::Method::GET, "/metrics", &[], Vec::new());
+        http::Exchange::start(ops, request).await.rest().await;
+        let refused = |line: &Value| line["reason"] == "unauthorized" && line["path"] == "/metrics";
+        lines(&streams[0]).iter().any(refused).then_some(())
+    })
+    .await;
     slave.signal(Signal::SIGTERM);
     let closed = line(&streams[0], "link_closed", json!({ "slave": "one" })).await;
     assert!(closed["duration_ms"].as_f64().is_some() && closed["reason"].is_string(), "{closed}");
