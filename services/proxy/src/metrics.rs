@@ -23,9 +23,9 @@ pub(crate) use configuration::{
 };
 pub(crate) use links::{
     LinkMeter, LinkUsage, TrafficMeter, record_auth_failure, record_bad_answer, record_connect,
-    record_disconnect, record_ejection, record_link_stats, record_reconnect, record_slave_drain,
-    record_timeouts, record_unknown_call, round_trip_gauge, sample, set_draining, set_ejected_members,
-    set_peers, set_slave_states,
+    record_disconnect, record_ejection, record_link_stats, record_reconnect, record_rejected_fact,
+    record_slave_drain, record_timeouts, record_unknown_call, round_trip_gauge, sample, set_draining,
+    set_ejected_members, set_peers, set_slave_states,
 };
 pub(crate) use refusal::RefusalReason;
 pub(crate) use routes::RouteMeter;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::Bytes;
 use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
 use protocol::link::response_check::ResponseCheck;
@@ -91,6 +92,8 @@ impl OngoingCall {
                 if let Err(fault) = self.check.check(&event, self.call.era, &self.call.message) {
                     return Poll::Ready(Some(self.on_bad_answer(fault)));
                 }
+                // The check keeps the progress token from the first event on.
+                self.release_message();
                 if let ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. } =
                     &event
                     && let Some(slave) = self.machine.slave()
@@ -101,6 +104,13 @@ impl OngoingCall {
             }
             Recv::Unsent => self.move_elsewhere(),
         })
+    }
+
+    /// Frees the client's message once the slave has answered to it, unless the call may be run again.
+    fn release_message(&mut self) {
+        if !self.machine.may_retry() {
+            self.call.message = Bytes::new();
+        }
     }
 
     fn poll_timer(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {

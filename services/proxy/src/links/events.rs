@@ -3,11 +3,12 @@
 
 use std::time::Instant;
 
-use protocol::link::header::SessionFacts;
 use protocol::link::peers::Peers;
 use protocol::link::proxy_end::ProxyEvent;
+use protocol::link::session_fact::SessionFact;
 use protocol::mcp::catalog::{Catalog, CatalogError};
 
+use super::audit;
 use super::plain::PlainEvent;
 use super::registry::Registry;
 use super::slave::Slave;
@@ -25,12 +26,13 @@ pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -
         }
         ProxyEvent::Peers(json) => {
             if let Some(peers) = Peers::decode(json) {
-                registry.peers().report(slave.key, peers.proxies, Instant::now());
+                registry.peers().report(slave.key, &peers.proxies, Instant::now());
             }
         }
         ProxyEvent::Session(json) => {
-            if let Ok(SessionFacts { session, ended: true, .. }) = serde_json::from_slice(json) {
-                registry.notify_session_end(&session);
+            // A cancellation has no meaning in this direction.
+            if let Some(SessionFact::Ended(end)) = SessionFact::decode(json) {
+                registry.on_forwarded_session_end(&end, slave);
             }
         }
         ProxyEvent::UnknownCall(kind) => {
@@ -55,6 +57,8 @@ pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Regi
 
 fn on_catalog(catalog: Catalog, slave: &Slave, registry: &Registry) {
     tracing::info!(slave = slave.name, tools = catalog.tools.len(), "Slave offers its tools");
+    let before = slave.catalog();
     slave.set_catalog(catalog);
+    audit::catalog(slave, &before, &slave.catalog());
     registry.publish_change(slave);
 }

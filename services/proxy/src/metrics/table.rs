@@ -147,6 +147,7 @@ pub(super) const RESUMED: &str = "mcp_relay_calls_resumed_total";
 pub(super) const SLAVE_DRAINS: &str = "mcp_relay_link_drains_total";
 pub(super) const DRAINING: &str = "mcp_relay_draining";
 pub(super) const PEERS: &str = "mcp_relay_peers";
+pub(super) const REJECTED_FACTS: &str = "mcp_relay_rejected_facts_total";
 
 /// The reason for the end of a link, as [`crate::links`] names it.
 const DISCONNECT_REASON: Label = Label::open("reason");
@@ -173,7 +174,7 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[SLAVE, DISCONNECT_REASON],
-        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
+        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, certificate_not_allowed, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
@@ -184,7 +185,7 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "not_auth", "rate", "unauthenticated", "tls", "closed", "full"],
+            &["no_auth", "invalid_code", "code_expired", "certificate_not_allowed", "not_auth", "rate", "unauthenticated", "tls", "closed", "full"],
         )],
         "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
     ),
@@ -221,6 +222,11 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(SLAVE_DRAINS, &[SLAVE], "Shutdowns that slaves have announced."),
     Metric::gauge(DRAINING, &[], "1 while this proxy shuts down and finishes its calls."),
     Metric::gauge(PEERS, &[], "Proxies that slaves are linked to, including this one."),
+    Metric::counter(
+        REJECTED_FACTS,
+        &[Label::of("kind", &["peer", "session"])],
+        "Facts of other proxies, passed on by slaves, that this proxy does not accept: made with another SESSION_KEY, too old, or made up. peer: a proxy; session: the end of a client's session.",
+    ),
 ];
 
 pub(super) const CERTIFICATE_EXPIRES: &str = "mcp_relay_tls_certificate_expires_seconds";
