@@ -20,11 +20,9 @@ pub fn find(text: &str, word: &str) -> Option<String> {
 /// The word as it is and encoded. Percent-encoding and JSON escapes are undone in the text instead.
 fn needles(word: &str) -> Vec<(&'static str, String)> {
     let numbers: Vec<String> = word.bytes().map(|byte| byte.to_string()).collect();
-    let mut needles = vec![
-        ("plain", word.to_owned()),
-        ("hex", word.bytes().map(|byte| format!("{byte:02x}")).collect()),
-        ("bytes", numbers.join(", ")),
-    ];
+    let digits: Vec<String> = word.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut needles =
+        vec![("plain", word.to_owned()), ("hex", digits.concat()), ("bytes", numbers.join(", "))];
     // Within a longer text the word begins at one of three places of a group; characters that neighbours share are left out.
     for (before, skipped) in [(0, 0), (1, 2), (2, 3)] {
         let padded = [&b"\0\0"[..before], word.as_bytes()].concat();

@@ -95,8 +95,8 @@ async fn write_down<C: Calls>(context: &RequestContext<'_, C>, request: &Request
     if request.method != "tools/call" {
         return Ok(());
     }
-    audit::begin_call(context, request.params.name.as_ref().map(|name| name.as_str()).unwrap_or_default())
-        .await
+    let tool = request.params.name.as_ref().map_or("", |name| name.as_str());
+    audit::begin_call(context, tool).await
 }
 
 /// Begins a request, and records the span of one that becomes no call.

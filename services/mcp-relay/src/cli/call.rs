@@ -8,6 +8,10 @@ use protocol::mcp::era::Era;
 
 /// Arguments of `mcp-relay call`.
 #[derive(Clone, Debug, PartialEq, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line, and clap checks which go together"
+)]
 pub(crate) struct Call {
     /// Tool, as `--list` names it
     #[arg(required_unless_present = "list")]
