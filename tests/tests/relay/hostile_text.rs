@@ -59,14 +59,9 @@ async fn shown(args: &[&str], env: &[(&str, String)]) -> String {
 
 fn hello(slave: &RawSlave) -> SlaveHello {
     SlaveHello {
-        name: PROTOCOL_NAME.into(),
-        versions: vec![1],
-        instance: slave.instance.to_string(),
-        slave_name: "hostile".into(),
         labels: BTreeMap::from([(TOOL.into(), HOSTILE.into())]),
-        window: DEFAULT_WINDOW,
         agent: HOSTILE.into(),
-        ..SlaveHello::default()
+        ..slave.hello("hostile")
     }
 }
 
@@ -211,7 +206,7 @@ async fn doctor_against(reply: String) -> String {
 
 #[tokio::test]
 async fn what_a_proxy_says_commands_no_terminal_of_the_doctor() {
-    let hello = json!({ "name": PROTOCOL_NAME, "version": 1, "instance": "0000000000000001", "graceMs": 1, "window": DEFAULT_WINDOW, "agent": HOSTILE });
+    let hello = json!({ "name": PROTOCOL_NAME, "version": 2, "instance": "0000000000000001", "graceMs": 1, "window": DEFAULT_WINDOW, "agent": HOSTILE });
     let accepted = json!({ "type": "auth_success", "message": HOSTILE, "protocol": hello }).to_string();
     let refused = json!({ "type": "auth_failed", "message": HOSTILE }).to_string();
     for (reply, quotes) in [(accepted, true), (refused, false), (String::new(), true)] {

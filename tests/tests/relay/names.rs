@@ -9,8 +9,7 @@ use harness::process::binary;
 use harness::rawslave::{RawSlave, dial, text_result};
 use harness::relay::{CODE, Proxy, Setup};
 use harness::wait;
-use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
-use protocol::link::limits::DEFAULT_WINDOW;
+use protocol::link::handshake::SlaveHello;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -65,14 +64,8 @@ async fn status(proxy: &Proxy) -> Value {
 /// Links a slave that says this of itself and offers one tool.
 async fn link_as(proxy: &Proxy, code: &str, hello: SlaveHello, tools: &[Value]) -> RawSlave {
     let mut slave = dial(proxy.link).await;
-    let instance = slave.instance.to_string();
-    let hello = SlaveHello {
-        name: PROTOCOL_NAME.into(),
-        versions: VERSIONS.to_vec(),
-        instance,
-        window: DEFAULT_WINDOW,
-        ..hello
-    };
+    let SlaveHello { labels, capacity, weight, .. } = hello;
+    let hello = SlaveHello { labels, capacity, weight, ..slave.hello(&hello.slave_name) };
     slave.authenticate_as(code, hello).await;
     slave.catalog(&json!({ "tools": tools })).await;
     slave

@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn each_reply_of_the_proxy_is_explained() {
-        let native = r#"{"type":"auth_success","message":"m","protocol":{"name":"mcp-relay","version":1,"instance":"0000000000000001","graceMs":1,"window":262144,"agent":"mcp-relay/1"}}"#;
+        let native = r#"{"type":"auth_success","message":"m","protocol":{"name":"mcp-relay","version":2,"instance":"0000000000000001","graceMs":1,"window":262144,"agent":"mcp-relay/1"}}"#;
         assert!(explain_reply(native).unwrap().1.contains("mcp-relay/1"));
         assert!(
             explain_reply(r#"{"type":"auth_success","message":"m"}"#).unwrap().1.contains("plain dialect")

@@ -37,7 +37,7 @@ struct Slave {
 
 fn peer(instance: InstanceId, key: u8) -> ProxyPeer {
     let fleet = FleetKeys::new([FleetKey([key; 32])]);
-    ProxyPeer { instance, fleet, window: 256, grace: Duration::from_secs(3600) }
+    ProxyPeer { instance, fleet, window: 256, grace: Duration::from_hours(1) }
 }
 
 impl Slave {
@@ -85,7 +85,7 @@ impl Slave {
             5 => self.end.receive(OUR_LINK, Frame::bare(FrameKind::Credit, call, 0), now).unwrap(),
             6 => self.end.receive(OUR_LINK, Frame::bare(FrameKind::Attach, call, 0), now).unwrap(),
             _ if rng.one_in(6) => {
-                self.end.receive(OUR_LINK, Frame::bare(FrameKind::Cancel, call, 0), now).unwrap()
+                self.end.receive(OUR_LINK, Frame::bare(FrameKind::Cancel, call, 0), now).unwrap();
             }
             _ => {}
         }

@@ -40,6 +40,7 @@ pub struct Auth {
 /// Reply of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one for each link, and read at once")]
 pub enum AuthReply {
     /// The code is accepted.
     AuthSuccess {
