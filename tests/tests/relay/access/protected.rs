@@ -14,8 +14,9 @@ const KEYED: [&str; 3] = ["/metrics", "/api/v1/status", "/api/v1/calls"];
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/health"];
 
 /// Statuses of a call and of the operators' endpoints for a request with this forwarding header.
-async fn statuses(address: SocketAddr, header: (&'static str, &'static str)) -> Vec<u16> {
-    let answer = Client::modern(address).with_header(header.0, header.1).call("echo", json!({})).await;
+async fn statuses(address: SocketAddr, name: &str, value: &str) -> Vec<u16> {
+    let header = (name, value);
+    let answer = Client::modern(address).with_header(name, value).call("echo", json!({})).await;
     let mut all = vec![answer.status];
     for path in KEYED {
         all.push(ask(address, path, &[header]).await.0);
@@ -42,7 +43,7 @@ async fn a_stranger_s_address_is_not_served_without_a_key() {
         (("x-forwarded-proto", "https"), false),
     ] {
         let expected = if served { 200 } else { 401 };
-        assert_eq!(statuses(proxy.http, header).await, [expected; 4], "{header:?}");
+        assert_eq!(statuses(proxy.http, header.0, header.1).await, [expected; 4], "{header:?}");
     }
     let foreign = ("x-forwarded-for", "203.0.113.9");
     let answer = Client::modern(proxy.http).with_header(foreign.0, foreign.1).call("echo", json!({})).await;
@@ -51,7 +52,7 @@ async fn a_stranger_s_address_is_not_served_without_a_key() {
     assert!(text.contains("AUTH_BEARER_KEYS") && text.contains("ALLOW_ANONYMOUS=1"), "{text}");
     assert_eq!(ask(proxy.http, "/metrics", &[foreign]).await.1, "anonymous_refused");
     let everyone = setup.clone().env("ALLOW_ANONYMOUS", "1").start_proxy().await;
-    assert_eq!(statuses(everyone.http, foreign).await, [200; 4]);
+    assert_eq!(statuses(everyone.http, foreign.0, foreign.1).await, [200; 4]);
     let keyed = setup.env("AUTH_BEARER_KEYS", "a-key-of-the-tests").start_proxy().await;
     let key = bearer("a-key-of-the-tests");
     assert_eq!(ask(keyed.http, "/metrics", &[foreign, ("authorization", key.as_str())]).await.0, 200);

@@ -59,9 +59,9 @@ async fn a_removed_key_ends_its_streams_and_calls_and_no_others() {
     }
     let mut calls = Vec::new();
     for (client, gate) in [(&desktop, "d"), (&builds, "b")] {
-        let request = McpRequest::tool(1, "sleep", sleep_args(600.0, 60_000)).progress(1);
+        let request = McpRequest::tool(1, "sleep", sleep_args(500.0, 10_000)).progress(1);
         let mut reporting = client.start(request).await;
-        reporting.next().await.unwrap();
+        assert_eq!(reporting.next().await.unwrap()["method"], "notifications/progress");
         fixture.open_gate(gate, 0);
         let silent = client.start(McpRequest::tool(2, "run", run_args(gate, 2))).await;
         fixture.wait_for(gate, "start").await;
@@ -76,7 +76,9 @@ async fn a_removed_key_ends_its_streams_and_calls_and_no_others() {
     let end = reporting.finish().await;
     assert_eq!((end.status, end.kind()), (200, "unauthorized"), "as an event");
     // 401, or an event where the answer was silent for so long that its headers were sent.
-    assert_eq!(silent.finish().await.kind(), "unauthorized");
+    let end = silent.finish().await;
+    assert_eq!(end.messages.len(), 1, "{end:?} {:?}", silent.exchange.headers);
+    assert_eq!(end.kind(), "unauthorized");
     assert_eq!(desktop.call("echo", json!({})).await.status, 401);
     // The other key's calls go on.
     let (mut reporting, mut silent) = calls.remove(0);
