@@ -34,7 +34,9 @@ impl Issued {
     /// SHA-256 digest of the certificate in hexadecimal digits.
     pub fn fingerprint(&self) -> String {
         let certificate = CertificateDer::from_pem_file(&self.cert).unwrap();
-        Sha256::digest(&certificate).iter().map(|byte| format!("{byte:02x}")).collect()
+        let digest = Sha256::digest(&certificate);
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
     }
 }
 

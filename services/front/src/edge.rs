@@ -45,7 +45,7 @@ impl<C: Calls> Edge<C> {
         let identity = json!({ meta::SERVER_INFO: server_info(&config) });
         let ttl = u64::try_from(config.list_ttl.as_millis()).unwrap_or(u64::MAX);
         // A shared cache must not serve lists to clients without a key where keys are required.
-        let scope = if !config.keys.is_required() { "public" } else { "private" };
+        let scope = if config.keys.is_required() { "private" } else { "public" };
         let discovery = json!({
             "resultType": "complete",
             "supportedVersions": Version::ALL.map(Version::as_str),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Returns whether an address cannot belong to a host on the Internet: loopback, private (RFC 1918), link-local
-/// (169.254.0.0/16, fe80::/10), shared (100.64.0.0/10, RFC 6598) and unique local (fc00::/7). IPv4 addresses that are
+/// (169.254.0.0/16, `fe80::/10`), shared (100.64.0.0/10, RFC 6598) and unique local (`fc00::/7`). IPv4 addresses that are
 /// mapped into IPv6 are judged as IPv4.
 pub fn is_local(address: IpAddr) -> bool {
     match address.to_canonical() {

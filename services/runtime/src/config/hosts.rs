@@ -96,18 +96,15 @@ fn pattern(text: &str) -> Option<HostPattern> {
 /// Returns the host of `host[:port]` without brackets and the dot of a fully qualified name; `None` for other texts.
 /// Allocates nothing, as it is called for each request.
 fn host_of(authority: &str) -> Option<&str> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (address, rest) = rest.split_once(']')?;
-            address.parse::<Ipv6Addr>().ok()?;
-            (address, if rest.is_empty() { "" } else { rest.strip_prefix(':')? })
-        }
-        None => {
-            let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
-            let name = name.strip_suffix('.').unwrap_or(name);
-            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            (!name.is_empty() && name.bytes().all(is_name)).then_some((name, port))?
-        }
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        address.parse::<Ipv6Addr>().ok()?;
+        (address, if rest.is_empty() { "" } else { rest.strip_prefix(':')? })
+    } else {
+        let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (!name.is_empty() && name.bytes().all(is_name)).then_some((name, port))?
     };
     port.bytes().all(|byte| byte.is_ascii_digit()).then_some(host)
 }
