@@ -2,7 +2,9 @@
 //!
 //! Follows the Model Context Protocol specifications 2024-11-05 to 2026-07-28. Must not know links.
 
+pub mod canonical;
 pub mod catalog;
+pub mod depth;
 pub mod envelope;
 pub mod era;
 pub mod failure;

@@ -1,20 +1,24 @@
 //! Access of slaves: the codes that may be presented and what each allows. Must not know sockets or links.
 
 mod code;
+mod code_limits;
 mod codes;
 mod entry;
 mod expiry;
 mod file;
 mod grant;
+mod identity;
 mod policy;
 mod store;
 
 pub use code::CodeDigest;
 pub(crate) use code::InvalidCode;
+pub(crate) use code_limits::CodeLimits;
 pub use codes::Codes;
 pub use entry::CodeEntry;
 pub(crate) use expiry::ExpirySchedule;
 pub use file::{CodesFile, CodesFileError};
 pub(crate) use grant::Grant;
+pub(crate) use identity::{Identity, TrustDomain, shown_name};
 pub use policy::CodePolicy;
 pub(crate) use store::{AccessDenied, CodeStore, CodesSource, Review};

@@ -22,7 +22,8 @@ use crate::access::{CodeStore, CodesFile, CodesSource};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::links::{
-    AcceptContext, LinkTimes, Registry, announce_changes, count_addresses, follow_codes, serve_slaves,
+    AcceptContext, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses, follow_codes,
+    serve_slaves,
 };
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
@@ -87,7 +88,9 @@ impl Core {
     fn new(config: &ProxyConfig) -> Result<Self, StartError> {
         let instance = InstanceId(getrandom::u64()?);
         let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
-        let registry = Registry::new(instance, config.slave_mode, config.max_slaves, limits, config.ejection);
+        let catalogs = CatalogAccounts::new(config.max_catalog_bytes, config.max_links_per_code);
+        let registry =
+            Registry::new(instance, config.slave_mode, config.max_slaves, limits, config.ejection, catalogs);
         let times =
             CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
         let policies = Policies {
@@ -176,6 +179,8 @@ impl Core {
         recorder.before_each_scrape(edge.gauge_sampler());
         let registry = Arc::clone(&self.registry);
         recorder.before_each_scrape(metrics::sample(move || registry.buffered_bytes()));
+        let registry = Arc::clone(&self.registry);
+        recorder.before_each_scrape(move || metrics::set_catalog_bytes(registry.catalogs().bytes()));
         let ready = readiness::readiness(config.ready_min_slaves, &self.registry, shutdown);
         let endpoints = Endpoints::new(recorder, ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));

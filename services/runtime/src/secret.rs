@@ -2,11 +2,15 @@
 //!
 //! Must not know what the secrets are used for.
 
+mod session_key;
+
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
+
+pub use session_key::{KeyOrigin, MAX_SESSION_KEYS, SessionKey, SessionKeys};
 
 /// A secret text, which is wiped from memory when dropped and formatted as `[redacted]`.
 #[derive(Clone, Default)]
@@ -85,54 +89,6 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// The origin of a [`SessionKey`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyOrigin {
-    /// Set by the operator, thus the same in every replica and after a restart.
-    Given,
-    /// Generated at random, thus valid until this process ends.
-    Random,
-}
-
-/// A 32-byte key for sealing tokens, derived from the operator's text or random.
-#[derive(Clone)]
-pub struct SessionKey {
-    bytes: [u8; 32],
-    origin: KeyOrigin,
-}
-
-impl SessionKey {
-    /// Derives the key from the operator's text: SHA-256 with a prefix that binds the key to this use.
-    pub fn derive(text: &str) -> Self {
-        let bytes =
-            Sha256::new().chain_update(b"mcp-relay session key 1\0").chain_update(text.as_bytes()).finalize();
-        Self { bytes: bytes.into(), origin: KeyOrigin::Given }
-    }
-
-    /// Generates a key from the system's random source.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self { bytes, origin: KeyOrigin::Random })
-    }
-
-    /// Returns the 32 bytes of the key.
-    pub fn bytes(&self) -> &[u8; 32] {
-        &self.bytes
-    }
-
-    /// Returns the key's origin.
-    pub fn origin(&self) -> KeyOrigin {
-        self.origin
-    }
-}
-
-impl fmt::Debug for SessionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionKey({:?}, redacted)", self.origin)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,8 +97,6 @@ mod tests {
     fn nothing_secret_is_formatted() {
         let text = format!("{:?} {:?}", Secret::new("hush"), SecretSet::new(["hush"]));
         assert!(!text.contains("hush") && text.contains("redacted"), "{text}");
-        let key = SessionKey::derive("hush hush");
-        assert_eq!(format!("{key:?}"), "SessionKey(Given, redacted)");
     }
 
     #[test]
@@ -162,12 +116,5 @@ mod tests {
         assert!(!SecretSet::default().contains(""));
         // The first bytes of SHA-256 of "code1", as any other tool computes it.
         assert!(set.digests().any(|digest| digest.starts_with(&[0xb3, 0x5f, 0x45, 0x95])));
-    }
-
-    #[test]
-    fn the_same_text_gives_the_same_key_and_random_ones_differ() {
-        assert_eq!(SessionKey::derive("a").bytes(), SessionKey::derive("a").bytes());
-        assert_ne!(SessionKey::derive("a").bytes(), SessionKey::derive("b").bytes());
-        assert_ne!(SessionKey::random().unwrap().bytes(), SessionKey::random().unwrap().bytes());
     }
 }

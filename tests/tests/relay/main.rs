@@ -7,6 +7,7 @@ mod audit;
 mod backends;
 mod bad_peers;
 mod balance;
+mod catalogs;
 mod certainty;
 mod codes;
 mod configuration;

@@ -16,6 +16,6 @@ pub use list::RawList;
 pub use merged::Catalog;
 pub use part::{
     BackendPart, CatalogPart, ListChange, SlaveState, WrittenLists, backend_at_head, write_backend,
-    write_gone, write_state,
+    write_gone, write_position, write_state,
 };
 pub use parts::{CatalogParts, HeldList, MergedCatalog};

@@ -47,9 +47,9 @@ impl Codes {
         self.entries.iter().map(|entry| &entry.policy)
     }
 
-    /// Returns the identities that the codes give, in no particular order.
-    pub(crate) fn identities(&self) -> impl Iterator<Item = &str> {
-        self.policies().filter_map(|policy| policy.identity())
+    /// Returns the names that codes have, in no particular order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.policies().filter_map(|policy| policy.name())
     }
 
     /// Returns whether a code becomes valid or expires after `before` and no later than `now`.
@@ -101,7 +101,7 @@ mod tests {
         let codes = Codes::new(&SecretSet::new(["two", "three"]), Some(&file));
         assert_eq!(codes.len(), 3);
         let now = at("2026-01-01T00:00:00Z");
-        let name = |code| codes.find(code, now).map(|(_, policy)| policy.identity().map(str::to_owned));
+        let name = |code| codes.find(code, now).map(|(_, policy)| policy.name().map(str::to_owned));
         assert_eq!(name(" one "), Ok(Some("office".into())));
         assert_eq!(name("two"), Ok(Some("lab".into())));
         assert_eq!(name("three"), Ok(None));

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::code::CodeDigest;
+use super::code_limits::CodeLimits;
 use super::policy::{CodePolicy, LabelValues, ToolPattern};
 
 /// A code's digest and what the code allows.
@@ -20,7 +21,7 @@ pub struct CodeEntry {
 }
 
 /// Keys of an entry.
-const KEYS: [&str; 7] = ["code", "sha256", "name", "labels", "tools", "not_before", "not_after"];
+const KEYS: [&str; 8] = ["code", "sha256", "name", "labels", "tools", "limits", "not_before", "not_after"];
 
 /// Reads the entry at the cursor. Returns `None` after at least one problem was recorded.
 pub(super) fn read_entry(cursor: &Cursor<'_>) -> Option<CodeEntry> {
@@ -48,10 +49,11 @@ pub(super) fn read_entry(cursor: &Cursor<'_>) -> Option<CodeEntry> {
 fn policy(entries: &Map<'_>) -> CodePolicy {
     let (forced, allowed) = entries.get("labels").and_then(|cursor| labels(&cursor)).unwrap_or_default();
     CodePolicy {
-        identity: entries.get("name").and_then(|cursor| name(&cursor)),
+        name: entries.get("name").and_then(|cursor| name(&cursor)),
         forced,
         allowed,
         tools: entries.get("tools").map(|cursor| cursor.one_or_many().iter().filter_map(tool).collect()),
+        limits: entries.get("limits").map(|cursor| CodeLimits::read(&cursor)).unwrap_or_default(),
         not_before: entries.get("not_before").and_then(|cursor| time(&cursor)),
         not_after: entries.get("not_after").and_then(|cursor| time(&cursor)),
     }
@@ -83,8 +85,8 @@ fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
     })
 }
 
-fn name(cursor: &Cursor<'_>) -> Option<String> {
-    let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.to_owned());
+fn name(cursor: &Cursor<'_>) -> Option<Arc<str>> {
+    let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.into());
     parse(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
 }
 
@@ -159,7 +161,7 @@ mod tests {
         ))
         .unwrap();
         assert_eq!((digest.0[0], digest.0[31]), (0xb3, 0x0f));
-        assert_eq!(policy.identity(), Some("office-1"));
+        assert_eq!(policy.name(), Some("office-1"));
         assert_eq!(policy.forced["platform"], "gitlab");
         let allowed = policy.allowed.as_ref().unwrap();
         assert_eq!(allowed["team"], LabelValues::Any);

@@ -27,7 +27,7 @@ impl ExpirySchedule {
         let mut warned = HashMap::new();
         for policy in codes.policies() {
             let Some(end) = policy.not_after() else { continue };
-            let name = policy.identity().unwrap_or("unnamed").to_owned();
+            let name = policy.name().unwrap_or("unnamed").to_owned();
             let days = (end - now).whole_days();
             if end > now && days < WARNING_DAYS {
                 let key = (name.clone(), end);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::code::CodeDigest;
+use super::code_limits::CodeLimits;
+use super::identity::Identity;
 use super::policy::{CodePolicy, LabelNotAllowed};
 
 /// The rights of an authenticated slave: identity, labels and tools. Replaced as a whole when the codes change, while its link stays up.
@@ -12,6 +14,7 @@ pub(crate) struct Grant {
     /// The code that the slave presented.
     code: CodeDigest,
     policy: Arc<CodePolicy>,
+    identity: Identity,
     /// Labels as the slave announced them.
     announced: BTreeMap<String, String>,
     /// Labels in force: the announced ones and those that the code forces.
@@ -26,7 +29,8 @@ impl Grant {
         announced: BTreeMap<String, String>,
     ) -> Result<Self, LabelNotAllowed> {
         let labels = policy.labels(&announced)?;
-        Ok(Self { code, policy, announced, labels })
+        let identity = policy.identity_of(code);
+        Ok(Self { code, policy, identity, announced, labels })
     }
 
     /// A grant of everything, with these labels.
@@ -53,13 +57,18 @@ impl Grant {
         self.policy.allows_tool(name)
     }
 
-    /// Returns the identity that the code gives its holder.
-    pub(crate) fn identity(&self) -> Option<&str> {
-        self.policy.identity()
+    /// Returns the limits of what the code's holders may take from the proxy.
+    pub(crate) fn limits(&self) -> &CodeLimits {
+        &self.policy.limits
     }
 
-    /// Returns the identity for log lines: `-` where the code gives none.
-    pub(crate) fn identity_or_dash(&self) -> &str {
-        self.identity().unwrap_or("-")
+    /// Returns the identity that the code proves.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns the key id of the code: 128 bits of its digest in hex. Two codes of one name have two.
+    pub(crate) fn key_id(&self) -> String {
+        self.code.key_id()
     }
 }

@@ -1,10 +1,13 @@
 //! The policy of a code: the identity, labels and tools that it allows its holder, and its time of validity. Must not know the code itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::code::InvalidCode;
+use super::code::{CodeDigest, InvalidCode};
+use super::code_limits::CodeLimits;
+use super::identity::Identity;
 
 /// The values that a label may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +31,15 @@ pub(super) enum ToolPattern {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodePolicy {
     /// `name` of the entry.
-    pub(super) identity: Option<String>,
+    pub(super) name: Option<Arc<str>>,
     /// Labels that the slave gets, whatever it announces.
     pub(super) forced: BTreeMap<String, String>,
     /// Other labels that the slave may announce. `None`: any.
     pub(super) allowed: Option<BTreeMap<String, LabelValues>>,
     /// Tools that the slave may offer. `None`: any.
     pub(super) tools: Option<Vec<ToolPattern>>,
+    /// Limits of what its holders may take from the proxy.
+    pub(super) limits: CodeLimits,
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) not_after: Option<OffsetDateTime>,
 }
@@ -50,9 +55,14 @@ pub(crate) struct LabelNotAllowed {
 }
 
 impl CodePolicy {
-    /// Returns the identity of the code's holder, which logs and metrics show.
-    pub fn identity(&self) -> Option<&str> {
-        self.identity.as_deref()
+    /// Returns the name of the code, which logs and metrics show.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the identity of whoever presents the code with this digest.
+    pub(super) fn identity_of(&self, code: CodeDigest) -> Identity {
+        self.name.as_ref().map_or(Identity::Unnamed(code), |name| Identity::Named(Arc::clone(name)))
     }
 
     /// Returns the time from which on the code is not valid any more.

@@ -115,7 +115,9 @@ mod tests {
         let grant = store.authorize("a", labels).unwrap();
         assert!(matches!(store.review(&grant), Review::Unchanged));
         store.replace_file(&file("- {code: a, name: y}"));
-        assert!(matches!(store.review(&grant), Review::Changed(grant) if grant.identity() == Some("y")));
+        assert!(
+            matches!(store.review(&grant), Review::Changed(grant) if grant.identity().name() == Some("y"))
+        );
         store.replace_file(&file("- {code: a, labels: {allow: {}}}"));
         assert!(matches!(store.review(&grant), Review::LabelsNotAllowed(_)));
         store.replace_file(&file("- {code: a, not_after: '2020-01-01T00:00:00Z'}"));

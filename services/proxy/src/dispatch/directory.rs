@@ -134,7 +134,7 @@ fn group(ready: &[(Arc<Slave>, Arc<Catalog>)]) -> BTreeMap<&str, Vec<Group<'_>>>
     for (slave, catalog) in ready {
         for offer in &catalog.tools {
             let groups = by_name.entry(&offer.name).or_default();
-            match groups.iter_mut().find(|group| group.offer.same_definition(offer)) {
+            match groups.iter_mut().find(|group| group.offer.has_definition_of(offer)) {
                 Some(group) => group.members.push(Arc::clone(slave)),
                 None => groups.push(Group { offer, members: vec![Arc::clone(slave)] }),
             }

@@ -191,8 +191,8 @@ async fn register(
             Some((socket, registered))
         }
         Err(full) => {
-            metrics::record_auth_failure("full");
-            audit::refused(peer, "full", || full.to_string());
+            metrics::record_auth_failure(full.kind());
+            audit::refused(peer, full.kind(), || full.to_string());
             tracing::warn!(%peer, "Slave rejected: {full}");
             socket.close(TRY_AGAIN_LATER, &full.to_string()).await;
             None
@@ -223,8 +223,8 @@ fn on_registered(registered: &Registered, peer: SocketAddr, dialect: &'static st
     metrics::record_connect(&slave.name, dialect);
     audit::linked(peer, slave, dialect);
     let grant = slave.grant();
-    let identity = grant.identity_or_dash();
-    tracing::info!(%peer, slave = slave.name, identity, labels = ?grant.labels, dialect, "Slave authenticated successfully");
+    let identity = grant.identity();
+    tracing::info!(%peer, slave = slave.name, %identity, labels = ?grant.labels, dialect, "Slave authenticated successfully");
     // The codes may have changed since the slave's code was checked, and that change did not check this slave.
     if code_watch::review(&context.codes, slave) {
         context.registry.publish_change(slave);

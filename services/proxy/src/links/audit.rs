@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use runtime::audit::{self, AuditLine};
 
+use super::catalog::CatalogRefusal;
 use super::disconnect::DisconnectReason;
 use super::slave::Slave;
 
@@ -31,7 +32,8 @@ pub(super) fn linked(peer: SocketAddr, slave: &Slave, dialect: &'static str) {
     let grant = slave.grant();
     let line = attempt("linked", peer)
         .with("slave", slave.name.as_str())
-        .with("code", grant.identity_or_dash())
+        .with("code", grant.identity().to_string())
+        .with("key_id", grant.key_id())
         .with("dialect", dialect);
     audit::write_line(line);
 }
@@ -44,6 +46,19 @@ pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
             .with("reason", reason.kind())
             .with("detail", reason.to_string())
             .with("duration_ms", u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
+        audit::write_line(line);
+    }
+}
+
+/// Records that a part of a slave's catalog is left out.
+pub(super) fn catalog_refused(slave: &Slave, refusal: &CatalogRefusal) {
+    if audit::is_on() {
+        let line = AuditLine::new("catalog")
+            .with("outcome", "refused")
+            .with("slave", slave.name.as_str())
+            .with("code", slave.grant().identity().to_string())
+            .with("reason", refusal.kind())
+            .with("detail", refusal.to_string());
         audit::write_line(line);
     }
 }

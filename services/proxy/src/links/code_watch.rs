@@ -29,7 +29,7 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
         Review::Changed(grant) => {
             tracing::info!(
                 slave = slave.name,
-                identity = grant.identity_or_dash(),
+                identity = %grant.identity(),
                 labels = ?grant.labels,
                 "Slave's code allows something else now: the link stays"
             );
@@ -43,8 +43,8 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
             CloseReason::LabelsNotAllowed
         }
     };
-    let identity = grant.identity_or_dash();
-    tracing::warn!(slave = slave.name, identity, "Slave's link is closed: {reason}");
+    let identity = grant.identity();
+    tracing::warn!(slave = slave.name, %identity, "Slave's link is closed: {reason}");
     slave.close(reason);
     true
 }
@@ -118,14 +118,14 @@ struct IdentityLinks {
 
 impl IdentityLinks {
     fn update(&mut self, codes: &Codes, registry: &Registry) {
-        let identities: Vec<String> = codes.identities().map(str::to_owned).collect();
+        let identities: Vec<String> = codes.names().map(str::to_owned).collect();
         let mut links: BTreeMap<&str, u32> =
             self.exported.iter().chain(&identities).map(|name| (name.as_str(), 0)).collect();
         if links.is_empty() {
             return;
         }
         for slave in registry.all().iter().filter(|slave| slave.is_linked()) {
-            if let Some(count) = slave.grant().identity().and_then(|name| links.get_mut(name)) {
+            if let Some(count) = slave.grant().identity().name().and_then(|name| links.get_mut(name)) {
                 *count += 1;
             }
         }

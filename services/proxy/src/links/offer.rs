@@ -79,7 +79,7 @@ mod tests {
         assert!(offer.set_grant(grant("- {code: a, name: x, tools: [one]}")).is_empty());
         let catalog = Catalog::decode(br#"{"tools":[{"name":"one"},{"name":"two"}]}"#).unwrap();
         assert_eq!(offer.set_catalog(catalog), ["two"]);
-        assert_eq!((names(), offer.grant().identity()), (vec!["one".to_owned()], Some("x")));
+        assert_eq!((names(), offer.grant().identity().name()), (vec!["one".to_owned()], Some("x")));
         assert!(offer.set_grant(grant("- {code: a, labels: {set: {p: q}}}")).is_empty());
         assert_eq!((names().len(), offer.grant().labels["p"].as_str()), (2, "q"));
     }

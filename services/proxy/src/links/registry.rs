@@ -11,10 +11,12 @@ use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use tokio::sync::Notify;
 
+use super::catalog::CatalogAccounts;
 use super::close_reason::CloseReason;
+use super::full::{NoPlace, check_code};
 use super::peers::PeerTable;
 use super::slave::Slave;
-use crate::access::Grant;
+use crate::access::{Grant, Identity};
 use crate::balance::outliers::OutlierDetector;
 use crate::config::EjectionPolicy;
 use crate::config::SlaveMode;
@@ -27,6 +29,7 @@ pub(crate) struct Registry {
     /// `MAX_SLAVES`.
     max_slaves: usize,
     limits: LinkLimits,
+    catalogs: CatalogAccounts,
     /// Key of the next plain slave.
     next_plain: AtomicU64,
     /// Detects slaves that fail by a fault of the slave itself.
@@ -48,11 +51,6 @@ pub(super) struct Registered {
     pub(super) generation: u64,
 }
 
-/// A slave is rejected because `MAX_SLAVES` are linked.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} slaves are connected already (MAX_SLAVES)")]
-pub(super) struct AtCapacity(usize);
-
 impl Registry {
     /// An empty registry. `own` identifies this proxy's process.
     pub(crate) fn new(
@@ -61,12 +59,14 @@ impl Registry {
         max_slaves: usize,
         limits: LinkLimits,
         ejection: EjectionPolicy,
+        catalogs: CatalogAccounts,
     ) -> Arc<Self> {
         Arc::new(Self {
             slaves: Mutex::default(),
             mode,
             max_slaves,
             limits,
+            catalogs,
             next_plain: AtomicU64::new(0),
             outliers: OutlierDetector::new(ejection),
             peers: PeerTable::new(own),
@@ -90,6 +90,11 @@ impl Registry {
         &self.peers
     }
 
+    /// Returns the accounts of the slaves' catalogs.
+    pub(crate) fn catalogs(&self) -> &CatalogAccounts {
+        &self.catalogs
+    }
+
     /// Returns all slaves in stable order, those whose link is down included.
     pub(crate) fn all(&self) -> Vec<Arc<Slave>> {
         self.lock().values().cloned().collect()
@@ -106,11 +111,7 @@ impl Registry {
     }
 
     /// Registers the new link of an authenticated slave. A link of a known process replaces its older one.
-    pub(super) fn register(
-        &self,
-        hello: Option<&SlaveHello>,
-        grant: Grant,
-    ) -> Result<Registered, AtCapacity> {
+    pub(super) fn register(&self, hello: Option<&SlaveHello>, grant: Grant) -> Result<Registered, NoPlace> {
         let now = Instant::now();
         let (slave, known) = self.find_or_insert(hello, &grant)?;
         if known {
@@ -136,7 +137,7 @@ impl Registry {
         &self,
         hello: Option<&SlaveHello>,
         grant: &Grant,
-    ) -> Result<(Arc<Slave>, bool), AtCapacity> {
+    ) -> Result<(Arc<Slave>, bool), NoPlace> {
         let mut slaves = self.lock();
         let instance = hello.and_then(|hello| InstanceId::parse(&hello.instance));
         let known = instance.and_then(|id| slaves.get(&id.0)).cloned();
@@ -144,13 +145,19 @@ impl Registry {
         let replaces =
             self.mode == SlaveMode::Single || known.as_ref().is_some_and(|slave| slave.is_linked());
         if linked >= self.max_slaves && !replaces {
-            return Err(AtCapacity(linked));
+            return Err(NoPlace::Proxy(linked));
+        }
+        if !replaces {
+            check_code(slaves.values(), grant, &self.catalogs)?;
         }
         if let Some(slave) = known {
             return Ok((slave, true));
         }
         let slave = Arc::new(match (hello, instance) {
-            (Some(hello), Some(id)) => Slave::native(hello, id.0, self.limits.clone()),
+            (Some(hello), Some(id)) => {
+                metrics::admit_slave(&grant.identity().to_string(), &hello.slave_name);
+                Slave::native(hello, id.0, self.limits.clone())
+            }
             _ => self.new_plain(&slaves, grant.identity()),
         });
         slaves.insert(slave.key, Arc::clone(&slave));
@@ -158,18 +165,20 @@ impl Registry {
     }
 
     /// A plain slave, named by its identity or else by a number.
-    fn new_plain(&self, slaves: &BTreeMap<u64, Arc<Slave>>, identity: Option<&str>) -> Slave {
+    fn new_plain(&self, slaves: &BTreeMap<u64, Arc<Slave>>, identity: &Identity) -> Slave {
         let names: BTreeSet<&str> = slaves.values().map(|slave| slave.name.as_str()).collect();
         // Among one more name than there are slaves, at least one is free.
-        let name = match identity {
-            Some(identity) => Some(identity.to_owned()),
+        let name = match identity.name() {
+            Some(name) => Some(name.to_owned()),
             None => {
                 (1..=names.len() + 1).map(|n| format!("plain{n}")).find(|name| !names.contains(name.as_str()))
             }
         };
         // Plain keys are small, native ones are random over 64 bits: they do not collide.
         let key = self.next_plain.fetch_add(1, Ordering::Relaxed);
-        Slave::plain(key, name.unwrap_or_default())
+        let name = name.unwrap_or_default();
+        metrics::admit_slave(&identity.to_string(), &name);
+        Slave::plain(key, name)
     }
 
     fn close_others(&self, newest: &Arc<Slave>) {
@@ -230,7 +239,8 @@ mod tests {
 
     fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
         let ejection = EjectionPolicy { after: 5, base: Duration::from_secs(10) };
-        Registry::new(InstanceId(1), mode, max_slaves, LinkLimits::default(), ejection)
+        let catalogs = CatalogAccounts::new(1 << 20, 64);
+        Registry::new(InstanceId(1), mode, max_slaves, LinkLimits::default(), ejection, catalogs)
     }
 
     fn hello(instance: u64, slot: Option<&str>) -> SlaveHello {

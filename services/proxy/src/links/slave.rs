@@ -1,12 +1,12 @@
 //! A slave as the proxy knows it, whether its link is up or not. Shared by the task of its link and by its callers.
 //!
-//! Its links' life is in `lifecycle`, its calls are in `slave_calls`. Must not know sockets or tools' pools.
+//! Its links' life is in `lifecycle`, its calls are in `slave_calls`, its catalog is in `slave_catalog`. Must not know sockets or tools' pools.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 use protocol::link::handshake::SlaveHello;
@@ -14,6 +14,7 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
 
+use super::catalog::AnnouncedCatalog;
 use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
@@ -21,7 +22,7 @@ use super::plain::PlainEnd;
 use super::response::ResponseTx;
 use crate::access::Grant;
 use crate::balance::ActiveCalls;
-use crate::metrics::{self, LinkMeter};
+use crate::metrics::LinkMeter;
 use crate::slave_state::SlaveState;
 
 /// State machine of a slave's link, by dialect.
@@ -29,9 +30,6 @@ pub(super) enum LinkState {
     Native(Box<ProxyEnd<ResponseTx>>),
     Plain(Box<PlainEnd>),
 }
-
-/// Time after which a slave that has not sent a catalog counts as offering nothing.
-const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Weight of a slave that announces none, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
@@ -48,7 +46,10 @@ pub(crate) struct Slave {
     pub(crate) active: Arc<ActiveCalls>,
     /// Counts the slave's calls.
     pub(crate) meter: LinkMeter,
-    offer: EffectiveOffer,
+    /// The offer that clients see.
+    pub(super) offer: EffectiveOffer,
+    /// The catalog in parts, as the slave announced them.
+    announced: Mutex<AnnouncedCatalog>,
     link: Mutex<LinkState>,
     /// Wakes the task of the current link.
     pub(super) waker: AtomicWaker,
@@ -64,9 +65,9 @@ pub(crate) struct Slave {
     host_slot: u64,
     /// Whether the process is known to be gone, or to go with its link.
     pub(super) dead: AtomicBool,
-    /// Whether the slave has sent a catalog.
-    has_catalog: AtomicBool,
-    since: Instant,
+    /// Whether the slave has sent a whole catalog.
+    pub(super) has_catalog: AtomicBool,
+    pub(super) since: Instant,
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
 }
@@ -94,6 +95,7 @@ impl Slave {
         slave.link_up(hello.window, Instant::now());
         slave.set_grant(Grant::unrestricted(hello.labels.clone()));
         slave.set_catalog(catalog);
+        slave.has_catalog.store(true, std::sync::atomic::Ordering::Release);
         Arc::new(slave)
     }
 
@@ -110,6 +112,7 @@ impl Slave {
             weight: DEFAULT_WEIGHT,
             active: ActiveCalls::new(key, capacity),
             offer: EffectiveOffer::default(),
+            announced: Mutex::default(),
             link: Mutex::new(link),
             waker: AtomicWaker::new(),
             health: Health::new(),
@@ -180,37 +183,8 @@ impl Slave {
         self.offer.catalog()
     }
 
-    /// Sets what the slave's code grants it.
-    pub(super) fn set_grant(&self, grant: Grant) {
-        self.report_left_out(&self.offer.set_grant(grant));
-        self.health.set_tools(self.catalog().tools.len());
-    }
-
-    /// Sets the catalog that the slave announced.
-    pub(super) fn set_catalog(&self, catalog: Catalog) {
-        self.report_left_out(&self.offer.set_catalog(catalog));
-        self.has_catalog.store(true, Ordering::Release);
-        let catalog = self.catalog();
-        // A slave may report that it is degraded without a reason.
-        let report =
-            catalog.degraded.as_deref().map(|why| if why.is_empty() { "it does not say what" } else { why });
-        self.health.set_offer(catalog.tools.len(), report.unwrap_or_default());
-    }
-
-    /// Returns until when the slave's first catalog is waited for. `None`: the catalog is there, or the link is down.
-    pub(crate) fn catalog_deadline(&self) -> Option<Instant> {
-        let missing = self.is_linked() && !self.has_catalog.load(Ordering::Acquire);
-        missing.then(|| self.since + FIRST_CATALOG_TIMEOUT)
-    }
-
-    fn report_left_out(&self, tools: &[String]) {
-        metrics::set_tools_left_out(&self.name, tools.len());
-        if !tools.is_empty() {
-            tracing::warn!(
-                slave = self.name,
-                ?tools,
-                "Slave's code does not allow these tools: they are left out"
-            );
-        }
+    /// Locks what the slave has announced. The lock is held briefly, and never across an await.
+    pub(super) fn announced(&self) -> MutexGuard<'_, AnnouncedCatalog> {
+        self.announced.lock()
     }
 }

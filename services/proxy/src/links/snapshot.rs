@@ -46,7 +46,7 @@ impl Slave {
         SlaveSnapshot {
             id: format!("{:016x}", self.key),
             name: self.name.clone(),
-            identity: grant.identity().map(str::to_owned),
+            identity: grant.identity().name().map(str::to_owned),
             state: health.state,
             reason: health.reason,
             labels: grant.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),

@@ -43,7 +43,8 @@ impl Offer {
 }
 
 impl BackendOffer {
-    fn is_same(&self, other: &Self) -> bool {
+    /// Returns whether both offer the same under the same name.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let tools = match (&self.tools, &other.tools) {
             (Some(one), Some(two)) => same_tools(one, two),
             (one, two) => one.is_none() && two.is_none(),

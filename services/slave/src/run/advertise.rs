@@ -3,40 +3,70 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::mcp::catalog::{MAX_CATALOG, WrittenLists, write_backend, write_gone, write_state};
+use protocol::mcp::catalog::{
+    MAX_CATALOG, WrittenLists, write_backend, write_gone, write_position, write_state,
+};
 use tokio::sync::watch;
 
 use crate::endpoint::Endpoint;
 use crate::executor::{BackendOffer, Offer};
 
-/// The parts that the proxies have, each with the name of its backend; the slave's state has none and comes last.
+/// The offer that the proxies have, with its parts.
 #[derive(Default)]
-pub(super) struct AdvertisedParts(Vec<(Option<String>, Bytes)>);
+pub(super) struct AdvertisedParts {
+    backends: Vec<AdvertisedBackend>,
+    state: Bytes,
+}
+
+/// Part of one backend.
+struct AdvertisedBackend {
+    offer: BackendOffer,
+    whole: Bytes,
+}
 
 impl AdvertisedParts {
     /// Returns the parts of an offer.
     pub(super) fn of(offer: &Offer) -> Self {
-        let backends = offer.backends.iter().enumerate();
-        let backends = backends.map(|(at, backend)| (Some(backend.name.clone()), encode(at, backend)));
+        let part = |(at, offer): (usize, &BackendOffer)| AdvertisedBackend {
+            whole: encode(at, offer),
+            offer: offer.clone(),
+        };
         let state = write_state(&offer.state).unwrap_or_else(|error| {
             tracing::error!("The state of the slave cannot be written: {error}");
             Bytes::from_static(br#"{"slave":{"complete":true}}"#)
         });
-        Self(backends.chain([(None, state)]).collect())
+        Self { backends: offer.backends.iter().enumerate().map(part).collect(), state }
     }
 
     /// Returns all parts.
     pub(super) fn all(&self) -> Vec<Bytes> {
-        self.0.iter().map(|(_, part)| part.clone()).collect()
+        let backends = self.backends.iter().map(|backend| backend.whole.clone());
+        backends.chain([self.state.clone()]).collect()
     }
 
     /// Returns the parts that turn `before` into this.
     fn changes_since(&self, before: &Self) -> Vec<Bytes> {
-        let has = |name: &Option<String>| self.0.iter().any(|(known, _)| known == name);
-        let gone = before.0.iter().filter(|(name, _)| !has(name)).flat_map(|(name, _)| name);
-        let gone = gone.filter_map(|name| write_gone(name).ok());
-        let changed = self.0.iter().filter(|part| !before.0.contains(part)).map(|(_, part)| part.clone());
-        gone.chain(changed).collect()
+        let gone = before.backends.iter().map(|backend| backend.offer.name.as_str());
+        let gone = gone.filter(|name| self.position(name).is_none()).filter_map(|name| write_gone(name).ok());
+        let changed = self.backends.iter().enumerate().filter_map(|(at, backend)| {
+            let known = before.position(&backend.offer.name);
+            match known.map(|known| (known, &before.backends[known])) {
+                Some((known, old)) if old.offer.is_same(&backend.offer) => {
+                    if known == at {
+                        None
+                    } else {
+                        write_position(&backend.offer.name, at).ok()
+                    }
+                }
+                _ => Some(backend.whole.clone()),
+            }
+        });
+        let state = (self.state != before.state).then(|| self.state.clone());
+        gone.chain(changed).chain(state).collect()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.backends.iter().position(|backend| backend.offer.name == name)
     }
 }
 
@@ -112,10 +142,7 @@ mod tests {
         let moved = parts(vec![backend("b", "z")], true);
         assert_eq!(
             changes(&moved, &complete),
-            [
-                r#"{"backend":"a","gone":true}"#,
-                r#"{"backend":"b","position":0,"lists":{"tools":{"items":[{"name":"z"}]}}}"#
-            ]
+            [r#"{"backend":"a","gone":true}"#, r#"{"backend":"b","position":0}"#]
         );
         let down = parts(vec![BackendOffer { name: "b".into(), tools: None }], true);
         assert_eq!(changes(&down, &moved), [r#"{"backend":"b","position":0,"lists":{"tools":null}}"#]);

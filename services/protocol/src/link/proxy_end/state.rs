@@ -65,6 +65,11 @@ impl<S: Sink> ProxyEnd<S> {
         self.calls.len()
     }
 
+    /// Returns whether there is no call, and nothing waits to be told to the slave about one.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.pending_cancels.is_empty() && self.pending_facts.is_empty()
+    }
+
     /// Returns the bytes of a part of the catalog that is not yet complete.
     pub fn incomplete_catalog(&self) -> usize {
         self.catalog.pending_bytes()

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::mcp::canonical::{self, DefinitionDigest};
+
 /// Longest name of a tool (MCP 2026-07-28, Tools, "Tool Names").
 pub const MAX_TOOL_NAME: usize = 128;
 
@@ -46,6 +48,8 @@ pub struct CatalogEntry {
     pub name: String,
     /// Definition as the backend wrote it.
     pub definition: Box<RawValue>,
+    /// Digest of the definition's canonical form, computed once. `None`: it has no such form, and equals no other definition.
+    pub digest: Option<DefinitionDigest>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +69,12 @@ struct Template {
 }
 
 impl CatalogEntry {
+    /// Makes an entry of its name and definition.
+    pub fn new(name: String, definition: Box<RawValue>) -> Self {
+        let digest = canonical::digest(&definition);
+        Self { name, definition, digest }
+    }
+
     /// Makes an entry of a tool or prompt.
     ///
     /// # Errors
@@ -78,18 +88,12 @@ impl CatalogEntry {
     /// # Errors
     /// The definition lacks the member that names it.
     pub fn read(kind: ListKind, definition: &RawValue) -> Result<Self, serde_json::Error> {
-        Ok(Self { name: name_of(kind, definition)?, definition: definition.to_owned() })
+        Ok(Self::new(name_of(kind, definition)?, definition.to_owned()))
     }
 
-    /// Returns whether both definitions are equal, whatever the order of their members.
-    pub fn same_definition(&self, other: &Self) -> bool {
-        self.definition.get() == other.definition.get() || self.canonical() == other.canonical()
-    }
-
-    /// Returns the definition with members in sorted order: equal text means equal definition.
-    pub fn canonical(&self) -> Option<String> {
-        let value: serde_json::Value = serde_json::from_str(self.definition.get()).ok()?;
-        Some(value.to_string())
+    /// Returns whether both definitions have the same canonical form.
+    pub fn has_definition_of(&self, other: &Self) -> bool {
+        self.digest.is_some() && self.digest == other.digest
     }
 }
 
@@ -127,11 +131,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_definition_ignores_member_order_only() {
+    fn definitions_are_equal_by_their_canonical_form_only() {
         let entry =
             |text: &str| CatalogEntry::named(&RawValue::from_string(text.to_owned()).unwrap()).unwrap();
         let one = entry(r#"{"name":"a","x":{"p":1,"q":2}}"#);
-        assert!(one.same_definition(&entry(r#"{"x":{"q":2,"p":1},"name":"a"}"#)));
-        assert!(!one.same_definition(&entry(r#"{"name":"a","x":{"p":1,"q":3}}"#)));
+        assert!(one.has_definition_of(&entry(r#"{"x":{"q":2,"p":1},"name":"a"}"#)));
+        assert!(!one.has_definition_of(&entry(r#"{"name":"a","x":{"p":1,"q":3}}"#)));
+        // A JSON library reads both numbers as 0.1, and takes the last of two members.
+        let exact = entry(r#"{"name":"a","x":0.1}"#);
+        assert!(!exact.has_definition_of(&entry(r#"{"name":"a","x":0.1000000000000000055511151231257827}"#)));
+        let twice = entry(r#"{"name":"a","x":{"y":1,"y":2}}"#);
+        assert!(!twice.has_definition_of(&entry(r#"{"name":"a","x":{"y":2}}"#)));
+        assert!(!twice.has_definition_of(&twice));
     }
 }

@@ -206,6 +206,19 @@ pub fn write_backend(
     serde_json::to_vec(&Part { backend, position, lists }).map(Bytes::from)
 }
 
+/// Writes the part that gives a backend another place and leaves its lists as they are.
+///
+/// # Errors
+/// None that a text can cause.
+pub fn write_position(backend: &str, position: usize) -> Result<Bytes, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Part<'a> {
+        backend: &'a str,
+        position: usize,
+    }
+    serde_json::to_vec(&Part { backend, position }).map(Bytes::from)
+}
+
 /// Writes the part that removes a backend.
 ///
 /// # Errors

@@ -80,16 +80,23 @@ impl<L: HeldList> CatalogParts<L> {
         self.backends.contains_key(backend)
     }
 
-    /// Names a backend, and sets its place if `position` says so. Returns whether that changes what is shown.
+    /// Returns whether this position is another than that of a backend with lists.
+    pub fn moves(&self, backend: &str, position: Option<u32>) -> bool {
+        let known = self.backends.get(backend);
+        known.zip(position).is_some_and(|(known, position)| {
+            position != known.position && known.lists.iter().any(Option::is_some)
+        })
+    }
+
+    /// Names a backend, and sets its place if `position` says so.
     ///
     /// # Errors
     /// There are [`MAX_BACKENDS`] others.
-    pub fn place(&mut self, backend: &str, position: Option<u32>) -> Result<bool, CatalogError> {
+    pub fn place(&mut self, backend: &str, position: Option<u32>) -> Result<(), CatalogError> {
         if let Some(known) = self.backends.get_mut(backend) {
             known.named = true;
-            let moved = position.is_some_and(|position| position != known.position);
             known.position = position.unwrap_or(known.position);
-            return Ok(moved && known.lists.iter().any(Option::is_some));
+            return Ok(());
         }
         if self.backends.len() >= MAX_BACKENDS {
             return Err(CatalogError::TooManyBackends);
@@ -97,7 +104,7 @@ impl<L: HeldList> CatalogParts<L> {
         let new =
             BackendLists { position: position.unwrap_or(0), lists: [None, None, None, None], named: true };
         self.backends.insert(backend.to_owned(), new);
-        Ok(false)
+        Ok(())
     }
 
     /// Replaces or removes a list of a backend that is there, and returns the list that was there.
@@ -174,7 +181,8 @@ mod tests {
         parts.set("b", ListKind::Tools, Some(list(&["two", "three"])));
         assert_eq!(tools(&parts), ["two", "three", "one"]);
         assert_eq!(parts.merge().repeated, ["two"]);
-        assert!(parts.place("a", Some(0)).unwrap() && !parts.place("a", None).unwrap());
+        assert!(parts.moves("a", Some(0)) && !parts.moves("a", Some(2)) && !parts.moves("a", None));
+        parts.place("a", Some(0)).unwrap();
         assert_eq!(tools(&parts), ["one", "two", "three"]);
         assert!(parts.remove("b") && !parts.remove("b"));
         assert_eq!(tools(&parts), ["one", "two"]);

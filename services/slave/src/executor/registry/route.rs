@@ -65,7 +65,7 @@ pub(super) fn build(
             _user: backend.users.token(),
         };
         routes.insert(tool.name.clone(), RouteEntry::Up(Arc::new(route)));
-        tools[tool.backend].push(Arc::new(CatalogEntry { name: tool.name, definition: tool.definition }));
+        tools[tool.backend].push(Arc::new(CatalogEntry::new(tool.name, tool.definition)));
     }
     (routes, tools)
 }
