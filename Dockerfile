@@ -3,7 +3,11 @@
 #   docker buildx build --platform linux/amd64,linux/arm64 …    for both architectures
 # PROFILE=quick compiles in a fraction of the time, for trying things out: without link-time optimisation.
 # Debian 12 in both stages: the binary needs no newer glibc than 2.36, so that the slave's chart can put it into most tool images.
-FROM rust:1.95-slim-bookworm AS build
+# By digest, which names one index for both architectures; scripts/pin-images renews them.
+ARG RUST_IMAGE=rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
+ARG RUNTIME_IMAGE=gcr.io/distroless/base-nossl-debian12:nonroot@sha256:be40c00dfabd86576d92666e87e406714d5618342de1a0c213ad232de255172e
+
+FROM ${RUST_IMAGE} AS build
 ARG PROFILE=release
 WORKDIR /build
 
@@ -32,7 +36,7 @@ RUN find services -name '*.rs' -exec touch {} + \
     && out/mcp-relay --version
 
 # glibc, certificates and users; no shell. What else the binary wants is libgcc_s.
-FROM gcr.io/distroless/base-nossl-debian12:nonroot
+FROM ${RUNTIME_IMAGE}
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="mcp-relay" \

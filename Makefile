@@ -11,8 +11,10 @@ SOAK_PROFILE = $(if $(RELEASE),release,debug)
 IMAGE ?= mcp-relay
 # Version that they get.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+# File that releases write digests to, for a job that signs them. Empty: they sign themselves.
+export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui check charts charts-update test-dashboards compose-test test-cluster image image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui check deny charts charts-update test-dashboards compose-test test-cluster image image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,16 +45,20 @@ test-ui: ## Test the status pages in a headless Chromium; UI_SCREENSHOTS=folder 
 	$(CARGO) build --locked -p mcp-relay -p mcp-relay-tests --bins
 	$(CARGO) test --locked -p mcp-relay-tests --test ui
 
-check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, lints and docs, and fuzz for a short time
+check: ## Check format, scripts, YAML, Dockerfile, workflows, charts, dependencies, lints and docs, and fuzz for a short time
 	$(CARGO) fmt --all --check
 	shellcheck .ci/run scripts/* fuzz/run.sh tests/compose/run tests/cluster/*
 	./scripts/setup charts
 	./scripts/charts
+	./scripts/deny
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p mcp-relay-tests --test ui -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 	$(MAKE) test-dashboards
 	./fuzz/run.sh $(FUZZ_SECONDS)
+
+deny: ## The part of `make check` that is about dependencies: licences, bans, sources, known vulnerabilities (installs its tool under .tools)
+	./scripts/deny
 
 charts: ## The part of `make check` that is about YAML, Dockerfile, workflows, Helm charts and k8s/ (installs its tools under .tools)
 	./scripts/setup charts
@@ -72,10 +78,10 @@ compose-test: ## Build the image, look at it, and run docker-compose.yml: calls,
 test-cluster: ## Test the charts on the cluster of KUBECONFIG, or on one made with kind; IMAGE, IMAGE_LOAD='command'
 	./tests/cluster/run
 
-image-release: ## Build IMAGE:VERSION for amd64 and arm64 with SBOM and provenance, push it, and sign it
+image-release: ## Build IMAGE:VERSION for amd64 and arm64 with SBOM and provenance, push it, and sign it (or write its digest to DIGEST_FILE)
 	./scripts/image release $(IMAGE) $(VERSION)
 
-charts-release: ## Package the charts as VERSION, push them to CHARTS (oci://…), and sign them
+charts-release: ## Package the charts as VERSION, push them to CHARTS (oci://…), and sign them (or write their digests to DIGEST_FILE)
 	./scripts/setup charts
 	./scripts/charts release $(VERSION) $(CHARTS)
 

@@ -1,6 +1,6 @@
 //! One HTTP exchange on a connection of its own, read piece by piece. Knows nothing of MCP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::wait::{self, TIMEOUT};
@@ -141,6 +141,23 @@ pub async fn try_status(address: SocketAddr, path: &str) -> Option<u16> {
         Exchange::try_start(address, request(Method::GET, path, &[], Vec::new())).await.ok()?;
     exchange.try_head().await.ok()?;
     Some(exchange.status.as_u16())
+}
+
+/// Connects from this source address; all of 127.0.0.0/8 is this machine.
+pub async fn connect_from(source: IpAddr, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
+}
+
+/// Sends bytes from this source address and reads until the server closes.
+pub async fn raw_from(source: IpAddr, address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = connect_from(source, address).await.expect("connect");
+    // A server that refuses the connection may have closed it already.
+    let _ = stream.write_all(bytes).await;
+    let mut all = Vec::new();
+    let _ = wait::within("the server to close", TIMEOUT, stream.read_to_end(&mut all)).await;
+    String::from_utf8_lossy(&all).into_owned()
 }
 
 /// Sends bytes as they are and reads until the server closes.

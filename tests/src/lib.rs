@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod balancer;
 pub mod browser;
+pub mod canary;
 pub mod client;
 pub mod fault;
 pub mod fixture;
@@ -19,6 +20,7 @@ pub mod http;
 pub mod metrics;
 pub mod otlp;
 pub mod plain;
+pub mod probe;
 pub mod process;
 pub mod rawslave;
 pub mod relay;

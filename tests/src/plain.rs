@@ -123,6 +123,21 @@ impl NodeProxy {
         self.listener.local_addr().expect("address")
     }
 
+    /// Reads the auth message of the next slave, answers with this text (none if it is empty) and closes for this reason.
+    pub async fn say_to_next(&self, reply: &str, reason: String) {
+        let accepted = wait::within("a slave to dial", TIMEOUT, self.listener.accept()).await;
+        let (stream, _) = accepted.expect("accept");
+        let mut socket = tokio_tungstenite::accept_async(stream).await.expect("upgrade");
+        let _ = socket.next().await;
+        if !reply.is_empty() {
+            let _ = socket.send(Message::text(reply)).await;
+        }
+        let frame = CloseFrame { code: 4000.into(), reason: reason.into() };
+        let _ = socket.close(Some(frame)).await;
+        // Reads until the slave has closed, so that it gets everything.
+        while let Some(Ok(_)) = wait::within("the slave's close", TIMEOUT, socket.next()).await {}
+    }
+
     /// Accepts the next slave; `None` if its code was wrong (the link is then closed with 4002).
     pub async fn accept(&self) -> Option<PlainLink> {
         let accepted = wait::within("a slave to dial", TIMEOUT, self.listener.accept()).await;

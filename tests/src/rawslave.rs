@@ -67,6 +67,20 @@ pub async fn dial_with_small_buffer(proxy: SocketAddr) -> RawSlave {
     upgrade(proxy, socket.connect(proxy).await.expect("connect to the link port")).await
 }
 
+/// Connects from this source address, asks for a WebSocket, presents a code in the plain dialect, and returns the
+/// answer's text; `None` where the connection ended without one.
+pub async fn present_code(source: std::net::IpAddr, proxy: SocketAddr, code: &str) -> Option<String> {
+    let stream = crate::http::connect_from(source, proxy).await.ok()?;
+    let upgrade = tokio_tungstenite::client_async(format!("ws://{proxy}/"), stream);
+    let (mut socket, _) = wait::within("WebSocket upgrade", TIMEOUT, upgrade).await.ok()?;
+    let auth = json!({ "type": "auth", "slaveCode": code }).to_string();
+    socket.send(Message::text(auth)).await.ok()?;
+    match wait::within("the answer to a code", TIMEOUT, socket.next()).await? {
+        Ok(Message::Text(text)) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
 async fn upgrade(proxy: SocketAddr, stream: TcpStream) -> RawSlave {
     stream.set_nodelay(true).unwrap();
     // Without limits: the proxy must enforce its own.

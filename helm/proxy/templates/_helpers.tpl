@@ -4,6 +4,15 @@
 {{- .Values.secret.existing | default (include "relay.fullname" .) -}}
 {{- end }}
 
+{{/* The Secret with the operators' key. A Job adds no key to a Secret that is there, so it makes one of its own: upgrades get it too. */}}
+{{- define "proxy.opsSecretName" -}}
+{{- if or .Values.secret.existing (eq .Values.secret.generate.method "lookup") -}}
+{{- include "proxy.secretName" . -}}
+{{- else -}}
+{{- include "relay.fullname" . }}-ops
+{{- end -}}
+{{- end }}
+
 {{- define "proxy.slavesName" -}}
 {{- include "relay.fullname" . }}-slaves
 {{- end }}
@@ -83,16 +92,14 @@ tlsConfig:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- if .Values.clientAuth }}
 {{- if not (or .Values.metricsKey.secret .Values.secret.existing (eq .Values.secret.generate.method "lookup")) }}
-{{- fail "a generated key ends with a new line, which Prometheus does not cut off: put one of the proxy's client keys into a Secret and name it in metricsKey.secret" }}
+{{- fail "a generated key ends with a new line, which Prometheus does not cut off: put the operators' key into a Secret without it and name that in metricsKey.secret" }}
 {{- end }}
 authorization:
   type: Bearer
   credentials:
-    name: {{ .Values.metricsKey.secret | default (include "proxy.secretName" .) }}
-    key: {{ ternary .Values.metricsKey.key .Values.secret.keys.clientKeys (ne .Values.metricsKey.secret "") }}
-{{- end }}
+    name: {{ .Values.metricsKey.secret | default (include "proxy.opsSecretName" .) }}
+    key: {{ ternary .Values.metricsKey.key .Values.secret.keys.opsKeys (ne .Values.metricsKey.secret "") }}
 {{- end }}
 
 {{/* Labels of the Jobs' pods: no Service may select them. */}}

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
+use runtime::keys::Key;
 use tokio::sync::watch;
 
 use crate::principal::Principal;
@@ -27,6 +28,8 @@ pub struct Listing {
 pub struct CallContext<'a> {
     /// Identity that the client's key stands for.
     pub principal: Principal,
+    /// The client's key, where one was presented.
+    pub key: Option<&'a Key>,
     /// Headers of the HTTP request, unaltered.
     pub headers: &'a HeaderMap,
     /// Address of the client, where it is known.
@@ -36,7 +39,7 @@ pub struct CallContext<'a> {
 impl CallContext<'_> {
     /// Returns the context of a call that did not come over HTTP: no identity, no address.
     pub fn anonymous(headers: &HeaderMap) -> CallContext<'_> {
-        CallContext { principal: Principal::ANYONE, headers, peer: None }
+        CallContext { principal: Principal::ANYONE, key: None, headers, peer: None }
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 
-use runtime::config::AllowedOrigins;
-use runtime::secret::{SecretSet, SessionKey};
+use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimits};
+use runtime::keys::KeyStore;
+use runtime::secret::SessionKeys;
 use runtime::trusted::TrustedProxies;
 
 /// Who can reach the address that the server listens on.
@@ -33,8 +34,14 @@ pub struct EdgeConfig {
     pub version: String,
     /// What this process is, say `proxy`: part of the title in `serverInfo`, and `role` in `/health`.
     pub role: String,
-    /// Accepted keys; empty: everyone may ask (`AUTH_BEARER_KEYS`).
-    pub keys: SecretSet,
+    /// Accepted keys of clients (`AUTH_BEARER_KEYS` and its file).
+    pub keys: KeyStore,
+    /// Accepted keys of operators (`OPS_KEYS` and its file); where none are required, those of clients.
+    pub ops_keys: KeyStore,
+    /// Who may ask where no keys are required (`ALLOW_ANONYMOUS`).
+    pub anonymous: AnonymousAccess,
+    /// Which hosts requests may name (`ALLOWED_HOSTS`, `PUBLIC_URL`).
+    pub hosts: AllowedHosts,
     /// A header that may carry a key in place of `Authorization: Bearer` (`AUTH_CUSTOM_HEADER`).
     pub key_header: Option<HeaderName>,
     /// Which web pages may ask (`ALLOWED_ORIGINS`).
@@ -45,8 +52,10 @@ pub struct EdgeConfig {
     pub trusted: TrustedProxies,
     /// Longest request body in bytes (`MAX_BODY_BYTES`).
     pub max_body: usize,
-    /// Seals session ids; the same in every replica (`SESSION_KEY`).
-    pub session_key: SessionKey,
+    /// What clients may use (`MAX_BODIES_BYTES`, `MAX_CONNECTIONS` and others).
+    pub limits: ClientLimits,
+    /// Seal and open session ids; the same in every replica (`SESSION_KEY` and its file).
+    pub session_keys: SessionKeys,
     /// How long a session lasts, counted from `initialize` (`SESSION_TTL`).
     pub session_ttl: Duration,
     /// How long a modern client may keep a list (`LIST_TTL_MS`).
@@ -65,19 +74,23 @@ impl EdgeConfig {
         Self { trusted, ..self }
     }
 
-    /// The documented defaults: no keys, loopback origins only, 16 MiB, one day, 5 s, 300 s, 3600 s.
-    pub fn new(name: &str, version: &str, session_key: SessionKey) -> Self {
+    /// The documented defaults: no keys, local addresses and loopback origins only, 16 MiB, one day, 5 s, 300 s, 3600 s.
+    pub fn new(name: &str, version: &str, session_keys: impl Into<SessionKeys>) -> Self {
         Self {
             name: name.to_owned(),
             version: version.to_owned(),
             role: "server".to_owned(),
-            keys: SecretSet::default(),
+            keys: KeyStore::default(),
+            ops_keys: KeyStore::default(),
+            anonymous: AnonymousAccess::Local,
+            hosts: AllowedHosts::default(),
             key_header: None,
             origins: AllowedOrigins::Loopback,
             exposure: BindScope::Network,
             trusted: TrustedProxies::default(),
             max_body: 16 * 1024 * 1024,
-            session_key,
+            limits: ClientLimits::default(),
+            session_keys: session_keys.into(),
             session_ttl: Duration::from_hours(24),
             list_ttl: Duration::from_secs(5),
             request_timeout: Duration::from_mins(5),

@@ -6,15 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use protocol::mcp::era::{Version, meta};
+use runtime::secret::SessionKeys;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::access::AccessReport;
 use crate::calls::{Calls, Listing};
-use crate::config::EdgeConfig;
+use crate::config::{BindScope, EdgeConfig};
 use crate::metrics::{EdgeMeter, set_listening_streams};
 use crate::revoked::RevokedSessions;
 use crate::session::{Sealer, Session};
 use crate::session_cache::SessionCache;
+use crate::usage::Usage;
 
 /// MCP endpoint in front of `C`, shared by all connections.
 pub struct Edge<C> {
@@ -26,6 +29,8 @@ pub struct Edge<C> {
     /// Sessions of tokens that were opened recently.
     pub(crate) sessions: SessionCache,
     pub(crate) meter: EdgeMeter,
+    /// What clients use at the moment.
+    pub(crate) usage: Usage,
     /// Result of `server/discover`.
     pub(crate) discovery: Bytes,
     /// Bytes after the array of tools in the response to a modern `tools/list`.
@@ -40,7 +45,7 @@ impl<C: Calls> Edge<C> {
         let identity = json!({ meta::SERVER_INFO: server_info(&config) });
         let ttl = u64::try_from(config.list_ttl.as_millis()).unwrap_or(u64::MAX);
         // A shared cache must not serve lists to clients without a key where keys are required.
-        let scope = if config.keys.is_empty() { "public" } else { "private" };
+        let scope = if !config.keys.is_required() { "public" } else { "private" };
         let discovery = json!({
             "resultType": "complete",
             "supportedVersions": Version::ALL.map(Version::as_str),
@@ -50,10 +55,11 @@ impl<C: Calls> Edge<C> {
             "_meta": identity,
         });
         Self {
-            sealer: Sealer::new(&config.session_key, config.session_ttl),
+            sealer: Sealer::new(&config.session_keys, config.session_ttl),
             listing: calls.listing(),
             discovery: discovery.to_string().into(),
             list_tail: format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{identity}}}}}"#),
+            usage: Usage::new(config.limits),
             config,
             calls,
             revoked: RevokedSessions::default(),
@@ -69,6 +75,11 @@ impl<C: Calls> Edge<C> {
         &self.calls
     }
 
+    /// Returns who is served; `ops_port` is who can reach the operators' own port, if there is one.
+    pub fn access_report(&self, ops_port: Option<BindScope>) -> AccessReport {
+        AccessReport::new(&self.config, ops_port)
+    }
+
     /// Returns the number of open GET streams. `/health` shows this number as `activeSessions`, since sessions are
     /// sealed tokens and cannot be counted.
     pub fn listening_streams(&self) -> usize {
@@ -81,6 +92,7 @@ impl<C: Calls> Edge<C> {
         move || {
             if let Some(edge) = edge.upgrade() {
                 set_listening_streams(edge.listening_streams());
+                edge.usage.sample();
             }
         }
     }
@@ -89,6 +101,12 @@ impl<C: Calls> Edge<C> {
     /// stops.
     pub fn close(&self) {
         self.closing.send_replace(true);
+    }
+
+    /// Replaces the keys of session tokens: tokens of a key that is gone are refused from now on.
+    pub fn set_session_keys(&self, keys: &SessionKeys) {
+        self.sealer.replace_keys(keys);
+        self.sessions.clear();
     }
 
     /// Revokes a session that its client ended on another replica: the token is refused here too, until it expires.

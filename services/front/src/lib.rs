@@ -4,7 +4,9 @@
 //! [`Edge`] holds the state that all requests share. [`router`] serves it over HTTP; [`Edge::answer_plain`] answers
 //! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
+mod access;
 pub mod calls;
+mod client;
 mod config;
 mod edge;
 mod http;
@@ -21,7 +23,9 @@ mod session;
 mod session_cache;
 mod sync;
 pub mod trace;
+mod usage;
 
+pub use access::AccessReport;
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
 pub use http::response_body::ResponseBody;

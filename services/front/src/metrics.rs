@@ -1,6 +1,7 @@
 //! Metrics of the edge, the same for every process that serves MCP clients. Must not know what takes the calls.
 
 mod operations;
+mod usage;
 
 use std::collections::HashMap;
 
@@ -11,6 +12,7 @@ use runtime::metrics::{Label, Metric};
 
 use crate::outcome::CallOutcome;
 pub use operations::{OPERATION_BUCKETS, OPERATION_LABELS, OperationSide, SERVER_OPERATIONS, ToolOperations};
+pub(crate) use usage::{ClientRefusal, record_client_refusal, set_usage};
 
 const REQUESTS: &str = "mcp_relay_edge_requests_total";
 const SESSIONS: &str = "mcp_relay_sessions_total";
@@ -35,6 +37,10 @@ pub const METRICS: &[Metric] = &[
         OPERATION_LABELS,
         "OpenTelemetry's mcp.server.operation.duration: MCP requests and notifications of clients, from their arrival to the end of the answer.",
     ),
+    usage::REFUSALS_SERIES,
+    usage::BODIES_SERIES,
+    usage::STREAMS_SERIES,
+    usage::CONNECTIONS_SERIES,
 ];
 
 /// Sets the gauge of open GET streams.

@@ -1,25 +1,29 @@
 //! The identity of a caller. Must not know where a key stands in a request.
 
 use std::fmt;
+use std::sync::Arc;
 
-use runtime::secret::SecretSet;
+use runtime::keys::Key;
 
-/// A caller by proof: the digest of the presented key, or [`Self::ANYONE`] where no keys are set.
+/// A caller by proof: a digest of the name of the presented key, of the key itself where it has no name, or
+/// [`Self::ANYONE`] where no key was presented.
 ///
-/// Session ids are bound to the principal: a stolen token is of no use to the holder of another key.
+/// Session ids are bound to the principal: a stolen token is of no use to the holder of another key, and a key that
+/// replaces another of the same name keeps the sessions. Each kind of identity is digested with a prefix of its own
+/// ([`Key::identity_of_name`]).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Principal([u8; 32]);
 
 impl Principal {
-    /// Every caller, where no keys are set.
+    /// Every caller without a key.
     pub const ANYONE: Self = Self([0; 32]);
 
-    /// The holder of a presented key; `None` if the key is not accepted. See [`SecretSet::find`] for timing.
-    pub fn identify(keys: &SecretSet, presented: &[u8]) -> Option<Self> {
-        keys.find(presented).map(Self)
+    /// The holder of a key.
+    pub fn of(key: &Key) -> Self {
+        Self(key.identity())
     }
 
-    /// SHA-256 of the presented key; zeros for [`Self::ANYONE`].
+    /// The digest that stands for the caller; zeros for [`Self::ANYONE`].
     pub fn digest(&self) -> [u8; 32] {
         self.0
     }
@@ -31,26 +35,37 @@ impl fmt::Debug for Principal {
     }
 }
 
+/// The sender of a request that was let in.
+#[derive(Clone, Debug)]
+pub(crate) struct Credential {
+    /// The key that was presented; `None` where none is asked for.
+    pub(crate) key: Option<Arc<Key>>,
+}
+
+impl Credential {
+    /// A sender of whom no key was asked.
+    pub(crate) const ANONYMOUS: Self = Self { key: None };
+
+    /// Returns the identity that sessions and calls belong to.
+    pub(crate) fn principal(&self) -> Principal {
+        self.key.as_deref().map_or(Principal::ANYONE, Principal::of)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_accepted_key_is_a_principal_of_its_own_and_none_is_formatted() {
-        let keys = SecretSet::new([" hush1 ", "hush2", "", " "]);
-        let principal = |key: &str| Principal::identify(&keys, key.as_bytes());
-        for (presented, accepted) in [
-            ("hush1", true),
-            (" hush2", true),
-            ("hush", false),
-            ("hush12", false),
-            ("", false),
-            ("HUSH1", false),
-        ] {
-            assert_eq!(principal(presented).is_some(), accepted, "{presented:?}");
-        }
-        assert_eq!(format!("{:?}", principal("hush1")), "Some(Principal([redacted]))");
-        assert_ne!(principal("hush1"), principal("hush2"));
-        assert!(Principal::identify(&SecretSet::default(), b"").is_none());
+    fn keys_of_one_name_are_one_principal_and_nothing_secret_is_formatted() {
+        let named = |key: &str, name: &str| Principal::of(&Key::of(key).named(name));
+        assert_eq!(named("hush1", "ci"), named("hush2", "ci"));
+        assert_ne!(named("hush1", "ci"), named("hush1", "cd"));
+        assert_ne!(Principal::of(&Key::of("hush1")), Principal::of(&Key::of("hush2")));
+        assert_ne!(Principal::of(&Key::of("hush1")), named("hush1", "ci"));
+        assert_eq!(format!("{:?}", named("hush1", "ci")), "Principal([redacted])");
+        let credential = Credential { key: Some(Arc::new(Key::of("hush1"))) };
+        assert!(!format!("{credential:?}").contains("hush"));
+        assert_eq!(Credential::ANONYMOUS.principal(), Principal::ANYONE);
     }
 }

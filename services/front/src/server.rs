@@ -1,9 +1,13 @@
 //! HTTP servers: the clients' port, and the operators' endpoints on it or on a port of their own. Must not know what
 //! takes the calls.
 
+mod admission;
+mod follow;
 mod limits;
 mod ops_port;
 mod ops_router;
+mod pace;
+mod paced;
 mod port;
 mod request_router;
 mod serve;
@@ -14,6 +18,7 @@ use axum::http::HeaderName;
 use runtime::config::CommonConfig;
 
 use crate::config::{BindScope, EdgeConfig};
+pub use follow::{AccessFile, follow_access};
 pub use ops_port::OpsPort;
 pub use port::Port;
 pub use serve::serve;
@@ -21,13 +26,17 @@ pub use serve::serve;
 impl EdgeConfig {
     /// Returns the edge's settings as every mode configures them. `role` is what this process is, say `proxy`.
     pub fn from_common(common: &CommonConfig, role: &str, address: SocketAddr) -> Self {
-        let mut config = Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), common.session_key.clone());
+        let mut config = Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), common.session.keys.clone());
         role.clone_into(&mut config.role);
-        config.keys = common.bearer_keys.clone();
+        config.keys = common.access.clients.store();
+        config.ops_keys = common.access.operators.store();
+        config.anonymous = common.access.anonymous;
+        config.hosts = common.access.hosts.clone();
         config.key_header = common.auth_header.as_deref().and_then(|name| HeaderName::try_from(name).ok());
         config.origins = common.allowed_origins.clone();
         config.exposure = BindScope::of(address.ip());
         config.max_body = common.max_body_bytes;
+        config.limits = common.clients;
         config.session_ttl = common.session_ttl;
         config.list_ttl = common.list_ttl;
         config.request_timeout = common.request_timeout;

@@ -6,13 +6,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
 use protocol::mcp::era::{Era, Version};
 
-use runtime::secret::SessionKey;
+use runtime::secret::{SessionKey, SessionKeys};
 
 use crate::principal::Principal;
 
@@ -58,14 +59,32 @@ impl Session {
 
 /// Issuer and reader of tokens.
 pub(crate) struct Sealer {
-    cipher: XChaCha20Poly1305,
+    ciphers: ArcSwap<Ciphers>,
     ttl: u64,
 }
 
+/// The ciphers of the keys in force.
+struct Ciphers {
+    seal: XChaCha20Poly1305,
+    open: Vec<XChaCha20Poly1305>,
+}
+
+impl Ciphers {
+    fn new(keys: &SessionKeys) -> Self {
+        let cipher = |key: &SessionKey| XChaCha20Poly1305::new(&Key::from(*key.bytes()));
+        Self { seal: cipher(keys.seal()), open: keys.open().map(cipher).collect() }
+    }
+}
+
 impl Sealer {
-    /// Creates a sealer with the key of all replicas. Tokens are valid for `ttl` from their issue.
-    pub(crate) fn new(key: &SessionKey, ttl: Duration) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&Key::from(*key.bytes())), ttl: ttl.as_secs() }
+    /// Creates a sealer with the keys of all replicas. Tokens are valid for `ttl` from their issue.
+    pub(crate) fn new(keys: &SessionKeys, ttl: Duration) -> Self {
+        Self { ciphers: ArcSwap::from_pointee(Ciphers::new(keys)), ttl: ttl.as_secs() }
+    }
+
+    /// Replaces the keys.
+    pub(crate) fn replace_keys(&self, keys: &SessionKeys) {
+        self.ciphers.store(std::sync::Arc::new(Ciphers::new(keys)));
     }
 
     /// Returns the token of a new session; `None` only if the system has no random numbers. `now` in seconds since
@@ -80,7 +99,9 @@ impl Sealer {
         getrandom::fill(&mut sealed[8..8 + ID_LEN]).ok()?;
         sealed[8 + ID_LEN..].copy_from_slice(version.as_str().as_bytes());
         let nonce = XNonce::try_from(&*nonce).ok()?;
-        let computed = self.cipher.encrypt_inout_detached(&nonce, &principal.digest(), sealed.into()).ok()?;
+        let ciphers = self.ciphers.load();
+        let computed =
+            ciphers.seal.encrypt_inout_detached(&nonce, &principal.digest(), sealed.into()).ok()?;
         tag.copy_from_slice(&computed);
         Some(URL_SAFE_NO_PAD.encode(token))
     }
@@ -97,8 +118,16 @@ impl Sealer {
         }
         let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
         let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
+        let sealed: &[u8; SEALED_LEN] = (&*sealed).try_into().ok()?;
         let (nonce, tag) = (XNonce::try_from(&*nonce).ok()?, Tag::try_from(&*tag).ok()?);
-        self.cipher.decrypt_inout_detached(&nonce, &principal.digest(), (&mut *sealed).into(), &tag).ok()?;
+        let ciphers = self.ciphers.load();
+        let mut opened = ciphers.open.iter().filter_map(|cipher| {
+            let mut sealed = *sealed;
+            let data = principal.digest();
+            cipher.decrypt_inout_detached(&nonce, &data, sealed.as_mut_slice().into(), &tag).ok()?;
+            Some(sealed)
+        });
+        let sealed = opened.next()?;
         let issued = u64::from_be_bytes(sealed[..8].try_into().ok()?);
         let version = Version::parse(std::str::from_utf8(&sealed[8 + ID_LEN..]).ok()?)?;
         let expires = issued.saturating_add(self.ttl);
@@ -118,18 +147,23 @@ impl fmt::Debug for Sealer {
 mod tests {
     use proptest::prelude::*;
 
-    use runtime::secret::SecretSet;
+    use runtime::keys::Key;
 
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
 
     fn principal(key: &str) -> Principal {
-        Principal::identify(&SecretSet::new([key]), key.as_bytes()).unwrap()
+        Principal::of(&Key::of(key))
+    }
+
+    fn keys(keys: &[u8]) -> SessionKeys {
+        let mut keys = keys.iter().map(|key| SessionKey::derive(&key.to_string()));
+        SessionKeys::new(keys.next().unwrap(), keys.next())
     }
 
     fn sealer(key: u8) -> Sealer {
-        Sealer::new(&SessionKey::derive(&key.to_string()), Duration::from_secs(100))
+        Sealer::new(&keys(&[key]), Duration::from_secs(100))
     }
 
     #[test]
@@ -160,6 +194,25 @@ mod tests {
         assert_eq!(sealer(1).open(token.as_bytes(), &principal("eight"), NOW), None);
         let other = sealer(1).issue(Version::V2025_11_25, &principal("seven"), NOW).unwrap();
         assert_ne!(token, other);
+    }
+
+    /// The order of a rollout: each replica opens the tokens of those that are a step ahead or behind.
+    #[test]
+    fn a_key_is_replaced_without_the_loss_of_a_session() {
+        let steps = [&[1][..], &[1, 2], &[2, 1], &[2]];
+        let sealers = steps.map(|step| Sealer::new(&keys(step), Duration::from_secs(100)));
+        let token = |sealer: &Sealer| sealer.issue(Version::V2025_11_25, &Principal::ANYONE, NOW).unwrap();
+        for (step, pair) in sealers.windows(2).enumerate() {
+            for (from, to) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                assert!(to.open(token(from).as_bytes(), &Principal::ANYONE, NOW).is_some(), "step {step}");
+            }
+        }
+        assert!(sealers[3].open(token(&sealers[0]).as_bytes(), &Principal::ANYONE, NOW).is_none());
+        let old = token(&sealers[0]);
+        sealers[0].replace_keys(&keys(&[2, 1]));
+        assert!(sealers[0].open(old.as_bytes(), &Principal::ANYONE, NOW).is_some());
+        sealers[0].replace_keys(&keys(&[2]));
+        assert!(sealers[0].open(old.as_bytes(), &Principal::ANYONE, NOW).is_none());
     }
 
     proptest! {

@@ -40,6 +40,11 @@ impl SessionCache {
         (is_same && now < entry.session.expires).then(|| entry.session.clone())
     }
 
+    /// Forgets all tokens.
+    pub(crate) fn clear(&self) {
+        self.entries.lock().fill_with(|| None);
+    }
+
     /// Remembers a token that was opened.
     pub(crate) fn insert(&self, token: &[u8], principal: Principal, session: &Session) {
         let Ok(token) = <[u8; TOKEN_CHARS]>::try_from(token) else { return };
@@ -60,12 +65,12 @@ fn index_of(token: &[u8]) -> usize {
 mod tests {
     use protocol::mcp::era::Version;
 
-    use runtime::secret::SecretSet;
+    use runtime::keys::Key;
 
     use super::*;
 
     fn principal(key: &str) -> Principal {
-        Principal::identify(&SecretSet::new([key]), key.as_bytes()).unwrap()
+        Principal::of(&Key::of(key))
     }
 
     fn session() -> Session {
@@ -81,6 +86,8 @@ mod tests {
         assert_eq!(cache.get(&token, &Principal::ANYONE, 99), Some(session()));
         assert_eq!(cache.get(&token, &Principal::ANYONE, 100), None);
         assert_eq!(cache.get(&token, &principal("1"), 1), None);
+        cache.clear();
+        assert_eq!(cache.get(&token, &Principal::ANYONE, 99), None);
     }
 
     #[test]

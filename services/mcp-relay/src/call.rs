@@ -10,13 +10,30 @@ mod retry;
 mod slave;
 mod spec;
 
+use anyhow::Context;
 use runtime::env::Snapshot;
+use serde_json::value::RawValue;
 
 use crate::cli::Call;
 use crate::command_error::CommandError;
+use crate::mcp::{Client, McpError};
 use cancellation::Cancellation;
 pub(crate) use error::CallOutput;
 use spec::CallSpec;
+
+/// Returns the definitions of all tools of a server, as it wrote them.
+pub(crate) async fn definitions(args: Call, snapshot: &Snapshot) -> Result<Vec<Box<RawValue>>, CommandError> {
+    let spec = CallSpec::of(args, snapshot)?;
+    let mut client = Client::new(spec.endpoint.clone(), spec.era, "mcp-relay-digest");
+    let definitions: Result<_, McpError> = async {
+        client.open().await?;
+        let definitions = client.raw_tools().await?;
+        client.close().await?;
+        Ok(definitions)
+    }
+    .await;
+    Ok(definitions.with_context(|| format!("{} did not answer", spec.address()))?)
+}
 
 /// Makes the call, or lists the tools.
 pub(crate) async fn run(args: Call, snapshot: &Snapshot) -> Result<CallOutput, CommandError> {

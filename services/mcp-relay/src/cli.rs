@@ -1,6 +1,8 @@
 //! The command line: subcommands and their help. All other configuration comes from the environment.
 
 mod call;
+mod digest;
+mod exec_backend;
 mod routes;
 mod status;
 
@@ -9,6 +11,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use call::Call;
+pub(crate) use digest::Digest;
+pub(crate) use exec_backend::ExecBackend;
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
 
@@ -95,6 +99,12 @@ pub(crate) enum Command {
     /// Call a tool through any MCP server, or list its tools
     #[command(long_about = call::ABOUT, after_long_help = call::HELP)]
     Call(Call),
+    /// Print the digests of tools' definitions, to pin them in SLAVE_CODES_FILE
+    #[command(long_about = digest::ABOUT, after_long_help = digest::HELP)]
+    Digest(Digest),
+    /// Start a backend confined, and end it with all that it started (slaves use it)
+    #[command(long_about = exec_backend::ABOUT, after_long_help = exec_backend::HELP)]
+    ExecBackend(ExecBackend),
     /// Copy this program into a folder (container init step)
     #[command(long_about = call::INSTALL_ABOUT, after_long_help = call::INSTALL_HELP)]
     Install {
@@ -218,7 +228,19 @@ mod tests {
     fn each_help_is_complete() {
         let mut root = Cli::command();
         root.build();
-        for sub in ["proxy", "slave", "doctor", "routes", "status", "demo", "health", "call", "install"] {
+        for sub in [
+            "proxy",
+            "slave",
+            "doctor",
+            "routes",
+            "status",
+            "demo",
+            "health",
+            "call",
+            "digest",
+            "install",
+            "exec-backend",
+        ] {
             let help = root.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "{sub}:\n{help}");
         }

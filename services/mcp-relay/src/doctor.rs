@@ -1,5 +1,6 @@
 //! `mcp-relay doctor`: checks step by step what a start needs, and says what to fix. Changes nothing.
 
+mod access;
 mod backends;
 mod certificate;
 mod configuration;

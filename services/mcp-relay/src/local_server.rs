@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use runtime::config::{EVERY, ops_listener};
 use runtime::env::{Problems, Reader, Snapshot, parse};
+use runtime::keys::KeysFile;
 use runtime::listen::ListenAddr;
 use runtime::tls::ClientFiles;
 
@@ -65,10 +66,20 @@ pub(crate) fn at_url(flag: &'static str, url: &str) -> Result<Target, CommandErr
     Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls })
 }
 
-/// Returns the value of `Authorization`: the first of `AUTH_BEARER_KEYS`.
+/// Returns the value of `Authorization` for operators' endpoints: the first of `OPS_KEYS` and its file, or of
+/// `AUTH_BEARER_KEYS` and its file where operators have no keys of their own.
 pub(crate) fn bearer(snapshot: &Snapshot) -> Option<String> {
-    let key = snapshot.get("AUTH_BEARER_KEYS").and_then(|keys| parse::list(keys).next())?;
+    let operators = first_key(snapshot, "OPS_KEYS", "OPS_KEYS_FILE");
+    let key = operators.or_else(|| first_key(snapshot, "AUTH_BEARER_KEYS", "AUTH_BEARER_KEYS_FILE"))?;
     Some(format!("Bearer {key}"))
+}
+
+fn first_key(snapshot: &Snapshot, variable: &str, file: &str) -> Option<String> {
+    let listed = snapshot.get(variable).and_then(|keys| parse::list(keys).next()).map(str::to_owned);
+    listed.or_else(|| {
+        let content = std::fs::read(snapshot.get(file)?).ok()?;
+        KeysFile::first_text(&content).map(|key| key.expose().to_owned())
+    })
 }
 
 /// Returns the certificate file of the operators' port of a proxy of this environment.
@@ -114,6 +125,23 @@ mod tests {
         assert_eq!(variables(&pairs), expected("http://[::1]:9100", "OPS_HOST, OPS_PORT"));
         let error = from_environment("test", &Snapshot::of([("OPS_PORT", "0")])).unwrap_err().to_string();
         assert!(error.contains("OPS_PORT is 0"), "{error}");
+    }
+
+    #[test]
+    fn operators_keys_are_sent_where_there_are_any() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, "- {sha256: '00'}\n- {key: filed, name: ci}\n").unwrap();
+        let file = path.to_str().unwrap();
+        for (pairs, expected) in [
+            (&[][..], None),
+            (&[("AUTH_BEARER_KEYS", "client,other")], Some("Bearer client")),
+            (&[("AUTH_BEARER_KEYS", "client"), ("OPS_KEYS", "ops")], Some("Bearer ops")),
+            (&[("AUTH_BEARER_KEYS", "client"), ("OPS_KEYS_FILE", file)], Some("Bearer filed")),
+            (&[("AUTH_BEARER_KEYS_FILE", file)], Some("Bearer filed")),
+        ] {
+            assert_eq!(bearer(&Snapshot::of(pairs.iter().copied())).as_deref(), expected, "{pairs:?}");
+        }
     }
 
     #[test]

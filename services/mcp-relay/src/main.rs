@@ -7,6 +7,7 @@ mod call;
 mod cli;
 mod command_error;
 mod demo;
+mod digest;
 mod doctor;
 mod health;
 mod http;
@@ -14,13 +15,14 @@ mod install;
 mod local_server;
 mod mcp;
 mod mode;
+mod output;
 mod reference;
 mod routes;
 mod series;
 mod serve;
 mod status;
 
-use std::io::Write;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use call::CallOutput;
 use cli::{Cli, Command, Format};
 use command_error::CommandError;
 use mode::Mode;
+use output::Text;
 
 /// The allocator of the binary: a call makes some dozens of small allocations, many of them freed by another thread.
 #[global_allocator]
@@ -49,21 +52,26 @@ const USAGE: u8 = 64;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    if let Some(args) = launcher_args() {
+        return slave::launcher::main(args);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // A message that cannot be written cannot be reported either.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        // It quotes the arguments, which a script may have from anybody.
+        Err(error) if error.use_stderr() => return fail(USAGE, error.render().to_string().trim_end()),
+        Err(help) => {
+            // Help that cannot be written cannot be reported either.
+            let _ = help.print();
+            return ExitCode::SUCCESS;
         }
     };
     match cli.env_help {
-        Some(Format::Text) => return print(&reference::terminal()),
-        Some(Format::Markdown) => return print(&reference::markdown()),
+        Some(Format::Text) => return print(reference::terminal()),
+        Some(Format::Markdown) => return print(reference::markdown()),
         None => {}
     }
     if cli.metrics_help {
-        return print(&series::document());
+        return print(series::document());
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -72,6 +80,15 @@ fn main() -> ExitCode {
     let code = runtime.block_on(run(cli.command, &Snapshot::of_process()));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     code
+}
+
+/// Returns the arguments of the launcher, if it is asked for more than its help. It must start before there is any other
+/// thread, and it stays for as long as its backend: so it starts before everything else, and needs none of it.
+fn launcher_args() -> Option<impl Iterator<Item = OsString>> {
+    let mut args = std::env::args_os().skip(1).peekable();
+    args.next_if(|name| name == slave::launcher::SUBCOMMAND)?;
+    let help = args.peek().is_none_or(|first| first == "--help" || first == "-h");
+    (!help).then_some(args)
 }
 
 async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
@@ -88,19 +105,22 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             report.finish();
             Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
         }
-        Some(Command::Routes { command }) => routes::run(command, snapshot).await.map(|text| print(&text)),
+        Some(Command::Routes { command }) => routes::run(command, snapshot).await.map(print),
         Some(Command::Demo) => match demo::run().await {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => Err(error.context("the demo failed").into()),
         },
         Some(Command::Status(args)) => status::run(&args, snapshot).await.map(|()| ExitCode::SUCCESS),
-        Some(Command::Health) => health::check(snapshot)
-            .await
-            .map(|text| print(&format!("{text}\n")))
-            .map_err(CommandError::Failed),
+        Some(Command::Health) => {
+            health::check(snapshot).await.map(|text| print(format!("{text}\n"))).map_err(CommandError::Failed)
+        }
         Some(Command::Call(args)) => call::run(args, snapshot).await.map(exit_code_of_call),
+        Some(Command::ExecBackend(cli::ExecBackend { command })) => {
+            Err(CommandError::Config(format!("exec-backend must be the first argument, before {command:?}")))
+        }
+        Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(|text| print(text)),
         Some(Command::Install { folder }) => install::into(&folder)
-            .map(|path| print(&format!("{}\n", path.display())))
+            .map(|path| print(format!("{}\n", path.display())))
             .map_err(CommandError::Failed),
     };
     result.unwrap_or_else(|error| match error {
@@ -116,26 +136,26 @@ async fn serve(mode: Mode, snapshot: &Snapshot) -> Result<ExitCode, CommandError
 /// Prints the outcome of `mcp-relay call` and returns its exit code.
 fn exit_code_of_call(outcome: CallOutput) -> ExitCode {
     match outcome {
-        CallOutput::Answered(text) => print(&text),
+        CallOutput::Answered(text) => print(text),
         CallOutput::ToolFailed(text) => {
-            print(&text);
+            print(text);
             ExitCode::from(TOOL_FAILED)
         }
         CallOutput::SomeFailed(text) => {
-            print(&text);
+            print(text);
             ExitCode::from(FAILED)
         }
     }
 }
 
 /// Writes `text` to standard output and returns success, also where the reader is gone.
-fn print(text: &str) -> ExitCode {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: impl Into<Text>) -> ExitCode {
+    output::print(text);
     ExitCode::SUCCESS
 }
 
 /// Writes `text` to standard error and returns `code`.
 fn fail(code: u8, text: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    output::note(text);
     ExitCode::from(code)
 }

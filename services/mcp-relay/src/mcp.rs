@@ -10,6 +10,8 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
 use protocol::mcp::era::{Era, Version, meta};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::http::{self, Target};
@@ -137,6 +139,33 @@ impl Client {
             match page["nextCursor"].take() {
                 Value::Null => return Ok(tools),
                 cursor => params = json!({ "cursor": cursor }),
+            }
+        }
+    }
+
+    /// As [`Self::tools`], with the text of each definition as the server wrote it.
+    pub(crate) async fn raw_tools(&mut self) -> Result<Vec<Box<RawValue>>, McpError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Page {
+            tools: Vec<Box<RawValue>>,
+            next_cursor: Option<String>,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            result: Page,
+        }
+        let (mut tools, mut params) = (Vec::new(), json!({}));
+        loop {
+            let message = self.begin("tools/list", params, &[]).await?.result().await?;
+            let text = message.line.strip_prefix("data:").unwrap_or(&message.line);
+            let Answer { result } = serde_json::from_str(text).map_err(|error| {
+                McpError::broken(format!("tools/list was answered without tools: {error}"))
+            })?;
+            tools.extend(result.tools);
+            match result.next_cursor {
+                None => return Ok(tools),
+                Some(cursor) => params = json!({ "cursor": cursor }),
             }
         }
     }

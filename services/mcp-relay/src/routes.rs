@@ -14,23 +14,24 @@ use serde_json::value::RawValue;
 
 use crate::cli::{Explain, RoutesCommand};
 use crate::command_error::CommandError;
+use crate::output::Text;
 
 /// Longest key that is read from standard input, in bytes.
 const MAX_KEY: u64 = 64 * 1024;
 
 /// Runs the command and returns the text to print.
-pub(crate) async fn run(command: RoutesCommand, snapshot: &Snapshot) -> Result<String, CommandError> {
+pub(crate) async fn run(command: RoutesCommand, snapshot: &Snapshot) -> Result<Text, CommandError> {
     match command {
-        RoutesCommand::Check { file } => check(file.as_deref().or(configured(snapshot))),
+        RoutesCommand::Check { file } => check(file.as_deref().or(configured(snapshot))).map(Text::from),
         RoutesCommand::Explain(call) => {
             let (from, explanation) = explanation_of(&call, snapshot).await?;
             if call.json {
                 let json = serde_json::to_string_pretty(&explanation);
-                return Ok(json.context("the explanation cannot be written")? + "\n");
+                return Ok(Text::json(&(json.context("the explanation cannot be written")? + "\n")));
             }
-            Ok(print::lines(&from, &explanation))
+            Ok(print::lines(&from, &explanation).into())
         }
-        RoutesCommand::KeyId => key_id(std::io::stdin()),
+        RoutesCommand::KeyId => key_id(std::io::stdin()).map(Text::from),
     }
 }
 

@@ -35,8 +35,12 @@ pub(crate) async fn run(mode: Mode, snapshot: &Snapshot) -> Result<(), CommandEr
 }
 
 async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), CommandError> {
-    let loaded = SlaveConfig::load(snapshot, role)?;
+    let mut loaded = SlaveConfig::load(snapshot, role)?;
+    loaded.config.launcher = slave::launcher::this_program();
     let exporters = Exporters::start(mode, &loaded.config.common, &loaded.warnings, snapshot)?;
+    if let Err(error) = slave::launcher::hide_this_process() {
+        tracing::warn!("backends of this user can read the environment of this process: {error}");
+    }
     let shutdown = on_signals(&loaded.config.common)?;
     let result = slave::run(loaded.config, shutdown).await;
     exporters.finish().await;

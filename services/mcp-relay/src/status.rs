@@ -3,7 +3,6 @@
 
 mod print;
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
@@ -17,6 +16,7 @@ use crate::cli::StatusArgs;
 use crate::command_error::CommandError;
 use crate::http::{Target, send};
 use crate::local_server;
+use crate::output::{self, Text};
 
 /// Path of the status document.
 const PATH: &str = "/api/v1/status";
@@ -27,24 +27,22 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two requests of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Escape sequence that clears the terminal and moves to its top.
-const CLEAR: &str = "\x1b[H\x1b[2J";
-
 /// Prints the status once, or again and again with `--watch`.
 pub(crate) async fn run(args: &StatusArgs, snapshot: &Snapshot) -> Result<(), CommandError> {
     let server = Server::of(args, snapshot)?;
-    let mut out = std::io::stdout();
-    let clear = if args.watch && !args.json && out.is_terminal() { CLEAR } else { "" };
     loop {
         let text = match server.ask().await {
-            Ok(found) if args.json => found.to_string() + "\n",
-            Ok(found) => print::lines(&server.name, &found),
+            Ok(found) if args.json => Text::json(&format!("{found}\n")),
+            Ok(found) => print::lines(&server.name, &found).into(),
             // A server that is down may come back.
-            Err(error) if args.watch && !args.json => format!("{error:#}\n"),
+            Err(error) if args.watch && !args.json => format!("{error:#}\n").into(),
             Err(error) => return Err(CommandError::Failed(error)),
         };
+        if args.watch && !args.json {
+            output::clear();
+        }
         // Ends when the reader of the output is gone.
-        if write!(out, "{clear}{text}").and_then(|()| out.flush()).is_err() || !args.watch {
+        if output::write(text).is_err() || !args.watch {
             return Ok(());
         }
         tokio::select! {
@@ -84,7 +82,9 @@ impl Server {
         };
         match status {
             200 => {}
-            401 => bail!("{name} asks for a key: set AUTH_BEARER_KEYS to one that it accepts"),
+            401 | 403 => {
+                bail!("{name} asks for a key: set OPS_KEYS, or else AUTH_BEARER_KEYS, to one that it accepts")
+            }
             404 => bail!("{name} has no {PATH}: is it the ops port (OPS_PORT) of an mcp-relay?"),
             _ => bail!("{name} answered with status {status}: is it another server?"),
         }

@@ -17,5 +17,6 @@ pub mod peers;
 pub mod plain;
 pub mod proxy_end;
 pub mod reassembler;
+pub mod response_check;
 pub mod slave_end;
 pub mod stats;

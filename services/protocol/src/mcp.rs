@@ -2,15 +2,18 @@
 //!
 //! Follows the Model Context Protocol specifications 2024-11-05 to 2026-07-28. Must not know links.
 
+pub mod call_message;
 pub mod canonical;
 pub mod catalog;
 pub mod depth;
 pub mod envelope;
 pub mod era;
 pub mod failure;
+pub mod kind;
 pub mod members;
 pub(crate) mod object;
 pub mod progress;
 pub mod result;
+pub mod scan;
 pub mod tool_list;
 pub mod trace_context;

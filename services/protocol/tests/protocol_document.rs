@@ -19,6 +19,7 @@ use protocol::link::limits::{self, LinkLimits};
 use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
 use protocol::link::slave_end::SlaveEnd;
+use protocol::mcp::call_message::CALL_EVENTS;
 use protocol::mcp::canonical;
 use protocol::mcp::catalog::{CatalogPart, ListKind, MAX_BACKEND_NAME, MAX_BACKENDS, MAX_CATALOG};
 use protocol::mcp::depth::MAX_DEPTH;
@@ -210,6 +211,21 @@ fn the_canonical_forms_are_those_of_the_code() {
         let row = format!("| `{definition}` | {form} | {digest} |\n");
         assert!(document.contains(&row), "the document lacks this row:\n{row}");
     }
+}
+
+#[test]
+fn the_notifications_of_a_call_are_those_of_the_code() {
+    let document = document();
+    let answer = |allowed: bool| if allowed { "yes" } else { "no" };
+    for event in CALL_EVENTS {
+        let method = format!("`{}`", event.method);
+        assert!(
+            has_row(&document, &[&method, answer(event.legacy), answer(event.modern)]),
+            "no row for {method}"
+        );
+    }
+    let rows = document.lines().filter(|line| line.starts_with("| `notifications/"));
+    assert_eq!(rows.count(), CALL_EVENTS.len());
 }
 
 struct IgnoringSink;

@@ -8,7 +8,7 @@ mod variables;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES};
+use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES, secret_list};
 use runtime::env::{Reader, Setting, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
@@ -123,14 +123,14 @@ impl ProxyConfig {
     pub(crate) fn read(reader: &mut Reader<'_>) -> (Self, FileSettings) {
         let common = CommonConfig::read(reader);
         let settings = Settings::read(reader);
-        if common.session_key.origin() == KeyOrigin::Random {
+        if common.session.keys.seal().origin() == KeyOrigin::Random {
             reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process. Several proxies need the same SESSION_KEY, or the sessions of one are unknown to the others");
         }
         let (seconds, slaves) = (parse::seconds, |range| parse::whole(range, "slaves"));
         let path = |setting: &Setting| setting.text().map(PathBuf::from);
         let config = Self {
             ws: read_ws(reader, &settings, &common),
-            slave_codes: SecretSet::new(parse::list(settings.slave_codes.text().unwrap_or_default())),
+            slave_codes: secret_list(reader, &settings.slave_codes, "codes"),
             codes_file: path(&settings.slave_codes_file),
             handshake_rate: reader
                 .value(&settings.handshake_rate, parse::whole(0..=1_000_000, "connections a second")),

@@ -1,26 +1,34 @@
 //! The clients' side of the proxy: which slaves offer which tool, which slave takes a call, and the call's response.
 //!
-//! Must not know how a link carries frames, nor HTTP. Read from the bottom: `directory` and `pool` (what is offered), `send`
+//! Must not know how a link carries frames, nor HTTP. Read from the bottom: `ownership`, `directory` and `pool` (what is offered), `send`
 //! and `wait` (how a call reaches a slave), `call_state` and `ongoing` (what becomes of it), `dispatcher` (the whole).
 
+mod bad_answer;
 mod begin;
+mod by_kind;
 mod call_state;
 mod candidates;
+mod conflicts;
 mod directory;
 mod dispatcher;
 mod ending;
 mod forwarder;
 mod host;
+mod listed;
 mod names;
 mod observe;
+mod offer;
 mod ongoing;
 mod open_call;
+mod ownership;
 mod policies;
 mod pool;
 mod queue;
+mod ready;
 mod rebuild;
 mod retry;
 mod send;
+mod shown;
 mod stream;
 mod wait;
 

@@ -3,10 +3,13 @@
 //! Must not know HTTP clients or which slave a call is for; answers go to whoever opened the call.
 
 mod accept;
+mod admission;
 mod announce;
 mod audit;
 mod auth;
+mod bad_answers;
 mod batch;
+mod bounds;
 mod broadcast;
 mod call;
 mod catalog;
@@ -25,16 +28,20 @@ mod offer;
 mod peers;
 mod plain;
 mod plain_tools;
+mod refusal;
 mod registry;
 mod report;
 mod response;
 mod slave;
 mod slave_calls;
 mod slave_catalog;
+mod slot_table;
 mod snapshot;
+mod wrong_codes;
 
 pub(crate) use accept::{AcceptContext, serve_slaves};
 pub(crate) use announce::{announce_changes, count_addresses};
+pub(crate) use bounds::LeftOut;
 pub(crate) use call::CallRequest;
 pub(crate) use catalog::CatalogAccounts;
 pub(crate) use code_watch::follow_codes;

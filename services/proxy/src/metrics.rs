@@ -16,16 +16,17 @@ mod table;
 use runtime::metrics::Metric;
 
 pub(crate) use balance::{QueueGauge, record_queue_wait, record_refusal, record_sticky_miss};
-pub(crate) use calls::{CallMeter, record_move, record_retry, record_unknown_tool, set_tools};
+pub(crate) use calls::{CallMeter, ToolCounts, record_move, record_retry, record_unknown_tool, set_tools};
 pub(crate) use configuration::{
     record_config_load, record_config_reload, set_certificate_expiry, set_code_expiry, set_code_links,
     set_tools_left_out,
 };
 pub(crate) use links::{
-    LinkMeter, LinkUsage, TrafficMeter, admit_slave, record_auth_failure, record_catalog_refusal,
-    record_catalog_wait, record_connect, record_disconnect, record_ejection, record_link_stats,
-    record_reconnect, record_slave_drain, record_timeouts, record_unknown_call, round_trip_gauge, sample,
-    set_catalog_bytes, set_draining, set_ejected_members, set_peers, set_slave_states,
+    LinkMeter, LinkUsage, TrafficMeter, admit_slave, record_auth_failure, record_bad_answer,
+    record_catalog_refusal, record_catalog_wait, record_connect, record_disconnect, record_ejection,
+    record_link_stats, record_reconnect, record_slave_drain, record_timeouts, record_unknown_call,
+    round_trip_gauge, sample, set_catalog_bytes, set_draining, set_ejected_members, set_peers,
+    set_slave_states,
 };
 pub(crate) use refusal::RefusalReason;
 pub(crate) use routes::RouteMeter;

@@ -7,11 +7,13 @@ mod readiness;
 
 use std::sync::Arc;
 
-use front::{Edge, EdgeConfig};
+use front::server::follow_access;
+use front::{AccessReport, Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
 use runtime::activity::Activity;
 use runtime::follow::{ReloadSignal, WatchedFile};
+use runtime::keys::Reload;
 use runtime::metrics::Metrics;
 use runtime::ops::{Endpoints, Ops};
 use runtime::shutdown::Shutdown;
@@ -52,21 +54,28 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let recorder = Metrics::install("proxy", metrics::TABLES).map_err(StartError::from)?;
     let secured = TlsState::load(&config.tls).map_err(StartError::from)?;
     let ports = Ports::bind(&config, &secured).await?;
-    let core = Core::new(&config)?;
+    let source = codes_source(&config)?;
+    let codes = CodeStore::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
+    let core = Core::new(&config, Arc::clone(&codes))?;
     let reload = ReloadSignal::listen().map_err(StartError::Signals)?;
     let mut tasks = core.spawn_upkeep(&config, routes.as_ref(), &reload);
-    let (codes, follow_codes) = core.load_codes(&config, &reload)?;
+    let follow_codes = follow_codes(Arc::clone(&codes), Arc::clone(&core.registry), source, reload.clone());
     ports.announce(&secured)?;
-    tasks.extend([follow_codes, spawn(secured.follow(reload))]);
+    tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
     let accept = core.accept_context(&config, codes, ports.ws_tls);
     tasks.push(spawn(serve_slaves(ports.ws, Arc::new(accept))));
     let edge_config =
         EdgeConfig::from_common(&config.common, "proxy", ports.http_at).behind(config.trusted.clone());
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
+    let access = edge.access_report(ports.ops.scope());
+    access.log();
+    tasks.push(spawn(follow_access(Arc::clone(&edge), config.common.clone(), reload, |file, outcome| {
+        metrics::record_config_reload(file.label(), reload_outcome(outcome));
+    })));
     let ended = Arc::clone(&edge);
     core.registry.on_session_end(move |session| ended.revoke_session(session));
-    let ops = core.ops(&config, recorder, &edge, &shutdown);
+    let ops = core.ops(&config, recorder, &edge, &shutdown, access);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
     tokio::join!(front::server::serve(ports.http, edge, ops, &shutdown), drained);
@@ -85,7 +94,7 @@ struct Core {
 }
 
 impl Core {
-    fn new(config: &ProxyConfig) -> Result<Self, StartError> {
+    fn new(config: &ProxyConfig, codes: Arc<CodeStore>) -> Result<Self, StartError> {
         let instance = InstanceId(getrandom::u64()?);
         let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
         let catalogs = CatalogAccounts::new(config.max_catalog_bytes, config.max_links_per_code);
@@ -100,7 +109,8 @@ impl Core {
             balance: config.balance,
         };
         let activity = Activity::new("slave", config.common.ops.ui.into());
-        let dispatcher = Dispatcher::new(Arc::clone(&registry), instance, policies, times, activity.clone());
+        let dispatcher =
+            Dispatcher::new(Arc::clone(&registry), instance, codes, policies, times, activity.clone());
         Ok(Self { instance, registry, dispatcher, activity })
     }
 
@@ -129,21 +139,6 @@ impl Core {
         let dispatcher = self.dispatcher.clone();
         let watched = WatchedFile::new(&file.path, Some(&file.content), reload);
         spawn(routes::follow(watched, move |routes| dispatcher.set_routes(routes)))
-    }
-
-    /// Loads the codes of slaves. The returned task follows the changes of their file.
-    fn load_codes(
-        &self,
-        config: &ProxyConfig,
-        reload: &ReloadSignal,
-    ) -> Result<(Arc<CodeStore>, AbortOnDropHandle<()>), RunError> {
-        let source = match &config.codes_file {
-            Some(path) => Some(CodesSource { path: path.clone(), read: CodesFile::read(path)? }),
-            None => None,
-        };
-        let codes = CodeStore::new(config.slave_codes.clone(), source.as_ref().map(|source| &source.read.0));
-        let follow = follow_codes(Arc::clone(&codes), Arc::clone(&self.registry), source, reload.clone());
-        Ok((codes, spawn(follow)))
     }
 
     fn accept_context(
@@ -175,6 +170,7 @@ impl Core {
         recorder: Metrics,
         edge: &Arc<Edge<Dispatcher>>,
         shutdown: &Shutdown,
+        access: AccessReport,
     ) -> Ops {
         recorder.before_each_scrape(edge.gauge_sampler());
         let registry = Arc::clone(&self.registry);
@@ -184,8 +180,24 @@ impl Core {
         let ready = readiness::readiness(config.ready_min_slaves, &self.registry, shutdown);
         let endpoints = Endpoints::new(recorder, ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));
-        Status::new(&self.registry, self.activity.clone()).serve(endpoints).build()
+        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), access)
+            .serve(endpoints)
+            .build()
     }
+}
+
+/// Returns the label of a reload's outcome in metrics.
+fn reload_outcome(outcome: Reload) -> &'static str {
+    match outcome {
+        Reload::Applied => "ok",
+        Reload::Refused => "failed",
+    }
+}
+
+/// Reads the file of codes, if there is one.
+fn codes_source(config: &ProxyConfig) -> Result<Option<CodesSource>, RunError> {
+    let Some(path) = &config.codes_file else { return Ok(None) };
+    Ok(Some(CodesSource { path: path.clone(), read: CodesFile::read(path)? }))
 }
 
 /// Returns the function that explains which rule and slaves a call would use.

@@ -5,16 +5,21 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use front::AccessReport;
 use runtime::activity::Activity;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
 use serde_json::{Map, Value, json};
 
-use crate::links::{Registry, SlaveSnapshot};
+use crate::dispatch::Dispatcher;
+use crate::links::{LeftOut, Registry, SlaveSnapshot};
 use crate::slave_state::SlaveState;
 
 /// Largest number of slaves in `/api/v1/status`; `/api/v1/slaves` lists all.
 const MAX_SLAVES: usize = 500;
+
+/// Largest number of tools, and of conflicts of names, in `/api/v1/status`.
+const MAX_LISTED: usize = 500;
 
 /// Largest number of tools that are listed for a slave.
 const MAX_TOOLS: usize = 100;
@@ -22,16 +27,25 @@ const MAX_TOOLS: usize = 100;
 /// The source of the status document of this process.
 pub(crate) struct Status {
     registry: Arc<Registry>,
+    dispatcher: Dispatcher,
     activity: Activity,
+    access: AccessReport,
     started: (Instant, SystemTime),
 }
 
 impl Status {
     /// Creates the status of a proxy that starts now.
-    pub(crate) fn new(registry: &Arc<Registry>, activity: Activity) -> Arc<Self> {
+    pub(crate) fn new(
+        registry: &Arc<Registry>,
+        dispatcher: Dispatcher,
+        activity: Activity,
+        access: AccessReport,
+    ) -> Arc<Self> {
         Arc::new(Self {
             registry: Arc::clone(registry),
+            dispatcher,
             activity,
+            access,
             started: (Instant::now(), SystemTime::now()),
         })
     }
@@ -67,8 +81,10 @@ impl Status {
             "startedAt": moment::text(started_at),
             "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
+            "access": self.access.to_json(),
             "proxies": self.proxies(),
             "slaves": self.slaves(MAX_SLAVES),
+            "tools": self.tools(),
             "calls": self.activity.to_json(),
         })
     }
@@ -82,6 +98,18 @@ impl Status {
         });
         let list: Vec<Value> = list.collect();
         json!({ "total": list.len(), "atLeast": peers.known().at_least, "list": list })
+    }
+
+    /// The tools as clients see them with their owners, and the names that are not shown as all their slaves wrote them.
+    fn tools(&self) -> Value {
+        self.dispatcher.with_names(|listed, conflicts| {
+            json!({
+                "total": listed.len(),
+                "list": &listed[..listed.len().min(MAX_LISTED)],
+                "conflictsTotal": conflicts.len(),
+                "conflicts": &conflicts[..conflicts.len().min(MAX_LISTED)],
+            })
+        })
     }
 
     fn slaves(&self, limit: usize) -> Value {
@@ -105,10 +133,15 @@ impl Status {
     }
 }
 
+fn left_out(tool: &LeftOut) -> Value {
+    json!({ "tool": tool.tool, "reason": tool.why.label() })
+}
+
 fn slave(slave: &SlaveSnapshot) -> Value {
     let labels: Map<String, Value> =
         slave.labels.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let tools: Vec<&str> = slave.tools.iter().take(MAX_TOOLS).map(String::as_str).collect();
+    let left_out: Vec<Value> = slave.left_out.iter().take(MAX_TOOLS).map(left_out).collect();
     json!({
         "id": slave.id,
         "name": slave.name,
@@ -122,6 +155,8 @@ fn slave(slave: &SlaveSnapshot) -> Value {
         "inFlight": slave.in_flight,
         "capacity": (slave.capacity > 0).then_some(slave.capacity),
         "weight": slave.weight,
+        "announcedBeyond": slave.beyond,
+        "toolsLeftOut": left_out,
         "toolCount": slave.tools.len(),
         "tools": tools,
         "peer": slave.peer.map(|peer| peer.to_string()),

@@ -68,7 +68,7 @@ impl Activity {
         if !self.is_recording() {
             return CallGuard::default();
         }
-        let call = Arc::new(ActiveCall::new(labels().truncated()));
+        let call = Arc::new(ActiveCall::new(labels().printable()));
         let log = self.log.as_ref().map(|log| (Arc::clone(log), log.insert(&call)));
         CallGuard::new(Recorded { worker: self.worker, call, log })
     }

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::AuditConfig;
+use crate::repeats;
 pub use line::{AuditLine, Payload};
 pub use losses::METRICS;
 use losses::record_lost;
@@ -112,6 +113,7 @@ impl Audit {
     /// Writes the queued lines, within [`FLUSH_TIMEOUT`].
     pub async fn finish(self) {
         self.reopening.abort();
+        repeats::flush();
         write_line(AuditLine::new("audit_stopped"));
         let (done, written) = oneshot::channel();
         let commands = self.commands;

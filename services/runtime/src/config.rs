@@ -2,24 +2,31 @@
 //!
 //! The values are typed and checked. Must not know what they are used for.
 
+mod access;
 mod audit;
+mod clients;
+mod hosts;
 mod listener;
 mod ops;
 mod origins;
+mod session;
 mod traces;
 mod variables;
 
 use std::time::Duration;
 
-use crate::env::{Reader, Setting, parse};
+use crate::env::{Reader, parse};
 use crate::listen::ListenAddr;
-use crate::secret::{SecretSet, SessionKey};
 
+pub use access::{AccessConfig, AnonymousAccess, KeyConfig, secret_list, warn_of_short};
 pub use audit::{AUDIT, AuditConfig, AuditTarget};
+pub use clients::ClientLimits;
+pub use hosts::AllowedHosts;
 pub use listener::listener;
 use listener::read_listener;
 pub use ops::{OpsConfig, ops_listener};
 pub use origins::{AllowedOrigins, is_loopback_authority};
+pub use session::SessionConfig;
 pub use traces::{OtlpCompression, OtlpProtocol, ParentBased, SampleRatio, TRACES, TraceConfig};
 use variables::Settings;
 pub use variables::{EVERY, MODE, ModeSettings};
@@ -59,20 +66,22 @@ pub struct CommonConfig {
     pub http: ListenAddr,
     /// `OPS_PORT`, `OPS_HOST`, `UI`.
     pub ops: OpsConfig,
-    /// `AUTH_BEARER_KEYS`: the accepted keys; where empty, requests need no key.
-    pub bearer_keys: SecretSet,
+    /// `AUTH_BEARER_KEYS`, `OPS_KEYS`, their files, `ALLOW_ANONYMOUS`, `ALLOWED_HOSTS`, `PUBLIC_URL`: who is served.
+    pub access: AccessConfig,
     /// `AUTH_CUSTOM_HEADER`: header accepted in place of `Authorization`, lower case.
     pub auth_header: Option<String>,
     /// `ALLOWED_ORIGINS`: origins of web pages that may send requests.
     pub allowed_origins: AllowedOrigins,
     /// `MAX_BODY_BYTES`: largest request body.
     pub max_body_bytes: usize,
+    /// `MAX_BODIES_BYTES`, `MAX_CONNECTIONS`, `MAX_STREAMS_PER_CLIENT` and others: what clients may use.
+    pub clients: ClientLimits,
     /// `REQUEST_TIMEOUT`: silence after which a call fails; each progress message restarts the time.
     pub request_timeout: Duration,
     /// `REQUEST_TIMEOUT_TOTAL`: largest duration of a call; never below `request_timeout`.
     pub request_timeout_total: Duration,
-    /// `SESSION_KEY`: the key that seals legacy session tokens.
-    pub session_key: SessionKey,
+    /// `SESSION_KEY`, `SESSION_KEY_FILE`: the keys of legacy session tokens.
+    pub session: SessionConfig,
     /// `SESSION_TTL`: validity of a legacy session token.
     pub session_ttl: Duration,
     /// `SHUTDOWN_GRACE`: time that running calls get to finish, after the delay.
@@ -98,18 +107,21 @@ impl CommonConfig {
         let settings = Settings::read(reader);
         let http = read_listener(reader, &settings);
         let seconds = parse::seconds;
+        let access = access::read(reader, &settings);
+        let max_body_bytes = reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes"));
         Self {
             ops: ops::read(reader, &settings, &http),
             http,
-            bearer_keys: SecretSet::new(parse::list(settings.auth_bearer_keys.text().unwrap_or_default())),
-            auth_header: read_auth_header(reader, &settings),
+            auth_header: read_auth_header(reader, &settings, &access),
+            access,
             allowed_origins: reader
                 .optional(&settings.allowed_origins, AllowedOrigins::parse)
                 .unwrap_or_default(),
-            max_body_bytes: reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes")),
+            max_body_bytes,
+            clients: clients::read(reader, &settings, max_body_bytes),
             request_timeout: reader.value(&settings.request_timeout, silence_timeout),
             request_timeout_total: read_total(reader, &settings),
-            session_key: read_session_key(reader, &settings.session_key),
+            session: session::read(reader, &settings),
             session_ttl: reader.value(&settings.session_ttl, seconds(1.0..=31_536_000.0)),
             shutdown_delay: reader.value(&settings.shutdown_delay, seconds(0.0..=600.0)),
             shutdown_grace: reader.value(&settings.shutdown_grace, seconds(0.0..=3600.0)),
@@ -127,9 +139,9 @@ fn silence_timeout(text: &str) -> Result<Duration, String> {
     parse::seconds(0.1..=86_400.0)(text)
 }
 
-fn read_auth_header(reader: &mut Reader<'_>, settings: &Settings) -> Option<String> {
+fn read_auth_header(reader: &mut Reader<'_>, settings: &Settings, access: &AccessConfig) -> Option<String> {
     let header = reader.optional(&settings.auth_custom_header, parse::header_name);
-    if header.is_some() && !settings.auth_bearer_keys.is_set() {
+    if header.is_some() && !access.clients.is_set() && !access.operators.is_set() {
         reader
             .warn("AUTH_CUSTOM_HEADER is set but AUTH_BEARER_KEYS is not: no key is asked for in any header");
     }
@@ -148,20 +160,6 @@ fn read_total(reader: &mut Reader<'_>, settings: &Settings) -> Duration {
         reader.reject(&settings.request_timeout_total, "at least the seconds of REQUEST_TIMEOUT");
     }
     total
-}
-
-fn read_session_key(reader: &mut Reader<'_>, setting: &Setting) -> SessionKey {
-    let long_enough = |text: &str| match text.chars().count() {
-        0..32 => Err("at least 32 characters, for example the output of: openssl rand -base64 32".to_owned()),
-        _ => Ok(SessionKey::derive(text)),
-    };
-    if setting.is_set() {
-        return reader.optional(setting, long_enough).unwrap_or_else(|| SessionKey::derive(""));
-    }
-    SessionKey::random().unwrap_or_else(|error| {
-        reader.missing(setting, &format!("a key, as the system gave no random one ({error})"));
-        SessionKey::derive("")
-    })
 }
 
 fn read_log(reader: &mut Reader<'_>, settings: &Settings) -> LogConfig {

@@ -4,6 +4,7 @@
 //! All problems are reported at once, each with line, path, value and expectation. Must not know any format.
 
 mod cursor;
+pub mod fields;
 mod node;
 mod parse;
 mod problem;

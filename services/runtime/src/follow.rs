@@ -63,7 +63,13 @@ impl WatchedFile {
     /// Watches `path`. The first [`Self::changed`] waits for content that differs from `now`, the owner's present
     /// content (`None`: no content).
     pub fn new(path: impl Into<PathBuf>, now: Option<&[u8]>, reload: ReloadSignal) -> Self {
-        Self { path: path.into(), reload, seen: None, content: now.map(digest) }
+        Self { path: path.into(), reload, seen: None, content: now.map(content_digest) }
+    }
+
+    /// Watches `path` as [`Self::new`] does, given the [`content_digest`] of the owner's present content: for owners of
+    /// secrets, which keep no content.
+    pub fn since(path: impl Into<PathBuf>, digest: [u8; 32], reload: ReloadSignal) -> Self {
+        Self { path: path.into(), reload, seen: None, content: Some(digest) }
     }
 
     /// Returns the file's path.
@@ -103,7 +109,7 @@ impl WatchedFile {
         self.seen = Some(change);
         match read {
             Ok(content) => {
-                let digest = digest(&content);
+                let digest = content_digest(&content);
                 let same = self.content.replace(digest) == Some(digest);
                 (!same || forced).then_some(Ok(content))
             }
@@ -112,7 +118,8 @@ impl WatchedFile {
     }
 }
 
-fn digest(content: &[u8]) -> [u8; 32] {
+/// Returns the SHA-256 digest of a file's content.
+pub fn content_digest(content: &[u8]) -> [u8; 32] {
     Sha256::digest(content).into()
 }
 

@@ -3,15 +3,21 @@
 //! Must know neither MCP nor the link protocol: services bring their own variables, metrics and readiness.
 
 pub mod activity;
+pub mod admission;
 pub mod audit;
 pub mod config;
+pub mod descriptors;
 pub mod document;
 pub mod env;
 pub mod follow;
+pub mod keys;
 pub mod listen;
+pub mod locality;
 pub mod metrics;
 pub mod moment;
 pub mod ops;
+pub mod printable;
+pub mod repeats;
 pub mod secret;
 pub mod shutdown;
 pub mod start;

@@ -6,6 +6,7 @@ mod policy;
 mod readiness;
 pub mod ui;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,6 +21,7 @@ pub use readiness::Readiness;
 pub use ui::{CONTENT_POLICY, Page};
 
 use crate::metrics::Metrics;
+use crate::printable;
 
 /// The function that says whether the service is ready.
 type Ready = Arc<dyn Fn() -> Readiness + Send + Sync>;
@@ -124,7 +126,12 @@ impl Ops {
     }
 }
 
+/// Returns JSON without the characters of peers that command a terminal or hide: operators read it there, too.
 fn json_response(status: StatusCode, text: String) -> Response {
+    let text = match printable::json(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(escaped) => escaped,
+    };
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 

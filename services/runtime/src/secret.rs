@@ -4,6 +4,7 @@
 
 mod session_key;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +12,14 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 pub use session_key::{KeyOrigin, MAX_SESSION_KEYS, SessionKey, SessionKeys};
+
+/// Least length of a secret that cannot be guessed, in characters.
+pub const MIN_SECRET_CHARACTERS: usize = 16;
+
+/// Returns whether a secret, surrounding white space removed, is short enough to be guessed.
+pub fn is_short(secret: &str) -> bool {
+    secret.trim().chars().count() < MIN_SECRET_CHARACTERS
+}
 
 /// A secret text, which is wiped from memory when dropped and formatted as `[redacted]`.
 #[derive(Clone, Default)]
@@ -43,11 +52,9 @@ pub struct SecretSet {
 impl SecretSet {
     /// Creates a set of the digests of these texts, trimmed; empty texts and duplicates are left out.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut digests: Vec<[u8; 32]> =
-            texts.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(digest).collect();
-        digests.sort_unstable();
-        digests.dedup();
-        Self { digests }
+        let mut seen = HashSet::new();
+        let digests = texts.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(digest);
+        Self { digests: digests.filter(|digest| seen.insert(*digest)).collect() }
     }
 
     /// Returns whether `presented` (trimmed) is accepted; see [`Self::find`].
@@ -63,7 +70,7 @@ impl SecretSet {
         bool::from(hit).then_some(presented)
     }
 
-    /// Returns the SHA-256 of each accepted text.
+    /// Returns the SHA-256 of each accepted text, in the order of the texts.
     pub fn digests(&self) -> impl Iterator<Item = [u8; 32]> {
         self.digests.iter().copied()
     }
@@ -114,7 +121,7 @@ mod tests {
             assert_eq!(set.contains(code), accepted, "{code:?}");
         }
         assert!(!SecretSet::default().contains(""));
-        // The first bytes of SHA-256 of "code1", as any other tool computes it.
-        assert!(set.digests().any(|digest| digest.starts_with(&[0xb3, 0x5f, 0x45, 0x95])));
+        // The first bytes of SHA-256 of "code1", as any other tool computes it; the order is that of the texts.
+        assert!(set.digests().next().is_some_and(|digest| digest.starts_with(&[0xb3, 0x5f, 0x45, 0x95])));
     }
 }

@@ -1,7 +1,6 @@
 //! Logging: set up once, to standard error, as lines of text or as JSON objects. Must not know events.
 
 mod context;
-mod escape;
 mod json;
 mod spans;
 mod text;
@@ -50,11 +49,11 @@ fn log_layer<S>(service: &'static str, format: LogFormat) -> Box<dyn Layer<S> + 
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let ansi = std::io::stderr().is_terminal();
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = if std::io::stderr().is_terminal() { text::Colours::On } else { text::Colours::Off };
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     match format {
-        LogFormat::Text => layer.with_ansi(ansi).event_format(text::TextFormat { service }).boxed(),
-        LogFormat::Json => layer.with_ansi(false).event_format(json::JsonFormat { service }).boxed(),
+        LogFormat::Text => layer.event_format(text::TextFormat { service, colours }).boxed(),
+        LogFormat::Json => layer.event_format(json::JsonFormat { service }).boxed(),
     }
 }
 
@@ -95,7 +94,10 @@ mod tests {
         let writer = sink.clone();
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
         let layer = match format {
-            LogFormat::Text => layer.event_format(text::TextFormat { service: "PROXY" }).boxed(),
+            LogFormat::Text => {
+                let colours = text::Colours::Off;
+                layer.event_format(text::TextFormat { service: "PROXY", colours }).boxed()
+            }
             LogFormat::Json => layer.event_format(json::JsonFormat { service: "PROXY" }).boxed(),
         };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
@@ -151,6 +153,25 @@ mod tests {
         assert_eq!(value["trace_id"], "00000000000000000000000000004bf9");
         let bare = logged(LogFormat::Json, || tracing::info!("of no call"));
         assert!(!bare.contains("request_id"), "{bare}");
+    }
+
+    #[test]
+    fn no_format_lets_a_hostile_character_through() {
+        const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\u{e0041}\u{2028}\u{7f}\r\nb";
+        let act = || {
+            let span = tracing::info_span!("link", slave = HOSTILE, agent = %HOSTILE);
+            let _entered = span.enter();
+            tracing::info!(tool = %HOSTILE, quoted = HOSTILE, seen = ?HOSTILE, "said {HOSTILE}");
+        };
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let line = logged(format, act);
+            let line = line.strip_suffix('\n').unwrap();
+            assert!(!line.chars().any(crate::printable::is_escaped), "{line:?}");
+            if format == LogFormat::Json {
+                let value: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!((&value["tool"], &value["quoted"]), (&HOSTILE.into(), &HOSTILE.into()));
+            }
+        }
     }
 
     #[test]

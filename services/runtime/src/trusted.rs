@@ -1,7 +1,9 @@
 //! The client's address of a request that came through trusted forwarding proxies (`TRUSTED_PROXIES`).
 //!
 //! RFC 7239 (`Forwarded`) and `X-Forwarded-For`: the rightmost address that does not belong to a trusted proxy. Entries
-//! to the left of that address may be forged. Must not know the use of the address.
+//! to the left of that address may be forged. Whether a request comes from this machine or a private network is decided
+//! more strictly: whatever cannot be read or was added by an unknown forwarder counts as foreign. Must not know the use of
+//! the address.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +11,34 @@ use axum::http::header::FORWARDED;
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+use crate::locality::is_local;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Headers that forwarding proxies add. A request with one of them was not made by the program at the other end of the
+/// connection.
+const FORWARDING: [&str; 19] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-real-ip",
+    "via",
+    "x-forwarded",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-original-forwarded-for",
+    "forwarded-for",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "x-appengine-user-ip",
+];
 
 /// The networks of proxies whose forwarding headers are trusted; empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +55,9 @@ impl TrustedProxies {
             .ok_or_else(|| "networks and addresses, for example 10.0.0.0/8,fd00::/8,192.0.2.7".into())
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Returns whether this address belongs to a trusted proxy.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
@@ -45,13 +76,31 @@ impl TrustedProxies {
         }
     }
 
+    /// Returns whether a request from `peer` with these headers certainly comes from this machine or a private network.
+    ///
+    /// With a forwarding header, the peer must be trusted, and each header that names clients must name a local one whom
+    /// no untrusted forwarder put there.
+    pub fn is_local(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        if !FORWARDING.iter().any(|name| headers.contains_key(*name)) {
+            return is_local(peer);
+        }
+        if !self.trusts(peer.to_canonical()) {
+            return false;
+        }
+        let readers: [(&HeaderName, Entries); 3] =
+            [(&X_FORWARDED_FOR, plain_entries), (&FORWARDED, standard_entries), (&X_REAL_IP, real_entries)];
+        let mut present = readers.into_iter().filter(|(name, _)| headers.contains_key(*name)).peekable();
+        present.peek().is_some() && present.all(|(_, entries)| self.names_local(&entries(headers)))
+    }
+
+    /// Returns whether a header names a local client: each entry is of a trusted forwarder, but for the first one.
+    fn names_local(&self, entries: &[Option<IpAddr>]) -> bool {
+        let Some((Some(client), forwarders)) = entries.split_first() else { return false };
+        is_local(*client) && forwarders.iter().all(|entry| entry.is_some_and(|address| self.trusts(address)))
+    }
+
     /// Walks the entries from the right, as long as the proxy that wrote the entry is trusted.
-    fn walk(
-        &self,
-        peer: IpAddr,
-        headers: &HeaderMap,
-        entries: fn(&HeaderMap) -> Vec<Option<IpAddr>>,
-    ) -> IpAddr {
+    fn walk(&self, peer: IpAddr, headers: &HeaderMap, entries: Entries) -> IpAddr {
         let mut last = peer;
         for entry in entries(headers).into_iter().rev() {
             let Some(address) = entry else { break };
@@ -64,9 +113,16 @@ impl TrustedProxies {
     }
 }
 
+/// A reader of the addresses in a header, from left to right; `None` for an entry that is no address.
+type Entries = fn(&HeaderMap) -> Vec<Option<IpAddr>>;
+
 fn plain_entries(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let values = headers.get_all(&X_FORWARDED_FOR).iter();
     values.flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(address).collect()
+}
+
+fn real_entries(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    headers.get_all(&X_REAL_IP).iter().map(|value| address(value.to_str().unwrap_or("?"))).collect()
 }
 
 fn standard_entries(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
@@ -137,6 +193,47 @@ mod tests {
         };
         assert_eq!(ask("for=9.9.9.9"), "10.0.0.1");
         assert_eq!(ask("for=1.2.3.4"), "1.2.3.4");
+    }
+
+    #[test]
+    fn a_request_is_local_only_where_every_word_about_its_client_says_so() {
+        for (trusted, peer, headers, local) in [
+            ("", "127.0.0.1", &[][..], true),
+            ("", "::ffff:10.1.2.3", &[], true),
+            ("", "203.0.113.9", &[], false),
+            // Whoever forwards must be trusted, whatever is forwarded.
+            ("", "127.0.0.1", &[(XFF, "127.0.0.1")], false),
+            ("", "127.0.0.1", &[("forwarded", "for=10.0.0.1")], false),
+            ("", "127.0.0.1", &[("x-real-ip", "10.0.0.1")], false),
+            ("", "127.0.0.1", &[("via", "1.1 somebody")], false),
+            ("10.0.0.0/8", "127.0.0.1", &[(XFF, "127.0.0.1")], false),
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "10.0.0.1")], true),
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "203.0.113.9")], false),
+            ("127.0.0.1", "127.0.0.1", &[], true),
+            ("127.0.0.1", "127.0.0.1", &[("x-real-ip", "192.168.7.7")], true),
+            ("127.0.0.1", "127.0.0.1", &[("x-real-ip", "203.0.113.9")], false),
+            ("127.0.0.1", "127.0.0.1", &[("forwarded", "for=\"[fd00::7]:99\"")], true),
+            // Headers that contradict each other, are unreadable, or name nobody.
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "10.0.0.1"), ("x-real-ip", "203.0.113.9")], false),
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "10.0.0.1"), ("forwarded", "for=203.0.113.9")], false),
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "unknown")], false),
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "")], false),
+            ("127.0.0.1", "127.0.0.1", &[("forwarded", "for=_hidden")], false),
+            ("127.0.0.1", "127.0.0.1", &[("forwarded", "proto=https")], false),
+            ("127.0.0.1", "127.0.0.1", &[("x-forwarded-proto", "https")], false),
+            // A private address between the client and the trusted proxy forwarded too, and is not trusted.
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "203.0.113.9, 10.0.0.5")], false),
+            ("127.0.0.1", "127.0.0.1", &[(XFF, "10.0.0.4, 10.0.0.5")], false),
+            ("127.0.0.1,10.0.0.5", "127.0.0.1", &[(XFF, "10.0.0.4, 10.0.0.5")], true),
+            ("127.0.0.1,10.0.0.5", "127.0.0.1", &[(XFF, "203.0.113.9"), (XFF, "10.0.0.5")], false),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            let proxies = TrustedProxies::parse(trusted).unwrap();
+            assert_eq!(proxies.is_local(peer.parse().unwrap(), &map), local, "{trusted} {peer} {headers:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod code;
 mod link;
+mod review_hosts;
 mod values;
 mod variables;
 
@@ -18,6 +19,7 @@ use runtime::secret::Secret;
 pub use code::CodeSource;
 pub(crate) use code::code_of_file;
 pub use link::LinkConfig;
+pub use review_hosts::{ReviewHostError, ReviewHosts};
 pub use values::ProxyUrl;
 pub use variables::{PASSED_ON, TABLES, VARIABLES};
 use variables::{PassedOnSettings, Settings};
@@ -38,6 +40,10 @@ pub struct MrPilotConfig {
     pub command: Option<PathBuf>,
     /// The set variables of [`PASSED_ON`], to be passed on to the program under the same names.
     pub env: BTreeMap<&'static str, Secret>,
+    /// `MR_PILOT_HOSTS`: the hosts that a review may name.
+    pub hosts: ReviewHosts,
+    /// `MR_PILOT_ALLOW_COMMENT`: whether a review may be posted as a comment.
+    pub allow_comment: bool,
 }
 
 impl MrPilotConfig {
@@ -72,6 +78,8 @@ pub struct SlaveConfig {
     pub demo_tools: bool,
     /// Name of an echo tool that is the only tool offered, for an end-to-end probe. No variable sets it.
     pub probe_tool: Option<String>,
+    /// The program that starts backends (`exec-backend`); `None`: they are started directly. No variable sets it.
+    pub launcher: Option<PathBuf>,
     /// `SLAVE_PROBE_INTERVAL`: time between two health checks of a backend.
     pub probe_interval: Option<Duration>,
     /// `SLAVE_JOURNAL_BYTES`: largest size of unacknowledged events, over all calls.
@@ -103,9 +111,10 @@ impl SlaveConfig {
             capacity: reader.value(&settings.slave_capacity, parse::whole(0..=1_000_000, "calls")),
             weight: reader.value(&settings.slave_weight, parse::whole(1..=10_000, "percent")),
             backends_file: reader.optional(&settings.slave_backends, values::readable_file),
-            mr_pilot: read_mr_pilot(&mut reader, &settings.mr_pilot_command, snapshot),
+            mr_pilot: read_mr_pilot(&mut reader, &settings, snapshot),
             demo_tools: reader.value(&settings.demo_tools, parse::flag),
             probe_tool: None,
+            launcher: None,
             probe_interval: read_probe(&mut reader, &settings.slave_probe_interval),
             journal_bytes: reader.value(&settings.slave_journal_bytes, bytes(1_048_576..=68_719_476_736)),
             max_output_bytes: reader.value(&settings.max_output_bytes, bytes(65_536..=1_073_741_824)),
@@ -128,14 +137,23 @@ fn read_name(reader: &mut Reader<'_>, setting: &Setting) -> String {
     values::name_of_host(&host.to_string_lossy())
 }
 
-fn read_mr_pilot(reader: &mut Reader<'_>, command: &Setting, snapshot: &Snapshot) -> MrPilotConfig {
+fn read_mr_pilot(reader: &mut Reader<'_>, settings: &Settings, snapshot: &Snapshot) -> MrPilotConfig {
     let passed_on = PassedOnSettings::read(reader);
-    reader.optional(&passed_on.gitlab_api, parse::http_url);
+    let api = reader.optional(&passed_on.gitlab_api, parse::http_url);
     reader.optional(&passed_on.llm_api_url, parse::http_url);
     reader.optional(&passed_on.max_diff_chars, parse::whole(1000..=u64::MAX, "characters"));
     let passed_on = PASSED_ON.iter().filter(|var| var.name != "NODE_ENV");
     let env = passed_on.filter_map(|var| Some((var.name, Secret::new(snapshot.get(var.name)?)))).collect();
-    MrPilotConfig { command: command.text().map(PathBuf::from), env }
+    let hosts = reader.optional(&settings.mr_pilot_hosts, ReviewHosts::parse);
+    MrPilotConfig {
+        command: settings.mr_pilot_command.text().map(PathBuf::from),
+        env,
+        hosts: hosts.unwrap_or_else(|| {
+            let public = ReviewHosts::default();
+            api.map_or(public.clone(), |api| public.with_api(&api))
+        }),
+        allow_comment: reader.value(&settings.mr_pilot_allow_comment, parse::flag),
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +166,7 @@ mod tests {
         ("PROXY_RESOLVE_INTERVAL", "0"),
         ("SLAVE_CODE", "code1,code2"),
         ("SLAVE_CODE_FILE", "/nowhere/code"),
+        ("ALLOW_PLAINTEXT", "maybe"),
         ("PROXY_CA_FILE", "/nowhere/ca.pem"),
         ("PROXY_CLIENT_CERT", "/nowhere/slave.crt"),
         ("PROXY_CLIENT_KEY", "/nowhere/slave.key"),
@@ -156,6 +175,8 @@ mod tests {
         ("SLAVE_CAPACITY", "many"),
         ("SLAVE_WEIGHT", "0"),
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
+        ("MR_PILOT_HOSTS", "https://gitlab.com"),
+        ("MR_PILOT_ALLOW_COMMENT", "never"),
         ("DEMO_TOOLS", "on"),
         ("SLAVE_PROBE_INTERVAL", "-1"),
         ("RECONNECT_MAX", "0"),

@@ -8,6 +8,7 @@ pub mod config;
 mod dial;
 mod endpoint;
 pub mod executor;
+pub mod launcher;
 mod link;
 pub mod local;
 pub mod metrics;

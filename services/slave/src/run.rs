@@ -12,9 +12,10 @@ mod settings;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use front::server::OpsPort;
+use front::server::{AccessFile, OpsPort, follow_access};
 use front::{Edge, EdgeConfig};
 use runtime::follow::ReloadSignal;
+use runtime::keys::Reload;
 use runtime::metrics::Metrics;
 use runtime::ops::{Endpoints, Ops};
 use runtime::shutdown::Shutdown;
@@ -25,7 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::SlaveConfig;
 use crate::executor::Executor;
 use crate::local::LocalCalls;
-use crate::metrics;
+use crate::metrics::{self, ConfigFile};
 use crate::status::{Identity, Status};
 pub use error::RunError;
 use files::BackendsFile;
@@ -60,6 +61,7 @@ struct Slave {
     status: Status,
     backends: Option<BackendsFile>,
     reload: ReloadSignal,
+    following_keys: AbortOnDropHandle<()>,
 }
 
 impl Slave {
@@ -73,6 +75,7 @@ impl Slave {
         let edge_config = EdgeConfig::from_common(&config.common, role(&config), address);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge);
+        let access = edge.access_report(ops.scope());
         let lock = InstanceLock::take(&http, config.common.http.port, &config.name);
         let linked = Linked::new(&config, lock, &executor, &edge, &reload)?;
         let status = Status {
@@ -84,13 +87,18 @@ impl Slave {
             },
             links: linked.as_ref().map(|linked| Arc::clone(&linked.links)),
             executor: executor.clone(),
+            access,
             started: (Instant::now(), SystemTime::now()),
         };
-        Ok(Self { http, ops, executor, edge, linked, status, backends, reload })
+        let follow = follow_access(Arc::clone(&edge), config.common, reload.clone(), record_keys_reload);
+        let following_keys = AbortOnDropHandle::new(tokio::spawn(follow));
+        Ok(Self { http, ops, executor, edge, linked, status, backends, reload, following_keys })
     }
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
         let address = self.http.local_addr().map_err(StartError::Address)?;
+        self.status.access.log();
+        let _following_keys = self.following_keys;
         let ops = ops(self.status, recorder, &self.edge, shutdown);
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
@@ -114,6 +122,14 @@ impl Slave {
         self.executor.shutdown(BACKEND_EXIT_TIMEOUT).await;
         tracing::info!("Stopped");
         Ok(())
+    }
+}
+
+fn record_keys_reload(file: AccessFile, outcome: Reload) {
+    let file = ConfigFile::Keys(file.label());
+    match outcome {
+        Reload::Applied => file.record_reload(),
+        Reload::Refused => file.record_failed_reload(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use front::AccessReport;
 use runtime::activity::Activity;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
@@ -36,6 +37,7 @@ pub(crate) struct Status {
     pub(crate) identity: Identity,
     pub(crate) links: Option<Arc<Links>>,
     pub(crate) executor: Executor,
+    pub(crate) access: AccessReport,
     pub(crate) started: (Instant, SystemTime),
 }
 
@@ -81,6 +83,7 @@ impl Status {
             "startedAt": moment::text(started_at),
             "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
+            "access": self.access.to_json(),
             "links": self.links(),
             "backends": self.backends(),
             "calls": self.activity().to_json(),

@@ -6,7 +6,7 @@ use harness::{begin, config, fixture, header, is_alive, json, kind, until, withi
 use protocol::mcp::era::Era;
 use runtime::secret::Secret;
 use serde_json::Value;
-use slave::backends::pilot::PilotConfig;
+use slave::backends::pilot::{PilotConfig, ReviewPolicy};
 use slave::call::CallEnd;
 use slave::executor::{BackendState, Executor, ExecutorConfig};
 
@@ -19,6 +19,7 @@ async fn executor() -> Executor {
             ("GITLAB_TOKEN".into(), Secret::new("canary-token")),
             ("LLM_MODEL".into(), Secret::new("model")),
         ],
+        policy: ReviewPolicy::default(),
     };
     Executor::start(ExecutorConfig { pilot, max_output: 1_000_000, ..config(Vec::new()) }).await
 }
@@ -35,7 +36,7 @@ async fn review(executor: &Executor, era: Era, arguments: &str) -> (CallEnd, Val
 async fn a_report_becomes_a_structured_result() {
     let executor = executor().await;
     for era in [Era::Legacy, Era::Modern] {
-        let arguments = r#"{"mrUrlOrId":"https://g.example/a/b/-/merge_requests/7","ticketSpec":"do $(this)","guidelines":"be kind","postComment":true,"maxDiffChars":5000,"acceptanceCriteria":"- one","platform":"gitlab","project":"a/b/c","debug":true}"#;
+        let arguments = r#"{"mrUrlOrId":"https://gitlab.com/a/b/-/merge_requests/7","ticketSpec":"do $(this)","guidelines":"be kind","postComment":true,"maxDiffChars":5000,"acceptanceCriteria":"- one","platform":"gitlab","project":"a/b/c","debug":true}"#;
         let (_, value) = review(&executor, era, arguments).await;
         assert_eq!(value["resultType"] == "complete", era == Era::Modern);
         let result = &value["structuredContent"];
@@ -128,7 +129,7 @@ async fn output_beyond_the_limit_fails_the_call() {
 
 #[tokio::test]
 async fn a_missing_command_is_reported_and_its_tool_is_not_offered() {
-    let pilot = PilotConfig { command: Some("/no/such/mr-pilot".into()), variables: Vec::new() };
+    let pilot = PilotConfig { command: Some("/no/such/mr-pilot".into()), ..PilotConfig::default() };
     let executor = Executor::start(ExecutorConfig { pilot, ..config(Vec::new()) }).await;
     within(executor.settled()).await;
     let states = executor.backend_states();

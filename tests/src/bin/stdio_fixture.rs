@@ -1,7 +1,8 @@
 //! A stdio MCP server for the tests, which logs what it runs, waits at gates that a test opens, and can exit during a call.
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
-//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_COUNT` names the file in which `count` writes down what it
+//! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
+//! [`harness::probe`]. `FIXTURE_COUNT` names the file in which `count` writes down what it
 //! executes. Knows nothing of the relay.
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{fixture, wait};
+use harness::{fixture, probe, wait};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -23,6 +24,10 @@ struct Server {
 }
 
 fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [probe::DETACHED, role, path] = args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return probe::run_detached(role, path).unwrap_or_else(|error| note("process", &error.to_string()));
+    }
     let server = Arc::new(Server {
         modern: std::env::var("FIXTURE_ERA").is_ok_and(|era| era == "modern"),
         ..Server::default()
@@ -58,6 +63,9 @@ impl Server {
         }
         let server = self.clone();
         std::thread::spawn(move || {
+            if let Some(lines) = message["params"]["arguments"]["lines"].as_array() {
+                return lines.iter().filter_map(Value::as_str).for_each(|line| say_raw(line, &message));
+            }
             let answer = call(&message["params"], &cancelled);
             if let Ok(mut running) = server.running.lock() {
                 running.remove(&message["id"].to_string());
@@ -103,9 +111,11 @@ impl Server {
 }
 
 fn tools() -> Value {
-    let names = ["run", "count", "big", "die", "leak", "environment", "arguments"];
-    let tool = |name| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
-    names.map(tool).as_slice().into()
+    let names = ["run", "count", "big", "die", "leak", "environment", "arguments", "raw"];
+    let probes = if std::env::var_os("FIXTURE_PROBE").is_some() { &probe::TOOLS[..] } else { &[] };
+    let tool =
+        |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
+    names.iter().chain(probes).map(tool).collect()
 }
 
 fn prefix() -> String {
@@ -134,6 +144,7 @@ fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> 
             names.join(" ")
         }
         "arguments" => params.to_string(),
+        other if probe::TOOLS.contains(&other) => probe::call(other, arguments)?,
         other => return Some(Err(json!({ "code": -32602, "message": format!("Unknown tool: {other}") }))),
     };
     Some(Ok(json!({ "content": [{ "type": "text", "text": text }] })))
@@ -198,6 +209,14 @@ fn note(key: &str, what: &str) {
     if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
         let _ = file.write_all(format!("{what}\n").as_bytes());
     }
+}
+
+/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request.
+fn say_raw(line: &str, request: &Value) {
+    let token = request["params"]["_meta"]["progressToken"].to_string();
+    let line = line.replace("$id", &request["id"].to_string()).replace("$token", &token);
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 fn say(message: &Value) {

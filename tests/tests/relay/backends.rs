@@ -2,6 +2,7 @@
 
 use harness::client::{Client, McpRequest};
 use harness::fixture::{Fixture, run_args};
+use harness::metrics::Scrape;
 use harness::relay::{Proxy, Setup, Slave};
 use harness::wait;
 use serde_json::json;
@@ -130,4 +131,38 @@ async fn a_result_beyond_the_limit_is_refused_by_name_and_the_backend_goes_on() 
         client.call("big", json!({ "bytes": 10 })).await.response().get("result").map(|_| ())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_backend_with_odd_messages_does_not_make_its_slave_offend() {
+    let (proxy, slave, _fixture) = scene(&[]).await;
+    let notifications = [
+        r#"{"jsonrpc":"2.0","id":null,"method":"notifications/progress","params":{"progressToken":$token,"progress":1}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":$token,"progress":2},"result":null,"error":null}"#,
+        r#"{"method":"notifications/progress","params":{"progressToken":$token,"progress":3}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/elsewhere","params":{"progressToken":$token}}"#,
+        r#"{"jsonrpc":"2.0","id":"own","method":"elicitation/create","params":{}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":$token,"progress":4}}"#,
+    ];
+    for (member, outcome) in [
+        (r#""result":{"content":[{"type":"text","text":"done"}]}"#, "done"),
+        (r#""result":["text"]"#, "bad_answer"),
+        (r#""result":"text""#, "bad_answer"),
+        (r#""error":"text""#, "bad_answer"),
+        (r#""error":{"message":"without a code"}"#, "bad_answer"),
+    ] {
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":$id,{member}}}"#);
+        let lines: Vec<&str> = notifications.iter().copied().chain([answer.as_str()]).collect();
+        for client in
+            [Client::modern(proxy.http), Client::legacy(proxy.http).await, Client::modern(slave.http)]
+        {
+            let ask = McpRequest::tool(1, "raw", json!({ "lines": lines.clone() })).progress("t");
+            let answer = client.request(ask).await;
+            assert_eq!(answer.progress(), [4.0], "{member}");
+            let found = if outcome == "done" { answer.text() } else { answer.kind() };
+            assert_eq!(found, outcome, "{member}");
+        }
+    }
+    let offences = Scrape::of(proxy.http).await.sum("mcp_relay_link_bad_answers_total", &[]);
+    assert!(offences.abs() < f64::EPSILON, "the proxy found {offences} messages that the slave let pass");
 }

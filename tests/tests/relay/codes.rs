@@ -95,26 +95,22 @@ async fn labels_and_tools_are_those_that_the_code_allows() {
         "- {code: a, name: office, labels: {set: {platform: gitlab}, allow: {region: [eu]}}, tools: [echo, 'pay*']}\n",
     );
     let proxy = codes.setup().start_proxy().await;
-    let refused = verdict(&proxy, "a", &[("region", "mars")]).await;
-    assert!(refused.contains("label region=mars is not allowed") && refused.contains("eu"), "{refused}");
-    let slave = Setup::slave("one", proxy.link).env("SLAVE_CODE", "a").env("SLAVE_LABELS", "zone=1");
-    let slave = slave.start_slave().await;
-    slave.log.wait_for("label zone=1 is not allowed by this slave's code (allowed labels: region)").await;
-    drop(slave);
     let slave = Setup::slave("two", proxy.link).env("SLAVE_CODE", "a");
-    let _slave = slave.env("SLAVE_LABELS", "platform=github,region=eu").start_slave().await;
+    let _slave = slave.env("SLAVE_LABELS", "platform=github,region=eu,zone=1").start_slave().await;
     proxy.offers("echo").await;
     let client = Client::modern(proxy.http);
     assert_eq!(client.tool_names().await, ["echo", "payload"]);
     assert_eq!(client.call("sleep", json!({})).await.kind(), "unknown_tool");
     let line = proxy.log.wait_for("Slave authenticated successfully").await;
     assert!(line.contains("office") && line.contains("gitlab") && !line.contains("github"), "{line}");
+    let ignored = proxy.log.wait_for("Slave announces more than its code allows").await;
+    assert!(ignored.contains("zone") && !ignored.contains("region"), "{ignored}");
     let left_out = proxy.log.wait_for("they are left out").await;
     assert!(left_out.contains("sleep") && left_out.contains("fail"), "{left_out}");
     wait::until("the identity's link in the metrics", async || {
         let scrape = Scrape::of(proxy.http).await;
         let links = scrape.sum("mcp_relay_slave_code_links", &["code=\"office\""]);
-        let left_out = scrape.sum("mcp_relay_slave_tools_left_out", &["slave=\"two\""]);
+        let left_out = scrape.sum("mcp_relay_slave_tools_left_out", &["reason=\"not_allowed\""]);
         (links > 0.9 && left_out > 1.9).then_some(())
     })
     .await;

@@ -21,12 +21,17 @@ async fn exit_code_and_log(setup: Setup) -> (Option<i32>, String) {
 }
 
 /// Variables with invalid values, without those of secrets.
-const BAD_IN_BOTH: [(&str, &str); 19] = [
+const BAD_IN_BOTH: [(&str, &str); 24] = [
     ("MCP_SERVER_HOST", "not a host!"),
     ("MCP_SERVER_PORT", "70000"),
     ("AUTH_CUSTOM_HEADER", "a b"),
     ("ALLOWED_ORIGINS", "no origin"),
     ("MAX_BODY_BYTES", "12 MB"),
+    ("MAX_BODIES_BYTES", "128 MiB"),
+    ("MAX_CONNECTIONS", "some"),
+    ("MAX_CONNECTIONS_PER_ADDRESS", "0"),
+    ("MAX_STREAMS_PER_CLIENT", "-1"),
+    ("CLIENT_STALL_TIMEOUT", "0"),
     ("REQUEST_TIMEOUT", "soon"),
     ("REQUEST_TIMEOUT_TOTAL", "-1"),
     ("SESSION_TTL", "0"),

@@ -5,10 +5,8 @@ use harness::fault::{Fault, FaultProxy, Side, Towards, Trap};
 use harness::fixture::{Fixture, run_args};
 use harness::frames::FrameKind;
 use harness::relay::{Proxy, Setup, Slave};
-use harness::wait;
-use std::time::Duration;
+use harness::{http, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// One proxy, slaves that dial it through one fault proxy, one backend's log.
 struct Scene {
@@ -257,25 +255,38 @@ async fn a_storm_of_faults_loses_and_doubles_nothing() {
     assert!(calls.iter().sum::<usize>() > 24, "{calls:?}");
 }
 
-/// Connections that the link port lets in before they have authenticated (docs/PROTOCOL.md).
+/// Connections that the link port lets in before they have authenticated (docs/PROTOCOL.md), in all and from one address.
 const MAX_UNAUTHENTICATED: usize = 1024;
+const MAX_FROM_ONE_ADDRESS: usize = MAX_UNAUTHENTICATED / 8;
+
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: proxy\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+async fn first_line(source: u8, proxy: std::net::SocketAddr) -> String {
+    let mut stream = http::connect_from([127, 0, 0, source].into(), proxy).await.unwrap();
+    // A connection that is refused may be closed already.
+    let _ = stream.write_all(UPGRADE).await;
+    let mut answer = [0; 12];
+    let answered = stream.read_exact(&mut answer);
+    wait::within("an answer to an upgrade", wait::TIMEOUT, answered).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
 
 #[tokio::test]
-async fn a_connection_beyond_1024_unauthenticated_ones_waits_until_one_has_gone() {
+async fn connections_beyond_1024_unauthenticated_ones_and_beyond_an_eighth_of_an_address_are_refused() {
     let proxy = Setup::proxy().env("HANDSHAKE_RATE", "0").start_proxy().await;
     let mut silent = Vec::new();
-    for _ in 0..MAX_UNAUTHENTICATED {
-        silent.push(TcpStream::connect(proxy.link).await.unwrap());
+    for source in 1..=8 {
+        for _ in 0..MAX_FROM_ONE_ADDRESS {
+            silent.push(http::connect_from([127, 0, 0, source].into(), proxy.link).await.unwrap());
+        }
+        assert_eq!(first_line(source, proxy.link).await, "HTTP/1.1 503", "beyond its share");
+        let other = if source == 8 { "HTTP/1.1 503" } else { "HTTP/1.1 101" };
+        assert_eq!(first_line(99, proxy.link).await, other, "beside {source} full shares");
     }
-    let mut late = TcpStream::connect(proxy.link).await.unwrap();
-    let request = "GET / HTTP/1.1\r\nHost: proxy\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    late.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = [0; 12];
-    let early = tokio::time::timeout(Duration::from_millis(300), late.read(&mut answer)).await;
-    assert!(early.is_err(), "answered beside {MAX_UNAUTHENTICATED} others: {early:?}");
-    silent.pop();
-    let answered = late.read_exact(&mut answer);
-    wait::within("the answer to the one that waited", wait::TIMEOUT, answered).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 101");
+    drop(silent);
+    wait::until("the places of those that have gone", async || {
+        (first_line(99, proxy.link).await == "HTTP/1.1 101").then_some(())
+    })
+    .await;
 }

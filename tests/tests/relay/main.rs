@@ -5,16 +5,20 @@
 
 mod audit;
 mod backends;
+mod bad_answers;
 mod bad_peers;
 mod balance;
 mod catalogs;
 mod certainty;
 mod codes;
 mod configuration;
+mod confinement;
 mod demo;
 mod ejection;
 mod eras;
+mod floods;
 mod health;
+mod hostile_text;
 mod ingress;
 mod link_faults;
 mod link_loss;
@@ -22,6 +26,7 @@ mod load;
 mod log_lines;
 mod main_job;
 mod many_proxies;
+mod names;
 mod odd_slaves;
 mod ops_port;
 mod plain_dialect;

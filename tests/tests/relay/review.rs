@@ -35,13 +35,20 @@ END
 
 /// A slave whose `mr-pilot` is this shell script; `$DIR` is the folder.
 async fn with_pilot(script: &str) -> (Proxy, Slave, TempDir) {
+    with_variables(script, &[]).await
+}
+
+async fn with_variables(script: &str, variables: &[(&str, &str)]) -> (Proxy, Slave, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mr-pilot");
     let text = format!("#!/bin/sh\nDIR='{}'\n{script}", folder.path().display());
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let proxy = Setup::proxy().start_proxy().await;
-    let slave = Setup::slave("one", proxy.link)
+    let setup = variables
+        .iter()
+        .fold(Setup::slave("one", proxy.link), |setup, (name, value)| setup.env(name, *value));
+    let slave = setup
         .env("MR_PILOT_COMMAND", path.to_str().unwrap())
         .env("GITLAB_TOKEN", "token-for-the-cli")
         .env("LLM_MODEL", "model-for-the-cli")
@@ -199,4 +206,43 @@ async fn cancellation_kills_the_whole_process_group() {
             || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
         wait::until("the process to be gone", async || (!alive()).then_some(())).await;
     }
+}
+
+#[tokio::test]
+async fn the_cli_is_confined_and_leaves_no_process_behind() {
+    let script = format!(
+        "grep NoNewPrivs /proc/self/status > \"$DIR/status\"\nsetsid sleep 1000 > /dev/null 2>&1 < /dev/null &\n\
+         echo $! > \"$DIR/child\"\n{REPORT}"
+    );
+    let (proxy, _slave, folder) = with_pilot(&script).await;
+    let answer = Client::modern(proxy.http).call("review_merge_request", json!({ "mrUrlOrId": "1" })).await;
+    assert_eq!(answer.result()["structuredContent"]["success"], true, "{}", answer.result());
+    assert_eq!(read(&folder, "status").trim_end(), "NoNewPrivs:\t1");
+    let child = format!("/proc/{}", read(&folder, "child").trim());
+    wait::until("the detached process to be gone", async || (!Path::new(&child).exists()).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn only_allowed_hosts_are_reviewed_and_comments_only_if_allowed() {
+    let script = format!("printf '%s\\n' \"$@\" >> \"$DIR/args\"\n{REPORT}");
+    let variables = [("MR_PILOT_HOSTS", "gitlab.com,git.corp.example"), ("MR_PILOT_ALLOW_COMMENT", "0")];
+    let (proxy, _slave, folder) = with_variables(&script, &variables).await;
+    let client = Client::modern(proxy.http);
+    for (arguments, named) in [
+        (json!({ "mrUrlOrId": "https://evil.example/a/b/-/merge_requests/1" }), "MR_PILOT_HOSTS"),
+        (json!({ "mrUrlOrId": "https://github.com/a/b/pull/1" }), "MR_PILOT_HOSTS"),
+        (json!({ "mrUrlOrId": "https://gitlab.com@evil.example/a" }), "plain URL"),
+        (json!({ "mrUrlOrId": "1", "project": "https://evil.example/a" }), "project"),
+        (json!({ "mrUrlOrId": "1", "postComment": true }), "MR_PILOT_ALLOW_COMMENT"),
+    ] {
+        let answer = client.call("review_merge_request", arguments.clone()).await;
+        assert_eq!(answer.result()["isError"], true, "{arguments}: {}", answer.result());
+        assert!(answer.text().contains(named), "{arguments}: {}", answer.text());
+    }
+    assert_eq!(read(&folder, "args"), "", "the CLI was not started");
+    let arguments = json!({ "mrUrlOrId": "https://Git.Corp.Example./a/b/-/merge_requests/1" });
+    let answer = client.call("review_merge_request", arguments).await;
+    assert_eq!(answer.result()["structuredContent"]["success"], true, "{}", answer.result());
+    assert_eq!(read(&folder, "args"), "https://git.corp.example/a/b/-/merge_requests/1\n");
 }

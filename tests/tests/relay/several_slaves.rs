@@ -8,9 +8,9 @@ use harness::relay::{CODE, Setup};
 use harness::wait;
 use serde_json::{Value, json};
 
-/// A catalog with one tool of this description.
-fn catalog(name: &str, description: &str) -> Value {
-    json!({ "tools": [{ "name": name, "description": description, "inputSchema": { "type": "object" } }] })
+/// A catalog with one tool of this title in its input schema, which tells tools of one name apart.
+fn catalog(name: &str, title: &str) -> Value {
+    json!({ "tools": [{ "name": name, "inputSchema": { "type": "object", "title": title } }] })
 }
 
 #[tokio::test]
@@ -96,16 +96,17 @@ async fn different_tools_of_one_name_are_told_apart_by_their_slaves() {
     proxy.offers("beta__dup").await;
     let client = Client::modern(proxy.http);
     let names = client.tool_names().await;
-    assert!(names.contains(&"alpha__dup".into()) && !names.contains(&"dup".into()), "{names:?}");
-    proxy.log.wait_for("dup").await;
-    let mut pending = client.start(McpRequest::tool(1, "alpha__dup", json!({ "x": 1 }))).await;
-    let opened = alpha.receive_open().await;
+    assert_eq!(names, ["dup", "beta__dup"], "the first name owns the literal name");
+    proxy.log.wait_for("Slaves offer different tools under one name").await;
+    let mut pending = client.start(McpRequest::tool(1, "beta__dup", json!({ "x": 1 }))).await;
+    let opened = beta.receive_open().await;
     assert_eq!(opened.header.name.as_deref(), Some("dup"), "the slave's own name");
-    alpha.accept(&opened).await;
-    alpha.end(opened.call, 0, &text_result("from alpha")).await;
-    assert_eq!(pending.finish().await.text(), "from alpha");
+    beta.accept(&opened).await;
+    beta.end(opened.call, 0, &text_result("from beta")).await;
+    assert_eq!(pending.finish().await.text(), "from beta");
     // Without one of the slaves there is no collision.
-    beta.disconnect();
+    alpha.disconnect();
+    proxy.withdraws("beta__dup").await;
     proxy.offers("dup").await;
 }
 
@@ -117,7 +118,7 @@ async fn colliding_tools_are_refused_where_the_operator_says_so() {
     alpha.catalog(&catalog("dup", "one thing")).await;
     proxy.offers("dup").await;
     let both = json!({ "tools": [
-        { "name": "dup", "description": "another thing", "inputSchema": { "type": "object" } },
+        { "name": "dup", "inputSchema": { "type": "object", "title": "another thing" } },
         { "name": "new", "inputSchema": { "type": "object" } },
     ] });
     beta.catalog(&both).await;
@@ -144,7 +145,7 @@ async fn long_namespaced_names_stay_within_64_characters_and_distinct() {
     })
     .await;
     assert!(names.iter().all(|name| name.len() <= 64) && names[0] != names[1], "{names:?}");
-    let mut pending = client.start(McpRequest::tool(1, &names[0], json!({}))).await;
+    let mut pending = client.start(McpRequest::tool(1, &names[1], json!({}))).await;
     let mut opened = tokio::select! { opened = alpha.receive_open() => (opened, true), opened = beta.receive_open() => (opened, false) };
     assert_eq!(opened.0.header.name.take().as_deref(), Some(long.as_str()));
     let slave = if opened.1 { &mut alpha } else { &mut beta };
@@ -201,7 +202,7 @@ async fn slaves_of_one_name_serve_side_by_side_and_never_list_a_name_twice() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), listed, "{names:?}");
-    assert!(!names.contains(&"dup".into()), "neither is chosen silently: {names:?}");
+    assert!(names.contains(&"dup".into()) && names.contains(&"same__dup".into()), "{names:?}");
 }
 
 #[tokio::test]

@@ -9,13 +9,16 @@ use super::era::detect::era_by_header;
 use super::response::Refusal;
 use super::response_body::ResponseBody;
 use crate::calls::CallContext;
+use crate::client::Client;
 use crate::edge::Edge;
-use crate::principal::Principal;
+use crate::principal::{Credential, Principal};
 
-/// HTTP request from an accepted origin with an accepted key.
+/// HTTP request from an accepted origin and sender.
 pub(crate) struct RequestContext<'a, C> {
     pub(crate) edge: &'a Edge<C>,
     pub(crate) headers: &'a HeaderMap,
+    /// Key of the sender.
+    pub(crate) credential: Credential,
     /// Identity that the key stands for.
     pub(crate) principal: Principal,
     /// Address of the client, where it is known.
@@ -25,7 +28,17 @@ pub(crate) struct RequestContext<'a, C> {
 impl<C> RequestContext<'_, C> {
     /// Returns the part of the request that calls are dispatched by.
     pub(crate) fn call_context(&self) -> CallContext<'_> {
-        CallContext { principal: self.principal, headers: self.headers, peer: self.peer }
+        CallContext {
+            principal: self.principal,
+            key: self.credential.key.as_deref(),
+            headers: self.headers,
+            peer: self.peer,
+        }
+    }
+
+    /// Returns the client as limits count it.
+    pub(crate) fn client(&self) -> Option<Client> {
+        Client::of(self.principal, self.peer)
     }
 
     /// Returns a refusal for a request whose id is not known, or that has none.

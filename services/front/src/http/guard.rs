@@ -1,23 +1,54 @@
-//! Access checks of a request: the page's origin, the host name, the key. Must not know what is requested.
+//! Access checks of a request: the page's origin, the host name, the key, the address. Must not know what is requested.
+
+use std::net::IpAddr;
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use protocol::mcp::failure::Failure;
-use runtime::config::{AllowedOrigins, is_loopback_authority};
+use runtime::config::{AllowedOrigins, AnonymousAccess, is_loopback_authority};
+use runtime::keys::KeyStore;
 
 use crate::config::{BindScope, EdgeConfig};
 use crate::method::truncate;
-use crate::principal::Principal;
+use crate::principal::Credential;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The callers that an endpoint is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// MCP clients.
+    Clients,
+    /// Operators: metrics, API and status page.
+    Operators,
+}
+
+impl Audience {
+    /// Returns the keys that are accepted, and those that are known but for others. Clients' keys are operators' keys too
+    /// where operators have none of their own.
+    fn keys(self, config: &EdgeConfig) -> (&KeyStore, &KeyStore) {
+        match self {
+            Self::Operators if config.ops_keys.is_required() => (&config.ops_keys, &config.keys),
+            Self::Clients | Self::Operators => (&config.keys, &config.ops_keys),
+        }
+    }
+
+    fn key_forbidden(self) -> Failure {
+        Failure::KeyForbidden(match self {
+            Self::Clients => "an operators' key (OPS_KEYS) calls no tool",
+            Self::Operators => {
+                "a client's key reads nothing here: operators have keys of their own (OPS_KEYS)"
+            }
+        })
+    }
+}
 
 /// Refuses web pages whose origin is not allowed (2026-07-28, Streamable HTTP, "Security & Endpoint"). Returns the
 /// origin that the response names, if the request has one.
 ///
 /// Browsers send `Origin` with every POST, so a page that reaches a loopback server under a foreign host name (DNS
 /// rebinding) is recognised by it. With a GET of the same site they send no `Origin`, but always `Sec-Fetch-Site`,
-/// which scripts can neither set nor remove: for such requests the host name is checked. Other programs and ingresses
-/// may use any host name.
+/// which scripts can neither set nor remove: for such requests the host name is checked here, whatever keys are set.
 pub(crate) fn check_origin<'a>(
     config: &EdgeConfig,
     headers: &'a HeaderMap,
@@ -41,21 +72,97 @@ fn forbidden(value: &HeaderValue) -> Failure {
     Failure::OriginForbidden(truncate(&String::from_utf8_lossy(value.as_bytes())))
 }
 
-/// Returns the identity of a request's key: that of `Authorization: Bearer`, else that of the configured header. Every
-/// request is accepted where no keys are set.
-pub(crate) fn authenticate(config: &EdgeConfig, headers: &HeaderMap) -> Result<Principal, Failure> {
-    if config.keys.is_empty() {
-        return Ok(Principal::ANYONE);
+/// Refuses requests that name a host which is not allowed, in the target or in `Host` (DNS rebinding). A request that
+/// names none comes from no browser.
+pub(crate) fn check_host(
+    config: &EdgeConfig,
+    audience: Audience,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), Failure> {
+    let is_keyed = audience.keys(config).0.is_required();
+    let hosts = &config.hosts;
+    let is_allowed =
+        |host: &str| if is_keyed { hosts.allows_with_key(host) } else { hosts.allows_without_key(host) };
+    let refused = |host: &str| Failure::HostForbidden(truncate(host));
+    if let Some(host) = uri.authority().map(axum::http::uri::Authority::as_str)
+        && !is_allowed(host)
+    {
+        return Err(refused(host));
     }
-    let custom = config.key_header.as_ref().and_then(|name| headers.get(name)).map(HeaderValue::as_bytes);
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| bearer_key(value.as_bytes()));
-    let check = |key: Option<&[u8]>| key.and_then(|key| Principal::identify(&config.keys, key));
-    check(bearer).or_else(|| check(custom)).ok_or_else(|| {
-        Failure::Unauthorized(match (bearer, custom) {
+    for host in headers.get_all(HOST) {
+        // A value that is no text names no allowed host.
+        let host = String::from_utf8_lossy(host.as_bytes());
+        if !is_allowed(&host) {
+            return Err(refused(&host));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the sender of a request whose connection comes from `peer` (`None`: from this process).
+///
+/// The key is that of `Authorization: Bearer`, else that of the configured header. Where no keys are set, requests from
+/// this machine and private networks are let in, others only with `ALLOW_ANONYMOUS`.
+pub(crate) fn authenticate(
+    config: &EdgeConfig,
+    audience: Audience,
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+) -> Result<Credential, Failure> {
+    let (accepted, others) = audience.keys(config);
+    let presented = PresentedKeys::of(config, headers);
+    if accepted.is_required()
+        && let Some(credential) = presented.find(accepted)
+    {
+        return Ok(credential);
+    }
+    if presented.find(others).is_some() {
+        return Err(audience.key_forbidden());
+    }
+    if accepted.is_required() {
+        return Err(presented.refusal());
+    }
+    let is_local = peer.is_none_or(|peer| config.trusted.is_local(peer, headers));
+    match config.anonymous {
+        AnonymousAccess::Local if !is_local => Err(Failure::AnonymousRefused),
+        AnonymousAccess::Local | AnonymousAccess::Everyone => Ok(Credential::ANONYMOUS),
+    }
+}
+
+/// Refuses a request to a static page of operators that presents a client's key. The page needs no key: it says nothing of
+/// this server.
+pub(crate) fn check_page_key(config: &EdgeConfig, headers: &HeaderMap) -> Result<(), Failure> {
+    let (accepted, others) = Audience::Operators.keys(config);
+    let presented = PresentedKeys::of(config, headers);
+    let is_foreign = presented.find(others).is_some() && presented.find(accepted).is_none();
+    if is_foreign { Err(Audience::Operators.key_forbidden()) } else { Ok(()) }
+}
+
+/// The keys that a request presents.
+struct PresentedKeys<'a> {
+    bearer: Option<&'a [u8]>,
+    custom: Option<&'a [u8]>,
+}
+
+impl<'a> PresentedKeys<'a> {
+    fn of(config: &EdgeConfig, headers: &'a HeaderMap) -> Self {
+        let custom = config.key_header.as_ref().and_then(|name| headers.get(name)).map(HeaderValue::as_bytes);
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| bearer_key(value.as_bytes()));
+        Self { bearer, custom }
+    }
+
+    fn find(&self, keys: &KeyStore) -> Option<Credential> {
+        let check = |key: Option<&[u8]>| key.and_then(|key| keys.find(key));
+        check(self.bearer).or_else(|| check(self.custom)).map(|key| Credential { key: Some(key) })
+    }
+
+    fn refusal(&self) -> Failure {
+        Failure::Unauthorized(match (self.bearer, self.custom) {
             (None, None) => "no key".into(),
             _ => "the key is not accepted".into(),
         })
-    })
+    }
 }
 
 /// Returns the key of a bearer header. The name of the scheme is case-insensitive (RFC 9110, 11.1).

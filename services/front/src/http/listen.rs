@@ -18,6 +18,7 @@ use super::response::events;
 use super::response_body::ResponseBody;
 use crate::calls::{Calls, Listing};
 use crate::edge::{Edge, ListeningStreamGuard};
+use crate::usage::StreamShare;
 
 const TOOLS_CHANGED: &[u8] =
     b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
@@ -30,12 +31,14 @@ struct Listening {
     /// Whether the first comment was sent, which makes the response headers travel at once.
     opened: bool,
     _guard: ListeningStreamGuard,
+    _share: StreamShare,
 }
 
 /// Handles a GET request: opens a stream that ends when the edge closes.
 pub(crate) fn handle<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult<C::Stream> {
     check(context).map_err(|failure| context.refusal(failure))?;
-    Ok(events(ResponseBody::Listen(listen(context.edge))))
+    let share = context.edge.usage.stream(context.client()).map_err(|failure| context.refusal(failure))?;
+    Ok(events(ResponseBody::Listen(listen(context.edge, share))))
 }
 
 fn check<C>(context: &RequestContext<'_, C>) -> Result<(), Failure> {
@@ -47,7 +50,7 @@ fn check<C>(context: &RequestContext<'_, C>) -> Result<(), Failure> {
 }
 
 /// Returns a stream of list changes that ends when the edge closes or the implementation of [`Calls`] is dropped.
-fn listen<C: Calls>(edge: &Edge<C>) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
+fn listen<C: Calls>(edge: &Edge<C>, share: StreamShare) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
     let mut listing = edge.listing.clone();
     listing.mark_unchanged();
     let state = Listening {
@@ -55,6 +58,7 @@ fn listen<C: Calls>(edge: &Edge<C>) -> Pin<Box<dyn Stream<Item = Bytes> + Send>>
         closing: edge.subscribe_closing(),
         opened: false,
         _guard: edge.count_listening_stream(),
+        _share: share,
     };
     Box::pin(stream::unfold(state, next))
 }

@@ -26,8 +26,13 @@ where
             Err(failure) => return refused(failure),
         };
     let config = &context.edge.config;
-    let limits = BodyLimits { max_bytes: config.max_body, timeout: config.request_timeout };
-    let body = match read_body(context.headers, body, limits).await {
+    let limits = BodyLimits {
+        max_bytes: config.max_body,
+        timeout: config.request_timeout,
+        stall: config.limits.stall,
+    };
+    let share = context.edge.usage.body(context.client());
+    let body = match read_body(context.headers, body, limits, share).await {
         Ok(body) => body,
         Err(failure) => return refused(failure),
     };
@@ -35,5 +40,13 @@ where
     if let Err(error) = std::str::from_utf8(&body) {
         return refused(Failure::NotJson(error.to_string()));
     }
-    message::handle(context, &body, accept).await
+    let share = match context.edge.usage.stream(context.client()) {
+        Ok(share) => share,
+        Err(failure) => return refused(failure),
+    };
+    let mut handled = message::handle(context, &body, accept).await;
+    if let Ok(response) = &mut handled.result {
+        response.body_mut().keep(share);
+    }
+    handled
 }

@@ -1,13 +1,16 @@
-//! Reading a request's body within limits of size and time. Must not know what the body says.
+//! Reading a request's body within limits of size, memory and time. Must not know what the body says.
 
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body;
 use protocol::mcp::failure::Failure;
 use tokio::time::timeout;
+
+use crate::metrics::{ClientRefusal, record_client_refusal};
+use crate::usage::BodyShare;
 
 /// Most bytes allocated on the strength of `Content-Length` alone: an announcement costs no memory.
 const MAX_PREALLOCATED: usize = 64 * 1024;
@@ -19,10 +22,18 @@ pub(crate) struct BodyLimits {
     pub(crate) max_bytes: usize,
     /// Time in which the whole body must arrive.
     pub(crate) timeout: Duration,
+    /// Time without any bytes after which the body is given up.
+    pub(crate) stall: Duration,
 }
 
-/// Reads the whole body. A body that arrives in one piece, as small ones do, is not copied.
-pub(crate) async fn read_body<B>(headers: &HeaderMap, body: B, limits: BodyLimits) -> Result<Bytes, Failure>
+/// Reads the whole body. A body that arrives in one piece, as small ones do, is not copied. `share` grows with the memory
+/// that the body takes, and is kept as long as the returned bytes.
+pub(crate) async fn read_body<B>(
+    headers: &HeaderMap,
+    body: B,
+    limits: BodyLimits,
+    share: BodyShare,
+) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -30,41 +41,77 @@ where
     if announced.is_some_and(|announced| announced > limits.max_bytes) {
         return Err(Failure::BodyTooLarge { limit: limits.max_bytes });
     }
-    timeout(limits.timeout, collect(body, announced, limits.max_bytes))
+    let collecting = collect(body, announced, limits, share);
+    timeout(limits.timeout, collecting)
         .await
-        .unwrap_or_else(|_| Err(Failure::InvalidRequest("the body did not arrive in time".into())))
+        .unwrap_or_else(|_| Err(too_slow(format!("not complete after {} s", limits.timeout.as_secs()))))
 }
 
-async fn collect<B>(mut body: B, announced: Option<usize>, max_bytes: usize) -> Result<Bytes, Failure>
+async fn collect<B>(
+    mut body: B,
+    announced: Option<usize>,
+    limits: BodyLimits,
+    share: BodyShare,
+) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let Some(first) = next_piece(&mut body).await? else { return Ok(Bytes::new()) };
-    check_length(first.len(), max_bytes)?;
+    let mut buffer = Buffer { bytes: Vec::new(), announced, max_bytes: limits.max_bytes, share };
+    let Some(first) = next_piece(&mut body, limits.stall).await? else { return Ok(Bytes::new()) };
+    buffer.check(first.len())?;
     if body.is_end_stream() {
-        return Ok(first);
+        buffer.share.grow_to(first.len())?;
+        return Ok(buffer.share.hold(first));
     }
-    let Some(second) = next_piece(&mut body).await? else { return Ok(first) };
-    let capacity = announced.unwrap_or(0).min(MAX_PREALLOCATED).max(first.len() + second.len());
-    let mut whole = BytesMut::with_capacity(capacity);
-    whole.extend_from_slice(&first);
-    check_length(whole.len() + second.len(), max_bytes)?;
-    whole.extend_from_slice(&second);
-    drop((first, second));
-    while let Some(piece) = next_piece(&mut body).await? {
-        check_length(whole.len() + piece.len(), max_bytes)?;
-        whole.extend_from_slice(&piece);
+    buffer.add(first)?;
+    while let Some(piece) = next_piece(&mut body, limits.stall).await? {
+        buffer.add(piece)?;
     }
-    Ok(whole.freeze())
+    Ok(buffer.share.hold(buffer.bytes.into()))
+}
+
+/// The pieces of a body that arrived so far.
+struct Buffer {
+    bytes: Vec<u8>,
+    /// The length that `Content-Length` names.
+    announced: Option<usize>,
+    max_bytes: usize,
+    /// Reservation of the buffer's capacity.
+    share: BodyShare,
+}
+
+impl Buffer {
+    fn check(&self, length: usize) -> Result<(), Failure> {
+        if length > self.max_bytes { Err(Failure::BodyTooLarge { limit: self.max_bytes }) } else { Ok(()) }
+    }
+
+    /// Copies a piece, and frees it. The capacity at most doubles, and goes beyond the announced length only for bodies
+    /// that do.
+    fn add(&mut self, piece: Bytes) -> Result<(), Failure> {
+        let needed = self.bytes.len() + piece.len();
+        self.check(needed)?;
+        if needed > self.bytes.capacity() {
+            let ceiling = self.announced.filter(|announced| *announced >= needed).unwrap_or(self.max_bytes);
+            let wanted = self.bytes.capacity().saturating_mul(2).max(MAX_PREALLOCATED);
+            let capacity = wanted.min(ceiling).max(needed);
+            self.share.grow_to(capacity)?;
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(&piece);
+        Ok(())
+    }
 }
 
 /// Returns the next data frame, skipping trailers; `None` at the end of the body.
-async fn next_piece<B>(body: &mut B) -> Result<Option<Bytes>, Failure>
+async fn next_piece<B>(body: &mut B, stall: Duration) -> Result<Option<Bytes>, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     loop {
-        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await;
+        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx));
+        let frame = timeout(stall, frame)
+            .await
+            .map_err(|_| too_slow(format!("nothing came for {} s", stall.as_secs())))?;
         match frame {
             None => return Ok(None),
             Some(Err(_)) => return Err(Failure::InvalidRequest("the body broke off".into())),
@@ -77,6 +124,93 @@ where
     }
 }
 
-fn check_length(length: usize, max_bytes: usize) -> Result<(), Failure> {
-    if length > max_bytes { Err(Failure::BodyTooLarge { limit: max_bytes }) } else { Ok(()) }
+fn too_slow(why: String) -> Failure {
+    record_client_refusal(ClientRefusal::BodyTimeout);
+    Failure::BodyTimeout(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+    use protocol::mcp::failure::FailureKind;
+    use runtime::config::ClientLimits;
+
+    use super::*;
+    use crate::usage::Usage;
+
+    /// A body of pieces, which then ends or never does.
+    struct Pieces(VecDeque<Bytes>, Ending);
+
+    #[derive(PartialEq)]
+    enum Ending {
+        Complete,
+        Never,
+    }
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match (self.0.pop_front(), &self.1) {
+                (None, Ending::Never) => Poll::Pending,
+                (piece, _) => Poll::Ready(piece.map(|piece| Ok(Frame::data(piece)))),
+            }
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty() && self.1 == Ending::Complete
+        }
+    }
+
+    async fn read(sizes: &[usize], ending: Ending, announced: Option<usize>) -> Result<usize, FailureKind> {
+        let usage = Usage::new(ClientLimits { bodies: 1 << 20, ..ClientLimits::default() });
+        let pieces = sizes.iter().map(|size| Bytes::from(vec![b' '; *size])).collect();
+        let limits =
+            BodyLimits { max_bytes: 400_000, timeout: Duration::from_mins(5), stall: Duration::from_mins(1) };
+        let mut headers = HeaderMap::new();
+        if let Some(announced) = announced {
+            headers.insert(CONTENT_LENGTH, announced.into());
+        }
+        let client = crate::client::Client::of(crate::Principal::ANYONE, Some([10, 0, 0, 1].into()));
+        let body = read_body(&headers, Pieces(pieces, ending), limits, usage.body(client)).await;
+        body.map(|body| body.len()).map_err(|failure| failure.kind())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_arrive_in_any_pieces_and_slow_ones_are_given_up() {
+        for announced in [None, Some(0), Some(300_000), Some(400_000)] {
+            assert_eq!(read(&[], Ending::Complete, announced).await, Ok(0));
+            assert_eq!(read(&[7], Ending::Complete, announced).await, Ok(7));
+            assert_eq!(read(&[1, 70_000, 229_999], Ending::Complete, announced).await, Ok(300_000));
+            assert_eq!(
+                read(&[200_000; 3], Ending::Complete, announced).await,
+                Err(FailureKind::BodyTooLarge)
+            );
+            assert_eq!(read(&[1, 2], Ending::Never, announced).await, Err(FailureKind::BodyTimeout));
+            assert_eq!(read(&[], Ending::Never, announced).await, Err(FailureKind::BodyTimeout));
+        }
+        assert_eq!(read(&[1], Ending::Complete, Some(400_001)).await, Err(FailureKind::BodyTooLarge));
+    }
+
+    #[test]
+    fn an_announcement_reserves_little_and_a_right_one_is_not_exceeded() {
+        let usage = Usage::new(ClientLimits { bodies: 8 << 20, ..ClientLimits::default() });
+        let share = usage.body(None);
+        let mut buffer = Buffer { bytes: Vec::new(), announced: Some(1_000_000), max_bytes: 1 << 24, share };
+        buffer.add(Bytes::from(vec![0; 1000])).unwrap();
+        assert_eq!(buffer.bytes.capacity(), MAX_PREALLOCATED);
+        while buffer.bytes.len() < 1_000_000 {
+            buffer.add(Bytes::from(vec![0; 1000])).unwrap();
+        }
+        assert_eq!(buffer.bytes.capacity(), 1_000_000);
+    }
 }

@@ -43,19 +43,16 @@ pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>
     let mut response = json(status, error_response(refusal.id.as_deref().map(str::as_bytes), failure));
     let headers = response.headers_mut();
     match failure {
-        Failure::Draining => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        Failure::Busy { retry_after, .. } | Failure::RateLimited { retry_after, .. } => {
-            headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
-        }
-        Failure::Unauthorized(_) => {
+        Failure::Unauthorized(_) | Failure::AnonymousRefused => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcp\""));
         }
         Failure::HttpMethodNotAllowed(_) => {
             headers.insert(ALLOW, METHODS);
         }
         _ => {}
+    }
+    if let Some(seconds) = failure.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 use protocol::link::call::ResponseEvent;
+use protocol::mcp::failure::Failure;
 
 use super::framing::Framing;
 use super::response_stream::{BodyAborted, Entry, ResponseStream};
 use crate::jsonrpc::Segments;
+use crate::usage::StreamShare;
 
 /// Body of every response of the edge. Dropping it before its end drops the call's stream.
 pub enum ResponseBody<S> {
@@ -22,12 +24,65 @@ pub enum ResponseBody<S> {
     Stream(Box<ResponseStream<S>>),
     /// GET stream of a legacy client.
     Listen(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    /// Open body that may be ended before its end.
+    Limited(Box<LimitedBody<S>>),
+}
+
+/// Body that ends early when a future completes.
+pub struct LimitedBody<S> {
+    body: ResponseBody<S>,
+    /// Present until it has completed.
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Why the body ends early.
+    failure: Failure,
+}
+
+impl<S> ResponseBody<S> {
+    /// Returns a body that ends with this failure as soon as `end` completes, where it is still open then.
+    pub(crate) fn until(self, end: impl Future<Output = ()> + Send + 'static, failure: Failure) -> Self {
+        match self {
+            Self::Stream(_) | Self::Listen(_) => {
+                Self::Limited(Box::new(LimitedBody { body: self, end: Some(Box::pin(end)), failure }))
+            }
+            Self::Whole(_) | Self::Limited(_) => self,
+        }
+    }
+}
+
+impl<S: Stream<Item = ResponseEvent> + Unpin> LimitedBody<S> {
+    /// Polls the end first, so that a busy stream ends too.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyAborted>>> {
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            self.end = None;
+            self.body.end_early(&self.failure);
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
 }
 
 impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseBody<S> {
     /// Creates a body of messages that arrive one after the other.
     pub(crate) fn stream(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
         Self::Stream(Box::new(ResponseStream::new(framing, queue)))
+    }
+
+    fn end_early(&mut self, failure: &Failure) {
+        match self {
+            Self::Stream(stream) => stream.fail_all(failure),
+            Self::Listen(_) => *self = Self::Whole(Segments::default()),
+            Self::Whole(_) | Self::Limited(_) => {}
+        }
+    }
+}
+
+impl<S> ResponseBody<S> {
+    /// Keeps the share of an open stream as long as the body. A complete message is no stream: it waits for nothing.
+    pub(crate) fn keep(&mut self, share: StreamShare) {
+        if let Self::Stream(stream) = self {
+            stream.keep(share);
+        }
     }
 }
 
@@ -43,6 +98,7 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> Body for ResponseBody<S> {
             Self::Whole(segments) => segments.pop().map(Ok),
             Self::Stream(stream) => std::task::ready!(stream.poll_next(cx)),
             Self::Listen(stream) => std::task::ready!(stream.as_mut().poll_next(cx)).map(Ok),
+            Self::Limited(limited) => return limited.poll_frame(cx),
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
     }
@@ -65,6 +121,7 @@ impl<S> std::fmt::Debug for ResponseBody<S> {
             Self::Whole(_) => "Whole",
             Self::Stream(_) => "Stream",
             Self::Listen(_) => "Listen",
+            Self::Limited(_) => "Limited",
         })
     }
 }

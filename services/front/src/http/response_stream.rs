@@ -13,6 +13,7 @@ use protocol::mcp::failure::Failure;
 
 use super::framing::Framing;
 use crate::jsonrpc::{Member, Segments, error_response, open_response};
+use crate::usage::StreamShare;
 
 /// Error of a body whose message broke off after part of it was sent. The connection is closed without a proper end,
 /// so that the client does not take half a message for a whole one.
@@ -35,11 +36,22 @@ pub(crate) enum Entry<S> {
     },
 }
 
+impl<S> Entry<S> {
+    /// Makes a call an error response, which drops its stream.
+    fn fail(&mut self, failure: &Failure) {
+        if let Self::Call { id, .. } = self {
+            *self = Self::Ready(error_response(Some(id.as_bytes()), failure));
+        }
+    }
+}
+
 /// State of the output between two writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
     BetweenMessages,
     WithinMessage,
+    /// A message broke off: the body ends with an error.
+    Broken,
     Finished,
 }
 
@@ -49,12 +61,21 @@ pub struct ResponseStream<S> {
     queue: VecDeque<Entry<S>>,
     out: Segments,
     position: Position,
+    /// The client's share of open streams, returned with the body.
+    share: Option<StreamShare>,
+}
+
+impl<S> ResponseStream<S> {
+    /// Keeps the client's share of open streams as long as the body.
+    pub(crate) fn keep(&mut self, share: StreamShare) {
+        self.share = Some(share);
+    }
 }
 
 impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
     /// Creates a body of these entries.
     pub(crate) fn new(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
-        Self { framing, queue, out: Segments::default(), position: Position::BetweenMessages }
+        Self { framing, queue, out: Segments::default(), position: Position::BetweenMessages, share: None }
     }
 
     /// Returns the next bytes, `None` at the end, or the error after which nothing follows.
@@ -63,8 +84,13 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
             if let Some(bytes) = self.out.pop() {
                 return Poll::Ready(Some(Ok(bytes)));
             }
-            if self.position == Position::Finished {
-                return Poll::Ready(None);
+            match self.position {
+                Position::Finished => return Poll::Ready(None),
+                Position::Broken => {
+                    self.position = Position::Finished;
+                    return Poll::Ready(Some(Err(BodyAborted)));
+                }
+                Position::BetweenMessages | Position::WithinMessage => {}
             }
             if let Err(aborted) = ready!(self.poll_entry(cx)) {
                 self.position = Position::Finished;
@@ -119,11 +145,20 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
         }
     }
 
+    /// Ends all calls with this failure; their streams are dropped. A message that was begun breaks off.
+    pub(crate) fn fail_all(&mut self, failure: &Failure) {
+        if self.position == Position::WithinMessage {
+            self.queue.clear();
+            self.out = Segments::default();
+            self.position = Position::Broken;
+        }
+        self.queue.iter_mut().for_each(|entry| entry.fail(failure));
+    }
+
     /// Makes the call at the front an error response.
     fn replace_with_error(&mut self, failure: &Failure) {
-        let Some(front) = self.queue.front_mut() else { return };
-        if let Entry::Call { id, .. } = front {
-            *front = Entry::Ready(error_response(Some(id.as_bytes()), failure));
+        if let Some(front) = self.queue.front_mut() {
+            front.fail(failure);
         }
     }
 

@@ -15,11 +15,14 @@ use http_body::Body;
 use protocol::mcp::failure::Failure;
 use tower::Service;
 
+use super::client_address::ClientAddress;
 use super::context::{CountedBy, Handled, RequestContext};
 use super::era::detect::era_by_header;
+use super::guard::Audience;
 use super::health::{HEALTH, health};
 use super::response::{Refusal, empty, refusal_response};
 use super::response_body::ResponseBody;
+use super::revocation::{revoked, until_revoked};
 use super::{audit, cors, guard, listen, post, session_end};
 use crate::calls::Calls;
 use crate::edge::Edge;
@@ -93,8 +96,8 @@ where
         let (edge, peer) = (Arc::clone(&self.edge), self.peer);
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let peer = peer.map(|peer| edge.config.trusted.client(peer, &head.headers));
-            Ok(serve(&edge, &head, peer, body).await)
+            let client = ClientAddress::of(&edge.config.trusted, peer, &head.headers);
+            Ok(serve(&edge, &head, client, body).await)
         })
     }
 }
@@ -103,7 +106,7 @@ where
 async fn serve<C, B>(
     edge: &Edge<C>,
     head: &Parts,
-    peer: Option<IpAddr>,
+    client: ClientAddress,
     body: B,
 ) -> Response<ResponseBody<C::Stream>>
 where
@@ -112,11 +115,10 @@ where
 {
     let began = Instant::now();
     let origin = guard::check_origin(&edge.config, &head.headers);
-    let Handled { result, counted_by } = match &origin {
-        Ok(_) => route(edge, head, peer, body).await,
-        Err(failure) => {
-            Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure.clone())))
-        }
+    let admitted = origin.as_ref().map(drop).map_err(Clone::clone).and_then(|()| check_host(edge, head));
+    let Handled { result, counted_by } = match admitted {
+        Ok(()) => route(edge, head, client, body).await,
+        Err(failure) => Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure))),
     };
     if let CountedBy::Edge(label) = counted_by {
         let failure = result.as_ref().err().map(|refusal| &refusal.failure);
@@ -125,7 +127,7 @@ where
         tracing::debug!(method = label, kind, "Answered a request");
     }
     if let Err(refusal) = &result {
-        audit::record_refusal(head, peer, &refusal.failure);
+        audit::record_refusal(head, client.named, &refusal.failure);
     }
     let mut response = result.unwrap_or_else(|refusal| refusal_response(&refusal));
     if let Ok(Some(origin)) = origin {
@@ -134,8 +136,16 @@ where
     response
 }
 
+/// Checks the host that a request names. Health checks may name any.
+fn check_host<C>(edge: &Edge<C>, head: &Parts) -> Result<(), Failure> {
+    if head.uri.path() == HEALTH {
+        return Ok(());
+    }
+    guard::check_host(&edge.config, Audience::Clients, &head.uri, &head.headers)
+}
+
 /// Hands a request on by its path and its HTTP method.
-async fn route<C, B>(edge: &Edge<C>, head: &Parts, peer: Option<IpAddr>, body: B) -> Handled<C::Stream>
+async fn route<C, B>(edge: &Edge<C>, head: &Parts, client: ClientAddress, body: B) -> Handled<C::Stream>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
@@ -154,14 +164,17 @@ where
         }
         (&Method::GET | &Method::HEAD, true) => Handled::by_edge(label, Ok(health(edge))),
         (&Method::POST | &Method::GET | &Method::DELETE, false) => {
-            let context = match authenticate(edge, head, peer) {
+            let context = match authenticate(edge, head, client) {
                 Ok(context) => context,
                 Err(refusal) => return Handled::by_edge(label, Err(refusal)),
             };
-            match head.method {
-                Method::POST => post::handle(&context, body).await,
-                Method::GET => Handled::by_edge(label, listen::handle(&context)),
-                _ => Handled::by_edge(label, session_end::handle(&context)),
+            let key = context.credential.key.as_deref();
+            match key.and_then(|key| edge.config.keys.revocation(key)) {
+                None => handle(&context, &head.method, body).await,
+                Some(revocation) => {
+                    let refused = || Handled::by_edge(label, Err(context.refusal(revoked())));
+                    until_revoked(revocation, handle(&context, &head.method, body), refused).await
+                }
             }
         }
         _ => {
@@ -171,19 +184,32 @@ where
     }
 }
 
-/// Checks the key of a request.
+/// Handles a request by its HTTP method: POST, GET, or else DELETE.
+async fn handle<C, B>(context: &RequestContext<'_, C>, method: &Method, body: B) -> Handled<C::Stream>
+where
+    C: Calls,
+    B: Body<Data = Bytes> + Unpin,
+{
+    match *method {
+        Method::POST => post::handle(context, body).await,
+        Method::GET => Handled::by_edge(http_method_label(method), listen::handle(context)),
+        _ => Handled::by_edge(http_method_label(method), session_end::handle(context)),
+    }
+}
+
+/// Identifies the sender of a request.
 fn authenticate<'a, C>(
     edge: &'a Edge<C>,
     head: &'a Parts,
-    peer: Option<IpAddr>,
+    client: ClientAddress,
 ) -> Result<RequestContext<'a, C>, Refusal> {
-    match guard::authenticate(&edge.config, &head.headers) {
-        Ok(principal) => Ok(RequestContext { edge, headers: &head.headers, principal, peer }),
-        Err(failure) => {
-            let peer = peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string());
-            tracing::info!(peer, "Request refused: {failure}");
-            Err(Refusal { failure, era: era_by_header(&head.headers), id: None })
+    let ClientAddress { connection, named: peer } = client;
+    match guard::authenticate(&edge.config, Audience::Clients, connection, &head.headers) {
+        Ok(credential) => {
+            let principal = credential.principal();
+            Ok(RequestContext { edge, headers: &head.headers, credential, principal, peer })
         }
+        Err(failure) => Err(Refusal { failure, era: era_by_header(&head.headers), id: None }),
     }
 }
 

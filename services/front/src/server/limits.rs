@@ -1,9 +1,24 @@
-//! Time limits of connections.
+//! Limits of connections that no variable sets.
 
 use std::time::Duration;
 
-/// How long a client may take for a request's head, and how long an idle connection is kept.
-pub(super) const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a client may take for a request's head, counted from its first byte, or from the begin of a connection; as
+/// long again for the TLS handshake.
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection without a request is kept after its last response: longer than load balancers keep theirs as a
+/// rule, so that it is they who close.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Largest head of a request, in bytes, and the most of a response that waits in a connection before its source is asked
+/// for no more. hyper allows 100 headers.
+pub(super) const MAX_BUFFERED: usize = 64 * 1024;
+
+/// Most connections to a port of operators at once.
+pub(super) const MAX_OPS_CONNECTIONS: usize = 256;
+
+/// Most refusals of connections that are written at once.
+pub(super) const MAX_REFUSALS: usize = 64;
 
 /// How long a TLS handshake that is under way may take once the process drains.
 pub(super) const DRAIN_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -12,13 +12,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::mcp::failure::Failure;
+use runtime::admission::Refusals;
 use runtime::listen::{BindError, ListenAddr};
 use runtime::ops::Ops;
 use runtime::tls::ServerTls;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use super::limits::HEADER_TIMEOUT;
+use super::admission::refuse;
+use super::limits::{HEADER_TIMEOUT, MAX_BUFFERED, MAX_OPS_CONNECTIONS, MAX_REFUSALS};
 use super::ops_router::OpsRouter;
 use super::port::{Accepted, Port};
 use crate::calls::Calls;
@@ -49,6 +51,11 @@ impl OpsPort {
         Self(self.0.map(|port| Port { tls, ..port }))
     }
 
+    /// Returns who can reach the port, if there is one.
+    pub fn scope(&self) -> Option<BindScope> {
+        self.0.as_ref().map(scope)
+    }
+
     /// Serves `ops` on this port until the returned set is dropped. Without a port of its own, `ops` is returned: the
     /// clients' port is to serve it.
     pub fn open<C: Calls>(self, edge: &Arc<Edge<C>>, ops: Ops) -> (JoinSet<()>, Option<Ops>) {
@@ -67,12 +74,15 @@ impl OpsPort {
 /// Returns the endpoints with `/health` beside them: the health check of the existing server is served on this port
 /// and on that of clients.
 fn router<C: Calls>(port: &Port, edge: Arc<Edge<C>>, ops: Ops) -> OpsRouter {
-    let exposure = port.listener.local_addr().map_or(BindScope::Network, |at| BindScope::of(at.ip()));
-    let config = Arc::new(EdgeConfig { exposure, ..edge.config.clone() });
+    let config = Arc::new(EdgeConfig { exposure: scope(port), ..edge.config.clone() });
     let health =
         ServiceExt::<Request<Body>>::map_response(McpService::new(edge), |response| response.map(Body::new));
     OpsRouter::new(ops, config)
         .with_routes(|router: Router| router.route_service(HEALTH, health).fallback(async || not_found()))
+}
+
+fn scope(port: &Port) -> BindScope {
+    port.listener.local_addr().map_or(BindScope::Network, |at| BindScope::of(at.ip()))
 }
 
 /// The response for any other path. Plain text, as whoever asks here speaks no MCP; the status is that of the failure
@@ -87,9 +97,14 @@ fn not_found() -> Response {
 /// Serves until the future is dropped, which closes its connections.
 async fn serve(port: Port, router: OpsRouter) {
     let mut connections = JoinSet::new();
+    let refusals = Refusals::new(MAX_REFUSALS);
     loop {
         tokio::select! {
             accepted = port.accept() => {
+                if connections.len() >= MAX_OPS_CONNECTIONS {
+                    refuse(&refusals, accepted, "too many connections to OPS_PORT");
+                    continue;
+                }
                 connections.spawn(serve_connection(accepted, router.clone()));
             }
             Some(_) = connections.join_next() => {}
@@ -102,7 +117,7 @@ async fn serve_connection(accepted: Accepted, router: OpsRouter) {
     let Some(stream) = accepted.handshake().await else { return };
     let service = service_fn(move |request: Request<Incoming>| router.clone().answer(request, peer));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFERED);
     // Errors here are the client's: it went away or does not speak HTTP.
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }

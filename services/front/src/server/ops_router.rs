@@ -15,7 +15,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use futures_util::stream::Empty;
@@ -34,7 +34,8 @@ use tower_http::trace::{DefaultOnResponse, MakeSpan, TraceLayer};
 
 use crate::config::EdgeConfig;
 use crate::http::audit;
-use crate::http::guard::{authenticate, check_origin};
+use crate::http::client_address::ClientAddress;
+use crate::http::guard::{Audience, authenticate, check_host, check_origin, check_page_key};
 use crate::http::response::{Refusal, refusal_response};
 
 /// Bytes from which on a response is compressed, for clients that accept gzip.
@@ -147,22 +148,30 @@ async fn authorize(
     next: Next,
 ) -> Response {
     let policy = ops.policy(request.uri().path()).unwrap_or(AuthPolicy::Open);
-    let Err(failure) = check(&config, policy, request.headers()) else { return next.run(request).await };
+    let client = ClientAddress::of(&config.trusted, peer, request.headers());
+    let Err(failure) = check(&config, policy, client, &request) else { return next.run(request).await };
     let (head, _) = request.into_parts();
-    let peer = peer.map(|peer| config.trusted.client(peer, &head.headers));
-    audit::record_refusal(&head, peer, &failure);
+    audit::record_refusal(&head, client.named, &failure);
     refusal(failure)
 }
 
-/// Checks the origin of browsers' requests and the key, as far as the policy asks for them.
-fn check(config: &EdgeConfig, policy: AuthPolicy, headers: &HeaderMap) -> Result<(), Failure> {
+/// Checks origin and host of browsers' requests and the key, as far as the policy asks for them.
+fn check(
+    config: &EdgeConfig,
+    policy: AuthPolicy,
+    client: ClientAddress,
+    request: &Request,
+) -> Result<(), Failure> {
+    let headers = request.headers();
+    if policy == AuthPolicy::Open {
+        return Ok(());
+    }
+    check_origin(config, headers)?;
+    check_host(config, Audience::Operators, request.uri(), headers)?;
     match policy {
         AuthPolicy::Open => Ok(()),
-        AuthPolicy::Page => check_origin(config, headers).map(|_| ()),
-        AuthPolicy::Key => {
-            check_origin(config, headers)?;
-            authenticate(config, headers).map(|_| ())
-        }
+        AuthPolicy::Page => check_page_key(config, headers),
+        AuthPolicy::Key => authenticate(config, Audience::Operators, client.connection, headers).map(drop),
     }
 }
 
@@ -192,9 +201,7 @@ fn failure_of(response: &Response, method: &Method, max_body: usize) -> Option<F
         StatusCode::NOT_FOUND => Some(Failure::PathNotFound),
         StatusCode::METHOD_NOT_ALLOWED => Some(Failure::HttpMethodNotAllowed(method.to_string())),
         StatusCode::PAYLOAD_TOO_LARGE => Some(Failure::BodyTooLarge { limit: max_body }),
-        StatusCode::REQUEST_TIMEOUT => {
-            Some(Failure::InvalidRequest("the body did not arrive in time".into()))
-        }
+        StatusCode::REQUEST_TIMEOUT => Some(Failure::BodyTimeout("the body did not arrive in time".into())),
         StatusCode::INTERNAL_SERVER_ERROR => Some(Failure::Internal),
         status if status.is_client_error() => Some(Failure::InvalidRequest("the body broke off".into())),
         _ => None,
@@ -209,6 +216,7 @@ fn refusal(failure: Failure) -> Response {
 mod tests {
     use std::time::Duration;
 
+    use axum::http::HeaderMap;
     use axum::routing::get;
     use http_body_util::BodyExt;
     use runtime::ops::{Endpoints, Readiness};
@@ -282,7 +290,7 @@ mod tests {
             (get.clone(), "/api/v1/ask", Body::empty(), (405, "http_method_not_allowed")),
             (post.clone(), "/api/v1/ask", long(), (413, "body_too_large")),
             (post.clone(), "/api/v1/ask", pieces(), (413, "body_too_large")),
-            (post.clone(), "/api/v1/ask", silent(), (400, "invalid_request")),
+            (post.clone(), "/api/v1/ask", silent(), (408, "body_timeout")),
             (get.clone(), "/api/v1/panic", Body::empty(), (500, "internal")),
             (get, "/nowhere", Body::empty(), (404, "path_not_found")),
         ] {
@@ -301,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn keys_are_asked_for_as_the_policies_say() {
-        let router = router(|config| config.keys = SecretSet::new(["key1"]));
+        let router = router(|config| config.keys = SecretSet::new(["key1"]).into());
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
             (Method::PUT, "/readyz", 200),

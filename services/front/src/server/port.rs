@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use runtime::tls::{MaybeTlsStream, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::limits::HEADER_TIMEOUT;
 
 /// How long a failed `accept` is followed by none.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -54,14 +57,20 @@ impl From<TcpListener> for Port {
 }
 
 impl Accepted {
-    /// Performs the TLS handshake, if the port speaks TLS. `None` if that fails.
+    /// Returns the stream before anything was read, if the port speaks no TLS.
+    pub(super) fn into_plain(self) -> Option<TcpStream> {
+        self.tls.is_none().then_some(self.stream)
+    }
+
+    /// Performs the TLS handshake, if the port speaks TLS. `None` if that fails or takes longer than
+    /// [`HEADER_TIMEOUT`].
     pub(super) async fn handshake(self) -> Option<MaybeTlsStream> {
         // Answers are small and wanted at once; a socket that refuses the option still works.
         let _ = self.stream.set_nodelay(true);
         match self.tls {
             None => Some(MaybeTlsStream::from(self.stream)),
             Some(tls) => {
-                let accepted = tls.accept(self.stream).await;
+                let accepted = timeout(HEADER_TIMEOUT, tls.accept(self.stream)).await.ok()?;
                 accepted.map_err(|error| tracing::debug!("A client's TLS failed: {error}")).ok()
             }
         }

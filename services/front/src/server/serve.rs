@@ -10,14 +10,28 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::limits::{DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, HEADER_TIMEOUT};
+use super::admission::Admission;
+use super::limits::{DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, MAX_BUFFERED};
 use super::ops_router::OpsRouter;
+use super::pace::{Overdue, Pace};
+use super::paced::{Paced, PacedStream};
 use super::port::{Accepted, Port};
 use super::request_router::RequestRouter;
 use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::http::service::McpService;
+use crate::metrics::{ClientRefusal, record_client_refusal};
 use crate::repoll::RepollOnSelfWake;
+use crate::usage::ConnectionShare;
+
+/// A connection within its limits.
+struct Admitted<C> {
+    accepted: Accepted,
+    service: RequestRouter<C>,
+    pace: Pace,
+    /// Returned when the connection is closed.
+    share: ConnectionShare,
+}
 
 /// Serves `edge` until the shutdown, and `ops` too, if given.
 ///
@@ -32,13 +46,21 @@ pub async fn serve<C: Calls>(
     let port = port.into();
     let ops = ops.map(|ops| OpsRouter::new(ops, Arc::new(edge.config.clone())));
     let service = RequestRouter::new(McpService::new(Arc::clone(&edge)), ops);
+    let admission = Admission::new();
+    let admit = |accepted| {
+        let (accepted, share) = admission.admit(accepted, &edge)?;
+        let pace = Pace::new(edge.config.limits.stall);
+        let service = service.of(accepted.peer, pace.clone());
+        Some(Admitted { accepted, service, pace, share })
+    };
     // Each connection holds a receiver; when all are dropped, `closed` resolves.
     let (open, receiver) = watch::channel(());
     loop {
         tokio::select! {
             accepted = port.accept() => {
-                let service = service.of(accepted.peer);
-                tokio::spawn(serve_connection(accepted, service, shutdown.clone(), receiver.clone()));
+                if let Some(admitted) = admit(accepted) {
+                    tokio::spawn(serve_connection(admitted, shutdown.clone(), receiver.clone()));
+                }
             }
             () = shutdown.draining() => break,
         }
@@ -50,8 +72,9 @@ pub async fn serve<C: Calls>(
         tokio::select! {
             () = open.closed() => break,
             accepted = port.accept() => {
-                let service = service.of(accepted.peer);
-                refusals.spawn(refuse_connection(accepted, service));
+                if let Some(admitted) = admit(accepted) {
+                    refusals.spawn(refuse_connection(admitted));
+                }
             }
             Some(_) = refusals.join_next() => {}
         }
@@ -63,12 +86,8 @@ pub async fn serve<C: Calls>(
 }
 
 /// Serves one connection. Holds `open` until its last answer is complete.
-async fn serve_connection<C: Calls>(
-    accepted: Accepted,
-    service: RequestRouter<C>,
-    shutdown: Shutdown,
-    open: watch::Receiver<()>,
-) {
+async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, open: watch::Receiver<()>) {
+    let Admitted { accepted, service, pace, share } = admitted;
     let handshake_limit = async {
         shutdown.draining().await;
         sleep(DRAIN_HANDSHAKE_TIMEOUT).await;
@@ -79,25 +98,39 @@ async fn serve_connection<C: Calls>(
     };
     let Some(stream) = stream else { return };
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).half_close(false);
-    let mut serving = RepollOnSelfWake::new(builder.serve_connection(TokioIo::new(stream), service));
+    // The pace has the time limit of heads, since hyper's would end idle connections too.
+    builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_BUFFERED);
+    let stream = PacedStream::new(stream, pace.clone());
+    let serving = RepollOnSelfWake::new(builder.serve_connection(TokioIo::new(stream), service));
+    let mut serving = Paced::new(serving, pace);
     tokio::select! {
         // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
-        _ = &mut serving => return,
-        () = shutdown.draining() => Pin::new(serving.get_mut()).graceful_shutdown(),
+        ended = &mut serving => return record_overdue(ended.err()),
+        () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
     }
     tokio::select! {
-        _ = &mut serving => {}
+        ended = &mut serving => record_overdue(ended.err()),
         () = shutdown.grace_over() => {}
     }
-    drop(open);
+    drop(serving);
+    drop((share, open));
+}
+
+fn record_overdue(overdue: Option<Overdue>) {
+    match overdue {
+        Some(Overdue::Head) => record_client_refusal(ClientRefusal::HeaderTimeout),
+        Some(Overdue::Stalled) => record_client_refusal(ClientRefusal::Stalled),
+        Some(Overdue::Idle) | None => {}
+    }
 }
 
 /// Answers one request on a connection that was accepted while the process drains. The answer is a refusal: a closed
 /// port would be a "bad gateway" to load balancers. The shutdown does not wait for it.
-async fn refuse_connection<C: Calls>(accepted: Accepted, service: RequestRouter<C>) {
+async fn refuse_connection<C: Calls>(admitted: Admitted<C>) {
+    let Admitted { accepted, service, share, .. } = admitted;
     let Some(stream) = accepted.handshake().await else { return };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(DRAIN_HEADER_TIMEOUT).keep_alive(false);
     let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    drop(share);
 }

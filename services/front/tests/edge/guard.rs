@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderName, Method};
 use front::BindScope;
-use runtime::config::AllowedOrigins;
+use runtime::config::{AllowedHosts, AllowedOrigins};
 use runtime::secret::SecretSet;
 
 use crate::fake::{BOTH, Reply, Rig, and};
@@ -12,7 +12,7 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 fn guarded() -> Rig {
     Rig::with(|config| {
-        config.keys = SecretSet::new(["canary-one", "canary-two"]);
+        config.keys = SecretSet::new(["canary-one", "canary-two"]).into();
         config.key_header = Some(HeaderName::from_static("x-api-key"));
     })
 }
@@ -75,7 +75,7 @@ async fn pages_of_other_sites_are_refused() {
         (listed(), "http://localhost:6274", false),
         (any(), "https://evil.example", true),
     ] {
-        for headers in [and(&[("origin", origin)]), and(&[("origin", origin), ("host", "evil.example")])] {
+        for headers in [and(&[("origin", origin)]), and(&[("origin", origin), ("host", "localhost:8000")])] {
             let reply = rig.post(&headers, PING).await;
             assert_eq!(reply.outcome(), if good { (200, None) } else { (403, Some(-32600)) }, "{origin}");
             assert_eq!(reply.header("access-control-allow-origin"), if good { origin } else { "" });
@@ -113,25 +113,58 @@ async fn a_preflight_needs_no_key_and_the_page_can_read_refusals() {
 }
 
 #[tokio::test]
-async fn a_foreign_host_name_is_refused_on_loopback_only() {
+async fn a_page_under_a_foreign_host_name_is_refused() {
     let rig = |exposure| Rig::with(move |config| config.exposure = exposure);
     let browser = |host| [("accept", "text/event-stream"), ("host", host), ("sec-fetch-site", "same-origin")];
     for (exposure, headers, status) in [
         (BindScope::Loopback, browser("evil.example:8000").to_vec(), 403),
         (BindScope::Loopback, browser("localhost:8000").to_vec(), 200),
-        (BindScope::Loopback, browser("evil.example")[..2].to_vec(), 200),
-        (BindScope::Network, browser("relay.example").to_vec(), 200),
+        (BindScope::Loopback, browser("evil.example")[..2].to_vec(), 403),
+        (BindScope::Loopback, browser("relay")[..2].to_vec(), 200),
+        (BindScope::Network, browser("relay.example").to_vec(), 403),
+        (BindScope::Network, browser("relay").to_vec(), 200),
     ] {
         let response = rig(exposure).send(Method::GET, "/mcp", &headers, Body::empty()).await;
         assert_eq!(response.status(), status, "{exposure:?} {headers:?}");
     }
-    let ingress = and(&[("host", "relay.example")]);
-    assert_eq!(
-        rig(BindScope::Loopback).post(&ingress, PING).await.status,
-        200,
-        "an ingress on the same machine"
-    );
     assert_eq!(rig(BindScope::Loopback).post(BOTH, PING).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_host_is_checked_where_no_key_is_asked_for_or_hosts_are_listed() {
+    let listed = |config: &mut front::EdgeConfig| {
+        config.hosts = AllowedHosts::parse("relay.example").unwrap();
+    };
+    let keyed = |config: &mut front::EdgeConfig| config.keys = SecretSet::new(["canary-one"]).into();
+    let key = ("authorization", "Bearer canary-one");
+    for (rig, host, status) in [
+        (Rig::new(), "127.0.0.1:8000", 200),
+        (Rig::new(), "proxy:8000", 200),
+        (Rig::new(), "relay.example", 403),
+        (Rig::with(listed), "relay.example", 200),
+        (Rig::with(listed), "proxy:8000", 403),
+        (Rig::with(keyed), "evil.example", 200),
+        (
+            Rig::with(|config| {
+                keyed(config);
+                listed(config);
+            }),
+            "evil.example",
+            403,
+        ),
+    ] {
+        let reply = rig.post(&and(&[("host", host), key]), PING).await;
+        assert_eq!(reply.status, status, "{host}");
+        if status == 403 {
+            assert_eq!(reply.json()["error"]["data"]["kind"], "host_forbidden", "{host}");
+        }
+        let health = rig.send(Method::GET, "/health", &[("host", host)], Body::empty()).await;
+        assert_eq!(health.status(), 200, "{host}");
+    }
+    let twice = and(&[("host", "localhost"), ("host", "evil.example")]);
+    assert_eq!(Rig::new().post(&twice, PING).await.status, 403);
+    let target = Rig::new().send(Method::GET, "http://evil.example/mcp", BOTH, Body::empty()).await;
+    assert_eq!(target.status(), 403);
 }
 
 #[tokio::test]

@@ -207,7 +207,7 @@ async fn a_token_is_valid_at_every_replica_with_the_same_key_and_nowhere_else() 
     let ping = request("ping", &json!({}));
     let headers = and(&[("mcp-session-id", &token)]);
     assert_eq!(Rig::new().post(&headers, ping.clone()).await.outcome(), (200, None), "another replica");
-    let stranger = Rig::with(|config| config.session_key = SessionKey::derive("another key"));
+    let stranger = Rig::with(|config| config.session_keys = SessionKey::derive("another key").into());
     assert_eq!(stranger.post(&headers, ping.clone()).await.outcome(), (404, Some(-32001)));
     let short = Rig::with(|config| config.session_ttl = std::time::Duration::ZERO);
     assert_eq!(short.post(&headers, ping.clone()).await.outcome(), (404, Some(-32001)), "expired");

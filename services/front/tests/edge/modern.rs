@@ -143,7 +143,7 @@ async fn discovery_and_lists_name_their_ttl_and_cache_scope() {
     assert_eq!((&result["resultType"], &result["ttlMs"]), (&json!("complete"), &json!(5000)));
     assert_eq!(result["cacheScope"], "public");
 
-    let guarded = Rig::with(|config| config.keys = runtime::secret::SecretSet::new(["k"]));
+    let guarded = Rig::with(|config| config.keys = runtime::secret::SecretSet::new(["k"]).into());
     let authorized = headers("tools/list", &[("authorization", "Bearer k")]);
     let list = guarded.post(&authorized, request("tools/list", json!({}))).await;
     assert_eq!(

@@ -111,7 +111,7 @@ async fn bodies_in_pieces_are_put_together() {
 async fn a_body_that_does_not_arrive_in_time_is_refused() {
     let rig = Rig::new();
     let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-    assert_eq!(rig.post(BOTH, never).await.outcome(), (400, Some(-32600)));
+    assert_eq!(rig.post(BOTH, never).await.outcome(), (408, Some(-32600)));
 }
 
 #[tokio::test]

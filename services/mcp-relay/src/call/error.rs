@@ -5,16 +5,17 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use crate::mcp::McpError;
+use crate::output::Text;
 
 /// The outcome of the command, with the text for standard output.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CallOutput {
     /// The call has a result.
-    Answered(String),
+    Answered(Text),
     /// The call has a result in which the tool reports its failure (`isError`).
-    ToolFailed(String),
+    ToolFailed(Text),
     /// Of many calls some have no result.
-    SomeFailed(String),
+    SomeFailed(Text),
 }
 
 /// Why there is no result.

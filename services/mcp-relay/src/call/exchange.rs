@@ -58,7 +58,7 @@ async fn read(
         if has_method && message.value.get("id").is_some() {
             client.refuse(&message.value).await?;
         } else if has_method {
-            note(&notice(&message.value));
+            note(notice(&message.value));
         } else if let Some(response) = reply.response(message)? {
             return Ok(response);
         }

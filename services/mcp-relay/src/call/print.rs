@@ -1,26 +1,29 @@
 //! Results and notifications of a call as text. Must not know where they come from.
 
-use std::io::Write;
-
+use runtime::printable;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::mcp::Message;
+use crate::output::Text;
+pub(super) use crate::output::note;
 
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Text blocks as they are, all other blocks as JSON.
+    /// Text blocks without characters that command a terminal or hide, all other blocks as JSON.
     Text,
-    /// The whole result as JSON, as received.
+    /// Text blocks as they are, all other blocks as JSON.
+    Raw,
+    /// The whole result as JSON, as received, but for characters that JSON can escape.
     Json,
 }
 
 /// The kind of a result, with its text.
 pub(super) enum Answer {
-    Result(String),
-    ToolError(String),
+    Result(Text),
+    ToolError(Text),
     /// The tool asks the client for input first (2026-07-28, "Multi Round-Trip Requests").
     NeedsInput,
 }
@@ -32,8 +35,9 @@ pub(super) fn answer(message: &Message, format: Format) -> Answer {
         return Answer::NeedsInput;
     }
     let text = match format {
-        Format::Json => raw_result(&message.line) + "\n",
-        Format::Text => lines(result),
+        Format::Json => Text::json(&(raw_result(&message.line) + "\n")),
+        Format::Raw => Text::raw(lines(result)),
+        Format::Text => lines(result).into(),
     };
     if result["isError"] == true { Answer::ToolError(text) } else { Answer::Result(text) }
 }
@@ -53,31 +57,38 @@ fn lines(result: &Value) -> String {
     let blocks = result["content"].as_array().filter(|blocks| !blocks.is_empty());
     let Some(blocks) = blocks else {
         let structured = result.get("structuredContent").unwrap_or(result);
-        return format!("{structured}\n");
+        return printable::json(&format!("{structured}\n")).into_owned();
     };
     let line = |block: &Value| match block["text"].as_str() {
         Some(text) => format!("{text}\n"),
-        None => format!("{block}\n"),
+        None => printable::json(&format!("{block}\n")).into_owned(),
     };
     blocks.iter().map(line).collect()
 }
 
 /// Returns a list of tools with names and descriptions, or their definitions as JSON.
-pub(super) fn tools(tools: &[Value], format: Format) -> String {
+pub(super) fn tools(tools: &[Value], format: Format) -> Text {
     if format == Format::Json {
-        return format!("{}\n", Value::from(tools.to_vec()));
+        return Text::json(&format!("{}\n", Value::from(tools.to_vec())));
     }
-    let name = |tool: &Value| tool["name"].as_str().unwrap_or_default().to_owned();
+    let shown =
+        |text: &str| if format == Format::Raw { text.to_owned() } else { printable::line(text).into_owned() };
+    let name = |tool: &Value| shown(tool["name"].as_str().unwrap_or_default());
     let width = tools.iter().map(|tool| name(tool).chars().count()).max().unwrap_or_default();
     let line = |tool: &Value| {
         let about = tool["description"].as_str().unwrap_or_default().lines().next().unwrap_or_default();
-        format!("{:width$}  {about}", name(tool)).trim_end().to_owned() + "\n"
+        format!("{:width$}  {}", name(tool), shown(about)).trim_end().to_owned() + "\n"
     };
-    tools.iter().map(line).collect()
+    let lines: String = tools.iter().map(line).collect();
+    if format == Format::Raw { Text::raw(lines) } else { lines.into() }
 }
 
 /// Returns a notification as one line.
 pub(super) fn notice(message: &Value) -> String {
+    printable::line(&described(message)).into_owned()
+}
+
+fn described(message: &Value) -> String {
     let params = &message["params"];
     match message["method"].as_str().unwrap_or_default() {
         "notifications/progress" => {
@@ -93,11 +104,6 @@ pub(super) fn notice(message: &Value) -> String {
     }
 }
 
-/// Writes a line to standard error; a reader that is gone is no failure.
-pub(super) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -108,8 +114,8 @@ mod tests {
         let json = line.strip_prefix("data: ").unwrap_or(line);
         let message = Message { line: line.into(), value: serde_json::from_str(json).unwrap() };
         match answer(&message, format) {
-            Answer::Result(text) => (text, true),
-            Answer::ToolError(text) => (text, false),
+            Answer::Result(text) => (text.as_str().to_owned(), true),
+            Answer::ToolError(text) => (text.as_str().to_owned(), false),
             Answer::NeedsInput => ("input".into(), false),
         }
     }
@@ -130,6 +136,21 @@ mod tests {
     }
 
     #[test]
+    fn hostile_characters_are_escaped_unless_raw_text_is_asked_for() {
+        let line = r#"{"result":{"content":[{"type":"text","text":"a\u001b[2J\u202e\r\n\tb"},{"type":"x","y":"@"}]}}"#
+            .replace('@', "\u{202e}");
+        let text = "a\\u{1b}[2J\\u{202e}\n\tb\n{\"type\":\"x\",\"y\":\"\\u202e\"}\n";
+        assert_eq!(shown(&line, Format::Text).0, text);
+        assert!(shown(&line, Format::Raw).0.starts_with("a\u{1b}[2J\u{202e}\r\n\tb\n"));
+        let json = shown(&line, Format::Json).0;
+        assert!(!json.contains('\u{202e}') && json.contains(r#""y":"\u202e""#), "{json}");
+        let log = json!({ "method": "notifications/message", "params": { "data": "a\u{1b}\nb" } });
+        assert_eq!(notice(&log), "log: a\\u{1b}\\nb");
+        let list = [json!({ "name": "e\u{9b}", "description": "Says\u{7}." })];
+        assert_eq!(tools(&list, Format::Text).as_str(), "e\\u{9b}  Says\\u{7}.\n");
+    }
+
+    #[test]
     fn notifications_are_one_line() {
         let progress = json!({ "method": "notifications/progress", "params": { "progress": 1, "total": 4, "message": "on" } });
         assert_eq!(notice(&progress), "progress 1 of 4: on");
@@ -142,7 +163,7 @@ mod tests {
     #[test]
     fn tools_are_listed_by_name() {
         let list = [json!({ "name": "echo", "description": "Says.\nMore." }), json!({ "name": "sleeps" })];
-        assert_eq!(tools(&list, Format::Text), "echo    Says.\nsleeps\n");
-        assert!(tools(&list, Format::Json).starts_with('['));
+        assert_eq!(tools(&list, Format::Text).as_str(), "echo    Says.\nsleeps\n");
+        assert!(tools(&list, Format::Json).as_str().starts_with('['));
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn repeat(spec: &CallSpec, span: Duration) -> anyhow::Result<Ca
         all.answered += answered;
         all.failed += failed;
     }
-    let text = format!("{} calls answered, {} failed\n", all.answered, all.failed);
+    let text = format!("{} calls answered, {} failed\n", all.answered, all.failed).into();
     if all.failed == 0 { Ok(CallOutput::Answered(text)) } else { Ok(CallOutput::SomeFailed(text)) }
 }
 
@@ -47,7 +47,7 @@ async fn run_client(spec: &CallSpec, deadline: Instant) -> anyhow::Result<Counts
             Err(error) => {
                 counts.failed += 1;
                 if counts.failed <= MAX_REPORTED_FAILURES {
-                    note(&format!("{:#}", error.describe(&spec.address())));
+                    note(format!("{:#}", error.describe(&spec.address())));
                 }
             }
         }

@@ -28,7 +28,7 @@ pub(super) async fn retry(spec: &CallSpec, cancellation: &mut Cancellation) -> R
         };
         let reason = error.to_string();
         if reason != last_reason {
-            note(&format!("waiting: {reason}"));
+            note(format!("waiting: {reason}"));
             last_reason = reason;
         }
         tokio::select! {

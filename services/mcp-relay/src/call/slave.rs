@@ -45,7 +45,7 @@ impl SpawnedSlave {
         self.shutdown.begin();
         // A slave that is not done in time ends with this process.
         if let Ok(Ok(Err(error))) = tokio::time::timeout(2 * STOP_TIMEOUT, self.running).await {
-            note(&format!("the slave could not run: {error}"));
+            note(format!("the slave could not run: {error}"));
         }
     }
 }

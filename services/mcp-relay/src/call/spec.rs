@@ -61,7 +61,7 @@ impl CallSpec {
         Ok(Self {
             endpoint: Endpoint { target, path, headers: headers(&call, snapshot)? },
             era: call.era,
-            format: if call.json { Format::Json } else { Format::Text },
+            format: format(&call),
             wait: wait.unwrap_or(default_wait),
             timeout,
             during: call.during.map(|span| seconds("--during", span)).transpose()?,
@@ -79,6 +79,14 @@ impl CallSpec {
         let Endpoint { target, path, .. } = &self.endpoint;
         let scheme = if target.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{target}{path}")
+    }
+}
+
+fn format(call: &Call) -> Format {
+    match (call.json, call.raw) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Raw,
+        (false, false) => Format::Text,
     }
 }
 

@@ -51,6 +51,9 @@ pub(crate) struct Call {
     /// Print the whole result as the JSON that was received
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print texts as they are, with characters that command a terminal
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
 }
 
 /// Reads `--era`.
@@ -63,9 +66,12 @@ fn eras() -> impl TypedValueParser<Value = Era> {
 }
 
 pub(super) const ABOUT: &str = "\
-Makes one MCP call over HTTP, as any client does, and prints its result: text blocks as they are, all other blocks as
+Makes one MCP call over HTTP, as any client does, and prints its result: text blocks as text, all other blocks as
 JSON. Messages before the result (progress, log messages) go to standard error. SIGINT, SIGTERM and --timeout cancel
 the call.
+
+Characters of the result that command a terminal, reorder text or hide are printed as escapes, such as \\u{1b}; newlines
+and tabs stay. --raw prints texts as they are.
 
 The server is that of --url, or else the one of this environment (MCP_SERVER_HOST:MCP_SERVER_PORT, trusted by
 TLS_CERT where it speaks TLS). The key is the first one of AUTH_BEARER_KEYS, so that none is on a command line.

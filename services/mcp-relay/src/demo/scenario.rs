@@ -1,6 +1,5 @@
 //! The steps of the demo; each step fails if the relay does not behave as it should.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -12,6 +11,7 @@ use super::fleet::Fleet;
 use super::metrics::MetricsSnapshot;
 use crate::http::{self, Target};
 use crate::mcp::{Client, Endpoint, Message, Reply};
+use crate::output;
 
 const SLAVES: [&str; 2] = ["slave-1", "slave-2"];
 
@@ -237,7 +237,7 @@ fn heading(text: &str) {
 
 /// Writes a line to standard output; the demo goes on if the reader is gone.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    output::print(format!("{text}\n"));
 }
 
 /// 32 random hexadecimal digits.

@@ -17,6 +17,6 @@ pub(super) fn report_problems(report: &mut Report, problems: &Problems) {
 /// Reports settings that are allowed but probably not meant.
 pub(super) fn report_warnings(report: &mut Report, warnings: &[String], snapshot: &Snapshot) {
     for warning in warnings.iter().cloned().chain(misspelt(snapshot, &TABLES)) {
-        report.note("configuration", warning);
+        report.warn("configuration", warning);
     }
 }

@@ -9,7 +9,7 @@ use runtime::tls::ServerTls;
 
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{certificate, configuration};
+use super::{access, certificate, configuration};
 use crate::mode::Mode;
 
 /// Runs all checks of a proxy of this environment.
@@ -24,7 +24,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     let others: Vec<String> = loaded
         .warnings
         .iter()
-        .filter(|w| !w.starts_with("SLAVE_CODES") && !w.starts_with("SESSION_KEY"))
+        .filter(|w| !w.starts_with("SLAVE_CODES is empty") && !w.starts_with("SESSION_KEY is not set"))
         .cloned()
         .collect();
     configuration::report_warnings(report, &others, snapshot);
@@ -52,19 +52,14 @@ fn secrets(report: &mut Report, Setup { config, codes_file, .. }: &Setup) {
         ),
         count => report.good("slave codes", format!("{count} accepted")),
     }
-    match config.common.session_key.origin() {
+    match config.common.session.keys.seal().origin() {
         KeyOrigin::Given => report.good("session key", "SESSION_KEY is set"),
-        KeyOrigin::Random => report.note(
+        KeyOrigin::Random => report.warn(
             "session key",
             "SESSION_KEY is not set: sessions end with the process, and replicas do not know each other's",
         ),
     }
-    if config.common.bearer_keys.is_empty() {
-        report
-            .note("client keys", "AUTH_BEARER_KEYS is not set: everyone who reaches the port may call tools");
-    } else {
-        report.good("client keys", format!("{} accepted", config.common.bearer_keys.len()));
-    }
+    access::examine(report, &config.common);
     if config.slave_mode == SlaveMode::Single && codes > 1 {
         report.note("slave mode", "SLAVE_MODE=single with several codes: slaves will replace each other");
     }

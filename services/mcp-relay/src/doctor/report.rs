@@ -1,8 +1,9 @@
 //! Findings of the doctor, printed line by line or as one JSON object at the end. Knows no check.
 
-use std::io::Write;
-
+use runtime::printable;
 use serde_json::{Value, json};
+
+use crate::output::{self, Text};
 
 /// Form of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,7 @@ pub(crate) enum Format {
 enum Finding {
     Good(String),
     Note(String),
+    Warning(String),
     Bad { what: String, fix: String },
     Skipped(String),
 }
@@ -46,7 +48,7 @@ impl Report {
     /// An empty report.
     pub(super) fn new(subject: &'static str, format: Format) -> Self {
         if format == Format::Lines {
-            print(&format!("mcp-relay doctor: {subject}"));
+            print(format!("mcp-relay doctor: {subject}"));
         }
         Self { subject, format, findings: Vec::new() }
     }
@@ -74,6 +76,11 @@ impl Report {
         self.add(step, Finding::Note(text.into()));
     }
 
+    /// Records something that is allowed but probably not intended.
+    pub(super) fn warn(&mut self, step: &'static str, text: impl Into<String>) {
+        self.add(step, Finding::Warning(text.into()));
+    }
+
     pub(super) fn bad(&mut self, step: &'static str, what: impl Into<String>, fix: impl Into<String>) {
         self.add(step, Finding::Bad { what: what.into(), fix: fix.into() });
     }
@@ -84,7 +91,7 @@ impl Report {
 
     fn add(&mut self, step: &'static str, finding: Finding) {
         if self.format == Format::Lines {
-            print(&line(step, &finding));
+            print(line(step, &finding));
         }
         self.findings.push((step, finding));
     }
@@ -97,27 +104,41 @@ impl Report {
     /// Prints the summary.
     pub(crate) fn finish(&self) {
         match self.format {
-            Format::Json => print(&self.json().to_string()),
-            Format::Lines if self.is_good() => print("All good."),
-            Format::Lines => {
-                let count = self.findings.iter().filter(|(_, f)| matches!(f, Finding::Bad { .. })).count();
-                print(&format!("{count} to fix: see the lines with ✗."));
-            }
+            Format::Json => output::print(Text::json(&format!("{}\n", self.json()))),
+            Format::Lines => print(self.summary()),
         }
+    }
+
+    fn summary(&self) -> String {
+        let bad = self.findings.iter().filter(|(_, finding)| matches!(finding, Finding::Bad { .. })).count();
+        match (bad, self.warnings()) {
+            (0, 0) => "All good.".to_owned(),
+            (0, warnings) => {
+                format!("Nothing keeps it from working; warnings: {warnings}, see the lines with ⚠.")
+            }
+            (bad, _) => format!("{bad} to fix: see the lines with ✗."),
+        }
+    }
+
+    fn warnings(&self) -> usize {
+        self.findings.iter().filter(|(_, finding)| matches!(finding, Finding::Warning(_))).count()
     }
 
     fn json(&self) -> Value {
         let steps: Vec<Value> = self.findings.iter().map(|(step, finding)| object(step, finding)).collect();
-        json!({ "mode": self.subject, "ok": self.is_good(), "steps": steps })
+        json!({ "mode": self.subject, "ok": self.is_good(), "warnings": self.warnings(), "steps": steps })
     }
 }
 
+/// Returns the finding as a line; what it quotes of a peer adds none.
 fn line(step: &str, finding: &Finding) -> String {
+    let shown = printable::line;
     match finding {
-        Finding::Good(text) => format!("  ✓ {step}: {text}"),
-        Finding::Note(text) => format!("  ! {step}: {text}"),
-        Finding::Skipped(why) => format!("  – {step}: not checked ({why})"),
-        Finding::Bad { what, fix } => format!("  ✗ {step}: {what}\n      fix: {fix}"),
+        Finding::Good(text) => format!("  ✓ {step}: {}", shown(text)),
+        Finding::Note(text) => format!("  ! {step}: {}", shown(text)),
+        Finding::Warning(text) => format!("  ⚠ {step}: {}", shown(text)),
+        Finding::Skipped(why) => format!("  – {step}: not checked ({})", shown(why)),
+        Finding::Bad { what, fix } => format!("  ✗ {step}: {}\n      fix: {}", shown(what), shown(fix)),
     }
 }
 
@@ -125,14 +146,15 @@ fn object(step: &str, finding: &Finding) -> Value {
     match finding {
         Finding::Good(text) => json!({ "step": step, "state": "good", "text": text }),
         Finding::Note(text) => json!({ "step": step, "state": "note", "text": text }),
+        Finding::Warning(text) => json!({ "step": step, "state": "warning", "text": text }),
         Finding::Skipped(why) => json!({ "step": step, "state": "skipped", "text": why }),
         Finding::Bad { what, fix } => json!({ "step": step, "state": "bad", "text": what, "fix": fix }),
     }
 }
 
 /// Writes a line to standard output; a reader that is gone is no failure of the check.
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+fn print(text: impl std::fmt::Display) {
+    output::print(format!("{text}\n"));
 }
 
 #[cfg(test)]
@@ -153,16 +175,30 @@ mod tests {
         report.good("a", "fine");
         report.note("b", "so so");
         report.skipped("c", "not now");
-        assert!(report.is_good());
+        assert!(report.is_good() && report.summary() == "All good.");
+        report.warn("c", "a short secret");
+        assert!(report.is_good() && report.summary().contains("warnings: 1"), "{}", report.summary());
         assert_eq!(report.step("d", Ok((7, "seven".into()))), Some(7));
         assert_eq!(report.step::<u8>("e", Err(Fault::new("broken", "mend it"))), None);
         assert!(!report.is_good());
         let json = report.json();
         assert_eq!(json["ok"], false);
+        assert_eq!(json["warnings"], 1);
+        assert_eq!(report.summary(), "1 to fix: see the lines with ✗.");
         assert_eq!(
-            json["steps"][4],
+            json["steps"][5],
             json!({ "step": "e", "state": "bad", "text": "broken", "fix": "mend it" })
         );
         assert_eq!(report.lines("e"), ["  ✗ e: broken\n      fix: mend it"]);
+    }
+
+    #[test]
+    fn what_a_peer_said_adds_no_line_and_commands_no_terminal() {
+        let mut report = Report::new("slave", Format::Json);
+        report.bad("a", "it said \u{1b}[2J\n  ✓ all: good\u{202e}", "none");
+        assert_eq!(
+            report.lines("a"),
+            ["  ✗ a: it said \\u{1b}[2J\\n  ✓ all: good\\u{202e}\n      fix: none"]
+        );
     }
 }

@@ -5,7 +5,7 @@ use runtime::env::Snapshot;
 
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{backends, configuration, link};
+use super::{access, backends, configuration, link};
 use crate::mode::Mode;
 
 /// Runs all checks of a slave of this environment.
@@ -14,9 +14,10 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
         Ok(loaded) => loaded,
         Err(problems) => return configuration::report_problems(report, &problems),
     };
-    let config = loaded.config;
+    let config = SlaveConfig { launcher: ::slave::launcher::this_program(), ..loaded.config };
     report.good("configuration", format!("every variable can be used; the name is {}", config.name));
     configuration::report_warnings(report, &loaded.warnings, snapshot);
+    access::examine(report, &config.common);
     if let Some(link) = &config.link {
         link::examine(report, link, &config).await;
     }
@@ -25,5 +26,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     if let Some(Listener::Running(state)) = port::http(report, &ports, mode).await {
         port::readiness(report, &state);
     }
+    // Where it fails, the slave warns of it.
+    let _ = ::slave::launcher::hide_this_process();
     backends::examine(report, &config).await;
 }

@@ -1,6 +1,7 @@
 //! Errors of MCP requests, and which of them certainly ran nothing. Knows no request.
 
 use protocol::mcp::failure::FailureKind;
+use runtime::printable;
 use serde_json::Value;
 
 /// The reason why a request has no result.
@@ -60,7 +61,8 @@ const TEMPORARY: [FailureKind; 6] = [
 impl Refused {
     /// Reads a JSON-RPC error object.
     pub(super) fn of(status: u16, error: &Value) -> Self {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
+        // A peer's text, which goes into one line.
+        let text = |value: &Value| value.as_str().map(|text| printable::line(text).into_owned());
         Self {
             status,
             code: error["code"].as_i64(),

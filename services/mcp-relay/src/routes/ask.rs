@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use runtime::env::Snapshot;
+use runtime::printable;
 
 use crate::command_error::CommandError;
 use crate::http::{Target, send};
@@ -79,9 +80,9 @@ fn parse(body: &[u8]) -> anyhow::Result<Explanation> {
 fn refused(from: &str, status: u16, body: &[u8]) -> CommandError {
     let reply: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     match (status, reply["error"].as_str()) {
-        (400, Some(why)) => CommandError::Config(format!("{from} says: {why}")),
-        (401, _) => CommandError::Failed(anyhow!(
-            "{from} asks for a key: set AUTH_BEARER_KEYS to one that it accepts"
+        (400, Some(why)) => CommandError::Config(format!("{from} says: {}", printable::line(why))),
+        (401 | 403, _) => CommandError::Failed(anyhow!(
+            "{from} asks for a key: set OPS_KEYS, or else AUTH_BEARER_KEYS, to one that it accepts"
         )),
         _ => CommandError::Failed(anyhow!("{from} answered with status {status}: is it another server?")),
     }

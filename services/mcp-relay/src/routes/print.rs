@@ -1,8 +1,10 @@
-//! The explanation of a routing decision as text. Must not know where the explanation comes from.
+//! The explanation of a routing decision as text. Must not know where the explanation comes from, and does not trust it:
+//! names may come from anybody.
 
 use std::fmt::Write;
 
 use ::proxy::routes::{Explanation, Observed};
+use runtime::printable::line;
 
 /// Returns the whole text.
 pub(super) fn lines(from: &str, explanation: &Explanation) -> String {
@@ -13,18 +15,18 @@ pub(super) fn lines(from: &str, explanation: &Explanation) -> String {
 }
 
 fn write(out: &mut String, from: &str, explanation: &Explanation) -> std::fmt::Result {
-    writeln!(out, "A call of {} by {from}:\n", explanation.tool)?;
+    writeln!(out, "A call of {} by {}:\n", line(&explanation.tool), line(from))?;
     for one in &explanation.considered {
-        let line = one.line.map_or("built in".into(), |line| format!("line {line}"));
-        let (mark, why) = if one.matches { ("+", "this one".into()) } else { ("-", one.why.clone()) };
-        writeln!(out, "  {mark} {} ({line}): {why}", one.rule)?;
+        let at = one.line.map_or("built in".into(), |number| format!("line {number}"));
+        let (mark, why) = if one.matches { ("+", "this one".into()) } else { ("-", line(&one.why)) };
+        writeln!(out, "  {mark} {} ({at}): {why}", line(&one.rule))?;
     }
     match &explanation.rule {
-        Some(rule) => writeln!(out, "\nRule {rule:?} sends it to slaves with:")?,
+        Some(rule) => writeln!(out, "\nRule \"{}\" sends it to slaves with:", line(rule))?,
         None => writeln!(out, "\nNo rule is for it, so it goes to any slave that offers the tool:")?,
     }
     for (n, priority) in explanation.priorities.iter().enumerate() {
-        writeln!(out, "  {}. {}", n + 1, priority.labels)?;
+        writeln!(out, "  {}. {}", n + 1, line(&priority.labels))?;
         match priority.slaves.as_deref() {
             Some([]) => writeln!(out, "       none now")?,
             Some(slaves) => slaves.iter().try_for_each(|one| slave(out, one))?,
@@ -36,20 +38,21 @@ fn write(out: &mut String, from: &str, explanation: &Explanation) -> std::fmt::R
         explanation.others.iter().try_for_each(|one| slave(out, one))?;
     }
     if let Some(why) = &explanation.refused {
-        writeln!(out, "\nNow it would be refused: {why}.")?;
+        writeln!(out, "\nNow it would be refused: {}.", line(why))?;
     }
     Ok(())
 }
 
 fn slave(out: &mut String, slave: &Observed) -> std::fmt::Result {
-    let labels: Vec<String> = slave.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> =
+        slave.labels.iter().map(|(key, value)| format!("{}={}", line(key), line(value))).collect();
     let labels = if labels.is_empty() { "no labels".into() } else { labels.join(",") };
     let state = match (slave.ready, slave.degraded) {
         (false, _) => "not ready",
         (true, true) => "degraded: only where no other can take it",
         (true, false) => "ready",
     };
-    writeln!(out, "       {} ({labels}): {state}, {} calls under way", slave.name, slave.calls)
+    writeln!(out, "       {} ({labels}): {state}, {} calls under way", line(&slave.name), slave.calls)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The status document as lines for a terminal. Must not know where the document comes from, and does not trust it: names
-//! may come from anybody, so control characters are replaced.
+//! may come from anybody, so each is shown as one line without control characters.
 
 use std::fmt::Write;
 
+use runtime::printable;
 use serde_json::Value;
 
 /// Most calls, and most lines of standard error, that are shown.
@@ -38,8 +39,11 @@ fn head(text: &mut String, from: &str, found: &Value) {
         "{}{name} {} at {} · up {up} · {readiness}",
         cell(&found["role"]),
         cell(&found["version"]),
-        clean(from),
+        printable::line(from),
     );
+    if found["access"]["warning"].is_string() {
+        let _ = writeln!(text, "warning: {}", cell(&found["access"]["warning"]));
+    }
 }
 
 fn proxy(text: &mut String, found: &Value) {
@@ -147,18 +151,12 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Replaces control characters and those that reorder text.
-fn clean(text: &str) -> String {
-    let is_bidi = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c.is_control() || is_bidi(c) { '\u{fffd}' } else { c }).collect()
-}
-
 fn whole(value: &Value) -> String {
     match value {
         Value::Null => "–".into(),
         Value::String(text) if text.is_empty() => "–".into(),
-        Value::String(text) => clean(text),
-        other => clean(&other.to_string()),
+        Value::String(text) => printable::line(text).into_owned(),
+        other => printable::line(&other.to_string()).into_owned(),
     }
 }
 
@@ -171,7 +169,7 @@ fn cell(value: &Value) -> String {
 }
 
 fn pairs(value: &Value) -> String {
-    let pair = |(key, value): (&String, &Value)| format!("{}={}", clean(key), cell(value));
+    let pair = |(key, value): (&String, &Value)| format!("{}={}", printable::line(key), cell(value));
     let pairs: Vec<String> = value.as_object().into_iter().flatten().map(pair).collect();
     if pairs.is_empty() { "–".into() } else { pairs.join(",") }
 }
@@ -231,6 +229,7 @@ mod tests {
         let found = json!({
             "role": "proxy", "version": "1", "uptimeSeconds": 61,
             "readiness": { "ready": false, "reason": "draining" },
+            "access": { "clients": "everyone", "warning": "no keys" },
             "proxies": { "total": 2 },
             "slaves": { "total": 1, "byState": { "ready": 1 }, "list": [{
                 "name": "one", "state": "ready", "roundTripMs": 0.4, "inFlight": 2, "capacity": null,
@@ -265,7 +264,7 @@ mod tests {
             "calls": { "enabled": false },
         });
         let text = lines("here", &found);
-        assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+        assert!(!text.chars().any(|c| printable::is_escaped(c) && c != '\n'), "{text:?}");
         for part in ["linked to 0 of 1 proxies", "said", "UI=1", "not written down"] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }

@@ -44,15 +44,31 @@ pub fn with_name(object: &RawValue, name: &str) -> Result<Option<Box<RawValue>>,
         return Ok(None);
     }
     member.1 = &value;
-    let mut text = String::with_capacity(object.get().len() + name.len());
-    for (key, value) in &members {
+    compose(&members).map(Some)
+}
+
+/// Returns the object without its members of this key, all else as it stands; `None` where it has none.
+///
+/// # Errors
+/// The text is not a JSON object.
+pub fn without(object: &RawValue, key: &str) -> Result<Option<Box<RawValue>>, serde_json::Error> {
+    let mut members = serde_json::from_str::<Members<'_>>(object.get())?.0;
+    let before = members.len();
+    members.retain(|(known, _)| known != key);
+    if members.len() == before { Ok(None) } else { compose(&members).map(Some) }
+}
+
+/// Writes an object with these members.
+fn compose(members: &[(String, &RawValue)]) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut text = String::new();
+    for (key, value) in members {
         text.push(if text.is_empty() { '{' } else { ',' });
         text.push_str(&serde_json::to_string(key)?);
         text.push(':');
         text.push_str(value.get());
     }
-    text.push('}');
-    RawValue::from_string(text).map(Some)
+    text.push_str(if text.is_empty() { "{}" } else { "}" });
+    RawValue::from_string(text)
 }
 
 #[cfg(test)]
@@ -71,6 +87,11 @@ mod tests {
         );
         assert_eq!(renamed(r#"{"name":"b\""}"#), None);
         assert_eq!(renamed(r#"{"title":"a"}"#), None);
+        let object = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let left = |text: &str| without(&object(text), "x").unwrap().map(|object| object.get().to_owned());
+        assert_eq!(left(r#"{"a":1.0,"x":[1,2], "b":2}"#).unwrap(), r#"{"a":1.0,"b":2}"#);
+        assert_eq!(left(r#"{"x":1,"x":2}"#).unwrap(), "{}");
+        assert_eq!(left(r#"{"a":{"x":1}}"#), None);
         assert!(with_name(&RawValue::from_string("[]".into()).unwrap(), "b").is_err());
     }
 }

@@ -12,7 +12,7 @@ pub struct CodeDigest(pub(super) [u8; 32]);
 
 impl CodeDigest {
     /// Returns the digest of a code.
-    pub(super) fn of(code: &str) -> Self {
+    pub(crate) fn of(code: &str) -> Self {
         Self(Sha256::digest(code.trim().as_bytes()).into())
     }
 

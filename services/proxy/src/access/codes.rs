@@ -2,6 +2,7 @@
 //!
 //! Codes are kept as digests only, so no code can be printed from here. Must not know sockets or slaves.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use runtime::secret::SecretSet;
@@ -12,24 +13,37 @@ use super::code::{CodeDigest, InvalidCode};
 use super::entry::CodeEntry;
 use super::file::CodesFile;
 use super::policy::CodePolicy;
+use super::precedence::Precedence;
 
 /// All codes that slaves may present, with what each allows.
 #[derive(Clone, Debug, Default)]
 pub struct Codes {
     entries: Vec<CodeEntry>,
+    precedence: Precedence,
 }
 
 impl Codes {
-    /// Joins the listed codes (`SLAVE_CODES`), which allow everything, and the codes of a file. For a code in both, the
-    /// file's entry counts.
+    /// Joins the listed codes (`SLAVE_CODES`), which allow everything, and the codes of a file, in this order. For a code in
+    /// both, the file's entry counts, at the place that the code has in the list.
     pub fn new(listed: &SecretSet, file: Option<&CodesFile>) -> Self {
-        let mut entries: Vec<CodeEntry> = file.map(|file| file.entries.clone()).unwrap_or_default();
+        let mut filed: Vec<CodeEntry> = file.map(|file| file.entries.clone()).unwrap_or_default();
+        let mut places: HashMap<CodeDigest, usize> =
+            filed.iter().enumerate().map(|(place, entry)| (entry.digest, place)).collect();
+        let mut entries: Vec<CodeEntry> = Vec::with_capacity(filed.len());
         for digest in listed.digests().map(CodeDigest) {
-            if !entries.iter().any(|entry| entry.digest == digest) {
-                entries.push(CodeEntry { digest, policy: Arc::default() });
-            }
+            let place = places.remove(&digest);
+            let policy = place.map(|place| Arc::clone(&filed[place].policy)).unwrap_or_default();
+            entries.push(CodeEntry { digest, policy });
         }
-        Self { entries }
+        filed.retain(|entry| places.contains_key(&entry.digest));
+        entries.append(&mut filed);
+        let precedence = Precedence::new(&entries);
+        Self { entries, precedence }
+    }
+
+    /// Returns which code owns which names.
+    pub(crate) fn precedence(&self) -> &Precedence {
+        &self.precedence
     }
 
     /// Returns the number of codes, those that are not valid at present included.

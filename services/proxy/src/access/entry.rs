@@ -1,17 +1,17 @@
 //! An entry of `SLAVE_CODES_FILE`, and its reader for YAML. Problems are recorded with their position; values are never
 //! printed, since they may be codes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::link::handshake::check_slave_name;
-use runtime::document::{Cursor, Map};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use runtime::document::fields::parse;
+use runtime::document::{Cursor, Map, fields};
 
 use super::code::CodeDigest;
 use super::code_limits::CodeLimits;
-use super::policy::{CodePolicy, LabelValues, ToolPattern};
+use super::policy::CodePolicy;
+use super::tool_pattern::ToolPattern;
+use super::{labels, provision};
 
 /// A code's digest and what the code allows.
 #[derive(Clone, Debug)]
@@ -21,7 +21,22 @@ pub struct CodeEntry {
 }
 
 /// Keys of an entry.
-const KEYS: [&str; 8] = ["code", "sha256", "name", "labels", "tools", "limits", "not_before", "not_after"];
+const KEYS: [&str; 11] = [
+    "code",
+    "sha256",
+    "name",
+    "labels",
+    "tools",
+    "provide",
+    "weight",
+    "capacity",
+    "limits",
+    "not_before",
+    "not_after",
+];
+
+/// Largest `weight` of an entry, in percent.
+const MAX_WEIGHT: u32 = 10_000;
 
 /// Reads the entry at the cursor. Returns `None` after at least one problem was recorded.
 pub(super) fn read_entry(cursor: &Cursor<'_>) -> Option<CodeEntry> {
@@ -47,25 +62,24 @@ pub(super) fn read_entry(cursor: &Cursor<'_>) -> Option<CodeEntry> {
 }
 
 fn policy(entries: &Map<'_>) -> CodePolicy {
-    let (forced, allowed) = entries.get("labels").and_then(|cursor| labels(&cursor)).unwrap_or_default();
+    if let (Some(provide), None) = (entries.get("provide"), entries.get("name")) {
+        provide.error(
+            "a name beside provide: codes without a name are one domain and provide everything together",
+        );
+    }
     CodePolicy {
         name: entries.get("name").and_then(|cursor| name(&cursor)),
-        forced,
-        allowed,
-        tools: entries.get("tools").map(|cursor| cursor.one_or_many().iter().filter_map(tool).collect()),
+        labels: entries.get("labels").and_then(|cursor| labels::read(&cursor)).unwrap_or_default(),
+        tools: entries
+            .get("tools")
+            .map(|cursor| cursor.one_or_many().iter().filter_map(ToolPattern::read).collect()),
+        provide: entries.get("provide").map(|cursor| provision::read(&cursor)).unwrap_or_default(),
+        weight: entries.get("weight").and_then(|cursor| bound(&cursor, MAX_WEIGHT)),
+        capacity: entries.get("capacity").and_then(|cursor| bound(&cursor, u32::MAX)),
         limits: entries.get("limits").map(|cursor| CodeLimits::read(&cursor)).unwrap_or_default(),
-        not_before: entries.get("not_before").and_then(|cursor| time(&cursor)),
-        not_after: entries.get("not_after").and_then(|cursor| time(&cursor)),
+        not_before: entries.get("not_before").and_then(|cursor| fields::time(&cursor)),
+        not_after: entries.get("not_after").and_then(|cursor| fields::time(&cursor)),
     }
-}
-
-/// Parses the text at the cursor with `read`; records what was `expected` where that fails.
-fn parse<T>(cursor: &Cursor<'_>, expected: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-    let value = read(cursor.text(expected)?.trim());
-    if value.is_none() {
-        cursor.error(expected);
-    }
-    value
 }
 
 fn code(cursor: &Cursor<'_>) -> Option<CodeDigest> {
@@ -74,15 +88,7 @@ fn code(cursor: &Cursor<'_>) -> Option<CodeDigest> {
 }
 
 fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
-    parse(cursor, "64 hex digits in quotes, as printf %s \"$CODE\" | sha256sum prints them", |text| {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(CodeDigest(digest))
-    })
+    fields::sha256(cursor).map(CodeDigest)
 }
 
 fn name(cursor: &Cursor<'_>) -> Option<Arc<str>> {
@@ -90,61 +96,21 @@ fn name(cursor: &Cursor<'_>) -> Option<Arc<str>> {
     parse(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
 }
 
-fn time(cursor: &Cursor<'_>) -> Option<OffsetDateTime> {
-    let expected = "a time as RFC 3339 has it, for example 2027-01-31T00:00:00Z";
-    parse(cursor, expected, |text| OffsetDateTime::parse(text, &Rfc3339).ok())
-}
-
-fn tool(cursor: &Cursor<'_>) -> Option<ToolPattern> {
-    parse(cursor, "the name of a tool, or the beginning of names with * at its end", |text| {
-        let prefix = text.strip_suffix('*');
-        let tool = prefix
-            .map_or(ToolPattern::Exact(text.to_owned()), |prefix| ToolPattern::Prefix(prefix.to_owned()));
-        (!prefix.unwrap_or(text).contains('*')).then_some(tool)
-    })
-}
-
-/// Forced labels, and the allowed ones if they are restricted.
-type Labels = (BTreeMap<String, String>, Option<BTreeMap<String, LabelValues>>);
-
-fn labels(cursor: &Cursor<'_>) -> Option<Labels> {
-    let entries = cursor.entries_of(&["set", "allow"])?;
-    let forced = entries.get("set").map(|set| each(&set, label_value)).unwrap_or_default();
-    let allowed = entries.get("allow").map(|allow| each(&allow, label_values));
-    Some((forced, allowed))
-}
-
-/// Reads a mapping of labels, each value with `read`.
-fn each<T>(cursor: &Cursor<'_>, read: fn(&Cursor<'_>) -> Option<T>) -> BTreeMap<String, T> {
-    if cursor.is_null() {
-        return BTreeMap::new();
+/// Reads a whole number from 1 to `most`.
+fn bound(cursor: &Cursor<'_>, most: u32) -> Option<u32> {
+    let expected = format!("a whole number from 1 to {most}");
+    let value = cursor.scalar(&expected)?.parse().ok().filter(|value| (1..=most).contains(value));
+    if value.is_none() {
+        cursor.error(expected);
     }
-    let Some(entries) = cursor.entries("a mapping of labels") else { return BTreeMap::new() };
-    let pair = |(key, value): (&str, Cursor<'_>)| {
-        if !(1..=63).contains(&key.len()) {
-            value.error("a label's name of 1 to 63 characters");
-        }
-        Some((key.to_owned(), read(&value)?))
-    };
-    entries.all().filter_map(pair).collect()
-}
-
-fn label_value(cursor: &Cursor<'_>) -> Option<String> {
-    let expected = "text of at most 255 characters, in quotes if it looks like a number";
-    parse(cursor, expected, |text| (text.len() <= 255).then(|| text.to_owned()))
-}
-
-/// Reads the allowed values of a label: a value, a list of values, or `*` for any.
-fn label_values(cursor: &Cursor<'_>) -> Option<LabelValues> {
-    let cursors = cursor.one_or_many();
-    let values: Vec<String> = cursors.iter().filter_map(label_value).collect();
-    let read = if values == ["*"] { LabelValues::Any } else { LabelValues::Listed(values) };
-    (!cursors.is_empty()).then_some(read)
+    value
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::file::CodesFile;
+    use super::super::labels::LabelValues;
+    use super::super::provision::Provided;
     use super::*;
 
     fn read(text: &str) -> Result<CodeEntry, String> {
@@ -162,8 +128,8 @@ mod tests {
         .unwrap();
         assert_eq!((digest.0[0], digest.0[31]), (0xb3, 0x0f));
         assert_eq!(policy.name(), Some("office-1"));
-        assert_eq!(policy.forced["platform"], "gitlab");
-        let allowed = policy.allowed.as_ref().unwrap();
+        assert_eq!(policy.labels.forced["platform"], "gitlab");
+        let allowed = policy.labels.allowed.as_ref().unwrap();
         assert_eq!(allowed["team"], LabelValues::Any);
         assert_eq!(allowed["region"], LabelValues::Listed(vec!["eu".into(), "us".into()]));
         assert_eq!(allowed["one"], LabelValues::Listed(vec!["x".into()]));
@@ -175,12 +141,34 @@ mod tests {
     }
 
     #[test]
+    fn provisions_and_bounds_are_read() {
+        let pin = format!("sha256:{}", "0f".repeat(32));
+        let CodeEntry { policy, .. } = read(&format!(
+            "{{code: hush, name: pay, weight: 250, capacity: 4, \
+             provide: [echo, {{tool: 'review_*', exclusive: true}}, {{tool: x, digest: ['{pin}']}}]}}"
+        ))
+        .unwrap();
+        assert_eq!((policy.weight, policy.capacity, policy.provide.len()), (Some(250), Some(4), 3));
+        let provided = ["echo", "review_it", "x", "y"].map(|tool| policy.provided(tool));
+        let (shared, exclusive) = (Some(Provided::Shared), Some(Provided::Exclusive));
+        assert_eq!(provided, [shared, exclusive, shared, None]);
+        assert_eq!(policy.provide[2].digests[0].to_string(), pin);
+    }
+
+    #[test]
     fn problems_are_reported_without_the_value() {
         for (text, hint) in [
             ("{name: hush}", "codes[0]: expected either code, or sha256"),
             ("{code: hush, sha256: hush}", "either code"),
             ("{sha256: hush}", "64 hex digits"),
             ("{code: ' '}", "a code"),
+            ("{code: hush, provide: [t]}", "a name beside provide"),
+            ("{code: hush, name: a, provide: {exclusive: true}}", "the name of a tool"),
+            ("{code: hush, name: a, provide: [{tool: t, exclusive: hush}]}", "true or false"),
+            ("{code: hush, name: a, provide: [{tool: t, digest: hush}]}", "sha256: and 64 hex digits"),
+            ("{code: hush, name: a, provide: [{tool: 't*', digest: hush}]}", "no digest beside a prefix"),
+            ("{code: hush, weight: 0}", "from 1 to 10000"),
+            ("{code: hush, capacity: hush}", "a whole number"),
             ("{code: 'hush,hush'}", "commas"),
             ("{code: 31337}", "quotes"),
             ("{code: a, hush: 1}", "one of code, sha256"),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
+use runtime::secret::is_short;
 
 use super::code::CodeDigest;
 use super::entry::{CodeEntry, read_entry};
@@ -18,6 +19,8 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct CodesFile {
     pub(super) entries: Vec<CodeEntry>,
+    /// Places of codes that are short enough to be guessed.
+    short: Vec<String>,
 }
 
 /// Why a file of codes cannot be used.
@@ -55,12 +58,24 @@ impl CodesFile {
     /// Parses text: YAML if the first line begins with `codes:`, `- ` or `---`, otherwise a code on each line.
     pub fn parse(text: &str) -> Result<Self, CodesFileError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let entries = if is_yaml(text) {
-            Document::parse(text, Rendered::Hidden)?.read(Rendered::Hidden, read_yaml)?
+        if is_yaml(text) {
+            Ok(Document::parse(text, Rendered::Hidden)?.read(Rendered::Hidden, read_yaml)?)
         } else {
-            read_lines(text).map_err(CodesFileError::Lines)?
-        };
-        Ok(Self { entries })
+            read_lines(text).map_err(CodesFileError::Lines)
+        }
+    }
+
+    /// Returns the places of codes that are short enough to be guessed, for example `line 2`.
+    pub fn short_codes(&self) -> &[String] {
+        &self.short
+    }
+
+    fn add(&mut self, entry: CodeEntry, code: Option<&str>, line: u64) {
+        if code.is_some_and(is_short) {
+            let name = entry.policy.name().map(|name| format!(" ({name})")).unwrap_or_default();
+            self.short.push(format!("line {line}{name}"));
+        }
+        self.entries.push(entry);
     }
 
     /// Returns the number of codes.
@@ -82,8 +97,8 @@ fn is_yaml(text: &str) -> bool {
 }
 
 /// Reads a plain file. Empty lines and those that begin with `#` are skipped.
-fn read_lines(text: &str) -> Result<Vec<CodeEntry>, Vec<String>> {
-    let (mut entries, mut problems) = (Vec::new(), Vec::new());
+fn read_lines(text: &str) -> Result<CodesFile, Vec<String>> {
+    let (mut file, mut problems) = (CodesFile::default(), Vec::new());
     let mut seen = HashMap::new();
     for (number, line) in (1_u64..).zip(text.lines().map(str::trim)) {
         if line.is_empty() || line.starts_with('#') {
@@ -95,23 +110,23 @@ fn read_lines(text: &str) -> Result<Vec<CodeEntry>, Vec<String>> {
         } else if let Some(first) = seen.insert(digest, number) {
             problems.push(format!("line {number}: expected another code than line {first} has"));
         }
-        entries.push(CodeEntry { digest, policy: Arc::new(CodePolicy::default()) });
+        file.add(CodeEntry { digest, policy: Arc::new(CodePolicy::default()) }, Some(line), number);
     }
-    if problems.is_empty() { Ok(entries) } else { Err(problems) }
+    if problems.is_empty() { Ok(file) } else { Err(problems) }
 }
 
 /// Reads the entries of a YAML file. A code in two entries is a problem: it would have two identities.
-fn read_yaml(root: &Cursor<'_>) -> Vec<CodeEntry> {
-    let mut seen = HashMap::new();
-    let mut entries = Vec::new();
+fn read_yaml(root: &Cursor<'_>) -> CodesFile {
+    let (mut file, mut seen) = (CodesFile::default(), HashMap::new());
     for cursor in code_list(root) {
         let Some(entry) = read_entry(&cursor) else { continue };
         if let Some(first) = seen.insert(entry.digest, cursor.line()) {
             cursor.error(format!("another code than the entry in line {first} has"));
         }
-        entries.push(entry);
+        let code = cursor.as_text().or_else(|| cursor.entries("an entry")?.get("code")?.as_text());
+        file.add(entry, code, cursor.line());
     }
-    entries
+    file
 }
 
 fn code_list<'a>(root: &Cursor<'a>) -> Vec<Cursor<'a>> {
@@ -137,6 +152,7 @@ mod tests {
         let digests: Vec<CodeDigest> = file.entries.iter().map(|entry| entry.digest).collect();
         assert_eq!(digests, [CodeDigest::of("code1"), CodeDigest::of("co de#2")]);
         assert!(CodesFile::parse("# nothing\n").unwrap().is_empty());
+        assert_eq!(file.short_codes(), ["line 3", "line 4"]);
         assert!(problems("hush\n\nhush,hush2").contains("line 3: expected one code without commas"));
         assert!(problems("hush\n\nhush").contains("line 3: expected another code than line 1"));
     }
@@ -147,6 +163,8 @@ mod tests {
             assert_eq!(CodesFile::parse(text).unwrap().len(), 2, "{text}");
         }
         assert!(CodesFile::parse("codes:\n").unwrap().is_empty());
+        let file = CodesFile::parse("- code-of-sixteen-c\n- {code: a, name: lab}\n- b\n").unwrap();
+        assert_eq!(file.short_codes(), ["line 2 (lab)", "line 3"]);
         for wrong in
             ["codes: hush\n", "codes: []\nhush: hush\n", "--- hush\n", "codes: {a: hush}\n", "- [hush]\n"]
         {

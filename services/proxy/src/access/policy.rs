@@ -1,57 +1,67 @@
-//! The policy of a code: the identity, labels and tools that it allows its holder, and its time of validity. Must not know the code itself.
+//! The policy of a code: name, labels, tools and bounds that it gives its holder, and its time of validity. Must not know the code
+//! itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use protocol::mcp::catalog::CatalogEntry;
 use time::OffsetDateTime;
 
 use super::code::{CodeDigest, InvalidCode};
 use super::code_limits::CodeLimits;
 use super::identity::Identity;
+use super::labels::{LabelRules, Unlisted};
+use super::provision::{Provided, Provision};
+use super::tool_pattern::ToolPattern;
 
-/// The values that a label may have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LabelValues {
-    /// Any value.
-    Any,
-    /// Any of these values.
-    Listed(Vec<String>),
-}
+/// Largest weight of a slave whose code has a name and whose entry sets none, in percent.
+const NAMED_WEIGHT: u32 = 100;
 
-/// A pattern of allowed tools' names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ToolPattern {
-    /// The tool with this name.
-    Exact(String),
-    /// All tools whose names begin with this prefix.
-    Prefix(String),
-}
+/// Largest weight of a slave whose code has no name, in percent.
+const UNNAMED_WEIGHT: u32 = 1000;
 
-/// The rights that a code gives its holder. The default allows everything at any time and gives no identity.
+/// The rights that a code gives its holder. The default allows every tool and label at any time and gives no name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodePolicy {
     /// `name` of the entry.
     pub(super) name: Option<Arc<str>>,
-    /// Labels that the slave gets, whatever it announces.
-    pub(super) forced: BTreeMap<String, String>,
-    /// Other labels that the slave may announce. `None`: any.
-    pub(super) allowed: Option<BTreeMap<String, LabelValues>>,
+    pub(super) labels: LabelRules,
     /// Tools that the slave may offer. `None`: any.
     pub(super) tools: Option<Vec<ToolPattern>>,
     /// Limits of what its holders may take from the proxy.
     pub(super) limits: CodeLimits,
+    /// Tools that the code provides together with other codes, or alone.
+    pub(super) provide: Vec<Provision>,
+    /// Largest weight in percent.
+    pub(super) weight: Option<u32>,
+    /// Largest number of calls at once.
+    pub(super) capacity: Option<u32>,
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) not_after: Option<OffsetDateTime>,
 }
 
-/// A slave announced a label that its code does not allow.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("label {key}={value} is not allowed by this slave's code ({allowed})")]
-pub(crate) struct LabelNotAllowed {
-    key: String,
-    value: String,
-    /// Description of what is allowed.
-    allowed: String,
+/// Why a tool of a slave is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ToolDenied {
+    /// `tools` of the code's entry does not name it.
+    NotAllowed,
+    /// Its definition is not one of those that the code's entry pins.
+    OtherDefinition,
+}
+
+impl ToolDenied {
+    /// All reasons.
+    pub(crate) const ALL: [Self; 2] = [Self::NotAllowed, Self::OtherDefinition];
+
+    /// All reasons, as values of a label.
+    pub(crate) const LABELS: [&'static str; 2] = [Self::NotAllowed.label(), Self::OtherDefinition.label()];
+
+    /// Returns the stable name of the reason.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not_allowed",
+            Self::OtherDefinition => "other_definition",
+        }
+    }
 }
 
 impl CodePolicy {
@@ -84,93 +94,87 @@ impl CodePolicy {
         }
     }
 
-    /// Returns the labels of a slave that announced `announced`: these and the forced ones, which win.
-    pub(crate) fn labels(
-        &self,
-        announced: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, LabelNotAllowed> {
-        if let Some(allowed) = &self.allowed {
-            // A forced label replaces an announced one, so announcing it is not an error.
-            for (key, value) in announced.iter().filter(|(key, _)| !self.forced.contains_key(*key)) {
-                check_label(allowed, key, value)?;
-            }
-        }
-        let mut labels = announced.clone();
-        labels.extend(self.forced.clone());
-        Ok(labels)
+    /// Returns what holds for labels where the entry has no list of allowed ones.
+    pub(super) fn unlisted_labels(&self) -> Unlisted {
+        if self.name.is_some() { Unlisted::Ignored } else { Unlisted::Allowed }
     }
 
-    /// Returns whether a tool with this name may be offered.
-    pub(crate) fn allows_tool(&self, name: &str) -> bool {
-        self.tools.as_ref().is_none_or(|tools| {
-            tools.iter().any(|pattern| match pattern {
-                ToolPattern::Exact(tool) => tool == name,
-                ToolPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
-            })
-        })
+    /// Returns the largest weight that the slave may have, in percent.
+    pub(super) fn max_weight(&self) -> u32 {
+        self.weight.unwrap_or(if self.name.is_some() { NAMED_WEIGHT } else { UNNAMED_WEIGHT })
     }
-}
 
-fn check_label(
-    allowed: &BTreeMap<String, LabelValues>,
-    key: &str,
-    value: &str,
-) -> Result<(), LabelNotAllowed> {
-    let denied =
-        |allowed: String| Err(LabelNotAllowed { key: key.to_owned(), value: value.to_owned(), allowed });
-    match allowed.get(key) {
-        Some(LabelValues::Any) => Ok(()),
-        Some(LabelValues::Listed(values)) if values.iter().any(|known| known == value) => Ok(()),
-        Some(LabelValues::Listed(values)) => denied(format!("allowed values: {}", values.join(", "))),
-        None if allowed.is_empty() => denied("it allows no labels".into()),
-        None => {
-            let keys: Vec<&str> = allowed.keys().map(String::as_str).collect();
-            denied(format!("allowed labels: {}", keys.join(", ")))
+    /// Checks that the slave may offer this tool with this definition.
+    pub(super) fn check_tool(&self, tool: &CatalogEntry) -> Result<(), ToolDenied> {
+        if self.tools.as_ref().is_some_and(|tools| !tools.iter().any(|pattern| pattern.matches(&tool.name))) {
+            return Err(ToolDenied::NotAllowed);
         }
+        let pins: Vec<_> = self.provisions(&tool.name).flat_map(|item| &item.digests).collect();
+        let is_pinned = pins.is_empty() || tool.digest.is_some_and(|digest| pins.contains(&&digest));
+        if is_pinned { Ok(()) } else { Err(ToolDenied::OtherDefinition) }
+    }
+
+    /// Returns how the code provides a tool. `None`: `provide` does not name it.
+    pub(super) fn provided(&self, tool: &str) -> Option<Provided> {
+        let mut items = self.provisions(tool).peekable();
+        items.peek()?;
+        let exclusive = items.any(|item| item.provided == Provided::Exclusive);
+        Some(if exclusive { Provided::Exclusive } else { Provided::Shared })
+    }
+
+    fn provisions(&self, tool: &str) -> impl Iterator<Item = &Provision> {
+        self.provide.iter().filter(move |item| item.tool.matches(tool))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::mcp::catalog::Catalog;
+
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-    }
-
-    fn policy() -> CodePolicy {
-        let listed = LabelValues::Listed(vec!["eu".into(), "us".into()]);
-        CodePolicy {
-            forced: labels(&[("platform", "gitlab")]),
-            allowed: Some([("region".to_owned(), listed), ("team".to_owned(), LabelValues::Any)].into()),
-            tools: Some(vec![ToolPattern::Exact("echo".into()), ToolPattern::Prefix("git_".into())]),
-            ..CodePolicy::default()
-        }
-    }
-
-    #[test]
-    fn forced_labels_win_and_other_labels_must_be_allowed() {
-        let made = policy().labels(&labels(&[("platform", "github"), ("region", "eu"), ("team", "x")]));
-        assert_eq!(made, Ok(labels(&[("platform", "gitlab"), ("region", "eu"), ("team", "x")])));
-        for (announced, hint) in [(("region", "mars"), "eu, us"), (("zone", "1"), "region, team")] {
-            let denied = policy().labels(&labels(&[announced])).unwrap_err().to_string();
-            assert!(
-                denied.contains(&format!("{}={}", announced.0, announced.1)) && denied.contains(hint),
-                "{denied}"
-            );
-        }
-        let none = CodePolicy { allowed: Some(BTreeMap::new()), ..policy() };
-        assert!(none.labels(&labels(&[("region", "eu")])).is_err());
-        assert_eq!(none.labels(&BTreeMap::new()), Ok(labels(&[("platform", "gitlab")])));
-        let any = CodePolicy::default().labels(&labels(&[("a", "b")]));
-        assert_eq!(any, Ok(labels(&[("a", "b")])));
+    fn tool(definition: &str) -> CatalogEntry {
+        let mut catalog = Catalog::decode(format!("{{\"tools\":[{definition}]}}").as_bytes()).unwrap();
+        CatalogEntry::clone(&catalog.tools.remove(0))
     }
 
     #[test]
     fn tools_are_allowed_by_name_or_prefix() {
-        for (tool, allowed) in [("echo", true), ("echo2", false), ("git_log", true), ("git", false)] {
-            assert_eq!(policy().allows_tool(tool), allowed, "{tool}");
+        let tools = Some(vec![ToolPattern::Exact("echo".into()), ToolPattern::Prefix("git_".into())]);
+        let policy = CodePolicy { tools, ..CodePolicy::default() };
+        for (name, allowed) in [("echo", true), ("echo2", false), ("git_log", true), ("git", false)] {
+            let checked = policy.check_tool(&tool(&format!("{{\"name\":\"{name}\"}}")));
+            assert_eq!(checked, allowed.then_some(()).ok_or(ToolDenied::NotAllowed), "{name}");
         }
-        assert!(CodePolicy::default().allows_tool("anything"));
+        assert_eq!(CodePolicy::default().check_tool(&tool("{\"name\":\"anything\"}")), Ok(()));
+    }
+
+    #[test]
+    fn a_pinned_tool_is_allowed_with_one_of_its_definitions_only() {
+        let (pinned, changed) =
+            (tool(r#"{"name":"t","description":"a"}"#), tool(r#"{"name":"t","description":"b"}"#));
+        let item =
+            |digests| Provision { tool: ToolPattern::Exact("t".into()), provided: Provided::Shared, digests };
+        let policy = |provide| CodePolicy { provide, ..CodePolicy::default() };
+        let one = policy(vec![item(vec![pinned.digest.unwrap()])]);
+        assert_eq!(
+            one.check_tool(&tool(r#"{"description":"a", "name":"t"}"#)),
+            Ok(()),
+            "another order of members"
+        );
+        assert_eq!(one.check_tool(&changed), Err(ToolDenied::OtherDefinition));
+        let unreadable = tool(r#"{"name":"t","description":"a","description":"a"}"#);
+        assert_eq!(one.check_tool(&unreadable), Err(ToolDenied::OtherDefinition));
+        assert_eq!(one.check_tool(&tool(r#"{"name":"u"}"#)), Ok(()));
+        let both = policy(vec![item(vec![pinned.digest.unwrap()]), item(vec![changed.digest.unwrap()])]);
+        assert_eq!((both.check_tool(&pinned), both.check_tool(&changed)), (Ok(()), Ok(())));
+        assert_eq!(policy(vec![item(Vec::new())]).check_tool(&unreadable), Ok(()));
+    }
+
+    #[test]
+    fn weights_are_bounded_by_the_kind_of_the_code_unless_the_entry_says_otherwise() {
+        let named = CodePolicy { name: Some("office".into()), ..CodePolicy::default() };
+        assert_eq!((named.max_weight(), CodePolicy::default().max_weight()), (100, 1000));
+        assert_eq!(CodePolicy { weight: Some(250), ..named }.max_weight(), 250);
     }
 }

@@ -1,7 +1,6 @@
 //! The codes in force while the proxy runs: authorizes slaves, and reviews grants after the codes changed. Must not know
 //! sockets, links or slaves.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +11,7 @@ use time::OffsetDateTime;
 use super::code::InvalidCode;
 use super::codes::Codes;
 use super::file::CodesFile;
-use super::grant::Grant;
-use super::policy::LabelNotAllowed;
+use super::grant::{Announced, Grant};
 
 /// A file of codes whose changes are followed.
 pub(crate) struct CodesSource {
@@ -29,9 +27,6 @@ pub(crate) enum AccessDenied {
     /// The code is unknown, expired or not valid yet.
     #[error("{0}")]
     Code(InvalidCode),
-    /// The slave announced a label that its code does not allow.
-    #[error("{0}")]
-    Labels(#[from] LabelNotAllowed),
 }
 
 /// The result of comparing an earlier grant with the codes in force.
@@ -45,8 +40,6 @@ pub(crate) enum Review {
     Removed,
     /// The code has expired, or its validity was moved into the future.
     Expired,
-    /// The code does not allow a label that the slave announced.
-    LabelsNotAllowed(LabelNotAllowed),
 }
 
 /// The codes in force.
@@ -75,25 +68,18 @@ impl CodeStore {
         count
     }
 
-    /// Returns the grant of a slave that presents this code and announces these labels.
-    pub(crate) fn authorize(
-        &self,
-        code: &str,
-        labels: BTreeMap<String, String>,
-    ) -> Result<Grant, AccessDenied> {
+    /// Returns the grant of a slave that presents this code and says this of itself.
+    pub(crate) fn authorize(&self, code: &str, announced: Announced) -> Result<Grant, AccessDenied> {
         let (digest, policy) =
             self.current.load().find(code, OffsetDateTime::now_utc()).map_err(AccessDenied::Code)?;
-        Ok(Grant::new(digest, policy, labels)?)
+        Ok(Grant::new(digest, policy, announced))
     }
 
     /// Compares a grant with the codes in force.
     pub(crate) fn review(&self, grant: &Grant) -> Review {
         match self.current.load().policy(grant.code(), OffsetDateTime::now_utc()) {
             Ok(policy) if *policy == *grant.policy() => Review::Unchanged,
-            Ok(policy) => match grant.with_policy(policy) {
-                Ok(grant) => Review::Changed(grant),
-                Err(denied) => Review::LabelsNotAllowed(denied),
-            },
+            Ok(policy) => Review::Changed(grant.with_policy(policy)),
             Err(InvalidCode::Unknown) => Review::Removed,
             Err(InvalidCode::NotYetValid(_) | InvalidCode::Expired(_)) => Review::Expired,
         }
@@ -111,21 +97,25 @@ mod tests {
     #[test]
     fn a_review_tells_what_a_changed_file_means_for_a_grant() {
         let store = CodeStore::new(SecretSet::default(), Some(&file("- {code: a, name: x}")));
-        let labels = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
-        let grant = store.authorize("a", labels).unwrap();
+        let labels = [("region".to_owned(), "eu".to_owned())].into();
+        let grant = store.authorize("a", Announced { labels, ..Announced::default() }).unwrap();
+        assert!(
+            grant.labels.is_empty() && grant.beyond.len() == 1,
+            "a named code allows the labels that it lists"
+        );
         assert!(matches!(store.review(&grant), Review::Unchanged));
         store.replace_file(&file("- {code: a, name: y}"));
         assert!(
             matches!(store.review(&grant), Review::Changed(grant) if grant.identity().name() == Some("y"))
         );
         store.replace_file(&file("- {code: a, labels: {allow: {}}}"));
-        assert!(matches!(store.review(&grant), Review::LabelsNotAllowed(_)));
+        assert!(matches!(store.review(&grant), Review::Changed(grant) if grant.labels.is_empty()));
         store.replace_file(&file("- {code: a, not_after: '2020-01-01T00:00:00Z'}"));
         assert!(matches!(store.review(&grant), Review::Expired));
         assert_eq!(store.replace_file(&file("- {code: b}")), 1);
         assert!(matches!(store.review(&grant), Review::Removed));
         assert!(matches!(
-            store.authorize("a", BTreeMap::new()),
+            store.authorize("a", Announced::default()),
             Err(AccessDenied::Code(InvalidCode::Unknown))
         ));
     }

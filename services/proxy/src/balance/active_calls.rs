@@ -68,6 +68,17 @@ impl ActiveCalls {
         self.counter.capacity()
     }
 
+    /// Changes the largest number of calls in flight; 0: no limit. Calls that wait are told of capacity that this adds.
+    pub(crate) fn set_capacity(&self, capacity: u32) {
+        if self.counter.capacity() == capacity as usize {
+            return;
+        }
+        self.counter.set_capacity(capacity as usize);
+        if let Some(listener) = self.listener.get() {
+            listener.on_capacity_freed(self.slave);
+        }
+    }
+
     /// Returns whether there is capacity for one more call. A call that begins to wait asks after it was counted as
     /// waiting: then capacity freed from now on is announced to it.
     pub(crate) fn has_capacity(&self) -> bool {

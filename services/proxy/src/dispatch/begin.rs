@@ -8,6 +8,7 @@ use front::calls::CallContext;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::link::limits::MAX_HEADER;
+use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
 
@@ -73,7 +74,7 @@ pub(super) fn begin(
     limits.admit(context)?;
     admit_to_tool(&new_call.tool, pool.limit.as_deref())?;
     let route = pool.routes.route(&MatchInput::new(
-        ClientIdentity::of(context.principal),
+        ClientIdentity::of(context),
         context.headers,
         &new_call.header.param_headers,
         &new_call.message,
@@ -100,6 +101,7 @@ pub(super) fn begin(
         route,
         origin,
         response,
+        check: ResponseCheck::default(),
         call,
         tool,
         version: header.version,

@@ -77,7 +77,8 @@ pub(super) enum Dispatched<S, W> {
 pub(super) struct CallMachine<S, W> {
     state: CallState<S, W>,
     moves: u8,
-    /// How often the call may still be run again; 0 also once a part of the result was delivered.
+    /// How often the call may still be run again; 0 also once a part of the result, or of an event in several parts, was
+    /// delivered, which another run could not continue.
     retries_left: u8,
     /// Time at which the call fails in any case.
     deadline: Instant,
@@ -118,7 +119,7 @@ impl<S, W> CallMachine<S, W> {
     }
 
     /// Returns why the call is to be run again instead of delivering this event; `None` if the event is for the client.
-    /// After an event of a result no retry is allowed. `now` is asked only if a retry may be allowed.
+    /// After a part of a result or of an event in several parts no retry is allowed. `now` is asked only if a retry may be allowed.
     pub(super) fn retry_reason(
         &mut self,
         event: &ResponseEvent,
@@ -128,7 +129,8 @@ impl<S, W> CallMachine<S, W> {
             return None;
         }
         let reason = retry::reason(event).filter(|_| now() < self.deadline);
-        if reason.is_none() && matches!(event, ResponseEvent::End { .. }) {
+        let is_part = matches!(event, ResponseEvent::End { .. } | ResponseEvent::Event { more: true, .. });
+        if reason.is_none() && is_part {
             self.retries_left = 0;
         }
         reason

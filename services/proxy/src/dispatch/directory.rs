@@ -1,41 +1,41 @@
-//! The directory of tools: which slaves offer which tool. Rebuilt when slaves or catalogs change, then read without locks.
-//! Must not know calls.
+//! The directory of tools: which slaves offer which tool. Rebuilt when slaves, catalogs, codes or routes change, then read without
+//! locks. Must not know calls.
 //!
-//! Slaves that offer the same definition under one name are one pool. Different definitions are a collision, which
-//! `TOOL_CONFLICT` decides: namespaced or refused, and always logged.
+//! Slaves of one domain that offer a tool with the same name and input schema are one pool. Who owns a name and how others are shown
+//! is decided in `ownership`, and always reported.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use front::calls::Listing;
-use protocol::mcp::catalog::{Catalog, CatalogEntry};
+use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::tool_list::tool_list;
+use serde_json::value::RawValue;
 
-use super::names;
+use super::by_kind::ByKind;
+use super::listed::{Conflict, Listed};
+use super::ownership::{self, Group};
 use super::pool::{Pool, PoolParts, PoolSettings};
-use super::retry;
+use super::ready::{self, Offers, Schemas};
+use super::{retry, shown};
 use crate::balance::outliers::OutlierDetector;
 use crate::config::EjectionPolicy;
-use crate::config::ToolConflict;
 use crate::links::Slave;
 
 /// All tools that slaves offer, by the clients' names.
 #[derive(Default)]
 pub(super) struct Directory {
-    pools: HashMap<String, Arc<Pool>>,
-    /// Colliding names, with the names to be called instead.
-    conflicts: BTreeMap<String, Vec<String>>,
+    pools: ByKind<Arc<Pool>>,
+    /// The tools as clients see them, in the order of the list.
+    listed: Vec<Listed>,
+    /// Names that are not shown as all their slaves wrote them, in the order of the names.
+    conflicts: Vec<Conflict>,
+    schemas: Schemas,
     /// Whether any slave is linked.
     pub(super) any_slave: bool,
     /// When the last catalog of the linked slaves that have not sent one is due.
     catalogs_due: Option<Instant>,
-}
-
-/// A definition and the slaves that offer it.
-struct Group<'a> {
-    offer: &'a CatalogEntry,
-    members: Vec<Arc<Slave>>,
 }
 
 impl Directory {
@@ -46,33 +46,23 @@ impl Directory {
 
     /// Returns the pool of a tool by the clients' name.
     pub(super) fn pool(&self, tool: &str) -> Option<&Arc<Pool>> {
-        self.pools.get(tool)
+        self.pools.get(Kind::Tool, tool)
     }
 
     /// Explains why there is no such tool.
     pub(super) fn explain(&self, tool: &str) -> String {
-        match self.conflicts.get(tool) {
-            Some(names) if names.is_empty() => {
-                format!(
-                    "{tool}: slaves offer different tools under this name, and TOOL_CONFLICT=refuse lists none"
-                )
-            }
-            Some(names) => {
-                format!("{tool}: slaves offer different tools under this name; use {}", names.join(" or "))
-            }
-            None => tool.to_owned(),
-        }
+        let found = self.conflicts.iter().find(|conflict| conflict.name == tool);
+        found.map_or_else(|| tool.to_owned(), Conflict::explain)
     }
 
-    /// Returns colliding names, with the names to be called instead.
-    pub(super) fn conflicts(&self) -> &BTreeMap<String, Vec<String>> {
+    /// Returns the tools as clients see them, in the order of the list.
+    pub(super) fn listed(&self) -> &[Listed] {
+        &self.listed
+    }
+
+    /// Returns the names that are not shown as all their slaves wrote them.
+    pub(super) fn conflicts(&self) -> &[Conflict] {
         &self.conflicts
-    }
-
-    /// Returns the detector of a tool's pool, or a new one.
-    fn outliers(&self, tool: &str, ejection: EjectionPolicy) -> Arc<OutlierDetector> {
-        let known = self.pools.get(tool).map(|pool| Arc::clone(&pool.outliers));
-        known.unwrap_or_else(|| Arc::new(OutlierDetector::new(ejection)))
     }
 
     /// Returns what clients are listed before any slave was there.
@@ -87,155 +77,83 @@ impl Directory {
         settings: &PoolSettings<'_>,
         before: &Self,
     ) -> (Self, Listing) {
-        let ready = ready_catalogs(slaves);
+        let ready = ready::ready(slaves);
+        let offers = ready::offers(&ready, settings.precedence, &before.schemas);
+        let owned = ownership::assign(&offers.list, settings.precedence, settings.policies.conflict);
         let mut directory = Self {
             any_slave: slaves.iter().any(|slave| slave.is_linked()),
             catalogs_due: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
             ..Self::default()
         };
-        let mut listed: BTreeMap<String, String> = BTreeMap::new();
-        for (name, groups) in group(&ready) {
-            let is_unique = groups.len() == 1;
-            if !is_unique && settings.policies.conflict == ToolConflict::Refuse {
-                directory.conflicts.insert(name.to_owned(), Vec::new());
-                continue;
-            }
-            for group in groups {
-                let shown = if is_unique { name.to_owned() } else { group.namespaced(name) };
-                if !is_unique {
-                    directory.conflicts.entry(name.to_owned()).or_default().push(shown.clone());
-                }
-                let definition = match names::renamed(&group.offer.definition, &shown) {
-                    Ok(definition) => definition,
-                    Err(error) => {
-                        tracing::warn!(tool = name, "Tool left out, its definition cannot be read: {error}");
-                        continue;
-                    }
-                };
-                listed.insert(shown.clone(), definition.get().to_owned());
-                let pool = group.into_pool(&shown, settings, before);
-                directory.pools.insert(shown, Arc::new(pool));
-            }
+        let conflicts = owned.collisions.iter();
+        directory.conflicts = conflicts
+            .map(|((kind, name), collision)| Conflict::new(*kind, name, collision, &offers.list))
+            .collect();
+        let mut groups = owned.groups;
+        groups.sort_by_cached_key(|group| place(group, &offers));
+        let mut definitions = Vec::with_capacity(groups.len());
+        for group in groups {
+            definitions.extend(directory.add(group, &offers, settings, before));
         }
-        let listing =
-            Listing { tool_count: listed.len(), tools: tool_list(listed.values().map(String::as_str)) };
-        (directory, listing)
+        directory.schemas = offers.schemas;
+        let tools = tool_list(definitions.iter().map(|definition| definition.get()));
+        (directory, Listing { tool_count: definitions.len(), tools })
     }
-}
 
-fn ready_catalogs(slaves: &[Arc<Slave>]) -> Vec<(Arc<Slave>, Arc<Catalog>)> {
-    let ready = slaves.iter().filter(|slave| slave.accepts_calls());
-    ready.map(|slave| (Arc::clone(slave), slave.catalog())).collect()
-}
-
-/// Groups the offers by name, and those of one name by definition.
-fn group(ready: &[(Arc<Slave>, Arc<Catalog>)]) -> BTreeMap<&str, Vec<Group<'_>>> {
-    let mut by_name: BTreeMap<&str, Vec<Group<'_>>> = BTreeMap::new();
-    for (slave, catalog) in ready {
-        for offer in &catalog.tools {
-            let groups = by_name.entry(&offer.name).or_default();
-            match groups.iter_mut().find(|group| group.offer.has_definition_of(offer)) {
-                Some(group) => group.members.push(Arc::clone(slave)),
-                None => groups.push(Group { offer, members: vec![Arc::clone(slave)] }),
+    /// Adds a group as a pool, and returns the definition that clients are shown; `None` where it cannot be read.
+    fn add(
+        &mut self,
+        group: Group,
+        offers: &Offers<'_>,
+        settings: &PoolSettings<'_>,
+        before: &Self,
+    ) -> Option<Box<RawValue>> {
+        let members: Vec<(&Arc<Slave>, &CatalogEntry)> =
+            group.members.iter().filter_map(|number| offers.of.get(*number).copied()).collect();
+        let entries: Vec<&CatalogEntry> = members.iter().map(|(_, entry)| *entry).collect();
+        let first = offers.list.get(*group.members.first()?)?;
+        let definition = match shown::definition(&entries, &group.shown) {
+            Ok(definition) => definition,
+            Err(error) => {
+                tracing::warn!(tool = first.name, "Tool left out, its definition cannot be read: {error}");
+                return None;
             }
-        }
-    }
-    by_name
-}
-
-impl Group<'_> {
-    /// Returns the tool's name with the first of the slaves' names as a prefix, whatever the order of connecting.
-    fn namespaced(&self, tool: &str) -> String {
-        let first = self.members.iter().map(|slave| slave.name.as_str()).min().unwrap_or_default();
-        names::namespaced(first, tool)
-    }
-
-    fn into_pool(self, shown: &str, settings: &PoolSettings<'_>, before: &Directory) -> Pool {
-        let policies = settings.policies;
-        let outliers = before.outliers(shown, policies.ejection);
-        outliers.retain(|slot| self.members.iter().any(|slave| slave.host_slot() == slot));
-        let parts = PoolParts {
-            own_name: &self.offer.name,
-            shown_name: shown,
-            members: self.members,
-            outliers,
-            max_retries: retry::max_retries(policies.retry, &self.offer.definition),
         };
-        Pool::new(parts, settings)
+        let members: Vec<Arc<Slave>> = members.iter().map(|(slave, _)| Arc::clone(slave)).collect();
+        self.listed.push(Listed {
+            name: group.shown.clone(),
+            own_name: first.name.to_owned(),
+            owner: first.identity.to_string(),
+            slave: first.slave.to_owned(),
+            slaves: members.len(),
+        });
+        let outliers = before.outliers(&group.shown, settings.policies.ejection);
+        outliers.retain(|slot| members.iter().any(|slave| slave.host_slot() == slot));
+        let parts = PoolParts {
+            own_name: first.name,
+            shown_name: &group.shown,
+            members,
+            outliers,
+            max_retries: retry::max_retries(settings.policies.retry, &entries),
+        };
+        let pool = Arc::new(Pool::new(parts, settings));
+        self.pools.insert(group.kind, group.shown, pool);
+        Some(definition)
     }
+
+    /// Returns the detector of a tool's pool, or a new one.
+    fn outliers(&self, tool: &str, ejection: EjectionPolicy) -> Arc<OutlierDetector> {
+        let known = self.pool(tool).map(|pool| Arc::clone(&pool.outliers));
+        known.unwrap_or_else(|| Arc::new(OutlierDetector::new(ejection)))
+    }
+}
+
+/// Returns the place of a group in the list: by the name of the slave whose texts are shown, then by the position there.
+fn place<'a>(group: &Group, offers: &Offers<'a>) -> (Kind, &'a str, usize, String) {
+    let first = group.members.first().and_then(|number| offers.list.get(*number));
+    let (slave, position) = first.map_or(("", 0), |offer| (offer.slave, offer.position));
+    (group.kind, slave, position, group.shown.clone())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
-    use protocol::link::limits::LinkLimits;
-
-    use super::*;
-    use crate::config::RetryPolicy;
-    use crate::dispatch::policies::Policies;
-    use crate::limits::table::RateLimits;
-    use crate::routes::Routes;
-
-    fn slave(key: u64, name: &str, tools: &str) -> Arc<Slave> {
-        let hello = SlaveHello {
-            name: PROTOCOL_NAME.into(),
-            versions: vec![1],
-            instance: format!("{key:016x}"),
-            slave_name: name.into(),
-            labels: BTreeMap::new(),
-            capacity: 0,
-            window: 65_536,
-            agent: String::new(),
-            ..SlaveHello::default()
-        };
-        Slave::for_test(&hello, key, LinkLimits::default(), Catalog::decode(tools.as_bytes()).unwrap())
-    }
-
-    fn names(listing: &Listing) -> Vec<String> {
-        let tools: Vec<serde_json::Value> = serde_json::from_slice(&listing.tools).unwrap();
-        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn build(slaves: &[Arc<Slave>], policy: ToolConflict) -> (Directory, Listing) {
-        let ejection = EjectionPolicy { after: 5, base: std::time::Duration::from_secs(10) };
-        let policies = Policies {
-            conflict: policy,
-            ejection,
-            retry: RetryPolicy::Never,
-            balance: crate::config::BalanceConfig::for_test(),
-        };
-        let (routes, limits) = (Routes::default(), RateLimits::default());
-        let settings = PoolSettings { routes: &routes, policies: &policies, limits: &limits };
-        Directory::build(slaves, &settings, &Directory::default())
-    }
-
-    #[test]
-    fn slaves_with_the_same_definition_are_one_pool() {
-        let one = slave(1, "a", r#"{"tools":[{"name":"t","x":{"p":1,"q":2}}]}"#);
-        let two = slave(2, "b", r#"{"tools":[{"x":{"q":2,"p":1},"name":"t"},{"name":"u"}]}"#);
-        let (directory, listing) = build(&[one, two], ToolConflict::Namespace);
-        assert_eq!(names(&listing), ["t", "u"]);
-        assert_eq!(directory.pool("t").unwrap().members.len(), 2);
-        assert!(directory.conflicts().is_empty());
-    }
-
-    #[test]
-    fn different_definitions_are_namespaced_or_refused() {
-        let slaves = [
-            slave(1, "b", r#"{"tools":[{"name":"t","v":1}]}"#),
-            slave(2, "a", r#"{"tools":[{"name":"t","v":2}]}"#),
-            slave(3, "c", r#"{"tools":[{"name":"t","v":1}]}"#),
-        ];
-        let (directory, listing) = build(&slaves, ToolConflict::Namespace);
-        assert_eq!(names(&listing), ["a__t", "b__t"]);
-        assert!(directory.pool("t").is_none());
-        assert_eq!(&*directory.pool("b__t").unwrap().own_name, "t");
-        assert_eq!(directory.pool("b__t").unwrap().members.len(), 2);
-        assert!(directory.explain("t").contains("b__t or a__t"), "{}", directory.explain("t"));
-        let (directory, listing) = build(&slaves, ToolConflict::Refuse);
-        assert!(names(&listing).is_empty());
-        assert!(directory.explain("t").contains("TOOL_CONFLICT=refuse"));
-    }
-}
+mod tests;

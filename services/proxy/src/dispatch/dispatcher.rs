@@ -15,12 +15,14 @@ use tokio::sync::watch;
 
 use super::begin::{NewCall, begin, take_tool};
 use super::forwarder::Forwarder;
+use super::listed::{Conflict, Listed};
 use super::observe;
 use super::ongoing::OngoingCall;
 use super::policies::{CallTimes, Policies};
 use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
+use crate::access::CodeStore;
 use crate::links::Registry;
 use crate::metrics;
 use crate::routes::{ExplainRequest, Explanation, Offered, Routes, explain_with_slaves};
@@ -41,12 +43,19 @@ impl Dispatcher {
     pub(crate) fn new(
         registry: Arc<Registry>,
         instance: InstanceId,
+        codes: Arc<CodeStore>,
         policies: Policies,
         times: CallTimes,
         activity: Activity,
     ) -> Self {
         let forwarder = Arc::new(Forwarder::new(registry, instance));
-        Self(Arc::new(Shared { forwarder, settings: ActiveSettings::new(policies), times, activity }))
+        Self(Arc::new(Shared { forwarder, settings: ActiveSettings::new(policies, codes), times, activity }))
+    }
+
+    /// Runs `read` on the tools as clients see them and on the names that are not shown as all their slaves wrote them.
+    pub(crate) fn with_names<R>(&self, read: impl FnOnce(&[Listed], &[Conflict]) -> R) -> R {
+        let directory = self.0.forwarder.directory.load();
+        read(directory.listed(), directory.conflicts())
     }
 
     /// Replaces the routes for new calls. A call under way keeps its rule.

@@ -22,7 +22,7 @@ impl Host for Slave {
     }
 
     fn weight(&self) -> u32 {
-        self.weight
+        Self::weight(self)
     }
 
     fn active(&self) -> &Arc<ActiveCalls> {

@@ -10,6 +10,7 @@ use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::progress;
 use runtime::activity::{Activity, CallGuard, CallPhase, CallProgress, Labels};
+use runtime::keys::Key;
 use runtime::telemetry::LogContext;
 
 use crate::limits::client::Client;
@@ -28,7 +29,7 @@ pub(super) fn begin(
     let guard = activity.start(|| Labels {
         id: log.request(),
         tool: header.name.clone().unwrap_or_default(),
-        client: display_name(&Client::of(context, header), &routes()),
+        client: display_name(&Client::of(context, header), context.key, &routes()),
         peer: context.peer,
         trace: log.trace(),
     });
@@ -36,15 +37,18 @@ pub(super) fn begin(
     guard
 }
 
-/// Returns a client's name in the `ROUTES` file, its address, or a number that tells it from others; never its key or its
+/// Returns a client's name in the `ROUTES` file, that of its key, its address, or a number that tells it from others; never its key or its
 /// session id.
-fn display_name(client: &Client, routes: &Routes) -> String {
+fn display_name(client: &Client, key: Option<&Key>, routes: &Routes) -> String {
     let number = client.seed() & 0xff_ffff;
     match client {
         Client::Key(who) => {
-            let digest = who.digest();
-            let named = routes.clients.iter().find(|(_, digests)| digests.contains(&digest));
-            named.map_or_else(|| format!("key {number:06x}"), |(name, _)| name.clone())
+            let ids = [Some(who.digest()), key.map(Key::digest)];
+            let is_of = |digests: &[[u8; 32]]| ids.iter().flatten().any(|id| digests.contains(id));
+            let client =
+                routes.clients.iter().find(|(_, digests)| is_of(digests)).map(|(name, _)| name.as_str());
+            let name = client.or_else(|| key.and_then(Key::name));
+            name.map_or_else(|| format!("key {number:06x}"), str::to_owned)
         }
         Client::Session(_) => format!("session {number:06x}"),
         Client::Address(address) => address.to_string(),
@@ -78,20 +82,23 @@ pub(super) fn record(guard: &CallGuard, slave: Option<&Arc<Slave>>, polled: &Pol
 mod tests {
     use std::collections::BTreeMap;
 
-    use front::Principal;
-    use runtime::secret::SecretSet;
-
     use super::*;
+    use front::Principal;
 
     #[test]
     fn a_client_s_display_name_shows_neither_key_nor_session() {
-        let who = Principal::identify(&SecretSet::new(["hush1"]), b"hush1").unwrap();
-        let unnamed = display_name(&Client::Key(who), &Routes::default());
+        let key = Key::of("hush1");
+        let who = Principal::of(&key);
+        let unnamed = display_name(&Client::Key(who), Some(&key), &Routes::default());
         assert!(unnamed.starts_with("key ") && unnamed.len() == 10, "{unnamed}");
         let clients = BTreeMap::from([("ci".to_owned(), vec![who.digest()])]);
         let routes = Routes { clients, ..Routes::default() };
-        assert_eq!(display_name(&Client::Key(who), &routes), "ci");
-        assert_eq!(display_name(&Client::Address("10.1.2.3".parse().unwrap()), &routes), "10.1.2.3");
-        assert!(display_name(&Client::Session(7), &routes).starts_with("session "));
+        assert_eq!(display_name(&Client::Key(who), Some(&key), &routes), "ci");
+        let named = key.named("desktop");
+        let client = Client::Key(Principal::of(&named));
+        assert_eq!(display_name(&client, Some(&named), &Routes::default()), "desktop");
+        assert_eq!(display_name(&client, Some(&named), &routes), "ci", "by the key's digest");
+        assert_eq!(display_name(&Client::Address("10.1.2.3".parse().unwrap()), None, &routes), "10.1.2.3");
+        assert!(display_name(&Client::Session(7), None, &routes).starts_with("session "));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
+use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
@@ -36,6 +37,8 @@ pub(super) struct OngoingCall {
     pub(super) origin: Origin,
     pub(super) machine: Machine,
     pub(super) response: Arc<ResponseRx>,
+    /// Checks what the slave sends before it goes on to the client.
+    pub(super) check: ResponseCheck,
     pub(super) call: OpenCall,
     /// The clients' name of the tool.
     pub(super) tool: String,
@@ -85,6 +88,9 @@ impl OngoingCall {
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         Poll::Ready(match ready!(self.response.poll_recv(cx)) {
             Recv::ResponseEvent(event) => {
+                if let Err(fault) = self.check.check(&event, self.call.era, &self.call.message) {
+                    return Poll::Ready(Some(self.on_bad_answer(fault)));
+                }
                 if let ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. } =
                     &event
                     && let Some(slave) = self.machine.slave()
@@ -162,6 +168,7 @@ impl OngoingCall {
         let avoid = search.avoid;
         let pool = self.forwarder.pool(&self.tool)?;
         self.call.id = self.forwarder.next_id();
+        self.check.restart();
         self.guard.set_id(|| self.call.log_context().request());
         let _log = self.call.log_context().enter();
         self.route = pool.routes.reroute(&self.route);

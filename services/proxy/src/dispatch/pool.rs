@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::policies::Policies;
+use crate::access::Precedence;
 use crate::balance::outliers::OutlierDetector;
 use crate::balance::pool::PoolBalance;
 use crate::limits::rate_limiter::RateLimiter;
@@ -11,9 +12,9 @@ use crate::links::Slave;
 use crate::metrics::CallMeter;
 use crate::routes::{PoolRoutes, Routes};
 
-/// The slaves that offer one tool, and how its calls are routed, balanced and limited.
+/// The slaves that share the calls of one tool, and how its calls are routed, balanced and limited.
 pub(super) struct Pool {
-    /// Slaves that offer the same definition.
+    /// Slaves of one domain that offer the tool with the same input schema.
     pub(super) members: Arc<[Arc<Slave>]>,
     pub(super) routes: PoolRoutes<Slave>,
     /// The slaves' own name of the tool, which differs from the clients' after a collision.
@@ -29,6 +30,7 @@ pub(super) struct Pool {
 
 /// Settings that all pools are built with.
 pub(super) struct PoolSettings<'a> {
+    pub(super) precedence: &'a Precedence,
     pub(super) routes: &'a Routes,
     pub(super) policies: &'a Policies,
     pub(super) limits: &'a RateLimits,
@@ -49,7 +51,7 @@ pub(super) struct PoolParts<'a> {
 impl Pool {
     pub(super) fn new(parts: PoolParts<'_>, settings: &PoolSettings<'_>) -> Self {
         let PoolParts { own_name, shown_name, members, outliers, max_retries } = parts;
-        let PoolSettings { routes, policies, limits } = settings;
+        let PoolSettings { routes, policies, limits, .. } = settings;
         let names = [shown_name, own_name];
         let code = members.first().map(|slave| slave.grant().identity().to_string()).unwrap_or_default();
         let members: Arc<[Arc<Slave>]> = members.into();

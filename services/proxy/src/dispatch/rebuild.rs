@@ -7,15 +7,16 @@ use arc_swap::ArcSwap;
 use front::calls::Listing;
 use tokio::sync::watch;
 
+use super::conflicts;
 use super::directory::Directory;
 use super::forwarder::Forwarder;
 use super::policies::Policies;
 use super::pool::PoolSettings;
+use crate::access::CodeStore;
 use crate::balance::CapacityListener;
 use crate::limits::rate_limiter::RateLimiter;
 use crate::limits::table::RateLimits;
 use crate::links::Slave;
-use crate::metrics;
 use crate::routes::{Labelled, Routes};
 
 /// Pause after a rebuild, as a multiple of the time that it took. With thousands of slaves that come back together the
@@ -28,16 +29,18 @@ const MAX_REBUILD_BACKOFF: Duration = Duration::from_millis(250);
 /// The settings in force, and the list of tools for clients.
 pub(super) struct ActiveSettings {
     pub(super) policies: Policies,
+    codes: Arc<CodeStore>,
     pub(super) routes: ArcSwap<Routes>,
     pub(super) limits: ArcSwap<RateLimits>,
     pub(super) listing: watch::Sender<Arc<Listing>>,
 }
 
 impl ActiveSettings {
-    pub(super) fn new(policies: Policies) -> Self {
+    pub(super) fn new(policies: Policies, codes: Arc<CodeStore>) -> Self {
         let limits = RateLimits::new(&Routes::default(), &policies.balance, &RateLimits::default());
         Self {
             policies,
+            codes,
             routes: ArcSwap::default(),
             limits: ArcSwap::from_pointee(limits),
             listing: watch::Sender::new(Arc::new(Directory::empty_listing())),
@@ -64,11 +67,16 @@ impl ActiveSettings {
             slave.active.subscribe(&listener);
             self.limit_slave(slave, &routes);
         }
-        let settings = PoolSettings { routes: &routes, policies: &self.policies, limits: &limits };
+        let codes = self.codes.current();
+        let settings = PoolSettings {
+            precedence: codes.precedence(),
+            routes: &routes,
+            policies: &self.policies,
+            limits: &limits,
+        };
         let (directory, listing) = Directory::build(&slaves, &settings, &before);
         self.limits.store(limits);
-        metrics::set_tools(listing.tool_count, directory.conflicts().len());
-        log_new_conflicts(&directory, &before);
+        conflicts::report(&directory, &before);
         forwarder.directory.store(Arc::new(directory));
         forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.route));
         let listing = Arc::new(listing);
@@ -85,19 +93,6 @@ impl ActiveSettings {
         let rate = own.or(self.policies.balance.slave);
         if slave.active.rate_limit().map(|limiter| limiter.rate()) != rate {
             slave.active.set_rate_limit(rate.map(|rate| Arc::new(RateLimiter::new(rate))));
-        }
-    }
-}
-
-fn log_new_conflicts(directory: &Directory, before: &Directory) {
-    for (name, instead) in directory.conflicts() {
-        if before.conflicts().get(name) != Some(instead) {
-            let instead =
-                if instead.is_empty() { "none (TOOL_CONFLICT=refuse)".into() } else { instead.join(", ") };
-            tracing::warn!(
-                tool = name,
-                "Slaves offer different tools under one name; clients see: {instead}"
-            );
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::link::call::ResponseEvent;
+use protocol::mcp::catalog::CatalogEntry;
 use protocol::mcp::failure::{self, Failure, FailureKind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,9 +16,10 @@ const MAX_RETRIES: u8 = 2;
 /// How long a call that is to be run again looks for a slave.
 pub(super) const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns how often a call of the tool with this definition may be run again.
-pub(super) fn max_retries(policy: RetryPolicy, definition: &RawValue) -> u8 {
-    if policy == RetryPolicy::Idempotent && is_idempotent(definition) { MAX_RETRIES } else { 0 }
+/// Returns how often a call of a tool may be run again that slaves offer with these definitions: all must allow it.
+pub(super) fn max_retries(policy: RetryPolicy, definitions: &[&CatalogEntry]) -> u8 {
+    let allows = |entry: &&CatalogEntry| is_idempotent(&entry.definition);
+    if policy == RetryPolicy::Idempotent && definitions.iter().all(allows) { MAX_RETRIES } else { 0 }
 }
 
 /// Whether the annotations say that a repeated call does no harm (MCP 2026-07-28, Tools, "Tool annotations"). A tool that
@@ -60,8 +62,21 @@ mod tests {
     use super::*;
 
     fn retries(policy: RetryPolicy, annotations: &str) -> u8 {
+        max_retries(policy, &[&entry(annotations)])
+    }
+
+    fn entry(annotations: &str) -> CatalogEntry {
         let text = format!(r#"{{"name":"t","annotations":{annotations}}}"#);
-        max_retries(policy, &RawValue::from_string(text).unwrap())
+        CatalogEntry::named(&RawValue::from_string(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn all_slaves_of_a_pool_must_say_that_a_call_may_be_repeated() {
+        let (yes, no) = (entry(r#"{"idempotentHint":true}"#), entry("{}"));
+        assert_eq!(max_retries(RetryPolicy::Idempotent, &[&yes, &yes]), MAX_RETRIES);
+        for mixed in [[&yes, &no], [&no, &yes]] {
+            assert_eq!(max_retries(RetryPolicy::Idempotent, &mixed), 0);
+        }
     }
 
     #[test]

@@ -54,14 +54,13 @@ impl Client {
 mod tests {
     use front::calls::HeaderMap;
     use protocol::mcp::era::{Era, Version};
-    use runtime::secret::SecretSet;
+    use runtime::keys::Key;
 
     use super::*;
 
     fn client(key: &str, session: Option<&str>, peer: Option<&str>) -> Client {
-        let keys = SecretSet::new(["one", "two"]);
         let headers = HeaderMap::new();
-        let who = Principal::identify(&keys, key.as_bytes()).unwrap_or(Principal::ANYONE);
+        let who = if key.is_empty() { Principal::ANYONE } else { Principal::of(&Key::of(key)) };
         let header = CallHeader {
             method: "tools/call".into(),
             name: None,
@@ -77,7 +76,12 @@ mod tests {
             param_headers: std::collections::BTreeMap::default(),
         };
         Client::of(
-            &CallContext { principal: who, headers: &headers, peer: peer.map(|p| p.parse().unwrap()) },
+            &CallContext {
+                principal: who,
+                key: None,
+                headers: &headers,
+                peer: peer.map(|p| p.parse().unwrap()),
+            },
             &header,
         )
     }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use front::Principal;
 use front::calls::CallContext;
 use parking_lot::Mutex;
 use protocol::mcp::failure::Failure;
@@ -59,8 +58,10 @@ impl RateLimits {
         if self.keys.is_empty() && self.others.is_none() {
             return Ok(());
         }
-        let anonymous = context.principal == Principal::ANYONE;
-        let own = if anonymous { None } else { self.keys.get(&context.principal.digest()) };
+        let own = context.key.and_then(|key| {
+            let by_name = self.keys.get(&key.identity());
+            by_name.or_else(|| self.keys.get(&key.digest()))
+        });
         let (until, rate) = match (own, &self.others) {
             (Some(limiter), _) => (limiter.take(), limiter.rate()),
             (None, Some(limiter)) => (limiter.take(&Client::without_session(context)), limiter.rate()),

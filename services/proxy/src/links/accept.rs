@@ -10,26 +10,18 @@ use protocol::link::limits::{MAX_AUTH, MAX_BATCH};
 use runtime::tls::{MaybeTlsStream, ServerTls};
 use runtime::trusted::TrustedProxies;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::audit;
-use super::auth::{self, AuthError, Authenticated, ProxyInfo, Socket};
-use super::code_watch;
-use super::handshake_limiter::HandshakeLimiter;
+use super::admission::{Admission, Unauthenticated};
+use super::auth::{self, AuthError, Authenticated, ProxyInfo, Socket, TRY_AGAIN_LATER};
 use super::link_task::{LinkTimes, run_link};
 use super::registry::{Registered, Registry};
-use crate::access::{AccessDenied, CodeStore, InvalidCode};
+use super::{audit, code_watch, refusal};
+use crate::access::CodeStore;
 use crate::metrics;
-
-/// Largest number of connections between TCP accept and authentication; further ones wait in the system's backlog.
-const MAX_UNAUTHENTICATED: usize = 1024;
 
 /// Wait after a failed accept, whose usual cause is a lack of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-
-/// Close code of a server that is full ("try again later" in the registry of RFC 6455).
-const TRY_AGAIN_LATER: u16 = 1013;
 
 /// Close code of a connection that is no longer needed.
 const NORMAL: u16 = 1000;
@@ -52,25 +44,22 @@ pub(crate) struct AcceptContext {
 
 /// Accepts slaves until the future is dropped.
 pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptContext>) {
-    let unauthenticated = Arc::new(Semaphore::new(MAX_UNAUTHENTICATED));
-    let mut limiter = HandshakeLimiter::new(context.handshake_rate, Instant::now());
+    let admission = Arc::new(Admission::new(context.handshake_rate, Instant::now()));
     loop {
-        let Ok(permit) = Arc::clone(&unauthenticated).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, peer)) => {
-                if let Err(seconds) = limiter.check(Instant::now()) {
-                    reject(stream, peer, seconds, &mut limiter, context.tls.is_some());
-                    continue;
+            Ok((stream, peer)) => match admission.admit(peer.ip(), &context.trusted, Instant::now()) {
+                Ok(share) => {
+                    let (context, admission) = (Arc::clone(&context), Arc::clone(&admission));
+                    tokio::spawn(serve_connection(Connected { stream, peer, share }, context, admission));
                 }
-                let context = Arc::clone(&context);
-                tokio::spawn(async move {
-                    let registered = handshake(stream, peer, &context).await;
-                    drop(permit);
-                    if let Some((socket, registered)) = registered {
-                        run_link(socket, registered, &context.registry, context.times).await;
+                Err(rejected) => {
+                    refusal::record_rejected(peer, rejected, &admission);
+                    // With TLS, an answer would require a handshake: the connection is closed without one.
+                    if context.tls.is_none() {
+                        admission.reject(stream, rejected);
                     }
-                });
-            }
+                }
+            },
             Err(error) => {
                 tracing::warn!("Cannot accept a slave connection: {error}");
                 sleep(ACCEPT_RETRY_DELAY).await;
@@ -79,48 +68,63 @@ pub(crate) async fn serve_slaves(listener: TcpListener, context: Arc<AcceptConte
     }
 }
 
-/// Rejects a connection above the rate at the least cost. With TLS, an answer would require a handshake, so the
-/// connection is closed without an answer.
-fn reject(stream: TcpStream, peer: SocketAddr, seconds: u32, limiter: &mut HandshakeLimiter, tls: bool) {
-    metrics::record_auth_failure("rate");
-    audit::refused(peer, "rate", || format!("come again in {seconds} s"));
-    tracing::debug!(%peer, "Slave connection rejected for {seconds} s");
-    if limiter.should_log(Instant::now()) {
-        tracing::warn!("Slaves connect faster than HANDSHAKE_RATE: some are rejected and retry later");
-    }
-    if !tls {
-        limiter.reject(stream, seconds);
+/// A connection that was let in.
+struct Connected {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// Returned when the connection has authenticated, or has failed to.
+    share: Unauthenticated,
+}
+
+async fn serve_connection(connected: Connected, context: Arc<AcceptContext>, admission: Arc<Admission>) {
+    if let Some((socket, registered)) = handshake(connected, &context, &admission).await {
+        run_link(socket, registered, &context.registry, context.times).await;
     }
 }
 
 /// Runs the opening handshake and the authentication. `None`: the connection has ended, and the reason was logged.
 async fn handshake(
-    stream: TcpStream,
-    peer: SocketAddr,
+    connected: Connected,
     context: &AcceptContext,
+    admission: &Admission,
 ) -> Option<(Socket, Registered)> {
-    tracing::info!(%peer, "New slave connection attempt");
+    let Connected { stream, peer, share } = connected;
+    refusal::record_attempt(peer);
     let opened = timeout(auth::AUTH_TIMEOUT, open(stream, peer, context)).await;
-    let (mut socket, peer) = match opened.unwrap_or(Err(AuthError::Silent)) {
+    let (mut socket, origin) = match opened.unwrap_or(Err(AuthError::Silent)) {
         Ok(opened) => opened,
         Err(error) => {
-            report(peer, &error);
+            refusal::report(peer, &error);
             return None;
         }
     };
-    match auth::authenticate(&mut socket, &context.codes).await {
-        Ok(authenticated) => register(socket, peer, authenticated, context).await,
+    let forwarded = context.trusted.trusts(peer.ip()) && origin.ip() != peer.ip().to_canonical();
+    let forwarded = forwarded.then(|| admission.admit_forwarded(origin.ip(), Instant::now())).transpose();
+    let authenticated = match forwarded {
+        Ok(_share) => auth::authenticate(&mut socket, &context.codes).await,
+        Err(rejected) => Err(AuthError::Rejected(rejected)),
+    };
+    // A wrong code that waits for its answer takes no place from others.
+    drop(share);
+    match authenticated {
+        Ok(authenticated) => register(socket, origin, authenticated, context).await,
         Err(error) => {
-            report(peer, &error);
-            if let AuthError::NotAllowed(why) = &error {
-                // The peer may have disconnected already; the log contains the reason.
-                let _ = auth::send_reply(&mut socket, &AuthReply::failed_because(&why.to_string())).await;
-            }
-            if let Some(code) = error.close_code() {
-                socket.close(code, &error.to_string()).await;
-            }
+            refuse(socket, origin, error, admission).await;
             None
         }
+    }
+}
+
+/// Answers a connection that did not authenticate, and closes it.
+async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admission: &Admission) {
+    refusal::report(peer, &error);
+    if let AuthError::NotAllowed { denied, code } = &error {
+        admission.delay(peer.ip(), *code).await;
+        // The peer may have disconnected already; the log contains the reason.
+        let _ = auth::send_reply(&mut socket, &AuthReply::failed_because(&denied.to_string())).await;
+    }
+    if let Some(code) = error.close_code() {
+        socket.close(code, &error.to_string()).await;
     }
 }
 
@@ -146,16 +150,6 @@ async fn open(
     Ok((socket, peer))
 }
 
-fn report(peer: SocketAddr, error: &AuthError) {
-    metrics::record_auth_failure(error.kind());
-    audit::refused(peer, error.kind(), || error.to_string());
-    if let AuthError::NotAllowed(AccessDenied::Code(InvalidCode::Unknown)) = error {
-        tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES or SLAVE_CODES_FILE, letter case included");
-    } else {
-        tracing::warn!(%peer, "Slave connection refused: {error}");
-    }
-}
-
 /// Answers an authenticated slave and registers it. `None`: the connection was a probe or is not needed, or the
 /// registry is full.
 async fn register(
@@ -174,7 +168,7 @@ async fn register(
     }
     let reply = AuthReply::success(hello.as_ref().map(|hello| auth::hello_for(hello, &info(context))));
     if let Err(error) = auth::send_reply(&mut socket, &reply).await {
-        report(peer, &error);
+        refusal::report(peer, &error);
         return None;
     }
     if hello.as_ref().is_some_and(|hello| hello.probe) {
@@ -191,9 +185,7 @@ async fn register(
             Some((socket, registered))
         }
         Err(full) => {
-            metrics::record_auth_failure(full.kind());
-            audit::refused(peer, full.kind(), || full.to_string());
-            tracing::warn!(%peer, "Slave rejected: {full}");
+            refusal::record_full(peer, full.kind(), &full.to_string());
             socket.close(TRY_AGAIN_LATER, &full.to_string()).await;
             None
         }

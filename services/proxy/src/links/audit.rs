@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use runtime::audit::{self, AuditLine};
+use runtime::repeats::Repeats;
 
 use super::catalog::CatalogRefusal;
 use super::disconnect::DisconnectReason;
@@ -13,6 +14,18 @@ use super::slave::Slave;
 pub(super) fn refused(peer: SocketAddr, reason: &'static str, detail: impl FnOnce() -> String) {
     if audit::is_on() {
         let line = attempt("refused", peer).with("reason", reason).with("detail", detail());
+        audit::write_line(line);
+    }
+}
+
+/// Records how many more connections of one network were refused.
+pub(super) fn refused_more(repeats: &Repeats) {
+    if audit::is_on() {
+        let line = AuditLine::new("link")
+            .with("outcome", "refused")
+            .with("peer", repeats.peers())
+            .with("reason", repeats.reason)
+            .with("repeats", repeats.count);
         audit::write_line(line);
     }
 }

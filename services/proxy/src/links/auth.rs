@@ -11,10 +11,14 @@ use protocol::link::peers::{Peers, to_text};
 use runtime::tls::MaybeTlsStream;
 use tokio::time::timeout;
 
-use crate::access::{AccessDenied, CodeStore, Grant, InvalidCode};
+use super::admission::Rejected;
+use crate::access::{AccessDenied, Announced, CodeDigest, CodeStore, Grant, InvalidCode};
 
 /// Time limit for the opening handshake of a new connection, and again for its first message.
 pub(super) const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Close code of a server that is full ("try again later" in the registry of RFC 6455).
+pub(super) const TRY_AGAIN_LATER: u16 = 1013;
 
 /// A WebSocket on a connection of the link port.
 pub(super) type Socket = Connection<MaybeTlsStream>;
@@ -24,8 +28,14 @@ pub(super) type Socket = Connection<MaybeTlsStream>;
 pub(super) enum AuthError {
     #[error("no auth message within {} s", AUTH_TIMEOUT.as_secs())]
     Silent,
+    #[error("{denied}")]
+    NotAllowed {
+        denied: AccessDenied,
+        /// Digest of the presented code.
+        code: CodeDigest,
+    },
     #[error("{0}")]
-    NotAllowed(#[from] AccessDenied),
+    Rejected(#[from] Rejected),
     #[error("{0}")]
     NotAuth(#[from] AuthMessageError),
     #[error("the first message is binary, not an auth message")]
@@ -45,9 +55,9 @@ impl AuthError {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Silent => "no_auth",
-            Self::NotAllowed(AccessDenied::Code(InvalidCode::Unknown)) => "invalid_code",
-            Self::NotAllowed(AccessDenied::Code(_)) => "code_expired",
-            Self::NotAllowed(AccessDenied::Labels(_)) => "labels_not_allowed",
+            Self::NotAllowed { denied: AccessDenied::Code(InvalidCode::Unknown), .. } => "invalid_code",
+            Self::NotAllowed { denied: AccessDenied::Code(_), .. } => "code_expired",
+            Self::Rejected(rejected) => rejected.kind(),
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
             Self::Closed | Self::Handshake(_) | Self::Socket(_) => "closed",
@@ -58,7 +68,8 @@ impl AuthError {
     pub(super) fn close_code(&self) -> Option<u16> {
         match self {
             Self::Silent => Some(close::NO_AUTH),
-            Self::NotAllowed(_) => Some(close::AUTH_FAILED),
+            Self::NotAllowed { .. } => Some(close::AUTH_FAILED),
+            Self::Rejected(_) => Some(TRY_AGAIN_LATER),
             Self::NotAuth(_) | Self::Binary | Self::Socket(ConnectionError::TooLong { .. }) => {
                 Some(close::NOT_AUTH)
             }
@@ -79,8 +90,11 @@ pub(super) struct Authenticated {
 pub(super) async fn authenticate(socket: &mut Socket, codes: &CodeStore) -> Result<Authenticated, AuthError> {
     let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| AuthError::Silent)??;
     let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
-    let labels = hello.as_ref().map(|hello| hello.labels.clone()).unwrap_or_default();
-    let grant = codes.authorize(&auth.slave_code.0, labels)?;
+    let code = &auth.slave_code.0;
+    let announced = hello.as_ref().map(Announced::from).unwrap_or_default();
+    let grant = codes
+        .authorize(code, announced)
+        .map_err(|denied| AuthError::NotAllowed { denied, code: CodeDigest::of(code) })?;
     Ok(Authenticated { hello, grant })
 }
 

@@ -16,13 +16,13 @@ pub(crate) enum CloseReason {
     CodeRemoved,
     /// The slave's code has expired, or its validity now begins later.
     CodeExpired,
-    /// The slave's code no longer allows its labels.
-    LabelsNotAllowed,
+    /// The slave went on sending answers that its calls may not have.
+    BadAnswers,
 }
 
 impl CloseReason {
     const ALL: [Self; 5] =
-        [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::LabelsNotAllowed];
+        [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::BadAnswers];
 
     /// Returns the reason with this number.
     pub(super) fn of(number: u8) -> Option<Self> {
@@ -34,7 +34,8 @@ impl CloseReason {
         match self {
             Self::Replaced => close::REPLACED,
             Self::GoingAway => close::GOING_AWAY,
-            Self::CodeRemoved | Self::CodeExpired | Self::LabelsNotAllowed => close::AUTH_FAILED,
+            Self::CodeRemoved | Self::CodeExpired => close::AUTH_FAILED,
+            Self::BadAnswers => close::PROTOCOL_ERROR,
         }
     }
 
@@ -44,7 +45,7 @@ impl CloseReason {
             Self::Replaced | Self::GoingAway => "asked",
             Self::CodeRemoved => "code_removed",
             Self::CodeExpired => "code_expired",
-            Self::LabelsNotAllowed => "labels_not_allowed",
+            Self::BadAnswers => "bad_answers",
         }
     }
 }
@@ -56,7 +57,7 @@ impl fmt::Display for CloseReason {
             Self::GoingAway => "the proxy is going down",
             Self::CodeRemoved => "its slave code was removed",
             Self::CodeExpired => "its slave code is not valid any more",
-            Self::LabelsNotAllowed => "its slave code does not allow its labels any more",
+            Self::BadAnswers => "it went on sending malformed answers",
         })
     }
 }

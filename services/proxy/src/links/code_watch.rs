@@ -38,10 +38,6 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
         }
         Review::Removed => CloseReason::CodeRemoved,
         Review::Expired => CloseReason::CodeExpired,
-        Review::LabelsNotAllowed(denied) => {
-            tracing::warn!(slave = slave.name, "{denied}");
-            CloseReason::LabelsNotAllowed
-        }
     };
     let identity = grant.identity();
     tracing::warn!(slave = slave.name, %identity, "Slave's link is closed: {reason}");
@@ -99,8 +95,14 @@ fn reload_file(store: &CodeStore, registry: &Registry, read: Result<CodesFile, C
         Ok(file) => {
             let codes = store.replace_file(&file);
             tracing::info!(codes, "SLAVE_CODES_FILE was read again");
+            if !file.short_codes().is_empty() {
+                let places = file.short_codes().join(", ");
+                tracing::warn!("SLAVE_CODES_FILE: fewer than 16 characters can be guessed ({places})");
+            }
             metrics::record_config_reload("codes", "ok");
             review_all(store, registry);
+            // The order of the codes, and what each provides, decide whose names are shown, also of codes without a slave.
+            registry.changed.notify_one();
         }
         Err(error) => {
             tracing::error!("SLAVE_CODES_FILE cannot be used, the codes of before stay: {error}");

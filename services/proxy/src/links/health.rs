@@ -3,6 +3,7 @@
 //! A call reads it with one atomic load; reasons are behind a lock that only changes take.
 
 use parking_lot::Mutex;
+use runtime::printable;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -152,7 +153,7 @@ impl Health {
 
     /// Records the number of tools that the slave offers, and the fault that it reports (empty: none).
     pub(super) fn set_offer(&self, tools: usize, report: &str) {
-        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        let clean = |c: char| if printable::is_escaped(c) { ' ' } else { c };
         self.log.lock().report = report.chars().take(MAX_REPORT_CHARS).map(clean).collect();
         self.set(REPORTED, !report.is_empty());
         self.set_tools(tools);

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::close_reason::CloseReason;
 use super::slave::{LinkState, Slave};
+use crate::metrics;
 
 /// Result of [`Slave::poll_timers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,7 @@ impl Slave {
         }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         self.close_request.store(0, Ordering::Release);
+        self.bad_answers.forget();
         self.dead.store(false, Ordering::Release);
         self.health.link_up();
         drop(link);
@@ -74,6 +76,14 @@ impl Slave {
             end.end_grace(now);
         }
         true
+    }
+
+    /// Counts an answer that its call may not have; too many in a short time close the link. `kind` is what is wrong.
+    pub(crate) fn record_bad_answer(&self, kind: &'static str, now: Instant) {
+        metrics::record_bad_answer(&self.name, kind);
+        if self.bad_answers.record(now) {
+            self.close(CloseReason::BadAnswers);
+        }
     }
 
     /// Asks the task of the current link to close it for this reason.

@@ -4,8 +4,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use protocol::mcp::catalog::Catalog;
+use protocol::mcp::catalog::{Catalog, CatalogEntry};
 
+use super::bounds::LeftOut;
 use crate::access::Grant;
 
 /// Grant and catalog of a slave. Each change of either computes the offer anew; reading takes no lock.
@@ -27,32 +28,31 @@ impl EffectiveOffer {
         self.effective.load_full()
     }
 
-    /// Sets the grant, and returns the names of the tools that it leaves out.
-    pub(super) fn set_grant(&self, grant: Grant) -> Vec<String> {
+    /// Sets the grant, and returns the tools that it leaves out.
+    pub(super) fn set_grant(&self, grant: Grant) -> Vec<LeftOut> {
         self.grant.store(Arc::new(grant));
         self.update(|_| ())
     }
 
-    /// Sets the slave's catalog, and returns the names of the tools that the grant leaves out.
-    pub(super) fn set_catalog(&self, catalog: Catalog) -> Vec<String> {
+    /// Sets the slave's catalog, and returns the tools that the grant leaves out.
+    pub(super) fn set_catalog(&self, catalog: Catalog) -> Vec<LeftOut> {
         self.update(|announced| *announced = Arc::new(catalog))
     }
 
-    fn update(&self, change: impl FnOnce(&mut Arc<Catalog>)) -> Vec<String> {
+    fn update(&self, change: impl FnOnce(&mut Arc<Catalog>)) -> Vec<LeftOut> {
         let mut announced = self.announced.lock();
         change(&mut announced);
         let grant = self.grant.load();
-        let left_out: Vec<String> = announced
-            .tools
-            .iter()
-            .filter(|tool| !grant.allows_tool(&tool.name))
-            .map(|tool| tool.name.clone())
-            .collect();
+        let denied = |tool: &Arc<CatalogEntry>| {
+            let why = grant.check_tool(tool).err()?;
+            Some(LeftOut { tool: tool.name.clone(), why })
+        };
+        let left_out: Vec<LeftOut> = announced.tools.iter().filter_map(denied).collect();
         if left_out.is_empty() {
             self.effective.store(Arc::clone(&announced));
         } else {
             let mut allowed = Catalog::clone(&announced);
-            allowed.tools.retain(|tool| grant.allows_tool(&tool.name));
+            allowed.tools.retain(|tool| grant.check_tool(tool).is_ok());
             self.effective.store(Arc::new(allowed));
         }
         left_out
@@ -61,15 +61,13 @@ impl EffectiveOffer {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::access::{CodeStore, CodesFile};
+    use crate::access::{Announced, CodeStore, CodesFile, ToolDenied};
 
     fn grant(yaml: &str) -> Grant {
         let store =
             CodeStore::new(runtime::secret::SecretSet::default(), Some(&CodesFile::parse(yaml).unwrap()));
-        store.authorize("a", BTreeMap::new()).unwrap()
+        store.authorize("a", Announced::default()).unwrap()
     }
 
     #[test]
@@ -78,7 +76,8 @@ mod tests {
         let names = || offer.catalog().tools.iter().map(|tool| tool.name.clone()).collect::<Vec<_>>();
         assert!(offer.set_grant(grant("- {code: a, name: x, tools: [one]}")).is_empty());
         let catalog = Catalog::decode(br#"{"tools":[{"name":"one"},{"name":"two"}]}"#).unwrap();
-        assert_eq!(offer.set_catalog(catalog), ["two"]);
+        let left_out = LeftOut { tool: "two".into(), why: ToolDenied::NotAllowed };
+        assert_eq!(offer.set_catalog(catalog), [left_out]);
         assert_eq!((names(), offer.grant().identity().name()), (vec!["one".to_owned()], Some("x")));
         assert!(offer.set_grant(grant("- {code: a, labels: {set: {p: q}}}")).is_empty());
         assert_eq!((names().len(), offer.grant().labels["p"].as_str()), (2, "q"));

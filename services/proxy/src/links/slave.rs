@@ -5,7 +5,7 @@
 use parking_lot::{Mutex, MutexGuard};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
@@ -14,6 +14,8 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
 
+use super::bad_answers::BadAnswers;
+use super::bounds::BoundsReport;
 use super::catalog::AnnouncedCatalog;
 use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
@@ -31,7 +33,7 @@ pub(super) enum LinkState {
     Plain(Box<PlainEnd>),
 }
 
-/// Weight of a slave that announces none, in percent.
+/// Weight of a slave before its grant is known, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
 
 /// A slave process (native dialect) or a single connection of a slave (plain dialect).
@@ -40,8 +42,8 @@ pub(crate) struct Slave {
     pub(crate) key: u64,
     /// `SLAVE_NAME`, or a generated name for a plain slave.
     pub(crate) name: String,
-    /// `SLAVE_WEIGHT`, in percent.
-    pub(crate) weight: u32,
+    /// Weight in force, in percent.
+    weight: AtomicU32,
     /// Calls in flight, with their limits.
     pub(crate) active: Arc<ActiveCalls>,
     /// Counts the slave's calls.
@@ -50,6 +52,8 @@ pub(crate) struct Slave {
     pub(super) offer: EffectiveOffer,
     /// The catalog in parts, as the slave announced them.
     announced: Mutex<AnnouncedCatalog>,
+    /// What was reported of its announcements and tools.
+    pub(super) bounds: BoundsReport,
     link: Mutex<LinkState>,
     /// Wakes the task of the current link.
     pub(super) waker: AtomicWaker,
@@ -70,6 +74,7 @@ pub(crate) struct Slave {
     pub(super) since: Instant,
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
+    pub(super) bad_answers: BadAnswers,
 }
 
 impl Slave {
@@ -83,7 +88,6 @@ impl Slave {
             slot_name: hello.seat.clone(),
             takes_peers: hello.linked.is_some(),
             info: SlaveInfo::new(&hello.agent),
-            weight: if hello.weight == 0 { DEFAULT_WEIGHT } else { hello.weight },
             ..slave
         }
     }
@@ -93,10 +97,16 @@ impl Slave {
     pub(crate) fn for_test(hello: &SlaveHello, key: u64, limits: LinkLimits, catalog: Catalog) -> Arc<Self> {
         let slave = Self::native(hello, key, limits);
         slave.link_up(hello.window, Instant::now());
-        slave.set_grant(Grant::unrestricted(hello.labels.clone()));
+        slave.set_grant(Grant::unrestricted(hello.into()));
         slave.set_catalog(catalog);
-        slave.has_catalog.store(true, std::sync::atomic::Ordering::Release);
+        slave.has_catalog.store(true, Ordering::Release);
         Arc::new(slave)
+    }
+
+    /// Sets another grant, for tests of what uses slaves.
+    #[cfg(test)]
+    pub(crate) fn regrant_for_test(&self, grant: Grant) {
+        self.set_grant(grant);
     }
 
     /// A slave of the plain dialect. Its link is not up yet.
@@ -109,10 +119,11 @@ impl Slave {
             key,
             meter: LinkMeter::new(&name),
             name,
-            weight: DEFAULT_WEIGHT,
+            weight: AtomicU32::new(DEFAULT_WEIGHT),
             active: ActiveCalls::new(key, capacity),
             offer: EffectiveOffer::default(),
             announced: Mutex::default(),
+            bounds: BoundsReport::default(),
             link: Mutex::new(link),
             waker: AtomicWaker::new(),
             health: Health::new(),
@@ -125,6 +136,7 @@ impl Slave {
             has_catalog: AtomicBool::new(false),
             since: Instant::now(),
             close_request: AtomicU8::new(0),
+            bad_answers: BadAnswers::default(),
         }
     }
 
@@ -173,6 +185,11 @@ impl Slave {
         self.slot_name.is_some() && self.slot_name == other.slot_name && self.key != other.key
     }
 
+    /// Returns the weight in force, in percent.
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
     /// Returns what the slave's code grants it.
     pub(crate) fn grant(&self) -> Arc<Grant> {
         self.offer.grant()
@@ -181,6 +198,16 @@ impl Slave {
     /// Returns what the slave offers, reduced to what its grant allows.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
         self.offer.catalog()
+    }
+
+    /// Sets what the slave's code grants it.
+    pub(super) fn set_grant(&self, grant: Grant) {
+        self.weight.store(grant.weight, Ordering::Relaxed);
+        self.active.set_capacity(grant.capacity);
+        self.bounds.on_grant(&self.name, &grant);
+        let left_out = self.offer.set_grant(grant);
+        self.bounds.on_left_out(&self.name, &self.grant(), left_out);
+        self.health.set_tools(self.catalog().tools.len());
     }
 
     /// Locks what the slave has announced. The lock is held briefly, and never across an await.

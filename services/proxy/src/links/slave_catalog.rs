@@ -10,7 +10,6 @@ use protocol::mcp::catalog::{Catalog, CatalogError, RawList};
 use super::audit;
 use super::catalog::{AnnouncedCatalog, CatalogAccounts, CatalogRefusal, IncompletePart, Received};
 use super::slave::Slave;
-use crate::access::Grant;
 use crate::metrics;
 
 /// Time after which a slave that has not sent a whole catalog counts as offering nothing more.
@@ -104,15 +103,10 @@ impl Slave {
         tracing::warn!(slave = self.name, "A part of the slave's catalog is left out: {refusal}");
     }
 
-    /// Sets what the slave's code grants it.
-    pub(super) fn set_grant(&self, grant: Grant) {
-        self.report_left_out(&self.offer.set_grant(grant));
-        self.health.set_tools(self.catalog().tools.len());
-    }
-
     /// Sets the catalog that follows from what the slave announced.
     pub(super) fn set_catalog(&self, catalog: Catalog) {
-        self.report_left_out(&self.offer.set_catalog(catalog));
+        let left_out = self.offer.set_catalog(catalog);
+        self.bounds.on_left_out(&self.name, &self.grant(), left_out);
         let catalog = self.catalog();
         self.health.set_offer(catalog.tools.len(), catalog.degraded.as_deref().unwrap_or_default());
     }
@@ -121,16 +115,5 @@ impl Slave {
     pub(crate) fn catalog_deadline(&self) -> Option<Instant> {
         let missing = self.is_linked() && !self.has_catalog.load(Ordering::Acquire);
         missing.then(|| self.since + FIRST_CATALOG_TIMEOUT)
-    }
-
-    fn report_left_out(&self, tools: &[String]) {
-        metrics::set_tools_left_out(&self.name, tools.len());
-        if !tools.is_empty() {
-            tracing::warn!(
-                slave = self.name,
-                ?tools,
-                "Slave's code does not allow these tools: they are left out"
-            );
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use super::bounds::LeftOut;
 use super::slave::{LinkState, Slave};
 use crate::metrics::LinkUsage;
 use crate::slave_state::SlaveState;
@@ -27,6 +28,10 @@ pub(crate) struct SlaveSnapshot {
     pub(crate) capacity: usize,
     /// Percent.
     pub(crate) weight: u32,
+    /// What it announced beyond what its code allows, in words.
+    pub(crate) beyond: Vec<String>,
+    /// Tools that its code does not allow.
+    pub(crate) left_out: Vec<LeftOut>,
     pub(crate) tools: Vec<String>,
     /// Address that the current or last link comes from.
     pub(crate) peer: Option<SocketAddr>,
@@ -55,7 +60,9 @@ impl Slave {
             round_trip: health.round_trip,
             in_flight: self.active.in_flight(),
             capacity: self.active.capacity(),
-            weight: self.weight,
+            weight: self.weight(),
+            beyond: self.bounds.beyond(),
+            left_out: self.bounds.left_out(),
             tools: self.catalog().tools.iter().map(|tool| tool.name.clone()).collect(),
             peer: connected.map(|connected| connected.peer),
             since: connected.map(|connected| connected.time),

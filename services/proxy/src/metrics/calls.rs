@@ -9,6 +9,7 @@ use protocol::mcp::failure::Failure;
 use super::names;
 use super::table::{
     CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS,
+    TOOLS_REFUSED, TOOLS_RENAMED,
 };
 
 const METHOD: &str = "tools/call";
@@ -91,8 +92,23 @@ pub(crate) fn record_retry(reason: &'static str) {
     counter!(REPEATS, "reason" => reason).increment(1);
 }
 
-/// Sets the number of tools that clients are offered, and of names with different tools.
-pub(crate) fn set_tools(offered: usize, conflicts: usize) {
-    gauge!(TOOLS).set(offered as f64);
-    gauge!(TOOL_CONFLICTS).set(conflicts as f64);
+/// The number of tools by what became of their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ToolCounts {
+    /// Tools that clients are offered.
+    pub(crate) offered: usize,
+    /// Those of them that are shown under another name than their slaves'.
+    pub(crate) renamed: usize,
+    /// Names with different tools, or of which a tool is not shown.
+    pub(crate) conflicts: usize,
+    /// Slaves' tools that are not shown because of their names.
+    pub(crate) refused: usize,
+}
+
+/// Sets the number of tools.
+pub(crate) fn set_tools(counts: ToolCounts) {
+    gauge!(TOOLS).set(counts.offered as f64);
+    gauge!(TOOLS_RENAMED).set(counts.renamed as f64);
+    gauge!(TOOL_CONFLICTS).set(counts.conflicts as f64);
+    gauge!(TOOLS_REFUSED).set(counts.refused as f64);
 }

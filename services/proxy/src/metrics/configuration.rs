@@ -24,9 +24,9 @@ pub(crate) fn set_code_links(code: &str, links: u32) {
     gauge!(CODE_LINKS, "code" => CODES.bounded(code)).set(f64::from(links));
 }
 
-/// Sets the number of a slave's tools that its code does not allow.
-pub(crate) fn set_tools_left_out(slave: &str, tools: usize) {
-    gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.value(slave)).set(tools as f64);
+/// Sets the number of a slave's tools that its code does not allow for this reason.
+pub(crate) fn set_tools_left_out(slave: &str, reason: &'static str, tools: usize) {
+    gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.value(slave), "reason" => reason).set(tools as f64);
 }
 
 /// Counts a file that was read again. `outcome`: `ok`, or `failed` where the previous content stays in use.

@@ -8,9 +8,9 @@ use protocol::link::stats::LinkStats;
 
 use super::names::{SLAVES, TOOLS};
 use super::table::{
-    AUTH_FAILURES, CATALOG_BYTES, CATALOG_REFUSALS, CATALOG_WAITS, DRAINING, EJECTED, EJECTIONS, JOURNAL,
-    LINK_BYTES, LINK_CALLS, LINK_CONNECTS, LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS, RESUMED,
-    ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE, STALLS, TIMEOUTS, UNKNOWN_CALLS,
+    AUTH_FAILURES, BAD_ANSWERS, CATALOG_BYTES, CATALOG_REFUSALS, CATALOG_WAITS, DRAINING, EJECTED, EJECTIONS,
+    JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS, LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS,
+    RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE, STALLS, TIMEOUTS, UNKNOWN_CALLS,
 };
 use crate::slave_state::SlaveState;
 
@@ -139,6 +139,11 @@ pub(crate) fn set_catalog_bytes(bytes: usize) {
 /// Counts a frame or an answer for a call that is not under way.
 pub(crate) fn record_unknown_call() {
     counter!(UNKNOWN_CALLS).increment(1);
+}
+
+/// Counts an answer that its call may not have; `kind` is what is wrong with the answer.
+pub(crate) fn record_bad_answer(slave: &str, kind: &'static str) {
+    counter!(BAD_ANSWERS, "slave" => SLAVES.value(slave), "kind" => kind).increment(1);
 }
 
 /// Counts calls that reached a timeout.

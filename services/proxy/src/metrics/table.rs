@@ -3,15 +3,17 @@
 //! docs/METRICS.md is generated from them. Names of tools, slaves, codes and rules are bounded where they are counted.
 
 use ::metrics::Unit;
+use protocol::mcp::call_message::MessageFault;
 use runtime::metrics::{Buckets, Label, Metric};
 
 use super::refusal::RefusalReason;
+use crate::access::ToolDenied;
 use crate::slave_state::SlaveState;
 
 const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");
 const METHOD: Label = Label::of("method", &["tools/call"]);
-const FILE: Label = Label::of("file", &["codes", "routes", "tls"]);
+const FILE: Label = Label::of("file", &["codes", "routes", "tls", "client_keys", "ops_keys", "session_keys"]);
 const STATE: Label = Label::of("state", &SlaveState::LABELS);
 
 pub(super) const FORWARDS: &str = "mcp_relay_forwards_total";
@@ -30,6 +32,8 @@ pub(super) const ROUTED: &str = "mcp_relay_routed_calls_total";
 pub(super) const UNROUTABLE: &str = "mcp_relay_unroutable_calls_total";
 pub(super) const TOOLS: &str = "mcp_relay_tools";
 pub(super) const TOOL_CONFLICTS: &str = "mcp_relay_tool_conflicts";
+pub(super) const TOOLS_RENAMED: &str = "mcp_relay_tools_renamed";
+pub(super) const TOOLS_REFUSED: &str = "mcp_relay_tools_refused";
 pub(super) const EJECTED: &str = "mcp_relay_ejected_members";
 
 /// Series of calls and their routing.
@@ -103,7 +107,21 @@ pub const CALLS: &[Metric] = &[
         "Calls that matched a routing rule and were refused because no slave has the labels that the rule selects.",
     ),
     Metric::gauge(TOOLS, &[], "Tools offered to clients."),
-    Metric::gauge(TOOL_CONFLICTS, &[], "Names under which slaves offer different tools."),
+    Metric::gauge(
+        TOOLS_RENAMED,
+        &[],
+        "Tools that clients are offered under another name than their slaves', because the name is another provider's.",
+    ),
+    Metric::gauge(
+        TOOL_CONFLICTS,
+        &[],
+        "Names under which slaves offer different tools, or that are another provider's.",
+    ),
+    Metric::gauge(
+        TOOLS_REFUSED,
+        &[],
+        "Slaves' tools that clients are not offered because of their names: TOOL_CONFLICT=refuse, or the name is another tool's shown name.",
+    ),
     Metric::gauge(
         EJECTED,
         &[TOOL],
@@ -122,6 +140,7 @@ pub(super) const AUTH_FAILURES: &str = "mcp_relay_link_auth_failures_total";
 pub(super) const ROUND_TRIP: &str = "mcp_relay_link_round_trip_seconds";
 pub(super) const LINK_BYTES: &str = "mcp_relay_link_bytes_total";
 pub(super) const UNKNOWN_CALLS: &str = "mcp_relay_link_stray_frames_total";
+pub(super) const BAD_ANSWERS: &str = "mcp_relay_link_bad_answers_total";
 pub(super) const STALLS: &str = "mcp_relay_credit_stalls_total";
 pub(super) const JOURNAL: &str = "mcp_relay_journal_bytes";
 pub(super) const RESUMED: &str = "mcp_relay_calls_resumed_total";
@@ -157,7 +176,7 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[SLAVE, DISCONNECT_REASON],
-        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, labels_not_allowed, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
+        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
@@ -168,9 +187,9 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "labels_not_allowed", "not_auth", "rate", "tls", "closed", "full", "code_full"],
+            &["no_auth", "invalid_code", "code_expired", "not_auth", "rate", "unauthenticated", "tls", "closed", "full", "code_full"],
         )],
-        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES; code_full: the code has all the links that it may have.",
+        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES; code_full: the code has all the links that it may have.",
     ),
     Metric::gauge(
         ROUND_TRIP,
@@ -180,6 +199,11 @@ pub const LINKS: &[Metric] = &[
     .in_unit(Unit::Seconds),
     Metric::counter(LINK_BYTES, &[Label::of("direction", &["to_slave", "from_slave"])], "Bytes of frames on links.")
         .in_unit(Unit::Bytes),
+    Metric::counter(
+        BAD_ANSWERS,
+        &[SLAVE, Label::of("kind", &MessageFault::NAMES)],
+        "Calls that failed because their slave sent what they may not have (docs/PROTOCOL.md, \"What an event and an end may say\"), by what was wrong.",
+    ),
     Metric::counter(UNKNOWN_CALLS, &[], "Frames and responses for calls that are not under way."),
     Metric::counter(
         STALLS,
@@ -237,7 +261,11 @@ pub const CONFIGURATION: &[Metric] = &[
     )
     .in_unit(Unit::Seconds),
     Metric::gauge(CODE_LINKS, &[Label::open("code")], "Links that are up with slave codes of this name."),
-    Metric::gauge(TOOLS_LEFT_OUT, &[SLAVE], "Tools of a slave that its code does not allow."),
+    Metric::gauge(
+        TOOLS_LEFT_OUT,
+        &[SLAVE, Label::of("reason", &ToolDenied::LABELS)],
+        "Tools of a slave that its code does not allow. other_definition: the code pins another definition.",
+    ),
     Metric::counter(
         CONFIG_RELOADS,
         &[FILE, Label::of("outcome", &["ok", "failed"])],

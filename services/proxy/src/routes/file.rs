@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
+use runtime::keys::Key;
 use sha2::{Digest, Sha256};
 
 use super::limit_rules::LimitRules;
@@ -75,16 +76,19 @@ impl Routes {
         self.clients.keys().map(String::as_str)
     }
 
-    /// Returns the names of clients none of whose keys is among these digests: no request can come from them.
+    /// Returns the names of clients none of whose keys is among these digests of keys and names: no request can come from
+    /// them.
     pub fn unknown_clients(&self, keys: &[[u8; 32]]) -> Vec<&str> {
         let unknown = |digests: &Vec<[u8; 32]>| !digests.iter().any(|digest| keys.contains(digest));
         self.clients.iter().filter(|(_, digests)| unknown(digests)).map(|(name, _)| name.as_str()).collect()
     }
 }
 
+/// Prefix of the name of keys in `AUTH_BEARER_KEYS_FILE`, in place of a key's digest.
+const KEY_NAME: &str = "key:";
+
 fn read_clients(cursor: &Cursor<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
-    let expected =
-        "the client's key ids: 64 hexadecimal digits each, as `mcp-relay routes key-id` prints them";
+    let expected = "the client's key ids: 64 hexadecimal digits each, as `mcp-relay routes key-id` prints them, or key:<name>";
     let Some(entries) = cursor.entries("a mapping of clients' names to their key ids") else {
         return BTreeMap::new();
     };
@@ -93,7 +97,8 @@ fn read_clients(cursor: &Cursor<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
         let ids = cursor.hidden().one_or_many();
         let read = |cursor: &Cursor<'_>| {
             let id = cursor.text(expected)?;
-            parse_digest(id).or_else(|| {
+            let named = id.trim().strip_prefix(KEY_NAME).map(Key::identity_of_name);
+            named.or_else(|| parse_digest(id)).or_else(|| {
                 cursor.error(expected);
                 None
             })

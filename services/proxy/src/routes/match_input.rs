@@ -4,8 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use front::Principal;
-use front::calls::HeaderMap;
+use front::calls::{CallContext, HeaderMap};
 use serde_json::value::RawValue;
 
 use super::pointer::member;
@@ -13,8 +12,13 @@ use super::pointer::member;
 /// The client of a call, as rules tell clients apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ClientIdentity<'a> {
-    /// SHA-256 digest of the key that was presented.
-    Key([u8; 32]),
+    /// The key that was presented.
+    Key {
+        /// Digest of the key's name, or of the key where it has none.
+        identity: [u8; 32],
+        /// SHA-256 digest of the key.
+        digest: [u8; 32],
+    },
     /// A name of the section `clients:`, for explanations.
     Named(&'a str),
     /// No key was presented.
@@ -22,9 +26,11 @@ pub(crate) enum ClientIdentity<'a> {
 }
 
 impl ClientIdentity<'_> {
-    /// Returns the identity of a principal.
-    pub(crate) fn of(who: Principal) -> Self {
-        if who == Principal::ANYONE { Self::Anonymous } else { Self::Key(who.digest()) }
+    /// Returns the identity of a call's client.
+    pub(crate) fn of(context: &CallContext<'_>) -> Self {
+        context
+            .key
+            .map_or(Self::Anonymous, |key| Self::Key { identity: key.identity(), digest: key.digest() })
     }
 }
 

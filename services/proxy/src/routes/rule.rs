@@ -146,7 +146,9 @@ impl Rule {
 impl ClientSet {
     fn contains(&self, client: ClientIdentity<'_>) -> bool {
         match client {
-            ClientIdentity::Key(digest) => self.digests.contains(&digest),
+            ClientIdentity::Key { identity, digest } => {
+                self.digests.contains(&identity) || self.digests.contains(&digest)
+            }
             ClientIdentity::Named(name) => self.names.iter().any(|known| known == name),
             ClientIdentity::Anonymous => false,
         }

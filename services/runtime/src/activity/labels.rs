@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value};
 
+use crate::printable;
+
 /// Characters of a label that are kept.
 pub(super) const MAX_LABEL_CHARS: usize = 128;
 
@@ -23,9 +25,10 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Cuts labels that are too long. Clients and peers choose them, and must not fill the memory.
-    pub(super) fn truncated(self) -> Self {
-        let cut = |mut label: String| {
+    /// Cuts labels that are too long and escapes characters that command a terminal or hide. Clients and peers choose labels.
+    pub(super) fn printable(self) -> Self {
+        let cut = |label: String| {
+            let mut label = printable::line(&label).into_owned();
             if let Some((at, _)) = label.char_indices().nth(MAX_LABEL_CHARS) {
                 label.truncate(at);
                 label.push('…');

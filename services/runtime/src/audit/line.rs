@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::redact::Redaction;
-use crate::moment;
+use crate::{moment, printable};
 
 /// Longest text of a field, in characters; longer ones are cut, as texts come from clients and peers.
 const MAX_TEXT_CHARS: usize = 512;
@@ -70,11 +70,10 @@ impl AuditLine {
 
     /// Writes the line as JSON, without a newline.
     pub(super) fn write(&self, out: &mut Vec<u8>, service: &str, redaction: &Redaction) {
-        let before = out.len();
         let whole = Whole { line: self, service, redaction };
-        if serde_json::to_writer(&mut *out, &whole).is_err() {
-            // Unreachable: keys are texts and writing to a vector cannot fail.
-            out.truncate(before);
+        // Cannot fail: keys are texts and writing to a string does not fail.
+        if let Ok(text) = serde_json::to_string(&whole) {
+            out.extend_from_slice(printable::json(&text).as_bytes());
         }
     }
 }
@@ -177,6 +176,18 @@ mod tests {
         assert!(!text.contains("peer") && !text.contains("slave") && !text.contains('\n'), "{text}");
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["client"].as_str().unwrap().chars().count(), MAX_TEXT_CHARS + 1);
+    }
+
+    #[test]
+    fn hostile_characters_of_peers_are_escaped_in_the_stream() {
+        const HOSTILE: &str = "\u{1b}[2J\u{9b}\u{202e}\u{200b}\u{e0041}\u{2028}";
+        let payload = Bytes::from(serde_json::to_vec(&json!({ HOSTILE: HOSTILE })).unwrap());
+        let line =
+            AuditLine::new("call").with("tool", HOSTILE).with_payload("result", Some(Payload::all(&payload)));
+        let text = written(&line);
+        assert!(!text.chars().any(printable::is_escaped), "{text:?}");
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&value["tool"], &value["result"]), (&json!(HOSTILE), &json!({ HOSTILE: HOSTILE })));
     }
 
     #[test]

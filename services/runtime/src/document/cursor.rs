@@ -112,6 +112,14 @@ impl<'a> Cursor<'a> {
         matches!(self.node.kind, Kind::Text(_))
     }
 
+    /// Returns the value if it is a text; notes nothing.
+    pub fn as_text(&self) -> Option<&'a str> {
+        match &self.node.kind {
+            Kind::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Reads a text. The empty text and other types are noted as problems.
     pub fn text(&self, expected: &str) -> Option<&'a str> {
         match &self.node.kind {

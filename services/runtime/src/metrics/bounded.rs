@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use parking_lot::Mutex;
 
+use crate::printable;
+
 /// Distinct values of one label, those that are guaranteed to owners aside.
 const MAX_VALUES: usize = 1000;
 
@@ -33,8 +35,9 @@ impl BoundedValues {
         Self(LazyLock::new(Mutex::default))
     }
 
-    /// Returns the value for a name that the operator chose.
+    /// Returns the value for a name that the operator chose. Characters that command a terminal or hide are escaped, here as below.
     pub fn bounded(&self, name: &str) -> String {
+        let name = &*printable::line(name);
         let mut values = self.0.lock();
         if values.known.len() < MAX_VALUES && !values.known.contains(name) {
             values.known.insert(name.to_owned());
@@ -44,6 +47,7 @@ impl BoundedValues {
 
     /// Returns the value for a name that somebody chose for whom `owner` stands.
     pub fn admit(&self, owner: &str, name: &str) -> String {
+        let name = &*printable::line(name);
         let mut values = self.0.lock();
         if !values.known.contains(name) && values.has_room(owner) {
             values.known.insert(name.to_owned());
@@ -54,7 +58,7 @@ impl BoundedValues {
 
     /// Returns the value for a name that was admitted or not.
     pub fn value(&self, name: &str) -> String {
-        self.0.lock().value(name)
+        self.0.lock().value(&printable::line(name))
     }
 }
 
@@ -73,6 +77,11 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_have_no_hostile_characters() {
+        assert_eq!(BoundedValues::new().bounded("a\u{1b}[2J\n\u{202e}b"), "a\\u{1b}[2J\\n\\u{202e}b");
+    }
 
     #[test]
     fn values_are_bounded_and_do_not_change() {

@@ -4,6 +4,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use crate::printable;
+
 /// Whether a service takes work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
@@ -45,6 +47,8 @@ impl IntoResponse for Readiness {
     /// 200 or 503, with [`Self::to_json`].
     fn into_response(self) -> Response {
         let status = if self.reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        (status, [(header::CONTENT_TYPE, "application/json")], self.to_json().to_string()).into_response()
+        // The reason may quote a peer.
+        let text = printable::json(&self.to_json().to_string()).into_owned();
+        (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
     }
 }

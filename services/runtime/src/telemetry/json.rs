@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::context::LogContext;
 use super::spans::spans;
+use crate::printable;
 
 const RESERVED: [&str; 6] = ["timestamp", "level", "service", "message", "target", "spans"];
 
@@ -53,7 +54,7 @@ where
             object.insert(name.into(), value.into());
         }
         let line = serde_json::to_string(&object).map_err(|_| fmt::Error)?;
-        writeln!(writer, "{line}")
+        writeln!(writer, "{}", printable::json(&line))
     }
 }
 

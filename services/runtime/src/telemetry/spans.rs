@@ -5,7 +5,7 @@ use tracing_subscriber::fmt::format::DefaultFields;
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::escape::escape_controls;
+use crate::printable;
 
 /// Returns the spans around an event, outermost first, as `name{field=value}`.
 pub(super) fn spans<S>(context: &FmtContext<'_, S, DefaultFields>) -> Vec<String>
@@ -17,7 +17,7 @@ where
     for span in scope.from_root() {
         let extensions = span.extensions();
         let fields = extensions.get::<FormattedFields<DefaultFields>>().map_or("", |f| f.fields.as_str());
-        spans.push(format!("{}{{{}}}", span.name(), escape_controls(fields)));
+        spans.push(format!("{}{{{}}}", span.name(), printable::line(fields)));
     }
     spans
 }

@@ -9,13 +9,22 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::context::LogContext;
-use super::escape::escape_controls;
 use super::spans::spans;
+use crate::printable;
 
 /// Formatter that writes an event as one line of text.
 pub(super) struct TextFormat {
     /// Name of the service, in upper case.
     pub(super) service: &'static str,
+    /// Whether levels have a colour. Fields never have one: their escapes are those of peers.
+    pub(super) colours: Colours,
+}
+
+/// Whether the reader of the log is a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colours {
+    On,
+    Off,
 }
 
 impl<S> FormatEvent<S, DefaultFields> for TextFormat
@@ -28,10 +37,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let ansi = writer.has_ansi_escapes();
         SystemTime.format_time(&mut writer)?;
         let level = *event.metadata().level();
-        if ansi {
+        if self.colours == Colours::On {
             write!(writer, " \u{1b}[{}m{level:>5}\u{1b}[0m", colour(level))?;
         } else {
             write!(writer, " {level:>5}")?;
@@ -39,7 +47,7 @@ where
         write!(writer, " [{}] ", self.service)?;
         let mut fields = String::new();
         context.format_fields(Writer::new(&mut fields), event)?;
-        writer.write_str(&escape_controls(&fields))?;
+        writer.write_str(&printable::line(&fields))?;
         if let Some(call) = LogContext::current() {
             write!(writer, " {call}")?;
         }

@@ -7,6 +7,7 @@ use runtime::secret::Secret;
 use super::history::LogCapture;
 use super::redactor::Redactor;
 use super::shutdown::ShutdownGroup;
+use crate::launcher::Launcher;
 
 /// Settings and services that all backends share. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub(crate) struct BackendContext {
     pub(super) check_interval: Option<Duration>,
     /// Whether the last lines of standard error are kept.
     pub(super) log_capture: LogCapture,
+    /// The program that starts processes.
+    pub(super) launcher: Launcher,
 }
 
 impl BackendContext {
@@ -32,6 +35,16 @@ impl BackendContext {
         log_capture: LogCapture,
     ) -> Self {
         let (shutdown, redactor) = (ShutdownGroup::default(), Redactor::new(secrets));
-        Self { shutdown, redactor, max_output, check_interval, log_capture }
+        Self { shutdown, redactor, max_output, check_interval, log_capture, launcher: Launcher::Absent }
+    }
+
+    /// Returns whether processes are started by a launcher.
+    pub(crate) fn is_launched(&self) -> bool {
+        self.launcher != Launcher::Absent
+    }
+
+    /// Starts processes through this launcher.
+    pub(crate) fn with_launcher(self, launcher: Launcher) -> Self {
+        Self { launcher, ..self }
     }
 }

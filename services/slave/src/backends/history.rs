@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
+use crate::launcher::{self, Launcher};
+
 /// Lines that are kept.
 const MAX_LINES: usize = 20;
 
@@ -29,7 +31,11 @@ pub(crate) struct ProcessHistory {
     lines: Option<Mutex<VecDeque<LogLine>>>,
     /// 0: no process runs.
     pid: AtomicU32,
+    /// The launcher's reason for which the last start failed.
+    start_error: Mutex<Option<String>>,
     starts: AtomicU64,
+    /// Whether processes are started by a launcher.
+    launched: bool,
 }
 
 /// A line of standard error, redacted as in the log.
@@ -52,16 +58,28 @@ pub(crate) struct HistorySnapshot {
 
 impl ProcessHistory {
     /// Returns an empty history.
-    pub(super) fn new(capture: LogCapture) -> Self {
-        Self { lines: (capture == LogCapture::LastLines).then(Mutex::default), ..Self::default() }
+    pub(super) fn new(capture: LogCapture, launcher: &Launcher) -> Self {
+        let launched = *launcher != Launcher::Absent;
+        Self { lines: (capture == LogCapture::LastLines).then(Mutex::default), launched, ..Self::default() }
     }
 
     /// Counts a start, also of a process that then cannot be started.
     pub(super) fn record_start(&self) {
         self.starts.fetch_add(1, Ordering::Relaxed);
+        *self.start_error.lock() = None;
     }
 
-    /// Sets the id of the running process; `None`: no process runs.
+    /// Keeps the reason for which a launcher did not start the backend, which is redacted already.
+    pub(super) fn record_start_error(&self, reason: &str) {
+        *self.start_error.lock() = Some(reason.to_owned());
+    }
+
+    /// Returns the reason for which a launcher did not start the backend, since the last start.
+    pub(super) fn start_error(&self) -> Option<String> {
+        self.start_error.lock().clone()
+    }
+
+    /// Sets the id of the running process, or of the launcher above it; `None`: no process runs.
     pub(super) fn set_pid(&self, pid: Option<u32>) {
         self.pid.store(pid.unwrap_or_default(), Ordering::Relaxed);
     }
@@ -80,11 +98,16 @@ impl ProcessHistory {
         lines.push_back(LogLine { at: SystemTime::now(), text });
     }
 
+    /// Returns the backend's process id: that of the launcher's child, if a launcher was started.
+    fn backend_pid(&self, started: u32) -> u32 {
+        if self.launched { launcher::backend_of(started).unwrap_or(started) } else { started }
+    }
+
     /// Returns a copy of the history.
     pub(crate) fn snapshot(&self) -> HistorySnapshot {
         let pid = self.pid.load(Ordering::Relaxed);
         HistorySnapshot {
-            pid: (pid != 0).then_some(pid),
+            pid: (pid != 0).then(|| self.backend_pid(pid)),
             starts: self.starts.load(Ordering::Relaxed),
             lines: self.lines.as_ref().map(|lines| lines.lock().iter().cloned().collect()),
         }
@@ -97,7 +120,7 @@ mod tests {
 
     #[test]
     fn only_the_last_lines_are_kept_and_only_if_configured() {
-        let history = ProcessHistory::new(LogCapture::LastLines);
+        let history = ProcessHistory::new(LogCapture::LastLines, &Launcher::Absent);
         for number in 0..100 {
             history.record_line(&number.to_string());
         }
@@ -105,7 +128,7 @@ mod tests {
         let lines = history.snapshot().lines.unwrap();
         assert_eq!((lines.len(), lines[0].text.as_str()), (MAX_LINES, "81"));
         assert_eq!(lines.last().unwrap().text.chars().count(), MAX_LINE_CHARS + 1);
-        let history = ProcessHistory::new(LogCapture::Off);
+        let history = ProcessHistory::new(LogCapture::Off, &Launcher::Absent);
         history.record_start();
         history.set_pid(Some(7));
         history.record_line("x");

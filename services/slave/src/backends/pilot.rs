@@ -13,5 +13,5 @@ mod report;
 mod result;
 
 pub(crate) use config::NAME;
-pub use config::PilotConfig;
+pub use config::{Comments, PilotConfig, ReviewPolicy};
 pub(crate) use offer::prepare;

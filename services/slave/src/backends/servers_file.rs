@@ -4,9 +4,12 @@
 //! All problems are reported at once, each with its entry and member. Members that the slave does not use (other hosts'
 //! `alwaysAllow`, `timeout`, ...) are ignored.
 
+mod confine;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use runtime::printable;
 use runtime::secret::Secret;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -124,7 +127,7 @@ impl EntryReader<'_> {
             None | Some(Value::Bool(false) | Value::Null) => {}
             Some(_) => self.report("disabled", "true or false"),
         }
-        if self.name.is_empty() || self.name.chars().any(char::is_control) {
+        if self.name.is_empty() || self.name.chars().any(printable::is_escaped) {
             self.report("", "a name without control characters");
         }
         let has_url = self.value.get("url").is_some();
@@ -139,6 +142,7 @@ impl EntryReader<'_> {
             args: self.args(),
             env: self.env(),
             cwd: self.cwd(),
+            confinement: self.confinement(),
             secrets: std::mem::take(&mut self.secrets),
         })
     }

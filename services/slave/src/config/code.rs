@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
+use runtime::config::warn_of_short;
 use runtime::env::{Reader, Setting};
-use runtime::secret::Secret;
+use runtime::secret::{Secret, is_short};
 
 /// The file of `SLAVE_CODE_FILE`, with its content at the start.
 #[derive(Clone, Debug)]
@@ -35,6 +36,12 @@ pub(super) fn read(
         let content = Secret::new(String::from_utf8_lossy(&content));
         Ok((code, CodeSource { path: path.into(), content }))
     });
+    for (setting, code) in [(code, from_variable.as_ref()), (file, from_file.as_ref().map(|(code, _)| code))]
+    {
+        if code.is_some_and(|code| is_short(code.expose())) {
+            warn_of_short(reader, setting.name(), &["the code".to_owned()]);
+        }
+    }
     match (from_variable, from_file) {
         (Some(_), Some(_)) => {
             reader.reject(file, "to be unset where SLAVE_CODE is set");

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::env::{Reader, parse};
+use runtime::config::is_loopback_authority;
+use runtime::env::{Reader, Setting, parse};
 use runtime::secret::Secret;
 use runtime::tls::{ClientFiles, File};
 
@@ -37,6 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkC
     }
     let resolve_interval = reader.value(&settings.proxy_resolve_interval, parse::seconds(0.1..=3600.0));
     let proxies = reader.optional(&settings.proxy_server_url, values::proxies);
+    warn_of_plaintext(reader, &settings.allow_plaintext, proxies.as_deref().unwrap_or_default());
     let code = code::read(reader, &settings.slave_code, &settings.slave_code_file);
     let tls = read_tls(reader, settings);
     let without = proxies.iter().flatten().find(|proxy| !proxy.is_tls());
@@ -47,6 +49,17 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkC
     }
     let (code, code_file) = code?;
     Some(LinkConfig { proxies: proxies?, resolve_interval, tls, code, code_file, reconnect_max })
+}
+
+/// Warns of proxies on other machines that are not reached over TLS.
+fn warn_of_plaintext(reader: &mut Reader<'_>, allowed: &Setting, proxies: &[ProxyUrl]) {
+    let is_allowed = reader.value(allowed, parse::flag);
+    let is_plain = |proxy: &&ProxyUrl| !proxy.is_tls() && !is_loopback_authority(&proxy.authority());
+    if let Some(proxy) = proxies.iter().find(is_plain).filter(|_| !is_allowed) {
+        reader.warn(format!(
+            "PROXY_SERVER_URL: the code and all calls go to {proxy} unencrypted. Use wss://, or set ALLOW_PLAINTEXT=1 if the network is trusted"
+        ));
+    }
 }
 
 /// Reads the variables of TLS, and loads their files once so that their problems are reported with all others.

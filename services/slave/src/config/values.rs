@@ -51,6 +51,11 @@ impl ProxyUrl {
         self.0.port_or_known_default().unwrap_or(80)
     }
 
+    /// Returns the host (IPv6 in brackets) and the port.
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.0.host_str().unwrap_or_default(), self.port())
+    }
+
     /// Returns whether the URL requires TLS (`wss`).
     pub fn is_tls(&self) -> bool {
         self.0.scheme() == "wss"

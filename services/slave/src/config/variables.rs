@@ -12,6 +12,7 @@ runtime::variables! {
     proxy_resolve_interval = Value("10"), "Seconds between two DNS look-ups of the hosts in PROXY_SERVER_URL. A lost link causes another look-up within half a second.";
     slave_code secret = Says("required for a slave, here or in SLAVE_CODE_FILE"), "The code that the proxy must have in SLAVE_CODES. Spaces around the code are ignored; upper and lower case differ.";
     slave_code_file = Says("none"), "Path of a file that holds the code, in place of SLAVE_CODE. Read again within a second of a change and at SIGHUP: links are renewed with the changed code.";
+    allow_plaintext = Value("0"), "1: no warning where the code and all calls go over ws:// to another machine.";
     proxy_ca_file = Says("the system's roots, or those in SSL_CERT_FILE"), "PEM file of the authorities that a wss:// proxy's certificate must come from, in place of the system's. Read again at each new connection.";
     proxy_client_cert = Says("no certificate is presented"), "PEM file of a certificate to present to a proxy that requires one (its TLS_CLIENT_CA). Read again at each new connection.";
     proxy_client_key = Says("needed with PROXY_CLIENT_CERT"), "PEM file of the key of PROXY_CLIENT_CERT.";
@@ -21,6 +22,8 @@ runtime::variables! {
     slave_weight = Value("100"), "Share of the calls of a tool that this slave should get among the slaves that offer it, in percent of an ordinary slave's.";
     slave_backends = Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered. Read again within a second of a change and at SIGHUP; unchanged servers keep running.";
     mr_pilot_command = Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell.";
+    mr_pilot_hosts = Says("gitlab.com, github.com and the host of GITLAB_API"), "Comma-separated hosts that the URL of a review may name: host, host:port or *.domain; * for every host. The tokens of this slave may be sent to them.";
+    mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";
     demo_tools = Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out.";
     slave_probe_interval = Value("0"), "Seconds between two probes of each backend: ping or server/discover for stdio servers, for mr-pilot whether its program still exists. A stdio server that misses three probes is restarted. Use it only with servers that answer while a call runs. 0: off.";
     reconnect_max = Value("5"), "Longest time in seconds between two attempts to connect (full-jitter backoff).";

@@ -6,6 +6,7 @@ use runtime::secret::Secret;
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{StdioServer, StdioTiming};
+use crate::launcher::Launcher;
 
 /// The backends of a slave and their limits.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct ExecutorConfig {
     pub activity: Activity,
     /// Whether the last lines of backends' standard error are kept.
     pub log_capture: LogCapture,
+    /// The program that starts backends.
+    pub launcher: Launcher,
 }
 
 impl Default for ExecutorConfig {
@@ -46,6 +49,7 @@ impl Default for ExecutorConfig {
             timing: StdioTiming::default(),
             activity: Activity::new("backend", Preview::No),
             log_capture: LogCapture::default(),
+            launcher: Launcher::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::registry::{BackendRegistry, NewBackend};
 use super::stdio_servers::StdioServers;
 use crate::backends::demo::Demo;
 use crate::backends::{BackendContext, Registration, ShutdownGroup, pilot};
+use crate::launcher::has_landlock;
 
 /// Registers every configured backend and starts it in the background. With a probe tool configured there is no other
 /// backend.
@@ -15,12 +16,19 @@ pub(super) fn start_backends(
     registry: &Arc<BackendRegistry>,
 ) -> (ShutdownGroup, StdioServers) {
     let context =
-        BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture);
+        BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture)
+            .with_launcher(config.launcher);
     let shutdown = context.shutdown.clone();
     let servers = StdioServers::new(Arc::clone(registry), context.clone(), config.timing);
     if let Some(name) = config.probe_tool {
         start_demo(registry, "probe", Demo::probe(shutdown.clone(), name));
         return (shutdown, servers);
+    }
+    let launched = context.is_launched();
+    if launched && !config.servers.is_empty() && !has_landlock() {
+        tracing::warn!(
+            "Landlock is not available: backends of one user can read each other's environment (docs/OPERATIONS.md, \"Backends are confined\")"
+        );
     }
     servers.start(config.servers);
     if let Some((backend, offer)) = pilot::prepare(config.pilot, &context) {

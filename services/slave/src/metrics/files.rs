@@ -11,6 +11,8 @@ pub(crate) enum ConfigFile {
     Backends,
     /// `SLAVE_CODE_FILE`.
     Code,
+    /// A file of client, operator or session keys, by its label.
+    Keys(&'static str),
 }
 
 impl ConfigFile {
@@ -18,6 +20,7 @@ impl ConfigFile {
         let file = match self {
             Self::Backends => "backends",
             Self::Code => "code",
+            Self::Keys(label) => label,
         };
         counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome)
     }

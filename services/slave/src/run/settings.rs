@@ -6,11 +6,12 @@ use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use runtime::activity::Activity;
 
 use crate::backends::history::LogCapture;
-use crate::backends::pilot::PilotConfig;
+use crate::backends::pilot::{Comments, PilotConfig, ReviewPolicy};
 use crate::backends::servers_file::ServersFileError;
 use crate::backends::stdio::StdioTiming;
 use crate::config::SlaveConfig;
 use crate::executor::ExecutorConfig;
+use crate::launcher::Launcher;
 
 use super::files::BackendsFile;
 
@@ -29,6 +30,10 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         pilot: PilotConfig {
             command: pilot.command.as_ref().map(|path| path.to_string_lossy().into_owned()),
             variables: pilot.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            policy: ReviewPolicy {
+                hosts: pilot.hosts.clone(),
+                comments: if pilot.allow_comment { Comments::Allowed } else { Comments::Refused },
+            },
         },
         demo_tools: config.demo_tools,
         probe_tool: config.probe_tool.clone(),
@@ -37,6 +42,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         activity: Activity::new("backend", config.common.ops.ui.into()),
         log_capture: if config.common.ops.ui { LogCapture::LastLines } else { LogCapture::Off },
         timing: StdioTiming { check: config.probe_interval, ..StdioTiming::default() },
+        launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
         secrets: code.chain(pilot.secrets().cloned()).collect(),
     }
 }

@@ -19,6 +19,7 @@ use serde_json::Value;
 use slave::backends::stdio::{StdioServer, StdioTiming};
 use slave::call::{CallEnd, CallHandle, CallSink, SinkClosed};
 use slave::executor::{Executor, ExecutorConfig};
+use slave::launcher::Launcher;
 use tokio::sync::{mpsc, oneshot};
 
 /// The limit of every wait.
@@ -53,7 +54,8 @@ pub fn config(servers: Vec<StdioServer>) -> ExecutorConfig {
         stable: Duration::from_mins(1),
         stop_grace: Duration::from_millis(200),
     };
-    ExecutorConfig { servers, timing, ..ExecutorConfig::default() }
+    let launcher = Launcher::Program(fixture("exec_backend"));
+    ExecutorConfig { servers, timing, launcher, ..ExecutorConfig::default() }
 }
 
 /// Waits for a future, at most [`WAIT_TIMEOUT`].

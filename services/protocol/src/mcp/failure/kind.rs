@@ -23,6 +23,10 @@ pub enum FailureKind {
     Busy,
     /// A rate limit that the operator set is exceeded.
     RateLimited,
+    /// One client has more under way at once than a client may have.
+    ClientLimit,
+    /// All clients together have more under way than the process may hold.
+    Overloaded,
     /// The process that got the request is shutting down.
     Draining,
     /// The client cancelled the request.
@@ -45,10 +49,18 @@ pub enum FailureKind {
     UnknownTool,
     /// The body is longer than the operator allows.
     BodyTooLarge,
+    /// The body did not arrive in time.
+    BodyTimeout,
     /// Credentials are missing or wrong.
     Unauthorized,
+    /// No keys are set, and the request may come from beyond the private network.
+    AnonymousRefused,
+    /// The key is one for other endpoints.
+    KeyForbidden,
     /// The origin of the request is not allowed.
     OriginForbidden,
+    /// The host that the request names is not allowed.
+    HostForbidden,
     /// The session token is unknown, expired or ended.
     SessionNotFound,
     /// The path does not allow the HTTP method.
@@ -88,7 +100,7 @@ const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 34] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -96,6 +108,8 @@ impl FailureKind {
         Self::BackendFailed,
         Self::Busy,
         Self::RateLimited,
+        Self::ClientLimit,
+        Self::Overloaded,
         Self::Draining,
         Self::Cancelled,
         Self::ResultTooLarge,
@@ -107,8 +121,12 @@ impl FailureKind {
         Self::InvalidParams,
         Self::UnknownTool,
         Self::BodyTooLarge,
+        Self::BodyTimeout,
         Self::Unauthorized,
+        Self::AnonymousRefused,
+        Self::KeyForbidden,
         Self::OriginForbidden,
+        Self::HostForbidden,
         Self::SessionNotFound,
         Self::HttpMethodNotAllowed,
         Self::NotAcceptable,
@@ -130,6 +148,8 @@ impl FailureKind {
             Self::BackendFailed => row(200, 200, -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
             Self::Busy => row(503, 503, -31003, "busy", "Retry after the time in Retry-After, or add slaves."),
             Self::RateLimited => row(429, 429, -31008, "rate_limited", "Retry after the time in Retry-After, or ask the operator for a higher rate limit."),
+            Self::ClientLimit => row(429, 429, -31009, "client_limit", "Let requests finish before you send more, or ask the operator to raise the variable that the message names."),
+            Self::Overloaded => row(503, 503, -31010, "overloaded", "Retry after the time in Retry-After; the operator may raise the variable that the message names."),
             Self::Draining => row(503, 503, -31004, "draining", "Retry: another replica takes the request."),
             Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
             Self::ResultTooLarge => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
@@ -141,8 +161,12 @@ impl FailureKind {
             Self::InvalidParams => row(200, 400, -32602, "invalid_params", "Correct the parameters."),
             Self::UnknownTool => row(200, 200, -32602, "unknown_tool", "Call tools/list again: the tool may have gone with its slave."),
             Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
+            Self::BodyTimeout => row(408, 408, -32600, "body_timeout", "Send the body without long pauses."),
             Self::Unauthorized => row(401, 401, -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
+            Self::AnonymousRefused => row(401, 401, -32001, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there."),
+            Self::KeyForbidden => row(403, 403, -32600, "key_forbidden", "Send a key of AUTH_BEARER_KEYS for tools, one of OPS_KEYS for operators' endpoints."),
             Self::OriginForbidden => row(403, 403, -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
+            Self::HostForbidden => row(403, 403, -32600, "host_forbidden", "Add the host to ALLOWED_HOSTS if it is this server's, or set PUBLIC_URL."),
             Self::SessionNotFound => row(404, 404, -32001, "session_not_found", "Initialize again (clients do so by themselves)."),
             Self::HttpMethodNotAllowed => row(405, 405, -32600, "http_method_not_allowed", "POST JSON-RPC messages to /mcp."),
             Self::NotAcceptable => row(406, 406, -32600, "not_acceptable", "Accept application/json and text/event-stream."),

@@ -49,6 +49,22 @@ pub enum Failure {
         /// Seconds after which a call is allowed again, at least 1.
         retry_after: u32,
     },
+    /// One client has more under way at once than a client may have.
+    #[error("Too much under way for one client: {what}")]
+    ClientLimit {
+        /// Name of the limit and its variable, without names of other clients.
+        what: String,
+        /// Seconds after which it is worth trying again, at least 1.
+        retry_after: u32,
+    },
+    /// All clients together have more under way than the process may hold.
+    #[error("Overloaded: {what}")]
+    Overloaded {
+        /// Name of the limit and its variable.
+        what: String,
+        /// Seconds after which it is worth trying again, at least 1.
+        retry_after: u32,
+    },
     /// The process that got the request is shutting down.
     #[error("Shutting down")]
     Draining,
@@ -85,12 +101,26 @@ pub enum Failure {
         /// Largest body, in bytes.
         limit: usize,
     },
+    /// The body paused too long, or took too long as a whole.
+    #[error("Request body too slow: {0}")]
+    BodyTimeout(String),
     /// Credentials are missing or wrong.
     #[error("Unauthorized: {0}")]
     Unauthorized(String),
+    /// No keys are set, and the request may come from beyond the private network.
+    #[error(
+        "Unauthorized: no keys are set here, so only loopback and private addresses are served (AUTH_BEARER_KEYS, ALLOW_ANONYMOUS)"
+    )]
+    AnonymousRefused,
+    /// The key is one for other endpoints.
+    #[error("Forbidden: {0}")]
+    KeyForbidden(&'static str),
     /// The origin of the request is not allowed.
     #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
     OriginForbidden(String),
+    /// The host that the request names is not allowed.
+    #[error("Forbidden: host {0:?} is not allowed (ALLOWED_HOSTS)")]
+    HostForbidden(String),
     /// The session token is unknown, expired or ended.
     #[error("Session not found: initialize again")]
     SessionNotFound,
@@ -138,6 +168,8 @@ impl Failure {
             Self::BackendFailed { .. } => FailureKind::BackendFailed,
             Self::Busy { .. } => FailureKind::Busy,
             Self::RateLimited { .. } => FailureKind::RateLimited,
+            Self::ClientLimit { .. } => FailureKind::ClientLimit,
+            Self::Overloaded { .. } => FailureKind::Overloaded,
             Self::Draining => FailureKind::Draining,
             Self::Cancelled => FailureKind::Cancelled,
             Self::ResultTooLarge(_) => FailureKind::ResultTooLarge,
@@ -149,8 +181,12 @@ impl Failure {
             Self::InvalidParams(_) => FailureKind::InvalidParams,
             Self::UnknownTool(_) => FailureKind::UnknownTool,
             Self::BodyTooLarge { .. } => FailureKind::BodyTooLarge,
+            Self::BodyTimeout(_) => FailureKind::BodyTimeout,
             Self::Unauthorized(_) => FailureKind::Unauthorized,
+            Self::AnonymousRefused => FailureKind::AnonymousRefused,
+            Self::KeyForbidden(_) => FailureKind::KeyForbidden,
             Self::OriginForbidden(_) => FailureKind::OriginForbidden,
+            Self::HostForbidden(_) => FailureKind::HostForbidden,
             Self::SessionNotFound => FailureKind::SessionNotFound,
             Self::HttpMethodNotAllowed(_) => FailureKind::HttpMethodNotAllowed,
             Self::NotAcceptable(_) => FailureKind::NotAcceptable,
@@ -175,6 +211,18 @@ impl Failure {
         }
     }
 
+    /// Returns the seconds after which it is worth trying again, where the failure says so.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Draining => Some(1),
+            Self::Busy { retry_after, .. }
+            | Self::RateLimited { retry_after, .. }
+            | Self::ClientLimit { retry_after, .. }
+            | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// Returns the JSON-RPC error object: code, message, and `data` with kind, advice and what the specification requires.
     pub fn error_object(&self) -> String {
         let spec = self.spec();
@@ -184,13 +232,13 @@ impl Failure {
                 data["supported"] = Version::ALL.iter().map(|v| v.as_str()).collect();
                 data["requested"] = requested.as_str().into();
             }
-            Self::RateLimited { retry_after, .. } | Self::Busy { retry_after, .. } => {
-                data["retryAfter"] = (*retry_after).into();
-            }
             Self::MissingCapability { required } => {
                 data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after() {
+            data["retryAfter"] = seconds.into();
         }
         serde_json::json!({ "code": spec.code, "message": self.to_string(), "data": data }).to_string()
     }
@@ -206,6 +254,8 @@ impl Failure {
             Self::BackendFailed { backend: text(), reason: text() },
             Self::Busy { what: text(), retry_after: 1 },
             Self::RateLimited { what: text(), retry_after: 1 },
+            Self::ClientLimit { what: text(), retry_after: 1 },
+            Self::Overloaded { what: text(), retry_after: 1 },
             Self::Draining,
             Self::Cancelled,
             Self::ResultTooLarge(text()),
@@ -217,8 +267,12 @@ impl Failure {
             Self::InvalidParams(text()),
             Self::UnknownTool(text()),
             Self::BodyTooLarge { limit: 0 },
+            Self::BodyTimeout(text()),
             Self::Unauthorized(text()),
+            Self::AnonymousRefused,
+            Self::KeyForbidden(""),
             Self::OriginForbidden(text()),
+            Self::HostForbidden(text()),
             Self::SessionNotFound,
             Self::HttpMethodNotAllowed(text()),
             Self::NotAcceptable(text()),

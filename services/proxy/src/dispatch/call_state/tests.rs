@@ -85,6 +85,18 @@ fn a_call_is_not_run_again_after_its_deadline_or_a_part_of_its_result() {
 }
 
 #[test]
+fn a_call_is_run_again_after_whole_events_but_not_after_a_part_of_one() {
+    let event =
+        |more| ResponseEvent::Event { seq: 0, more, request: false, payload: Bytes::from_static(b"{}") };
+    let (mut machine, now) = sent(1);
+    assert_eq!(machine.retry_reason(&event(false), || now), None);
+    assert_eq!(machine.retry_reason(&lost(), || now), Some("outcome_unknown"));
+    // The next run's event would be glued to the part that the client has.
+    assert_eq!(machine.retry_reason(&event(true), || now), None);
+    assert_eq!(machine.retry_reason(&lost(), || now), None);
+}
+
+#[test]
 fn an_attempt_that_finds_busy_slaves_only_queues_the_call_with_its_fallback() {
     let (mut machine, now) = retrying();
     assert!(machine.on_attempt(Ok(Dispatched::Queued("w")), now).is_none());

@@ -2,7 +2,7 @@
 
 use front::Principal;
 use front::calls::HeaderMap;
-use runtime::secret::SecretSet;
+use runtime::keys::Key;
 
 use super::*;
 use crate::routes::client_digest;
@@ -11,28 +11,33 @@ fn routes(text: &str) -> Routes {
     Routes::parse(text).unwrap()
 }
 
-fn admit(limits: &RateLimits, principal: Principal, peer: &str) -> Result<(), Failure> {
+fn admit(limits: &RateLimits, key: Option<&Key>, peer: &str) -> Result<(), Failure> {
     let headers = HeaderMap::new();
-    limits.admit(&CallContext { principal, headers: &headers, peer: Some(peer.parse().unwrap()) })
+    let principal = key.map_or(Principal::ANYONE, Principal::of);
+    limits.admit(&CallContext { principal, key, headers: &headers, peer: Some(peer.parse().unwrap()) })
 }
 
 #[test]
 fn each_client_has_a_limit_of_its_own() {
-    let keys = SecretSet::new(["a", "b", "c"]);
-    let who = |key: &str| Principal::identify(&keys, key.as_bytes()).unwrap();
     let text = format!(
-        "clients:\n  vip: [{}]\nlimits:\n  clients: {{ vip: 3/h, default: 1/h }}\n",
+        "clients:\n  vip: [{}]\n  team: key:team\nlimits:\n  clients: {{ vip: 3/h, team: 2/h, default: 1/h }}\n",
         client_digest("c")
     );
     let config = BalanceConfig::for_test();
     let limits = RateLimits::new(&routes(&text), &config, &RateLimits::default());
     for (key, calls) in [("a", 1), ("b", 1), ("c", 3)] {
         for _ in 0..calls {
-            assert!(admit(&limits, who(key), "1.1.1.1").is_ok(), "{key}");
+            assert!(admit(&limits, Some(&Key::of(key)), "1.1.1.1").is_ok(), "{key}");
         }
-        let refused = admit(&limits, who(key), "1.1.1.1").unwrap_err();
+        let refused = admit(&limits, Some(&Key::of(key)), "1.1.1.1").unwrap_err();
         let Failure::RateLimited { what, retry_after } = refused else { panic!("{refused:?}") };
         assert!((3000 / calls..=3600 / calls).contains(&retry_after), "{what}: {retry_after}");
+    }
+    // A named key is known by its digest and by its name; keys of one name share a limit.
+    let named = |key: &str, name: &str| Key::of(key).named(name);
+    assert!(admit(&limits, Some(&named("c", "other")), "1.1.1.1").is_err());
+    for (key, admitted) in [("one", true), ("two", true), ("three", false)] {
+        assert_eq!(admit(&limits, Some(&named(key, "team")), "1.1.1.1").is_ok(), admitted, "{key}");
     }
     // Without a key clients are told apart by address, and by network for IPv6.
     for (peer, admitted) in [
@@ -42,7 +47,7 @@ fn each_client_has_a_limit_of_its_own() {
         ("2001:db8::1", true),
         ("2001:db8::2", false),
     ] {
-        assert_eq!(admit(&limits, Principal::ANYONE, peer).is_ok(), admitted, "{peer}");
+        assert_eq!(admit(&limits, None, peer).is_ok(), admitted, "{peer}");
     }
 }
 
@@ -50,12 +55,12 @@ fn each_client_has_a_limit_of_its_own() {
 fn a_limit_of_the_same_rate_keeps_its_count() {
     let config = BalanceConfig { client: Some(Rate::parse("2/h").unwrap()), ..BalanceConfig::for_test() };
     let first = RateLimits::new(&Routes::default(), &config, &RateLimits::default());
-    assert!(admit(&first, Principal::ANYONE, "1.1.1.1").is_ok());
+    assert!(admit(&first, None, "1.1.1.1").is_ok());
     let same = RateLimits::new(&routes("limits: { tools: [{ tool: x, rate: 1/s }] }"), &config, &first);
-    assert!(admit(&same, Principal::ANYONE, "1.1.1.1").is_ok());
-    assert!(admit(&same, Principal::ANYONE, "1.1.1.1").is_err());
+    assert!(admit(&same, None, "1.1.1.1").is_ok());
+    assert!(admit(&same, None, "1.1.1.1").is_err());
     let more = RateLimits::new(&routes("limits: { clients: { default: 5/h } }"), &config, &same);
-    assert!(admit(&more, Principal::ANYONE, "1.1.1.1").is_ok());
+    assert!(admit(&more, None, "1.1.1.1").is_ok());
 }
 
 #[test]

@@ -233,7 +233,7 @@ async function look() {
   try {
     const signal = AbortSignal.timeout(PATIENCE_MS);
     const answer = await fetch(document.body.dataset.document, { headers, cache: "no-store", signal });
-    if (answer.status === 401) {
+    if (answer.status === 401 || answer.status === 403) {
       sessionStorage.removeItem(KEY);
       return askForKey(key ? "The key is not accepted." : "This server asks for a key.");
     }

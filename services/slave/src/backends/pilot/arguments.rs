@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use super::config::{Comments, ReviewPolicy};
+use crate::config::{ReviewHostError, ReviewHosts};
+
 /// Bytes of the longest text on the command line: below the limit of Linux for one argument (128 KiB).
 const MAX_ARGUMENT_LEN: usize = 100_000;
 
@@ -58,6 +61,12 @@ enum ChangeRef {
 pub(super) enum ArgumentError {
     #[error("Invalid arguments: {name} {fault}")]
     Invalid { name: &'static str, fault: &'static str },
+    #[error("Invalid arguments: {name} {fault}")]
+    Host { name: &'static str, fault: ReviewHostError },
+    #[error(
+        "MR_PILOT_ALLOW_COMMENT of this slave is 0: reviews cannot be posted as comments; call again without postComment"
+    )]
+    CommentRefused,
     #[error("the slave cannot write a temporary file: {0}")]
     File(#[from] io::Error),
 }
@@ -77,8 +86,11 @@ impl Arguments {
     }
 
     /// Checks the arguments and writes the files.
-    pub(super) fn command_line(&self) -> Result<CommandLine, ArgumentError> {
-        let mut args: Vec<OsString> = vec![self.target()?.into()];
+    pub(super) fn command_line(&self, policy: &ReviewPolicy) -> Result<CommandLine, ArgumentError> {
+        if self.posts_comment() && policy.comments == Comments::Refused {
+            return Err(ArgumentError::CommentRefused);
+        }
+        let mut args: Vec<OsString> = vec![self.target(&policy.hosts)?.into()];
         let mut files = PrivateFiles::default();
         if let Some(text) = non_empty(self.ticket_spec.as_ref()) {
             args.extend(["--input-file".into(), files.write("ticket-spec.txt", text)?.into()]);
@@ -100,7 +112,7 @@ impl Arguments {
             push_option(&mut args, "--platform", name.to_owned());
         }
         if let Some(text) = non_empty(self.project.as_ref()) {
-            push_option(&mut args, "--project", check("project", text.trim())?.to_owned());
+            push_option(&mut args, "--project", check_project(text.trim())?.to_owned());
         }
         if self.debug == Some(true) {
             args.push("--debug".into());
@@ -108,7 +120,7 @@ impl Arguments {
         Ok(CommandLine { args, _files: files.directory })
     }
 
-    fn target(&self) -> Result<String, ArgumentError> {
+    fn target(&self, hosts: &ReviewHosts) -> Result<String, ArgumentError> {
         let text = match &self.mr_url_or_id {
             ChangeRef::Number(number) => return Ok(number.to_string()),
             ChangeRef::Text(text) => check("mrUrlOrId", text.trim())?,
@@ -119,7 +131,7 @@ impl Arguments {
             Some('-') => {
                 fault("begins with \"-\": give the URL or the number of a merge request or pull request")
             }
-            Some(_) => Ok(text.to_owned()),
+            Some(_) => hosts.check(text).map_err(|fault| ArgumentError::Host { name: "mrUrlOrId", fault }),
         }
     }
 }
@@ -138,6 +150,17 @@ fn check<'a>(name: &'static str, text: &'a str) -> Result<&'a str, ArgumentError
         return Err(ArgumentError::Invalid { name, fault: "is longer than 100000 bytes" });
     }
     Ok(text)
+}
+
+/// Returns the project if it is a path: it must not name a host.
+fn check_project(text: &str) -> Result<&str, ArgumentError> {
+    if text.starts_with('/') || text.contains([':', '@', '\\']) {
+        return Err(ArgumentError::Invalid {
+            name: "project",
+            fault: "is no path such as group/sub/project or owner/repo",
+        });
+    }
+    check("project", text)
 }
 
 /// Returns the number as text if it is whole. The CLI itself refuses numbers below 1000.
@@ -195,20 +218,20 @@ mod tests {
     }
 
     fn line(json: &str) -> Vec<String> {
-        let line = arguments(json).command_line().unwrap();
+        let line = arguments(json).command_line(&ReviewPolicy::default()).unwrap();
         line.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
     }
 
     #[test]
     fn every_argument_becomes_its_option() {
         let args = line(
-            r#"{"mrUrlOrId":" https://g/x/-/merge_requests/7 ","postComment":true,"maxDiffChars":5e4,"acceptanceCriteria":"a; rm -rf $HOME\nb",
+            r#"{"mrUrlOrId":" https://gitlab.com/x/-/merge_requests/7 ","postComment":true,"maxDiffChars":5e4,"acceptanceCriteria":"a; rm -rf $HOME\nb",
                 "platform":"gitlab","project":"g/s/p","debug":true,"other":1}"#,
         );
         assert_eq!(
             args,
             [
-                "https://g/x/-/merge_requests/7",
+                "https://gitlab.com/x/-/merge_requests/7",
                 "--comment",
                 "--max-diff-chars",
                 "50000",
@@ -231,7 +254,9 @@ mod tests {
     #[test]
     fn no_value_can_be_read_as_a_flag() {
         for target in ["--help", " -x", "-", "", "\\u0000"] {
-            let refused = arguments(&format!(r#"{{"mrUrlOrId":"{target}"}}"#)).command_line().unwrap_err();
+            let refused = arguments(&format!(r#"{{"mrUrlOrId":"{target}"}}"#))
+                .command_line(&ReviewPolicy::default())
+                .unwrap_err();
             assert!(refused.to_string().contains("mrUrlOrId"), "{refused}");
         }
         assert_eq!(
@@ -243,7 +268,7 @@ mod tests {
     #[test]
     fn files_are_private_and_removed_with_the_command_line() {
         let line = arguments(r#"{"mrUrlOrId":"1","ticketSpec":"spec\n","guidelines":"-guide"}"#)
-            .command_line()
+            .command_line(&ReviewPolicy::default())
             .unwrap();
         let file = Path::new(&line.args[2]).to_owned();
         assert_eq!((&*line.args[1], &*line.args[3]), ("--input-file".as_ref(), "--guidelines-file".as_ref()));
@@ -260,11 +285,26 @@ mod tests {
     fn numbers_and_platforms_are_checked() {
         for bad in ["-1000", "1000.5", "1e300"] {
             let refused = arguments(&format!(r#"{{"mrUrlOrId":"1","maxDiffChars":{bad}}}"#))
-                .command_line()
+                .command_line(&ReviewPolicy::default())
                 .unwrap_err();
             assert!(refused.to_string().contains("maxDiffChars"), "{refused}");
         }
         assert!(serde_json::from_str::<Arguments>(r#"{"mrUrlOrId":"1","platform":"bitbucket"}"#).is_err());
         assert!(serde_json::from_str::<Arguments>(r#"{"project":"a/b"}"#).is_err());
+    }
+
+    #[test]
+    fn hosts_and_comments_follow_the_policy() {
+        let policy = ReviewPolicy { comments: Comments::Refused, ..ReviewPolicy::default() };
+        let refused = |json: &str| arguments(json).command_line(&policy).unwrap_err().to_string();
+        assert!(refused(r#"{"mrUrlOrId":"1","postComment":true}"#).contains("MR_PILOT_ALLOW_COMMENT"));
+        assert!(refused(r#"{"mrUrlOrId":"https://evil.example/a/pull/1"}"#).contains("MR_PILOT_HOSTS"));
+        for project in
+            ["https://evil.example/a", "git@evil.example:a/b", "//evil.example/a", "evil.example\\\\a"]
+        {
+            let text = refused(&format!(r#"{{"mrUrlOrId":"1","project":"{project}"}}"#));
+            assert!(text.contains("project is no path"), "{project}: {text}");
+        }
+        assert!(arguments(r#"{"mrUrlOrId":"1","postComment":false}"#).command_line(&policy).is_ok());
     }
 }

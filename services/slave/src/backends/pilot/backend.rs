@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::arguments::{Arguments, CommandLine};
 use super::cli::{CliOutput, CliProcess};
-use super::config::NAME;
+use super::config::{NAME, PilotConfig, ReviewPolicy};
 use super::progress::ProgressReporter;
 use super::report;
 use super::result::{Review, error_result};
@@ -20,6 +20,7 @@ use crate::backends::context::BackendContext;
 use crate::backends::redactor::Redactor;
 use crate::backends::shutdown::ShutdownGroup;
 use crate::call::{Answer, Backend, Exchange, Request};
+use crate::launcher::{self, Launcher};
 use crate::metrics::{self, Exit};
 use crate::outcome::BackendOutcome;
 use crate::trace::BackendSpan;
@@ -34,25 +35,26 @@ const MAX_WAITING_LINES: usize = 16;
 pub(crate) struct Pilot {
     executable: PathBuf,
     variables: Vec<(String, Secret)>,
+    policy: ReviewPolicy,
     redactor: Redactor,
     max_output: usize,
     shutdown: ShutdownGroup,
+    launcher: Launcher,
 }
 
 impl Pilot {
-    /// Returns the backend of this executable, whose environment has these variables.
-    pub(super) fn new(
-        executable: PathBuf,
-        variables: Vec<(String, Secret)>,
-        context: &BackendContext,
-    ) -> Self {
+    /// Returns the backend of this executable.
+    pub(super) fn new(executable: PathBuf, config: PilotConfig, context: &BackendContext) -> Self {
+        let PilotConfig { variables, policy, command: _ } = config;
         let secrets = variables.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
         Self {
             executable,
             redactor: context.redactor.with(secrets),
             variables,
+            policy,
             max_output: context.max_output,
             shutdown: context.shutdown.clone(),
+            launcher: context.launcher.clone(),
         }
     }
 
@@ -62,7 +64,7 @@ impl Pilot {
             Ok(arguments) => arguments,
             Err(error) => return Ok(error_result(era, &format!("Invalid arguments: {error}"))),
         };
-        let line = match arguments.command_line() {
+        let line = match arguments.command_line(&self.policy) {
             Ok(line) => line,
             Err(error) => return Ok(error_result(era, &format!("Error: {error}"))),
         };
@@ -87,7 +89,9 @@ impl Pilot {
         exchange: &mut Exchange,
     ) -> Result<std::io::Result<CliOutput>, Failure> {
         let context = span.context();
-        let process = match CliProcess::start(&self.executable, &self.variables, context.as_ref(), line) {
+        let started =
+            CliProcess::start(&self.executable, &self.variables, context.as_ref(), line, &self.launcher);
+        let process = match started {
             Ok(process) => process,
             Err(error) => return Ok(Err(error)),
         };
@@ -131,6 +135,9 @@ impl Pilot {
 
     /// Returns the text of the error of a run that failed.
     fn error_text(&self, output: &CliOutput) -> String {
+        if let Some(reason) = launcher::start_error(output.status, &output.stderr) {
+            return format!("Error: {NAME} cannot be started: {}", self.redactor.redact(reason));
+        }
         let how = match (output.status.code(), output.status.signal()) {
             (Some(code), _) => format!("exited with code {code}"),
             (None, signal) => format!("was killed by signal {}", signal.unwrap_or_default()),

@@ -5,12 +5,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use bytes::Bytes;
-use nix::sys::signal::Signal;
 use protocol::mcp::failure::Failure;
 use runtime::secret::Secret;
 use runtime::traces::TraceContext;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::mpsc;
 
 use super::arguments::CommandLine;
@@ -18,6 +17,7 @@ use super::config::NAME;
 use crate::backends::environment;
 use crate::backends::line_reader::{Line, LineLimits, LineReader};
 use crate::backends::process_group::ProcessGroup;
+use crate::launcher::{Confinement, Launcher};
 
 /// Bytes that are kept of the end of standard error.
 const STDERR_TAIL_SIZE: usize = 16 * 1024;
@@ -33,9 +33,10 @@ pub(super) struct CliOutput {
 
 /// A running CLI. Dropping it kills the process group and then removes the files.
 pub(super) struct CliProcess {
-    child: Child,
+    // First, since fields are dropped in this order: its number is taken for as long as the child is not reaped.
     group: ProcessGroup,
-    // Last, since fields are dropped in this order: the files go after the processes.
+    child: Child,
+    // Last: the files go after the processes.
     _line: CommandLine,
 }
 
@@ -47,14 +48,14 @@ impl CliProcess {
         variables: &[(String, Secret)],
         trace_context: Option<&TraceContext>,
         line: CommandLine,
+        launcher: &Launcher,
     ) -> io::Result<Self> {
-        let mut command = Command::new(executable);
+        let mut command = launcher.command(executable.as_os_str(), &line.args, &Confinement::default())?;
         environment::restrict(&mut command, variables);
         environment::inherit(&mut command, trace_context);
-        command.args(&line.args).process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn()?;
-        let group = ProcessGroup::of(&child).ok_or_else(|| io::Error::other("it ended at once"))?;
+        let group = ProcessGroup::of(&child, launcher).ok_or_else(|| io::Error::other("it ended at once"))?;
         Ok(Self { child, group, _line: line })
     }
 
@@ -68,12 +69,12 @@ impl CliProcess {
     ) -> Result<CliOutput, Failure> {
         let stdout_pipe = self.child.stdout.take();
         let stderr_pipe = self.child.stderr.take();
-        let group = &self.group;
+        let group = &mut self.group;
         let child = &mut self.child;
         let exit = async {
             let status = child.wait().await;
             // Processes that the CLI left running would hold its pipes open.
-            group.signal(Signal::SIGKILL);
+            group.leader_ended();
             status
         };
         let failed =

@@ -2,6 +2,8 @@
 
 use runtime::secret::Secret;
 
+use crate::config::ReviewHosts;
+
 /// The executable that is searched on PATH, and the backend's name.
 pub(crate) const NAME: &str = "mr-pilot";
 
@@ -13,4 +15,25 @@ pub struct PilotConfig {
     /// The variables that the CLI needs (tokens, LLM settings), as the slave has them. The CLI gets nothing else of the
     /// slave's environment but [`INHERITED`](crate::backends::environment::INHERITED).
     pub variables: Vec<(String, Secret)>,
+    /// What a review may ask for.
+    pub policy: ReviewPolicy,
+}
+
+/// What a review may ask for.
+#[derive(Clone, Debug, Default)]
+pub struct ReviewPolicy {
+    /// The hosts that it may name.
+    pub hosts: ReviewHosts,
+    /// Whether it may be posted as a comment.
+    pub comments: Comments,
+}
+
+/// Whether a review may be posted as a comment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Comments {
+    /// It may.
+    #[default]
+    Allowed,
+    /// It is refused.
+    Refused,
 }

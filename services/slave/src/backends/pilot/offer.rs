@@ -31,7 +31,7 @@ pub(crate) fn prepare(config: PilotConfig, context: &BackendContext) -> Option<(
         tracing::debug!("{NAME} is not on PATH: no review_merge_request");
         return None;
     }
-    let pilot = Pilot::new(executable.clone().unwrap_or_default(), config.variables, context);
+    let pilot = Pilot::new(executable.clone().unwrap_or_default(), config, context);
     Some((Arc::new(pilot), PilotOffer { command, executable }))
 }
 

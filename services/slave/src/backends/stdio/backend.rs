@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
+use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape, ProgressToken};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
@@ -17,6 +18,8 @@ use crate::backends::context::BackendContext;
 use crate::backends::history::ProcessHistory;
 use crate::backends::redactor::Redactor;
 use crate::call::{Answer, Backend, Exchange, Request};
+use crate::launcher::Launcher;
+use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
 use crate::trace::{BackendRequest, BackendSpan};
 
@@ -33,6 +36,7 @@ pub(crate) struct StdioBackend {
     pub(super) server: Arc<StdioServer>,
     pub(super) redactor: Redactor,
     pub(super) max_output: usize,
+    pub(super) launcher: Launcher,
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
@@ -53,8 +57,9 @@ impl StdioBackend {
             name: server.name.as_str().into(),
             redactor: context.redactor.with(secrets),
             max_output: context.max_output,
+            launcher: context.launcher.clone(),
             current: ArcSwapOption::empty(),
-            history: Arc::new(ProcessHistory::new(context.log_capture)),
+            history: Arc::new(ProcessHistory::new(context.log_capture, &context.launcher)),
             server,
         }
     }
@@ -83,32 +88,53 @@ impl StdioBackend {
             let message = forward::rewrite(request, &forwarding)
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;
             outbound.send(message).await?;
-            receive(&mut outbound, eras, exchange).await
+            let token = request.token().and_then(|token| ProgressToken::parse(&token));
+            let rules = CallRules { era: eras.client, token: token.as_ref() };
+            self.receive(&mut outbound, eras.backend, rules, exchange).await
         }
         .await;
         span.finish(BackendOutcome::from(&answer));
         answer
     }
+
+    /// Passes events to the client until the answer arrives; both only if the call may have them.
+    async fn receive(
+        &self,
+        outbound: &mut OutboundRequest,
+        era: Era,
+        rules: CallRules<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<Answer, Failure> {
+        loop {
+            let event = match outbound.next().await {
+                Incoming::Progress { line, range, token } => {
+                    incoming::with_client_token(&line, range, &token)
+                }
+                Incoming::Log(message) => message,
+                Incoming::Result(result) => {
+                    check(MessageShape::Result, &result, rules)?;
+                    return Ok(results::adapt(result, rules.era, era));
+                }
+                Incoming::Error(error) => {
+                    check(MessageShape::Error, &error, rules)?;
+                    return Ok(Answer { payload: error, error: true, tool_error: false });
+                }
+                Incoming::Failed(failure) => return Err(failure),
+            };
+            match MessageCheck::whole(MessageShape::Event, &event, rules) {
+                Ok(()) => exchange.notify(event).await?,
+                Err(fault) => {
+                    tracing::debug!(backend = &*self.name, "dropped a notification: {fault}");
+                    metrics::record_backend_drop(&self.name, DropReason::Garbage);
+                }
+            }
+        }
+    }
 }
 
-/// Passes events to the client until the answer arrives.
-async fn receive(
-    outbound: &mut OutboundRequest,
-    eras: Eras,
-    exchange: &mut Exchange,
-) -> Result<Answer, Failure> {
-    loop {
-        let event = match outbound.next().await {
-            Incoming::Progress { line, range, token } => incoming::with_client_token(&line, range, &token),
-            Incoming::Log(message) => message,
-            Incoming::Result(result) => return Ok(results::adapt(result, eras.client, eras.backend)),
-            Incoming::Error(error) => {
-                return Ok(Answer { payload: error, error: true, tool_error: false });
-            }
-            Incoming::Failed(failure) => return Err(failure),
-        };
-        exchange.notify(event).await?;
-    }
+/// Checks an answer as the proxy will check it.
+fn check(shape: MessageShape, answer: &[u8], rules: CallRules<'_>) -> Result<(), Failure> {
+    MessageCheck::whole(shape, answer, rules).map_err(|fault| Failure::BadAnswer(fault.to_string()))
 }
 
 impl Backend for StdioBackend {

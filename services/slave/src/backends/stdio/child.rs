@@ -5,19 +5,23 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
 use super::config::StdioServer;
 use crate::backends::environment;
 use crate::backends::process_group::ProcessGroup;
+use crate::launcher::Launcher;
 
-/// A running child. Dropping it kills its group.
+/// Time in which a launcher must have killed everything below it.
+const LAUNCHER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A running child: the backend, or the launcher above it. Dropping it kills both and everything below.
 pub(super) struct ChildProcess {
-    child: Child,
+    // First, since fields are dropped in this order: its number is taken for as long as the child is not reaped.
     group: ProcessGroup,
+    child: Child,
 }
 
 /// The pipes of a child, each for a task of its own.
@@ -28,10 +32,9 @@ pub(super) struct Pipes {
 }
 
 /// Starts the server's command without a shell.
-pub(super) fn spawn(server: &StdioServer) -> io::Result<(ChildProcess, Pipes)> {
-    let mut command = Command::new(&server.command);
+pub(super) fn spawn(server: &StdioServer, launcher: &Launcher) -> io::Result<(ChildProcess, Pipes)> {
+    let mut command = launcher.command(server.command.as_ref(), &server.args, &server.confinement)?;
     environment::restrict(&mut command, &server.env);
-    command.args(&server.args).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(directory) = &server.cwd {
         command.current_dir(directory);
@@ -43,7 +46,7 @@ pub(super) fn spawn(server: &StdioServer) -> io::Result<(ChildProcess, Pipes)> {
         stdout: child.stdout.take().ok_or_else(no_pipe)?,
         stderr: child.stderr.take().ok_or_else(no_pipe)?,
     };
-    let group = ProcessGroup::of(&child).ok_or_else(|| io::Error::other("it ended at once"))?;
+    let group = ProcessGroup::of(&child, launcher).ok_or_else(|| io::Error::other("it ended at once"))?;
     Ok((ChildProcess { child, group }, pipes))
 }
 
@@ -69,19 +72,23 @@ impl ChildProcess {
     /// Waits for the process to end and kills what is left of its group, so that the pipes close. Cancel-safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
-        self.group.signal(Signal::SIGKILL);
+        self.group.leader_ended();
         Ok(status)
     }
 
     /// Ends the process, whose standard input is closed already: waits `grace` for it to exit by itself, sends SIGTERM,
     /// waits again and sends SIGKILL (2026-07-28, stdio, "Shutdown").
     pub(super) async fn stop(mut self, grace: Duration) {
-        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        for signal in [ProcessGroup::terminate, ProcessGroup::kill] {
             if tokio::time::timeout(grace, self.wait()).await.is_ok() {
                 return;
             }
-            self.group.signal(signal);
+            signal(&self.group);
         }
+        if tokio::time::timeout(LAUNCHER_TIMEOUT, self.wait()).await.is_ok() {
+            return;
+        }
+        self.group.kill_leader();
         if let Err(error) = self.wait().await {
             tracing::warn!(%error, "cannot wait for a killed process");
         }

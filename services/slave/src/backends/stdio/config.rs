@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use runtime::secret::Secret;
 
+use crate::launcher::Confinement;
+
 /// An entry of an `mcpServers` file, checked and with its variables filled in.
 #[derive(Clone, Debug, Default)]
 pub struct StdioServer {
@@ -20,13 +22,15 @@ pub struct StdioServer {
     pub secrets: Vec<Secret>,
     /// The working directory; `None`: the slave's own.
     pub cwd: Option<PathBuf>,
+    /// What the process is confined to.
+    pub confinement: Confinement,
 }
 
 impl StdioServer {
     /// Returns whether both are run in the same way, so that a running one need not be replaced by the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // The secrets are parts of the other members.
-        let Self { name, command, args, env, cwd, secrets: _ } = self;
+        let Self { name, command, args, env, cwd, confinement, secrets: _ } = self;
         let same = |((name, value), other): (&(String, Secret), &(String, Secret))| {
             *name == other.0 && value.expose() == other.1.expose()
         };
@@ -34,6 +38,7 @@ impl StdioServer {
             && *command == other.command
             && *args == other.args
             && *cwd == other.cwd
+            && *confinement == other.confinement
             && env.len() == other.env.len()
             && env.iter().zip(&other.env).all(same)
     }

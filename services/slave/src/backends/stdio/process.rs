@@ -14,6 +14,7 @@ use super::child::{self, ChildProcess, Pipes};
 use super::reader::{OutputReader, ReadEnd};
 use super::session::Session;
 use super::stderr_log;
+use crate::launcher;
 use crate::metrics::Exit;
 
 /// The time in which output that was written before a child ended is still read.
@@ -26,6 +27,7 @@ pub(super) struct RunningProcess {
     reader: JoinHandle<ReadEnd>,
     writer: AbortHandle,
     tasks: JoinSet<()>,
+    backend: Arc<StdioBackend>,
 }
 
 /// The reason why a child cannot be used any more.
@@ -56,7 +58,7 @@ impl ExitReason {
 impl RunningProcess {
     /// Starts the backend's command and the tasks for its pipes.
     pub(super) fn start(backend: &Arc<StdioBackend>) -> io::Result<Self> {
-        let (child, Pipes { stdin, stdout, stderr }) = child::spawn(&backend.server)?;
+        let (child, Pipes { stdin, stdout, stderr }) = child::spawn(&backend.server, &backend.launcher)?;
         backend.history.set_pid(child.pid());
         let (session, messages) = Session::new(Arc::clone(&backend.name));
         let mut tasks = JoinSet::new();
@@ -67,7 +69,7 @@ impl RunningProcess {
         });
         let reader = OutputReader::new(Arc::clone(&session), backend.redactor.clone(), backend.max_output);
         let reader = tokio::spawn(reader.run(stdout));
-        Ok(Self { session, child, reader, writer, tasks })
+        Ok(Self { session, child, reader, writer, tasks, backend: Arc::clone(backend) })
     }
 
     /// Resolves when the child cannot be used any more. Messages that it wrote before are delivered first.
@@ -76,13 +78,13 @@ impl RunningProcess {
             status = self.child.wait() => {
                 let _ = timeout(STDERR_GRACE, &mut self.reader).await;
                 match status {
-                    Ok(status) => ExitReason::of_status(status),
+                    Ok(status) => self.reason_of(status).await,
                     Err(error) => ExitReason::new(format!("it cannot be waited for: {error}"), "closed"),
                 }
             }
             end = &mut self.reader => match end {
                 Ok(ReadEnd::Closed) => match timeout(STDERR_GRACE, self.child.wait()).await {
-                    Ok(Ok(status)) => ExitReason::of_status(status),
+                    Ok(Ok(status)) => self.reason_of(status).await,
                     _ => ExitReason::new("it closed its standard output", "closed"),
                 },
                 Ok(ReadEnd::LineTooLong) => ExitReason::new(
@@ -95,6 +97,18 @@ impl RunningProcess {
                 Err(_) => ExitReason::new("its reader failed", "closed"),
             },
         }
+    }
+
+    /// Returns the reason of an exit: the launcher's, if it did not start the backend.
+    async fn reason_of(&mut self, status: ExitStatus) -> ExitReason {
+        if launcher::is_start_failure(status) {
+            self.writer.abort();
+            let _ = timeout(STDERR_GRACE, async { while self.tasks.join_next().await.is_some() {} }).await;
+            if let Some(reason) = self.backend.history.start_error() {
+                return ExitReason::new(reason, "start_failed");
+            }
+        }
+        ExitReason::of_status(status)
     }
 
     /// Fails all requests that wait and ends the child; each step of ending it takes at most `grace`.

@@ -7,6 +7,7 @@ use tokio::io::AsyncRead;
 use crate::backends::history::ProcessHistory;
 use crate::backends::line_reader::{Line, LineLimits, LineReader};
 use crate::backends::redactor::Redactor;
+use crate::launcher::ERROR_PREFIX;
 
 /// Bytes of a line that go to the log.
 const MAX_LINE_LEN: usize = 4096;
@@ -42,6 +43,9 @@ pub(super) async fn log(
         let text = loggable(&String::from_utf8_lossy(bytes), redactor);
         if !text.is_empty() {
             history.record_line(&text);
+            if let Some(reason) = text.strip_prefix(ERROR_PREFIX) {
+                history.record_start_error(reason);
+            }
             tracing::info!(backend, "stderr: {text}");
         }
     }

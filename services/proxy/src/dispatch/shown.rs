@@ -1,0 +1,63 @@
+//! The definition that clients are shown of a pool: the owner's, under its shown name. Must not know slaves.
+
+use protocol::mcp::canonical;
+use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::members;
+use serde_json::value::RawValue;
+
+/// Member that is shown only where all slaves of a pool have the same.
+const OUTPUT_SCHEMA: &str = "outputSchema";
+
+/// Returns the first member's definition with another name, and without an output schema that not all members have.
+///
+/// # Errors
+/// The definition is not a JSON object.
+pub(super) fn definition(entries: &[&CatalogEntry], name: &str) -> Result<Box<RawValue>, serde_json::Error> {
+    let Some(first) = entries.first() else { return Ok(RawValue::NULL.to_owned()) };
+    let mut shown = members::with_name(&first.definition, name)?.unwrap_or_else(|| first.definition.clone());
+    if !agree_on_output(entries)
+        && let Some(without) = members::without(&shown, OUTPUT_SCHEMA)?
+    {
+        shown = without;
+    }
+    Ok(shown)
+}
+
+fn agree_on_output(entries: &[&CatalogEntry]) -> bool {
+    let Some((first, others)) = entries.split_first() else { return true };
+    let mut others = others.iter().filter(|entry| !entry.has_definition_of(first)).peekable();
+    if others.peek().is_none() {
+        return true;
+    }
+    let output = canonical::member_digest(&first.definition, OUTPUT_SCHEMA);
+    others.all(|entry| canonical::member_digest(&entry.definition, OUTPUT_SCHEMA) == output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &str) -> CatalogEntry {
+        CatalogEntry::named(&RawValue::from_string(text.to_owned()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_first_member_s_text_is_shown_with_another_name_and_otherwise_unchanged() {
+        let entry = entry(r#"{"z":1.0,"name":"a","inputSchema":{"name":"a"},"outputSchema":{}}"#);
+        let shown = definition(&[&entry], "b").unwrap();
+        assert_eq!(shown.get(), r#"{"z":1.0,"name":"b","inputSchema":{"name":"a"},"outputSchema":{}}"#);
+        assert_eq!(definition(&[&entry], "a").unwrap().get(), entry.definition.get());
+    }
+
+    #[test]
+    fn an_output_schema_is_shown_only_where_all_have_the_same() {
+        let one = entry(r#"{"name":"a","outputSchema":{"x":1,"y":2}}"#);
+        let reworded = entry(r#"{"name":"a","description":"new","outputSchema":{"y":2,"x":1}}"#);
+        let other = entry(r#"{"name":"a","outputSchema":{"x":1}}"#);
+        let none = entry(r#"{"name":"a"}"#);
+        assert_eq!(definition(&[&one, &reworded], "a").unwrap().get(), one.definition.get());
+        assert_eq!(definition(&[&one, &other], "a").unwrap().get(), r#"{"name":"a"}"#);
+        assert_eq!(definition(&[&one, &none], "a").unwrap().get(), r#"{"name":"a"}"#);
+        assert_eq!(definition(&[&none, &one], "a").unwrap().get(), r#"{"name":"a"}"#);
+    }
+}

@@ -1,0 +1,93 @@
+//! Reports of connections to the slaves' port that did not become a link: metric, log and audit stream. The first one of
+//! an address and second is written whole, further ones are counted. Must not know why they failed.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use runtime::repeats::{Kind, Repeats, is_first};
+
+use super::admission::{Admission, Rejected};
+use super::audit;
+use super::auth::AuthError;
+use crate::access::{AccessDenied, InvalidCode};
+use crate::metrics;
+
+static ATTEMPTS: Kind = Kind {
+    name: "slave_attempt",
+    write: |more| {
+        let (peer, count) = (more.peers(), more.count);
+        tracing::info!(peer, "New slave connection attempt, and {count} more like it in the last second");
+    },
+};
+
+static REFUSALS: Kind = Kind { name: "slave_refusal", write: write_refusals };
+
+fn write_refusals(more: &Repeats) {
+    audit::refused_more(more);
+    let (peer, reason, count) = (more.peers(), more.reason, more.count);
+    // The log names the rate at intervals.
+    if reason == Rejected::Rate(0).kind() {
+        tracing::debug!(peer, "{count} more slave connections rejected in the last second");
+    } else {
+        tracing::warn!(
+            peer,
+            "Slave connection refused: {reason}, and {count} more like it in the last second"
+        );
+    }
+}
+
+/// Reports a connection that was let in.
+pub(super) fn record_attempt(peer: SocketAddr) {
+    if is_first(&ATTEMPTS, Some(peer.ip()), "") {
+        tracing::info!(%peer, "New slave connection attempt");
+    }
+}
+
+/// Reports a connection that was not let in.
+pub(super) fn record_rejected(peer: SocketAddr, rejected: Rejected, admission: &Admission) {
+    let kind = rejected.kind();
+    metrics::record_auth_failure(kind);
+    let is_first = is_first(&REFUSALS, Some(peer.ip()), kind);
+    if is_first {
+        audit::refused(peer, kind, || rejected.to_string());
+    }
+    match rejected {
+        Rejected::Rate(seconds) => {
+            if is_first {
+                tracing::debug!(%peer, "Slave connection rejected for {seconds} s");
+            }
+            if admission.should_log(Instant::now()) {
+                tracing::warn!(
+                    "Slaves connect faster than HANDSHAKE_RATE: some are rejected and retry later"
+                );
+            }
+        }
+        Rejected::Unauthenticated if is_first => {
+            tracing::warn!(%peer, "Slave connection refused: {rejected}");
+        }
+        Rejected::Unauthenticated => {}
+    }
+}
+
+/// Reports a connection that failed to authenticate.
+pub(super) fn report(peer: SocketAddr, error: &AuthError) {
+    metrics::record_auth_failure(error.kind());
+    if !is_first(&REFUSALS, Some(peer.ip()), error.kind()) {
+        return;
+    }
+    audit::refused(peer, error.kind(), || error.to_string());
+    if let AuthError::NotAllowed { denied: AccessDenied::Code(InvalidCode::Unknown), .. } = error {
+        tracing::warn!(%peer, "Invalid slave code: it must be one of SLAVE_CODES or SLAVE_CODES_FILE, letter case included");
+    } else {
+        tracing::warn!(%peer, "Slave connection refused: {error}");
+    }
+}
+
+/// Reports an authenticated slave for which there is no place.
+pub(super) fn record_full(peer: SocketAddr, kind: &'static str, why: &str) {
+    metrics::record_auth_failure(kind);
+    if is_first(&REFUSALS, Some(peer.ip()), kind) {
+        audit::refused(peer, kind, || why.to_owned());
+        tracing::warn!(%peer, "Slave rejected: {why}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Refusals that are written to connections of which nothing was read. Must not know what they say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// How long the peer may take to read a refusal.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The refusals of one port. Each is a task of at most a second; their number is bounded.
+#[derive(Clone, Debug)]
+pub struct Refusals(Arc<Semaphore>);
+
+impl Refusals {
+    /// Writes at most `at_once` refusals at the same time.
+    pub fn new(at_once: usize) -> Self {
+        Self(Arc::new(Semaphore::new(at_once)))
+    }
+
+    /// Writes `answer` to the connection and closes it; where too many are being written, the connection is closed
+    /// without an answer. Returns at once.
+    pub fn send(&self, stream: TcpStream, answer: impl FnOnce() -> String) {
+        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return };
+        let answer = answer();
+        tokio::spawn(async move {
+            // Whether the peer reads the answer makes no difference here.
+            let _ = timeout(TIMEOUT, write(stream, answer)).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Answers before anything was read: what was asked makes no difference.
+async fn write(mut stream: TcpStream, answer: String) -> std::io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    // A socket that is dropped with something unread resets the connection, and the answer with it.
+    let mut rest = [0; 512];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refusal_is_read_whole_and_beyond_the_bound_connections_are_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for (at_once, expected) in [(1, "no"), (0, "")] {
+            let refusals = Refusals::new(at_once);
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"a request that nobody reads").await.unwrap();
+            let (accepted, _) = listener.accept().await.unwrap();
+            refusals.send(accepted, || "no".to_owned());
+            let mut answer = String::new();
+            // A connection that is closed with something unread is reset.
+            let _ = client.read_to_string(&mut answer).await;
+            assert_eq!(answer, expected);
+        }
+    }
+}

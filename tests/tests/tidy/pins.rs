@@ -1,0 +1,101 @@
+//! Releases are made from pinned inputs: images by digest, actions by commit, the job that signs apart from the job that builds.
+
+use std::collections::BTreeSet;
+
+use crate::source::{read, report, root};
+
+/// Files that name images, with what stands before an image's name in a line.
+const IMAGES: &[(&str, &[&str])] = &[
+    ("Dockerfile", &["ARG RUST_IMAGE=", "ARG RUNTIME_IMAGE="]),
+    ("docker-compose.yml", &["image: "]),
+    ("scripts/image", &["BINFMT=", "BUILDKIT=", "SBOM_SCANNER="]),
+    ("helm/proxy/values.yaml", &["image: "]),
+];
+
+fn is_pinned(image: &str) -> bool {
+    image.split_once("@sha256:").is_some_and(|(name, digest)| {
+        name.contains(':') && digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit())
+    })
+}
+
+#[test]
+fn images_are_pinned_by_digest() {
+    let mut faults = BTreeSet::new();
+    for (file, marks) in IMAGES {
+        let text = read(file);
+        let mut seen = 0;
+        for line in text.lines() {
+            let Some(image) = marks.iter().find_map(|mark| line.trim_start().strip_prefix(mark)) else {
+                continue;
+            };
+            seen += 1;
+            // Our own image is built from this folder.
+            if !image.contains("mcp-relay}") && !is_pinned(image.trim()) {
+                faults.insert(format!("{file}: {image}: add its digest, as scripts/pin-images says"));
+            }
+        }
+        assert!(seen >= marks.len(), "{file} names its images in another way now");
+    }
+    let dockerfile = read("Dockerfile");
+    for from in dockerfile.lines().filter(|line| line.starts_with("FROM ")) {
+        if !from.starts_with("FROM ${") {
+            faults.insert(format!("Dockerfile: {from}: name the image by an argument with its digest"));
+        }
+    }
+    report(&faults);
+}
+
+/// Every workflow with its name.
+fn workflows() -> Vec<(String, String)> {
+    let folder = root().join(".github/workflows");
+    let found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|file| {
+            (file.file_name().to_string_lossy().into_owned(), std::fs::read_to_string(file.path()).unwrap())
+        })
+        .collect();
+    assert!(found.len() >= 3, "the workflows have moved");
+    found
+}
+
+#[test]
+fn actions_are_pinned_by_commit() {
+    let mut faults = BTreeSet::new();
+    for (name, text) in workflows() {
+        for used in
+            text.lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("uses: "))
+        {
+            let commit = used.split(['@', ' ']).nth(1).unwrap_or_default();
+            if commit.len() != 40 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) || !used.contains(" # v")
+            {
+                faults.insert(format!("{name}: {used}: pin it by commit, with its version as a comment"));
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn the_job_that_signs_does_not_build_and_no_other_job_can_sign() {
+    let mut faults = BTreeSet::new();
+    for (name, text) in workflows() {
+        let (head, jobs) = text.split_once("\njobs:\n").unwrap();
+        if head.contains("write") {
+            faults.insert(format!("{name}: rights are given to single jobs"));
+        }
+        for job in jobs.split("\n  ").filter(|part| !part.starts_with(' ')) {
+            let body = &jobs[jobs.find(job).unwrap()..];
+            let end = body.match_indices("\n  ").find(|(at, _)| !body[at + 3..].starts_with(' '));
+            let body = &body[..end.map_or(body.len(), |(at, _)| at)];
+            let builds = body.contains("make ");
+            if body.contains("id-token: write") && builds {
+                faults.insert(format!("{name}: the job {job:?} signs and builds"));
+            }
+            if body.contains("image sign") && !body.contains("id-token: write") {
+                faults.insert(format!("{name}: the job {job:?} signs without an identity"));
+            }
+        }
+    }
+    report(&faults);
+}
