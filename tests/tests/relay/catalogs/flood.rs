@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::limits::{mallory, proxy};
 
 /// Calls of the witness during the flood.
-const CALLS: usize = 400;
+const CALLS: usize = 100;
 
 /// Memory that the proxy may grow by, in bytes: a few times what the code's catalogs may have.
 const CEILING: u64 = 128 << 20;
@@ -61,14 +61,15 @@ async fn link(proxy: Arc<Proxy>, number: usize, flood: Arc<Flood>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_one_code_costs_a_witness_of_another_neither_calls_nor_memory() {
-    let (proxy, _dir) = proxy("{links: 12}").await;
+    let (proxy, _dir) = proxy("{links: 8}").await;
     let setup = Setup::slave("witness", proxy.link).env("SLAVE_CODE", "code-of-the-witness");
+    let setup = setup.env("LINK_PING_TIMEOUT_MS", "60000");
     let _witness = setup.start_slave().await;
     proxy.offers("echo").await;
     let before = proxy.resident();
     let (proxy, flood) = (Arc::new(proxy), Arc::new(Flood::default()));
     let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..8 {
+    for number in 0..4 {
         let slave = mallory(&proxy, &format!("mallory-{number}")).await;
         tasks.spawn(change(slave, number, Arc::clone(&flood)));
     }

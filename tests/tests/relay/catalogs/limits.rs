@@ -22,6 +22,8 @@ pub(super) async fn proxy(limits: &str) -> (Proxy, TempDir) {
     std::fs::write(&file, codes).unwrap();
     let setup = Setup::proxy().env("SLAVE_CODES_FILE", file.to_str().unwrap());
     let setup = setup.env("AUDIT_LOG", "stdout").env("HANDSHAKE_RATE", "0");
+    // A busy machine must not be taken for a dead peer.
+    let setup = setup.env("LINK_PING_TIMEOUT_MS", "60000");
     (setup.start_proxy().await, dir)
 }
 

@@ -68,9 +68,9 @@ impl AnnouncedCatalog {
         now: Instant,
     ) -> Result<Received, CatalogError> {
         let part = CatalogPart::parse(json)?;
-        let cost = self.cost(&part, account)?;
+        // While parts wait, lists are not looked into: a flood costs as little as it can.
         if self.pending.is_empty() {
-            let taken = match cost {
+            let taken = match self.cost(&part, account)? {
                 Cost::Nothing => return self.apply(&part, account, limits).map(|()| Received::Unchanged),
                 Cost::Free => Ok(()),
                 Cost::Change if self.is_complete() => account.take_change(limits, now),
