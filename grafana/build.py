@@ -82,6 +82,8 @@ UNSHOWN = {
     "process_virtual_memory_bytes": "resident memory is what counts",
     "mcp_relay_slave_code_links": "for a look at one code",
     "mcp_relay_slave_tools_left_out": "a matter of configuration; the log says it",
+    "mcp_relay_tools_renamed": "conflicts of names are shown, and the API says which",
+    "mcp_relay_tools_refused": "conflicts of names are shown, and the API says which",
     "mcp_relay_config_last_load_timestamp_seconds": "reloads are shown",
     "mcp_relay_slave_link_connects_total": "dials by outcome are shown",
 }

@@ -22,6 +22,7 @@ pub mod otlp;
 pub mod plain;
 pub mod probe;
 pub mod process;
+pub mod rawproxy;
 pub mod rawslave;
 pub mod relay;
 pub mod sse;

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_lc_rs::hmac;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use protocol::link::frame::{Flags, Frame, FrameKind};
-use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, SlaveHello};
+use protocol::link::handshake::{
+    Auth, AuthReply, PROTOCOL_NAME, ProxyHello, ResumeProof, SlaveHello, VERSIONS, nonce_text, proven_text,
+};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId, Seq};
 use protocol::link::limits::{DEFAULT_WINDOW, MAX_CHUNK};
@@ -53,6 +56,8 @@ pub struct RawSlave {
     catalogs: Seq,
     /// The instance that the hello named.
     pub instance: InstanceId,
+    /// The secret that the proxy gave in its reply, by the proxy's instance.
+    pub secret: Option<(String, [u8; 32])>,
 }
 
 /// Connects to the proxy's link port and sends no message.
@@ -87,7 +92,13 @@ async fn upgrade(proxy: SocketAddr, stream: TcpStream) -> RawSlave {
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     let upgrade = tokio_tungstenite::client_async_with_config(format!("ws://{proxy}/"), stream, Some(config));
     let (socket, _) = wait::within("WebSocket upgrade", TIMEOUT, upgrade).await.expect("upgrade");
-    RawSlave { socket, batch: Bytes::new(), catalogs: 0, instance: fresh_instance() }
+    RawSlave { socket, batch: Bytes::new(), catalogs: 0, instance: fresh_instance(), secret: None }
+}
+
+fn fresh_nonce() -> String {
+    let mut nonce = [0; 32];
+    aws_lc_rs::rand::fill(&mut nonce).unwrap();
+    nonce_text(nonce)
 }
 
 fn fresh_instance() -> InstanceId {
@@ -105,11 +116,31 @@ impl RawSlave {
         slave
     }
 
+    /// Poses as the process of another link: its instance, and the proof that the proxy asks for.
+    pub fn resume(&mut self, before: &Self) {
+        self.instance = before.instance;
+        self.secret.clone_from(&before.secret);
+    }
+
     /// Sends the auth message with a native hello and returns the proxy's hello.
     pub async fn authenticate(&mut self, code: &str, name: &str) -> ProxyHello {
-        let hello = SlaveHello {
+        let hello = self.hello(name);
+        self.authenticate_as(code, hello).await
+    }
+
+    /// Returns an ordinary hello, with a proof if this slave has a secret.
+    pub fn hello(&self, name: &str) -> SlaveHello {
+        let nonce = fresh_nonce();
+        let prove = |(proxy, secret): &(String, [u8; 32])| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+            let tag = hmac::sign(&key, proven_text(&nonce, proxy).as_bytes());
+            (proxy.clone(), ResumeProof::new(tag.as_ref().try_into().unwrap()))
+        };
+        SlaveHello {
+            resume: self.secret.iter().map(prove).collect(),
+            nonce: nonce.clone(),
             name: PROTOCOL_NAME.into(),
-            versions: vec![1],
+            versions: VERSIONS.to_vec(),
             instance: self.instance.to_string(),
             slave_name: name.into(),
             labels: BTreeMap::new(),
@@ -117,8 +148,7 @@ impl RawSlave {
             window: DEFAULT_WINDOW,
             agent: "raw".into(),
             ..SlaveHello::default()
-        };
-        self.authenticate_as(code, hello).await
+        }
     }
 
     /// As [`Self::authenticate`], with a given hello.
@@ -128,7 +158,9 @@ impl RawSlave {
         let AuthReply::AuthSuccess { protocol, .. } = AuthReply::parse(&reply).expect("an answer") else {
             panic!("accepted, not {reply}")
         };
-        protocol.expect("the native dialect")
+        let hello = protocol.expect("the native dialect");
+        self.secret = hello.resume.bytes().map(|secret| (hello.instance.clone(), secret));
+        hello
     }
 
     /// Replaces the catalog by these lists (arrays of definitions, by the names of [`ListKind`]) of one backend, and says that it

@@ -10,6 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -27,6 +28,14 @@ pub struct Issued {
     pub cert: PathBuf,
     /// PEM file of its key.
     pub key: PathBuf,
+}
+
+impl Issued {
+    /// SHA-256 digest of the certificate in hexadecimal digits.
+    pub fn fingerprint(&self) -> String {
+        let certificate = CertificateDer::from_pem_file(&self.cert).unwrap();
+        Sha256::digest(&certificate).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl Default for Authority {

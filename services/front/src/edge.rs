@@ -15,7 +15,7 @@ use crate::calls::{Calls, Listing};
 use crate::config::{BindScope, EdgeConfig};
 use crate::metrics::{EdgeMeter, set_listening_streams};
 use crate::revoked::RevokedSessions;
-use crate::session::{Sealer, Session};
+use crate::session::{MAX_CLOCK_SKEW, Sealer, Session};
 use crate::session_cache::SessionCache;
 use crate::usage::Usage;
 
@@ -110,11 +110,15 @@ impl<C: Calls> Edge<C> {
     }
 
     /// Revokes a session that its client ended on another replica: the token is refused here too, until it expires.
-    /// `key` is the session's key in call headers; malformed keys are ignored.
-    pub fn revoke_session(&self, key: &str) {
-        if let Some(id) = Session::id_of(key) {
-            let now = unix_now();
-            self.revoked.insert_id(id, now.saturating_add(self.config.session_ttl.as_secs()), now);
+    /// `key` is the session's key in call headers, `ended` the time in seconds since 1970. Malformed keys, and sessions that
+    /// ended so long ago that no token of theirs is valid, are ignored.
+    pub fn revoke_session(&self, key: &str, ended: u64) {
+        let now = unix_now();
+        // No token was issued after the session ended, but for the difference between the clocks of two replicas.
+        let expires =
+            ended.min(now).saturating_add(self.config.session_ttl.as_secs()).saturating_add(MAX_CLOCK_SKEW);
+        if let Some(id) = Session::id_of(key).filter(|_| now < expires) {
+            self.revoked.insert_id(id, expires, now);
         }
     }
 

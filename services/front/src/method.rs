@@ -98,6 +98,7 @@ impl<C: Calls> Edge<C> {
             era: caller.era,
             version: caller.version,
             request_id: caller.session.is_some().then(|| request.id.to_owned()),
+            cancel_id: None,
             session: caller.session,
             silence_timeout_ms: 0,
             total_timeout_ms: 0,

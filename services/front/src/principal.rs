@@ -46,6 +46,11 @@ impl Credential {
     /// A sender of whom no key was asked.
     pub(crate) const ANONYMOUS: Self = Self { key: None };
 
+    /// Returns the id of the key for the audit stream; `None` where no key was asked for.
+    pub(crate) fn key_id(&self) -> Option<String> {
+        self.key.as_deref().map(Key::id)
+    }
+
     /// Returns the identity that sessions and calls belong to.
     pub(crate) fn principal(&self) -> Principal {
         self.key.as_deref().map_or(Principal::ANYONE, Principal::of)

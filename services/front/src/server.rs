@@ -6,11 +6,11 @@ mod follow;
 mod limits;
 mod ops_port;
 mod ops_router;
-mod pace;
-mod paced;
 mod port;
+mod progress;
 mod request_router;
 mod serve;
+mod watched;
 
 use std::net::SocketAddr;
 

@@ -28,7 +28,7 @@ const TOKEN_LEN: usize = 1 + NONCE_LEN + SEALED_LEN + TAG_LEN;
 /// Length of a token in characters.
 pub(crate) const TOKEN_CHARS: usize = TOKEN_LEN.div_ceil(3) * 4;
 /// Largest tolerated difference between the clocks of two replicas, in seconds.
-const MAX_CLOCK_SKEW: u64 = 300;
+pub(crate) const MAX_CLOCK_SKEW: u64 = 300;
 
 /// Contents of a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 //! docs/PROTOCOL.md describes the wire format. Must not know sockets, clocks or who runs calls.
 
 pub mod backoff;
+mod base64url;
 pub mod call;
 pub mod error;
+pub mod fleet;
 pub mod frame;
 pub mod handshake;
 pub mod header;
@@ -18,5 +20,6 @@ pub mod plain;
 pub mod proxy_end;
 pub mod reassembler;
 pub mod response_check;
+pub mod session_fact;
 pub mod slave_end;
 pub mod stats;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use protocol::link::handshake::{
-    Auth, AuthReply, HandshakeError, PROTOCOL_NAME, ProxyHello, SlaveHello, VERSIONS, check_slave_name,
-    choose_version,
+    Auth, AuthReply, HandshakeError, MAX_RESUME, PROTOCOL_NAME, ProxyHello, ResumeProof, SlaveHello,
+    VERSIONS, check_slave_name, choose_version, nonce_text,
 };
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{MAX_AUTH, MIN_WINDOW};
@@ -34,6 +34,9 @@ fn json_value() -> impl Strategy<Value = Value> {
             "versions",
             "instance",
             "window",
+            "nonce",
+            "resume",
+            "fleet",
             "slaveName",
             "labels",
             "capacity",
@@ -51,12 +54,18 @@ fn json_value() -> impl Strategy<Value = Value> {
 
 fn hello() -> impl Strategy<Value = SlaveHello> {
     let labels = prop::collection::btree_map("[a-z]{1,8}", "[ -~]{0,8}", 0..4);
+    let resume = prop::collection::btree_map(any::<u64>(), any::<u8>(), 0..MAX_RESUME);
     let numbers = (prop::collection::vec(any::<u16>(), 0..5), any::<u64>(), any::<u32>(), MIN_WINDOW..);
-    (numbers, "[A-Za-z0-9._-]{1,63}", labels, any::<bool>()).prop_map(
-        |((versions, instance, capacity, window), slave_name, labels, probe)| SlaveHello {
+    (numbers, "[A-Za-z0-9._-]{1,63}", labels, any::<bool>(), resume).prop_map(
+        |((versions, instance, capacity, window), slave_name, labels, probe, resume)| SlaveHello {
             name: PROTOCOL_NAME.into(),
             versions,
             instance: InstanceId(instance).to_string(),
+            nonce: nonce_text([7; 32]),
+            resume: resume
+                .into_iter()
+                .map(|(proxy, proof)| (InstanceId(proxy).to_string(), ResumeProof::new(&[proof; 32])))
+                .collect(),
             slave_name,
             labels,
             capacity,
@@ -159,7 +168,7 @@ fn a_window_below_two_chunks_is_refused_on_both_sides() {
     let slave = json!({
         "type": "auth", "slaveCode": "c",
         "protocol": {
-            "name": PROTOCOL_NAME, "versions": [1], "instance": InstanceId(1).to_string(), "slaveName": "s",
+            "name": PROTOCOL_NAME, "versions": VERSIONS, "instance": InstanceId(1).to_string(), "nonce": nonce_text([7; 32]), "slaveName": "s",
             "labels": BTreeMap::<String, String>::new(), "window": MIN_WINDOW - 1,
         },
     });

@@ -10,19 +10,26 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::link::call::ResponseEvent;
 use protocol::link::error::LinkError;
+use protocol::link::fleet::{FleetKey, FleetKeys};
 use protocol::link::frame::{Flags, Frame, FrameError, FrameKind};
-use protocol::link::ids::{CallId, LinkId};
+use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits, MAX_CHUNK, MAX_HEADER};
 use protocol::link::outbox::{ACK_DELAY, MAX_PENDING_CONTROL};
 use protocol::link::proxy_end::{Deadlines, MAX_PENDING_FACTS, ProxyEnd, Sink};
 use protocol::link::reassembler::ReassemblyError;
-use protocol::link::slave_end::{MAX_TOMBSTONES, RETENTION_MARGIN, SlaveEnd, SlaveEvent};
+use protocol::link::slave_end::{MAX_TOMBSTONES, ProxyPeer, RETENTION_MARGIN, SlaveEnd, SlaveEvent};
 use protocol::mcp::catalog::MAX_CATALOG;
 use protocol::mcp::failure::{Failure, FailureKind, kind_in};
 
 const CALL: CallId = CallId(7);
 const LINK: LinkId = LinkId(1);
 const GRACE: Duration = Duration::from_secs(30);
+
+/// The proxy behind the link: the one that opens the calls.
+fn peer(window: u32) -> ProxyPeer {
+    let fleet = FleetKeys::new([FleetKey([1; 32])]);
+    ProxyPeer { instance: InstanceId(0), fleet, window, grace: GRACE }
+}
 
 #[derive(Clone, Default)]
 struct Events(Rc<RefCell<Vec<ResponseEvent>>>);
@@ -55,7 +62,7 @@ fn proxy_with_call(now: Instant) -> (ProxyEnd<Events>, Events) {
 
 fn slave() -> SlaveEnd {
     let mut slave = SlaveEnd::new(LinkLimits::default(), vec![Bytes::from_static(b"{}")]);
-    slave.link_up(LINK, DEFAULT_WINDOW, GRACE);
+    slave.link_up(LINK, peer(DEFAULT_WINDOW));
     slave
 }
 
@@ -127,7 +134,7 @@ fn a_request_beyond_the_memory_for_incomplete_ones_ends_with_busy() {
     let now = Instant::now();
     let limits = LinkLimits { assembly: MAX_CHUNK, ..LinkLimits::default() };
     let mut slave = SlaveEnd::new(limits, vec![Bytes::new()]);
-    slave.link_up(LINK, DEFAULT_WINDOW, GRACE);
+    slave.link_up(LINK, peer(DEFAULT_WINDOW));
     sent_by(&mut slave, now);
     let first = Frame { flags: Flags::MORE, ..open(CALL, MAX_HEADER) };
     slave.receive(LINK, first, now).unwrap();
@@ -214,7 +221,7 @@ fn a_slave_that_gave_up_too_many_calls_to_remember_calls_none_unsent() {
         slave.expire(*now);
         assert_eq!(slave.calls(), 0);
         events_of(slave);
-        slave.link_up(LINK, DEFAULT_WINDOW, GRACE);
+        slave.link_up(LINK, peer(DEFAULT_WINDOW));
     };
     give_up(&mut slave, &mut now, 0..MAX_TOMBSTONES);
     assert_eq!(answer(&mut slave, now), Flags::GONE, "this call never ran, and that is still known");

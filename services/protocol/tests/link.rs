@@ -9,18 +9,25 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::link::call::ResponseEvent;
 use protocol::link::error::LinkError;
+use protocol::link::fleet::{FleetKey, FleetKeys};
 use protocol::link::frame::{Flags, Frame, FrameKind};
-use protocol::link::ids::{CallId, LinkId};
+use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
 use protocol::link::reassembler::ReassemblyError;
-use protocol::link::slave_end::{RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
+use protocol::link::slave_end::{ProxyPeer, RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
 use protocol::mcp::failure::Failure;
 
 const CALL: CallId = CallId(7);
 const LINK: LinkId = LinkId(1);
 const GRACE: Duration = Duration::from_secs(30);
+
+/// The proxy behind the link: the one that opens the calls.
+fn peer(window: u32) -> ProxyPeer {
+    let fleet = FleetKeys::new([FleetKey([1; 32])]);
+    ProxyPeer { instance: InstanceId(0), fleet, window, grace: GRACE }
+}
 
 #[derive(Debug, PartialEq)]
 enum Received {
@@ -65,7 +72,7 @@ impl Pair {
     fn up(&mut self) {
         self.link = LinkId(self.link.0 + 1);
         self.proxy.link_up(512);
-        self.slave.link_up(self.link, 512, GRACE);
+        self.slave.link_up(self.link, peer(512));
     }
 
     fn down(&mut self) {

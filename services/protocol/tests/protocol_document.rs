@@ -11,14 +11,18 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use protocol::link::call::ResponseEvent;
+use protocol::link::fleet::{FleetKey, FleetKeys, FleetProof};
 use protocol::link::frame::{Flags, Frame, FrameKind, HEADER_LEN};
-use protocol::link::handshake::{PROTOCOL_NAME, ProxyHello, SlaveHello, close};
-use protocol::link::header::{CallHeader, SessionFacts};
+use protocol::link::handshake::{
+    PROTOCOL_NAME, ProxyHello, ResumeProof, ResumeSecret, SlaveHello, VERSIONS, close, nonce_text,
+};
+use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{self, LinkLimits};
 use protocol::link::outbox::ACK_DELAY;
 use protocol::link::proxy_end::{ProxyEnd, Sink};
-use protocol::link::slave_end::SlaveEnd;
+use protocol::link::session_fact::{SessionEnd, SessionFact};
+use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
 use protocol::mcp::call_message::CALL_EVENTS;
 use protocol::mcp::canonical;
 use protocol::mcp::catalog::{CatalogPart, ListKind, MAX_BACKEND_NAME, MAX_BACKENDS, MAX_CATALOG};
@@ -118,6 +122,7 @@ fn full_header() -> CallHeader {
         version: Version::NEWEST_LEGACY,
         session: text(),
         request_id: text(),
+        cancel_id: text(),
         silence_timeout_ms: 1,
         total_timeout_ms: 1,
         traceparent: text(),
@@ -130,7 +135,7 @@ fn full_header() -> CallHeader {
 #[test]
 fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
     let document = document();
-    let (_, rest) = document.split_once("## 7. Call header").unwrap();
+    let (_, rest) = document.split_once("## 8. Call header").unwrap();
     let (section, _) = rest.split_once("**`session`** frames").unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `"));
     let first_cells = rows.map(|row| row.split('|').nth(1).unwrap());
@@ -140,14 +145,19 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
     known.sort_unstable();
     assert_eq!(named, known, "the call header's members");
 
-    let facts = SessionFacts { session: "s".into(), cancel: Some("1".into()), ended: true };
-    for member in members(&facts) {
-        assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");
+    let ended = SessionEnd { session: "s".into(), at: 1, tag: [1; 16] };
+    for fact in [SessionFact::Cancelled(vec!["0".into()]), SessionFact::Ended(ended)] {
+        let fact: serde_json::Value = serde_json::from_slice(&fact.encode()).unwrap();
+        for member in members(&fact) {
+            assert!(has_row(&document, &[&format!("`{member}`")]), "no row for {member} of session facts");
+        }
     }
     let slave = SlaveHello {
         name: PROTOCOL_NAME.into(),
-        versions: vec![1],
+        versions: VERSIONS.to_vec(),
         instance: InstanceId(1).to_string(),
+        nonce: nonce_text([1; 32]),
+        resume: [(InstanceId(2).to_string(), ResumeProof::new(&[1; 32]))].into(),
         slave_name: "s".into(),
         labels: [("k".to_owned(), "v".to_owned())].into(),
         capacity: 1,
@@ -160,8 +170,14 @@ fn every_member_of_the_first_messages_and_of_the_call_header_is_there() {
     };
     let proxy = ProxyHello {
         name: PROTOCOL_NAME.into(),
-        version: 1,
+        version: VERSIONS[0],
         instance: InstanceId(1).to_string(),
+        slave: InstanceId(3).to_string(),
+        slave_name: "s".into(),
+        resume: ResumeSecret::new(&[1; 32]),
+        resumed: true,
+        fleet: vec![FleetProof::new(FleetKey([1; 32]), &[1; 64])],
+        fact: Some("f".into()),
         grace_ms: 1,
         window: limits::MIN_WINDOW,
         peers: vec![InstanceId(1).to_string()],
@@ -243,7 +259,15 @@ fn exchange() -> Vec<(&'static str, Frame)> {
     let mut slave = SlaveEnd::new(LinkLimits::default(), catalog);
     let mut sent = Vec::new();
     proxy.link_up(limits::DEFAULT_WINDOW);
-    slave.link_up(link, limits::DEFAULT_WINDOW, Duration::from_secs(30));
+    slave.link_up(
+        link,
+        ProxyPeer {
+            instance: call.proxy(),
+            fleet: FleetKeys::new([FleetKey([1; 32])]),
+            window: limits::DEFAULT_WINDOW,
+            grace: Duration::from_secs(30),
+        },
+    );
     let mut flow = |proxy: &mut ProxyEnd<IgnoringSink>, slave: &mut SlaveEnd, now| {
         while let Some(frame) = slave.poll_transmit(link, now) {
             sent.push(("slave to proxy", frame.clone()));

@@ -57,10 +57,10 @@ pub struct EjectionPolicy {
 /// `TOOL_CONFLICT`: the treatment of different tools with one name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ToolConflict {
-    /// Each tool is offered as `slave__tool`.
+    /// The owner's tool has the name, and each other one is offered as `provider__tool`.
     #[default]
     Namespace,
-    /// None of the tools is offered.
+    /// None of the tools is offered, except the owner's of an exclusive name.
     Refuse,
 }
 
@@ -124,7 +124,7 @@ impl ProxyConfig {
         let common = CommonConfig::read(reader);
         let settings = Settings::read(reader);
         if common.session.keys.seal().origin() == KeyOrigin::Random {
-            reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process. Several proxies need the same SESSION_KEY, or the sessions of one are unknown to the others");
+            reader.warn("SESSION_KEY is not set: a random one is used, so sessions end with this process. Several proxies need the same SESSION_KEY: without it they form no fleet, and the sessions of one are unknown to the others");
         }
         let (seconds, slaves) = (parse::seconds, |range| parse::whole(range, "slaves"));
         let path = |setting: &Setting| setting.text().map(PathBuf::from);
@@ -153,6 +153,7 @@ impl ProxyConfig {
             common,
         };
         check_counts(reader, &settings, &config);
+        check_fleet(reader, &settings, &config);
         (config, FileSettings { codes: settings.slave_codes_file, routes: settings.routes })
     }
 }
@@ -190,6 +191,14 @@ fn read_ejection(reader: &mut Reader<'_>, settings: &Settings) -> EjectionPolicy
 
 fn read_retry(reader: &mut Reader<'_>, setting: &Setting) -> RetryPolicy {
     if reader.value(setting, parse::flag) { RetryPolicy::Idempotent } else { RetryPolicy::Never }
+}
+
+/// Several proxies without a common key are no fleet: their facts would not be accepted by each other.
+fn check_fleet(reader: &mut Reader<'_>, settings: &Settings, config: &ProxyConfig) {
+    if config.peers.is_some() && config.common.session.keys.seal().origin() == KeyOrigin::Random {
+        let expected = "SESSION_KEY or SESSION_KEY_FILE beside it: several proxies form a fleet only with the same SESSION_KEY";
+        reader.reject(&settings.proxy_peers, expected);
+    }
 }
 
 fn check_counts(reader: &mut Reader<'_>, settings: &Settings, config: &ProxyConfig) {

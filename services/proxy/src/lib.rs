@@ -6,6 +6,7 @@ pub mod access;
 mod balance;
 pub mod config;
 mod dispatch;
+mod fleet;
 mod limits;
 mod links;
 pub mod metrics;

@@ -24,9 +24,9 @@ pub(crate) use configuration::{
 pub(crate) use links::{
     LinkMeter, LinkUsage, TrafficMeter, admit_slave, record_auth_failure, record_bad_answer,
     record_catalog_refusal, record_catalog_wait, record_connect, record_disconnect, record_ejection,
-    record_link_stats, record_reconnect, record_slave_drain, record_timeouts, record_unknown_call,
-    round_trip_gauge, sample, set_catalog_bytes, set_draining, set_ejected_members, set_peers,
-    set_slave_states,
+    record_link_stats, record_reconnect, record_rejected_fact, record_slave_drain, record_timeouts,
+    record_unknown_call, round_trip_gauge, sample, set_catalog_bytes, set_draining, set_ejected_members,
+    set_peers, set_slave_states,
 };
 pub(crate) use refusal::RefusalReason;
 pub(crate) use routes::RouteMeter;

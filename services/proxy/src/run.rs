@@ -7,7 +7,7 @@ mod readiness;
 
 use std::sync::Arc;
 
-use front::server::follow_access;
+use front::server::{AccessFile, follow_access};
 use front::{AccessReport, Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
@@ -16,6 +16,7 @@ use runtime::follow::{ReloadSignal, WatchedFile};
 use runtime::keys::Reload;
 use runtime::metrics::Metrics;
 use runtime::ops::{Endpoints, Ops};
+use runtime::secret::SessionKeys;
 use runtime::shutdown::Shutdown;
 use runtime::start::StartError;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::{CodeStore, CodesFile, CodesSource};
 use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
+use crate::fleet::Fleet;
 use crate::links::{
     AcceptContext, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses, follow_codes,
     serve_slaves,
@@ -70,11 +72,16 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
     access.log();
-    tasks.push(spawn(follow_access(Arc::clone(&edge), config.common.clone(), reload, |file, outcome| {
+    let fleet = core.registry.share_fleet();
+    let on_session_keys = move |keys: &SessionKeys| fleet.replace_keys(keys);
+    let record_reload = |file: AccessFile, outcome| {
         metrics::record_config_reload(file.label(), reload_outcome(outcome));
-    })));
+    };
+    let follow =
+        follow_access(Arc::clone(&edge), config.common.clone(), reload, on_session_keys, record_reload);
+    tasks.push(spawn(follow));
     let ended = Arc::clone(&edge);
-    core.registry.on_session_end(move |session| ended.revoke_session(session));
+    core.registry.on_session_end(move |end| ended.revoke_session(&end.session, end.at));
     let ops = core.ops(&config, recorder, &edge, &shutdown, access);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
@@ -87,19 +94,20 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
 
 /// The parts that handle calls.
 struct Core {
-    instance: InstanceId,
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     activity: Activity,
 }
 
 impl Core {
-    fn new(config: &ProxyConfig, codes: Arc<CodeStore>) -> Result<Self, StartError> {
-        let instance = InstanceId(getrandom::u64()?);
+    fn new(config: &ProxyConfig, codes: Arc<CodeStore>) -> Result<Self, RunError> {
+        let instance = InstanceId(getrandom::u64().map_err(StartError::from)?);
         let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
+        let fleet =
+            Fleet::new(instance, config.common.session.keys.open()).map_err(|_| RunError::FleetKeys)?;
         let catalogs = CatalogAccounts::new(config.max_catalog_bytes, config.max_links_per_code);
         let registry =
-            Registry::new(instance, config.slave_mode, config.max_slaves, limits, config.ejection, catalogs);
+            Registry::new(fleet, config.slave_mode, config.max_slaves, limits, config.ejection, catalogs);
         let times =
             CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
         let policies = Policies {
@@ -111,7 +119,7 @@ impl Core {
         let activity = Activity::new("slave", config.common.ops.ui.into());
         let dispatcher =
             Dispatcher::new(Arc::clone(&registry), instance, codes, policies, times, activity.clone());
-        Ok(Self { instance, registry, dispatcher, activity })
+        Ok(Self { registry, dispatcher, activity })
     }
 
     /// Starts the tasks that keep the directory of tools, the list of proxies and the routes up to date.
@@ -153,7 +161,6 @@ impl Core {
             handshake_rate: config.handshake_rate,
             trusted: config.trusted.clone(),
             tls,
-            instance: self.instance.to_string(),
             times: LinkTimes {
                 ping_interval: config.common.link_ping.interval,
                 ping_timeout: config.common.link_ping.timeout,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use runtime::config::warn_of_short;
 use runtime::env::{Loaded, Problems, Reader, Setting, Snapshot};
 
-use crate::access::CodesFile;
+use crate::access::{Codes, CodesFile};
 use crate::config::{FileSettings, ProxyConfig, TABLES};
 use crate::routes::{RoutesError, RoutesFile};
 
@@ -44,6 +44,11 @@ fn read_codes(reader: &mut Reader<'_>, setting: &Setting, config: &ProxyConfig) 
     }
     if file.as_ref().is_some_and(CodesFile::is_empty) && config.slave_codes.is_empty() {
         reader.warn("SLAVE_CODES_FILE has no codes yet: no slave can connect until it has");
+    }
+    let is_asked = config.tls.ws.as_ref().is_some_and(|files| files.client_roots.is_some());
+    if Codes::new(&config.slave_codes, file.as_ref()).need_certificates() && !is_asked {
+        reader
+            .warn("SLAVE_CODES_FILE names certificates, but slaves are not asked for any: set TLS_CLIENT_CA");
     }
     if config.slave_codes.is_empty() && !setting.is_set() {
         let hint =

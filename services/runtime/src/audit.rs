@@ -2,7 +2,9 @@
 //! object per line.
 //!
 //! While off, the stream costs one load of a static ([`is_on`]). While on, lines go into a bounded queue that a thread of
-//! its own empties: a full or slow disk costs lines, which are counted, and never a call. Knows no event by name.
+//! its own empties: a full or slow disk costs lines, which are counted, and never a call, unless calls must be written down
+//! ([`is_required`]): then a call begins only after [`confirm`]. Knows no event by name but those
+//! of the stream itself and of files.
 
 mod line;
 mod losses;
@@ -31,6 +33,9 @@ use writer::{Command, Writer};
 /// Largest number of lines that wait for the writer.
 const MAX_QUEUED: usize = 8192;
 
+/// Time limit for a line that a call waits for.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Time limit for writing the last lines at the end of the process.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -39,6 +44,29 @@ static AUDIT: OnceLock<Queue> = OnceLock::new();
 struct Queue {
     commands: SyncSender<Command>,
     payloads: bool,
+    required: bool,
+}
+
+/// Why a line is not with the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWritten {
+    /// Too many lines wait for the writer.
+    QueueFull,
+    /// The target took no line.
+    Failed,
+    /// The target did not take the line in time.
+    TimedOut,
+}
+
+impl NotWritten {
+    /// Returns the reason, for clients and people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "too many audit lines wait to be written",
+            Self::Failed => "AUDIT_LOG cannot be written",
+            Self::TimedOut => "AUDIT_LOG was not written in time",
+        }
+    }
 }
 
 /// The reason that the audit stream could not be started.
@@ -60,6 +88,37 @@ pub fn is_on() -> bool {
 /// Returns whether lines contain arguments and results (`AUDIT_PAYLOADS`).
 pub fn with_payloads() -> bool {
     AUDIT.get().is_some_and(|queue| queue.payloads)
+}
+
+/// Returns whether calls must be written down before they begin (`AUDIT_REQUIRED`).
+pub fn is_required() -> bool {
+    AUDIT.get().is_some_and(|queue| queue.required)
+}
+
+/// Writes a line and waits until the target has taken it; does nothing where the stream is off. Takes at most
+/// [`CONFIRM_TIMEOUT`]. Dropping the future loses the answer, not the line.
+///
+/// # Errors
+/// The line is not with the target, or not known to be: it may still be written after [`NotWritten::TimedOut`].
+pub async fn confirm(line: AuditLine) -> Result<(), NotWritten> {
+    let Some(queue) = AUDIT.get() else { return Ok(()) };
+    let (done, written) = oneshot::channel();
+    if queue.commands.try_send(Command::Confirm(line, done)).is_err() {
+        record_lost("dropped", 1);
+        return Err(NotWritten::QueueFull);
+    }
+    match tokio::time::timeout(CONFIRM_TIMEOUT, written).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false) | Err(_)) => Err(NotWritten::Failed),
+        Err(_) => Err(NotWritten::TimedOut),
+    }
+}
+
+/// Records that a file of the configuration was read again. `outcome`: `ok`, or `failed` where the previous content stays.
+pub fn record_reload(file: &'static str, outcome: &'static str) {
+    if is_on() {
+        write_line(AuditLine::new("config_reloaded").with("file", file).with("outcome", outcome));
+    }
 }
 
 /// Queues a line for the writer; does nothing where the stream is off. Never waits: a line that finds the queue full is
@@ -93,10 +152,13 @@ impl Audit {
         let writer = Writer::new(Sink::open(&config.target)?, redaction, service);
         let mut hangup = signal(SignalKind::hangup())?;
         AUDIT
-            .set(Queue { commands: commands.clone(), payloads: config.payloads })
+            .set(Queue { commands: commands.clone(), payloads: config.payloads, required: config.required })
             .map_err(|_| AuditError::Twice)?;
         write_line(
-            AuditLine::new("audit_started").with("version", version).with("payloads", config.payloads),
+            AuditLine::new("audit_started")
+                .with("version", version)
+                .with("payloads", config.payloads)
+                .with("required", config.required),
         );
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&inbox))?;
         tracing::info!(target = %config.target, payloads = config.payloads, "Audit stream is written");

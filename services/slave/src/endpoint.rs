@@ -8,6 +8,7 @@ mod events;
 mod expiry;
 mod known_proxies;
 mod links;
+mod proven_proxy;
 mod proxies;
 mod shutdown;
 mod sink;
@@ -15,5 +16,6 @@ mod stage;
 mod state;
 
 pub(crate) use known_proxies::PeerDiscovery;
+pub(crate) use proven_proxy::ProvenProxy;
 pub(crate) use stage::Stage;
 pub(crate) use state::Endpoint;

@@ -90,7 +90,8 @@ impl Slave {
             access,
             started: (Instant::now(), SystemTime::now()),
         };
-        let follow = follow_access(Arc::clone(&edge), config.common, reload.clone(), record_keys_reload);
+        let follow =
+            follow_access(Arc::clone(&edge), config.common, reload.clone(), |_| (), record_keys_reload);
         let following_keys = AbortOnDropHandle::new(tokio::spawn(follow));
         Ok(Self { http, ops, executor, edge, linked, status, backends, reload, following_keys })
     }

@@ -1,5 +1,6 @@
 //! Tests of the launcher by itself: whose end it follows, and how it ends what is below it.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

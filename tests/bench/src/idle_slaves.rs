@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use protocol::link::frame::{Frame, FrameKind};
-use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS};
+use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, nonce_text};
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::link::limits::DEFAULT_WINDOW;
 use tokio::net::TcpStream;
@@ -92,6 +92,7 @@ fn hello(number: u64) -> SlaveHello {
         name: PROTOCOL_NAME.to_owned(),
         versions: VERSIONS.to_vec(),
         instance: InstanceId(number + 1).to_string(),
+        nonce: nonce_text([0; 32]),
         slave_name: format!("idle-{number}"),
         labels: BTreeMap::new(),
         capacity: 0,

@@ -17,15 +17,20 @@ async fn linked() -> (Proxy, RawSlave) {
     (proxy, slave)
 }
 
-/// A message of a slave: what kind, which flags, which bytes.
-type Message = (FrameKind, Flags, &'static [u8]);
+/// A message of a slave.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    kind: FrameKind,
+    flags: Flags,
+    bytes: &'static [u8],
+}
 
 const fn event(bytes: &'static [u8]) -> Message {
-    (FrameKind::Event, Flags::NONE, bytes)
+    Message { kind: FrameKind::Event, flags: Flags::NONE, bytes }
 }
 
 const fn end(bytes: &'static [u8]) -> Message {
-    (FrameKind::End, Flags::NONE, bytes)
+    Message { kind: FrameKind::End, flags: Flags::NONE, bytes }
 }
 
 /// What a call may not have, with the label of the metric.
@@ -47,11 +52,7 @@ const FORGERIES: &[(&str, Message, &str)] = &[
     ),
     (
         "a request that is flagged as one",
-        (
-            FrameKind::Event,
-            Flags::REQUEST,
-            br#"{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{}}"#,
-        ),
+        Message { kind: FrameKind::Event, flags: Flags::REQUEST, bytes: br#"{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{}}"# },
         "not_a_notification",
     ),
     (
@@ -77,10 +78,11 @@ const FORGERIES: &[(&str, Message, &str)] = &[
     ("a line that ends the event", end(b"{\"content\":[]}\n\ndata: {}"), "not_json"),
     ("a result that is no object", end(b"[]"), "not_a_result"),
     ("an empty end", end(b""), "not_json"),
-    ("an error without a code", (FrameKind::End, Flags::ERROR, br#"{"message":"x"}"#), "not_an_error"),
+    ("an error without a code", Message { kind: FrameKind::End, flags: Flags::ERROR, bytes: br#"{"message":"x"}"# }, "not_an_error"),
 ];
 
-async fn send(slave: &mut RawSlave, call: CallId, seq: u64, (kind, flags, bytes): Message) {
+async fn send(slave: &mut RawSlave, call: CallId, seq: u64, message: Message) {
+    let Message { kind, flags, bytes } = message;
     slave.send(Frame { flags, payload: bytes.into(), ..Frame::bare(kind, call, seq) }).await;
 }
 
@@ -158,7 +160,7 @@ async fn a_legacy_client_that_takes_json_only_gets_no_forgery() {
 #[tokio::test]
 async fn what_shows_late_aborts_the_body() {
     let (proxy, mut slave) = linked().await;
-    let more = |(kind, flags, bytes): Message| (kind, Flags(flags.0 | Flags::MORE.0), bytes);
+    let more = |message: Message| Message { flags: Flags(message.flags.0 | Flags::MORE.0), ..message };
     let late: &[(Message, Message)] = &[
         (end(br#"{"content":[]}"#), end(br#","id":8"#)),
         (end(br#"{"content":[]"#), end(b"")),

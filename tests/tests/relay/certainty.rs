@@ -52,15 +52,7 @@ async fn the_outcome_is_unknown_once_a_killed_slave_has_restarted() {
 
 async fn seated(proxy: SocketAddr, seat: &str) -> RawSlave {
     let mut slave = dial(proxy).await;
-    let hello = SlaveHello {
-        name: "mcp-relay".into(),
-        versions: vec![1],
-        instance: slave.instance.to_string(),
-        slave_name: "raw".into(),
-        window: protocol::link::limits::DEFAULT_WINDOW,
-        seat: Some(seat.into()),
-        ..SlaveHello::default()
-    };
+    let hello = SlaveHello { seat: Some(seat.into()), ..slave.hello("raw") };
     slave.authenticate_as(CODE, hello).await;
     slave.catalog(&json!({ "tools": [definition("t")] })).await;
     slave

@@ -49,13 +49,8 @@ async fn rewrite(codes: &Codes, proxy: &Proxy, text: &str) {
 async fn verdict(proxy: &Proxy, code: &str, labels: &[(&str, &str)]) -> String {
     let mut slave = dial(proxy.link).await;
     let hello = SlaveHello {
-        name: protocol::link::handshake::PROTOCOL_NAME.into(),
-        versions: vec![1],
-        instance: slave.instance.to_string(),
-        slave_name: "asking".into(),
         labels: labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        window: protocol::link::limits::DEFAULT_WINDOW,
-        ..SlaveHello::default()
+        ..slave.hello("asking")
     };
     slave.text(serde_json::to_string(&Auth::new(code.into(), hello)).unwrap()).await;
     match slave.receive().await {

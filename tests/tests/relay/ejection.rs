@@ -112,14 +112,15 @@ async fn the_last_slave_of_a_tool_is_never_left_out_and_tool_errors_are_no_fault
 #[tokio::test]
 async fn a_slave_that_breaks_the_protocol_again_and_again_is_degraded() {
     let proxy = Setup::proxy().env("EJECT_AFTER", "2").env("EJECT_TIME", "600").start_proxy().await;
-    let mut instance = None;
+    let mut before = None;
     for _ in 0..3 {
         let mut slave = harness::rawslave::dial(proxy.link).await;
-        slave.instance = *instance.get_or_insert(slave.instance);
+        before.iter().for_each(|before| slave.resume(before));
         slave.authenticate(CODE, "rude").await;
         slave.catalog(&json!({ "tools": [harness::rawslave::definition("t")] })).await;
         slave.text("no frame".into()).await;
         while !matches!(slave.receive().await, Received::Closed(_)) {}
+        before = Some(slave);
     }
     proxy.log.wait_for("Slave is degraded: it gets no calls for 600.0 s: 2 failed in a row, the last with protocol_error").await;
 }

@@ -3,7 +3,9 @@
 //! One executable, so that waiting tests run side by side. Every test has its own processes and ports.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod access;
 mod audit;
+mod audit_identity;
 mod backends;
 mod bad_answers;
 mod bad_peers;
@@ -16,9 +18,11 @@ mod confinement;
 mod demo;
 mod ejection;
 mod eras;
+mod fleets;
 mod floods;
 mod health;
 mod hostile_text;
+mod identity;
 mod ingress;
 mod link_faults;
 mod link_loss;

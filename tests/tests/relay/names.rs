@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use harness::client::{Client, McpRequest};
 use harness::http::get;
+use harness::metrics::Scrape;
 use harness::process::binary;
 use harness::rawslave::{RawSlave, dial, text_result};
 use harness::relay::{CODE, Proxy, Setup};
@@ -284,12 +285,12 @@ async fn digests_are_printed_of_a_running_server() {
 
 #[tokio::test]
 async fn a_reworded_description_keeps_one_pool_while_slaves_are_updated() {
-    let proxy = Setup::proxy().start_proxy().await;
-    let mut old = slave(&proxy, CODE, "pod-1", &[tool("t", "old words", "x")]).await;
+    // As in the document: codes of the plain list pool together.
+    let proxy = Setup::proxy().env("SLAVE_CODES", "code1,code2,code3").start_proxy().await;
+    let mut old = slave(&proxy, "code1", "pod-1", &[tool("t", "old words", "x")]).await;
     proxy.offers("t").await;
     let mut new =
-        slave(&proxy, "code-of-the-tests", "pod-2", &[tool("t", "new words", "x"), tool("mark", "", "x")])
-            .await;
+        slave(&proxy, "code2", "pod-2", &[tool("t", "new words", "x"), tool("mark", "", "x")]).await;
     proxy.offers("mark").await;
     let tools = listed(&proxy).await;
     assert_eq!(tools.len(), 2, "one pool, one name: {tools:?}");
@@ -302,4 +303,35 @@ async fn a_reworded_description_keeps_one_pool_while_slaves_are_updated() {
         tokio::select! { _ = old.receive_open() => at_old += 1, _ = new.receive_open() => at_new += 1 }
     }
     assert!(at_old > 0 && at_new > 0, "{at_old} and {at_new}");
+}
+
+#[tokio::test]
+async fn a_waiting_call_stays_with_its_provider_when_its_name_becomes_another_s() {
+    let codes = File::new("- {code: p, name: pay, capacity: 1}\n");
+    let proxy = Setup::proxy().env("SLAVE_CODES_FILE", codes.path()).start_proxy().await;
+    let mut pay = slave(&proxy, "p", "pay", &[tool("t", "of pay", "x")]).await;
+    proxy.offers("t").await;
+    let client = Client::modern(proxy.http);
+    let mut first = client.start(McpRequest::tool(1, "t", json!({}))).await;
+    let opened = pay.receive_open().await;
+    let mut second = client.start(McpRequest::tool(2, "t", json!({}))).await;
+    wait::until("the second call to wait", async || {
+        (Scrape::of(proxy.http).await.sum("mcp_relay_queue_length", &["tool=\"t\""]) > 0.9).then_some(())
+    })
+    .await;
+    // The plain list comes first in the order of codes: the name is its slave's from now on.
+    let mut other = slave(&proxy, CODE, "other", &[tool("t", "of the other", "x")]).await;
+    proxy.offers("pay__t").await;
+    pay.end(opened.call, 0, &text_result("first")).await;
+    assert_eq!(first.finish().await.text(), "first");
+    let opened = tokio::select! {
+        opened = pay.receive_open() => opened,
+        opened = other.receive_open() => panic!("{opened:?} left its domain"),
+    };
+    pay.end(opened.call, 0, &text_result("second")).await;
+    assert_eq!(second.finish().await.text(), "second");
+    let mut third = client.start(McpRequest::tool(3, "t", json!({}))).await;
+    let opened = other.receive_open().await;
+    other.end(opened.call, 0, &text_result("other")).await;
+    assert_eq!(third.finish().await.text(), "other");
 }

@@ -81,7 +81,7 @@ async fn a_slave_that_comes_back_is_asked_to_resume() {
     pending.next().await.expect("progress");
     pending.next().await.expect("progress");
     let mut again = dial(proxy.link).await;
-    again.instance = slave.instance;
+    again.resume(&slave);
     slave.disconnect();
     again.authenticate(CODE, "odd").await;
     let attach = again.frame(FrameKind::Attach).await;
@@ -107,7 +107,7 @@ async fn a_slave_that_comes_back_without_the_call_gets_it_again_only_if_it_never
             proxy.offers("mark").await;
         }
         let mut again = dial(proxy.link).await;
-        again.instance = slave.instance;
+        again.resume(&slave);
         slave.disconnect();
         again.authenticate(CODE, "odd").await;
         again.catalog(&json!({ "tools": [definition("tool")] })).await;

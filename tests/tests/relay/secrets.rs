@@ -97,6 +97,10 @@ async fn answers(address: std::net::SocketAddr, key: &str) -> Vec<String> {
     let others = ["/metrics", "/health", "/healthz", "/readyz", "/nowhere", "/mcp?key=query-canary"];
     for path in others.into_iter().chain(shown) {
         for value in [format!("Bearer {key}"), "Basic mistyped-canary".to_owned(), String::new()] {
+            // With a key this is a stream without an end.
+            if path.starts_with("/mcp") && value.starts_with("Bearer") {
+                continue;
+            }
             let headers =
                 [("authorization".to_owned(), value), ("x-api-key".to_owned(), "other-canary".to_owned())];
             let request = http::request(hyper::Method::GET, path, &headers, Vec::new());

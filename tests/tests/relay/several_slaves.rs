@@ -175,7 +175,7 @@ async fn a_new_connection_of_the_same_process_takes_the_old_one_s_place() {
     let mut old = RawSlave::link(proxy.link, CODE, "same", &["tool"]).await;
     proxy.offers("tool").await;
     let mut new = dial(proxy.link).await;
-    new.instance = old.instance;
+    new.resume(&old);
     new.authenticate(CODE, "same").await;
     new.catalog(&catalog("new_tool", "of the new connection")).await;
     assert_eq!(old.close_code().await, Some(4001));

@@ -100,6 +100,38 @@ async fn slaves_present_a_certificate_where_the_proxy_requires_one() {
 }
 
 #[tokio::test]
+async fn a_code_is_of_use_only_with_the_certificate_that_it_names() {
+    let authority = Authority::default();
+    let (own, other) = (authority.issue("own", &["slave"]), authority.issue("other", &["slave"]));
+    let folder = tempfile::tempdir().unwrap();
+    let codes = folder.path().join("codes");
+    let entry = |issued: &Issued| {
+        format!(
+            "- {{code: a-code-with-a-certificate, name: office, certificate: 'sha256:{}'}}\n",
+            issued.fingerprint()
+        )
+    };
+    std::fs::write(&codes, entry(&own)).unwrap();
+    let setup = secured(&authority.issue("proxy", &NAMES)).env("SLAVE_CODES_FILE", path(&codes));
+    let unasked = setup.clone().start_proxy().await;
+    unasked.log.wait_for("names certificates, but slaves are not asked for any").await;
+    let proxy = setup.env("TLS_CLIENT_CA", path(&authority.root())).start_proxy().await;
+    let with = |name: &str, issued: &Issued| {
+        let setup = trusting(name, &proxy, &authority).env("SLAVE_CODE", "a-code-with-a-certificate");
+        setup.env("PROXY_CLIENT_CERT", path(&issued.cert)).env("PROXY_CLIENT_KEY", path(&issued.key))
+    };
+    let stolen = with("stolen", &other).start_slave().await;
+    stolen.log.wait_for("needs a client certificate").await;
+    drop(stolen);
+    let slave = with("known", &own).start_slave().await;
+    proxy.log.wait_for("Slave authenticated successfully").await;
+    let new = codes.with_extension("new");
+    std::fs::write(&new, entry(&other)).and_then(|()| std::fs::rename(&new, &codes)).unwrap();
+    slave.log.wait_for("its slave code needs another client certificate now").await;
+    assert_eq!(proxy.log.count("Slave authenticated successfully"), 1);
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_used_without_dropping_connections_and_an_invalid_one_is_not() {
     let authority = Authority::default();
     let own = authority.issue("proxy", &NAMES);

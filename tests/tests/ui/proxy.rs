@@ -2,11 +2,10 @@
 
 use harness::browser::Browser;
 use harness::client::{Client, McpRequest};
-use harness::frames::DEFAULT_WINDOW;
 use harness::http::get;
 use harness::rawslave::{definition, dial};
 use harness::relay::{CODE, Setup};
-use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
+use protocol::link::handshake::SlaveHello;
 use serde_json::json;
 
 use crate::checks::{hold_to_the_rules, tab_through};
@@ -70,15 +69,7 @@ async fn what_peers_call_themselves_is_text_and_nothing_more() {
     // This slave answers no pings.
     let proxy = Setup::proxy().env("UI", "1").env("LINK_PING_TIMEOUT_MS", "120000").start_proxy().await;
     let mut slave = dial(proxy.link).await;
-    let hello = SlaveHello {
-        name: PROTOCOL_NAME.into(),
-        versions: vec![1],
-        instance: slave.instance.to_string(),
-        slave_name: "raw".into(),
-        window: DEFAULT_WINDOW,
-        agent: HOSTILE.into(),
-        ..SlaveHello::default()
-    };
+    let hello = SlaveHello { agent: HOSTILE.into(), ..slave.hello("raw") };
     slave.authenticate_as(CODE, hello).await;
     slave
         .catalog(

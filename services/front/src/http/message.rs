@@ -14,7 +14,7 @@ use super::framing::Framing;
 use super::response::{Refusal, SESSION_ID, empty, events, json};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
-use super::{batch, era};
+use super::{audit, batch, era};
 use crate::calls::Calls;
 use crate::edge::unix_now;
 use crate::jsonrpc::Segments;
@@ -48,9 +48,13 @@ pub(crate) async fn handle<C: Calls>(
             Handled::by_edge(method_label(method), on_notification(context, method, &params))
         }
         Ok(Message::Response { .. }) => Handled::by_edge("response", on_response(context)),
-        Err(EnvelopeError::NotJsonRpc(_)) if batch::is_batch(message) => {
-            Handled::by_edge("batch", batch::handle(context, message, accept))
-        }
+        Err(EnvelopeError::NotJsonRpc(_)) if batch::is_batch(message) => Handled::by_edge(
+            "batch",
+            match audit::begin_call(context, "").await {
+                Ok(()) => batch::handle(context, message, accept),
+                Err(failure) => Err(context.refusal(failure)),
+            },
+        ),
         Err(error) => {
             let (id, failure) = envelope_failure(error);
             Handled::by_edge("invalid", Err(Refusal { id, ..context.refusal(failure) }))
@@ -64,7 +68,11 @@ async fn on_request<C: Calls>(
     accept: Accept,
 ) -> Handled<C::Stream> {
     let era = era::era_of(context.headers, request.method, request.params);
-    match begin(context, &request, era, accept) {
+    let begun = match write_down(context, &request).await {
+        Ok(()) => begin(context, &request, era, accept),
+        Err(failure) => Err(failure),
+    };
+    match begun {
         Ok(Begun::Answered(response)) => Handled::by_edge(method_label(request.method), Ok(*response)),
         Ok(Begun::Call { version, stream }) => {
             let options = ResponseOptions { accept, version, id: request.id.into() };
@@ -80,6 +88,15 @@ async fn on_request<C: Calls>(
             Handled::by_edge(method_label(request.method), Err(Refusal { failure, era, id }))
         }
     }
+}
+
+/// Writes down a request that becomes a call, where calls must be.
+async fn write_down<C: Calls>(context: &RequestContext<'_, C>, request: &Request<'_>) -> Result<(), Failure> {
+    if request.method != "tools/call" {
+        return Ok(());
+    }
+    audit::begin_call(context, request.params.name.as_ref().map(|name| name.as_str()).unwrap_or_default())
+        .await
 }
 
 /// Begins a request, and records the span of one that becomes no call.

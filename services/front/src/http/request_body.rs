@@ -63,9 +63,10 @@ where
         buffer.share.grow_to(first.len())?;
         return Ok(buffer.share.hold(first));
     }
-    buffer.add(first)?;
+    buffer.add(&first)?;
+    drop(first);
     while let Some(piece) = next_piece(&mut body, limits.stall).await? {
-        buffer.add(piece)?;
+        buffer.add(&piece)?;
     }
     Ok(buffer.share.hold(buffer.bytes.into()))
 }
@@ -85,9 +86,9 @@ impl Buffer {
         if length > self.max_bytes { Err(Failure::BodyTooLarge { limit: self.max_bytes }) } else { Ok(()) }
     }
 
-    /// Copies a piece, and frees it. The capacity at most doubles, and goes beyond the announced length only for bodies
+    /// Copies a piece. The capacity at most doubles, and goes beyond the announced length only for bodies
     /// that do.
-    fn add(&mut self, piece: Bytes) -> Result<(), Failure> {
+    fn add(&mut self, piece: &[u8]) -> Result<(), Failure> {
         let needed = self.bytes.len() + piece.len();
         self.check(needed)?;
         if needed > self.bytes.capacity() {
@@ -97,7 +98,7 @@ impl Buffer {
             self.share.grow_to(capacity)?;
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
-        self.bytes.extend_from_slice(&piece);
+        self.bytes.extend_from_slice(piece);
         Ok(())
     }
 }
@@ -206,10 +207,10 @@ mod tests {
         let usage = Usage::new(ClientLimits { bodies: 8 << 20, ..ClientLimits::default() });
         let share = usage.body(None);
         let mut buffer = Buffer { bytes: Vec::new(), announced: Some(1_000_000), max_bytes: 1 << 24, share };
-        buffer.add(Bytes::from(vec![0; 1000])).unwrap();
+        buffer.add(&[0; 1000]).unwrap();
         assert_eq!(buffer.bytes.capacity(), MAX_PREALLOCATED);
         while buffer.bytes.len() < 1_000_000 {
-            buffer.add(Bytes::from(vec![0; 1000])).unwrap();
+            buffer.add(&[0; 1000]).unwrap();
         }
         assert_eq!(buffer.bytes.capacity(), 1_000_000);
     }

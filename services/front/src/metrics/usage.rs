@@ -16,12 +16,9 @@ pub(super) const REFUSALS_SERIES: Metric = Metric::counter(
 );
 
 /// The series of request bodies.
-pub(super) const BODIES_SERIES: Metric = Metric::gauge(
-    BODIES,
-    &[],
-    "Memory of request bodies that are being read or whose calls are not handed on yet.",
-)
-.in_unit(Unit::Bytes);
+pub(super) const BODIES_SERIES: Metric =
+    Metric::gauge(BODIES, &[], "Memory of request bodies that are being read or that calls still need.")
+        .in_unit(Unit::Bytes);
 
 /// The series of streams.
 pub(super) const STREAMS_SERIES: Metric =

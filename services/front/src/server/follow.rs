@@ -6,6 +6,7 @@ use futures_util::future::join3;
 use runtime::config::{CommonConfig, KeyConfig};
 use runtime::follow::ReloadSignal;
 use runtime::keys::{FollowedFile, KeyStore, Reload, follow_keys, follow_session_keys};
+use runtime::secret::SessionKeys;
 
 use crate::calls::Calls;
 use crate::edge::Edge;
@@ -32,12 +33,13 @@ impl AccessFile {
     }
 }
 
-/// Applies changes of the files of keys to an edge; calls `report` after each. Returns at once where no file is
-/// configured, otherwise runs until the future is dropped.
+/// Applies changes of the files of keys to an edge; calls `report` after each, and `on_session_keys` with changed session keys.
+/// Returns at once where no file is configured, otherwise runs until the future is dropped.
 pub async fn follow_access<C: Calls>(
     edge: Arc<Edge<C>>,
     common: CommonConfig,
     reload: ReloadSignal,
+    on_session_keys: impl Fn(&SessionKeys),
     report: impl Fn(AccessFile, Reload),
 ) {
     let CommonConfig { access, session, .. } = common;
@@ -48,7 +50,10 @@ pub async fn follow_access<C: Calls>(
     };
     let session_keys = async |followed: Option<FollowedFile>| {
         let Some(followed) = followed else { return };
-        let apply = |keys: &_| edge.set_session_keys(keys);
+        let apply = |keys: &SessionKeys| {
+            edge.set_session_keys(keys);
+            on_session_keys(keys);
+        };
         let report = |outcome| report(AccessFile::SessionKeys, outcome);
         follow_session_keys(followed, reload.clone(), apply, report).await;
     };

@@ -37,6 +37,7 @@ use crate::http::audit;
 use crate::http::client_address::ClientAddress;
 use crate::http::guard::{Audience, authenticate, check_host, check_origin, check_page_key};
 use crate::http::response::{Refusal, refusal_response};
+use crate::principal::Credential;
 
 /// Bytes from which on a response is compressed, for clients that accept gzip.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
@@ -140,6 +141,9 @@ impl<B> MakeSpan<B> for RequestLogSpan {
     }
 }
 
+/// Beginning of the paths of the API, whose readers are in the audit stream.
+const API: &str = "/api/";
+
 /// Refuses requests that the endpoint's [`AuthPolicy`] does not allow.
 async fn authorize(
     State(Gate { ops, config }): State<Gate>,
@@ -149,7 +153,15 @@ async fn authorize(
 ) -> Response {
     let policy = ops.policy(request.uri().path()).unwrap_or(AuthPolicy::Open);
     let client = ClientAddress::of(&config.trusted, peer, request.headers());
-    let Err(failure) = check(&config, policy, client, &request) else { return next.run(request).await };
+    let failure = match check(&config, policy, client, &request) {
+        Ok(reader) => {
+            if request.uri().path().starts_with(API) {
+                audit::record_read(request.uri().path(), client.named, &reader);
+            }
+            return next.run(request).await;
+        }
+        Err(failure) => failure,
+    };
     let (head, _) = request.into_parts();
     audit::record_refusal(&head, client.named, &failure);
     refusal(failure)
@@ -161,17 +173,17 @@ fn check(
     policy: AuthPolicy,
     client: ClientAddress,
     request: &Request,
-) -> Result<(), Failure> {
+) -> Result<Credential, Failure> {
     let headers = request.headers();
     if policy == AuthPolicy::Open {
-        return Ok(());
+        return Ok(Credential::ANONYMOUS);
     }
     check_origin(config, headers)?;
     check_host(config, Audience::Operators, request.uri(), headers)?;
     match policy {
-        AuthPolicy::Open => Ok(()),
-        AuthPolicy::Page => check_page_key(config, headers),
-        AuthPolicy::Key => authenticate(config, Audience::Operators, client.connection, headers).map(drop),
+        AuthPolicy::Open => Ok(Credential::ANONYMOUS),
+        AuthPolicy::Page => check_page_key(config, headers).map(|()| Credential::ANONYMOUS),
+        AuthPolicy::Key => authenticate(config, Audience::Operators, client.connection, headers),
     }
 }
 

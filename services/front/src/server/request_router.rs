@@ -16,7 +16,7 @@ use protocol::mcp::failure::Failure;
 use tower::Service as _;
 
 use super::ops_router::OpsRouter;
-use super::pace::{Pace, RequestGuard};
+use super::progress::{Progress, RequestGuard};
 use crate::calls::Calls;
 use crate::http::response::{Refusal, refusal_response};
 use crate::http::response_body::ResponseBody;
@@ -27,17 +27,17 @@ pub(super) struct RequestRouter<C> {
     mcp: McpService<C>,
     ops: Option<OpsRouter>,
     /// The progress of the connection, for the service of one.
-    pace: Option<Pace>,
+    progress: Option<Progress>,
 }
 
 impl<C: Calls> RequestRouter<C> {
     pub(super) fn new(mcp: McpService<C>, ops: Option<OpsRouter>) -> Self {
-        Self { mcp, ops, pace: None }
+        Self { mcp, ops, progress: None }
     }
 
     /// Returns the service of a connection from `peer` that makes this progress.
-    pub(super) fn of(&self, peer: IpAddr, pace: Pace) -> Self {
-        Self { mcp: self.mcp.of(peer), ops: self.ops.clone(), pace: Some(pace) }
+    pub(super) fn of(&self, peer: IpAddr, progress: Progress) -> Self {
+        Self { mcp: self.mcp.of(peer), ops: self.ops.clone(), progress: Some(progress) }
     }
 }
 
@@ -49,7 +49,7 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let guard = self.pace.as_ref().map(Pace::begin_request);
+        let guard = self.progress.as_ref().map(Progress::begin_request);
         if let Some(ops) = self.ops.as_ref().filter(|ops| ops.has(request.uri().path())) {
             let answer = ops.clone().answer(request, self.mcp.peer());
             return Box::pin(async { answer.await.map(|response| guarded(response, Either::Right, guard)) });

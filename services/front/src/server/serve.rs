@@ -13,10 +13,10 @@ use tokio::time::{sleep, timeout};
 use super::admission::Admission;
 use super::limits::{DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, MAX_BUFFERED};
 use super::ops_router::OpsRouter;
-use super::pace::{Overdue, Pace};
-use super::paced::{Paced, PacedStream};
 use super::port::{Accepted, Port};
+use super::progress::{Overdue, Progress};
 use super::request_router::RequestRouter;
+use super::watched::{Watched, WatchedStream};
 use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::http::service::McpService;
@@ -28,7 +28,7 @@ use crate::usage::ConnectionShare;
 struct Admitted<C> {
     accepted: Accepted,
     service: RequestRouter<C>,
-    pace: Pace,
+    progress: Progress,
     /// Returned when the connection is closed.
     share: ConnectionShare,
 }
@@ -49,9 +49,9 @@ pub async fn serve<C: Calls>(
     let admission = Admission::new();
     let admit = |accepted| {
         let (accepted, share) = admission.admit(accepted, &edge)?;
-        let pace = Pace::new(edge.config.limits.stall);
-        let service = service.of(accepted.peer, pace.clone());
-        Some(Admitted { accepted, service, pace, share })
+        let progress = Progress::new(edge.config.limits.stall);
+        let service = service.of(accepted.peer, progress.clone());
+        Some(Admitted { accepted, service, progress, share })
     };
     // Each connection holds a receiver; when all are dropped, `closed` resolves.
     let (open, receiver) = watch::channel(());
@@ -67,6 +67,15 @@ pub async fn serve<C: Calls>(
     }
     edge.close();
     drop(receiver);
+    refuse_rest(port, admit, open).await;
+}
+
+/// Refuses requests on new connections until all earlier connections are closed, then closes the port.
+async fn refuse_rest<C: Calls>(
+    port: Port,
+    admit: impl Fn(Accepted) -> Option<Admitted<C>>,
+    open: watch::Sender<()>,
+) {
     let mut refusals = JoinSet::new();
     loop {
         tokio::select! {
@@ -87,7 +96,7 @@ pub async fn serve<C: Calls>(
 
 /// Serves one connection. Holds `open` until its last answer is complete.
 async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, open: watch::Receiver<()>) {
-    let Admitted { accepted, service, pace, share } = admitted;
+    let Admitted { accepted, service, progress, share } = admitted;
     let handshake_limit = async {
         shutdown.draining().await;
         sleep(DRAIN_HANDSHAKE_TIMEOUT).await;
@@ -98,11 +107,11 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
     };
     let Some(stream) = stream else { return };
     let mut builder = http1::Builder::new();
-    // The pace has the time limit of heads, since hyper's would end idle connections too.
+    // The progress has the time limit of heads, since hyper's would end idle connections too.
     builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_BUFFERED);
-    let stream = PacedStream::new(stream, pace.clone());
+    let stream = WatchedStream::new(stream, progress.clone());
     let serving = RepollOnSelfWake::new(builder.serve_connection(TokioIo::new(stream), service));
-    let mut serving = Paced::new(serving, pace);
+    let mut serving = Watched::new(serving, progress);
     tokio::select! {
         // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
         ended = &mut serving => return record_overdue(ended.err()),

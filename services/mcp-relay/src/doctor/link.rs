@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ::link::{CloseFrame, Connection, ConnectionError, HandshakeError, Message};
 use ::slave::config::{LinkConfig, ProxyUrl, SlaveConfig};
-use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close};
+use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close, nonce_text};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, MAX_AUTH};
 use runtime::tls::certificate_info;
@@ -248,6 +248,7 @@ fn probe(config: &SlaveConfig) -> SlaveHello {
         versions: VERSIONS.to_vec(),
         // Nothing is registered under this id, so a failing random source does no harm.
         instance: InstanceId(getrandom::u64().unwrap_or_default()).to_string(),
+        nonce: nonce_text(random()),
         slave_name: config.name.clone(),
         labels: config.labels.clone(),
         capacity: config.capacity,
@@ -256,6 +257,13 @@ fn probe(config: &SlaveConfig) -> SlaveHello {
         probe: true,
         ..SlaveHello::default()
     }
+}
+
+/// Returns random bytes for the nonce of a probe. The probe checks no signature, so a failing random source does no harm.
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).unwrap_or_default();
+    bytes
 }
 
 #[cfg(test)]

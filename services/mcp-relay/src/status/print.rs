@@ -77,6 +77,16 @@ fn proxy(text: &mut String, found: &Value) {
         ["NAME", "STATE", "ROUND TRIP", "CALLS", "TOOLS", "VERSION", "ADDRESS", "LABELS", "REASON"],
         rows,
     );
+    let mut conflicts = list(&found["tools"]["conflicts"]).peekable();
+    if conflicts.peek().is_some() {
+        let rows = conflicts.map(|conflict| {
+            let shown: Vec<String> = list(&conflict["shown"]).map(cell).collect();
+            let of = conflict["exclusive"].as_str().map(|_| format!(" {}", cell(&conflict["exclusive"])));
+            let reason = format!("{}{}", cell(&conflict["reason"]), of.unwrap_or_default());
+            [cell(&conflict["name"]), reason, shown.join(", ")]
+        });
+        table(text, "names in conflict", ["NAME", "REASON", "CLIENTS SEE"], rows);
+    }
 }
 
 fn slave(text: &mut String, found: &Value) {

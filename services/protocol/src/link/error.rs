@@ -22,6 +22,9 @@ pub enum LinkError {
         /// Bytes allowed.
         window: usize,
     },
+    /// An `open` whose call id is not one of the proxy behind the link.
+    #[error("a call of another proxy was opened")]
+    ForeignCall,
     /// A call header that is missing or too long.
     #[error("call header of {0} bytes")]
     HeaderLength(usize),

@@ -26,9 +26,13 @@ pub struct CallHeader {
     /// Key that all calls of one legacy client session have in common. Never the session token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
-    /// The client's request id as raw JSON; with `session` it names the call to be cancelled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The client's request id as raw JSON; with `session` it names the call to be cancelled. Not sent to slaves, which know the
+    /// call by [`CallHeader::cancel_id`].
+    #[serde(skip)]
     pub request_id: Option<String>,
+    /// Keyed digest of `session` and request id, by which a `session` frame cancels the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_id: Option<String>,
     /// Milliseconds without an event of the call after which both ends give it up; each event starts them anew. 0: no limit.
     #[serde(default)]
     pub silence_timeout_ms: u64,
@@ -65,20 +69,6 @@ impl CallHeader {
     pub fn total_timeout(&self) -> Option<Duration> {
         (self.total_timeout_ms > 0).then(|| Duration::from_millis(self.total_timeout_ms))
     }
-}
-
-/// Session facts: what a `session` frame tells every slave about a client session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionFacts {
-    /// Key of the session, as in [`CallHeader::session`].
-    pub session: String,
-    /// Request that the client cancelled (its id as raw JSON); the slave that has the call ends it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel: Option<String>,
-    /// The client ended the session.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub ended: bool,
 }
 
 #[cfg(test)]

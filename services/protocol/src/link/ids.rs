@@ -45,6 +45,11 @@ impl CallId {
     pub fn new(proxy: InstanceId, counter: u64) -> Self {
         Self((u128::from(proxy.0) << 64) | u128::from(counter))
     }
+
+    /// Returns the instance of the proxy that opened the call.
+    pub fn proxy(self) -> InstanceId {
+        InstanceId(u64::try_from(self.0 >> 64).unwrap_or_default())
+    }
 }
 
 impl fmt::Display for CallId {
@@ -87,5 +92,6 @@ mod tests {
     fn calls_of_two_proxies_never_share_an_id() {
         assert_ne!(CallId::new(InstanceId(1), 7), CallId::new(InstanceId(2), 7));
         assert_ne!(CallId::new(InstanceId(0), 1), CallId::LINK);
+        assert_eq!(CallId::new(InstanceId(u64::MAX), 7).proxy(), InstanceId(u64::MAX));
     }
 }

@@ -1,11 +1,13 @@
 //! The plain dialect: one JSON-RPC request in a text message, one response in a text message, matched by `id`
 //! (docs/PROTOCOL.md, "Plain dialect").
 //!
-//! The proxy gives each request an id of its own, since clients' ids collide. There is no progress, no cancellation and no
-//! resumption: a request whose link is lost ends with "outcome unknown". Must not know sockets.
+//! The proxy gives each request an id of its own, since clients' ids collide: a string that begins with a random part of its link, so
+//! that a response cannot be meant for the request of another link. There is no progress, no cancellation and no resumption: a request
+//! whose link is lost ends with "outcome unknown". Must not know sockets.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,8 +19,36 @@ use crate::mcp::members::with_name;
 use crate::mcp::object::Object;
 use crate::mcp::result::is_tool_error;
 
-/// Id of a request on a plain link, given by the proxy.
-pub type PlainId = u64;
+/// Id of a request on a plain link, given by the proxy: on the wire a string of the link's random part in hex, `-`, and a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlainId {
+    /// Random part, the same for all requests of a link.
+    pub link: u128,
+    /// Number of the request on its link, from 1.
+    pub number: u64,
+}
+
+impl PlainId {
+    /// Reads the id of a response, as it stands in JSON; `None` if it is not of the form.
+    fn parse(json: &str) -> Option<Self> {
+        let text = json.strip_prefix('"')?.strip_suffix('"')?;
+        let (link, number) = text.split_once('-')?;
+        let id = Self { link: u128::from_str_radix(link, 16).ok()?, number: number.parse().ok()? };
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl fmt::Display for PlainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}-{}", self.link, self.number)
+    }
+}
+
+impl Serialize for PlainId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -64,34 +94,35 @@ pub enum PlainError {
     /// Not a JSON-RPC response.
     #[error("not a JSON-RPC response: {0}")]
     Malformed(String),
-    /// A response to no request, or to one that was given up.
+    /// A response to no request of this link, or to one that was given up. Number of the request; 0: the id is of another form.
     #[error("a response to request {0}, which is not under way")]
-    UnknownRequest(PlainId),
+    UnknownRequest(u64),
 }
 
 /// Requests under way on one plain link. `S` is whatever waits for the response.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PlainCalls<S> {
-    last_id: PlainId,
-    waiters: HashMap<PlainId, S>,
+    link: u128,
+    last: u64,
+    waiters: HashMap<u64, S>,
 }
 
 impl<S> PlainCalls<S> {
-    /// Makes a set without requests.
-    pub fn new() -> Self {
-        Self { last_id: 0, waiters: HashMap::new() }
+    /// Makes a set without requests. `link` is the random part of their ids, which no other link may have.
+    pub fn new(link: u128) -> Self {
+        Self { link, last: 0, waiters: HashMap::new() }
     }
 
     /// Adds a request and returns its id.
     pub fn insert(&mut self, waiter: S) -> PlainId {
-        self.last_id += 1;
-        self.waiters.insert(self.last_id, waiter);
-        self.last_id
+        self.last += 1;
+        self.waiters.insert(self.last, waiter);
+        PlainId { link: self.link, number: self.last }
     }
 
     /// Removes a request that nobody waits for any more. A response that comes later is one to an unknown request.
     pub fn remove(&mut self, id: PlainId) -> Option<S> {
-        self.waiters.remove(&id)
+        self.waiters.remove(&id.number).filter(|_| id.link == self.link)
     }
 
     /// Returns the number of requests under way.
@@ -125,9 +156,10 @@ impl<S> PlainCalls<S> {
         }
         let Object(response): Object<Response<'_>> =
             serde_json::from_slice(text).map_err(|e| PlainError::Malformed(e.to_string()))?;
-        // Ids are numbers from 1: an id of another form (say null, for a message that could not be read) belongs to no request.
-        let id = response.id.get().parse().unwrap_or(0);
-        let waiter = self.waiters.remove(&id).ok_or(PlainError::UnknownRequest(id))?;
+        // An id of another form (say null, for a message that could not be read) belongs to no request.
+        let id = PlainId::parse(response.id.get()).filter(|id| id.link == self.link);
+        let number = id.map_or(0, |id| id.number);
+        let waiter = self.waiters.remove(&number).ok_or(PlainError::UnknownRequest(number))?;
         let event = match (response.result, response.error) {
             (Some(result), None) => end(single_line(text, result), false),
             (None, Some(error)) => end(single_line(text, error), true),
@@ -159,31 +191,44 @@ mod tests {
     #[test]
     fn a_rewritten_request_has_another_id_and_name_only() {
         let message = br#"{"jsonrpc":"2.0","id":"x","method":"tools/call","params":{"name":"a","arguments":{"n":1.0}}}"#;
+        let id = PlainId { link: 0xab, number: 7 };
         assert_eq!(
-            rewrite_request(7, message, None).unwrap(),
-            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a","arguments":{"n":1.0}}}"#
+            rewrite_request(id, message, None).unwrap(),
+            r#"{"jsonrpc":"2.0","id":"000000000000000000000000000000ab-7","method":"tools/call","params":{"name":"a","arguments":{"n":1.0}}}"#
         );
         assert_eq!(
-            rewrite_request(8, message, Some("b")).unwrap(),
-            r#"{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"name":"b","arguments":{"n":1.0}}}"#
+            rewrite_request(PlainId { number: 8, ..id }, message, Some("b")).unwrap(),
+            r#"{"jsonrpc":"2.0","id":"000000000000000000000000000000ab-8","method":"tools/call","params":{"name":"b","arguments":{"n":1.0}}}"#
         );
     }
 
     #[test]
     fn a_response_finds_its_request_once() {
-        let mut calls = PlainCalls::new();
+        let mut calls = PlainCalls::new(0xab);
         let (one, two) = (calls.insert("one"), calls.insert("two"));
-        let text =
-            Bytes::from(format!("{{\"id\":{two},\"result\":{{\n\"isError\":true}},\"jsonrpc\":\"2.0\"}}"));
+        let text = Bytes::from(format!(
+            "{{\"id\":\"{two}\",\"result\":{{\n\"isError\":true}},\"jsonrpc\":\"2.0\"}}"
+        ));
         let (who, event) = calls.on_response(&text).unwrap();
         assert_eq!(who, "two");
         assert!(
             matches!(event, ResponseEvent::End { tool_error: true, error: false, ref payload, .. } if &payload[..] == b"{ \"isError\":true}")
         );
-        assert_eq!(calls.on_response(&text), Err(PlainError::UnknownRequest(two)));
+        assert_eq!(calls.on_response(&text), Err(PlainError::UnknownRequest(two.number)));
         assert!(matches!(calls.on_response(&Bytes::from_static(b"nonsense")), Err(PlainError::Malformed(_))));
         let null = Bytes::from_static(br#"{"jsonrpc":"2.0","id":null,"error":{}}"#);
         assert_eq!(calls.on_response(&null), Err(PlainError::UnknownRequest(0)));
+        for id in [
+            "1",
+            "\"1\"",
+            "\"ab-1\"",
+            "\"000000000000000000000000000000ac-1\"",
+            "\"000000000000000000000000000000ab-01\"",
+        ] {
+            let text = Bytes::from(format!(r#"{{"id":{id},"result":{{}}}}"#));
+            assert!(matches!(calls.on_response(&text), Err(PlainError::UnknownRequest(_))), "{id}");
+        }
+        assert_eq!(calls.remove(PlainId { link: 1, number: 2 }), None);
         assert_eq!(calls.remove(one), Some("one"));
         assert!(calls.is_empty());
     }

@@ -3,96 +3,26 @@
 //!
 //! The scanner allocates nothing: nesting is a stack of bits of fixed size, and a piece may end anywhere, also inside an escape, a
 //! number or a UTF-8 sequence. Long strings are scanned many bytes at a time. Differences from RFC 8259: the nesting is limited to
-//! [`MAX_DEPTH`], and line breaks between tokens are refused (docs/PROTOCOL.md, section 6). An escape of half a surrogate pair is
+//! [`MAX_DEPTH`](crate::mcp::depth::MAX_DEPTH), and line breaks between tokens are refused (docs/PROTOCOL.md, section 6). An escape of half a surrogate pair is
 //! taken, as RFC 8259 takes it.
 
 mod escape;
+mod fault;
 mod nesting;
 mod number;
 mod observer;
+mod state;
 mod string;
+mod utf8;
 
+pub use fault::ScanFault;
 pub use observer::{Observer, Unobserved, ValueKind};
+pub use state::Scanner;
 
-use escape::Escape;
-use nesting::Nesting;
 use number::NumberState;
-use string::Utf8Tail;
-
-use crate::mcp::depth::MAX_DEPTH;
-
-/// Why bytes are not one JSON value on one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScanFault {
-    /// A byte that JSON does not allow where it stands, or a second value.
-    #[error("it is not one JSON value")]
-    Syntax,
-    /// The bytes end before the value does.
-    #[error("it ends in the middle of a JSON value")]
-    Truncated,
-    /// More arrays and objects open at once than [`MAX_DEPTH`].
-    #[error("its JSON is nested more than {MAX_DEPTH} deep")]
-    TooDeep,
-    /// A string is not UTF-8.
-    #[error("it is not UTF-8")]
-    NotUtf8,
-    /// A line break between two tokens.
-    #[error("it has a line break between its tokens")]
-    LineBreak,
-}
-
-/// What the next byte may be.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    Value,
-    /// First element of an array, or its end.
-    FirstElement,
-    /// First key of an object, or its end.
-    FirstKey,
-    Key,
-    Colon,
-    AfterValue,
-    /// Inside a string.
-    String,
-    Escape(Escape),
-    Number(NumberState),
-    /// Rest of `true`, `false` or `null`.
-    Literal(&'static [u8]),
-}
-
-/// Scanner of one JSON value.
-#[derive(Debug)]
-pub struct Scanner {
-    state: State,
-    nesting: Nesting,
-    /// The string under way is a key.
-    is_key: bool,
-    /// The observer gets the string or number under way.
-    observed: bool,
-    utf8: Utf8Tail,
-    /// High surrogate of an escape that awaits its low one; 0: none.
-    high: u16,
-}
-
-impl Default for Scanner {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+use state::State;
 
 impl Scanner {
-    /// Makes a scanner that has seen nothing.
-    pub const fn new() -> Self {
-        Self {
-            state: State::Value,
-            nesting: Nesting::new(),
-            is_key: false,
-            observed: false,
-            utf8: Utf8Tail::new(),
-            high: 0,
-        }
-    }
-
     /// Takes the next piece. After a fault the scanner must not be used any more.
     ///
     /// # Errors

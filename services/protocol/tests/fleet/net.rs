@@ -13,8 +13,8 @@ use crate::world::{Direction, Event, Node, World};
 pub(crate) enum Message {
     /// First message of the slave.
     Hello,
-    /// Reply of the proxy.
-    Welcome,
+    /// Reply of the proxy, with the instance of its process.
+    Welcome(u64),
     /// Batch of frames.
     Batch(Bytes),
     Ping,

@@ -81,7 +81,7 @@ impl World {
             Message::Batch(batch) => self.proxy_takes_batch(id, batch),
             Message::Ping => self.send(id, Side::Proxy, Message::Pong),
             Message::Close => self.proxy_drops(id),
-            Message::Hello | Message::Welcome | Message::Pong => {}
+            Message::Hello | Message::Welcome(_) | Message::Pong => {}
         }
     }
 
@@ -111,7 +111,8 @@ impl World {
         if self.proxies[proxy].process.draining.is_some() {
             self.proxies[proxy].known.get_mut(&instance).expect("it was put there").end.drain();
         }
-        self.send(id, Side::Proxy, Message::Welcome);
+        let own = self.proxies[proxy].instance;
+        self.send(id, Side::Proxy, Message::Welcome(own));
         if let Some(old) = old {
             self.close(old, Side::Proxy);
         }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use protocol::link::backoff::Backoff;
+use protocol::link::fleet::{FleetKey, FleetKeys};
 use protocol::link::frame::{Flags, Frame};
-use protocol::link::ids::{CallId, LinkId};
+use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::LinkLimits;
 use protocol::link::liveness::Liveness;
-use protocol::link::slave_end::{SlaveEnd, SlaveEvent, WriteOutcome};
+use protocol::link::slave_end::{ProxyPeer, SlaveEnd, SlaveEvent, WriteOutcome};
 
 use crate::net::{End, Message, Side};
 use crate::proxy::SHUTDOWN_TIMEOUT;
@@ -123,10 +124,17 @@ impl World {
         let (slave, proxy) = (conn.slave, conn.proxy);
         match (&mut conn.at_slave, &message) {
             (End::Closed, _) => return,
-            (End::Opening, Message::Welcome) => {
+            (End::Opening, Message::Welcome(instance)) => {
+                let instance = InstanceId(*instance);
                 conn.at_slave = End::Up(Liveness::new(ping, dead, now));
                 let window = u32::try_from(window).expect("small");
-                self.slaves[slave].end.link_up(LinkId(id), window, self.limits.grace);
+                let peer = ProxyPeer {
+                    instance,
+                    fleet: FleetKeys::new([FleetKey([1; 32])]),
+                    window,
+                    grace: self.limits.grace,
+                };
+                self.slaves[slave].end.link_up(LinkId(id), peer);
                 self.slaves[slave].targets[proxy].since = self.clock.now();
                 return self.log(|| format!("S{slave} is linked to P{proxy}"));
             }
@@ -137,7 +145,7 @@ impl World {
             Message::Batch(batch) => self.slave_takes_batch(slave, id, batch),
             Message::Ping => self.send(id, Side::Slave, Message::Pong),
             Message::Close => self.slave_drops(id),
-            Message::Hello | Message::Welcome | Message::Pong => {}
+            Message::Hello | Message::Welcome(_) | Message::Pong => {}
         }
     }
 

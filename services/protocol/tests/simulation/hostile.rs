@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::link::call::ResponseEvent;
+use protocol::link::fleet::{FleetKey, FleetKeys};
 use protocol::link::frame::{Flags, Frame, FrameKind};
-use protocol::link::ids::{CallId, LinkId, Seq};
+use protocol::link::ids::{CallId, InstanceId, LinkId, Seq};
 use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use protocol::link::proxy_end::{Deadlines, ProxyEnd, Sink};
-use protocol::link::slave_end::{SlaveEnd, SlaveEvent};
+use protocol::link::slave_end::{ProxyPeer, SlaveEnd, SlaveEvent};
 
 /// Source of numbers below the given one; `None` when the run is over.
 pub(crate) type Choose<'a> = dyn FnMut(usize) -> Option<usize> + 'a;
@@ -171,15 +172,20 @@ fn take(
     }
 }
 
-/// Runs a slave's end with two hostile proxies.
+/// Runs a slave's end with two hostile proxies, which claim the same instance and are of different fleets.
 pub(crate) fn proxy(choose: &mut Choose<'_>) -> Option<()> {
     let mut now = Instant::now();
     let mut end = SlaveEnd::new(limits(), vec![Bytes::from_static(b"{}")]);
     let mut running = BTreeSet::new();
     let mut links = [LinkId(1), LinkId(2)];
-    let grace = Duration::from_secs(30);
-    for link in links {
-        end.link_up(link, 256, grace);
+    let peers = [1, 2].map(|key| ProxyPeer {
+        instance: InstanceId(0),
+        fleet: FleetKeys::new([FleetKey([key; 32])]),
+        window: 256,
+        grace: Duration::from_secs(30),
+    });
+    for (link, peer) in links.into_iter().zip(peers) {
+        end.link_up(link, peer);
     }
     loop {
         let which = choose(2)?;
@@ -205,7 +211,7 @@ pub(crate) fn proxy(choose: &mut Choose<'_>) -> Option<()> {
                     end.link_down(links[which], now);
                     assert_eq!(end.poll_transmit(links[which], now), None, "a frame without a link");
                     links[which] = LinkId(links[which].0 + 2);
-                    end.link_up(links[which], 256, grace);
+                    end.link_up(links[which], peers[which]);
                 }
             }
         }

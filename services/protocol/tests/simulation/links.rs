@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use protocol::link::ids::LinkId;
+use protocol::link::fleet::{FleetKey, FleetKeys};
+use protocol::link::ids::{InstanceId, LinkId};
 use protocol::link::proxy_end::ProxyEnd;
-use protocol::link::slave_end::SlaveEnd;
+use protocol::link::slave_end::{ProxyPeer, SlaveEnd};
 
 use crate::record::{CallEnd, Cause, Pair};
 use crate::world::{Connection, World};
@@ -66,7 +67,13 @@ impl World {
             Connection { link, broken: false, proxy_up: true, slave_up: true, ..Connection::none() },
         );
         self.at_proxy(pair, Cause::Traffic, |end| end.link_up(window));
-        self.slaves[pair.slave].end.link_up(link, window, self.limits.grace);
+        let peer = ProxyPeer {
+            instance: InstanceId(pair.proxy as u64 + 1),
+            fleet: FleetKeys::new([FleetKey([1; 32])]),
+            window,
+            grace: self.limits.grace,
+        };
+        self.slaves[pair.slave].end.link_up(link, peer);
     }
 
     fn fresh_end(&mut self, pair: Pair) {

@@ -9,6 +9,7 @@
 mod actions;
 mod finish;
 mod flow;
+mod foreign;
 mod hostile;
 mod links;
 mod record;

@@ -56,6 +56,11 @@ impl Codes {
         self.entries.is_empty()
     }
 
+    /// Returns whether a code names the certificates that must come with it.
+    pub fn need_certificates(&self) -> bool {
+        self.policies().any(|policy| policy.needs_certificate())
+    }
+
     /// Returns the policies of all codes.
     pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<CodePolicy>> {
         self.entries.iter().map(|entry| &entry.policy)

@@ -21,7 +21,7 @@ pub struct CodeEntry {
 }
 
 /// Keys of an entry.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "code",
     "sha256",
     "name",
@@ -31,6 +31,7 @@ const KEYS: [&str; 11] = [
     "weight",
     "capacity",
     "limits",
+    "certificate",
     "not_before",
     "not_after",
 ];
@@ -77,6 +78,9 @@ fn policy(entries: &Map<'_>) -> CodePolicy {
         weight: entries.get("weight").and_then(|cursor| bound(&cursor, MAX_WEIGHT)),
         capacity: entries.get("capacity").and_then(|cursor| bound(&cursor, u32::MAX)),
         limits: entries.get("limits").map(|cursor| CodeLimits::read(&cursor)).unwrap_or_default(),
+        certificates: entries
+            .get("certificate")
+            .map(|cursor| cursor.one_or_many().iter().filter_map(certificate).collect()),
         not_before: entries.get("not_before").and_then(|cursor| fields::time(&cursor)),
         not_after: entries.get("not_after").and_then(|cursor| fields::time(&cursor)),
     }
@@ -94,6 +98,13 @@ fn sha256(cursor: &Cursor<'_>) -> Option<CodeDigest> {
 fn name(cursor: &Cursor<'_>) -> Option<Arc<str>> {
     let fits = |text: &str| check_slave_name(text).is_ok().then(|| text.into());
     parse(cursor, "1 to 63 letters, digits, '-', '_' or '.'", fits)
+}
+
+/// Reads the fingerprint of a certificate.
+fn certificate(cursor: &Cursor<'_>) -> Option<[u8; 32]> {
+    let expected =
+        "sha256: and 64 hex digits in quotes, as openssl x509 -outform der | sha256sum prints them";
+    parse(cursor, expected, |text| fields::digest_of_hex(text.strip_prefix("sha256:")?))
 }
 
 /// Reads a whole number from 1 to `most`.
@@ -178,6 +189,8 @@ mod tests {
             ("{code: a, labels: {set: {x: 31337}}}", "labels.set.x: expected text"),
             ("{code: a, labels: {allow: {x: [31337]}}}", "labels.allow.x[0]: expected text"),
             ("{code: a, tools: ['hush*hush']}", "the name of a tool"),
+            ("{code: a, certificate: hush}", "certificate: expected sha256:"),
+            ("{code: a, certificate: ['sha256:hush']}", "certificate[0]: expected sha256:"),
             ("{code: a, not_after: hush}", "RFC 3339"),
             ("{code: a, not_before: 2027-01-01}", "not_before: expected a time"),
             ("{code: a, not_before: '2027-01-01T00:00:00Z', not_after: '2026-01-01T00:00:00Z'}", "earlier"),

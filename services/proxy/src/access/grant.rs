@@ -37,6 +37,8 @@ pub(crate) struct Grant {
     /// The code that the slave presented.
     code: CodeDigest,
     policy: Arc<CodePolicy>,
+    /// Digest of the certificate that the slave presented.
+    certificate: Option<[u8; 32]>,
     identity: Identity,
     announced: Announced,
     /// Labels in force: those that the code forces, and the announced ones that it allows.
@@ -78,7 +80,27 @@ impl Grant {
             beyond.push(format!("capacity {} is cut to {capacity}", announced.capacity));
         }
         let identity = policy.identity_of(code);
-        Self { code, policy, identity, announced, labels: labels.in_force, weight, capacity, beyond }
+        Self {
+            code,
+            policy,
+            certificate: None,
+            identity,
+            announced,
+            labels: labels.in_force,
+            weight,
+            capacity,
+            beyond,
+        }
+    }
+
+    /// Returns the same grant of a slave that presented a certificate with this digest.
+    #[must_use]
+    pub(super) fn with_certificate(self, certificate: Option<[u8; 32]>) -> Self {
+        Self { certificate, ..self }
+    }
+
+    pub(super) fn certificate(&self) -> Option<[u8; 32]> {
+        self.certificate
     }
 
     /// The grant of an unnamed code.
@@ -89,7 +111,7 @@ impl Grant {
 
     /// Returns the grant of the same slave under another policy of its code.
     pub(super) fn with_policy(&self, policy: Arc<CodePolicy>) -> Self {
-        Self::new(self.code, policy, self.announced.clone())
+        Self::new(self.code, policy, self.announced.clone()).with_certificate(self.certificate)
     }
 
     pub(super) fn code(&self) -> CodeDigest {

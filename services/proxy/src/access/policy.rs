@@ -35,6 +35,8 @@ pub struct CodePolicy {
     pub(super) weight: Option<u32>,
     /// Largest number of calls at once.
     pub(super) capacity: Option<u32>,
+    /// Digests of the certificates one of which the slave must present. `None`: any, or none at all.
+    pub(super) certificates: Option<Vec<[u8; 32]>>,
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) not_after: Option<OffsetDateTime>,
 }
@@ -64,7 +66,27 @@ impl ToolDenied {
     }
 }
 
+/// A slave presented no certificate that its code names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the slave's code needs a client certificate that was not presented")]
+pub(crate) struct CertificateNotAllowed;
+
 impl CodePolicy {
+    /// Returns whether the code names certificates.
+    pub(crate) fn needs_certificate(&self) -> bool {
+        self.certificates.is_some()
+    }
+
+    /// Checks the digest of the certificate that the slave presented.
+    pub(super) fn check_certificate(&self, presented: Option<[u8; 32]>) -> Result<(), CertificateNotAllowed> {
+        match &self.certificates {
+            Some(named) if !presented.is_some_and(|digest| named.contains(&digest)) => {
+                Err(CertificateNotAllowed)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the name of the code, which logs and metrics show.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -136,6 +158,17 @@ mod tests {
     fn tool(definition: &str) -> CatalogEntry {
         let mut catalog = Catalog::decode(format!("{{\"tools\":[{definition}]}}").as_bytes()).unwrap();
         CatalogEntry::clone(&catalog.tools.remove(0))
+    }
+
+    #[test]
+    fn a_named_certificate_must_be_presented() {
+        let policy = CodePolicy { certificates: Some(vec![[1; 32], [2; 32]]), ..CodePolicy::default() };
+        for (presented, allowed) in
+            [(None, false), (Some([1; 32]), true), (Some([2; 32]), true), (Some([3; 32]), false)]
+        {
+            assert_eq!(policy.check_certificate(presented).is_ok(), allowed, "{presented:?}");
+        }
+        assert!(CodePolicy::default().check_certificate(None).is_ok());
     }
 
     #[test]

@@ -8,7 +8,7 @@ runtime::variables! {
     proxy_ws_host = Value("0.0.0.0"), "Address that slaves connect to.";
     proxy_ws_port = Value("8001"), "WebSocket port that slaves connect to. 0: any free port; the log names it.";
     slave_codes secret = Says("no slave can connect"), "Comma-separated codes; a slave must present one of them. Spaces around a code are ignored; upper and lower case differ.";
-    slave_codes_file = Says("SLAVE_CODES only"), "Path of a file of more codes: one per line, or YAML entries with name, labels, tools and times. Read again when it changes and at SIGHUP: see OPERATIONS.";
+    slave_codes_file = Says("SLAVE_CODES only"), "Path of a file of more codes: one per line, or YAML entries with name, labels, tools, provided names, bounds and times. Read again when it changes and at SIGHUP: see OPERATIONS.";
     handshake_rate = Value("200"), "Slave connections that may begin per second, half as many at once; the rest are rejected (503 with Retry-After). 0: no limit.";
     trusted_proxies = Says("no forwarding header is trusted"), "Comma-separated networks of ingresses and load balancers whose X-Forwarded-For or Forwarded names the real client or slave.";
     tls_cert = Says("both ports are plain"), "PEM file of the proxy's certificate and its chain; both ports then use TLS. TLS files are read again when they change and at SIGHUP.";
@@ -18,7 +18,7 @@ runtime::variables! {
     tls_ws = Value("1"), "0: the slaves' port stays plain although TLS_CERT is set.";
     tls_client_ca = Says("slaves need no certificate"), "PEM file of authorities: a slave must present a certificate from one of them, in addition to its code.";
     slave_mode = Value("multi"), "multi: any number of slaves at once; single: a new slave replaces the one before (close code 4001).";
-    tool_conflict = Value("namespace"), "Different tools under one name: namespace lists each as slave__tool; refuse lists none of them. Always reported in the log.";
+    tool_conflict = Value("namespace"), "Different tools under one name: namespace shows the owner's under that name and each other one as provider__tool; refuse lists none of them, except the owner's of an exclusive name. Always reported in the log: see OPERATIONS.";
     routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS.";
     link_grace = Value("30"), "Seconds that running calls wait for their slave after its link broke; then they fail with an unknown outcome.";
     ready_min_slaves = Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready.";

@@ -19,6 +19,7 @@ use super::open_call::OpenCall;
 use super::policies::CallTimes;
 use super::pool::Pool;
 use super::send::{Origin, Target};
+use crate::fleet::Fleet;
 use crate::limits::table::{RateLimits, admit_to_tool};
 use crate::links::ResponseRx;
 use crate::routes::{ClientIdentity, MatchInput};
@@ -38,8 +39,10 @@ pub(super) struct NewCall {
 
 impl NewCall {
     /// Completes the header and moves message and trace into the call to be sent.
-    fn open(&mut self, pool: &Pool, times: CallTimes) -> Result<OpenCall, Failure> {
+    fn open(&mut self, pool: &Pool, times: CallTimes, fleet: &Fleet) -> Result<OpenCall, Failure> {
         self.header.set_timeouts(times.silence, times.total);
+        let named = self.header.session.as_ref().zip(self.header.request_id.as_ref());
+        self.header.cancel_id = named.and_then(|(session, request)| fleet.cancel_id(session, request));
         self.header.name = Some(pool.own_name.to_string());
         Ok(OpenCall {
             id: self.id,
@@ -79,7 +82,7 @@ pub(super) fn begin(
         &new_call.header.param_headers,
         &new_call.message,
     ));
-    let call = new_call.open(pool, times)?;
+    let call = new_call.open(pool, times, forwarder.registry.fleet())?;
     let NewCall { at, mut header, tool, .. } = new_call;
     let origin = Origin::of(context, &mut header);
     let response = Arc::new(ResponseRx::default());

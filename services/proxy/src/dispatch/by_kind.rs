@@ -23,4 +23,9 @@ impl<T> ByKind<T> {
     pub(super) fn insert(&mut self, kind: Kind, name: String, value: T) {
         self.0[kind as usize].insert(name, value);
     }
+
+    /// Returns all values of a kind, in no particular order.
+    pub(super) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &T> {
+        self.0[kind as usize].values()
+    }
 }

@@ -108,6 +108,11 @@ impl<S, W> CallMachine<S, W> {
         if let CallState::Sent(slave) = &self.state { Some(slave) } else { None }
     }
 
+    /// Returns whether the call may be run again although a slave had it.
+    pub(super) fn may_retry(&self) -> bool {
+        self.retries_left > 0
+    }
+
     /// Detaches the call from a slave that never got it. Returns `false` if the call has moved too often.
     pub(super) fn on_unsent(&mut self, now: Instant) -> bool {
         self.moves += 1;

@@ -49,6 +49,14 @@ impl Directory {
         self.pools.get(Kind::Tool, tool)
     }
 
+    /// Returns the pool that a call of this tool and of the pool `before` belongs to now: the one of that name, if it is the same
+    /// provider's, else the one that shows the same tool under another name.
+    pub(super) fn successor(&self, tool: &str, before: &Pool) -> Option<&Arc<Pool>> {
+        let named = self.pool(tool).filter(|pool| pool.provider == before.provider);
+        let same = |pool: &&Arc<Pool>| pool.provider == before.provider && pool.schema == before.schema;
+        named.or_else(|| self.pools.of_kind(Kind::Tool).find(same).filter(|_| before.schema.is_some()))
+    }
+
     /// Explains why there is no such tool.
     pub(super) fn explain(&self, tool: &str) -> String {
         let found = self.conflicts.iter().find(|conflict| conflict.name == tool);
@@ -132,6 +140,8 @@ impl Directory {
         let parts = PoolParts {
             own_name: first.name,
             shown_name: &group.shown,
+            domain: &first.domain,
+            schema: first.schema,
             members,
             outliers,
             max_retries: retry::max_retries(settings.policies.retry, &entries),

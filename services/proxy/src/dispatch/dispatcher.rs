@@ -6,9 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing};
-use protocol::link::header::{CallHeader, SessionFacts};
+use protocol::link::header::CallHeader;
 use protocol::link::ids::InstanceId;
-use protocol::link::limits::MAX_CHUNK;
+use protocol::link::session_fact::SessionFact;
 use protocol::mcp::failure::Failure;
 use runtime::activity::Activity;
 use tokio::sync::watch;
@@ -93,12 +93,8 @@ impl Dispatcher {
             .inspect_err(|failure| pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64()))
     }
 
-    fn broadcast(&self, facts: &SessionFacts) {
-        if let Ok(json) = serde_json::to_vec(facts)
-            && json.len() <= MAX_CHUNK
-        {
-            self.0.forwarder.registry.broadcast(&Bytes::from(json));
-        }
+    fn broadcast(&self, fact: &SessionFact) {
+        self.0.forwarder.registry.broadcast(&fact.encode());
     }
 }
 
@@ -139,11 +135,12 @@ impl Calls for Dispatcher {
         // it. Only calls that no slave has are cancelled here.
         let name = CallName { session: session.into(), request_id: request_id.into() };
         self.0.forwarder.queue.cancel(&name);
-        let CallName { session, request_id } = name;
-        self.broadcast(&SessionFacts { session, cancel: Some(request_id), ended: false });
+        // Slaves that do not have the call learn nothing of session and request.
+        let digests = self.0.forwarder.registry.fleet().cancel_ids(session, request_id);
+        self.broadcast(&SessionFact::Cancelled(digests));
     }
 
     fn end_session(&self, session: &str) {
-        self.broadcast(&SessionFacts { session: session.into(), cancel: None, ended: true });
+        self.broadcast(&SessionFact::Ended(self.0.forwarder.registry.fleet().session_end(session)));
     }
 }

@@ -62,10 +62,26 @@ impl Forwarder {
         }
     }
 
-    /// Returns where a call of this tool with this route may go now; `None` if no slave offers the tool.
-    pub(super) fn candidates(&self, tool: &str, before: &Route<Slave>) -> Option<PoolCandidates> {
-        let pool = self.pool(tool).ok()?;
-        let route = pool.routes.reroute(before);
+    /// Returns the pool of now for a call of this tool that was of the pool `before`. Never another provider's, to which the name
+    /// may belong by now.
+    pub(super) fn successor(&self, tool: &str, before: &Pool) -> Result<Arc<Pool>, Failure> {
+        if let Some(pool) = self.directory.load().successor(tool, before) {
+            return Ok(Arc::clone(pool));
+        }
+        // Says why there is no such tool; where there is one, it is another provider's.
+        self.pool(tool)?;
+        Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
+    }
+
+    /// Returns where a call of this tool, pool and route may go now; `None` if no slave of its provider offers the tool.
+    pub(super) fn candidates(
+        &self,
+        tool: &str,
+        before: &Pool,
+        route: &Route<Slave>,
+    ) -> Option<PoolCandidates> {
+        let pool = self.successor(tool, before).ok()?;
+        let route = pool.routes.reroute(route);
         Some(PoolCandidates { registry: Arc::clone(&self.registry), pool, route })
     }
 

@@ -30,6 +30,7 @@ pub(super) fn begin(
         id: log.request(),
         tool: header.name.clone().unwrap_or_default(),
         client: display_name(&Client::of(context, header), context.key, &routes()),
+        key_id: context.key.map(Key::id),
         peer: context.peer,
         trace: log.trace(),
     });
@@ -56,13 +57,32 @@ fn display_name(client: &Client, key: Option<&Key>, routes: &Routes) -> String {
     }
 }
 
-/// Records which slave has the call, its progress, and the size or text of its answer, if the call is recorded.
-pub(super) fn record(guard: &CallGuard, slave: Option<&Arc<Slave>>, polled: &Poll<ResponseEvent>) {
+/// What is proven of the slave that has a call, and of the tool there: code, id of its key, digest of the definition.
+fn proven(slave: &Slave, tool: &str) -> Vec<(&'static str, String)> {
+    let grant = slave.grant();
+    let mut facts = vec![("code", grant.identity().to_string()), ("key_id", grant.key_id())];
+    let catalog = slave.catalog();
+    let definition = catalog.tools.iter().find(|entry| entry.name == tool).and_then(|entry| entry.digest);
+    facts.extend(definition.map(|digest| ("definition", digest.to_string())));
+    facts
+}
+
+/// Records which slave has the call, its progress, and the size or text of its answer, if the call is recorded. `tool` is
+/// the slave's name of the tool.
+pub(super) fn record(
+    guard: &CallGuard,
+    slave: Option<&Arc<Slave>>,
+    tool: &str,
+    polled: &Poll<ResponseEvent>,
+) {
     if !guard.is_recording() {
         return;
     }
     match slave {
-        Some(slave) => guard.set_phase(CallPhase::Running, &slave.name),
+        Some(slave) => {
+            guard.set_worker_facts(&slave.name, || proven(slave, tool));
+            guard.set_phase(CallPhase::Running, &slave.name);
+        }
         None => guard.set_phase(CallPhase::Waiting, ""),
     }
     match polled {

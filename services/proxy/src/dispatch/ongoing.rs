@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::Bytes;
 use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
 use protocol::link::response_check::ResponseCheck;
@@ -91,6 +92,8 @@ impl OngoingCall {
                 if let Err(fault) = self.check.check(&event, self.call.era, &self.call.message) {
                     return Poll::Ready(Some(self.on_bad_answer(fault)));
                 }
+                // The check keeps the progress token from the first event on.
+                self.release_message();
                 if let ResponseEvent::Event { seq, payload, .. } | ResponseEvent::End { seq, payload, .. } =
                     &event
                     && let Some(slave) = self.machine.slave()
@@ -101,6 +104,13 @@ impl OngoingCall {
             }
             Recv::Unsent => self.move_elsewhere(),
         })
+    }
+
+    /// Frees the client's message once the slave has answered to it, unless the call may be run again.
+    fn release_message(&mut self) {
+        if !self.machine.may_retry() {
+            self.call.message = Bytes::new();
+        }
     }
 
     fn poll_timer(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
@@ -166,7 +176,7 @@ impl OngoingCall {
     fn redispatch(&mut self) -> Result<Dispatched<Arc<Slave>, WaitReceiver>, Failure> {
         let CallState::Redispatch(search) = self.machine.state() else { return Err(Failure::Internal) };
         let avoid = search.avoid;
-        let pool = self.forwarder.pool(&self.tool)?;
+        let pool = self.forwarder.successor(&self.tool, &self.pool)?;
         self.call.id = self.forwarder.next_id();
         self.check.restart();
         self.guard.set_id(|| self.call.log_context().request());

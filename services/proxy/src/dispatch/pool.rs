@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::offer::Schema;
 use super::policies::Policies;
-use crate::access::Precedence;
+use crate::access::{PoolDomain, Precedence};
 use crate::balance::outliers::OutlierDetector;
 use crate::balance::pool::PoolBalance;
 use crate::limits::rate_limiter::RateLimiter;
@@ -17,6 +18,11 @@ pub(super) struct Pool {
     /// Slaves of one domain that offer the tool with the same input schema.
     pub(super) members: Arc<[Arc<Slave>]>,
     pub(super) routes: PoolRoutes<Slave>,
+    /// Domain and own name of the tool. A call that has to move or wait goes to pools of the same provider only, also where the
+    /// clients' name has become another's meanwhile.
+    pub(super) provider: Arc<str>,
+    /// Input schema of the tool. `None`: it equals no other.
+    pub(super) schema: Option<Schema>,
     /// The slaves' own name of the tool, which differs from the clients' after a collision.
     pub(super) own_name: Arc<str>,
     pub(super) meter: CallMeter,
@@ -42,6 +48,9 @@ pub(super) struct PoolParts<'a> {
     pub(super) own_name: &'a str,
     /// The clients' name of the tool.
     pub(super) shown_name: &'a str,
+    /// With whom the slaves may share the calls.
+    pub(super) domain: &'a PoolDomain,
+    pub(super) schema: Option<Schema>,
     pub(super) members: Vec<Arc<Slave>>,
     /// Kept from the pool of before.
     pub(super) outliers: Arc<OutlierDetector>,
@@ -50,7 +59,7 @@ pub(super) struct PoolParts<'a> {
 
 impl Pool {
     pub(super) fn new(parts: PoolParts<'_>, settings: &PoolSettings<'_>) -> Self {
-        let PoolParts { own_name, shown_name, members, outliers, max_retries } = parts;
+        let PoolParts { own_name, shown_name, domain, schema, members, outliers, max_retries } = parts;
         let PoolSettings { routes, policies, limits, .. } = settings;
         let names = [shown_name, own_name];
         let code = members.first().map(|slave| slave.grant().identity().to_string()).unwrap_or_default();
@@ -60,6 +69,8 @@ impl Pool {
             balance: PoolBalance::new(routes, policies.balance.queue, names, &members),
             limit: limits.of_tool(routes, &policies.balance, names),
             members,
+            provider: format!("{domain:?} {own_name}").into(),
+            schema,
             own_name: own_name.into(),
             meter: CallMeter::new(&code, shown_name),
             outliers,

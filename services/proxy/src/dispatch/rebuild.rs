@@ -78,7 +78,7 @@ impl ActiveSettings {
         self.limits.store(limits);
         conflicts::report(&directory, &before);
         forwarder.directory.store(Arc::new(directory));
-        forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.route));
+        forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.pool, &known.route));
         let listing = Arc::new(listing);
         self.listing.send_if_modified(|old| {
             let changed = **old != *listing;

@@ -52,7 +52,7 @@ impl Stream for CallStream {
             });
         };
         let polled = call.poll_event(cx);
-        observe::record(&call.guard, call.machine.slave(), &polled);
+        observe::record(&call.guard, call.machine.slave(), &call.pool.own_name, &polled);
         if let Poll::Ready(event) = &polled
             && event.is_last()
         {

@@ -15,6 +15,7 @@ use super::call_state::WaitOutcome;
 use super::candidates::PoolCandidates;
 use super::forwarder::Forwarder;
 use super::open_call::OpenCall;
+use super::pool::Pool;
 use super::queue::{self, Decision, EnqueueError, Pending, QueueKey};
 use super::send::{Target, open_on};
 use crate::balance::pick::NoCapacity;
@@ -30,6 +31,7 @@ pub(super) type WaitReceiver = oneshot::Receiver<WaitOutcome<Arc<Slave>>>;
 /// A call that waits.
 struct WaitRequest {
     pending: Pending,
+    pool: Arc<Pool>,
     route: Route<Slave>,
     call: OpenCall,
     response: Arc<ResponseRx>,
@@ -55,9 +57,10 @@ pub(super) fn enqueue(
 ) -> Result<WaitReceiver, Failure> {
     let Target { call, tool, pool, route, origin, response, .. } = target;
     let limits = pool.balance.queue;
-    let key = QueueKey { tool: (*tool).into(), rule: route.rule_number() };
+    let key =
+        QueueKey { tool: (*tool).into(), provider: Arc::clone(&pool.provider), rule: route.rule_number() };
     let pending = Pending { key, client: origin.client, name: origin.name.clone() };
-    let candidates = || forwarder.candidates(tool, route);
+    let candidates = || forwarder.candidates(tool, pool, route);
     let waiter = forwarder.queue.enqueue(pending.clone(), limits.most, candidates);
     let waiter = waiter.map_err(|error| match error {
         EnqueueError::Full { waiting, retry_after } => {
@@ -71,6 +74,7 @@ pub(super) fn enqueue(
     }
     let request = WaitRequest {
         pending,
+        pool: Arc::clone(pool),
         route: (*route).clone(),
         call: (*call).clone(),
         response: Arc::clone(response),
@@ -126,7 +130,8 @@ async fn wait(forwarder: &Forwarder, request: &WaitRequest, mut waiter: Waiter) 
         match decision {
             Ok(Decision::Serve(slave, permit)) => {
                 if open_on(&slave, permit, &request.call, tool, &request.response) {
-                    forwarder.record_sent(&slave, forwarder.pool(tool).ok().as_deref(), Instant::now());
+                    let pool = forwarder.successor(tool, &request.pool).ok();
+                    forwarder.record_sent(&slave, pool.as_deref(), Instant::now());
                     return WaitOutcome::Sent(slave);
                 }
             }
@@ -134,7 +139,7 @@ async fn wait(forwarder: &Forwarder, request: &WaitRequest, mut waiter: Waiter) 
             Ok(Decision::NoSlave) | Err(_) => return WaitOutcome::NoSlave,
         }
         // The slave lost its link at that moment.
-        let candidates = || forwarder.candidates(tool, &request.route);
+        let candidates = || forwarder.candidates(tool, &request.pool, &request.route);
         let requeued = forwarder.queue.requeue(request.pending.clone(), waiter.ticket(), candidates);
         let Ok(requeued) = requeued else { return WaitOutcome::NoSlave };
         waiter = requeued;

@@ -68,6 +68,7 @@ mod tests {
             version: Version::NEWEST,
             session: session.map(str::to_owned),
             request_id: None,
+            cancel_id: None,
             silence_timeout_ms: 0,
             total_timeout_ms: 0,
             traceparent: None,

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::link::handshake::{AuthReply, SlaveHello, close};
-use protocol::link::ids::InstanceId;
+use protocol::link::handshake::{AuthReply, close};
 use protocol::link::limits::{MAX_AUTH, MAX_BATCH};
 use runtime::tls::{MaybeTlsStream, ServerTls};
 use runtime::trusted::TrustedProxies;
@@ -13,11 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::admission::{Admission, Unauthenticated};
-use super::auth::{self, AuthError, Authenticated, ProxyInfo, Socket, TRY_AGAIN_LATER};
+use super::auth::{self, AuthError, Authenticated, Socket, TRY_AGAIN_LATER};
 use super::link_task::{LinkTimes, run_link};
-use super::registry::{Registered, Registry};
+use super::registration::Registered;
+use super::registry::Registry;
 use super::{audit, code_watch, refusal};
-use crate::access::CodeStore;
+use crate::access::{AccessDenied, CodeStore};
 use crate::metrics;
 
 /// Wait after a failed accept, whose usual cause is a lack of file descriptors.
@@ -36,7 +36,6 @@ pub(crate) struct AcceptContext {
     pub(crate) trusted: TrustedProxies,
     /// TLS of the port, if it is on.
     pub(crate) tls: Option<Arc<ServerTls>>,
-    pub(crate) instance: String,
     pub(crate) times: LinkTimes,
     /// Largest answer of a plain slave, in bytes; an answer is one text frame.
     pub(crate) plain_answer: usize,
@@ -91,7 +90,7 @@ async fn handshake(
     let Connected { stream, peer, share } = connected;
     refusal::record_attempt(peer);
     let opened = timeout(auth::AUTH_TIMEOUT, open(stream, peer, context)).await;
-    let (mut socket, origin) = match opened.unwrap_or(Err(AuthError::Silent)) {
+    let Opened { mut socket, peer: origin, certificate } = match opened.unwrap_or(Err(AuthError::Silent)) {
         Ok(opened) => opened,
         Err(error) => {
             refusal::report(peer, &error);
@@ -101,7 +100,7 @@ async fn handshake(
     let forwarded = context.trusted.trusts(peer.ip()) && origin.ip() != peer.ip().to_canonical();
     let forwarded = forwarded.then(|| admission.admit_forwarded(origin.ip(), Instant::now())).transpose();
     let authenticated = match forwarded {
-        Ok(_share) => auth::authenticate(&mut socket, &context.codes).await,
+        Ok(_share) => auth::authenticate(&mut socket, certificate, &context.codes).await,
         Err(rejected) => Err(AuthError::Rejected(rejected)),
     };
     // A wrong code that waits for its answer takes no place from others.
@@ -119,7 +118,9 @@ async fn handshake(
 async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admission: &Admission) {
     refusal::report(peer, &error);
     if let AuthError::NotAllowed { denied, code } = &error {
-        admission.delay(peer.ip(), *code).await;
+        if let AccessDenied::Code(_) = denied {
+            admission.delay(peer.ip(), *code).await;
+        }
         // The peer may have disconnected already; the log contains the reason.
         let _ = auth::send_reply(&mut socket, &AuthReply::failed_because(&denied.to_string())).await;
     }
@@ -128,30 +129,35 @@ async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admissio
     }
 }
 
-/// Runs the TLS handshake, if TLS is on, and the opening handshake. Returns the peer's address as trusted proxies
-/// report it.
-async fn open(
-    stream: TcpStream,
+/// A connection after its opening handshake.
+struct Opened {
+    socket: Socket,
+    /// Address of the slave, as trusted proxies report it.
     peer: SocketAddr,
-    context: &AcceptContext,
-) -> Result<(Socket, SocketAddr), AuthError> {
+    /// Digest of the certificate that the slave presented.
+    certificate: Option<[u8; 32]>,
+}
+
+/// Runs the TLS handshake, if TLS is on, and the opening handshake.
+async fn open(stream: TcpStream, peer: SocketAddr, context: &AcceptContext) -> Result<Opened, AuthError> {
     // Sends small frames without delay, because calls wait for them. The link works even if this fails.
     let _ = stream.set_nodelay(true);
     let stream = match &context.tls {
         Some(tls) => tls.accept(stream).await.map_err(AuthError::Tls)?,
         None => MaybeTlsStream::from(stream),
     };
+    let certificate = stream.peer_certificate();
     let mut origin = peer.ip();
     let inspect =
         |request: &link::HandshakeRequest| origin = context.trusted.client(peer.ip(), request.headers());
     let socket = link::accept(stream, MAX_AUTH, inspect).await?;
     // Behind an ingress, the port belongs to the ingress and does not identify the peer.
     let peer = if origin == peer.ip().to_canonical() { peer } else { SocketAddr::new(origin, 0) };
-    Ok((socket, peer))
+    Ok(Opened { socket, peer, certificate })
 }
 
-/// Answers an authenticated slave and registers it. `None`: the connection was a probe or is not needed, or the
-/// registry is full.
+/// Registers an authenticated slave and answers it. `None`: the connection was a probe or is not needed, or the registry is
+/// full.
 async fn register(
     mut socket: Socket,
     peer: SocketAddr,
@@ -159,19 +165,19 @@ async fn register(
     context: &AcceptContext,
 ) -> Option<(Socket, Registered)> {
     let Authenticated { hello, grant } = authenticated;
-    if is_linked_here(hello.as_ref(), context) {
+    if hello.as_ref().is_some_and(|hello| context.registry.is_linked_here(hello, grant.identity())) {
         // A load balancer led the slave here again; its existing link stays as it is.
         tracing::debug!(%peer, "Slave looks for other proxies: it is linked to this one");
         audit::asked(peer, "already_linked");
         socket.close(close::ALREADY_LINKED, "linked already").await;
         return None;
     }
-    let reply = AuthReply::success(hello.as_ref().map(|hello| auth::hello_for(hello, &info(context))));
-    if let Err(error) = auth::send_reply(&mut socket, &reply).await {
-        refusal::report(peer, &error);
-        return None;
-    }
-    if hello.as_ref().is_some_and(|hello| hello.probe) {
+    if let Some(hello) = hello.as_ref().filter(|hello| hello.probe) {
+        let reply = AuthReply::success(Some(auth::hello_for(hello, &context.registry, None)));
+        if let Err(error) = auth::send_reply(&mut socket, &reply).await {
+            refusal::report(peer, &error);
+            return None;
+        }
         tracing::info!(%peer, "Slave code accepted for a probe (mcp-relay doctor)");
         audit::asked(peer, "probe");
         socket.close(NORMAL, "probe").await;
@@ -181,7 +187,11 @@ async fn register(
         Ok(registered) => {
             let dialect = if hello.is_some() { "native" } else { "plain" };
             on_registered(&registered, peer, dialect, context);
+            let hello = hello.map(|hello| auth::hello_for(&hello, &context.registry, Some(&registered)));
             socket.set_max_message(if hello.is_some() { MAX_BATCH } else { context.plain_answer });
+            // A failure shows again when the link runs, which then ends as any other.
+            let reply = AuthReply::success(hello);
+            let _ = timeout(auth::AUTH_TIMEOUT, auth::send_reply(&mut socket, &reply)).await;
             Some((socket, registered))
         }
         Err(full) => {
@@ -192,23 +202,6 @@ async fn register(
     }
 }
 
-/// Returns whether the slave reports that it has a link to this process already.
-fn is_linked_here(hello: Option<&SlaveHello>, context: &AcceptContext) -> bool {
-    let own = context.registry.peers().own();
-    let linked = hello.iter().flat_map(|hello| hello.linked.iter().flatten());
-    linked.filter_map(|id| InstanceId::parse(id)).any(|id| id == own)
-}
-
-fn info(context: &AcceptContext) -> ProxyInfo {
-    let limits = context.registry.limits();
-    ProxyInfo {
-        peers: context.registry.peers().known(),
-        instance: context.instance.clone(),
-        grace_ms: u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX),
-        window: u32::try_from(limits.window).unwrap_or(u32::MAX),
-    }
-}
-
 fn on_registered(registered: &Registered, peer: SocketAddr, dialect: &'static str, context: &AcceptContext) {
     let slave = &registered.slave;
     slave.info.on_connected(peer);
@@ -216,7 +209,7 @@ fn on_registered(registered: &Registered, peer: SocketAddr, dialect: &'static st
     audit::linked(peer, slave, dialect);
     let grant = slave.grant();
     let identity = grant.identity();
-    tracing::info!(%peer, slave = slave.name, %identity, labels = ?grant.labels, dialect, "Slave authenticated successfully");
+    tracing::info!(%peer, slave = slave.name, id = slave.id(), %identity, labels = ?grant.labels, dialect, "Slave authenticated successfully");
     // The codes may have changed since the slave's code was checked, and that change did not check this slave.
     if code_watch::review(&context.codes, slave) {
         context.registry.publish_change(slave);

@@ -14,22 +14,31 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Time for which changes are collected into one announcement: after a restart thousands of slaves report at once.
 const ANNOUNCE_DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Announces every change of the known proxies to the slaves. Runs until the future is dropped.
+/// Time after which this proxy renews its own fact at the slaves.
+const RENEWAL_INTERVAL: Duration = Duration::from_mins(3);
+
+/// Announces every change of the known proxies to the slaves, and renews the fact of this one. Runs until the future is dropped.
 pub(crate) async fn announce_changes(registry: Arc<Registry>) {
     let peers = registry.peers();
-    let mut announced = peers.known();
+    let (mut announced, mut renewed) = (peers.known(), Instant::now());
     metrics::set_peers(announced.proxies.len());
     loop {
         let next_expiry = peers.expire(Instant::now());
         let known = peers.known();
-        if known != announced {
+        // Facts of others are renewed by those themselves: each slave that reports one has it from its own link.
+        let is_changed = known.instances() != announced.instances() || known.at_least != announced.at_least;
+        if !is_changed && renewed.elapsed() >= RENEWAL_INTERVAL {
+            registry.broadcast_peers(&known.encode());
+            renewed = Instant::now();
+        }
+        if is_changed {
             tracing::info!(
                 proxies = known.proxies.len(),
                 "Proxies that slaves are linked to, this one included"
             );
             metrics::set_peers(known.proxies.len());
             registry.broadcast_peers(&known.encode());
-            announced = known;
+            (announced, renewed) = (known, Instant::now());
         }
         let expiry = async {
             match next_expiry {
@@ -39,6 +48,7 @@ pub(crate) async fn announce_changes(registry: Arc<Registry>) {
         };
         tokio::select! {
             () = expiry => {}
+            () = tokio::time::sleep_until((renewed + RENEWAL_INTERVAL).into()) => {}
             () = peers.changed.notified() => tokio::time::sleep(ANNOUNCE_DEBOUNCE).await,
         }
     }

@@ -7,11 +7,13 @@ use protocol::link::handshake::{
     Auth, AuthReply, HandshakeError as AuthMessageError, PROTOCOL_NAME, ProxyHello, SlaveHello,
     choose_version, close,
 };
-use protocol::link::peers::{Peers, to_text};
+use protocol::link::peers::to_text;
 use runtime::tls::MaybeTlsStream;
 use tokio::time::timeout;
 
 use super::admission::Rejected;
+use super::registration::Registered;
+use super::registry::Registry;
 use crate::access::{AccessDenied, Announced, CodeDigest, CodeStore, Grant, InvalidCode};
 
 /// Time limit for the opening handshake of a new connection, and again for its first message.
@@ -58,6 +60,7 @@ impl AuthError {
             Self::NotAllowed { denied: AccessDenied::Code(InvalidCode::Unknown), .. } => "invalid_code",
             Self::NotAllowed { denied: AccessDenied::Code(_), .. } => "code_expired",
             Self::Rejected(rejected) => rejected.kind(),
+            Self::NotAllowed { denied: AccessDenied::Certificate(_), .. } => "certificate_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
             Self::Closed | Self::Handshake(_) | Self::Socket(_) => "closed",
@@ -86,14 +89,19 @@ pub(super) struct Authenticated {
     pub(super) grant: Grant,
 }
 
-/// Reads the first message and checks the code, for at most [`AUTH_TIMEOUT`].
-pub(super) async fn authenticate(socket: &mut Socket, codes: &CodeStore) -> Result<Authenticated, AuthError> {
+/// Reads the first message and checks the code, for at most [`AUTH_TIMEOUT`]. `certificate` is the digest of the slave's
+/// certificate, if it presented one.
+pub(super) async fn authenticate(
+    socket: &mut Socket,
+    certificate: Option<[u8; 32]>,
+    codes: &CodeStore,
+) -> Result<Authenticated, AuthError> {
     let auth = timeout(AUTH_TIMEOUT, first_text(socket)).await.map_err(|_| AuthError::Silent)??;
     let hello = auth.protocol.filter(|hello| choose_version(&hello.versions).is_some());
     let code = &auth.slave_code.0;
     let announced = hello.as_ref().map(Announced::from).unwrap_or_default();
     let grant = codes
-        .authorize(code, announced)
+        .authorize(code, certificate, announced)
         .map_err(|denied| AuthError::NotAllowed { denied, code: CodeDigest::of(code) })?;
     Ok(Authenticated { hello, grant })
 }
@@ -109,25 +117,30 @@ async fn first_text(socket: &mut Socket) -> Result<Auth, AuthError> {
     }
 }
 
-/// The description of the proxy that native slaves get.
-#[derive(Clone, Debug)]
-pub(super) struct ProxyInfo {
-    pub(super) instance: String,
-    pub(super) grace_ms: u64,
-    pub(super) window: u32,
-    pub(super) peers: Peers,
-}
-
-/// Builds the hello for a slave, with the newest protocol version that both sides speak.
-pub(super) fn hello_for(hello: &SlaveHello, proxy: &ProxyInfo) -> ProxyHello {
+/// Builds the hello for a slave, with the newest protocol version that both sides speak. `registered`: what the slave is to this
+/// proxy; `None`: the slave only asks whether its code is accepted.
+pub(super) fn hello_for(
+    hello: &SlaveHello,
+    registry: &Registry,
+    registered: Option<&Registered>,
+) -> ProxyHello {
+    let (limits, fleet, peers) = (registry.limits(), registry.fleet(), registry.peers().known());
+    let slave = registered.map(|registered| &registered.slave);
+    let secret = slave.and_then(|slave| slave.process.as_ref()).map(|process| process.secret.secret());
     ProxyHello {
         name: PROTOCOL_NAME.into(),
         version: choose_version(&hello.versions).unwrap_or_default(),
-        instance: proxy.instance.clone(),
-        grace_ms: proxy.grace_ms,
-        window: proxy.window,
-        peers: to_text(&proxy.peers.proxies),
-        peers_at_least: proxy.peers.at_least,
+        instance: fleet.own().to_string(),
+        slave: slave.map(|slave| slave.id()).unwrap_or_default(),
+        slave_name: slave.map(|slave| slave.name.clone()).unwrap_or_default(),
+        resume: secret.unwrap_or_default(),
+        resumed: registered.is_some_and(|registered| registered.resumed),
+        fleet: fleet.proofs(&hello.nonce, &hello.instance),
+        fact: Some(fleet.own_fact().to_string()),
+        peers: to_text(&peers.proxies),
+        peers_at_least: peers.at_least,
+        grace_ms: u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX),
+        window: u32::try_from(limits.window).unwrap_or(u32::MAX),
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
     }
 }

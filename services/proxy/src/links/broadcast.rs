@@ -3,9 +3,12 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use protocol::link::session_fact::SessionEnd;
 
 use super::close_reason::CloseReason;
 use super::registry::Registry;
+use super::slave::Slave;
+use crate::metrics;
 
 impl Registry {
     /// Sends facts about a client session to every slave. Slaves whose link is down get them when they are back.
@@ -23,14 +26,22 @@ impl Registry {
     }
 
     /// Sets the listener for sessions that clients ended at other proxies. Only the first listener is kept.
-    pub(crate) fn on_session_end(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+    pub(crate) fn on_session_end(&self, listener: impl Fn(&SessionEnd) + Send + Sync + 'static) {
         let _ = self.session_end.set(Box::new(listener));
     }
 
-    /// Notifies the listener that a client ended this session at another proxy.
-    pub(super) fn notify_session_end(&self, session: &str) {
+    /// Notifies the listener that a client ended a session at another proxy, as a slave forwards it. Nobody but a proxy of the
+    /// fleet can end a session.
+    pub(super) fn on_forwarded_session_end(&self, end: &SessionEnd, slave: &Slave) {
+        if !self.fleet().is_genuine(end) {
+            metrics::record_rejected_fact("session");
+            return tracing::debug!(
+                slave = slave.name,
+                "A session end that no proxy of the fleet made is ignored"
+            );
+        }
         if let Some(listener) = self.session_end.get() {
-            listener(session);
+            listener(end);
         }
     }
 

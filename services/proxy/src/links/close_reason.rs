@@ -18,11 +18,19 @@ pub(crate) enum CloseReason {
     CodeExpired,
     /// The slave went on sending answers that its calls may not have.
     BadAnswers,
+    /// The slave's code names other certificates than the slave's.
+    CertificateNotAllowed,
 }
 
 impl CloseReason {
-    const ALL: [Self; 5] =
-        [Self::Replaced, Self::GoingAway, Self::CodeRemoved, Self::CodeExpired, Self::BadAnswers];
+    const ALL: [Self; 6] = [
+        Self::Replaced,
+        Self::GoingAway,
+        Self::CodeRemoved,
+        Self::CodeExpired,
+        Self::BadAnswers,
+        Self::CertificateNotAllowed,
+    ];
 
     /// Returns the reason with this number.
     pub(super) fn of(number: u8) -> Option<Self> {
@@ -34,7 +42,7 @@ impl CloseReason {
         match self {
             Self::Replaced => close::REPLACED,
             Self::GoingAway => close::GOING_AWAY,
-            Self::CodeRemoved | Self::CodeExpired => close::AUTH_FAILED,
+            Self::CodeRemoved | Self::CodeExpired | Self::CertificateNotAllowed => close::AUTH_FAILED,
             Self::BadAnswers => close::PROTOCOL_ERROR,
         }
     }
@@ -46,6 +54,7 @@ impl CloseReason {
             Self::CodeRemoved => "code_removed",
             Self::CodeExpired => "code_expired",
             Self::BadAnswers => "bad_answers",
+            Self::CertificateNotAllowed => "certificate_not_allowed",
         }
     }
 }
@@ -58,6 +67,7 @@ impl fmt::Display for CloseReason {
             Self::CodeRemoved => "its slave code was removed",
             Self::CodeExpired => "its slave code is not valid any more",
             Self::BadAnswers => "it went on sending malformed answers",
+            Self::CertificateNotAllowed => "its slave code needs another client certificate now",
         })
     }
 }

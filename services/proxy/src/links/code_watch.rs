@@ -38,6 +38,7 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
         }
         Review::Removed => CloseReason::CodeRemoved,
         Review::Expired => CloseReason::CodeExpired,
+        Review::CertificateNotAllowed => CloseReason::CertificateNotAllowed,
     };
     let identity = grant.identity();
     tracing::warn!(slave = slave.name, %identity, "Slave's link is closed: {reason}");

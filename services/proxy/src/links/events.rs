@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use protocol::link::header::SessionFacts;
 use protocol::link::peers::Peers;
 use protocol::link::proxy_end::ProxyEvent;
+use protocol::link::session_fact::SessionFact;
 use protocol::mcp::catalog::CatalogError;
 
 use super::catalog::Received;
@@ -30,12 +30,13 @@ pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -
         }
         ProxyEvent::Peers(json) => {
             if let Some(peers) = Peers::decode(json) {
-                registry.peers().report(slave.key, peers.proxies, Instant::now());
+                registry.peers().report(slave.key, &peers.proxies, Instant::now());
             }
         }
         ProxyEvent::Session(json) => {
-            if let Ok(SessionFacts { session, ended: true, .. }) = serde_json::from_slice(json) {
-                registry.notify_session_end(&session);
+            // A cancellation has no meaning in this direction.
+            if let Some(SessionFact::Ended(end)) = SessionFact::decode(json) {
+                registry.on_forwarded_session_end(&end, slave);
             }
         }
         ProxyEvent::UnknownCall(kind) => {

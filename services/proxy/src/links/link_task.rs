@@ -11,7 +11,8 @@ use super::audit;
 use super::auth::Socket;
 use super::disconnect::DisconnectReason;
 use super::link_end::SlaveLink;
-use super::registry::{Registered, Registry};
+use super::registration::Registered;
+use super::registry::Registry;
 use super::slave::Slave;
 use crate::balance::outliers::Outcome;
 use crate::metrics;
@@ -46,7 +47,7 @@ pub(super) async fn run_link(
     registry: &Arc<Registry>,
     times: LinkTimes,
 ) {
-    let (Registered { slave, generation }, since) = (registered, Instant::now());
+    let (Registered { slave, generation, .. }, since) = (registered, Instant::now());
     let end = SlaveLink::new(Arc::clone(&slave), generation, Arc::clone(registry));
     let mut driver = LinkDriver::new(socket, end, times.keepalive());
     let reason = (&mut driver).await;

@@ -67,7 +67,7 @@ mod tests {
     fn grant(yaml: &str) -> Grant {
         let store =
             CodeStore::new(runtime::secret::SecretSet::default(), Some(&CodesFile::parse(yaml).unwrap()));
-        store.authorize("a", Announced::default()).unwrap()
+        store.authorize("a", None, Announced::default()).unwrap()
     }
 
     #[test]

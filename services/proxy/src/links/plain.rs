@@ -63,10 +63,10 @@ pub(super) enum PlainEvent {
 }
 
 impl PlainEnd {
-    /// A link that requests the slave's tools first, as a client would.
-    pub(super) fn new() -> Self {
+    /// A link that requests the slave's tools first, as a client would. `ids` is the random part of its requests' ids.
+    pub(super) fn new(ids: u128) -> Self {
         let mut end = Self {
-            waiting: PlainCalls::new(),
+            waiting: PlainCalls::new(ids),
             calls: CallMap::default(),
             outgoing: VecDeque::new(),
             linked: true,

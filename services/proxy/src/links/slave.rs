@@ -3,7 +3,6 @@
 //! Its links' life is in `lifecycle`, its calls are in `slave_calls`, its catalog is in `slave_catalog`. Must not know sockets or tools' pools.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -22,7 +21,8 @@ use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
 use super::plain::PlainEnd;
 use super::response::ResponseTx;
-use crate::access::Grant;
+use super::resume::ResumeKey;
+use crate::access::{Grant, Identity};
 use crate::balance::ActiveCalls;
 use crate::metrics::LinkMeter;
 use crate::slave_state::SlaveState;
@@ -36,11 +36,22 @@ pub(super) enum LinkState {
 /// Weight of a slave before its grant is known, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
 
+/// A slave process of the native dialect, as it proved to be.
+pub(super) struct Process {
+    /// The instance that it announced, which alone proves nothing.
+    pub(super) instance: String,
+    /// The secret by which it resumes its calls.
+    pub(super) secret: ResumeKey,
+    /// The host slot that it announced: at most one process of the identity lives in a slot, so another one there means
+    /// that this process is gone.
+    pub(super) seat: Option<String>,
+}
+
 /// A slave process (native dialect) or a single connection of a slave (plain dialect).
 pub(crate) struct Slave {
-    /// Key in the registry.
+    /// Key in the registry: random, shown to operators as the slave's id.
     pub(crate) key: u64,
-    /// `SLAVE_NAME`, or a generated name for a plain slave.
+    /// Name under which the slave is shown: derived from `SLAVE_NAME` and the code, or generated for a plain slave.
     pub(crate) name: String,
     /// Weight in force, in percent.
     weight: AtomicU32,
@@ -63,9 +74,8 @@ pub(crate) struct Slave {
     pub(super) takes_peers: bool,
     /// Number of the current link.
     pub(super) generation: AtomicU64,
-    /// The host slot that the slave announced: at most one process lives in a slot, so another one there means that
-    /// this process is gone.
-    slot_name: Option<String>,
+    /// `None`: a slave of the plain dialect.
+    pub(super) process: Option<Process>,
     host_slot: u64,
     /// Whether the process is known to be gone, or to go with its link.
     pub(super) dead: AtomicBool,
@@ -78,14 +88,20 @@ pub(crate) struct Slave {
 }
 
 impl Slave {
-    /// A slave of the native dialect, by its hello. Its link is not up yet.
-    pub(super) fn native(hello: &SlaveHello, key: u64, limits: LinkLimits) -> Self {
+    /// A slave of the native dialect, shown under this name. Its link is not up yet.
+    pub(super) fn native(
+        key: u64,
+        name: String,
+        host_slot: u64,
+        process: Process,
+        hello: &SlaveHello,
+        limits: LinkLimits,
+    ) -> Self {
         let link = LinkState::Native(Box::new(ProxyEnd::new(limits)));
-        let slave = Self::new(key, hello.slave_name.clone(), hello.capacity, link);
-        let hash = |slot: &String| BuildHasherDefault::<DefaultHasher>::default().hash_one(slot);
+        let slave = Self::new(key, name, hello.capacity, link);
         Self {
-            host_slot: hello.seat.as_ref().map_or(key, hash),
-            slot_name: hello.seat.clone(),
+            host_slot,
+            process: Some(process),
             takes_peers: hello.linked.is_some(),
             info: SlaveInfo::new(&hello.agent),
             ..slave
@@ -95,7 +111,12 @@ impl Slave {
     /// A slave whose link is up, for tests of what uses slaves.
     #[cfg(test)]
     pub(crate) fn for_test(hello: &SlaveHello, key: u64, limits: LinkLimits, catalog: Catalog) -> Arc<Self> {
-        let slave = Self::native(hello, key, limits);
+        let process = Process {
+            instance: hello.instance.clone(),
+            secret: ResumeKey::random().unwrap(),
+            seat: hello.seat.clone(),
+        };
+        let slave = Self::native(key, hello.slave_name.clone(), key, process, hello, limits);
         slave.link_up(hello.window, Instant::now());
         slave.set_grant(Grant::unrestricted(hello.into()));
         slave.set_catalog(catalog);
@@ -109,9 +130,9 @@ impl Slave {
         self.set_grant(grant);
     }
 
-    /// A slave of the plain dialect. Its link is not up yet.
-    pub(super) fn plain(key: u64, name: String) -> Self {
-        Self::new(key, name, 0, LinkState::Plain(Box::new(PlainEnd::new())))
+    /// A slave of the plain dialect, whose requests have ids with this prefix. Its link is not up yet.
+    pub(super) fn plain(key: u64, name: String, ids: u128) -> Self {
+        Self::new(key, name, 0, LinkState::Plain(Box::new(PlainEnd::new(ids))))
     }
 
     fn new(key: u64, name: String, capacity: u32, link: LinkState) -> Self {
@@ -130,7 +151,7 @@ impl Slave {
             info: SlaveInfo::default(),
             takes_peers: false,
             generation: AtomicU64::new(0),
-            slot_name: None,
+            process: None,
             host_slot: key,
             dead: AtomicBool::new(false),
             has_catalog: AtomicBool::new(false),
@@ -138,6 +159,11 @@ impl Slave {
             close_request: AtomicU8::new(0),
             bad_answers: BadAnswers::default(),
         }
+    }
+
+    /// Returns the id by which operators know the slave: 16 hex digits.
+    pub(crate) fn id(&self) -> String {
+        format!("{:016x}", self.key)
     }
 
     /// Locks the state of the link. The lock is held briefly, and never across an await.
@@ -180,9 +206,26 @@ impl Slave {
         self.host_slot
     }
 
-    /// Returns whether both slaves announced the same host slot, so that at most one of them lives.
+    /// Returns whether both slaves are of one identity and announced the same host slot, so that at most one of them lives.
     pub(super) fn shares_host_slot(&self, other: &Self) -> bool {
-        self.slot_name.is_some() && self.slot_name == other.slot_name && self.key != other.key
+        let (Some(process), Some(other_process)) = (&self.process, &other.process) else { return false };
+        self.key != other.key
+            && process.seat.is_some()
+            && process.seat == other_process.seat
+            && self.grant().identity() == other.grant().identity()
+    }
+
+    /// Returns whether a hello with a code of this identity says that it is of this process. It proves nothing yet.
+    pub(super) fn claims_match(&self, hello: &SlaveHello, identity: &Identity) -> bool {
+        let is_claimed = |process: &Process| process.instance == hello.instance;
+        // Codes without a name are one domain, so that such a code can be exchanged for another without a loss of calls.
+        self.process.as_ref().is_some_and(is_claimed) && self.grant().identity().domain() == identity.domain()
+    }
+
+    /// Returns whether a hello with a code of this identity proves to be of this process. `proxy` is the instance of this proxy.
+    pub(super) fn is_resumed_by(&self, hello: &SlaveHello, identity: &Identity, proxy: &str) -> bool {
+        let is_proved = |process: &Process| process.secret.is_proved_by(hello, proxy);
+        self.claims_match(hello, identity) && self.process.as_ref().is_some_and(is_proved)
     }
 
     /// Returns the weight in force, in percent.

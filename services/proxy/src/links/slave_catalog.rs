@@ -105,9 +105,11 @@ impl Slave {
 
     /// Sets the catalog that follows from what the slave announced.
     pub(super) fn set_catalog(&self, catalog: Catalog) {
+        let before = self.catalog();
         let left_out = self.offer.set_catalog(catalog);
         self.bounds.on_left_out(&self.name, &self.grant(), left_out);
         let catalog = self.catalog();
+        audit::catalog(self, &before, &catalog);
         self.health.set_offer(catalog.tools.len(), catalog.degraded.as_deref().unwrap_or_default());
     }
 

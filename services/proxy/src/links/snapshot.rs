@@ -49,7 +49,7 @@ impl Slave {
             LinkState::Plain(_) => "plain",
         };
         SlaveSnapshot {
-            id: format!("{:016x}", self.key),
+            id: self.id(),
             name: self.name.clone(),
             identity: grant.identity().name().map(str::to_owned),
             state: health.state,

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::metrics::{counter, gauge};
+use runtime::audit;
 
 use super::names::{CODES, SLAVES};
 use super::table::{
@@ -29,9 +30,10 @@ pub(crate) fn set_tools_left_out(slave: &str, reason: &'static str, tools: usize
     gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.value(slave), "reason" => reason).set(tools as f64);
 }
 
-/// Counts a file that was read again. `outcome`: `ok`, or `failed` where the previous content stays in use.
+/// Counts a file that was read again, and records it in the audit stream. `outcome`: `ok`, or `failed` where the previous content stays in use.
 pub(crate) fn record_config_reload(file: &'static str, outcome: &'static str) {
     counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome).increment(1);
+    audit::record_reload(file, outcome);
     if outcome == "ok" {
         record_config_load(file);
     }

@@ -10,7 +10,7 @@ use super::names::{SLAVES, TOOLS};
 use super::table::{
     AUTH_FAILURES, BAD_ANSWERS, CATALOG_BYTES, CATALOG_REFUSALS, CATALOG_WAITS, DRAINING, EJECTED, EJECTIONS,
     JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS, LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS,
-    RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE, STALLS, TIMEOUTS, UNKNOWN_CALLS,
+    REJECTED_FACTS, RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE, STALLS, TIMEOUTS, UNKNOWN_CALLS,
 };
 use crate::slave_state::SlaveState;
 
@@ -168,6 +168,11 @@ pub(crate) fn record_link_stats(stats: LinkStats) {
 /// Records that this proxy shuts down.
 pub(crate) fn set_draining() {
     gauge!(DRAINING).set(1);
+}
+
+/// Counts a fact of another proxy, passed on by a slave, that is not accepted. `kind`: `peer` or `session`.
+pub(crate) fn record_rejected_fact(kind: &'static str) {
+    counter!(REJECTED_FACTS, "kind" => kind).increment(1);
 }
 
 /// Sets the number of proxies that are known.

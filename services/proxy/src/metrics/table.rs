@@ -150,6 +150,7 @@ pub(super) const CATALOG_BYTES: &str = "mcp_relay_catalog_bytes";
 pub(super) const CATALOG_REFUSALS: &str = "mcp_relay_catalog_refusals_total";
 pub(super) const CATALOG_WAITS: &str = "mcp_relay_catalog_waits_total";
 pub(super) const PEERS: &str = "mcp_relay_peers";
+pub(super) const REJECTED_FACTS: &str = "mcp_relay_rejected_facts_total";
 
 /// The reason for the end of a link, as [`crate::links`] names it.
 const DISCONNECT_REASON: Label = Label::open("reason");
@@ -176,7 +177,7 @@ pub const LINKS: &[Metric] = &[
     Metric::counter(
         LINK_DISCONNECTS,
         &[SLAVE, DISCONNECT_REASON],
-        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
+        "Links that ended: replaced, asked (this proxy shuts down), code_removed, code_expired, certificate_not_allowed, bad_answers, closed, drained (closed by a slave that shuts down), silent, protocol_error, lost.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
@@ -187,7 +188,7 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "not_auth", "rate", "unauthenticated", "tls", "closed", "full", "code_full"],
+            &["no_auth", "invalid_code", "code_expired", "certificate_not_allowed", "not_auth", "rate", "unauthenticated", "tls", "closed", "full", "code_full"],
         )],
         "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES; code_full: the code has all the links that it may have.",
     ),
@@ -236,6 +237,11 @@ pub const LINKS: &[Metric] = &[
         "Changes of catalogs that wait because their code has used up its changes of a minute (limits.catalog_changes).",
     ),
     Metric::gauge(PEERS, &[], "Proxies that slaves are linked to, including this one."),
+    Metric::counter(
+        REJECTED_FACTS,
+        &[Label::of("kind", &["peer", "session"])],
+        "Facts of other proxies, passed on by slaves, that this proxy does not accept: made with another SESSION_KEY, too old, or made up. peer: a proxy; session: the end of a client's session.",
+    ),
 ];
 
 pub(super) const CERTIFICATE_EXPIRES: &str = "mcp_relay_tls_certificate_expires_seconds";

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use runtime::document::fields::digest_of_hex;
 use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
 use runtime::keys::Key;
 use sha2::{Digest, Sha256};
@@ -98,7 +99,7 @@ fn read_clients(cursor: &Cursor<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
         let read = |cursor: &Cursor<'_>| {
             let id = cursor.text(expected)?;
             let named = id.trim().strip_prefix(KEY_NAME).map(Key::identity_of_name);
-            named.or_else(|| parse_digest(id)).or_else(|| {
+            named.or_else(|| digest_of_hex(id.trim())).or_else(|| {
                 cursor.error(expected);
                 None
             })
@@ -106,16 +107,6 @@ fn read_clients(cursor: &Cursor<'_>) -> BTreeMap<String, Vec<[u8; 32]>> {
         ids.iter().filter_map(read).collect()
     };
     entries.all().map(|(name, cursor)| (name.to_owned(), ids(cursor))).collect()
-}
-
-fn parse_digest(text: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let text: &[u8; 64] = text.trim().as_bytes().try_into().ok()?;
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(digest)
 }
 
 /// Returns the id of a client's key for the section `clients:`: SHA-256 of the trimmed key in hexadecimal digits.

@@ -13,4 +13,7 @@ pub enum RunError {
     /// `SLAVE_CODES_FILE` became unusable after the configuration was checked.
     #[error("SLAVE_CODES_FILE cannot be used: {0}")]
     Codes(#[from] CodesFileError),
+    /// The keys of the fleet cannot be derived from the session key.
+    #[error("no keys can be derived from the session key")]
+    FleetKeys,
 }

@@ -39,6 +39,8 @@ pub(super) struct Snapshot {
     pub(super) id: String,
     pub(super) phase: CallPhase,
     pub(super) worker: String,
+    /// What is proven of the worker and of the tool there, for the audit stream.
+    pub(super) facts: Vec<(&'static str, String)>,
     pub(super) progress: Option<CallProgress>,
     pub(super) ended: bool,
     pub(super) arguments: Option<Payload>,
@@ -60,6 +62,7 @@ impl ActiveCall {
             id: labels.id.clone(),
             phase: CallPhase::Waiting,
             worker: String::new(),
+            facts: Vec::new(),
             progress: None,
             ended: false,
             arguments: None,

@@ -49,6 +49,16 @@ impl CallGuard {
         }
     }
 
+    /// Sets what is proven of the worker and of the tool that it has, as members of the audit line. `facts` is called only if
+    /// there is an audit stream, and if the worker is another one than before.
+    pub fn set_worker_facts(&self, worker: &str, facts: impl FnOnce() -> Vec<(&'static str, String)>) {
+        let Some(Recorded { call, .. }) = self.0.as_ref().filter(|_| audit::is_on()) else { return };
+        let mut state = call.state.lock();
+        if state.worker != worker || state.facts.is_empty() {
+            state.facts = facts();
+        }
+    }
+
     /// Sets the progress of the call.
     pub fn set_progress(&self, progress: CallProgress) {
         if let Some(Recorded { call, .. }) = &self.0 {
@@ -84,13 +94,16 @@ impl CallGuard {
             return;
         }
         let (id, worker) = (state.id.clone(), std::mem::take(&mut state.worker));
+        let facts = std::mem::take(&mut state.facts);
         let (arguments, response) = (state.arguments.take(), state.response.take());
         drop(state);
         let now = Instant::now();
         let duration = now.saturating_duration_since(call.started);
         let ended = EndedCall { labels: Labels { id, ..call.labels.clone() }, worker, outcome, duration };
         if audit::is_on() {
-            audit::write_line(audit_line(&ended, worker_member, arguments, response));
+            let line = audit_line(&ended, worker_member);
+            let line = facts.into_iter().fold(line, |line, (name, value)| line.with(name, value));
+            audit::write_line(with_payloads(line, arguments, response));
         }
         if let Some((log, key)) = log {
             log.finish(*key, ended, now);
@@ -98,23 +111,22 @@ impl CallGuard {
     }
 }
 
-fn audit_line(
-    call: &EndedCall,
-    worker_member: &'static str,
-    arguments: Option<Payload>,
-    response: Option<Response>,
-) -> AuditLine {
-    let Labels { id, tool, client, peer, trace } = &call.labels;
-    let line = AuditLine::new("call")
+fn audit_line(call: &EndedCall, worker_member: &'static str) -> AuditLine {
+    let Labels { id, tool, client, key_id, peer, trace } = &call.labels;
+    AuditLine::new("call")
         .with("request_id", id.as_str())
         .with("trace_id", trace.as_deref())
         .with("client", client.as_str())
+        .with("client_key_id", key_id.as_deref())
         .with("peer", peer.map(|peer| peer.to_string()))
         .with("tool", tool.as_str())
         .with(worker_member, call.worker.as_str())
         .with("outcome", call.outcome)
         .with("duration_ms", (call.duration.as_secs_f64() * 1e6).round() / 1e3)
-        .with_payload("arguments", arguments);
+}
+
+fn with_payloads(line: AuditLine, arguments: Option<Payload>, response: Option<Response>) -> AuditLine {
+    let line = line.with_payload("arguments", arguments);
     let Some(Response { member, bytes, payload }) = response else { return line };
     line.with_payload(member, Some(payload.unwrap_or_else(|| Payload::size(bytes))))
 }

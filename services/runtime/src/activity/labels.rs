@@ -18,6 +18,8 @@ pub struct Labels {
     pub tool: String,
     /// Name of the client.
     pub client: String,
+    /// Id of the client's key, for the audit stream only.
+    pub key_id: Option<String>,
     /// Address of the client, for the audit stream only.
     pub peer: Option<IpAddr>,
     /// Id of the trace that the call is part of.
@@ -35,8 +37,8 @@ impl Labels {
             }
             label
         };
-        let Self { id, tool, client, peer, trace } = self;
-        Self { id: cut(id), tool: cut(tool), client: cut(client), peer, trace: trace.map(cut) }
+        let Self { id, tool, client, key_id, peer, trace } = self;
+        Self { id: cut(id), tool: cut(tool), client: cut(client), key_id, peer, trace: trace.map(cut) }
     }
 
     /// Returns the members that a call has in JSON, whether it runs or has ended. `id` is its current id.

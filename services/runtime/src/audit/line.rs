@@ -48,12 +48,13 @@ impl AuditLine {
         Self { event, at: SystemTime::now(), fields: Vec::with_capacity(12), payloads: Vec::new() }
     }
 
-    /// Adds a field; null and the empty text are left out. Long texts are cut.
+    /// Adds a field; null, the empty text and the empty list are left out. Long texts are cut.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         let value = match value.into() {
             Value::Null => return self,
             Value::String(text) if text.is_empty() => return self,
+            Value::Array(list) if list.is_empty() => return self,
             Value::String(text) => Value::String(cut(text)),
             other => other,
         };

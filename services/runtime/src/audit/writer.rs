@@ -19,6 +19,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 pub(super) enum Command {
     /// Write a line.
     Line(AuditLine),
+    /// Write a line, and answer whether the target took it.
+    Confirm(AuditLine, oneshot::Sender<bool>),
     /// Reopen the file, which may have been moved.
     Reopen,
     /// Write everything, answer, and stop.
@@ -35,12 +37,14 @@ pub(super) struct Writer {
     torn: bool,
     /// Whether the last write failed.
     failing: bool,
+    /// Those who wait for the lines of the next write.
+    waiting: Vec<oneshot::Sender<bool>>,
 }
 
 impl Writer {
     pub(super) fn new(sink: Sink, redaction: Redaction, service: &'static str) -> Self {
         let batch = Vec::with_capacity(BATCH_BYTES);
-        Self { sink, redaction, service, batch, torn: false, failing: false }
+        Self { sink, redaction, service, batch, torn: false, failing: false, waiting: Vec::new() }
     }
 
     /// Runs until [`Command::Finish`], or until all senders are gone.
@@ -50,6 +54,10 @@ impl Writer {
             while let Some(command) = next {
                 match command {
                     Command::Line(line) => self.add(&line),
+                    Command::Confirm(line, done) => {
+                        self.add(&line);
+                        self.waiting.push(done);
+                    }
                     Command::Reopen => self.reopen(),
                     Command::Finish(done) => {
                         self.flush();
@@ -89,8 +97,13 @@ impl Writer {
             return;
         }
         let (written, result) = self.write();
+        let is_written = result.is_ok();
         self.count(written, lost_before, result);
         self.batch.clear();
+        for done in self.waiting.drain(..) {
+            // The receiver is gone if its time limit has passed.
+            let _ = done.send(is_written);
+        }
     }
 
     fn write(&mut self) -> (usize, io::Result<()>) {
@@ -178,6 +191,21 @@ mod tests {
         writer.run(&inbox);
         assert!(written.try_recv().is_ok());
         assert_eq!(read(&path).len(), 4000);
+    }
+
+    #[test]
+    fn whoever_waits_for_a_line_learns_whether_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, expected) in [(folder.path().join("audit"), true), ("/dev/full".into(), false)] {
+            let writer = writer(&AuditTarget::File(path));
+            let (commands, inbox) = sync_channel(8);
+            let (done, mut written) = oneshot::channel();
+            commands.send(Command::Line(AuditLine::new("x"))).unwrap();
+            commands.send(Command::Confirm(AuditLine::new("y"), done)).unwrap();
+            drop(commands);
+            writer.run(&inbox);
+            assert_eq!(written.try_recv(), Ok(expected));
+        }
     }
 
     #[test]

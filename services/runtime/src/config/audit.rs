@@ -13,6 +13,7 @@ crate::variables! {
     /// Texts of [`AUDIT`].
     struct Settings;
     audit_log = Says("no audit"), "stdout, stderr, or the path of a file: the target of the audit stream, one JSON object per line. A file is appended to, created with access for its owner only, and reopened at SIGHUP.";
+    audit_required = Value("0"), "1: a call whose beginning cannot be written to AUDIT_LOG is refused (`audit_unavailable`). Each call then waits until its line is with the target, at most 2 s; it is not forced to the disk.";
     audit_payloads = Value("0"), "1: the audit stream contains arguments and results of calls too, redacted, up to 16 KiB each; larger ones are replaced by their size.";
     audit_redact = Value("*password*,*passwd*,*passphrase*,*secret*,*token*,*authorization*,*cookie*,*credential*,*api*key*,*access*key*,*private*key*"), "Comma-separated names of members whose values AUDIT_PAYLOADS replaces by [redacted], at any depth of arguments and results; * stands for any characters, case is ignored.";
     audit_redact_text = Says("nothing"), "A regular expression: its matches in any text of arguments or results are replaced by [redacted].";
@@ -44,6 +45,8 @@ impl fmt::Display for AuditTarget {
 pub struct AuditConfig {
     /// `AUDIT_LOG`: the target.
     pub target: AuditTarget,
+    /// `AUDIT_REQUIRED`: whether calls that cannot be written down are refused.
+    pub required: bool,
     /// `AUDIT_PAYLOADS`: whether lines contain arguments and results.
     pub payloads: bool,
     /// `AUDIT_REDACT`: names of members whose values are replaced; `*` stands for any characters.
@@ -59,13 +62,20 @@ impl AuditConfig {
         let settings = Settings::read(reader);
         let target = reader.optional(&settings.audit_log, target);
         let payloads = reader.value(&settings.audit_payloads, parse::flag);
+        let required = reader.value(&settings.audit_required, parse::flag);
         let names = |text: &str| Ok(parse::list(text).map(str::to_owned).collect());
         let redact = reader.value(&settings.audit_redact, names);
         let redact_text = reader.optional(&settings.audit_redact_text, pattern);
         if payloads && !settings.audit_log.is_set() {
             reader.warn("AUDIT_PAYLOADS is set but AUDIT_LOG is not: there is no audit stream");
         }
-        Some(Self { target: target?, payloads, redact, redact_text })
+        if required && !settings.audit_log.is_set() {
+            reader.reject(
+                &settings.audit_required,
+                "AUDIT_LOG as well: without it no call can be written down",
+            );
+        }
+        Some(Self { target: target?, required, payloads, redact, redact_text })
     }
 }
 
@@ -136,6 +146,8 @@ mod tests {
             ("AUDIT_LOG", "/tmp/", "a folder"),
             ("AUDIT_LOG", "/no/such/folder/audit", "/no/such/folder is none"),
             ("AUDIT_PAYLOADS", "maybe", "AUDIT_PAYLOADS"),
+            ("AUDIT_REQUIRED", "maybe", "AUDIT_REQUIRED"),
+            ("AUDIT_REQUIRED", "1", "AUDIT_LOG as well"),
             ("AUDIT_REDACT_TEXT", "(", "unclosed group"),
             ("AUDIT_REDACT_TEXT", "x*", "empty text"),
         ] {

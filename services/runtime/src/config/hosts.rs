@@ -51,19 +51,19 @@ impl AllowedHosts {
     /// the public one. Without a list, names of a single label too, which no public domain has.
     pub fn allows_without_key(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else { return false };
-        self.is_named(&host) || (self.listed.is_none() && !host.contains('.'))
+        self.is_named(host) || (self.listed.is_none() && !host.contains('.'))
     }
 
     /// Returns whether a request that needs a key may name this `host[:port]`: as without a key, but any host where none
     /// are listed, since a page under a foreign name has no key.
     pub fn allows_with_key(&self, authority: &str) -> bool {
-        self.listed.is_none() || host_of(authority).is_some_and(|host| self.is_named(&host))
+        self.listed.is_none() || host_of(authority).is_some_and(|host| self.is_named(host))
     }
 
     fn is_named(&self, host: &str) -> bool {
         is_address(host)
-            || host == "localhost"
-            || self.public.as_deref() == Some(host)
+            || host.eq_ignore_ascii_case("localhost")
+            || self.public.as_ref().is_some_and(|public| public.eq_ignore_ascii_case(host))
             || self.listed.iter().flatten().any(|pattern| pattern.matches(host))
     }
 }
@@ -72,8 +72,11 @@ impl HostPattern {
     fn matches(&self, host: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Exact(name) => name == host,
-            Self::Below(domain) => host.strip_suffix(domain.as_str()).is_some_and(|label| !label.is_empty()),
+            Self::Exact(name) => name.eq_ignore_ascii_case(host),
+            Self::Below(domain) => {
+                let end = host.len().checked_sub(domain.len()).filter(|label| *label > 0);
+                end.and_then(|at| host.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(domain))
+            }
         }
     }
 }
@@ -90,18 +93,23 @@ fn pattern(text: &str) -> Option<HostPattern> {
     parse::host(text).ok().map(|name| HostPattern::Exact(name.to_ascii_lowercase()))
 }
 
-/// Returns the host of `host[:port]` in lower case, without brackets and the dot of a fully qualified name.
-fn host_of(authority: &str) -> Option<String> {
+/// Returns the host of `host[:port]` without brackets and the dot of a fully qualified name; `None` for other texts.
+/// Allocates nothing, as it is called for each request.
+fn host_of(authority: &str) -> Option<&str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, rest) = rest.split_once(']')?;
             address.parse::<Ipv6Addr>().ok()?;
             (address, if rest.is_empty() { "" } else { rest.strip_prefix(':')? })
         }
-        None => authority.split_once(':').unwrap_or((authority, "")),
+        None => {
+            let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
+            let name = name.strip_suffix('.').unwrap_or(name);
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (!name.is_empty() && name.bytes().all(is_name)).then_some((name, port))?
+        }
     };
-    let host = parse::host(host.strip_suffix('.').unwrap_or(host)).ok()?;
-    port.bytes().all(|byte| byte.is_ascii_digit()).then(|| host.to_ascii_lowercase())
+    port.bytes().all(|byte| byte.is_ascii_digit()).then_some(host)
 }
 
 fn is_address(host: &str) -> bool {

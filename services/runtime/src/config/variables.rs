@@ -29,7 +29,7 @@ crate::variables! {
     public_url = Says("not set"), "URL under which clients reach this server; requests may name its host.";
     allowed_origins = Says("loopback origins"), "Comma-separated origins of web pages that may send requests; * for any. Unset: pages served from this machine.";
     max_body_bytes = Value("16777216"), "Largest request body in bytes (1024 to 67108864); a larger one is refused with 413.";
-    max_bodies_bytes = Value("134217728"), "Memory in bytes for all request bodies at once, until their calls are handed on; at least twice MAX_BODY_BYTES. One client (key, else address) may use half of it (429), all together seven eighths (503); bodies of at most 16 KiB may use another eighth.";
+    max_bodies_bytes = Value("134217728"), "Memory in bytes for all request bodies at once, until the proxy no longer needs them; at least twice MAX_BODY_BYTES. One client (key, else address) may use half of it (429), all together seven eighths (503); bodies of at most 16 KiB may use another eighth.";
     max_connections = Says("half of the descriptor limit, at most 10000"), "Client connections that may be open at once; further ones get 503. The other descriptors are for slaves, operators, backends and files.";
     max_connections_per_address = Says("half of MAX_CONNECTIONS"), "Client connections that one address (IPv6: /64 network) may have open at once; further ones get 503. Addresses of TRUSTED_PROXIES are exempt.";
     max_streams_per_client = Value("2000"), "Calls and GET streams that one client (key, else address) may have open at once; further ones get 429.";

@@ -54,6 +54,12 @@ impl Key {
         self.digest
     }
 
+    /// Returns the key's id for the audit stream: the first 128 bits of its digest in hex. It tells keys of one name apart.
+    pub fn id(&self) -> String {
+        let hex = |text: String, byte: &u8| text + &format!("{byte:02x}");
+        self.digest[..16].iter().fold(String::with_capacity(32), hex)
+    }
+
     /// Returns the identity of the key's holder: derived from the name, else the digest.
     pub fn identity(&self) -> [u8; 32] {
         self.identity
@@ -97,6 +103,8 @@ mod tests {
         assert_ne!(named("one", "ci"), named("one", "cd"));
         assert_ne!(named("one", "ci"), Key::of("one").identity());
         assert_eq!(Key::of(" one ").identity(), Key::of("one").digest());
+        // The first digits that `printf one | sha256sum` prints.
+        assert_eq!(Key::of("one").id(), "7692c3ad3540bb803c020b3aee66cd88");
         // No text of a key gives the identity of a name: a key has no NUL.
         assert_ne!(Key::of("key:ci").identity(), Key::identity_of_name("ci"));
     }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsStream, server};
@@ -24,6 +25,13 @@ pub fn is_tls(error: &std::io::Error) -> bool {
 }
 
 impl MaybeTlsStream {
+    /// Returns the SHA-256 digest of the certificate that the peer presented and that was verified; `None` without one.
+    pub fn peer_certificate(&self) -> Option<[u8; 32]> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        connection.peer_certificates()?.first().map(|certificate| Sha256::digest(certificate).into())
+    }
+
     pub(super) fn tls(stream: server::TlsStream<TcpStream>) -> Self {
         Self::from(TlsStream::from(stream))
     }

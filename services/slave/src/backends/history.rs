@@ -59,8 +59,11 @@ pub(crate) struct HistorySnapshot {
 impl ProcessHistory {
     /// Returns an empty history.
     pub(super) fn new(capture: LogCapture, launcher: &Launcher) -> Self {
-        let launched = *launcher != Launcher::Absent;
-        Self { lines: (capture == LogCapture::LastLines).then(Mutex::default), launched, ..Self::default() }
+        Self {
+            lines: (capture == LogCapture::LastLines).then(Mutex::default),
+            launched: *launcher != Launcher::Absent,
+            ..Self::default()
+        }
     }
 
     /// Counts a start, also of a process that then cannot be started.

@@ -20,6 +20,7 @@ pub(crate) fn header(era: Era) -> CallHeader {
         version: if era == Era::Modern { Version::NEWEST } else { Version::NEWEST_LEGACY },
         session: None,
         request_id: None,
+        cancel_id: None,
         silence_timeout_ms: 20_000,
         total_timeout_ms: 20_000,
         traceparent: None,

@@ -95,7 +95,14 @@ impl Shared {
         if self.alone.lock().contains(&target.url) {
             return Err(DisconnectReason::AlreadyLinked);
         }
-        let hello = SlaveHello { linked: Some(links.endpoint.linked()), ..links.hello.clone() };
+        let nonce = link::new_nonce()
+            .map_err(|error| DisconnectReason::Lost(format!("the system's random source failed: {error}")))?;
+        let hello = SlaveHello {
+            resume: links.secrets.proofs(&nonce),
+            nonce,
+            linked: Some(links.endpoint.linked()),
+            ..links.hello.clone()
+        };
         let code = links.code.load_full();
         let connected = link::authenticate(socket, &code.secret, &hello).await?;
         let origin = connector.url().origin();

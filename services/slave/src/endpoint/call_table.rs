@@ -1,31 +1,17 @@
-//! The calls that run, by id and by the client's session and request id. Must not know journals.
+//! The calls that run, by id and by the digest by which a legacy client's cancellation names them. Must not know journals.
 
 use std::sync::Arc;
 
-use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, CallMap};
 use tokio::sync::Notify;
 
 use crate::call::CallHandle;
 
-/// The name that a legacy client gives its request, by which it cancels.
-pub(super) struct SessionRequest {
-    session: String,
-    request_id: String,
-}
-
-impl SessionRequest {
-    /// Returns the name in a header; `None` for clients without a session, which cancel by disconnecting.
-    pub(super) fn of(header: &CallHeader) -> Option<Self> {
-        let (session, request_id) = (header.session.clone()?, header.request_id.clone()?);
-        Some(Self { session, request_id })
-    }
-}
-
 /// A call between its start and its end.
 struct CallEntry {
     handle: HandleState,
-    name: Option<SessionRequest>,
+    /// `None`: a call of a client without a session, which cancels by disconnecting.
+    cancel_id: Option<String>,
     /// Notified when the journal has space again. Made when it is first needed.
     space: Option<Arc<Notify>>,
 }
@@ -62,8 +48,8 @@ impl CallTable {
     }
 
     /// Adds a call that is about to be spawned.
-    pub(super) fn add(&mut self, call: CallId, name: Option<SessionRequest>) {
-        self.calls.insert(call, CallEntry { handle: HandleState::Spawning, name, space: None });
+    pub(super) fn add(&mut self, call: CallId, cancel_id: Option<String>) {
+        self.calls.insert(call, CallEntry { handle: HandleState::Spawning, cancel_id, space: None });
     }
 
     /// Sets the handle of a call that was spawned; does nothing if the call has ended by now.
@@ -88,11 +74,9 @@ impl CallTable {
         }
     }
 
-    /// Cancels the calls that a session knows by this request id, which is JSON.
-    pub(super) fn cancel_request(&mut self, session: &str, request_id: &str) {
-        let named = |entry: &&mut CallEntry| {
-            entry.name.as_ref().is_some_and(|name| name.session == session && name.request_id == request_id)
-        };
+    /// Cancels the calls that have one of these digests.
+    pub(super) fn cancel_request(&mut self, digests: &[String]) {
+        let named = |entry: &&mut CallEntry| entry.cancel_id.as_ref().is_some_and(|id| digests.contains(id));
         for entry in self.calls.values_mut().filter(named) {
             entry.cancel();
         }

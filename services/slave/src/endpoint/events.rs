@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::link::frame::Flags;
-use protocol::link::header::{CallHeader, SessionFacts};
+use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, LinkId};
+use protocol::link::session_fact::SessionFact;
 use protocol::link::slave_end::SlaveEvent;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
 
-use super::call_table::SessionRequest;
 use super::sink::JournalSink;
 use super::state::Endpoint;
 
@@ -49,29 +49,22 @@ impl Endpoint {
         };
         let context = LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id));
         let _entered = context.enter();
-        tracing::debug!(
-            "Received request from proxy: {} (id: {})",
-            header.method,
-            header.request_id.as_deref().unwrap_or("-")
-        );
+        tracing::debug!("Received request from proxy: {} (id: {call})", header.method);
         let sink = JournalSink::new(Arc::clone(self), call, context);
-        self.calls.lock().add(call, SessionRequest::of(&header));
+        self.calls.lock().add(call, header.cancel_id.clone());
         // No lock is held here: spawning may wake a thread, which takes time.
         let handle = self.executor.execute(header, message, Box::new(sink));
         self.calls.lock().set_handle(call, handle);
     }
 
     fn on_session_facts(&self, from: LinkId, json: &Bytes) {
-        let facts: SessionFacts = match serde_json::from_slice(json) {
-            Ok(facts) => facts,
-            Err(error) => return tracing::warn!("The proxy sent session facts that cannot be read: {error}"),
-        };
-        if let Some(id) = &facts.cancel {
-            self.calls.lock().cancel_request(&facts.session, id);
-        }
-        if facts.ended {
-            tracing::debug!("A client ended its session");
-            self.forward_session_end(from, json);
+        match SessionFact::decode(json) {
+            Some(SessionFact::Cancelled(digests)) => self.calls.lock().cancel_request(&digests),
+            Some(SessionFact::Ended(_)) => {
+                tracing::debug!("A client ended its session");
+                self.forward_session_end(from, json);
+            }
+            None => tracing::warn!("The proxy sent a session fact that cannot be read"),
         }
     }
 }

@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use protocol::link::handshake::ProxyHello;
+use protocol::link::fleet::FleetKeys;
 use protocol::link::ids::{InstanceId, LinkId};
-use protocol::link::peers::{Peers, from_text};
+use protocol::link::peers::{PeerFact, Peers, from_text};
+
+use super::proven_proxy::ProvenProxy;
 
 /// Drained instances that are relinked, so that a late list with them starts no search. Instances never come back.
 const MAX_GONE: usize = 256;
@@ -16,6 +18,10 @@ struct LinkedProxy {
     id: LinkId,
     /// `None`: a proxy of the plain dialect.
     proxy: Option<InstanceId>,
+    /// The keys of the proxy's fleet.
+    fleet: FleetKeys,
+    /// The newest fact by which other proxies of the fleet know it, as it came from the proxy itself.
+    fact: Option<PeerFact>,
     /// The last list of proxies that it sent; `None`: it exchanges no lists.
     peers: Option<Peers>,
     draining: bool,
@@ -48,12 +54,20 @@ pub(crate) struct PeerDiscovery {
 
 impl KnownProxies {
     /// Adds a link that was opened with the code of this generation.
-    pub(super) fn add(&mut self, link: LinkId, hello: Option<&ProxyHello>, code_generation: u64) {
-        let peers = hello
+    pub(super) fn add(&mut self, link: LinkId, proxy: Option<&ProvenProxy>, code_generation: u64) {
+        let peers = proxy
+            .map(|proxy| &proxy.hello)
             .filter(|hello| !hello.peers.is_empty())
             .map(|hello| Peers { proxies: from_text(&hello.peers), at_least: hello.peers_at_least });
-        let proxy = hello.and_then(|hello| InstanceId::parse(&hello.instance));
-        self.linked.push(LinkedProxy { id: link, proxy, peers, draining: false, code_generation });
+        self.linked.push(LinkedProxy {
+            id: link,
+            proxy: proxy.map(|proxy| proxy.instance),
+            fleet: proxy.map(|proxy| proxy.fleet).unwrap_or_default(),
+            fact: proxy.and_then(ProvenProxy::fact),
+            peers,
+            draining: false,
+            code_generation,
+        });
     }
 
     /// Removes a link.
@@ -61,11 +75,12 @@ impl KnownProxies {
         self.linked.retain(|one| one.id != link);
     }
 
-    /// Returns the links to the proxy with this hello.
-    pub(super) fn links_to_same_proxy(&self, hello: Option<&ProxyHello>) -> Vec<LinkId> {
-        let proxy = hello.and_then(|hello| InstanceId::parse(&hello.instance));
-        let same = self.linked.iter().filter(|link| proxy.is_some() && link.proxy == proxy);
-        same.map(|link| link.id).collect()
+    /// Returns the links to this proxy.
+    pub(super) fn links_to_same_proxy(&self, proxy: Option<&ProvenProxy>) -> Vec<LinkId> {
+        let is_same = |link: &&LinkedProxy| {
+            proxy.zip(link.proxy).is_some_and(|(proxy, instance)| proxy.is_same(instance, &link.fleet))
+        };
+        self.linked.iter().filter(is_same).map(|link| link.id).collect()
     }
 
     /// Sets the generation of the code that opens links from now on.
@@ -96,6 +111,9 @@ impl KnownProxies {
         for link in self.linked.iter_mut().filter(|one| one.id == link) {
             if let Some(known) = &mut link.peers {
                 known.clone_from(peers);
+                // The proxy renews its own fact with each list.
+                let own = peers.proxies.iter().filter(|fact| Some(fact.instance) == link.proxy);
+                link.fact = own.copied().chain(link.fact).max();
             }
         }
     }
@@ -109,15 +127,25 @@ impl KnownProxies {
         self.linked.iter().filter(stays).filter_map(|link| link.proxy).collect()
     }
 
-    /// Returns the report for proxies: the linked proxies that do not drain.
+    /// Returns the report for proxies: the facts of the linked proxies that do not drain.
     pub(super) fn report(&self) -> Peers {
         let staying = self.linked.iter().filter(|link| !link.draining);
-        Peers { proxies: staying.filter_map(|link| link.proxy).collect(), at_least: 0 }
+        Peers { proxies: staying.filter_map(|link| link.fact).collect(), at_least: 0 }
     }
 
     /// Returns the links whose proxies take reports.
     pub(super) fn reporting_links(&self) -> impl Iterator<Item = LinkId> {
         self.linked.iter().filter(|link| link.peers.is_some()).map(|link| link.id)
+    }
+
+    /// Returns the links to other proxies of the same fleet, if they take reports.
+    pub(super) fn links_of_fleet(&self, link: LinkId) -> impl Iterator<Item = LinkId> {
+        let fleet = self.linked.iter().find(|one| one.id == link).map(|one| one.fleet).unwrap_or_default();
+        let others = self
+            .linked
+            .iter()
+            .filter(move |one| one.id != link && one.peers.is_some() && one.fleet.shares_a_key(&fleet));
+        others.map(|one| one.id)
     }
 
     /// Returns the number of proxies that are known: links that there should be.
@@ -152,7 +180,7 @@ impl KnownProxies {
     /// Returns the proxies that are linked or in some proxy's list, without those that drained.
     fn known(&self) -> BTreeSet<InstanceId> {
         let lists = self.staying().filter_map(|link| link.peers.as_ref());
-        let mut known: BTreeSet<_> = lists.flat_map(|peers| peers.proxies.iter().copied()).collect();
+        let mut known: BTreeSet<_> = lists.flat_map(Peers::instances).collect();
         known.extend(self.staying().filter_map(|link| link.proxy));
         known.retain(|proxy| !self.gone.contains(proxy));
         known
@@ -166,15 +194,31 @@ impl KnownProxies {
 
 #[cfg(test)]
 mod tests {
+    use protocol::link::fleet::FleetKey;
+    use protocol::link::handshake::ProxyHello;
+
     use super::*;
 
-    fn hello(instance: u64, peers: &[u64]) -> ProxyHello {
-        let text = |id: &u64| InstanceId(*id).to_string();
-        ProxyHello {
-            instance: text(&instance),
-            peers: peers.iter().map(text).collect(),
+    fn fact(instance: u64, at: u64) -> PeerFact {
+        PeerFact { instance: InstanceId(instance), at, tag: [0; 16] }
+    }
+
+    fn facts(ids: &[u64]) -> BTreeSet<PeerFact> {
+        ids.iter().map(|id| fact(*id, 1)).collect()
+    }
+
+    fn proxy_of(fleet: u8, instance: u64, peers: &[u64]) -> ProvenProxy {
+        let hello = ProxyHello {
+            fact: Some(fact(instance, 1).to_string()),
+            peers: facts(peers).iter().map(ToString::to_string).collect(),
             ..ProxyHello::default()
-        }
+        };
+        let fleet = FleetKeys::new([FleetKey([fleet; 32])]);
+        ProvenProxy { hello, instance: InstanceId(instance), fleet }
+    }
+
+    fn hello(instance: u64, peers: &[u64]) -> ProvenProxy {
+        proxy_of(1, instance, peers)
     }
 
     fn ids(ids: &[u64]) -> BTreeSet<InstanceId> {
@@ -187,12 +231,12 @@ mod tests {
         assert_eq!(proxies.discovery(), PeerDiscovery::default());
         proxies.add(LinkId(1), Some(&hello(1, &[1])), 0);
         assert_eq!((proxies.discovery().missing, proxies.wanted()), (false, 1));
-        proxies.on_peers(LinkId(1), &Peers { proxies: ids(&[1, 2]), at_least: 0 });
+        proxies.on_peers(LinkId(1), &Peers { proxies: facts(&[1, 2]), at_least: 0 });
         assert_eq!((proxies.discovery().missing, proxies.wanted()), (true, 2));
         proxies.add(LinkId(2), Some(&hello(2, &[2])), 0);
         assert!(!proxies.discovery().missing);
-        assert_eq!((proxies.linked(), proxies.report().proxies), (ids(&[1, 2]), ids(&[1, 2])));
-        proxies.on_peers(LinkId(2), &Peers { proxies: ids(&[1, 2]), at_least: 3 });
+        assert_eq!((proxies.linked(), proxies.report().instances()), (ids(&[1, 2]), ids(&[1, 2])));
+        proxies.on_peers(LinkId(2), &Peers { proxies: facts(&[1, 2]), at_least: 3 });
         assert_eq!((proxies.discovery().missing, proxies.wanted()), (true, 3));
     }
 
@@ -202,7 +246,7 @@ mod tests {
         proxies.add(LinkId(1), Some(&hello(1, &[1])), 0);
         proxies.on_draining(LinkId(1));
         assert!(proxies.discovery().missing, "nobody stays");
-        assert_eq!(proxies.report().proxies, ids(&[]));
+        assert_eq!(proxies.report().instances(), ids(&[]));
         assert_eq!(proxies.linked(), ids(&[1]), "there is a link still");
         proxies.add(LinkId(2), Some(&hello(2, &[1, 2])), 0);
         assert!(!proxies.discovery().missing);
@@ -227,7 +271,11 @@ mod tests {
         proxies.add(LinkId(2), Some(&hello(2, &[1, 2])), 0);
         proxies.set_code_generation(1);
         assert_eq!((proxies.discovery().missing, proxies.linked()), (true, ids(&[])));
-        assert_eq!((proxies.report().proxies, proxies.wanted()), (ids(&[1, 2]), 2), "they are linked still");
+        assert_eq!(
+            (proxies.report().instances(), proxies.wanted()),
+            (ids(&[1, 2]), 2),
+            "they are linked still"
+        );
         assert_eq!(proxies.links_to_same_proxy(Some(&hello(2, &[]))), [LinkId(2)]);
         proxies.remove(LinkId(2));
         proxies.add(LinkId(3), Some(&hello(2, &[1, 2])), 1);
@@ -235,5 +283,28 @@ mod tests {
         proxies.remove(LinkId(1));
         proxies.add(LinkId(4), Some(&hello(1, &[1, 2])), 1);
         assert!(!proxies.discovery().missing);
+    }
+
+    #[test]
+    fn a_proxy_of_another_fleet_is_another_proxy_under_the_same_instance() {
+        let mut proxies = KnownProxies::default();
+        proxies.add(LinkId(1), Some(&proxy_of(1, 1, &[1])), 0);
+        proxies.add(LinkId(2), Some(&proxy_of(2, 1, &[1])), 0);
+        proxies.add(LinkId(3), Some(&proxy_of(1, 3, &[3])), 0);
+        assert_eq!(proxies.links_to_same_proxy(Some(&proxy_of(1, 1, &[]))), [LinkId(1)]);
+        assert_eq!(proxies.links_of_fleet(LinkId(1)).collect::<Vec<_>>(), [LinkId(3)]);
+        assert_eq!(proxies.links_of_fleet(LinkId(2)).count(), 0);
+    }
+
+    #[test]
+    fn the_newest_fact_of_a_proxy_is_passed_on_and_only_as_it_came_from_that_proxy() {
+        let mut proxies = KnownProxies::default();
+        proxies.add(LinkId(1), Some(&hello(1, &[1])), 0);
+        proxies.add(LinkId(2), Some(&hello(2, &[2])), 0);
+        let list = |facts: &[PeerFact]| Peers { proxies: facts.iter().copied().collect(), at_least: 0 };
+        proxies.on_peers(LinkId(1), &list(&[fact(1, 5), fact(2, 9)]));
+        assert_eq!(proxies.report().proxies, [fact(1, 5), fact(2, 1)].into());
+        proxies.on_peers(LinkId(1), &list(&[fact(1, 4)]));
+        assert_eq!(proxies.report().proxies, [fact(1, 5), fact(2, 1)].into());
     }
 }

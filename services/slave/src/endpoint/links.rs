@@ -2,16 +2,16 @@
 //! sockets.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use link::Signal;
 use parking_lot::MutexGuard;
 use protocol::link::error::LinkError;
 use protocol::link::frame::Frame;
-use protocol::link::handshake::ProxyHello;
 use protocol::link::ids::LinkId;
 use protocol::link::slave_end::SlaveEvent;
 
+use super::proven_proxy::ProvenProxy;
 use super::stage::Stage;
 use super::state::{Endpoint, LinkUp, State};
 use crate::metrics;
@@ -34,26 +34,25 @@ pub(crate) struct Transmit {
 }
 
 impl Endpoint {
-    /// Adds a link that was authenticated. `hello` is the first message of a proxy of the native dialect; without it the
-    /// link is plain: it carries no frames, but is woken and drained like any other. `code_generation` is that of the code
+    /// Adds a link that was authenticated. `proxy` is a proxy of the native dialect; without it the link is plain: it carries no frames, but is woken and drained like any other. `code_generation` is that of the code
     /// that opened the link.
     ///
     /// An older link to the same proxy is down from then on, even with messages unread: the proxy attaches to its calls on
     /// the new link, and a call that is reported as unknown there must not arrive later on the old one.
-    pub(crate) fn link_up(&self, hello: Option<&ProxyHello>, code_generation: u64) -> (LinkId, Arc<Signal>) {
+    pub(crate) fn link_up(&self, proxy: Option<&ProvenProxy>, code_generation: u64) -> (LinkId, Arc<Signal>) {
         let wake = Arc::new(Signal::new());
         let mut state = self.state.lock();
-        for older in state.proxies.links_to_same_proxy(hello) {
+        for older in state.proxies.links_to_same_proxy(proxy) {
             state.remove_link(older);
         }
         state.last_link += 1;
         let id = LinkId(state.last_link);
-        if let Some(hello) = hello {
-            state.end.link_up(id, hello.window, Duration::from_millis(hello.grace_ms));
+        if let Some(proxy) = proxy {
+            state.end.link_up(id, proxy.peer());
         }
         state.links.push(LinkUp { id, wake: Arc::clone(&wake), drained: false });
         metrics::set_links(state.links.len());
-        state.proxies.add(id, hello, code_generation);
+        state.proxies.add(id, proxy, code_generation);
         self.on_proxies_changed(&mut state);
         (id, wake)
     }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use protocol::link::ids::LinkId;
-use protocol::link::peers::{Peers, to_text};
+use protocol::link::peers::{MAX_PEERS, Peers};
 use tokio::sync::watch;
 
 use super::known_proxies::PeerDiscovery;
@@ -13,7 +13,7 @@ use crate::metrics;
 impl Endpoint {
     /// Returns the linked proxies, for the first message of another link.
     pub(crate) fn linked(&self) -> Vec<String> {
-        to_text(&self.state.lock().proxies.linked())
+        self.state.lock().proxies.linked().iter().take(MAX_PEERS).map(ToString::to_string).collect()
     }
 
     /// Returns the number of links that there should be, as far as is known.
@@ -71,11 +71,11 @@ impl Endpoint {
         self.on_proxies_changed(&mut state);
     }
 
-    /// Forwards the end of a client's session to the proxies behind the other links.
+    /// Forwards the end of a client's session to the other proxies of the fleet that it came from, byte for byte.
     pub(super) fn forward_session_end(&self, from: LinkId, facts: &Bytes) {
         let mut state = self.state.lock();
         let State { end, proxies, .. } = &mut *state;
-        for link in proxies.reporting_links().filter(|link| *link != from) {
+        for link in proxies.links_of_fleet(from) {
             end.session(link, facts.clone());
         }
         state.wake_senders();

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
-use protocol::mcp::failure::{self, FailureKind};
+use protocol::mcp::failure::{self, Failure, FailureKind};
 use protocol::mcp::progress;
 use runtime::activity::{Activity, CallGuard, CallPhase, CallProgress, Labels};
+use runtime::audit::{self, AuditLine};
 use runtime::telemetry::LogContext;
 
 use crate::call::{CallEnd, CallSink, SinkClosed};
@@ -41,6 +42,7 @@ pub(super) fn begin(
         Labels {
             id: origin.as_ref().map(ToString::to_string).unwrap_or_default(),
             tool: header.name.clone().unwrap_or_default(),
+            key_id: None,
             peer: None,
             client: origin.map_or_else(|| "own port".into(), |id| format!("proxy {:016x}", id.0 >> 64)),
             trace: trace.id(header).map(|trace| format!("{trace:032x}")),
@@ -49,6 +51,20 @@ pub(super) fn begin(
     guard.record_request(message);
     let guard = Arc::new(guard);
     (CallRecorder(Some(Arc::clone(&guard))), Box::new(RecordingSink { guard, inner: sink }))
+}
+
+/// Writes down that a call begins, where calls must be written down (`AUDIT_REQUIRED`). A call of this slave's own port was
+/// written down there.
+///
+/// # Errors
+/// The line is not with the target: the call must not begin.
+pub(super) async fn write_down(tool: &str, origin: Option<CallId>) -> Result<(), Failure> {
+    let Some(id) = origin.filter(|_| audit::is_required()) else { return Ok(()) };
+    let line = AuditLine::new("call_begun")
+        .with("request_id", id.to_string())
+        .with("client", format!("proxy {:016x}", id.0 >> 64))
+        .with("tool", tool);
+    audit::confirm(line).await.map_err(|why| Failure::AuditUnavailable(why.as_str()))
 }
 
 impl CallRecorder {

@@ -44,10 +44,15 @@ impl CallRunner {
     pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
         let era = call.header.era;
         let mut trace = call.trace;
+        let origin = sink.origin();
         let (recorder, sink) = recording::begin(&self.activity, &call.header, &call.message, &trace, sink);
         let timeouts = Timeouts::start(&call.header);
         let mut exchange = Exchange::new(timeouts.observe(sink));
-        let (mut request, route) = match self.admit(call.header, call.message) {
+        let admitted = match self.admit(call.header, call.message) {
+            Ok(admitted) => recording::write_down(&admitted.0.name, origin).await.map(|()| admitted),
+            refused => refused,
+        };
+        let (mut request, route) = match admitted {
             Ok(admitted) => admitted,
             Err(failure) => {
                 metrics::record_refusal(&failure);

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use link::{Connection, Message};
-use protocol::link::handshake::{Auth, AuthReply, ProxyHello, SlaveHello};
+use protocol::link::handshake::{Auth, AuthReply, ProxyHello, SlaveHello, close};
 use runtime::secret::Secret;
 use tokio::net::TcpStream;
 use tokio_tungstenite::MaybeTlsStream;
 
 use super::disconnect::DisconnectReason;
 use super::metered::Metered;
+use super::proof;
+use crate::endpoint::ProvenProxy;
 
 /// Time limit for the proxy's answer to the first message.
 const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,18 +23,18 @@ pub(crate) type Socket = Connection<MaybeTlsStream<Metered<TcpStream>>>;
 pub(crate) struct Connected {
     /// The connection.
     pub(crate) socket: Socket,
-    /// The hello of a proxy of the native dialect; `None`: the proxy speaks the plain dialect.
-    pub(crate) hello: Option<ProxyHello>,
+    /// A proxy of the native dialect; `None`: the proxy speaks the plain dialect.
+    pub(crate) proxy: Option<ProvenProxy>,
 }
 
 impl Connected {
     /// Returns the dialect of the link.
     pub(crate) fn dialect(&self) -> &'static str {
-        if self.hello.is_some() { "native" } else { "plain" }
+        if self.proxy.is_some() { "native" } else { "plain" }
     }
 }
 
-/// Sends the code and waits for the answer, for at most [`AUTH_TIMEOUT`].
+/// Sends the code and waits for the answer, for at most [`AUTH_TIMEOUT`]; then checks the proof of the proxy's fleet.
 pub(crate) async fn authenticate(
     mut socket: Socket,
     code: &Secret,
@@ -44,8 +46,14 @@ pub(crate) async fn authenticate(
     let late =
         || DisconnectReason::Lost(format!("the proxy did not answer within {} s", AUTH_TIMEOUT.as_secs()));
     let answered = tokio::time::timeout(AUTH_TIMEOUT, recv_reply(&mut socket)).await;
-    let hello = answered.unwrap_or_else(|_| Err(late()))?;
-    Ok(Connected { socket, hello })
+    let answer = answered.unwrap_or_else(|_| Err(late()))?;
+    match answer.map(|answer| proof::verify(answer, hello)).transpose() {
+        Ok(proxy) => Ok(Connected { socket, proxy }),
+        Err(error) => {
+            socket.close(close::PROTOCOL_ERROR, &error.to_string()).await;
+            Err(DisconnectReason::ProtocolError(error.to_string()))
+        }
+    }
 }
 
 async fn recv_reply(socket: &mut Socket) -> Result<Option<ProxyHello>, DisconnectReason> {

@@ -36,15 +36,20 @@ impl Authenticated {
         address: SocketAddr,
         code_generation: u64,
     ) -> Self {
-        let (id, signal) = links.endpoint.link_up(connected.hello.as_ref(), code_generation);
+        let proven = connected.proxy.as_ref();
+        if let Some(proxy) = proven {
+            links.secrets.keep(proxy);
+        }
+        let (id, signal) = links.endpoint.link_up(proven, code_generation);
         let (proxy, agent) =
-            connected.hello.as_ref().map(|hello| (hello.instance.clone(), hello.agent.clone())).unzip();
+            proven.map(|proxy| (proxy.hello.instance.clone(), proxy.hello.agent.clone())).unzip();
         let info = LinkInfo {
             url,
             address,
             proxy,
             agent: agent.unwrap_or_default(),
             dialect: connected.dialect(),
+            fleet: proven.map(|proxy| proxy.fleet),
             since: SystemTime::now(),
         };
         links.table.up(id, info);
@@ -59,7 +64,7 @@ impl Authenticated {
     /// Returns whether the proxy cannot tell a second link of this slave from another slave's, because it does not know
     /// other proxies.
     pub(crate) fn is_alone(&self) -> bool {
-        self.connected.hello.as_ref().is_none_or(|hello| hello.peers.is_empty())
+        self.connected.proxy.as_ref().is_none_or(|proxy| proxy.hello.peers.is_empty())
     }
 
     /// Returns the dialect of the link.
@@ -71,8 +76,8 @@ impl Authenticated {
 /// Runs the link until it ends, then closes the connection. Dropping the future drops the connection and leaves the
 /// link registered.
 pub(crate) async fn run(links: &Links, link: Authenticated) -> DisconnectReason {
-    let Authenticated { connected: Connected { socket, hello }, id, signal, .. } = link;
-    let (reason, socket) = match hello {
+    let Authenticated { connected: Connected { socket, proxy }, id, signal, .. } = link;
+    let (reason, socket) = match proxy {
         Some(_) => drive(socket, NativeLink::new(&links.endpoint, id, signal), links.ping).await,
         None => drive(socket, PlainLink::new(links, id, signal), links.ping).await,
     };

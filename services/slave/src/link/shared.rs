@@ -10,6 +10,7 @@ use runtime::config::LinkPing;
 use runtime::secret::Secret;
 
 use super::disconnect::DisconnectReason;
+use super::proof::ResumeSecrets;
 use super::table::LinkTable;
 use crate::endpoint::Endpoint;
 use crate::local::LocalCalls;
@@ -45,6 +46,8 @@ pub(crate) struct Links {
     pub(crate) hello: SlaveHello,
     /// `SLAVE_CODE`, or the present content of `SLAVE_CODE_FILE`.
     pub(crate) code: ArcSwap<Code>,
+    /// The secrets that proxies gave to this process.
+    pub(crate) secrets: ResumeSecrets,
     /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`: detection of silent proxies.
     pub(crate) ping: LinkPing,
     /// The reason that no link is up.

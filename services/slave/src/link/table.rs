@@ -3,8 +3,10 @@
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use protocol::link::fleet::FleetKeys;
 use protocol::link::ids::LinkId;
 
 /// The description of a link on the status page.
@@ -20,25 +22,43 @@ pub(crate) struct LinkInfo {
     pub(crate) agent: String,
     /// The dialect: `native` or `plain`.
     pub(crate) dialect: &'static str,
+    /// The keys of the proxy's fleet; `None`: the proxy speaks the plain dialect.
+    pub(crate) fleet: Option<FleetKeys>,
     /// Time at which the link came up.
     pub(crate) since: SystemTime,
 }
 
 /// The links by their ids.
 #[derive(Default)]
-pub(crate) struct LinkTable(Mutex<BTreeMap<LinkId, LinkInfo>>);
+pub(crate) struct LinkTable {
+    links: Mutex<BTreeMap<LinkId, LinkInfo>>,
+    /// Whether it was reported that one URL leads to proxies of different fleets.
+    mixed: AtomicBool,
+}
 
 impl LinkTable {
     pub(super) fn up(&self, link: LinkId, info: LinkInfo) {
-        self.0.lock().insert(link, info);
+        let mut links = self.links.lock();
+        let is_mixed = links.values().any(|other| {
+            let both = other.fleet.zip(info.fleet);
+            other.url == info.url && both.is_some_and(|(one, other)| !one.shares_a_key(&other))
+        });
+        if is_mixed && !self.mixed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{} leads to proxies with different SESSION_KEYs: they form no fleet, so that one cannot resume or cancel the \
+                 calls of another. Give all proxies the same SESSION_KEY",
+                info.url
+            );
+        }
+        links.insert(link, info);
     }
 
     pub(super) fn down(&self, link: LinkId) {
-        self.0.lock().remove(&link);
+        self.links.lock().remove(&link);
     }
 
     /// Returns all links that are up, the oldest first.
     pub(crate) fn all(&self) -> Vec<(LinkId, LinkInfo)> {
-        self.0.lock().iter().map(|(link, info)| (*link, info.clone())).collect()
+        self.links.lock().iter().map(|(link, info)| (*link, info.clone())).collect()
     }
 }

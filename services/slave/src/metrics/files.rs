@@ -1,6 +1,7 @@
-//! Counts files of the configuration that were read again. Must not know their content.
+//! Counts files of the configuration that were read again, and records them in the audit stream. Must not know their content.
 
-use metrics::{Counter, counter};
+use metrics::counter;
+use runtime::audit;
 
 use super::table::CONFIG_RELOADS;
 
@@ -16,22 +17,23 @@ pub(crate) enum ConfigFile {
 }
 
 impl ConfigFile {
-    fn counter(self, outcome: &'static str) -> Counter {
+    fn record(self, outcome: &'static str) {
         let file = match self {
             Self::Backends => "backends",
             Self::Code => "code",
             Self::Keys(label) => label,
         };
-        counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome)
+        counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome).increment(1);
+        audit::record_reload(file, outcome);
     }
 
     /// Counts a reload whose content is in use now.
     pub(crate) fn record_reload(self) {
-        self.counter("ok").increment(1);
+        self.record("ok");
     }
 
     /// Counts a reload whose content cannot be used.
     pub(crate) fn record_failed_reload(self) {
-        self.counter("failed").increment(1);
+        self.record("failed");
     }
 }

@@ -21,7 +21,7 @@ use crate::config::SlaveConfig;
 use crate::dial::Dialer;
 use crate::endpoint::{Endpoint, Stage};
 use crate::executor::{Executor, Offer};
-use crate::link::{Code, LinkStatus, LinkTable, Links};
+use crate::link::{Code, LinkStatus, LinkTable, Links, ResumeSecrets};
 use crate::local::LocalCalls;
 
 /// How long links may take to close.
@@ -57,6 +57,7 @@ impl Linked {
             edge: Arc::clone(edge),
             hello: settings::hello(config, instance, lock.as_ref().map(InstanceLock::name)),
             code: ArcSwap::from_pointee(Code::first(link.code.clone())),
+            secrets: ResumeSecrets::default(),
             ping: config.common.link_ping,
             status: LinkStatus::default(),
             table: LinkTable::default(),

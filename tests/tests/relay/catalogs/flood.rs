@@ -61,7 +61,7 @@ async fn link(proxy: Arc<Proxy>, number: usize, flood: Arc<Flood>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_one_code_costs_a_witness_of_another_neither_calls_nor_memory() {
-    let (proxy, _dir) = proxy("{links: 8}").await;
+    let (proxy, _dir) = proxy("{links: 20}").await;
     let setup = Setup::slave("witness", proxy.link).env("SLAVE_CODE", "code-of-the-witness");
     let setup = setup.env("LINK_PING_TIMEOUT_MS", "60000");
     let _witness = setup.start_slave().await;

@@ -12,10 +12,10 @@ use tokio::net::TcpSocket;
 use super::witness::{Witness, sum};
 
 /// Larger than the buffers of a socket, so that the server has something left to write.
-const TEXT: usize = 8 << 20;
+const TEXT: usize = 6 << 20;
 
 /// Clients that read nothing.
-const STALLED: usize = 12;
+const STALLED: usize = 8;
 
 #[tokio::test]
 async fn clients_that_take_nothing_are_closed_and_hold_no_more_than_their_windows() {

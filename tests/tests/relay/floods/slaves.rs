@@ -38,7 +38,8 @@ async fn a_wrong_code_waits_longer_each_time_and_a_right_one_never() {
 fn refusals(path: &Path, event: &str) -> (usize, u64) {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let refused = |line: &&Value| line["event"] == event && line["outcome"].as_str() != Some("linked");
+    let refused =
+        |line: &&Value| line["event"] == event && matches!(line["outcome"].as_str(), None | Some("refused"));
     let each = lines.iter().filter(refused).map(|line| line["repeats"].as_u64().unwrap_or(1));
     each.fold((0, 0), |(lines, sum), repeats| (lines + 1, sum + repeats))
 }

@@ -1,26 +1,18 @@
 //! A call that moves to another slave keeps the rule that it began with.
 
 use harness::client::McpRequest;
-use harness::frames::{DEFAULT_WINDOW, Flags, Frame, FrameKind};
+use harness::frames::{Flags, Frame, FrameKind};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::CODE;
 use harness::wait;
-use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
+use protocol::link::handshake::SlaveHello;
 use serde_json::json;
 
 use super::Fleet;
 
 /// Authenticates with a label.
 async fn authenticate(slave: &mut RawSlave, name: &str, region: &str) {
-    let hello = SlaveHello {
-        name: PROTOCOL_NAME.into(),
-        versions: vec![1],
-        instance: slave.instance.to_string(),
-        slave_name: name.into(),
-        labels: [("region".to_owned(), region.to_owned())].into(),
-        window: DEFAULT_WINDOW,
-        ..SlaveHello::default()
-    };
+    let hello = SlaveHello { labels: [("region".to_owned(), region.to_owned())].into(), ..slave.hello(name) };
     slave.authenticate_as(CODE, hello).await;
 }
 
@@ -52,7 +44,7 @@ async fn a_moved_call_keeps_the_rule_that_it_began_with() {
     until_explained(&fleet, "\"labels\":\"region=east\"").await;
     // The slave comes back without the call and no longer offers the tool.
     let mut again = dial(fleet.proxy.link).await;
-    again.instance = west.instance;
+    again.resume(&west);
     west.disconnect();
     authenticate(&mut again, "west", "west").await;
     again.catalog(&json!({ "tools": [] })).await;

@@ -158,12 +158,14 @@ mod tests {
 
     use super::*;
     use crate::link::handshake::hello::choose_version;
+    use crate::link::handshake::resume::{MAX_RESUME, ResumeProof, nonce_text};
 
     fn hello() -> SlaveHello {
         SlaveHello {
             name: PROTOCOL_NAME.into(),
-            versions: vec![1],
+            versions: vec![2],
             instance: InstanceId(7).to_string(),
+            nonce: nonce_text([7; 32]),
             slave_name: "s1".into(),
             labels: BTreeMap::from([("platform".into(), "gitlab".into())]),
             capacity: 4,
@@ -207,6 +209,13 @@ mod tests {
         assert!(matches!(Auth::parse(&"x".repeat(MAX_AUTH + 1)), Err(HandshakeError::TooLong(_))));
         for spoil in [
             |h: &mut SlaveHello| h.instance = "7".into(),
+            |h: &mut SlaveHello| h.nonce = "7".into(),
+            |h: &mut SlaveHello| drop(h.resume.insert("7".into(), ResumeProof::new(&[7; 32]))),
+            |h: &mut SlaveHello| drop(h.resume.insert(InstanceId(7).to_string(), ResumeProof("7".into()))),
+            |h: &mut SlaveHello| {
+                let proof = |n: usize| (InstanceId(n as u64).to_string(), ResumeProof::new(&[7; 32]));
+                h.resume = (0..=MAX_RESUME).map(proof).collect();
+            },
             |h: &mut SlaveHello| h.slave_name = "a b".into(),
             |h: &mut SlaveHello| h.window = 1,
         ] {
@@ -219,8 +228,8 @@ mod tests {
 
     #[test]
     fn an_unknown_version_means_the_plain_dialect() {
-        assert_eq!(choose_version(&[1, 2, 9]), Some(1));
-        assert_eq!(choose_version(&[2]), None);
+        assert_eq!(choose_version(&[1, 2, 9]), Some(2));
+        assert_eq!(choose_version(&[1]), None);
         let plain =
             AuthReply::parse(r#"{"type":"auth_success","message":"Authentication successful","x":1}"#)
                 .unwrap();

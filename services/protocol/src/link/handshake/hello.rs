@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::resume::{MAX_RESUME, ResumeProof, ResumeSecret, is_nonce};
+use crate::link::fleet::FleetProof;
 use crate::link::ids::InstanceId;
 use crate::link::limits::MIN_WINDOW;
 
@@ -11,7 +13,7 @@ use crate::link::limits::MIN_WINDOW;
 pub const PROTOCOL_NAME: &str = "mcp-relay";
 
 /// Versions of the native dialect that this release speaks, newest first.
-pub const VERSIONS: [u16; 1] = [1];
+pub const VERSIONS: [u16; 1] = [2];
 
 /// Hello of a slave that speaks the native dialect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +23,14 @@ pub struct SlaveHello {
     pub name: String,
     /// Versions that the slave speaks.
     pub versions: Vec<u16>,
-    /// Instance of the process, 16 hex digits.
+    /// Instance of the process, 16 hex digits. It tells a process from its successor and proves nothing.
     pub instance: String,
-    /// Name (`SLAVE_NAME`): shown to people, prefix where tool names collide.
+    /// Base64url of 32 random bytes, new for each link: the proxy signs it, and resume proofs are bound to it.
+    pub nonce: String,
+    /// Resume proofs by the instance of the proxy process that issued the secret, at most [`MAX_RESUME`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resume: BTreeMap<String, ResumeProof>,
+    /// Name (`SLAVE_NAME`). The name that is shown follows from it and from the name of the code.
     pub slave_name: String,
     /// Labels (`SLAVE_LABELS`).
     #[serde(default)]
@@ -36,8 +43,8 @@ pub struct SlaveHello {
     /// Share of the calls beside other slaves of a pool, in percent of an ordinary slave's; 0: 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub weight: u32,
-    /// Name of a resource that one process at a time can hold: another instance with the same seat means that the process before
-    /// is gone.
+    /// Name of a resource that one process at a time can hold: another instance of the same identity with the same seat means that
+    /// the process before is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seat: Option<String>,
     /// Instances of the proxies that the slave is linked to, 16 hex digits each: such a proxy closes with
@@ -67,12 +74,30 @@ pub struct ProxyHello {
     pub version: u16,
     /// Instance of the process, 16 hex digits.
     pub instance: String,
+    /// Id of the slave at this proxy, for people: 16 hex digits, random. Empty in the answer to a probe.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub slave: String,
+    /// Name under which the slave is shown. Empty in the answer to a probe.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub slave_name: String,
+    /// Resume secret of this slave process at this proxy process, the same on each of its links. Empty in the answer to a probe.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resume: ResumeSecret,
+    /// The proxy knows the slave process and has its calls.
+    #[serde(default)]
+    pub resumed: bool,
+    /// Proofs of the proxy's fleet, 1 or 2.
+    #[serde(default)]
+    pub fleet: Vec<FleetProof>,
+    /// The proxy's own peer fact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fact: Option<String>,
     /// Milliseconds for which calls outlive a broken link.
     pub grace_ms: u64,
     /// Credit window in bytes for what this side receives, for each call.
     pub window: u32,
-    /// Instances of the proxies that this one knows of, itself included, 16 hex digits each: a slave behind a load balancer wants
-    /// a link to all of them. Not empty: the proxy takes `peers` frames and ended sessions.
+    /// Peer facts of the proxies that this one knows of, itself included: a slave behind a load balancer wants a link to all of
+    /// them. Not empty: the proxy takes `peers` frames and ended sessions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
     /// Smallest number of proxies that there can be, this one included, where that is known from elsewhere; 0: unknown.
@@ -87,6 +112,15 @@ pub struct ProxyHello {
 pub(super) fn check_hello(hello: &SlaveHello) -> Result<(), &'static str> {
     if InstanceId::parse(&hello.instance).is_none() {
         return Err("instance must be 16 hex digits");
+    }
+    if !is_nonce(&hello.nonce) {
+        return Err("nonce must be base64url of 32 bytes");
+    }
+    let is_resume = |(proxy, proof): (&String, &ResumeProof)| {
+        InstanceId::parse(proxy).is_some() && proof.bytes().is_some()
+    };
+    if hello.resume.len() > MAX_RESUME || !hello.resume.iter().all(is_resume) {
+        return Err("resume must be at most 64 proofs by instance");
     }
     check_slave_name(&hello.slave_name)?;
     if hello.window < MIN_WINDOW {

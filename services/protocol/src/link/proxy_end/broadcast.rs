@@ -12,7 +12,7 @@ use crate::link::ids::CallId;
 pub const MAX_PENDING_FACTS: usize = 256;
 
 impl<S: Sink> ProxyEnd<S> {
-    /// Sends a fact about a client session (JSON of [`crate::link::header::SessionFacts`]). While the link is down the fact is
+    /// Sends a fact about a client session (JSON of [`crate::link::session_fact::SessionFact`]). While the link is down the fact is
     /// kept until the link is back, if calls wait that it may concern.
     pub fn session(&mut self, facts: Bytes) {
         if !self.linked {

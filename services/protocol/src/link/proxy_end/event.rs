@@ -13,7 +13,7 @@ pub enum ProxyEvent {
     Draining,
     /// Proxies that the slave is linked to (JSON of [`crate::link::peers::Peers`]).
     Peers(Bytes),
-    /// A fact about a client session that another proxy told the slave (JSON of [`crate::link::header::SessionFacts`]).
+    /// A fact about a client session that another proxy told the slave (JSON of [`crate::link::session_fact::SessionFact`]).
     Session(Bytes),
     /// A chunk of a call that is not (or no longer) under way here; it was ignored.
     UnknownCall(FrameKind),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::link::fleet::FleetKeys;
 use crate::link::ids::{LinkId, Seq};
 use crate::link::journal::Journal;
 use crate::link::limits::LinkLimits;
@@ -27,6 +28,8 @@ impl CallState {
 
 pub(super) struct Call {
     pub(super) state: CallState,
+    /// Fleet of the proxy that opened the call.
+    pub(super) fleet: FleetKeys,
     /// The link that reads the call; `None` while it waits to be attached.
     pub(super) link: Option<LinkId>,
     /// Chunks of the `open`.
@@ -48,10 +51,11 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Makes a call of which nothing has come. `limits.window` is what the proxy behind the link announced.
-    pub(super) fn new(link: LinkId, request: Reassembler, limits: &LinkLimits) -> Self {
+    /// Makes a call of which nothing has come, opened on `link` by a proxy of `fleet`. `limits.window` is what that proxy announced.
+    pub(super) fn new(link: LinkId, fleet: FleetKeys, request: Reassembler, limits: &LinkLimits) -> Self {
         Self {
             state: CallState::Receiving,
+            fleet,
             link: Some(link),
             request,
             credited: 0,

@@ -26,7 +26,7 @@ pub enum SlaveEvent {
         /// Id of the call.
         call: CallId,
     },
-    /// A fact about a client session (JSON of [`crate::link::header::SessionFacts`]), and the link that brought it.
+    /// A fact about a client session (JSON of [`crate::link::session_fact::SessionFact`]), and the link that brought it.
     Session(LinkId, Bytes),
     /// Proxies that the proxy behind this link knows of (JSON of [`crate::link::peers::Peers`]).
     Peers(LinkId, Bytes),

@@ -28,10 +28,13 @@ impl SlaveEnd {
         match frame.kind {
             FrameKind::Open => self.receive_open(link, frame, now),
             FrameKind::Cancel => {
-                self.remove(frame.call);
+                if self.is_open_to(link, frame.call) {
+                    self.remove(frame.call);
+                }
                 Ok(())
             }
-            FrameKind::Credit => self.receive_credit(&frame),
+            FrameKind::Credit if self.is_open_to(link, frame.call) => self.receive_credit(&frame),
+            FrameKind::Credit => Ok(()),
             FrameKind::Attach => self.receive_attach(link, &frame),
             FrameKind::Session => {
                 self.events.push_back(SlaveEvent::Session(link, frame.payload));
@@ -53,8 +56,17 @@ impl SlaveEnd {
         }
     }
 
+    /// Returns whether a call is known on a link: it was opened by a proxy of the same fleet as the one behind the link.
+    fn is_open_to(&self, link: LinkId, id: CallId) -> bool {
+        let (call, link) = (self.calls.get(&id), self.links.get(&link));
+        call.zip(link).is_some_and(|(call, link)| call.fleet.shares_a_key(&link.peer.fleet))
+    }
+
     fn receive_open(&mut self, link: LinkId, frame: Frame, now: Instant) -> Result<(), LinkError> {
         let id = frame.call;
+        if self.links.get(&link).is_some_and(|link| link.peer.instance != id.proxy()) {
+            return Err(LinkError::ForeignCall);
+        }
         let header_len = usize::from(frame.aux);
         if frame.seq == 0 && (header_len == 0 || header_len > MAX_HEADER || header_len > frame.payload.len())
         {
@@ -65,12 +77,17 @@ impl SlaveEnd {
                 // The rest of a call that was refused or cancelled.
                 return Ok(());
             }
-            if self.draining {
-                let gone = Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, id, 0) };
-                self.enqueue_control(link, gone);
+            if self.draining || self.stopping.contains(&id) {
+                self.send_gone(link, id);
                 return Ok(());
             }
             self.begin(link, id);
+        } else if !self.is_open_to(link, id) {
+            // A proxy of another fleet has taken this proxy's instance and this id: the call never comes to run here.
+            if frame.seq == 0 {
+                self.send_gone(link, id);
+            }
+            return Ok(());
         }
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
         if call.state != CallState::Receiving || call.link != Some(link) {
@@ -90,11 +107,17 @@ impl SlaveEnd {
         Ok(())
     }
 
+    /// Tells the proxy that a call that it opens never began.
+    fn send_gone(&mut self, link: LinkId, id: CallId) {
+        self.enqueue_control(link, Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, id, 0) });
+    }
+
     fn begin(&mut self, link: LinkId, id: CallId) {
-        let window = self.links.get(&link).map_or(self.limits.window, |l| l.window);
+        let Some(peer) = self.links.get(&link).map(|link| link.peer) else { return };
+        let window = usize::try_from(peer.window).unwrap_or(usize::MAX);
         let limits = LinkLimits { window, ..self.limits.clone() };
         let request = Reassembler::new(self.limits.message + MAX_HEADER);
-        self.calls.insert(id, Call::new(link, request, &limits));
+        self.calls.insert(id, Call::new(link, peer.fleet, request, &limits));
     }
 
     fn start(&mut self, link: LinkId, id: CallId, whole: &Reassembled, now: Instant) {
@@ -149,10 +172,15 @@ impl SlaveEnd {
 
     fn receive_attach(&mut self, link: LinkId, frame: &Frame) -> Result<(), LinkError> {
         let id = frame.call;
-        let can_attach = |call: &&mut Call| !matches!(call.state, CallState::Receiving | CallState::NoReader);
+        let is_foreign = self.calls.contains_key(&id) && !self.is_open_to(link, id);
+        let can_attach = |call: &&mut Call| {
+            !is_foreign && !matches!(call.state, CallState::Receiving | CallState::NoReader)
+        };
         let Some(call) = self.calls.get_mut(&id).filter(can_attach) else {
             self.stats.gone += 1;
-            let ran = if self.tombstones.may_contain(id) { Flags::ERROR } else { Flags::NONE };
+            // Whether a call of another fleet runs is not told, and it must not be run again.
+            let may_have_run = is_foreign || self.tombstones.may_contain(id);
+            let ran = if may_have_run { Flags::ERROR } else { Flags::NONE };
             let flags = Flags::GONE.with(ran);
             self.enqueue_control(link, Frame { flags, ..Frame::bare(FrameKind::End, id, frame.seq) });
             return Ok(());

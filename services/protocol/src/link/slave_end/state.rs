@@ -1,13 +1,14 @@
 //! State of the slave's end, and its changes when links come and go or time passes. Must not know
 //! sockets.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::call::{Call, CallState};
 use super::event::SlaveEvent;
+use super::peer::ProxyPeer;
 use super::tombstones::Tombstones;
 use crate::link::frame::{Frame, FrameKind};
 use crate::link::ids::{CallId, CallMap, LinkId};
@@ -21,10 +22,8 @@ pub const RETENTION_MARGIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Link {
     pub(super) outbox: Outbox,
-    /// Credit window that the proxy announced, in bytes.
-    pub(super) window: usize,
-    /// How long calls are kept without this link.
-    pub(super) retention: Duration,
+    /// The proxy behind the link.
+    pub(super) peer: ProxyPeer,
     pub(super) catalogs: Journal,
     /// Calls for which `accepted` is sent at this time, unless they write or end before.
     pub(super) pending_accepted: VecDeque<(Instant, CallId)>,
@@ -42,6 +41,9 @@ pub struct SlaveEnd {
     pub(super) assembly_bytes: usize,
     pub(super) draining: bool,
     pub(super) tombstones: Tombstones,
+    /// Calls that the owner was told to stop and has not ended yet. Their ids are not free: what the owner still writes would go
+    /// to another call.
+    pub(super) stopping: HashSet<CallId>,
     /// No call's retention ends before this time.
     pub(super) next_expiry: Option<Instant>,
     pub(super) stats: LinkStats,
@@ -61,6 +63,7 @@ impl SlaveEnd {
             assembly_bytes: 0,
             draining: false,
             tombstones: Tombstones::default(),
+            stopping: HashSet::new(),
             next_expiry: None,
             stats: LinkStats::default(),
         }
@@ -97,13 +100,12 @@ impl SlaveEnd {
         (calls().map(|c| c.response.bytes()).sum(), calls().map(|c| c.request.pending_bytes()).sum())
     }
 
-    /// Starts a link, which is sent the catalog. `window` and `grace` are what the proxy's hello said.
-    pub fn link_up(&mut self, link: LinkId, window: u32, grace: Duration) {
+    /// Starts a link, which is sent the catalog.
+    pub fn link_up(&mut self, link: LinkId, peer: ProxyPeer) {
         let unlimited = LinkLimits { window: usize::MAX, ..self.limits.clone() };
         let state = Link {
             outbox: Outbox::default(),
-            window: window as usize,
-            retention: grace + RETENTION_MARGIN,
+            peer,
             catalogs: Journal::new(&unlimited),
             pending_accepted: VecDeque::new(),
         };
@@ -118,7 +120,7 @@ impl SlaveEnd {
     /// Ends a link. Its calls wait to be attached; those of which not all of the `open` has come are forgotten.
     pub fn link_down(&mut self, link: LinkId, now: Instant) {
         let Some(gone) = self.links.remove(&link) else { return };
-        let retention_ends_at = now + gone.retention;
+        let retention_ends_at = now + gone.peer.grace + RETENTION_MARGIN;
         let mut assembly = 0;
         let mut journal = 0;
         self.calls.retain(|_, call| {
@@ -163,8 +165,14 @@ impl SlaveEnd {
         self.journal_bytes -= call.response.bytes();
         self.assembly_bytes -= call.request.pending_bytes();
         if call.state.is_running() {
-            self.events.push_back(SlaveEvent::Stop { call: id });
+            self.stop(id);
         }
+    }
+
+    /// Has the owner stop a call.
+    pub(super) fn stop(&mut self, id: CallId) {
+        self.stopping.insert(id);
+        self.events.push_back(SlaveEvent::Stop { call: id });
     }
 
     /// Forgets the calls whose retention is over. To be called at [`SlaveEnd::poll_timeout`].

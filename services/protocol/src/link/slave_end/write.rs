@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::call::CallState;
-use super::event::{SlaveEvent, WriteOutcome};
+use super::event::WriteOutcome;
 use super::state::SlaveEnd;
 use crate::link::frame::{Flags, FrameKind};
 use crate::link::ids::CallId;
@@ -21,7 +21,7 @@ impl SlaveEnd {
         };
         if self.journal_bytes + message.len() > self.limits.journal {
             self.fail(id, &self.journal_full());
-            self.events.push_back(SlaveEvent::Stop { call: id });
+            self.stop(id);
             return WriteOutcome::Gone;
         }
         self.journal_bytes += message.len();
@@ -34,8 +34,11 @@ impl SlaveEnd {
 
     /// Ends a call with a result or, with [`Flags::ERROR`], an error object. `status` is an HTTP status hint, 0 for none.
     /// [`WriteOutcome::Gone`]: nobody will ask for the end, and the call is forgotten. An end that does not fit the journal is
-    /// replaced by a failure.
+    /// replaced by a failure. The owner ends each call that was started once, also one that it was told to stop.
     pub fn end(&mut self, id: CallId, payload: Bytes, flags: Flags, status: u16) -> WriteOutcome {
+        if self.stopping.remove(&id) {
+            return WriteOutcome::Gone;
+        }
         let call = match self.calls.get_mut(&id) {
             Some(call) if call.state == CallState::Running => call,
             Some(call) if call.state == CallState::NoReader => {

@@ -1,9 +1,10 @@
 //! What is known of a message from its outermost members: which there are, and whether those that identify it are right. Must not know
 //! pieces.
 
+use crate::mcp::call_message::kinds::CallEvent;
 use crate::mcp::call_message::members::{Member, NOT_OF_A_NOTIFICATION, folds_to, is_disguised, is_integer};
+use crate::mcp::call_message::rules::{CallRules, MessageFault, MessageShape};
 use crate::mcp::call_message::token::TokenMatch;
-use crate::mcp::call_message::{CallEvent, CallRules, MessageFault, MessageShape};
 use crate::mcp::era::Era;
 use crate::mcp::scan::{Observer, ValueKind};
 

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::mcp::depth::MAX_DEPTH;
+use crate::mcp::era::Era;
+use crate::mcp::scan::ScanFault;
 
 /// Checks a message whole, cut everywhere once, and byte by byte; the verdict must be the same.
 fn check(shape: MessageShape, message: &str, token: &str) -> Result<(), MessageFault> {
@@ -56,61 +58,78 @@ fn events_that_a_call_may_have() {
     }
 }
 
+/// Events that a call with the token `té` may not have.
+const FORBIDDEN: &[(&str, MessageFault)] = &[
+    (r#"{"jsonrpc":"2.0","id":8,"result":{}}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2.0","\u0069d":8,"result":{}}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2.0","method":"notifications/message","id":null}"#, MessageFault::NotANotification),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{},"error":{}}"#,
+        MessageFault::NotANotification,
+    ),
+    (r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{}}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2.0","method":"elicitation/create","params":{}}"#, MessageFault::Method),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#,
+        MessageFault::Method,
+    ),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/progress ","params":{"progressToken":"té"}}"#,
+        MessageFault::Method,
+    ),
+    (r#"{"jsonrpc":"2.0","method":7,"params":{}}"#, MessageFault::Method),
+    (r#"{"jsonrpc":"2.0","method":{"a":"notifications/message"}}"#, MessageFault::Method),
+    (r#"{"jsonrpc":"2.0","method":"notifications/message","method":"x"}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2.0","jsonrpc":"2.0","method":"notifications/message"}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2","method":"notifications/message"}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":2.0,"method":"notifications/message"}"#, MessageFault::NotANotification),
+    (r#"{"method":"notifications/message"}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2.0"}"#, MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2.0","method":"notifications/message","params":[1]}"#, MessageFault::NotANotification),
+    (r#"[{"jsonrpc":"2.0","method":"notifications/message"}]"#, MessageFault::NotANotification),
+    ("\"x\"", MessageFault::NotANotification),
+    ("1", MessageFault::NotANotification),
+    ("{}", MessageFault::NotANotification),
+    (r#"{"jsonrpc":"2.0","method":"notifications/message","ID":2}"#, MessageFault::NotANotification),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/message","re\u017fult":{}}"#,
+        MessageFault::NotANotification,
+    ),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/message","Method":"elicitation/create"}"#,
+        MessageFault::NotANotification,
+    ),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"té","progressTo\u212aen":1}}"#,
+        MessageFault::NotANotification,
+    ),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#,
+        MessageFault::ProgressToken,
+    ),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}"#,
+        MessageFault::ProgressToken,
+    ),
+    (r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#, MessageFault::ProgressToken),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"x":{"progressToken":"té"}}}"#,
+        MessageFault::ProgressToken,
+    ),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"té","progressToken":"té"}}"#,
+        MessageFault::NotANotification,
+    ),
+    (
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1},"params":{"progressToken":"té"}}"#,
+        MessageFault::NotANotification,
+    ),
+];
+
 #[test]
 fn events_that_a_call_may_not_have() {
-    use MessageFault::{Method, NotANotification, ProgressToken};
-    for (message, fault) in [
-        (r#"{"jsonrpc":"2.0","id":8,"result":{}}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","\u0069d":8,"result":{}}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","method":"notifications/message","id":null}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","method":"notifications/message","params":{},"error":{}}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{}}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","method":"elicitation/create","params":{}}"#, Method),
-        (r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#, Method),
-        (r#"{"jsonrpc":"2.0","method":"notifications/progress ","params":{"progressToken":"té"}}"#, Method),
-        (r#"{"jsonrpc":"2.0","method":7,"params":{}}"#, Method),
-        (r#"{"jsonrpc":"2.0","method":{"a":"notifications/message"}}"#, Method),
-        (r#"{"jsonrpc":"2.0","method":"notifications/message","method":"x"}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","jsonrpc":"2.0","method":"notifications/message"}"#, NotANotification),
-        (r#"{"jsonrpc":"2","method":"notifications/message"}"#, NotANotification),
-        (r#"{"jsonrpc":2.0,"method":"notifications/message"}"#, NotANotification),
-        (r#"{"method":"notifications/message"}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0"}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","method":"notifications/message","params":[1]}"#, NotANotification),
-        (r#"[{"jsonrpc":"2.0","method":"notifications/message"}]"#, NotANotification),
-        ("\"x\"", NotANotification),
-        ("1", NotANotification),
-        ("{}", NotANotification),
-        (r#"{"jsonrpc":"2.0","method":"notifications/message","ID":2}"#, NotANotification),
-        (r#"{"jsonrpc":"2.0","method":"notifications/message","re\u017fult":{}}"#, NotANotification),
-        (
-            r#"{"jsonrpc":"2.0","method":"notifications/message","Method":"elicitation/create"}"#,
-            NotANotification,
-        ),
-        (
-            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"té","progressTo\u212aen":1}}"#,
-            NotANotification,
-        ),
-        (
-            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#,
-            ProgressToken,
-        ),
-        (r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}"#, ProgressToken),
-        (r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#, ProgressToken),
-        (
-            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"x":{"progressToken":"té"}}}"#,
-            ProgressToken,
-        ),
-        (
-            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"té","progressToken":"té"}}"#,
-            NotANotification,
-        ),
-        (
-            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1},"params":{"progressToken":"té"}}"#,
-            NotANotification,
-        ),
-    ] {
-        assert_eq!(event(message), Err(fault), "{message}");
+    for (message, fault) in FORBIDDEN {
+        assert_eq!(event(message), Err(*fault), "{message}");
     }
     for message in
         ["", "bytes that are no JSON", "{}{}", r#"{"jsonrpc":"2.0","method":"notifications/message"}, "#]

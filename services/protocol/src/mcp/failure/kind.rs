@@ -27,6 +27,8 @@ pub enum FailureKind {
     ClientLimit,
     /// All clients together have more under way than the process may hold.
     Overloaded,
+    /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
+    AuditUnavailable,
     /// The process that got the request is shutting down.
     Draining,
     /// The client cancelled the request.
@@ -100,7 +102,7 @@ const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -110,6 +112,7 @@ impl FailureKind {
         Self::RateLimited,
         Self::ClientLimit,
         Self::Overloaded,
+        Self::AuditUnavailable,
         Self::Draining,
         Self::Cancelled,
         Self::ResultTooLarge,
@@ -150,6 +153,7 @@ impl FailureKind {
             Self::RateLimited => row(429, 429, -31008, "rate_limited", "Retry after the time in Retry-After, or ask the operator for a higher rate limit."),
             Self::ClientLimit => row(429, 429, -31009, "client_limit", "Let requests finish before you send more, or ask the operator to raise the variable that the message names."),
             Self::Overloaded => row(503, 503, -31010, "overloaded", "Retry after the time in Retry-After; the operator may raise the variable that the message names."),
+            Self::AuditUnavailable => row(503, 503, -31011, "audit_unavailable", "Nothing ran: the operator has to make room for AUDIT_LOG, then retry."),
             Self::Draining => row(503, 503, -31004, "draining", "Retry: another replica takes the request."),
             Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
             Self::ResultTooLarge => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),

@@ -65,6 +65,9 @@ pub enum Failure {
         /// Seconds after which it is worth trying again, at least 1.
         retry_after: u32,
     },
+    /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
+    #[error("The call cannot be written down: {0}")]
+    AuditUnavailable(&'static str),
     /// The process that got the request is shutting down.
     #[error("Shutting down")]
     Draining,
@@ -170,6 +173,7 @@ impl Failure {
             Self::RateLimited { .. } => FailureKind::RateLimited,
             Self::ClientLimit { .. } => FailureKind::ClientLimit,
             Self::Overloaded { .. } => FailureKind::Overloaded,
+            Self::AuditUnavailable(_) => FailureKind::AuditUnavailable,
             Self::Draining => FailureKind::Draining,
             Self::Cancelled => FailureKind::Cancelled,
             Self::ResultTooLarge(_) => FailureKind::ResultTooLarge,
@@ -256,6 +260,7 @@ impl Failure {
             Self::RateLimited { what: text(), retry_after: 1 },
             Self::ClientLimit { what: text(), retry_after: 1 },
             Self::Overloaded { what: text(), retry_after: 1 },
+            Self::AuditUnavailable(""),
             Self::Draining,
             Self::Cancelled,
             Self::ResultTooLarge(text()),

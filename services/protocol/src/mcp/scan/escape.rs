@@ -1,15 +1,8 @@
 //! Escapes of strings, and their characters where an observer wants them. Must not know plain text.
 
-use crate::mcp::scan::{Observer, ScanFault, Scanner, State};
-
-/// Part of an escape that the next byte belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Escape {
-    /// The byte after the backslash.
-    Kind,
-    /// A hex digit of `\u`; `left` more, this one included.
-    Digit { left: u8, unit: u16 },
-}
+use crate::mcp::scan::fault::ScanFault;
+use crate::mcp::scan::observer::Observer;
+use crate::mcp::scan::state::{Escape, Scanner, State};
 
 impl Scanner {
     /// Takes one byte of an escape.

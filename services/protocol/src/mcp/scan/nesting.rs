@@ -1,7 +1,7 @@
 //! Stack of the arrays and objects that are open, one bit each. Must not know what they hold.
 
 use crate::mcp::depth::MAX_DEPTH;
-use crate::mcp::scan::ScanFault;
+use crate::mcp::scan::fault::ScanFault;
 
 const WORD: usize = u64::BITS as usize;
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
 use super::*;
+use crate::mcp::depth::MAX_DEPTH;
 
 fn scan(text: &[u8], cuts: &[usize]) -> Result<(), ScanFault> {
     let mut scanner = Scanner::new();
@@ -56,62 +57,63 @@ fn valid_texts_are_taken_at_every_cut() {
     }
 }
 
+/// Texts that are refused.
+const INVALID: &[(&[u8], ScanFault)] = &[
+    (b"", ScanFault::Truncated),
+    (b" ", ScanFault::Truncated),
+    (b"[", ScanFault::Truncated),
+    (b"[1", ScanFault::Truncated),
+    (b"{\"a\"", ScanFault::Truncated),
+    (b"\"a", ScanFault::Truncated),
+    (b"\"\\", ScanFault::Truncated),
+    (b"\"\\u00", ScanFault::Truncated),
+    (b"-", ScanFault::Truncated),
+    (b"1.", ScanFault::Truncated),
+    (b"1e", ScanFault::Truncated),
+    (b"tru", ScanFault::Truncated),
+    (b"{} {}", ScanFault::Syntax),
+    (b"{},\"id\":8", ScanFault::Syntax),
+    (b"1 2", ScanFault::Syntax),
+    (b"01", ScanFault::Syntax),
+    (b"+1", ScanFault::Syntax),
+    (b".5", ScanFault::Syntax),
+    (b"1.e1", ScanFault::Syntax),
+    (b"-a", ScanFault::Syntax),
+    (b"truE", ScanFault::Syntax),
+    (b"nul1", ScanFault::Syntax),
+    (b"[1,]", ScanFault::Syntax),
+    (b"{,}", ScanFault::Syntax),
+    (b"{\"a\":1,}", ScanFault::Syntax),
+    (b"{\"a\" 1}", ScanFault::Syntax),
+    (b"{1:2}", ScanFault::Syntax),
+    (b"[1}", ScanFault::Syntax),
+    (b"{\"a\":1]", ScanFault::Syntax),
+    (b"]", ScanFault::Syntax),
+    (b"}", ScanFault::Syntax),
+    (b",", ScanFault::Syntax),
+    (b"'a'", ScanFault::Syntax),
+    (b"\"\x00\"", ScanFault::Syntax),
+    (b"\"\n\"", ScanFault::Syntax),
+    (b"\"\\x\"", ScanFault::Syntax),
+    (b"\"\\u00g0\"", ScanFault::Syntax),
+    (b"NaN", ScanFault::Syntax),
+    (b"\xef\xbb\xbf{}", ScanFault::Syntax),
+    (b"{\"a\":1 \"b\":2}", ScanFault::Syntax),
+    (b"\"\xff\"", ScanFault::NotUtf8),
+    (b"\"\xc3\"", ScanFault::NotUtf8),
+    (b"\"\xed\xa0\x80\"", ScanFault::NotUtf8),
+    (b"\"\xc0\xaf\"", ScanFault::NotUtf8),
+    (b"\"\xf5\x80\x80\x80\"", ScanFault::NotUtf8),
+    (b"\"\xe2\x82", ScanFault::Truncated),
+    (b"[1,\n2]", ScanFault::LineBreak),
+    (b"{}\r", ScanFault::LineBreak),
+];
+
 #[test]
 fn invalid_texts_are_refused_for_what_they_are() {
-    use ScanFault::{LineBreak, NotUtf8, Syntax, TooDeep, Truncated};
     let deep = "[".repeat(MAX_DEPTH + 1);
-    let cases: &[(&[u8], ScanFault)] = &[
-        (b"", Truncated),
-        (b" ", Truncated),
-        (b"[", Truncated),
-        (b"[1", Truncated),
-        (b"{\"a\"", Truncated),
-        (b"\"a", Truncated),
-        (b"\"\\", Truncated),
-        (b"\"\\u00", Truncated),
-        (b"-", Truncated),
-        (b"1.", Truncated),
-        (b"1e", Truncated),
-        (b"tru", Truncated),
-        (b"{} {}", Syntax),
-        (b"{},\"id\":8", Syntax),
-        (b"1 2", Syntax),
-        (b"01", Syntax),
-        (b"+1", Syntax),
-        (b".5", Syntax),
-        (b"1.e1", Syntax),
-        (b"-a", Syntax),
-        (b"truE", Syntax),
-        (b"nul1", Syntax),
-        (b"[1,]", Syntax),
-        (b"{,}", Syntax),
-        (b"{\"a\":1,}", Syntax),
-        (b"{\"a\" 1}", Syntax),
-        (b"{1:2}", Syntax),
-        (b"[1}", Syntax),
-        (b"{\"a\":1]", Syntax),
-        (b"]", Syntax),
-        (b"}", Syntax),
-        (b",", Syntax),
-        (b"'a'", Syntax),
-        (b"\"\x00\"", Syntax),
-        (b"\"\n\"", Syntax),
-        (b"\"\\x\"", Syntax),
-        (b"\"\\u00g0\"", Syntax),
-        (b"NaN", Syntax),
-        (b"\xef\xbb\xbf{}", Syntax),
-        (b"{\"a\":1 \"b\":2}", Syntax),
-        (b"\"\xff\"", NotUtf8),
-        (b"\"\xc3\"", NotUtf8),
-        (b"\"\xed\xa0\x80\"", NotUtf8),
-        (b"\"\xc0\xaf\"", NotUtf8),
-        (b"\"\xf5\x80\x80\x80\"", NotUtf8),
-        (b"\"\xe2\x82", Truncated),
-        (b"[1,\n2]", LineBreak),
-        (b"{}\r", LineBreak),
-        (deep.as_bytes(), TooDeep),
-    ];
-    for (text, fault) in cases {
+    let too_deep = (deep.as_bytes(), ScanFault::TooDeep);
+    for (text, fault) in INVALID.iter().chain([&too_deep]) {
         assert_eq!(scan(text, &[]), Err(*fault), "{}", String::from_utf8_lossy(text));
         let every: Vec<usize> = (1..text.len()).collect();
         assert_eq!(scan(text, &every), Err(*fault), "{} byte by byte", String::from_utf8_lossy(text));

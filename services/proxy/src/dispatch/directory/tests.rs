@@ -36,7 +36,7 @@ impl Fleet {
         };
         let catalog = Catalog::decode(format!("{{\"tools\":[{tools}]}}").as_bytes()).unwrap();
         let slave = Slave::for_test(&hello, key, LinkLimits::default(), catalog);
-        slave.regrant_for_test(self.codes.authorize(code, Announced::default()).unwrap());
+        slave.regrant_for_test(self.codes.authorize(code, None, Announced::default()).unwrap());
         self.slaves.push(slave);
     }
 

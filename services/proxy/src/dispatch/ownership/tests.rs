@@ -95,7 +95,7 @@ struct World {
 
 impl World {
     fn new(codes: &Arc<CodeStore>, given: &[Given]) -> Self {
-        let grant = |given: &Given| codes.authorize(given.code, Announced::default()).unwrap();
+        let grant = |given: &Given| codes.authorize(given.code, None, Announced::default()).unwrap();
         Self {
             codes: Arc::clone(codes),
             given: given.to_vec(),

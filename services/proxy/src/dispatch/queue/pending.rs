@@ -13,6 +13,8 @@ use crate::links::Slave;
 pub(in crate::dispatch) struct QueueKey {
     /// The clients' name of the tool.
     pub(in crate::dispatch) tool: Arc<str>,
+    /// Whose tool it is ([`Pool::provider`](super::super::pool::Pool)).
+    pub(in crate::dispatch) provider: Arc<str>,
     /// Number of the rule, 0 without one.
     pub(in crate::dispatch) rule: usize,
 }

@@ -54,8 +54,14 @@ const SHOWN = {
   yes: (value) => (value === true ? "yes" : ""),
 };
 
+// Characters that reorder text or hide in it are shown as escapes, as in the program's other output: names come from anybody.
+const HOSTILE =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\u{e0000}-\u{e0fff}]/gu;
+const visible = (text) => String(text).replace(HOSTILE, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
 function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = visible(text);
+  if (element.textContent !== shown) element.textContent = shown;
 }
 
 // ---- cells ----

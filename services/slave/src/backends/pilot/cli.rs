@@ -56,7 +56,7 @@ impl CliProcess {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn()?;
         let group = ProcessGroup::of(&child, launcher).ok_or_else(|| io::Error::other("it ended at once"))?;
-        Ok(Self { child, group, _line: line })
+        Ok(Self { group, child, _line: line })
     }
 
     /// Waits for the end. Each line of standard output goes to `lines` as well, unless the channel is full. Fails with

@@ -47,7 +47,7 @@ pub(super) fn spawn(server: &StdioServer, launcher: &Launcher) -> io::Result<(Ch
         stderr: child.stderr.take().ok_or_else(no_pipe)?,
     };
     let group = ProcessGroup::of(&child, launcher).ok_or_else(|| io::Error::other("it ended at once"))?;
-    Ok((ChildProcess { child, group }, pipes))
+    Ok((ChildProcess { group, child }, pipes))
 }
 
 /// Returns the error with the file that it is about: the system's "No such file" does not name it.

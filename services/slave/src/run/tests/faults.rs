@@ -144,7 +144,7 @@ async fn a_call_in_transit_when_the_slave_is_stopped_is_returned() {
         payload: "{}{}".into(),
         ..protocol::link::frame::Frame::bare(
             protocol::link::frame::FrameKind::Open,
-            protocol::link::ids::CallId(7),
+            protocol::link::ids::CallId::new(super::proxy::INSTANCE, 7),
             0,
         )
     };

@@ -121,8 +121,7 @@ async fn a_cancelled_call_stops_and_so_does_one_named_by_its_session() {
     assert!(!first.is_over(), "nothing follows a cancel");
     let (_, second) = proxy.call("sleep", r#"{"seconds":600,"steps":10000}"#);
     proxy.until("some progress", |_| second.len() > 0).await;
-    for facts in [r#"{"session":"other","cancel":"\"c1\""}"#, r#"{"session":"session-1","cancel":"\"c1\""}"#]
-    {
+    for facts in [r#"{"cancel":["digest-2"]}"#, r#"{"cancel":["digest-0","digest-1"]}"#] {
         assert!(!second.is_over());
         proxy.end.session(facts.as_bytes().into());
         proxy.until("it is sent", |proxy| !proxy.end.wants_to_send()).await;

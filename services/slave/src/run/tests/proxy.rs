@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use protocol::link::call::ResponseEvent;
+use protocol::link::fleet::{FleetKey, FleetProof, signed_text};
 use protocol::link::frame::Frame;
-use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, close};
+use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, VERSIONS, close};
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits, MAX_BATCH};
 use protocol::link::proxy_end::{ProxyEnd, ProxyEvent, Sink};
@@ -109,7 +111,7 @@ pub(super) struct Proxy {
     last: u64,
 }
 
-const INSTANCE: InstanceId = InstanceId(0xabc);
+pub(super) const INSTANCE: InstanceId = InstanceId(0xabc);
 
 impl Proxy {
     pub(super) fn new() -> Self {
@@ -130,10 +132,16 @@ impl Proxy {
     /// Takes the slave in (again).
     pub(super) async fn link(&mut self, listener: &ProxyListener) -> Auth {
         let (mut ws, auth) = listener.accept().await;
+        let slave = auth.protocol.as_ref().unwrap();
+        let text = signed_text(&slave.nonce, &INSTANCE.to_string(), &slave.instance);
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
+        let key = FleetKey(pair.public_key().as_ref().try_into().unwrap());
+        let signature = pair.sign(text.as_bytes()).as_ref().try_into().unwrap();
         let hello = ProxyHello {
             name: PROTOCOL_NAME.into(),
-            version: 1,
+            version: VERSIONS[0],
             instance: INSTANCE.to_string(),
+            fleet: vec![FleetProof::new(key, &signature)],
             grace_ms: 30_000,
             window: DEFAULT_WINDOW,
             agent: "test".into(),
@@ -158,7 +166,7 @@ impl Proxy {
         );
         let mut header = header(Era::Legacy);
         header.session = Some("session-1".into());
-        header.request_id = Some(r#""c1""#.into());
+        header.cancel_id = Some("digest-1".into());
         self.open(&serde_json::to_vec(&header).unwrap(), message)
     }
 

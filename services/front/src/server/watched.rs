@@ -7,29 +7,29 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::pace::{Overdue, Pace};
+use super::progress::{Overdue, Progress};
 
 /// A stream that reports its progress.
-pub(super) struct PacedStream<S> {
+pub(super) struct WatchedStream<S> {
     inner: S,
-    pace: Pace,
+    progress: Progress,
 }
 
-impl<S> PacedStream<S> {
-    pub(super) fn new(inner: S, pace: Pace) -> Self {
-        Self { inner, pace }
+impl<S> WatchedStream<S> {
+    pub(super) fn new(inner: S, progress: Progress) -> Self {
+        Self { inner, progress }
     }
 
     fn report<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match written {
-            Poll::Pending => self.pace.on_blocked(),
-            Poll::Ready(_) => self.pace.on_written(),
+            Poll::Pending => self.progress.on_blocked(),
+            Poll::Ready(_) => self.progress.on_written(),
         }
         written
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -38,13 +38,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, into);
         if into.filled().len() > before {
-            self.pace.on_read();
+            self.progress.on_read();
         }
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.report(written)
@@ -67,7 +67,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
         // A flush that is complete at once says nothing of the bytes that a write could not place.
         if flushed.is_pending() {
-            self.pace.on_blocked();
+            self.progress.on_blocked();
         }
         flushed
     }
@@ -79,15 +79,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
 
 /// A connection that ends when it is overdue. The timer is moved only to an earlier time: progress is more frequent than
 /// the lack of it.
-pub(super) struct Paced<F> {
+pub(super) struct Watched<F> {
     inner: F,
-    pace: Pace,
+    progress: Progress,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<F: Future + Unpin> Paced<F> {
-    pub(super) fn new(inner: F, pace: Pace) -> Self {
-        Self { inner, pace, timer: None }
+impl<F: Future + Unpin> Watched<F> {
+    pub(super) fn new(inner: F, progress: Progress) -> Self {
+        Self { inner, progress, timer: None }
     }
 
     /// Returns the connection.
@@ -97,7 +97,7 @@ impl<F: Future + Unpin> Paced<F> {
 
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
         loop {
-            let Some((deadline, why)) = self.pace.deadline() else { return Poll::Pending };
+            let Some((deadline, why)) = self.progress.deadline() else { return Poll::Pending };
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if deadline < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(deadline);
@@ -110,7 +110,7 @@ impl<F: Future + Unpin> Paced<F> {
     }
 }
 
-impl<F: Future + Unpin> Future for Paced<F> {
+impl<F: Future + Unpin> Future for Watched<F> {
     /// The result of the connection, or the reason to close it.
     type Output = Result<F::Output, Overdue>;
 
@@ -131,17 +131,17 @@ mod tests {
 
     use super::*;
 
-    const STALL: Duration = Duration::from_secs(60);
+    const STALL: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_is_overdue_and_one_that_takes_a_little_is_not() {
         let (server, mut client) = duplex(1000);
-        let pace = Pace::new(STALL);
-        let request = pace.begin_request();
-        let mut stream = PacedStream::new(server, pace.clone());
+        let progress = Progress::new(STALL);
+        let request = progress.begin_request();
+        let mut stream = WatchedStream::new(server, progress.clone());
         let writing = tokio::spawn(async move {
             let write = Box::pin(async move { stream.write_all(&[7; 10_000]).await });
-            Paced::new(write, pace).await
+            Watched::new(write, progress).await
         });
         let start = Instant::now();
         for _ in 0..3 {
@@ -157,7 +157,7 @@ mod tests {
     async fn a_connection_that_says_nothing_ends_after_the_header_timeout() {
         let start = Instant::now();
         let never = Box::pin(std::future::pending::<()>());
-        assert_eq!(Paced::new(never, Pace::new(STALL)).await, Err(Overdue::Head));
+        assert_eq!(Watched::new(never, Progress::new(STALL)).await, Err(Overdue::Head));
         assert_eq!(start.elapsed().as_secs(), 10);
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum Overdue {
 
 /// The progress of one connection, shared by its stream, its requests and its timer, all in one task. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Pace(Arc<Shared>);
+pub(super) struct Progress(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -47,7 +47,7 @@ enum Reading {
     Idle(Instant),
 }
 
-impl Pace {
+impl Progress {
     /// A new connection, which is to send a request's head now. `stall` is the time for which a client may take nothing.
     pub(super) fn new(stall: Duration) -> Self {
         let state = State { reading: Reading::Head(Instant::now()), blocked: None };
@@ -99,7 +99,7 @@ impl Pace {
 
 /// One request of a connection, until its response is complete or given up.
 #[derive(Debug)]
-pub(super) struct RequestGuard(Pace);
+pub(super) struct RequestGuard(Progress);
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
@@ -111,34 +111,38 @@ impl Drop for RequestGuard {
 mod tests {
     use super::*;
 
-    const STALL: Duration = Duration::from_secs(60);
+    const STALL: Duration = Duration::from_mins(1);
 
-    fn due(pace: &Pace, now: Instant) -> Option<(u64, Overdue)> {
-        pace.deadline().map(|(at, why)| ((at - now).as_secs(), why))
+    fn due(progress: &Progress, now: Instant) -> Option<(u64, Overdue)> {
+        progress.deadline().map(|(at, why)| ((at - now).as_secs(), why))
     }
 
     #[tokio::test(start_paused = true)]
     async fn heads_idle_connections_and_stalls_have_deadlines_and_requests_have_none() {
-        let pace = Pace::new(STALL);
+        let progress = Progress::new(STALL);
         let start = Instant::now();
-        assert_eq!(due(&pace, start), Some((10, Overdue::Head)));
+        assert_eq!(due(&progress, start), Some((10, Overdue::Head)));
         tokio::time::advance(Duration::from_secs(3)).await;
-        pace.on_read();
-        assert_eq!(due(&pace, start), Some((10, Overdue::Head)), "a trickle of bytes changes nothing");
-        let request = pace.begin_request();
-        pace.on_read();
-        assert_eq!(due(&pace, start), None, "a body has limits of its own");
-        pace.on_blocked();
+        progress.on_read();
+        assert_eq!(due(&progress, start), Some((10, Overdue::Head)), "a trickle of bytes changes nothing");
+        let request = progress.begin_request();
+        progress.on_read();
+        assert_eq!(due(&progress, start), None, "a body has limits of its own");
+        progress.on_blocked();
         tokio::time::advance(Duration::from_secs(3)).await;
-        pace.on_blocked();
-        assert_eq!(due(&pace, start), Some((63, Overdue::Stalled)));
-        pace.on_written();
-        assert_eq!(due(&pace, start), None);
+        progress.on_blocked();
+        assert_eq!(due(&progress, start), Some((63, Overdue::Stalled)));
+        progress.on_written();
+        assert_eq!(due(&progress, start), None);
         drop(request);
-        assert_eq!(due(&pace, start), Some((126, Overdue::Idle)));
-        pace.on_blocked();
-        assert_eq!(due(&pace, start), Some((66, Overdue::Stalled)), "the end of the response is not taken");
-        pace.on_read();
-        assert_eq!(due(&pace, start), Some((16, Overdue::Head)));
+        assert_eq!(due(&progress, start), Some((126, Overdue::Idle)));
+        progress.on_blocked();
+        assert_eq!(
+            due(&progress, start),
+            Some((66, Overdue::Stalled)),
+            "the end of the response is not taken"
+        );
+        progress.on_read();
+        assert_eq!(due(&progress, start), Some((16, Overdue::Head)));
     }
 }

@@ -1,0 +1,110 @@
+//! Session facts: what a `session` frame says about a client's session (docs/PROTOCOL.md, "Call header and session facts"). Must not
+//! know sessions, nor how facts are authenticated.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::link::base64url;
+use crate::link::fleet::MAX_FLEET_KEYS;
+use crate::mcp::object::Object;
+
+/// Session fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionFact {
+    /// The client cancelled a request: the slave that has a call with one of these digests as its
+    /// [`cancel_id`](crate::link::header::CallHeader::cancel_id) ends it. One digest for each session key, at most two.
+    Cancelled(Vec<String>),
+    /// The client ended its session.
+    Ended(SessionEnd),
+}
+
+/// End of a client's session, as the proxy says it where the client ended it. Slaves pass it on to the other proxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// Key of the session, as in [`CallHeader::session`](crate::link::header::CallHeader::session).
+    pub session: String,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Authentication tag over [`SessionEnd::text`].
+    pub tag: [u8; 16],
+}
+
+impl SessionEnd {
+    /// Returns what the tag authenticates.
+    pub fn text(session: &str, at: u64) -> String {
+        format!("ended\n{session}\n{at}")
+    }
+}
+
+/// Both forms of the payload.
+#[derive(Default, Serialize, Deserialize)]
+struct Wire {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cancel: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+}
+
+impl SessionFact {
+    /// Writes the payload of a `session` frame.
+    pub fn encode(&self) -> Bytes {
+        let wire = match self {
+            Self::Cancelled(digests) => Wire { cancel: digests.clone(), ..Wire::default() },
+            Self::Ended(end) => Wire {
+                session: Some(end.session.clone()),
+                ended: true,
+                at: Some(end.at),
+                tag: Some(base64url::encode(&end.tag)),
+                ..Wire::default()
+            },
+        };
+        serde_json::to_vec(&wire).unwrap_or_default().into()
+    }
+
+    /// Reads the payload of a `session` frame; `None` if it is of neither form.
+    pub fn decode(json: &[u8]) -> Option<Self> {
+        let Object(wire): Object<Wire> = serde_json::from_slice(json).ok()?;
+        match wire {
+            Wire { ended: true, session: Some(session), at: Some(at), tag: Some(tag), .. } => {
+                Some(Self::Ended(SessionEnd { session, at, tag: base64url::decode(&tag)? }))
+            }
+            Wire { ended: false, mut cancel, .. } if !cancel.is_empty() => {
+                cancel.truncate(MAX_FLEET_KEYS);
+                Some(Self::Cancelled(cancel))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_round_trip_and_nothing_else_is_read() {
+        let cancelled = SessionFact::Cancelled(vec!["00".into(), "ff".into()]);
+        assert_eq!(cancelled.encode(), r#"{"cancel":["00","ff"]}"#);
+        let ended = SessionFact::Ended(SessionEnd { session: "s".into(), at: 5, tag: [7; 16] });
+        assert_eq!(ended.encode(), r#"{"session":"s","ended":true,"at":5,"tag":"BwcHBwcHBwcHBwcHBwcHBw"}"#);
+        for fact in [cancelled, ended] {
+            assert_eq!(SessionFact::decode(&fact.encode()), Some(fact));
+        }
+        for bad in [
+            "{}",
+            "[]",
+            r#"{"cancel":[]}"#,
+            r#"{"session":"s","cancel":"1"}"#,
+            r#"{"session":"s","ended":true}"#,
+            r#"{"session":"s","ended":true,"at":5,"tag":"x"}"#,
+        ] {
+            assert_eq!(SessionFact::decode(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

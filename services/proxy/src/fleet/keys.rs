@@ -1,0 +1,92 @@
+//! The keys that one session key gives, for signatures, facts and cancel digests. Must not know what is signed.
+
+use aws_lc_rs::hkdf::{self, KeyType, Prk};
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use protocol::link::fleet::{FleetKey, FleetProof};
+use runtime::secret::SessionKey;
+use subtle::ConstantTimeEq;
+
+/// The keys of a fleet cannot be made from a session key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no keys can be derived from the session key")]
+pub(crate) struct KeyError;
+
+/// The keys that one session key gives.
+pub(super) struct FleetSecrets {
+    signer: Ed25519KeyPair,
+    public: FleetKey,
+    facts: hmac::Key,
+    cancel: hmac::Key,
+}
+
+impl FleetSecrets {
+    pub(super) fn derive(session: &SessionKey) -> Result<Self, KeyError> {
+        let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(session.bytes());
+        let signer = Ed25519KeyPair::from_seed_unchecked(&derive(&prk, "mcp-relay fleet 2")?);
+        let signer = signer.map_err(|_| KeyError)?;
+        let public = signer.public_key().as_ref().try_into().map(FleetKey).map_err(|_| KeyError)?;
+        let mac = |purpose| derive(&prk, purpose).map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
+        Ok(Self { signer, public, facts: mac("mcp-relay facts 2")?, cancel: mac("mcp-relay cancel 2")? })
+    }
+
+    /// Signs a text; `None` only if the cryptographic library fails.
+    pub(super) fn sign(&self, text: &[u8]) -> Option<FleetProof> {
+        let signature = self.signer.try_sign(text).ok()?;
+        Some(FleetProof::new(self.public, signature.as_ref().try_into().ok()?))
+    }
+
+    /// Returns the tag of a fact.
+    pub(super) fn tag(&self, text: &[u8]) -> [u8; 16] {
+        first_half(&hmac::sign(&self.facts, text))
+    }
+
+    /// Returns whether a fact has this tag. Compares in constant time.
+    pub(super) fn is_tagged(&self, text: &[u8], tag: &[u8; 16]) -> bool {
+        self.tag(text).ct_eq(tag).into()
+    }
+
+    /// Returns the digest of a session's request in hex.
+    pub(super) fn cancel_id(&self, session: &str, request_id: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.cancel);
+        for part in [session.as_bytes(), b"\n", request_id.as_bytes()] {
+            context.update(part);
+        }
+        format!("{:032x}", u128::from_be_bytes(first_half(&context.sign())))
+    }
+}
+
+fn first_half(tag: &hmac::Tag) -> [u8; 16] {
+    tag.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// Length of a derived key, in bytes.
+struct KeyLength;
+
+impl KeyType for KeyLength {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+/// HKDF-SHA256 with an empty salt, and the purpose as info.
+fn derive(prk: &Prk, purpose: &str) -> Result<[u8; 32], KeyError> {
+    let mut key = [0; 32];
+    let info = [purpose.as_bytes()];
+    prk.expand(&info, KeyLength).and_then(|okm| okm.fill(&mut key)).map_err(|_| KeyError)?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_derived_as_the_protocol_says() {
+        // RFC 5869, test case 3: no salt, no info.
+        let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&[0x0b; 22]);
+        assert_eq!(derive(&prk, "").unwrap()[..4], [0x8d, 0xa4, 0xe7, 0x75]);
+        let secrets = FleetSecrets::derive(&SessionKey::derive("a")).unwrap();
+        assert!(secrets.is_tagged(b"x", &secrets.tag(b"x")) && !secrets.is_tagged(b"y", &secrets.tag(b"x")));
+    }
+}
