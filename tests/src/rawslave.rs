@@ -13,7 +13,8 @@ use protocol::link::handshake::{
 };
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId, Seq};
-use protocol::link::limits::DEFAULT_WINDOW;
+use protocol::link::limits::{DEFAULT_WINDOW, MAX_CHUNK};
+use protocol::mcp::catalog::ListKind;
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
@@ -162,12 +163,32 @@ impl RawSlave {
         hello
     }
 
-    /// Replaces the catalog, which must fit into one chunk.
+    /// Replaces the catalog by these lists (arrays of definitions, by the names of [`ListKind`]) of one backend, and says that it
+    /// is complete, with its member `health`.
     pub async fn catalog(&mut self, catalog: &Value) {
-        let payload = catalog.to_string().into_bytes();
-        let frame = Frame::bare(FrameKind::Catalog, CallId::LINK, self.catalogs);
-        self.catalogs += 1;
-        self.send(Frame { payload: payload.into(), ..frame }).await;
+        let list = |kind: ListKind| match catalog.get(kind.name()) {
+            Some(items) => (kind.name().to_owned(), json!({ "items": items })),
+            None => (kind.name().to_owned(), Value::Null),
+        };
+        let lists: serde_json::Map<String, Value> = ListKind::ALL.into_iter().map(list).collect();
+        self.part(&json!({ "backend": "raw", "position": 0, "lists": lists })).await;
+        let health = catalog.get("health").unwrap_or(&Value::Null);
+        self.part(&json!({ "slave": { "complete": true, "health": health } })).await;
+    }
+
+    /// Sends a part of the catalog, in as many chunks as it needs.
+    pub async fn part(&mut self, part: &Value) {
+        let mut rest = Bytes::from(part.to_string());
+        loop {
+            let chunk = rest.split_to(rest.len().min(MAX_CHUNK));
+            let flags = if rest.is_empty() { Flags::NONE } else { Flags::MORE };
+            let frame = Frame::bare(FrameKind::Catalog, CallId::LINK, self.catalogs);
+            self.catalogs += 1;
+            self.send(Frame { payload: chunk, flags, ..frame }).await;
+            if rest.is_empty() {
+                return;
+            }
+        }
     }
 
     /// Sends one frame as a batch of its own.

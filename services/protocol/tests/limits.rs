@@ -61,7 +61,7 @@ fn proxy_with_call(now: Instant) -> (ProxyEnd<Events>, Events) {
 }
 
 fn slave() -> SlaveEnd {
-    let mut slave = SlaveEnd::new(LinkLimits::default(), Bytes::from_static(b"{}"));
+    let mut slave = SlaveEnd::new(LinkLimits::default(), vec![Bytes::from_static(b"{}")]);
     slave.link_up(LINK, peer(DEFAULT_WINDOW));
     slave
 }
@@ -133,7 +133,7 @@ fn a_slave_that_overruns_the_window_is_cut_off() {
 fn a_request_beyond_the_memory_for_incomplete_ones_ends_with_busy() {
     let now = Instant::now();
     let limits = LinkLimits { assembly: MAX_CHUNK, ..LinkLimits::default() };
-    let mut slave = SlaveEnd::new(limits, Bytes::new());
+    let mut slave = SlaveEnd::new(limits, vec![Bytes::new()]);
     slave.link_up(LINK, peer(DEFAULT_WINDOW));
     sent_by(&mut slave, now);
     let first = Frame { flags: Flags::MORE, ..open(CALL, MAX_HEADER) };

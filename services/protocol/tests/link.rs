@@ -63,7 +63,7 @@ fn limits() -> LinkLimits {
 impl Pair {
     fn new() -> Self {
         let proxy = ProxyEnd::new(limits());
-        let slave = SlaveEnd::new(limits(), Bytes::from_static(b"{}"));
+        let slave = SlaveEnd::new(limits(), vec![Bytes::from_static(b"{}")]);
         let mut pair = Self { now: Instant::now(), proxy, slave, link: LINK, ear: ReaderSink::default() };
         pair.up();
         pair

@@ -1,6 +1,7 @@
 //! Access of slaves: the codes that may be presented and what each allows. Must not know sockets or links.
 
 mod code;
+mod code_limits;
 mod codes;
 mod entry;
 mod expiry;
@@ -16,6 +17,7 @@ mod tool_pattern;
 
 pub use code::CodeDigest;
 pub(crate) use code::InvalidCode;
+pub(crate) use code_limits::CodeLimits;
 pub use codes::Codes;
 pub use entry::CodeEntry;
 pub(crate) use expiry::ExpirySchedule;

@@ -101,6 +101,10 @@ pub struct ProxyConfig {
     pub peers: Option<(String, u16)>,
     /// `MAX_SLAVES`: slaves that may be connected at once.
     pub max_slaves: usize,
+    /// `MAX_LINKS_PER_CODE`: slaves that may be connected at once with one code.
+    pub max_links_per_code: usize,
+    /// `MAX_CATALOG_BYTES`: bytes of all catalogs together.
+    pub max_catalog_bytes: usize,
     /// Queues and rate limits.
     pub balance: BalanceConfig,
 }
@@ -142,6 +146,9 @@ impl ProxyConfig {
             retry: read_retry(reader, &settings.retry_idempotent),
             peers: reader.optional(&settings.proxy_peers, parse::host_and_port),
             max_slaves: reader.value(&settings.max_slaves, slaves(1..=1_000_000)),
+            max_links_per_code: reader.value(&settings.max_links_per_code, slaves(1..=1_000_000)),
+            max_catalog_bytes: reader
+                .value(&settings.max_catalog_bytes, parse::whole(1_048_576..=1 << 40, "bytes")),
             balance: BalanceConfig::read(reader),
             common,
         };

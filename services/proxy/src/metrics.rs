@@ -2,7 +2,7 @@
 //! links.
 //!
 //! Labels are bounded: tools, slaves, codes and rules beyond the bound of [`runtime::metrics::BoundedValues`] are
-//! counted under `other`.
+//! counted under `other`. Names of tools and slaves are bounded for each code, so that one cannot use up the others'.
 
 mod balance;
 mod calls;
@@ -22,10 +22,11 @@ pub(crate) use configuration::{
     set_tools_left_out,
 };
 pub(crate) use links::{
-    LinkMeter, LinkUsage, TrafficMeter, record_auth_failure, record_bad_answer, record_connect,
-    record_disconnect, record_ejection, record_link_stats, record_reconnect, record_rejected_fact,
-    record_slave_drain, record_timeouts, record_unknown_call, round_trip_gauge, sample, set_draining,
-    set_ejected_members, set_peers, set_slave_states,
+    LinkMeter, LinkUsage, TrafficMeter, admit_slave, record_auth_failure, record_bad_answer,
+    record_catalog_refusal, record_catalog_wait, record_connect, record_disconnect, record_ejection,
+    record_link_stats, record_reconnect, record_rejected_fact, record_slave_drain, record_timeouts,
+    record_unknown_call, round_trip_gauge, sample, set_catalog_bytes, set_draining, set_ejected_members,
+    set_peers, set_slave_states,
 };
 pub(crate) use refusal::RefusalReason;
 pub(crate) use routes::RouteMeter;

@@ -26,7 +26,8 @@ use crate::config::ProxyConfig;
 use crate::dispatch::{CallTimes, Dispatcher, Policies};
 use crate::fleet::Fleet;
 use crate::links::{
-    AcceptContext, LinkTimes, Registry, announce_changes, count_addresses, follow_codes, serve_slaves,
+    AcceptContext, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses, follow_codes,
+    serve_slaves,
 };
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
@@ -104,7 +105,9 @@ impl Core {
         let limits = LinkLimits { grace: config.link_grace, ..LinkLimits::default() };
         let fleet =
             Fleet::new(instance, config.common.session.keys.open()).map_err(|_| RunError::FleetKeys)?;
-        let registry = Registry::new(fleet, config.slave_mode, config.max_slaves, limits, config.ejection);
+        let catalogs = CatalogAccounts::new(config.max_catalog_bytes, config.max_links_per_code);
+        let registry =
+            Registry::new(fleet, config.slave_mode, config.max_slaves, limits, config.ejection, catalogs);
         let times =
             CallTimes { silence: config.common.request_timeout, total: config.common.request_timeout_total };
         let policies = Policies {
@@ -179,6 +182,8 @@ impl Core {
         recorder.before_each_scrape(edge.gauge_sampler());
         let registry = Arc::clone(&self.registry);
         recorder.before_each_scrape(metrics::sample(move || registry.buffered_bytes()));
+        let registry = Arc::clone(&self.registry);
+        recorder.before_each_scrape(move || metrics::set_catalog_bytes(registry.catalogs().bytes()));
         let ready = readiness::readiness(config.ready_min_slaves, &self.registry, shutdown);
         let endpoints = Endpoints::new(recorder, ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));

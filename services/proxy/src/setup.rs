@@ -146,6 +146,8 @@ mod tests {
         ("RETRY_IDEMPOTENT", "maybe"),
         ("PROXY_PEERS", "relay-proxies"),
         ("MAX_SLAVES", "0"),
+        ("MAX_LINKS_PER_CODE", "0"),
+        ("MAX_CATALOG_BYTES", "4MiB"),
         ("QUEUE_MAX", "-1"),
         ("QUEUE_TIMEOUT", "0"),
         ("RATE_LIMIT_CLIENT", "50"),

@@ -5,6 +5,7 @@
 mod config;
 mod launch;
 mod limit;
+mod offer;
 mod param_headers;
 mod recording;
 mod registry;
@@ -29,6 +30,7 @@ use crate::metrics::ToolMeter;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
+pub use offer::{BackendOffer, Offer};
 use registry::BackendRegistry;
 pub use registry::BackendSnapshot;
 use runner::{CallRunner, IncomingCall};
@@ -51,6 +53,7 @@ impl Executor {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
+        registry.all_added();
         let runner = CallRunner { registry, limit, shutdown, activity };
         Self { runner: Arc::new(runner), servers: Arc::new(servers) }
     }
@@ -64,6 +67,11 @@ impl Executor {
     /// Returns the catalog and its changes. The first value may be empty: backends start in the background.
     pub fn catalog(&self) -> watch::Receiver<Arc<Catalog>> {
         self.runner.registry.catalog()
+    }
+
+    /// Returns what each backend offers, and its changes. It is complete once every backend has reported or failed.
+    pub fn offer(&self) -> watch::Receiver<Arc<Offer>> {
+        self.runner.registry.offer()
     }
 
     /// Runs one call in a task of its own. `message` is the client's whole JSON-RPC request.

@@ -19,7 +19,7 @@ use crate::error::{BenchError, Doing, Result};
 use crate::relay::SLAVE_CODE;
 
 /// Catalog of each slave.
-const CATALOG: &str = r#"{"tools":[{"name":"idle","description":"Gives the text back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}"#;
+const CATALOG: &str = r#"{"backend":"idle","lists":{"tools":{"items":[{"name":"idle","description":"Gives the text back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}}]}}}"#;
 
 /// Longest time that a proxy may take to accept a slave.
 const LINK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -79,10 +79,11 @@ impl IdleSlave {
 }
 
 fn catalog() -> Bytes {
-    let mut frame = Frame::bare(FrameKind::Catalog, CallId::LINK, 0);
-    frame.payload = Bytes::from_static(CATALOG.as_bytes());
     let mut batch = BytesMut::new();
-    frame.encode(&mut batch);
+    for (seq, part) in (0..).zip([CATALOG, r#"{"slave":{"complete":true}}"#]) {
+        let frame = Frame::bare(FrameKind::Catalog, CallId::LINK, seq);
+        Frame { payload: Bytes::from_static(part.as_bytes()), ..frame }.encode(&mut batch);
+    }
     batch.freeze()
 }
 
@@ -120,13 +121,20 @@ fn refused(error: impl std::fmt::Display) -> BenchError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::mcp::catalog::Catalog;
+    use protocol::mcp::catalog::{CatalogPart, ListChange, ListKind, RawList};
 
     #[test]
     fn what_it_says_is_what_the_protocol_reads() {
         let mut batch = catalog();
         let frame = Frame::decode(&mut batch).unwrap().unwrap();
-        assert_eq!(Catalog::decode(&frame.payload).unwrap().tools[0].name, "idle");
+        let Ok(CatalogPart::Backend(part)) = CatalogPart::parse(&frame.payload) else { panic!("a part") };
+        let ListChange::Replaced(list) = part.lists[0] else { panic!("a list") };
+        let tools = RawList::parse(ListKind::Tools, list).unwrap().entries().unwrap();
+        assert_eq!(tools[0].name, "idle");
+        let state = Frame::decode(&mut batch).unwrap().unwrap();
+        assert!(
+            matches!(CatalogPart::parse(&state.payload), Ok(CatalogPart::Slave(state)) if state.complete)
+        );
         let text = serde_json::to_string(&Auth::new("c".into(), hello(999))).unwrap();
         assert_eq!(Auth::parse(&text).unwrap().protocol, Some(hello(999)));
     }

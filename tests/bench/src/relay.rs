@@ -52,7 +52,7 @@ impl Proxy {
     pub(crate) fn start_on(binary: &Path, ports: Ports, rate: &str) -> Result<Self> {
         let logs = tempfile::tempdir().doing("making a temporary directory")?;
         let mut command = bare(binary);
-        command.env("PROXY_MODE", "1").env("SLAVE_CODES", SLAVE_CODE);
+        command.env("PROXY_MODE", "1").env("SLAVE_CODES", SLAVE_CODE).env("MAX_LINKS_PER_CODE", "1000000");
         command.env("PROXY_WS_HOST", "127.0.0.1").env("PROXY_WS_PORT", ports.links.port().to_string());
         command.env("MCP_SERVER_PORT", ports.http.port().to_string()).env("HANDSHAKE_RATE", rate);
         command.env("SESSION_KEY", "a key for one run of the benchmark, on loopback");

@@ -137,10 +137,14 @@ fn header(kind: u8, flags: u8, length: u32, call: u128) -> BytesMut {
 fn malformed() -> Vec<(&'static str, Bytes)> {
     let mut half = header(FrameKind::Event as u8, 0, 100, 9);
     half.put_slice(b"only a few");
-    let mut bad_catalog = header(FrameKind::Catalog as u8, 0, 3, 0);
-    bad_catalog.put_slice(b"{]}");
-    let mut nameless = header(FrameKind::Catalog as u8, 0, 14, 0);
-    nameless.put_slice(b"{\"tools\":[{}]}");
+    // The link has sent a catalog of two chunks.
+    let part = |json: &str| {
+        let mut frame = header(FrameKind::Catalog as u8, 0, u32::try_from(json.len()).unwrap(), 0);
+        frame.truncate(HEADER_LEN - 8);
+        frame.put_u64(2);
+        frame.put_slice(json.as_bytes());
+        frame.freeze()
+    };
     let mut open = header(FrameKind::Open as u8, 0, 2, 9);
     open.put_slice(b"{}");
     vec![
@@ -152,8 +156,9 @@ fn malformed() -> Vec<(&'static str, Bytes)> {
         ("a payload beyond the limit", header(FrameKind::Event as u8, 0, u32::MAX, 1).freeze()),
         ("a call frame without call", header(FrameKind::Event as u8, 0, 0, 0).freeze()),
         ("a link frame with a call", header(FrameKind::Catalog as u8, 0, 0, 5).freeze()),
-        ("a catalog that is no JSON", bad_catalog.freeze()),
-        ("a tool without a name", nameless.freeze()),
+        ("a catalog that is no JSON", part("{]}")),
+        ("a tool without a name", part(r#"{"backend":"x","lists":{"tools":{"items":[{}]}}}"#)),
+        ("a part of nothing", part(r#"{"tools":[]}"#)),
         ("a kind that only proxies send", open.freeze()),
         ("more than a batch may hold", Bytes::from(vec![0; MAX_BATCH + 1])),
     ]

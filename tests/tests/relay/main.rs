@@ -10,6 +10,7 @@ mod backends;
 mod bad_answers;
 mod bad_peers;
 mod balance;
+mod catalogs;
 mod certainty;
 mod codes;
 mod configuration;

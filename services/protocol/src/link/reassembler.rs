@@ -70,6 +70,23 @@ impl Reassembler {
         self.partial.as_ref().map_or(0, |partial| partial.bytes.len())
     }
 
+    /// Drops the message that is not yet complete, and returns what had come of it.
+    pub fn abandon(&mut self) -> Bytes {
+        self.partial.take().map(|partial| partial.bytes.freeze()).unwrap_or_default()
+    }
+
+    /// Drops one chunk: only its number counts.
+    ///
+    /// # Errors
+    /// The chunk is not the one due.
+    pub fn skip(&mut self, frame: &Frame) -> Result<(), ReassemblyError> {
+        if frame.seq != self.next {
+            return Err(ReassemblyError::Gap { expected: self.next, found: frame.seq });
+        }
+        self.next += 1;
+        Ok(())
+    }
+
     /// Takes one chunk and returns the message if that was its last. A message of one chunk shares the chunk's memory.
     ///
     /// # Errors

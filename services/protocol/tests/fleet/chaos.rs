@@ -144,7 +144,7 @@ impl World {
         let catalog = self.rng.bytes(size);
         self.slaves[slave].catalog = catalog.clone();
         if self.slaves[slave].process.alive {
-            self.slaves[slave].end.set_catalog(catalog);
+            self.slaves[slave].end.set_catalog(vec![catalog.clone()], &[catalog]);
         }
         self.clock.after(Duration::from_millis(1), Event::Tick { node: Node::Slave(slave) });
     }

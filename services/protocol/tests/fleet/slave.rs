@@ -58,7 +58,7 @@ impl Slave {
         Self {
             process: Process::default(),
             instance: 0,
-            end: SlaveEnd::new(LinkLimits::default(), Bytes::new()),
+            end: SlaveEnd::new(LinkLimits::default(), vec![Bytes::new()]),
             catalog: Bytes::from_static(b"tools"),
             dialed: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -82,7 +82,7 @@ impl World {
         let limits = self.limits.clone();
         let it = &mut self.slaves[slave];
         it.instance = instance;
-        it.end = SlaveEnd::new(limits, it.catalog.clone());
+        it.end = SlaveEnd::new(limits, vec![it.catalog.clone()]);
         let epoch = it.process.epoch;
         for proxy in 0..self.proxies.len() {
             self.clock.after(Duration::ZERO, Event::Dial { slave, epoch, proxy });

@@ -43,7 +43,7 @@ fn peer(instance: InstanceId, key: u8) -> ProxyPeer {
 impl Slave {
     fn new() -> Self {
         let limits = LinkLimits { chunk: 64, window: 256, ..LinkLimits::default() };
-        let mut end = SlaveEnd::new(limits, Bytes::from_static(b"{}"));
+        let mut end = SlaveEnd::new(limits, vec![Bytes::from_static(b"{}")]);
         end.link_up(OUR_LINK, peer(OURS, 1));
         Self { end, seen: Vec::new(), foreign: (1, OURS) }
     }

@@ -175,7 +175,7 @@ fn take(
 /// Runs a slave's end with two hostile proxies, which claim the same instance and are of different fleets.
 pub(crate) fn proxy(choose: &mut Choose<'_>) -> Option<()> {
     let mut now = Instant::now();
-    let mut end = SlaveEnd::new(limits(), Bytes::from_static(b"{}"));
+    let mut end = SlaveEnd::new(limits(), vec![Bytes::from_static(b"{}")]);
     let mut running = BTreeSet::new();
     let mut links = [LinkId(1), LinkId(2)];
     let peers = [1, 2].map(|key| ProxyPeer {
@@ -201,7 +201,10 @@ pub(crate) fn proxy(choose: &mut Choose<'_>) -> Option<()> {
                 end.expire(now);
             }
             4 if choose(10)? == 0 => end.drain(),
-            5 => end.set_catalog(Bytes::from(vec![b'c'; choose(300)?])),
+            5 => {
+                let part = Bytes::from(vec![b'c'; choose(300)?]);
+                end.set_catalog(vec![part.clone()], &[part]);
+            }
             6 | 7 => while end.poll_transmit(links[which], now).is_some() {},
             _ => {
                 if end.receive(links[which], any_frame(choose, &OF_PROXIES)?, now).is_err() {

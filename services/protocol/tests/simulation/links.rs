@@ -95,7 +95,7 @@ impl World {
             connection.slave_up = false;
         }
         let slave_now = &mut self.slaves[slave];
-        slave_now.end = SlaveEnd::new(self.limits.clone(), slave_now.catalog.clone());
+        slave_now.end = SlaveEnd::new(self.limits.clone(), vec![slave_now.catalog.clone()]);
         slave_now.generation += 1;
         slave_now.draining = false;
         for record in self.records.borrow_mut().calls.values_mut().filter(|t| t.pair.slave == slave) {
@@ -112,7 +112,7 @@ impl World {
         let len = self.rng.below(self.limits.chunk * 5);
         let catalog = self.rng.bytes(len);
         self.slaves[slave].catalog = catalog.clone();
-        self.slaves[slave].end.set_catalog(catalog);
+        self.slaves[slave].end.set_catalog(vec![catalog.clone()], &[catalog]);
     }
 
     /// Lets time pass and runs the timers that are due.

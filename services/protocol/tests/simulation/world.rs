@@ -90,7 +90,7 @@ impl World {
         };
         for slave in 0..slaves {
             let catalog = world.rng.bytes(5);
-            let end = SlaveEnd::new(world.limits.clone(), catalog.clone());
+            let end = SlaveEnd::new(world.limits.clone(), vec![catalog.clone()]);
             world.slaves.push(Slave { end, generation: 0, catalog, draining: false });
             for proxy in 0..proxies {
                 let end = ProxyEnd::new(world.limits.clone());

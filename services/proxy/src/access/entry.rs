@@ -8,6 +8,7 @@ use runtime::document::fields::parse;
 use runtime::document::{Cursor, Map, fields};
 
 use super::code::CodeDigest;
+use super::code_limits::CodeLimits;
 use super::policy::CodePolicy;
 use super::tool_pattern::ToolPattern;
 use super::{labels, provision};
@@ -20,7 +21,7 @@ pub struct CodeEntry {
 }
 
 /// Keys of an entry.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "code",
     "sha256",
     "name",
@@ -29,6 +30,7 @@ const KEYS: [&str; 11] = [
     "provide",
     "weight",
     "capacity",
+    "limits",
     "certificate",
     "not_before",
     "not_after",
@@ -75,6 +77,7 @@ fn policy(entries: &Map<'_>) -> CodePolicy {
         provide: entries.get("provide").map(|cursor| provision::read(&cursor)).unwrap_or_default(),
         weight: entries.get("weight").and_then(|cursor| bound(&cursor, MAX_WEIGHT)),
         capacity: entries.get("capacity").and_then(|cursor| bound(&cursor, u32::MAX)),
+        limits: entries.get("limits").map(|cursor| CodeLimits::read(&cursor)).unwrap_or_default(),
         certificates: entries
             .get("certificate")
             .map(|cursor| cursor.one_or_many().iter().filter_map(certificate).collect()),

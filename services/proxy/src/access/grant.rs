@@ -7,6 +7,7 @@ use protocol::link::handshake::SlaveHello;
 use protocol::mcp::catalog::CatalogEntry;
 
 use super::code::CodeDigest;
+use super::code_limits::CodeLimits;
 use super::identity::{Identity, TrustDomain};
 use super::policy::{CodePolicy, ToolDenied};
 use super::provision::Provided;
@@ -142,6 +143,11 @@ impl Grant {
             (Some(_), Some(Provided::Shared)) => PoolDomain::Shared,
             _ => PoolDomain::Own(self.identity.domain()),
         }
+    }
+
+    /// Returns the limits of what the code's holders may take from the proxy.
+    pub(crate) fn limits(&self) -> &CodeLimits {
+        &self.policy.limits
     }
 
     /// Returns the identity that the code proves.

@@ -7,6 +7,7 @@ use protocol::mcp::catalog::CatalogEntry;
 use time::OffsetDateTime;
 
 use super::code::{CodeDigest, InvalidCode};
+use super::code_limits::CodeLimits;
 use super::identity::Identity;
 use super::labels::{LabelRules, Unlisted};
 use super::provision::{Provided, Provision};
@@ -26,6 +27,8 @@ pub struct CodePolicy {
     pub(super) labels: LabelRules,
     /// Tools that the slave may offer. `None`: any.
     pub(super) tools: Option<Vec<ToolPattern>>,
+    /// Limits of what its holders may take from the proxy.
+    pub(super) limits: CodeLimits,
     /// Tools that the code provides together with other codes, or alone.
     pub(super) provide: Vec<Provision>,
     /// Largest weight in percent.
@@ -154,7 +157,7 @@ mod tests {
 
     fn tool(definition: &str) -> CatalogEntry {
         let mut catalog = Catalog::decode(format!("{{\"tools\":[{definition}]}}").as_bytes()).unwrap();
-        catalog.tools.remove(0)
+        CatalogEntry::clone(&catalog.tools.remove(0))
     }
 
     #[test]

@@ -28,4 +28,6 @@ runtime::variables! {
     retry_idempotent = Value("0"), "1: calls of tools annotated readOnlyHint or idempotentHint (and not destructiveHint) are retried, at most twice, where their outcome is unknown or their backend failed.";
     proxy_peers = Says("not set"), "host:port of a DNS name that has one address for each proxy, for example a headless Service. Needed where slaves reach the proxies through one load balancer address.";
     max_slaves = Value("10000"), "Slaves that may be connected at once.";
+    max_links_per_code = Value("64"), "Slaves that may be connected at once with one code, where limits.links of its entry in SLAVE_CODES_FILE does not say.";
+    max_catalog_bytes = Value("268435456"), "Bytes of all slaves' catalogs together; a list beyond it is left out and reported. Each code has its own limit besides: see OPERATIONS.";
 }

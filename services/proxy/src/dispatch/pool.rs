@@ -62,6 +62,7 @@ impl Pool {
         let PoolParts { own_name, shown_name, domain, schema, members, outliers, max_retries } = parts;
         let PoolSettings { routes, policies, limits, .. } = settings;
         let names = [shown_name, own_name];
+        let code = members.first().map(|slave| slave.grant().identity().to_string()).unwrap_or_default();
         let members: Arc<[Arc<Slave>]> = members.into();
         Self {
             routes: PoolRoutes::new(routes, names, &members),
@@ -71,7 +72,7 @@ impl Pool {
             provider: format!("{domain:?} {own_name}").into(),
             schema,
             own_name: own_name.into(),
-            meter: CallMeter::new(shown_name),
+            meter: CallMeter::new(&code, shown_name),
             outliers,
             max_retries,
         }

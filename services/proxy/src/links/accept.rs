@@ -195,7 +195,7 @@ async fn register(
             Some((socket, registered))
         }
         Err(full) => {
-            refusal::record_full(peer, &full.to_string());
+            refusal::record_full(peer, full.kind(), &full.to_string());
             socket.close(TRY_AGAIN_LATER, &full.to_string()).await;
             None
         }

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use protocol::mcp::catalog::{Catalog, CatalogEntry};
 use runtime::audit::{self, AuditLine};
 use runtime::repeats::Repeats;
 
+use super::catalog::CatalogRefusal;
 use super::disconnect::DisconnectReason;
 use super::slave::Slave;
 
@@ -64,6 +66,15 @@ pub(super) fn closed(slave: &Slave, reason: &DisconnectReason, since: Instant) {
     }
 }
 
+/// Records that a part of a slave's catalog is left out.
+pub(super) fn catalog_refused(slave: &Slave, refusal: &CatalogRefusal) {
+    if audit::is_on() {
+        let line = AuditLine::new("catalog_refused").with("slave", slave.name.as_str());
+        let line = proven(line, slave).with("reason", refusal.kind()).with("detail", refusal.to_string());
+        audit::write_line(line);
+    }
+}
+
 /// Records a catalog that differs from the one before: how many tools there are, and which were added, removed or changed.
 pub(super) fn catalog(slave: &Slave, before: &Catalog, now: &Catalog) {
     if !audit::is_on() {
@@ -92,11 +103,11 @@ struct CatalogChange {
 
 impl CatalogChange {
     fn between(before: &Catalog, now: &Catalog) -> Self {
-        let by_name = |catalog: &'_ Catalog| -> HashMap<String, CatalogEntry> {
-            catalog.tools.iter().map(|tool| (tool.name.clone(), tool.clone())).collect()
+        let by_name = |catalog: &'_ Catalog| -> HashMap<String, Arc<CatalogEntry>> {
+            catalog.tools.iter().map(|tool| (tool.name.clone(), Arc::clone(tool))).collect()
         };
         let (old, new) = (by_name(before), by_name(now));
-        let named = |tools: &[CatalogEntry], is_named: &dyn Fn(&CatalogEntry) -> bool| {
+        let named = |tools: &[Arc<CatalogEntry>], is_named: &dyn Fn(&CatalogEntry) -> bool| {
             bounded(tools.iter().filter(|tool| is_named(tool)).map(|tool| tool.name.as_str()).collect())
         };
         Self {

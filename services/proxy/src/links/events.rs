@@ -6,10 +6,11 @@ use std::time::Instant;
 use protocol::link::peers::Peers;
 use protocol::link::proxy_end::ProxyEvent;
 use protocol::link::session_fact::SessionFact;
-use protocol::mcp::catalog::{Catalog, CatalogError};
+use protocol::mcp::catalog::CatalogError;
 
-use super::audit;
+use super::catalog::Received;
 use super::plain::PlainEvent;
+use super::plain_tools;
 use super::registry::Registry;
 use super::slave::Slave;
 use crate::metrics;
@@ -17,7 +18,10 @@ use crate::metrics;
 /// Handles an event of a native link. An error is a violation of the protocol.
 pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -> Result<(), CatalogError> {
     match event {
-        ProxyEvent::Catalog(json) => on_catalog(Catalog::decode(json)?, slave, registry),
+        ProxyEvent::Catalog(json) => {
+            let received = slave.receive_part(json, registry.catalogs(), Instant::now())?;
+            on_received(received, slave, registry);
+        }
         ProxyEvent::Draining => {
             tracing::info!(slave = slave.name, "Slave is going down: it gets no new calls");
             slave.set_draining();
@@ -46,19 +50,23 @@ pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -
 /// Handles the event of a text frame on a plain link.
 pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Registry) {
     match event {
-        PlainEvent::Catalog(Ok(catalog)) => on_catalog(catalog, slave, registry),
-        PlainEvent::Catalog(Err(error)) => {
-            tracing::warn!(slave = slave.name, "Slave's tool list is unusable: {error}");
+        PlainEvent::Tools(pages) => {
+            let read =
+                pages.and_then(|pages| slave.receive_tools(&plain_tools::read(&pages)?, registry.catalogs()));
+            match read {
+                Ok(()) => on_received(Received::Changed, slave, registry),
+                Err(error) => tracing::warn!(slave = slave.name, "Slave's tool list is unusable: {error}"),
+            }
         }
         PlainEvent::UnknownCall => metrics::record_unknown_call(),
         PlainEvent::Response | PlainEvent::Nothing => {}
     }
 }
 
-fn on_catalog(catalog: Catalog, slave: &Slave, registry: &Registry) {
-    tracing::info!(slave = slave.name, tools = catalog.tools.len(), "Slave offers its tools");
-    let before = slave.catalog();
-    slave.set_catalog(catalog);
-    audit::catalog(slave, &before, &slave.catalog());
-    registry.publish_change(slave);
+/// Publishes that the slave offers something else.
+pub(super) fn on_received(received: Received, slave: &Slave, registry: &Registry) {
+    if received == Received::Changed {
+        tracing::info!(slave = slave.name, tools = slave.catalog().tools.len(), "Slave offers its tools");
+        registry.publish_change(slave);
+    }
 }

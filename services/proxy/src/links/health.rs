@@ -117,6 +117,10 @@ impl Health {
         self.bits() & (LINKED | DRAINING | EMPTY) == LINKED
     }
 
+    pub(super) fn is_ejected(&self) -> bool {
+        self.bits() & EJECTED != 0
+    }
+
     pub(super) fn is_degraded(&self) -> bool {
         self.bits() & DEGRADED != 0
     }

@@ -23,6 +23,7 @@ impl Slave {
     /// Makes a new link the current one, and returns its generation.
     pub(super) fn link_up(&self, window: u32, now: Instant) -> u64 {
         let mut link = self.link();
+        self.announced().begin();
         if let LinkState::Native(end) = &mut *link {
             if self.is_linked() {
                 end.link_down(now);
@@ -96,12 +97,15 @@ impl Slave {
         CloseReason::of(self.close_request.load(Ordering::Acquire))
     }
 
-    /// Times out the calls of a slave without a link: those that took too long, and all of them when the grace is over.
+    /// Times out the calls of a slave without a link: those that took too long, and all of them when the grace is over. A slave
+    /// for which nothing waits can be forgotten at once, unless it is ejected: reconnecting must not readmit it.
     pub(super) fn poll_timers(&self, now: Instant) -> Timers {
         match &mut *self.link() {
             LinkState::Native(end) => {
                 let timed_out = end.time_out(now);
-                let next = if end.expire(now) { None } else { end.poll_timeout() };
+                let is_over =
+                    end.expire(now) || (!self.is_linked() && end.is_idle() && !self.health.is_ejected());
+                let next = if is_over { None } else { end.poll_timeout() };
                 Timers { timed_out, next }
             }
             LinkState::Plain(_) => Timers { timed_out: 0, next: None },

@@ -13,8 +13,9 @@ use protocol::link::liveness::RttEstimator;
 use protocol::link::outbox::ACK_DELAY;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::catalog::{IncompletePart, Received};
 use super::disconnect::DisconnectReason;
-use super::events::{on_event, on_plain_message};
+use super::events::{on_event, on_plain_message, on_received};
 use super::registry::Registry;
 use super::slave::{LinkState, Slave};
 use crate::metrics::{self, TrafficMeter};
@@ -38,6 +39,8 @@ pub(super) struct SlaveLink {
     last_batch: usize,
     /// Whether acknowledgements are expected: readers acknowledge delivered messages without waking the link's task.
     acks_expected: bool,
+    /// Bytes of a part of the catalog that is not complete.
+    incomplete: IncompletePart,
 }
 
 impl SlaveLink {
@@ -53,6 +56,7 @@ impl SlaveLink {
             frames: Vec::new(),
             last_batch: 0,
             acks_expected: false,
+            incomplete: IncompletePart::default(),
         }
     }
 
@@ -71,7 +75,18 @@ impl SlaveLink {
         while let Some(event) = end.poll_event() {
             on_event(&event, &self.slave, &self.registry).map_err(|error| violation(&error))?;
         }
+        let incomplete = end.incomplete_catalog();
+        let refused = || end.refuse_catalog();
+        charge_incomplete(&self.slave, &self.registry, &mut self.incomplete, incomplete, refused);
         Ok(())
+    }
+
+    /// Takes parts of the catalog that wait. Returns when to look again.
+    fn apply_pending_parts(&self, now: Instant) -> Result<Option<Instant>, DisconnectReason> {
+        let received = self.slave.apply_pending_parts(self.registry.catalogs(), now);
+        let received = received.map_err(|error| violation(&error))?;
+        on_received(received, &self.slave, &self.registry);
+        Ok(if let Received::Later(next) = received { Some(next) } else { None })
     }
 
     /// Updates the slave's health from its round trips.
@@ -85,6 +100,19 @@ impl SlaveLink {
         {
             self.registry.publish_health(&self.slave);
         }
+    }
+}
+
+/// Charges the bytes that have come of an incomplete part of the catalog to the slave's code, or has `refused` drop them.
+fn charge_incomplete(
+    slave: &Slave,
+    registry: &Registry,
+    incomplete: &mut IncompletePart,
+    bytes: usize,
+    refused: impl FnOnce() -> Bytes,
+) {
+    if !incomplete.is(bytes) && !slave.charge_incomplete(incomplete, bytes, registry.catalogs(), refused) {
+        on_received(Received::Changed, slave, registry);
     }
 }
 
@@ -115,6 +143,12 @@ impl LinkEnd for SlaveLink {
         self.traffic.record_received(text.len());
         let event = end.receive(&Bytes::from(text)).map_err(|error| violation(&error))?;
         on_plain_message(event, &self.slave, &self.registry);
+        let incomplete = end.incomplete_tools();
+        let refused = || {
+            end.refuse_tools();
+            Bytes::new()
+        };
+        charge_incomplete(&self.slave, &self.registry, &mut self.incomplete, incomplete, refused);
         Ok(())
     }
 
@@ -159,6 +193,7 @@ impl LinkEnd for SlaveLink {
         if let Some(reason) = self.slave.close_request() {
             return Err(DisconnectReason::ClosedByProxy(reason));
         }
+        let parts = self.apply_pending_parts(now)?;
         let next = match &mut *self.slave.link() {
             LinkState::Native(end) => {
                 metrics::record_timeouts(end.time_out(now));
@@ -174,7 +209,7 @@ impl LinkEnd for SlaveLink {
         };
         let acks =
             std::mem::take(&mut self.acks_expected).then(|| now + ACK_DELAY + Duration::from_millis(1));
-        Ok([next, acks].into_iter().flatten().min())
+        Ok([next, acks, parts].into_iter().flatten().min())
     }
 
     fn on_close(&mut self, frame: Option<CloseFrame>) -> DisconnectReason {

@@ -43,7 +43,7 @@ impl EffectiveOffer {
         let mut announced = self.announced.lock();
         change(&mut announced);
         let grant = self.grant.load();
-        let denied = |tool: &CatalogEntry| {
+        let denied = |tool: &Arc<CatalogEntry>| {
             let why = grant.check_tool(tool).err()?;
             Some(LeftOut { tool: tool.name.clone(), why })
         };

@@ -11,17 +11,15 @@ use protocol::link::call::ResponseEvent;
 use protocol::link::ids::{CallId, CallMap};
 use protocol::link::plain::{self, PlainCalls, PlainError, PlainId};
 use protocol::link::proxy_end::{NotLinked, Sink};
-use protocol::mcp::catalog::{Catalog, CatalogError};
+use protocol::mcp::catalog::CatalogError;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::result::with_result_type;
 use serde_json::value::RawValue;
 
 use super::call::CallRequest;
+use super::plain_tools::{NextPage, ToolPages};
 use super::response::ResponseTx;
-
-/// Largest number of pages of a tool list that are requested.
-const MAX_PAGES: usize = 1000;
 
 /// The receiver of a response.
 enum Waiter {
@@ -48,8 +46,7 @@ pub(super) struct PlainEnd {
     outgoing: VecDeque<String>,
     linked: bool,
     /// The tool list as far as it has come.
-    tools: Vec<Box<RawValue>>,
-    pages: usize,
+    tools: ToolPages,
 }
 
 /// The effect of a text frame of the slave.
@@ -57,8 +54,8 @@ pub(super) struct PlainEnd {
 pub(super) enum PlainEvent {
     /// A response was delivered to its call.
     Response,
-    /// The tool list is complete, or unusable.
-    Catalog(Result<Catalog, CatalogError>),
+    /// The pages of the tool list are complete, or unusable.
+    Tools(Result<Vec<Bytes>, CatalogError>),
     /// Nothing for the caller to do; another request may wait to be sent.
     Nothing,
     /// A response to a request that is not open.
@@ -73,8 +70,7 @@ impl PlainEnd {
             calls: CallMap::default(),
             outgoing: VecDeque::new(),
             linked: true,
-            tools: Vec::new(),
-            pages: 0,
+            tools: ToolPages::default(),
         };
         let params = r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"mcp-relay","version":"1"}}"#;
         end.request(Waiter::Initialize, "initialize", Some(params));
@@ -172,30 +168,28 @@ impl PlainEnd {
         }
     }
 
-    /// Adds a page of the tool list; requests the next page, or completes the catalog.
+    /// Adds a page of the tool list; requests the next page, or completes the list.
     fn take_tools(&mut self, response: ResponseEvent) -> PlainEvent {
-        #[derive(serde::Deserialize)]
-        struct ToolsPage {
-            tools: Vec<Box<RawValue>>,
-            #[serde(rename = "nextCursor", default)]
-            next: Option<String>,
+        match self.tools.take(response) {
+            Ok(NextPage::After(cursor)) => {
+                let params = serde_json::json!({ "cursor": cursor }).to_string();
+                self.request(Waiter::Tools, "tools/list", Some(&params));
+                PlainEvent::Nothing
+            }
+            Ok(NextPage::Complete(pages)) => PlainEvent::Tools(Ok(pages)),
+            Ok(NextPage::None) => PlainEvent::Nothing,
+            Err(error) => PlainEvent::Tools(Err(error)),
         }
-        let ResponseEvent::End { error: false, payload, .. } = response else {
-            return PlainEvent::Catalog(Ok(Catalog::default()));
-        };
-        let page: ToolsPage = match serde_json::from_slice(&payload) {
-            Ok(page) => page,
-            Err(error) => return PlainEvent::Catalog(Err(error.into())),
-        };
-        self.tools.extend(page.tools);
-        self.pages += 1;
-        if let Some(cursor) = page.next.filter(|_| self.pages < MAX_PAGES) {
-            let params = serde_json::json!({ "cursor": cursor }).to_string();
-            self.request(Waiter::Tools, "tools/list", Some(&params));
-            return PlainEvent::Nothing;
-        }
-        let json = serde_json::json!({ "tools": std::mem::take(&mut self.tools) }).to_string();
-        PlainEvent::Catalog(Catalog::decode(json.as_bytes()))
+    }
+
+    /// Returns the bytes of the pages of the tool list that have come, while it is not complete.
+    pub(super) fn incomplete_tools(&self) -> usize {
+        self.tools.bytes()
+    }
+
+    /// Drops the tool list as far as it has come, and what still comes of it.
+    pub(super) fn refuse_tools(&mut self) {
+        self.tools.give_up();
     }
 }
 

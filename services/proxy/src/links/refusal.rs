@@ -84,10 +84,10 @@ pub(super) fn report(peer: SocketAddr, error: &AuthError) {
 }
 
 /// Reports an authenticated slave for which there is no place.
-pub(super) fn record_full(peer: SocketAddr, why: &str) {
-    metrics::record_auth_failure("full");
-    if is_first(&REFUSALS, Some(peer.ip()), "full") {
-        audit::refused(peer, "full", || why.to_owned());
+pub(super) fn record_full(peer: SocketAddr, kind: &'static str, why: &str) {
+    metrics::record_auth_failure(kind);
+    if is_first(&REFUSALS, Some(peer.ip()), kind) {
+        audit::refused(peer, kind, || why.to_owned());
         tracing::warn!(%peer, "Slave rejected: {why}");
     }
 }

@@ -35,9 +35,24 @@ pub(super) enum RegistrationError {
     /// `MAX_SLAVES` are linked.
     #[error("{0} slaves are connected already (MAX_SLAVES)")]
     AtCapacity(usize),
+    /// The slave's code has as many links as it may have.
+    #[error(
+        "{0} slaves are connected with this code already (limits.links of its entry, else MAX_LINKS_PER_CODE)"
+    )]
+    CodeAtCapacity(usize),
     /// No secret can be made for the slave.
     #[error("the system's random source failed: {0}")]
     Random(#[from] getrandom::Error),
+}
+
+impl RegistrationError {
+    /// Returns the stable label of the metric.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::AtCapacity(_) | Self::Random(_) => "full",
+            Self::CodeAtCapacity(_) => "code_full",
+        }
+    }
 }
 
 impl Registry {
@@ -93,21 +108,42 @@ impl Registry {
         if linked >= self.max_slaves && !replaces {
             return Err(RegistrationError::AtCapacity(linked));
         }
+        if !replaces {
+            self.check_code(slaves.values(), grant)?;
+        }
         if let Some(slave) = known {
             return Ok((slave, true));
         }
         let key = free_key(&slaves)?;
+        let name = match hello {
+            Some(hello) => shown_name(grant.identity(), &hello.slave_name),
+            None => plain_name(&slaves, grant.identity()),
+        };
+        metrics::admit_slave(&grant.identity().to_string(), &name);
         let slave = Arc::new(match hello {
-            Some(hello) => self.new_native(key, hello, grant.identity())?,
-            None => Slave::plain(key, plain_name(&slaves, grant.identity()), random_prefix()?),
+            Some(hello) => self.new_native(key, name, hello, grant.identity())?,
+            None => Slave::plain(key, name, random_prefix()?),
         });
         slaves.insert(slave.key, Arc::clone(&slave));
         Ok((slave, false))
     }
 
+    /// Checks that the code of this grant may have another link besides those of `slaves`.
+    fn check_code<'a>(
+        &self,
+        slaves: impl Iterator<Item = &'a Arc<Slave>>,
+        grant: &Grant,
+    ) -> Result<(), RegistrationError> {
+        let of_code = |slave: &&Arc<Slave>| slave.is_linked() && slave.grant().identity() == grant.identity();
+        let linked = slaves.filter(of_code).count();
+        let is_full = linked >= self.catalogs().max_links(grant);
+        if is_full { Err(RegistrationError::CodeAtCapacity(linked)) } else { Ok(()) }
+    }
+
     fn new_native(
         &self,
         key: u64,
+        name: String,
         hello: &SlaveHello,
         identity: &Identity,
     ) -> Result<Slave, getrandom::Error> {
@@ -117,7 +153,6 @@ impl Registry {
             seat: hello.seat.clone(),
         };
         let host_slot = hello.seat.as_ref().map_or(key, |seat| self.slots.hash_one((identity, seat)));
-        let name = shown_name(identity, &hello.slave_name);
         Ok(Slave::native(key, name, host_slot, process, hello, self.limits().clone()))
     }
 

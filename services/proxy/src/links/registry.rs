@@ -10,6 +10,7 @@ use protocol::link::limits::LinkLimits;
 use protocol::link::session_fact::SessionEnd;
 use tokio::sync::Notify;
 
+use super::catalog::CatalogAccounts;
 use super::peers::PeerTable;
 use super::slave::Slave;
 use crate::balance::outliers::OutlierDetector;
@@ -24,6 +25,7 @@ pub(crate) struct Registry {
     /// `MAX_SLAVES`.
     pub(super) max_slaves: usize,
     limits: LinkLimits,
+    catalogs: CatalogAccounts,
     /// Makes host slots of seats; random, so that nobody can aim at another's slot.
     pub(super) slots: RandomState,
     /// Detects slaves that fail by a fault of the slave itself.
@@ -47,12 +49,14 @@ impl Registry {
         max_slaves: usize,
         limits: LinkLimits,
         ejection: EjectionPolicy,
+        catalogs: CatalogAccounts,
     ) -> Arc<Self> {
         Arc::new(Self {
             slaves: Mutex::default(),
             mode,
             max_slaves,
             limits,
+            catalogs,
             slots: RandomState::new(),
             outliers: OutlierDetector::new(ejection),
             peers: PeerTable::new(Arc::clone(&fleet)),
@@ -85,6 +89,11 @@ impl Registry {
     /// Returns the table of known proxies.
     pub(crate) fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// Returns the accounts of the slaves' catalogs.
+    pub(crate) fn catalogs(&self) -> &CatalogAccounts {
+        &self.catalogs
     }
 
     /// Returns all slaves in stable order, those whose link is down included.

@@ -1,11 +1,11 @@
 //! A slave as the proxy knows it, whether its link is up or not. Shared by the task of its link and by its callers.
 //!
-//! Its links' life is in `lifecycle`, its calls are in `slave_calls`. Must not know sockets or tools' pools.
+//! Its links' life is in `lifecycle`, its calls are in `slave_calls`, its catalog is in `slave_catalog`. Must not know sockets or tools' pools.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 use protocol::link::handshake::SlaveHello;
@@ -15,6 +15,7 @@ use protocol::mcp::catalog::Catalog;
 
 use super::bad_answers::BadAnswers;
 use super::bounds::BoundsReport;
+use super::catalog::AnnouncedCatalog;
 use super::health::{Health, HealthSnapshot};
 use super::info::SlaveInfo;
 use super::offer::EffectiveOffer;
@@ -31,9 +32,6 @@ pub(super) enum LinkState {
     Native(Box<ProxyEnd<ResponseTx>>),
     Plain(Box<PlainEnd>),
 }
-
-/// Time after which a slave that has not sent a catalog counts as offering nothing.
-const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Weight of a slave before its grant is known, in percent.
 const DEFAULT_WEIGHT: u32 = 100;
@@ -61,7 +59,10 @@ pub(crate) struct Slave {
     pub(crate) active: Arc<ActiveCalls>,
     /// Counts the slave's calls.
     pub(crate) meter: LinkMeter,
-    offer: EffectiveOffer,
+    /// The offer that clients see.
+    pub(super) offer: EffectiveOffer,
+    /// The catalog in parts, as the slave announced them.
+    announced: Mutex<AnnouncedCatalog>,
     /// What was reported of its announcements and tools.
     pub(super) bounds: BoundsReport,
     link: Mutex<LinkState>,
@@ -78,9 +79,9 @@ pub(crate) struct Slave {
     host_slot: u64,
     /// Whether the process is known to be gone, or to go with its link.
     pub(super) dead: AtomicBool,
-    /// Whether the slave has sent a catalog.
-    has_catalog: AtomicBool,
-    since: Instant,
+    /// Whether the slave has sent a whole catalog.
+    pub(super) has_catalog: AtomicBool,
+    pub(super) since: Instant,
     /// The `CloseReason` with which the current link is to be closed; 0: none.
     pub(super) close_request: AtomicU8,
     pub(super) bad_answers: BadAnswers,
@@ -119,6 +120,7 @@ impl Slave {
         slave.link_up(hello.window, Instant::now());
         slave.set_grant(Grant::unrestricted(hello.into()));
         slave.set_catalog(catalog);
+        slave.has_catalog.store(true, Ordering::Release);
         Arc::new(slave)
     }
 
@@ -141,6 +143,7 @@ impl Slave {
             weight: AtomicU32::new(DEFAULT_WEIGHT),
             active: ActiveCalls::new(key, capacity),
             offer: EffectiveOffer::default(),
+            announced: Mutex::default(),
             bounds: BoundsReport::default(),
             link: Mutex::new(link),
             waker: AtomicWaker::new(),
@@ -250,21 +253,8 @@ impl Slave {
         self.health.set_tools(self.catalog().tools.len());
     }
 
-    /// Sets the catalog that the slave announced.
-    pub(super) fn set_catalog(&self, catalog: Catalog) {
-        let left_out = self.offer.set_catalog(catalog);
-        self.bounds.on_left_out(&self.name, &self.grant(), &left_out);
-        self.has_catalog.store(true, Ordering::Release);
-        let catalog = self.catalog();
-        // A slave may report that it is degraded without a reason.
-        let report =
-            catalog.degraded.as_deref().map(|why| if why.is_empty() { "it does not say what" } else { why });
-        self.health.set_offer(catalog.tools.len(), report.unwrap_or_default());
-    }
-
-    /// Returns until when the slave's first catalog is waited for. `None`: the catalog is there, or the link is down.
-    pub(crate) fn catalog_deadline(&self) -> Option<Instant> {
-        let missing = self.is_linked() && !self.has_catalog.load(Ordering::Acquire);
-        missing.then(|| self.since + FIRST_CATALOG_TIMEOUT)
+    /// Locks what the slave has announced. The lock is held briefly, and never across an await.
+    pub(super) fn announced(&self) -> MutexGuard<'_, AnnouncedCatalog> {
+        self.announced.lock()
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct QueueGauge(Gauge);
 impl QueueGauge {
     /// Creates the gauge of a queue that takes at most `limit` calls.
     pub(crate) fn new(tool: &str, limit: usize) -> Self {
-        let tool = TOOLS.bounded(tool);
+        let tool = TOOLS.value(tool);
         gauge!(QUEUE_LIMIT, "tool" => tool.clone()).set(limit as f64);
         Self(gauge!(WAITING, "tool" => tool))
     }

@@ -25,8 +25,9 @@ pub(crate) struct CallMeter {
 }
 
 impl CallMeter {
-    pub(crate) fn new(tool: &str) -> Self {
-        let tool = names::TOOLS.bounded(tool);
+    /// Handles for a tool that slaves with this code offer.
+    pub(crate) fn new(code: &str, tool: &str) -> Self {
+        let tool = names::TOOLS.admit(code, tool);
         let forwards = |outcome: &'static str| counter!(FORWARDS, "method" => METHOD, "tool" => tool.clone(), "outcome" => outcome);
         Self {
             ok: forwards("ok"),

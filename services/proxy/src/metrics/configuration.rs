@@ -27,7 +27,7 @@ pub(crate) fn set_code_links(code: &str, links: u32) {
 
 /// Sets the number of a slave's tools that its code does not allow for this reason.
 pub(crate) fn set_tools_left_out(slave: &str, reason: &'static str, tools: usize) {
-    gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.bounded(slave), "reason" => reason).set(tools as f64);
+    gauge!(TOOLS_LEFT_OUT, "slave" => SLAVES.value(slave), "reason" => reason).set(tools as f64);
 }
 
 /// Counts a file that was read again, and records it in the audit stream. `outcome`: `ok`, or `failed` where the previous content stays in use.

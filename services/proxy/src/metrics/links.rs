@@ -8,9 +8,9 @@ use protocol::link::stats::LinkStats;
 
 use super::names::{SLAVES, TOOLS};
 use super::table::{
-    AUTH_FAILURES, BAD_ANSWERS, DRAINING, EJECTED, EJECTIONS, JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS,
-    LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS, REJECTED_FACTS, RESUMED, ROUND_TRIP,
-    SLAVE_DRAINS, SLAVE_STATE, STALLS, TIMEOUTS, UNKNOWN_CALLS,
+    AUTH_FAILURES, BAD_ANSWERS, CATALOG_BYTES, CATALOG_REFUSALS, CATALOG_WAITS, DRAINING, EJECTED, EJECTIONS,
+    JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS, LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS,
+    REJECTED_FACTS, RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE, STALLS, TIMEOUTS, UNKNOWN_CALLS,
 };
 use crate::slave_state::SlaveState;
 
@@ -45,7 +45,7 @@ pub(crate) struct LinkMeter {
 
 impl LinkMeter {
     pub(crate) fn new(slave: &str) -> Self {
-        let slave = SLAVES.bounded(slave);
+        let slave = SLAVES.value(slave);
         let calls =
             |outcome: &'static str| counter!(LINK_CALLS, "slave" => slave.clone(), "outcome" => outcome);
         Self {
@@ -68,9 +68,14 @@ impl LinkMeter {
     }
 }
 
+/// Admits the name of a slave as a label, among the names of its code. Must come before everything that names the slave.
+pub(crate) fn admit_slave(code: &str, slave: &str) {
+    SLAVES.admit(code, slave);
+}
+
 /// Sets how many slaves of this name are in each state of [`SlaveState::ALL`].
 pub(crate) fn set_slave_states(slave: &str, counts: [u32; SlaveState::ALL.len()]) {
-    let slave = SLAVES.bounded(slave);
+    let slave = SLAVES.value(slave);
     for (state, count) in SlaveState::ALL.into_iter().zip(counts) {
         gauge!(SLAVE_STATE, "slave" => slave.clone(), "state" => state.label()).set(f64::from(count));
     }
@@ -78,42 +83,57 @@ pub(crate) fn set_slave_states(slave: &str, counts: [u32; SlaveState::ALL.len()]
 
 /// Returns the gauge of the round trip time of a slave's link, in seconds.
 pub(crate) fn round_trip_gauge(slave: &str) -> Gauge {
-    gauge!(ROUND_TRIP, "slave" => SLAVES.bounded(slave))
+    gauge!(ROUND_TRIP, "slave" => SLAVES.value(slave))
 }
 
 /// Counts an ejection of a slave; `reason` is the kind of the last failure.
 pub(crate) fn record_ejection(slave: &str, reason: &'static str) {
-    counter!(EJECTIONS, "slave" => SLAVES.bounded(slave), "reason" => reason).increment(1);
+    counter!(EJECTIONS, "slave" => SLAVES.value(slave), "reason" => reason).increment(1);
 }
 
 /// Sets the number of slaves that get none of a tool's calls.
 pub(crate) fn set_ejected_members(tool: &str, members: usize) {
-    gauge!(EJECTED, "tool" => TOOLS.bounded(tool)).set(members as f64);
+    gauge!(EJECTED, "tool" => TOOLS.value(tool)).set(members as f64);
 }
 
 /// Counts a link that came up.
 pub(crate) fn record_connect(slave: &str, dialect: &'static str) {
-    counter!(LINK_CONNECTS, "slave" => SLAVES.bounded(slave), "dialect" => dialect).increment(1);
+    counter!(LINK_CONNECTS, "slave" => SLAVES.value(slave), "dialect" => dialect).increment(1);
 }
 
 /// Counts a link of a known slave process. `reason` is that of the end of the previous link.
 pub(crate) fn record_reconnect(slave: &str, reason: &'static str) {
-    counter!(LINK_RECONNECTS, "slave" => SLAVES.bounded(slave), "reason" => reason).increment(1);
+    counter!(LINK_RECONNECTS, "slave" => SLAVES.value(slave), "reason" => reason).increment(1);
 }
 
 /// Counts a link that ended.
 pub(crate) fn record_disconnect(slave: &str, reason: &'static str) {
-    counter!(LINK_DISCONNECTS, "slave" => SLAVES.bounded(slave), "reason" => reason).increment(1);
+    counter!(LINK_DISCONNECTS, "slave" => SLAVES.value(slave), "reason" => reason).increment(1);
 }
 
 /// Counts a slave that announced its shutdown.
 pub(crate) fn record_slave_drain(slave: &str) {
-    counter!(SLAVE_DRAINS, "slave" => SLAVES.bounded(slave)).increment(1);
+    counter!(SLAVE_DRAINS, "slave" => SLAVES.value(slave)).increment(1);
 }
 
 /// Counts a connection that did not become a link.
 pub(crate) fn record_auth_failure(reason: &'static str) {
     counter!(AUTH_FAILURES, "reason" => reason).increment(1);
+}
+
+/// Counts a list, or a part that was not read, that is left out of a slave's catalog.
+pub(crate) fn record_catalog_refusal(reason: &'static str) {
+    counter!(CATALOG_REFUSALS, "reason" => reason).increment(1);
+}
+
+/// Counts a part of a catalog that waits because its code has used up its changes.
+pub(crate) fn record_catalog_wait() {
+    counter!(CATALOG_WAITS).increment(1);
+}
+
+/// Sets the bytes of all catalogs.
+pub(crate) fn set_catalog_bytes(bytes: usize) {
+    gauge!(CATALOG_BYTES).set(bytes as f64);
 }
 
 /// Counts a frame or an answer for a call that is not under way.
@@ -123,7 +143,7 @@ pub(crate) fn record_unknown_call() {
 
 /// Counts an answer that its call may not have; `kind` is what is wrong with the answer.
 pub(crate) fn record_bad_answer(slave: &str, kind: &'static str) {
-    counter!(BAD_ANSWERS, "slave" => SLAVES.bounded(slave), "kind" => kind).increment(1);
+    counter!(BAD_ANSWERS, "slave" => SLAVES.value(slave), "kind" => kind).increment(1);
 }
 
 /// Counts calls that reached a timeout.
@@ -183,7 +203,7 @@ pub(crate) fn sample(
         known.values_mut().for_each(|calls| *calls = 0);
         let mut sum = LinkUsage::default();
         for (name, usage) in usage() {
-            *known.entry(SLAVES.bounded(&name)).or_default() += usage.calls;
+            *known.entry(SLAVES.value(&name)).or_default() += usage.calls;
             sum.to_slave += usage.to_slave;
             sum.from_slave += usage.from_slave;
         }

@@ -2,6 +2,7 @@
 
 use runtime::metrics::BoundedValues;
 
+/// Names that slaves and their backends choose are admitted for the code of the slave.
 pub(super) static TOOLS: BoundedValues = BoundedValues::new();
 pub(super) static CODES: BoundedValues = BoundedValues::new();
 pub(super) static SLAVES: BoundedValues = BoundedValues::new();

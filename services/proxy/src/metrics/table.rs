@@ -146,6 +146,9 @@ pub(super) const JOURNAL: &str = "mcp_relay_journal_bytes";
 pub(super) const RESUMED: &str = "mcp_relay_calls_resumed_total";
 pub(super) const SLAVE_DRAINS: &str = "mcp_relay_link_drains_total";
 pub(super) const DRAINING: &str = "mcp_relay_draining";
+pub(super) const CATALOG_BYTES: &str = "mcp_relay_catalog_bytes";
+pub(super) const CATALOG_REFUSALS: &str = "mcp_relay_catalog_refusals_total";
+pub(super) const CATALOG_WAITS: &str = "mcp_relay_catalog_waits_total";
 pub(super) const PEERS: &str = "mcp_relay_peers";
 pub(super) const REJECTED_FACTS: &str = "mcp_relay_rejected_facts_total";
 
@@ -185,9 +188,9 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "certificate_not_allowed", "not_auth", "rate", "unauthenticated", "tls", "closed", "full"],
+            &["no_auth", "invalid_code", "code_expired", "certificate_not_allowed", "not_auth", "rate", "unauthenticated", "tls", "closed", "full", "code_full"],
         )],
-        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES.",
+        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES; code_full: the code has all the links that it may have.",
     ),
     Metric::gauge(
         ROUND_TRIP,
@@ -221,6 +224,18 @@ pub const LINKS: &[Metric] = &[
     ),
     Metric::counter(SLAVE_DRAINS, &[SLAVE], "Shutdowns that slaves have announced."),
     Metric::gauge(DRAINING, &[], "1 while this proxy shuts down and finishes its calls."),
+    Metric::gauge(CATALOG_BYTES, &[], "Bytes of all slaves' catalogs, lists that slaves of one code offer alike once (MAX_CATALOG_BYTES).")
+        .in_unit(Unit::Bytes),
+    Metric::counter(
+        CATALOG_REFUSALS,
+        &[Label::of("reason", &["bytes", "entries", "total", "unreadable"])],
+        "Lists that are left out of slaves' catalogs. bytes: limits.catalog_bytes of the code; entries: limits.tools; total: MAX_CATALOG_BYTES; unreadable: a definition cannot be read.",
+    ),
+    Metric::counter(
+        CATALOG_WAITS,
+        &[],
+        "Changes of catalogs that wait because their code has used up its changes of a minute (limits.catalog_changes).",
+    ),
     Metric::gauge(PEERS, &[], "Proxies that slaves are linked to, including this one."),
     Metric::counter(
         REJECTED_FACTS,

@@ -50,8 +50,8 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Returns an endpoint without links. `catalog` is the first catalog (JSON).
-    pub(crate) fn new(executor: impl Execute, limits: LinkLimits, catalog: Bytes) -> Arc<Self> {
+    /// Returns an endpoint without links. `catalog` is the first catalog, in parts (JSON).
+    pub(crate) fn new(executor: impl Execute, limits: LinkLimits, catalog: Vec<Bytes>) -> Arc<Self> {
         let state = State {
             end: SlaveEnd::new(limits, catalog),
             links: Vec::new(),
@@ -91,10 +91,10 @@ impl Endpoint {
         self.calls.lock().len()
     }
 
-    /// Replaces the catalog (JSON) and announces it on all links.
-    pub(crate) fn set_catalog(&self, catalog: Bytes) {
+    /// Replaces the catalog by these parts (JSON), and sends those that changed on all links.
+    pub(crate) fn set_catalog(&self, whole: Vec<Bytes>, changed: &[Bytes]) {
         let mut state = self.state.lock();
-        state.end.set_catalog(catalog);
+        state.end.set_catalog(whole, changed);
         state.wake_senders();
     }
 

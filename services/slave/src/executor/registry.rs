@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use protocol::mcp::catalog::{Catalog, CatalogEntry};
+use protocol::mcp::catalog::{Catalog, CatalogEntry, SlaveState};
 use protocol::mcp::failure::Failure;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use super::offer::{Offer, same_tools};
 use crate::backends::history::{HistorySnapshot, ProcessHistory};
 use crate::backends::{BackendState, Registration};
 use crate::metrics;
@@ -40,6 +41,8 @@ pub struct BackendSnapshot {
 pub(super) struct BackendRegistry {
     list: Mutex<BackendList>,
     routes: ArcSwap<HashMap<String, RouteEntry>>,
+    offer: watch::Sender<Arc<Offer>>,
+    /// The offer as one catalog.
     catalog: watch::Sender<Arc<Catalog>>,
     /// The number of changes.
     changes: watch::Sender<u64>,
@@ -50,6 +53,7 @@ impl Default for BackendRegistry {
         Self {
             list: Mutex::default(),
             routes: ArcSwap::default(),
+            offer: watch::Sender::new(Arc::default()),
             catalog: watch::Sender::new(Arc::default()),
             changes: watch::Sender::new(0),
         }
@@ -60,6 +64,13 @@ impl BackendRegistry {
     /// Adds a backend without tools. The order of adding is the order of the catalog, until [`Self::reorder`].
     pub(super) fn add(&self, backend: NewBackend) -> BackendId {
         self.list.lock().add(backend)
+    }
+
+    /// Records that every backend of the configuration was added: the offer is complete once all have reported or failed.
+    pub(super) fn all_added(&self) {
+        let list = &mut *self.list.lock();
+        list.all_added = true;
+        self.on_change(list);
     }
 
     /// Adds a backend that replaces `predecessor` as soon as it is ready; at once if that one is not ready.
@@ -120,6 +131,11 @@ impl BackendRegistry {
         self.catalog.subscribe()
     }
 
+    /// Returns the offer and its changes.
+    pub(super) fn offer(&self) -> watch::Receiver<Arc<Offer>> {
+        self.offer.subscribe()
+    }
+
     /// Returns every backend in order.
     pub(super) fn states(&self) -> Vec<BackendSnapshot> {
         self.snapshots().into_iter().map(|(backend, _)| backend).collect()
@@ -166,22 +182,23 @@ impl BackendRegistry {
         list.reported = problems.into_iter().collect();
         let (routes, tools) = route::build(&list.backends, named, &self.routes.load());
         self.routes.store(Arc::new(routes));
-        self.publish(tools, list.problems());
+        let state = SlaveState { complete: list.is_complete(), degraded: list.problems() };
+        self.publish(Offer { backends: list.offered(tools), state });
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Publishes the catalog if it differs from the last one.
-    fn publish(&self, tools: Vec<CatalogEntry>, degraded: Option<String>) {
-        self.catalog.send_if_modified(|catalog| {
-            let same =
-                |(old, new): (&CatalogEntry, &CatalogEntry)| old.definition.get() == new.definition.get();
-            let all = catalog.tools.len() == tools.len() && catalog.degraded == degraded;
-            if all && catalog.tools.iter().zip(&tools).all(same) {
-                return false;
-            }
-            *catalog = Arc::new(Catalog { tools, degraded, ..Catalog::default() });
-            true
+    /// Publishes the offer if it differs from the last one.
+    fn publish(&self, offer: Offer) {
+        if self.offer.borrow().is_same(&offer) {
+            return;
+        }
+        let catalog = offer.catalog();
+        self.catalog.send_if_modified(|before| {
+            let same = before.degraded == catalog.degraded && same_tools(&before.tools, &catalog.tools);
+            *before = Arc::new(catalog);
+            !same
         });
+        self.offer.send_replace(Arc::new(offer));
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct InFlight<'a> {
 impl ToolMeter {
     /// Handles for a tool of the catalog. The recorder must be installed before.
     pub(crate) fn new(tool: &str, backend: &str) -> Self {
-        let tool = TOOL_NAMES.bounded(tool);
+        let tool = TOOL_NAMES.admit(backend, tool);
         let calls = |outcome: &'static str| counter!(CALLS, "tool" => tool.clone(), "outcome" => outcome);
         let of_backend = |outcome: &'static str| counter!(BACKEND_CALLS, "backend" => backend.to_owned(), "outcome" => outcome);
         Self {

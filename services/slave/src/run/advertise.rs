@@ -1,38 +1,150 @@
-//! Advertises the catalog to proxies. Must not know what is in it.
+//! Advertises the catalog to proxies, in parts: after a change, only the parts that changed. Must not know what is in them.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::mcp::catalog::Catalog;
-use protocol::mcp::catalog::MAX_CATALOG;
+use protocol::mcp::catalog::{
+    MAX_CATALOG, WrittenLists, write_backend, write_gone, write_position, write_state,
+};
 use tokio::sync::watch;
 
 use crate::endpoint::Endpoint;
+use crate::executor::{BackendOffer, Offer};
 
-/// Sends each change of the catalog to all proxies, until the executor is gone. Changes that come together are sent as one.
-pub(super) async fn follow(mut catalog: watch::Receiver<Arc<Catalog>>, endpoint: Arc<Endpoint>) {
-    while catalog.changed().await.is_ok() {
-        let current = Arc::clone(&catalog.borrow_and_update());
-        tracing::debug!(tools = current.tools.len(), "The catalog changed");
-        endpoint.set_catalog(encode(&current));
+/// The offer that the proxies have, with its parts.
+#[derive(Default)]
+pub(super) struct AdvertisedParts {
+    backends: Vec<AdvertisedBackend>,
+    state: Bytes,
+}
+
+/// Part of one backend.
+struct AdvertisedBackend {
+    offer: BackendOffer,
+    whole: Bytes,
+}
+
+impl AdvertisedParts {
+    /// Returns the parts of an offer.
+    pub(super) fn of(offer: &Offer) -> Self {
+        let part = |(at, offer): (usize, &BackendOffer)| AdvertisedBackend {
+            whole: encode(at, offer),
+            offer: offer.clone(),
+        };
+        let state = write_state(&offer.state).unwrap_or_else(|error| {
+            tracing::error!("The state of the slave cannot be written: {error}");
+            Bytes::from_static(br#"{"slave":{"complete":true}}"#)
+        });
+        Self { backends: offer.backends.iter().enumerate().map(part).collect(), state }
+    }
+
+    /// Returns all parts.
+    pub(super) fn all(&self) -> Vec<Bytes> {
+        let backends = self.backends.iter().map(|backend| backend.whole.clone());
+        backends.chain([self.state.clone()]).collect()
+    }
+
+    /// Returns the parts that turn `before` into this.
+    fn changes_since(&self, before: &Self) -> Vec<Bytes> {
+        let gone = before.backends.iter().map(|backend| backend.offer.name.as_str());
+        let gone = gone.filter(|name| self.position(name).is_none()).filter_map(|name| write_gone(name).ok());
+        let changed = self.backends.iter().enumerate().filter_map(|(at, backend)| {
+            let known = before.position(&backend.offer.name);
+            match known.map(|known| (known, &before.backends[known])) {
+                Some((known, old)) if old.offer.is_same(&backend.offer) => {
+                    if known == at {
+                        None
+                    } else {
+                        write_position(&backend.offer.name, at).ok()
+                    }
+                }
+                _ => Some(backend.whole.clone()),
+            }
+        });
+        let state = (self.state != before.state).then(|| self.state.clone());
+        gone.chain(changed).chain(state).collect()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.backends.iter().position(|backend| backend.offer.name == name)
     }
 }
 
-/// Encodes the catalog as JSON. One that is too large for proxies is replaced by an empty one, and logged.
-pub(super) fn encode(catalog: &Catalog) -> Bytes {
-    let empty = || Bytes::from_static(b"{}");
-    match catalog.encode() {
+/// Sends each change of the offer to all proxies, until the executor is gone. Changes that come together are sent as one.
+/// `sent` is what the endpoint has.
+pub(super) async fn follow(
+    mut offer: watch::Receiver<Arc<Offer>>,
+    mut sent: AdvertisedParts,
+    endpoint: Arc<Endpoint>,
+) {
+    while offer.changed().await.is_ok() {
+        let parts = AdvertisedParts::of(&offer.borrow_and_update());
+        let changed = parts.changes_since(&sent);
+        tracing::debug!(parts = changed.len(), "The catalog changed");
+        endpoint.set_catalog(parts.all(), &changed);
+        sent = parts;
+    }
+}
+
+/// Encodes a backend's part as JSON. One that is too large for proxies is replaced by an empty one, and logged.
+fn encode(position: usize, backend: &BackendOffer) -> Bytes {
+    let name = backend.name.as_str();
+    let empty = || write_backend(name, position, WrittenLists::default()).unwrap_or_default();
+    match write_backend(name, position, WrittenLists { tools: backend.tools.as_deref() }) {
         Ok(json) if json.len() <= MAX_CATALOG => json,
         Ok(json) => {
             let len = json.len();
             tracing::error!(
-                "The catalog has {len} bytes, at most {MAX_CATALOG} are allowed: no tools are offered to proxies. Configure fewer backends"
+                backend = name,
+                "The backend's catalog has {len} bytes, at most {MAX_CATALOG} are allowed: its tools are not offered to proxies"
             );
             empty()
         }
         Err(error) => {
-            tracing::error!("The catalog cannot be written: {error}");
+            tracing::error!(backend = name, "The backend's catalog cannot be written: {error}");
             empty()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::mcp::catalog::{Catalog, SlaveState};
+
+    use super::*;
+
+    fn backend(name: &str, tool: &str) -> BackendOffer {
+        let tools =
+            Catalog::decode(format!(r#"{{"tools":[{{"name":"{tool}"}}]}}"#).as_bytes()).unwrap().tools;
+        BackendOffer { name: name.into(), tools: Some(tools) }
+    }
+
+    fn parts(backends: Vec<BackendOffer>, complete: bool) -> AdvertisedParts {
+        AdvertisedParts::of(&Offer { backends, state: SlaveState { complete, degraded: None } })
+    }
+
+    fn changes(now: &AdvertisedParts, before: &AdvertisedParts) -> Vec<String> {
+        now.changes_since(before).iter().map(|part| String::from_utf8(part.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn only_what_changed_is_sent_again() {
+        let before = parts(vec![backend("a", "x"), backend("b", "y")], false);
+        assert_eq!(before.all().len(), 3);
+        assert!(changes(&before, &before).is_empty());
+        let now = parts(vec![backend("a", "x"), backend("b", "z")], false);
+        assert_eq!(
+            changes(&now, &before),
+            [r#"{"backend":"b","position":1,"lists":{"tools":{"items":[{"name":"z"}]}}}"#]
+        );
+        let complete = parts(vec![backend("a", "x"), backend("b", "z")], true);
+        assert_eq!(changes(&complete, &now), [r#"{"slave":{"complete":true}}"#]);
+        let moved = parts(vec![backend("b", "z")], true);
+        assert_eq!(
+            changes(&moved, &complete),
+            [r#"{"backend":"a","gone":true}"#, r#"{"backend":"b","position":0}"#]
+        );
+        let down = parts(vec![BackendOffer { name: "b".into(), tools: None }], true);
+        assert_eq!(changes(&down, &moved), [r#"{"backend":"b","position":0,"lists":{"tools":null}}"#]);
     }
 }

@@ -6,21 +6,21 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use front::Edge;
 use protocol::link::ids::InstanceId;
-use protocol::mcp::catalog::Catalog;
 use runtime::follow::ReloadSignal;
 use runtime::shutdown::Shutdown;
 use runtime::start::StartError;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::advertise::{self, AdvertisedParts};
 use super::error::RunError;
 use super::files::CodeFile;
 use super::instance_lock::InstanceLock;
-use super::{advertise, settings};
+use super::settings;
 use crate::config::SlaveConfig;
 use crate::dial::Dialer;
 use crate::endpoint::{Endpoint, Stage};
-use crate::executor::Executor;
+use crate::executor::{Executor, Offer};
 use crate::link::{Code, LinkStatus, LinkTable, Links, ResumeSecrets};
 use crate::local::LocalCalls;
 
@@ -32,7 +32,9 @@ pub(super) struct Linked {
     pub(super) links: Arc<Links>,
     dialer: Dialer,
     code: Option<CodeFile>,
-    catalog: watch::Receiver<Arc<Catalog>>,
+    offer: watch::Receiver<Arc<Offer>>,
+    /// The parts of the catalog that the endpoint has.
+    advertised: AdvertisedParts,
     /// Held until every call was delivered.
     _lock: Option<InstanceLock>,
 }
@@ -47,11 +49,11 @@ impl Linked {
         reload: &ReloadSignal,
     ) -> Result<Option<Self>, RunError> {
         let Some(link) = &config.link else { return Ok(None) };
-        let mut catalog = executor.catalog();
-        let encoded = advertise::encode(&catalog.borrow_and_update());
+        let mut offer = executor.offer();
+        let advertised = AdvertisedParts::of(&offer.borrow_and_update());
         let instance = InstanceId(getrandom::u64().map_err(StartError::from)?);
         let links = Arc::new(Links {
-            endpoint: Endpoint::new(executor.clone(), settings::limits(config), encoded),
+            endpoint: Endpoint::new(executor.clone(), settings::limits(config), advertised.all()),
             edge: Arc::clone(edge),
             hello: settings::hello(config, instance, lock.as_ref().map(InstanceLock::name)),
             code: ArcSwap::from_pointee(Code::first(link.code.clone())),
@@ -62,7 +64,7 @@ impl Linked {
         });
         let dialer = Dialer::new(Arc::clone(&links), link, settings::plain_message(config))?;
         let code = link.code_file.clone().map(|source| CodeFile::new(source, reload.clone()));
-        Ok(Some(Self { links, dialer, code, catalog, _lock: lock }))
+        Ok(Some(Self { links, dialer, code, offer, advertised, _lock: lock }))
     }
 
     /// Keeps the links until the shutdown, then delivers what runs and closes them.
@@ -72,7 +74,7 @@ impl Linked {
         let mut dialing = AbortOnDropHandle::new(tokio::spawn(self.dialer.run()));
         let _expiry = AbortOnDropHandle::new(tokio::spawn(Arc::clone(endpoint).expire()));
         let _code = self.code.map(spawn_code).map(AbortOnDropHandle::new);
-        let advertise = advertise::follow(self.catalog, Arc::clone(endpoint));
+        let advertise = advertise::follow(self.offer, self.advertised, Arc::clone(endpoint));
         let _catalog = AbortOnDropHandle::new(tokio::spawn(advertise));
         shutdown.draining().await;
         tracing::info!(calls = endpoint.calls(), "Shutting down: no new calls, running ones finish");

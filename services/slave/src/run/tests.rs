@@ -22,6 +22,7 @@ use crate::link::Links;
 /// A slave with the demo tools that connects to the test's proxy.
 struct Running {
     links: Arc<Links>,
+    executor: Executor,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
@@ -47,12 +48,12 @@ async fn start(url: &str, more: &[(&str, &str)]) -> Running {
     let slave = Slave::start(config).await.unwrap();
     let linked = slave.linked.unwrap();
     let links = Arc::clone(&linked.links);
-    let (executor, until) = (slave.executor, shutdown.clone());
+    let (executor, until) = (slave.executor.clone(), shutdown.clone());
     let task = tokio::spawn(async move {
         linked.run(&until).await;
         executor.shutdown(Duration::ZERO).await;
     });
-    Running { links, shutdown, task }
+    Running { links, executor: slave.executor, shutdown, task }
 }
 
 impl Running {

@@ -7,7 +7,7 @@ use crate::link::frame::FrameKind;
 /// Event of a link, besides responses of calls.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ProxyEvent {
-    /// A new catalog, complete (JSON of [`crate::mcp::catalog::Catalog`]).
+    /// A part of the catalog (JSON of [`crate::mcp::catalog::CatalogPart`]).
     Catalog(Bytes),
     /// The slave takes no new calls.
     Draining,

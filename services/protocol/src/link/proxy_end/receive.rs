@@ -35,17 +35,23 @@ impl<S: Sink> ProxyEnd<S> {
                     Self::enqueue(&mut self.outbox, frame.call, call);
                 }
             }
-            FrameKind::Catalog => {
-                if let Some(whole) = self.catalog.push(frame)? {
-                    self.events.push_back(ProxyEvent::Catalog(whole.message));
-                }
-            }
+            FrameKind::Catalog => return self.receive_catalog(frame),
             FrameKind::Drain => self.events.push_back(ProxyEvent::Draining),
             FrameKind::Peers => self.events.push_back(ProxyEvent::Peers(frame.payload)),
             FrameKind::Session => self.events.push_back(ProxyEvent::Session(frame.payload)),
             FrameKind::Open | FrameKind::Reply | FrameKind::Cancel | FrameKind::Attach => {
                 return Err(LinkError::Unexpected(frame.kind));
             }
+        }
+        Ok(())
+    }
+
+    fn receive_catalog(&mut self, frame: Frame) -> Result<(), LinkError> {
+        if self.skips_catalog {
+            self.skips_catalog = frame.flags.has(Flags::MORE);
+            self.catalog.skip(&frame)?;
+        } else if let Some(whole) = self.catalog.push(frame)? {
+            self.events.push_back(ProxyEvent::Catalog(whole.message));
         }
         Ok(())
     }

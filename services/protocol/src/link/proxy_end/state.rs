@@ -31,6 +31,8 @@ pub struct ProxyEnd<S> {
     /// Session facts that came while the link was down.
     pub(super) pending_facts: Vec<Bytes>,
     pub(super) catalog: Reassembler,
+    /// Whether the rest of a part of the catalog is not wanted.
+    pub(super) skips_catalog: bool,
     pub(super) linked: bool,
     /// When the grace for a broken link is over.
     pub(super) grace_ends_at: Option<Instant>,
@@ -50,6 +52,7 @@ impl<S: Sink> ProxyEnd<S> {
             pending_cancels: Vec::new(),
             pending_facts: Vec::new(),
             catalog: Reassembler::new(MAX_CATALOG),
+            skips_catalog: false,
             linked: false,
             grace_ends_at: None,
             next_timeout_check: None,
@@ -60,6 +63,23 @@ impl<S: Sink> ProxyEnd<S> {
     /// Returns the number of calls under way.
     pub fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// Returns whether there is no call, and nothing waits to be told to the slave about one.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.pending_cancels.is_empty() && self.pending_facts.is_empty()
+    }
+
+    /// Returns the bytes of a part of the catalog that is not yet complete.
+    pub fn incomplete_catalog(&self) -> usize {
+        self.catalog.pending_bytes()
+    }
+
+    /// Drops the part of the catalog that is not yet complete, and the rest of it when it comes. Returns what had come of it.
+    pub fn refuse_catalog(&mut self) -> Bytes {
+        let head = self.catalog.abandon();
+        self.skips_catalog |= !head.is_empty();
+        head
     }
 
     /// Takes what was counted since the last time, if there is anything.
@@ -83,6 +103,7 @@ impl<S: Sink> ProxyEnd<S> {
         self.grace_ends_at = None;
         self.outbox.clear();
         self.catalog = Reassembler::new(MAX_CATALOG);
+        self.skips_catalog = false;
         for call in self.pending_cancels.drain(..) {
             self.outbox.enqueue_control(Frame::bare(FrameKind::Cancel, call, 0));
         }

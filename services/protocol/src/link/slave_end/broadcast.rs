@@ -8,19 +8,22 @@ use crate::link::ids::{CallId, LinkId};
 use crate::link::journal::MessageHeader;
 
 impl SlaveEnd {
-    /// Sets what is offered from now on (JSON) and sends it on every link.
-    pub fn set_catalog(&mut self, catalog: Bytes) {
-        self.catalog = catalog;
+    /// Sets what is offered from now on: parts (JSON) that make up the whole, which new links are sent, and those that changed,
+    /// which go out on every link that is up.
+    pub fn set_catalog(&mut self, whole: Vec<Bytes>, changed: &[Bytes]) {
+        self.catalog = whole;
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for link in links {
-            self.send_catalog(link);
+            self.send_catalog(link, changed);
         }
     }
 
-    pub(super) fn send_catalog(&mut self, link: LinkId) {
+    pub(super) fn send_catalog(&mut self, link: LinkId, parts: &[Bytes]) {
         let Some(to) = self.links.get_mut(&link) else { return };
         let header = MessageHeader { kind: FrameKind::Catalog, flags: Flags::NONE, aux: 0 };
-        to.catalogs.write(header, self.catalog.clone());
+        for part in parts {
+            to.catalogs.write(header, part.clone());
+        }
         while let Some(frame) = to.catalogs.send(CallId::LINK) {
             to.outbox.enqueue_control(frame);
         }

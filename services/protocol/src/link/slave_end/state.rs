@@ -35,7 +35,8 @@ pub struct SlaveEnd {
     pub(super) calls: CallMap<Call>,
     pub(super) links: HashMap<LinkId, Link>,
     pub(super) events: VecDeque<SlaveEvent>,
-    pub(super) catalog: Bytes,
+    /// Messages that make up the whole catalog.
+    pub(super) catalog: Vec<Bytes>,
     pub(super) journal_bytes: usize,
     pub(super) assembly_bytes: usize,
     pub(super) draining: bool,
@@ -50,8 +51,8 @@ pub struct SlaveEnd {
 
 impl SlaveEnd {
     /// Makes an end without links. `limits.window` is what this slave announces in its hello; `catalog` what it offers at
-    /// first (JSON).
-    pub fn new(limits: LinkLimits, catalog: Bytes) -> Self {
+    /// first: parts (JSON) that make up the whole.
+    pub fn new(limits: LinkLimits, catalog: Vec<Bytes>) -> Self {
         Self {
             limits,
             calls: CallMap::default(),
@@ -109,7 +110,8 @@ impl SlaveEnd {
             pending_accepted: VecDeque::new(),
         };
         self.links.insert(link, state);
-        self.send_catalog(link);
+        let whole = self.catalog.clone();
+        self.send_catalog(link, &whole);
         if self.draining {
             self.enqueue_control(link, Frame::bare(FrameKind::Drain, CallId::LINK, 0));
         }

@@ -8,6 +8,7 @@ use protocol::link::handshake::{PROTOCOL_NAME, ResumeProof, VERSIONS, nonce_text
 use protocol::link::limits::LinkLimits;
 use runtime::secret::{SecretSet, SessionKey};
 
+use super::super::catalog::CatalogAccounts;
 use super::*;
 use crate::access::{Announced, CodeStore, CodesFile};
 use crate::config::EjectionPolicy;
@@ -18,14 +19,17 @@ const OWN: InstanceId = InstanceId(1);
 fn registry(mode: SlaveMode, max_slaves: usize) -> Arc<Registry> {
     let ejection = EjectionPolicy { after: 5, base: Duration::from_secs(10) };
     let fleet = Fleet::new(OWN, &[SessionKey::derive("a")]).unwrap();
-    Registry::new(fleet, mode, max_slaves, LinkLimits::default(), ejection)
+    let catalogs = CatalogAccounts::new(1 << 20, 64);
+    Registry::new(fleet, mode, max_slaves, LinkLimits::default(), ejection, catalogs)
 }
 
 /// The grant of a code: `one` and `two` are unnamed, `x` and `x2` are named x, `y` is named y.
 fn grant(code: &str) -> Grant {
     let file =
         CodesFile::parse("- {code: x, name: x}\n- {code: x2, name: x}\n- {code: y, name: y}\n").unwrap();
-    CodeStore::new(SecretSet::new(["one", "two"]), Some(&file)).authorize(code, None, Announced::default()).unwrap()
+    CodeStore::new(SecretSet::new(["one", "two"]), Some(&file))
+        .authorize(code, None, Announced::default())
+        .unwrap()
 }
 
 fn hello(instance: u64, seat: Option<&str>) -> SlaveHello {

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::catalog::{CatalogEntry, MAX_BACKEND_NAME};
 use tokio_util::task::TaskTracker;
 
 use crate::backends::BackendState;
 use crate::backends::history::ProcessHistory;
 use crate::call::Backend;
+use crate::executor::offer::BackendOffer;
 
 /// The id of a registered backend; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +46,10 @@ pub(super) struct BackendList {
     /// Prepared backends, each with the predecessor that it replaces when it is ready.
     prepared: Vec<(BackendId, RegisteredBackend)>,
     last_id: u64,
+    /// Whether every backend of the configuration was added.
+    pub(super) all_added: bool,
+    /// Whether every backend had reported or failed at some time.
+    complete: bool,
     /// Problems with names that were logged already.
     pub(super) reported: HashSet<String>,
 }
@@ -134,6 +139,28 @@ impl BackendList {
         self.backends.iter().map(|backend| (backend.name.as_str(), backend.tools.as_slice()))
     }
 
+    /// Returns whether every backend of the configuration has reported its tools once or failed. It stays so, whatever is
+    /// added later.
+    pub(super) fn is_complete(&mut self) -> bool {
+        let starting = || self.backends.iter().any(|backend| backend.state == BackendState::Starting);
+        self.complete = self.complete || (self.all_added && !starting());
+        self.complete
+    }
+
+    /// Returns every backend with its tools in the catalog, given in the order of the backends.
+    pub(super) fn offered(&self, tools: Vec<Vec<Arc<CatalogEntry>>>) -> Vec<BackendOffer> {
+        let mut taken = HashSet::new();
+        let offer = |(backend, tools): (&RegisteredBackend, Vec<Arc<CatalogEntry>>)| {
+            let mut name = wire_name(&backend.name);
+            if !taken.insert(name.clone()) {
+                name = format!("#{}", backend.id.0);
+                taken.insert(name.clone());
+            }
+            BackendOffer { name, tools: (backend.state == BackendState::Ready).then_some(tools) }
+        };
+        self.backends.iter().zip(tools).map(offer).collect()
+    }
+
     /// Returns what is wrong with the backends, without secrets; `None` if nothing is.
     pub(super) fn problems(&self) -> Option<String> {
         let problem = |backend: &RegisteredBackend| {
@@ -171,6 +198,18 @@ impl BackendList {
             self.backends.push(backend);
         }
     }
+}
+
+/// Returns a backend's name as parts of the catalog may have it.
+fn wire_name(name: &str) -> String {
+    let mut fitting = String::new();
+    for c in name.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if fitting.len() + c.len_utf8() > MAX_BACKEND_NAME {
+            break;
+        }
+        fitting.push(c);
+    }
+    fitting
 }
 
 #[cfg(test)]

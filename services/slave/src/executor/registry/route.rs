@@ -37,15 +37,15 @@ pub(super) enum RouteEntry {
     Down { backend: String },
 }
 
-/// Returns the routes of all named tools, and the catalog entries of those that are offered. Metrics of tools that stay
+/// Returns the routes of all named tools, and for each backend the catalog entries of those that are offered. Metrics of tools that stay
 /// with their backend are taken from the routes `before`.
 pub(super) fn build(
     backends: &[RegisteredBackend],
     named: Vec<NamedTool>,
     before: &HashMap<String, RouteEntry>,
-) -> (HashMap<String, RouteEntry>, Vec<CatalogEntry>) {
+) -> (HashMap<String, RouteEntry>, Vec<Vec<Arc<CatalogEntry>>>) {
     let mut routes = HashMap::with_capacity(named.len());
-    let mut tools = Vec::with_capacity(named.len());
+    let mut tools = vec![Vec::new(); backends.len()];
     for tool in named {
         let Some(backend) = backends.get(tool.backend) else { continue };
         if backend.state != BackendState::Ready {
@@ -65,7 +65,7 @@ pub(super) fn build(
             _user: backend.users.token(),
         };
         routes.insert(tool.name.clone(), RouteEntry::Up(Arc::new(route)));
-        tools.push(CatalogEntry::new(tool.name, tool.definition));
+        tools[tool.backend].push(Arc::new(CatalogEntry::new(tool.name, tool.definition)));
     }
     (routes, tools)
 }

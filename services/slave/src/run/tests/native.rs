@@ -143,3 +143,25 @@ async fn a_header_that_cannot_be_read_ends_the_call_with_an_error() {
     drop(proxy);
     slave.stop().await;
 }
+
+#[tokio::test]
+async fn after_a_change_of_one_backend_only_its_part_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("servers.json");
+    std::fs::write(&file, r#"{"mcpServers": {"broken": {"command": "/nowhere/server"}}}"#).unwrap();
+    let (listener, mut proxy) = (ProxyListener::open().await, Proxy::new());
+    let slave = start(&listener.url, &[("SLAVE_BACKENDS", &file.to_string_lossy())]).await;
+    proxy.link(&listener).await;
+    let is_complete = |part: &String| part.starts_with(r#"{"slave":{"complete":true"#);
+    proxy.until("the whole catalog", |proxy| proxy.received.iter().any(is_complete)).await;
+    assert_eq!(proxy.catalog.tools.len(), 4);
+    proxy.received.clear();
+    slave.executor.set_servers(Vec::new());
+    let healthy = r#"{"slave":{"complete":true}}"#;
+    proxy.until("the change", |proxy| proxy.received.iter().any(|part| part == healthy)).await;
+    let about_backends: Vec<&String> =
+        proxy.received.iter().filter(|part| part.contains("backend\":")).collect();
+    assert_eq!(about_backends, [r#"{"backend":"broken","gone":true}"#, r#"{"backend":"demo","position":0}"#]);
+    assert_eq!(proxy.catalog.tools.len(), 4);
+    slave.stop().await;
+}

@@ -14,7 +14,9 @@ use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, ProxyHello, VERS
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits, MAX_BATCH};
 use protocol::link::proxy_end::{ProxyEnd, ProxyEvent, Sink};
-use protocol::mcp::catalog::Catalog;
+use protocol::mcp::catalog::{
+    Catalog, CatalogEntry, CatalogPart, CatalogParts, ListChange, ListKind, RawList,
+};
 use protocol::mcp::era::Era;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
@@ -97,6 +99,9 @@ pub(super) struct Proxy {
     pub(super) end: ProxyEnd<ResponseLog>,
     pub(super) ws: Option<Ws>,
     pub(super) catalog: Catalog,
+    parts: CatalogParts<Vec<Arc<CatalogEntry>>>,
+    /// Every part of the catalog that came, in order.
+    pub(super) received: Vec<String>,
     pub(super) draining: bool,
     /// Whether clients read what arrives.
     pub(super) reads: bool,
@@ -114,6 +119,8 @@ impl Proxy {
             end: ProxyEnd::new(LinkLimits::default()),
             ws: None,
             catalog: Catalog::default(),
+            parts: CatalogParts::default(),
+            received: Vec::new(),
             draining: false,
             reads: true,
             closed: None,
@@ -217,12 +224,34 @@ impl Proxy {
         }
         while let Some(event) = self.end.poll_event() {
             match event {
-                ProxyEvent::Catalog(json) => self.catalog = Catalog::decode(&json).unwrap(),
+                ProxyEvent::Catalog(json) => self.take_part(&json),
                 ProxyEvent::Draining => self.draining = true,
                 ProxyEvent::Peers(_) | ProxyEvent::Session(_) => panic!("this proxy takes none"),
                 ProxyEvent::UnknownCall(kind) => panic!("stray {kind:?}"),
             }
         }
+    }
+
+    fn take_part(&mut self, json: &Bytes) {
+        self.received.push(String::from_utf8(json.to_vec()).unwrap());
+        match CatalogPart::parse(json).unwrap() {
+            CatalogPart::Slave(state) => self.parts.set_state(state),
+            CatalogPart::Backend(part) if part.gone => drop(self.parts.remove(&part.backend)),
+            CatalogPart::Backend(part) => {
+                self.parts.place(&part.backend, part.position).unwrap();
+                for (kind, list) in ListKind::ALL.into_iter().zip(part.lists) {
+                    let list = match list {
+                        ListChange::Unchanged => continue,
+                        ListChange::Removed => None,
+                        ListChange::Replaced(list) => {
+                            Some(RawList::parse(kind, list).unwrap().entries().unwrap())
+                        }
+                    };
+                    self.parts.set(&part.backend, kind, list);
+                }
+            }
+        }
+        self.catalog = self.parts.merge().catalog;
     }
 
     /// Takes everything that has arrived, as clients do that read.

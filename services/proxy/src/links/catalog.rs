@@ -1,0 +1,17 @@
+//! Catalogs of slaves in parts, within the limits of their codes. Must not know sockets or tools' pools.
+
+mod account;
+mod accounts;
+mod announced;
+mod incomplete;
+mod pace;
+mod pending;
+mod refusal;
+
+pub(crate) use accounts::CatalogAccounts;
+pub(super) use announced::{AnnouncedCatalog, Received};
+pub(super) use incomplete::IncompletePart;
+pub(super) use refusal::CatalogRefusal;
+
+#[cfg(test)]
+mod tests;
