@@ -55,19 +55,6 @@ impl SessionKey {
         &self.bytes
     }
 
-    /// Derives a key for another purpose: SHA-256 over a prefix, the length of `purpose` in bytes (64 bits, big-endian),
-    /// `purpose` and the key. Keys of two purposes say nothing about each other, nor about the session key.
-    pub fn derive_key(&self, purpose: &'static str) -> [u8; 32] {
-        let length = u64::try_from(purpose.len()).unwrap_or(u64::MAX);
-        Sha256::new()
-            .chain_update(b"mcp-relay derived key 1\0")
-            .chain_update(length.to_be_bytes())
-            .chain_update(purpose.as_bytes())
-            .chain_update(self.bytes)
-            .finalize()
-            .into()
-    }
-
     /// Returns the key's origin.
     pub fn origin(&self) -> KeyOrigin {
         self.origin
@@ -154,16 +141,6 @@ mod tests {
         assert_eq!(SessionKey::derive("a").bytes(), SessionKey::derive("a").bytes());
         assert_ne!(SessionKey::derive("a").bytes(), SessionKey::derive("b").bytes());
         assert_ne!(SessionKey::random().unwrap().bytes(), SessionKey::random().unwrap().bytes());
-    }
-
-    #[test]
-    fn derived_keys_differ_by_purpose_and_by_key() {
-        let (one, two) = (SessionKey::derive("a"), SessionKey::derive("b"));
-        assert_eq!(one.derive_key("x"), SessionKey::derive("a").derive_key("x"));
-        let keys = [one.derive_key("x"), one.derive_key("y"), one.derive_key(""), two.derive_key("x")];
-        for (index, key) in keys.iter().enumerate() {
-            assert!(keys[index + 1..].iter().all(|other| other != key) && key != one.bytes(), "{index}");
-        }
     }
 
     #[test]

@@ -218,7 +218,7 @@ impl Failure {
     /// Returns the seconds after which it is worth trying again, where the failure says so.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Draining => Some(1),
+            Self::Draining | Self::AuditUnavailable(_) => Some(1),
             Self::Busy { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
