@@ -77,7 +77,7 @@ async fn a_list_beyond_the_limits_is_left_out_and_the_link_and_the_other_lists_s
     slave.part(&state()).await;
     proxy.offers("small_tool").await;
     proxy.log.wait_for("limits.tools").await;
-    proxy.log.wait_for(r#""event":"catalog","outcome":"refused""#).await;
+    proxy.log.wait_for(r#""event":"catalog_refused""#).await;
     assert_eq!(Client::modern(proxy.http).tool_names().await, ["small_tool"]);
     // A part that cannot fit is skipped while it comes.
     let long = json!({ "name": "long_tool", "description": "x".repeat(400_000) });
