@@ -74,6 +74,7 @@ impl Fleet {
         std::fs::set_permissions(&pilot, std::fs::Permissions::from_mode(0o755)).unwrap();
         let setup = Setup::slave(name, self.proxy.link).env("DEMO_TOOLS", "0");
         let setup = setup.env("MR_PILOT_COMMAND", pilot.to_str().unwrap()).env("SLAVE_LABELS", labels);
+        let setup = setup.env("MR_PILOT_HOSTS", "gitlab.com,github.com,git.corp.example");
         self.slaves.push(setup.start_slave().await);
         let ask = json!({ "tool": TOOL });
         wait::until(&format!("{name} among the tool's slaves"), async || {

@@ -57,7 +57,7 @@ async fn a_proxy_reports_its_slaves_and_itself() {
         ("dialect", json!("native")),
         ("capacity", json!(1)),
         ("inFlight", json!(0)),
-        ("toolCount", json!(7)),
+        ("toolCount", json!(8)),
     ] {
         assert_eq!(one[member], value, "{member}: {one}");
     }
