@@ -74,7 +74,7 @@ impl RawProxyLink {
     }
 
     /// Answers the slave's first message.
-    pub async fn welcome(&mut self, hello: ProxyHello) {
+    pub async fn authenticate(&mut self, hello: ProxyHello) {
         let text = serde_json::to_string(&AuthReply::success(Some(hello))).unwrap();
         let sent = self.socket.send(Message::text(text));
         wait::within("a write to the slave", TIMEOUT, sent).await.expect("an open link");

@@ -29,7 +29,7 @@ async fn a_proxy_of_another_fleet_cannot_attach_to_a_call_or_cancel_it() {
     let instance = status(&proxy).await["instance"].as_str().unwrap().to_owned();
     let mut link = rogue.accept().await;
     let reply = link.reply(&instance, 1);
-    link.welcome(reply).await;
+    link.authenticate(reply).await;
     let opener = InstanceId::parse(&instance).unwrap();
     let calls: Vec<CallId> = (1..=4).map(|counter| CallId::new(opener, counter)).collect();
     for call in &calls {
@@ -59,13 +59,13 @@ async fn a_slave_closes_the_link_of_a_proxy_that_does_not_prove_its_fleet() {
     let mut link = rogue.accept().await;
     let mut reply = link.reply("00000000000000aa", 1);
     reply.fleet[0].key = link.reply("00000000000000aa", 2).fleet[0].key.clone();
-    link.welcome(reply).await;
+    link.authenticate(reply).await;
     assert_eq!(link.frame(FrameKind::Catalog).await, Err(Some(1002)));
     slave.log.wait_for("the proxy's proof of its fleet does not verify").await;
     // The next attempt is as good as any.
     let mut link = rogue.accept().await;
     let reply = link.reply("00000000000000aa", 1);
-    link.welcome(reply).await;
+    link.authenticate(reply).await;
     link.frame(FrameKind::Catalog).await.expect("a catalog");
 }
 

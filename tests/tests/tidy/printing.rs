@@ -9,6 +9,9 @@ const WRITERS: &[&str] = &[
     "services/mcp-relay/src/output.rs",
     "services/runtime/src/telemetry.rs",
     "services/runtime/src/audit/sink.rs",
+    // Standard error of a backend, which the slave reads and escapes like all that the backend writes.
+    "services/slave/src/launcher.rs",
+    "services/slave/src/launcher/entry.rs",
 ];
 
 /// What writes to them.

@@ -215,15 +215,15 @@ proptest! {
         }
     }
 
-    /// Where nobody offers what the newcomer offers, and nobody's literal or derived name is among its names, nothing changes.
+    /// Where nobody offers what the added slave offers, and nobody's literal or derived name is among its names, nothing changes.
     #[test]
     fn a_slave_of_another_domain_renames_only_what_it_offers_too(given in given(), provide in provide(), tool in "[a-z]{3,8}") {
         let others: Vec<Given> = given.iter().filter(|one| one.code != "c1").cloned().collect();
-        let newcomer = Given { code: "c1", slave: "one", tool: tool.clone(), schema: 0, text: 0 };
+        let added = Given { code: "c1", slave: "one", tool: tool.clone(), schema: 0, text: 0 };
         let codes = codes(&provide);
         let before = World::new(&codes, &others).shown(ToolConflict::Namespace);
         let mut all = others.clone();
-        all.push(newcomer);
+        all.push(added);
         let after = World::new(&codes, &all).shown(ToolConflict::Namespace);
         let unaffected = |shown: Vec<Shown>| -> BTreeMap<String, Vec<Given>> {
             shown.into_iter().filter(|(_, members)| members[0].tool != tool).collect()
