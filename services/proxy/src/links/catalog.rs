@@ -3,8 +3,9 @@
 mod account;
 mod accounts;
 mod announced;
+mod change_rate;
 mod incomplete;
-mod pace;
+
 mod pending;
 mod refusal;
 

@@ -79,8 +79,9 @@ async fn a_flood_of_one_code_costs_a_witness_of_another_neither_calls_nor_memory
     let client = Client::modern(proxy.http);
     let (mut answered, mut peak) = (0, 0);
     for n in 0..CALLS {
-        let answer = client.call("echo", json!({ "text": n.to_string() })).await;
-        answered += usize::from(answer.response()["result"]["content"][0]["text"] == n.to_string());
+        let text = format!("call {n}");
+        let answer = client.call("echo", json!({ "text": text })).await;
+        answered += usize::from(answer.response()["result"]["content"][0]["text"] == text.as_str());
         peak = peak.max(proxy.resident());
     }
     let listed = client.tool_names().await;

@@ -46,7 +46,7 @@ async fn refused(proxy: &Proxy) -> Option<u16> {
     }
 }
 
-fn part(backend: &str, items: Vec<Value>) -> Value {
+fn part(backend: &str, items: &[Value]) -> Value {
     json!({ "backend": backend, "lists": { "tools": { "items": items } } })
 }
 
@@ -72,8 +72,9 @@ async fn a_code_has_its_links_and_no_more() {
 async fn a_list_beyond_the_limits_is_left_out_and_the_link_and_the_other_lists_stay() {
     let (proxy, _dir) = proxy("{tools: 10, catalog_bytes: 100000}").await;
     let mut slave = mallory(&proxy, "mallory").await;
-    slave.part(&part("small", vec![definition("small_tool")])).await;
-    slave.part(&part("many", (0..10).map(|n| definition(&format!("tool_{n}"))).collect())).await;
+    slave.part(&part("small", &[definition("small_tool")])).await;
+    let many: Vec<Value> = (0..10).map(|n| definition(&format!("tool_{n}"))).collect();
+    slave.part(&part("many", &many)).await;
     slave.part(&state()).await;
     proxy.offers("small_tool").await;
     proxy.log.wait_for("limits.tools").await;
@@ -81,11 +82,11 @@ async fn a_list_beyond_the_limits_is_left_out_and_the_link_and_the_other_lists_s
     assert_eq!(Client::modern(proxy.http).tool_names().await, ["small_tool"]);
     // A part that cannot fit is skipped while it comes.
     let long = json!({ "name": "long_tool", "description": "x".repeat(400_000) });
-    slave.part(&part("small", vec![long])).await;
+    slave.part(&part("small", &[long])).await;
     proxy.withdraws("small_tool").await;
     proxy.log.wait_for("limits.catalog_bytes").await;
-    slave.part(&part("small", vec![definition("small_again")])).await;
-    slave.part(&part("many", vec![definition("fewer")])).await;
+    slave.part(&part("small", &[definition("small_again")])).await;
+    slave.part(&part("many", &[definition("fewer")])).await;
     proxy.offers("small_again").await;
     proxy.offers("fewer").await;
     wait::until("the slave to be ready", async || {
@@ -133,7 +134,7 @@ async fn names_that_one_code_invents_do_not_use_up_the_labels_of_another() {
     let (proxy, _dir) = proxy("{links: 1000}").await;
     let tools: Vec<Value> = (0..1500).map(|n| definition(&format!("invented_{n}"))).collect();
     let mut slave = mallory(&proxy, "mallory").await;
-    slave.part(&part("b", tools)).await;
+    slave.part(&part("b", &tools)).await;
     slave.part(&state()).await;
     proxy.offers("invented_1499").await;
     for batch in 0..12 {

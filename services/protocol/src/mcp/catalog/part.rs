@@ -316,7 +316,7 @@ mod tests {
             r#"{"tools":[]}"#,
             r#"{"backend":"a","slave":{}}"#,
             r#"{"backend":"a\n"}"#,
-            r#"[]"#,
+            "[]",
             "null",
             r#"{"backend":1}"#,
             r#"{"backend":"a","lists":[]}"#,

@@ -10,7 +10,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use protocol::mcp::catalog::{CatalogEntry, HeldList, ListKind, RawList};
 
-use super::pace::Pace;
+use super::change_rate::ChangeRate;
 use super::refusal::CatalogRefusal;
 use crate::access::CodeLimits;
 
@@ -37,7 +37,7 @@ pub(in crate::links) struct CatalogAccount {
     entries: [AtomicUsize; 4],
     /// Bytes of parts that are not applied yet.
     waiting: AtomicUsize,
-    pace: Mutex<Pace>,
+    rate: Mutex<ChangeRate>,
     lists: Mutex<HashMap<u64, Weak<ChargedList>>>,
     hasher: RandomState,
 }
@@ -73,7 +73,7 @@ impl CatalogAccount {
             bytes: AtomicUsize::new(0),
             entries: [const { AtomicUsize::new(0) }; 4],
             waiting: AtomicUsize::new(0),
-            pace: Mutex::default(),
+            rate: Mutex::default(),
             lists: Mutex::default(),
             hasher: RandomState::new(),
         })
@@ -81,12 +81,12 @@ impl CatalogAccount {
 
     /// Takes one of the code's changes in a minute, or says when there will be one.
     pub(super) fn take_change(&self, limits: &CodeLimits, now: Instant) -> Result<(), Instant> {
-        self.pace.lock().take_change(limits.catalog_changes, now)
+        self.rate.lock().take_change(limits.catalog_changes, now)
     }
 
     /// Takes one part of a first catalog, or says when there will be one.
     pub(super) fn take_first_part(&self, now: Instant) -> Result<(), Instant> {
-        self.pace.lock().take_first_part(self.links, now)
+        self.rate.lock().take_first_part(self.links, now)
     }
 
     /// Returns whether some slave of the code offers this list already.
@@ -140,13 +140,11 @@ impl CatalogAccount {
             self.entries[kind as usize].fetch_sub(count, Ordering::AcqRel);
             return Err(refusal);
         }
-        match list.entries() {
-            Ok(entries) => charged.entries = entries,
-            Err(_) => {
-                self.entries[kind as usize].fetch_sub(count, Ordering::AcqRel);
-                return Err(CatalogRefusal::Unreadable);
-            }
-        }
+        let Ok(entries) = list.entries() else {
+            self.entries[kind as usize].fetch_sub(count, Ordering::AcqRel);
+            return Err(CatalogRefusal::Unreadable);
+        };
+        charged.entries = entries;
         Ok(Arc::new(charged))
     }
 

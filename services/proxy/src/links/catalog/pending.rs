@@ -113,6 +113,8 @@ impl WaitingBackend {
         self.gone = part.gone;
         self.refusal = None;
         if part.gone {
+            // One that comes again begins anew, also in its place.
+            self.position = Some(0);
             self.remove_lists();
         }
         for (waiting, change) in self.lists.iter_mut().zip(part.lists) {

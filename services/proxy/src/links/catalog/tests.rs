@@ -68,9 +68,17 @@ impl Slave {
 
     /// Lets so much time pass that the code has all its changes again.
     fn pass(&mut self) -> Received {
-        self.now += Duration::from_secs(3600);
+        self.now += Duration::from_hours(1);
         self.announced.apply_pending(&self.account, &self.limits, self.now).unwrap()
     }
+}
+
+/// What a part says of a list.
+#[derive(Clone, Debug)]
+enum Change {
+    Unchanged,
+    Removed,
+    Replaced(Vec<u8>),
 }
 
 /// A step of a slave: which backend, and what it sends of it.
@@ -78,12 +86,18 @@ impl Slave {
 enum Step {
     Gone(usize),
     Move(usize, u32),
-    Lists(usize, [Option<Option<Vec<u8>>>; 2]),
+    Lists(usize, [Change; 2]),
     Health(bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let list = || proptest::option::of(proptest::option::of(prop::collection::vec(0_u8..9, 0..4)));
+    let list = || {
+        prop_oneof![
+            Just(Change::Unchanged),
+            Just(Change::Removed),
+            prop::collection::vec(0_u8..9, 0..4).prop_map(Change::Replaced),
+        ]
+    };
     let step = prop_oneof![
         (0_usize..3).prop_map(Step::Gone),
         (0_usize..3, 0_u32..3).prop_map(|(backend, position)| Step::Move(backend, position)),
@@ -108,9 +122,12 @@ impl Step {
             }
             Self::Lists(at, lists) => {
                 let mut message = json!({ "backend": backend(*at), "lists": {} });
-                for (kind, list) in ["tools", "resources"].into_iter().zip(lists) {
-                    let Some(list) = list else { continue };
-                    message["lists"][kind] = list.as_ref().map_or(Value::Null, |list| items(*at, kind, list));
+                for (kind, change) in ["tools", "resources"].into_iter().zip(lists) {
+                    match change {
+                        Change::Unchanged => {}
+                        Change::Removed => message["lists"][kind] = Value::Null,
+                        Change::Replaced(list) => message["lists"][kind] = items(*at, kind, list),
+                    }
                 }
                 message
             }
@@ -144,8 +161,11 @@ impl Model {
                 for (kind, (known, list)) in
                     ["tools", "resources"].into_iter().zip(known.1.iter_mut().zip(lists))
                 {
-                    let Some(list) = list else { continue };
-                    let items = list.as_ref().map(|list| items(*at, kind, list)).unwrap_or_default();
+                    let items = match list {
+                        Change::Unchanged => continue,
+                        Change::Removed => Value::Null,
+                        Change::Replaced(list) => items(*at, kind, list),
+                    };
                     let key = if kind == "tools" { "name" } else { "uri" };
                     let items = items["items"].as_array().cloned().unwrap_or_default();
                     *known = items.iter().map(|item| item[key].as_str().unwrap().to_owned()).collect();
@@ -168,6 +188,7 @@ proptest! {
         let mut free = slave(&account, unlimited());
         let paced_account = CatalogAccount::new(budget(MEBI), 1);
         let mut paced = slave(&paced_account, CodeLimits { catalog_changes: changes, ..CodeLimits::default() });
+        free.complete();
         paced.complete();
         let mut model = Model::default();
         for step in &steps {

@@ -1,4 +1,4 @@
-//! Pace of the changes of one code's catalogs: some at once, then so many a minute. Must not know what changes.
+//! Rate of the changes of one code's catalogs: some at once, then so many a minute. Must not know what changes.
 
 use std::time::{Duration, Instant};
 
@@ -27,14 +27,14 @@ impl Bucket {
     }
 }
 
-/// Pace of one code.
+/// Rate of one code's changes.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct ChangeRate {
     changes: Bucket,
     first_parts: Bucket,
 }
 
-impl Pace {
+impl ChangeRate {
     /// Takes one of the changes of this minute, or says when there will be one.
     pub(super) fn take_change(&mut self, per_minute: u32, now: Instant) -> Result<(), Instant> {
         self.changes.take(f64::from(per_minute), f64::from(per_minute), now)
@@ -54,16 +54,16 @@ mod tests {
 
     #[test]
     fn a_minute_has_its_changes_and_the_next_one_again() {
-        let (mut pace, now) = (Pace::default(), Instant::now());
-        assert!((0..60).all(|_| pace.take_change(60, now).is_ok()));
-        let next = pace.take_change(60, now).unwrap_err();
+        let (mut rate, now) = (ChangeRate::default(), Instant::now());
+        assert!((0..60).all(|_| rate.take_change(60, now).is_ok()));
+        let next = rate.take_change(60, now).unwrap_err();
         assert_eq!((next - now).as_secs(), 1);
-        assert!(pace.take_change(60, now + Duration::from_millis(500)).is_err());
-        assert!(pace.take_change(60, next).is_ok() && pace.take_change(60, next).is_err());
-        let later = now + Duration::from_secs(600);
-        assert!((0..60).all(|_| pace.take_change(60, later).is_ok()) && pace.take_change(60, later).is_err());
+        assert!(rate.take_change(60, now + Duration::from_millis(500)).is_err());
+        assert!(rate.take_change(60, next).is_ok() && rate.take_change(60, next).is_err());
+        let later = now + Duration::from_mins(10);
+        assert!((0..60).all(|_| rate.take_change(60, later).is_ok()) && rate.take_change(60, later).is_err());
         assert!(
-            (0..80).all(|_| pace.take_first_part(10, now).is_ok()) && pace.take_first_part(10, now).is_err()
+            (0..80).all(|_| rate.take_first_part(10, now).is_ok()) && rate.take_first_part(10, now).is_err()
         );
     }
 }
