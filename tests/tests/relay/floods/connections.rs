@@ -74,9 +74,12 @@ async fn two_thousand_idle_connections_cost_little_and_end_by_themselves() {
         (proxy.descriptors() <= files + 20).then_some(())
     })
     .await;
-    assert!(
-        sum(proxy.http, "mcp_relay_client_refusals_total", &["reason=\"header_timeout\""]).await > 1999.0
-    );
+    wait::until("each of them to be counted", async || {
+        let counted =
+            sum(proxy.http, "mcp_relay_client_refusals_total", &["reason=\"header_timeout\""]).await;
+        (counted > 1999.0).then_some(())
+    })
+    .await;
 }
 
 /// Sends a head byte by byte for as long as the server lets it.
