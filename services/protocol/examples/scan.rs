@@ -1,4 +1,4 @@
-//! Prints what the check of a call's messages costs, by the form of the payload, and beside it what serde_json takes to skip the same
+//! Prints what the check of a call's messages costs, by the form of the payload, and beside it what `serde_json` takes to skip the same
 //! bytes: `cargo run --release -p mcp-relay-protocol --example scan`. Must not know links.
 #![allow(clippy::unwrap_used, reason = "a measurement fails by a panic")]
 

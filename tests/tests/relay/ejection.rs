@@ -115,7 +115,9 @@ async fn a_slave_that_breaks_the_protocol_again_and_again_is_degraded() {
     let mut before = None;
     for _ in 0..3 {
         let mut slave = harness::rawslave::dial(proxy.link).await;
-        before.iter().for_each(|before| slave.resume(before));
+        if let Some(before) = &before {
+            slave.resume(before);
+        }
         slave.authenticate(CODE, "rude").await;
         slave.catalog(&json!({ "tools": [harness::rawslave::definition("t")] })).await;
         slave.text("no frame".into()).await;

@@ -39,7 +39,7 @@ pub(crate) enum Review {
     /// The grant stands as it is.
     Unchanged,
     /// The code allows something else now.
-    Changed(Grant),
+    Changed(Box<Grant>),
     /// The code exists no more.
     Removed,
     /// The code has expired, or its validity was moved into the future.
@@ -94,7 +94,7 @@ impl CodeStore {
             Ok(policy) if policy.check_certificate(grant.certificate()).is_err() => {
                 Review::CertificateNotAllowed
             }
-            Ok(policy) => Review::Changed(grant.with_policy(policy)),
+            Ok(policy) => Review::Changed(Box::new(grant.with_policy(policy))),
             Err(InvalidCode::Unknown) => Review::Removed,
             Err(InvalidCode::NotYetValid(_) | InvalidCode::Expired(_)) => Review::Expired,
         }

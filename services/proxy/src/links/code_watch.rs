@@ -33,7 +33,7 @@ pub(super) fn review(store: &CodeStore, slave: &Slave) -> bool {
                 labels = ?grant.labels,
                 "Slave's code allows something else now: the link stays"
             );
-            slave.set_grant(grant);
+            slave.set_grant(*grant);
             return true;
         }
         Review::Removed => CloseReason::CodeRemoved,

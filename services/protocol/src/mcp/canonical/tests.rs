@@ -115,7 +115,8 @@ fn value() -> impl Strategy<Value = Value> {
 /// Writes a value in a form of its own: members backwards, white space, all characters escaped.
 fn disguise(value: &Value) -> String {
     let text = |text: &str| {
-        let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+        let units: String =
+            text.encode_utf16().fold(String::new(), |units, unit| units + &format!("\\u{unit:04X}"));
         format!("\"{units}\"")
     };
     match value {

@@ -18,7 +18,7 @@ fn scan(text: &[u8], cuts: &[usize]) -> Result<(), ScanFault> {
     scanner.finish(&mut Unobserved)
 }
 
-/// Returns the verdict of serde_json, which takes line breaks between tokens and any nesting, and does not check the UTF-8 of what
+/// Returns the verdict of `serde_json`, which takes line breaks between tokens and any nesting, and does not check the UTF-8 of what
 /// it ignores.
 fn is_json(text: &[u8]) -> bool {
     let one_line = !text.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
