@@ -168,9 +168,11 @@ async fn a_slave_without_anything_to_call_is_not_ready() {
     let proxy = Setup::proxy().start_proxy().await;
     let slave = Setup::slave("empty", proxy.link).env("DEMO_TOOLS", "0").start_slave().await;
     until_state(proxy.http, "empty", "connecting").await;
-    let (status, why) = get(slave.http, "/readyz").await;
-    assert_eq!(status, 503);
-    assert!(why.contains("no tools are offered"), "{why}");
+    wait::until("the slave to be unready for its lack of tools", async || {
+        let (status, why) = get(slave.http, "/readyz").await;
+        (status == 503 && why.contains("no tools are offered")).then_some(())
+    })
+    .await;
     let raw = RawSlave::link(proxy.link, CODE, "raw", &["t"]).await;
     until_state(proxy.http, "raw", "ready").await;
     raw.disconnect();

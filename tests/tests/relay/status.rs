@@ -68,8 +68,8 @@ async fn a_proxy_reports_its_slaves_and_itself() {
     assert_eq!(document(proxy.http, "/api/v1/slaves").await["list"][0]["name"], "berlin");
     // A slave for which no call waits is forgotten at once.
     let client = Client::modern(proxy.http);
-    let _call = client.start(McpRequest::tool(1, "run", run_args("one", 1)).progress(1)).await;
-    until(proxy.http, "the call to run", |found| found["slaves"]["list"][0]["inFlight"] == 1).await;
+    let mut call = client.start(McpRequest::tool(1, "run", run_args("one", 4)).progress(1)).await;
+    call.next().await.unwrap();
     slave.signal(Signal::SIGKILL);
     let found =
         until(proxy.http, "the slave to be lost", |found| found["slaves"]["byState"]["lost"] == 1).await;
