@@ -40,7 +40,7 @@ async fn scene() -> (Proxy, Slave, Fixture) {
 
 #[tokio::test]
 async fn a_proxy_reports_its_slaves_and_itself() {
-    let (proxy, slave, _fixture) = scene().await;
+    let (proxy, slave, fixture) = scene().await;
     let found = until(proxy.http, "a measured round trip", |found| {
         found["slaves"]["list"][0]["roundTripMs"].is_number()
     })
@@ -68,6 +68,7 @@ async fn a_proxy_reports_its_slaves_and_itself() {
     assert_eq!(document(proxy.http, "/api/v1/slaves").await["list"][0]["name"], "berlin");
     // A slave for which no call waits is forgotten at once.
     let client = Client::modern(proxy.http);
+    fixture.open_gate("one", 1);
     let mut call = client.start(McpRequest::tool(1, "run", run_args("one", 4)).progress(1)).await;
     call.next().await.unwrap();
     slave.signal(Signal::SIGKILL);
