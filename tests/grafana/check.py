@@ -22,14 +22,23 @@ from fleet import FILE_OF_CODES, ROOT, ROUTES, Fleet, wait_for
 from load import Client, go_on
 
 # What may have nothing to show, or never move, here: with the reason. Each is seen elsewhere.
-MAY_BE_EMPTY = {}
+MAY_BE_EMPTY = {
+    "Links and slaves: Malformed answers and facts (A)": "needs a slave that forges answers (tests/relay/bad_answers.rs)",
+}
 MAY_BE_MISSING = {
+    "mcp_relay_link_bad_answers_total": "needs a slave that forges answers (tests/relay/bad_answers.rs)",
     "mcp_relay_tls_certificate_expires_seconds": "there is no TLS here (tests/relay/tls.rs)",
 }
 MAY_STAY_ZERO = {
     "mcp_relay_calls_moved_total": "needs a link that breaks with a call half sent (tests/relay/link_loss.rs)",
     "mcp_relay_sticky_misses_total": "needs a client's own slave to be full at the right moment (tests/relay/balance)",
     "mcp_relay_tool_conflicts": "both slaves offer the same",
+    "mcp_relay_tools_renamed": "both slaves offer the same",
+    "mcp_relay_tools_refused": "both slaves offer the same",
+    "mcp_relay_catalog_refusals_total": "needs a slave beyond its code's limits (tests/relay/catalogs)",
+    "mcp_relay_catalog_waits_total": "needs a slave beyond its code's rate (tests/relay/catalogs)",
+    "mcp_relay_rejected_facts_total": "needs a slave that makes facts up (tests/relay/identity.rs)",
+    "mcp_relay_client_refusals_total": "needs clients beyond their limits (tests/relay/floods)",
     "mcp_relay_link_stray_frames_total": "needs a frame that crosses its call's end (tests/relay/odd_slaves.rs)",
     "mcp_relay_draining": "the proxies go down when Prometheus is gone",
     "mcp_relay_slave_draining": "a slave that drains may be gone before it is scraped",
