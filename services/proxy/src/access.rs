@@ -21,7 +21,7 @@ pub(crate) use code_limits::CodeLimits;
 pub use codes::Codes;
 pub use entry::CodeEntry;
 pub(crate) use expiry::ExpirySchedule;
-pub use file::{CodesFile, CodesFileError};
+pub use file::CodesFile;
 pub(crate) use grant::{Announced, Grant, PoolDomain};
 pub(crate) use identity::{Identity, TrustDomain, shown_name};
 pub use policy::CodePolicy;

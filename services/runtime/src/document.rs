@@ -8,7 +8,9 @@ pub mod fields;
 mod node;
 mod parse;
 mod problem;
+mod secret_file;
 
 pub use cursor::{Cursor, Map};
 pub use parse::Document;
 pub use problem::{DocumentProblem, DocumentProblems, Rendered};
+pub use secret_file::{ListedSecret, SecretFile, SecretFileError, SecretList};

@@ -7,7 +7,7 @@ mod follow;
 mod key;
 mod store;
 
-pub use file::{KeysFile, KeysFileError};
+pub use file::KeysFile;
 pub use follow::{FollowedFile, Reload, follow_keys, follow_session_keys};
 pub use key::Key;
 pub use store::{KeyStore, Revocation};

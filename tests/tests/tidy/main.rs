@@ -10,6 +10,7 @@ mod directions;
 mod documents;
 mod graph;
 mod imports;
+mod links;
 mod pins;
 mod printing;
 mod promises;

@@ -92,9 +92,8 @@ pub(crate) fn check_host(
     }
     for host in headers.get_all(HOST) {
         // A value that is no text names no allowed host.
-        let host = String::from_utf8_lossy(host.as_bytes());
-        if !is_allowed(&host) {
-            return Err(refused(&host));
+        if !host.to_str().is_ok_and(is_allowed) {
+            return Err(refused(&String::from_utf8_lossy(host.as_bytes())));
         }
     }
     Ok(())

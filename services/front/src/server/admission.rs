@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use protocol::mcp::failure::Failure;
-use runtime::admission::{Exhausted, Refusals};
+use runtime::admission::{Exhausted, Refusals, unavailable};
 use runtime::repeats::{self, Kind, Repeats};
 
 use super::limits::MAX_REFUSALS;
@@ -80,13 +80,8 @@ fn log_first(peer: IpAddr, limit: &'static str) {
 /// Builds the HTTP answer from the failure table: status, `Retry-After` and the JSON-RPC error.
 fn answer(limit: &str) -> String {
     let failure = Failure::Overloaded { what: limit.to_owned(), retry_after: RETRY_AFTER };
-    let status = failure.spec().modern;
     let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object());
-    format!(
-        "HTTP/1.1 {status} Service Unavailable\r\nRetry-After: {RETRY_AFTER}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    unavailable(failure.spec().modern, RETRY_AFTER, &body)
 }
 
 #[cfg(test)]

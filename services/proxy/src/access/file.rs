@@ -1,19 +1,15 @@
 //! `SLAVE_CODES_FILE`: a code on each line, or YAML. Problems are reported by line and never quote the file.
 
-use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use runtime::document::{Cursor, Document, DocumentProblems, Rendered};
-use runtime::secret::is_short;
+use runtime::document::{Cursor, ListedSecret, SecretFile, SecretFileError, SecretList};
 
 use super::code::CodeDigest;
 use super::entry::{CodeEntry, read_entry};
-use super::policy::CodePolicy;
 
-/// Largest file that is read, in bytes.
-const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Form of the file.
+const FORM: SecretFile = SecretFile { noun: "code", list: "codes", max_bytes: 16 * 1024 * 1024 };
 
 /// The codes that a file lists.
 #[derive(Clone, Debug, Default)]
@@ -23,59 +19,32 @@ pub struct CodesFile {
     short: Vec<String>,
 }
 
-/// Why a file of codes cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CodesFileError {
-    /// The file cannot be read.
-    #[error("it cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    /// The file is not UTF-8 text, or larger than the limit.
-    #[error("it is not UTF-8 text of at most {MAX_FILE_BYTES} bytes")]
-    NotText,
-    /// Lines of a plain file are not codes.
-    #[error("{}", .0.join("; "))]
-    Lines(Vec<String>),
-    /// The YAML has problems.
-    #[error(transparent)]
-    Yaml(#[from] DocumentProblems),
-}
-
 impl CodesFile {
     /// Reads and checks a file, and returns its bytes too. Blocks the thread.
-    pub fn read(path: &Path) -> Result<(Self, Vec<u8>), CodesFileError> {
-        if std::fs::metadata(path)?.len() > MAX_FILE_BYTES {
-            return Err(CodesFileError::NotText);
-        }
-        let content = std::fs::read(path)?;
-        Ok((Self::from_bytes(&content)?, content))
+    ///
+    /// # Errors
+    /// What keeps the file from being used.
+    pub fn read(path: &Path) -> Result<(Self, Vec<u8>), SecretFileError> {
+        FORM.read(path).map(|(list, content)| (Self::from(list), content))
     }
 
-    /// Parses the content of a file.
-    pub fn from_bytes(content: &[u8]) -> Result<Self, CodesFileError> {
-        Self::parse(std::str::from_utf8(content).map_err(|_| CodesFileError::NotText)?)
+    /// Parses the content of a file ([`SecretFile::parse`]).
+    ///
+    /// # Errors
+    /// What keeps the content from being used.
+    pub fn from_bytes(content: &[u8]) -> Result<Self, SecretFileError> {
+        FORM.parse(content).map(Self::from)
     }
 
-    /// Parses text: YAML if the first line begins with `codes:`, `- ` or `---`, otherwise a code on each line.
-    pub fn parse(text: &str) -> Result<Self, CodesFileError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if is_yaml(text) {
-            Ok(Document::parse(text, Rendered::Hidden)?.read(Rendered::Hidden, read_yaml)?)
-        } else {
-            read_lines(text).map_err(CodesFileError::Lines)
-        }
+    /// Parses text.
+    #[cfg(test)]
+    pub(crate) fn parse(text: &str) -> Result<Self, SecretFileError> {
+        Self::from_bytes(text.as_bytes())
     }
 
     /// Returns the places of codes that are short enough to be guessed, for example `line 2`.
     pub fn short_codes(&self) -> &[String] {
         &self.short
-    }
-
-    fn add(&mut self, entry: CodeEntry, code: Option<&str>, line: u64) {
-        if code.is_some_and(is_short) {
-            let name = entry.policy.name().map(|name| format!(" ({name})")).unwrap_or_default();
-            self.short.push(format!("line {line}{name}"));
-        }
-        self.entries.push(entry);
     }
 
     /// Returns the number of codes.
@@ -89,53 +58,30 @@ impl CodesFile {
     }
 }
 
-fn is_yaml(text: &str) -> bool {
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    first.is_some_and(|line| {
-        line == "-" || line.starts_with("- ") || line.starts_with("---") || line.starts_with("codes:")
-    })
+impl From<SecretList<CodeEntry>> for CodesFile {
+    fn from(list: SecretList<CodeEntry>) -> Self {
+        Self { entries: list.entries, short: list.short }
+    }
 }
 
-/// Reads a plain file. Empty lines and those that begin with `#` are skipped.
-fn read_lines(text: &str) -> Result<CodesFile, Vec<String>> {
-    let (mut file, mut problems) = (CodesFile::default(), Vec::new());
-    let mut seen = HashMap::new();
-    for (number, line) in (1_u64..).zip(text.lines().map(str::trim)) {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let digest = CodeDigest::of(line);
-        if line.contains(',') {
-            problems.push(format!("line {number}: expected one code without commas"));
-        } else if let Some(first) = seen.insert(digest, number) {
-            problems.push(format!("line {number}: expected another code than line {first} has"));
-        }
-        file.add(CodeEntry { digest, policy: Arc::new(CodePolicy::default()) }, Some(line), number);
+impl ListedSecret for CodeEntry {
+    fn from_line(line: &str) -> Self {
+        Self { digest: CodeDigest::of(line), policy: Arc::default() }
     }
-    if problems.is_empty() { Ok(file) } else { Err(problems) }
-}
 
-/// Reads the entries of a YAML file. A code in two entries is a problem: it would have two identities.
-fn read_yaml(root: &Cursor<'_>) -> CodesFile {
-    let (mut file, mut seen) = (CodesFile::default(), HashMap::new());
-    for cursor in code_list(root) {
-        let Some(entry) = read_entry(&cursor) else { continue };
-        if let Some(first) = seen.insert(entry.digest, cursor.line()) {
-            cursor.error(format!("another code than the entry in line {first} has"));
-        }
-        let code = cursor.as_text().or_else(|| cursor.entries("an entry")?.get("code")?.as_text());
-        file.add(entry, code, cursor.line());
+    fn from_entry<'a>(cursor: &Cursor<'a>) -> Option<(Self, Option<&'a str>)> {
+        let entry = read_entry(cursor)?;
+        let text = cursor.as_text().or_else(|| cursor.entries("an entry")?.get("code")?.as_text());
+        Some((entry, text))
     }
-    file
-}
 
-fn code_list<'a>(root: &Cursor<'a>) -> Vec<Cursor<'a>> {
-    let expected = "a list of codes, or \"codes:\" with such a list";
-    if root.is_list() {
-        return root.items(expected);
+    fn digest(&self) -> [u8; 32] {
+        self.digest.0
     }
-    let codes = root.entries_of(&["codes"]).and_then(|top| top.get("codes"));
-    codes.filter(|codes| !codes.is_null()).map(|codes| codes.items(expected)).unwrap_or_default()
+
+    fn name(&self) -> Option<&str> {
+        self.policy.name()
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +131,6 @@ mod tests {
         {
             assert!(!problems(broken).contains("hush"), "{broken}: {}", problems(broken));
         }
-        assert!(matches!(CodesFile::from_bytes(&[b'-', b' ', 0xff]), Err(CodesFileError::NotText)));
+        assert!(matches!(CodesFile::from_bytes(&[b'-', b' ', 0xff]), Err(SecretFileError::NotText(_))));
     }
 }

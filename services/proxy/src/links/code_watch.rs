@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::document::SecretFileError;
 use runtime::follow::{ReloadSignal, WatchedFile};
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
@@ -14,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::close_reason::CloseReason;
 use super::registry::Registry;
 use super::slave::Slave;
-use crate::access::{CodeStore, Codes, CodesFile, CodesFileError, CodesSource, ExpirySchedule, Review};
+use crate::access::{CodeStore, Codes, CodesFile, CodesSource, ExpirySchedule, Review};
 use crate::metrics;
 
 /// Time between two checks for codes that have become valid or expired.
@@ -69,7 +70,7 @@ pub(crate) async fn follow_codes(
     loop {
         tokio::select! {
             content = next_content(file.as_mut()) => {
-                let read = content.map_err(CodesFileError::from).and_then(|c| CodesFile::from_bytes(&c));
+                let read = content.map_err(SecretFileError::from).and_then(|c| CodesFile::from_bytes(&c));
                 reload_file(&store, &registry, read);
             }
             _ = ticks.tick() => {}
@@ -91,7 +92,7 @@ async fn next_content(file: Option<&mut WatchedFile>) -> std::io::Result<Vec<u8>
     }
 }
 
-fn reload_file(store: &CodeStore, registry: &Registry, read: Result<CodesFile, CodesFileError>) {
+fn reload_file(store: &CodeStore, registry: &Registry, read: Result<CodesFile, SecretFileError>) {
     match read {
         Ok(file) => {
             let codes = store.replace_file(&file);

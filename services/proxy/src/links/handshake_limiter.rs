@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::mcp::failure::Failure;
-use runtime::admission::Network;
+use runtime::admission::{Network, unavailable};
 
 use super::slot_table::SlotTable;
 
@@ -109,13 +109,7 @@ impl Bucket {
 /// error object.
 pub(super) fn rejection(what: &str, seconds: u32) -> String {
     let failure = Failure::Busy { what: what.to_owned(), retry_after: seconds };
-    let status = failure.spec().modern;
-    let body = failure.error_object();
-    format!(
-        "HTTP/1.1 {status} Service Unavailable\r\nRetry-After: {seconds}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    unavailable(failure.spec().modern, seconds, &failure.error_object())
 }
 
 #[cfg(test)]

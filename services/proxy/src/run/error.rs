@@ -2,7 +2,7 @@
 
 use runtime::start::StartError;
 
-use crate::access::CodesFileError;
+use runtime::document::SecretFileError;
 
 /// The reason that the proxy could not start.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,7 @@ pub enum RunError {
     Start(#[from] StartError),
     /// `SLAVE_CODES_FILE` became unusable after the configuration was checked.
     #[error("SLAVE_CODES_FILE cannot be used: {0}")]
-    Codes(#[from] CodesFileError),
+    Codes(#[from] SecretFileError),
     /// The keys of the fleet cannot be derived from the session key.
     #[error("no keys can be derived from the session key")]
     FleetKeys,

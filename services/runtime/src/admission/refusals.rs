@@ -1,4 +1,4 @@
-//! Refusals that are written to connections of which nothing was read. Must not know what they say.
+//! Refusals that are written as HTTP responses to connections of which nothing was read. Must not know why.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,16 @@ impl Refusals {
             drop(permit);
         });
     }
+}
+
+/// Builds the HTTP response of a refusal, after which the connection closes: the status, when to come again in seconds, and
+/// a JSON text.
+pub fn unavailable(status: u16, retry_after: u32, json: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} Service Unavailable\r\nRetry-After: {retry_after}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
+        json.len()
+    )
 }
 
 /// Answers before anything was read: what was asked makes no difference.

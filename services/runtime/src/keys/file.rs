@@ -1,150 +1,74 @@
 //! A file of keys: a key on each line, or YAML. Problems are reported by line and never quote the file.
 
-use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 
 use super::key::Key;
-use crate::document::{Cursor, Document, DocumentProblems, Map, Rendered, fields};
-use crate::secret::{Secret, is_short};
+use crate::document::{Cursor, ListedSecret, Map, SecretFile, SecretFileError, SecretList, fields};
+use crate::secret::Secret;
 
-/// Largest file that is read, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// Form of the file.
+const FORM: SecretFile = SecretFile { noun: "key", list: "keys", max_bytes: 1024 * 1024 };
 
 /// Keys of an entry.
 const ENTRY: [&str; 5] = ["key", "sha256", "name", "not_before", "not_after"];
 
 /// The keys that a file lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeysFile {
-    pub(super) keys: Vec<Key>,
-    /// Places of keys that are short enough to be guessed.
-    short: Vec<String>,
-}
-
-/// Why a file of keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysFileError {
-    /// The file cannot be read.
-    #[error("it cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    /// The file is not UTF-8 text, or larger than the limit.
-    #[error("it is not UTF-8 text of at most {MAX_FILE_BYTES} bytes")]
-    NotText,
-    /// Lines of a plain file are not keys.
-    #[error("{}", .0.join("; "))]
-    Lines(Vec<String>),
-    /// The YAML has problems.
-    #[error(transparent)]
-    Yaml(#[from] DocumentProblems),
-}
+pub struct KeysFile(SecretList<Key>);
 
 impl KeysFile {
     /// Reads and checks a file, and returns its bytes too. Blocks the thread.
-    pub fn read(path: &Path) -> Result<(Self, Vec<u8>), KeysFileError> {
-        if std::fs::metadata(path)?.len() > MAX_FILE_BYTES {
-            return Err(KeysFileError::NotText);
-        }
-        let content = std::fs::read(path)?;
-        Ok((Self::from_bytes(&content)?, content))
+    ///
+    /// # Errors
+    /// What keeps the file from being used.
+    pub fn read(path: &Path) -> Result<(Self, Vec<u8>), SecretFileError> {
+        FORM.read(path).map(|(list, content)| (Self(list), content))
     }
 
-    /// Parses the content of a file: YAML if the first line begins with `keys:`, `- ` or `---`, otherwise a key on each
-    /// line.
-    pub fn from_bytes(content: &[u8]) -> Result<Self, KeysFileError> {
-        let text = std::str::from_utf8(content).map_err(|_| KeysFileError::NotText)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if is_yaml(text) {
-            Ok(Document::parse(text, Rendered::Hidden)?.read(Rendered::Hidden, read_yaml)?)
-        } else {
-            read_lines(text).map_err(KeysFileError::Lines)
-        }
+    /// Parses the content of a file ([`SecretFile::parse`]).
+    ///
+    /// # Errors
+    /// What keeps the content from being used.
+    pub fn from_bytes(content: &[u8]) -> Result<Self, SecretFileError> {
+        FORM.parse(content).map(Self)
     }
 
-    /// Returns the text of the first key in a file's content that is there as text and valid: for clients of this
-    /// process's own servers.
+    /// Returns the text of the first valid key whose text the file has, for a client of the server that reads it.
     pub fn first_text(content: &[u8]) -> Option<Secret> {
-        let text = std::str::from_utf8(content).ok()?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if !is_yaml(text) {
-            let mut lines =
-                text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            return lines.next().map(Secret::new);
-        }
-        let mut found = None;
-        let read = |root: &Cursor<'_>| {
-            let entries = key_list(root).into_iter().filter_map(|cursor| read_entry(&cursor));
-            found = entries.filter(|(key, _)| key.is_valid()).find_map(|(_, text)| text.map(Secret::new));
+        let in_yaml = |cursor: &Cursor<'_>| {
+            let (_, text) = read_entry(cursor).filter(|(key, _)| key.is_valid())?;
+            text.map(Secret::new)
         };
-        // Problems in other entries are the server's to report.
-        let _ = Document::parse(text, Rendered::Hidden).ok()?.read(Rendered::Hidden, read);
-        found
+        FORM.entries(content, in_yaml, |line| Secret::new(line)).into_iter().next()
     }
 
-    /// Returns the keys.
+    /// Returns the keys in the order of the file.
     pub fn keys(&self) -> &[Key] {
-        &self.keys
+        &self.0.entries
     }
 
     /// Returns the places of keys that are short enough to be guessed, for example `line 2`.
     pub fn short_keys(&self) -> &[String] {
-        &self.short
-    }
-
-    fn add(&mut self, key: Key, text: Option<&str>, line: u64) {
-        if text.is_some_and(is_short) {
-            let name = key.name().map(|name| format!(" ({name})")).unwrap_or_default();
-            self.short.push(format!("line {line}{name}"));
-        }
-        self.keys.push(key);
+        &self.0.short
     }
 }
 
-fn is_yaml(text: &str) -> bool {
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    first.is_some_and(|line| {
-        line == "-" || line.starts_with("- ") || line.starts_with("---") || line.starts_with("keys:")
-    })
-}
-
-/// Reads a plain file. Empty lines and those that begin with `#` are skipped.
-fn read_lines(text: &str) -> Result<KeysFile, Vec<String>> {
-    let (mut file, mut problems, mut seen) = (KeysFile::default(), Vec::new(), HashMap::new());
-    for (number, line) in (1_u64..).zip(text.lines().map(str::trim)) {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let key = Key::of(line);
-        if line.contains(',') {
-            problems.push(format!("line {number}: expected one key without commas"));
-        } else if let Some(first) = seen.insert(key.digest(), number) {
-            problems.push(format!("line {number}: expected another key than line {first} has"));
-        }
-        file.add(key, Some(line), number);
+impl ListedSecret for Key {
+    fn from_line(line: &str) -> Self {
+        Self::of(line)
     }
-    if problems.is_empty() { Ok(file) } else { Err(problems) }
-}
 
-/// Reads the entries of a YAML file. A key in two entries is a problem: it would have two holders.
-fn read_yaml(root: &Cursor<'_>) -> KeysFile {
-    let (mut file, mut seen) = (KeysFile::default(), HashMap::new());
-    for cursor in key_list(root) {
-        let Some((key, text)) = read_entry(&cursor) else { continue };
-        if let Some(first) = seen.insert(key.digest(), cursor.line()) {
-            cursor.error(format!("another key than the entry in line {first} has"));
-        }
-        file.add(key, text, cursor.line());
+    fn from_entry<'a>(cursor: &Cursor<'a>) -> Option<(Self, Option<&'a str>)> {
+        read_entry(cursor)
     }
-    file
-}
 
-fn key_list<'a>(root: &Cursor<'a>) -> Vec<Cursor<'a>> {
-    let expected = "a list of keys, or \"keys:\" with such a list";
-    if root.is_list() {
-        return root.items(expected);
+    fn digest(&self) -> [u8; 32] {
+        Self::digest(self)
     }
-    let list = root.entries_of(&["keys"]).and_then(|top| top.required("keys", expected));
-    list.filter(|list| !list.is_null()).map(|list| list.items(expected)).unwrap_or_default()
+
+    fn name(&self) -> Option<&str> {
+        Self::name(self)
+    }
 }
 
 /// Reads an entry; the text is that of the key, where the file has it rather than its digest.
@@ -207,9 +131,9 @@ mod tests {
     #[test]
     fn a_plain_file_has_a_key_on_each_line() {
         let file = parse("\u{feff}# ours\none\n\n  two \r\n").unwrap();
-        assert_eq!(file.keys, [Key::of("one"), Key::of("two")]);
+        assert_eq!(file.keys(), [Key::of("one"), Key::of("two")]);
         assert_eq!(file.short_keys(), ["line 2", "line 4"]);
-        assert!(parse("").unwrap().keys.is_empty());
+        assert!(parse("").unwrap().keys().is_empty());
         for (bad, expected) in [("a,hush\n", "line 1"), ("hush\nhush\n", "line 2")] {
             let error = parse(bad).unwrap_err();
             assert!(error.contains(expected) && !error.contains("hush"), "{error}");
@@ -224,13 +148,13 @@ mod tests {
              - plain\n- {{key: old, not_after: 2020-01-01T00:00:00Z}}\n"
         ))
         .unwrap();
-        assert_eq!(file.keys[0].name(), Some("ci"));
-        assert_eq!(file.keys[0].identity(), file.keys[1].identity());
-        assert_eq!(file.keys[1].digest(), Key::of("cat").digest());
-        assert_eq!(file.keys[3], Key::of("plain"));
-        assert!(!file.keys[4].is_valid());
+        assert_eq!(file.keys()[0].name(), Some("ci"));
+        assert_eq!(file.keys()[0].identity(), file.keys()[1].identity());
+        assert_eq!(file.keys()[1].digest(), Key::of("cat").digest());
+        assert_eq!(file.keys()[3], Key::of("plain"));
+        assert!(!file.keys()[4].is_valid());
         assert_eq!(file.short_keys(), ["line 4 (cd)", "line 5", "line 6"]);
-        assert!(parse("keys:\n").unwrap().keys.is_empty());
+        assert!(parse("keys:\n").unwrap().keys().is_empty());
     }
 
     #[test]
@@ -250,6 +174,6 @@ mod tests {
             let error = parse(bad).unwrap_err();
             assert!(error.contains(expected) && !error.contains("hush"), "{bad}: {error}");
         }
-        assert!(matches!(KeysFile::from_bytes(&[b'-', b' ', 0xff]), Err(KeysFileError::NotText)));
+        assert!(matches!(KeysFile::from_bytes(&[b'-', b' ', 0xff]), Err(SecretFileError::NotText(_))));
     }
 }

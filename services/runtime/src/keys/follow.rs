@@ -7,8 +7,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::file::{KeysFile, KeysFileError};
+use super::file::KeysFile;
 use super::store::KeyStore;
+use crate::document::SecretFileError;
 use crate::follow::{ReloadSignal, WatchedFile};
 use crate::secret::SessionKeys;
 
@@ -46,7 +47,7 @@ pub async fn follow_keys(store: KeyStore, file: FollowedFile, reload: ReloadSign
     loop {
         tokio::select! {
             content = watched.changed() => {
-                let read = content.map_err(KeysFileError::from).and_then(|content| KeysFile::from_bytes(&content));
+                let read = content.map_err(SecretFileError::from).and_then(|content| KeysFile::from_bytes(&content));
                 report(apply(&store, variable, read));
             }
             _ = ticks.tick() => {}
@@ -57,7 +58,7 @@ pub async fn follow_keys(store: KeyStore, file: FollowedFile, reload: ReloadSign
     }
 }
 
-fn apply(store: &KeyStore, variable: &str, read: Result<KeysFile, KeysFileError>) -> Reload {
+fn apply(store: &KeyStore, variable: &str, read: Result<KeysFile, SecretFileError>) -> Reload {
     match read {
         Ok(file) => {
             let keys = store.replace_file(&file);

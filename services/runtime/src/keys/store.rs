@@ -132,7 +132,7 @@ impl Revocation {
 
 fn join(listed: &SecretSet, file: Option<&KeysFile>) -> Vec<Arc<Key>> {
     let mut keys: Vec<Arc<Key>> =
-        file.map(|file| file.keys.iter().cloned().map(Arc::new).collect()).unwrap_or_default();
+        file.map(|file| file.keys().iter().cloned().map(Arc::new).collect()).unwrap_or_default();
     for digest in listed.digests() {
         if !keys.iter().any(|key| key.digest() == digest) {
             keys.push(Arc::new(Key::of_digest(digest)));
