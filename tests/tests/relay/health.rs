@@ -52,10 +52,12 @@ async fn every_event_moves_its_metric() {
     assert!(harness::plain::node_slave(proxy.link, "wrong").await.is_err());
     let after = Scrape::of(proxy.http).await;
     let moved = |name: &str, labels: &[&str]| after.sum(name, labels) - before.sum(name, labels);
-    let rows: [(&str, &[&str], f64); 5] = [
+    let rows: [(&str, &[&str], f64); 6] = [
         ("mcp_relay_forwards_total", &["tool=\"echo\"", "method=\"tools/call\"", "outcome=\"ok\""], 3.0),
         ("mcp_relay_forwards_total", &["tool=\"fail\"", "outcome=\"tool_error\""], 1.0),
         ("mcp_relay_forwards_total", &["tool=\"sleep\"", "outcome=\"timeout\""], 1.0),
+        // Both ends keep the timeout: it counts once, whichever was first.
+        ("mcp_relay_timeouts_total", &[], 1.0),
         ("mcp_relay_forward_duration_seconds_count", &[], 5.0),
         ("mcp_relay_link_auth_failures_total", &[], 1.0),
     ];

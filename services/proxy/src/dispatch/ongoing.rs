@@ -11,7 +11,7 @@ use front::CallOutcome;
 use protocol::link::call::ResponseEvent;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::era::Version;
-use protocol::mcp::failure::Failure;
+use protocol::mcp::failure::{Failure, FailureKind};
 use runtime::activity::CallGuard;
 use tokio::time::{Sleep, sleep_until};
 
@@ -225,7 +225,12 @@ impl OngoingCall {
         if let Some(slave) = self.machine.slave() {
             self.forwarder.record_end(FaultAttribution::of(event), &self.tool, &self.pool, slave);
         }
-        self.record_ending(Ending::of(event));
+        let ending = Ending::of(event);
+        if ending.answered && ending.outcome == FailureKind::Timeout.as_str() {
+            // Both ends keep the timeout; this time the slave's was first.
+            metrics::record_timeouts(1);
+        }
+        self.record_ending(ending);
     }
 
     /// Takes the call out of the queue or tells its slave, as its reader is gone.
