@@ -29,14 +29,17 @@ release: ## Build the release binary, target/release/mcp-relay
 	$(CARGO) build --locked --release -p mcp-relay
 
 demo: ## Run the main job end to end on loopback: one proxy, two slaves, real MCP calls
+	@./scripts/needs-rust
 	$(CARGO) build --locked -p mcp-relay
 	./target/debug/mcp-relay demo
 
-test: ## Run all tests
+test: ## Run all tests, also after one has failed (needs Rust only; about 10 minutes on 2 cores)
+	@./scripts/needs-rust 8000 8001 9000
 	$(CARGO) build --locked --workspace --all-targets
-	$(CARGO) test --locked --workspace --lib --bins --tests --examples
+	$(CARGO) test --locked --workspace --lib --bins --tests --examples --no-fail-fast
 
 test-proxy: ## Run the document's integration test on ports 8000, 8001 and 9000
+	@./scripts/needs-rust 8000 8001 9000
 	$(CARGO) build --locked -p mcp-relay
 	$(CARGO) test --locked -p mcp-relay-tests --test document -- --nocapture
 

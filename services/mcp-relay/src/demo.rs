@@ -3,6 +3,7 @@
 mod fleet;
 mod metrics;
 mod scenario;
+mod summary;
 
 use anyhow::anyhow;
 use tokio::signal::unix::{SignalKind, signal};

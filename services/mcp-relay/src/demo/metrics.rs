@@ -1,32 +1,32 @@
-//! The samples of `/metrics` at one moment, and the changes between two moments. Knows no metric.
+//! The samples of `/metrics` at one moment. Knows no metric.
 
-use std::collections::BTreeMap;
+/// One sample: the series with its labels, and its value.
+struct Sample {
+    series: String,
+    value: f64,
+}
 
-/// Values by series, as `/metrics` writes them.
-pub(super) struct MetricsSnapshot(BTreeMap<String, String>);
+/// The samples of one scrape.
+pub(super) struct MetricsSnapshot(Vec<Sample>);
 
 impl MetricsSnapshot {
     /// Reads the Prometheus text format without its comments.
     pub(super) fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let series = lines.filter_map(|line| line.rsplit_once(' '));
-        Self(series.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        let samples = lines.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some(Sample { series: series.to_owned(), value: value.parse().ok()? })
+        });
+        Self(samples.collect())
     }
 
-    /// Lines `series  before -> after` of what changed. Metrics of the process and single buckets are left out.
-    pub(super) fn changed_since(&self, before: &Self) -> Vec<String> {
-        let shown = |name: &str| {
-            !name.contains("_bucket{") && !name.starts_with("process_") && !name.starts_with("tokio_")
+    /// Sum of the metric `name` over its series with all of `labels` (`name="value"` each).
+    pub(super) fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let asked = |sample: &&Sample| {
+            let (found, has) = sample.series.split_once('{').unwrap_or((&sample.series, ""));
+            found == name && labels.iter().all(|label| has.contains(label))
         };
-        let mut lines = Vec::new();
-        for (name, value) in self.0.iter().filter(|(name, _)| shown(name)) {
-            let old = before.0.get(name).map_or("-", String::as_str);
-            // A series that is new and still 0 is no change.
-            if old != value && !(old == "-" && value == "0") {
-                lines.push(format!("{name}  {old} -> {value}"));
-            }
-        }
-        lines
+        self.0.iter().filter(asked).map(|sample| sample.value).sum()
     }
 }
 
@@ -35,12 +35,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_series_of_the_relay_that_changed_are_listed() {
-        let before =
-            MetricsSnapshot::parse("# HELP a x\na{b=\"c d\"} 1\nsame 5\nprocess_cpu_seconds_total 1\n");
-        let after = MetricsSnapshot::parse(
-            "a{b=\"c d\"} 2\nsame 5\nnew 3\nzero 0\nprocess_cpu_seconds_total 2\nh_bucket{le=\"1\"} 4\n",
-        );
-        assert_eq!(after.changed_since(&before), ["a{b=\"c d\"}  1 -> 2", "new  - -> 3"]);
+    fn series_of_one_metric_are_summed_by_labels() {
+        let text = "# HELP a x\na{b=\"1\",c=\"x y\"} 1\na{b=\"2\",c=\"x y\"} 2.5\na_count 7\nplain 3\n";
+        let snapshot = MetricsSnapshot::parse(text);
+        let rows: [(&str, &[&str], f64); 5] = [
+            ("a", &[], 3.5),
+            ("a", &["b=\"1\""], 1.0),
+            ("a", &["b=\"2\"", "c=\"x y\""], 2.5),
+            ("plain", &[], 3.0),
+            ("absent", &[], 0.0),
+        ];
+        for (name, labels, sum) in rows {
+            assert!((snapshot.sum(name, labels) - sum).abs() < 1e-9, "{name} {labels:?}");
+        }
     }
 }

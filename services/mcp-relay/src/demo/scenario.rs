@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::fleet::Fleet;
 use super::metrics::MetricsSnapshot;
+use super::summary;
 use crate::http::{self, Target};
 use crate::mcp::{Client, Endpoint, Message, Reply};
 use crate::output;
@@ -32,10 +33,8 @@ pub(super) async fn run(fleet: &mut Fleet) -> anyhow::Result<()> {
     let survivor = kill(&mut client, fleet).await?;
     call_after_the_kill(&mut client, fleet, &survivor).await?;
     let after = metrics(&client).await?;
-    heading("7. What the proxy counted meanwhile (GET /metrics, before -> after)");
-    let changed = after.changed_since(&before);
-    ensure!(!changed.is_empty(), "no metric changed");
-    for line in changed {
+    heading("7. What the proxy counted meanwhile (all series: GET /metrics, docs/METRICS.md)");
+    for line in summary::lines(&before, &after)? {
         say(&format!("   {line}"));
     }
     say("\nDone: everything did what it should. The processes are being stopped.");
@@ -170,6 +169,7 @@ async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> 
     ));
     let failure = failure(&mut reply, begun).await?;
     ensure!(failure["data"]["kind"] == "outcome_unknown", "the client got another error: {failure}");
+    say(&format!("             {}", text(&failure["data"]["advice"])));
     say("   The client is told what is known: the call may have run, so nothing repeats it by itself.");
     SLAVES.iter().find(|name| **name != victim).map(ToString::to_string).context("no slave is left")
 }
@@ -218,9 +218,28 @@ fn sleep_for(seconds: u32, steps: u32) -> Value {
     json!({ "name": "sleep", "arguments": arguments, "_meta": { "progressToken": "demo" } })
 }
 
-/// Prints a message with the time since the call began.
+/// Prints in words what a message says, with the time since the call began.
 fn show(begun: Instant, message: &Message) {
-    say(&format!("   {:6.2} s  {}", seconds(begun), message.line));
+    say(&format!("   {:6.2} s  {}", seconds(begun), in_words(&message.value)));
+}
+
+/// A JSON-RPC message as one line for people.
+fn in_words(message: &Value) -> String {
+    let params = &message["params"];
+    if message["method"] == "notifications/progress" {
+        return match (params["progress"].as_f64(), params["total"].as_f64()) {
+            (Some(progress), Some(total)) if total > 0.0 => {
+                format!("progress {:3.0} %  {}", progress / total * 100.0, text(&params["message"]))
+            }
+            _ => format!("progress  {}", text(&params["message"])),
+        };
+    }
+    let error = &message["error"];
+    if error.is_object() {
+        let kind = text(&error["data"]["kind"]);
+        return format!("error {} ({kind}): {}", error["code"], text(&error["message"]));
+    }
+    format!("result: {}", text(&message["result"]["content"][0]["text"]))
 }
 
 fn seconds(begun: Instant) -> f64 {
@@ -244,4 +263,32 @@ fn say(text: &str) {
 fn random_hex() -> anyhow::Result<String> {
     let number = (u128::from(getrandom::u64()?) << 64) | u128::from(getrandom::u64()?);
     Ok(format!("{number:032x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_shown_in_words() {
+        let rows = [
+            (
+                json!({ "method": "notifications/progress",
+                    "params": { "progress": 1, "total": 4, "message": "step 1 of 4" } }),
+                "progress  25 %  step 1 of 4",
+            ),
+            (
+                json!({ "method": "notifications/progress", "params": { "progress": 1, "message": "begun" } }),
+                "progress  begun",
+            ),
+            (json!({ "result": { "content": [{ "text": "slept" }] } }), "result: slept"),
+            (
+                json!({ "error": { "code": -1, "message": "Lost", "data": { "kind": "lost" } } }),
+                "error -1 (lost): Lost",
+            ),
+        ];
+        for (message, words) in rows {
+            assert_eq!(in_words(&message), words);
+        }
+    }
 }

@@ -31,7 +31,7 @@ fn the_demo_shows_every_step_and_leaves_nothing_behind() {
         "6. ",
         "7. ",
         "mcp_relay_forwards_total",
-        " -> ",
+        "slaves ready          2, then 1",
         "Done",
     ] {
         let (_, after) =
