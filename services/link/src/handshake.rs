@@ -1,7 +1,10 @@
 //! The opening handshake (RFC 6455, 4), done by tungstenite. Must not know what follows it.
 
+use std::io::ErrorKind;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{accept_hdr_async_with_config, client_async_with_config};
@@ -12,6 +15,32 @@ use crate::message::Role;
 
 /// The reason for a failed handshake.
 pub type HandshakeError = tokio_tungstenite::tungstenite::Error;
+
+/// Explains why a client's handshake failed, as a part of a sentence whose subject is the server.
+pub fn explain(error: &HandshakeError) -> String {
+    match error {
+        HandshakeError::Http(answer) => format!("it answers HTTP {}", answer.status().as_u16()),
+        HandshakeError::Io(error) => match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                "it closed the connection without an answer".to_owned()
+            }
+            kind => format!("the connection broke ({kind})"),
+        },
+        HandshakeError::ConnectionClosed
+        | HandshakeError::AlreadyClosed
+        | HandshakeError::Protocol(ProtocolError::HandshakeIncomplete) => {
+            "it closed the connection without an answer".to_owned()
+        }
+        HandshakeError::Protocol(ProtocolError::HttparseError(_)) | HandshakeError::HttpFormat(_) => {
+            "its answer is not HTTP (a port that speaks TLS needs wss://)".to_owned()
+        }
+        HandshakeError::Capacity(_) | HandshakeError::Protocol(_) => {
+            "its answer breaks the rules of the WebSocket protocol".to_owned()
+        }
+        HandshakeError::Url(_) => "its URL cannot be used".to_owned(),
+        _ => "the handshake failed".to_owned(),
+    }
+}
 
 /// The HTTP request that asks for the WebSocket.
 pub type HandshakeRequest = Request;

@@ -26,7 +26,7 @@ pub use connection::{CLOSE_TIMEOUT, Connection};
 pub use driver::LinkDriver;
 pub use end::LinkEnd;
 pub use error::ConnectionError;
-pub use handshake::{HandshakeError, HandshakeRequest, accept, connect};
+pub use handshake::{HandshakeError, HandshakeRequest, accept, connect, explain};
 pub use keepalive::KeepAliveConfig;
 pub use message::{CloseFrame, Message, Role};
 pub use outgoing::Outgoing;

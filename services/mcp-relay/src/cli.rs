@@ -95,7 +95,11 @@ pub(crate) enum Command {
     Demo,
     /// Ask the server of this configuration whether it is alive (container health check)
     #[command(long_about = HEALTH_ABOUT, after_long_help = health_help())]
-    Health,
+    Health {
+        /// Ask whether it is ready for calls (GET /readyz) instead
+        #[arg(long)]
+        ready: bool,
+    },
     /// Call a tool through any MCP server, or list its tools
     #[command(long_about = call::ABOUT, after_long_help = call::HELP)]
     Call(Call),
@@ -191,14 +195,14 @@ fn demo_help() -> String {
 }
 
 const HEALTH_ABOUT: &str = "\
-Sends GET /healthz to OPS_HOST:OPS_PORT, or to MCP_SERVER_HOST:MCP_SERVER_PORT where OPS_PORT is not set (over
+Sends GET /healthz (with --ready: /readyz) to OPS_HOST:OPS_PORT, or to MCP_SERVER_HOST:MCP_SERVER_PORT where OPS_PORT is not set (over
 loopback where the host stands for every interface), with a time limit of 3 seconds, and reports the result. For the
 health check of a container whose image has no curl.";
 
 fn health_help() -> String {
     format!(
         "Variables:\n  MCP_SERVER_HOST [default: 127.0.0.1]\n  MCP_SERVER_PORT [default: 8000]\n  OPS_HOST [default: MCP_SERVER_HOST]\n  \
-         OPS_PORT [default: MCP_SERVER_PORT]\n\nExample:\n  HEALTHCHECK CMD [\"mcp-relay\", \"health\"]\n\n{CHECK_EXIT_CODES}"
+         OPS_PORT [default: MCP_SERVER_PORT]\n\nExample:\n  HEALTHCHECK CMD [\"mcp-relay\", \"health\"]\n  until mcp-relay health --ready; do sleep 1; done\n\n{CHECK_EXIT_CODES}"
     )
 }
 

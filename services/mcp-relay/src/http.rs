@@ -1,10 +1,12 @@
 //! A small HTTP/1.1 client for requests to mcp-relay servers, with one connection for each request. Knows no MCP.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -12,7 +14,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use runtime::tls::{TlsError, pinned};
+use runtime::tls::{TlsError, TlsPeer, pinned};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,21 +69,26 @@ pub(crate) struct Connection {
     host: HeaderValue,
 }
 
-/// Connects, with the TLS handshake where the server speaks TLS. Sends no request.
+/// Connects, with the TLS handshake where the server speaks TLS. Sends no request. Errors say what to do.
 pub(crate) async fn connect(target: &Target) -> anyhow::Result<Connection> {
     let opening = async {
-        let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+        let stream = TcpStream::connect((target.host.as_str(), target.port));
+        let stream = stream.await.map_err(|error| unreachable(&error, target))?;
         match &target.tls {
             None => handshake(stream).await,
             Some(config) => {
-                let name = ServerName::try_from(target.host.clone())?;
-                handshake(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?).await
+                let name = ServerName::try_from(target.host.clone())
+                    .map_err(|_| anyhow!("{} is no host name that a certificate can have", target.host))?;
+                let encrypting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+                handshake(encrypting.await.map_err(|error| tls_failure(&error, target))?).await
             }
         }
     };
     match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
         Ok(sender) => Ok(Connection { sender: sender?, host: target.to_string().parse()? }),
-        Err(_) => anyhow::bail!("no connection within {} s", CONNECT_TIMEOUT.as_secs()),
+        Err(_) => {
+            bail!("no connection within {} s: does a firewall drop the packets?", CONNECT_TIMEOUT.as_secs())
+        }
     }
 }
 
@@ -101,7 +108,50 @@ impl Connection {
         mut request: Request<Full<Bytes>>,
     ) -> anyhow::Result<Response<Incoming>> {
         request.headers_mut().insert(HOST, self.host);
-        Ok(self.sender.send_request(request).await?)
+        self.sender.send_request(request).await.map_err(|error| no_response(&error))
+    }
+}
+
+fn unreachable(error: &io::Error, target: &Target) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => anyhow!("nothing listens on {target}"),
+        _ if error.raw_os_error().is_none() => {
+            anyhow!("{} has no address: check the name, and this machine's name resolution", target.host)
+        }
+        kind => anyhow!("{target} cannot be reached ({kind})"),
+    }
+}
+
+fn tls_failure(error: &io::Error, target: &Target) -> anyhow::Error {
+    let peer = TlsPeer::Server {
+        host: &target.host,
+        roots: "--ca-file (TLS_CERT for the server of this environment)",
+        identity: None,
+        plain: "http://",
+    };
+    anyhow!("TLS failed: {}", runtime::tls::explain(error, peer))
+}
+
+/// Explains why there is no response, without the HTTP library's words.
+fn no_response(error: &hyper::Error) -> anyhow::Error {
+    if error.is_parse() {
+        return anyhow!(
+            "the answer is not HTTP: a server that speaks TLS needs an https:// URL (TLS_CERT for the server of this environment)"
+        );
+    }
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    match io {
+        Some(error) if runtime::tls::is_tls(error) => {
+            anyhow!(
+                "the server ended TLS: it requires a client certificate, or does not accept this program's TLS"
+            )
+        }
+        Some(error) if error.kind() != io::ErrorKind::ConnectionReset => {
+            anyhow!("the connection broke ({})", error.kind())
+        }
+        _ => anyhow!(
+            "the server closed the connection without an answer: is it an HTTP server, and does it speak TLS?"
+        ),
     }
 }
 
@@ -124,7 +174,7 @@ pub(crate) async fn get(target: &Target, path: &str, limit: Duration) -> anyhow:
     };
     match tokio::time::timeout(limit, exchange).await {
         Ok(result) => result,
-        Err(_) => anyhow::bail!("no answer within {} s", limit.as_secs_f64()),
+        Err(_) => bail!("no answer within {} s", limit.as_secs_f64()),
     }
 }
 

@@ -2,9 +2,9 @@
 //! for it. Must not know what is asked.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use runtime::config::{EVERY, ops_listener};
 use runtime::env::{Problems, Reader, Snapshot, parse};
 use runtime::keys::KeysFile;
@@ -53,33 +53,71 @@ pub(crate) fn at_address(address: &ListenAddr, snapshot: &Snapshot) -> anyhow::R
     Ok(LocalServer { target, variables: format!("{host_var}, {port_var}") })
 }
 
-/// Returns the server at a URL; `flag` is the option that gave it.
-pub(crate) fn at_url(flag: &'static str, url: &str) -> Result<Target, CommandError> {
-    let url = parse::http_url(url)
-        .map_err(|expected| CommandError::Config(format!("{flag} {url:?}: expected {expected}")))?;
+/// Returns the server at a URL; `flag` is the option that gave it, `roots` the file of `--ca-file`.
+pub(crate) fn at_url(flag: &'static str, url: &str, roots: Option<&Path>) -> Result<Target, CommandError> {
+    let config = |expected: String| CommandError::Config(expected);
+    let url =
+        parse::http_url(url).map_err(|expected| config(format!("{flag} {url:?}: expected {expected}")))?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let https = url.scheme() == "https";
-    let tls = https
-        .then(|| ClientFiles::default().load())
-        .transpose()
-        .map_err(|error| CommandError::Failed(error.into()))?;
+    let files = ClientFiles { roots: roots.map(Path::to_owned), identity: None };
+    let tls = (url.scheme() == "https").then(|| files.load()).transpose();
+    let tls = tls.map_err(|error| match roots {
+        Some(file) => config(format!("--ca-file {}: {error}", file.display())),
+        None => config(format!("{flag} {:?}: {error}", url.as_str())),
+    })?;
     Ok(Target { host, port: url.port_or_known_default().unwrap_or(80), tls })
 }
 
-/// Returns the value of `Authorization` for operators' endpoints: the first of `OPS_KEYS` and its file, or of
-/// `AUTH_BEARER_KEYS` and its file where operators have no keys of their own.
-pub(crate) fn bearer(snapshot: &Snapshot) -> Option<String> {
-    let operators = first_key(snapshot, "OPS_KEYS", "OPS_KEYS_FILE");
-    let key = operators.or_else(|| first_key(snapshot, "AUTH_BEARER_KEYS", "AUTH_BEARER_KEYS_FILE"))?;
-    Some(format!("Bearer {key}"))
+/// A key for operators' endpoints, and the variable that it comes from.
+#[derive(Debug)]
+pub(crate) struct OperatorKey {
+    /// Value of `Authorization`.
+    bearer: String,
+    /// Name of the variable, for messages.
+    variable: String,
 }
 
-fn first_key(snapshot: &Snapshot, variable: &str, file: &str) -> Option<String> {
-    let listed = snapshot.get(variable).and_then(|keys| parse::list(keys).next()).map(str::to_owned);
-    listed.or_else(|| {
-        let content = std::fs::read(snapshot.get(file)?).ok()?;
-        KeysFile::first_text(&content).map(|key| key.expose().to_owned())
-    })
+impl OperatorKey {
+    /// The first key of `variable`, which an option names.
+    pub(crate) fn named(variable: &str, snapshot: &Snapshot) -> Result<Self, CommandError> {
+        let key = snapshot.get(variable).and_then(|keys| parse::list(keys).next());
+        let key = key
+            .ok_or_else(|| CommandError::Config(format!("--key-env {variable}: this variable is not set")))?;
+        Ok(Self { bearer: format!("Bearer {key}"), variable: variable.to_owned() })
+    }
+
+    /// The first of `OPS_KEYS` and its file, or of `AUTH_BEARER_KEYS` and its file where operators have no keys of
+    /// their own.
+    pub(crate) fn of(snapshot: &Snapshot) -> Option<Self> {
+        let sources = [("OPS_KEYS", "OPS_KEYS_FILE"), ("AUTH_BEARER_KEYS", "AUTH_BEARER_KEYS_FILE")];
+        sources.into_iter().find_map(|(variable, file)| {
+            let listed = snapshot.get(variable).and_then(|keys| parse::list(keys).next());
+            let found = listed.map(|key| (key.to_owned(), variable));
+            let (key, variable) = found.or_else(|| first_of_file(snapshot, file).map(|key| (key, file)))?;
+            Some(Self { bearer: format!("Bearer {key}"), variable: variable.to_owned() })
+        })
+    }
+
+    /// Value of `Authorization`.
+    pub(crate) fn bearer(&self) -> &str {
+        &self.bearer
+    }
+}
+
+/// Says that the server `name` refused `key`, or asks for one.
+pub(crate) fn key_refused(name: &str, key: Option<&OperatorKey>) -> anyhow::Error {
+    match key {
+        Some(key) => anyhow!(
+            "{name} does not accept the key of {}: set OPS_KEYS, or else AUTH_BEARER_KEYS, to one that it accepts",
+            key.variable
+        ),
+        None => anyhow!("{name} asks for a key, and none is set: set OPS_KEYS, or else AUTH_BEARER_KEYS"),
+    }
+}
+
+fn first_of_file(snapshot: &Snapshot, variable: &str) -> Option<String> {
+    let content = std::fs::read(snapshot.get(variable)?).ok()?;
+    KeysFile::first_text(&content).map(|key| key.expose().to_owned())
 }
 
 /// Returns the certificate file of the operators' port of a proxy of this environment.
@@ -140,8 +178,22 @@ mod tests {
             (&[("AUTH_BEARER_KEYS", "client"), ("OPS_KEYS_FILE", file)], Some("Bearer filed")),
             (&[("AUTH_BEARER_KEYS_FILE", file)], Some("Bearer filed")),
         ] {
-            assert_eq!(bearer(&Snapshot::of(pairs.iter().copied())).as_deref(), expected, "{pairs:?}");
+            let key = OperatorKey::of(&Snapshot::of(pairs.iter().copied()));
+            assert_eq!(key.as_ref().map(OperatorKey::bearer), expected, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn a_refused_key_and_a_missing_one_are_told_apart() {
+        let key = OperatorKey::of(&Snapshot::of([("AUTH_BEARER_KEYS", "hush")])).unwrap();
+        let wrong = key_refused("relay", Some(&key)).to_string();
+        assert!(wrong.contains("does not accept the key of AUTH_BEARER_KEYS"), "{wrong}");
+        assert!(!wrong.contains("hush"), "{wrong}");
+        let none = key_refused("relay", None).to_string();
+        assert!(none.contains("none is set"), "{none}");
+        let snapshot = Snapshot::of([("TEAM_KEY", "a,b")]);
+        assert_eq!(OperatorKey::named("TEAM_KEY", &snapshot).unwrap().bearer(), "Bearer a");
+        assert!(OperatorKey::named("OTHER", &snapshot).is_err());
     }
 
     #[test]

@@ -32,6 +32,7 @@ use runtime::env::Snapshot;
 use call::CallOutput;
 use cli::{Cli, Command, Format};
 use command_error::CommandError;
+use health::Question;
 use mode::Mode;
 use output::Text;
 
@@ -111,8 +112,12 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             Err(error) => Err(error.context("the demo failed").into()),
         },
         Some(Command::Status(args)) => status::run(&args, snapshot).await.map(|()| ExitCode::SUCCESS),
-        Some(Command::Health) => {
-            health::check(snapshot).await.map(|text| print(format!("{text}\n"))).map_err(CommandError::Failed)
+        Some(Command::Health { ready }) => {
+            let asked = if ready { Question::Ready } else { Question::Alive };
+            health::check(asked, snapshot)
+                .await
+                .map(|text| print(format!("{text}\n")))
+                .map_err(CommandError::Failed)
         }
         Some(Command::Call(args)) => call::run(args, snapshot).await.map(exit_code_of_call),
         Some(Command::ExecBackend(cli::ExecBackend { command })) => {

@@ -65,6 +65,12 @@ pub(crate) fn note(text: impl Into<Text>) {
     let _ = writeln!(std::io::stderr(), "{}", text.into().0);
 }
 
+/// Returns the columns of the terminal that standard output is; `None` where it is none.
+pub(crate) fn width() -> Option<usize> {
+    let (columns, _rows) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(usize::from(columns.0))
+}
+
 /// Clears the terminal, if standard output is one, with the next text that is written.
 pub(crate) fn clear() {
     let mut out = std::io::stdout();

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::cli::StatusArgs;
 use crate::command_error::CommandError;
 use crate::http::{Target, send};
-use crate::local_server;
+use crate::local_server::{self, OperatorKey};
 use crate::output::{self, Text};
 
 /// Path of the status document.
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &StatusArgs, snapshot: &Snapshot) -> Result<(), Co
     loop {
         let text = match server.ask().await {
             Ok(found) if args.json => Text::json(&format!("{found}\n")),
-            Ok(found) => print::lines(&server.name, &found).into(),
+            Ok(found) => print::lines(&server.name, &found, output::width()).into(),
             // A server that is down may come back.
             Err(error) if args.watch && !args.json => format!("{error:#}\n").into(),
             Err(error) => return Err(CommandError::Failed(error)),
@@ -58,20 +58,23 @@ struct Server {
     name: String,
     /// Variables or option that its address comes from, for messages.
     hint: String,
-    bearer: Option<String>,
+    key: Option<OperatorKey>,
 }
 
 impl Server {
     fn of(args: &StatusArgs, snapshot: &Snapshot) -> Result<Self, CommandError> {
-        let bearer = local_server::bearer(snapshot);
+        let key = match &args.key_env {
+            Some(variable) => Some(OperatorKey::named(variable, snapshot)?),
+            None => OperatorKey::of(snapshot),
+        };
         if let Some(url) = &args.url {
-            let target = local_server::at_url("--url", url)?;
-            return Ok(Self { target, name: url.clone(), hint: "--url".into(), bearer });
+            let target = local_server::at_url("--url", url, args.ca_file.as_deref())?;
+            return Ok(Self { target, name: url.clone(), hint: "--url".into(), key });
         }
         let address = local_server::address("status", snapshot)?;
         let server = local_server::at_address(&address, snapshot).map_err(CommandError::Failed)?;
         let (name, hint) = (server.to_string(), server.variables);
-        Ok(Self { target: server.target, name, hint, bearer })
+        Ok(Self { target: server.target, name, hint, key })
     }
 
     async fn ask(&self) -> anyhow::Result<Value> {
@@ -82,9 +85,7 @@ impl Server {
         };
         match status {
             200 => {}
-            401 | 403 => {
-                bail!("{name} asks for a key: set OPS_KEYS, or else AUTH_BEARER_KEYS, to one that it accepts")
-            }
+            401 | 403 => return Err(local_server::key_refused(name, self.key.as_ref())),
             404 => bail!("{name} has no {PATH}: is it the ops port (OPS_PORT) of an mcp-relay?"),
             _ => bail!("{name} answered with status {status}: is it another server?"),
         }
@@ -96,8 +97,8 @@ impl Server {
 
     async fn get(&self) -> anyhow::Result<(u16, bytes::Bytes)> {
         let mut request = Request::get(PATH);
-        if let Some(bearer) = &self.bearer {
-            request = request.header(AUTHORIZATION, bearer);
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key.bearer());
         }
         let response = send(&self.target, request.body(Full::default())?).await?;
         let status = response.status().as_u16();

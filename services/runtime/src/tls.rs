@@ -5,12 +5,14 @@
 
 mod certificate;
 mod client;
+mod explain;
 mod files;
 mod server;
 mod stream;
 
 pub use certificate::{CertificateInfo, certificate_info};
 pub use client::{ClientFiles, pinned};
+pub use explain::{TlsFailure, TlsPeer, explain};
 pub use files::{File, HANDSHAKE_TIMEOUT, TlsError};
 pub use server::{ServerFiles, ServerTls};
 pub use stream::{MaybeTlsStream, is_tls};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime::tls::{MaybeTlsStream, ServerTls};
+use runtime::tls::{MaybeTlsStream, ServerTls, TlsPeer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -71,7 +71,11 @@ impl Accepted {
             None => Some(MaybeTlsStream::from(self.stream)),
             Some(tls) => {
                 let accepted = timeout(HEADER_TIMEOUT, tls.accept(self.stream)).await.ok()?;
-                accepted.map_err(|error| tracing::debug!("A client's TLS failed: {error}")).ok()
+                let explained = |error: std::io::Error| {
+                    let failure = runtime::tls::explain(&error, TlsPeer::Client { encrypted: "https://" });
+                    tracing::debug!("A client's TLS failed: {failure}");
+                };
+                accepted.map_err(explained).ok()
             }
         }
     }

@@ -9,14 +9,13 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use protocol::mcp::era::Era;
 use runtime::config::{EVERY, listener};
 use runtime::env::{Reader, Snapshot, parse};
-use runtime::tls::ClientFiles;
 use serde_json::{Value, json};
 
 use super::print::Format;
 use crate::cli::Call;
 use crate::command_error::CommandError;
 use crate::http::Target;
-use crate::local_server::clients_certificate;
+use crate::local_server::{at_url, clients_certificate};
 use crate::mcp::Endpoint;
 
 /// Default of `--wait` with `--with-slave`: longest time that the slave may take to link.
@@ -94,19 +93,12 @@ fn format(call: &Call) -> Format {
 fn remote_server(text: &str, roots: Option<&Path>) -> Result<(Target, String), CommandError> {
     let url = parse::http_url(text)
         .map_err(|expected| CommandError::Config(format!("--url {text:?}: expected {expected}")))?;
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let files = ClientFiles { roots: roots.map(Path::to_owned), identity: None };
-    let tls = (url.scheme() == "https").then(|| files.load()).transpose();
-    let tls = tls.map_err(|error| match roots {
-        Some(file) => CommandError::Config(format!("--ca-file {}: {error}", file.display())),
-        None => CommandError::Config(format!("--url {text:?}: {error}")),
-    })?;
     let path = match (url.path(), url.query()) {
         ("" | "/", None) => "/mcp".to_owned(),
         (path, None) => path.to_owned(),
         (path, Some(query)) => format!("{path}?{query}"),
     };
-    Ok((Target { host, port: url.port_or_known_default().unwrap_or(80), tls }, path))
+    Ok((at_url("--url", text, roots)?, path))
 }
 
 /// Server and path of this environment.

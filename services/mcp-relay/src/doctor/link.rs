@@ -142,18 +142,19 @@ async fn encrypt(
     let name = ServerName::try_from(url.host().to_owned()).map_err(|error| {
         Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL")
     })?;
-    let fix = "the proxy (or the server in front of it) must offer TLS with a certificate for this host name that this \
-               machine trusts; a private authority goes into PROXY_CA_FILE. A proxy without TLS is ws://";
     match timeout(STEP_TIMEOUT, TlsConnector::from(config).connect(name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),
-        // `openssl req -x509` creates such a certificate by default.
-        Ok(Err(error)) if error.to_string().contains("CaUsedAsEndEntity") => Err(Fault::new(
-            "the server shows an authority's certificate (CA:TRUE) as its own",
-            "give the server a certificate of its own: for a self-signed one add -addext basicConstraints=critical,CA:FALSE to openssl req",
+        Ok(Err(error)) => Err(tls_fault(&error, url)),
+        Err(_) => Err(Fault::new(
+            format!("no handshake within {STEP_TIMEOUT:?}"),
+            "see whether the port speaks TLS at all (a proxy without TLS is ws://), and whether a firewall drops packets",
         )),
-        Ok(Err(error)) => Err(Fault::new(error.to_string(), fix)),
-        Err(_) => Err(Fault::new(format!("no handshake within {STEP_TIMEOUT:?}"), fix)),
     }
+}
+
+fn tls_fault(error: &std::io::Error, url: &ProxyUrl) -> Fault {
+    let failure = runtime::tls::explain(error, url.tls_peer());
+    Fault::new(failure.what, failure.fix)
 }
 
 /// Loads the TLS configuration of the slave, with the same roots and the same client certificate.
@@ -167,15 +168,11 @@ async fn upgrade(stream: Box<dyn Stream>, url: &ProxyUrl) -> Result<(Socket, Str
                server behind TLS needs wss://, and an ingress must pass path and host on";
     match timeout(STEP_TIMEOUT, ::link::connect(url.url().as_str(), stream, MAX_AUTH)).await {
         Ok(Ok(socket)) => Ok((socket, "the server speaks it".into())),
-        Ok(Err(HandshakeError::Http(answer))) => {
-            let what = format!("the server answers HTTP {} instead of a WebSocket", answer.status().as_u16());
-            Err(Fault::new(what, fix))
-        }
-        Ok(Err(HandshakeError::Io(error))) if runtime::tls::is_tls(&error) => {
-            let fix = "the proxy requires a certificate (its TLS_CLIENT_CA): set PROXY_CLIENT_CERT and PROXY_CLIENT_KEY to one that its authority issued";
-            Err(Fault::new(error.to_string(), fix))
-        }
-        Ok(Err(error)) => Err(Fault::new(format!("the server does not speak it: {error}"), fix)),
+        Ok(Err(HandshakeError::Io(error))) if runtime::tls::is_tls(&error) => Err(tls_fault(&error, url)),
+        Ok(Err(error)) => Err(Fault::new(
+            format!("the server is no proxy's port for slaves: {}", ::link::explain(&error)),
+            fix,
+        )),
         Err(_) => Err(Fault::new(format!("no answer within {STEP_TIMEOUT:?}"), fix)),
     }
 }

@@ -13,7 +13,7 @@ use runtime::printable;
 
 use crate::command_error::CommandError;
 use crate::http::{Target, send};
-use crate::local_server::{self, LocalServer};
+use crate::local_server::{self, LocalServer, OperatorKey};
 
 /// Longest wait for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,11 +26,11 @@ pub(super) async fn at_url(
     asked: &ExplainRequest,
     snapshot: &Snapshot,
 ) -> Result<Answer, CommandError> {
-    let target = local_server::at_url("--proxy", url)?;
+    let target = local_server::at_url("--proxy", url, None)?;
     let from = format!("the proxy at {url}");
     match post(&target, asked, snapshot).await {
         Ok((200, body)) => Ok((from, parse(&body)?)),
-        Ok((status, body)) => Err(refused(&from, status, &body)),
+        Ok((status, body)) => Err(refused(&from, status, &body, snapshot)),
         Err(error) => Err(CommandError::Failed(error.context(format!("{from} cannot be asked")))),
     }
 }
@@ -50,14 +50,14 @@ pub(super) async fn local(
         Ok((200, body)) => Ok(Some((from, parse(&body)?))),
         // The server there is a slave, or not an mcp-relay.
         Ok((404 | 405, _)) | Err(_) => Ok(None),
-        Ok((status, body)) => Err(refused(&from, status, &body)),
+        Ok((status, body)) => Err(refused(&from, status, &body, snapshot)),
     }
 }
 
 async fn post(target: &Target, asked: &ExplainRequest, snapshot: &Snapshot) -> anyhow::Result<(u16, Bytes)> {
     let mut request = Request::post(EXPLAIN_PATH).header(CONTENT_TYPE, "application/json");
-    if let Some(bearer) = local_server::bearer(snapshot) {
-        request = request.header(AUTHORIZATION, bearer);
+    if let Some(key) = OperatorKey::of(snapshot) {
+        request = request.header(AUTHORIZATION, key.bearer());
     }
     let request = request.body(Full::from(serde_json::to_vec(asked)?))?;
     let exchange = async {
@@ -77,13 +77,13 @@ fn parse(body: &[u8]) -> anyhow::Result<Explanation> {
 }
 
 /// Returns the error for a status other than 200; 400 is a fault of the command line.
-fn refused(from: &str, status: u16, body: &[u8]) -> CommandError {
+fn refused(from: &str, status: u16, body: &[u8], snapshot: &Snapshot) -> CommandError {
     let reply: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     match (status, reply["error"].as_str()) {
         (400, Some(why)) => CommandError::Config(format!("{from} says: {}", printable::line(why))),
-        (401 | 403, _) => CommandError::Failed(anyhow!(
-            "{from} asks for a key: set OPS_KEYS, or else AUTH_BEARER_KEYS, to one that it accepts"
-        )),
+        (401 | 403, _) => {
+            CommandError::Failed(local_server::key_refused(from, OperatorKey::of(snapshot).as_ref()))
+        }
         _ => CommandError::Failed(anyhow!("{from} answered with status {status}: is it another server?")),
     }
 }

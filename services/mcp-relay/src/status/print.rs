@@ -1,6 +1,7 @@
 //! The status document as lines for a terminal. Must not know where the document comes from, and does not trust it: names
 //! may come from anybody, so each is shown as one line without control characters.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use runtime::printable;
@@ -12,9 +13,18 @@ const MAX_ROWS: usize = 20;
 /// Longest text of a cell, in characters.
 const MAX_CELL_WIDTH: usize = 60;
 
-/// Returns the whole text.
-pub(super) fn lines(from: &str, found: &Value) -> String {
-    let mut text = String::new();
+/// Fewest columns that a table leaves a cell, where it is cut to fit the terminal.
+const MIN_CELL_WIDTH: usize = 6;
+
+/// The text under way, and the columns that it may have.
+struct Sheet {
+    text: String,
+    width: Option<usize>,
+}
+
+/// Returns the whole text, with tables of at most `width` columns where that is possible.
+pub(super) fn lines(from: &str, found: &Value, width: Option<usize>) -> String {
+    let mut text = Sheet { text: String::new(), width };
     head(&mut text, from, found);
     if found["role"] == "proxy" {
         proxy(&mut text, found);
@@ -22,10 +32,17 @@ pub(super) fn lines(from: &str, found: &Value) -> String {
         slave(&mut text, found);
     }
     calls(&mut text, found);
-    text
+    text.text
 }
 
-fn head(text: &mut String, from: &str, found: &Value) {
+impl Write for Sheet {
+    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+        self.text.push_str(part);
+        Ok(())
+    }
+}
+
+fn head(text: &mut Sheet, from: &str, found: &Value) {
     let readiness = if found["readiness"]["ready"] == true {
         "ready".to_owned()
     } else {
@@ -46,7 +63,7 @@ fn head(text: &mut String, from: &str, found: &Value) {
     }
 }
 
-fn proxy(text: &mut String, found: &Value) {
+fn proxy(text: &mut Sheet, found: &Value) {
     let slaves = &found["slaves"];
     let states = ["ready", "degraded", "connecting", "draining", "lost"]
         .map(|state| format!("{} {state}", slaves["byState"][state].as_u64().unwrap_or_default()));
@@ -89,7 +106,7 @@ fn proxy(text: &mut String, found: &Value) {
     }
 }
 
-fn slave(text: &mut String, found: &Value) {
+fn slave(text: &mut Sheet, found: &Value) {
     let links = &found["links"];
     if links["enabled"] == true {
         let problem = links["problem"].as_str().map(|_| format!(" · {}", cell(&links["problem"])));
@@ -115,7 +132,7 @@ fn slave(text: &mut String, found: &Value) {
     table(text, "standard error", ["BACKEND", "TIME", "LINE"], stderr.into_iter().skip(from));
 }
 
-fn calls(text: &mut String, found: &Value) {
+fn calls(text: &mut Sheet, found: &Value) {
     let calls = &found["calls"];
     if calls["enabled"] != true {
         let _ = writeln!(text, "\ncalls are not written down (UI=1)");
@@ -126,7 +143,7 @@ fn calls(text: &mut String, found: &Value) {
     recent_calls(text, &calls["recent"], column);
 }
 
-fn live_calls(text: &mut String, live: &Value, column: &str) {
+fn live_calls(text: &mut Sheet, live: &Value, column: &str) {
     let rows = list(&live["list"]).take(MAX_ROWS).map(|call| {
         let progress = &call["progress"];
         let progress = match (progress["done"].as_f64(), progress["total"].as_f64()) {
@@ -142,7 +159,7 @@ fn live_calls(text: &mut String, live: &Value, column: &str) {
     table(text, &title, ["TOOL", "STATE", "AT", "FROM", "PROGRESS", "AGE"], rows);
 }
 
-fn recent_calls(text: &mut String, recent: &Value, column: &str) {
+fn recent_calls(text: &mut Sheet, recent: &Value, column: &str) {
     let rows = list(recent).take(MAX_ROWS).map(|call| {
         let took = millis(&call["durationMs"]);
         [
@@ -171,11 +188,16 @@ fn whole(value: &Value) -> String {
 }
 
 fn cell(value: &Value) -> String {
-    let text = whole(value);
-    match text.char_indices().nth(MAX_CELL_WIDTH) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
+    cut(&whole(value), MAX_CELL_WIDTH).into_owned()
+}
+
+/// The text with at most `width` characters; an ellipsis stands for what is cut.
+fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if text.chars().nth(width).is_none() {
+        return Cow::Borrowed(text);
     }
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    Cow::Owned(format!("{kept}…"))
 }
 
 fn pairs(value: &Value) -> String {
@@ -201,9 +223,19 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Writes a table with columns as wide as their cells.
+/// Takes columns from the widest cells until the table fits, but for [`MIN_CELL_WIDTH`] each.
+fn fit(widths: &mut [usize], available: Option<usize>) {
+    let Some(available) = available else { return };
+    // Each cell has a blank on both sides, and the line one more at its beginning.
+    while widths.iter().sum::<usize>() + 2 * widths.len() > available {
+        let Some(widest) = widths.iter_mut().max().filter(|width| **width > MIN_CELL_WIDTH) else { return };
+        *widest -= 1;
+    }
+}
+
+/// Writes a table with columns as wide as their cells, or as the terminal allows.
 fn table<const N: usize>(
-    text: &mut String,
+    text: &mut Sheet,
     title: &str,
     names: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
@@ -219,10 +251,11 @@ fn table<const N: usize>(
             *width = (*width).max(cell.chars().count());
         }
     }
+    fit(&mut widths, text.width);
     for row in std::iter::once(names.map(str::to_owned)).chain(rows) {
         let mut line = String::from(" ");
         for (cell, width) in row.iter().zip(widths) {
-            let _ = write!(line, " {cell:width$} ");
+            let _ = write!(line, " {:width$} ", cut(cell, width));
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -250,7 +283,7 @@ mod tests {
                     "progress": { "done": 1, "total": 4 } }] },
                 "recent": [] },
         });
-        let text = lines("http://here", &found);
+        let text = lines("http://here", &found, None);
         for part in [
             "proxy 1 at http://here · up 1 min 1 s · not ready: draining",
             "1 slaves (1 ready,",
@@ -273,7 +306,7 @@ mod tests {
                 { "at": "now", "text": "\u{1b}]0;title\u{7}\u{202e}said" }] }] },
             "calls": { "enabled": false },
         });
-        let text = lines("here", &found);
+        let text = lines("here", &found, None);
         assert!(!text.chars().any(|c| printable::is_escaped(c) && c != '\n'), "{text:?}");
         for part in ["linked to 0 of 1 proxies", "said", "UI=1", "not written down"] {
             assert!(text.contains(part), "{part:?} in\n{text}");
@@ -285,7 +318,29 @@ mod tests {
         for found in
             [json!({}), json!([1]), json!({ "role": "proxy", "slaves": 3, "calls": { "enabled": true } })]
         {
-            assert!(lines("here", &found).contains("at here"));
+            assert!(lines("here", &found, None).contains("at here"));
         }
+    }
+
+    #[test]
+    fn tables_fit_the_terminal_where_they_can() {
+        let name = "a-slave-with-a-long-name".repeat(2);
+        let slave = json!({ "name": name, "state": "ready", "agent": "mcp-relay/0.1.0", "peer": "[2001:db8::1]:40000",
+            "reason": "the slave has not answered a ping for a while, and is asked again" });
+        let found = json!({ "role": "proxy", "slaves": { "list": [slave] }, "calls": { "enabled": false } });
+        let widest = |width| {
+            lines("here", &found, width)
+                .lines()
+                .skip(3)
+                .map(|line| line.chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        assert!(widest(None) > 150);
+        for width in [80, 100, 120] {
+            assert!(widest(Some(width)) <= width, "{}", lines("here", &found, Some(width)));
+        }
+        // As narrow as that, every cell keeps a few characters.
+        assert!(lines("here", &found, Some(10)).contains("a-sla…"));
     }
 }

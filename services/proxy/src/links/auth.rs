@@ -8,7 +8,7 @@ use protocol::link::handshake::{
     choose_version, close,
 };
 use protocol::link::peers::to_text;
-use runtime::tls::MaybeTlsStream;
+use runtime::tls::{MaybeTlsStream, TlsPeer};
 use tokio::time::timeout;
 
 use super::admission::Rejected;
@@ -44,7 +44,7 @@ pub(super) enum AuthError {
     Binary,
     #[error("closed before authentication")]
     Closed,
-    #[error("TLS: {0}")]
+    #[error("TLS failed: {}", runtime::tls::explain(.0, TlsPeer::Client { encrypted: "wss://" }))]
     Tls(std::io::Error),
     #[error("{0}")]
     Handshake(#[from] HandshakeError),

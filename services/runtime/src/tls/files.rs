@@ -78,9 +78,10 @@ pub(super) fn identity(
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(TlsError::new(File::Key, "it is not the key of the certificate"))
         }
-        Err(rustls::Error::InvalidCertificate(error)) => {
-            Err(TlsError::new(File::Certificate, format!("the certificate is invalid: {error:?}")))
-        }
+        Err(rustls::Error::InvalidCertificate(error)) => Err(TlsError::new(
+            File::Certificate,
+            format!("the certificate cannot be used: {}", super::explain::certificate_fault(&error)),
+        )),
         Err(_) => Err(TlsError::new(File::Key, "its kind of key cannot be used: take ECDSA P-256 or RSA")),
     }
 }
@@ -96,8 +97,8 @@ pub(super) fn check_identity(certificate: &Path, key: &Path) -> Vec<TlsError> {
 pub(super) fn roots(path: &Path) -> Result<rustls::RootCertStore, TlsError> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in certificates(path, File::Roots)? {
-        roots.add(certificate).map_err(|error| {
-            TlsError::new(File::Roots, format!("a certificate in it cannot be used: {error}"))
+        roots.add(certificate).map_err(|_| {
+            TlsError::new(File::Roots, "a certificate in it cannot be read, or uses what is not supported")
         })?;
     }
     Ok(roots)

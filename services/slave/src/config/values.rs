@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use protocol::link::handshake::check_slave_name;
 use runtime::env::parse;
+use runtime::tls::TlsPeer;
 use url::Url;
 
 /// `PROXY_SERVER_URL`: a `ws://` or `wss://` URL with a host, without credentials and fragment.
@@ -54,6 +55,16 @@ impl ProxyUrl {
     /// Returns the host (IPv6 in brackets) and the port.
     pub(super) fn authority(&self) -> String {
         format!("{}:{}", self.0.host_str().unwrap_or_default(), self.port())
+    }
+
+    /// Returns the server of the URL, for [`runtime::tls::explain()`].
+    pub fn tls_peer(&self) -> TlsPeer<'_> {
+        TlsPeer::Server {
+            host: self.host(),
+            roots: "PROXY_CA_FILE or SSL_CERT_FILE",
+            identity: Some("PROXY_CLIENT_CERT and PROXY_CLIENT_KEY"),
+            plain: "ws://",
+        }
     }
 
     /// Returns whether the URL requires TLS (`wss`).

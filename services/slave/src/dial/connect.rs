@@ -48,13 +48,11 @@ pub enum DialError {
         url: String,
     },
     /// The TLS handshake failed.
-    #[error(
-        "TLS to {host} failed: {why}. Check the proxy's certificate: PROXY_CA_FILE (or SSL_CERT_FILE) names a file of trusted roots. A proxy that asks for a certificate needs PROXY_CLIENT_CERT and PROXY_CLIENT_KEY, issued by one of its TLS_CLIENT_CA"
-    )]
+    #[error("TLS to {host} failed: {why}")]
     Tls {
         /// Host of `PROXY_SERVER_URL`.
         host: String,
-        /// The reason.
+        /// The reason, and what to do about it.
         why: String,
     },
     /// The proxy rejects new connections for a while (`HANDSHAKE_RATE`).
@@ -153,16 +151,18 @@ impl Connector {
         let name = ServerName::try_from(host.clone())
             .map_err(|error| DialError::Tls { host, why: error.to_string() })?;
         let connecting = TlsConnector::from(tls.load()).connect(name, tcp);
-        let stream = connecting.await.map_err(|error| self.explain(&Error::Io(error)))?;
+        let stream = connecting.await.map_err(|error| self.explain_tls(&error))?;
         Ok(MaybeTlsStream::Rustls(stream))
     }
 
+    fn explain_tls(&self, error: &io::Error) -> DialError {
+        let why = runtime::tls::explain(error, self.proxy.tls_peer()).to_string();
+        DialError::Tls { host: self.proxy.host().to_owned(), why }
+    }
+
     fn explain(&self, error: &Error) -> DialError {
-        let host = || self.proxy.host().to_owned();
         match error {
-            Error::Io(error) if runtime::tls::is_tls(error) => {
-                DialError::Tls { host: host(), why: error.to_string() }
-            }
+            Error::Io(error) if runtime::tls::is_tls(error) => self.explain_tls(error),
             Error::Http(answer) if answer.status().as_u16() == 503 => {
                 let seconds = answer
                     .headers()
@@ -170,7 +170,7 @@ impl Connector {
                     .and_then(|value| value.to_str().ok()?.trim().parse().ok());
                 DialError::Busy { after: Duration::from_secs(seconds.unwrap_or(1)).min(MAX_RETRY_AFTER) }
             }
-            error => DialError::NotWebSocket { url: self.proxy.to_string(), why: error.to_string() },
+            error => DialError::NotWebSocket { url: self.proxy.to_string(), why: link::explain(error) },
         }
     }
 }
@@ -231,7 +231,7 @@ mod tests {
         for _ in 0..2 {
             let error = connector.connect(address).await.err().unwrap();
             assert!(matches!(error, DialError::Tls { .. }), "{error}");
-            assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+            assert!(error.to_string().contains("PROXY_CA_FILE or SSL_CERT_FILE"), "{error}");
             // Invalid files change nothing.
             std::fs::write(others.path(), "rubbish").unwrap();
         }
