@@ -17,7 +17,7 @@ use output::{answer, refuse, send, text};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 16] = [
+const TOOLS: [&str; 17] = [
     "echo",
     "die",
     "garbage",
@@ -34,6 +34,7 @@ const TOOLS: [&str; 16] = [
     "env",
     "deaf",
     "seen",
+    "raw",
 ];
 
 struct Server {
@@ -180,6 +181,7 @@ impl Server {
             "env" => tools::env(id),
             "deaf" => tools::deaf(&params["_meta"]["progressToken"]),
             "seen" => text(id, line),
+            "raw" => tools::say_raw(id, &arguments["lines"]),
             "grown" => text(id, "I am new"),
             other => refuse(id, -32602, &format!("unknown tool {other}")),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::output::{raw, send, text};
+use crate::output::{raw, raw_bytes, send, text};
 
 /// Writes lines to standard output that belong to no request.
 pub(crate) fn garbage(id: &Value) {
@@ -84,4 +84,18 @@ pub(crate) fn env(id: &Value) {
     let mut names: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
     names.sort();
     text(id, &names.join(" "));
+}
+
+/// Writes lines as they stand, but for `$id`, which becomes the request's, `$ff`, which becomes a byte that is not UTF-8, and `$long`, which
+/// becomes 3 000 000 bytes.
+pub(crate) fn say_raw(id: &Value, lines: &Value) {
+    for line in lines.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let line = line.replace("$id", &id.to_string()).replace("$long", &"x".repeat(3_000_000));
+        let mut bytes = Vec::with_capacity(line.len());
+        for (index, part) in line.split("$ff").enumerate() {
+            bytes.extend_from_slice(if index == 0 { b"" } else { b"\xff" });
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        raw_bytes(&bytes);
+    }
 }

@@ -3,6 +3,7 @@
 //!
 //! Must not know links or HTTP. [`supervisor`] owns a child's lifetime, [`session`] its conversation.
 
+mod attribution;
 mod backend;
 mod child;
 mod config;
@@ -10,8 +11,10 @@ mod forward;
 mod handshake;
 mod health_check;
 mod incoming;
-mod message_owner;
+mod line_fault;
+mod message_sketch;
 mod messages;
+mod odd_lines;
 mod process;
 mod reader;
 mod request;

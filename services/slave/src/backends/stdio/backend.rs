@@ -12,6 +12,8 @@ use protocol::mcp::failure::Failure;
 use super::config::StdioServer;
 use super::forward::{self, Forwarding};
 use super::incoming::{self, Incoming};
+use super::line_fault::LineFault;
+use super::odd_lines::OddLines;
 use super::results;
 use super::session::{OutboundRequest, RequestKind, Session};
 use crate::backends::context::BackendContext;
@@ -40,6 +42,7 @@ pub(crate) struct StdioBackend {
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
+    pub(super) odd: Arc<OddLines>,
 }
 
 /// The eras on both sides of a call.
@@ -53,8 +56,10 @@ impl StdioBackend {
     /// Returns a server that does not run yet.
     pub(crate) fn new(server: Arc<StdioServer>, context: &BackendContext) -> Self {
         let secrets = server.env.iter().map(|(_, value)| value).chain(&server.secrets);
+        let name: Arc<str> = server.name.as_str().into();
         Self {
-            name: server.name.as_str().into(),
+            odd: Arc::new(OddLines::new(Arc::clone(&name))),
+            name,
             redactor: context.redactor.with(secrets),
             max_output: context.max_output,
             launcher: context.launcher.clone(),
@@ -112,11 +117,11 @@ impl StdioBackend {
                 }
                 Incoming::Log(message) => message,
                 Incoming::Result(result) => {
-                    check(MessageShape::Result, &result, rules)?;
+                    self.check(MessageShape::Result, &result, rules)?;
                     return Ok(results::adapt(result, rules.era, era));
                 }
                 Incoming::Error(error) => {
-                    check(MessageShape::Error, &error, rules)?;
+                    self.check(MessageShape::Error, &error, rules)?;
                     return Ok(Answer { payload: error, error: true, tool_error: false });
                 }
                 Incoming::Failed(failure) => return Err(failure),
@@ -130,11 +135,14 @@ impl StdioBackend {
             }
         }
     }
-}
 
-/// Checks an answer as the proxy will check it.
-fn check(shape: MessageShape, answer: &[u8], rules: CallRules<'_>) -> Result<(), Failure> {
-    MessageCheck::whole(shape, answer, rules).map_err(|fault| Failure::BadAnswer(fault.to_string()))
+    /// Checks an answer as the proxy will check it.
+    fn check(&self, shape: MessageShape, answer: &[u8], rules: CallRules<'_>) -> Result<(), Failure> {
+        MessageCheck::whole(shape, answer, rules).map_err(|fault| {
+            self.odd.record(LineFault::BadForm, || format!("the call failed: {fault}"));
+            Failure::BadAnswer(fault.to_string())
+        })
+    }
 }
 
 impl Backend for StdioBackend {

@@ -140,7 +140,11 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
             })),
             _ => Ok(None),
         },
-        Incoming::Failed(failure) => Err(failure.into()),
+        // What cannot be read is no modern server's answer; another failure means that the child is gone.
+        Incoming::Failed(failure) => match RequestError::of(failure, "server/discover") {
+            RequestError::Unexpected { .. } => Ok(None),
+            gone => Err(gone),
+        },
         Incoming::Progress { .. } | Incoming::Log(_) => Ok(None),
     }
 }

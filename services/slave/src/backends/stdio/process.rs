@@ -67,7 +67,8 @@ impl RunningProcess {
         tasks.spawn(async move {
             stderr_log::log(&logged.name, stderr, &logged.redactor, &logged.history).await;
         });
-        let reader = OutputReader::new(Arc::clone(&session), backend.redactor.clone(), backend.max_output);
+        let (redactor, odd) = (backend.redactor.clone(), Arc::clone(&backend.odd));
+        let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output);
         let reader = tokio::spawn(reader.run(stdout));
         Ok(Self { session, child, reader, writer, tasks, backend: Arc::clone(backend) })
     }
@@ -87,10 +88,6 @@ impl RunningProcess {
                     Ok(Ok(status)) => self.reason_of(status).await,
                     _ => ExitReason::new("it closed its standard output", "closed"),
                 },
-                Ok(ReadEnd::LineTooLong) => ExitReason::new(
-                    "it wrote a message longer than MAX_OUTPUT_BYTES, and the call that it belongs to is unknown",
-                    "line_too_long",
-                ),
                 Ok(ReadEnd::Failed(error)) => {
                     ExitReason::new(format!("its standard output cannot be read: {error}"), "closed")
                 }

@@ -25,12 +25,33 @@ pub(super) enum RequestError {
     Version(String),
 }
 
+impl RequestError {
+    /// Returns the error of a request that failed.
+    pub(super) fn of(failure: Failure, method: &'static str) -> Self {
+        match failure {
+            Failure::BadAnswer(reason) | Failure::ResultTooLarge(reason) => {
+                Self::Unexpected { method, reason }
+            }
+            gone => Self::Gone(gone),
+        }
+    }
+}
+
 /// Sends a request; `message` returns it for an id.
 pub(super) async fn send(
     session: &Arc<Session>,
     message: impl FnOnce(u64) -> Bytes,
 ) -> Result<OutboundRequest, RequestError> {
-    let mut request = session.begin(RequestKind::Own)?;
+    send_as(session, RequestKind::Own, message).await
+}
+
+/// Sends a request of this kind; `message` returns it for an id.
+pub(super) async fn send_as(
+    session: &Arc<Session>,
+    kind: RequestKind,
+    message: impl FnOnce(u64) -> Bytes,
+) -> Result<OutboundRequest, RequestError> {
+    let mut request = session.begin(kind)?;
     request.send(message(request.id)).await?;
     Ok(request)
 }
@@ -43,7 +64,7 @@ pub(super) fn expect_result(answer: Incoming, method: &'static str) -> Result<By
             let error = String::from_utf8_lossy(&error).chars().take(MAX_ERROR_TEXT).collect();
             Err(RequestError::Refused { method, error })
         }
-        Incoming::Failed(failure) => Err(failure.into()),
+        Incoming::Failed(failure) => Err(RequestError::of(failure, method)),
         Incoming::Progress { .. } | Incoming::Log(_) => {
             Err(RequestError::Unexpected { method, reason: "an event for a request without a token".into() })
         }

@@ -25,6 +25,8 @@ const MAX_BUFFERED_EVENTS: usize = 4 * 1024 * 1024;
 pub(super) enum RequestKind {
     /// The slave itself: handshake, listing, health check.
     Own,
+    /// The slave itself, for as long as the child runs: it is not waited for.
+    Standing,
     /// A client's call.
     Call {
         /// The client's progress token as JSON; `None` if the client wants no progress.
@@ -109,6 +111,16 @@ impl Session {
         // The receiver may have been dropped in this moment.
         let _ = pending.incoming.send(answer);
         true
+    }
+
+    /// Hands the answer to the only request that waits. Returns false if none waits, or several.
+    pub(super) fn complete_only(&self, answer: impl FnOnce() -> Incoming) -> bool {
+        let table = &mut *self.table.lock();
+        let mut waiting =
+            table.pending.iter().filter(|(_, pending)| !matches!(pending.kind, RequestKind::Standing));
+        let (Some((&id, _)), None) = (waiting.next(), waiting.next()) else { return false };
+        let pending = table.pending.remove(&id);
+        pending.is_some_and(|pending| pending.incoming.send(answer()).is_ok())
     }
 
     /// Passes an event to the call whose progress token is `token`. Returns false if there is no such call.
