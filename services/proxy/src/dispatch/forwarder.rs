@@ -17,22 +17,26 @@ use crate::balance::fault::{self, FaultAttribution};
 use crate::balance::outliers::OutlierDetector;
 use crate::links::{Registry, Slave};
 use crate::routes::Route;
+use crate::start_window::StartWindow;
 
 /// Shared state of dispatching: directory, registry and wait queue of one proxy.
-pub(super) struct Forwarder {
+pub(crate) struct Forwarder {
     pub(super) registry: Arc<Registry>,
     pub(super) directory: ArcSwap<Directory>,
     pub(super) queue: Arc<WaitQueue<PoolCandidates>>,
+    /// Time in which slaves that a call needs may still come.
+    pub(super) start: StartWindow,
     instance: InstanceId,
     last_call: AtomicU64,
 }
 
 impl Forwarder {
-    pub(super) fn new(registry: Arc<Registry>, instance: InstanceId) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, instance: InstanceId, start: StartWindow) -> Self {
         Self {
             registry,
             directory: ArcSwap::default(),
             queue: WaitQueue::new(),
+            start,
             instance,
             last_call: AtomicU64::new(1),
         }
