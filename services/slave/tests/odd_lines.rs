@@ -65,8 +65,7 @@ const TAKEN: &[&str] = &[
     "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":$id,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"ok\"}]}}",
     r#"[{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}]}}]"#,
     r#"[{"jsonrpc":"2.0","method":"x"},{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}]}}]"#,
-    r#"{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}],"x":1e400,"y":123456789012345678901234567890}}"#,
-    r#"{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}],"x":"\ud800"},"error":null}"#,
+    r#"{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}],"x":1e300,"y":123456789012345678901234567890}}"#,
     "{\"jsonrpc\":\"2.0\",\t\"id\":$id,\r\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"ok\"}]}}",
 ];
 
@@ -125,6 +124,14 @@ async fn what_strict_readers_take_is_taken_and_noise_is_skipped() {
     let executor = started(config(vec![server("one", &["legacy"])])).await;
     for line in TAKEN {
         assert_eq!(text(&within(say(&executor, &[line]).all()).await.1), "ok", "{line}");
+    }
+    // What is JSON and more than this test's own parser takes passes as it stands.
+    for value in ["1e400", r#""\ud800""#] {
+        let line =
+            format!(r#"{{"jsonrpc":"2.0","id":$id,"result":{{"content":[],"x":{value}}},"error":null}}"#);
+        let end = within(say(&executor, &[&line]).all()).await.1;
+        let expected = format!(r#"{{"content":[],"x":{value}}}"#);
+        assert_eq!((end.error, &end.payload[..]), (false, expected.as_bytes()));
     }
     let answer = r#"{"jsonrpc":"2.0","id":$id,"result":{"content":[{"type":"text","text":"ok"}]}}"#;
     for line in NOISE {

@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(6);
 async fn servers_of_both_eras_and_servers_silent_before_initialize_work() {
     for mode in ["legacy", "modern", "silent", "strict", "late"] {
         let executor = started(config(vec![server("one", &[mode])])).await;
-        assert_eq!(executor.catalog().borrow().tools.len(), 17, "{mode}");
+        assert_eq!(executor.catalog().borrow().tools.len(), 18, "{mode}");
         for client in [Era::Legacy, Era::Modern] {
             let (_, end) = begin(&executor, header(client), "echo", r#"{"text":"hello"}"#).all().await;
             assert_eq!(text(&end), "hello", "{mode} {client:?}");
@@ -34,7 +34,7 @@ async fn servers_of_both_eras_and_servers_silent_before_initialize_work() {
 #[tokio::test]
 async fn all_pages_of_tools_are_listed() {
     let executor = started(config(vec![server("one", &["legacy", "pages"])])).await;
-    assert_eq!(executor.catalog().borrow().tools.len(), 17);
+    assert_eq!(executor.catalog().borrow().tools.len(), 18);
     executor.shutdown(GRACE).await;
 }
 
@@ -248,7 +248,7 @@ async fn a_server_that_cannot_start_has_a_reason_and_is_started_again() {
     let BackendState::Restarting { reason, .. } = &states[0].state else { panic!("{states:?}") };
     assert!(reason.contains("no-such-command-anywhere") && reason.contains("not found"), "{reason}");
     assert_eq!(states[1].state, BackendState::Ready);
-    assert_eq!(states[1].tools.len(), 17);
+    assert_eq!(states[1].tools.len(), 18);
     executor.shutdown(GRACE).await;
 }
 

@@ -13,8 +13,7 @@ use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
 
 use super::call_state::CallMachine;
-use super::early::may_still_come;
-use super::forwarder::Forwarder;
+use super::forwarder::{Forwarder, may_still_come};
 use super::ongoing::{OngoingCall, dispatch};
 use super::open_call::OpenCall;
 use super::policies::CallTimes;

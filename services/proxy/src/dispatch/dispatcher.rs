@@ -13,7 +13,7 @@ use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
 use super::begin::{NewCall, begin, take_tool};
-use super::early::{EarlyWait, KeptContext, may_still_come};
+use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
 use super::observe;
@@ -121,7 +121,7 @@ impl Dispatcher {
 
     /// Returns until when a call that failed so may wait for slaves that link after the start; `None`: it does not.
     fn waits_until(&self, failure: &Failure, at: Instant) -> Option<Instant> {
-        let end = self.0.forwarder.start.end(at).filter(|_| may_still_come(failure))?;
+        let end = self.0.forwarder.waits_until(failure, at)?;
         Some(end.min(at + self.0.times.silence))
     }
 
@@ -163,7 +163,7 @@ impl Calls for Dispatcher {
         {
             tracing::debug!(
                 tool = new_call.tool,
-                "No slave offers the tool yet: the call waits (START_WINDOW)"
+                "No slave offers the tool yet: the call waits for slaves (START_WINDOW) and their catalogs"
             );
             let wait = EarlyWait::new(&new_call.tool, &new_call.header, new_call.at, until);
             let begun = self.clone().begin_early(wait, new_call, KeptContext::of(&context), guard);

@@ -1,4 +1,5 @@
-//! Calls that came in the start window, before a slave that offers their tool: they wait for it. Must not know HTTP and links.
+//! Calls that came before a slave that offers their tool, in the start window or before a slave's first catalog: they wait for it. Must
+//! not know HTTP and links.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,11 +17,6 @@ use super::queue::CallName;
 
 /// Time between two looks at the directory.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Returns whether a slave that links later could take the call that failed so.
-pub(super) fn may_still_come(failure: &Failure) -> bool {
-    matches!(failure, Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::UnknownTool(_))
-}
 
 /// The origin of a call, kept while the call waits.
 pub(super) struct KeptContext {
@@ -66,6 +62,11 @@ impl EarlyWait {
         Self { tool: tool.to_owned(), name, began, until }
     }
 
+    fn goes_on(&self, forwarder: &Forwarder, failure: &Failure) -> bool {
+        let now = Instant::now();
+        now < self.until && forwarder.waits_until(failure, now).is_some()
+    }
+
     /// Returns the pool of the tool once there is one. Cancel safe.
     pub(super) async fn pool(&self, forwarder: &Forwarder) -> Result<Arc<Pool>, Failure> {
         loop {
@@ -75,7 +76,7 @@ impl EarlyWait {
                 return Err(Failure::Cancelled);
             }
             match forwarder.pool(&self.tool) {
-                Err(failure) if may_still_come(&failure) && Instant::now() < self.until => {}
+                Err(failure) if self.goes_on(forwarder, &failure) => {}
                 found => return found,
             }
         }

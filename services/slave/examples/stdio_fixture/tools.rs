@@ -1,6 +1,8 @@
 //! Tools of the fixture that need no state. Must not know the server.
 
+use std::io::Write;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -98,4 +100,23 @@ pub(crate) fn say_raw(id: &Value, lines: &Value) {
         }
         raw_bytes(&bytes);
     }
+}
+
+/// Answers after some time with the number of calls of this tool that ran when it began.
+pub(crate) fn overlap(id: Value, ms: u64) {
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(ms));
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+        text(&id, &running.to_string());
+    });
+}
+
+/// Writes a line to the file of `STARTS`, and returns its number of lines.
+pub(crate) fn count_start() -> usize {
+    let Some(path) = std::env::var_os("STARTS") else { return 0 };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    let _ = file.and_then(|mut file| file.write_all(b"start\n"));
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }

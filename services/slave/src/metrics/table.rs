@@ -28,6 +28,7 @@ pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
 /// `mcp.client.operation.duration`.
 pub(super) const CLIENT_OPERATIONS: &str = "mcp_client_operation_duration_seconds";
 
+pub(super) const REFUSED: &str = "mcp_relay_slave_backends_refused";
 pub(super) const CONFIG_RELOADS: &str = "mcp_relay_slave_config_reloads_total";
 
 pub(super) const LINKS: &str = "mcp_relay_slave_links";
@@ -97,7 +98,11 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::gauge(IN_FLIGHT, &[TOOL], "Calls that wait for free capacity or run."),
     Metric::gauge(CAPACITY, &[], "Calls that may run at once (SLAVE_CAPACITY); 0: no limit."),
-    Metric::gauge(READY, &[BACKEND], "1 while the backend's tools are offered, else 0."),
+    Metric::gauge(
+        READY,
+        &[BACKEND],
+        "1 while the backend runs, else 0. While it is started again its tools stay listed, and calls wait for it.",
+    ),
     Metric::counter(
         BACKEND_CALLS,
         &[BACKEND, Label::of("outcome", &["ok", "tool_error", "error", "failed"])],
@@ -162,6 +167,11 @@ pub const METRICS: &[Metric] = &[
         LINK_DISCONNECTS,
         &[ENDS],
         "Links that ended, and failed attempts. busy: refused by the proxy's HANDSHAKE_RATE; renewed: replaced by a link with the changed code of SLAVE_CODE_FILE.",
+    ),
+    Metric::gauge(
+        REFUSED,
+        &[],
+        "Entries of SLAVE_BACKENDS that cannot be used and are left out; the log and doctor say why.",
     ),
     Metric::counter(
         CONFIG_RELOADS,

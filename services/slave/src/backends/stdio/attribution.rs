@@ -55,16 +55,7 @@ impl Attribution {
 
     /// Takes a line that cannot be parsed.
     pub(super) fn on_unreadable(&mut self, line: &Bytes) {
-        let begins = matches!(line.first(), Some(b'{' | b'['));
-        let mut message = match self.open.take() {
-            Some(mut open) => {
-                open.sketch.feed(b"\n");
-                open
-            }
-            None if begins => OpenMessage { sketch: MessageSketch::default(), failed: false },
-            None => return self.on_noise(line),
-        };
-        message.sketch.feed(line);
+        let Some(mut message) = self.message_of(line) else { return self.on_noise(line) };
         let owner = message.sketch.owner();
         let fault =
             if std::str::from_utf8(line).is_err() { LineFault::NotUtf8 } else { message.sketch.fault() };
@@ -77,6 +68,21 @@ impl Attribution {
         if message.sketch.is_open() {
             self.open = Some(message);
         }
+    }
+
+    /// Returns the sketch of the message that the line is, or is a part of; `None` if it is none.
+    fn message_of(&mut self, line: &[u8]) -> Option<OpenMessage> {
+        let begins = matches!(line.first(), Some(b'{' | b'['));
+        let mut message = OpenMessage { sketch: MessageSketch::default(), failed: false };
+        if begins {
+            message.sketch.feed(line);
+        }
+        // What looks like a whole message is one, also behind a line that was cut.
+        let continued = self.open.take().filter(|_| message.sketch.owner() == MessageOwner::NoRequest);
+        let Some(mut open) = continued else { return begins.then_some(message) };
+        open.sketch.feed(b"\n");
+        open.sketch.feed(line);
+        Some(open)
     }
 
     /// Takes an answer without the id of a request.
@@ -102,7 +108,7 @@ impl Attribution {
     fn record(&self, fault: LineFault, failed: usize) {
         metrics::record_backend_drop(&self.session.backend, DropReason::Garbage);
         self.odd.record(fault, || match failed {
-            0 => "skipped, since the call that it belongs to is not known or has ended".to_owned(),
+            0 => "skipped: the call that it belongs to is not known or has ended".to_owned(),
             1 => "the call that it belongs to failed".to_owned(),
             more => format!("the {more} calls that it names failed"),
         });

@@ -42,11 +42,11 @@ impl OddLines {
         let due = self.kinds.lock()[fault as usize].due(Instant::now());
         match due {
             None => tracing::debug!(backend, kind, "{fault}"),
-            Some(0) => tracing::warn!(backend, kind, "{fault}: {}", consequence()),
+            Some(0) => tracing::warn!(backend, kind, "{fault}, {}", consequence()),
             Some(more) => tracing::warn!(
                 backend,
                 kind,
-                "{fault}: {} ({more} more such lines since the last warning)",
+                "{fault}, {} ({more} more such lines since the last warning)",
                 consequence()
             ),
         }

@@ -1,6 +1,7 @@
 //! A running child with its session and the tasks that serve its pipes. Must not know when it is started or stopped.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,8 @@ impl RunningProcess {
     pub(super) fn start(backend: &Arc<StdioBackend>) -> io::Result<Self> {
         let (child, Pipes { stdin, stdout, stderr }) = child::spawn(&backend.server, &backend.launcher)?;
         backend.history.set_pid(child.pid());
-        let (session, messages) = Session::new(Arc::clone(&backend.name));
+        let other = stdin.as_fd().try_clone_to_owned().ok();
+        let (session, messages) = Session::new(Arc::clone(&backend.name), other);
         let mut tasks = JoinSet::new();
         let writer = tasks.spawn(child::write(stdin, messages));
         let logged = Arc::clone(backend);

@@ -21,6 +21,8 @@ pub(super) enum RequestError {
     Refused { method: &'static str, error: String },
     #[error("its answer to {method} cannot be used: {reason}")]
     Unexpected { method: &'static str, reason: String },
+    #[error("it has read server/discover and answers nothing")]
+    Stuck,
     #[error("it supports none of the slave's versions of MCP; its own: {0}")]
     Version(String),
 }
