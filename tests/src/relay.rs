@@ -23,7 +23,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A proxy on free loopback ports.
+    /// A proxy on free loopback ports, without a start window: calls without a slave fail at once.
     pub fn proxy() -> Self {
         let setup = Self { name: "proxy".into(), args: Vec::new(), env: Vec::new() };
         setup
@@ -32,6 +32,7 @@ impl Setup {
             .env("MCP_SERVER_PORT", "0")
             .env("PROXY_WS_HOST", "127.0.0.1")
             .env("PROXY_WS_PORT", "0")
+            .env("START_WINDOW", "0")
     }
 
     /// A slave with the demo tools that dials `proxy` and reconnects within a second.

@@ -91,6 +91,8 @@ pub struct ProxyConfig {
     pub link_grace: Duration,
     /// `READY_MIN_SLAVES`: slaves that readiness requires.
     pub ready_min_slaves: usize,
+    /// `START_WINDOW`: time after the start in which slaves are waited for.
+    pub start_window: Duration,
     /// `LINK_LATE_MS`: round trip time above which a slave is degraded.
     pub link_late: Duration,
     /// `EJECT_AFTER`, `EJECT_TIME`: the ejection of slaves that fail.
@@ -141,6 +143,7 @@ impl ProxyConfig {
             routes: path(&settings.routes),
             link_grace: reader.value(&settings.link_grace, seconds(0.0..=3600.0)),
             ready_min_slaves: reader.value(&settings.ready_min_slaves, slaves(0..=1_000_000)),
+            start_window: reader.value(&settings.start_window, seconds(0.0..=3600.0)),
             link_late: reader.value(&settings.link_late_ms, parse::millis(1..=60_000)),
             ejection: read_ejection(reader, &settings),
             retry: read_retry(reader, &settings.retry_idempotent),

@@ -11,6 +11,7 @@ mod candidates;
 mod conflicts;
 mod directory;
 mod dispatcher;
+mod early;
 mod ending;
 mod forwarder;
 mod host;
@@ -33,4 +34,5 @@ mod stream;
 mod wait;
 
 pub(crate) use dispatcher::Dispatcher;
+pub(crate) use forwarder::Forwarder;
 pub(crate) use policies::{CallTimes, Policies};

@@ -15,6 +15,7 @@ mod run;
 mod setup;
 mod slave_state;
 mod stable_hash;
+mod start_window;
 mod status;
 mod sync;
 mod tls;

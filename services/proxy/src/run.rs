@@ -6,6 +6,7 @@ mod ports;
 mod readiness;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use front::server::{AccessFile, follow_access};
 use front::{AccessReport, Edge, EdgeConfig};
@@ -23,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::{CodeStore, CodesFile, CodesSource};
 use crate::config::ProxyConfig;
-use crate::dispatch::{CallTimes, Dispatcher, Policies};
+use crate::dispatch::{CallTimes, Dispatcher, Forwarder, Policies};
 use crate::fleet::Fleet;
 use crate::links::{
     AcceptContext, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses, follow_codes,
@@ -32,6 +33,7 @@ use crate::links::{
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
 use crate::setup::Setup;
+use crate::start_window::StartWindow;
 use crate::status::Status;
 use crate::tls::TlsState;
 pub use error::RunError;
@@ -97,6 +99,7 @@ struct Core {
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     activity: Activity,
+    start: StartWindow,
 }
 
 impl Core {
@@ -116,10 +119,11 @@ impl Core {
             retry: config.retry,
             balance: config.balance,
         };
+        let start = StartWindow::begin(Instant::now(), config.start_window, codes.current().len());
         let activity = Activity::new("slave", config.common.ops.ui.into());
-        let dispatcher =
-            Dispatcher::new(Arc::clone(&registry), instance, codes, policies, times, activity.clone());
-        Ok(Self { registry, dispatcher, activity })
+        let forwarder = Forwarder::new(Arc::clone(&registry), instance, start);
+        let dispatcher = Dispatcher::new(forwarder, codes, policies, times, activity.clone());
+        Ok(Self { registry, dispatcher, activity, start })
     }
 
     /// Starts the tasks that keep the directory of tools, the list of proxies and the routes up to date.
@@ -184,7 +188,7 @@ impl Core {
         recorder.before_each_scrape(metrics::sample(move || registry.buffered_bytes()));
         let registry = Arc::clone(&self.registry);
         recorder.before_each_scrape(move || metrics::set_catalog_bytes(registry.catalogs().bytes()));
-        let ready = readiness::readiness(config.ready_min_slaves, &self.registry, shutdown);
+        let ready = readiness::readiness(config.ready_min_slaves, self.start, &self.registry, shutdown);
         let endpoints = Endpoints::new(recorder, ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));
         Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), access)

@@ -140,6 +140,7 @@ mod tests {
         ("ROUTES", "/nowhere/routes.yaml"),
         ("LINK_GRACE", "nan"),
         ("READY_MIN_SLAVES", "-1"),
+        ("START_WINDOW", "-1"),
         ("LINK_LATE_MS", "0"),
         ("EJECT_AFTER", "-5"),
         ("EJECT_TIME", "0"),

@@ -20,7 +20,7 @@ pub use code::CodeSource;
 pub(crate) use code::code_of_file;
 pub use link::LinkConfig;
 pub use review_hosts::{ReviewHostError, ReviewHosts};
-pub use values::ProxyUrl;
+pub use values::{ProxyUrl, Strictness};
 pub use variables::{PASSED_ON, TABLES, VARIABLES};
 use variables::{PassedOnSettings, Settings};
 
@@ -80,6 +80,12 @@ pub struct SlaveConfig {
     pub probe_tool: Option<String>,
     /// The program that starts backends (`exec-backend`); `None`: they are started directly. No variable sets it.
     pub launcher: Option<PathBuf>,
+    /// `SLAVE_STRICT`: what becomes of a backends file of which an entry cannot be used.
+    pub strictness: Strictness,
+    /// `BACKEND_START_TIMEOUT`: longest start of a backend.
+    pub backend_start: Duration,
+    /// `BACKEND_WAIT`: longest wait of a call for a backend that is being started.
+    pub backend_wait: Duration,
     /// `SLAVE_PROBE_INTERVAL`: time between two health checks of a backend.
     pub probe_interval: Option<Duration>,
     /// `SLAVE_JOURNAL_BYTES`: largest size of unacknowledged events, over all calls.
@@ -115,12 +121,19 @@ impl SlaveConfig {
             demo_tools: reader.value(&settings.demo_tools, parse::flag),
             probe_tool: None,
             launcher: None,
+            strictness: read_strictness(&mut reader, &settings.slave_strict),
+            backend_start: reader.value(&settings.backend_start_timeout, parse::seconds(1.0..=3600.0)),
+            backend_wait: reader.value(&settings.backend_wait, parse::seconds(0.0..=3600.0)),
             probe_interval: read_probe(&mut reader, &settings.slave_probe_interval),
             journal_bytes: reader.value(&settings.slave_journal_bytes, bytes(1_048_576..=68_719_476_736)),
             max_output_bytes: reader.value(&settings.max_output_bytes, bytes(65_536..=1_073_741_824)),
         };
         reader.finish(config)
     }
+}
+
+fn read_strictness(reader: &mut Reader<'_>, setting: &Setting) -> Strictness {
+    if reader.value(setting, parse::flag) { Strictness::File } else { Strictness::Entry }
 }
 
 fn read_probe(reader: &mut Reader<'_>, setting: &Setting) -> Option<Duration> {
@@ -178,6 +191,9 @@ mod tests {
         ("MR_PILOT_HOSTS", "https://gitlab.com"),
         ("MR_PILOT_ALLOW_COMMENT", "never"),
         ("DEMO_TOOLS", "on"),
+        ("SLAVE_STRICT", "maybe"),
+        ("BACKEND_START_TIMEOUT", "0"),
+        ("BACKEND_WAIT", "-1"),
         ("SLAVE_PROBE_INTERVAL", "-1"),
         ("RECONNECT_MAX", "0"),
         ("SLAVE_JOURNAL_BYTES", "1"),

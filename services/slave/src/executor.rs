@@ -51,17 +51,18 @@ impl Executor {
     #[allow(clippy::unused_async)]
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
+        let wait = config.timing.wait;
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
-        let runner = CallRunner { registry, limit, shutdown, activity };
+        let runner = CallRunner { registry, limit, shutdown, activity, wait };
         Self { runner: Arc::new(runner), servers: Arc::new(servers) }
     }
 
     /// Replaces the stdio servers. Unchanged ones go on untouched, removed ones end after their calls, changed ones after
-    /// their successors are ready and their calls have ended. Returns at once.
-    pub fn set_servers(&self, servers: Vec<StdioServer>) -> ReloadSummary {
-        self.servers.replace(servers)
+    /// their successors are ready and their calls have ended. Those of the names in `kept` stay as they are. Returns at once.
+    pub fn set_servers(&self, servers: Vec<StdioServer>, kept: &[String]) -> ReloadSummary {
+        self.servers.replace(servers, kept)
     }
 
     /// Returns the catalog and its changes. The first value may be empty: backends start in the background.

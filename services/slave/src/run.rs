@@ -32,7 +32,7 @@ pub use error::RunError;
 use files::BackendsFile;
 use instance_lock::InstanceLock;
 use linked::Linked;
-pub use settings::executor_config;
+pub use settings::{backends_file, executor_config};
 
 /// How long backends may take to end by themselves once no call runs.
 const BACKEND_EXIT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,6 +71,9 @@ impl Slave {
         let ops = OpsPort::bind(config.common.ops.port.as_ref()).await.map_err(StartError::from)?;
         let reload = ReloadSignal::listen().map_err(StartError::Signals)?;
         let backends = BackendsFile::read(&config)?;
+        if let Some(file) = &backends {
+            file.report();
+        }
         let executor = Executor::start(settings::executor(&config, backends.as_ref())).await;
         let edge_config = EdgeConfig::from_common(&config.common, role(&config), address);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));

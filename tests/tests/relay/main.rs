@@ -43,6 +43,7 @@ mod secrets;
 mod series;
 mod several_slaves;
 mod shutdown;
+mod start_window;
 mod states;
 mod status;
 mod tls;

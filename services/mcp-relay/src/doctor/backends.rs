@@ -15,6 +15,18 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Starts the backends as the slave would, reports their states, and stops them again.
 pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
+    if let Ok(file) = ::slave::backends_file(config) {
+        for problem in file.problems {
+            report.bad(
+                "backends",
+                format!("{problem}; the slave leaves the entry out"),
+                "correct the entry in the file that SLAVE_BACKENDS names",
+            );
+        }
+        for warning in file.warnings {
+            report.warn("backends", warning);
+        }
+    }
     let executor = match ::slave::executor_config(config) {
         Ok(config) => Executor::start(config).await,
         Err(error) => {

@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_call_s_end_is_attributed_to_the_tool_the_slave_or_nobody() {
-        let failed = Failure::BackendFailed { backend: "b".into(), reason: "r".into() };
+        let failed = Failure::BackendFailed { backend: "b".into(), reason: "r".into(), retry_after: None };
         let refused = Failure::InvalidParams("x".into());
         for (event, expected) in [
             (end(false, "{}"), FaultAttribution::Success),

@@ -22,6 +22,7 @@ runtime::variables! {
     routes = Says("built-in rules only"), "Path of a YAML file of rules that send calls to slaves by their labels. Read again when it changes and at SIGHUP: see OPERATIONS.";
     link_grace = Value("30"), "Seconds that running calls wait for their slave after its link broke; then they fail with an unknown outcome.";
     ready_min_slaves = Value("0"), "Slaves that must be able to take calls (linked, offering tools, not draining) for /readyz to say ready.";
+    start_window = Value("15"), "Seconds after the start in which slaves find this proxy: without a slave it is not ready until they are over, and calls that no slave can take yet wait. 0: none. No window where no code exists.";
     link_late_ms = Value("1000"), "Round trip time of a link in milliseconds above which its slave is degraded: chosen only where no other slave can take a call.";
     eject_after = Value("5"), "Consecutive calls that a slave fails by its own fault before it is ejected: it gets no calls for EJECT_TIME while other slaves can take them. 0: never.";
     eject_time = Value("10"), "Seconds for which a failing slave is ejected; doubled each time up to 32-fold. Then a few calls test it.";

@@ -13,7 +13,7 @@ use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
 
 use super::call_state::CallMachine;
-use super::forwarder::Forwarder;
+use super::forwarder::{Forwarder, may_still_come};
 use super::ongoing::{OngoingCall, dispatch};
 use super::open_call::OpenCall;
 use super::policies::CallTimes;
@@ -95,10 +95,17 @@ pub(super) fn begin(
         origin: &origin,
         response: &response,
     };
-    let start = dispatch(forwarder, &target, at)?;
     let grace = forwarder.grace().min(call.silence);
+    let (retries, last) = (pool.max_retries, call.last);
+    let machine = match dispatch(forwarder, &target, at) {
+        Ok(start) => CallMachine::new(start, retries, last, grace),
+        Err(failure) => match forwarder.start.end(at).filter(|_| may_still_come(&failure)) {
+            Some(end) => CallMachine::searching(retries, last, grace, at, end.min(at + call.silence)),
+            None => return Err(failure),
+        },
+    };
     Ok(Box::new(OngoingCall {
-        machine: CallMachine::new(start, pool.max_retries, call.last, grace),
+        machine,
         forwarder: Arc::clone(forwarder),
         pool: Arc::clone(pool),
         route,

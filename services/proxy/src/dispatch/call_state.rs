@@ -5,6 +5,7 @@
 //!
 //! | state | input | next state |
 //! |---|---|---|
+//! | none | no slave can take the call yet, in the start window | `Redispatch` |
 //! | `Sent` | the slave never got the call | `Redispatch`; after [`MAX_MOVES`] moves the call fails |
 //! | `Sent` | a failure that allows a retry | `Redispatch` with the failure as fallback |
 //! | `Sent` | any other event | `Sent`; the event is delivered |
@@ -93,6 +94,23 @@ impl<S, W> CallMachine<S, W> {
             Dispatched::Queued(wait) => CallState::Queued { wait, fallback: None },
         };
         Self { state, moves: 0, retries_left: retries, deadline, grace }
+    }
+
+    /// A call that no slave can take yet: one is looked for until `until`.
+    pub(super) fn searching(
+        retries: u8,
+        deadline: Instant,
+        grace: Duration,
+        now: Instant,
+        until: Instant,
+    ) -> Self {
+        let search = Redispatch {
+            attempt_at: now + REDISPATCH_INTERVAL,
+            avoid: None,
+            until: until.min(deadline),
+            fallback: None,
+        };
+        Self { state: CallState::Redispatch(search), moves: 0, retries_left: retries, deadline, grace }
     }
 
     pub(super) fn state(&self) -> &CallState<S, W> {

@@ -39,9 +39,9 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Whether a linked slave has not sent its catalog yet.
-    pub(super) fn is_incomplete(&self, now: Instant) -> bool {
-        self.catalogs_due.is_some_and(|due| now < due)
+    /// Returns until when the catalog of a linked slave that has not sent its own is waited for; `None`: every catalog is there.
+    pub(super) fn catalogs_due(&self, now: Instant) -> Option<Instant> {
+        self.catalogs_due.filter(|due| now < *due)
     }
 
     /// Returns the pool of a tool by the clients' name.

@@ -7,23 +7,23 @@ use bytes::Bytes;
 use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing};
 use protocol::link::header::CallHeader;
-use protocol::link::ids::InstanceId;
 use protocol::link::session_fact::SessionFact;
 use protocol::mcp::failure::Failure;
-use runtime::activity::Activity;
+use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
 use super::begin::{NewCall, begin, take_tool};
+use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
 use super::observe;
 use super::ongoing::OngoingCall;
 use super::policies::{CallTimes, Policies};
+use super::pool::Pool;
 use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
 use crate::access::CodeStore;
-use crate::links::Registry;
 use crate::metrics;
 use crate::routes::{ExplainRequest, Explanation, Offered, Routes, explain_with_slaves};
 use crate::trace::CallTrace;
@@ -41,15 +41,14 @@ struct Shared {
 
 impl Dispatcher {
     pub(crate) fn new(
-        registry: Arc<Registry>,
-        instance: InstanceId,
+        forwarder: Forwarder,
         codes: Arc<CodeStore>,
         policies: Policies,
         times: CallTimes,
         activity: Activity,
     ) -> Self {
-        let forwarder = Arc::new(Forwarder::new(registry, instance));
-        Self(Arc::new(Shared { forwarder, settings: ActiveSettings::new(policies, codes), times, activity }))
+        let (forwarder, settings) = (Arc::new(forwarder), ActiveSettings::new(policies, codes));
+        Self(Arc::new(Shared { forwarder, settings, times, activity }))
     }
 
     /// Runs `read` on the tools as clients see them and on the names that are not shown as all their slaves wrote them.
@@ -76,21 +75,66 @@ impl Dispatcher {
         self.0.settings.follow_changes(&self.0.forwarder).await;
     }
 
+    /// Takes the tool's name out of the call and returns its pool.
+    fn find_pool(&self, new_call: &mut NewCall) -> Result<Arc<Pool>, Failure> {
+        new_call.tool = take_tool(&mut new_call.header)?;
+        self.0.forwarder.pool(&new_call.tool)
+    }
+
     /// Begins a call of a tool that is offered; failures are counted.
-    fn begin(&self, mut new_call: NewCall, context: &CallContext<'_>) -> Result<Box<OngoingCall>, Failure> {
+    fn begin(
+        &self,
+        found: Result<Arc<Pool>, Failure>,
+        new_call: NewCall,
+        context: &CallContext<'_>,
+        guard: CallGuard,
+    ) -> Result<Box<OngoingCall>, Failure> {
         let Shared { forwarder, settings, times, .. } = &*self.0;
-        let (at, version) = (new_call.at, new_call.header.version);
-        let found = take_tool(&mut new_call.header).and_then(|tool| {
-            let pool = forwarder.pool(&tool)?;
-            new_call.tool = tool;
-            Ok(pool)
-        });
-        let pool = found.inspect_err(|failure| {
-            metrics::record_unknown_tool(failure, version, at.elapsed().as_secs_f64());
-        })?;
-        new_call.trace.set_tool(&new_call.tool);
-        begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context)
-            .inspect_err(|failure| pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64()))
+        let (at, version, trace) = (new_call.at, new_call.header.version, new_call.trace.clone());
+        let begun = match found {
+            Err(failure) => {
+                metrics::record_unknown_tool(&failure, version, at.elapsed().as_secs_f64());
+                Err(failure)
+            }
+            Ok(pool) => {
+                trace.set_tool(&new_call.tool);
+                begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context).inspect_err(
+                    |failure| pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64()),
+                )
+            }
+        };
+        match begun {
+            Ok(mut call) => {
+                call.guard = guard;
+                Ok(call)
+            }
+            Err(failure) => {
+                trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
+                if failure == Failure::NoSlave {
+                    tracing::warn!("No slave connected, cannot execute request");
+                }
+                guard.finish(failure.spec().kind);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Returns until when a call that failed so may wait for slaves that link after the start; `None`: it does not.
+    fn waits_until(&self, failure: &Failure, at: Instant) -> Option<Instant> {
+        let end = self.0.forwarder.waits_until(failure, at)?;
+        Some(end.min(at + self.0.times.silence))
+    }
+
+    /// Begins a call of a tool that no slave offers yet, once one does.
+    async fn begin_early(
+        self,
+        wait: EarlyWait,
+        new_call: NewCall,
+        context: KeptContext,
+        guard: CallGuard,
+    ) -> Result<Box<OngoingCall>, Failure> {
+        let found = wait.pool(&self.0.forwarder).await;
+        self.begin(found, new_call, &context.context(), guard)
     }
 
     fn broadcast(&self, fact: &SessionFact) {
@@ -112,21 +156,22 @@ impl Calls for Dispatcher {
         let _log = log.enter();
         let routes = || self.0.settings.routes.load_full();
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
-        let new_call =
-            NewCall { id, at: Instant::now(), trace: trace.clone(), header, message, tool: String::new() };
-        match self.begin(new_call, &context) {
-            Ok(mut call) => {
-                call.guard = guard;
-                CallStream::ongoing(call)
-            }
-            Err(failure) => {
-                trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
-                if failure == Failure::NoSlave {
-                    tracing::warn!("No slave connected, cannot execute request");
-                }
-                guard.finish(failure.spec().kind);
-                CallStream::failed(failure)
-            }
+        let mut new_call = NewCall { id, at: Instant::now(), trace, header, message, tool: String::new() };
+        let found = self.find_pool(&mut new_call);
+        if let Err(failure) = &found
+            && let Some(until) = self.waits_until(failure, new_call.at)
+        {
+            tracing::debug!(
+                tool = new_call.tool,
+                "No slave offers the tool yet: the call waits for slaves (START_WINDOW) and their catalogs"
+            );
+            let wait = EarlyWait::new(&new_call.tool, &new_call.header, new_call.at, until);
+            let begun = self.clone().begin_early(wait, new_call, KeptContext::of(&context), guard);
+            return CallStream::early(log.in_scope(begun));
+        }
+        match self.begin(found, new_call, &context, guard) {
+            Ok(call) => CallStream::ongoing(call),
+            Err(failure) => CallStream::failed(failure),
         }
     }
 

@@ -17,22 +17,31 @@ use crate::balance::fault::{self, FaultAttribution};
 use crate::balance::outliers::OutlierDetector;
 use crate::links::{Registry, Slave};
 use crate::routes::Route;
+use crate::start_window::StartWindow;
+
+/// Returns whether a slave that links later could take the call that failed so.
+pub(super) fn may_still_come(failure: &Failure) -> bool {
+    matches!(failure, Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::UnknownTool(_))
+}
 
 /// Shared state of dispatching: directory, registry and wait queue of one proxy.
-pub(super) struct Forwarder {
+pub(crate) struct Forwarder {
     pub(super) registry: Arc<Registry>,
     pub(super) directory: ArcSwap<Directory>,
     pub(super) queue: Arc<WaitQueue<PoolCandidates>>,
+    /// Time in which slaves that a call needs may still come.
+    pub(super) start: StartWindow,
     instance: InstanceId,
     last_call: AtomicU64,
 }
 
 impl Forwarder {
-    pub(super) fn new(registry: Arc<Registry>, instance: InstanceId) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, instance: InstanceId, start: StartWindow) -> Self {
         Self {
             registry,
             directory: ArcSwap::default(),
             queue: WaitQueue::new(),
+            start,
             instance,
             last_call: AtomicU64::new(1),
         }
@@ -55,11 +64,21 @@ impl Forwarder {
             Some(pool) => Ok(Arc::clone(pool)),
             None if !directory.any_slave => Err(Failure::NoSlave),
             // A slave that has not sent its catalog yet may offer the tool.
-            None if directory.is_incomplete(Instant::now()) => {
+            None if directory.catalogs_due(Instant::now()).is_some() => {
                 Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
             }
             None => Err(Failure::UnknownTool(directory.explain(tool))),
         }
+    }
+
+    /// Returns until when a call that failed so may wait, since a slave or the catalog of a slave is expected that could bring its tool;
+    /// `None`: it does not wait.
+    pub(super) fn waits_until(&self, failure: &Failure, now: Instant) -> Option<Instant> {
+        if !may_still_come(failure) {
+            return None;
+        }
+        let catalogs = self.directory.load().catalogs_due(now);
+        self.start.end(now).into_iter().chain(catalogs.filter(|_| *failure != Failure::NoSlave)).max()
     }
 
     /// Returns the pool of now for a call of this tool that was of the pool `before`. Never another provider's, to which the name

@@ -1,7 +1,7 @@
 //! The response of one call as a stream of events, whichever slave it comes from. Must not know HTTP.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 use protocol::link::call::ResponseEvent;
@@ -20,6 +20,8 @@ pub(crate) struct CallStream {
 enum State {
     /// The call failed before any slave had it.
     Failed(Failure),
+    /// No slave can take the call yet.
+    Early(Pin<Box<dyn Future<Output = Result<Box<OngoingCall>, Failure>> + Send>>),
     Ongoing(Box<OngoingCall>),
     Done,
 }
@@ -27,6 +29,13 @@ enum State {
 impl CallStream {
     pub(super) fn failed(failure: Failure) -> Self {
         Self { state: State::Failed(failure) }
+    }
+
+    /// A call that begins when the future is ready. Dropping the stream before drops the call.
+    pub(super) fn early(
+        begun: impl Future<Output = Result<Box<OngoingCall>, Failure>> + Send + 'static,
+    ) -> Self {
+        Self { state: State::Early(Box::pin(begun)) }
     }
 
     pub(super) fn ongoing(call: Box<OngoingCall>) -> Self {
@@ -44,11 +53,17 @@ impl Stream for CallStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         let this = self.get_mut();
+        if let State::Early(begun) = &mut this.state {
+            *this = match ready!(begun.as_mut().poll(cx)) {
+                Ok(call) => Self::ongoing(call),
+                Err(failure) => Self::failed(failure),
+            };
+        }
         let _log = this.log_context().map(LogContext::enter);
         let State::Ongoing(call) = &mut this.state else {
             return Poll::Ready(match std::mem::replace(&mut this.state, State::Done) {
                 State::Failed(failure) => Some(ResponseEvent::Failed(failure)),
-                State::Ongoing(_) | State::Done => None,
+                State::Early(_) | State::Ongoing(_) | State::Done => None,
             });
         };
         let polled = call.poll_event(cx);

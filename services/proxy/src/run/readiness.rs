@@ -1,16 +1,20 @@
 //! Readiness of the proxy: whether enough slaves can take calls. Must not know HTTP.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use runtime::ops::Readiness;
 use runtime::shutdown::Shutdown;
 
 use crate::links::Registry;
 use crate::slave_state::SlaveState;
+use crate::start_window::StartWindow;
 
-/// Returns the function that `/readyz` calls. `min_slaves` is `READY_MIN_SLAVES`.
+/// Returns the function that `/readyz` calls. `min_slaves` is `READY_MIN_SLAVES`; in the start window one slave is required in any
+/// case.
 pub(super) fn readiness(
     min_slaves: usize,
+    start: StartWindow,
     registry: &Arc<Registry>,
     shutdown: &Shutdown,
 ) -> impl Fn() -> Readiness + use<> {
@@ -22,6 +26,11 @@ pub(super) fn readiness(
             Readiness::not_ready("shutting down")
         } else if slaves < min_slaves {
             Readiness::not_ready(reason(&registry, slaves, min_slaves))
+        } else if let Some(end) = start.end(Instant::now()).filter(|_| slaves == 0) {
+            let seconds = end.saturating_duration_since(Instant::now()).as_secs() + 1;
+            Readiness::not_ready(format!(
+                "no slave can take calls yet; ready with the first one, or in {seconds} s (START_WINDOW)"
+            ))
         } else {
             Readiness::ready()
         };

@@ -1,7 +1,9 @@
 //! A stdio MCP server for tests of the stdio backend, which misbehaves in every known way. Not shipped.
 //!
 //! `stdio_fixture MODE [FLAG]`. Modes: `legacy`, `modern`, `silent` (ignores messages before `initialize`), `strict` (exits
-//! at a message before `initialize`), `late` (modern, but answers the first request only after two seconds). Flag `pages`:
+//! at a message before `initialize`), `stuck` (hangs on a message before `initialize`), `slow` (begins to read after a second), `once` (exits
+//! at its second start), `late` (modern, but answers the first request only after two seconds). `STARTS` names a file to which each
+//! start adds a line; with `BOM` set each line begins with a byte order mark. Flag `pages`:
 //! lists one tool a page. Must not know the slave's code.
 
 mod output;
@@ -17,7 +19,7 @@ use output::{answer, refuse, send, text};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-const TOOLS: [&str; 16] = [
+const TOOLS: [&str; 18] = [
     "echo",
     "die",
     "garbage",
@@ -34,6 +36,8 @@ const TOOLS: [&str; 16] = [
     "env",
     "deaf",
     "seen",
+    "raw",
+    "overlap",
 ];
 
 struct Server {
@@ -59,6 +63,12 @@ fn main() {
         cancelled: Arc::default(),
         asking: None,
     };
+    let starts = tools::count_start();
+    match server.mode.as_str() {
+        "slow" => std::thread::sleep(Duration::from_secs(1)),
+        "once" if starts > 1 => exit(4),
+        _ => {}
+    }
     for line in std::io::stdin().lock().lines() {
         let Ok(line) = line else { return };
         let Ok(message) = serde_json::from_str::<Value>(&line) else { exit(90) };
@@ -83,6 +93,7 @@ impl Server {
             match self.mode.as_str() {
                 "silent" => return,
                 "strict" => exit(3),
+                "stuck" => std::thread::sleep(Duration::from_hours(1)),
                 _ => return refuse(id, -32602, "not initialized"),
             }
         }
@@ -180,6 +191,8 @@ impl Server {
             "env" => tools::env(id),
             "deaf" => tools::deaf(&params["_meta"]["progressToken"]),
             "seen" => text(id, line),
+            "overlap" => tools::overlap(id.clone(), number("ms")),
+            "raw" => tools::say_raw(id, &arguments["lines"]),
             "grown" => text(id, "I am new"),
             other => refuse(id, -32602, &format!("unknown tool {other}")),
         }

@@ -12,9 +12,13 @@ pub(crate) fn send(message: &Value) {
 
 /// Writes one line.
 pub(crate) fn raw(line: &str) {
+    raw_bytes(line.as_bytes());
+}
+
+/// Writes one line of any bytes.
+pub(crate) fn raw_bytes(line: &[u8]) {
     let mut out = std::io::stdout().lock();
-    let written =
-        out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     if written.is_err() {
         exit(0);
     }

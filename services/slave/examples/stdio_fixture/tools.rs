@@ -1,11 +1,13 @@
 //! Tools of the fixture that need no state. Must not know the server.
 
+use std::io::Write;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::output::{raw, send, text};
+use crate::output::{raw, raw_bytes, send, text};
 
 /// Writes lines to standard output that belong to no request.
 pub(crate) fn garbage(id: &Value) {
@@ -84,4 +86,37 @@ pub(crate) fn env(id: &Value) {
     let mut names: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
     names.sort();
     text(id, &names.join(" "));
+}
+
+/// Writes lines as they stand, but for `$id`, which becomes the request's, `$ff`, which becomes a byte that is not UTF-8, and `$long`, which
+/// becomes 3 000 000 bytes.
+pub(crate) fn say_raw(id: &Value, lines: &Value) {
+    for line in lines.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let line = line.replace("$id", &id.to_string()).replace("$long", &"x".repeat(3_000_000));
+        let mut bytes = Vec::with_capacity(line.len());
+        for (index, part) in line.split("$ff").enumerate() {
+            bytes.extend_from_slice(if index == 0 { b"" } else { b"\xff" });
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        raw_bytes(&bytes);
+    }
+}
+
+/// Answers after some time with the number of calls of this tool that ran when it began.
+pub(crate) fn overlap(id: Value, ms: u64) {
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(ms));
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+        text(&id, &running.to_string());
+    });
+}
+
+/// Writes a line to the file of `STARTS`, and returns its number of lines.
+pub(crate) fn count_start() -> usize {
+    let Some(path) = std::env::var_os("STARTS") else { return 0 };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    let _ = file.and_then(|mut file| file.write_all(b"start\n"));
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }

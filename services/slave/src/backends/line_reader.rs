@@ -14,9 +14,6 @@ const READ_SIZE: usize = 64 * 1024;
 /// Bytes up to which a line is copied, so that it does not keep a large buffer alive.
 const COPY_THRESHOLD: usize = 16 * 1024;
 
-/// Bytes that are kept of the end of a line that is too long.
-const TAIL_SIZE: usize = 256;
-
 /// The limits of a line reader.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LineLimits {
@@ -33,13 +30,8 @@ pub(super) struct LineLimits {
 pub(super) enum Line {
     /// The whole line.
     Whole(Bytes),
-    /// The ends of a line that was too long; the bytes between were dropped.
-    TooLong {
-        /// The first bytes.
-        head: Bytes,
-        /// The last bytes, without those that `head` has.
-        tail: Bytes,
-    },
+    /// The first bytes of a line that was too long; the others were dropped.
+    TooLong(Bytes),
 }
 
 /// A reader of lines.
@@ -59,10 +51,15 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 
     /// Returns the next line; `None` at the end. Cancel-safe, except within a line that is too long.
     pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+        self.next_watched(|_| {}).await
+    }
+
+    /// Returns the next line as [`Self::next`] does. All bytes of a line that is too long are shown to `watch` while they are dropped.
+    pub(super) async fn next_watched(&mut self, mut watch: impl FnMut(&[u8])) -> io::Result<Option<Line>> {
         loop {
             let end = self.line_end();
             if end.unwrap_or(self.buffer.len()) > self.limits.line {
-                return self.skip().await.map(Some);
+                return self.skip(&mut watch).await.map(Some);
             }
             if let Some(at) = end {
                 return Ok(Some(Line::Whole(self.take(at))));
@@ -108,29 +105,27 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     }
 
     /// Reads to the end of a line that is too long, in bounded memory.
-    async fn skip(&mut self) -> io::Result<Line> {
+    async fn skip(&mut self, watch: &mut impl FnMut(&[u8])) -> io::Result<Line> {
         let head = Bytes::copy_from_slice(self.buffer.get(..self.limits.head).unwrap_or(&self.buffer));
-        self.buffer.advance(head.len());
-        let mut skipped = head.len() as u64;
+        self.scanned = 0;
+        let mut skipped = 0_u64;
         loop {
-            self.scanned = 0;
-            if let Some(at) = self.line_end() {
-                let line = self.buffer.split_to(at);
-                let tail =
-                    Bytes::copy_from_slice(line.get(at.saturating_sub(TAIL_SIZE)..).unwrap_or_default());
-                self.buffer.advance(1);
+            let end = self.line_end();
+            watch(self.buffer.get(..end.unwrap_or(self.buffer.len())).unwrap_or_default());
+            if let Some(at) = end {
+                self.buffer.advance(at + 1);
+                // The bytes that follow must not keep the long line's memory.
                 self.buffer = BytesMut::from(&self.buffer[..]);
-                return Ok(Line::TooLong { head, tail });
+                return Ok(Line::TooLong(head));
             }
-            let surplus = self.buffer.len().saturating_sub(TAIL_SIZE);
-            self.buffer.advance(surplus);
-            skipped = skipped.saturating_add(surplus as u64);
+            skipped = skipped.saturating_add(self.buffer.len() as u64);
             if skipped > self.limits.endless {
                 return Err(io::Error::other("a line without end"));
             }
+            self.buffer.clear();
+            self.scanned = 0;
             if self.fill().await? == 0 {
-                let tail = self.buffer.split().freeze();
-                return Ok(Line::TooLong { head, tail });
+                return Ok(Line::TooLong(head));
             }
         }
     }
@@ -170,14 +165,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_line_that_is_too_long_both_ends_are_kept_and_the_next_line_is_read() {
-        let input = format!("0123456789{}THE END\nnext\n", "x".repeat(500_000));
-        let lines = all(input.as_bytes(), LIMITS).await;
-        let Line::TooLong { head, tail } = &lines[0] else { panic!("{lines:?}") };
-        assert_eq!(&head[..], b"0123456789");
-        assert_eq!(tail.len(), TAIL_SIZE);
-        assert!(tail.ends_with(b"xTHE END"));
-        assert_eq!(lines[1..], [whole("next")]);
+    async fn a_line_that_is_too_long_is_shown_and_dropped_and_the_next_line_is_read() {
+        let long = format!("0123456789{}THE END", "x".repeat(500_000));
+        let input = format!("{long}\nnext\n");
+        let mut lines = LineReader::new(input.as_bytes(), LIMITS);
+        let mut shown = Vec::new();
+        let line = lines.next_watched(|piece| shown.extend_from_slice(piece)).await.unwrap();
+        assert_eq!(line, Some(Line::TooLong("0123456789".into())));
+        assert!(shown == long.as_bytes());
+        assert_eq!(lines.next_watched(|_| unreachable!()).await.unwrap(), Some(whole("next")));
+        assert!(lines.buffer.capacity() < 100_000, "{}", lines.buffer.capacity());
     }
 
     #[tokio::test]

@@ -1,21 +1,26 @@
 //! The parser of the `mcpServers` file (`SLAVE_BACKENDS`), a format that other MCP hosts use as well. Must not know
 //! processes.
 //!
-//! All problems are reported at once, each with its entry and member. Members that the slave does not use (other hosts'
-//! `alwaysAllow`, `timeout`, ...) are ignored.
+//! Files are taken as people have them: with comments and trailing commas (JSONC), a byte order mark, the servers under `mcpServers`,
+//! `servers` (VS Code) or `mcp.servers` (its settings). All problems are reported at once, each with its entry and member. An entry with a
+//! problem is left out; the others run.
 
 mod confine;
+mod entry;
+mod jsonc;
+mod members;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use runtime::printable;
-use runtime::secret::Secret;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::stdio::StdioServer;
+use crate::config::Strictness;
+use entry::EntryReader;
 
 /// The problems of a file. Never quotes a value: values may be secrets.
 #[derive(Debug, thiserror::Error)]
@@ -27,23 +32,54 @@ pub struct ServersFileError {
     pub problems: Vec<String>,
 }
 
-/// Returns the servers of a file. `variable` returns the value of `${NAME}` (in `command`, `args`, `env` and `cwd`;
-/// `${NAME:-default}` and `${env:NAME}` are understood as well). Disabled entries are left out.
+/// The content of a file.
+#[derive(Debug, Default)]
+pub struct ServersFile {
+    /// The servers of the entries that can be used. Disabled entries are left out.
+    pub servers: Vec<StdioServer>,
+    /// The names of the entries that cannot be used.
+    pub refused: Vec<String>,
+    /// The problems of those entries, each with its entry, its member and what was expected. Without values.
+    pub problems: Vec<String>,
+    /// What is in the file and has no effect, by entry. Without values.
+    pub warnings: Vec<String>,
+}
+
+/// Returns the content of a file. `variable` returns the value of `${NAME}` (in `command`, `args`, `env` and `cwd`;
+/// `${NAME:-default}` and `${env:NAME}` are understood as well).
+///
+/// # Errors
+/// The file cannot be read or has another form, or one of its entries cannot be used and `strictness` is [`Strictness::File`].
 pub fn read(
     path: &Path,
     content: std::io::Result<&[u8]>,
+    strictness: Strictness,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<StdioServer>, ServersFileError> {
+) -> Result<ServersFile, ServersFileError> {
     let failed = |problems| ServersFileError { path: path.to_owned(), problems };
     let content = content.map_err(|error| failed(vec![format!("cannot be read: {error}")]))?;
     let text =
         std::str::from_utf8(content).map_err(|error| failed(vec![format!("is not UTF-8: {error}")]))?;
-    parse(text, &variable).map_err(failed)
+    let file = parse(text, &variable).map_err(failed)?;
+    let refused = strictness == Strictness::File && !file.problems.is_empty();
+    if refused { Err(failed(file.problems)) } else { Ok(file) }
 }
 
+/// The members of a file that hold servers.
 #[derive(Deserialize)]
 struct File {
     #[serde(rename = "mcpServers", default)]
+    mcp_servers: Option<Entries>,
+    #[serde(default)]
+    servers: Option<Entries>,
+    #[serde(default)]
+    mcp: Option<Settings>,
+}
+
+/// The member `mcp` of VS Code's settings.
+#[derive(Default, Deserialize)]
+struct Settings {
+    #[serde(default)]
     servers: Option<Entries>,
 }
 
@@ -70,31 +106,34 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<StdioServer>, Vec<String>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let file: File = serde_json::from_str(text).map_err(|error| vec![without_values(&error)])?;
-    let Some(Entries(entries)) = file.servers else {
+fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<ServersFile, Vec<String>> {
+    let text = jsonc::plain(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let file: File = serde_json::from_str(&text).map_err(|error| vec![without_values(&error)])?;
+    let members = [file.mcp_servers, file.servers, file.mcp.and_then(|settings| settings.servers)];
+    if members.iter().all(Option::is_none) {
         return Err(vec![
             r#"has no member "mcpServers": expected {"mcpServers": {"name": {"command": "..."}}}"#.into(),
         ]);
-    };
-    let mut problems = Vec::new();
-    let mut servers: Vec<StdioServer> = Vec::new();
-    for (name, value) in entries {
-        let mut entry = EntryReader {
-            name: &name,
-            value: &value,
-            variable,
-            problems: &mut problems,
-            secrets: Vec::new(),
-        };
-        let Some(server) = entry.read() else { continue };
-        if servers.iter().any(|other| other.name == server.name) {
-            problems.push(format!("entry {name:?} appears twice"));
-        }
-        servers.push(server);
     }
-    if problems.is_empty() { Ok(servers) } else { Err(problems) }
+    let (mut out, mut names) = (ServersFile::default(), HashSet::new());
+    for (name, value) in members.into_iter().flatten().flat_map(|Entries(entries)| entries) {
+        let mut entry = EntryReader::new(&name, &value, variable);
+        let server = entry.read();
+        out.warnings.append(&mut entry.warnings);
+        let repeated = !names.insert(name.clone());
+        let has_one = out.servers.iter().any(|other| other.name == name);
+        if entry.problems.is_empty() && !has_one {
+            out.servers.extend(server);
+        } else if !has_one {
+            out.refused.push(name.clone());
+        }
+        out.problems.append(&mut entry.problems);
+        if repeated {
+            out.problems.push(format!("entry {name:?} appears twice: the first one that can be used counts"));
+        }
+    }
+    out.refused.retain(|name| out.servers.iter().all(|server| server.name != *name));
+    Ok(out)
 }
 
 /// Returns the error without values of the file: serde's errors of form quote them, errors of syntax do not.
@@ -103,152 +142,6 @@ fn without_values(error: &serde_json::Error) -> String {
         return r#"is not of the expected form: {"mcpServers": {"name": {"command": "..."}}}"#.into();
     }
     format!("is not JSON: {error}")
-}
-
-/// The reader of one entry.
-struct EntryReader<'a> {
-    name: &'a str,
-    value: &'a Value,
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    problems: &'a mut Vec<String>,
-    /// The values of variables that were filled in.
-    secrets: Vec<Secret>,
-}
-
-impl EntryReader<'_> {
-    /// Returns the server; `None` if the entry is disabled or cannot be used.
-    fn read(&mut self) -> Option<StdioServer> {
-        if !self.value.is_object() {
-            self.report("", "an object with \"command\"");
-            return None;
-        }
-        match self.value.get("disabled") {
-            Some(Value::Bool(true)) => return None,
-            None | Some(Value::Bool(false) | Value::Null) => {}
-            Some(_) => self.report("disabled", "true or false"),
-        }
-        if self.name.is_empty() || self.name.chars().any(printable::is_escaped) {
-            self.report("", "a name without control characters");
-        }
-        let has_url = self.value.get("url").is_some();
-        let kind = self.value.get("type").and_then(Value::as_str).unwrap_or("stdio");
-        if kind != "stdio" || has_url && self.value.get("command").is_none() {
-            self.report("type", "\"stdio\" with a \"command\" (other kinds cannot be run; set \"disabled\": true to keep the entry)");
-            return None;
-        }
-        Some(StdioServer {
-            name: self.name.to_owned(),
-            command: self.command(),
-            args: self.args(),
-            env: self.env(),
-            cwd: self.cwd(),
-            confinement: self.confinement(),
-            secrets: std::mem::take(&mut self.secrets),
-        })
-    }
-
-    fn command(&mut self) -> String {
-        match self.value.get("command") {
-            Some(Value::String(text)) if !text.trim().is_empty() => self.expand("command", text),
-            _ => {
-                self.report("command", "the executable, as a text that is not empty");
-                String::new()
-            }
-        }
-    }
-
-    fn args(&mut self) -> Vec<String> {
-        let value = self.value;
-        let Some(Value::Array(items)) = value.get("args") else {
-            if value.get("args").is_some_and(|args| !args.is_null()) {
-                self.report("args", "a list of texts");
-            }
-            return Vec::new();
-        };
-        let mut args = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            let member = format!("args[{index}]");
-            match item {
-                Value::String(text) => args.push(self.expand(&member, text)),
-                _ => self.report(&member, "a text (put numbers in quotes)"),
-            }
-        }
-        args
-    }
-
-    fn env(&mut self) -> Vec<(String, Secret)> {
-        let value = self.value;
-        let Some(Value::Object(members)) = value.get("env") else {
-            if value.get("env").is_some_and(|env| !env.is_null()) {
-                self.report("env", "an object of texts by name");
-            }
-            return Vec::new();
-        };
-        let mut env = Vec::with_capacity(members.len());
-        for (name, value) in members {
-            let member = format!("env.{name}");
-            if name.is_empty() || name.contains(['=', '\0']) {
-                self.report(&member, "a variable's name");
-            }
-            match value {
-                Value::String(text) => env.push((name.clone(), Secret::new(self.expand(&member, text)))),
-                _ => self.report(&member, "a text (put numbers and true or false in quotes)"),
-            }
-        }
-        env
-    }
-
-    fn cwd(&mut self) -> Option<PathBuf> {
-        match self.value.get("cwd") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if !text.is_empty() => {
-                let directory = PathBuf::from(self.expand("cwd", text));
-                if !directory.is_dir() {
-                    self.report("cwd", "a directory that is there");
-                }
-                Some(directory)
-            }
-            Some(_) => {
-                self.report("cwd", "a directory, as a text that is not empty");
-                None
-            }
-        }
-    }
-
-    /// Replaces references to variables by their values.
-    fn expand(&mut self, member: &str, text: &str) -> String {
-        if text.contains('\0') {
-            self.report(member, "a text without NUL characters");
-        }
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
-            let Some((reference, behind)) = after.split_once('}') else { break };
-            out.push_str(before);
-            rest = behind;
-            let reference = reference.strip_prefix("env:").unwrap_or(reference);
-            let (name, default) =
-                reference.split_once(":-").map_or((reference, None), |(name, d)| (name, Some(d)));
-            match (self.variable)(name).filter(|value| !value.is_empty() || default.is_none()) {
-                Some(value) => {
-                    out.push_str(&value);
-                    self.secrets.push(Secret::new(value));
-                }
-                None if default.is_some() => out.push_str(default.unwrap_or_default()),
-                None => {
-                    self.report(member, &format!("the variable {name} to be set (or ${{{name}:-default}})"));
-                }
-            }
-        }
-        out.push_str(rest);
-        out
-    }
-
-    /// Adds a problem with a member of the entry, or with the entry itself.
-    fn report(&mut self, member: &str, expected: &str) {
-        let position = if member.is_empty() { String::new() } else { format!(", member {member:?}") };
-        self.problems.push(format!("entry {:?}{position}: expected {expected}", self.name));
-    }
 }
 
 #[cfg(test)]
@@ -264,11 +157,17 @@ mod tests {
     }
 
     fn parsed(text: &str) -> Vec<StdioServer> {
-        parse(text, &variable).unwrap()
+        let file = parse(text, &variable).unwrap();
+        assert_eq!(file.problems, Vec::<String>::new());
+        file.servers
     }
 
     fn problems(text: &str) -> String {
-        parse(text, &variable).unwrap_err().join("; ")
+        parse(text, &variable).map_or_else(|problems| problems, |file| file.problems).join("; ")
+    }
+
+    fn names(servers: &[StdioServer]) -> Vec<&str> {
+        servers.iter().map(|server| server.name.as_str()).collect()
     }
 
     #[test]
@@ -278,7 +177,7 @@ mod tests {
                 "off":{"url":"http://x","disabled":true},
                 "a":{"command":"b","env":{"K":"Bearer ${env:TOKEN}","D":"${NO:-d}${EMPTY:-e}","E":"${EMPTY}","L":"$HOME ${"},"cwd":"/","type":"stdio"}},"other":1}"#,
         );
-        assert_eq!(servers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["z", "a"]);
+        assert_eq!(names(&servers), ["z", "a"]);
         assert_eq!(servers[0].args, ["-x", "s3cret"]);
         assert_eq!(servers[0].secrets[0].expose(), "s3cret");
         let env: Vec<(&str, &str)> = servers[1].env.iter().map(|(k, v)| (k.as_str(), v.expose())).collect();
@@ -315,7 +214,59 @@ mod tests {
         assert!(problems("[1]").contains("expected form"));
         assert!(problems("{").contains("line 1"));
         let gone = std::io::ErrorKind::NotFound.into();
-        let error = read(Path::new("/no/such/file.json"), Err(gone), variable).unwrap_err().to_string();
+        let path = Path::new("/no/such/file.json");
+        let error = read(path, Err(gone), Strictness::Entry, variable).unwrap_err().to_string();
         assert!(error.starts_with("/no/such/file.json: cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn files_are_taken_as_people_have_them() {
+        for text in [
+            r#"{"mcpServers":{"a":{"command":"x"}}}"#,
+            r#"{"servers":{"a":{"type":"stdio","command":"x"}},"inputs":[]}"#,
+            r#"{"mcp":{"servers":{"a":{"command":"x"}}},"editor.fontSize":12}"#,
+            "\u{feff}// servers\r\n{ /* all of them */ \"servers\": {\n\"a\": {\"command\": \"x\", // its program\n},\n},\n}\n// end",
+            r#"{"mcpServers":{"a":{"command":"x","args":[],},"off":{"disabled":true},"no":{"enabled":false,"command":1}}}"#,
+        ] {
+            let servers = parsed(text);
+            assert_eq!((names(&servers), servers[0].command.as_str()), (vec!["a"], "x"), "{text}");
+        }
+        let both = parsed(r#"{"mcpServers":{"a":{"command":"x"}},"servers":{"b":{"command":"//y, /*z*/"}}}"#);
+        assert_eq!((names(&both), both[1].command.as_str()), (vec!["a", "b"], "//y, /*z*/"));
+    }
+
+    #[test]
+    fn a_bad_entry_does_not_stop_the_others_unless_it_is_told_to() {
+        let text = r#"{"mcpServers":{"a":{"command":"x"},"bad":{"command":""},"web":{"type":"http","url":"https://x"},"b":{"command":"y"},"a":{"command":"z"}}}"#;
+        let read = |strictness| read(Path::new("f"), Ok(text.as_bytes()), strictness, variable);
+        let file = read(Strictness::Entry).unwrap();
+        assert_eq!((names(&file.servers), file.refused), (vec!["a", "b"], vec!["bad".into(), "web".into()]));
+        assert_eq!((file.servers[0].command.as_str(), file.problems.len()), ("x", 3));
+        assert_eq!(read(Strictness::File).unwrap_err().problems, file.problems);
+    }
+
+    #[test]
+    fn members_without_effect_are_named_and_those_of_other_programs_are_not() {
+        let text = r#"{"mcpServers":{"a":{"command":"x","alwaysAllow":["*"],"autoApprove":[],"icon":"i","timeout":60,"comand":"s3cret","tools":["*"],"envFile":".env"}}}"#;
+        let file = parse(text, &variable).unwrap();
+        let warnings = file.warnings.join("; ");
+        assert!(file.problems.is_empty() && file.servers.len() == 1);
+        for member in ["comand", "tools", "envFile"] {
+            assert!(warnings.contains(&format!("{member:?}")), "{warnings}");
+        }
+        assert!(!warnings.contains("alwaysAllow") && !warnings.contains("timeout"), "{warnings}");
+        assert!(!warnings.contains("s3cret"), "{warnings}");
+    }
+
+    #[test]
+    fn the_number_of_calls_at_once_is_from_1_up() {
+        let text = r#"{"mcpServers":{"a":{"command":"x","concurrency":1},"b":{"command":"x"}}}"#;
+        let servers = parsed(text);
+        assert_eq!(servers[0].concurrency.map(std::num::NonZeroUsize::get), Some(1));
+        assert_eq!(servers[1].concurrency, None);
+        for bad in ["0", "-1", "1.5", "\"1\"", "true"] {
+            let text = format!(r#"{{"mcpServers":{{"a":{{"command":"x","concurrency":{bad}}}}}}}"#);
+            assert!(problems(&text).contains("\"concurrency\""), "{bad}");
+        }
     }
 }

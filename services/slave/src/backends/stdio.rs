@@ -3,24 +3,30 @@
 //!
 //! Must not know links or HTTP. [`supervisor`] owns a child's lifetime, [`session`] its conversation.
 
+mod attribution;
 mod backend;
 mod child;
 mod config;
+mod era_probe;
 mod forward;
 mod handshake;
 mod health_check;
 mod incoming;
-mod message_owner;
+mod line_fault;
+mod message_sketch;
 mod messages;
+mod odd_lines;
 mod process;
 mod reader;
 mod request;
 mod results;
 mod session;
+mod slots;
 mod stderr_log;
 mod supervisor;
 mod tools;
 
 pub(crate) use backend::StdioBackend;
 pub use config::{StdioServer, StdioTiming};
+pub(crate) use era_probe::EraMemory;
 pub(crate) use supervisor::Supervisor;

@@ -102,6 +102,16 @@ pub(super) fn proxies(text: &str) -> Result<Vec<ProxyUrl>, String> {
     if proxies.is_empty() { ProxyUrl::parse(text).map(|url| vec![url]) } else { Ok(proxies) }
 }
 
+/// What becomes of a backends file of which an entry cannot be used (`SLAVE_STRICT`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// The entry is left out.
+    #[default]
+    Entry,
+    /// The whole file is refused.
+    File,
+}
+
 /// Parses `SLAVE_NAME`.
 pub(super) fn name(text: &str) -> Result<String, String> {
     check_slave_name(text).map_err(|_| "1 to 63 letters, digits, '-', '_' or '.'")?;

@@ -9,6 +9,7 @@ mod route;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -120,10 +121,38 @@ impl BackendRegistry {
             Some(RouteEntry::Up(route)) => Ok(Arc::clone(route)),
             Some(RouteEntry::Down { backend }) => Err(Failure::BackendFailed {
                 backend: backend.clone(),
-                reason: "it is not running at the moment".into(),
+                reason: "it cannot run as it is configured, or was stopped".into(),
+                retry_after: None,
             }),
             None => Err(Failure::UnknownTool(name.to_owned())),
         }
+    }
+
+    /// Returns the route to the tool of this name, as [`Self::route`] does. Waits for backends that are in their first start, which may
+    /// bring the tool: at most `limit`. Cancel-safe.
+    pub(super) async fn find(&self, name: &str, limit: Duration) -> Result<Arc<Route>, Failure> {
+        let found = self.route(name);
+        if !matches!(found, Err(Failure::UnknownTool(_))) {
+            return found;
+        }
+        let wait = async {
+            let mut changes = self.changes.subscribe();
+            loop {
+                // In this order: a backend's report changes both at once.
+                let starting = self.is_starting();
+                match self.route(name) {
+                    Err(Failure::UnknownTool(_)) if starting && changes.changed().await.is_ok() => {}
+                    found => return found,
+                }
+            }
+        };
+        let unknown = |_| Failure::NoSlaveForTool { name: name.to_owned(), wanted: None };
+        tokio::time::timeout(limit, wait).await.map_err(unknown)?
+    }
+
+    /// Returns whether a backend is in its first start.
+    fn is_starting(&self) -> bool {
+        self.list.lock().backends.iter().any(|backend| backend.state == BackendState::Starting)
     }
 
     /// Returns the catalog and its changes.
@@ -158,7 +187,7 @@ impl BackendRegistry {
     /// Waits until no backend is in its first start. Cancel-safe.
     pub(super) async fn settled(&self) {
         let mut changes = self.changes.subscribe();
-        while self.list.lock().backends.iter().any(|backend| backend.state == BackendState::Starting) {
+        while self.is_starting() {
             if changes.changed().await.is_err() {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -37,6 +37,8 @@ pub(super) struct CallRunner {
     pub(super) limit: ConcurrencyLimit,
     pub(super) shutdown: ShutdownGroup,
     pub(super) activity: Activity,
+    /// The longest wait for the tool of a backend that is in its first start (`BACKEND_WAIT`).
+    pub(super) wait: Duration,
 }
 
 impl CallRunner {
@@ -48,7 +50,13 @@ impl CallRunner {
         let (recorder, sink) = recording::begin(&self.activity, &call.header, &call.message, &trace, sink);
         let timeouts = Timeouts::start(&call.header);
         let mut exchange = Exchange::new(timeouts.observe(sink));
-        let admitted = match self.admit(call.header, call.message) {
+        let admitted = tokio::select! {
+            biased;
+            admitted = self.admit(call.header, call.message) => admitted,
+            () = call.cancelled.cancelled() => Err(Failure::Cancelled),
+            () = timeouts.expired() => Err(Failure::Timeout),
+        };
+        let admitted = match admitted {
             Ok(admitted) => recording::write_down(&admitted.0.name, origin).await.map(|()| admitted),
             refused => refused,
         };
@@ -85,13 +93,14 @@ impl CallRunner {
         });
     }
 
-    /// Checks everything for which a call can be refused without waiting.
-    fn admit(&self, header: CallHeader, message: Bytes) -> Result<(Request, Arc<Route>), Failure> {
+    /// Checks everything for which a call can be refused before it runs. Waits only where its tool may come with a backend that is in
+    /// its first start.
+    async fn admit(&self, header: CallHeader, message: Bytes) -> Result<(Request, Arc<Route>), Failure> {
         if self.shutdown.is_stopping() {
             return Err(Failure::Draining);
         }
         let request = Request::parse(header, message)?;
-        let route = self.registry.route(&request.name)?;
+        let route = self.registry.find(&request.name, self.wait).await?;
         if request.header.era == Era::Modern {
             route.param_headers.check(&request)?;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::registry::{BackendId, BackendRegistry, NewBackend};
-use crate::backends::stdio::{StdioBackend, StdioServer, StdioTiming, Supervisor};
+use crate::backends::stdio::{EraMemory, StdioBackend, StdioServer, StdioTiming, Supervisor};
 use crate::backends::{BackendContext, ShutdownGuard};
 
 /// The numbers of entries that a reload added, changed, removed and left alone.
@@ -49,7 +49,8 @@ pub(super) struct StdioServers {
 impl StdioServers {
     /// Returns an empty set.
     pub(super) fn new(registry: Arc<BackendRegistry>, context: BackendContext, timing: StdioTiming) -> Self {
-        Self { launcher: Launcher { registry, context, timing }, entries: Mutex::default() }
+        let eras = EraMemory::default();
+        Self { launcher: Launcher { registry, context, timing, eras }, entries: Mutex::default() }
     }
 
     /// Starts the first servers.
@@ -58,8 +59,8 @@ impl StdioServers {
         self.entries.lock().extend(started);
     }
 
-    /// Runs these servers in place of those before.
-    pub(super) fn replace(&self, servers: Vec<StdioServer>) -> ReloadSummary {
+    /// Runs these servers in place of those before, except for those of the names in `kept`.
+    pub(super) fn replace(&self, servers: Vec<StdioServer>, kept: &[String]) -> ReloadSummary {
         let entries = &mut *self.entries.lock();
         let mut before = std::mem::take(entries);
         let mut summary = ReloadSummary::default();
@@ -74,6 +75,15 @@ impl StdioServers {
             });
         }
         for gone in before {
+            if kept.contains(&gone.server.name) {
+                summary.unchanged += 1;
+                tracing::warn!(
+                    backend = gone.server.name,
+                    "backend runs on as before: its new entry cannot be used"
+                );
+                entries.push(gone);
+                continue;
+            }
             summary.removed += 1;
             tracing::info!(backend = gone.server.name, "backend removed: it ends after its running calls");
             self.launcher.remove(&gone);
@@ -95,6 +105,7 @@ struct Launcher {
     registry: Arc<BackendRegistry>,
     context: BackendContext,
     timing: StdioTiming,
+    eras: EraMemory,
 }
 
 impl Launcher {
@@ -105,7 +116,7 @@ impl Launcher {
 
     /// Registers a server and starts its supervisor. It takes the place of `replaces` as soon as it is ready.
     fn spawn(&self, server: &Arc<StdioServer>, replaces: Option<BackendId>) -> BackendId {
-        let backend = Arc::new(StdioBackend::new(Arc::clone(server), &self.context));
+        let backend = Arc::new(StdioBackend::new(Arc::clone(server), &self.context, self.timing));
         let history = Some(backend.history());
         let new = NewBackend { name: server.name.clone(), backend: Arc::clone(&backend) as _, history };
         let id = match replaces {
@@ -117,6 +128,7 @@ impl Launcher {
             registration: Box::new(self.registry.registration(id)),
             shutdown: ShutdownGuard::new(self.context.shutdown.clone(), self.registry.users(id)),
             timing: self.timing,
+            eras: self.eras.clone(),
         };
         self.context.shutdown.spawn(supervisor.run());
         id

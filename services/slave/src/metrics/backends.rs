@@ -3,7 +3,7 @@
 use metrics::{counter, gauge};
 use nix::sys::signal::Signal;
 
-use super::table::{DROPPED, EXITS, PROBES, READY, RESTARTS, STARTS};
+use super::table::{DROPPED, EXITS, ODD, PROBES, READY, RESTARTS, STARTS};
 
 /// Sets whether a backend's tools are in the catalog.
 pub(crate) fn set_backend_ready(backend: &str, ready: bool) {
@@ -110,6 +110,11 @@ impl DropReason {
 /// Counts a message from or to a backend that was dropped.
 pub(crate) fn record_backend_drop(backend: &str, reason: DropReason) {
     counter!(DROPPED, "backend" => backend.to_owned(), "reason" => reason.label()).increment(1);
+}
+
+/// Counts a line of a backend's standard output that is odd in this way, one of [`super::ODD_LINES`].
+pub(crate) fn record_odd_line(backend: &str, kind: &'static str) {
+    counter!(ODD, "backend" => backend.to_owned(), "kind" => kind).increment(1);
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Counts files of the configuration that were read again, and records them in the audit stream. Must not know their content.
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use runtime::audit;
 
-use super::table::CONFIG_RELOADS;
+use super::table::{CONFIG_RELOADS, REFUSED};
 
 /// A file of the configuration that is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,4 +36,9 @@ impl ConfigFile {
     pub(crate) fn record_failed_reload(self) {
         self.record("failed");
     }
+}
+
+/// Sets the number of entries of the backends file that cannot be used.
+pub(crate) fn set_backends_refused(entries: usize) {
+    gauge!(REFUSED).set(entries as f64);
 }

@@ -23,10 +23,12 @@ pub(super) const STARTS: &str = "mcp_relay_slave_backend_starts_total";
 pub(super) const RESTARTS: &str = "mcp_relay_slave_backend_restarts_total";
 pub(super) const EXITS: &str = "mcp_relay_slave_backend_exits_total";
 pub(super) const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
+pub(super) const ODD: &str = "mcp_relay_slave_backend_odd_lines_total";
 pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
 /// `mcp.client.operation.duration`.
 pub(super) const CLIENT_OPERATIONS: &str = "mcp_client_operation_duration_seconds";
 
+pub(super) const REFUSED: &str = "mcp_relay_slave_backends_refused";
 pub(super) const CONFIG_RELOADS: &str = "mcp_relay_slave_config_reloads_total";
 
 pub(super) const LINKS: &str = "mcp_relay_slave_links";
@@ -43,6 +45,24 @@ pub(super) const JOURNAL: &str = "mcp_relay_slave_journal_bytes";
 pub(super) const JOURNAL_LIMIT: &str = "mcp_relay_slave_journal_limit_bytes";
 pub(super) const KEPT: &str = "mcp_relay_slave_calls_kept";
 pub(super) const DRAINING: &str = "mcp_relay_slave_draining";
+
+/// What is odd about a line of a backend's standard output.
+pub(crate) const ODD_LINES: &[&str] = &[
+    "not_utf8",
+    "not_a_number",
+    "control_character",
+    "truncated",
+    "duplicate_member",
+    "syntax",
+    "no_id",
+    "no_answer",
+    "bad_form",
+    "too_long",
+    "noise",
+    "text_id",
+    "batch",
+    "byte_order_mark",
+];
 
 /// Why links end.
 const ENDS: Label = Label::of(
@@ -78,7 +98,11 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::gauge(IN_FLIGHT, &[TOOL], "Calls that wait for free capacity or run."),
     Metric::gauge(CAPACITY, &[], "Calls that may run at once (SLAVE_CAPACITY); 0: no limit."),
-    Metric::gauge(READY, &[BACKEND], "1 while the backend's tools are offered, else 0."),
+    Metric::gauge(
+        READY,
+        &[BACKEND],
+        "1 while the backend runs, else 0. While it is started again its tools stay listed, and calls wait for it.",
+    ),
     Metric::counter(
         BACKEND_CALLS,
         &[BACKEND, Label::of("outcome", &["ok", "tool_error", "error", "failed"])],
@@ -94,10 +118,7 @@ pub const METRICS: &[Metric] = &[
         EXITS,
         &[
             BACKEND,
-            Label::of(
-                "reason",
-                &["exited", "killed", "closed", "line_too_long", "unusable", "start_failed", "stopped"],
-            ),
+            Label::of("reason", &["exited", "killed", "closed", "unusable", "start_failed", "stopped"]),
             Label::open("code"),
         ],
         "Processes of a backend that ended. code: the exit code or signal, if known.",
@@ -109,6 +130,11 @@ pub const METRICS: &[Metric] = &[
             Label::of("reason", &["garbage", "unknown_id", "unroutable", "slow_reader", "unread_stdin"]),
         ],
         "Messages from or to a backend that were dropped.",
+    ),
+    Metric::counter(
+        ODD,
+        &[BACKEND, Label::of("kind", ODD_LINES)],
+        "Lines of a backend's standard output that are not one strict JSON-RPC message. text_id, batch and byte_order_mark are taken all the same; noise is skipped; of the others the call fails that the line belongs to. Each kind is logged at most once a minute.",
     ),
     Metric::counter(
         PROBES,
@@ -141,6 +167,11 @@ pub const METRICS: &[Metric] = &[
         LINK_DISCONNECTS,
         &[ENDS],
         "Links that ended, and failed attempts. busy: refused by the proxy's HANDSHAKE_RATE; renewed: replaced by a link with the changed code of SLAVE_CODE_FILE.",
+    ),
+    Metric::gauge(
+        REFUSED,
+        &[],
+        "Entries of SLAVE_BACKENDS that cannot be used and are left out; the log and doctor say why.",
     ),
     Metric::counter(
         CONFIG_RELOADS,

@@ -1,6 +1,7 @@
 //! Advertises the catalog to proxies, in parts: after a change, only the parts that changed. Must not know what is in them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::mcp::catalog::{
@@ -38,10 +39,24 @@ impl AdvertisedParts {
         Self { backends: offer.backends.iter().enumerate().map(part).collect(), state }
     }
 
+    /// Returns the parts of an offer that is complete; none of another, which is not to be sent yet.
+    pub(super) fn of_complete(offer: &Offer) -> Self {
+        if offer.state.complete { Self::of(offer) } else { Self::default() }
+    }
+
+    /// Returns whether there is anything that proxies have been sent.
+    fn is_sent(&self) -> bool {
+        !self.state.is_empty()
+    }
+
+    fn tools(&self) -> usize {
+        self.backends.iter().filter_map(|backend| backend.offer.tools.as_ref()).map(Vec::len).sum()
+    }
+
     /// Returns all parts.
     pub(super) fn all(&self) -> Vec<Bytes> {
         let backends = self.backends.iter().map(|backend| backend.whole.clone());
-        backends.chain([self.state.clone()]).collect()
+        backends.chain([self.state.clone()]).filter(|part| !part.is_empty()).collect()
     }
 
     /// Returns the parts that turn `before` into this.
@@ -70,13 +85,29 @@ impl AdvertisedParts {
     }
 }
 
-/// Sends each change of the offer to all proxies, until the executor is gone. Changes that come together are sent as one.
-/// `sent` is what the endpoint has.
+/// Time for which the first catalog waits for backends that are starting: what starts within it is never missing in a list. A
+/// proxy waits longer for a catalog, and lets calls wait for it.
+const FIRST_CATALOG_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sends the offer to all proxies, first once it is complete or [`FIRST_CATALOG_TIMEOUT`] is over, then each change of it, until the
+/// executor is gone. Changes that come together are sent as one. `sent` is what the endpoint has.
 pub(super) async fn follow(
     mut offer: watch::Receiver<Arc<Offer>>,
     mut sent: AdvertisedParts,
     endpoint: Arc<Endpoint>,
 ) {
+    if !sent.is_sent() {
+        let complete = offer.wait_for(|offer| offer.state.complete);
+        let _ = tokio::time::timeout(FIRST_CATALOG_TIMEOUT, complete).await;
+        let parts = AdvertisedParts::of(&offer.borrow_and_update());
+        tracing::info!(
+            tools = parts.tools(),
+            complete = offer.borrow().state.complete,
+            "Offering tools to proxies"
+        );
+        endpoint.set_catalog(parts.all(), &parts.all());
+        sent = parts;
+    }
     while offer.changed().await.is_ok() {
         let parts = AdvertisedParts::of(&offer.borrow_and_update());
         let changed = parts.changes_since(&sent);

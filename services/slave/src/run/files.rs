@@ -1,43 +1,50 @@
 //! Files of the configuration that are watched while the slave runs: its backends and its code. Must not know how their
 //! content is used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runtime::follow::{ReloadSignal, WatchedFile};
 
-use crate::backends::servers_file::{self, ServersFileError};
-use crate::backends::stdio::StdioServer;
-use crate::config::{CodeSource, SlaveConfig, code_of_file};
+use crate::backends::servers_file::{self, ServersFile, ServersFileError};
+use crate::config::{CodeSource, SlaveConfig, Strictness, code_of_file};
 use crate::executor::Executor;
 use crate::link::Links;
-use crate::metrics::ConfigFile;
+use crate::metrics::{self, ConfigFile};
 
 /// The file of `SLAVE_BACKENDS`, as read at the start.
 pub(super) struct BackendsFile {
     path: PathBuf,
     content: Vec<u8>,
-    pub(super) servers: Vec<StdioServer>,
+    strictness: Strictness,
+    pub(super) file: ServersFile,
 }
 
 impl BackendsFile {
     /// Reads the file, if one is configured. `${NAME}` in it stands for an environment variable of the process.
     pub(super) fn read(config: &SlaveConfig) -> Result<Option<Self>, ServersFileError> {
         let Some(path) = config.backends_file.clone() else { return Ok(None) };
-        let content = std::fs::read(&path);
-        let servers = servers(&path, &content)?;
-        Ok(Some(Self { path, content: content.unwrap_or_default(), servers }))
+        let (content, strictness) = (std::fs::read(&path), config.strictness);
+        let file = servers(&path, &content, strictness)?;
+        Ok(Some(Self { path, content: content.unwrap_or_default(), strictness, file }))
     }
 
-    /// Applies each change of the file, until the future is dropped. A file that cannot be used changes nothing.
+    /// Logs what is wrong with the file, and sets the metric of it.
+    pub(super) fn report(&self) {
+        report(&self.path, &self.file);
+    }
+
+    /// Applies each change of the file, until the future is dropped. A file that cannot be used changes nothing; an entry that
+    /// cannot be used leaves the server of before.
     pub(super) async fn follow(self, reload: ReloadSignal, executor: Executor) {
-        let mut file = WatchedFile::new(&self.path, Some(&self.content), reload);
+        let mut watched = WatchedFile::new(&self.path, Some(&self.content), reload);
         drop(self.content);
         loop {
-            let content = file.changed().await;
-            match servers(&self.path, &content) {
-                Ok(servers) => {
-                    let replaced = executor.set_servers(servers);
+            let content = watched.changed().await;
+            match servers(&self.path, &content, self.strictness) {
+                Ok(file) => {
+                    report(&self.path, &file);
+                    let replaced = executor.set_servers(file.servers, &file.refused);
                     tracing::info!("Backends read again from {}: {replaced}", self.path.display());
                     ConfigFile::Backends.record_reload();
                 }
@@ -50,12 +57,26 @@ impl BackendsFile {
     }
 }
 
+fn report(path: &Path, file: &ServersFile) {
+    metrics::set_backends_refused(file.refused.len());
+    let path = path.display();
+    for problem in &file.problems {
+        tracing::warn!(
+            "SLAVE_BACKENDS, {path}: {problem}: the entry is left out (SLAVE_STRICT=1 refuses the whole file)"
+        );
+    }
+    for warning in &file.warnings {
+        tracing::warn!("SLAVE_BACKENDS, {path}: {warning}");
+    }
+}
+
 fn servers(
-    path: &std::path::Path,
+    path: &Path,
     content: &std::io::Result<Vec<u8>>,
-) -> Result<Vec<StdioServer>, ServersFileError> {
+    strictness: Strictness,
+) -> Result<ServersFile, ServersFileError> {
     let content = content.as_deref().map_err(|error| error.kind().into());
-    servers_file::read(path, content, |name| std::env::var(name).ok())
+    servers_file::read(path, content, strictness, |name| std::env::var(name).ok())
 }
 
 /// The watched file of `SLAVE_CODE_FILE`.

@@ -50,7 +50,7 @@ impl Linked {
     ) -> Result<Option<Self>, RunError> {
         let Some(link) = &config.link else { return Ok(None) };
         let mut offer = executor.offer();
-        let advertised = AdvertisedParts::of(&offer.borrow_and_update());
+        let advertised = AdvertisedParts::of_complete(&offer.borrow_and_update());
         let instance = InstanceId(getrandom::u64().map_err(StartError::from)?);
         let links = Arc::new(Links {
             endpoint: Endpoint::new(executor.clone(), settings::limits(config), advertised.all()),

@@ -7,7 +7,7 @@ use runtime::activity::Activity;
 
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::{Comments, PilotConfig, ReviewPolicy};
-use crate::backends::servers_file::ServersFileError;
+use crate::backends::servers_file::{ServersFile, ServersFileError};
 use crate::backends::stdio::StdioTiming;
 use crate::config::SlaveConfig;
 use crate::executor::ExecutorConfig;
@@ -20,9 +20,14 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
     Ok(executor(config, BackendsFile::read(config)?.as_ref()))
 }
 
+/// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
+pub fn backends_file(config: &SlaveConfig) -> Result<ServersFile, ServersFileError> {
+    Ok(BackendsFile::read(config)?.map(|read| read.file).unwrap_or_default())
+}
+
 /// Returns the executor's settings.
 pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> ExecutorConfig {
-    let servers = file.map(|file| file.servers.clone()).unwrap_or_default();
+    let servers = file.map(|read| read.file.servers.clone()).unwrap_or_default();
     let pilot = &config.mr_pilot;
     let code = config.link.iter().map(|link| link.code.clone());
     ExecutorConfig {
@@ -41,7 +46,12 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         max_output: config.max_output_bytes,
         activity: Activity::new("backend", config.common.ops.ui.into()),
         log_capture: if config.common.ops.ui { LogCapture::LastLines } else { LogCapture::Off },
-        timing: StdioTiming { check: config.probe_interval, ..StdioTiming::default() },
+        timing: StdioTiming {
+            check: config.probe_interval,
+            start: config.backend_start,
+            wait: config.backend_wait,
+            ..StdioTiming::default()
+        },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
         secrets: code.chain(pilot.secrets().cloned()).collect(),
     }

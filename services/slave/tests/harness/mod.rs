@@ -49,6 +49,8 @@ pub fn config(servers: Vec<StdioServer>) -> ExecutorConfig {
         check: None,
         probe: Duration::from_millis(300),
         start: Duration::from_secs(20),
+        slow: Duration::from_secs(5),
+        wait: Duration::from_secs(10),
         restart_first: Duration::from_millis(20),
         restart_cap: Duration::from_millis(100),
         stable: Duration::from_mins(1),

@@ -32,6 +32,8 @@ pub enum Failure {
         backend: String,
         /// Cause, without secrets.
         reason: String,
+        /// Seconds after which it is worth trying again, where the call did not reach the backend.
+        retry_after: Option<u32>,
     },
     /// All that could run the call is at capacity.
     #[error("Busy: {what}")]
@@ -218,7 +220,8 @@ impl Failure {
     /// Returns the seconds after which it is worth trying again, where the failure says so.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Draining | Self::AuditUnavailable(_) => Some(1),
+            Self::Draining | Self::AuditUnavailable(_) | Self::NoSlaveForTool { .. } => Some(1),
+            Self::BackendFailed { retry_after, .. } => *retry_after,
             Self::Busy { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
@@ -255,7 +258,7 @@ impl Failure {
             Self::NoSlaveForTool { name: text(), wanted: None },
             Self::Timeout,
             Self::OutcomeUnknown,
-            Self::BackendFailed { backend: text(), reason: text() },
+            Self::BackendFailed { backend: text(), reason: text(), retry_after: None },
             Self::Busy { what: text(), retry_after: 1 },
             Self::RateLimited { what: text(), retry_after: 1 },
             Self::ClientLimit { what: text(), retry_after: 1 },

@@ -144,3 +144,17 @@ fn a_wait_keeps_the_fallback_of_a_retry() {
     let end = machine.on_wait_outcome(WaitOutcome::Failed(Failure::Timeout), now);
     assert!(is_failure(end.as_ref(), &Failure::OutcomeUnknown));
 }
+
+#[test]
+fn a_call_that_no_slave_can_take_yet_is_looked_for_one_until_the_window_is_over() {
+    let now = Instant::now();
+    let until = now + Duration::from_secs(15);
+    let mut machine = Machine::searching(0, now + TOTAL, GRACE, now, until);
+    assert_eq!(state(&machine), "redispatch avoiding None, fallback false");
+    assert!(machine.on_attempt(Err(Failure::NoSlave), now).is_none());
+    let failed = machine.on_attempt(Err(Failure::NoSlave), until);
+    assert!(is_failure(failed.as_ref(), &Failure::NoSlave), "{failed:?}");
+    let mut machine = Machine::searching(0, now + TOTAL, GRACE, now, until);
+    assert!(machine.on_attempt(Ok(Dispatched::Sent("a")), now).is_none());
+    assert_eq!(state(&machine), "sent a");
+}

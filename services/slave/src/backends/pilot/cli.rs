@@ -77,8 +77,11 @@ impl CliProcess {
             group.leader_ended();
             status
         };
-        let failed =
-            |error: io::Error| Failure::BackendFailed { backend: NAME.into(), reason: error.to_string() };
+        let failed = |error: io::Error| Failure::BackendFailed {
+            backend: NAME.into(),
+            reason: error.to_string(),
+            retry_after: None,
+        };
         let (stdout, stderr, status) = tokio::try_join!(
             read_lines(stdout_pipe, max_output, lines),
             async { read_tail(stderr_pipe).await.map_err(failed) },

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::EntryReader;
+use super::entry::EntryReader;
 use crate::launcher::{Confinement, FileAccess, Limits, PortAccess, Rules};
 
 /// Members of `confine`.
@@ -156,7 +156,8 @@ mod tests {
     fn read(confine: &str) -> Result<Confinement, Vec<String>> {
         let text = format!(r#"{{"mcpServers":{{"x":{{"command":"c","confine":{confine}}}}}}}"#);
         let variable = |name: &str| (name == "HOME").then(|| "/home/u".to_owned());
-        parse(&text, &variable).map(|mut servers| servers.remove(0).confinement)
+        let mut file = parse(&text, &variable)?;
+        if file.problems.is_empty() { Ok(file.servers.remove(0).confinement) } else { Err(file.problems) }
     }
 
     #[test]

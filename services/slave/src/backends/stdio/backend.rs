@@ -1,19 +1,25 @@
 //! A configured stdio server as a [`Backend`]: forwards calls to the child that runs at the moment. Must not know how the
 //! child is started.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape, ProgressToken};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
+use tokio::sync::Notify;
 
-use super::config::StdioServer;
+use super::config::{StdioServer, StdioTiming};
 use super::forward::{self, Forwarding};
 use super::incoming::{self, Incoming};
+use super::line_fault::LineFault;
+use super::odd_lines::OddLines;
 use super::results;
 use super::session::{OutboundRequest, RequestKind, Session};
+use super::slots::Slots;
 use crate::backends::context::BackendContext;
 use crate::backends::history::ProcessHistory;
 use crate::backends::redactor::Redactor;
@@ -22,6 +28,9 @@ use crate::launcher::Launcher;
 use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
 use crate::trace::{BackendRequest, BackendSpan};
+
+/// Seconds after which a call of a backend that is being started is worth another try.
+const RETRY_AFTER: u32 = 5;
 
 /// The session of the running child, and what the handshake found out about the child.
 pub(super) struct ReadySession {
@@ -40,6 +49,13 @@ pub(crate) struct StdioBackend {
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
+    pub(super) odd: Arc<OddLines>,
+    /// Notified when a child is ready.
+    started: Notify,
+    /// The longest wait of a call for a child that is being started.
+    wait: Duration,
+    /// `None`: calls are not limited.
+    slots: Option<Slots>,
 }
 
 /// The eras on both sides of a call.
@@ -51,10 +67,15 @@ struct Eras {
 
 impl StdioBackend {
     /// Returns a server that does not run yet.
-    pub(crate) fn new(server: Arc<StdioServer>, context: &BackendContext) -> Self {
+    pub(crate) fn new(server: Arc<StdioServer>, context: &BackendContext, timing: StdioTiming) -> Self {
         let secrets = server.env.iter().map(|(_, value)| value).chain(&server.secrets);
+        let name: Arc<str> = server.name.as_str().into();
         Self {
-            name: server.name.as_str().into(),
+            odd: Arc::new(OddLines::new(Arc::clone(&name))),
+            name,
+            started: Notify::new(),
+            wait: timing.wait,
+            slots: server.concurrency.map(Slots::new),
             redactor: context.redactor.with(secrets),
             max_output: context.max_output,
             launcher: context.launcher.clone(),
@@ -69,11 +90,40 @@ impl StdioBackend {
         Arc::clone(&self.history)
     }
 
-    async fn run(&self, tool: &str, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
-        let ready = self.current.load_full().ok_or_else(|| Failure::BackendFailed {
+    /// Sends calls to this session from now on.
+    pub(super) fn set_ready(&self, session: ReadySession) {
+        self.current.store(Some(Arc::new(session)));
+        self.started.notify_waiters();
+    }
+
+    /// Returns the session of the running child; waits for one that is being started.
+    async fn wait_ready(&self) -> Result<Arc<ReadySession>, Failure> {
+        if let Some(ready) = self.current.load_full() {
+            return Ok(ready);
+        }
+        let wait = async {
+            loop {
+                let mut started = pin!(self.started.notified());
+                started.as_mut().enable();
+                if let Some(ready) = self.current.load_full() {
+                    return ready;
+                }
+                started.await;
+            }
+        };
+        tokio::time::timeout(self.wait, wait).await.map_err(|_| Failure::BackendFailed {
             backend: self.name.to_string(),
-            reason: "it is not running at the moment".into(),
-        })?;
+            reason: format!("it is being started, and was not ready within {:?} (BACKEND_WAIT)", self.wait),
+            retry_after: Some(RETRY_AFTER),
+        })
+    }
+
+    async fn run(&self, tool: &str, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
+        let mut slot = match &self.slots {
+            Some(slots) => Some(slots.take(&self.name).await?),
+            None => None,
+        };
+        let ready = self.wait_ready().await?;
         let eras = Eras { client: request.header.era, backend: ready.era };
         let token = request.progress_token.clone().map(|range| request.message.slice(range));
         // Legacy clients get all log messages; modern ones ask for them (2026-07-28, Logging).
@@ -88,11 +138,19 @@ impl StdioBackend {
             let message = forward::rewrite(request, &forwarding)
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;
             outbound.send(message).await?;
+            if let Some(slot) = &mut slot {
+                slot.sent(&ready.session, outbound.id);
+            }
             let token = request.token().and_then(|token| ProgressToken::parse(&token));
             let rules = CallRules { era: eras.client, token: token.as_ref() };
             self.receive(&mut outbound, eras.backend, rules, exchange).await
         }
         .await;
+        if outbound.has_ended()
+            && let Some(slot) = &mut slot
+        {
+            slot.ended();
+        }
         span.finish(BackendOutcome::from(&answer));
         answer
     }
@@ -112,11 +170,11 @@ impl StdioBackend {
                 }
                 Incoming::Log(message) => message,
                 Incoming::Result(result) => {
-                    check(MessageShape::Result, &result, rules)?;
+                    self.check(MessageShape::Result, &result, rules)?;
                     return Ok(results::adapt(result, rules.era, era));
                 }
                 Incoming::Error(error) => {
-                    check(MessageShape::Error, &error, rules)?;
+                    self.check(MessageShape::Error, &error, rules)?;
                     return Ok(Answer { payload: error, error: true, tool_error: false });
                 }
                 Incoming::Failed(failure) => return Err(failure),
@@ -130,11 +188,14 @@ impl StdioBackend {
             }
         }
     }
-}
 
-/// Checks an answer as the proxy will check it.
-fn check(shape: MessageShape, answer: &[u8], rules: CallRules<'_>) -> Result<(), Failure> {
-    MessageCheck::whole(shape, answer, rules).map_err(|fault| Failure::BadAnswer(fault.to_string()))
+    /// Checks an answer as the proxy will check it.
+    fn check(&self, shape: MessageShape, answer: &[u8], rules: CallRules<'_>) -> Result<(), Failure> {
+        MessageCheck::whole(shape, answer, rules).map_err(|fault| {
+            self.odd.record(LineFault::BadForm, || format!("the call failed: {fault}"));
+            Failure::BadAnswer(fault.to_string())
+        })
+    }
 }
 
 impl Backend for StdioBackend {

@@ -1,5 +1,6 @@
 //! The configuration of a stdio MCP server, and the timing that all of them share. Must not know processes.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,13 +25,15 @@ pub struct StdioServer {
     pub cwd: Option<PathBuf>,
     /// What the process is confined to.
     pub confinement: Confinement,
+    /// Calls that it runs at once; `None`: no limit.
+    pub concurrency: Option<NonZeroUsize>,
 }
 
 impl StdioServer {
     /// Returns whether both are run in the same way, so that a running one need not be replaced by the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // The secrets are parts of the other members.
-        let Self { name, command, args, env, cwd, confinement, secrets: _ } = self;
+        let Self { name, command, args, env, cwd, confinement, concurrency, secrets: _ } = self;
         let same = |((name, value), other): (&(String, Secret), &(String, Secret))| {
             *name == other.0 && value.expose() == other.1.expose()
         };
@@ -39,6 +42,7 @@ impl StdioServer {
             && *args == other.args
             && *cwd == other.cwd
             && *confinement == other.confinement
+            && *concurrency == other.concurrency
             && env.len() == other.env.len()
             && env.iter().zip(&other.env).all(same)
     }
@@ -49,8 +53,12 @@ impl StdioServer {
 pub struct StdioTiming {
     /// Silence after `server/discover` that means a legacy server.
     pub probe: Duration,
-    /// The time from a start until the tools are listed. Generous: `npx` may download the server first.
+    /// The time from a start until the tools are listed (`BACKEND_START_TIMEOUT`). Generous: `npx` may download the server first.
     pub start: Duration,
+    /// The time after which a start that is still under way is said to be slow.
+    pub slow: Duration,
+    /// The longest wait of a call for a backend that is being started (`BACKEND_WAIT`).
+    pub wait: Duration,
     /// Upper end of the first pause before a restart.
     pub restart_first: Duration,
     /// Upper end of all later pauses.
@@ -68,6 +76,8 @@ impl Default for StdioTiming {
         Self {
             probe: Duration::from_secs(3),
             start: Duration::from_mins(2),
+            slow: Duration::from_secs(5),
+            wait: Duration::from_secs(10),
             restart_first: Duration::from_millis(500),
             restart_cap: Duration::from_secs(30),
             stable: Duration::from_mins(1),

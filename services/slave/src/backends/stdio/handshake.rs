@@ -9,6 +9,7 @@ use std::time::Duration;
 use protocol::mcp::era::{Era, Version};
 use serde::Deserialize;
 
+use super::era_probe::EraProbe;
 use super::incoming::Incoming;
 use super::messages;
 use super::request::{RequestError, expect_result, parse, send};
@@ -25,25 +26,6 @@ pub(super) struct ServerInfo {
     pub(super) has_tools: bool,
     /// Whether the child notifies when its tools change.
     pub(super) announces_changes: bool,
-}
-
-/// The first message of a handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EraProbe {
-    /// `server/discover`.
-    Discover,
-    /// `initialize`, for a child that is known to be legacy, or that did not survive `server/discover`.
-    Initialize,
-}
-
-impl EraProbe {
-    /// Returns the other first message, for the next attempt.
-    pub(super) fn other(self) -> Self {
-        match self {
-            Self::Discover => Self::Initialize,
-            Self::Initialize => Self::Discover,
-        }
-    }
 }
 
 #[derive(Default, Deserialize)]
@@ -68,6 +50,9 @@ impl Capabilities {
 }
 
 /// Runs the handshake. A child that never answers `initialize` is waited for: callers set a timeout.
+///
+/// # Errors
+/// [`RequestError::Stuck`] if the first message is [`EraProbe::Discover`] and the child has read it and answers nothing.
 pub(super) async fn negotiate(
     session: &Arc<Session>,
     first: EraProbe,
@@ -89,6 +74,22 @@ pub(super) async fn negotiate(
     tokio::select! {
         info = initialize(session) => info,
         info = late_discovery(discover) => info,
+        () = stuck(session, probe_timeout), if first == EraProbe::Discover => Err(RequestError::Stuck),
+    }
+}
+
+/// Resolves when the child has read `server/discover` and has answered nothing for `silence` since then: it hangs on a message that
+/// it does not know. Never resolves while a child does not read, as one does that is still being installed.
+async fn stuck(session: &Session, silence: Duration) {
+    // What is sent after `server/discover`, at most.
+    let behind = messages::initialize(u64::MAX).len() as u64;
+    let has_read = || session.unread().is_some_and(|unread| unread <= behind);
+    let mut had_read = has_read();
+    loop {
+        tokio::time::sleep(silence).await;
+        if std::mem::replace(&mut had_read, has_read()) && had_read {
+            return;
+        }
     }
 }
 
@@ -140,7 +141,11 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
             })),
             _ => Ok(None),
         },
-        Incoming::Failed(failure) => Err(failure.into()),
+        // What cannot be read is no modern server's answer; another failure means that the child is gone.
+        Incoming::Failed(failure) => match RequestError::of(failure, "server/discover") {
+            RequestError::Unexpected { .. } => Ok(None),
+            gone => Err(gone),
+        },
         Incoming::Progress { .. } | Incoming::Log(_) => Ok(None),
     }
 }

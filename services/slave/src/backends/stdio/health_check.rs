@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use tokio::time::{sleep, timeout};
 
 use super::incoming::Incoming;
@@ -60,7 +61,7 @@ async fn check(session: &Arc<Session>, era: Era) {
         Ok(request) => request.timed(method).next().await,
         Err(_) => return std::future::pending().await,
     };
-    if matches!(answer, Incoming::Failed(_)) {
+    if matches!(answer, Incoming::Failed(failure) if !matches!(failure, Failure::BadAnswer(_))) {
         std::future::pending::<()>().await;
     }
 }

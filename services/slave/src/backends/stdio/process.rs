@@ -1,6 +1,7 @@
 //! A running child with its session and the tasks that serve its pipes. Must not know when it is started or stopped.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,14 +61,16 @@ impl RunningProcess {
     pub(super) fn start(backend: &Arc<StdioBackend>) -> io::Result<Self> {
         let (child, Pipes { stdin, stdout, stderr }) = child::spawn(&backend.server, &backend.launcher)?;
         backend.history.set_pid(child.pid());
-        let (session, messages) = Session::new(Arc::clone(&backend.name));
+        let other = stdin.as_fd().try_clone_to_owned().ok();
+        let (session, messages) = Session::new(Arc::clone(&backend.name), other);
         let mut tasks = JoinSet::new();
         let writer = tasks.spawn(child::write(stdin, messages));
         let logged = Arc::clone(backend);
         tasks.spawn(async move {
             stderr_log::log(&logged.name, stderr, &logged.redactor, &logged.history).await;
         });
-        let reader = OutputReader::new(Arc::clone(&session), backend.redactor.clone(), backend.max_output);
+        let (redactor, odd) = (backend.redactor.clone(), Arc::clone(&backend.odd));
+        let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output);
         let reader = tokio::spawn(reader.run(stdout));
         Ok(Self { session, child, reader, writer, tasks, backend: Arc::clone(backend) })
     }
@@ -87,10 +90,6 @@ impl RunningProcess {
                     Ok(Ok(status)) => self.reason_of(status).await,
                     _ => ExitReason::new("it closed its standard output", "closed"),
                 },
-                Ok(ReadEnd::LineTooLong) => ExitReason::new(
-                    "it wrote a message longer than MAX_OUTPUT_BYTES, and the call that it belongs to is unknown",
-                    "line_too_long",
-                ),
                 Ok(ReadEnd::Failed(error)) => {
                     ExitReason::new(format!("its standard output cannot be read: {error}"), "closed")
                 }

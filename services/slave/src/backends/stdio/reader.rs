@@ -1,32 +1,28 @@
-//! The reader of a child's standard output: parses each line and hands it to the request that it belongs to. Must not
-//! know the sender of the request.
+//! The reader of a child's standard output: parses each line and hands its messages to the requests that they belong to. Must not
+//! know the sender of a request, nor what is done about lines that cannot be parsed.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::mcp::envelope::Text;
-use protocol::mcp::failure::Failure;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 
+use super::attribution::Attribution;
 use super::incoming::Incoming;
-use super::message_owner::MessageOwner;
+use super::line_fault::LineFault;
+use super::message_sketch::number;
 use super::messages;
+use super::odd_lines::OddLines;
 use super::session::Session;
 use crate::backends::line_reader::{Line, LineLimits, LineReader};
 use crate::backends::redactor::Redactor;
 use crate::metrics::{self, DropReason};
 use crate::splice::{range_in, strip_newlines};
 
-/// Bytes of an invalid line that go to the log.
-const MAX_LOGGED: usize = 200;
-
-/// Bytes that are kept of the beginning of a line that is too long, to find its id in.
-const HEAD_SIZE: usize = 4096;
-
-/// The multiple of the allowed line length at which the child itself is given up.
-const MAX_LINE_FACTOR: u64 = 4;
+/// UTF-8's byte order mark.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The reason why reading ended. The child cannot be used any more.
 #[derive(Debug)]
@@ -35,20 +31,20 @@ pub(super) enum ReadEnd {
     Closed,
     /// Reading failed.
     Failed(std::io::Error),
-    /// A line beyond the limit came, and the request that it belongs to is unknown.
-    LineTooLong,
 }
 
 /// A reader of a child's standard output.
 pub(super) struct OutputReader {
     session: Arc<Session>,
-    redactor: Redactor,
+    odd: Arc<OddLines>,
     max_line: usize,
-    invalid_lines: u64,
+    attribution: Attribution,
 }
 
 #[derive(Deserialize)]
 struct RawMessage<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -63,22 +59,25 @@ struct RawMessage<'a> {
 
 impl OutputReader {
     /// Returns a reader for this session; lines are at most `max_line` bytes long.
-    pub(super) fn new(session: Arc<Session>, redactor: Redactor, max_line: usize) -> Self {
-        Self { session, redactor, max_line, invalid_lines: 0 }
+    pub(super) fn new(
+        session: Arc<Session>,
+        redactor: Redactor,
+        odd: Arc<OddLines>,
+        max_line: usize,
+    ) -> Self {
+        let attribution = Attribution::new(Arc::clone(&session), redactor, Arc::clone(&odd));
+        Self { session, odd, max_line, attribution }
     }
 
     /// Reads until the output ends or cannot be used any more. Not cancel-safe: bytes that were read are lost.
     pub(super) async fn run(mut self, stdout: impl AsyncRead + Unpin) -> ReadEnd {
-        let endless = (self.max_line as u64).saturating_mul(MAX_LINE_FACTOR);
-        let mut lines = LineReader::new(stdout, LineLimits { line: self.max_line, head: HEAD_SIZE, endless });
+        let limits = LineLimits { line: self.max_line, head: 0, endless: u64::MAX };
+        let mut lines = LineReader::new(stdout, limits);
         loop {
-            match lines.next().await {
+            let mut long = self.attribution.long_line(self.max_line);
+            match lines.next_watched(|piece| long.feed(piece)).await {
                 Ok(Some(Line::Whole(line))) => self.on_line(line),
-                Ok(Some(Line::TooLong { head, tail })) => {
-                    if !self.on_long_line(&head, &tail) {
-                        return ReadEnd::LineTooLong;
-                    }
-                }
+                Ok(Some(Line::TooLong(_))) => long.end(),
                 Ok(None) => return ReadEnd::Closed,
                 Err(error) => return ReadEnd::Failed(error),
             }
@@ -86,45 +85,99 @@ impl OutputReader {
     }
 
     fn on_line(&mut self, line: Bytes) {
-        if line.trim_ascii().is_empty() {
+        let line = self.without_mark(line);
+        let text = line.trim_ascii_start();
+        let line = line.slice(line.len() - text.len()..);
+        if line.is_empty() {
             return;
         }
-        let line = if memchr::memchr(b'\r', &line).is_some() {
+        if memchr::memchr(b'\r', &line).is_some() && is_json(&line) {
+            // Between tokens they mean nothing, and our own messages are one line.
             let mut copy = line.to_vec();
             strip_newlines(&mut copy);
-            copy.into()
-        } else {
-            line
-        };
+            return self.on_text(&copy.into());
+        }
+        self.on_text(&line);
+    }
+
+    fn without_mark(&self, line: Bytes) -> Bytes {
+        if !line.starts_with(BYTE_ORDER_MARK) {
+            return line;
+        }
+        self.odd.record(LineFault::ByteOrderMark, String::new);
+        line.slice(BYTE_ORDER_MARK.len()..)
+    }
+
+    fn on_text(&mut self, line: &Bytes) {
         // serde would also take an array of the members in their order.
-        let is_object = line.trim_ascii_start().first() == Some(&b'{');
-        match serde_json::from_slice::<RawMessage<'_>>(&line) {
-            Ok(message) if is_object => self.on_message(&line, &message),
-            _ => self.on_invalid(&line),
+        let parsed = match line.first() {
+            Some(b'{') => serde_json::from_slice(line).map(|message| vec![message]),
+            Some(b'[') => {
+                serde_json::from_slice::<Vec<&RawValue>>(line).and_then(|batch| self.messages_of(&batch))
+            }
+            _ => return self.attribution.on_unreadable(line),
+        };
+        match parsed {
+            Ok(messages) => messages.iter().for_each(|message| self.on_message(line, message)),
+            Err(_) => self.attribution.on_unreadable(line),
         }
     }
 
+    /// Returns the messages of an array (2025-03-26, "Batching").
+    fn messages_of<'a>(&self, batch: &[&'a RawValue]) -> serde_json::Result<Vec<RawMessage<'a>>> {
+        let objects = batch.iter().filter(|one| one.get().starts_with('{'));
+        let messages: Vec<RawMessage<'a>> =
+            objects.map(|one| serde_json::from_str(one.get())).collect::<Result<_, _>>()?;
+        if !messages.is_empty() {
+            self.odd.record(LineFault::Batch, String::new);
+        }
+        Ok(messages)
+    }
+
     fn on_message(&mut self, line: &Bytes, message: &RawMessage<'_>) {
+        let is_answer = message.result.is_some() || message.error.is_some();
         match (&message.method, message.id) {
             (Some(method), Some(id)) => self.on_request(method.as_str(), id),
             (Some(method), None) => self.on_notification(method.as_str(), line, message.params),
-            (None, Some(id)) => {
-                let answer = match (message.result, message.error) {
-                    (Some(result), None) => Incoming::Result(line.slice(range_in(line, result))),
-                    (None, Some(error)) => Incoming::Error(line.slice(range_in(line, error))),
-                    _ => Incoming::Failed(Failure::BadAnswer("neither a result nor an error".into())),
-                };
-                let known = id.get().parse().is_ok_and(|id| self.session.complete(id, answer));
-                if !known {
-                    tracing::debug!(
-                        backend = &*self.session.backend,
-                        "dropped an answer: no request has its id"
-                    );
-                    metrics::record_backend_drop(&self.session.backend, DropReason::UnknownId);
-                }
+            (None, Some(id)) if is_answer || message.jsonrpc.is_some() => {
+                self.on_answer(line, id, message);
             }
-            (None, None) => self.on_invalid(line),
+            (None, None) if is_answer || message.jsonrpc.is_some() => {
+                self.attribution.on_nameless(LineFault::NoId);
+            }
+            (None, _) => return self.attribution.on_noise(line),
         }
+        self.attribution.on_message();
+    }
+
+    fn on_answer(&self, line: &Bytes, id: &RawValue, message: &RawMessage<'_>) {
+        let Some(id) = self.request_id(id.get()) else {
+            return self.attribution.on_nameless(LineFault::NoId);
+        };
+        let known = match (message.result, message.error) {
+            (Some(result), None) => {
+                self.session.complete(id, Incoming::Result(line.slice(range_in(line, result))))
+            }
+            (None, Some(error)) => {
+                self.session.complete(id, Incoming::Error(line.slice(range_in(line, error))))
+            }
+            _ => self.attribution.fail(&[id], LineFault::NoAnswer),
+        };
+        if !known {
+            let backend = &*self.session.backend;
+            tracing::debug!(backend, "dropped an answer: no request has its id");
+            metrics::record_backend_drop(backend, DropReason::UnknownId);
+        }
+    }
+
+    /// Returns the number of a request: ids are ours, so that a text of it can mean nothing else.
+    fn request_id(&self, json: &str) -> Option<u64> {
+        let Some(text) = json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
+            return number(json);
+        };
+        let id = number(text)?;
+        self.odd.record(LineFault::TextId, String::new);
+        Some(id)
     }
 
     /// Answers `ping`; refuses other requests of the child (sampling, elicitation, roots), which are not supported.
@@ -166,7 +219,7 @@ impl OutputReader {
             token: &'a RawValue,
         }
         let Ok(ProgressParams { token }) = serde_json::from_str(params.get()) else { return false };
-        let Ok(number) = token.get().parse() else { return false };
+        let Some(number) = self.request_id(token.get()) else { return false };
         let range = range_in(line, token);
         self.session.pass_progress(number, |client| Incoming::Progress {
             line: line.clone(),
@@ -174,41 +227,8 @@ impl OutputReader {
             token: client.clone(),
         })
     }
+}
 
-    /// Fails the call that a message beyond the limit belongs to. Returns false if that call is unknown.
-    fn on_long_line(&self, head: &[u8], tail: &[u8]) -> bool {
-        let backend = &*self.session.backend;
-        tracing::warn!(backend, limit = self.max_line, "dropped a message longer than MAX_OUTPUT_BYTES");
-        match MessageOwner::find(head, tail) {
-            MessageOwner::Request(id) => {
-                let reason =
-                    format!("the backend's answer has more than {} bytes (MAX_OUTPUT_BYTES)", self.max_line);
-                self.session.complete(id, Incoming::Failed(Failure::ResultTooLarge(reason)));
-                true
-            }
-            MessageOwner::NoRequest => {
-                metrics::record_backend_drop(backend, DropReason::Unroutable);
-                true
-            }
-            MessageOwner::Unknown => false,
-        }
-    }
-
-    fn on_invalid(&mut self, line: &Bytes) {
-        metrics::record_backend_drop(&self.session.backend, DropReason::Garbage);
-        // A server that prints to standard output does so all the time: only the first line is a warning.
-        self.invalid_lines += 1;
-        let enough = MAX_LOGGED + self.redactor.max_len();
-        let text = String::from_utf8_lossy(line.get(..enough).unwrap_or(line)).replace(char::is_control, "");
-        let text = self.redactor.redact_up_to(&text, MAX_LOGGED);
-        let backend = &*self.session.backend;
-        if self.invalid_lines == 1 {
-            tracing::warn!(
-                backend,
-                "standard output has a line that is no JSON-RPC message, skipped: {text}"
-            );
-        } else {
-            tracing::debug!(backend, "skipped a line that is no JSON-RPC message: {text}");
-        }
-    }
+fn is_json(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }

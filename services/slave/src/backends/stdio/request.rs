@@ -21,8 +21,22 @@ pub(super) enum RequestError {
     Refused { method: &'static str, error: String },
     #[error("its answer to {method} cannot be used: {reason}")]
     Unexpected { method: &'static str, reason: String },
+    #[error("it has read server/discover and answers nothing")]
+    Stuck,
     #[error("it supports none of the slave's versions of MCP; its own: {0}")]
     Version(String),
+}
+
+impl RequestError {
+    /// Returns the error of a request that failed.
+    pub(super) fn of(failure: Failure, method: &'static str) -> Self {
+        match failure {
+            Failure::BadAnswer(reason) | Failure::ResultTooLarge(reason) => {
+                Self::Unexpected { method, reason }
+            }
+            gone => Self::Gone(gone),
+        }
+    }
 }
 
 /// Sends a request; `message` returns it for an id.
@@ -30,7 +44,16 @@ pub(super) async fn send(
     session: &Arc<Session>,
     message: impl FnOnce(u64) -> Bytes,
 ) -> Result<OutboundRequest, RequestError> {
-    let mut request = session.begin(RequestKind::Own)?;
+    send_as(session, RequestKind::Own, message).await
+}
+
+/// Sends a request of this kind; `message` returns it for an id.
+pub(super) async fn send_as(
+    session: &Arc<Session>,
+    kind: RequestKind,
+    message: impl FnOnce(u64) -> Bytes,
+) -> Result<OutboundRequest, RequestError> {
+    let mut request = session.begin(kind)?;
     request.send(message(request.id)).await?;
     Ok(request)
 }
@@ -43,7 +66,7 @@ pub(super) fn expect_result(answer: Incoming, method: &'static str) -> Result<By
             let error = String::from_utf8_lossy(&error).chars().take(MAX_ERROR_TEXT).collect();
             Err(RequestError::Refused { method, error })
         }
-        Incoming::Failed(failure) => Err(failure.into()),
+        Incoming::Failed(failure) => Err(RequestError::of(failure, method)),
         Incoming::Progress { .. } | Incoming::Log(_) => {
             Err(RequestError::Unexpected { method, reason: "an event for a request without a token".into() })
         }

@@ -1,6 +1,7 @@
 //! The JSON-RPC session with one running child: requests that wait for an answer, by id. Must not know processes.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::mcp::failure::Failure;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::incoming::Incoming;
 use super::messages;
@@ -25,6 +26,8 @@ const MAX_BUFFERED_EVENTS: usize = 4 * 1024 * 1024;
 pub(super) enum RequestKind {
     /// The slave itself: handshake, listing, health check.
     Own,
+    /// The slave itself, for as long as the child runs: it is not waited for.
+    Standing,
     /// A client's call.
     Call {
         /// The client's progress token as JSON; `None` if the client wants no progress.
@@ -44,6 +47,8 @@ struct PendingRequest {
 #[derive(Default)]
 struct RequestTable {
     pending: HashMap<u64, PendingRequest>,
+    /// Requests that nobody waits for, whose answers somebody wants to know of: the sender is dropped then.
+    late: HashMap<u64, oneshot::Sender<()>>,
     /// The failure of all requests from now on; `None` while the child runs.
     closed: Option<Failure>,
 }
@@ -57,11 +62,14 @@ pub(super) struct Session {
     outbox: mpsc::Sender<Bytes>,
     table: Mutex<RequestTable>,
     next: AtomicU64,
+    /// Another descriptor of the child's standard input, until the handshake is over.
+    stdin: Mutex<Option<OwnedFd>>,
 }
 
 impl Session {
     /// Returns a session, and the messages that are to be written to the child.
-    pub(super) fn new(backend: Arc<str>) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
+    /// `stdin` is another descriptor of the child's standard input, by which it is found out whether the child reads.
+    pub(super) fn new(backend: Arc<str>, stdin: Option<OwnedFd>) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
         let (outbox, messages) = mpsc::channel(MAX_UNSENT);
         let session = Self {
             backend,
@@ -69,6 +77,7 @@ impl Session {
             outbox,
             table: Mutex::default(),
             next: AtomicU64::new(1),
+            stdin: Mutex::new(stdin),
         };
         (Arc::new(session), messages)
     }
@@ -92,6 +101,7 @@ impl Session {
             buffered,
             cancellable,
             sent: false,
+            ended: false,
             timed: None,
         })
     }
@@ -105,10 +115,24 @@ impl Session {
 
     /// Hands the answer to request `id` over. Returns false if there is no such request.
     pub(super) fn complete(&self, id: u64, answer: Incoming) -> bool {
-        let Some(pending) = self.table.lock().pending.remove(&id) else { return false };
+        let table = &mut *self.table.lock();
+        let Some(pending) = table.pending.remove(&id) else {
+            table.late.remove(&id);
+            return false;
+        };
         // The receiver may have been dropped in this moment.
         let _ = pending.incoming.send(answer);
         true
+    }
+
+    /// Hands the answer to the only request that waits. Returns false if none waits, or several.
+    pub(super) fn complete_only(&self, answer: impl FnOnce() -> Incoming) -> bool {
+        let table = &mut *self.table.lock();
+        let mut waiting =
+            table.pending.iter().filter(|(_, pending)| !matches!(pending.kind, RequestKind::Standing));
+        let (Some((&id, _)), None) = (waiting.next(), waiting.next()) else { return false };
+        let pending = table.pending.remove(&id);
+        pending.is_some_and(|pending| pending.incoming.send(answer()).is_ok())
     }
 
     /// Passes an event to the call whose progress token is `token`. Returns false if there is no such call.
@@ -148,16 +172,53 @@ impl Session {
         let _ = pending.incoming.send(event);
     }
 
+    /// Returns what resolves when the child answers this request, for which nobody waits, or is gone.
+    pub(super) fn await_late_answer(&self, id: u64) -> oneshot::Receiver<()> {
+        let (answered, receiver) = oneshot::channel();
+        let mut table = self.table.lock();
+        if table.closed.is_none() {
+            table.late.insert(id, answered);
+        }
+        receiver
+    }
+
+    /// Waits for the answer of this request no more.
+    pub(super) fn forget_late_answer(&self, id: u64) {
+        self.table.lock().late.remove(&id);
+    }
+
+    /// Returns the bytes that the child has not read yet; `None` where that is not known.
+    pub(super) fn unread(&self) -> Option<u64> {
+        unread(self.stdin.lock().as_ref()?)
+    }
+
+    /// Gives up the other descriptor of the child's standard input: as long as it is open, the child's input does not end.
+    pub(super) fn release_stdin(&self) {
+        self.stdin.lock().take();
+    }
+
     /// Fails all requests, those that wait and those that come later: the child is gone.
     pub(super) fn close(&self, failure: &Failure) {
+        self.release_stdin();
         let mut table = self.table.lock();
         table.closed = Some(failure.clone());
         let pending = std::mem::take(&mut table.pending);
+        table.late.clear();
         drop(table);
         for (_, pending) in pending {
             let _ = pending.incoming.send(Incoming::Failed(failure.clone()));
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn unread(pipe: &OwnedFd) -> Option<u64> {
+    rustix::io::ioctl_fionread(pipe).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unread(_: &OwnedFd) -> Option<u64> {
+    None
 }
 
 /// A request to the child and the messages that arrive for it. Dropping it abandons the request; a call is cancelled at
@@ -170,6 +231,7 @@ pub(super) struct OutboundRequest {
     buffered: Arc<AtomicUsize>,
     cancellable: bool,
     sent: bool,
+    ended: bool,
     /// Method and start of a request whose duration is recorded.
     timed: Option<(&'static str, Instant)>,
 }
@@ -189,6 +251,7 @@ impl OutboundRequest {
                 sent.map_err(|_| Failure::BackendFailed {
                     backend: self.session.backend.to_string(),
                     reason: "it does not take requests any more".into(),
+                    retry_after: None,
                 })
             }
             // Before the request is out only the end of the child can arrive.
@@ -199,12 +262,20 @@ impl OutboundRequest {
         }
     }
 
+    /// Returns whether the answer or a failure has come.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Returns the next message. Cancel-safe. An answer or a failure is the last one.
     pub(super) async fn next(&mut self) -> Incoming {
         let next = self.arrivals.recv().await.unwrap_or(Incoming::Failed(Failure::Internal));
         if matches!(next, Incoming::Progress { .. } | Incoming::Log(_)) {
             self.buffered.fetch_sub(next.size(), Ordering::Relaxed);
-        } else if let Some((method, sent)) = self.timed.take() {
+            return next;
+        }
+        self.ended = true;
+        if let Some((method, sent)) = self.timed.take() {
             metrics::record_backend_request(method, next.outcome(), sent.elapsed());
         }
         next

@@ -31,7 +31,7 @@ pub(super) async fn log(
     let mut limit = LineRate::new(Instant::now());
     while let Ok(Some(next)) = lines.next().await {
         let bytes = match &next {
-            Line::Whole(bytes) | Line::TooLong { head: bytes, .. } => bytes,
+            Line::Whole(bytes) | Line::TooLong(bytes) => bytes,
         };
         match limit.check(Instant::now()) {
             Allowed::No => continue,

@@ -10,7 +10,8 @@ use protocol::mcp::failure::Failure;
 
 use super::backend::{ReadySession, StdioBackend};
 use super::config::StdioTiming;
-use super::handshake::{self, EraProbe, ServerInfo};
+use super::era_probe::{EraMemory, EraProbe};
+use super::handshake::{self, ServerInfo};
 use super::process::RunningProcess;
 use super::request::RequestError;
 use super::session::Session;
@@ -26,6 +27,8 @@ enum ProcessEnd {
     Stopped,
     /// The process failed, for this reason.
     Failed(String),
+    /// The process did not survive `server/discover`: it is started again with `initialize`.
+    SecondTry,
 }
 
 /// The supervisor of one server.
@@ -38,6 +41,8 @@ pub(crate) struct Supervisor {
     pub(crate) shutdown: ShutdownGuard,
     /// Timeouts and pauses.
     pub(crate) timing: StdioTiming,
+    /// What is known of the first messages of commands.
+    pub(crate) eras: EraMemory,
 }
 
 impl Supervisor {
@@ -46,10 +51,14 @@ impl Supervisor {
     pub(crate) async fn run(self) {
         let name = &*self.backend.name;
         let mut backoff = Backoff::new(self.timing.restart_first, self.timing.restart_cap);
-        let mut era_probe = EraProbe::Discover;
+        let mut era_probe = self.eras.probe(&self.backend.server);
         loop {
             let started = Instant::now();
-            let ProcessEnd::Failed(reason) = self.run_process(&mut era_probe).await else { break };
+            let reason = match self.run_process(&mut era_probe).await {
+                ProcessEnd::Failed(reason) => reason,
+                ProcessEnd::SecondTry => continue,
+                ProcessEnd::Stopped => break,
+            };
             if started.elapsed() >= self.timing.stable {
                 backoff.reset();
             }
@@ -81,30 +90,34 @@ impl Supervisor {
         };
         let session = Arc::clone(&process.session);
         let (reason, exit) = tokio::select! {
-            reason = self.serve(&session, &mut start, era_probe) => {
-                *era_probe = era_probe.other();
-                (reason, Exit::Other("unusable"))
-            }
-            reason = process.exited() => {
-                // A legacy server may not survive a request before `initialize`.
-                if self.backend.current.load().is_none() {
-                    *era_probe = era_probe.other();
-                }
-                (reason.text, reason.exit)
-            }
+            reason = self.serve(&session, &mut start, era_probe) => (reason, Exit::Other("unusable")),
+            reason = process.exited() => (reason.text, reason.exit),
             () = self.shutdown.wait() => {
                 metrics::record_backend_exit(name, "stopped");
                 start.end("stopped");
+                self.withdraw(self.shutdown.reason());
                 self.stop(process, self.shutdown.reason(), self.shutdown_grace()).await;
                 return ProcessEnd::Stopped;
             }
         };
+        let was_ready = self.backend.current.load().is_some();
         metrics::record_backend_exit(name, exit);
         start.end(exit.reason());
         // The reason may quote the child.
         let reason = self.backend.redactor.redact(&reason).into_owned();
+        // A legacy server need not survive a request before `initialize`, nor answer it.
+        let second = !was_ready && *era_probe == EraProbe::Discover && exit != Exit::Other("start_failed");
+        if !was_ready {
+            *era_probe = era_probe.next();
+        }
+        if !second {
+            self.withdraw(&reason);
+            self.stop(process, &reason, self.timing.stop_grace).await;
+            return ProcessEnd::Failed(reason);
+        }
+        tracing::info!(backend = &**name, "backend started again with initialize: {reason}");
         self.stop(process, &reason, self.timing.stop_grace).await;
-        ProcessEnd::Failed(reason)
+        ProcessEnd::SecondTry
     }
 
     /// Runs the handshake, offers the tools and follows their changes. Returns only with a reason to give the process
@@ -115,15 +128,23 @@ impl Supervisor {
         start: &mut BackendStart,
         era_probe: &mut EraProbe,
     ) -> String {
-        let started = tokio::time::timeout(self.timing.start, self.start_serving(session, *era_probe)).await;
-        let info = match started {
+        let limit = self.timing.start;
+        let starting = async {
+            tokio::select! {
+                info = self.start_serving(session, *era_probe) => info,
+                never = self.report_slow_start() => never,
+            }
+        };
+        let info = match tokio::time::timeout(limit, starting).await {
             Ok(Ok(info)) => info,
             Ok(Err(error)) => return error.to_string(),
-            Err(_) => return format!("it was not ready within {:?}", self.timing.start),
+            Err(_) => return format!("it was not ready within {limit:?} (BACKEND_START_TIMEOUT)"),
         };
         start.ready(info.version);
         // The next start of a legacy server need not wait for an answer to `server/discover` again.
-        *era_probe = if info.era == Era::Legacy { EraProbe::Initialize } else { EraProbe::Discover };
+        *era_probe = EraProbe::of(info.era);
+        self.eras.set(&self.backend.server, *era_probe);
+        session.release_stdin();
         let subscribe = async {
             if info.era == Era::Modern && info.announces_changes {
                 tools::subscribe(session).await;
@@ -133,6 +154,17 @@ impl Supervisor {
             reason = async { tokio::join!(self.follow_tools(session, info.era), subscribe).0 } => reason,
             reason = self.check_health(session, info.era) => reason,
         }
+    }
+
+    /// Says that the start is slow, if it is. Never returns.
+    async fn report_slow_start<T>(&self) -> T {
+        let StdioTiming { slow, start, .. } = self.timing;
+        tokio::time::sleep(slow).await;
+        tracing::info!(
+            backend = &*self.backend.name,
+            "backend is not ready after {slow:?}: it is waited for up to {start:?} (BACKEND_START_TIMEOUT)"
+        );
+        std::future::pending().await
     }
 
     /// Runs the handshake, lists the tools and offers them.
@@ -145,11 +177,7 @@ impl Supervisor {
         let tools = if info.has_tools { tools::list(session, info.era).await? } else { Vec::new() };
         tracing::info!(backend = &*self.backend.name, era = ?info.era, tools = tools.len(), "backend ready");
         let (era, version) = (info.era, info.version);
-        self.backend.current.store(Some(Arc::new(ReadySession {
-            session: Arc::clone(session),
-            era,
-            version,
-        })));
+        self.backend.set_ready(ReadySession { session: Arc::clone(session), era, version });
         self.registration.ready(tools);
         Ok(info)
     }
@@ -185,12 +213,19 @@ impl Supervisor {
         self.shutdown.grace().map_or(self.timing.stop_grace, |grace| grace / 3)
     }
 
-    /// Withdraws the tools, fails the calls that wait and ends the process group.
-    async fn stop(&self, process: RunningProcess, reason: &str, grace: Duration) {
+    /// Sends no more calls to the process, and reports that it does not run.
+    fn withdraw(&self, reason: &str) {
         self.backend.current.store(None);
         self.registration.down(BackendState::Restarting { after: Duration::ZERO, reason: reason.to_owned() });
-        let failure =
-            Failure::BackendFailed { backend: self.backend.name.to_string(), reason: reason.to_owned() };
+    }
+
+    /// Fails the calls that wait and ends the process group.
+    async fn stop(&self, process: RunningProcess, reason: &str, grace: Duration) {
+        let failure = Failure::BackendFailed {
+            backend: self.backend.name.to_string(),
+            reason: reason.to_owned(),
+            retry_after: None,
+        };
         process.stop(&failure, grace).await;
         self.backend.history.set_pid(None);
     }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::messages;
-use super::request::{RequestError, expect_result, parse, send};
-use super::session::Session;
+use super::request::{RequestError, expect_result, parse, send, send_as};
+use super::session::{RequestKind, Session};
 
 /// Pages of `tools/list` after which a child's cursor counts as endless.
 const MAX_PAGES: usize = 1000;
@@ -57,9 +57,8 @@ pub(super) async fn list(session: &Arc<Session>, era: Era) -> Result<Vec<Catalog
 /// Asks a modern child to notify when its tools change. The request stays open until the child ends it.
 pub(super) async fn subscribe(session: &Arc<Session>) {
     const FILTER: &str = r#""notifications":{"toolsListChanged":true}"#;
-    if let Ok(mut stream) =
-        send(session, |id| messages::request(id, "subscriptions/listen", FILTER, Era::Modern)).await
-    {
+    let listen = |id| messages::request(id, "subscriptions/listen", FILTER, Era::Modern);
+    if let Ok(mut stream) = send_as(session, RequestKind::Standing, listen).await {
         let end = stream.next().await;
         tracing::debug!(backend = &*session.backend, ?end, "the subscription to changes of the tools ended");
     }

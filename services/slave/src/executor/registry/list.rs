@@ -39,6 +39,18 @@ pub(super) struct RegisteredBackend {
     pub(super) users: TaskTracker,
 }
 
+impl RegisteredBackend {
+    /// Returns whether the backend's tools are in the catalog. Those of a backend that is started again stay there: its calls wait, and
+    /// proxies prefer other slaves, since this one is degraded.
+    pub(super) fn is_listed(&self) -> bool {
+        match self.state {
+            BackendState::Ready => true,
+            BackendState::Starting | BackendState::Restarting { .. } => !self.tools.is_empty(),
+            BackendState::Failed { .. } | BackendState::Stopped => false,
+        }
+    }
+}
+
 /// The list of backends.
 #[derive(Default)]
 pub(super) struct BackendList {
@@ -156,7 +168,7 @@ impl BackendList {
                 name = format!("#{}", backend.id.0);
                 taken.insert(name.clone());
             }
-            BackendOffer { name, tools: (backend.state == BackendState::Ready).then_some(tools) }
+            BackendOffer { name, tools: backend.is_listed().then_some(tools) }
         };
         self.backends.iter().zip(tools).map(offer).collect()
     }

@@ -8,7 +8,6 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::list::RegisteredBackend;
 use super::names::NamedTool;
-use crate::backends::BackendState;
 use crate::call::Backend;
 use crate::executor::param_headers::ParamHeaders;
 use crate::metrics::ToolMeter;
@@ -31,9 +30,9 @@ pub(in crate::executor) struct Route {
 
 /// The entry of one name.
 pub(super) enum RouteEntry {
-    /// The backend is ready.
+    /// The backend is ready, or is started again: then it lets the call wait.
     Up(Arc<Route>),
-    /// The backend of this name had the tool and is down.
+    /// The backend of this name had the tool and cannot run.
     Down { backend: String },
 }
 
@@ -48,7 +47,7 @@ pub(super) fn build(
     let mut tools = vec![Vec::new(); backends.len()];
     for tool in named {
         let Some(backend) = backends.get(tool.backend) else { continue };
-        if backend.state != BackendState::Ready {
+        if !backend.is_listed() {
             routes.insert(tool.name, RouteEntry::Down { backend: backend.name.clone() });
             continue;
         }

@@ -156,7 +156,7 @@ async fn after_a_change_of_one_backend_only_its_part_is_sent() {
     proxy.until("the whole catalog", |proxy| proxy.received.iter().any(is_complete)).await;
     assert_eq!(proxy.catalog.tools.len(), 4);
     proxy.received.clear();
-    slave.executor.set_servers(Vec::new());
+    slave.executor.set_servers(Vec::new(), &[]);
     let healthy = r#"{"slave":{"complete":true}}"#;
     proxy.until("the change", |proxy| proxy.received.iter().any(|part| part == healthy)).await;
     let about_backends: Vec<&String> =

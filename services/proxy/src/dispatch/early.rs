@@ -1,0 +1,84 @@
+//! Calls that came before a slave that offers their tool, in the start window or before a slave's first catalog: they wait for it. Must
+//! not know HTTP and links.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use front::Principal;
+use front::calls::{CallContext, HeaderMap};
+use protocol::link::header::CallHeader;
+use protocol::mcp::failure::Failure;
+use runtime::keys::Key;
+
+use super::forwarder::Forwarder;
+use super::pool::Pool;
+use super::queue::CallName;
+
+/// Time between two looks at the directory.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The origin of a call, kept while the call waits.
+pub(super) struct KeptContext {
+    principal: Principal,
+    key: Option<Key>,
+    headers: HeaderMap,
+    peer: Option<IpAddr>,
+}
+
+impl KeptContext {
+    pub(super) fn of(context: &CallContext<'_>) -> Self {
+        Self {
+            principal: context.principal,
+            key: context.key.cloned(),
+            headers: context.headers.clone(),
+            peer: context.peer,
+        }
+    }
+
+    pub(super) fn context(&self) -> CallContext<'_> {
+        CallContext {
+            principal: self.principal,
+            key: self.key.as_ref(),
+            headers: &self.headers,
+            peer: self.peer,
+        }
+    }
+}
+
+/// A wait for the first slave that offers a tool.
+pub(super) struct EarlyWait {
+    tool: String,
+    name: Option<CallName>,
+    began: Instant,
+    until: Instant,
+}
+
+impl EarlyWait {
+    /// A wait from `began` on, and at most until `until`. The header still has the session and the request id.
+    pub(super) fn new(tool: &str, header: &CallHeader, began: Instant, until: Instant) -> Self {
+        let name = header.session.clone().zip(header.request_id.clone());
+        let name = name.map(|(session, request_id)| CallName { session, request_id });
+        Self { tool: tool.to_owned(), name, began, until }
+    }
+
+    fn goes_on(&self, forwarder: &Forwarder, failure: &Failure) -> bool {
+        let now = Instant::now();
+        now < self.until && forwarder.waits_until(failure, now).is_some()
+    }
+
+    /// Returns the pool of the tool once there is one. Cancel safe.
+    pub(super) async fn pool(&self, forwarder: &Forwarder) -> Result<Arc<Pool>, Failure> {
+        loop {
+            let next = (Instant::now() + LOOK_INTERVAL).min(self.until);
+            tokio::time::sleep_until(next.into()).await;
+            if self.name.as_ref().is_some_and(|name| forwarder.queue.was_cancelled(name, self.began)) {
+                return Err(Failure::Cancelled);
+            }
+            match forwarder.pool(&self.tool) {
+                Err(failure) if self.goes_on(forwarder, &failure) => {}
+                found => return found,
+            }
+        }
+    }
+}

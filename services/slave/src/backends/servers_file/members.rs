@@ -1,0 +1,53 @@
+//! Members of an entry that have no effect here. Must not know values.
+
+use super::entry::EntryReader;
+
+/// Members that are read.
+const READ: &[&str] =
+    &["command", "args", "env", "cwd", "type", "url", "disabled", "enabled", "confine", "concurrency"];
+
+/// Members of other programs that concern these programs alone: what they show, ask their user, or wait for.
+const OF_OTHER_PROGRAMS: &[&str] = &[
+    "alwaysAllow",
+    "autoApprove",
+    "autoapprove",
+    "autoApproveTools",
+    "trust",
+    "icon",
+    "iconUrl",
+    "logo",
+    "name",
+    "title",
+    "description",
+    "displayName",
+    "gallery",
+    "homepage",
+    "provider",
+    "tags",
+    "version",
+    "timeout",
+    "initTimeout",
+    "startupTimeout",
+    "networkTimeout",
+    "transport",
+    "transportType",
+    "isActive",
+    "id",
+    "longRunning",
+    "registryUrl",
+    "dev",
+    "watchPaths",
+    "$schema",
+];
+
+impl EntryReader<'_> {
+    /// Warns of members that have no effect.
+    pub(super) fn check_members(&mut self) {
+        let Some(members) = self.value.as_object() else { return };
+        let known = |name: &str| READ.contains(&name) || OF_OTHER_PROGRAMS.contains(&name);
+        for name in members.keys().filter(|name| !known(name)) {
+            let printable: String = name.chars().take(64).collect();
+            self.warnings.push(format!("entry {:?}: member {printable:?} has no effect", self.name));
+        }
+    }
+}
