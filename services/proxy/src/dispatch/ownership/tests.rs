@@ -10,7 +10,6 @@ use protocol::mcp::canonical;
 use runtime::secret::SecretSet;
 use serde_json::value::RawValue;
 
-use super::super::names::MAX_NAME_LENGTH;
 use super::super::offer::Schema;
 use super::*;
 use crate::access::{Announced, CodeStore, CodesFile, Grant};

@@ -113,7 +113,7 @@ impl StdioBackend {
                 Incoming::Log(message) => message,
                 Incoming::Result(result) => {
                     check(MessageShape::Result, &result, rules)?;
-                    return Ok(results::adapt(result, rules.era, era));
+                    return results::adapt(result, rules.era, era);
                 }
                 Incoming::Error(error) => {
                     check(MessageShape::Error, &error, rules)?;
