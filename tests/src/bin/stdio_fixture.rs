@@ -219,10 +219,14 @@ fn note(key: &str, what: &str) {
     }
 }
 
-/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request.
+/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request, and `$who`, which
+/// becomes `FIXTURE_WHO`.
 fn say_raw(line: &str, request: &Value) {
     let token = request["params"]["_meta"]["progressToken"].to_string();
-    let line = line.replace("$id", &request["id"].to_string()).replace("$token", &token);
+    let line = line
+        .replace("$who", &std::env::var("FIXTURE_WHO").unwrap_or_default())
+        .replace("$id", &request["id"].to_string())
+        .replace("$token", &token);
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

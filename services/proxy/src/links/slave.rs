@@ -12,7 +12,6 @@ use protocol::link::handshake::SlaveHello;
 use protocol::link::limits::LinkLimits;
 use protocol::link::proxy_end::ProxyEnd;
 use protocol::mcp::catalog::Catalog;
-use protocol::mcp::request_state::process_digest;
 
 use super::bad_answers::BadAnswers;
 use super::bounds::BoundsReport;
@@ -118,7 +117,7 @@ impl Slave {
             instance: hello.instance.clone(),
             secret: ResumeKey::random().unwrap(),
             seat: hello.seat.clone(),
-            state: process_digest(&hello.instance),
+            state: protocol::mcp::request_state::process_digest(&hello.instance),
         };
         let slave = Self::native(key, hello.slave_name.clone(), key, process, hello, limits);
         slave.link_up(hello.window, Instant::now());
