@@ -178,7 +178,12 @@ impl RawSlave {
 
     /// Sends a part of the catalog, in as many chunks as it needs.
     pub async fn part(&mut self, part: &Value) {
-        let mut rest = Bytes::from(part.to_string());
+        self.raw_part(part.to_string()).await;
+    }
+
+    /// As [`Self::part`], with the text of the part.
+    pub async fn raw_part(&mut self, part: String) {
+        let mut rest = Bytes::from(part);
         loop {
             let chunk = rest.split_to(rest.len().min(MAX_CHUNK));
             let flags = if rest.is_empty() { Flags::NONE } else { Flags::MORE };

@@ -88,7 +88,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         tool("test_missing_capability", &json!({})),
         tool("with_header", &json!({"region": {"type": "string", "x-mcp-header": "Region"}})),
     ]);
-    let listing = Listing { tool_count: 4, tools: tools.to_string().into() };
+    let listing = Listing { tool_count: 4, tools: tools.to_string().into(), ..Listing::default() };
     let listener =
         tokio::net::TcpListener::bind(std::env::args().nth(1).unwrap_or("127.0.0.1:0".into())).await?;
     let mut config =

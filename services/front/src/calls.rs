@@ -3,16 +3,30 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::Stream;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
+use protocol::mcp::catalog::ListHints;
 use runtime::keys::Key;
 use tokio::sync::watch;
 
 use crate::principal::Principal;
+
+/// Whether a list has everything that it will have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Completeness {
+    /// Everything that is known to come is there.
+    #[default]
+    Complete,
+    /// More is expected until this time.
+    Until(Instant),
+    /// More is expected.
+    Incomplete,
+}
 
 /// Contents of list responses, built once for each change and shared by all requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +35,34 @@ pub struct Listing {
     pub tools: Bytes,
     /// Number of tools in the array.
     pub tool_count: usize,
+    /// Hints for caches of the lists that the array is made of.
+    pub hints: ListHints,
+    /// Whether more tools are expected.
+    pub completeness: Completeness,
+}
+
+impl Listing {
+    /// Replaces the listing before, and returns whether clients with an open stream are to be told.
+    pub fn replace(before: &mut Arc<Self>, now: Self) -> bool {
+        let changed = before.tools != now.tools;
+        *before = Arc::new(now);
+        changed
+    }
+
+    /// Returns how long the list may be kept, in milliseconds; `most` where its parts say nothing else. A list that is empty or not
+    /// complete may be another in a moment.
+    pub(crate) fn ttl_ms(&self, most: u64, now: Instant) -> u64 {
+        let is_settled = match self.completeness {
+            Completeness::Complete => true,
+            Completeness::Until(due) => due <= now,
+            Completeness::Incomplete => false,
+        };
+        if is_settled && self.tool_count > 0 {
+            self.hints.ttl_ms.map_or(most, |ttl| ttl.min(most))
+        } else {
+            0
+        }
+    }
 }
 
 /// Origin of a call, for routing rules and limits. Never logged.
@@ -83,5 +125,34 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn end_session(&self, session: &str) {
         (**self).end_session(session);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_list_holds_as_long_as_its_shortest_part_and_not_at_all_while_more_is_expected() {
+        let now = Instant::now();
+        let ttl = |tool_count, ttl_ms, completeness| {
+            let hints = ListHints { ttl_ms, private: false };
+            Listing { tool_count, hints, completeness, ..Listing::default() }.ttl_ms(60, now)
+        };
+        let later = Completeness::Until(now + Duration::from_secs(1));
+        for (tools, hint, completeness, expected) in [
+            (1, None, Completeness::Complete, 60),
+            (1, Some(5), Completeness::Complete, 5),
+            (1, Some(0), Completeness::Complete, 0),
+            (1, Some(99), Completeness::Complete, 60),
+            (0, Some(5), Completeness::Complete, 0),
+            (1, None, later, 0),
+            (1, None, Completeness::Until(now), 60),
+            (1, Some(5), Completeness::Incomplete, 0),
+        ] {
+            assert_eq!(ttl(tools, hint, completeness), expected, "{tools} {hint:?} {completeness:?}");
+        }
     }
 }

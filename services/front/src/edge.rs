@@ -33,8 +33,10 @@ pub struct Edge<C> {
     pub(crate) usage: Usage,
     /// Result of `server/discover`.
     pub(crate) discovery: Bytes,
-    /// Bytes after the array of tools in the response to a modern `tools/list`.
-    pub(crate) list_tail: String,
+    /// `_meta` of a modern `tools/list`.
+    pub(crate) list_meta: String,
+    /// `LIST_TTL_MS`, in milliseconds.
+    pub(crate) list_ttl_ms: u64,
     closing: watch::Sender<bool>,
     listening_streams: Arc<AtomicUsize>,
 }
@@ -45,7 +47,7 @@ impl<C: Calls> Edge<C> {
         let identity = json!({ meta::SERVER_INFO: server_info(&config) });
         let ttl = u64::try_from(config.list_ttl.as_millis()).unwrap_or(u64::MAX);
         // A shared cache must not serve lists to clients without a key where keys are required.
-        let scope = if config.keys.is_required() { "private" } else { "public" };
+        let scope = cache_scope(config.keys.is_required());
         let discovery = json!({
             "resultType": "complete",
             "supportedVersions": Version::ALL.map(Version::as_str),
@@ -58,7 +60,8 @@ impl<C: Calls> Edge<C> {
             sealer: Sealer::new(&config.session_keys, config.session_ttl),
             listing: calls.listing(),
             discovery: discovery.to_string().into(),
-            list_tail: format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{identity}}}}}"#),
+            list_meta: identity.to_string(),
+            list_ttl_ms: ttl,
             usage: Usage::new(config.limits),
             config,
             calls,
@@ -152,6 +155,11 @@ impl Drop for ListeningStreamGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Returns the value of `cacheScope`.
+pub(crate) fn cache_scope(is_private: bool) -> &'static str {
+    if is_private { "private" } else { "public" }
 }
 
 /// Builds `serverInfo`, the same in both eras.

@@ -3,16 +3,18 @@
 //! Prompts, resources, completion, subscriptions and tasks are not served: their methods are not found.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::envelope::{EnvelopeError, Params};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::request_state::RequestState;
 use serde_json::json;
 
 use crate::calls::{CallContext, Calls};
-use crate::edge::{Edge, server_info};
+use crate::edge::{Edge, cache_scope, server_info};
 use crate::jsonrpc::{Member, Segments, open_response, response};
 use crate::trace::Trace;
 
@@ -91,6 +93,11 @@ impl<C: Calls> Edge<C> {
         let Some(name) = request.params.name.as_ref() else {
             return Err(Failure::InvalidParams("params.name names no tool".into()));
         };
+        let request_state = match caller.era {
+            Era::Modern => RequestState::of(request.params.request_state),
+            Era::Legacy => Ok(RequestState::Absent),
+        };
+        let request_state = request_state.map_err(|error| Failure::InvalidParams(error.to_string()))?;
         let trace = Trace::resolve(request.params.meta.as_ref(), caller.trace);
         let mut header = CallHeader {
             method: request.method.to_owned(),
@@ -99,6 +106,8 @@ impl<C: Calls> Edge<C> {
             version: caller.version,
             request_id: caller.session.is_some().then(|| request.id.to_owned()),
             cancel_id: None,
+            request_state,
+            state_label: 0,
             session: caller.session,
             silence_timeout_ms: 0,
             total_timeout_ms: 0,
@@ -123,11 +132,15 @@ impl<C: Calls> Edge<C> {
             Era::Legacy => br#"{"tools":"#,
             Era::Modern => br#"{"resultType":"complete","tools":"#,
         });
-        let tail: &[u8] = match era {
-            Era::Legacy => b"}}",
-            Era::Modern => self.list_tail.as_bytes(),
+        let tail = match era {
+            Era::Legacy => "}}".to_owned(),
+            Era::Modern => {
+                let ttl = listing.ttl_ms(self.list_ttl_ms, Instant::now());
+                let scope = cache_scope(listing.hints.private || self.config.keys.is_required());
+                format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}}}}}"#, self.list_meta)
+            }
         };
-        Ok(Segments::joined(head, tools, tail))
+        Ok(Segments::joined(head, tools, tail.as_bytes()))
     }
 
     fn initialize(&self, request: &Request<'_>) -> Result<Answer<C::Stream>, Failure> {

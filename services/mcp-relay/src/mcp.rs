@@ -2,6 +2,7 @@
 //! subcommand; parameters are sent as they are given.
 
 mod error;
+mod lenient;
 mod param_headers;
 mod reply;
 

@@ -29,7 +29,7 @@ proptest! {
         match Catalog::decode(text.to_string().as_bytes()) {
             Ok(catalog) => {
                 prop_assert!(fine);
-                let part = write_backend("b", 1, WrittenLists { tools: Some(&catalog.tools) }).unwrap();
+                let part = write_backend("b", 1, WrittenLists { tools: Some(&catalog.tools), tool_hints: catalog.tool_hints }).unwrap();
                 let Ok(CatalogPart::Backend(part)) = CatalogPart::parse(&part) else { panic!("a part") };
                 let ListChange::Replaced(list) = part.lists[ListKind::Tools as usize] else { panic!("a list") };
                 let list = RawList::parse(ListKind::Tools, list).unwrap();

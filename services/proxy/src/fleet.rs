@@ -13,6 +13,7 @@ use protocol::link::fleet::{FleetProof, MAX_FLEET_KEYS, signed_text};
 use protocol::link::ids::InstanceId;
 use protocol::link::peers::PeerFact;
 use protocol::link::session_fact::SessionEnd;
+use protocol::mcp::request_state::{StateLabel, process_digest};
 use runtime::secret::{SessionKey, SessionKeys};
 
 use keys::FleetSecrets;
@@ -100,6 +101,17 @@ impl Fleet {
     /// Returns that digest under each session key: a slave may know the call by any of them.
     pub(crate) fn cancel_ids(&self, session: &str, request_id: &str) -> Vec<String> {
         self.secrets.load().iter().map(|secrets| secrets.cancel_id(session, request_id)).collect()
+    }
+
+    /// Makes the label of a slave process, which it puts in front of each `requestState`. `identity` is text that tells identities apart.
+    pub(crate) fn state_label(&self, instance: &str, identity: &str) -> Option<StateLabel> {
+        let identity = self.secrets.load().first()?.identity_digest(identity);
+        Some(StateLabel { process: process_digest(instance), identity })
+    }
+
+    /// Returns whether a label names this identity, under any session key.
+    pub(crate) fn is_of_identity(&self, label: StateLabel, identity: &str) -> bool {
+        self.secrets.load().iter().any(|secrets| secrets.identity_digest(identity) == label.identity)
     }
 
     fn tag(&self, text: &str) -> [u8; 16] {

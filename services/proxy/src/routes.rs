@@ -23,7 +23,7 @@ pub use file::{Routes, RoutesError, RoutesFile, client_digest};
 pub(crate) use follow::follow;
 pub(crate) use labelled::Labelled;
 pub(crate) use match_input::{ClientIdentity, MatchInput};
-pub(crate) use pool::{PoolRoutes, Priorities, Route};
+pub(crate) use pool::{Narrowed, PoolRoutes, Priorities, Route};
 
 /// Path of the operators' endpoint that explains routes: the body of a POST is an [`ExplainRequest`], the answer an
 /// [`Explanation`].

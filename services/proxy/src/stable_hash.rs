@@ -1,8 +1,7 @@
 //! Hashes that are the same in every replica and every release, which those of `std` and foldhash do not promise. Must
 //! not know what is hashed.
 //!
-//! Replicas of the proxy must send a sticky client to the same slave, and give colliding tools the same names, also
-//! while old and new releases run side by side.
+//! Replicas of the proxy must send a sticky client to the same slave, also while old and new releases run side by side.
 
 use std::hash::{Hash, Hasher};
 
@@ -34,11 +33,6 @@ pub(crate) fn fnv1a_64(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Returns the FNV-1a hash of bytes with 32 bits.
-pub(crate) fn fnv1a_32(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
-}
-
 /// Returns the FNV-1a hash of a value with 64 bits.
 pub(crate) fn hash_of(value: &impl Hash) -> u64 {
     let mut hasher = Fnv1a::default();
@@ -61,6 +55,5 @@ mod tests {
     #[test]
     fn hashes_are_those_of_the_fnv_reference() {
         assert_eq!((fnv1a_64(b""), fnv1a_64(b"foobar")), (0xcbf2_9ce4_8422_2325, 0x8594_4171_f739_67e8));
-        assert_eq!((fnv1a_32(b""), fnv1a_32(b"foobar")), (0x811c_9dc5, 0xbf9c_f968));
     }
 }

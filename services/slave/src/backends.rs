@@ -16,5 +16,5 @@ pub mod stdio;
 
 pub(crate) use context::BackendContext;
 pub use registration::BackendState;
-pub(crate) use registration::Registration;
+pub(crate) use registration::{Registration, ToolList};
 pub(crate) use shutdown::{ShutdownGroup, ShutdownGuard};

@@ -14,6 +14,7 @@ mod shutdown;
 mod sink;
 mod stage;
 mod state;
+mod state_labels;
 
 pub(crate) use known_proxies::PeerDiscovery;
 pub(crate) use proven_proxy::ProvenProxy;

@@ -3,7 +3,7 @@
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
 //! [`harness::probe`]. `FIXTURE_COUNT` names the file in which `count` writes down what it
-//! executes. Knows nothing of the relay.
+//! executes. `FIXTURE_LIST` is the result of `tools/list` as it stands. Knows nothing of the relay.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -52,6 +52,14 @@ impl Server {
         }
         if message.get("id").is_none() {
             return;
+        }
+        if let Ok(list) = std::env::var("FIXTURE_LIST")
+            && method == "tools/list"
+        {
+            return say_raw(
+                r#"{"jsonrpc":"2.0","id":$id,"result":$list}"#.replace("$list", &list).as_str(),
+                &message,
+            );
         }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
@@ -211,10 +219,14 @@ fn note(key: &str, what: &str) {
     }
 }
 
-/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request.
+/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request, and `$who`, which
+/// becomes `FIXTURE_WHO`.
 fn say_raw(line: &str, request: &Value) {
     let token = request["params"]["_meta"]["progressToken"].to_string();
-    let line = line.replace("$id", &request["id"].to_string()).replace("$token", &token);
+    let line = line
+        .replace("$who", &std::env::var("FIXTURE_WHO").unwrap_or_default())
+        .replace("$id", &request["id"].to_string())
+        .replace("$token", &token);
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

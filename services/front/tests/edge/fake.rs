@@ -129,7 +129,8 @@ impl Rig {
             EdgeConfig::new("mcp-relay", "1.2.3", runtime::secret::SessionKey::derive("the key"));
         change(&mut config);
         let recorded = Arc::new(Mutex::new(Recorded::default()));
-        let listing = Listing { tools: Bytes::from_static(TOOLS.as_bytes()), tool_count: 1 };
+        let listing =
+            Listing { tools: Bytes::from_static(TOOLS.as_bytes()), tool_count: 1, ..Listing::default() };
         let fake = Fake {
             listing: watch::Sender::new(Arc::new(listing)),
             recorded: Arc::clone(&recorded),

@@ -2,6 +2,8 @@
 //! line.
 
 use hyper::header::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::cancellation::Cancellation;
@@ -35,8 +37,8 @@ pub(super) async fn exchange(
 async fn with_headers(client: &mut Client, params: Value) -> Result<Message, McpError> {
     match read(client, &params, &[]).await {
         Err(McpError::Refused(refused)) if refused.code == Some(HEADER_MISMATCH) => {
-            let tools = client.tools().await?;
-            let tool = tools.iter().find(|tool| tool["name"] == params["name"]);
+            let tools = client.raw_tools().await?;
+            let tool = tools.iter().find(|tool| name_of(tool).as_deref() == params["name"].as_str());
             let headers = tool.map(|tool| param_headers(tool, &params["arguments"])).unwrap_or_default();
             if headers.is_empty() {
                 return Err(refused.into());
@@ -45,6 +47,15 @@ async fn with_headers(client: &mut Client, params: Value) -> Result<Message, Mcp
         }
         answer => answer,
     }
+}
+
+/// Returns the name of a definition.
+fn name_of(definition: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    serde_json::from_str(definition.get()).ok().map(|Named { name }| name)
 }
 
 async fn read(

@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep};
 use super::cancellation::Cancellation;
 use super::error::{CallError, CallOutput};
 use super::exchange::exchange;
-use super::print::{self, Answer, note};
+use super::print::{self, Answer, Format, note};
 use super::spec::{CallSpec, Operation};
-use crate::mcp::Client;
+use crate::mcp::{Client, McpError};
 
 /// Pause between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -46,9 +46,7 @@ async fn attempt(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<Cal
     }
     let result = match &spec.operation {
         Operation::ListTools => tokio::select! {
-            tools = client.tools() => {
-                tools.map(|tools| CallOutput::Answered(print::tools(&tools, spec.format))).map_err(CallError::from)
-            }
+            tools = list(&mut client, spec.format) => tools.map_err(CallError::from),
             error = cancellation.cancelled() => Err(error),
         },
         Operation::CallTool { tool, arguments } => exchange(&mut client, tool, arguments, cancellation)
@@ -62,4 +60,13 @@ async fn attempt(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<Cal
     // The answer is there; a session that cannot be closed expires on the server.
     let _ = client.close().await;
     result
+}
+
+/// Lists the tools: as text, or their definitions as the server wrote them.
+async fn list(client: &mut Client, format: Format) -> Result<CallOutput, McpError> {
+    let text = match format {
+        Format::Json => print::definitions(&client.raw_tools().await?),
+        Format::Text | Format::Raw => print::tools(&client.tools().await?, format),
+    };
+    Ok(CallOutput::Answered(text))
 }

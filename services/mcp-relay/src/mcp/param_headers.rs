@@ -4,36 +4,23 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{HeaderName, HeaderValue};
+use protocol::mcp::param_headers::{ParamHeader, ParamHeaders};
 use serde_json::Value;
-
-/// Deepest nesting of `properties` that is read.
-const MAX_DEPTH: usize = 32;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Returns the headers that the tool's definition asks for, with the values of `arguments`.
-pub(crate) fn param_headers(tool: &Value, arguments: &Value) -> Vec<(HeaderName, HeaderValue)> {
-    let mut found = Vec::new();
-    walk(&tool["inputSchema"], arguments, MAX_DEPTH, &mut |annotation, value| {
-        let text = match value {
-            Value::String(text) => encoded(text),
-            Value::Bool(_) | Value::Number(_) => value.to_string(),
-            _ => return,
+pub(crate) fn param_headers(tool: &RawValue, arguments: &Value) -> Vec<(HeaderName, HeaderValue)> {
+    let Ok(arguments) = to_raw_value(arguments) else { return Vec::new() };
+    let header = |param: &ParamHeader| {
+        let text = match serde_json::from_str(param.value(&arguments)?.get()).ok()? {
+            Value::String(text) => encoded(&text),
+            value @ (Value::Bool(_) | Value::Number(_)) => value.to_string(),
+            _ => return None,
         };
-        let name = HeaderName::try_from(format!("mcp-param-{annotation}"));
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&text)) {
-            found.push((name, value));
-        }
-    });
-    found
-}
-
-fn walk(schema: &Value, arguments: &Value, depth: usize, take: &mut dyn FnMut(&str, &Value)) {
-    let Some(properties) = schema["properties"].as_object().filter(|_| depth > 0) else { return };
-    for (name, property) in properties {
-        if let Some(annotation) = property["x-mcp-header"].as_str() {
-            take(annotation, &arguments[name]);
-        }
-        walk(property, &arguments[name], depth - 1, take);
-    }
+        let name = HeaderName::try_from(format!("mcp-param-{}", param.header)).ok()?;
+        Some((name, HeaderValue::from_str(&text).ok()?))
+    };
+    ParamHeaders::of(tool).params.iter().filter_map(header).collect()
 }
 
 /// Encodes a header value: as it is where that is unambiguous, in Base64 otherwise.
@@ -52,12 +39,12 @@ mod tests {
 
     #[test]
     fn annotated_arguments_become_headers() {
-        let tool = json!({ "inputSchema": { "properties": {
-            "region": { "type": "string", "x-mcp-header": "Region" },
-            "deep": { "properties": { "n": { "type": "integer", "x-mcp-header": "N" } } },
-            "absent": { "type": "string", "x-mcp-header": "Absent" },
-            "plain": { "type": "string" },
-        } } });
+        const TOOL: &str = r#"{"inputSchema":{"maximum":1e400,"title":"\ud83d","properties":{
+            "region":{"type":"string","x-mcp-header":"Region"},
+            "deep":{"properties":{"n":{"type":"integer","x-mcp-header":"N"}}},
+            "absent":{"type":"string","x-mcp-header":"Absent"},
+            "plain":{"type":"string"}}}}"#;
+        let tool = RawValue::from_string(TOOL.into()).unwrap();
         let found = param_headers(&tool, &json!({ "region": "Zürich", "deep": { "n": 42 }, "plain": "x" }));
         let mut found: Vec<String> =
             found.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();

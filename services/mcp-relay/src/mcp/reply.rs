@@ -9,14 +9,14 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use super::{McpError, Refused};
+use super::{McpError, Refused, lenient};
 
 /// One JSON-RPC message of a reply.
 #[derive(Debug)]
 pub(crate) struct Message {
     /// The line as received: `data: …` in a stream, JSON otherwise.
     pub(crate) line: String,
-    /// The message itself.
+    /// The message itself, as far as a [`Value`] can hold it.
     pub(crate) value: Value,
 }
 
@@ -94,8 +94,8 @@ impl Reply {
     /// Reads the whole body as one message; an empty body of status 202 is none.
     fn take_message(&mut self) -> Result<(), McpError> {
         let line = String::from_utf8_lossy(&self.read).into_owned();
-        match serde_json::from_str::<Value>(&line) {
-            Ok(value) if value.is_object() => self.ready.push_back(Message { line, value }),
+        match lenient::value(&line) {
+            Some(value) if value.is_object() => self.ready.push_back(Message { line, value }),
             _ if line.is_empty() && self.status == 202 => {}
             _ => return Err(Refused::by_status(self.status).into()),
         }
@@ -110,7 +110,7 @@ impl Reply {
             let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
             let data = data.join("\n").trim().to_owned();
             if !data.is_empty() {
-                let value = serde_json::from_str(&data).context("an event is not JSON")?;
+                let value = lenient::value(&data).context("an event is not JSON")?;
                 self.ready.push_back(Message { line: format!("data: {data}"), value });
             }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::mcp::era::{Era, Version};
+use crate::mcp::request_state::RequestState;
 
 /// Call header. The client's JSON-RPC request follows it unaltered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,12 @@ pub struct CallHeader {
     /// Keyed digest of `session` and request id, by which a `session` frame cancels the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_id: Option<String>,
+    /// What the message says of its `requestState`. Not sent to slaves.
+    #[serde(skip)]
+    pub request_state: RequestState,
+    /// Characters at the start of the message's `requestState` that are a proxy's label, which the slave removes; 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub state_label: usize,
     /// Milliseconds without an event of the call after which both ends give it up; each event starts them anew. 0: no limit.
     #[serde(default)]
     pub silence_timeout_ms: u64,
@@ -51,6 +58,10 @@ pub struct CallHeader {
     /// Decoded `Mcp-Param-*` headers of a modern client by lower-case name, for the slave to compare with the body.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub param_headers: BTreeMap<String, String>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl CallHeader {

@@ -3,6 +3,7 @@
 
 mod entry;
 mod error;
+mod hints;
 mod limits;
 mod list;
 mod merged;
@@ -11,6 +12,7 @@ mod parts;
 
 pub use entry::{CatalogEntry, ListKind, MAX_TOOL_NAME, check_name};
 pub use error::CatalogError;
+pub use hints::ListHints;
 pub use limits::{MAX_BACKEND_NAME, MAX_BACKENDS, MAX_CATALOG};
 pub use list::RawList;
 pub use merged::Catalog;

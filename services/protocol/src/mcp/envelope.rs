@@ -79,6 +79,9 @@ pub struct Params<'a> {
     /// Request that `notifications/cancelled` means, raw JSON.
     #[serde(rename = "requestId", borrow, default)]
     pub request_id: Option<&'a RawValue>,
+    /// State of an exchange that the request goes on with (2026-07-28), raw JSON.
+    #[serde(rename = "requestState", borrow, default, deserialize_with = "raw_or_null")]
+    pub request_state: Option<&'a RawValue>,
     /// Protocol version that `initialize` asks for.
     #[serde(rename = "protocolVersion", borrow, default)]
     pub protocol_version: Option<Text<'a>>,

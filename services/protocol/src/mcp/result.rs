@@ -1,15 +1,110 @@
-//! Results of `tools/call`: their type for modern clients, and whether they report an error of the tool.
+//! Results of `tools/call`: their type, and whether they report an error of the tool.
 //!
 //! Results are searched for a member's name before they are parsed: the names are rare, and searching is ten times faster.
 //! Must not know who wrote a result or who gets it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use memchr::memmem;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, IgnoredAny};
+use serde_json::value::RawValue;
+
+use crate::mcp::members::Members;
+use crate::mcp::object::Object;
 
 /// Member that a modern result has and a legacy one lacks (2026-07-28, Overview, "`ResultType`").
 const RESULT_TYPE: &[u8] = br#""resultType":"complete""#;
+
+/// Requests that a result may ask the client to answer (2026-07-28, "Multi Round-Trip Requests").
+const INPUT_REQUESTS: [&str; 3] = ["elicitation/create", "roots/list", "sampling/createMessage"];
+
+/// Type of a result, by its outermost `resultType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultType {
+    /// The result is there, also where it has no `resultType`.
+    Complete,
+    /// The client is asked for input.
+    InputRequired,
+    /// A task was made in place of the result.
+    Task,
+    /// Any other type.
+    Other,
+}
+
+impl ResultType {
+    /// Reads the type of a modern server's result.
+    pub fn of(result: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Outside<'a> {
+            #[serde(borrow, default, deserialize_with = "present")]
+            result_type: Option<&'a RawValue>,
+        }
+        // A key may be written with escapes, as nobody does: `\u` is looked for as well.
+        if memmem::find(result, b"resultType").is_none() && memmem::find(result, b"\\u").is_none() {
+            return Self::Complete;
+        }
+        let result_type = match serde_json::from_slice::<Object<Outside<'_>>>(result) {
+            Ok(Object(Outside { result_type })) => result_type,
+            // Two of them, of which a client may read either.
+            Err(_) => return Self::Other,
+        };
+        let Some(result_type) = result_type else { return Self::Complete };
+        match serde_json::from_str::<String>(result_type.get()).as_deref() {
+            Ok("complete") => Self::Complete,
+            Ok("input_required") => Self::InputRequired,
+            Ok("task") => Self::Task,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Reads a member that is there, also `null`.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+/// Returns the methods of the requests that a result asks the client to answer, in the order of their names; of methods that the
+/// specification does not have, `input`.
+pub fn wanted_input(result: &[u8]) -> String {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Outside<'a> {
+        #[serde(borrow, default)]
+        input_requests: Members<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Request {
+        method: String,
+    }
+    let outside: Outside<'_> = serde_json::from_slice(result).unwrap_or_default();
+    let methods = outside.input_requests.0.iter().map(|(_, request)| {
+        let method = serde_json::from_str(request.get()).map(|Request { method }| method).unwrap_or_default();
+        INPUT_REQUESTS.into_iter().find(|known| *known == method).unwrap_or("input")
+    });
+    let methods: BTreeSet<&str> = methods.collect();
+    if methods.is_empty() { "another round".into() } else { Vec::from_iter(methods).join(", ") }
+}
+
+/// Returns whether a legacy server's result is a task in place of a result (2025-11-25, Tasks): it has a `task` and no `content`.
+pub fn is_legacy_task(result: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Task {
+        #[serde(rename = "taskId")]
+        _id: IgnoredAny,
+    }
+    #[derive(Deserialize)]
+    struct Outside {
+        #[serde(rename = "task")]
+        _task: Task,
+        #[serde(default)]
+        content: Option<IgnoredAny>,
+    }
+    memmem::find(result, b"\"taskId\"").is_some()
+        && serde_json::from_slice::<Outside>(result).is_ok_and(|outside| outside.content.is_none())
+}
 
 /// Returns a legacy server's result for a modern client: with `resultType` in front where the result has none. Anything else
 /// than an object stays as it is.
@@ -60,5 +155,49 @@ mod tests {
         assert!(!is_tool_error(br#"{"structuredContent":{"isError":true}}"#));
         assert!(!is_tool_error(br#"{"content":[{"text":"\"isError\":true"}]}"#));
         assert!(!is_tool_error(br#"{"isError":"yes"}"#));
+    }
+
+    #[test]
+    fn the_type_is_the_outermost_one_however_it_is_written() {
+        for (result, expected) in [
+            (r#"{"content":[1e400,"\ud83d"]}"#, ResultType::Complete),
+            (r#"{"content":[],"resultType":"complete"}"#, ResultType::Complete),
+            (r#"{"structuredContent":{"resultType":"task"}}"#, ResultType::Complete),
+            (r#"{"content":[{"text":"\"resultType\":\"task\""}]}"#, ResultType::Complete),
+            (r#"{"resultType" : "input_required"}"#, ResultType::InputRequired),
+            (r#"{"result\u0054ype":"input\u005frequired"}"#, ResultType::InputRequired),
+            (r#"{"resultType":"task","taskId":"1"}"#, ResultType::Task),
+            (r#"{"resultType":"Complete"}"#, ResultType::Other),
+            (r#"{"resultType":""}"#, ResultType::Other),
+            (r#"{"resultType":null}"#, ResultType::Other),
+            (r#"{"resultType":1}"#, ResultType::Other),
+            (r#"{"resultType":"complete","resultType":"task"}"#, ResultType::Other),
+        ] {
+            assert_eq!(ResultType::of(result.as_bytes()), expected, "{result}");
+        }
+    }
+
+    #[test]
+    fn the_wanted_input_is_named_by_the_specification_s_methods_only() {
+        for (result, wanted) in [
+            (
+                r#"{"inputRequests":{"b":{"method":"sampling/createMessage"},"a":{"method":"elicitation/create"},"c":{"method":"elicitation/create"}}}"#,
+                "elicitation/create, sampling/createMessage",
+            ),
+            (r#"{"inputRequests":{"b":{"method":"say: hi"}}}"#, "input"),
+            (r#"{"inputRequests":{"b":3}}"#, "input"),
+            (r#"{"inputRequests":3}"#, "another round"),
+            (r#"{"requestState":"x"}"#, "another round"),
+        ] {
+            assert_eq!(wanted_input(result.as_bytes()), wanted, "{result}");
+        }
+    }
+
+    #[test]
+    fn a_legacy_task_is_no_result() {
+        assert!(is_legacy_task(br#"{"task":{"taskId":"1","status":"working"}}"#));
+        assert!(!is_legacy_task(br#"{"task":{"taskId":"1"},"content":[]}"#));
+        assert!(!is_legacy_task(br#"{"content":[{"text":"\"taskId\""}]}"#));
+        assert!(!is_legacy_task(br#"{"structuredContent":{"task":{"taskId":"1"}},"content":[]}"#));
     }
 }

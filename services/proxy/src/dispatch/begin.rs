@@ -13,6 +13,7 @@ use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
 
 use super::call_state::CallMachine;
+use super::exchange;
 use super::forwarder::{Forwarder, may_still_come};
 use super::ongoing::{OngoingCall, dispatch};
 use super::open_call::OpenCall;
@@ -44,6 +45,7 @@ impl NewCall {
         let named = self.header.session.as_ref().zip(self.header.request_id.as_ref());
         self.header.cancel_id = named.and_then(|(session, request)| fleet.cancel_id(session, request));
         self.header.name = Some(pool.own_name.to_string());
+        self.header.state_label = exchange::label_length(self.header.request_state);
         Ok(OpenCall {
             id: self.id,
             header: encode(&self.header, &self.trace)?,
@@ -82,6 +84,7 @@ pub(super) fn begin(
         &new_call.header.param_headers,
         &new_call.message,
     ));
+    let route = exchange::narrow(route, new_call.header.request_state, forwarder.registry.fleet())?;
     let call = new_call.open(pool, times, forwarder.registry.fleet())?;
     let NewCall { at, mut header, tool, .. } = new_call;
     let origin = Origin::of(context, &mut header);

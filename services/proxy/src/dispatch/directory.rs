@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use front::calls::Listing;
-use protocol::mcp::catalog::CatalogEntry;
+use front::calls::{Completeness, Listing};
+use protocol::mcp::catalog::{CatalogEntry, ListHints};
 use protocol::mcp::kind::Kind;
 use protocol::mcp::tool_list::tool_list;
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ use super::by_kind::ByKind;
 use super::listed::{Conflict, Listed};
 use super::ownership::{self, Group};
 use super::pool::{Pool, PoolParts, PoolSettings};
-use super::ready::{self, Offers, Schemas};
+use super::ready::{self, Offers, Ready, Schemas};
 use super::{retry, shown};
 use crate::balance::outliers::OutlierDetector;
 use crate::config::EjectionPolicy;
@@ -75,7 +75,7 @@ impl Directory {
 
     /// Returns what clients are listed before any slave was there.
     pub(super) fn empty_listing() -> Listing {
-        Listing { tools: tool_list(std::iter::empty()), tool_count: 0 }
+        Listing { tools: tool_list(std::iter::empty()), ..Listing::default() }
     }
 
     /// Builds the directory of all ready slaves and the list of tools for clients. `before` is the directory until now,
@@ -105,7 +105,9 @@ impl Directory {
         }
         directory.schemas = offers.schemas;
         let tools = tool_list(definitions.iter().map(|definition| definition.get()));
-        (directory, Listing { tool_count: definitions.len(), tools })
+        let hints = ready.iter().map(Ready::hints).reduce(ListHints::with).unwrap_or_default();
+        let completeness = directory.catalogs_due.map_or(Completeness::Complete, Completeness::Until);
+        (directory, Listing { tool_count: definitions.len(), tools, hints, completeness })
     }
 
     /// Adds a group as a pool, and returns the definition that clients are shown; `None` where it cannot be read.

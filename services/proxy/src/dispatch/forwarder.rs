@@ -11,6 +11,7 @@ use protocol::mcp::failure::Failure;
 
 use super::candidates::PoolCandidates;
 use super::directory::Directory;
+use super::exchange;
 use super::pool::Pool;
 use super::queue::WaitQueue;
 use crate::balance::fault::{self, FaultAttribution};
@@ -100,8 +101,13 @@ impl Forwarder {
         route: &Route<Slave>,
     ) -> Option<PoolCandidates> {
         let pool = self.successor(tool, before).ok()?;
-        let route = pool.routes.reroute(route);
+        let route = self.reroute(&pool, route).ok()?;
         Some(PoolCandidates { registry: Arc::clone(&self.registry), pool, route })
+    }
+
+    /// Returns the route of now for a call that had this one.
+    pub(super) fn reroute(&self, pool: &Pool, before: &Route<Slave>) -> Result<Route<Slave>, Failure> {
+        exchange::narrow(pool.routes.reroute(before), before.state(), self.registry.fleet())
     }
 
     /// Returns the detector of slaves that fail by a fault of the slave itself.

@@ -181,7 +181,7 @@ impl OngoingCall {
         self.check.restart();
         self.guard.set_id(|| self.call.log_context().request());
         let _log = self.call.log_context().enter();
-        self.route = pool.routes.reroute(&self.route);
+        self.route = self.forwarder.reroute(&pool, &self.route)?;
         let target = Target {
             call: &self.call,
             tool: &self.tool,

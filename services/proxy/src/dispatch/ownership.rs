@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use protocol::mcp::kind::Kind;
+use protocol::mcp::shown_name;
 
-use super::names;
 use super::offer::Offer;
 use crate::access::{PoolDomain, Precedence, TrustDomain};
 use crate::config::ToolConflict;
@@ -154,9 +154,13 @@ impl Naming<'_> {
     fn free_name(&self, kind: Kind, first: &Offer<'_>) -> Option<String> {
         let code = first.identity.name();
         let plain =
-            code.into_iter().chain([first.slave]).map(|provider| names::derived(provider, first.name));
+            code.into_iter().chain([first.slave]).map(|provider| shown_name::derived(provider, first.name));
         let salted = (0..MAX_SALTS).map(|salt| {
-            names::derived_apart(code.unwrap_or(first.slave), first.name, &format!("{salt} {}", first.salt()))
+            shown_name::derived_apart(
+                code.unwrap_or(first.slave),
+                first.name,
+                &format!("{salt} {}", first.salt()),
+            )
         });
         plain.chain(salted).find(|name| self.is_free(kind, name, code))
     }

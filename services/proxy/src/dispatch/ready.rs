@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::mcp::canonical::{self, DefinitionDigest};
-use protocol::mcp::catalog::{Catalog, CatalogEntry};
+use protocol::mcp::catalog::{Catalog, CatalogEntry, ListHints};
 use protocol::mcp::kind::Kind;
 
 use super::offer::{Offer, Schema};
@@ -22,6 +22,13 @@ pub(super) struct Ready {
     slave: Arc<Slave>,
     grant: Arc<Grant>,
     catalog: Arc<Catalog>,
+}
+
+impl Ready {
+    /// Returns the slave's hints for caches of its tools' lists.
+    pub(super) fn hints(&self) -> ListHints {
+        self.catalog.tool_hints
+    }
 }
 
 /// All offers with the slaves and definitions that they stand for.

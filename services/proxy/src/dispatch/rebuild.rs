@@ -79,12 +79,7 @@ impl ActiveSettings {
         conflicts::report(&directory, &before);
         forwarder.directory.store(Arc::new(directory));
         forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.pool, &known.route));
-        let listing = Arc::new(listing);
-        self.listing.send_if_modified(|old| {
-            let changed = **old != *listing;
-            *old = listing;
-            changed
-        });
+        self.listing.send_if_modified(|old| Listing::replace(old, listing));
     }
 
     /// Replaces the rate limit of a slave, unless its rate is unchanged: then what is used of it is kept.

@@ -57,8 +57,7 @@ pub(super) fn enqueue(
 ) -> Result<WaitReceiver, Failure> {
     let Target { call, tool, pool, route, origin, response, .. } = target;
     let limits = pool.balance.queue;
-    let key =
-        QueueKey { tool: (*tool).into(), provider: Arc::clone(&pool.provider), rule: route.rule_number() };
+    let key = QueueKey { tool: (*tool).into(), provider: Arc::clone(&pool.provider), rule: route.number() };
     let pending = Pending { key, client: origin.client, name: origin.name.clone() };
     let candidates = || forwarder.candidates(tool, pool, route);
     let waiter = forwarder.queue.enqueue(pending.clone(), limits.most, candidates);

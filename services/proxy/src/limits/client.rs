@@ -54,6 +54,7 @@ impl Client {
 mod tests {
     use front::calls::HeaderMap;
     use protocol::mcp::era::{Era, Version};
+    use protocol::mcp::request_state::RequestState;
     use runtime::keys::Key;
 
     use super::*;
@@ -69,6 +70,8 @@ mod tests {
             session: session.map(str::to_owned),
             request_id: None,
             cancel_id: None,
+            request_state: RequestState::default(),
+            state_label: 0,
             silence_timeout_ms: 0,
             total_timeout_ms: 0,
             traceparent: None,

@@ -127,6 +127,7 @@ pub(super) fn hello_for(
     let (limits, fleet, peers) = (registry.limits(), registry.fleet(), registry.peers().known());
     let slave = registered.map(|registered| &registered.slave);
     let secret = slave.and_then(|slave| slave.process.as_ref()).map(|process| process.secret.secret());
+    let label = slave.and_then(|slave| fleet.state_label(&hello.instance, &slave.state_identity()));
     ProxyHello {
         name: PROTOCOL_NAME.into(),
         version: choose_version(&hello.versions).unwrap_or_default(),
@@ -137,6 +138,7 @@ pub(super) fn hello_for(
         resumed: registered.is_some_and(|registered| registered.resumed),
         fleet: fleet.proofs(&hello.nonce, &hello.instance),
         fact: Some(fleet.own_fact().to_string()),
+        state_label: label.map(|label| label.to_string()),
         peers: to_text(&peers.proxies),
         peers_at_least: peers.at_least,
         grace_ms: u64::try_from(limits.grace.as_millis()).unwrap_or(u64::MAX),

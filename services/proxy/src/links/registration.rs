@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use protocol::link::handshake::SlaveHello;
 use protocol::link::ids::InstanceId;
+use protocol::mcp::request_state::process_digest;
 
 use super::close_reason::CloseReason;
 use super::registry::Registry;
@@ -151,6 +152,7 @@ impl Registry {
             instance: hello.instance.clone(),
             secret: ResumeKey::random()?,
             seat: hello.seat.clone(),
+            state: process_digest(&hello.instance),
         };
         let host_slot = hello.seat.as_ref().map_or(key, |seat| self.slots.hash_one((identity, seat)));
         Ok(Slave::native(key, name, host_slot, process, hello, self.limits().clone()))

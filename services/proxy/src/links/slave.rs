@@ -45,6 +45,8 @@ pub(super) struct Process {
     /// The host slot that it announced: at most one process of the identity lives in a slot, so another one there means
     /// that this process is gone.
     pub(super) seat: Option<String>,
+    /// Digest of the instance, by which labels of `requestState` name the process.
+    pub(super) state: u64,
 }
 
 /// A slave process (native dialect) or a single connection of a slave (plain dialect).
@@ -115,6 +117,7 @@ impl Slave {
             instance: hello.instance.clone(),
             secret: ResumeKey::random().unwrap(),
             seat: hello.seat.clone(),
+            state: protocol::mcp::request_state::process_digest(&hello.instance),
         };
         let slave = Self::native(key, hello.slave_name.clone(), key, process, hello, limits);
         slave.link_up(hello.window, Instant::now());
@@ -226,6 +229,18 @@ impl Slave {
     pub(super) fn is_resumed_by(&self, hello: &SlaveHello, identity: &Identity, proxy: &str) -> bool {
         let is_proved = |process: &Process| process.secret.is_proved_by(hello, proxy);
         self.claims_match(hello, identity) && self.process.as_ref().is_some_and(is_proved)
+    }
+
+    /// Returns the digest by which labels of `requestState` name the process; `None`: a plain slave, which knows no labels.
+    pub(crate) fn state_process(&self) -> Option<u64> {
+        self.process.as_ref().map(|process| process.state)
+    }
+
+    /// Returns the text by which labels of `requestState` name the identity. No name of a code begins as one without a name does.
+    pub(crate) fn state_identity(&self) -> String {
+        let grant = self.grant();
+        let identity = grant.identity();
+        format!("{}\n{identity}", if identity.name().is_some() { "code" } else { "digest" })
     }
 
     /// Returns the weight in force, in percent.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use protocol::mcp::request_state::RequestState;
+
 use super::file::Routes;
 use super::labelled::Labelled;
 use super::match_input::MatchInput;
@@ -31,12 +33,22 @@ struct AppliedRule<S> {
 pub(crate) struct Route<S> {
     rule: Option<Arc<Rule>>,
     pub(crate) priorities: Priorities<S>,
+    narrowed: Narrowed,
+}
+
+/// What has left only some of the slaves that the rule allows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Narrowed {
+    /// The state of an exchange that the call goes on with.
+    pub(crate) state: RequestState,
+    /// Number that tells the slaves that are left from others; 0: all.
+    pub(crate) number: usize,
 }
 
 // Derived, it would ask for `S: Clone`.
 impl<S> Clone for Route<S> {
     fn clone(&self) -> Self {
-        Self { rule: self.rule.clone(), priorities: Arc::clone(&self.priorities) }
+        Self { rule: self.rule.clone(), priorities: Arc::clone(&self.priorities), narrowed: self.narrowed }
     }
 }
 
@@ -55,27 +67,41 @@ impl<S: Labelled> PoolRoutes<S> {
     /// Returns the route of a call: by the first rule that applies to it, else to any member.
     pub(crate) fn route(&self, call: &MatchInput<'_>) -> Route<S> {
         let Some(applied) = self.applied.iter().find(|applied| applied.rule.check(call).is_ok()) else {
-            return Route { rule: None, priorities: Arc::clone(&self.all) };
+            return Route::new(None, Arc::clone(&self.all));
         };
         applied.meter.record(applied.priorities.len());
-        Route { rule: Some(Arc::clone(&applied.rule)), priorities: Arc::clone(&applied.priorities) }
+        Route::new(Some(Arc::clone(&applied.rule)), Arc::clone(&applied.priorities))
     }
 
-    /// Returns the route by the same rule among the present members. The rule holds even if the file has changed since.
+    /// Returns the route by the same rule among the present members, all of them. The rule holds even if the file has changed since.
     pub(crate) fn reroute(&self, before: &Route<S>) -> Route<S> {
-        let Some(rule) = &before.rule else { return Route { rule: None, priorities: Arc::clone(&self.all) } };
+        let Some(rule) = &before.rule else { return Route::new(None, Arc::clone(&self.all)) };
         let known = self.applied.iter().find(|applied| Arc::ptr_eq(&applied.rule, rule));
         let members = || self.all.iter().flat_map(|members| members.iter());
         let priorities =
             known.map_or_else(|| priorities(rule, members()), |applied| Arc::clone(&applied.priorities));
-        Route { rule: Some(Arc::clone(rule)), priorities }
+        Route::new(Some(Arc::clone(rule)), priorities)
     }
 }
 
 impl<S> Route<S> {
-    /// Returns a number that tells the rule from other rules while either route exists; 0 without a rule.
-    pub(crate) fn rule_number(&self) -> usize {
-        self.rule.as_ref().map_or(0, |rule| Arc::as_ptr(rule).addr())
+    fn new(rule: Option<Arc<Rule>>, priorities: Priorities<S>) -> Self {
+        Self { rule, priorities, narrowed: Narrowed::default() }
+    }
+
+    /// Returns the route with these slaves only.
+    pub(crate) fn narrow(self, priorities: Priorities<S>, narrowed: Narrowed) -> Self {
+        Self { priorities, narrowed, ..self }
+    }
+
+    /// Returns the state of an exchange that has narrowed the route.
+    pub(crate) fn state(&self) -> RequestState {
+        self.narrowed.state
+    }
+
+    /// Returns a number that tells the route from others while either exists: those by another rule, or to other slaves of the rule.
+    pub(crate) fn number(&self) -> usize {
+        self.rule.as_ref().map_or(0, |rule| Arc::as_ptr(rule).addr()).wrapping_add(self.narrowed.number)
     }
 
     /// Describes the rule and the labels that it asks for; `None` without a rule.

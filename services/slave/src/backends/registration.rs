@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::catalog::{CatalogEntry, ListHints};
 
 /// The state of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,32 @@ pub enum BackendState {
     Stopped,
 }
 
+/// The tools of a backend, in its order, and its hints for caches of their list.
+#[derive(Debug, Default)]
+pub(crate) struct ToolList {
+    /// The definitions.
+    pub(crate) entries: Vec<CatalogEntry>,
+    /// How long the list may be kept, and for whom.
+    pub(crate) hints: ListHints,
+}
+
+impl ToolList {
+    /// Returns the number of tools.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+impl From<Vec<CatalogEntry>> for ToolList {
+    fn from(entries: Vec<CatalogEntry>) -> Self {
+        Self { entries, hints: ListHints::default() }
+    }
+}
+
 /// A backend's entry in the registry, as the backend reports to it.
 pub(crate) trait Registration: Send + Sync + 'static {
     /// Reports that the backend runs and offers these tools, in place of those that it offered before.
-    fn ready(&self, tools: Vec<CatalogEntry>);
+    fn ready(&self, tools: ToolList);
 
     /// Reports that the backend does not run: its tools leave the catalog, their names stay known.
     fn down(&self, state: BackendState);

@@ -31,6 +31,8 @@ pub(crate) struct Request {
     pub(crate) arguments: Option<Range<usize>>,
     /// The range of `params._meta`.
     pub(crate) meta: Option<Range<usize>>,
+    /// The range of `params.task`, by which a client of 2025-11-25 asks for a task.
+    pub(crate) task: Option<Range<usize>>,
     /// The range of `params._meta.progressToken`, a string or a number.
     pub(crate) progress_token: Option<Range<usize>>,
     /// Whether the client asked for log messages on this request (2026-07-28, Logging).
@@ -57,6 +59,8 @@ struct Params<'a> {
     name: &'a RawValue,
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present_or_null")]
+    task: Option<&'a RawValue>,
     /// `Some` also for `null`, whose range may have to be replaced.
     #[serde(rename = "_meta", borrow, default, deserialize_with = "present_or_null")]
     meta: Option<&'a RawValue>,
@@ -112,6 +116,7 @@ impl Request {
             name_range: range(params.name),
             arguments: params.arguments.map(range),
             meta: params.meta.map(range),
+            task: params.task.map(range),
             progress_token: meta.progress_token.map(range),
             has_log_level: meta.log_level.is_some(),
             has_trace: meta

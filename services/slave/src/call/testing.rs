@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::{Era, Version};
+use protocol::mcp::request_state::RequestState;
 
 use super::request::Request;
 
@@ -21,6 +22,8 @@ pub(crate) fn header(era: Era) -> CallHeader {
         session: None,
         request_id: None,
         cancel_id: None,
+        request_state: RequestState::default(),
+        state_label: 0,
         silence_timeout_ms: 20_000,
         total_timeout_ms: 20_000,
         traceparent: None,

@@ -15,6 +15,8 @@ use runtime::telemetry::LogContext;
 
 use super::sink::JournalSink;
 use super::state::Endpoint;
+use super::state_labels::unlabelled;
+use crate::call::CallEnd;
 
 impl Endpoint {
     /// Handles all events; `events` is empty afterwards.
@@ -44,6 +46,14 @@ impl Endpoint {
                 let failure =
                     Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
                 self.write(|end| end.end(call, failure.error_object().into(), Flags::ERROR, 0));
+                return;
+            }
+        };
+        let message = match unlabelled(&header, message) {
+            Ok(message) => message,
+            Err(failure) => {
+                let end = CallEnd::failed(&failure, header.era);
+                self.write(|to| to.end(call, end.payload, Flags::ERROR, end.status));
                 return;
             }
         };

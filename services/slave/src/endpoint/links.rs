@@ -49,6 +49,7 @@ impl Endpoint {
         let id = LinkId(state.last_link);
         if let Some(proxy) = proxy {
             state.end.link_up(id, proxy.peer());
+            state.labels.on_link(proxy);
         }
         state.links.push(LinkUp { id, wake: Arc::clone(&wake), drained: false });
         metrics::set_links(state.links.len());

@@ -9,11 +9,13 @@ use protocol::link::frame::Flags;
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::limits::LinkLimits;
 use protocol::link::slave_end::{SlaveEnd, WriteOutcome};
+use protocol::mcp::request_state::{has_state, with_label};
 use tokio::sync::{Notify, watch};
 
 use super::call_table::CallTable;
 use super::known_proxies::{KnownProxies, PeerDiscovery};
 use super::stage::Stage;
+use super::state_labels::StateLabels;
 use crate::call::{CallEnd, Execute};
 use crate::metrics::LinkUsage;
 
@@ -32,6 +34,7 @@ pub(super) struct State {
     pub(super) links: Vec<LinkUp>,
     pub(super) last_link: u64,
     pub(super) proxies: KnownProxies,
+    pub(super) labels: StateLabels,
     /// The last report of linked proxies that was sent to proxies.
     pub(super) reported: Bytes,
 }
@@ -57,6 +60,7 @@ impl Endpoint {
             links: Vec::new(),
             last_link: 0,
             proxies: KnownProxies::default(),
+            labels: StateLabels::default(),
             reported: Bytes::new(),
         };
         Arc::new(Self {
@@ -121,12 +125,26 @@ impl Endpoint {
         let error = if end.error { Flags::ERROR } else { Flags::NONE };
         let tool_error = if end.tool_error { Flags::TOOL_ERROR } else { Flags::NONE };
         tracing::debug!(bytes = end.payload.len(), "Sending response back to proxy (call {call})");
-        let outcome = self.write(|to| to.end(call, end.payload, error.with(tool_error), end.status));
+        let payload = if end.error { end.payload } else { self.label(call, end.payload) };
+        let outcome = self.write(|to| to.end(call, payload, error.with(tool_error), end.status));
         if outcome == WriteOutcome::Gone {
             // The call may have been the last that a drain waits for.
             self.chores.notify_one();
         }
         self.calls.lock().remove(call);
+    }
+
+    /// Returns a result as the client of this call may get it.
+    fn label(&self, call: CallId, result: Bytes) -> Bytes {
+        // Nearly no result has a state: the lock is not taken for the others.
+        if !has_state(&result) {
+            return result;
+        }
+        let label = self.state.lock().labels.of(call.proxy());
+        match label {
+            Some(label) => with_label(result, &label),
+            None => result,
+        }
     }
 
     /// Returns where the writer of a call waits for its reader; `None` if the call has ended.

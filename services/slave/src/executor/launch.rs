@@ -44,5 +44,5 @@ pub(super) fn start_backends(
 fn start_demo(registry: &Arc<BackendRegistry>, name: &str, demo: Demo) {
     let tools = demo.tools();
     let id = registry.add(NewBackend { name: name.into(), backend: Arc::new(demo), history: None });
-    registry.registration(id).ready(tools);
+    registry.registration(id).ready(tools.into());
 }

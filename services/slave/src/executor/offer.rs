@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::mcp::catalog::{Catalog, CatalogEntry, SlaveState};
+use protocol::mcp::catalog::{Catalog, CatalogEntry, ListHints, SlaveState};
 
 /// Tools of one backend.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct BackendOffer {
     pub name: String,
     /// Tools in the backend's order; `None` while the backend does not run.
     pub tools: Option<Vec<Arc<CatalogEntry>>>,
+    /// The backend's hints for caches of the tools' list.
+    pub hints: ListHints,
 }
 
 /// What a slave offers.
@@ -24,9 +26,11 @@ pub struct Offer {
 
 impl Offer {
     /// Returns the tools of all backends in order.
-    pub(super) fn catalog(&self) -> Catalog {
+    pub(crate) fn catalog(&self) -> Catalog {
         let tools = self.backends.iter().filter_map(|backend| backend.tools.as_deref());
+        let listed = self.backends.iter().filter(|backend| backend.tools.is_some());
         Catalog {
+            tool_hints: listed.map(|backend| backend.hints).reduce(ListHints::with).unwrap_or_default(),
             tools: tools.flatten().cloned().collect(),
             degraded: self.state.degraded.clone(),
             ..Catalog::default()
@@ -49,7 +53,7 @@ impl BackendOffer {
             (Some(one), Some(two)) => same_tools(one, two),
             (one, two) => one.is_none() && two.is_none(),
         };
-        tools && self.name == other.name
+        tools && self.name == other.name && self.hints == other.hints
     }
 }
 

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use protocol::mcp::catalog::{Catalog, CatalogEntry, SlaveState};
+use protocol::mcp::catalog::{Catalog, SlaveState};
 use protocol::mcp::failure::Failure;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::offer::{Offer, same_tools};
 use crate::backends::history::{HistorySnapshot, ProcessHistory};
-use crate::backends::{BackendState, Registration};
+use crate::backends::{BackendState, Registration, ToolList};
 use crate::metrics;
 pub(super) use list::{BackendId, NewBackend};
 use list::{BackendList, RegisteredBackend};
@@ -238,10 +238,11 @@ pub(super) struct RegistryEntry {
 }
 
 impl Registration for RegistryEntry {
-    fn ready(&self, tools: Vec<CatalogEntry>) {
+    fn ready(&self, tools: ToolList) {
         self.registry.update(self.id, |backend| {
             backend.state = BackendState::Ready;
-            backend.tools = tools;
+            backend.tools = tools.entries;
+            backend.hints = tools.hints;
             backend.unhealthy = None;
         });
     }

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use front::calls::{CallContext, Calls, Listing};
+use front::calls::{CallContext, Calls, Completeness, Listing};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId};
-use protocol::mcp::catalog::Catalog;
 use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
@@ -17,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::session_calls::SessionCalls;
 use super::sink::LocalSink;
 use super::stream::LocalStream;
-use crate::executor::Executor;
+use crate::executor::{Executor, Offer};
 
 /// Events of one call that may wait for its client before the backend has to wait.
 const MAX_WAITING_EVENTS: usize = 8;
@@ -34,12 +33,12 @@ pub struct LocalCalls {
 impl LocalCalls {
     /// Serves `executor`. Spawns a task that follows its catalog until the executor is gone.
     pub fn new(executor: Executor) -> Self {
-        let mut catalog = executor.catalog();
-        let (listings, listing) = watch::channel(Arc::new(listing_of(&catalog.borrow_and_update())));
+        let mut offer = executor.offer();
+        let (listings, listing) = watch::channel(Arc::new(listing_of(&offer.borrow_and_update())));
         tokio::spawn(async move {
-            while catalog.changed().await.is_ok() {
-                let now = listing_of(&catalog.borrow_and_update());
-                listings.send_replace(Arc::new(now));
+            while offer.changed().await.is_ok() {
+                let now = listing_of(&offer.borrow_and_update());
+                listings.send_if_modified(|before| Listing::replace(before, now));
             }
         });
         // Without random numbers calls of two processes could have the same ids, which only logs show.
@@ -54,10 +53,15 @@ impl LocalCalls {
     }
 }
 
-/// Returns the catalog as `tools/list` answers it.
-fn listing_of(catalog: &Catalog) -> Listing {
-    let tools = tool_list(catalog.tools.iter().map(|tool| tool.definition.get()));
-    Listing { tools, tool_count: catalog.tools.len() }
+/// Returns the offer as `tools/list` answers it.
+fn listing_of(offer: &Offer) -> Listing {
+    let catalog = offer.catalog();
+    Listing {
+        tools: tool_list(catalog.tools.iter().map(|tool| tool.definition.get())),
+        tool_count: catalog.tools.len(),
+        hints: catalog.tool_hints,
+        completeness: if offer.state.complete { Completeness::Complete } else { Completeness::Incomplete },
+    }
 }
 
 impl Calls for LocalCalls {

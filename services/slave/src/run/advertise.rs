@@ -121,7 +121,8 @@ pub(super) async fn follow(
 fn encode(position: usize, backend: &BackendOffer) -> Bytes {
     let name = backend.name.as_str();
     let empty = || write_backend(name, position, WrittenLists::default()).unwrap_or_default();
-    match write_backend(name, position, WrittenLists { tools: backend.tools.as_deref() }) {
+    let lists = WrittenLists { tools: backend.tools.as_deref(), tool_hints: backend.hints };
+    match write_backend(name, position, lists) {
         Ok(json) if json.len() <= MAX_CATALOG => json,
         Ok(json) => {
             let len = json.len();
@@ -140,14 +141,14 @@ fn encode(position: usize, backend: &BackendOffer) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use protocol::mcp::catalog::{Catalog, SlaveState};
+    use protocol::mcp::catalog::{Catalog, ListHints, SlaveState};
 
     use super::*;
 
     fn backend(name: &str, tool: &str) -> BackendOffer {
         let tools =
             Catalog::decode(format!(r#"{{"tools":[{{"name":"{tool}"}}]}}"#).as_bytes()).unwrap().tools;
-        BackendOffer { name: name.into(), tools: Some(tools) }
+        BackendOffer { name: name.into(), tools: Some(tools), hints: ListHints::default() }
     }
 
     fn parts(backends: Vec<BackendOffer>, complete: bool) -> AdvertisedParts {
@@ -175,7 +176,15 @@ mod tests {
             changes(&moved, &complete),
             [r#"{"backend":"a","gone":true}"#, r#"{"backend":"b","position":0}"#]
         );
-        let down = parts(vec![BackendOffer { name: "b".into(), tools: None }], true);
+        let hints = ListHints { ttl_ms: Some(5), private: true };
+        let hinted = parts(vec![BackendOffer { hints, ..backend("b", "z") }], true);
+        assert_eq!(
+            changes(&hinted, &moved),
+            [
+                r#"{"backend":"b","position":0,"lists":{"tools":{"items":[{"name":"z"}],"ttlMs":5,"cacheScope":"private"}}}"#
+            ]
+        );
+        let down = parts(vec![BackendOffer { tools: None, ..backend("b", "z") }], true);
         assert_eq!(changes(&down, &moved), [r#"{"backend":"b","position":0,"lists":{"tools":null}}"#]);
     }
 }

@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::{Era, Version};
+use protocol::mcp::request_state::RequestState;
 use serde_json::Value;
 use slave::backends::stdio::{StdioServer, StdioTiming};
 use slave::call::{CallEnd, CallHandle, CallSink, SinkClosed};
@@ -102,6 +103,8 @@ pub fn header(era: Era) -> CallHeader {
         session: None,
         request_id: None,
         cancel_id: None,
+        request_state: RequestState::default(),
+        state_label: 0,
         silence_timeout_ms: 25_000,
         total_timeout_ms: 25_000,
         traceparent: None,

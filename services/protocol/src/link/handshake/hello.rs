@@ -92,6 +92,9 @@ pub struct ProxyHello {
     /// The proxy's own peer fact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fact: Option<String>,
+    /// Label of the slave process, which it puts in front of each `requestState` that its backends give out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_label: Option<String>,
     /// Milliseconds for which calls outlive a broken link.
     pub grace_ms: u64,
     /// Credit window in bytes for what this side receives, for each call.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::entry::{CatalogEntry, ListKind, MAX_TOOL_NAME, check_name, name_of};
 use super::error::CatalogError;
+use super::hints::ListHints;
 use crate::mcp::object::Object;
 
 /// List of definitions as a message has it.
@@ -17,12 +18,18 @@ pub struct RawList<'a> {
     kind: ListKind,
     items: Vec<&'a RawValue>,
     bytes: usize,
+    hints: ListHints,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ListJson<'a> {
     #[serde(borrow)]
     items: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    ttl_ms: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    cache_scope: Option<&'a RawValue>,
 }
 
 impl<'a> RawList<'a> {
@@ -31,8 +38,8 @@ impl<'a> RawList<'a> {
     /// # Errors
     /// The text is not of the form, or has an unusable name.
     pub fn parse(kind: ListKind, json: &'a str) -> Result<Self, CatalogError> {
-        let Object(ListJson { items }) = serde_json::from_str(json)?;
-        Self::of(kind, items)
+        let Object(ListJson { items, ttl_ms, cache_scope }) = serde_json::from_str(json)?;
+        Ok(Self { hints: ListHints::read(ttl_ms, cache_scope), ..Self::of(kind, items)? })
     }
 
     /// Makes a list of these definitions.
@@ -55,7 +62,12 @@ impl<'a> RawList<'a> {
             seen.insert(name);
         }
         let bytes = items.iter().map(|item| item.get().len()).sum();
-        Ok(Self { kind, items, bytes })
+        Ok(Self { kind, items, bytes, hints: ListHints::default() })
+    }
+
+    /// Returns the hints for caches.
+    pub fn hints(&self) -> ListHints {
+        self.hints
     }
 
     /// Returns the kind of the list.
@@ -86,7 +98,7 @@ impl<'a> RawList<'a> {
         hasher.finish()
     }
 
-    /// Returns whether these entries are what the list has, byte for byte.
+    /// Returns whether these entries are what the list has, byte for byte. Hints are not compared.
     pub fn is(&self, entries: &[Arc<CatalogEntry>]) -> bool {
         let same = |(item, entry): (&&RawValue, &Arc<CatalogEntry>)| item.get() == entry.definition.get();
         self.items.len() == entries.len() && self.items.iter().zip(entries).all(same)

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::entry::{CatalogEntry, ListKind};
 use super::error::CatalogError;
+use super::hints::ListHints;
 use super::limits::MAX_CATALOG;
 use super::list::RawList;
 use crate::mcp::object::Object;
@@ -22,6 +23,8 @@ pub struct Catalog {
     pub resources: Vec<Arc<CatalogEntry>>,
     /// `resources/templates/list`.
     pub resource_templates: Vec<Arc<CatalogEntry>>,
+    /// Hints for caches of the tools' lists.
+    pub tool_hints: ListHints,
     /// Reason why the slave calls itself degraded, without secrets; `None`: not degraded.
     pub degraded: Option<String>,
 }
@@ -56,6 +59,7 @@ impl Catalog {
             resources: RawList::of(ListKind::Resources, lists.resources)?.entries()?,
             resource_templates: RawList::of(ListKind::ResourceTemplates, lists.resource_templates)?
                 .entries()?,
+            tool_hints: ListHints::default(),
             degraded: None,
         })
     }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::entry::{CatalogEntry, ListKind};
 use super::error::CatalogError;
+use super::hints::ListHints;
 use super::limits::{MAX_BACKEND_NAME, MAX_CATALOG};
 use crate::mcp::object::Object;
 
@@ -186,6 +187,8 @@ pub fn backend_at_head(json: &[u8]) -> Option<String> {
 pub struct WrittenLists<'a> {
     /// Tools; `None`: the backend has no such list.
     pub tools: Option<&'a [Arc<CatalogEntry>]>,
+    /// Hints for caches of the tools' list.
+    pub tool_hints: ListHints,
 }
 
 /// Writes the part of one backend with all its lists.
@@ -248,14 +251,20 @@ pub fn write_state(state: &SlaveState) -> Result<Bytes, serde_json::Error> {
 impl Serialize for WrittenLists<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
         struct List<'a> {
             items: Vec<&'a RawValue>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            ttl_ms: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            cache_scope: Option<&'a str>,
         }
         let mut map = to.serialize_map(None)?;
         match self.tools {
             Some(list) => {
                 let items = list.iter().map(|entry| &*entry.definition).collect();
-                map.serialize_entry(ListKind::Tools.name(), &List { items })?;
+                let (ttl_ms, cache_scope) = (self.tool_hints.ttl_ms, self.tool_hints.scope());
+                map.serialize_entry(ListKind::Tools.name(), &List { items, ttl_ms, cache_scope })?;
             }
             None => map.serialize_entry(ListKind::Tools.name(), &())?,
         }
@@ -334,11 +343,17 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let tools = super::super::Catalog::decode(br#"{"tools":[{"name":"x","n":1.0}]}"#).unwrap().tools;
-        let json = write_backend("files", 2, WrittenLists { tools: Some(&tools) }).unwrap();
+        let json = write_backend("files", 2, WrittenLists { tools: Some(&tools), ..WrittenLists::default() })
+            .unwrap();
         assert_eq!(
             json,
             r#"{"backend":"files","position":2,"lists":{"tools":{"items":[{"name":"x","n":1.0}]}}}"#
         );
+        let hints = ListHints { ttl_ms: Some(5), private: true };
+        let json = write_backend("f", 0, WrittenLists { tools: Some(&[]), tool_hints: hints }).unwrap();
+        let list = r#"{"items":[],"ttlMs":5,"cacheScope":"private"}"#;
+        assert_eq!(json, format!(r#"{{"backend":"f","position":0,"lists":{{"tools":{list}}}}}"#));
+        assert_eq!(super::super::RawList::parse(ListKind::Tools, list).unwrap().hints(), hints);
         let json = write_backend("files", 2, WrittenLists::default()).unwrap();
         let Ok(CatalogPart::Backend(part)) = CatalogPart::parse(&json) else { panic!("a part") };
         assert!(matches!(part.lists[0], ListChange::Removed));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::entry::{CatalogEntry, ListKind};
 use super::error::CatalogError;
+use super::hints::ListHints;
 use super::limits::MAX_BACKENDS;
 use super::merged::Catalog;
 use super::part::SlaveState;
@@ -32,6 +33,8 @@ impl<L: HeldList> HeldList for Arc<L> {
 struct BackendLists<L> {
     position: u32,
     lists: [Option<L>; 4],
+    /// Hints of each list; those of a list that is not there mean nothing.
+    hints: [ListHints; 4],
     /// Whether a part named the backend since the link came up.
     named: bool,
 }
@@ -101,8 +104,12 @@ impl<L: HeldList> CatalogParts<L> {
         if self.backends.len() >= MAX_BACKENDS {
             return Err(CatalogError::TooManyBackends);
         }
-        let new =
-            BackendLists { position: position.unwrap_or(0), lists: [None, None, None, None], named: true };
+        let new = BackendLists {
+            position: position.unwrap_or(0),
+            lists: [None, None, None, None],
+            hints: [ListHints::default(); 4],
+            named: true,
+        };
         self.backends.insert(backend.to_owned(), new);
         Ok(())
     }
@@ -111,6 +118,18 @@ impl<L: HeldList> CatalogParts<L> {
     pub fn set(&mut self, backend: &str, kind: ListKind, list: Option<L>) -> Option<L> {
         let lists = &mut self.backends.get_mut(backend)?.lists;
         std::mem::replace(&mut lists[kind as usize], list)
+    }
+
+    /// Returns the hints for caches of a list.
+    pub fn hints(&self, backend: &str, kind: ListKind) -> ListHints {
+        self.backends.get(backend).map(|backend| backend.hints[kind as usize]).unwrap_or_default()
+    }
+
+    /// Sets the hints for caches of a list of a backend that is there.
+    pub fn set_hints(&mut self, backend: &str, kind: ListKind, hints: ListHints) {
+        if let Some(backend) = self.backends.get_mut(backend) {
+            backend.hints[kind as usize] = hints;
+        }
     }
 
     /// Removes a backend with its lists. Returns whether it had any.
@@ -138,6 +157,10 @@ impl<L: HeldList> CatalogParts<L> {
         merged.catalog.degraded.clone_from(&self.state.degraded);
         let mut backends: Vec<&BackendLists<L>> = self.backends.values().collect();
         backends.sort_by_key(|backend| backend.position);
+        let tools = ListKind::Tools as usize;
+        let listed = backends.iter().filter(|backend| backend.lists[tools].is_some());
+        let hints = listed.map(|backend| backend.hints[tools]).reduce(ListHints::with);
+        merged.catalog.tool_hints = hints.unwrap_or_default();
         for kind in ListKind::ALL {
             let lists = backends.iter().filter_map(|backend| backend.lists[kind as usize].as_ref());
             let mut seen = HashSet::new();
@@ -186,6 +209,15 @@ mod tests {
         assert_eq!(tools(&parts), ["one", "two", "three"]);
         assert!(parts.remove("b") && !parts.remove("b"));
         assert_eq!(tools(&parts), ["one", "two"]);
+        let hints = |ttl| ListHints { ttl_ms: Some(ttl), private: ttl == 1 };
+        for (backend, ttl) in [("a", 7), ("b", 1)] {
+            parts.place(backend, None).unwrap();
+            parts.set_hints(backend, ListKind::Tools, hints(ttl));
+        }
+        assert_eq!(parts.merge().catalog.tool_hints, hints(7), "b has no list");
+        parts.set("b", ListKind::Tools, Some(list(&[])));
+        assert_eq!(parts.merge().catalog.tool_hints, hints(1));
+        assert!(parts.remove("b"));
         assert!(parts.set("gone", ListKind::Tools, Some(list(&["x"]))).is_none() && !parts.has("gone"));
     }
 

@@ -37,6 +37,12 @@ pub enum FailureKind {
     ResultTooLarge,
     /// The slave or its backend sent something that is no valid response.
     BadAnswer,
+    /// The tool asks the client for input, which clients of this version cannot be asked for.
+    InputUnsupported,
+    /// The tool answered with a result of a type that is not relayed.
+    ResultUnsupported,
+    /// The slave that gave out a `requestState` is gone, and no other may take the exchange over.
+    StateLost,
     /// A fault of the relay itself.
     Internal,
     /// The body is not JSON.
@@ -102,7 +108,7 @@ const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -117,6 +123,9 @@ impl FailureKind {
         Self::Cancelled,
         Self::ResultTooLarge,
         Self::BadAnswer,
+        Self::InputUnsupported,
+        Self::ResultUnsupported,
+        Self::StateLost,
         Self::Internal,
         Self::NotJson,
         Self::InvalidRequest,
@@ -158,6 +167,9 @@ impl FailureKind {
             Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
             Self::ResultTooLarge => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
             Self::BadAnswer => row(200, 200, -31007, "bad_answer", "The slave or its backend breaks the protocol: see both logs."),
+            Self::InputUnsupported => row(200, 200, -31020, "input_unsupported", "Give the tool what it asks for in its arguments, or use a client that speaks MCP 2026-07-28."),
+            Self::ResultUnsupported => row(200, 200, -31021, "result_unsupported", "Use a tool that answers with its result: tasks and results of other types are not relayed."),
+            Self::StateLost => row(200, 200, -31022, "state_lost", "Begin anew: call the tool without requestState and inputResponses."),
             Self::Internal => row(500, 500, -32603, "internal", "A bug of ours: please report it with the proxy's log."),
             Self::NotJson => row(400, 400, -32700, "parse_error", "Send one JSON-RPC message in UTF-8."),
             Self::InvalidRequest => row(400, 400, -32600, "invalid_request", "Send one JSON-RPC 2.0 message."),

@@ -82,6 +82,23 @@ pub enum Failure {
     /// The slave or its backend sent something that is no valid response.
     #[error("Malformed answer from the slave: {0}")]
     BadAnswer(String),
+    /// The tool asks the client for input, which clients of this version cannot be asked for.
+    #[error(
+        "The tool asks for input ({wanted}), which a client of this protocol version cannot be asked for"
+    )]
+    InputUnsupported {
+        /// Methods of the requests that the client would have to answer, without anything that the backend wrote.
+        wanted: String,
+    },
+    /// The tool answered with a result of a type that is not relayed.
+    #[error("The tool answered with {what}, which is not relayed")]
+    ResultUnsupported {
+        /// Name of what it answered with, without anything that the backend wrote.
+        what: &'static str,
+    },
+    /// The slave that gave out a `requestState` is gone, and no other may take the exchange over.
+    #[error("The slave that gave out requestState is gone, and no other can go on with the exchange")]
+    StateLost,
     /// A fault of the relay itself.
     #[error("Internal error")]
     Internal,
@@ -180,6 +197,9 @@ impl Failure {
             Self::Cancelled => FailureKind::Cancelled,
             Self::ResultTooLarge(_) => FailureKind::ResultTooLarge,
             Self::BadAnswer(_) => FailureKind::BadAnswer,
+            Self::InputUnsupported { .. } => FailureKind::InputUnsupported,
+            Self::ResultUnsupported { .. } => FailureKind::ResultUnsupported,
+            Self::StateLost => FailureKind::StateLost,
             Self::Internal => FailureKind::Internal,
             Self::NotJson(_) => FailureKind::NotJson,
             Self::InvalidRequest(_) => FailureKind::InvalidRequest,
@@ -268,6 +288,9 @@ impl Failure {
             Self::Cancelled,
             Self::ResultTooLarge(text()),
             Self::BadAnswer(text()),
+            Self::InputUnsupported { wanted: "…".into() },
+            Self::ResultUnsupported { what: "…" },
+            Self::StateLost,
             Self::Internal,
             Self::NotJson(text()),
             Self::InvalidRequest(text()),

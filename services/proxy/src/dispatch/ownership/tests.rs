@@ -7,10 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 use protocol::mcp::canonical;
+use protocol::mcp::shown_name::MAX_NAME_LENGTH;
 use runtime::secret::SecretSet;
 use serde_json::value::RawValue;
 
-use super::super::names::MAX_NAME_LENGTH;
 use super::super::offer::Schema;
 use super::*;
 use crate::access::{Announced, CodeStore, CodesFile, Grant};

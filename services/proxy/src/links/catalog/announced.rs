@@ -206,7 +206,10 @@ impl AnnouncedCatalog {
                 ListChange::Replaced(list) => {
                     let list = RawList::parse(kind, list)?;
                     match before {
-                        Some(before) if list.is(before.entries()) => Cost::Nothing,
+                        Some(before) if list.is(before.entries()) => {
+                            let same = list.hints() == self.parts.hints(&part.backend, kind);
+                            if same { Cost::Nothing } else { Cost::Change }
+                        }
                         None if account.knows(&list) => Cost::Free,
                         _ => Cost::Change,
                     }
@@ -275,6 +278,7 @@ impl AnnouncedCatalog {
     /// Replaces a list, or leaves it out where the code may not have it.
     fn set(&mut self, backend: &str, list: &RawList<'_>, account: &Arc<CatalogAccount>, limits: &CodeLimits) {
         let kind = list.kind();
+        self.parts.set_hints(backend, kind, list.hints());
         if self.parts.list(backend, kind).is_some_and(|before| list.is(before.entries())) {
             return;
         }

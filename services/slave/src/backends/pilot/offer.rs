@@ -72,7 +72,7 @@ struct ExecutableWatch {
 impl ExecutableWatch {
     fn advertise(&self) {
         tracing::info!(command = %self.executable.display(), "review_merge_request is offered");
-        self.registration.ready(vec![self.tool.clone()]);
+        self.registration.ready(vec![self.tool.clone()].into());
     }
 
     async fn run(self, interval: Duration, shutdown: ShutdownGroup) {

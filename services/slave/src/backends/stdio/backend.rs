@@ -171,7 +171,7 @@ impl StdioBackend {
                 Incoming::Log(message) => message,
                 Incoming::Result(result) => {
                     self.check(MessageShape::Result, &result, rules)?;
-                    return Ok(results::adapt(result, rules.era, era));
+                    return results::adapt(result, rules.era, era);
                 }
                 Incoming::Error(error) => {
                     self.check(MessageShape::Error, &error, rules)?;

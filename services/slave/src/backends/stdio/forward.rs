@@ -1,5 +1,5 @@
 //! A client's call as a child gets it: the id, the progress token, the tool's name and `_meta` are rewritten, all other
-//! bytes are copied. Must not know the reader of the answer.
+//! bytes are copied. Tasks are not relayed: a client's request for one, and what it says of tasks, stay here. Must not know the reader of the answer.
 //!
 //! Several clients share one child: ids and progress tokens towards it are ours (one number serves as both).
 
@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::mcp::era::{Era, meta};
-use protocol::mcp::members::Members;
+use protocol::mcp::members::{Members, with_value, without};
 use runtime::traces::TraceContext;
+use serde_json::value::RawValue;
 
 use super::messages::modern_meta;
 use crate::call::Request;
-use crate::splice::{Edit, splice, strip_newlines};
+use crate::splice::{Edit, member_at, splice, strip_newlines};
 
 /// Protocol members of a modern `_meta`: a modern backend requires them of its client, a legacy one does not expect them.
 const PROTOCOL_KEYS: [&str; 4] =
@@ -49,10 +50,29 @@ pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Bytes, s
         }
         (_, None) => {}
     }
+    // 2025-11-25, Tasks: who does not declare tasks processes the request as if it did not ask for one.
+    if let Some(task) = request.task.as_ref().filter(|_| request.header.era == Era::Legacy)
+        && let Some(range) = member_at(&request.message, task)
+    {
+        edits.push(Edit { range, with: b"" });
+    }
     let mut text = splice(&request.message, &mut edits, 1);
     strip_newlines(&mut text);
     text.push(b'\n');
     Ok(text.into())
+}
+
+/// The extension of 2026-07-28 by which a server may answer with a task.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+/// Returns a client's capabilities without the extension for tasks, all else as it stands.
+fn without_tasks(capabilities: &RawValue) -> Result<Box<RawValue>, serde_json::Error> {
+    let members: Members<'_> = serde_json::from_str(capabilities.get())?;
+    let Some((_, extensions)) = members.0.iter().find(|(key, _)| key == "extensions") else {
+        return Ok(capabilities.to_owned());
+    };
+    let Some(left) = without(extensions, TASKS)? else { return Ok(capabilities.to_owned()) };
+    Ok(with_value(capabilities, "extensions", &left)?.unwrap_or_else(|| capabilities.to_owned()))
 }
 
 /// The trace context to be written into `_meta`, as far as the message does not have it already.
@@ -93,10 +113,11 @@ impl<'a> MetaContext<'a> {
 fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, serde_json::Error> {
     let context = MetaContext::new(request, to.trace_context);
     let crosses_eras = request.header.era != to.era;
-    if !crosses_eras && request.progress_token.is_none() && context.is_empty() {
+    let original = request.meta.as_ref().map_or(&b"{}"[..], |range| request.json(range));
+    let says_tasks = memchr::memmem::find(original, TASKS.as_bytes()).is_some();
+    if !crosses_eras && request.progress_token.is_none() && context.is_empty() && !says_tasks {
         return Ok(None);
     }
-    let original = request.meta.as_ref().map_or(&b"{}"[..], |range| request.json(range));
     let members = serde_json::from_slice::<Option<Members<'_>>>(original)?.unwrap_or_default();
     let mut out = String::with_capacity(original.len() + 256);
     out.push('{');
@@ -108,6 +129,9 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
         let _ = match key.as_str() {
             "progressToken" if request.progress_token.is_some() => {
                 write!(out, r#"{comma}"progressToken":{}"#, to.id)
+            }
+            meta::CLIENT_CAPABILITIES if says_tasks => {
+                write!(out, r#"{comma}"{key}":{}"#, without_tasks(value)?)
             }
             key => write!(out, "{comma}{}:{}", serde_json::to_string(key)?, value.get()),
         };

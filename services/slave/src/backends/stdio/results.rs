@@ -2,16 +2,42 @@
 
 use bytes::Bytes;
 use protocol::mcp::era::Era;
-use protocol::mcp::result::{is_tool_error, with_result_type};
+use protocol::mcp::failure::Failure;
+use protocol::mcp::result::{ResultType, is_legacy_task, is_tool_error, wanted_input, with_result_type};
 
 use crate::call::Answer;
 
+/// What is said of a task.
+const TASK: &str = "a task in place of its result";
+
 /// Returns the answer with a `result` value adapted to the era of the client; `backend` is the era of the child.
-pub(super) fn adapt(result: Bytes, client: Era, backend: Era) -> Answer {
+///
+/// # Errors
+/// The result is of a type that the client cannot go on with.
+pub(super) fn adapt(result: Bytes, client: Era, backend: Era) -> Result<Answer, Failure> {
+    check(&result, client, backend)?;
     let tool_error = is_tool_error(&result);
     let needs_type = client == Era::Modern && backend == Era::Legacy;
     let payload = if needs_type { with_result_type(result) } else { result };
-    Answer { payload, error: false, tool_error }
+    Ok(Answer { payload, error: false, tool_error })
+}
+
+fn check(result: &[u8], client: Era, backend: Era) -> Result<(), Failure> {
+    if backend == Era::Legacy {
+        return if is_legacy_task(result) { Err(Failure::ResultUnsupported { what: TASK }) } else { Ok(()) };
+    }
+    match (ResultType::of(result), client) {
+        // `tasks/get` is not relayed.
+        (ResultType::Task, _) => Err(Failure::ResultUnsupported { what: TASK }),
+        // A modern client knows the types that it asked for, and refuses others.
+        (ResultType::Complete, _) | (ResultType::InputRequired | ResultType::Other, Era::Modern) => Ok(()),
+        (ResultType::InputRequired, Era::Legacy) => {
+            Err(Failure::InputUnsupported { wanted: wanted_input(result) })
+        }
+        (ResultType::Other, Era::Legacy) => {
+            Err(Failure::ResultUnsupported { what: "a result of a type that only newer clients know" })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -19,7 +45,7 @@ mod tests {
     use super::*;
 
     fn adapted(result: &'static str, client: Era, backend: Era) -> (String, bool) {
-        let answer = adapt(Bytes::from_static(result.as_bytes()), client, backend);
+        let answer = adapt(Bytes::from_static(result.as_bytes()), client, backend).unwrap();
         (String::from_utf8(answer.payload.to_vec()).unwrap(), answer.tool_error)
     }
 
@@ -51,8 +77,36 @@ mod tests {
         for (client, backend) in
             [(Era::Legacy, Era::Legacy), (Era::Legacy, Era::Modern), (Era::Modern, Era::Modern)]
         {
-            let result = r#"{"z" : 1.0,"resultType":"input_required"}"#;
-            assert_eq!(adapted(result, client, backend).0, result);
+            for result in [r#"{"z" : 1.0,"resultType":"complete"}"#, r#"{"z" : 1e400}"#] {
+                assert_eq!(adapted(result, client, backend).0, result);
+            }
+        }
+        // To a legacy server `resultType` is any other member.
+        let other = r#"{"resultType":"input_required"}"#;
+        assert_eq!(adapted(other, Era::Legacy, Era::Legacy).0, other);
+    }
+
+    #[test]
+    fn a_result_that_the_client_cannot_go_on_with_is_refused() {
+        const ASKS: &str = r#"{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"}}}"#;
+        const TASK: &str = r#"{"resultType":"task","taskId":"1"}"#;
+        const LEGACY_TASK: &str = r#"{"task":{"taskId":"1"}}"#;
+        const OTHER: &str = r#"{"resultType":"pages"}"#;
+        let kind = |result: &'static str, client, backend| {
+            let failure = adapt(Bytes::from_static(result.as_bytes()), client, backend).err();
+            failure.map(|failure| (failure.spec().kind, failure.to_string().contains("roots/list")))
+        };
+        for (result, client, backend, expected) in [
+            (ASKS, Era::Legacy, Era::Modern, Some(("input_unsupported", true))),
+            (ASKS, Era::Modern, Era::Modern, None),
+            (TASK, Era::Legacy, Era::Modern, Some(("result_unsupported", false))),
+            (TASK, Era::Modern, Era::Modern, Some(("result_unsupported", false))),
+            (LEGACY_TASK, Era::Legacy, Era::Legacy, Some(("result_unsupported", false))),
+            (LEGACY_TASK, Era::Modern, Era::Legacy, Some(("result_unsupported", false))),
+            (OTHER, Era::Legacy, Era::Modern, Some(("result_unsupported", false))),
+            (OTHER, Era::Modern, Era::Modern, None),
+        ] {
+            assert_eq!(kind(result, client, backend), expected, "{result} {client:?} {backend:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use super::process::RunningProcess;
 use super::request::RequestError;
 use super::session::Session;
 use super::{health_check, tools};
-use crate::backends::registration::{BackendState, Registration};
+use crate::backends::registration::{BackendState, Registration, ToolList};
 use crate::backends::shutdown::ShutdownGuard;
 use crate::metrics::{self, Exit};
 use crate::trace::BackendStart;
@@ -174,7 +174,7 @@ impl Supervisor {
         era_probe: EraProbe,
     ) -> Result<ServerInfo, RequestError> {
         let info = handshake::negotiate(session, era_probe, self.timing.probe).await?;
-        let tools = if info.has_tools { tools::list(session, info.era).await? } else { Vec::new() };
+        let tools = if info.has_tools { tools::list(session, info.era).await? } else { ToolList::default() };
         tracing::info!(backend = &*self.backend.name, era = ?info.era, tools = tools.len(), "backend ready");
         let (era, version) = (info.era, info.version);
         self.backend.set_ready(ReadySession { session: Arc::clone(session), era, version });

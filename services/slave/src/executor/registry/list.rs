@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use protocol::mcp::catalog::{CatalogEntry, MAX_BACKEND_NAME};
+use protocol::mcp::catalog::{CatalogEntry, ListHints, MAX_BACKEND_NAME};
 use tokio_util::task::TaskTracker;
 
 use crate::backends::BackendState;
@@ -33,6 +33,8 @@ pub(super) struct RegisteredBackend {
     pub(super) history: Option<Arc<ProcessHistory>>,
     pub(super) state: BackendState,
     pub(super) tools: Vec<CatalogEntry>,
+    /// Its hints for caches of the tools' list.
+    pub(super) hints: ListHints,
     /// The problem of a backend that runs.
     pub(super) unhealthy: Option<String>,
     /// The calls that may use the backend; closed when it leaves the list.
@@ -168,7 +170,7 @@ impl BackendList {
                 name = format!("#{}", backend.id.0);
                 taken.insert(name.clone());
             }
-            BackendOffer { name, tools: backend.is_listed().then_some(tools) }
+            BackendOffer { name, tools: backend.is_listed().then_some(tools), hints: backend.hints }
         };
         self.backends.iter().zip(tools).map(offer).collect()
     }
@@ -197,6 +199,7 @@ impl BackendList {
             history,
             state: BackendState::Starting,
             tools: Vec::new(),
+            hints: ListHints::default(),
             unhealthy: None,
             users: TaskTracker::new(),
         }

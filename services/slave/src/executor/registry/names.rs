@@ -1,15 +1,19 @@
 //! The names of several backends' tools in one catalog. Must not know whether a backend runs.
+//!
+//! A name that one backend has stays as it is. A name that several have is shown as `backend__tool` for each of them, by the rules of
+//! [`shown_name`]. No tool takes a name that another has by itself, so that none is lost.
 
 use std::collections::{HashMap, HashSet};
 
 use protocol::mcp::catalog::{self, CatalogEntry};
+use protocol::mcp::shown_name;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::splice::{Edit, range_in, splice};
 
-/// Characters of the longest namespaced name: the limit of common clients.
-const MAX_NAMESPACED_LEN: usize = 64;
+/// How often another hash is tried for a name that is taken.
+const MAX_SALTS: usize = 8;
 
 /// A tool with its name in the catalog.
 pub(super) struct NamedTool {
@@ -34,13 +38,12 @@ pub(super) fn assign<'a>(
             owners.entry(tool.name.as_str()).or_default().insert(index);
         }
     }
-    let shared = |name: &str| owners.get(name).is_some_and(|owners| owners.len() > 1);
-    let (mut named, mut problems, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut naming = Naming { owners, taken: HashSet::new() };
+    let (mut named, mut problems) = (Vec::new(), Vec::new());
     for (index, (backend, tools)) in backends.iter().enumerate() {
+        let mut own = HashSet::new();
         for tool in *tools {
-            let name =
-                if shared(&tool.name) { namespaced(backend, &tool.name) } else { Ok(tool.name.clone()) };
-            match name.and_then(|name| admit(index, name, tool, &mut taken)) {
+            match naming.name(index, backend, tool, &mut own) {
                 Ok(named_tool) => {
                     if named_tool.name != named_tool.own_name {
                         problems.push(format!(
@@ -60,34 +63,42 @@ pub(super) fn assign<'a>(
     (named, problems)
 }
 
-/// Returns the tool under this name if the name is valid and free.
-fn admit(
-    backend: usize,
-    name: String,
-    tool: &CatalogEntry,
-    taken: &mut HashSet<String>,
-) -> Result<NamedTool, &'static str> {
-    catalog::check_name(&name)?;
-    let definition =
-        if name == tool.name { tool.definition.clone() } else { renamed(&tool.definition, &name)? };
-    if !taken.insert(name.clone()) {
-        return Err("another tool has the same name");
-    }
-    Ok(NamedTool { backend, name, own_name: tool.name.clone(), definition })
+struct Naming<'a> {
+    /// Backends that have each name by themselves.
+    owners: HashMap<&'a str, HashSet<usize>>,
+    /// Names made for tools whose own name several backends have.
+    taken: HashSet<String>,
 }
 
-/// Returns the tool's name with the backend's name in front, cut to the limit.
-fn namespaced(backend: &str, tool: &str) -> Result<String, &'static str> {
-    let room = MAX_NAMESPACED_LEN.saturating_sub(tool.chars().count() + 2);
-    let prefix: String = backend
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
-        .take(room)
-        .collect();
-    if prefix.is_empty() {
-        return Err("several backends offer it, and with the backend's name it is longer than 64 characters");
+impl Naming<'_> {
+    /// Returns the tool under its name. `own`: names that the backend has used already.
+    fn name<'a>(
+        &mut self,
+        index: usize,
+        backend: &str,
+        tool: &'a CatalogEntry,
+        own: &mut HashSet<&'a str>,
+    ) -> Result<NamedTool, &'static str> {
+        catalog::check_name(&tool.name)?;
+        if !own.insert(&tool.name) {
+            return Err("another tool of the backend has the same name");
+        }
+        let is_shared = self.owners.get(tool.name.as_str()).is_some_and(|owners| owners.len() > 1);
+        let name = if is_shared { self.free_name(backend, &tool.name)? } else { tool.name.clone() };
+        let definition =
+            if name == tool.name { tool.definition.clone() } else { renamed(&tool.definition, &name)? };
+        Ok(NamedTool { backend: index, name, own_name: tool.name.clone(), definition })
     }
-    Ok(format!("{prefix}__{tool}"))
+
+    /// Returns a name with the backend's in front that no other tool has, neither by itself nor made for it.
+    fn free_name(&mut self, backend: &str, tool: &str) -> Result<String, &'static str> {
+        let salted = (0..MAX_SALTS).map(|salt| shown_name::derived_apart(backend, tool, &salt.to_string()));
+        let mut names = std::iter::once(shown_name::derived(backend, tool)).chain(salted);
+        let is_free = |name: &String| !self.owners.contains_key(name.as_str()) && !self.taken.contains(name);
+        let name = names.find(is_free).ok_or("every name with the backend's in front is taken")?;
+        self.taken.insert(name.clone());
+        Ok(name)
+    }
 }
 
 /// Returns the definition with another name and nothing else changed.
@@ -113,6 +124,10 @@ mod tests {
         CatalogEntry::named(&RawValue::from_string(definition.to_owned()).unwrap()).unwrap()
     }
 
+    fn tool(name: &str) -> CatalogEntry {
+        entry(&format!(r#"{{"name":"{name}"}}"#))
+    }
+
     fn names(backends: &[(&str, &[CatalogEntry])]) -> (Vec<String>, Vec<String>) {
         let (named, problems) = assign(backends.iter().copied());
         (named.into_iter().map(|one| one.name).collect(), problems)
@@ -120,37 +135,61 @@ mod tests {
 
     #[test]
     fn a_shared_name_is_namespaced_for_all_backends_and_reported() {
-        let (echo, own) = (
-            [entry(r#"{"z":1,"name" : "echo"}"#)],
-            [entry(r#"{"name":"own"}"#), entry(r#"{"name":"echo"}"#)],
-        );
-        let (named, problems) = assign([("a b", &echo[..]), ("two", &own[..])].into_iter());
+        let (echo, own) = ([entry(r#"{"z":1e400,"name" : "echo"}"#)], [tool("own"), tool("echo")]);
+        let (named, problems) = assign([("a", &echo[..]), ("two", &own[..])].into_iter());
         let all: Vec<&str> = named.iter().map(|one| one.name.as_str()).collect();
-        assert_eq!(all, ["a_b__echo", "own", "two__echo"]);
-        assert_eq!(named[0].definition.get(), r#"{"z":1,"name" : "a_b__echo"}"#);
+        assert_eq!(all, ["a__echo", "own", "two__echo"]);
+        assert_eq!(named[0].definition.get(), r#"{"z":1e400,"name" : "a__echo"}"#);
         assert_eq!(named[0].own_name, "echo");
         assert_eq!(problems.len(), 2);
-        assert!(problems[0].contains("a_b__echo"), "{problems:?}");
+        assert!(problems[0].contains("a__echo"), "{problems:?}");
     }
 
     #[test]
-    fn long_names_lose_characters_of_the_backend_s_part_or_the_tool_is_left_out() {
+    fn names_that_are_cut_or_replaced_stay_apart_and_no_tool_is_lost() {
         let long = "t".repeat(60);
-        let tools = [entry(&format!(r#"{{"name":"{long}"}}"#))];
-        let (all, _) = names(&[("backend", &tools), ("other", &tools)]);
-        assert_eq!(all, [format!("ba__{long}"), format!("ot__{long}")]);
-        let (all, problems) = names(&[("bax", &tools), ("bay", &tools)]);
-        assert_eq!(all, [format!("ba__{long}")]);
-        assert!(problems[1].contains("left out"), "{problems:?}");
-        let longer = [entry(&format!(r#"{{"name":"{}"}}"#, "t".repeat(63)))];
-        let (all, problems) = names(&[("a", &longer), ("b", &longer)]);
-        assert!(all.is_empty());
-        assert_eq!(problems.len(), 2);
+        let (tools, short) = ([tool(&long)], [tool("add")]);
+        let backend = "b".repeat(60);
+        for (backends, shared) in [
+            ([format!("{backend}x"), format!("{backend}y")], &tools),
+            ([format!("{backend}x"), format!("{backend}y")], &short),
+            (["bax".into(), "bay".into()], &tools),
+            (["a b".into(), "a_b".into()], &short),
+            (["a".into(), "a__".into()], &short),
+            (["日".into(), "本".into()], &short),
+        ] {
+            let (all, problems) = names(&[(&backends[0], shared), (&backends[1], shared)]);
+            assert_eq!((all.len(), problems.len()), (2, 2), "{backends:?}");
+            assert_ne!(all[0], all[1]);
+            for name in &all {
+                let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+                assert!(name.len() <= 64 && name.bytes().all(allowed), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_literal_name_keeps_its_calls_whatever_another_is_renamed_to() {
+        let (add, literal) = ([tool("add")], [tool("add"), tool("one__add"), tool("two__add")]);
+        for backends in [
+            [("one", &add[..]), ("two", &literal[..]), ("three", &add[..])],
+            [("two", &literal[..]), ("three", &add[..]), ("one", &add[..])],
+        ] {
+            let (named, _) = assign(backends.into_iter());
+            assert_eq!(named.len(), 5);
+            let literal = named.iter().find(|one| one.name == "one__add").unwrap();
+            assert_eq!(literal.own_name, "one__add");
+            let renamed = named.iter().filter(|one| one.own_name == "add");
+            let mut shown: Vec<&str> = renamed.map(|one| one.name.as_str()).collect();
+            shown.sort_unstable();
+            assert!(shown[0].starts_with("one__add_") && shown[1] == "three__add", "{shown:?}");
+            assert!(shown[2].starts_with("two__add_"), "{shown:?}");
+        }
     }
 
     #[test]
     fn a_backend_s_repeated_and_invalid_names_are_left_out() {
-        let tools = [entry(r#"{"name":"a"}"#), entry(r#"{"name":"a"}"#), entry(r#"{"name":""}"#)];
+        let tools = [tool("a"), tool("a"), tool("")];
         let (all, problems) = names(&[("one", &tools)]);
         assert_eq!(all, ["a"]);
         assert_eq!(problems.len(), 2);

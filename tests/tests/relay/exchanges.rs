@@ -1,0 +1,193 @@
+//! Exchanges of several rounds (MCP 2026-07-28): a retry finds the slave that gave its `requestState` out, from any proxy.
+
+use harness::answer::Answer;
+use harness::client::{Client, McpRequest};
+use harness::fixture::{Fixture, run_args};
+use harness::relay::{CODE, Proxy, Setup, Slave};
+use harness::wait;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+const KEY: &str = "the-key-that-all-replicas-have-in-common";
+
+/// What the backend writes into a state: any text may stand there.
+const STATE: &str = r#"{\"of\":\"$who\"} é\n mr2."#;
+
+/// A slave with a modern backend that knows its name.
+async fn slave(proxies: &[&Proxy], code: &str, name: &str, fixture: &Fixture) -> Slave {
+    let urls: Vec<String> = proxies.iter().map(|proxy| format!("ws://{}", proxy.link)).collect();
+    let setup =
+        Setup::slave(name, proxies[0].link).env("SLAVE_CODE", code).env("PROXY_SERVER_URL", urls.join(","));
+    fixture.serve_with(setup, &[("FIXTURE_ERA", "modern"), ("FIXTURE_WHO", name)]).start_slave().await
+}
+
+/// Waits until the proxy has these slaves.
+async fn linked(proxy: &Proxy, slaves: usize) {
+    proxy.offers("raw").await;
+    wait::until("all slaves", async || {
+        let (_, text) = harness::http::get(proxy.http, "/api/v1/status").await;
+        let status: Value = serde_json::from_str(&text).unwrap();
+        let tools = status["tools"]["list"].as_array().unwrap();
+        tools.iter().any(|tool| tool["name"] == "raw" && tool["slaves"] == slaves).then_some(())
+    })
+    .await;
+}
+
+fn lines(result: &str) -> Value {
+    json!({ "lines": [format!(r#"{{"jsonrpc":"2.0","id":$id,"result":{result}}}"#)] })
+}
+
+/// Asks for a state; returns it with the name of the slave that gave it out.
+async fn begin(client: &Client) -> (String, String) {
+    let result =
+        format!(r#"{{"resultType":"input_required","inputRequests":{{}},"requestState":"{STATE}"}}"#);
+    let answer = client.call("raw", lines(&result)).await;
+    assert_eq!(answer.result()["resultType"], "input_required");
+    let state = answer.result()["requestState"].as_str().unwrap().to_owned();
+    let who = state.split('"').nth(3).unwrap().to_owned();
+    (state, who)
+}
+
+fn retry(tool: &str, arguments: Value, state: impl Into<Value>) -> McpRequest {
+    let params =
+        json!({ "name": tool, "arguments": arguments, "inputResponses": {}, "requestState": state.into() });
+    McpRequest::new(2, "tools/call", params)
+}
+
+/// Goes on with the exchange, and returns the answer with the name of the slave as its text.
+async fn go_on(client: &Client, state: &str) -> Answer {
+    let result = r#"{"resultType":"complete","content":[{"type":"text","text":"$who"}]}"#;
+    client.request(retry("raw", lines(result), state)).await
+}
+
+#[tokio::test]
+async fn a_retry_finds_the_slave_that_gave_the_state_out_from_any_proxy() {
+    let setup = Setup::proxy().env("SESSION_KEY", KEY);
+    let (one, two) = (setup.start_proxy().await, setup.start_proxy().await);
+    let fixture = Fixture::default();
+    let proxies = [&one, &two];
+    let _slaves = [
+        slave(&proxies, CODE, "alpha", &fixture).await,
+        slave(&proxies, CODE, "beta", &fixture).await,
+        slave(&proxies, CODE, "gamma", &fixture).await,
+    ];
+    for proxy in proxies {
+        linked(proxy, 3).await;
+    }
+    let clients = [Client::modern(one.http), Client::modern(two.http)];
+    for round in 0..16 {
+        let (state, who) = begin(&clients[round % 2]).await;
+        assert_eq!(go_on(&clients[(round / 2) % 2], &state).await.text(), who, "round {round}");
+    }
+    // The backend gets its own state back, and nothing else of the request changes.
+    let (state, who) = begin(&clients[0]).await;
+    let answer = clients[1].request(retry("arguments", json!({ "a": [1.0] }), state.as_str())).await;
+    let params: Value = serde_json::from_str(answer.text()).unwrap();
+    assert_eq!(
+        params["requestState"],
+        STATE.replace("\\\"", "\"").replace("$who", &who).replace("\\n", "\n")
+    );
+    assert_eq!((&params["arguments"], &params["inputResponses"]), (&json!({ "a": [1.0] }), &json!({})));
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_its_slave_while_that_is_busy() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let fixture = Fixture::default();
+    let busy = |name: &'static str| {
+        let setup = Setup::slave(name, proxy.link).env("SLAVE_CAPACITY", "1");
+        fixture.serve_with(setup, &[("FIXTURE_ERA", "modern"), ("FIXTURE_WHO", name)])
+    };
+    let _slaves = [busy("alpha").start_slave().await, busy("beta").start_slave().await];
+    linked(&proxy, 2).await;
+    let client = Client::modern(proxy.http);
+    let (state, who) = begin(&client).await;
+    fixture.open_gate("held", 0);
+    let mut held = client.start(retry("run", run_args("held", 0), state.as_str())).await;
+    fixture.wait_for("held", "start").await;
+    let other = client.clone();
+    let waiting = tokio::spawn(async move { go_on(&other, &state).await });
+    wait::until("the retry to wait", async || {
+        let scrape = harness::metrics::Scrape::of(proxy.http).await;
+        (scrape.sum("mcp_relay_queue_waiting", &[]) > 0.0).then_some(())
+    })
+    .await;
+    fixture.open_gate("held", 1);
+    held.finish().await.result();
+    assert_eq!(waiting.await.unwrap().text(), who);
+}
+
+#[tokio::test]
+async fn another_slave_of_the_same_code_takes_over_and_no_stranger() {
+    let proxy =
+        Setup::proxy().env("SLAVE_CODES", format!("{CODE},another-code-of-the-tests")).start_proxy().await;
+    let fixture = Fixture::default();
+    let mut ours = vec![
+        ("alpha", slave(&[&proxy], CODE, "alpha", &fixture).await),
+        ("beta", slave(&[&proxy], CODE, "beta", &fixture).await),
+    ];
+    let _stranger = slave(&[&proxy], "another-code-of-the-tests", "stranger", &fixture).await;
+    linked(&proxy, 3).await;
+    let client = Client::modern(proxy.http);
+    let (state, who) = loop {
+        let (state, who) = begin(&client).await;
+        if who != "stranger" {
+            break (state, who);
+        }
+    };
+    let gone = ours.iter().position(|(name, _)| *name == who).unwrap();
+    ours.remove(gone).1.signal(Signal::SIGKILL);
+    linked(&proxy, 2).await;
+    for _ in 0..6 {
+        assert_eq!(go_on(&client, &state).await.text(), ours[0].0);
+    }
+    ours.remove(0).1.signal(Signal::SIGKILL);
+    linked(&proxy, 1).await;
+    for _ in 0..6 {
+        let answer = go_on(&client, &state).await;
+        assert_eq!((answer.code(), answer.kind()), (-31022, "state_lost"), "{:?}", answer.messages);
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_nobody_gave_out_is_refused_before_any_backend_sees_it() {
+    let proxy = Setup::proxy().start_proxy().await;
+    let fixture = Fixture::default();
+    let _slave = slave(&[&proxy], CODE, "alpha", &fixture).await;
+    linked(&proxy, 1).await;
+    let client = Client::modern(proxy.http);
+    let (state, _) = begin(&client).await;
+    for (forged, kind) in [
+        (json!(""), "invalid_params"),
+        (json!("x"), "invalid_params"),
+        (json!(1), "invalid_params"),
+        (json!(null), "invalid_params"),
+        (json!({}), "invalid_params"),
+        (json!(state[37..]), "invalid_params"),
+        (json!(state[1..]), "invalid_params"),
+        (json!(state.to_uppercase()), "invalid_params"),
+        (json!("é".repeat(40)), "invalid_params"),
+        (json!("mr2.0000000000000000.0000000000000000.x"), "state_lost"),
+    ] {
+        let answer = client.request(retry("run", run_args("forged", 0), forged.clone())).await;
+        assert_eq!(answer.kind(), kind, "{forged}: {:?}", answer.messages);
+    }
+    assert!(fixture.log("forged").is_empty());
+    // A label cut off from its state is a state that is empty.
+    let answer = client.request(retry("arguments", json!({}), &state[..37])).await;
+    assert_eq!(serde_json::from_str::<Value>(answer.text()).unwrap()["requestState"], "");
+}
+
+#[tokio::test]
+async fn a_slave_s_own_port_passes_states_as_they_are() {
+    let fixture = Fixture::default();
+    let proxy = Setup::proxy().start_proxy().await;
+    let slave = slave(&[&proxy], CODE, "alpha", &fixture).await;
+    linked(&proxy, 1).await;
+    let client = Client::modern(slave.http);
+    let (state, who) = begin(&client).await;
+    assert!(state.starts_with(r#"{"of":"#), "{state}");
+    assert_eq!(go_on(&client, &state).await.text(), who);
+    let answer = client.request(retry("arguments", json!({}), "anything")).await;
+    assert_eq!(serde_json::from_str::<Value>(answer.text()).unwrap()["requestState"], "anything");
+}
