@@ -11,6 +11,7 @@ use protocol::link::limits::MAX_HEADER;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
+use runtime::call_lines;
 
 use super::call_state::CallMachine;
 use super::forwarder::Forwarder;
@@ -52,6 +53,7 @@ impl NewCall {
             era: self.header.era,
             silence: times.silence,
             last: self.at + times.total,
+            lines: call_lines::begin(self.at),
             trace: std::mem::take(&mut self.trace),
         })
     }

@@ -14,6 +14,7 @@ use runtime::activity::Activity;
 use tokio::sync::watch;
 
 use super::begin::{NewCall, begin, take_tool};
+use super::call_log::log_refusal;
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
 use super::observe;
@@ -81,16 +82,20 @@ impl Dispatcher {
         let Shared { forwarder, settings, times, .. } = &*self.0;
         let (at, version) = (new_call.at, new_call.header.version);
         let found = take_tool(&mut new_call.header).and_then(|tool| {
-            let pool = forwarder.pool(&tool)?;
+            let pool = forwarder.pool(&tool);
             new_call.tool = tool;
-            Ok(pool)
+            pool
         });
         let pool = found.inspect_err(|failure| {
             metrics::record_unknown_tool(failure, version, at.elapsed().as_secs_f64());
+            log_refusal(failure, &new_call.tool);
         })?;
         new_call.trace.set_tool(&new_call.tool);
         begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context)
-            .inspect_err(|failure| pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64()))
+            .inspect_err(|failure| {
+                pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64());
+                log_refusal(failure, &pool.own_name);
+            })
     }
 
     fn broadcast(&self, fact: &SessionFact) {
@@ -121,9 +126,6 @@ impl Calls for Dispatcher {
             }
             Err(failure) => {
                 trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
-                if failure == Failure::NoSlave {
-                    tracing::warn!("No slave connected, cannot execute request");
-                }
                 guard.finish(failure.spec().kind);
                 CallStream::failed(failure)
             }
