@@ -19,4 +19,4 @@ mod status;
 mod trace;
 
 pub use dial::DialError;
-pub use run::{RunError, executor_config, run};
+pub use run::{RunError, executor_config, missing_pilot, run};

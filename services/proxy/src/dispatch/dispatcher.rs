@@ -91,11 +91,10 @@ impl Dispatcher {
             log_refusal(failure, &new_call.tool);
         })?;
         new_call.trace.set_tool(&new_call.tool);
-        begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context)
-            .inspect_err(|failure| {
-                pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64());
-                log_refusal(failure, &pool.own_name);
-            })
+        begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context).inspect_err(|failure| {
+            pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64());
+            log_refusal(failure, &pool.own_name);
+        })
     }
 
     fn broadcast(&self, fact: &SessionFact) {

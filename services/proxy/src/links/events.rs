@@ -66,7 +66,15 @@ pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Regi
 /// Publishes that the slave offers something else.
 pub(super) fn on_received(received: Received, slave: &Slave, registry: &Registry) {
     if received == Received::Changed {
-        tracing::info!(slave = slave.name, tools = slave.catalog().tools.len(), "Slave offers its tools");
+        let tools = slave.catalog().tools.len();
+        if tools > 0 {
+            tracing::info!(slave = slave.name, tools, "Slave offers its tools");
+        } else if slave.catalog_deadline().is_none() {
+            tracing::warn!(
+                slave = slave.name,
+                "Slave offers no tool: see its log, or run mcp-relay doctor there"
+            );
+        }
         registry.publish_change(slave);
     }
 }

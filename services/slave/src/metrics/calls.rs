@@ -113,7 +113,6 @@ impl InFlight<'_> {
         of_tool.increment(1);
         of_backend.increment(1);
     }
-
 }
 
 impl Drop for InFlight<'_> {
