@@ -83,7 +83,7 @@ pub(super) fn begin(
         context.headers,
         &new_call.header.param_headers,
         &new_call.message,
-    ));
+    ))?;
     let call = new_call.open(pool, times, forwarder.registry.fleet())?;
     let NewCall { at, mut header, tool, .. } = new_call;
     let origin = Origin::of(context, &mut header);
