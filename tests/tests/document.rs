@@ -119,9 +119,10 @@ async fn the_document_s_five_steps() {
     let all = examples();
     let (proxy, slave) = (&all[2], &all[3]);
     // 1. Start a proxy server on port 8000 (HTTP) and 8001 (WebSocket).
-    let proxy = proxy.setup().env("LOG_LEVEL", "debug").spawn();
+    let proxy = proxy.setup().spawn();
     proxy.log.wait_for("[PROXY] MCP server listening on http://127.0.0.1:8000").await;
     proxy.log.wait_for("[PROXY] WebSocket server listening on ws://0.0.0.0:8001").await;
+    proxy.log.wait_for("Ready to accept MCP client connections").await;
     // 2. Start a slave server on port 9000 with connection to the proxy.
     let slave = slave.setup().env("DEMO_TOOLS", "1").spawn();
     slave.log.wait_for("[SLAVE] MCP server listening on http://127.0.0.1:9000").await;
@@ -142,6 +143,8 @@ async fn the_document_s_five_steps() {
     proxy.log.wait_for("[PROXY] Forwarding request to slave: tools/call").await;
     let forwards = Scrape::of(local(8000)).await.sum("mcp_relay_forwards_total", &["tool=\"echo\""]);
     assert!((forwards - 2.0).abs() < 0.1, "{forwards} forwards");
+    slave.log.wait_for("[SLAVE] Received request from proxy: tools/call").await;
+    slave.log.wait_for("[SLAVE] Executing tool locally").await;
     // 5. Clean up and report results.
     stop(slave).await;
     stop(proxy).await;

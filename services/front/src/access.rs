@@ -29,6 +29,13 @@ impl Admission {
     }
 }
 
+fn on_or_off(admission: Admission) -> &'static str {
+    match admission {
+        Admission::OwnKeys | Admission::ClientKeys => "on",
+        Admission::Local | Admission::Everyone => "off",
+    }
+}
+
 /// Who is served by the ports of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessReport {
@@ -91,6 +98,16 @@ impl AccessReport {
         }
     }
 
+    /// Returns whether clients need a key, in one word.
+    pub fn client_keys(&self) -> &'static str {
+        on_or_off(self.clients)
+    }
+
+    /// Returns whether operators need a key, in one word.
+    pub fn operator_keys(&self) -> &'static str {
+        on_or_off(self.operators)
+    }
+
     /// Returns the report for the status document.
     pub fn to_json(&self) -> Value {
         json!({
@@ -139,6 +156,10 @@ mod tests {
     fn the_status_document_says_whose_keys_count() {
         let keyed = report(|config| config.keys = SecretSet::new(["hush"]).into(), None).to_json();
         assert_eq!((&keyed["clients"], &keyed["operators"]), (&json!("own keys"), &json!("client keys")));
+        let keyed_report = report(|config| config.keys = SecretSet::new(["hush"]).into(), None);
+        assert_eq!((keyed_report.client_keys(), keyed_report.operator_keys()), ("on", "on"));
+        let ops_only = report(|config| config.ops_keys = SecretSet::new(["hush"]).into(), None);
+        assert_eq!((ops_only.client_keys(), ops_only.operator_keys()), ("off", "on"));
         assert!(keyed["warning"].is_null() && !keyed.to_string().contains("hush"));
         let open = report(|_| (), None).to_json();
         assert_eq!(open["clients"], "local addresses");

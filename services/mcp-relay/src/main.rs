@@ -27,11 +27,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use runtime::config::{LogFormat, log_format};
 use runtime::env::Snapshot;
+use runtime::telemetry::fatal_line;
 
 use call::CallOutput;
 use cli::{Cli, Command, Format};
-use command_error::CommandError;
+use command_error::{CommandError, FAILED, USAGE};
 use health::Question;
 use mode::Mode;
 use output::Text;
@@ -40,14 +42,8 @@ use output::Text;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Exit code of a check that found a fault, and of a command that failed at run time.
-const FAILED: u8 = 1;
-
 /// Exit code of `mcp-relay call` for a result with `isError`.
 const TOOL_FAILED: u8 = 2;
-
-/// Exit code for a command line or configuration that needs correction: `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
 
 /// Longest time that blocking tasks of the runtime may delay the exit.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -95,11 +91,11 @@ fn launcher_args() -> Option<impl Iterator<Item = OsString>> {
 async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
     let result = match command {
         None => match Mode::of(snapshot) {
-            Ok(mode) => serve(mode, snapshot).await,
-            Err(problems) => Err(problems.into()),
+            Ok(mode) => return serve(mode, snapshot).await,
+            Err(problems) => return fail_service(Mode::default(), snapshot, &problems.into()),
         },
-        Some(Command::Proxy) => serve(Mode::Proxy, snapshot).await,
-        Some(Command::Slave) => serve(Mode::Slave, snapshot).await,
+        Some(Command::Proxy) => return serve(Mode::Proxy, snapshot).await,
+        Some(Command::Slave) => return serve(Mode::Slave, snapshot).await,
         Some(Command::Doctor { mode, json }) => {
             let format = if json { doctor::Format::Json } else { doctor::Format::Lines };
             let report = doctor::examine(mode, snapshot, format).await;
@@ -128,14 +124,24 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             .map(|path| print(format!("{}\n", path.display())))
             .map_err(CommandError::Failed),
     };
-    result.unwrap_or_else(|error| match error {
-        CommandError::Config(text) => fail(USAGE, &text),
-        CommandError::Failed(error) => fail(FAILED, &format!("{error:#}")),
-    })
+    result.unwrap_or_else(|error| fail(error.exit_code(), &error.to_string()))
 }
 
-async fn serve(mode: Mode, snapshot: &Snapshot) -> Result<ExitCode, CommandError> {
-    serve::run(mode, snapshot).await.map(|()| ExitCode::SUCCESS)
+/// Runs a service. An error that keeps it from running is written in the format of its log.
+async fn serve(mode: Mode, snapshot: &Snapshot) -> ExitCode {
+    match serve::run(mode, snapshot).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail_service(mode, snapshot, &error),
+    }
+}
+
+fn fail_service(mode: Mode, snapshot: &Snapshot, error: &CommandError) -> ExitCode {
+    let text = error.to_string();
+    match log_format(snapshot) {
+        LogFormat::Text => output::note(text),
+        LogFormat::Json => output::note(Text::json(&fatal_line(mode.service(), &text))),
+    }
+    ExitCode::from(error.exit_code())
 }
 
 /// Prints the outcome of `mcp-relay call` and returns its exit code.

@@ -4,6 +4,7 @@
 use anyhow::Context;
 use proxy::Setup;
 use runtime::audit::Audit;
+use runtime::call_lines;
 use runtime::config::CommonConfig;
 use runtime::env::{Snapshot, misspelt};
 use runtime::shutdown::Shutdown;
@@ -91,6 +92,7 @@ impl Exporters {
 
     /// Writes and sends what is still buffered.
     async fn finish(self) {
+        call_lines::flush();
         if let Some(audit) = self.audit {
             audit.finish().await;
         }

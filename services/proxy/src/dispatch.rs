@@ -6,6 +6,7 @@
 mod bad_answer;
 mod begin;
 mod by_kind;
+mod call_log;
 mod call_state;
 mod candidates;
 mod conflicts;

@@ -13,6 +13,7 @@ mod pointer;
 mod pool;
 mod pool_rule;
 mod review;
+mod review_number;
 mod rule;
 mod selector;
 mod text;

@@ -64,8 +64,9 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let reload = ReloadSignal::listen().map_err(StartError::Signals)?;
     let mut tasks = core.spawn_upkeep(&config, routes.as_ref(), &reload);
     let follow_codes = follow_codes(Arc::clone(&codes), Arc::clone(&core.registry), source, reload.clone());
-    ports.announce(&secured)?;
+    let addresses = ports.announce(&secured)?;
     tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
+    let known_codes = codes.current().len();
     let accept = core.accept_context(&config, codes, ports.ws_tls);
     tasks.push(spawn(serve_slaves(ports.ws, Arc::new(accept))));
     let edge_config =
@@ -86,6 +87,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     core.registry.on_session_end(move |end| ended.revoke_session(&end.session, end.at));
     let ops = core.ops(&config, recorder, &edge, &shutdown, access);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
+    addresses.log_start(&access, known_codes);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
     tokio::join!(front::server::serve(ports.http, edge, ops, &shutdown), drained);
     drain::close_links(&core.registry).await;

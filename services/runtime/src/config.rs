@@ -15,7 +15,8 @@ mod variables;
 
 use std::time::Duration;
 
-use crate::env::{Reader, parse};
+use crate::call_lines::CallLog;
+use crate::env::{Reader, Snapshot, parse};
 use crate::listen::ListenAddr;
 
 pub use access::{AccessConfig, AnonymousAccess, KeyConfig, secret_list, warn_of_short};
@@ -41,13 +42,27 @@ pub enum LogFormat {
     Json,
 }
 
-/// `LOG_FORMAT` and `LOG_LEVEL`.
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// Standard output.
+    Stdout,
+}
+
+/// `LOG_FORMAT`, `LOG_OUTPUT`, `LOG_LEVEL` and `LOG_CALLS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogConfig {
     /// The format of the lines.
     pub format: LogFormat,
+    /// Where the lines go.
+    pub output: LogOutput,
     /// A filter that `tracing_subscriber::EnvFilter` accepts.
     pub filter: String,
+    /// Which calls write their lines.
+    pub calls: CallLog,
 }
 
 /// The times by which each end of a link detects a silent peer.
@@ -88,7 +103,7 @@ pub struct CommonConfig {
     pub shutdown_grace: Duration,
     /// `SHUTDOWN_DELAY`: time after a signal to stop in which the process is unready and still takes calls.
     pub shutdown_delay: Duration,
-    /// `LOG_FORMAT`, `LOG_LEVEL`: the log.
+    /// `LOG_FORMAT`, `LOG_OUTPUT`, `LOG_LEVEL`, `LOG_CALLS`: the log.
     pub log: LogConfig,
     /// `AUDIT_*`: the audit stream; `None`: no audit.
     pub audit: Option<AuditConfig>,
@@ -162,11 +177,22 @@ fn read_total(reader: &mut Reader<'_>, settings: &Settings) -> Duration {
     total
 }
 
+const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Reads `LOG_FORMAT` of an environment that may have any other fault.
+pub fn log_format(snapshot: &Snapshot) -> LogFormat {
+    snapshot.get("LOG_FORMAT").and_then(|text| parse::choice(FORMATS)(text).ok()).unwrap_or_default()
+}
+
 fn read_log(reader: &mut Reader<'_>, settings: &Settings) -> LogConfig {
-    const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+    const OUTPUTS: &[(&str, LogOutput)] = &[("stderr", LogOutput::Stderr), ("stdout", LogOutput::Stdout)];
+    const CALLS: &[(&str, CallLog)] =
+        &[("sampled", CallLog::Sampled), ("all", CallLog::All), ("off", CallLog::Off)];
     LogConfig {
         format: reader.value(&settings.log_format, parse::choice(FORMATS)),
+        output: reader.value(&settings.log_output, parse::choice(OUTPUTS)),
         filter: reader.value(&settings.log_level, log_filter),
+        calls: reader.value(&settings.log_calls, parse::choice(CALLS)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Logging: set up once, to standard error, as lines of text or as JSON objects. Must not know events.
+//! Logging: set up once, to standard error or standard output, as lines of text or as JSON objects. Must not know events.
 
 mod context;
 mod json;
@@ -9,15 +9,18 @@ use std::io::IsTerminal;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::call_lines;
+use crate::config::{LogConfig, LogFormat, LogOutput};
 use crate::traces;
 
 pub use context::{Guard, LogContext};
+pub use json::fatal_line;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -34,24 +37,29 @@ pub enum TelemetryError {
 /// upper case, say `PROXY`: text lines have `[PROXY] ` right before the message, JSON objects a member `service`.
 pub fn init(service: &'static str, config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
+    call_lines::set_mode(config.calls);
     if let Some(spans) = traces::layer() {
         let logged = filter_fn(|metadata| !traces::is_exported(metadata) && quiet_dependencies(metadata));
-        let log = log_layer(service, config.format).with_filter(filter.and(logged));
+        let log = log_layer(service, config).with_filter(filter.and(logged));
         tracing_subscriber::registry().with(spans).with(log).try_init()?;
     } else {
-        let log = log_layer(service, config.format).with_filter(filter_fn(quiet_dependencies));
+        let log = log_layer(service, config).with_filter(filter_fn(quiet_dependencies));
         tracing_subscriber::registry().with(filter).with(log).try_init()?;
     }
     Ok(())
 }
 
-fn log_layer<S>(service: &'static str, format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+fn log_layer<S>(service: &'static str, config: &LogConfig) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let colours = if std::io::stderr().is_terminal() { text::Colours::On } else { text::Colours::Off };
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    match format {
+    let (writer, is_terminal) = match config.output {
+        LogOutput::Stderr => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
+        LogOutput::Stdout => (BoxMakeWriter::new(std::io::stdout), std::io::stdout().is_terminal()),
+    };
+    let colours = if is_terminal { text::Colours::On } else { text::Colours::Off };
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    match config.format {
         LogFormat::Text => layer.event_format(text::TextFormat { service, colours }).boxed(),
         LogFormat::Json => layer.event_format(json::JsonFormat { service }).boxed(),
     }
@@ -172,6 +180,16 @@ mod tests {
                 assert_eq!((&value["tool"], &value["quoted"]), (&HOSTILE.into(), &HOSTILE.into()));
             }
         }
+    }
+
+    #[test]
+    fn a_fatal_error_is_one_json_line_whatever_it_says() {
+        let line = fatal_line("PROXY", "two problems:\n  A\n  B\u{1b}[2J\u{202e}");
+        assert!(!line.chars().any(|c| c == '\n' || crate::printable::is_escaped(c)), "{line:?}");
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&value["level"], &value["service"]), (&"ERROR".into(), &"PROXY".into()));
+        assert_eq!(value["message"], "two problems:\n  A\n  B\u{1b}[2J\u{202e}");
+        assert!(value["timestamp"].as_str().unwrap().ends_with('Z'));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Must not know links, journals or HTTP: the reader of a call hands in a [`CallSink`].
 
+mod call_log;
 mod config;
 mod launch;
 mod limit;

@@ -21,6 +21,16 @@ pub(crate) enum BackendOutcome {
 }
 
 impl BackendOutcome {
+    /// Returns the outcome as metrics and log lines name it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Success => "ok",
+            Self::ToolError => "tool_error",
+            Self::Error(_) => "error",
+            Self::Failed { kind, .. } => kind,
+        }
+    }
+
     /// Returns the outcome as the slave, a client of the backend, sees it.
     pub(crate) fn of_client(self) -> CallOutcome {
         match self {

@@ -6,8 +6,10 @@ mod error;
 mod files;
 mod instance_lock;
 mod linked;
+mod offer;
 mod readiness;
 mod settings;
+mod start_line;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,13 +19,13 @@ use front::{Edge, EdgeConfig};
 use runtime::follow::ReloadSignal;
 use runtime::keys::Reload;
 use runtime::metrics::Metrics;
-use runtime::ops::{Endpoints, Ops};
+use runtime::ops::{Endpoints, Ops, Readiness};
 use runtime::shutdown::Shutdown;
 use runtime::start::StartError;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::SlaveConfig;
+use crate::config::{LinkConfig, SlaveConfig};
 use crate::executor::Executor;
 use crate::local::LocalCalls;
 use crate::metrics::{self, ConfigFile};
@@ -32,7 +34,11 @@ pub use error::RunError;
 use files::BackendsFile;
 use instance_lock::InstanceLock;
 use linked::Linked;
+use offer::ToolSources;
+pub use offer::missing_pilot;
+use readiness::readiness;
 pub use settings::{backends_file, executor_config};
+use start_line::StartLine;
 
 /// How long backends may take to end by themselves once no call runs.
 const BACKEND_EXIT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -59,6 +65,9 @@ struct Slave {
     edge: Arc<Edge<LocalCalls>>,
     linked: Option<Linked>,
     status: Status,
+    sources: ToolSources,
+    /// The proxies that are dialled, as URLs.
+    proxies: Option<String>,
     backends: Option<BackendsFile>,
     reload: ReloadSignal,
     following_keys: AbortOnDropHandle<()>,
@@ -80,6 +89,8 @@ impl Slave {
         let edge = Arc::new(edge);
         let access = edge.access_report(ops.scope());
         let lock = InstanceLock::take(&http, config.common.http.port, &config.name);
+        let sources = ToolSources::of(&config);
+        let proxies = config.link.as_ref().map(LinkConfig::urls);
         let linked = Linked::new(&config, lock, &executor, &edge, &reload)?;
         let status = Status {
             identity: Identity {
@@ -96,16 +107,44 @@ impl Slave {
         let follow =
             follow_access(Arc::clone(&edge), config.common, reload.clone(), |_| (), record_keys_reload);
         let following_keys = AbortOnDropHandle::new(tokio::spawn(follow));
-        Ok(Self { http, ops, executor, edge, linked, status, backends, reload, following_keys })
+        Ok(Self {
+            http,
+            ops,
+            executor,
+            edge,
+            linked,
+            status,
+            sources,
+            proxies,
+            backends,
+            reload,
+            following_keys,
+        })
+    }
+
+    fn start_line(&self) -> StartLine {
+        let Status { identity, access, .. } = &self.status;
+        StartLine {
+            role: identity.role,
+            name: identity.name.clone(),
+            proxies: self.proxies.clone(),
+            operators: self.ops.url(),
+            access: *access,
+        }
     }
 
     async fn serve(self, recorder: Metrics, shutdown: &Shutdown) -> Result<(), RunError> {
         let address = self.http.local_addr().map_err(StartError::Address)?;
         self.status.access.log();
+        let start = self.start_line();
         let _following_keys = self.following_keys;
-        let ops = ops(self.status, recorder, &self.edge, shutdown);
+        let report = offer::report(self.executor.clone(), self.sources.clone());
+        let _reporting = AbortOnDropHandle::new(tokio::spawn(report));
+        let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);
+        let ops = ops(self.status, recorder, &self.edge, ready);
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
+        start.log(&format!("http://{address}"));
         let follow = |file: BackendsFile| tokio::spawn(file.follow(self.reload, self.executor.clone()));
         let following = self.backends.map(follow).map(AbortOnDropHandle::new);
         let link = async {
@@ -138,12 +177,16 @@ fn record_keys_reload(file: AccessFile, outcome: Reload) {
 }
 
 /// Builds the operators' endpoints, and sets the gauges of edge and links before each scrape.
-fn ops(status: Status, recorder: Metrics, edge: &Arc<Edge<LocalCalls>>, shutdown: &Shutdown) -> Ops {
+fn ops(
+    status: Status,
+    recorder: Metrics,
+    edge: &Arc<Edge<LocalCalls>>,
+    ready: impl Fn() -> Readiness + Send + Sync + 'static,
+) -> Ops {
     recorder.before_each_scrape(edge.gauge_sampler());
     if let Some(links) = status.links.clone() {
         recorder.before_each_scrape(move || metrics::set_link_usage(links.endpoint.usage()));
     }
-    let ready = readiness::readiness(status.links.clone(), status.executor.clone(), shutdown);
     status.serve(Endpoints::new(recorder, ready)).build()
 }
 

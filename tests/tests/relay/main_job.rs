@@ -196,8 +196,8 @@ async fn an_unknown_tool_and_a_lost_one_are_different_failures() {
 
 #[tokio::test]
 async fn the_document_s_log_lines_are_there() {
-    let proxy = Setup::proxy().env("LOG_LEVEL", "debug").start_proxy().await;
-    let slave = Setup::slave("one", proxy.link).env("LOG_LEVEL", "debug").start_slave().await;
+    let proxy = Setup::proxy().start_proxy().await;
+    let slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.offers("echo").await;
     Client::modern(proxy.http).call("echo", json!({ "text": "x" })).await.result();
     for phrase in [

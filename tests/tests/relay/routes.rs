@@ -2,6 +2,7 @@
 
 mod command;
 mod moved;
+mod number;
 mod reload;
 mod rules;
 
@@ -65,6 +66,11 @@ impl Fleet {
 
     /// Adds a slave and waits until calls can reach it.
     async fn add(&mut self, name: &str, labels: &str) {
+        self.add_with(name, labels, &[]).await;
+    }
+
+    /// Adds a slave with further variables and waits until calls can reach it.
+    async fn add_with(&mut self, name: &str, labels: &str, variables: &[(&str, &str)]) {
         let pilot = self.folder.path().join(format!("pilot-{name}"));
         let report = format!(
             "#!/bin/sh\ncat <<'END'\n====\nMR REVIEW REPORT\n====\nGoal Status: MET\nQuality Score: 1/100\n\n\
@@ -75,6 +81,7 @@ impl Fleet {
         let setup = Setup::slave(name, self.proxy.link).env("DEMO_TOOLS", "0");
         let setup = setup.env("MR_PILOT_COMMAND", pilot.to_str().unwrap()).env("SLAVE_LABELS", labels);
         let setup = setup.env("MR_PILOT_HOSTS", "gitlab.com,github.com,git.corp.example");
+        let setup = variables.iter().fold(setup, |setup, (key, value)| setup.env(key, *value));
         self.slaves.push(setup.start_slave().await);
         let ask = json!({ "tool": TOOL });
         wait::until(&format!("{name} among the tool's slaves"), async || {
@@ -143,7 +150,8 @@ async fn reviews_go_by_platform_without_any_file() {
     reaches(&client, json!({ "mrUrlOrId": "7", "project": "group/sub/project" }), &["gitlab", "both"]).await;
     reaches(&client, json!({ "mrUrlOrId": "7", "project": "owner/repo" }), &["github", "both"]).await;
     reaches(&client, json!({ "mrUrlOrId": GITHUB, "platform": "gitlab" }), &["gitlab", "both"]).await;
-    reaches(&client, json!({ "mrUrlOrId": "7" }), &["gitlab", "github", "both"]).await;
+    let refused = client.call(TOOL, json!({ "mrUrlOrId": "7" })).await;
+    assert_eq!(refused.kind(), "invalid_params", "a number that could mean either platform");
 }
 
 #[tokio::test]

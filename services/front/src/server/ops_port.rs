@@ -56,14 +56,17 @@ impl OpsPort {
         self.0.as_ref().map(scope)
     }
 
+    /// Returns the URL of the port, if there is one.
+    pub fn url(&self) -> Option<String> {
+        self.0.as_ref().and_then(url)
+    }
+
     /// Serves `ops` on this port until the returned set is dropped. Without a port of its own, `ops` is returned: the
-    /// clients' port is to serve it.
     pub fn open<C: Calls>(self, edge: &Arc<Edge<C>>, ops: Ops) -> (JoinSet<()>, Option<Ops>) {
         let mut serving = JoinSet::new();
         let Some(port) = self.0 else { return (serving, Some(ops)) };
-        if let Ok(address) = port.listener.local_addr() {
-            let scheme = if port.tls.is_some() { "https" } else { "http" };
-            tracing::info!("Ops server listening on {scheme}://{address}");
+        if let Some(url) = url(&port) {
+            tracing::info!("Ops server listening on {url}");
         }
         let router = router(&port, Arc::clone(edge), ops);
         serving.spawn(serve(port, router));
@@ -79,6 +82,11 @@ fn router<C: Calls>(port: &Port, edge: Arc<Edge<C>>, ops: Ops) -> OpsRouter {
         ServiceExt::<Request<Body>>::map_response(McpService::new(edge), |response| response.map(Body::new));
     OpsRouter::new(ops, config)
         .with_routes(|router: Router| router.route_service(HEALTH, health).fallback(async || not_found()))
+}
+
+fn url(port: &Port) -> Option<String> {
+    let scheme = if port.tls.is_some() { "https" } else { "http" };
+    port.listener.local_addr().ok().map(|address| format!("{scheme}://{address}"))
 }
 
 fn scope(port: &Port) -> BindScope {

@@ -56,12 +56,15 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
             }
         }
     }
+    if let Some(warning) = ::slave::missing_pilot(config, &executor) {
+        report.warn("backend", warning);
+    }
     let names: Vec<String> = executor.catalog().borrow().tools.iter().map(|tool| tool.name.clone()).collect();
     if names.is_empty() {
         report.bad(
             "tools",
             "no backend brings a tool",
-            "set SLAVE_BACKENDS to an mcpServers file, install mr-pilot (or set MR_PILOT_COMMAND), or set DEMO_TOOLS=1",
+            "set SLAVE_BACKENDS to an mcpServers file, install mr-pilot (or set MR_PILOT_COMMAND to its path), or set DEMO_TOOLS=1",
         );
     } else {
         report.good("tools", format!("{}: {}", names.len(), names.join(", ")));

@@ -53,6 +53,10 @@ fn the_doctor_says_what_to_fix() {
         assert!(shown.contains(fix), "{step}: {report}");
         assert!(report["ok"] == false && !report.to_string().contains("another-code"), "{report}");
     }
+    let tokens = [("GITLAB_TOKEN", "hush"), ("PATH", "/usr/bin:/bin"), ("MCP_SERVER_PORT", "0")];
+    let report = text(&run(&["doctor", "standalone"], &tokens).stdout);
+    assert!(report.contains("✗ tools") && report.contains("GITLAB_TOKEN: set for mr-pilot"), "{report}");
+    assert!(report.contains("MR_PILOT_COMMAND") && !report.contains("hush"), "{report}");
     let report = text(&run(&["doctor", "proxy"], &[]).stdout);
     assert!(report.contains("✗ slave codes"), "{report}");
 }

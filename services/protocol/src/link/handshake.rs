@@ -9,5 +9,7 @@ mod hello;
 mod resume;
 
 pub use auth::{Auth, AuthReply, HandshakeError, INVALID_CODE, PresentedCode};
-pub use hello::{PROTOCOL_NAME, ProxyHello, SlaveHello, VERSIONS, check_slave_name, choose_version};
+pub use hello::{
+    PROTOCOL_NAME, ProxyHello, REVIEW_DEFAULTS, SlaveHello, VERSIONS, check_slave_name, choose_version,
+};
 pub use resume::{MAX_RESUME, ResumeProof, ResumeSecret, nonce_text, proven_text};

@@ -6,6 +6,6 @@ mod error_object;
 mod kind;
 mod reason;
 
-pub use error_object::{code_in, kind_in, modern_status};
+pub use error_object::{code_in, kind_in, message_in, modern_status};
 pub use kind::{FailureKind, FailureSpec};
 pub use reason::Failure;

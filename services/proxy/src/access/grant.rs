@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::link::handshake::SlaveHello;
+use protocol::link::handshake::{REVIEW_DEFAULTS, SlaveHello};
 use protocol::mcp::catalog::CatalogEntry;
 
 use super::code::CodeDigest;
@@ -52,6 +52,8 @@ pub(crate) struct Grant {
     pub(crate) capacity: u32,
     /// What the slave announced beyond what its code allows, in words.
     pub(crate) beyond: Vec<String>,
+    /// Whether the labels in force have all [`REVIEW_DEFAULTS`] that the slave announced.
+    allows_defaults: bool,
 }
 
 /// The slaves with which a slave may share the calls of a tool, if their input schemas are equal.
@@ -77,6 +79,8 @@ impl Grant {
         let mut beyond: Vec<String> = labels
             .ignored
             .iter()
+            // A slave announces these by itself, so that the operator has nothing to correct.
+            .filter(|(key, _)| !REVIEW_DEFAULTS.contains(&key.as_str()))
             .take(MAX_REPORTED)
             .map(|(key, value)| format!("label {key:?}={value:?} is ignored"))
             .collect();
@@ -89,6 +93,7 @@ impl Grant {
         if capacity < announced.capacity {
             beyond.push(format!("capacity {} is cut to {capacity}", announced.capacity));
         }
+        let allows_defaults = !REVIEW_DEFAULTS.iter().any(|key| labels.ignored.contains_key(*key));
         let identity = policy.identity_of(code);
         Self {
             code,
@@ -100,7 +105,13 @@ impl Grant {
             weight,
             capacity,
             beyond,
+            allows_defaults,
         }
+    }
+
+    /// Returns whether the labels in force have every default project of reviews that the slave announced.
+    pub(crate) fn allows_defaults(&self) -> bool {
+        self.allows_defaults
     }
 
     /// Returns the same grant of a slave that presented a certificate with this digest.

@@ -12,13 +12,6 @@ impl OngoingCall {
     /// Ends a call whose slave sent something that the call may not have; the slave is told to stop the call.
     pub(super) fn on_bad_answer(&self, fault: MessageFault) -> ResponseEvent {
         if let Some(slave) = self.machine.slave() {
-            tracing::warn!(
-                slave = slave.name,
-                tool = self.tool,
-                kind = fault.as_str(),
-                "Malformed answer from the slave: {fault} (id: {})",
-                self.call.id
-            );
             slave.cancel(self.call.id);
             slave.record_bad_answer(fault.as_str(), Instant::now());
         }

@@ -11,6 +11,7 @@ use protocol::link::limits::MAX_HEADER;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::failure::Failure;
 use runtime::activity::CallGuard;
+use runtime::call_lines;
 
 use super::call_state::CallMachine;
 use super::exchange;
@@ -54,6 +55,7 @@ impl NewCall {
             era: self.header.era,
             silence: times.silence,
             last: self.at + times.total,
+            lines: call_lines::begin(self.at),
             trace: std::mem::take(&mut self.trace),
         })
     }
@@ -83,7 +85,7 @@ pub(super) fn begin(
         context.headers,
         &new_call.header.param_headers,
         &new_call.message,
-    ));
+    ))?;
     let route = exchange::narrow(route, new_call.header.request_state, forwarder.registry.fleet())?;
     let call = new_call.open(pool, times, forwarder.registry.fleet())?;
     let NewCall { at, mut header, tool, .. } = new_call;

@@ -13,6 +13,7 @@ use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
 use super::begin::{NewCall, begin, take_tool};
+use super::call_log::log_refusal;
 use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
@@ -94,12 +95,16 @@ impl Dispatcher {
         let begun = match found {
             Err(failure) => {
                 metrics::record_unknown_tool(&failure, version, at.elapsed().as_secs_f64());
+                log_refusal(&failure, &new_call.tool);
                 Err(failure)
             }
             Ok(pool) => {
                 trace.set_tool(&new_call.tool);
                 begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context).inspect_err(
-                    |failure| pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64()),
+                    |failure| {
+                        pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64());
+                        log_refusal(failure, &pool.own_name);
+                    },
                 )
             }
         };
@@ -110,9 +115,6 @@ impl Dispatcher {
             }
             Err(failure) => {
                 trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
-                if failure == Failure::NoSlave {
-                    tracing::warn!("No slave connected, cannot execute request");
-                }
                 guard.finish(failure.spec().kind);
                 Err(failure)
             }

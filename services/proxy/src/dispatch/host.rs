@@ -46,6 +46,10 @@ impl Labelled for Slave {
     fn with_labels<R>(&self, read: impl FnOnce(&BTreeMap<String, String>) -> R) -> R {
         read(&self.grant().labels)
     }
+
+    fn tells_defaults(&self) -> bool {
+        self.is_native() && self.grant().allows_defaults()
+    }
 }
 
 impl Observable for Slave {

@@ -13,8 +13,10 @@ use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::{Failure, FailureKind};
 use runtime::activity::CallGuard;
+use runtime::call_line;
 use tokio::time::{Sleep, sleep_until};
 
+use super::call_log::EndedCall;
 use super::call_state::{CallMachine, CallState, Dispatched, WaitOutcome};
 use super::ending::Ending;
 use super::forwarder::Forwarder;
@@ -144,12 +146,13 @@ impl OngoingCall {
         self.forwarder.record_end(FaultAttribution::of(&event), &self.tool, &self.pool, &slave);
         metrics::record_retry(reason);
         self.call.trace.forward_failed(CallOutcome::from_event(&event));
-        tracing::info!(
-            tool = self.tool,
-            slave = slave.name,
+        let (id, tool, slave_name) = (self.call.id, &self.tool, &slave.name);
+        call_line!(
+            self.call.lines,
+            tool,
+            slave = slave_name,
             reason,
-            "Call is run again, as its tool allows (id: {})",
-            self.call.id
+            "Call is run again, as its tool allows (id: {id})"
         );
         self.machine.retry(event, slave.host_slot(), Instant::now());
         None
@@ -230,7 +233,7 @@ impl OngoingCall {
             // Both ends keep the timeout; this time the slave's was first.
             metrics::record_timeouts(1);
         }
-        self.record_ending(ending);
+        self.record_ending(ending, Some(event));
     }
 
     /// Takes the call out of the queue or tells its slave, as its reader is gone.
@@ -247,23 +250,20 @@ impl OngoingCall {
             self.record_abandoned(slave);
             detach_reader(slave, &self.call);
         }
-        self.record_ending(Ending::reader_gone(self.call.era, slave.is_some()));
+        self.record_ending(Ending::reader_gone(self.call.era, slave.is_some()), None);
     }
 
-    fn record_ending(&self, Ending { outcome, ended, answered }: Ending) {
+    /// `last` is the last event of the response; `None`: its reader went away.
+    fn record_ending(&self, Ending { outcome, ended, .. }: Ending, last: Option<&ResponseEvent>) {
         self.call.trace.finish(outcome, ended);
-        self.pool.meter.record_end(outcome, ended, self.version, self.began.elapsed().as_secs_f64());
+        let elapsed = self.began.elapsed();
+        self.pool.meter.record_end(outcome, ended, self.version, elapsed.as_secs_f64());
         self.guard.finish(outcome);
         let slave = self.machine.slave().map_or("", |slave| {
             slave.meter.record_call(outcome);
             slave.name.as_str()
         });
-        let id = self.call.id;
-        if answered {
-            tracing::debug!(slave, "Received response from slave (id: {id})");
-            tracing::debug!(outcome, "Response forwarded to client (id: {id})");
-        } else {
-            tracing::debug!(slave, outcome, "Call ended without a response (id: {id})");
-        }
+        let OpenCall { lines, id, .. } = self.call;
+        EndedCall { lines, id, tool: &self.tool, slave, outcome, elapsed }.log(last);
     }
 }

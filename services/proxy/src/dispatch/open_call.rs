@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::link::ids::CallId;
 use protocol::mcp::era::Era;
+use runtime::call_lines::Lines;
 use runtime::telemetry::LogContext;
 
 use crate::links::CallRequest;
@@ -28,6 +29,8 @@ pub(crate) struct OpenCall {
     pub(crate) silence: Duration,
     /// Time at which the call fails in any case.
     pub(crate) last: Instant,
+    /// Whether its log lines are written.
+    pub(crate) lines: Lines,
     /// Trace of the call: log context and spans.
     pub(crate) trace: CallTrace,
 }

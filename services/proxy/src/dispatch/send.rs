@@ -8,6 +8,7 @@ use front::calls::CallContext;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 
+use super::call_log::log_forward;
 use super::candidates::eligible;
 use super::forwarder::Forwarder;
 use super::open_call::OpenCall;
@@ -106,6 +107,6 @@ pub(super) fn open_on(
         call.trace.forward_failed(CallOutcome::Unanswered("not_sent"));
         return false;
     }
-    tracing::debug!(slave = slave.name, tool, "Forwarding request to slave: tools/call (id: {})", call.id);
+    log_forward(call.lines, call.id, &slave.name, tool);
     true
 }

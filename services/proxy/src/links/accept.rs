@@ -88,11 +88,11 @@ async fn handshake(
     admission: &Admission,
 ) -> Option<(Socket, Registered)> {
     let Connected { stream, peer, share } = connected;
-    refusal::record_attempt(peer);
     let opened = timeout(auth::AUTH_TIMEOUT, open(stream, peer, context)).await;
     let Opened { mut socket, peer: origin, certificate } = match opened.unwrap_or(Err(AuthError::Silent)) {
         Ok(opened) => opened,
         Err(error) => {
+            refusal::record_attempt(peer);
             refusal::report(peer, &error);
             return None;
         }
@@ -116,6 +116,7 @@ async fn handshake(
 
 /// Answers a connection that did not authenticate, and closes it.
 async fn refuse(mut socket: Socket, peer: SocketAddr, error: AuthError, admission: &Admission) {
+    refusal::record_attempt(peer);
     refusal::report(peer, &error);
     if let AuthError::NotAllowed { denied, code } = &error {
         if let AccessDenied::Code(_) = denied {
@@ -167,11 +168,12 @@ async fn register(
     let Authenticated { hello, grant } = authenticated;
     if hello.as_ref().is_some_and(|hello| context.registry.is_linked_here(hello, grant.identity())) {
         // A load balancer led the slave here again; its existing link stays as it is.
-        tracing::debug!(%peer, "Slave looks for other proxies: it is linked to this one");
+        tracing::debug!(%peer, "New slave connection attempt, of a slave that looks for other proxies: it is linked to this one");
         audit::asked(peer, "already_linked");
         socket.close(close::ALREADY_LINKED, "linked already").await;
         return None;
     }
+    refusal::record_attempt(peer);
     if let Some(hello) = hello.as_ref().filter(|hello| hello.probe) {
         let reply = AuthReply::success(Some(auth::hello_for(hello, &context.registry, None)));
         if let Err(error) = auth::send_reply(&mut socket, &reply).await {

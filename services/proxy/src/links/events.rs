@@ -66,7 +66,19 @@ pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Regi
 /// Publishes that the slave offers something else.
 pub(super) fn on_received(received: Received, slave: &Slave, registry: &Registry) {
     if received == Received::Changed {
-        tracing::info!(slave = slave.name, tools = slave.catalog().tools.len(), "Slave offers its tools");
+        let tools = slave.catalog().tools.len();
+        // Until its first whole catalog is there, a slave says part by part what it offers.
+        let is_whole = slave.catalog_deadline().is_none();
+        if !is_whole {
+            tracing::debug!(slave = slave.name, tools, "Slave offers a part of its tools");
+        } else if tools > 0 {
+            tracing::info!(slave = slave.name, tools, "Slave offers its tools");
+        } else {
+            tracing::warn!(
+                slave = slave.name,
+                "Slave offers no tool: see its log, or run mcp-relay doctor there"
+            );
+        }
         registry.publish_change(slave);
     }
 }

@@ -223,7 +223,7 @@ fn snapshot_of(bits: u8, log: &HealthLog) -> HealthSnapshot {
     match state {
         SlaveState::Connecting => {
             let since = if bits & OFFERED == 0 { "yet" } else { "any more" };
-            reasons.push(format!("it offers no tools {since}"));
+            reasons.push(format!("it offers no tools {since}: see its log, or run mcp-relay doctor there"));
         }
         SlaveState::Lost => reasons.push(log.disconnect_reason.clone()),
         SlaveState::Draining => reasons.push("it is going down".into()),

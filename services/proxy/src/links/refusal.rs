@@ -36,7 +36,8 @@ fn write_refusals(more: &Repeats) {
     }
 }
 
-/// Reports a connection that was let in.
+/// Reports a connection that was let in: once it is known that it is not one of a slave that is linked already and looks for
+/// other proxies, as those come again and again.
 pub(super) fn record_attempt(peer: SocketAddr) {
     if is_first(&ATTEMPTS, Some(peer.ip()), "") {
         tracing::info!(%peer, "New slave connection attempt");

@@ -248,6 +248,11 @@ impl Slave {
         self.weight.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the slave speaks the native dialect.
+    pub(crate) fn is_native(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// Returns what the slave's code grants it.
     pub(crate) fn grant(&self) -> Arc<Grant> {
         self.offer.grant()

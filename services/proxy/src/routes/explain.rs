@@ -12,7 +12,9 @@ use super::file::Routes;
 use super::labelled::Labelled;
 use super::match_input::{ClientIdentity, MatchInput};
 use super::pool::take_selected;
-use super::rule::Rule;
+use super::review::Subject;
+use super::review_number::{Ambiguous, select};
+use super::rule::{Condition, Rule};
 use super::selector::{Selector, describe_alternatives};
 
 /// A call to be explained.
@@ -113,6 +115,8 @@ struct Checked<'a> {
     considered: Vec<RuleCheck>,
     /// The first rule that applies.
     rule: Option<&'a Rule>,
+    /// What the arguments say, if they are those of a review.
+    subject: Subject,
 }
 
 /// Explains a call without slaves. The error says which part of the request cannot be understood.
@@ -138,8 +142,13 @@ pub(crate) fn explain_with_slaves<S: Observable>(
         labels: describe_alternatives(selectors),
         slaves: Some(take_selected(selectors, &mut remaining).iter().map(|slave| slave.observe()).collect()),
     };
-    let priorities: Vec<Priority> = checked.selectors().iter().map(observed).collect();
-    let refused = if offered.is_none() {
+    let members = offered.map_or(&[][..], |offered| offered.members);
+    let selectors = checked.selectors_among(members);
+    let priorities: Vec<Priority> =
+        selectors.as_ref().map_or_else(|_| Vec::new(), |all| all.iter().map(observed).collect());
+    let refused = if let Err(ambiguous) = selectors {
+        Some(ambiguous.advice().to_owned())
+    } else if offered.is_none() {
         Some(format!("no slave offers {:?} now", request.tool))
     } else {
         let is_empty = priorities.iter().all(|priority| priority.slaves.as_ref().is_none_or(Vec::is_empty));
@@ -172,10 +181,10 @@ fn check_rules<'a>(
         let (matches, line) = (why.is_none(), Some(rule.line).filter(|line| *line != 0));
         considered.push(RuleCheck { rule: rule.name.clone(), line, matches, why: why.unwrap_or_default() });
         if matches {
-            return Ok(Checked { considered, rule: Some(rule) });
+            return Ok(Checked { considered, rule: Some(rule), subject: Subject::of(&call) });
         }
     }
-    Ok(Checked { considered, rule: None })
+    Ok(Checked { considered, rule: None, subject: Subject::Unsaid })
 }
 
 /// Explains why a rule does not apply to the call; `None` if it does.
@@ -190,6 +199,14 @@ impl Checked<'_> {
     /// Returns the selectors of the rule's priorities; without a rule one that selects every slave.
     fn selectors(&self) -> Vec<Vec<Selector>> {
         self.rule.map_or_else(|| vec![vec![Selector::default()]], |rule| rule.priorities.clone())
+    }
+
+    /// Returns the selectors of the rule's priorities among these slaves.
+    fn selectors_among<S: Labelled>(&self, members: &[Arc<S>]) -> Result<Vec<Vec<Selector>>, Ambiguous> {
+        match (self.rule.map(|rule| &rule.condition), self.subject) {
+            (Some(Condition::ReviewNumber), Subject::Number(named)) => Ok(vec![select(named, members)?]),
+            _ => Ok(self.selectors()),
+        }
     }
 
     fn explanation(self, request: &ExplainRequest, priorities: Vec<Priority>) -> Explanation {
@@ -302,6 +319,7 @@ rules:
                 "header x-team = \"c\" is not a text that matches /^(a|b)$/",
                 "argument /repository/url = \"https://x.example/\" is not a URL on a host of *.corp.example",
                 "argument /n is missing",
+                "the tool is not \"review_merge_request\"",
                 "the tool is not \"review_merge_request\"",
                 "the tool is not \"review_merge_request\"",
             ]

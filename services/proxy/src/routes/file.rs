@@ -170,7 +170,7 @@ mod tests {
             let routes = Routes::parse(text).unwrap();
             assert_eq!(routes.own_rules(), 0, "{text:?}");
             let names: Vec<&str> = routes.rules.iter().map(|rule| rule.name.as_str()).collect();
-            assert_eq!(names, ["review-gitlab", "review-github"]);
+            assert_eq!(names, ["review-gitlab", "review-github", "review-number"]);
         }
     }
 

@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use protocol::mcp::failure::Failure;
 use protocol::mcp::request_state::RequestState;
 
 use super::file::Routes;
 use super::labelled::Labelled;
 use super::match_input::MatchInput;
-use super::rule::Rule;
+use super::review::Subject;
+use super::review_number::NumberRoutes;
+use super::rule::{Condition, Rule};
 use super::selector::Selector;
 use crate::metrics::RouteMeter;
 
@@ -18,6 +21,8 @@ pub(crate) type Priorities<S> = Arc<[Arc<[Arc<S>]>]>;
 /// Routing of the calls of one pool.
 pub(crate) struct PoolRoutes<S> {
     applied: Vec<AppliedRule<S>>,
+    /// The routes of reviews that are named by a number only, where the tool is that of reviews.
+    numbers: Option<NumberRoutes<S>>,
     /// All members as one priority, for calls that no rule applies to.
     all: Priorities<S>,
 }
@@ -29,9 +34,15 @@ struct AppliedRule<S> {
     meter: RouteMeter,
 }
 
+impl<S> AppliedRule<S> {
+    fn is_by_number(&self) -> bool {
+        matches!(self.rule.condition, Condition::ReviewNumber)
+    }
+}
+
 /// The slaves that one call may go to, and the rule that says so: a call that has to move keeps its rule.
 pub(crate) struct Route<S> {
-    rule: Option<Arc<Rule>>,
+    pub(super) rule: Option<Arc<Rule>>,
     pub(crate) priorities: Priorities<S>,
     narrowed: Narrowed,
 }
@@ -60,17 +71,30 @@ impl<S: Labelled> PoolRoutes<S> {
             priorities: priorities(rule, members.iter()),
             meter: RouteMeter::new(&rule.name),
         };
-        let applied = routes.rules.iter().filter(|rule| rule.applies_to_tool(names)).map(apply).collect();
-        Self { applied, all: Arc::new([Arc::clone(members)]) }
+        let applied: Vec<AppliedRule<S>> =
+            routes.rules.iter().filter(|rule| rule.applies_to_tool(names)).map(apply).collect();
+        let by_number = applied.iter().find(|applied| applied.is_by_number());
+        let numbers = by_number.map(|applied| NumberRoutes::new(&applied.rule, members));
+        Self { applied, numbers, all: Arc::new([Arc::clone(members)]) }
     }
 
     /// Returns the route of a call: by the first rule that applies to it, else to any member.
-    pub(crate) fn route(&self, call: &MatchInput<'_>) -> Route<S> {
+    ///
+    /// # Errors
+    /// The call could mean one of several members; the failure says what to add.
+    pub(crate) fn route(&self, call: &MatchInput<'_>) -> Result<Route<S>, Failure> {
         let Some(applied) = self.applied.iter().find(|applied| applied.rule.check(call).is_ok()) else {
-            return Route::new(None, Arc::clone(&self.all));
+            return Ok(Route::new(None, Arc::clone(&self.all)));
         };
+        if let Some(numbers) = self.numbers.as_ref().filter(|_| applied.is_by_number())
+            && let Subject::Number(named) = Subject::of(call)
+        {
+            let route = numbers.route(named);
+            applied.meter.record(route.as_ref().map_or(0, |route| route.priorities.len()));
+            return route;
+        }
         applied.meter.record(applied.priorities.len());
-        Route::new(Some(Arc::clone(&applied.rule)), Arc::clone(&applied.priorities))
+        Ok(Route::new(Some(Arc::clone(&applied.rule)), Arc::clone(&applied.priorities)))
     }
 
     /// Returns the route by the same rule among the present members, all of them. The rule holds even if the file has changed since.
@@ -85,7 +109,7 @@ impl<S: Labelled> PoolRoutes<S> {
 }
 
 impl<S> Route<S> {
-    fn new(rule: Option<Arc<Rule>>, priorities: Priorities<S>) -> Self {
+    pub(super) fn new(rule: Option<Arc<Rule>>, priorities: Priorities<S>) -> Self {
         Self { rule, priorities, narrowed: Narrowed::default() }
     }
 
@@ -116,7 +140,10 @@ impl<S> Route<S> {
 }
 
 /// Puts each slave into the first priority that selects it. Priorities without slaves are left out.
-fn priorities<'a, S: Labelled + 'a>(rule: &Rule, members: impl Iterator<Item = &'a Arc<S>>) -> Priorities<S> {
+pub(super) fn priorities<'a, S: Labelled + 'a>(
+    rule: &Rule,
+    members: impl Iterator<Item = &'a Arc<S>>,
+) -> Priorities<S> {
     let mut remaining: Vec<&Arc<S>> = members.collect();
     let selected = rule.priorities.iter().map(|selectors| take_selected(selectors, &mut remaining));
     selected.filter(|slaves| !slaves.is_empty()).map(Arc::from).collect()
@@ -150,6 +177,10 @@ mod tests {
     impl Labelled for TestSlave {
         fn with_labels<R>(&self, read: impl FnOnce(&BTreeMap<String, String>) -> R) -> R {
             read(&self.labels)
+        }
+
+        fn tells_defaults(&self) -> bool {
+            true
         }
     }
 
@@ -186,11 +217,11 @@ mod tests {
         ];
         let routes = pool(PRIORITIES, ["t1", "t1"], &slaves);
         with_input("{}", |call| {
-            assert_eq!(names(&routes.route(call)), [vec!["s2"], vec!["s1"], vec!["s3", "s4"]]);
+            assert_eq!(names(&routes.route(call).unwrap()), [vec!["s2"], vec!["s1"], vec!["s3", "s4"]]);
         });
         let routes = pool(PRIORITIES, ["t1", "t1"], &slaves[2..]);
         with_input("{}", |call| {
-            assert_eq!(names(&routes.route(call)), [["s3", "s4"]], "empty priorities are left out");
+            assert_eq!(names(&routes.route(call).unwrap()), [["s3", "s4"]], "empty priorities are left out");
         });
     }
 
@@ -199,17 +230,17 @@ mod tests {
         let slaves = [slave(1, &[("a", "x")]), slave(2, &[])];
         let routes = pool(PRIORITIES, ["other", "other"], &slaves);
         assert!(routes.applied.is_empty());
-        with_input("{}", |call| assert_eq!(names(&routes.route(call)), [["s1", "s2"]]));
+        with_input("{}", |call| assert_eq!(names(&routes.route(call).unwrap()), [["s1", "s2"]]));
         // A name made up for a collision does not evade a rule.
         let routes = pool(PRIORITIES, ["s1__t1", "t1"], &slaves);
-        with_input("{}", |call| assert_eq!(names(&routes.route(call)), [["s1"], ["s2"]]));
+        with_input("{}", |call| assert_eq!(names(&routes.route(call).unwrap()), [["s1"], ["s2"]]));
     }
 
     #[test]
     fn a_moved_call_keeps_its_rule_when_the_file_has_changed() {
         let text = "rules: [{ name: r, match: { argument: { pointer: /p, equals: q } }, to: { a: x } }]";
         let first = pool(text, ["t", "t"], &[slave(1, &[("a", "x")]), slave(2, &[])]);
-        let route = with_input(r#"{"p":"q"}"#, |call| first.route(call));
+        let route = with_input(r#"{"p":"q"}"#, |call| first.route(call).unwrap());
         assert_eq!(names(&route), [["s1"]]);
         for text in [text, "", "rules: [{ name: r, to: any }]"] {
             let later = pool(text, ["t", "t"], &[slave(2, &[]), slave(3, &[("a", "x")])]);
@@ -219,7 +250,7 @@ mod tests {
             let unroutable = pool(text, ["t", "t"], &[slave(2, &[])]).reroute(&route);
             assert!(unroutable.priorities.is_empty(), "{text}");
         }
-        let without = with_input("{}", |call| first.route(call));
+        let without = with_input("{}", |call| first.route(call).unwrap());
         assert!(without.describe().is_none());
         assert_eq!(names(&first.reroute(&without)), [["s1", "s2"]]);
     }
@@ -229,7 +260,7 @@ mod tests {
         let tool = "review_merge_request";
         let first = pool("", [tool, tool], &[slave(1, &[])]);
         let arguments = r#"{"mrUrlOrId":"https://gitlab.com/a/b/-/merge_requests/1"}"#;
-        let route = with_input(arguments, |call| first.route(call));
+        let route = with_input(arguments, |call| first.route(call).unwrap());
         assert_eq!(names(&route), [["s1"]]);
         let later = pool("", [tool, tool], &[slave(2, &[("platform", "github")])]);
         assert!(later.reroute(&route).priorities.is_empty());

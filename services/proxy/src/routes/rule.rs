@@ -7,8 +7,8 @@ use axum::http::HeaderName;
 
 use super::match_input::{ClientIdentity, MatchInput};
 use super::pointer::{Pointer, scalar};
-use super::review::{self, Platform};
-use super::selector::{LabelMatch, Selector, describe_alternatives};
+use super::review::{self, Platform, Subject};
+use super::selector::{Selector, describe_alternatives};
 use super::text::TextMatch;
 
 /// Prefix of the headers that repeat arguments (MCP 2026-07-28, "Custom Headers from Tool Parameters").
@@ -37,6 +37,8 @@ pub(super) enum Condition {
     Given { clients: Option<ClientSet>, headers: Vec<Header>, argument: Option<Argument> },
     /// The review must be about this platform.
     Review(Platform),
+    /// The review must be named by a number only.
+    ReviewNumber,
 }
 
 /// Clients, one of which must have made the call.
@@ -66,24 +68,22 @@ pub(super) enum Mismatch {
     Client,
     Header(usize),
     Argument,
-    Platform,
+    Subject,
 }
 
 impl Rule {
     /// Returns the rules that exist without any file.
     pub(super) fn built_in() -> impl Iterator<Item = Arc<Self>> {
-        Platform::ALL.into_iter().map(|platform| {
-            let named = LabelMatch::OneOf(vec![platform.as_str().to_owned()]);
-            let selectors =
-                [named, LabelMatch::Absent].map(|condition| Selector::label(review::LABEL, condition));
-            Arc::new(Self {
-                name: format!("review-{platform}"),
-                line: 0,
-                tools: vec![TextMatch::Equals(review::TOOL.to_owned())],
-                condition: Condition::Review(platform),
-                priorities: vec![selectors.to_vec()],
-            })
-        })
+        let rule = |name: String, condition, selectors| {
+            let tools = vec![TextMatch::Equals(review::TOOL.to_owned())];
+            Arc::new(Self { name, line: 0, tools, condition, priorities: vec![selectors] })
+        };
+        let by_platform = Platform::ALL.map(|platform| {
+            rule(format!("review-{platform}"), Condition::Review(platform), platform.selectors())
+        });
+        // Which slaves it allows depends on what they say: `review_number`.
+        let by_number = rule("review-number".to_owned(), Condition::ReviewNumber, vec![Selector::default()]);
+        by_platform.into_iter().chain([by_number])
     }
 
     /// Whether the rule can apply to calls of this tool. `names` are the clients' and the slaves' name of it, so that a
@@ -95,8 +95,9 @@ impl Rule {
     /// Checks whether the rule applies to this call of such a tool.
     pub(super) fn check(&self, call: &MatchInput<'_>) -> Result<(), Mismatch> {
         match &self.condition {
-            Condition::Review(platform) if Platform::of(call) == Some(*platform) => Ok(()),
-            Condition::Review(_) => Err(Mismatch::Platform),
+            Condition::Review(platform) if Subject::of(call) == Subject::Of(*platform) => Ok(()),
+            Condition::ReviewNumber if matches!(Subject::of(call), Subject::Number(_)) => Ok(()),
+            Condition::Review(_) | Condition::ReviewNumber => Err(Mismatch::Subject),
             Condition::Given { clients, headers, argument } => {
                 if clients.as_ref().is_some_and(|clients| !clients.contains(call.client)) {
                     return Err(Mismatch::Client);
@@ -114,6 +115,10 @@ impl Rule {
 
     /// Describes the labels of the slaves that the rule allows.
     pub(super) fn describe_labels(&self) -> String {
+        if matches!(self.condition, Condition::ReviewNumber) {
+            // Its labels have names of projects, which are not for clients.
+            return "a default project for it".to_owned();
+        }
         let labels = self.priorities.iter().map(|selectors| describe_alternatives(selectors));
         labels.collect::<Vec<_>>().join(", or else ")
     }
@@ -134,10 +139,12 @@ impl Rule {
                 headers.get(index).map(|header| header.explain(call)).unwrap_or_default()
             }
             (Condition::Given { argument: Some(argument), .. }, Mismatch::Argument) => argument.explain(call),
-            (Condition::Review(platform), _) => match Platform::of(call) {
-                Some(other) => format!("the arguments are about {other}, not {platform}"),
-                None => format!("the arguments do not say that it is about {platform}"),
+            (Condition::Review(platform), _) => match Subject::of(call) {
+                Subject::Of(other) => format!("the arguments are about {other}, not {platform}"),
+                Subject::Number(Some(_)) => "the request is named by a number only".into(),
+                _ => format!("the arguments do not say that it is about {platform}"),
             },
+            (Condition::ReviewNumber, _) => "the request is not named by a number only".into(),
             _ => "it does not match".into(),
         }
     }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use front::AccessReport;
 use front::server::{OpsPort, Port};
 use runtime::start::StartError;
 use runtime::tls::ServerTls;
@@ -24,6 +25,34 @@ pub(super) struct Ports {
     pub(super) ops: OpsPort,
 }
 
+/// The addresses of a proxy as URLs.
+pub(super) struct Addresses {
+    clients: String,
+    slaves: String,
+    /// `None`: that of clients.
+    operators: Option<String>,
+    tls: &'static str,
+}
+
+impl Addresses {
+    /// Logs the start, in one line.
+    pub(super) fn log_start(&self, access: &AccessReport, codes: usize) {
+        let Self { clients, slaves, operators, tls } = self;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            mode = "proxy",
+            clients,
+            slaves,
+            operators,
+            keys = access.client_keys(),
+            ops_keys = access.operator_keys(),
+            tls,
+            codes,
+            "Ready to accept MCP client connections"
+        );
+    }
+}
+
 impl Ports {
     pub(super) async fn bind(config: &ProxyConfig, secured: &TlsState) -> Result<Self, StartError> {
         let http = config.common.http.bind().await?;
@@ -38,13 +67,20 @@ impl Ports {
         })
     }
 
-    /// Logs the addresses that clients and slaves connect to.
-    pub(super) fn announce(&self, secured: &TlsState) -> Result<(), StartError> {
+    /// Logs the addresses that clients and slaves connect to. Returns them with that of operators.
+    pub(super) fn announce(&self, secured: &TlsState) -> Result<Addresses, StartError> {
         let ws_at = self.ws.local_addr().map_err(StartError::Address)?;
         let ws = if secured.ws.is_some() { "wss" } else { "ws" };
         let http = if secured.http.is_some() { "https" } else { "http" };
-        tracing::info!("WebSocket server listening on {ws}://{ws_at}");
-        tracing::info!("MCP server listening on {http}://{}", self.http_at);
-        Ok(())
+        let (clients, slaves) = (format!("{http}://{}", self.http_at), format!("{ws}://{ws_at}"));
+        tracing::info!("WebSocket server listening on {slaves}");
+        tracing::info!("MCP server listening on {clients}");
+        let tls = match (secured.http.is_some(), secured.ws.is_some()) {
+            (true, true) => "on",
+            (true, false) => "for clients",
+            (false, true) => "for slaves",
+            (false, false) => "off",
+        };
+        Ok(Addresses { clients, slaves, operators: self.ops.url(), tls })
     }
 }

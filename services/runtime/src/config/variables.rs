@@ -41,8 +41,10 @@ crate::variables! {
     session_ttl = Value("86400"), "Seconds for which a legacy session id is valid.";
     shutdown_delay = Value("0"), "Seconds after SIGTERM or SIGINT in which /readyz says unready and calls are still taken: time for load balancers to stop sending requests here. SHUTDOWN_GRACE begins after it.";
     shutdown_grace = Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends the process at once.";
-    log_format = Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object per line. Logs go to standard error.";
-    log_level = Value("info"), "trace, debug, info, warn, error or off; also for single parts, for example info,proxy=debug. Lines about single calls are at debug.";
+    log_format = Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object per line. Also the form of the last line of a server that cannot start or go on.";
+    log_output = Value("stderr"), "stderr or stdout: where the log goes. The existing server wrote to stdout.";
+    log_level = Value("info"), "trace, debug, info, warn, error or off; also for single parts, for example info,proxy=debug.";
+    log_calls = Value("sampled"), "Lines about single calls. sampled: of the first 5 calls of each second, further calls are counted by outcome in one line a second; all: of every call; off: none, except that calls that failed are logged as with sampled.";
     list_ttl_ms = Value("5000"), "Milliseconds that clients may keep a list of tools (`ttlMs` of modern list results).";
     link_ping_interval_ms = Value("1500"), "Milliseconds of silence on a link after which a ping is sent (proxy and slave).";
     link_ping_timeout_ms = Value("4000"), "Milliseconds of silence on a link after which the link is closed; at least twice LINK_PING_INTERVAL_MS.";

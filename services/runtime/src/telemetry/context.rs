@@ -8,6 +8,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::pin::pin;
 
+use crate::call_lines::Lines;
+
 thread_local! {
     static CURRENT: Cell<Option<LogContext>> = const { Cell::new(None) };
 }
@@ -17,6 +19,7 @@ thread_local! {
 pub struct LogContext {
     request: u128,
     trace: Option<u128>,
+    lines: Lines,
 }
 
 /// Guard of an entered context, which is left when the guard is dropped. Must not be held across an `await`.
@@ -30,7 +33,18 @@ pub struct Guard {
 impl LogContext {
     /// A request. `request` is the instance that named it and its number there, 64 bits each.
     pub fn new(request: u128, trace: Option<u128>) -> Self {
-        Self { request, trace }
+        Self { request, trace, lines: Lines::Off }
+    }
+
+    /// Returns the same request with these lines.
+    #[must_use]
+    pub fn with_lines(self, lines: Lines) -> Self {
+        Self { lines, ..self }
+    }
+
+    /// Returns whether the lines of the request are written.
+    pub fn lines(self) -> Lines {
+        self.lines
     }
 
     /// Returns the same request as part of this trace.

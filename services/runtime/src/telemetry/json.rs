@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::context::LogContext;
 use super::spans::spans;
-use crate::printable;
+use crate::{moment, printable};
 
 const RESERVED: [&str; 6] = ["timestamp", "level", "service", "message", "target", "spans"];
 
@@ -23,6 +23,19 @@ const RESERVED: [&str; 6] = ["timestamp", "level", "service", "message", "target
 pub(super) struct JsonFormat {
     /// Name of the service, in upper case.
     pub(super) service: &'static str,
+}
+
+/// Returns the line of an error that ends the process, in the form of the log's lines, without a newline: for errors before
+/// the log is set up and after it has ended. `service` is in upper case.
+pub fn fatal_line(service: &str, message: &str) -> String {
+    let line = json!({
+        "timestamp": moment::text(std::time::SystemTime::now()),
+        "level": "ERROR",
+        "service": service,
+        "message": message,
+        "target": "mcp_relay",
+    });
+    printable::json(&line.to_string()).into_owned()
 }
 
 impl<S> FormatEvent<S, DefaultFields> for JsonFormat

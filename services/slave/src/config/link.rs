@@ -29,6 +29,13 @@ pub struct LinkConfig {
     pub reconnect_max: Duration,
 }
 
+impl LinkConfig {
+    /// Returns the URLs of the proxies, separated by commas.
+    pub fn urls(&self) -> String {
+        self.proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// Reads the variables of the link. Returns `None` only after a problem was noted.
 pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkConfig> {
     let reconnect_max = reader.value(&settings.reconnect_max, parse::seconds(0.1..=3600.0));

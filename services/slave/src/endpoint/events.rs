@@ -2,6 +2,7 @@
 //! lock of the journals. Must not know sockets.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::link::frame::Flags;
@@ -12,6 +13,7 @@ use protocol::link::slave_end::SlaveEvent;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
+use runtime::{call_line, call_lines};
 
 use super::sink::JournalSink;
 use super::state::Endpoint;
@@ -57,9 +59,12 @@ impl Endpoint {
                 return;
             }
         };
-        let context = LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id));
+        let lines = call_lines::begin(Instant::now());
+        let context =
+            LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id)).with_lines(lines);
         let _entered = context.enter();
-        tracing::debug!("Received request from proxy: {} (id: {call})", header.method);
+        let tool = header.name.as_deref().unwrap_or_default();
+        call_line!(lines, tool, "Received request from proxy: {} (id: {call})", header.method);
         let sink = JournalSink::new(Arc::clone(self), call, context);
         self.calls.lock().add(call, header.cancel_id.clone());
         // No lock is held here: spawning may wake a thread, which takes time.

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::{self, BoxFuture};
 use protocol::link::ids::CallId;
 use protocol::link::slave_end::WriteOutcome;
+use runtime::call_line;
 use runtime::telemetry::LogContext;
 
 use super::state::Endpoint;
@@ -50,6 +51,8 @@ impl CallSink for JournalSink {
     }
 
     fn end(self: Box<Self>, end: CallEnd) {
-        self.endpoint.write_end(self.call, end);
+        let (call, bytes) = (self.call, end.payload.len());
+        call_line!(self.log_context.lines(), bytes, "Sending response back to proxy (call {call})");
+        self.endpoint.write_end(call, end);
     }
 }

@@ -124,7 +124,6 @@ impl Endpoint {
     pub(super) fn write_end(&self, call: CallId, end: CallEnd) {
         let error = if end.error { Flags::ERROR } else { Flags::NONE };
         let tool_error = if end.tool_error { Flags::TOOL_ERROR } else { Flags::NONE };
-        tracing::debug!(bytes = end.payload.len(), "Sending response back to proxy (call {call})");
         let payload = if end.error { end.payload } else { self.label(call, end.payload) };
         let outcome = self.write(|to| to.end(call, payload, error.with(tool_error), end.status));
         if outcome == WriteOutcome::Gone {

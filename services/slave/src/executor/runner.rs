@@ -10,8 +10,10 @@ use protocol::link::header::CallHeader;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::{Failure, modern_status};
 use runtime::activity::Activity;
+use runtime::telemetry::LogContext;
 use tokio_util::sync::CancellationToken;
 
+use super::call_log::{RunningCall, log_refusal};
 use super::limit::ConcurrencyLimit;
 use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
@@ -47,6 +49,7 @@ impl CallRunner {
         let era = call.header.era;
         let mut trace = call.trace;
         let origin = sink.origin();
+        let lines = sink.log_context().map(LogContext::lines).unwrap_or_default();
         let (recorder, sink) = recording::begin(&self.activity, &call.header, &call.message, &trace, sink);
         let timeouts = Timeouts::start(&call.header);
         let mut exchange = Exchange::new(timeouts.observe(sink));
@@ -57,13 +60,18 @@ impl CallRunner {
             () = timeouts.expired() => Err(Failure::Timeout),
         };
         let admitted = match admitted {
-            Ok(admitted) => recording::write_down(&admitted.0.name, origin).await.map(|()| admitted),
+            Ok(admitted) => {
+                let tool = &admitted.0.name;
+                let written = recording::write_down(tool, origin).await;
+                written.inspect_err(|why| log_refusal(tool, why)).map(|()| admitted)
+            }
             refused => refused,
         };
         let (mut request, route) = match admitted {
             Ok(admitted) => admitted,
             Err(failure) => {
                 metrics::record_refusal(&failure);
+                lines.record_end(failure.spec().kind);
                 let end = CallEnd::failed(&failure, era);
                 trace.finish(BackendOutcome::from(&Err(failure)));
                 return exchange.end(end);
@@ -72,6 +80,8 @@ impl CallRunner {
         request.parent = trace.set_tool(&request.name, request.json(&request.id));
         let started = Instant::now();
         let in_flight = route.meters.record_start();
+        let running = RunningCall { lines, tool: &route.tool, backend: &route.owner };
+        running.log_start();
         let work = AssertUnwindSafe(self.perform(&route, &recorder, request, &mut exchange)).catch_unwind();
         // The work is polled first: most calls end before the other two would have to be armed.
         let answer = tokio::select! {
@@ -81,11 +91,9 @@ impl CallRunner {
             () = timeouts.expired() => Err(Failure::Timeout),
         };
         let outcome = BackendOutcome::from(&answer);
-        if let Err(failure) = &answer {
-            let kind = failure.spec().kind;
-            tracing::debug!(tool = in_flight.tool(), kind, "call failed: {failure}");
-        }
-        in_flight.record_end(outcome, started.elapsed());
+        let elapsed = started.elapsed();
+        running.log_end(outcome, answer.as_ref().err(), elapsed);
+        in_flight.record_end(outcome, elapsed);
         trace.finish(outcome);
         exchange.end(match answer {
             Ok(answer) => end_of(answer, era),
@@ -97,12 +105,14 @@ impl CallRunner {
     /// its first start.
     async fn admit(&self, header: CallHeader, message: Bytes) -> Result<(Request, Arc<Route>), Failure> {
         if self.shutdown.is_stopping() {
+            log_refusal(header.name.as_deref().unwrap_or_default(), &Failure::Draining);
             return Err(Failure::Draining);
         }
-        let request = Request::parse(header, message)?;
-        let route = self.registry.find(&request.name, self.wait).await?;
+        let request = Request::parse(header, message).inspect_err(|why| log_refusal("", why))?;
+        let refused = |why: &Failure| log_refusal(&request.name, why);
+        let route = self.registry.find(&request.name, self.wait).await.inspect_err(refused)?;
         if request.header.era == Era::Modern {
-            route.param_headers.check(&request)?;
+            route.param_headers.check(&request).inspect_err(refused)?;
         }
         Ok((request, route))
     }

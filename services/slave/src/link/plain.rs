@@ -4,7 +4,7 @@
 //! Must not know methods: the edge answers requests as it does on the slave's own port.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use protocol::link::ids::LinkId;
 use protocol::link::liveness::RttEstimator;
 use protocol::mcp::envelope;
 use protocol::mcp::failure::Failure;
+use runtime::call_line;
+use runtime::call_lines::{Budget, Lines, PER_SECOND, admit_line};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::Level;
@@ -26,6 +28,12 @@ use crate::metrics::round_trips;
 
 /// Largest number of concurrent requests; the dialect itself has no limit.
 const MAX_CONCURRENT: usize = 1024;
+
+/// The lines about requests. Calls among them are counted by the executor, and other requests are not.
+static REQUESTS: LazyLock<Budget> = LazyLock::new(|| Budget::new(PER_SECOND, Instant::now()));
+
+/// The lines about responses.
+static RESPONSES: LazyLock<Budget> = LazyLock::new(|| Budget::new(PER_SECOND, Instant::now()));
 
 /// A link of the plain dialect.
 pub(super) struct PlainLink<'a> {
@@ -55,9 +63,7 @@ impl<'a> PlainLink<'a> {
 
     /// Starts a request, or refuses it at once.
     fn start(&mut self, request: Bytes) {
-        if tracing::enabled!(Level::DEBUG) {
-            log_request(&request);
-        }
+        log_request(&request);
         if self.links.endpoint.stage() != Stage::Serving {
             self.outbox.push_back(refusal(&request, &Failure::Draining));
         } else if self.answers.len() >= MAX_CONCURRENT {
@@ -121,9 +127,7 @@ impl LinkEnd for PlainLink<'_> {
 
     fn transmit(&mut self, out: &mut Outgoing, _: Instant) -> Result<bool, DisconnectReason> {
         if let Some(answer) = self.outbox.pop_front() {
-            if tracing::enabled!(Level::DEBUG) {
-                log_response(&answer);
-            }
+            log_response(&answer);
             out.send_text(text(&answer));
             return Ok(true);
         }
@@ -157,19 +161,27 @@ impl LinkEnd for PlainLink<'_> {
 /// Logs the documented phrase with the method and the proxy's id, which is the only id that both sides know in this
 /// dialect.
 fn log_request(request: &Bytes) {
+    let lines = admit_line(&REQUESTS, Instant::now());
+    if lines == Lines::Off && !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
     if let Ok(envelope::Message::Request { id, method, .. }) = envelope::parse(request) {
-        tracing::debug!(request_id = %id, "Received request from proxy: {} (id: {id})", method.as_str());
+        call_line!(lines, request_id = %id, "Received request from proxy: {} (id: {id})", method.as_str());
     } else {
-        tracing::debug!("Received request from proxy: no JSON-RPC request");
+        call_line!(lines, "Received request from proxy: no JSON-RPC request");
     }
 }
 
 fn log_response(response: &Bytes) {
+    let lines = admit_line(&RESPONSES, Instant::now());
+    if lines == Lines::Off && !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
     let bytes = response.len();
     if let Ok(envelope::Message::Response { id }) = envelope::parse(response) {
-        tracing::debug!(request_id = %id, bytes, "Sending response back to proxy");
+        call_line!(lines, request_id = %id, bytes, "Sending response back to proxy");
     } else {
-        tracing::debug!(bytes, "Sending response back to proxy");
+        call_line!(lines, bytes, "Sending response back to proxy");
     }
 }
 

@@ -10,6 +10,7 @@ use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
+use runtime::call_lines;
 use runtime::telemetry::LogContext;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -49,7 +50,8 @@ impl LocalCalls {
     /// Returns the context of the call's log lines, with an id as a proxy would give it.
     fn log_context(&self, header: &CallHeader) -> LogContext {
         let call = CallId::new(self.instance, self.next_call.fetch_add(1, Ordering::Relaxed));
-        LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id))
+        let context = LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id));
+        context.with_lines(call_lines::begin(Instant::now()))
     }
 }
 

@@ -113,11 +113,6 @@ impl InFlight<'_> {
         of_tool.increment(1);
         of_backend.increment(1);
     }
-
-    /// The name of the called tool, as labels have it.
-    pub(crate) fn tool(&self) -> &str {
-        &self.meter.tool
-    }
 }
 
 impl Drop for InFlight<'_> {
@@ -128,7 +123,6 @@ impl Drop for InFlight<'_> {
 
 /// Counts a call that was refused before its tool was found.
 pub(crate) fn record_refusal(failure: &Failure) {
-    tracing::debug!(kind = failure.spec().kind, "call refused: {failure}");
     counter!(CALLS, "tool" => "", "outcome" => failure.spec().kind).increment(1);
 }
 

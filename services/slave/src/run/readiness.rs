@@ -5,13 +5,15 @@ use std::sync::Arc;
 use runtime::ops::Readiness;
 use runtime::shutdown::Shutdown;
 
-use crate::executor::{BackendState, Executor};
+use super::offer::ToolSources;
+use crate::executor::Executor;
 use crate::link::Links;
 
 /// Returns the function that `/readyz` calls. `links` is `None` for the standalone server.
 pub(super) fn readiness(
     links: Option<Arc<Links>>,
     executor: Executor,
+    sources: ToolSources,
     shutdown: &Shutdown,
 ) -> impl Fn() -> Readiness + use<> {
     let shutdown = shutdown.clone();
@@ -19,33 +21,19 @@ pub(super) fn readiness(
     move || {
         let up = links.as_ref().map(|links| links.endpoint.links());
         let tools = catalog.borrow().tools.len();
-        let readiness = match (&links, up) {
-            _ if shutdown.is_announced() => Readiness::not_ready("shutting down"),
-            (Some(links), Some(0)) => {
-                Readiness::not_ready(format!("not linked to a proxy: {}", links.status.why()))
-            }
-            _ if tools == 0 => Readiness::not_ready(format!("no tools are offered{}", reason(&executor))),
-            _ => Readiness::ready(),
+        let readiness = if shutdown.is_announced() {
+            Readiness::not_ready("shutting down")
+        } else {
+            let link = links.as_ref().filter(|_| up == Some(0));
+            let link = link.map(|links| format!("not linked to a proxy: {}", links.status.why()));
+            let offer = (tools == 0).then(|| format!("no tools are offered: {}", sources.explain(&executor)));
+            let reasons: Vec<String> = link.into_iter().chain(offer).collect();
+            if reasons.is_empty() { Readiness::ready() } else { Readiness::not_ready(reasons.join("; ")) }
         };
         let readiness = readiness.with("tools", tools as u64);
         match up {
             Some(up) => readiness.with("links", up as u64),
             None => readiness,
         }
-    }
-}
-
-/// Says why no backend offers a tool. Names are left out: `/readyz` asks for no key.
-fn reason(executor: &Executor) -> &'static str {
-    let states = executor.backend_states();
-    let any = |wanted: fn(&BackendState) -> bool| states.iter().any(|backend| wanted(&backend.state));
-    if states.is_empty() {
-        ": no backend is configured"
-    } else if any(|state| *state == BackendState::Starting) {
-        ": backends are starting"
-    } else if any(|state| matches!(state, BackendState::Restarting { .. } | BackendState::Failed { .. })) {
-        ": backends failed, see the log"
-    } else {
-        ""
     }
 }

@@ -1,6 +1,8 @@
 //! Translates the configuration into the settings of the slave's parts. Must not check values: they are checked already.
 
-use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello, VERSIONS};
+use std::collections::BTreeMap;
+
+use protocol::link::handshake::{PROTOCOL_NAME, REVIEW_DEFAULTS, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use runtime::activity::Activity;
@@ -14,6 +16,9 @@ use crate::executor::ExecutorConfig;
 use crate::launcher::Launcher;
 
 use super::files::BackendsFile;
+
+/// Bytes of a label's value.
+const MAX_LABEL: usize = 255;
 
 /// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` as the file is now.
 pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFileError> {
@@ -64,7 +69,7 @@ pub(super) fn hello(config: &SlaveConfig, instance: InstanceId, seat: Option<&st
         versions: VERSIONS.to_vec(),
         instance: instance.to_string(),
         slave_name: config.name.clone(),
-        labels: config.labels.clone(),
+        labels: labels(config),
         capacity: config.capacity,
         // 100 is the default, and left out of the handshake.
         weight: if config.weight == 100 { 0 } else { config.weight },
@@ -73,6 +78,29 @@ pub(super) fn hello(config: &SlaveConfig, instance: InstanceId, seat: Option<&st
         agent: concat!("mcp-relay/", env!("CARGO_PKG_VERSION")).into(),
         ..SlaveHello::default()
     }
+}
+
+/// Returns `SLAVE_LABELS`, and the default project on each platform as a label unless one of that name is set.
+fn labels(config: &SlaveConfig) -> BTreeMap<String, String> {
+    let defaults = [review_repository(config), review_project(config)];
+    let mut labels = config.labels.clone();
+    for (name, value) in REVIEW_DEFAULTS.into_iter().zip(defaults) {
+        if let Some(value) = value.filter(|value| value.len() <= MAX_LABEL) {
+            labels.entry(name.to_owned()).or_insert(value);
+        }
+    }
+    labels
+}
+
+/// Returns the repository that mr-pilot takes a bare number as one of: `owner/repo`.
+fn review_repository(config: &SlaveConfig) -> Option<String> {
+    let repository = config.mr_pilot.env.get("GITHUB_DEFAULT_REPO")?.expose().trim().to_owned();
+    (repository.split('/').count() == 2).then_some(repository)
+}
+
+/// Returns the project that mr-pilot takes a bare number as one of where there is no repository.
+fn review_project(config: &SlaveConfig) -> Option<String> {
+    config.mr_pilot.env.get("GITLAB_DEFAULT_PROJECT").map(|project| project.expose().trim().to_owned())
 }
 
 /// Returns the limits that all links share.
@@ -85,4 +113,35 @@ pub(super) fn limits(config: &SlaveConfig) -> LinkLimits {
 pub(super) fn plain_message(config: &SlaveConfig) -> usize {
     const ENVELOPE: usize = 64 * 1024;
     config.common.max_body_bytes.max(config.max_output_bytes).saturating_add(ENVELOPE)
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::env::Snapshot;
+
+    use super::*;
+    use crate::config::Role;
+
+    #[test]
+    fn default_projects_are_announced_as_mr_pilot_reads_them() {
+        for (variables, expected) in [
+            (vec![("SLAVE_LABELS", "a=b")], "a=b"),
+            (vec![("GITHUB_DEFAULT_REPO", "o/r")], "github-default=o/r"),
+            (
+                vec![("GITHUB_DEFAULT_REPO", "o/r/x"), ("GITLAB_DEFAULT_PROJECT", " g/p ")],
+                "gitlab-default=g/p",
+            ),
+            (
+                vec![("GITHUB_DEFAULT_REPO", "o/r"), ("SLAVE_LABELS", "github-default=x/y,platform=github")],
+                "github-default=x/y platform=github",
+            ),
+            (vec![("GITLAB_DEFAULT_PROJECT", &*"x".repeat(256))], ""),
+        ] {
+            let snapshot = Snapshot::of(variables.iter().copied());
+            let config = SlaveConfig::load(&snapshot, Role::Standalone).unwrap().config;
+            let labels: Vec<String> =
+                labels(&config).iter().map(|(key, value)| format!("{key}={value}")).collect();
+            assert_eq!(labels.join(" "), expected, "{variables:?}");
+        }
+    }
 }

@@ -15,6 +15,10 @@ pub const PROTOCOL_NAME: &str = "mcp-relay";
 /// Versions of the native dialect that this release speaks, newest first.
 pub const VERSIONS: [u16; 1] = [2];
 
+/// Labels by which a slave says which default repository on GitHub and project on GitLab it has for reviews. It sets them by
+/// itself; without one it has none.
+pub const REVIEW_DEFAULTS: [&str; 2] = ["github-default", "gitlab-default"];
+
 /// Hello of a slave that speaks the native dialect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

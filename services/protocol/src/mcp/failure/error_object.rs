@@ -23,6 +23,16 @@ pub fn code_in(error_object: &[u8]) -> Option<i64> {
     serde_json::from_slice(error_object).ok().map(|Error { code }| code)
 }
 
+/// Returns the message of an error object; `None` where it has none.
+pub fn message_in(error_object: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Error<'a> {
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+    }
+    serde_json::from_slice(error_object).ok().map(|Error { message }| message)
+}
+
 /// Returns the kind of an error object that [`Failure::error_object`](super::Failure::error_object) wrote, in whichever
 /// process; `None` for any other error.
 pub fn kind_in(error_object: &[u8]) -> Option<FailureKind> {
@@ -74,5 +84,14 @@ mod tests {
             assert_eq!(modern_status(error.as_bytes()), status, "{code}");
         }
         assert_eq!(modern_status(b"[]"), 0);
+    }
+
+    #[test]
+    fn the_message_is_read_whoever_wrote_it() {
+        for failure in Failure::examples() {
+            assert_eq!(message_in(failure.error_object().as_bytes()), Some(failure.to_string().into()));
+        }
+        assert_eq!(message_in(br#"{"message":"a\u000ab","x":1}"#), Some("a\nb".into()));
+        assert_eq!(message_in(br#"{"message":5}"#), None);
     }
 }

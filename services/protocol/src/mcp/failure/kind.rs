@@ -199,6 +199,51 @@ impl FailureKind {
         self.spec().kind
     }
 
+    /// Whether the relay, its slaves or their backends are at fault, or too small: what an operator should know of. The other
+    /// kinds are faults or wishes of the client.
+    pub const fn is_fault(self) -> bool {
+        match self {
+            Self::NoSlave
+            | Self::NoSlaveForTool
+            | Self::Timeout
+            | Self::OutcomeUnknown
+            | Self::BackendFailed
+            | Self::Busy
+            | Self::Overloaded
+            | Self::AuditUnavailable
+            | Self::Draining
+            | Self::ResultTooLarge
+            | Self::BadAnswer
+            | Self::ResultUnsupported
+            | Self::StateLost
+            | Self::Internal => true,
+            Self::RateLimited
+            | Self::ClientLimit
+            | Self::Cancelled
+            | Self::NotJson
+            | Self::InvalidRequest
+            | Self::MethodNotFound
+            | Self::InvalidParams
+            | Self::UnknownTool
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::Unauthorized
+            | Self::AnonymousRefused
+            | Self::KeyForbidden
+            | Self::OriginForbidden
+            | Self::HostForbidden
+            | Self::SessionNotFound
+            | Self::HttpMethodNotAllowed
+            | Self::NotAcceptable
+            | Self::UnsupportedMediaType
+            | Self::PathNotFound
+            | Self::HeaderMismatch
+            | Self::MissingCapability
+            | Self::InputUnsupported
+            | Self::UnsupportedVersion => false,
+        }
+    }
+
     /// Reads a stable name; `None` for any other text.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
