@@ -9,12 +9,15 @@ SOAK_PROFILE = $(if $(RELEASE),release,debug)
 
 # Name of the image that `make image` builds; of `make image-release` and `make charts-release`, with registry.
 IMAGE ?= mcp-relay
+# Names of the image that `make image-pilot` builds, and of the one that it takes the binary from.
+PILOT_IMAGE ?= mcp-relay-pilot
+RELAY_IMAGE ?= $(IMAGE):$(VERSION)
 # Version that they get.
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui check deny charts charts-update test-dashboards compose-test test-cluster image image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +75,9 @@ charts-update: ## Make the charts' READMEs and snapshots and k8s/ anew
 
 image: ## Build the image IMAGE:VERSION for this machine
 	./scripts/image build $(IMAGE) $(VERSION)
+
+image-pilot: ## Build PILOT_IMAGE for slaves that review code: MR_PILOT=<folder, archive or git URL of mr-pilot> (after make image, with VERSION=latest)
+	./scripts/image pilot $(PILOT_IMAGE) $(RELAY_IMAGE) "$(MR_PILOT)"
 
 compose-test: ## Build the image, look at it, and run docker-compose.yml: calls, a killed slave, SIGTERM (installs an engine where none runs)
 	./scripts/engine up

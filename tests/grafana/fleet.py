@@ -98,7 +98,7 @@ class Fleet:
             "REQUEST_TIMEOUT": "6", "LINK_GRACE": "4.5", "LINK_PING_INTERVAL_MS": "300", "LINK_PING_TIMEOUT_MS": "1200",
             # Nobody listens there: spans are lost.
             "AUDIT_LOG": str(self.folder / f"{name}.audit"), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "1000",
-            "EJECT_AFTER": "2", "EJECT_TIME": "2", "RETRY_IDEMPOTENT": "1",
+            "EJECT_AFTER": "2", "EJECT_TIME": "2", "RETRY_IDEMPOTENT": "1", "START_WINDOW": "0",
         }
         process = self.start(name, [BINARY, "proxy"], env)
         process.http = int(process.find(r"MCP server listening on http://127\.0\.0\.1:(\d+)")[1])

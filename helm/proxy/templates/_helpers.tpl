@@ -4,12 +4,92 @@
 {{- .Values.secret.existing | default (include "relay.fullname" .) -}}
 {{- end }}
 
-{{/* The Secret with the operators' key. A Job adds no key to a Secret that is there, so it makes one of its own: upgrades get it too. */}}
+{{/* What there is in the cluster, as far as Helm may look: by `main` and `ops`, the Secrets that this chart makes, each with its data and
+whether it is an object of this release (owned). Renders JSON. A tool that only renders finds nothing. */}}
+{{- define "proxy.found" -}}
+{{- $root := . -}}
+{{- $name := include "relay.fullname" . -}}
+{{- $result := dict -}}
+{{- range $which, $secret := dict "main" $name "ops" (printf "%s-ops" $name) -}}
+{{- $there := lookup "v1" "Secret" $root.Release.Namespace $secret | default dict -}}
+{{- $release := get (dig "metadata" "annotations" dict $there | default dict) "meta.helm.sh/release-name" -}}
+{{- $facts := dict "there" (not (empty $there)) "owned" (eq $release $root.Release.Name) "data" ($there.data | default dict) -}}
+{{- $_ := set $result $which $facts -}}
+{{- end -}}
+{{- toJson $result -}}
+{{- end }}
+
+{{/* Where the operators' key is: "main", beside the other keys, or "ops", in a Secret of its own. A Job adds no key to a Secret that is
+there, so it makes one of its own; what was made by one method stays where it is under the other. */}}
+{{- define "proxy.opsPlace" -}}
+{{- $found := include "proxy.found" . | fromJson -}}
+{{- if and .Values.secret.existing (ne .Values.secret.existing (include "relay.fullname" .)) -}}
+main
+{{- else if hasKey $found.main.data .Values.secret.keys.opsKeys -}}
+main
+{{- else if $found.ops.there -}}
+ops
+{{- else if .Values.secret.existing -}}
+main
+{{- else if eq .Values.secret.generate.method "job" -}}
+ops
+{{- else if or (not $found.main.there) $found.main.owned -}}
+main
+{{- else -}}
+ops
+{{- end -}}
+{{- end }}
+
 {{- define "proxy.opsSecretName" -}}
-{{- if or .Values.secret.existing (eq .Values.secret.generate.method "lookup") -}}
+{{- if eq (include "proxy.opsPlace" .) "main" -}}
 {{- include "proxy.secretName" . -}}
 {{- else -}}
 {{- include "relay.fullname" . }}-ops
+{{- end -}}
+{{- end }}
+
+{{/* The key of one code, for a slave of this namespace and for `helm test`. A generated Secret has one code only. */}}
+{{- define "proxy.slaveCodeKey" -}}
+{{- $keys := .Values.secret.keys -}}
+{{- if not .Values.secret.existing -}}
+{{- $keys.slaveCodes -}}
+{{- else -}}
+{{- $data := (lookup "v1" "Secret" .Release.Namespace .Values.secret.existing).data | default dict -}}
+{{- ternary $keys.slaveCodes $keys.slaveCode (and (hasKey $data $keys.slaveCodes) (not (hasKey $data $keys.slaveCode))) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Refuses a change after which a code that slaves use would be unknown: from the Secret that the Deployment in the cluster has its codes
+from to another one that lacks some of them. Renders nothing. */}}
+{{- define "proxy.keepCodes" -}}
+{{- $target := include "proxy.secretName" . -}}
+{{- $deployment := lookup "apps/v1" "Deployment" .Release.Namespace (include "relay.fullname" .) | default dict -}}
+{{- range $volume := dig "spec" "template" "spec" "volumes" list $deployment -}}
+{{- if and (eq .name "codes") .secret -}}
+{{- if ne .secret.secretName $target -}}
+{{- $key := (first (.secret.items | default (list (dict "key" $.Values.secret.keys.slaveCodes)))).key -}}
+{{- $old := get ((lookup "v1" "Secret" $.Release.Namespace .secret.secretName).data | default dict) $key | b64dec -}}
+{{- $new := (lookup "v1" "Secret" $.Release.Namespace $target).data | default dict -}}
+{{- $text := get $new $.Values.secret.keys.slaveCodes | b64dec -}}
+{{- range splitList "\n" $old -}}
+{{- $code := include "proxy.codeOfLine" . -}}
+{{- if and $code (not (contains $code $text)) (or $new (not $.Values.secret.existing)) -}}
+{{- $what := ternary "is not there, so new codes would be made" (printf "lacks a code of it (key %s)" $.Values.secret.keys.slaveCodes) (empty $new) -}}
+{{- fail (printf "this release takes its slave codes from the Secret %s, and the Secret %s, which secret.existing and secret.generate name now, %s: slaves that use it would be refused. Set secret.existing to the Secret of before, or put its codes into %s first" $volume.secret.secretName $target $what $target) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The code in a line of a file of codes, or nothing. */}}
+{{- define "proxy.codeOfLine" -}}
+{{- $line := trim . -}}
+{{- if regexMatch "\\bcode(_sha256)?\\s*:" $line -}}
+{{- regexReplaceAll "^.*\\bcode(_sha256)?\\s*:\\s*[\"']?([^\"',}\\s]+).*$" $line "${2}" -}}
+{{- else if not (or (eq $line "") (hasPrefix "#" $line) (contains ":" $line) (hasPrefix "-" $line)) -}}
+{{- $line -}}
 {{- end -}}
 {{- end }}
 
@@ -92,7 +172,7 @@ tlsConfig:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- if not (or .Values.metricsKey.secret .Values.secret.existing (eq .Values.secret.generate.method "lookup")) }}
+{{- if and (not .Values.metricsKey.secret) (eq (include "proxy.opsPlace" .) "ops") }}
 {{- fail "a generated key ends with a new line, which Prometheus does not cut off: put the operators' key into a Secret without it and name that in metricsKey.secret" }}
 {{- end }}
 authorization:
@@ -145,4 +225,76 @@ httpGet:
   {{- if include "proxy.tls" (list (index . 0) "clients") }}
   scheme: HTTPS
   {{- end }}
+{{- end }}
+
+{{/* What a client in `helm test` knows of the proxy: variables. */}}
+{{- define "proxy.testClient" -}}
+- name: MCP_SERVER_HOST
+  value: {{ include "relay.fullname" . }}
+- name: MCP_SERVER_PORT
+  value: {{ .Values.service.port | quote }}
+{{- if include "proxy.tls" (list . "clients") }}
+- name: TLS_CERT
+  value: /etc/mcp-relay/tls/tls.crt
+{{- end }}
+{{- if .Values.clientAuth }}
+{{ include "proxy.secretVariable" (list . "AUTH_BEARER_KEYS" .Values.secret.keys.clientKeys) | trim }}
+{{- end }}
+{{- end }}
+
+{{/* What a slave in `helm test` knows of it. */}}
+{{- define "proxy.testSlave" -}}
+- name: PROXY_SERVER_URL
+  value: ws{{ if include "proxy.tls" (list . "slaves") }}s{{ end }}://{{ include "proxy.slavesName" . }}:8001
+{{- if and (include "proxy.tls" (list . "slaves")) .Values.tls.caKey }}
+- name: PROXY_CA_FILE
+  value: /etc/mcp-relay/tls/ca.crt
+{{- end }}
+- name: SLAVE_CODE_FILE
+  value: /etc/mcp-relay/code/slave-code
+{{- end }}
+
+{{/* Mounts and volumes of the certificate and of one code, for `helm test`. Render YAML. */}}
+{{- define "proxy.testTls" -}}
+{{- if .Values.tls.secret }}
+mounts:
+  - name: tls
+    mountPath: /etc/mcp-relay/tls
+    readOnly: true
+volumes:
+  - name: tls
+    secret:
+      secretName: {{ .Values.tls.secret }}
+      items:
+        - key: tls.crt
+          path: tls.crt
+        {{- with .Values.tls.caKey }}
+        - key: {{ . }}
+          path: ca.crt
+        {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "proxy.testCode" -}}
+mounts:
+  - name: code
+    mountPath: /etc/mcp-relay/code
+    readOnly: true
+volumes:
+  - name: code
+    secret:
+      secretName: {{ .Values.test.slaveCode.secret | default (include "proxy.secretName" .) }}
+      defaultMode: 0440
+      items:
+        - key: {{ ternary .Values.test.slaveCode.key (include "proxy.slaveCodeKey" .) (ne .Values.test.slaveCode.secret "") }}
+          path: slave-code
+{{- end }}
+
+{{/* The pods of `helm test` as a peer of a network policy, where that lists peers. */}}
+{{- define "proxy.testPeer" -}}
+{{- if .Values.test.enabled -}}
+- podSelector:
+    matchLabels:
+      {{- include "relay.testLabels" . | nindent 6 }}
+{{- end -}}
 {{- end }}

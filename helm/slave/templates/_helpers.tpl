@@ -4,22 +4,48 @@
 {{- required "proxyUrl is empty: say where the proxy takes slaves, for example ws://relay-proxy-slaves:8001" .Values.proxyUrl -}}
 {{- end }}
 
-{{- define "slave.proxyPort" -}}
-{{- $url := urlParse (include "slave.proxyUrl" .) -}}
-{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
-{{- $port | default (ternary "443" "80" (eq $url.scheme "wss")) -}}
+{{/* The ports of a list of URLs, each once. Call with a list of text and other ports. Renders a JSON list of numbers. */}}
+{{- define "slave.portsOf" -}}
+{{- $ports := list -}}
+{{- range splitList "," (index . 0) -}}
+{{- $url := trim . -}}
+{{- if $url -}}
+{{- $scheme := regexFind "^[a-zA-Z]+" $url | lower -}}
+{{- $host := regexReplaceAll "^[a-zA-Z]+://([^/?#]*@)?" $url "" | regexFind "^[^/?#]*" -}}
+{{- $port := regexFind ":[0-9]+$" $host | trimPrefix ":" -}}
+{{- $ports = append $ports ($port | default (ternary "443" "80" (has $scheme (list "wss" "https"))) | int) -}}
+{{- end -}}
+{{- end -}}
+{{- range index . 1 -}}
+{{- $ports = append $ports (int .) -}}
+{{- end -}}
+{{- uniq $ports | toJson -}}
 {{- end }}
 
 {{- define "slave.secretName" -}}
 {{- required "secret.existing is empty: name the Secret that has the slave code (one of the proxy's SLAVE_CODES)" .Values.secret.existing -}}
 {{- end }}
 
+{{/* Its code, a file that the slave and its test read. */}}
 {{- define "slave.codeVariable" -}}
-- name: SLAVE_CODE
-  valueFrom:
-    secretKeyRef:
-      name: {{ include "slave.secretName" . }}
-      key: {{ .Values.secret.key }}
+- name: SLAVE_CODE_FILE
+  value: /etc/mcp-relay/code/slave-code
+{{- end }}
+
+{{- define "slave.codeMount" -}}
+- name: code
+  mountPath: /etc/mcp-relay/code
+  readOnly: true
+{{- end }}
+
+{{- define "slave.codeVolume" -}}
+- name: code
+  secret:
+    secretName: {{ include "slave.secretName" . }}
+    defaultMode: 0440
+    items:
+      - key: {{ .Values.secret.key }}
+        path: slave-code
 {{- end }}
 
 {{/* The ConfigMap of the backends, if there are any. */}}
@@ -62,7 +88,7 @@ command: [/mcp-relay/mcp-relay, slave]
 {{/* The slave's side of TLS: variables, mounts and volumes, for slave and test alike. */}}
 {{- define "slave.tlsVariables" -}}
 {{- with .Values.proxyTls }}
-{{- if and (or .caSecret .clientSecret) (not (hasPrefix "wss://" $.Values.proxyUrl)) }}
+{{- if and (or .caSecret .clientSecret) (not (contains "wss://" $.Values.proxyUrl)) }}
 {{- fail "proxyTls is set but proxyUrl is not wss://" }}
 {{- end }}
 {{- if .caSecret }}

@@ -2,6 +2,27 @@
 What both charts need. helm/proxy and helm/slave hold the same file; scripts/charts compares them.
 */}}
 
+{{/* Values that are null, as people write to take a default away, or that a parent chart leaves out, get their default again
+(files/defaults.yaml, made from values.yaml), so that no template meets a nil. Free maps are the user's: what is null in them is gone. callsInFlight says by null that it is not
+looked at. */}}
+{{- define "relay.defaults" -}}
+{{- include "relay.fill" (dict "values" .Values "defaults" (.Files.Get "files/defaults.yaml" | fromYaml)) -}}
+{{- end }}
+
+{{- define "relay.fill" -}}
+{{- $values := .values -}}
+{{- $free := list "config" "resources" "labels" "annotations" "podSecurityContext" "securityContext" "startupProbe" "livenessProbe" "readinessProbe" -}}
+{{- range $name, $default := .defaults -}}
+{{- $value := get $values $name -}}
+{{- if eq $name "callsInFlight" -}}
+{{- else if kindIs "invalid" (index $values $name) -}}
+{{- $_ := set $values $name $default -}}
+{{- else if and (kindIs "map" $default) (kindIs "map" $value) (not (has $name $free)) -}}
+{{- include "relay.fill" (dict "values" $value "defaults" $default) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* proxy or slave: the last word of the chart's name. */}}
 {{- define "relay.role" -}}
 {{- .Chart.Name | trimPrefix "mcp-relay-" -}}
@@ -120,6 +141,95 @@ app.kubernetes.io/part-of: mcp-relay
 {{- if gt $fewest 1 -}}true{{- end -}}
 {{- end }}
 
+{{/* The replicas of the Deployment: with autoscaling those that there are, as a field that is left out would fall to 1 until the autoscaler
+looks again. Renders nothing where there is no Deployment yet, or where a tool only renders. */}}
+{{- define "relay.replicas" -}}
+{{- if not .Values.autoscaling.enabled -}}
+{{- .Values.replicas -}}
+{{- else -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (include "relay.fullname" .) -}}
+{{- .spec.replicas | int64 -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Labels of the pods of `helm test`, by which network policies select them. */}}
+{{- define "relay.testLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* One pod of `helm test`. It stays until the next test, so that `--logs` finds it; one container in each, as Helm 3 reads the log of no
+other. Call with a dict of root, name, weight, args, env, mounts and volumes (the last three as text). */}}
+{{- define "relay.testPod" -}}
+{{- $root := .root -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .name }}
+  namespace: {{ $root.Release.Namespace }}
+  labels:
+    {{- include "relay.testLabels" $root | nindent 4 }}
+    app.kubernetes.io/component: test
+    app.kubernetes.io/part-of: mcp-relay
+    app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+    {{- with $root.Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-weight: {{ .weight | quote }}
+    helm.sh/hook-delete-policy: before-hook-creation
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- with $root.Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $root.Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $root.Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- toYaml $root.Values.podSecurityContext | nindent 4 }}
+  containers:
+    - name: test
+      image: {{ include "relay.ownImage" $root }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      args:
+        {{- toYaml .args | nindent 8 }}
+      {{- with .env | trim }}
+      env:
+        {{- . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        {{- toYaml $root.Values.securityContext | nindent 8 }}
+      {{- with .mounts | trim }}
+      volumeMounts:
+        {{- . | nindent 8 }}
+      {{- end }}
+  {{- with .volumes | trim }}
+  volumes:
+    {{- . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* Egress of a network policy to name servers. */}}
+{{- define "relay.dnsPorts" -}}
+{{- range .Values.networkPolicy.dnsPorts }}
+- port: {{ . }}
+  protocol: UDP
+- port: {{ . }}
+  protocol: TCP
+{{- end }}
+{{- end }}
+
 {{/* Where pods go. */}}
 {{- define "relay.placement" -}}
 topologySpreadConstraints:
@@ -146,6 +256,9 @@ affinity:
 {{- $root := .root -}}
 {{- $values := .root.Values.autoscaling -}}
 {{- if $values.enabled -}}
+{{- if and (kindIs "invalid" $values.callsInFlight) (kindIs "invalid" $values.cpuPercent) }}
+{{- fail "autoscaling is enabled, but autoscaling.callsInFlight and autoscaling.cpuPercent are both null: nothing says when to scale" }}
+{{- end -}}
 apiVersion: autoscaling/{{ ternary "v2" "v2beta2" (semverCompare ">=1.23.0-0" $root.Capabilities.KubeVersion.Version) }}
 kind: HorizontalPodAutoscaler
 metadata:

@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Call, snapshot: &Snapshot) -> Result<CallOutput, C
     let result = if let Some(span) = spec.during {
         repeat::repeat(&spec, span).await
     } else {
-        let outcome = retry::retry(&spec, &mut cancellation).await;
+        let outcome = retry::retry(&spec, &spec.endpoint, &mut cancellation).await;
         outcome.map_err(|error| error.describe(&spec.address()))
     };
     if let Some(slave) = slave {

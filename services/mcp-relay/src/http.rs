@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for requests to mcp-relay servers, with one connection for each request. Knows no MCP.
+//! A small HTTP/1.1 client for requests to mcp-relay servers, with one connection for each request or one for many. Knows no MCP.
 
 use std::fmt;
 use std::io;
@@ -19,6 +19,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
 /// The address of a server, and how its certificate is verified.
@@ -62,7 +63,10 @@ impl fmt::Display for Target {
 /// Longest time that a connection, TLS included, may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An open connection for one request.
+/// Longest wait for the end of the response before, where a connection is used again.
+const READY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// An open connection, for one request after the other.
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -102,12 +106,18 @@ where
 }
 
 impl Connection {
-    /// Sends the request and reads the head of the response. Dropping the body closes the connection.
+    /// Whether the server has ended its last response and takes another request.
+    async fn is_ready(&mut self) -> bool {
+        let ready = tokio::time::timeout(READY_TIMEOUT, self.sender.ready()).await;
+        ready.is_ok_and(|ready| ready.is_ok())
+    }
+
+    /// Sends the request and reads the head of the response. Dropping the body before its end closes the connection.
     pub(crate) async fn send(
-        mut self,
+        &mut self,
         mut request: Request<Full<Bytes>>,
     ) -> anyhow::Result<Response<Incoming>> {
-        request.headers_mut().insert(HOST, self.host);
+        request.headers_mut().insert(HOST, self.host.clone());
         self.sender.send_request(request).await.map_err(|error| no_response(&error))
     }
 }
@@ -161,6 +171,42 @@ pub(crate) async fn send(
     request: Request<Full<Bytes>>,
 ) -> anyhow::Result<Response<Incoming>> {
     connect(target).await?.send(request).await
+}
+
+/// A connection that is kept open between requests, as clients keep it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptConnection(Arc<Mutex<Option<Connection>>>);
+
+impl KeptConnection {
+    /// Sends the request on the connection that is there, else on a new one. The server may close a connection at the moment in
+    /// which a request comes: what fails on an old connection is sent again on a new one, so requests must be ones that may run twice.
+    pub(crate) async fn send(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let mut slot = self.0.lock().await;
+        if let Some(mut connection) = slot.take()
+            && connection.is_ready().await
+            && let Ok(response) = connection.send(request.clone()).await
+        {
+            *slot = Some(connection);
+            return Ok(response);
+        }
+        let mut connection = connect(target).await.map_err(SendError::NoConnection)?;
+        let response = connection.send(request).await.map_err(SendError::Broken)?;
+        *slot = Some(connection);
+        Ok(response)
+    }
+}
+
+/// Why a request has no response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error("no connection: {0}")]
+    NoConnection(#[source] anyhow::Error),
+    #[error("the connection broke: {0}")]
+    Broken(#[source] anyhow::Error),
 }
 
 /// Sends GET with a time limit and returns status and body.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::http::{self, Target};
+use crate::http::{self, KeptConnection, SendError, Target};
 
 pub(crate) use error::{McpError, Refused};
 pub(crate) use param_headers::param_headers;
@@ -39,6 +39,8 @@ pub(crate) struct Endpoint {
     pub(crate) path: String,
     /// Headers of every request, for example keys.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The connection that all requests share, where they may run twice. `None`: a connection for each request.
+    pub(crate) kept: Option<KeptConnection>,
 }
 
 /// A client of one server.
@@ -222,7 +224,13 @@ impl Client {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<hyper::Response<hyper::body::Incoming>, McpError> {
-        let connection = http::connect(&self.endpoint.target).await.map_err(McpError::NoConnection)?;
+        if let Some(kept) = &self.endpoint.kept {
+            return kept.send(&self.endpoint.target, request).await.map_err(|error| match error {
+                SendError::NoConnection(why) => McpError::NoConnection(why),
+                SendError::Broken(why) => McpError::Broken(why),
+            });
+        }
+        let mut connection = http::connect(&self.endpoint.target).await.map_err(McpError::NoConnection)?;
         connection.send(request).await.map_err(McpError::Broken)
     }
 }

@@ -27,6 +27,7 @@ mod health;
 mod hostile_text;
 mod identity;
 mod ingress;
+mod kept_connection;
 mod link_faults;
 mod link_loss;
 mod lists;

@@ -1,4 +1,5 @@
-//! The same call again and again, by several clients at once (`--during`), and the count of those that were answered.
+//! The same call again and again, by several clients at once (`--during`), each with one connection, and the count of those that were
+//! answered.
 
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use super::error::{CallError, CallOutput};
 use super::print::note;
 use super::retry::retry;
 use super::spec::CallSpec;
+use crate::http::KeptConnection;
+use crate::mcp::Endpoint;
 
 /// Most failures that a client reports; the others are only counted.
 const MAX_REPORTED_FAILURES: u32 = 5;
@@ -38,9 +41,11 @@ pub(super) async fn repeat(spec: &CallSpec, span: Duration) -> anyhow::Result<Ca
 async fn run_client(spec: &CallSpec, deadline: Instant) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
     let mut cancellation = Cancellation::after(None)?;
+    // Otherwise some ten thousand calls would use up the ports of this machine.
+    let endpoint = Endpoint { kept: Some(KeptConnection::default()), ..spec.endpoint.clone() };
     while Instant::now() < deadline {
         cancellation.renew(spec.timeout);
-        match retry(spec, &mut cancellation).await {
+        match retry(spec, &endpoint, &mut cancellation).await {
             Ok(CallOutput::Answered(_)) => counts.answered += 1,
             Err(CallError::Interrupted) => break,
             Ok(CallOutput::ToolFailed(_) | CallOutput::SomeFailed(_)) => counts.failed += 1,

@@ -9,7 +9,7 @@ use super::error::{CallError, CallOutput};
 use super::exchange::exchange;
 use super::print::{self, Answer, Format, note};
 use super::spec::{CallSpec, Operation};
-use crate::mcp::{Client, McpError};
+use crate::mcp::{Client, Endpoint, McpError};
 
 /// Pause between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -18,11 +18,15 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const CLIENT_NAME: &str = "mcp-relay-call";
 
 /// Tries until there is an answer, an error that must not be retried, or the end of `--wait`.
-pub(super) async fn retry(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<CallOutput, CallError> {
+pub(super) async fn retry(
+    spec: &CallSpec,
+    endpoint: &Endpoint,
+    cancellation: &mut Cancellation,
+) -> Result<CallOutput, CallError> {
     let deadline = Instant::now() + spec.wait;
     let mut last_reason = String::new();
     loop {
-        let error = match attempt(spec, cancellation).await {
+        let error = match attempt(spec, endpoint, cancellation).await {
             Err(CallError::Mcp(error)) if error.can_be_retried() && Instant::now() < deadline => error,
             result => return result,
         };
@@ -38,8 +42,12 @@ pub(super) async fn retry(spec: &CallSpec, cancellation: &mut Cancellation) -> R
     }
 }
 
-async fn attempt(spec: &CallSpec, cancellation: &mut Cancellation) -> Result<CallOutput, CallError> {
-    let mut client = Client::new(spec.endpoint.clone(), spec.era, CLIENT_NAME);
+async fn attempt(
+    spec: &CallSpec,
+    endpoint: &Endpoint,
+    cancellation: &mut Cancellation,
+) -> Result<CallOutput, CallError> {
+    let mut client = Client::new(endpoint.clone(), spec.era, CLIENT_NAME);
     tokio::select! {
         opened = client.open() => opened?,
         error = cancellation.cancelled() => return Err(error),

@@ -58,7 +58,7 @@ impl CallSpec {
         let arguments = arguments(call.arguments.as_deref().unwrap_or("{}"), std::io::stdin())?;
         let default_wait = if call.with_slave { SLAVE_START_TIMEOUT } else { Duration::ZERO };
         Ok(Self {
-            endpoint: Endpoint { target, path, headers: headers(&call, snapshot)? },
+            endpoint: Endpoint { target, path, headers: headers(&call, snapshot)?, kept: None },
             era: call.era,
             format: format(&call),
             wait: wait.unwrap_or(default_wait),

@@ -67,6 +67,8 @@ struct Name {
     /// Whether a link of this name leads to a proxy that cannot tell a second link of this slave from another slave, so
     /// that there must be no other.
     alone: bool,
+    /// Whether a proxy of this name goes down, and no link has been opened since: its successor's address may not be known yet.
+    urgent: bool,
 }
 
 /// The state of the discovery, which dials linked targets to find more proxies behind the same address.
@@ -95,6 +97,7 @@ impl Plan {
             at: now,
             backoff: Backoff::new(REDIAL_DELAY, timing.reconnect_max),
             alone: false,
+            urgent: false,
         };
         let discovery = Discovery {
             under_way: false,
@@ -175,12 +178,19 @@ impl Plan {
         after.or_else(|| self.targets.iter().find(fits)).map(|(target, _)| *target)
     }
 
-    /// Records the present addresses of a name.
+    /// Records the present addresses of a name. Until a link is opened it is resolved again soon: the address of a proxy that has
+    /// just started may come late.
     pub(super) fn resolved(&mut self, url: usize, addresses: &BTreeSet<SocketAddr>, now: Instant) {
         let jitter = 0.75 + 0.5 * ((self.timing.random)() as f64 / u64::MAX as f64);
+        let served = self.is_served(url);
         let name = &mut self.names[url];
-        (name.resolving, name.at) = (false, now + self.timing.resolve.mul_f64(jitter));
-        name.backoff.reset();
+        let mut wait = self.timing.resolve.mul_f64(jitter);
+        if served && !name.urgent {
+            name.backoff.reset();
+        } else {
+            wait = wait.min(name.backoff.next((self.timing.random)()));
+        }
+        (name.resolving, name.at) = (false, now + wait);
         for (target, entry) in self.targets.iter_mut().filter(|(target, _)| target.url == url) {
             entry.listed = addresses.contains(&target.address);
         }
@@ -210,7 +220,9 @@ impl Plan {
 
     /// Records a new link. `alone`: the proxy does not know other proxies, as in [`Name::alone`].
     pub(super) fn linked(&mut self, target: Target, goal: Goal, alone: bool, now: Instant) {
-        self.names[target.url].alone |= alone;
+        let name = &mut self.names[target.url];
+        name.alone |= alone;
+        name.urgent = false;
         if let Some(entry) = self.targets.get_mut(&target) {
             entry.links += 1;
             (entry.state, entry.proven, entry.unwanted) = (TargetState::Due(now), true, false);
@@ -258,7 +270,7 @@ impl Plan {
         now: Instant,
     ) -> Duration {
         let name = &mut self.names[target.url];
-        name.alone = false;
+        (name.alone, name.urgent) = (false, false);
         let soon = Duration::from_nanos(
             (self.timing.random)() % u64::try_from(REDIAL_DELAY.as_nanos()).unwrap_or(1),
         );
@@ -286,7 +298,8 @@ impl Plan {
     /// ends.
     pub(super) fn expedite(&mut self, now: Instant) {
         for name in &mut self.names {
-            name.at = now;
+            (name.at, name.urgent) = (now, true);
+            name.backoff.reset();
         }
         for entry in self.targets.values_mut().filter(|entry| !entry.unwanted) {
             if let TargetState::Due(at) = &mut entry.state {

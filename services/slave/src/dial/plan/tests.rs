@@ -234,3 +234,42 @@ fn when_a_proxy_goes_down_names_and_targets_are_tried_at_once() {
     assert!(steps.contains(&Step::Resolve(0)), "{steps:?}");
     assert!(steps.contains(&Step::Dial(target(2), Goal::Maintain)), "{steps:?}");
 }
+
+#[test]
+fn a_name_without_a_link_is_resolved_until_its_proxy_has_an_address() {
+    // What makes it urgent: the only link ended, or its proxy goes down.
+    for goes_down in [false, true] {
+        let mut world = World::new(&[1]);
+        world.due();
+        world.link(target(1), Goal::Maintain);
+        if goes_down {
+            world.peers = PeerDiscovery { searchable: 0, missing: true, draining: 1, code_generation: 0 };
+            world.plan.expedite(world.now);
+        } else {
+            world.plan.ended(target(1), &lost(), Duration::from_secs(60), world.now);
+        }
+        let (begun, mut resolved) = (world.now, 0);
+        while world.now - begun < Duration::from_secs(20) {
+            for step in world.next() {
+                match step {
+                    // The name server still knows the old address only.
+                    Step::Resolve(url) => {
+                        resolved += 1;
+                        world.plan.resolved(url, &addresses(&[1]), world.now);
+                    }
+                    Step::Dial(target, goal) => drop(world.plan.failed(target, goal, &lost(), world.now)),
+                }
+            }
+        }
+        assert!(resolved >= 6, "{resolved} times, goes down: {goes_down}");
+        world.plan.resolved(0, &addresses(&[1, 2]), world.now);
+        let mut steps = world.due();
+        while !steps.contains(&Step::Dial(target(2), Goal::Maintain)) {
+            steps = world.next();
+        }
+        world.link(target(2), Goal::Maintain);
+        world.plan.resolved(0, &addresses(&[2]), world.now);
+        world.due();
+        assert!(world.plan.names[0].at - world.now > Duration::from_secs(7), "at leisure once linked");
+    }
+}
