@@ -87,8 +87,10 @@ impl ParamHeaders {
         if self.annotated.is_empty() {
             return Ok(());
         }
-        let arguments: Value =
-            request.arguments().map_err(|error| Failure::InvalidParams(error.to_string()))?;
+        let arguments: Value = serde_json::from_slice(request.arguments_json()).map_err(|_| {
+            let text = "\"arguments\" holds a number, a text or a nesting that cannot be compared with the Mcp-Param headers";
+            Failure::InvalidParams(text.into())
+        })?;
         for one in &self.annotated {
             let value = one
                 .path

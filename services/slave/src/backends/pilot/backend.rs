@@ -15,7 +15,7 @@ use super::cli::{CliOutput, CliProcess};
 use super::config::{NAME, PilotConfig, ReviewPolicy};
 use super::progress::ProgressReporter;
 use super::report;
-use super::result::{Review, error_result};
+use super::result::{CommentOutcome, Review, error_result};
 use crate::backends::context::BackendContext;
 use crate::backends::redactor::Redactor;
 use crate::backends::shutdown::ShutdownGroup;
@@ -60,19 +60,16 @@ impl Pilot {
 
     async fn review(&self, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
         let era = request.header.era;
-        let arguments: Arguments = match request.arguments() {
-            Ok(arguments) => arguments,
-            Err(error) => return Ok(error_result(era, &format!("Invalid arguments: {error}"))),
-        };
-        let line = match arguments.command_line(&self.policy) {
-            Ok(line) => line,
-            Err(error) => return Ok(error_result(era, &format!("Error: {error}"))),
+        let read = Arguments::read(request.arguments_json(), &self.policy);
+        let begun = read.and_then(|arguments| arguments.command_line().map(|line| (arguments, line)));
+        let (arguments, line) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(error_result(era, &error.to_string())),
         };
         let mut span = BackendSpan::start_command(request.parent.as_ref(), NAME);
         let output = self.run_cli(request, line, &mut span, exchange).await;
         let answer = match output {
-            Ok(Ok(output)) if output.status.success() => self.result(era, &arguments, &output.stdout),
-            Ok(Ok(output)) => Ok(error_result(era, &self.error_text(&output))),
+            Ok(Ok(output)) => self.result(era, &arguments, &output),
             Ok(Err(error)) => Ok(error_result(era, &format!("Error: {NAME} cannot be started: {error}"))),
             Err(failure) => Err(failure),
         };
@@ -110,25 +107,25 @@ impl Pilot {
         Ok(Ok(output))
     }
 
-    /// Returns the structured result of a run that succeeded.
-    fn result(&self, era: Era, arguments: &Arguments, output: &str) -> Result<Answer, Failure> {
-        let review = match report::parse(output) {
-            Some(found) => Review {
-                success: true,
-                goal_status: found.goal_status,
-                score: found.score,
-                issues: found.issues.iter().map(|issue| self.redactor.redact(issue).into_owned()).collect(),
-                remarks: self.redactor.redact(&found.remarks).into_owned(),
-                comment_posted: arguments.posts_comment(),
-            },
-            None => Review {
-                success: false,
-                goal_status: None,
-                score: None,
-                issues: Vec::new(),
-                remarks: format!("{NAME} ended without an error, but its output has no review report."),
-                comment_posted: false,
-            },
+    /// Returns the result of a run. A run that fails after it printed its whole report failed to comment: nothing else
+    /// follows the report.
+    fn result(&self, era: Era, arguments: &Arguments, output: &CliOutput) -> Result<Answer, Failure> {
+        let report = report::parse(&output.stdout, arguments.criteria().as_deref());
+        let asked = arguments.posts_comment();
+        let review = match report {
+            Some(report) if output.status.success() => {
+                let comment = if asked { CommentOutcome::Posted } else { CommentOutcome::NotAsked };
+                Review::of(&report, comment, &self.redactor)
+            }
+            Some(report) if asked && report.is_whole => {
+                let reason = self.end_text(output);
+                tracing::warn!("a review is complete, but posting it as a comment failed: {reason}");
+                Review::of(&report, CommentOutcome::Failed(reason), &self.redactor)
+            }
+            None if output.status.success() => Review::missing(format!(
+                "{NAME} ended without an error, but its output has no review report."
+            )),
+            _ => return Ok(error_result(era, &self.error_text(output))),
         };
         review.answer(era).map_err(|_| Failure::Internal)
     }
@@ -138,14 +135,19 @@ impl Pilot {
         if let Some(reason) = launcher::start_error(output.status, &output.stderr) {
             return format!("Error: {NAME} cannot be started: {}", self.redactor.redact(reason));
         }
+        format!("Error: {}", self.end_text(output))
+    }
+
+    /// Returns how a run that failed ended, with the end of its standard error.
+    fn end_text(&self, output: &CliOutput) -> String {
         let how = match (output.status.code(), output.status.signal()) {
             (Some(code), _) => format!("exited with code {code}"),
             (None, signal) => format!("was killed by signal {}", signal.unwrap_or_default()),
         };
-        let errors = report::strip_ansi(&output.stderr);
-        let errors = self.redactor.redact(errors.trim());
+        let errors = without_label(&report::strip_ansi(&output.stderr));
+        let errors = self.redactor.redact(&errors);
         let from = errors.ceil_char_boundary(errors.len().saturating_sub(MAX_ERROR_TEXT));
-        format!("Error: {NAME} {how}: {}", errors.get(from..).unwrap_or_default())
+        format!("{NAME} {how}: {}", errors.get(from..).unwrap_or_default())
     }
 }
 
@@ -163,6 +165,15 @@ impl Backend for Pilot {
             }
         })
     }
+}
+
+/// Returns the CLI's standard error without the label in front of its error: the tool's text has one itself.
+fn without_label(stderr: &str) -> String {
+    let line = |line: &str| {
+        let unmarked = line.trim_start_matches(|c: char| !c.is_alphanumeric());
+        unmarked.strip_prefix("Error:").map_or(line, str::trim_start).to_owned()
+    };
+    stderr.trim().lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn is_secret(name: &str) -> bool {
