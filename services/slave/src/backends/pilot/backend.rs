@@ -95,13 +95,9 @@ impl Pilot {
         metrics::record_backend_start(NAME);
         let (sender, lines) = mpsc::channel(MAX_WAITING_LINES);
         let work = process.finish(self.max_output, sender);
-        let output = if let Some(token) = request.token() {
-            let mut progress = ProgressReporter::new(&token, &self.redactor);
-            tokio::try_join!(work, progress.run(lines, exchange))?.0
-        } else {
-            drop(lines);
-            work.await?
-        };
+        let token = request.token();
+        let mut progress = ProgressReporter::new(token.as_deref(), &self.redactor);
+        let output = tokio::try_join!(work, progress.run(lines, exchange))?.0;
         metrics::record_backend_exit(NAME, exit_of(output.status));
         span.set_exit(output.status);
         Ok(Ok(output))

@@ -59,7 +59,8 @@ impl CliProcess {
         Ok(Self { group, child, _line: line })
     }
 
-    /// Waits for the end. Each line of standard output goes to `lines` as well, unless the channel is full. Fails with
+    /// Waits for the end. Each line of standard output goes to `lines` as well, and an empty one for what comes on standard
+    /// error, unless the channel is full. Fails with
     /// [`Failure::ResultTooLarge`] when the output has more than `max_output` bytes. Dropping the future kills the
     /// process group.
     pub(super) async fn finish(
@@ -80,8 +81,8 @@ impl CliProcess {
         let failed =
             |error: io::Error| Failure::BackendFailed { backend: NAME.into(), reason: error.to_string() };
         let (stdout, stderr, status) = tokio::try_join!(
-            read_lines(stdout_pipe, max_output, lines),
-            async { read_tail(stderr_pipe).await.map_err(failed) },
+            read_lines(stdout_pipe, max_output, lines.clone()),
+            async { read_tail(stderr_pipe, lines).await.map_err(failed) },
             async { exit.await.map_err(failed) },
         )?;
         Ok(CliOutput { status, stdout, stderr })
@@ -117,11 +118,12 @@ async fn read_lines(
     }
 }
 
-/// Reads standard error and returns its end.
-async fn read_tail(from: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+/// Reads standard error and returns its end; reports each read by an empty line.
+async fn read_tail(from: Option<impl AsyncRead + Unpin>, to: mpsc::Sender<String>) -> io::Result<String> {
     let Some(mut from) = from else { return Ok(String::new()) };
     let mut kept = Vec::with_capacity(2 * STDERR_TAIL_SIZE);
     while from.read_buf(&mut kept).await? > 0 {
+        let _ = to.try_send(String::new());
         if kept.len() >= STDERR_TAIL_SIZE * 3 / 2 {
             kept.drain(..kept.len() - STDERR_TAIL_SIZE);
         }
