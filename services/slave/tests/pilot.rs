@@ -19,6 +19,7 @@ async fn executor() -> Executor {
             ("GITLAB_TOKEN".into(), Secret::new("canary-token")),
             ("LLM_MODEL".into(), Secret::new("model")),
         ],
+        cwd: Some(std::env::temp_dir()),
         policy: ReviewPolicy::default(),
     };
     Executor::start(ExecutorConfig { pilot, max_output: 1_000_000, ..config(Vec::new()) }).await

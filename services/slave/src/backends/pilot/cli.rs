@@ -1,7 +1,7 @@
 //! A process of the CLI: its process group, its output, its exit. Must not know what the output means.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use bytes::Bytes;
@@ -22,6 +22,15 @@ use crate::launcher::{Confinement, Launcher};
 /// Bytes that are kept of the end of standard error.
 const STDERR_TAIL_SIZE: usize = 16 * 1024;
 
+/// The program that is run, and its surroundings.
+pub(super) struct Program {
+    pub(super) executable: PathBuf,
+    /// The variables besides [`environment::INHERITED`].
+    pub(super) variables: Vec<(String, Secret)>,
+    /// The working directory; `None`: the slave's own.
+    pub(super) cwd: Option<PathBuf>,
+}
+
 /// The output and exit status of a run.
 pub(super) struct CliOutput {
     pub(super) status: ExitStatus,
@@ -41,17 +50,20 @@ pub(super) struct CliProcess {
 }
 
 impl CliProcess {
-    /// Starts the executable without a shell, with nothing on its standard input and only the given variables, the
-    /// trace context and [`environment::INHERITED`] in its environment.
+    /// Starts the program without a shell, with nothing on its standard input and only its own variables, the trace
+    /// context and [`environment::INHERITED`] in its environment.
     pub(super) fn start(
-        executable: &Path,
-        variables: &[(String, Secret)],
+        program: &Program,
         trace_context: Option<&TraceContext>,
         line: CommandLine,
         launcher: &Launcher,
     ) -> io::Result<Self> {
+        let Program { executable, variables, cwd } = program;
         let mut command = launcher.command(executable.as_os_str(), &line.args, &Confinement::default())?;
         environment::restrict(&mut command, variables);
+        if let Some(cwd) = cwd {
+            command.current_dir(cwd);
+        }
         environment::inherit(&mut command, trace_context);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn()?;

@@ -1,6 +1,8 @@
 //! The CLI's lines of output as signs of life, and as progress notifications for a client that asked for them. Must not
 //! know how the CLI is run.
 
+use std::borrow::Cow;
+
 use protocol::mcp::failure::Failure;
 use tokio::sync::mpsc;
 
@@ -11,14 +13,14 @@ use crate::call::Exchange;
 /// A reporter of progress to one client.
 pub(super) struct ProgressReporter<'a> {
     /// JSON; `None`: the client asked for no progress.
-    token: Option<&'a str>,
+    token: Option<Cow<'a, str>>,
     redactor: &'a Redactor,
     done: u64,
 }
 
 impl<'a> ProgressReporter<'a> {
     /// Returns a reporter for the client's progress token, which is JSON.
-    pub(super) fn new(token: Option<&'a str>, redactor: &'a Redactor) -> Self {
+    pub(super) fn new(token: Option<Cow<'a, str>>, redactor: &'a Redactor) -> Self {
         Self { token, redactor, done: 0 }
     }
 
@@ -30,7 +32,7 @@ impl<'a> ProgressReporter<'a> {
     ) -> Result<(), Failure> {
         while let Some(line) = lines.recv().await {
             exchange.alive();
-            let Some(token) = self.token else { continue };
+            let Some(token) = &self.token else { continue };
             let line = report::strip_ansi(&line).replace(char::is_control, " ");
             if line.trim().is_empty() {
                 continue;
