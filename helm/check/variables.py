@@ -77,7 +77,7 @@ HEADERS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"}
 LEFT_OUT = {"proxy": {"SLAVE_CODES", *HEADERS}, "slave": {"SESSION_KEY", *HEADERS}}
 
 # Credentials of tools: they come from the Secrets that `credentials` lists.
-HANDED_ON = {"GITLAB_TOKEN", "GITHUB_TOKEN", "LLM_API_KEY"}
+HANDED_ON = {"GITLAB_TOKEN", "GITHUB_TOKEN", "LLM_API_KEY", "OPENROUTER_API_KEY"}
 
 
 def shape(value, schema, path):

@@ -6,7 +6,7 @@
 use std::process::{Command, exit};
 use std::time::Duration;
 
-const RULE: &str = "================================================================================";
+const RULE: &str = "==================================================";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +17,14 @@ fn main() {
             exit(7);
         }
         "quiet" => println!("nothing to see"),
+        "unclear" => report("MOSTLY_MET", "140", &args, &[]),
+        "uncommented" => {
+            report("UNMET", "12", &args, &["Bad.".into()]);
+            println!("Posting comment to MR...");
+            let token = std::env::var("GITLAB_TOKEN").unwrap_or_default();
+            eprintln!("\n\u{274c} Error: Failed to post comment with {token}: Request timeout");
+            exit(1);
+        }
         "hang" => hang(&args),
         "flood" => loop {
             println!("{}", "f".repeat(1000));
@@ -24,9 +32,13 @@ fn main() {
         "environment" => {
             let mut names: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
             names.sort();
-            report(&[names.join(" ")]);
+            report("PARTIALLY_MET", "72", &args, &[names.join(" ")]);
         }
-        _ => report(&describe(&args)),
+        "folder" => {
+            let folder = std::env::current_dir().map(|path| path.display().to_string());
+            report("PARTIALLY_MET", "72", &args, &[folder.unwrap_or_default()]);
+        }
+        _ => report("PARTIALLY_MET", "72", &args, &describe(&args)),
     }
 }
 
@@ -51,19 +63,18 @@ fn hang(args: &[String]) {
     }
 }
 
-fn report(remarks: &[String]) {
-    println!("\u{1f50d} Fetching merge request...");
-    println!("\u{1f916} Analyzing with LLM...\n");
-    println!("{RULE}\n\u{1f4cb} MR REVIEW REPORT\n{RULE}\n");
-    println!(
-        "\u{1f3af} Goal Status: PARTIALLY_MET\n\u{2b50} Quality Score: 72/100\n\u{2705} Acceptance Criteria: Provided\n"
-    );
-    println!(
-        "\u{26a0}\u{fe0f}  Potential Issues:\n   1. No test for the error path\n   2. Magic number 42\n"
-    );
-    println!("\u{1f4ac} Remarks:");
-    for line in remarks {
-        println!("   {line}");
+/// Prints what the CLI prints, the acceptance criteria that it was given included.
+fn report(goal: &str, score: &str, args: &[String], remarks: &[String]) {
+    println!("AI Code Review Bot\n\nFetching MR 7 from project a/b...");
+    println!("Sending to LLM for analysis (openai)...\n\u{2713} Analysis complete\n");
+    println!("\n{RULE}\n         MR REVIEW REPORT\n{RULE}\n");
+    println!("Goal Status: {goal}\nQuality Score: {score}/100");
+    let criteria = args.iter().position(|arg| arg == "--acceptance-criteria");
+    if let Some(criteria) = criteria.and_then(|at| args.get(at + 1)) {
+        println!("Acceptance Criteria: {criteria}");
     }
-    println!("\n{RULE}");
+    println!(
+        "\n\u{26a0}\u{fe0f}  Potential Issues:\n   1. No test for the error path\n   2. Magic number 42\n"
+    );
+    println!("\u{1f4dd} Remarks:\n   {}\n\n{RULE}", remarks.join("\n"));
 }

@@ -1,6 +1,7 @@
 //! The backends that run calls, each kind in a file or folder of its own. Must not know the registry, nor the readers of
 //! calls.
 
+mod arguments;
 mod context;
 pub(crate) mod demo;
 pub mod environment;

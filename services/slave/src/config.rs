@@ -5,6 +5,7 @@
 mod code;
 mod link;
 mod review_hosts;
+mod userinfo;
 mod values;
 mod variables;
 
@@ -20,6 +21,7 @@ pub use code::CodeSource;
 pub(crate) use code::code_of_file;
 pub use link::LinkConfig;
 pub use review_hosts::{ReviewHostError, ReviewHosts};
+pub(crate) use userinfo::secrets_in;
 pub use values::{ProxyUrl, Strictness};
 pub use variables::{PASSED_ON, TABLES, VARIABLES};
 use variables::{PassedOnSettings, Settings};
@@ -40,6 +42,10 @@ pub struct MrPilotConfig {
     pub command: Option<PathBuf>,
     /// The set variables of [`PASSED_ON`], to be passed on to the program under the same names.
     pub env: BTreeMap<&'static str, Secret>,
+    /// The set variables that `MR_PILOT_ENV` names, to be passed on as well. All values count as secrets.
+    pub more_env: BTreeMap<String, Secret>,
+    /// `MR_PILOT_CWD`: the directory that the program runs in; `None`: the slave's own.
+    pub cwd: Option<PathBuf>,
     /// `MR_PILOT_HOSTS`: the hosts that a review may name.
     pub hosts: ReviewHosts,
     /// `MR_PILOT_ALLOW_COMMENT`: whether a review may be posted as a comment.
@@ -47,11 +53,16 @@ pub struct MrPilotConfig {
 }
 
 impl MrPilotConfig {
-    /// Returns the secret values among them; names of providers and projects are no secrets.
-    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+    /// Returns the secret values among them, credentials within URLs included; names of providers and projects are no
+    /// secrets.
+    pub fn secrets(&self) -> Vec<Secret> {
         let secret =
             |name: &str| PASSED_ON.iter().any(|var| var.name == name && var.secrecy == Secrecy::Secret);
-        self.env.iter().filter(move |(name, _)| secret(name)).map(|(_, value)| value)
+        let own = self.env.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
+        let mut secrets: Vec<Secret> = own.chain(self.more_env.values()).cloned().collect();
+        let values = self.env.values().chain(self.more_env.values());
+        secrets.extend(values.flat_map(|value| secrets_in(value.expose())));
+        secrets
     }
 }
 
@@ -158,15 +169,45 @@ fn read_mr_pilot(reader: &mut Reader<'_>, settings: &Settings, snapshot: &Snapsh
     let passed_on = PASSED_ON.iter().filter(|var| var.name != "NODE_ENV");
     let env = passed_on.filter_map(|var| Some((var.name, Secret::new(snapshot.get(var.name)?)))).collect();
     let hosts = reader.optional(&settings.mr_pilot_hosts, ReviewHosts::parse);
+    let more_env = read_more_env(reader, &settings.mr_pilot_env, snapshot);
     MrPilotConfig {
         command: settings.mr_pilot_command.text().map(PathBuf::from),
         env,
+        more_env,
+        cwd: reader.optional(&settings.mr_pilot_cwd, values::directory),
         hosts: hosts.unwrap_or_else(|| {
             let public = ReviewHosts::default();
             api.map_or(public.clone(), |api| public.with_api(&api))
         }),
         allow_comment: reader.value(&settings.mr_pilot_allow_comment, parse::flag),
     }
+}
+
+/// Reads `MR_PILOT_ENV`. The slave's own secrets are refused: the program has no use for them.
+fn read_more_env(
+    reader: &mut Reader<'_>,
+    setting: &Setting,
+    snapshot: &Snapshot,
+) -> BTreeMap<String, Secret> {
+    let own_secret = |name: &str| {
+        let own =
+            TABLES.iter().copied().flatten().filter(|var| !PASSED_ON.iter().any(|to| to.name == var.name));
+        own.filter(|var| var.secrecy == Secrecy::Secret).any(|var| var.name == name)
+    };
+    let names = reader.optional(setting, |text| match parse::list(text).find(|name| own_secret(name)) {
+        Some(_) => {
+            Err("names of variables for mr-pilot (one of these is a secret of the slave itself)".into())
+        }
+        None => values::variable_names(text),
+    });
+    let mut more = BTreeMap::new();
+    for name in names.unwrap_or_default() {
+        match snapshot.get(&name) {
+            Some(value) => drop(more.insert(name, Secret::new(value))),
+            None => reader.warn(format!("MR_PILOT_ENV names {name}, which is not set")),
+        }
+    }
+    more
 }
 
 #[cfg(test)]
@@ -190,6 +231,8 @@ mod tests {
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
         ("MR_PILOT_HOSTS", "https://gitlab.com"),
         ("MR_PILOT_ALLOW_COMMENT", "never"),
+        ("MR_PILOT_ENV", "A,not a name"),
+        ("MR_PILOT_CWD", "/nowhere"),
         ("DEMO_TOOLS", "on"),
         ("SLAVE_STRICT", "maybe"),
         ("BACKEND_START_TIMEOUT", "0"),
@@ -226,7 +269,15 @@ mod tests {
     #[test]
     fn each_declared_variable_has_a_bad_value_here_or_takes_any_text() {
         let any_text = ["MR_PILOT_COMMAND", "GITLAB_TOKEN", "GITLAB_DEFAULT_PROJECT", "GITHUB_TOKEN"];
-        let any_text_too = ["GITHUB_DEFAULT_REPO", "LLM_PROVIDER", "LLM_API_KEY", "LLM_MODEL", "NODE_ENV"];
+        let any_text_too = [
+            "GITHUB_DEFAULT_REPO",
+            "LLM_PROVIDER",
+            "LLM_API_KEY",
+            "LLM_MODEL",
+            "OPENROUTER_API_KEY",
+            "OPENROUTER_MODEL",
+            "NODE_ENV",
+        ];
         for var in VARIABLES.iter().chain(PASSED_ON) {
             let bad = BAD.iter().any(|(name, _)| *name == var.name);
             assert!(
@@ -271,10 +322,37 @@ mod tests {
         assert_eq!(config.common.http.port, 9000);
         let handed: Vec<&str> = config.mr_pilot.env.keys().copied().collect();
         assert_eq!(handed, ["GITLAB_TOKEN", "LLM_PROVIDER"]);
-        let secret: Vec<&str> = config.mr_pilot.secrets().map(Secret::expose).collect();
-        assert_eq!(secret, ["your_token_here"]);
+        let secrets = config.mr_pilot.secrets();
+        assert_eq!(secrets.iter().map(Secret::expose).collect::<Vec<_>>(), ["your_token_here"]);
         let text = format!("{config:?}");
         assert!(!text.contains("code1") && !text.contains("your_token_here"), "{text}");
+    }
+
+    #[test]
+    fn further_variables_are_passed_on_by_name_and_count_as_secrets() {
+        let pairs = [
+            ("MR_PILOT_ENV", " CORP_PASS, NODE_OPTIONS ,missing,"),
+            ("CORP_PASS", "hush"),
+            ("NODE_OPTIONS", "--no-warnings"),
+            ("OTHER", "other"),
+            ("LLM_API_URL", "https://me:hush-hush@llm.example/v1"),
+        ];
+        let loaded = load(&pairs, Role::Standalone).unwrap();
+        let pilot = &loaded.config.mr_pilot;
+        let names: Vec<&String> = pilot.more_env.keys().collect();
+        assert_eq!(names, ["CORP_PASS", "NODE_OPTIONS"]);
+        let secrets = pilot.secrets();
+        let secret = |text: &str| secrets.iter().any(|secret| secret.expose() == text);
+        assert!(secret("hush") && secret("hush-hush") && !secret("other"));
+        assert!(loaded.warnings.iter().any(|text| text.contains("names missing, which is not set")));
+        assert!(!format!("{:?}", loaded.config).contains("hush"));
+        for name in ["SLAVE_CODE", "AUTH_BEARER_KEYS", "SESSION_KEY"] {
+            let text = load(&[("MR_PILOT_ENV", name)], Role::Standalone).unwrap_err().to_string();
+            assert!(text.contains("a secret of the slave itself"), "{text}");
+        }
+        let here = std::env::current_dir().unwrap();
+        let config = load(&[("MR_PILOT_CWD", here.to_str().unwrap())], Role::Standalone).unwrap().config;
+        assert_eq!(config.mr_pilot.cwd, Some(here));
     }
 
     #[test]

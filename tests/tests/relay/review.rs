@@ -9,6 +9,9 @@ use harness::wait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+mod environment;
+mod runs;
+
 const REPORT: &str = r#"
 cat <<'END'
 Fetching merge request...

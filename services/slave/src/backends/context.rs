@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runtime::secret::Secret;
 
+use super::environment;
 use super::history::LogCapture;
 use super::redactor::Redactor;
 use super::shutdown::ShutdownGroup;
@@ -14,7 +15,7 @@ use crate::launcher::Launcher;
 pub(crate) struct BackendContext {
     /// The signal that the slave stops, and the tasks that it waits for then.
     pub(crate) shutdown: ShutdownGroup,
-    /// Replaces the slave's own secrets in what backends write.
+    /// Replaces the slave's own secrets, and those that every backend inherits, in what backends write.
     pub(super) redactor: Redactor,
     /// Bytes of one message or report of a backend.
     pub(super) max_output: usize,
@@ -34,7 +35,9 @@ impl BackendContext {
         check_interval: Option<Duration>,
         log_capture: LogCapture,
     ) -> Self {
-        let (shutdown, redactor) = (ShutdownGroup::default(), Redactor::new(secrets));
+        let inherited = environment::secrets();
+        let redactor = Redactor::new(secrets.iter().chain(&inherited));
+        let shutdown = ShutdownGroup::default();
         Self { shutdown, redactor, max_output, check_interval, log_capture, launcher: Launcher::Absent }
     }
 

@@ -7,15 +7,14 @@ use futures_util::future::BoxFuture;
 use protocol::mcp::catalog::CatalogEntry;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
 
+use super::arguments::{Argument, ArgumentProblems, ArgumentReader};
 use super::shutdown::ShutdownGroup;
 use crate::call::{Answer, Backend, Exchange, Request};
 
 /// Bytes of the longest `payload`.
-const MAX_PAYLOAD: usize = 64 * 1024 * 1024;
+const MAX_PAYLOAD: u32 = 64 * 1024 * 1024;
 
 /// Seconds of the longest `sleep`.
 const MAX_SLEEP: f64 = 86_400.0;
@@ -29,6 +28,17 @@ const TOOLS: [&str; 4] = [
     r#"{"name":"payload","title":"Payload","description":"Answers with a text of that many bytes.","inputSchema":{"type":"object","properties":{"bytes":{"type":"integer","minimum":0,"maximum":67108864,"description":"Length of the text"}},"required":["bytes"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#,
     r#"{"name":"fail","title":"Fail","description":"Answers with a tool error.","inputSchema":{"type":"object","properties":{"message":{"type":"string","description":"What the error says"}},"required":["message"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#,
 ];
+
+const TEXT: Argument = Argument { name: "text", expected: "a string", example: "\"hello\"" };
+
+const MESSAGE: Argument = Argument { name: "message", expected: "a string", example: "\"no\"" };
+
+const BYTES: Argument =
+    Argument { name: "bytes", expected: "a whole number from 0 to 67108864", example: "1000" };
+
+const SECONDS: Argument = Argument { name: "seconds", expected: "a number from 0 to 86400", example: "1.5" };
+
+const STEPS: Argument = Argument { name: "steps", expected: "a whole number from 1 to 10000", example: "10" };
 
 /// The demo tools as a backend.
 pub(crate) struct Demo {
@@ -78,22 +88,14 @@ impl Backend for Demo {
             "fail" => fail(&request),
             _ => return Box::pin(async move { self.sleep(&request, exchange).await }),
         };
-        // Invalid arguments are for the model to correct: a result, not a protocol error (MCP, Tools, "Error Handling").
-        let answer = answer.unwrap_or_else(|error| invalid_arguments(&request, &error.to_string()));
-        Box::pin(std::future::ready(Ok(answer)))
+        Box::pin(std::future::ready(Ok(answer.unwrap_or_else(|problems| refusal(&request, &problems)))))
     }
 }
 
-#[derive(Deserialize)]
-struct Echo<'a> {
-    #[serde(borrow, deserialize_with = "json_string")]
-    text: &'a str,
-}
-
-fn echo(request: &Request) -> Result<Answer, serde_json::Error> {
-    let text = match request.arguments.as_ref().and_then(|range| only_text(request.json(range))) {
+fn echo(request: &Request) -> Result<Answer, ArgumentProblems> {
+    let text = match only_text(request.arguments_json()) {
         Some(text) => text,
-        None => request.arguments::<Echo<'_>>()?.text,
+        None => json_string(request, &TEXT)?,
     };
     Ok(text_result(request.header.era, ResultKind::Success, text.len(), |out| out.push_str(text)))
 }
@@ -109,35 +111,26 @@ fn only_text(arguments: &[u8]) -> Option<&str> {
     std::str::from_utf8(string).ok()
 }
 
-#[derive(Deserialize)]
-struct Fail<'a> {
-    #[serde(borrow, deserialize_with = "json_string")]
-    message: &'a str,
-}
-
-fn fail(request: &Request) -> Result<Answer, serde_json::Error> {
-    let Fail { message } = request.arguments()?;
+fn fail(request: &Request) -> Result<Answer, ArgumentProblems> {
+    let message = json_string(request, &MESSAGE)?;
     Ok(text_result(request.header.era, ResultKind::ToolError, message.len(), |out| out.push_str(message)))
 }
 
-/// Deserializes a string as JSON, quotes and escapes included, to be written back unchanged.
-fn json_string<'de, D: Deserializer<'de>>(from: D) -> Result<&'de str, D::Error> {
-    let raw = <&RawValue>::deserialize(from)?.get();
-    if raw.starts_with('"') { Ok(raw) } else { Err(D::Error::custom("invalid type: expected a string")) }
-}
-
-#[derive(Deserialize)]
-struct Payload {
-    bytes: usize,
-}
-
-fn payload(request: &Request) -> Result<Answer, serde_json::Error> {
-    let Payload { bytes } = request.arguments()?;
-    if bytes > MAX_PAYLOAD {
-        return Err(serde_json::Error::custom(format!(
-            "\"bytes\" is {bytes}, at most {MAX_PAYLOAD} are allowed"
-        )));
+/// Returns a required string as JSON, quotes and escapes included, to be written back unchanged.
+fn json_string<'a>(request: &'a Request, argument: &Argument) -> Result<&'a str, ArgumentProblems> {
+    let mut reader = ArgumentReader::new(request.arguments_json())?;
+    let json = reader.json(argument.name).filter(|json| json.starts_with('"'));
+    if json.is_none() {
+        reader.refuse(argument);
     }
+    reader.finish().map(|()| json.unwrap_or_default())
+}
+
+fn payload(request: &Request) -> Result<Answer, ArgumentProblems> {
+    let mut reader = ArgumentReader::new(request.arguments_json())?;
+    let bytes = reader.required(&BYTES, |reader| reader.whole(&BYTES, 0..=MAX_PAYLOAD));
+    reader.finish()?;
+    let bytes = usize::try_from(bytes.unwrap_or_default()).unwrap_or_default();
     Ok(text_result(request.header.era, ResultKind::Success, bytes + 2, |out| {
         out.push('"');
         // Written in blocks: one character at a time would delay the link in a debug build.
@@ -148,23 +141,12 @@ fn payload(request: &Request) -> Result<Answer, serde_json::Error> {
     }))
 }
 
-#[derive(Deserialize)]
-struct Sleep {
-    seconds: f64,
-    #[serde(default)]
-    steps: Option<u32>,
-}
-
 impl Demo {
     async fn sleep(&self, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
-        let Sleep { seconds, steps } = match request.arguments() {
-            Ok(sleep) => sleep,
-            Err(error) => return Ok(invalid_arguments(request, &error.to_string())),
+        let (seconds, steps) = match sleep_arguments(request) {
+            Ok(arguments) => arguments,
+            Err(problems) => return Ok(refusal(request, &problems)),
         };
-        let steps = steps.unwrap_or(1);
-        if !(0.0..=MAX_SLEEP).contains(&seconds) || !(1..=MAX_STEPS).contains(&steps) {
-            return Ok(invalid_arguments(request, "\"seconds\" must be 0 to 86400 and \"steps\" 1 to 10000"));
-        }
         let steps = Steps { each: Duration::from_secs_f64(seconds) / steps, count: steps };
         let token = request.token();
         tokio::select! {
@@ -174,6 +156,15 @@ impl Demo {
         let text = format!("\"slept {seconds} s in {} steps\"", steps.count);
         Ok(text_result(request.header.era, ResultKind::Success, text.len(), |out| out.push_str(&text)))
     }
+}
+
+/// Returns the seconds and the number of steps of a `sleep`.
+fn sleep_arguments(request: &Request) -> Result<(f64, u32), ArgumentProblems> {
+    let mut reader = ArgumentReader::new(request.arguments_json())?;
+    let seconds = reader.required(&SECONDS, |reader| reader.number(&SECONDS, 0.0..=MAX_SLEEP));
+    let steps = reader.whole(&STEPS, 1..=MAX_STEPS);
+    reader.finish()?;
+    Ok((seconds.unwrap_or_default(), steps.unwrap_or(1)))
 }
 
 struct Steps {
@@ -187,6 +178,7 @@ impl Steps {
         let count = self.count;
         for done in 1..=count {
             tokio::time::sleep(self.each).await;
+            exchange.alive();
             if let Some(token) = token {
                 let event = format!(
                     r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{done},"total":{count},"message":"step {done} of {count}"}}}}"#
@@ -204,8 +196,10 @@ enum ResultKind {
     ToolError,
 }
 
-fn invalid_arguments(request: &Request, reason: &str) -> Answer {
-    let text = serde_json::Value::from(format!("Invalid arguments: {reason}")).to_string();
+/// Returns the answer to arguments that the model has to correct: a result, not a protocol error (MCP, Tools, "Error
+/// Handling").
+fn refusal(request: &Request, problems: &ArgumentProblems) -> Answer {
+    let text = serde_json::Value::from(problems.to_string()).to_string();
     text_result(request.header.era, ResultKind::ToolError, text.len(), |out| out.push_str(&text))
 }
 
@@ -314,14 +308,37 @@ mod tests {
             ("payload", json!({ "bytes": 64 * 1024 * 1024 + 1 })),
             ("sleep", json!({ "seconds": -1 })),
             ("sleep", json!({ "seconds": 1, "steps": 0 })),
+            ("payload", json!({ "bytes": "1.5" })),
+            ("payload", json!({})),
+            ("sleep", json!({ "seconds": "soon" })),
+            ("sleep", json!({ "steps": 2 })),
             ("sleep", json!([])),
         ] {
             let (_, value, end) = run(Era::Legacy, &json!({ "name": tool, "arguments": arguments })).await;
             assert!(end.tool_error, "{value}");
+            let text = value["content"][0]["text"].as_str().unwrap();
+            assert!(text.starts_with("Invalid arguments: "), "{value}");
+            for of_parser in ["line 1", "column", "invalid type", "missing field", "expected a"] {
+                assert!(!text.contains(of_parser), "{text}");
+            }
             assert!(
-                value["content"][0]["text"].as_str().unwrap().starts_with("Invalid arguments: "),
-                "{value}"
+                arguments.is_array() || text.contains("must be a") && text.contains("for example"),
+                "{text}"
             );
+        }
+    }
+
+    #[tokio::test]
+    async fn numbers_are_taken_as_models_send_them() {
+        for (tool, arguments, expected) in [
+            ("payload", json!({ "bytes": "3" }), "xxx"),
+            ("payload", json!({ "bytes": 3.0 }), "xxx"),
+            ("sleep", json!({ "seconds": "0", "steps": null }), "slept 0 s in 1 steps"),
+            ("sleep", json!({ "seconds": 0, "steps": "2" }), "slept 0 s in 2 steps"),
+            ("sleep", json!({ "seconds": 0.0, "steps": "" }), "slept 0 s in 1 steps"),
+        ] {
+            let (_, value, end) = run(Era::Modern, &json!({ "name": tool, "arguments": arguments })).await;
+            assert_eq!((&value["content"][0]["text"], end.tool_error), (&expected.into(), false), "{value}");
         }
     }
 

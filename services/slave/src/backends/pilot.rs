@@ -6,11 +6,14 @@ mod arguments;
 mod backend;
 mod cli;
 mod config;
+mod dotenv;
 mod executable;
 mod offer;
+mod outcome;
 mod progress;
 mod report;
 mod result;
+mod unpassed;
 
 pub(crate) use config::NAME;
 pub use config::{Comments, PilotConfig, ReviewPolicy};

@@ -25,6 +25,12 @@ impl Exchange {
         self.sink.event(notification).await.map_err(|_| Failure::Cancelled)
     }
 
+    /// Notes that the backend shows life, for what the client gets no event: the call's silence timeouts start anew. May be
+    /// called for each line of output. Does not block.
+    pub(crate) fn alive(&mut self) {
+        self.sink.alive();
+    }
+
     /// Ends the call. Does not block.
     pub(crate) fn end(self, end: CallEnd) {
         self.sink.end(end);

@@ -45,6 +45,9 @@ pub(crate) struct Request {
     pub(crate) parent: Option<Parent>,
 }
 
+/// What a request must be, for the one who wrote it.
+const EXPECTED: &str = "a call must have an \"id\" and \"params\" with the \"name\" of a tool and its \"arguments\", for example {\"name\": \"echo\", \"arguments\": {\"text\": \"hello\"}}";
+
 #[derive(Deserialize)]
 struct RawRequest<'a> {
     #[serde(borrow)]
@@ -97,19 +100,22 @@ impl Request {
         if header.method != "tools/call" {
             return Err(Failure::MethodNotFound(header.method));
         }
-        let invalid = |error: serde_json::Error| Failure::InvalidParams(error.to_string());
-        let raw: RawRequest<'_> = serde_json::from_slice(&message).map_err(invalid)?;
+        let invalid = |text: &str| Failure::InvalidParams(text.to_owned());
+        let raw: RawRequest<'_> = serde_json::from_slice(&message).map_err(|_| invalid(EXPECTED))?;
         let params = raw.params;
         let meta = match params.meta {
-            Some(raw) => {
-                serde_json::from_str::<Option<Meta<'_>>>(raw.get()).map_err(invalid)?.unwrap_or_default()
-            }
+            Some(raw) => serde_json::from_str::<Option<Meta<'_>>>(raw.get())
+                .map_err(|_| invalid("\"_meta\" must be an object, for example {\"progressToken\": 1}"))?
+                .unwrap_or_default(),
             None => Meta::default(),
         };
         let range = |json: &RawValue| range_in(&message, json);
         let name = match &header.name {
             Some(name) => name.clone(),
-            None => serde_json::from_str::<Text<'_>>(params.name.get()).map_err(invalid)?.0.into_owned(),
+            None => serde_json::from_str::<Text<'_>>(params.name.get())
+                .map_err(|_| invalid("\"name\" must be the name of a tool, for example \"echo\""))?
+                .0
+                .into_owned(),
         };
         Ok(Self {
             id: range(raw.id),
@@ -135,9 +141,9 @@ impl Request {
         self.message.get(range.clone()).unwrap_or_default()
     }
 
-    /// Parses the arguments; absent ones as `{}`. The error's text is for the model that made the call.
-    pub(crate) fn arguments<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(self.arguments.as_ref().map_or(b"{}", |range| self.json(range)))
+    /// Returns the arguments as JSON; absent ones as `{}`.
+    pub(crate) fn arguments_json(&self) -> &[u8] {
+        self.arguments.as_ref().map_or(b"{}", |range| self.json(range))
     }
 
     /// Returns the client's progress token as JSON; `None` if the client wants no progress.
@@ -178,7 +184,8 @@ mod tests {
         for message in
             [r#"{"id":1}"#, r#"{"id":1,"params":{}}"#, r#"{"id":1,"params":{"name":3}}"#, "[", "\u{ff}"]
         {
-            assert!(matches!(parse("tools/call", message), Err(Failure::InvalidParams(_))), "{message}");
+            let Err(Failure::InvalidParams(text)) = parse("tools/call", message) else { panic!("{message}") };
+            assert!(text.contains("\"name\"") && !text.contains("line 1"), "{text}");
         }
     }
 

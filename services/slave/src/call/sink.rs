@@ -21,6 +21,10 @@ pub trait CallSink: Send + 'static {
     /// executor drops the future only when it ends the call.
     fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>>;
 
+    /// Tells the reader that the call's backend shows life, where it can be told without an event: its silence timeout
+    /// starts anew. May be called often. Must not block.
+    fn alive(&mut self) {}
+
     /// The context for the call's log lines.
     fn log_context(&self) -> Option<LogContext> {
         None

@@ -150,6 +150,29 @@ pub(super) fn readable_file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Parses `MR_PILOT_CWD`: the absolute path of a directory that is there.
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = std::path::absolute(text).map_err(|error| format!("the path of a directory ({error})"))?;
+    match std::fs::metadata(&path) {
+        Ok(about) if about.is_dir() => Ok(path),
+        Ok(_) => Err("the path of a directory (this is none)".into()),
+        Err(error) => Err(format!("the path of a directory ({error})")),
+    }
+}
+
+/// Parses `MR_PILOT_ENV`: names of variables, separated by commas.
+pub(super) fn variable_names(text: &str) -> Result<Vec<String>, String> {
+    let valid = |name: &str| {
+        let mut bytes = name.bytes();
+        let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+        first && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let names: Vec<String> = parse::list(text).map(str::to_owned).collect();
+    let expected =
+        "names of variables separated by commas, for example HTTP_AGENT,NODE_OPTIONS (without values)";
+    if names.iter().all(|name| valid(name)) { Ok(names) } else { Err(expected.into()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,8 @@ runtime::variables! {
     mr_pilot_command = Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell.";
     mr_pilot_hosts = Says("gitlab.com, github.com and the host of GITLAB_API"), "Comma-separated hosts that the URL of a review may name: host, host:port or *.domain; * for every host. The tokens of this slave may be sent to them.";
     mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";
+    mr_pilot_env = Says("none"), "Comma-separated names of further variables of the slave that mr-pilot gets, for example NODE_OPTIONS. Proxy and certificate variables (HTTPS_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS, SSL_CERT_FILE and the like) reach every backend by themselves.";
+    mr_pilot_cwd = Says("the slave's own working directory"), "Directory that mr-pilot runs in. It reads a file .env there; variables of the slave win over those of the file.";
     demo_tools = Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out.";
     slave_strict = Value("0"), "1: refuse a SLAVE_BACKENDS file of which one entry cannot be used. 0: leave that entry out and run the others.";
     backend_start_timeout = Value("120"), "Longest time in seconds from the start of a stdio server until its tools are listed. Generous, since npx or docker may download it first.";
@@ -47,6 +49,8 @@ runtime::variables! {
     llm_provider = Says("not set"), "Language model provider, for example openrouter.";
     llm_api_key secret = Says("not set"), "API key of the language model provider.";
     llm_model = Says("not set"), "Name of the language model.";
+    openrouter_api_key secret = Says("not set"), "API key of OpenRouter, which mr-pilot takes in place of LLM_API_KEY.";
+    openrouter_model = Says("not set"), "Name of the language model, which mr-pilot takes in place of LLM_MODEL.";
     llm_api_url = Says("not set"), "API of the language model provider, an http:// or https:// URL.";
     max_diff_chars = Says("not set"), "Largest diff that is reviewed, in characters; at least 1000.";
     node_env = Says("not set"), "Accepted for compatibility with the existing server; has no effect.";

@@ -42,6 +42,10 @@ impl CallSink for JournalSink {
         }
     }
 
+    fn alive(&mut self) {
+        self.endpoint.write_alive(self.call);
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         Some(self.log_context)
     }

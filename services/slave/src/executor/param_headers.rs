@@ -36,8 +36,11 @@ impl ParamHeaders {
         if self.params.is_empty() {
             return Ok(());
         }
-        let arguments: &RawValue =
-            request.arguments().map_err(|error| Failure::InvalidParams(error.to_string()))?;
+        let arguments: &RawValue = serde_json::from_slice(request.arguments_json()).map_err(|_| {
+            let text =
+                "\"arguments\" cannot be read, so that the Mcp-Param headers cannot be compared with it";
+            Failure::InvalidParams(text.into())
+        })?;
         for param in &self.params {
             let sent = request
                 .header

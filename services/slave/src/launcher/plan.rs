@@ -48,6 +48,14 @@ impl Default for Confinement {
 }
 
 impl Confinement {
+    /// Returns the confinement with further paths that may be read, if files are restricted.
+    pub(crate) fn with_readable(mut self, paths: Vec<PathBuf>) -> Self {
+        if let Self::On(Rules { files: Some(files), .. }) = &mut self {
+            files.read.extend(paths);
+        }
+        self
+    }
+
     /// Returns whether an entry asks for more than the defaults.
     pub(crate) fn has_rules(&self) -> bool {
         matches!(self, Self::On(rules) if *rules != Rules::default())

@@ -39,7 +39,13 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         servers,
         pilot: PilotConfig {
             command: pilot.command.as_ref().map(|path| path.to_string_lossy().into_owned()),
-            variables: pilot.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            variables: pilot
+                .env
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .chain(pilot.more_env.clone())
+                .collect(),
+            cwd: pilot.cwd.clone(),
             policy: ReviewPolicy {
                 hosts: pilot.hosts.clone(),
                 comments: if pilot.allow_comment { Comments::Allowed } else { Comments::Refused },
@@ -58,7 +64,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
             ..StdioTiming::default()
         },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
-        secrets: code.chain(pilot.secrets().cloned()).collect(),
+        secrets: code.chain(pilot.secrets()).collect(),
     }
 }
 

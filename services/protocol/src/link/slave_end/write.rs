@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::call::CallState;
 use super::event::WriteOutcome;
 use super::state::SlaveEnd;
-use crate::link::frame::{Flags, FrameKind};
+use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::CallId;
 use crate::link::journal::MessageHeader;
 use crate::mcp::failure::Failure;
@@ -30,6 +30,19 @@ impl SlaveEnd {
         let outcome = if call.producer_waits { WriteOutcome::Wait } else { WriteOutcome::More };
         self.enqueue(id);
         outcome
+    }
+
+    /// Tells the reader of a running call that its backend shows life, without an event: `accepted` is sent again, which
+    /// starts the proxy's silence timeout anew. Sends nothing while no link reads the call.
+    pub fn alive(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.state == CallState::Running) else {
+            return;
+        };
+        let frame = Frame::bare(FrameKind::Accepted, id, call.request.next());
+        if let Some(link) = call.link {
+            call.accepted = true;
+            self.enqueue_control(link, frame);
+        }
     }
 
     /// Ends a call with a result or, with [`Flags::ERROR`], an error object. `status` is an HTTP status hint, 0 for none.

@@ -1,68 +1,76 @@
 //! The tool's arguments, checked and turned into a command line. Must not know how it is run.
 //!
-//! No value of a client can be read as a flag: the positional argument may not begin with `-`, and an option's value that
-//! begins with `-` is joined to its option (`--option=-value`).
+//! The CLI looks for each of its flags anywhere on the command line, and takes for the value of an option whatever follows
+//! it; it does not know `--option=value`. So no value of a client may be equal to a flag: the positional argument and the
+//! project may not begin with `-`, and a single word that does gets a space in front of it. A text with white space in it,
+//! such as a list of `- criteria`, is no flag and stays as it is.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::config::{Comments, ReviewPolicy};
-use crate::config::{ReviewHostError, ReviewHosts};
+use crate::backends::arguments::{Argument, ArgumentProblems, ArgumentReader, Value};
+use crate::config::ReviewHosts;
 
 /// Bytes of the longest text on the command line: below the limit of Linux for one argument (128 KiB).
 const MAX_ARGUMENT_LEN: usize = 100_000;
 
-/// The platform that hosts the change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Platform {
-    Gitlab,
-    Github,
+/// Characters of a diff that are few enough for the CLI's arithmetic.
+const MAX_DIFF_CHARS: u32 = 1_000_000_000;
+
+const TARGET: Argument = Argument {
+    name: "mrUrlOrId",
+    expected: "the URL or the number of a merge request or pull request",
+    example: "\"https://gitlab.com/group/project/-/merge_requests/17\" or \"17\"",
+};
+const TICKET: Argument = text("ticketSpec", "\"Users can reset their password.\"");
+const GUIDELINES: Argument = text("guidelines", "\"No unwrap outside of tests.\"");
+const CRITERIA: Argument = text("acceptanceCriteria", "\"All error paths have tests.\"");
+const COMMENT: Argument = Argument { name: "postComment", expected: "true or false", example: "true" };
+const DEBUG: Argument = Argument { name: "debug", expected: "true or false", example: "false" };
+const DIFF_CHARS: Argument = Argument {
+    name: "maxDiffChars",
+    expected: "a whole number from 1000 up (leave it out for the default)",
+    example: "50000",
+};
+const PLATFORM: Argument = Argument {
+    name: "platform",
+    expected: "\"gitlab\" or \"github\" (leave it out where the URL or the project tells)",
+    example: "\"gitlab\"",
+};
+const PROJECT: Argument = Argument {
+    name: "project",
+    expected: "a path such as group/sub/project (GitLab) or owner/repo (GitHub), without a host",
+    example: "\"group/sub/project\"",
+};
+
+const fn text(name: &'static str, example: &'static str) -> Argument {
+    Argument { name, expected: "a text", example }
 }
 
-/// The tool's arguments. Unknown members are ignored; `null` means absent.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The tool's arguments. Unknown members are ignored; `null` and blank texts mean absent.
+#[derive(Debug, PartialEq)]
 pub(super) struct Arguments {
-    mr_url_or_id: ChangeRef,
-    #[serde(default)]
-    ticket_spec: Option<String>,
-    #[serde(default)]
+    target: String,
+    ticket: Option<String>,
     guidelines: Option<String>,
-    #[serde(default)]
-    post_comment: Option<bool>,
-    #[serde(default)]
-    max_diff_chars: Option<f64>,
-    #[serde(default)]
-    acceptance_criteria: Option<String>,
-    #[serde(default)]
-    platform: Option<Platform>,
-    #[serde(default)]
+    comment: Option<bool>,
+    max_diff_chars: Option<u32>,
+    criteria: Option<String>,
+    platform: Option<&'static str>,
     project: Option<String>,
-    #[serde(default)]
     debug: Option<bool>,
 }
 
-/// The URL or the number of a change; models sometimes write the number without quotes.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ChangeRef {
-    Text(String),
-    Number(u64),
-}
-
-/// The reason why arguments cannot be used. The text is for the model that made the call.
+/// The reason why a review is not begun. The text is for the model that made the call.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ArgumentError {
-    #[error("Invalid arguments: {name} {fault}")]
-    Invalid { name: &'static str, fault: &'static str },
-    #[error("Invalid arguments: {name} {fault}")]
-    Host { name: &'static str, fault: ReviewHostError },
+    #[error(transparent)]
+    Invalid(#[from] ArgumentProblems),
     #[error(
         "MR_PILOT_ALLOW_COMMENT of this slave is 0: reviews cannot be posted as comments; call again without postComment"
     )]
@@ -80,106 +88,132 @@ pub(super) struct CommandLine {
 }
 
 impl Arguments {
-    /// Returns whether the CLI is to comment on the change.
-    pub(super) fn posts_comment(&self) -> bool {
-        self.post_comment == Some(true)
-    }
-
-    /// Checks the arguments and writes the files.
-    pub(super) fn command_line(&self, policy: &ReviewPolicy) -> Result<CommandLine, ArgumentError> {
-        if self.posts_comment() && policy.comments == Comments::Refused {
+    /// Reads and checks the JSON object that the client sent.
+    pub(super) fn read(json: &[u8], policy: &ReviewPolicy) -> Result<Self, ArgumentError> {
+        let mut reader = ArgumentReader::new(json)?;
+        let target = reader.required(&TARGET, |reader| target(reader, &policy.hosts));
+        let arguments = Self {
+            target: target.unwrap_or_default(),
+            ticket: reader.text(&TICKET),
+            guidelines: reader.text(&GUIDELINES),
+            comment: reader.flag(&COMMENT),
+            max_diff_chars: max_diff_chars(&mut reader),
+            criteria: reader.text(&CRITERIA).and_then(|text| one_argument(&mut reader, &CRITERIA, text)),
+            platform: reader.word(&PLATFORM, &["gitlab", "github"]),
+            project: project(&mut reader),
+            debug: reader.flag(&DEBUG),
+        };
+        reader.finish()?;
+        if arguments.posts_comment() && policy.comments == Comments::Refused {
             return Err(ArgumentError::CommentRefused);
         }
-        let mut args: Vec<OsString> = vec![self.target(&policy.hosts)?.into()];
+        Ok(arguments)
+    }
+
+    /// Returns whether the CLI is to comment on the change.
+    pub(super) fn posts_comment(&self) -> bool {
+        self.comment == Some(true)
+    }
+
+    /// Returns the acceptance criteria as the CLI gets and prints them.
+    pub(super) fn criteria(&self) -> Option<String> {
+        self.criteria.as_deref().map(no_flag)
+    }
+
+    /// Returns the command line, and writes the files.
+    pub(super) fn command_line(&self) -> Result<CommandLine, ArgumentError> {
+        let mut args: Vec<OsString> = vec![self.target.as_str().into()];
         let mut files = PrivateFiles::default();
-        if let Some(text) = non_empty(self.ticket_spec.as_ref()) {
+        if let Some(text) = &self.ticket {
             args.extend(["--input-file".into(), files.write("ticket-spec.txt", text)?.into()]);
         }
-        if let Some(text) = non_empty(self.guidelines.as_ref()) {
+        if let Some(text) = &self.guidelines {
             args.extend(["--guidelines-file".into(), files.write("guidelines.txt", text)?.into()]);
         }
         if self.posts_comment() {
             args.push("--comment".into());
         }
-        if let Some(number) = self.max_diff_chars {
-            push_option(&mut args, "--max-diff-chars", whole_number(number)?);
-        }
-        if let Some(text) = non_empty(self.acceptance_criteria.as_ref()) {
-            push_option(&mut args, "--acceptance-criteria", check("acceptanceCriteria", text)?.to_owned());
-        }
-        if let Some(platform) = self.platform {
-            let name = if platform == Platform::Gitlab { "gitlab" } else { "github" };
-            push_option(&mut args, "--platform", name.to_owned());
-        }
-        if let Some(text) = non_empty(self.project.as_ref()) {
-            push_option(&mut args, "--project", check_project(text.trim())?.to_owned());
+        let options = [
+            ("--max-diff-chars", self.max_diff_chars.map(|number| number.to_string())),
+            ("--acceptance-criteria", self.criteria()),
+            ("--platform", self.platform.map(str::to_owned)),
+            ("--project", self.project.clone()),
+        ];
+        for (name, value) in options {
+            args.extend(value.into_iter().flat_map(|value| [OsString::from(name), value.into()]));
         }
         if self.debug == Some(true) {
             args.push("--debug".into());
         }
         Ok(CommandLine { args, _files: files.directory })
     }
+}
 
-    fn target(&self, hosts: &ReviewHosts) -> Result<String, ArgumentError> {
-        let text = match &self.mr_url_or_id {
-            ChangeRef::Number(number) => return Ok(number.to_string()),
-            ChangeRef::Text(text) => check("mrUrlOrId", text.trim())?,
-        };
-        let fault = |fault| Err(ArgumentError::Invalid { name: "mrUrlOrId", fault });
-        match text.chars().next() {
-            None => fault("is empty: give the URL or the number of a merge request or pull request"),
-            Some('-') => {
-                fault("begins with \"-\": give the URL or the number of a merge request or pull request")
-            }
-            Some(_) => hosts.check(text).map_err(|fault| ArgumentError::Host { name: "mrUrlOrId", fault }),
+/// Returns the URL or number of the change. Numbers may have the sign of a reference (`!17`, `#17`).
+fn target(reader: &mut ArgumentReader<'_>, hosts: &ReviewHosts) -> Option<String> {
+    let text = match reader.value(TARGET.name) {
+        Value::Null => return None,
+        // However a program writes a whole number.
+        Value::Number(number) => number.strip_suffix(".0").unwrap_or(number).to_owned(),
+        Value::Text(text) => one_argument(reader, &TARGET, text.trim().to_owned())?,
+        Value::Bool(_) | Value::Other(_) => String::new(),
+    };
+    let number = text.strip_prefix(['!', '#']).unwrap_or(&text).trim_start();
+    if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = number.trim_start_matches('0');
+        if number.is_empty() {
+            reader.refuse(&TARGET);
         }
+        return Some(number.to_owned()).filter(|number| !number.is_empty());
     }
+    if text.is_empty() || text.starts_with('-') || matches!(reader.value(TARGET.name), Value::Number(_)) {
+        reader.refuse(&TARGET);
+        return None;
+    }
+    hosts
+        .check(&text)
+        .map_err(|fault| reader.refuse_with(&TARGET, format!("{fault}, for example {}", TARGET.example)))
+        .ok()
 }
 
-/// Returns the text if there is one; an empty text means the same as an absent one.
-fn non_empty(text: Option<&String>) -> Option<&str> {
-    text.map(String::as_str).filter(|text| !text.trim().is_empty())
-}
-
-/// Returns the text if it can stand on a command line.
-fn check<'a>(name: &'static str, text: &'a str) -> Result<&'a str, ArgumentError> {
-    if text.contains('\0') {
-        return Err(ArgumentError::Invalid { name, fault: "has NUL characters" });
-    }
-    if text.len() > MAX_ARGUMENT_LEN {
-        return Err(ArgumentError::Invalid { name, fault: "is longer than 100000 bytes" });
-    }
-    Ok(text)
+/// Returns the limit of the diff; 0 means the default, as for the existing server.
+fn max_diff_chars(reader: &mut ArgumentReader<'_>) -> Option<u32> {
+    let zero = match reader.value(DIFF_CHARS.name) {
+        Value::Number(number) => number.parse() == Ok(0.0),
+        Value::Text(text) => text.trim().parse() == Ok(0.0),
+        _ => false,
+    };
+    if zero { None } else { reader.whole(&DIFF_CHARS, 1000..=MAX_DIFF_CHARS) }
 }
 
 /// Returns the project if it is a path: it must not name a host.
-fn check_project(text: &str) -> Result<&str, ArgumentError> {
-    if text.starts_with('/') || text.contains([':', '@', '\\']) {
-        return Err(ArgumentError::Invalid {
-            name: "project",
-            fault: "is no path such as group/sub/project or owner/repo",
-        });
+fn project(reader: &mut ArgumentReader<'_>) -> Option<String> {
+    let text = reader.text(&PROJECT)?.trim().to_owned();
+    if text.starts_with(['/', '-']) || text.contains([':', '@', '\\']) || text.contains(char::is_whitespace) {
+        reader.refuse(&PROJECT);
+        return None;
     }
-    check("project", text)
+    one_argument(reader, &PROJECT, text)
 }
 
-/// Returns the number as text if it is whole. The CLI itself refuses numbers below 1000.
-fn whole_number(number: f64) -> Result<String, ArgumentError> {
-    if !(0.0..=1e15).contains(&number) || number.fract() != 0.0 {
-        return Err(ArgumentError::Invalid {
-            name: "maxDiffChars",
-            fault: "is not a whole number from 1000 up",
-        });
+/// Returns the text if it can stand on a command line.
+fn one_argument(reader: &mut ArgumentReader<'_>, argument: &Argument, text: String) -> Option<String> {
+    if text.contains('\0') {
+        reader.refuse_with(argument, "has NUL characters: leave them out");
+        return None;
     }
-    Ok(format!("{number:.0}"))
+    if text.len() > MAX_ARGUMENT_LEN {
+        let len = text.len();
+        reader.refuse_with(argument, format!("has {len} bytes, but must have at most {MAX_ARGUMENT_LEN}"));
+        return None;
+    }
+    Some(text)
 }
 
-fn push_option(args: &mut Vec<OsString>, name: &str, value: String) {
-    if value.starts_with('-') {
-        args.push(format!("{name}={value}").into());
-    } else {
-        args.extend([name.into(), value.into()]);
-    }
+/// Returns a text that is no flag.
+fn no_flag(text: &str) -> String {
+    let single_word = text.starts_with('-') && !text.contains(char::is_whitespace);
+    if single_word { format!(" {text}") } else { text.to_owned() }
 }
 
 /// The private directory of one call, made when it is first needed.
@@ -210,101 +244,4 @@ impl PrivateFiles {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn arguments(json: &str) -> Arguments {
-        serde_json::from_str(json).unwrap()
-    }
-
-    fn line(json: &str) -> Vec<String> {
-        let line = arguments(json).command_line(&ReviewPolicy::default()).unwrap();
-        line.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
-    }
-
-    #[test]
-    fn every_argument_becomes_its_option() {
-        let args = line(
-            r#"{"mrUrlOrId":" https://gitlab.com/x/-/merge_requests/7 ","postComment":true,"maxDiffChars":5e4,"acceptanceCriteria":"a; rm -rf $HOME\nb",
-                "platform":"gitlab","project":"g/s/p","debug":true,"other":1}"#,
-        );
-        assert_eq!(
-            args,
-            [
-                "https://gitlab.com/x/-/merge_requests/7",
-                "--comment",
-                "--max-diff-chars",
-                "50000",
-                "--acceptance-criteria",
-                "a; rm -rf $HOME\nb",
-                "--platform",
-                "gitlab",
-                "--project",
-                "g/s/p",
-                "--debug"
-            ]
-        );
-        assert_eq!(
-            line(r#"{"mrUrlOrId":"42","postComment":false,"debug":null,"project":"","guidelines":" "}"#),
-            ["42"]
-        );
-        assert_eq!(line(r#"{"mrUrlOrId":42}"#), ["42"]);
-    }
-
-    #[test]
-    fn no_value_can_be_read_as_a_flag() {
-        for target in ["--help", " -x", "-", "", "\\u0000"] {
-            let refused = arguments(&format!(r#"{{"mrUrlOrId":"{target}"}}"#))
-                .command_line(&ReviewPolicy::default())
-                .unwrap_err();
-            assert!(refused.to_string().contains("mrUrlOrId"), "{refused}");
-        }
-        assert_eq!(
-            line(r#"{"mrUrlOrId":"1","acceptanceCriteria":"- a\n- b","project":"--output=/etc/x"}"#),
-            ["1", "--acceptance-criteria=- a\n- b", "--project=--output=/etc/x"]
-        );
-    }
-
-    #[test]
-    fn files_are_private_and_removed_with_the_command_line() {
-        let line = arguments(r#"{"mrUrlOrId":"1","ticketSpec":"spec\n","guidelines":"-guide"}"#)
-            .command_line(&ReviewPolicy::default())
-            .unwrap();
-        let file = Path::new(&line.args[2]).to_owned();
-        assert_eq!((&*line.args[1], &*line.args[3]), ("--input-file".as_ref(), "--guidelines-file".as_ref()));
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "spec\n");
-        assert_eq!(std::fs::read_to_string(&line.args[4]).unwrap(), "-guide");
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let directory = file.parent().unwrap().to_owned();
-        assert_eq!((mode(&file), mode(&directory)), (0o600, 0o700));
-        drop(line);
-        assert!(!directory.exists());
-    }
-
-    #[test]
-    fn numbers_and_platforms_are_checked() {
-        for bad in ["-1000", "1000.5", "1e300"] {
-            let refused = arguments(&format!(r#"{{"mrUrlOrId":"1","maxDiffChars":{bad}}}"#))
-                .command_line(&ReviewPolicy::default())
-                .unwrap_err();
-            assert!(refused.to_string().contains("maxDiffChars"), "{refused}");
-        }
-        assert!(serde_json::from_str::<Arguments>(r#"{"mrUrlOrId":"1","platform":"bitbucket"}"#).is_err());
-        assert!(serde_json::from_str::<Arguments>(r#"{"project":"a/b"}"#).is_err());
-    }
-
-    #[test]
-    fn hosts_and_comments_follow_the_policy() {
-        let policy = ReviewPolicy { comments: Comments::Refused, ..ReviewPolicy::default() };
-        let refused = |json: &str| arguments(json).command_line(&policy).unwrap_err().to_string();
-        assert!(refused(r#"{"mrUrlOrId":"1","postComment":true}"#).contains("MR_PILOT_ALLOW_COMMENT"));
-        assert!(refused(r#"{"mrUrlOrId":"https://evil.example/a/pull/1"}"#).contains("MR_PILOT_HOSTS"));
-        for project in
-            ["https://evil.example/a", "git@evil.example:a/b", "//evil.example/a", "evil.example\\\\a"]
-        {
-            let text = refused(&format!(r#"{{"mrUrlOrId":"1","project":"{project}"}}"#));
-            assert!(text.contains("project is no path"), "{project}: {text}");
-        }
-        assert!(arguments(r#"{"mrUrlOrId":"1","postComment":false}"#).command_line(&policy).is_ok());
-    }
-}
+mod tests;

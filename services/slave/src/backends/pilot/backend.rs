@@ -5,36 +5,31 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use futures_util::future::BoxFuture;
-use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use runtime::secret::Secret;
 use tokio::sync::mpsc;
 
 use super::arguments::{Arguments, CommandLine};
-use super::cli::{CliOutput, CliProcess};
-use super::config::{NAME, PilotConfig, ReviewPolicy};
+use super::cli::{CliOutput, CliProcess, Program};
+use super::config::{NAME, PilotConfig, ReviewPolicy, is_secret};
+use super::dotenv;
+use super::outcome::CliResult;
 use super::progress::ProgressReporter;
-use super::report;
-use super::result::{Review, error_result};
+use super::result::error_result;
 use crate::backends::context::BackendContext;
 use crate::backends::redactor::Redactor;
 use crate::backends::shutdown::ShutdownGroup;
 use crate::call::{Answer, Backend, Exchange, Request};
-use crate::launcher::{self, Launcher};
+use crate::launcher::Launcher;
 use crate::metrics::{self, Exit};
 use crate::outcome::BackendOutcome;
 use crate::trace::BackendSpan;
-
-/// Bytes of standard error in an error's text.
-const MAX_ERROR_TEXT: usize = 8 * 1024;
 
 /// Lines of progress that may wait for the client.
 const MAX_WAITING_LINES: usize = 16;
 
 /// The CLI as a backend.
 pub(crate) struct Pilot {
-    executable: PathBuf,
-    variables: Vec<(String, Secret)>,
+    program: Program,
     policy: ReviewPolicy,
     redactor: Redactor,
     max_output: usize,
@@ -45,12 +40,11 @@ pub(crate) struct Pilot {
 impl Pilot {
     /// Returns the backend of this executable.
     pub(super) fn new(executable: PathBuf, config: PilotConfig, context: &BackendContext) -> Self {
-        let PilotConfig { variables, policy, command: _ } = config;
+        let PilotConfig { variables, cwd, policy, command: _ } = config;
         let secrets = variables.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
         Self {
-            executable,
             redactor: context.redactor.with(secrets),
-            variables,
+            program: Program { executable, variables, cwd },
             policy,
             max_output: context.max_output,
             shutdown: context.shutdown.clone(),
@@ -60,19 +54,18 @@ impl Pilot {
 
     async fn review(&self, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
         let era = request.header.era;
-        let arguments: Arguments = match request.arguments() {
-            Ok(arguments) => arguments,
-            Err(error) => return Ok(error_result(era, &format!("Invalid arguments: {error}"))),
-        };
-        let line = match arguments.command_line(&self.policy) {
-            Ok(line) => line,
-            Err(error) => return Ok(error_result(era, &format!("Error: {error}"))),
+        let read = Arguments::read(request.arguments_json(), &self.policy);
+        let begun = read.and_then(|arguments| arguments.command_line().map(|line| (arguments, line)));
+        let (arguments, line) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(error_result(era, &error.to_string())),
         };
         let mut span = BackendSpan::start_command(request.parent.as_ref(), NAME);
-        let output = self.run_cli(request, line, &mut span, exchange).await;
+        let redactor = self.redactor.with(&dotenv::secrets(self.program.cwd.as_deref()));
+        let reporter = ProgressReporter::new(request.token(), &redactor);
+        let output = self.run_cli(line, reporter, &mut span, exchange).await;
         let answer = match output {
-            Ok(Ok(output)) if output.status.success() => self.result(era, &arguments, &output.stdout),
-            Ok(Ok(output)) => Ok(error_result(era, &self.error_text(&output))),
+            Ok(Ok(output)) => CliResult { output: &output, redactor: &redactor }.answer(era, &arguments),
             Ok(Err(error)) => Ok(error_result(era, &format!("Error: {NAME} cannot be started: {error}"))),
             Err(failure) => Err(failure),
         };
@@ -83,69 +76,23 @@ impl Pilot {
     /// Runs the CLI to its end, and passes its lines on as progress. The inner error is that of the start.
     async fn run_cli(
         &self,
-        request: &Request,
         line: CommandLine,
+        mut progress: ProgressReporter<'_>,
         span: &mut BackendSpan,
         exchange: &mut Exchange,
     ) -> Result<std::io::Result<CliOutput>, Failure> {
         let context = span.context();
-        let started =
-            CliProcess::start(&self.executable, &self.variables, context.as_ref(), line, &self.launcher);
-        let process = match started {
+        let process = match CliProcess::start(&self.program, context.as_ref(), line, &self.launcher) {
             Ok(process) => process,
             Err(error) => return Ok(Err(error)),
         };
         metrics::record_backend_start(NAME);
         let (sender, lines) = mpsc::channel(MAX_WAITING_LINES);
         let work = process.finish(self.max_output, sender);
-        let output = if let Some(token) = request.token() {
-            let mut progress = ProgressReporter::new(&token, &self.redactor);
-            tokio::try_join!(work, progress.run(lines, exchange))?.0
-        } else {
-            drop(lines);
-            work.await?
-        };
+        let output = tokio::try_join!(work, progress.run(lines, exchange))?.0;
         metrics::record_backend_exit(NAME, exit_of(output.status));
         span.set_exit(output.status);
         Ok(Ok(output))
-    }
-
-    /// Returns the structured result of a run that succeeded.
-    fn result(&self, era: Era, arguments: &Arguments, output: &str) -> Result<Answer, Failure> {
-        let review = match report::parse(output) {
-            Some(found) => Review {
-                success: true,
-                goal_status: found.goal_status,
-                score: found.score,
-                issues: found.issues.iter().map(|issue| self.redactor.redact(issue).into_owned()).collect(),
-                remarks: self.redactor.redact(&found.remarks).into_owned(),
-                comment_posted: arguments.posts_comment(),
-            },
-            None => Review {
-                success: false,
-                goal_status: None,
-                score: None,
-                issues: Vec::new(),
-                remarks: format!("{NAME} ended without an error, but its output has no review report."),
-                comment_posted: false,
-            },
-        };
-        review.answer(era).map_err(|_| Failure::Internal)
-    }
-
-    /// Returns the text of the error of a run that failed.
-    fn error_text(&self, output: &CliOutput) -> String {
-        if let Some(reason) = launcher::start_error(output.status, &output.stderr) {
-            return format!("Error: {NAME} cannot be started: {}", self.redactor.redact(reason));
-        }
-        let how = match (output.status.code(), output.status.signal()) {
-            (Some(code), _) => format!("exited with code {code}"),
-            (None, signal) => format!("was killed by signal {}", signal.unwrap_or_default()),
-        };
-        let errors = report::strip_ansi(&output.stderr);
-        let errors = self.redactor.redact(errors.trim());
-        let from = errors.ceil_char_boundary(errors.len().saturating_sub(MAX_ERROR_TEXT));
-        format!("Error: {NAME} {how}: {}", errors.get(from..).unwrap_or_default())
     }
 }
 
@@ -163,10 +110,6 @@ impl Backend for Pilot {
             }
         })
     }
-}
-
-fn is_secret(name: &str) -> bool {
-    name.ends_with("_TOKEN") || name.ends_with("_KEY")
 }
 
 fn exit_of(status: ExitStatus) -> Exit {

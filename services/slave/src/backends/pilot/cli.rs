@@ -1,7 +1,7 @@
 //! A process of the CLI: its process group, its output, its exit. Must not know what the output means.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use bytes::Bytes;
@@ -22,6 +22,15 @@ use crate::launcher::{Confinement, Launcher};
 /// Bytes that are kept of the end of standard error.
 const STDERR_TAIL_SIZE: usize = 16 * 1024;
 
+/// The program that is run, and its surroundings.
+pub(super) struct Program {
+    pub(super) executable: PathBuf,
+    /// The variables besides [`environment::INHERITED`].
+    pub(super) variables: Vec<(String, Secret)>,
+    /// The working directory; `None`: the slave's own.
+    pub(super) cwd: Option<PathBuf>,
+}
+
 /// The output and exit status of a run.
 pub(super) struct CliOutput {
     pub(super) status: ExitStatus,
@@ -41,17 +50,20 @@ pub(super) struct CliProcess {
 }
 
 impl CliProcess {
-    /// Starts the executable without a shell, with nothing on its standard input and only the given variables, the
-    /// trace context and [`environment::INHERITED`] in its environment.
+    /// Starts the program without a shell, with nothing on its standard input and only its own variables, the trace
+    /// context and [`environment::INHERITED`] in its environment.
     pub(super) fn start(
-        executable: &Path,
-        variables: &[(String, Secret)],
+        program: &Program,
         trace_context: Option<&TraceContext>,
         line: CommandLine,
         launcher: &Launcher,
     ) -> io::Result<Self> {
+        let Program { executable, variables, cwd } = program;
         let mut command = launcher.command(executable.as_os_str(), &line.args, &Confinement::default())?;
         environment::restrict(&mut command, variables);
+        if let Some(cwd) = cwd {
+            command.current_dir(cwd);
+        }
         environment::inherit(&mut command, trace_context);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn()?;
@@ -59,7 +71,8 @@ impl CliProcess {
         Ok(Self { group, child, _line: line })
     }
 
-    /// Waits for the end. Each line of standard output goes to `lines` as well, unless the channel is full. Fails with
+    /// Waits for the end. Each line of standard output goes to `lines` as well, and an empty one for what comes on standard
+    /// error, unless the channel is full. Fails with
     /// [`Failure::ResultTooLarge`] when the output has more than `max_output` bytes. Dropping the future kills the
     /// process group.
     pub(super) async fn finish(
@@ -83,8 +96,8 @@ impl CliProcess {
             retry_after: None,
         };
         let (stdout, stderr, status) = tokio::try_join!(
-            read_lines(stdout_pipe, max_output, lines),
-            async { read_tail(stderr_pipe).await.map_err(failed) },
+            read_lines(stdout_pipe, max_output, lines.clone()),
+            async { read_tail(stderr_pipe, lines).await.map_err(failed) },
             async { exit.await.map_err(failed) },
         )?;
         Ok(CliOutput { status, stdout, stderr })
@@ -120,11 +133,12 @@ async fn read_lines(
     }
 }
 
-/// Reads standard error and returns its end.
-async fn read_tail(from: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+/// Reads standard error and returns its end; reports each read by an empty line.
+async fn read_tail(from: Option<impl AsyncRead + Unpin>, to: mpsc::Sender<String>) -> io::Result<String> {
     let Some(mut from) = from else { return Ok(String::new()) };
     let mut kept = Vec::with_capacity(2 * STDERR_TAIL_SIZE);
     while from.read_buf(&mut kept).await? > 0 {
+        let _ = to.try_send(String::new());
         if kept.len() >= STDERR_TAIL_SIZE * 3 / 2 {
             kept.drain(..kept.len() - STDERR_TAIL_SIZE);
         }

@@ -1,5 +1,7 @@
 //! The configuration of the `mr-pilot` CLI. Must not know how the CLI is run.
 
+use std::path::PathBuf;
+
 use runtime::secret::Secret;
 
 use crate::config::ReviewHosts;
@@ -15,8 +17,17 @@ pub struct PilotConfig {
     /// The variables that the CLI needs (tokens, LLM settings), as the slave has them. The CLI gets nothing else of the
     /// slave's environment but [`INHERITED`](crate::backends::environment::INHERITED).
     pub variables: Vec<(String, Secret)>,
+    /// `MR_PILOT_CWD`: the directory that the CLI runs in, where it reads `.env`; `None`: the slave's own.
+    pub cwd: Option<PathBuf>,
     /// What a review may ask for.
     pub policy: ReviewPolicy,
+}
+
+/// Returns whether a variable of this name holds a secret.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let parts = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL"];
+    name.ends_with("_KEY") || parts.iter().any(|part| name.contains(part))
 }
 
 /// What a review may ask for.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::backend::Pilot;
 use super::config::{NAME, PilotConfig};
 use super::executable::{find, is_executable};
+use super::unpassed;
 use crate::backends::context::BackendContext;
 use crate::backends::registration::{BackendState, Registration};
 use crate::backends::shutdown::ShutdownGroup;
@@ -31,8 +32,20 @@ pub(crate) fn prepare(config: PilotConfig, context: &BackendContext) -> Option<(
         tracing::debug!("{NAME} is not on PATH: no review_merge_request");
         return None;
     }
+    // A relative path must not depend on the directory that the CLI runs in.
+    let executable = executable.map(|path| std::path::absolute(&path).unwrap_or(path));
+    if executable.is_some() {
+        warn_of_unpassed(&config);
+    }
     let pilot = Pilot::new(executable.clone().unwrap_or_default(), config, context);
     Some((Arc::new(pilot), PilotOffer { command, executable }))
+}
+
+fn warn_of_unpassed(config: &PilotConfig) {
+    let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    if let Some(text) = unpassed::warning(names.iter().map(String::as_str), &config.variables) {
+        tracing::warn!("{text}");
+    }
 }
 
 impl PilotOffer {

@@ -1,4 +1,7 @@
-//! The CLI's lines of output as progress notifications. Must not know how the CLI is run.
+//! The CLI's lines of output as signs of life, and as progress notifications for a client that asked for them. Must not
+//! know how the CLI is run.
+
+use std::borrow::Cow;
 
 use protocol::mcp::failure::Failure;
 use tokio::sync::mpsc;
@@ -9,14 +12,15 @@ use crate::call::Exchange;
 
 /// A reporter of progress to one client.
 pub(super) struct ProgressReporter<'a> {
-    token: &'a str,
+    /// JSON; `None`: the client asked for no progress.
+    token: Option<Cow<'a, str>>,
     redactor: &'a Redactor,
     done: u64,
 }
 
 impl<'a> ProgressReporter<'a> {
     /// Returns a reporter for the client's progress token, which is JSON.
-    pub(super) fn new(token: &'a str, redactor: &'a Redactor) -> Self {
+    pub(super) fn new(token: Option<Cow<'a, str>>, redactor: &'a Redactor) -> Self {
         Self { token, redactor, done: 0 }
     }
 
@@ -27,6 +31,8 @@ impl<'a> ProgressReporter<'a> {
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         while let Some(line) = lines.recv().await {
+            exchange.alive();
+            let Some(token) = &self.token else { continue };
             let line = report::strip_ansi(&line).replace(char::is_control, " ");
             if line.trim().is_empty() {
                 continue;
@@ -36,7 +42,7 @@ impl<'a> ProgressReporter<'a> {
                 .map_err(|_| Failure::Internal)?;
             let event = format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{},"progress":{},"message":{message}}}}}"#,
-                self.token, self.done
+                token, self.done
             );
             exchange.notify(event.into()).await?;
         }

@@ -1,293 +1,240 @@
 //! The parser of the report in the CLI's standard output. Must not know how the CLI was run.
 //!
-//! Any text may stand before and after the report, lines may end with LF or CRLF and have colours, and a field that cannot
-//! be read is left out rather than guessed.
+//! Each field is read once, in the CLI's order, from its own line: whatever the acceptance criteria, the issues or the
+//! remarks quote is no field. Lines may end with LF or CRLF and have colours. What cannot be read is told, not guessed.
 
-use serde::Serialize;
+mod ansi;
+mod locate;
+mod verdict;
+
 use serde_json::Number;
 
-/// Titles of a report.
-const TITLES: [&str; 2] = ["MR REVIEW REPORT", "PR REVIEW REPORT"];
+pub(super) use ansi::strip_ansi;
+use locate::unmarked;
+pub(super) use verdict::GoalStatus;
 
-/// Number of `=` of the shortest rule.
-const MIN_RULE_LEN: usize = 3;
-
-/// Whether the change meets its goal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum GoalStatus {
-    Met,
-    PartiallyMet,
-    Unmet,
-}
+const GOAL: &str = "Goal Status:";
+const SCORE: &str = "Quality Score:";
+const CRITERIA: &str = "Acceptance Criteria:";
+const ISSUES: &str = "Potential Issues:";
+const NO_ISSUES: &str = "No issues found";
+const REMARKS: &str = "Remarks:";
 
 /// The fields of a report.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Report {
     pub(super) goal_status: Option<GoalStatus>,
     /// 0 to 100.
     pub(super) score: Option<Number>,
     pub(super) issues: Vec<String>,
     pub(super) remarks: String,
+    /// Why the goal status or the score cannot be read.
+    pub(super) problems: Vec<String>,
+    /// Whether the report has its end.
+    pub(super) is_whole: bool,
 }
 
-/// Returns the report in an output; `None` if there is none.
-pub(super) fn parse(output: &str) -> Option<Report> {
+/// Returns the report in an output; `None` if there is none. `criteria`: the acceptance criteria that the CLI was given,
+/// which it prints in the report.
+pub(super) fn parse(output: &str, criteria: Option<&str>) -> Option<Report> {
     let plain = strip_ansi(output);
-    let lines: Vec<&str> = plain.lines().map(str::trim_end).collect();
-    let (rule, body) = body(&lines)?;
-    let mut report = Report::default();
-    let mut section = Section::Summary;
-    for line in body {
-        if let Some(next) = section.next(line) {
-            section = next;
-            // Remarks may begin on the line of their heading.
-            if let (Section::Remarks, Some((_, rest))) = (section, line.split_once("Remarks:")) {
-                report.remarks.push_str(rest.trim());
-            }
-            continue;
-        }
-        match section {
-            Section::Summary => read_summary(&mut report, line),
-            Section::Issues => read_issue(&mut report.issues, line),
-            Section::Remarks if rule_length(line) == Some(rule) => break,
-            Section::Remarks => {
-                report.remarks.push('\n');
-                report.remarks.push_str(line);
-            }
-        }
-    }
-    report.remarks = dedent(&report.remarks);
-    Some(report)
-}
-
-/// Returns the length of the report's rules and the lines below its title.
-fn body<'a>(lines: &'a [&'a str]) -> Option<(usize, &'a [&'a str])> {
-    lines.windows(3).enumerate().find_map(|(at, window)| {
-        let [above, title, below] = window else { return None };
-        let rule = rule_length(above)?;
-        let is_title = TITLES.iter().any(|text| title.contains(text));
-        (is_title && rule_length(below).is_some()).then(|| (rule, lines.get(at + 3..).unwrap_or_default()))
+    let lines: Vec<&str> = plain.lines().collect();
+    let body = locate::body(&lines)?;
+    let criteria = criteria.map(strip_ansi);
+    let criteria: Option<Vec<&str>> = criteria.as_ref().map(|text| text.lines().collect());
+    let summary = Summary::read(body.lines, criteria.as_deref());
+    let rest = body.lines.get(summary.end..).unwrap_or_default();
+    let remarks = remarks_heading(rest);
+    let issues =
+        if summary.has_issues { read_issues(rest.get(..remarks.unwrap_or(rest.len()))?) } else { Vec::new() };
+    let mut problems = Vec::new();
+    let goal_status = verdict::goal_status(summary.goal).map_err(|problem| problems.push(problem)).ok();
+    let score = verdict::score(summary.score).map_err(|problem| problems.push(problem)).ok();
+    Some(Report {
+        goal_status,
+        score,
+        issues,
+        remarks: remarks.and_then(|at| rest.get(at..)).map(read_remarks).unwrap_or_default(),
+        problems,
+        is_whole: body.is_whole,
     })
 }
 
-/// Returns the number of `=` of a line of nothing else.
-fn rule_length(line: &str) -> Option<usize> {
-    (line.len() >= MIN_RULE_LEN && line.bytes().all(|b| b == b'=')).then_some(line.len())
+/// The part of a report above its issues and remarks.
+#[derive(Default)]
+struct Summary<'a> {
+    goal: Option<&'a str>,
+    score: Option<&'a str>,
+    has_issues: bool,
+    /// The number of lines up to the list of issues, its heading included.
+    end: usize,
 }
 
-/// The section of a report that a line belongs to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Summary,
-    Issues,
-    Remarks,
-}
-
-impl Section {
-    /// Returns the section that begins with this line, if there is one.
-    fn next(self, line: &str) -> Option<Self> {
-        if self == Self::Remarks || item(line).is_some() {
-            return None;
+impl<'a> Summary<'a> {
+    fn read(lines: &[&'a str], criteria: Option<&[&str]>) -> Self {
+        let mut summary = Self::default();
+        let headed = lines.iter().any(|line| is_issues(line) || is_no_issues(line));
+        while let Some(line) = lines.get(summary.end) {
+            let goes_on = summary.goal.is_none() && summary.score.is_none();
+            if is_issues(line) || is_no_issues(line) {
+                summary.has_issues = is_issues(line);
+                summary.end += 1;
+                break;
+            } else if !headed && is_remarks(line) {
+                break;
+            } else if let Some(value) = field(line, GOAL).filter(|_| goes_on) {
+                summary.goal = Some(value);
+            } else if let Some(value) = field(line, SCORE).filter(|_| summary.score.is_none()) {
+                summary.score = Some(value);
+            } else if field(line, CRITERIA).is_some() {
+                summary.end = after_criteria(lines, summary.end, criteria);
+                continue;
+            }
+            summary.end += 1;
         }
-        if line.contains("Remarks:") {
-            return Some(Self::Remarks);
+        summary
+    }
+}
+
+/// Returns the line below the acceptance criteria that begin at `at`: exactly those that the CLI was given, or, where it
+/// printed something else, all up to the next heading below a blank line.
+fn after_criteria(lines: &[&str], at: usize, criteria: Option<&[&str]>) -> usize {
+    if let Some([first, more @ ..]) = criteria {
+        let printed = lines.get(at).and_then(|line| field(line, CRITERIA)).map(str::trim);
+        let rest = lines.get(at + 1..at + 1 + more.len()).unwrap_or_default();
+        let same = |(a, b): (&&str, &&str)| a.trim_end() == b.trim_end();
+        if printed == Some(first.trim()) && rest.len() == more.len() && rest.iter().zip(more).all(same) {
+            return at + 1 + more.len();
         }
-        (self == Self::Summary && line.contains("Potential Issues:")).then_some(Self::Issues)
     }
-}
-
-fn read_summary(report: &mut Report, line: &str) {
-    if let Some((_, value)) = line.split_once("Goal Status:") {
-        report.goal_status = goal_status(value);
-    } else if let Some((_, value)) = line.split_once("Quality Score:") {
-        report.score = score(value);
-    }
-}
-
-fn goal_status(value: &str) -> Option<GoalStatus> {
-    let words: Vec<String> = value
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .filter(|word| !word.is_empty())
-        .map(str::to_ascii_lowercase)
-        .collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["met", ..] => Some(GoalStatus::Met),
-        ["partially", "met", ..] => Some(GoalStatus::PartiallyMet),
-        ["unmet", ..] | ["not", "met", ..] => Some(GoalStatus::Unmet),
-        _ => None,
-    }
-}
-
-fn score(value: &str) -> Option<Number> {
-    let number = value.split('/').next()?.trim_matches(|c: char| !c.is_ascii_digit() && c != '-' && c != '.');
-    let score: Number = serde_json::from_str(number).ok()?;
-    (0.0..=100.0).contains(&score.as_f64()?).then_some(score)
-}
-
-/// Returns the text of a line `   1. text`.
-fn item(line: &str) -> Option<&str> {
-    let (number, text) = line.trim_start().split_once('.')?;
-    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    (is_number && text.starts_with(char::is_whitespace)).then(|| text.trim())
-}
-
-fn read_issue(issues: &mut Vec<String>, line: &str) {
-    if let Some(text) = item(line) {
-        issues.push(text.to_owned());
-    } else if let (Some(last), false) = (issues.last_mut(), line.trim().is_empty()) {
-        // A further line of the issue before.
-        last.push('\n');
-        last.push_str(line.trim());
-    }
-}
-
-/// Removes the indentation that all lines but the first share (the first may stand beside its heading), and the empty
-/// lines around the text.
-fn dedent(text: &str) -> String {
-    let indent = |line: &&str| line.len() - line.trim_start().len();
-    let shared = text
-        .lines()
-        .skip(1)
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| indent(&line))
-        .min()
-        .unwrap_or(0);
-    let line = |(at, line): (usize, &'_ str)| {
-        if at == 0 { line.to_owned() } else { line.get(shared..).unwrap_or("").to_owned() }
+    let heading = |at: &usize| {
+        let line = lines.get(*at).copied().unwrap_or_default();
+        let headed = is_issues(line) || is_no_issues(line);
+        headed && lines.get(at - 1).is_some_and(|before| before.trim().is_empty())
     };
-    let lines: Vec<String> = text.lines().enumerate().map(line).collect();
+    let mut below = at + 1..lines.len();
+    below.find(heading).unwrap_or(at + 1)
+}
+
+/// Returns the value of a line that is this field.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    unmarked(line).strip_prefix(name)
+}
+
+fn is_issues(line: &str) -> bool {
+    field(line, ISSUES).is_some()
+}
+
+fn is_no_issues(line: &str) -> bool {
+    field(line, NO_ISSUES).is_some_and(|rest| !rest.contains(char::is_alphanumeric))
+}
+
+/// Returns whether the line is the heading of the remarks; they may begin on the same line.
+fn is_remarks(line: &str) -> bool {
+    field(line, REMARKS).is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+}
+
+/// Returns where the heading of the remarks stands: the first one below a blank line with nothing beside it, unless the
+/// list of issues goes on below it and another follows; else the first that may be one.
+fn remarks_heading(lines: &[&str]) -> Option<usize> {
+    let alone = |line: &str| field(line, REMARKS).is_some_and(|rest| rest.trim().is_empty());
+    let below_blank = |at: usize| at == 0 || lines.get(at - 1).is_some_and(|line| line.trim().is_empty());
+    let all: Vec<usize> =
+        lines.iter().enumerate().filter(|(_, line)| is_remarks(line)).map(|(at, _)| at).collect();
+    let is_alone = |at: &usize| lines.get(*at).is_some_and(|line| alone(line));
+    let strict: Vec<usize> = all.iter().copied().filter(|at| is_alone(at) && below_blank(*at)).collect();
+    let quoted = |pair: &[usize]| {
+        let [at, next] = pair else { return false };
+        goes_on(lines.get(..*at).unwrap_or_default(), lines.get(*at..*next).unwrap_or_default())
+    };
+    let skipped = strict.windows(2).rposition(quoted).map_or(0, |at| at + 1);
+    let loose =
+        || all.iter().copied().find(|at| below_blank(*at)).or_else(|| all.iter().copied().find(is_alone));
+    strict.get(skipped).copied().or_else(loose)
+}
+
+/// Returns whether the numbered list above goes on below, with the next number at the same indentation.
+fn goes_on(above: &[&str], below: &[&str]) -> bool {
+    let Some(last) = Numbering::items(above).last() else { return false };
+    let is_next = |item: Item<'_>| item.indent == last.indent && item.number == last.number + 1;
+    below.iter().filter_map(|line| item(line)).any(is_next)
+}
+
+/// A line `   1. text`.
+struct Item<'a> {
+    indent: usize,
+    number: u64,
+    text: &'a str,
+}
+
+fn item(line: &str) -> Option<Item<'_>> {
+    let inner = line.trim_start();
+    let (number, text) = inner.split_once('.')?;
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse().ok().filter(|_| is_number)?;
+    let is_item = text.is_empty() || text.starts_with(char::is_whitespace);
+    is_item.then(|| Item { indent: line.len() - inner.len(), number, text: text.trim() })
+}
+
+/// The items of a list so far: the next one is numbered higher and indented as the first.
+#[derive(Default)]
+struct Numbering {
+    indent: Option<usize>,
+    last: u64,
+}
+
+impl Numbering {
+    fn next<'a>(&mut self, line: &'a str) -> Option<Item<'a>> {
+        let fits =
+            |item: &Item<'_>| item.number > self.last && self.indent.is_none_or(|is| is == item.indent);
+        let item = item(line).filter(fits)?;
+        (self.indent, self.last) = (Some(item.indent), item.number);
+        Some(item)
+    }
+
+    fn items<'a>(lines: &'a [&'a str]) -> impl Iterator<Item = Item<'a>> {
+        let mut numbering = Self::default();
+        lines.iter().filter_map(move |line| numbering.next(line))
+    }
+}
+
+/// Reads the issues: all lines that are no items belong to the issue above them.
+fn read_issues(lines: &[&str]) -> Vec<String> {
+    let (mut issues, mut numbering): (Vec<String>, _) = (Vec::new(), Numbering::default());
+    for line in lines {
+        if let Some(item) = numbering.next(line) {
+            issues.push(item.text.to_owned());
+        } else if let Some(issue) = issues.last_mut() {
+            issue.push('\n');
+            issue.push_str(line);
+        }
+    }
+    issues.iter().map(|issue| dedent(issue, 6)).collect()
+}
+
+/// Reads the remarks from their heading on.
+fn read_remarks(lines: &[&str]) -> String {
+    let beside = lines.first().and_then(|line| field(line, REMARKS)).unwrap_or_default().trim();
+    let below = lines.get(1..).unwrap_or_default().join("\n");
+    if !beside.is_empty() {
+        return format!("{beside}\n{below}").trim().to_owned();
+    }
+    let below = below.trim_matches('\n');
+    let indent = below.len() - below.trim_start().len();
+    dedent(below, indent)
+}
+
+/// Removes this indentation where all lines but the first have it (the CLI indents the first only), and the white space
+/// around the text.
+fn dedent(text: &str, indent: usize) -> String {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let spaces = |line: &str| line.bytes().take_while(|byte| *byte == b' ').count();
+    let is_indented = lines.clone().all(|line| line.trim().is_empty() || spaces(line) >= indent);
+    let cut = |line| if is_indented { str::get(line, indent..).unwrap_or_default() } else { line };
+    let lines: Vec<&str> = std::iter::once(first).chain(lines.map(cut)).collect();
     lines.join("\n").trim().to_owned()
 }
 
-/// Removes ANSI escape sequences (`ESC [ ... letter`).
-pub(super) fn strip_ansi(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("\u{1b}[") {
-        out.push_str(before);
-        let end = after.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == '?'));
-        rest = end.and_then(|end| after.get(end..)).map_or("", |tail| {
-            let mut tail = tail.chars();
-            tail.next();
-            tail.as_str()
-        });
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULE: &str = "============================================================";
-
-    fn report(title: &str, body: &str) -> String {
-        format!("Fetching...\nAnalyzing with LLM...\n\n{RULE}\n{title}\n{RULE}\n\n{body}\n{RULE}\n\nDone.\n")
-    }
-
-    const FULL: &str = "Goal Status: PARTIALLY_MET\nQuality Score: 72/100\nAcceptance Criteria: 3 of 4\n\n\
-        \u{26a0}\u{fe0f}  Potential Issues:\n   1. First issue\n   2. Second: a.b\n   10. Tenth\n\n\
-        \u{1f4dd} Remarks:\n   Looks good.\n     - indented more\n\n   Last line.";
-
-    #[test]
-    fn every_field_of_a_report_is_read() {
-        for title in ["\u{1f4cb} MR REVIEW REPORT", "PR REVIEW REPORT", "   PR REVIEW REPORT (GitHub)"] {
-            let found = parse(&report(title, FULL)).unwrap();
-            assert_eq!(found.goal_status, Some(GoalStatus::PartiallyMet));
-            assert_eq!(found.score, Some(72.into()));
-            assert_eq!(found.issues, ["First issue", "Second: a.b", "Tenth"]);
-            assert_eq!(found.remarks, "Looks good.\n  - indented more\n\nLast line.");
-        }
-    }
-
-    #[test]
-    fn line_ends_and_colours_make_no_difference() {
-        let text = report("MR REVIEW REPORT", FULL);
-        let expected = parse(&text).unwrap();
-        assert_eq!(parse(&text.replace('\n', "\r\n")).unwrap(), expected);
-        let coloured = text
-            .replace("Goal Status: ", "\u{1b}[1mGoal Status:\u{1b}[0m \u{1b}[33m")
-            .replace(RULE, &format!("\u{1b}[36m{RULE}\u{1b}[39m"));
-        assert_eq!(parse(&coloured).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_report_without_issues_has_none() {
-        let body = "Goal Status: MET\nQuality Score: 95/100\n\n\u{2705} No issues found\n\nRemarks:\n   Fine: \"Potential Issues:\" none.\n   1. not an issue";
-        let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
-        assert_eq!(found.goal_status, Some(GoalStatus::Met));
-        assert!(found.issues.is_empty());
-        assert_eq!(found.remarks, "Fine: \"Potential Issues:\" none.\n1. not an issue");
-    }
-
-    #[test]
-    fn issues_may_have_several_lines_and_quote_headings() {
-        let body = "Goal Status: UNMET\nQuality Score: 5/100\n\nPotential Issues:\n   1. One\n      goes on\n   2. \"Remarks:\" is missing\n\nRemarks:\n   R";
-        let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
-        assert_eq!(found.issues, ["One\ngoes on", "\"Remarks:\" is missing"]);
-        assert_eq!(found.remarks, "R");
-        assert_eq!(found.goal_status, Some(GoalStatus::Unmet));
-    }
-
-    #[test]
-    fn remarks_may_hold_rules_of_another_length_and_nothing_follows_the_last_rule() {
-        let body = "Goal Status: MET\nQuality Score: 50.5/100\n\nNo issues found\n\nRemarks: first\n   Title\n   =====\n====\nunindented";
-        let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
-        assert_eq!(found.score, Number::from_f64(50.5));
-        assert_eq!(found.remarks, "first\n   Title\n   =====\n====\nunindented");
-        let cut = format!("{RULE}\nMR REVIEW REPORT\n{RULE}\nRemarks:\n   no end");
-        assert_eq!(parse(&cut).unwrap().remarks, "no end");
-    }
-
-    #[test]
-    fn unreadable_fields_are_left_out() {
-        for (body, status, score) in [
-            ("Goal Status: maybe\nQuality Score: n/a", None, None::<u32>),
-            ("Goal Status:\nQuality Score: 101/100", None, None),
-            (
-                "\u{2705} Goal Status: \u{2705} MET\nQuality Score: **88**/100",
-                Some(GoalStatus::Met),
-                Some(88),
-            ),
-            ("Goal Status: Partially Met\nQuality Score: 0/100", Some(GoalStatus::PartiallyMet), Some(0)),
-            ("Goal Status: NOT_MET\nQuality Score: -3/100", Some(GoalStatus::Unmet), None),
-            ("Quality Score: \u{2b50} 7", None, Some(7)),
-        ] {
-            let found = parse(&report("MR REVIEW REPORT", body)).unwrap();
-            assert_eq!((found.goal_status, found.score), (status, score.map(Number::from)), "{body}");
-        }
-    }
-
-    #[test]
-    fn output_without_a_report_gives_none() {
-        for output in [
-            "",
-            "MR REVIEW REPORT",
-            "==\nMR REVIEW REPORT\n==",
-            &format!("{RULE}\nMR REVIEW REPORT\nGoal Status: MET"),
-            &format!("{RULE}\nREPORT\n{RULE}"),
-        ] {
-            assert_eq!(parse(output), None, "{output}");
-        }
-    }
-
-    #[test]
-    fn only_escape_sequences_are_removed() {
-        assert_eq!(strip_ansi("a\u{1b}[1;31mb\u{1b}[0mc\u{1b}[?25ld [x] \u{1b}["), "abcd [x] ");
-        assert_eq!(strip_ansi("\u{1b}[31\u{e9}x"), "x");
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_output_makes_the_parser_panic(parts in proptest::collection::vec(
-            "(={3,5}|MR REVIEW REPORT|Goal Status:|Quality Score:|Potential Issues:|Remarks:|  1\\. |\u{1b}\\[|\\PC{0,5}|\n)", 0..60,
-        )) {
-            let output = parts.concat();
-            if let Some(report) = parse(&output) {
-                proptest::prop_assert!(report.remarks.len() <= output.len());
-            }
-        }
-    }
-}
+mod tests;

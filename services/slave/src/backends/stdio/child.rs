@@ -33,7 +33,8 @@ pub(super) struct Pipes {
 
 /// Starts the server's command without a shell.
 pub(super) fn spawn(server: &StdioServer, launcher: &Launcher) -> io::Result<(ChildProcess, Pipes)> {
-    let mut command = launcher.command(server.command.as_ref(), &server.args, &server.confinement)?;
+    let confinement = server.confinement.clone().with_readable(environment::certificates());
+    let mut command = launcher.command(server.command.as_ref(), &server.args, &confinement)?;
     environment::restrict(&mut command, &server.env);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(directory) = &server.cwd {
