@@ -15,6 +15,7 @@ mod ending;
 mod forwarder;
 mod host;
 mod listed;
+mod lost_slave;
 mod names;
 mod observe;
 mod offer;
