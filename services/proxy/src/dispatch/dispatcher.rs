@@ -10,6 +10,7 @@ use protocol::link::header::CallHeader;
 use protocol::link::ids::InstanceId;
 use protocol::link::session_fact::SessionFact;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::log_level::LogLevel;
 use runtime::activity::Activity;
 use tokio::sync::watch;
 
@@ -138,6 +139,10 @@ impl Calls for Dispatcher {
         // Slaves that do not have the call learn nothing of session and request.
         let digests = self.0.forwarder.registry.fleet().cancel_ids(session, request_id);
         self.broadcast(&SessionFact::Cancelled(digests));
+    }
+
+    fn set_log_level(&self, session: &str, level: LogLevel) {
+        self.broadcast(&SessionFact::LogLevel { session: session.to_owned(), level });
     }
 
     fn end_session(&self, session: &str) {

@@ -18,6 +18,7 @@ pub(super) struct FleetSecrets {
     public: FleetKey,
     facts: hmac::Key,
     cancel: hmac::Key,
+    clients: hmac::Key,
 }
 
 impl FleetSecrets {
@@ -27,7 +28,8 @@ impl FleetSecrets {
         let signer = signer.map_err(|_| KeyError)?;
         let public = signer.public_key().as_ref().try_into().map(FleetKey).map_err(|_| KeyError)?;
         let mac = |purpose| derive(&prk, purpose).map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
-        Ok(Self { signer, public, facts: mac("mcp-relay facts 2")?, cancel: mac("mcp-relay cancel 2")? })
+        let (facts, cancel) = (mac("mcp-relay facts 2")?, mac("mcp-relay cancel 2")?);
+        Ok(Self { signer, public, facts, cancel, clients: mac("mcp-relay clients 1")? })
     }
 
     /// Signs a text; `None` only if the cryptographic library fails.
@@ -53,6 +55,12 @@ impl FleetSecrets {
             context.update(part);
         }
         format!("{:032x}", u128::from_be_bytes(first_half(&context.sign())))
+    }
+
+    /// Returns the digest of a client in hex.
+    pub(super) fn client_id(&self, client: &str) -> String {
+        let tag = hmac::sign(&self.clients, client.as_bytes());
+        format!("{:032x}", u128::from_be_bytes(first_half(&tag)))
     }
 }
 

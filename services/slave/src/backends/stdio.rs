@@ -5,11 +5,13 @@
 
 mod backend;
 mod child;
+mod child_log_level;
 mod config;
 mod forward;
 mod handshake;
 mod health_check;
 mod incoming;
+mod log_readers;
 mod message_owner;
 mod messages;
 mod process;

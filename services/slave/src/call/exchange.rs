@@ -25,6 +25,12 @@ impl Exchange {
         self.sink.event(notification).await.map_err(|_| Failure::Cancelled)
     }
 
+    /// Records that the backend works on the call though it has nothing for the reader: the call's silence starts anew. Does not
+    /// block.
+    pub(crate) fn alive(&mut self) {
+        self.sink.alive();
+    }
+
     /// Ends the call. Does not block.
     pub(crate) fn end(self, end: CallEnd) {
         self.sink.end(end);

@@ -21,6 +21,10 @@ pub trait CallSink: Send + 'static {
     /// executor drops the future only when it ends the call.
     fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>>;
 
+    /// Records that the call shows life though there is nothing to pass on: the silence after which it times out starts anew, here
+    /// and at the proxy. Cheap: backends may call it for each line of output.
+    fn alive(&mut self) {}
+
     /// The context for the call's log lines.
     fn log_context(&self) -> Option<LogContext> {
         None

@@ -41,6 +41,10 @@ impl CallSink for JournalSink {
         }
     }
 
+    fn alive(&mut self) {
+        self.endpoint.write(|end| end.alive(self.call));
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         Some(self.log_context)
     }

@@ -84,6 +84,10 @@ impl CallSink for RecordingSink {
         self.inner.event(json)
     }
 
+    fn alive(&mut self) {
+        self.inner.alive();
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         self.inner.log_context()
     }

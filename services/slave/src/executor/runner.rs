@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::{Failure, modern_status};
+use protocol::mcp::log_level::SessionLevels;
 use runtime::activity::Activity;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +39,8 @@ pub(super) struct CallRunner {
     pub(super) limit: ConcurrencyLimit,
     pub(super) shutdown: ShutdownGroup,
     pub(super) activity: Activity,
+    /// Levels of log messages that sessions asked for.
+    pub(super) log_levels: Mutex<SessionLevels>,
 }
 
 impl CallRunner {
@@ -90,7 +94,12 @@ impl CallRunner {
         if self.shutdown.is_stopping() {
             return Err(Failure::Draining);
         }
-        let request = Request::parse(header, message)?;
+        let mut request = Request::parse(header, message)?;
+        if let Some(level) = request.header.session.as_deref().and_then(|key| self.log_levels.lock().get(key))
+        {
+            // What the session said last. The header's level helps a slave that was not there at that time.
+            request.header.log_level = Some(level);
+        }
         let route = self.registry.route(&request.name)?;
         if request.header.era == Era::Modern {
             route.param_headers.check(&request)?;

@@ -24,10 +24,17 @@ pub(super) struct Timeouts {
     last_event: Mutex<Instant>,
 }
 
-/// A sink that records the time of each event.
+/// Longest time between two signs of life that go on to the proxy.
+const MAX_SIGN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A sink that records the time of each event and of each sign of life.
 struct TimedSink {
     timeouts: Arc<Timeouts>,
     inner: Box<dyn CallSink>,
+    /// Time between two signs of life that go on.
+    sign_interval: Duration,
+    /// When something last went on.
+    sent: Option<Instant>,
 }
 
 impl Timeouts {
@@ -43,10 +50,9 @@ impl Timeouts {
 
     /// Returns the sink that the call must write to, so that events start the silence anew.
     pub(super) fn observe(self: &Arc<Self>, sink: Box<dyn CallSink>) -> Box<dyn CallSink> {
-        if self.silence.is_none() {
-            return sink;
-        }
-        Box::new(TimedSink { timeouts: Arc::clone(self), inner: sink })
+        let Some(silence) = self.silence else { return sink };
+        let sign_interval = MAX_SIGN_INTERVAL.min(silence / 8);
+        Box::new(TimedSink { timeouts: Arc::clone(self), inner: sink, sign_interval, sent: None })
     }
 
     /// Resolves when one of the timeouts is over; never if there is none. Cancel-safe.
@@ -73,7 +79,17 @@ impl Timeouts {
 impl CallSink for TimedSink {
     fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
         self.timeouts.record_event();
+        self.sent = Some(Instant::now());
         self.inner.event(json)
+    }
+
+    fn alive(&mut self) {
+        self.timeouts.record_event();
+        let now = Instant::now();
+        if self.sent.is_none_or(|sent| now.duration_since(sent) >= self.sign_interval) {
+            self.sent = Some(now);
+            self.inner.alive();
+        }
     }
 
     fn log_context(&self) -> Option<LogContext> {

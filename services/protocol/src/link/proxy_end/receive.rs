@@ -28,7 +28,7 @@ impl<S: Sink> ProxyEnd<S> {
         }
         match frame.kind {
             FrameKind::Event | FrameKind::End => return self.receive_chunk(frame, now),
-            FrameKind::Accepted => return self.receive_accepted(&frame),
+            FrameKind::Accepted => return self.receive_accepted(&frame, now),
             FrameKind::Credit => {
                 if let Some(call) = self.calls.get_mut(&frame.call) {
                     call.request.acknowledge(frame.seq)?;
@@ -56,7 +56,7 @@ impl<S: Sink> ProxyEnd<S> {
         Ok(())
     }
 
-    fn receive_accepted(&mut self, frame: &Frame) -> Result<(), LinkError> {
+    fn receive_accepted(&mut self, frame: &Frame, now: Instant) -> Result<(), LinkError> {
         let Some(call) = self.calls.get_mut(&frame.call) else { return Ok(()) };
         if frame.seq < call.open_end {
             return Err(LinkError::Unexpected(FrameKind::Accepted));
@@ -76,6 +76,8 @@ impl<S: Sink> ProxyEnd<S> {
             }
             CallLocation::OnLink => {
                 call.request.acknowledge(frame.seq)?;
+                // The slave says that the call shows life.
+                call.fails_at = call.deadlines.map(|deadlines| deadlines.next(now));
             }
             CallLocation::Detached => return Err(LinkError::Unexpected(FrameKind::Accepted)),
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::call::CallState;
 use super::event::WriteOutcome;
 use super::state::SlaveEnd;
-use crate::link::frame::{Flags, FrameKind};
+use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::CallId;
 use crate::link::journal::MessageHeader;
 use crate::mcp::failure::Failure;
@@ -30,6 +30,18 @@ impl SlaveEnd {
         let outcome = if call.producer_waits { WriteOutcome::Wait } else { WriteOutcome::More };
         self.enqueue(id);
         outcome
+    }
+
+    /// Tells the proxy that a call shows life though there is nothing to pass on: its silence starts anew (docs/PROTOCOL.md, "A
+    /// call"). Callers limit how often. Does nothing for a call that has ended or is on no link.
+    pub fn alive(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.state == CallState::Running) else {
+            return;
+        };
+        let Some(link) = call.link else { return };
+        call.accepted = true;
+        let accepted = Frame::bare(FrameKind::Accepted, id, call.request.next());
+        self.enqueue_control(link, accepted);
     }
 
     /// Ends a call with a result or, with [`Flags::ERROR`], an error object. `status` is an HTTP status hint, 0 for none.

@@ -145,6 +145,9 @@ impl Supervisor {
         let tools = if info.has_tools { tools::list(session, info.era).await? } else { Vec::new() };
         tracing::info!(backend = &*self.backend.name, era = ?info.era, tools = tools.len(), "backend ready");
         let (era, version) = (info.era, info.version);
+        if info.logs && era == Era::Legacy {
+            session.log_level.set_settable();
+        }
         self.backend.current.store(Some(Arc::new(ReadySession {
             session: Arc::clone(session),
             era,
