@@ -262,17 +262,21 @@ fn credit_is_sent_at_a_quarter_of_the_window_and_of_a_finished_call_within_20_ms
     assert_eq!(proxy.poll_transmit(now + ACK_DELAY), Some(Frame::bare(FrameKind::Credit, CALL, 3)));
 }
 
-/// Gives a call 2 s of silence and 10 s in all, with an event each second until `events` have come. Returns after how many
+/// Gives a call 2 s of silence and 10 s in all, with this frame each second until `frames` have come. Returns after how many
 /// seconds the call failed with a timeout.
-fn failed_after(events: u64) -> Option<u64> {
+fn failed_after(kind: FrameKind, frames: u64) -> Option<u64> {
     let start = Instant::now();
     let (mut proxy, received) = proxy_with_call(start);
     let total_deadline = start + Duration::from_secs(10);
     proxy.set_deadline(CALL, Deadlines { silence_timeout: Duration::from_secs(2), total_deadline }, start);
     for tenth in 0..200 {
         let now = start + Duration::from_millis(tenth * 100);
-        if tenth % 10 == 0 && tenth / 10 < events && proxy.calls() > 0 {
-            proxy.receive(frame(FrameKind::Event, tenth / 10, Flags::NONE, 1), now).unwrap();
+        if tenth % 10 == 0 && tenth / 10 < frames && proxy.calls() > 0 {
+            let sign = match kind {
+                FrameKind::Accepted => Frame::bare(kind, CALL, 1),
+                _ => frame(kind, tenth / 10, Flags::NONE, 1),
+            };
+            proxy.receive(sign, now).unwrap();
         }
         if proxy.time_out(now) > 0 {
             assert_eq!(received.take().pop(), Some(ResponseEvent::Failed(Failure::Timeout)));
@@ -285,8 +289,40 @@ fn failed_after(events: u64) -> Option<u64> {
 }
 
 #[test]
-fn a_call_with_events_outlives_the_silence_timeout_and_not_the_total_one() {
-    assert_eq!(failed_after(0), Some(2), "silent from the start");
-    assert_eq!(failed_after(5), Some(6), "the last event came after 4 s");
-    assert_eq!(failed_after(100), Some(10), "an event each second to the end");
+fn a_call_with_signs_of_life_outlives_the_silence_timeout_and_not_the_total_one() {
+    for kind in [FrameKind::Event, FrameKind::Accepted] {
+        assert_eq!(failed_after(kind, 0), Some(2), "silent from the start");
+        assert_eq!(failed_after(kind, 5), Some(6), "the last {kind:?} came after 4 s");
+        assert_eq!(failed_after(kind, 100), Some(10), "one {kind:?} each second to the end");
+    }
+}
+
+#[test]
+fn a_running_call_s_sign_of_life_is_an_accepted_frame_and_needs_a_link() {
+    let now = Instant::now();
+    let mut slave = slave();
+    let (receiving, more) = (CallId(8), Flags::MORE);
+    slave.receive(LINK, open(CALL, 2), now).unwrap();
+    slave.receive(LINK, Frame { flags: more, ..open(receiving, 2) }, now).unwrap();
+    sent_by(&mut slave, now);
+    for call in [CALL, receiving, CallId(9)] {
+        slave.alive(call);
+    }
+    assert_eq!(sent_by(&mut slave, now), [Frame::bare(FrameKind::Accepted, CALL, 1)]);
+    assert_eq!(sent_by(&mut slave, now + ACK_DELAY), [], "once is enough");
+    slave.event(CALL, Bytes::from_static(b"{}"), Flags::NONE);
+    slave.alive(CALL);
+    let kinds: Vec<FrameKind> = sent_by(&mut slave, now).iter().map(|frame| frame.kind).collect();
+    assert_eq!(kinds, [FrameKind::Accepted, FrameKind::Event]);
+    slave.link_down(LINK, now);
+    slave.alive(CALL);
+    slave.link_up(LINK, peer(DEFAULT_WINDOW));
+    slave.alive(CALL);
+    assert!(sent_by(&mut slave, now).iter().all(|frame| frame.kind == FrameKind::Catalog));
+    slave.receive(LINK, Frame::bare(FrameKind::Attach, CALL, 1), now).unwrap();
+    sent_by(&mut slave, now);
+    slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0);
+    slave.alive(CALL);
+    let kinds: Vec<FrameKind> = sent_by(&mut slave, now).iter().map(|frame| frame.kind).collect();
+    assert_eq!(kinds, [FrameKind::End], "an ended call shows no life");
 }

@@ -14,7 +14,7 @@ use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use protocol::link::outbox::ACK_DELAY;
-use protocol::link::proxy_end::{Deadlines, PROBABLY_LOST, ProxyEnd, Sink};
+use protocol::link::proxy_end::{PROBABLY_LOST, ProxyEnd, Sink};
 use protocol::link::reassembler::ReassemblyError;
 use protocol::link::slave_end::{ProxyPeer, RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
 use protocol::mcp::failure::Failure;
@@ -234,35 +234,6 @@ fn readers_learn_again_and_again_that_a_slave_is_probably_lost_until_it_is_back(
     pair.proxy.presume_dead(pair.now);
     pair.proxy.report_loss(pair.now);
     assert_eq!(pair.received(), [Received::ProbablyLost], "a slave that was silent before is not waited for");
-}
-
-#[test]
-fn a_sign_of_life_starts_the_silence_of_a_call_anew_and_not_its_total_time() {
-    let silence = Duration::from_secs(10);
-    for (signs, expected) in [(0, 10), (1, 15), (4, 30), (9, 33)] {
-        let mut pair = Pair::new();
-        pair.open(b"m");
-        pair.flow();
-        let (start, total) = (pair.now, pair.now + Duration::from_secs(33));
-        let deadlines = Deadlines { silence_timeout: silence, total_deadline: total };
-        pair.proxy.set_deadline(CALL, deadlines, start);
-        for _ in 0..signs {
-            pair.now += Duration::from_secs(5);
-            pair.slave.alive(CALL);
-            pair.flow();
-        }
-        pair.now = start + Duration::from_secs(expected);
-        assert_eq!(pair.proxy.time_out(pair.now - Duration::from_millis(200)), 0, "{signs} signs of life");
-        assert_eq!(pair.proxy.time_out(pair.now), 1, "{signs} signs of life");
-    }
-    let mut pair = Pair::new();
-    pair.open(b"m");
-    pair.flow();
-    pair.slave.end(CALL, Bytes::from_static(b"{}"), Flags::NONE, 0);
-    pair.slave.alive(CALL);
-    assert_eq!(pair.deliver_to_proxy(), 1, "a call that has ended shows no life");
-    pair.slave.alive(CallId(99));
-    assert_eq!(pair.deliver_to_proxy(), 0);
 }
 
 #[test]

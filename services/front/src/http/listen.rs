@@ -80,8 +80,8 @@ fn listen<C: Calls>(
     listing.mark_unchanged();
     let listener = session.map(|session| edge.listeners.open(session.id));
     // A session that ended since the request was checked found no stream to end.
-    if session.is_some_and(|session| edge.revoked.contains(session)) {
-        edge.listeners.end(&session.map(|session| session.id).unwrap_or_default());
+    if let Some(session) = session.filter(|session| edge.revoked.contains(session)) {
+        edge.listeners.end(&session.id);
     }
     let left = session.map(|session| Duration::from_secs(session.expires.saturating_sub(unix_now())));
     let state = Listening {

@@ -25,8 +25,8 @@ impl Exchange {
         self.sink.event(notification).await.map_err(|_| Failure::Cancelled)
     }
 
-    /// Records that the backend works on the call though it has nothing for the reader: the call's silence starts anew. Does not
-    /// block.
+    /// Notes that the backend shows life, for what the client gets no event: the call's silence timeouts start anew. May be
+    /// called for each line of output. Does not block.
     pub(crate) fn alive(&mut self) {
         self.sink.alive();
     }

@@ -21,8 +21,8 @@ pub trait CallSink: Send + 'static {
     /// executor drops the future only when it ends the call.
     fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>>;
 
-    /// Records that the call shows life though there is nothing to pass on: the silence after which it times out starts anew, here
-    /// and at the proxy. Cheap: backends may call it for each line of output.
+    /// Tells the reader that the call's backend shows life, where it can be told without an event: its silence timeout
+    /// starts anew. May be called often. Must not block.
     fn alive(&mut self) {}
 
     /// The context for the call's log lines.

@@ -42,7 +42,7 @@ impl CallSink for JournalSink {
     }
 
     fn alive(&mut self) {
-        self.endpoint.write(|end| end.alive(self.call));
+        self.endpoint.write_alive(self.call);
     }
 
     fn log_context(&self) -> Option<LogContext> {

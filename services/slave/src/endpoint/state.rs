@@ -116,6 +116,11 @@ impl Endpoint {
         outcome
     }
 
+    /// Tells the proxy that a call's backend shows life.
+    pub(super) fn write_alive(&self, call: CallId) {
+        self.write(|end| end.alive(call));
+    }
+
     /// Writes the end of a call.
     pub(super) fn write_end(&self, call: CallId, end: CallEnd) {
         let error = if end.error { Flags::ERROR } else { Flags::NONE };

@@ -17,6 +17,12 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::call::{CallEnd, CallSink, SinkClosed};
 
+/// Longest time between two signs of life that are passed on.
+const MAX_SIGN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Signs of life that are passed on within the silence timeout at least.
+const MIN_SIGNS: u32 = 10;
+
 /// The timeouts of one call, counted from its start.
 pub(super) struct Timeouts {
     silence: Option<Duration>,
@@ -24,17 +30,12 @@ pub(super) struct Timeouts {
     last_event: Mutex<Instant>,
 }
 
-/// Longest time between two signs of life that go on to the proxy.
-const MAX_SIGN_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A sink that records the time of each event and of each sign of life.
+/// A sink that records the time of each event and sign of life.
 struct TimedSink {
     timeouts: Arc<Timeouts>,
+    /// When the last sign of life was passed on.
+    last_sign: Option<Instant>,
     inner: Box<dyn CallSink>,
-    /// Time between two signs of life that go on.
-    sign_interval: Duration,
-    /// When something last went on.
-    sent: Option<Instant>,
 }
 
 impl Timeouts {
@@ -50,9 +51,10 @@ impl Timeouts {
 
     /// Returns the sink that the call must write to, so that events start the silence anew.
     pub(super) fn observe(self: &Arc<Self>, sink: Box<dyn CallSink>) -> Box<dyn CallSink> {
-        let Some(silence) = self.silence else { return sink };
-        let sign_interval = MAX_SIGN_INTERVAL.min(silence / 8);
-        Box::new(TimedSink { timeouts: Arc::clone(self), inner: sink, sign_interval, sent: None })
+        if self.silence.is_none() {
+            return sink;
+        }
+        Box::new(TimedSink { timeouts: Arc::clone(self), last_sign: None, inner: sink })
     }
 
     /// Resolves when one of the timeouts is over; never if there is none. Cancel-safe.
@@ -71,6 +73,12 @@ impl Timeouts {
         silent_until.into_iter().chain(self.ends_at).min()
     }
 
+    /// Returns the time between two signs of life that are passed on: so long that a talkative backend costs the link
+    /// nothing, and so short that the other end does not give up between two.
+    fn sign_interval(&self) -> Duration {
+        self.silence.map_or(MAX_SIGN_INTERVAL, |silence| MAX_SIGN_INTERVAL.min(silence / MIN_SIGNS))
+    }
+
     fn record_event(&self) {
         *self.last_event.lock() = Instant::now();
     }
@@ -79,15 +87,14 @@ impl Timeouts {
 impl CallSink for TimedSink {
     fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
         self.timeouts.record_event();
-        self.sent = Some(Instant::now());
         self.inner.event(json)
     }
 
     fn alive(&mut self) {
         self.timeouts.record_event();
         let now = Instant::now();
-        if self.sent.is_none_or(|sent| now.duration_since(sent) >= self.sign_interval) {
-            self.sent = Some(now);
+        if self.last_sign.is_none_or(|last| now.duration_since(last) >= self.timeouts.sign_interval()) {
+            self.last_sign = Some(now);
             self.inner.alive();
         }
     }
@@ -128,15 +135,15 @@ mod tests {
         }
     }
 
-    /// Runs the demo tool `sleep` for 10 s, with a progress event after each step. Returns when it ended, and how.
-    async fn run_sleep(steps: u32, silence: u64, total: u64) -> (u64, Option<FailureKind>) {
+    /// Runs the demo tool `sleep` for 10 s, with a progress event after each step if there is a token. Returns when it
+    /// ended, and how.
+    async fn run_sleep_with(token: &str, steps: u32, silence: u64, total: u64) -> (u64, Option<FailureKind>) {
         let executor =
             Executor::start(ExecutorConfig { demo_tools: true, ..ExecutorConfig::default() }).await;
         let mut header = header(Era::Legacy);
         header.set_timeouts(Duration::from_secs(silence), Duration::from_secs(total));
-        let params = format!(
-            r#"{{"name":"sleep","arguments":{{"seconds":10,"steps":{steps}}},"_meta":{{"progressToken":1}}}}"#
-        );
+        let params =
+            format!(r#"{{"name":"sleep","arguments":{{"seconds":10,"steps":{steps}}},"_meta":{{{token}}}}}"#);
         let message = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
         let (sink, end) = oneshot::channel();
         let began = Instant::now();
@@ -150,6 +157,51 @@ mod tests {
         assert_eq!(run_sleep(10, 2, 60).await, (10, None));
         assert_eq!(run_sleep(1, 2, 60).await, (2, Some(FailureKind::Timeout)));
         assert_eq!(run_sleep(10, 2, 5).await, (5, Some(FailureKind::Timeout)));
+    }
+
+    async fn run_sleep(steps: u32, silence: u64, total: u64) -> (u64, Option<FailureKind>) {
+        run_sleep_with(r#""progressToken":1"#, steps, silence, total).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_count_though_the_client_asked_for_no_progress() {
+        assert_eq!(run_sleep_with("", 10, 2, 60).await, (10, None));
+        assert_eq!(run_sleep_with("", 4, 2, 60).await, (2, Some(FailureKind::Timeout)));
+        assert_eq!(run_sleep_with("", 10, 2, 5).await, (5, Some(FailureKind::Timeout)));
+    }
+
+    /// A sink that counts signs of life.
+    #[derive(Default, Clone)]
+    struct SignSink(Arc<Mutex<Vec<Instant>>>);
+
+    impl CallSink for SignSink {
+        fn event(&mut self, _: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn alive(&mut self) {
+            self.0.lock().push(Instant::now());
+        }
+
+        fn end(self: Box<Self>, _: CallEnd) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_are_passed_on_neither_too_often_nor_too_rarely() {
+        for (silence, rest) in [(300_000, 1000), (5000, 500), (1000, 100)] {
+            let mut header = header(Era::Legacy);
+            header.set_timeouts(Duration::from_millis(silence), Duration::ZERO);
+            let signs = SignSink::default();
+            let mut sink = Timeouts::start(&header).observe(Box::new(signs.clone()));
+            for _ in 0..1000 {
+                sink.alive();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let signs = signs.0.lock().clone();
+            let pauses = signs.windows(2).map(|pair| (pair[1] - pair[0]).as_millis());
+            assert!(pauses.clone().all(|pause| (rest..rest + 20).contains(&pause)), "{silence}");
+            assert!(pauses.count() >= 9, "{silence}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

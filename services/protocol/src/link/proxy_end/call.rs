@@ -13,7 +13,7 @@ use crate::mcp::failure::Failure;
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Longest time without a chunk or an `accepted` from the slave: each starts it anew.
+    /// Longest time without a chunk or another sign of life from the slave: each starts it anew.
     pub silence_timeout: Duration,
     /// When the call fails whatever the slave sends.
     pub total_deadline: Instant,

@@ -76,8 +76,10 @@ impl<S: Sink> ProxyEnd<S> {
             }
             CallLocation::OnLink => {
                 call.request.acknowledge(frame.seq)?;
-                // The slave says that the call shows life.
-                call.fails_at = call.deadlines.map(|deadlines| deadlines.next(now));
+                // Sent again, the frame is the backend's sign of life. An ended call has no time limit to be put off.
+                if !call.ended {
+                    call.fails_at = call.deadlines.map(|deadlines| deadlines.next(now));
+                }
             }
             CallLocation::Detached => return Err(LinkError::Unexpected(FrameKind::Accepted)),
         }

@@ -32,16 +32,17 @@ impl SlaveEnd {
         outcome
     }
 
-    /// Tells the proxy that a call shows life though there is nothing to pass on: its silence starts anew (docs/PROTOCOL.md, "A
-    /// call"). Callers limit how often. Does nothing for a call that has ended or is on no link.
+    /// Tells the reader of a running call that its backend shows life, without an event: `accepted` is sent again, which
+    /// starts the proxy's silence timeout anew. Sends nothing while no link reads the call.
     pub fn alive(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id).filter(|call| call.state == CallState::Running) else {
             return;
         };
-        let Some(link) = call.link else { return };
-        call.accepted = true;
-        let accepted = Frame::bare(FrameKind::Accepted, id, call.request.next());
-        self.enqueue_control(link, accepted);
+        let frame = Frame::bare(FrameKind::Accepted, id, call.request.next());
+        if let Some(link) = call.link {
+            call.accepted = true;
+            self.enqueue_control(link, frame);
+        }
     }
 
     /// Ends a call with a result or, with [`Flags::ERROR`], an error object. `status` is an HTTP status hint, 0 for none.
