@@ -12,6 +12,7 @@ use front::{BindScope, Edge, EdgeConfig};
 use futures_util::{Stream, StreamExt, stream};
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
+use protocol::mcp::log_level::LogLevel;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -44,6 +45,8 @@ impl Calls for Echo {
     }
 
     fn cancel(&self, _: &str, _: &str) {}
+
+    fn set_log_level(&self, _: &str, _: LogLevel) {}
 
     fn end_session(&self, _: &str) {}
 }

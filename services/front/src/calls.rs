@@ -11,6 +11,7 @@ use futures_util::Stream;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::ListHints;
+use protocol::mcp::log_level::LogLevel;
 use runtime::keys::Key;
 use tokio::sync::watch;
 
@@ -79,6 +80,16 @@ pub struct CallContext<'a> {
 }
 
 impl CallContext<'_> {
+    /// Returns a text that stands for the client: its key, else the session (the key of call headers), else the address; `None` for
+    /// a client of which none is known. Not for other processes, which could guess keys by it.
+    pub fn client(&self, session: Option<&str>) -> Option<String> {
+        if self.principal != Principal::ANYONE {
+            return Some(format!("key {}", self.principal.hex()));
+        }
+        let address = || self.peer.map(|peer| format!("address {peer}"));
+        session.map(|session| format!("session {session}")).or_else(address)
+    }
+
     /// Returns the context of a call that did not come over HTTP: no identity, no address.
     pub fn anonymous(headers: &HeaderMap) -> CallContext<'_> {
         CallContext { principal: Principal::ANYONE, key: None, headers, peer: None }
@@ -104,6 +115,10 @@ pub trait Calls: Send + Sync + 'static {
     /// `notifications/cancelled`). Unknown ids are ignored, as the specification asks.
     fn cancel(&self, session: &str, request_id: &str);
 
+    /// Passes on that the client of this session wants log messages of this level and more severe ones from now on (legacy
+    /// `logging/setLevel`).
+    fn set_log_level(&self, session: &str, level: LogLevel);
+
     /// Releases everything that is kept for a session that its client ended.
     fn end_session(&self, session: &str);
 }
@@ -121,6 +136,10 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn cancel(&self, session: &str, request_id: &str) {
         (**self).cancel(session, request_id);
+    }
+
+    fn set_log_level(&self, session: &str, level: LogLevel) {
+        (**self).set_log_level(session, level);
     }
 
     fn end_session(&self, session: &str) {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use protocol::mcp::era::{Version, meta};
+use protocol::mcp::log_level::SessionLevels;
 use runtime::secret::SessionKeys;
 use serde_json::json;
 use tokio::sync::watch;
@@ -13,6 +15,7 @@ use tokio::sync::watch;
 use crate::access::AccessReport;
 use crate::calls::{Calls, Listing};
 use crate::config::{BindScope, EdgeConfig};
+use crate::listeners::Listeners;
 use crate::metrics::{EdgeMeter, set_listening_streams};
 use crate::revoked::RevokedSessions;
 use crate::session::{MAX_CLOCK_SKEW, Sealer, Session};
@@ -37,6 +40,10 @@ pub struct Edge<C> {
     pub(crate) list_meta: String,
     /// `LIST_TTL_MS`, in milliseconds.
     pub(crate) list_ttl_ms: u64,
+    /// GET streams of sessions.
+    pub(crate) listeners: Arc<Listeners>,
+    /// Levels of log messages that sessions asked for at this replica.
+    pub(crate) log_levels: Mutex<SessionLevels>,
     closing: watch::Sender<bool>,
     listening_streams: Arc<AtomicUsize>,
 }
@@ -51,7 +58,7 @@ impl<C: Calls> Edge<C> {
         let discovery = json!({
             "resultType": "complete",
             "supportedVersions": Version::ALL.map(Version::as_str),
-            "capabilities": { "tools": {} },
+            "capabilities": { "logging": {}, "tools": {} },
             "ttlMs": ttl,
             "cacheScope": scope,
             "_meta": identity,
@@ -68,6 +75,8 @@ impl<C: Calls> Edge<C> {
             revoked: RevokedSessions::default(),
             sessions: SessionCache::default(),
             meter: EdgeMeter::default(),
+            listeners: Arc::default(),
+            log_levels: Mutex::default(),
             closing: watch::Sender::new(false),
             listening_streams: Arc::default(),
         }
@@ -122,6 +131,8 @@ impl<C: Calls> Edge<C> {
             ended.min(now).saturating_add(self.config.session_ttl.as_secs()).saturating_add(MAX_CLOCK_SKEW);
         if let Some(id) = Session::id_of(key).filter(|_| now < expires) {
             self.revoked.insert_id(id, expires, now);
+            self.listeners.end(&id);
+            self.log_levels.lock().remove(key);
         }
     }
 

@@ -11,6 +11,7 @@ mod config;
 mod edge;
 mod http;
 mod jsonrpc;
+mod listeners;
 mod method;
 pub mod metrics;
 mod outcome;

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
-use protocol::mcp::envelope::{EnvelopeError, Params};
+use protocol::mcp::envelope::{EnvelopeError, Params, Text};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::request_state::RequestState;
 use serde_json::json;
 
@@ -66,6 +67,7 @@ impl<C: Calls> Edge<C> {
             ("tools/call", _) => self.begin_call(request, caller, context).map(Answer::Call),
             ("tools/list", era) => self.list_tools(request, era).map(Answer::Response),
             ("initialize", Era::Legacy) => self.initialize(request),
+            ("logging/setLevel", Era::Legacy) => self.set_log_level(request, caller.session.as_deref()),
             ("ping", Era::Legacy) => Ok(Answer::Response(empty_result(request.id))),
             ("server/discover", Era::Modern) => {
                 let result = self.discovery.clone();
@@ -73,6 +75,25 @@ impl<C: Calls> Edge<C> {
             }
             (method, _) => Err(Failure::MethodNotFound(truncate(method))),
         }
+    }
+
+    /// Sets the level of log messages of a session (2025-11-25, Logging, "Setting Log Level").
+    fn set_log_level(
+        &self,
+        request: &Request<'_>,
+        session: Option<&str>,
+    ) -> Result<Answer<C::Stream>, Failure> {
+        let name = request.params.level.and_then(|level| serde_json::from_str::<Text<'_>>(level.get()).ok());
+        let level = name.as_ref().and_then(|name| LogLevel::parse(name.as_str())).ok_or_else(|| {
+            let known = LogLevel::ALL.map(LogLevel::as_str).join(", ");
+            Failure::InvalidParams(format!("params.level must be one of {known}"))
+        })?;
+        let session = session.ok_or_else(|| {
+            Failure::InvalidRequest("a level is kept for a session: send Mcp-Session-Id".into())
+        })?;
+        self.log_levels.lock().set(session, level);
+        self.calls.set_log_level(session, level);
+        Ok(Answer::Response(empty_result(request.id)))
     }
 
     /// Handles a notification. `session` is the key of the sender's session.
@@ -108,6 +129,8 @@ impl<C: Calls> Edge<C> {
             cancel_id: None,
             request_state,
             state_label: 0,
+            log_level: caller.session.as_deref().and_then(|session| self.log_levels.lock().get(session)),
+            client: None,
             session: caller.session,
             silence_timeout_ms: 0,
             total_timeout_ms: 0,
@@ -153,7 +176,7 @@ impl<C: Calls> Edge<C> {
             .unwrap_or(Version::NEWEST_LEGACY);
         let result = json!({
             "protocolVersion": version.as_str(),
-            "capabilities": { "tools": { "listChanged": true } },
+            "capabilities": { "logging": {}, "tools": { "listChanged": true } },
             "serverInfo": server_info(&self.config),
         });
         let response = response(request.id.as_bytes(), Member::Result, result.to_string().into());

@@ -1,6 +1,6 @@
 //! The identity of a caller. Must not know where a key stands in a request.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use runtime::keys::Key;
@@ -21,6 +21,14 @@ impl Principal {
     /// The holder of a key.
     pub fn of(key: &Key) -> Self {
         Self(key.identity())
+    }
+
+    /// The digest in hexadecimal digits.
+    pub(crate) fn hex(&self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// The digest that stands for the caller; zeros for [`Self::ANYONE`].

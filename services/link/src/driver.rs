@@ -125,6 +125,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
                 return Poll::Ready(Ok(()));
             }
             more = self.end.transmit(self.connection.outgoing(), now)?;
+            if self.end.expects_answers() && !self.connection.outgoing().is_empty() {
+                self.keepalive.on_sent(now);
+            }
         }
     }
 
@@ -136,6 +139,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
         };
         if tick.measured {
             self.end.on_round_trip(&self.keepalive.trips, None, now);
+        }
+        if tick.overdue {
+            self.end.on_overdue();
         }
         if now >= self.shrink_at {
             self.shrink_at = now + self.interval;
@@ -154,8 +160,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: LinkEnd> LinkDriver<S, E> {
             return Poll::Ready(stop);
         }
         let read = self.poll_read(cx, now);
-        if self.connection.take_heard() {
-            self.keepalive.on_heard(now);
+        if self.connection.take_heard() && self.keepalive.on_heard(now) {
+            self.end.on_answer();
         }
         if let Poll::Ready(Err(stop)) = read {
             // Sends the answer to the peer's close frame as far as possible without waiting.

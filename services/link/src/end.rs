@@ -33,6 +33,19 @@ pub trait LinkEnd {
     /// Records the round trips after a pong arrived (`answered` is the newest round trip) or a measuring ping was sent.
     fn on_round_trip(&mut self, trips: &RttEstimator, answered: Option<Duration>, now: Instant);
 
+    /// Returns whether this end wants to know of a peer that sends nothing after a message to it: the driver then pings such a
+    /// peer soon.
+    fn expects_answers(&self) -> bool {
+        false
+    }
+
+    /// Records that the peer is overdue: something was sent to it a while ago, and nothing has come from it since. The link
+    /// stays up.
+    fn on_overdue(&mut self) {}
+
+    /// Records that a peer that was overdue has sent something.
+    fn on_answer(&mut self) {}
+
     /// Ends the reading of this round, if anything was read.
     fn on_read(&mut self, now: Instant) -> Result<(), Self::Stop>;
 

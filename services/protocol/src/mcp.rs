@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod era;
 pub mod failure;
 pub mod kind;
+pub mod log_level;
 pub mod members;
 pub(crate) mod object;
 pub mod param_headers;

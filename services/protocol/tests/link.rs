@@ -14,7 +14,7 @@ use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::{CallId, InstanceId, LinkId};
 use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
 use protocol::link::outbox::ACK_DELAY;
-use protocol::link::proxy_end::{ProxyEnd, Sink};
+use protocol::link::proxy_end::{PROBABLY_LOST, ProxyEnd, Sink};
 use protocol::link::reassembler::ReassemblyError;
 use protocol::link::slave_end::{ProxyPeer, RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
 use protocol::mcp::failure::Failure;
@@ -33,6 +33,7 @@ fn peer(window: u32) -> ProxyPeer {
 enum Received {
     Event(ResponseEvent),
     Unsent,
+    ProbablyLost,
 }
 
 #[derive(Clone, Default)]
@@ -45,6 +46,10 @@ impl Sink for ReaderSink {
 
     fn on_unsent(&mut self) {
         self.0.borrow_mut().push(Received::Unsent);
+    }
+
+    fn on_probably_lost(&mut self) {
+        self.0.borrow_mut().push(Received::ProbablyLost);
     }
 }
 
@@ -201,6 +206,34 @@ fn an_open_that_never_arrived_is_unsent() {
     pair.up();
     pair.flow();
     assert_eq!(pair.received(), [Received::Unsent]);
+}
+
+#[test]
+fn readers_learn_again_and_again_that_a_slave_is_probably_lost_until_it_is_back() {
+    let mut pair = Pair::new();
+    pair.open(b"m");
+    pair.flow();
+    pair.down();
+    let due = pair.now + PROBABLY_LOST;
+    for (after, expected) in
+        [(Duration::ZERO, 0), (PROBABLY_LOST, 1), (PROBABLY_LOST, 0), (2 * PROBABLY_LOST, 1)]
+    {
+        pair.proxy.report_loss(pair.now + after);
+        assert_eq!(
+            pair.received(),
+            (0..expected).map(|_| Received::ProbablyLost).collect::<Vec<_>>(),
+            "{after:?}"
+        );
+    }
+    assert!(pair.proxy.poll_timeout().is_some_and(|at| at > due && at <= due + 2 * PROBABLY_LOST));
+    pair.up();
+    pair.proxy.report_loss(pair.now + 9 * PROBABLY_LOST);
+    pair.flow();
+    assert_eq!(pair.received(), [], "the call goes on");
+    pair.down();
+    pair.proxy.presume_dead(pair.now);
+    pair.proxy.report_loss(pair.now);
+    assert_eq!(pair.received(), [Received::ProbablyLost], "a slave that was silent before is not waited for");
 }
 
 #[test]

@@ -98,6 +98,11 @@ impl Fleet {
         self.secrets.load().first().map(|secrets| secrets.cancel_id(session, request_id))
     }
 
+    /// Returns the digest by which slaves know the client that this text stands for.
+    pub(crate) fn client_id(&self, client: &str) -> Option<String> {
+        self.secrets.load().first().map(|secrets| secrets.client_id(client))
+    }
+
     /// Returns that digest under each session key: a slave may know the call by any of them.
     pub(crate) fn cancel_ids(&self, session: &str, request_id: &str) -> Vec<String> {
         self.secrets.load().iter().map(|secrets| secrets.cancel_id(session, request_id)).collect()
@@ -214,6 +219,16 @@ mod tests {
         assert!(both.cancel_ids("s", "1").contains(&id) && both.cancel_id("s", "1").unwrap() != id);
         for (session, request) in [("s", "\"1\""), ("t", "1"), ("s\n1", "")] {
             assert_ne!(one.cancel_id(session, request).unwrap(), id, "{session} {request}");
+        }
+    }
+
+    #[test]
+    fn digests_of_clients_differ_by_client_and_key_and_are_the_same_in_a_fleet() {
+        let (one, same, other) = (fleet(1, &["a"]), fleet(2, &["a", "b"]), fleet(3, &["b"]));
+        let id = one.client_id("key 00").unwrap();
+        assert_eq!((id.len(), same.client_id("key 00")), (32, Some(id.clone())));
+        for different in [one.client_id("key 01"), other.client_id("key 00"), one.cancel_id("key 00", "")] {
+            assert_ne!(different.unwrap(), id);
         }
     }
 

@@ -190,7 +190,7 @@ mod tests {
         assert_eq!((config.slave_mode, config.tool_conflict), (SlaveMode::Multi, ToolConflict::Namespace));
         assert_eq!(
             (config.link_grace.as_secs(), config.ready_min_slaves, config.max_slaves),
-            (30, 0, 10_000)
+            (12, 0, 10_000)
         );
         assert!(warnings.iter().any(|w| w.contains("SLAVE_CODES is empty")), "{warnings:?}");
         assert!(warnings.iter().any(|w| w.contains("SESSION_KEY is not set")), "{warnings:?}");

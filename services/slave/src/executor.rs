@@ -18,8 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::Catalog;
+use protocol::mcp::log_level::LogLevel;
 use runtime::activity::Activity;
 use tokio::sync::watch;
 
@@ -56,7 +58,7 @@ impl Executor {
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
-        let runner = CallRunner { registry, limit, shutdown, activity, wait };
+        let runner = CallRunner { registry, limit, shutdown, activity, wait, log_levels: Mutex::default() };
         Self { runner: Arc::new(runner), servers: Arc::new(servers) }
     }
 
@@ -96,6 +98,16 @@ impl Executor {
         handle
     }
 
+    /// Sets the level of log messages that a client's session wants from now on.
+    pub(crate) fn set_log_level(&self, session: &str, level: LogLevel) {
+        self.runner.log_levels.lock().set(session, level);
+    }
+
+    /// Forgets what is kept for a session that its client ended.
+    pub(crate) fn end_session(&self, session: &str) {
+        self.runner.log_levels.lock().remove(session);
+    }
+
     /// Takes no new call and stops every backend with its whole process group. Calls that still run end with an error.
     /// Returns when all processes are gone; those left after `grace` are killed.
     pub async fn shutdown(&self, grace: Duration) {
@@ -131,5 +143,13 @@ impl Executor {
 impl Execute for Executor {
     fn execute(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         self.run(header, message, sink)
+    }
+
+    fn set_log_level(&self, session: &str, level: LogLevel) {
+        Self::set_log_level(self, session, level);
+    }
+
+    fn end_session(&self, session: &str) {
+        Self::end_session(self, session);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`]. `FIXTURE_COUNT` names the file in which `count` writes down what it
-//! executes. `FIXTURE_LIST` is the result of `tools/list` as it stands. Knows nothing of the relay.
+//! [`harness::probe`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. `FIXTURE_COUNT` names the file in which `count` writes
+//! down what it executes. `FIXTURE_LIST` is the result of `tools/list` as it stands. Knows nothing of the relay.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -61,6 +61,9 @@ impl Server {
                 &message,
             );
         }
+        if method == "logging/setLevel" {
+            note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
+        }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
             return;
@@ -88,7 +91,7 @@ impl Server {
         match method {
             "initialize" if !self.modern => Ok(json!({
                 "protocolVersion": "2025-11-25",
-                "capabilities": { "tools": {} },
+                "capabilities": capabilities(),
                 "serverInfo": { "name": "stdio-fixture", "version": "1" },
             })),
             "server/discover" if self.modern => Ok(json!({
@@ -98,7 +101,7 @@ impl Server {
                 "ttlMs": 0,
                 "cacheScope": "private",
             })),
-            "ping" => Ok(json!({})),
+            "ping" | "logging/setLevel" => Ok(json!({})),
             "tools/list" => Ok(json!({ "tools": tools(), "ttlMs": 0, "cacheScope": "private" })),
             other => Err(json!({ "code": -32601, "message": format!("Method not found: {other}") })),
         }
@@ -124,6 +127,11 @@ fn tools() -> Value {
     let tool =
         |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
     names.iter().chain(probes).map(tool).collect()
+}
+
+fn capabilities() -> Value {
+    let logs = std::env::var_os("FIXTURE_LOGGING").is_some();
+    if logs { json!({ "tools": {}, "logging": {} }) } else { json!({ "tools": {} }) }
 }
 
 fn prefix() -> String {

@@ -16,6 +16,7 @@ use protocol::mcp::failure::Failure;
 
 use super::context::RequestContext;
 use crate::method::Caller;
+use crate::session::Session;
 use detect::era_by_header;
 pub(crate) use detect::era_of;
 pub(crate) use legacy::session;
@@ -65,9 +66,10 @@ pub(crate) fn check_response_sender<C>(context: &RequestContext<'_, C>) -> Resul
     legacy::caller(context).map(drop)
 }
 
-/// Checks the session and the version of a legacy client that opens a GET stream.
-pub(crate) fn check_stream_opener<C>(context: &RequestContext<'_, C>) -> Result<(), Failure> {
-    legacy::caller(context).map(drop)
+/// Checks the session and the version of a legacy client that opens a GET stream. Returns the session, if it has one.
+pub(crate) fn stream_opener<C>(context: &RequestContext<'_, C>) -> Result<Option<Session>, Failure> {
+    legacy::caller(context)?;
+    legacy::session(context)
 }
 
 /// Refuses GET and DELETE of modern clients, which have neither listening streams nor sessions (2026-07-28, Streamable

@@ -170,10 +170,10 @@ where
             };
             let key = context.credential.key.as_deref();
             match key.and_then(|key| edge.config.keys.revocation(key)) {
-                None => handle(&context, &head.method, body).await,
+                None => handle(&context, head, body).await,
                 Some(revocation) => {
                     let refused = || Handled::by_edge(label, Err(context.refusal(revoked())));
-                    until_revoked(revocation, handle(&context, &head.method, body), refused).await
+                    until_revoked(revocation, handle(&context, head, body), refused).await
                 }
             }
         }
@@ -185,15 +185,16 @@ where
 }
 
 /// Handles a request by its HTTP method: POST, GET, or else DELETE.
-async fn handle<C, B>(context: &RequestContext<'_, C>, method: &Method, body: B) -> Handled<C::Stream>
+async fn handle<C, B>(context: &RequestContext<'_, C>, head: &Parts, body: B) -> Handled<C::Stream>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
 {
-    match *method {
+    let label = http_method_label(&head.method);
+    match head.method {
         Method::POST => post::handle(context, body).await,
-        Method::GET => Handled::by_edge(http_method_label(method), listen::handle(context)),
-        _ => Handled::by_edge(http_method_label(method), session_end::handle(context)),
+        Method::GET => Handled::by_edge(label, listen::handle(context, head.uri.path())),
+        _ => Handled::by_edge(label, session_end::handle(context)),
     }
 }
 

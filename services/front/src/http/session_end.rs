@@ -16,6 +16,8 @@ pub(crate) fn handle<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult
         .and_then(|session| session.ok_or(Failure::SessionNotFound))
         .map_err(|failure| context.refusal(failure))?;
     context.edge.revoked.insert(&session, unix_now());
+    context.edge.listeners.end(&session.id);
+    context.edge.log_levels.lock().remove(&session.key());
     context.edge.calls.end_session(&session.key());
     Ok(empty(StatusCode::OK))
 }

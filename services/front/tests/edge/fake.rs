@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use metrics::with_local_recorder;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
+use protocol::mcp::log_level::LogLevel;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
@@ -28,6 +29,7 @@ pub(crate) struct Recorded {
     pub(crate) calls: Vec<(CallHeader, Bytes)>,
     pub(crate) cancelled: Vec<(String, String)>,
     pub(crate) ended: Vec<String>,
+    pub(crate) levels: Vec<(String, LogLevel)>,
 }
 
 /// Implementation of `Calls` that answers each call with the next script, or with one small result.
@@ -81,6 +83,10 @@ impl Calls for Fake {
 
     fn cancel(&self, session: &str, request_id: &str) {
         self.recorded.lock().unwrap().cancelled.push((session.into(), request_id.into()));
+    }
+
+    fn set_log_level(&self, session: &str, level: LogLevel) {
+        self.recorded.lock().unwrap().levels.push((session.into(), level));
     }
 
     fn end_session(&self, session: &str) {

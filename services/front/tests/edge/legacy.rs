@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use protocol::mcp::era::{Era, Version};
+use protocol::mcp::log_level::LogLevel;
 use runtime::secret::SessionKey;
 use serde_json::json;
 
@@ -33,7 +34,7 @@ async fn initialize_agrees_on_the_version_asked_for_or_the_newest() {
             (200, Some(given)),
             "{asked}"
         );
-        assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}}));
+        assert_eq!(result["capabilities"], json!({"logging": {}, "tools": {"listChanged": true}}));
         assert_eq!(
             (&result["serverInfo"]["name"], &result["serverInfo"]["version"]),
             (&json!("mcp-relay"), &json!("1.2.3"))
@@ -56,6 +57,10 @@ async fn each_legacy_method_has_its_status_and_code() {
         ("tools/call", json!({}), 200, Some(-32602)),
         ("tools/call", json!({"name": 7}), 200, Some(-32602)),
         ("initialize", json!({}), 200, Some(-32602)),
+        ("logging/setLevel", json!({"level": "loud"}), 200, Some(-32602)),
+        ("logging/setLevel", json!({"level": 3}), 200, Some(-32602)),
+        ("logging/setLevel", json!({}), 200, Some(-32602)),
+        ("logging/setLevel", json!({"level": "info"}), 400, Some(-32600)),
         ("prompts/list", json!({}), 200, Some(-32601)),
         ("resources/read", json!({"uri": "x:y"}), 200, Some(-32601)),
         ("subscriptions/listen", json!({}), 200, Some(-32601)),
@@ -215,4 +220,30 @@ async fn a_token_is_valid_at_every_replica_with_the_same_key_and_nowhere_else() 
         let reply = Rig::new().post(&and(&[("mcp-session-id", garbage)]), ping.clone()).await;
         assert_eq!(reply.outcome(), (404, Some(-32001)), "{garbage}");
     }
+}
+
+#[tokio::test]
+async fn the_level_of_log_messages_is_kept_for_the_session_and_passed_on() {
+    let rig = Rig::new();
+    let (one, other) = (rig.session("2025-11-25").await, rig.session("2025-06-18").await);
+    let call = request("tools/call", &json!({"name": "echo"}));
+    let level_of_call = async |token: &str| {
+        rig.post(&and(&[("mcp-session-id", token)]), call.clone()).await;
+        let header = rig.recorded.lock().unwrap().calls.pop().unwrap().0;
+        (header.log_level, header.session.unwrap())
+    };
+    assert_eq!(level_of_call(&one).await.0, None);
+    for level in LogLevel::ALL {
+        let body = request("logging/setLevel", &json!({"level": level.as_str()}));
+        let reply = rig.post(&and(&[("mcp-session-id", &one)]), body).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["result"]), (200, &json!({})), "{level:?}");
+        let (known, session) = level_of_call(&one).await;
+        assert_eq!(known, Some(level));
+        assert_eq!(rig.recorded.lock().unwrap().levels.pop(), Some((session, level)));
+    }
+    assert_eq!(level_of_call(&other).await.0, None, "another session");
+    let headers = and(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "logging/setLevel")]);
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"info","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"0"}}}}"#;
+    let modern = rig.post(&headers, body).await;
+    assert_eq!(modern.outcome(), (404, Some(-32601)), "2026-07-28 has no such method");
 }

@@ -71,7 +71,7 @@ async fn a_stream_needs_a_client_that_accepts_events() {
         (vec![("accept", "text/event-stream"), ("mcp-protocol-version", "1999-01-01")], 400),
     ] {
         assert_eq!(
-            rig.send(Method::GET, "/sse", &headers, Body::empty()).await.status(),
+            rig.send(Method::GET, "/mcp", &headers, Body::empty()).await.status(),
             status,
             "{headers:?}"
         );
@@ -100,5 +100,104 @@ async fn unknown_paths_and_http_methods_are_refused() {
         let reply = Reply::read(rig.send(method.clone(), path, BOTH, Body::empty()).await).await;
         assert_eq!(reply.outcome(), (status, Some(-32600)), "{method} {path}");
         assert_eq!(reply.headers.contains_key("allow"), status == 405, "{method} {path}");
+    }
+}
+
+/// A client of 2024-11-05 waits at `/sse` for an `endpoint` event; clients of later versions may be configured with that address.
+#[tokio::test]
+async fn the_transport_of_2024_11_05_is_refused_and_the_address_to_use_is_named() {
+    let rig = Rig::new();
+    let token = rig.session("2025-06-18").await;
+    let old: [&[(&str, &str)]; 3] =
+        [&[], &[("accept", "text/event-stream")], &[("accept", "*/*"), ("cache-control", "no-store")]];
+    for headers in old {
+        let reply = Reply::read(rig.send(Method::GET, "/sse", headers, Body::empty()).await).await;
+        assert_eq!(reply.outcome(), (405, Some(-32600)), "{headers:?}");
+        assert_eq!(reply.header("allow"), "POST, DELETE, OPTIONS");
+        let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("2024-11-05") && message.contains("/mcp"), "{message}");
+    }
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    for path in ["/sse", "/messages/", "/messages"] {
+        assert_eq!(
+            Reply::read(rig.send(Method::POST, path, BOTH, ping.into()).await).await.outcome(),
+            (200, None)
+        );
+    }
+    for headers in [and(&[("mcp-session-id", &token)]), and(&[("mcp-protocol-version", "2025-06-18")])] {
+        let stream = rig.send(Method::GET, "/sse", &headers, Body::empty()).await;
+        assert_eq!(stream.status(), 200, "Streamable HTTP at the old address: {headers:?}");
+    }
+    for path in ["/", "/mcp", "/messages/"] {
+        assert_eq!(rig.send(Method::GET, path, EVENTS, Body::empty()).await.status(), 200, "{path}");
+    }
+}
+
+async fn open(rig: &Rig, token: &str) -> Body {
+    let headers = and(&[("mcp-session-id", token)]);
+    let mut body = rig.send(Method::GET, "/mcp", &headers, Body::empty()).await.into_body();
+    assert_eq!(next(&mut body).await.unwrap(), ":\n\n");
+    body
+}
+
+fn change(rig: &Rig) {
+    rig.edge.calls().listing.send_replace(Arc::new(Listing::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_goes_to_one_stream_of_a_session() {
+    let rig = Rig::new();
+    let (one, two) = (rig.session("2025-11-25").await, rig.session("2025-11-25").await);
+    let mut old = open(&rig, &one).await;
+    let mut newest = open(&rig, &one).await;
+    let mut other = open(&rig, &two).await;
+    let mut free = rig.send(Method::GET, "/mcp", EVENTS, Body::empty()).await.into_body();
+    next(&mut free).await;
+    for _ in 0..3 {
+        change(&rig);
+        for stream in [&mut newest, &mut other, &mut free] {
+            assert!(next(stream).await.unwrap().contains("list_changed"));
+        }
+        assert_eq!(next(&mut old).await.unwrap(), ":\n\n", "the older stream is silent");
+    }
+    // The older one takes over, and does not repeat what the session was told.
+    drop(newest);
+    assert_eq!(next(&mut old).await.unwrap(), ":\n\n");
+    change(&rig);
+    assert!(next(&mut old).await.unwrap().contains("list_changed"));
+    // A change of which the newest stream has not told yet is not lost with it.
+    let newest = open(&rig, &one).await;
+    change(&rig);
+    drop(newest);
+    assert!(next(&mut old).await.unwrap().contains("list_changed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_streams_of_a_session_end_with_it() {
+    let rig = Rig::with(|config| config.session_ttl = std::time::Duration::from_mins(1));
+    let (here, there, kept) =
+        (rig.session("2025-11-25").await, rig.session("2025-06-18").await, rig.session("2025-11-25").await);
+    let mut streams = [open(&rig, &here).await, open(&rig, &here).await];
+    let mut elsewhere = open(&rig, &there).await;
+    let mut other = open(&rig, &kept).await;
+    let headers = and(&[("mcp-session-id", here.as_str())]);
+    assert_eq!(rig.send(Method::DELETE, "/mcp", &headers, Body::empty()).await.status(), 200);
+    for stream in &mut streams {
+        assert_eq!(next(stream).await, None, "ended here");
+    }
+    // The client ended the other session at another replica.
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"}}"#;
+    rig.post(&and(&[("mcp-session-id", &there)]), call).await;
+    let key = rig.recorded.lock().unwrap().calls.pop().unwrap().0.session.unwrap();
+    rig.edge.revoke_session(&key, u64::MAX);
+    assert_eq!(next(&mut elsewhere).await, None, "ended elsewhere");
+    assert_eq!(rig.send(Method::GET, "/mcp", &headers, Body::empty()).await.status(), 404);
+    for _ in 0..3 {
+        assert_eq!(next(&mut other).await.unwrap(), ":\n\n", "another session's stream goes on");
+    }
+    let mut left = 0;
+    while next(&mut other).await.is_some() {
+        left += 1;
+        assert!(left < 10, "and ends when its token expires");
     }
 }

@@ -132,7 +132,10 @@ async fn discovery_and_lists_name_their_ttl_and_cache_scope() {
     let discovered =
         rig.post(&headers("server/discover", &[]), request("server/discover", json!({}))).await.json();
     let result = &discovered["result"];
-    assert_eq!((&result["resultType"], &result["capabilities"]), (&json!("complete"), &json!({"tools": {}})));
+    assert_eq!(
+        (&result["resultType"], &result["capabilities"]),
+        (&json!("complete"), &json!({"logging": {}, "tools": {}}))
+    );
     assert_eq!(result["supportedVersions"][0], DATE);
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "mcp-relay");
     assert_eq!((&result["ttlMs"], &result["cacheScope"]), (&json!(5000), &json!("public")));

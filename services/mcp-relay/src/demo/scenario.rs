@@ -164,7 +164,7 @@ async fn kill(client: &mut Client, fleet: &mut Fleet) -> anyhow::Result<String> 
     let victim = slave_of_call(fleet, from).await?;
     fleet.kill(&victim).await?;
     say(&format!(
-        "   {:6.2} s  {victim} is killed; the proxy waits LINK_GRACE={GRACE} s for it (30 s by default)",
+        "   {:6.2} s  {victim} is killed; the proxy waits LINK_GRACE={GRACE} s for it (12 s by default)",
         seconds(begun)
     ));
     let failure = failure(&mut reply, begun).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::mcp::era::{Era, Version};
+use crate::mcp::log_level::LogLevel;
 use crate::mcp::request_state::RequestState;
 
 /// Call header. The client's JSON-RPC request follows it unaltered.
@@ -27,6 +28,13 @@ pub struct CallHeader {
     /// Key that all calls of one legacy client session have in common. Never the session token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// Keyed digest of the client, the same for all its calls at all proxies of a fleet: messages of a backend that name no call are
+    /// passed on only where all calls that they may belong to are one client's. `None`: a client like no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Least severe level of log messages that the call's legacy session asked for, as far as the proxy knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<LogLevel>,
     /// The client's request id as raw JSON; with `session` it names the call to be cancelled. Not sent to slaves, which know the
     /// call by [`CallHeader::cancel_id`].
     #[serde(skip)]

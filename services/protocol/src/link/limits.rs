@@ -25,6 +25,10 @@ pub const MAX_CHUNKS_UNDER_WAY: u64 = 4096;
 /// little faster and the small calls beside them much slower (`mcp-relay-bench --only large`).
 pub const DEFAULT_WINDOW: u32 = 128 * 1024;
 
+/// Time for which calls outlive their link, unless the operator says otherwise: the slave detects a dead link within 5.5 s, dials
+/// again within another 5 s (`RECONNECT_MAX`), and may be told to come again a second later (`Retry-After`).
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(12);
+
 /// Limits that the operator sets, or that the peers agree on in the first messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkLimits {
@@ -50,7 +54,7 @@ impl Default for LinkLimits {
             message: 64 * 1024 * 1024,
             journal: 256 * 1024 * 1024,
             assembly: 128 * 1024 * 1024,
-            grace: Duration::from_secs(30),
+            grace: DEFAULT_GRACE,
         }
     }
 }

@@ -123,6 +123,11 @@ impl RttEstimator {
         self.overdue(now).max(self.last_rtt)
     }
 
+    /// Returns the last round-trip time that was measured.
+    pub fn last_trip(&self) -> Option<Duration> {
+        self.last_rtt
+    }
+
     /// Returns whether the peer answers late at the moment.
     pub fn is_late(&self, now: Instant) -> bool {
         self.overdue(now).is_some() || self.last_rtt.is_some_and(|rtt| rtt > self.threshold)

@@ -17,4 +17,4 @@ pub use call::Deadlines;
 pub use calls::NotLinked;
 pub use event::ProxyEvent;
 pub use sink::Sink;
-pub use state::ProxyEnd;
+pub use state::{PROBABLY_LOST, ProxyEnd};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::link::base64url;
 use crate::link::fleet::MAX_FLEET_KEYS;
+use crate::mcp::log_level::LogLevel;
 use crate::mcp::object::Object;
 
 /// Session fact.
@@ -14,6 +15,13 @@ pub enum SessionFact {
     /// The client cancelled a request: the slave that has a call with one of these digests as its
     /// [`cancel_id`](crate::link::header::CallHeader::cancel_id) ends it. One digest for each session key, at most two.
     Cancelled(Vec<String>),
+    /// The client of a session asked for log messages of this level and more severe ones.
+    LogLevel {
+        /// Key of the session, as in [`CallHeader::session`](crate::link::header::CallHeader::session).
+        session: String,
+        /// Least severe level.
+        level: LogLevel,
+    },
     /// The client ended its session.
     Ended(SessionEnd),
 }
@@ -36,8 +44,9 @@ impl SessionEnd {
     }
 }
 
-/// Both forms of the payload.
+/// All forms of the payload.
 #[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Wire {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     cancel: Vec<String>,
@@ -49,6 +58,8 @@ struct Wire {
     at: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log_level: Option<LogLevel>,
 }
 
 impl SessionFact {
@@ -56,6 +67,9 @@ impl SessionFact {
     pub fn encode(&self) -> Bytes {
         let wire = match self {
             Self::Cancelled(digests) => Wire { cancel: digests.clone(), ..Wire::default() },
+            Self::LogLevel { session, level } => {
+                Wire { session: Some(session.clone()), log_level: Some(*level), ..Wire::default() }
+            }
             Self::Ended(end) => Wire {
                 session: Some(end.session.clone()),
                 ended: true,
@@ -67,12 +81,15 @@ impl SessionFact {
         serde_json::to_vec(&wire).unwrap_or_default().into()
     }
 
-    /// Reads the payload of a `session` frame; `None` if it is of neither form.
+    /// Reads the payload of a `session` frame; `None` if it is of no form.
     pub fn decode(json: &[u8]) -> Option<Self> {
         let Object(wire): Object<Wire> = serde_json::from_slice(json).ok()?;
         match wire {
             Wire { ended: true, session: Some(session), at: Some(at), tag: Some(tag), .. } => {
                 Some(Self::Ended(SessionEnd { session, at, tag: base64url::decode(&tag)? }))
+            }
+            Wire { ended: false, session: Some(session), log_level: Some(level), .. } => {
+                Some(Self::LogLevel { session, level })
             }
             Wire { ended: false, mut cancel, .. } if !cancel.is_empty() => {
                 cancel.truncate(MAX_FLEET_KEYS);
@@ -88,12 +105,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_round_trip_and_nothing_else_is_read() {
+    fn all_forms_round_trip_and_nothing_else_is_read() {
         let cancelled = SessionFact::Cancelled(vec!["00".into(), "ff".into()]);
         assert_eq!(cancelled.encode(), r#"{"cancel":["00","ff"]}"#);
         let ended = SessionFact::Ended(SessionEnd { session: "s".into(), at: 5, tag: [7; 16] });
         assert_eq!(ended.encode(), r#"{"session":"s","ended":true,"at":5,"tag":"BwcHBwcHBwcHBwcHBwcHBw"}"#);
-        for fact in [cancelled, ended] {
+        let level = SessionFact::LogLevel { session: "s".into(), level: LogLevel::Warning };
+        assert_eq!(level.encode(), r#"{"session":"s","logLevel":"warning"}"#);
+        for fact in [cancelled, ended, level] {
             assert_eq!(SessionFact::decode(&fact.encode()), Some(fact));
         }
         for bad in [
@@ -102,6 +121,8 @@ mod tests {
             r#"{"cancel":[]}"#,
             r#"{"session":"s","cancel":"1"}"#,
             r#"{"session":"s","ended":true}"#,
+            r#"{"session":"s","logLevel":"loud"}"#,
+            r#"{"logLevel":"info"}"#,
             r#"{"session":"s","ended":true,"at":5,"tag":"x"}"#,
         ] {
             assert_eq!(SessionFact::decode(bad.as_bytes()), None, "{bad}");

@@ -85,6 +85,9 @@ pub struct Params<'a> {
     /// Protocol version that `initialize` asks for.
     #[serde(rename = "protocolVersion", borrow, default)]
     pub protocol_version: Option<Text<'a>>,
+    /// Level that `logging/setLevel` asks for, raw JSON.
+    #[serde(borrow, default)]
+    pub level: Option<&'a RawValue>,
     /// Client capabilities of `initialize`, raw JSON.
     #[serde(borrow, default)]
     pub capabilities: Option<&'a RawValue>,

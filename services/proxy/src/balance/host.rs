@@ -20,6 +20,9 @@ pub(crate) trait Host {
     fn accepts_calls(&self) -> bool;
     /// Whether another slave should be picked where one can take the call.
     fn is_degraded(&self) -> bool;
+    /// Whether the slave has not answered for so long that it may be paused: calls go there only if no other slave of any
+    /// priority can take them.
+    fn is_overdue(&self) -> bool;
     /// Acquires a permit for one more call. `None`: the slave takes no calls now.
     fn try_acquire(&self) -> Option<Result<Permit, Busy>>;
 }
@@ -30,13 +33,19 @@ pub(crate) struct TestHost {
     pub(crate) key: u64,
     name: String,
     pub(crate) active: Arc<ActiveCalls>,
+    pub(crate) overdue: std::sync::atomic::AtomicBool,
 }
 
 #[cfg(test)]
 impl TestHost {
     /// Returns a ready host named `s` and its number from 0. `capacity` 0: any number of calls.
     pub(crate) fn new(key: u64, capacity: u32) -> Arc<Self> {
-        Arc::new(Self { key, name: format!("s{}", key - 1), active: ActiveCalls::new(key, capacity) })
+        Arc::new(Self {
+            key,
+            name: format!("s{}", key - 1),
+            active: ActiveCalls::new(key, capacity),
+            overdue: false.into(),
+        })
     }
 }
 
@@ -67,7 +76,11 @@ impl Host for TestHost {
     }
 
     fn is_degraded(&self) -> bool {
-        false
+        self.is_overdue()
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.overdue.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn try_acquire(&self) -> Option<Result<Permit, Busy>> {

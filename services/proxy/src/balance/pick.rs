@@ -32,6 +32,15 @@ impl Weights {
     }
 }
 
+/// Which slaves may be picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Those that have answered what was sent to them.
+    Answering,
+    /// Also those that owe an answer for so long that they may be paused.
+    All,
+}
+
 /// How to pick a slave.
 pub(crate) struct PickPolicy<'a> {
     /// Random number, uniform over 64 bits.
@@ -39,6 +48,7 @@ pub(crate) struct PickPolicy<'a> {
     pub(crate) weights: &'a Weights,
     /// With stickiness: a hash of the client, whose calls stay together.
     pub(crate) sticky_seed: Option<u64>,
+    pub(crate) reach: Reach,
 }
 
 /// Why no member has capacity, from the worst reason to the best.
@@ -58,49 +68,55 @@ pub(crate) struct Picked<'a, H> {
     pub(crate) permit: Permit,
 }
 
-/// Picks the less loaded of two random members, which are drawn by weight; if neither can take the call, any member that
+/// Picks the less loaded of two random members, which are drawn by weight and are not the same; if neither can take the call, any member that
 /// can. Degraded members come last. With stickiness picks the client's own member, or the next one in the client's order.
 /// Takes constant time while all weights are equal and one of the two can take the call.
 pub(crate) fn pick<'a, H: Host>(
     members: &'a [Arc<H>],
     policy: &PickPolicy<'_>,
 ) -> Result<Picked<'a, H>, NoCapacity> {
-    let mut picker = Picker(NoCapacity::Absent);
+    let mut picker = Picker { reach: policy.reach, reason: NoCapacity::Absent };
     if let Some(seed) = policy.sticky_seed {
-        return picker.rendezvous_pick(members, seed, policy.weights).ok_or(picker.0);
+        return picker.rendezvous_pick(members, seed, policy.weights).ok_or(picker.reason);
     }
     let (low, high) = (policy.random & 0xffff_ffff, policy.random >> 32);
-    let (Some(one), Some(two)) = (draw(members, policy.weights, low), draw(members, policy.weights, high))
-    else {
-        return Err(NoCapacity::Absent);
-    };
+    let Some(one) = draw(members, policy.weights, low, None) else { return Err(NoCapacity::Absent) };
+    let two = draw(members, policy.weights, high, Some(one)).unwrap_or(one);
+    let (one, two) = (&members[one], &members[two]);
     let load = |slave: &H| slave.active().load(policy.weights.of(slave.key()));
     let (first, second) = if load(two).is_less_than(load(one)) { (two, one) } else { (one, two) };
     let start = usize::try_from(low).unwrap_or(0) % members.len();
     let others = members[start..].iter().chain(&members[..start]);
     let order = [first, second].into_iter().chain(others);
     let healthy = order.clone().find_map(|slave| picker.acquire_if_healthy(slave));
-    healthy.or_else(|| order.clone().find_map(|slave| picker.acquire(slave))).ok_or(picker.0)
+    healthy.or_else(|| order.clone().find_map(|slave| picker.acquire(slave))).ok_or(picker.reason)
 }
 
-/// Draws a random member by weight. `random` has 32 bits.
-fn draw<'a, H: Host>(members: &'a [Arc<H>], weights: &Weights, random: u64) -> Option<&'a Arc<H>> {
+/// Draws the index of a random member by weight, of one other than `except`. `random` has 32 bits. `None`: there is none.
+fn draw<H: Host>(members: &[Arc<H>], weights: &Weights, random: u64, except: Option<usize>) -> Option<usize> {
     let scale = |total: u64| u64::try_from((u128::from(random) * u128::from(total)) >> 32).unwrap_or(0);
     if weights.0.is_none() {
-        return members.get(usize::try_from(scale(members.len() as u64)).unwrap_or(0));
+        let others = members.len().checked_sub(usize::from(except.is_some())).filter(|others| *others > 0)?;
+        let drawn = usize::try_from(scale(others as u64)).unwrap_or(0);
+        return Some(drawn + usize::from(except.is_some_and(|except| drawn >= except)));
     }
-    let weight = |slave: &Arc<H>| u64::from(weights.of(slave.key()));
-    let mut left = scale(members.iter().map(weight).sum());
-    members.iter().find(|slave| {
-        let weight = weight(slave);
+    let weight =
+        |index: usize| if except == Some(index) { 0 } else { u64::from(weights.of(members[index].key())) };
+    let mut left = scale((0..members.len()).map(weight).sum());
+    (0..members.len()).find(|index| {
+        let weight = weight(*index);
         let is_hit = left < weight;
         left = left.saturating_sub(weight);
         is_hit
     })
 }
 
-/// A search for a permit: holds the best reason so far why there is none.
-struct Picker(NoCapacity);
+/// A search for a permit.
+struct Picker {
+    reach: Reach,
+    /// The best reason so far why there is no permit.
+    reason: NoCapacity,
+}
 
 impl Picker {
     fn acquire_if_healthy<'a, H: Host>(&mut self, slave: &'a Arc<H>) -> Option<Picked<'a, H>> {
@@ -108,12 +124,15 @@ impl Picker {
     }
 
     fn acquire<'a, H: Host>(&mut self, slave: &'a Arc<H>) -> Option<Picked<'a, H>> {
+        if self.reach == Reach::Answering && slave.is_overdue() {
+            return None;
+        }
         let reason = match slave.try_acquire()? {
             Ok(permit) => return Some(Picked { slave, permit }),
             Err(Busy::AtCapacity) => NoCapacity::Full,
             Err(Busy::RateLimited(_)) => NoCapacity::Limited,
         };
-        self.0 = self.0.max(reason);
+        self.reason = self.reason.max(reason);
         None
     }
 

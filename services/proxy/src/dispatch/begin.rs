@@ -86,8 +86,11 @@ pub(super) fn begin(
         &new_call.header.param_headers,
         &new_call.message,
     ))?;
-    let route = exchange::narrow(route, new_call.header.request_state, forwarder.registry.fleet())?;
-    let call = new_call.open(pool, times, forwarder.registry.fleet())?;
+    let fleet = forwarder.registry.fleet();
+    let route = exchange::narrow(route, new_call.header.request_state, fleet)?;
+    let client = context.client(new_call.header.session.as_deref());
+    new_call.header.client = client.and_then(|client| fleet.client_id(&client));
+    let call = new_call.open(pool, times, fleet)?;
     let NewCall { at, mut header, tool, .. } = new_call;
     let origin = Origin::of(context, &mut header);
     let response = Arc::new(ResponseRx::default());

@@ -9,6 +9,7 @@ use front::calls::{CallContext, Calls, Listing};
 use protocol::link::header::CallHeader;
 use protocol::link::session_fact::SessionFact;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::log_level::LogLevel;
 use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
@@ -185,6 +186,10 @@ impl Calls for Dispatcher {
         // Slaves that do not have the call learn nothing of session and request.
         let digests = self.0.forwarder.registry.fleet().cancel_ids(session, request_id);
         self.broadcast(&SessionFact::Cancelled(digests));
+    }
+
+    fn set_log_level(&self, session: &str, level: LogLevel) {
+        self.broadcast(&SessionFact::LogLevel { session: session.to_owned(), level });
     }
 
     fn end_session(&self, session: &str) {

@@ -37,6 +37,10 @@ impl Host for Slave {
         Self::is_degraded(self)
     }
 
+    fn is_overdue(&self) -> bool {
+        Self::is_overdue(self)
+    }
+
     fn try_acquire(&self) -> Option<Result<Permit, Busy>> {
         Self::try_acquire(self)
     }

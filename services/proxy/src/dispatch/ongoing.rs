@@ -105,6 +105,7 @@ impl OngoingCall {
                 self.deliver_or_retry(event)
             }
             Recv::Unsent => self.move_elsewhere(),
+            Recv::ProbablyLost => self.leave_lost_slave(),
         })
     }
 
@@ -140,7 +141,7 @@ impl OngoingCall {
     }
 
     /// Returns the event, unless the call is to be run again in its place.
-    fn deliver_or_retry(&mut self, event: ResponseEvent) -> Option<ResponseEvent> {
+    pub(super) fn deliver_or_retry(&mut self, event: ResponseEvent) -> Option<ResponseEvent> {
         let Some(reason) = self.machine.retry_reason(&event, Instant::now) else { return Some(event) };
         let Some(slave) = self.machine.slave().cloned() else { return Some(event) };
         self.forwarder.record_end(FaultAttribution::of(&event), &self.tool, &self.pool, &slave);

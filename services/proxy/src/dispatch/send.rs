@@ -15,7 +15,7 @@ use super::open_call::OpenCall;
 use super::pool::Pool;
 use super::queue::CallName;
 use crate::balance::Permit;
-use crate::balance::pick::{NoCapacity, PickPolicy, Picked, pick};
+use crate::balance::pick::{NoCapacity, PickPolicy, Picked, Reach, pick};
 use crate::limits::client::Client;
 use crate::links::{ResponseRx, Slave};
 use crate::routes::Route;
@@ -61,11 +61,13 @@ pub(super) enum SendError {
 }
 
 impl Forwarder {
-    /// Sends the call to a slave of its route; to one of a later priority only if none of an earlier one has capacity.
+    /// Sends the call to a slave of its route; to one of a later priority only if none of an earlier one has capacity, and to one
+    /// that does not answer at the moment only if no other can take the call.
     pub(super) fn send(&self, target: &Target<'_>, now: Instant) -> Result<Arc<Slave>, SendError> {
         let Target { call, tool, pool, route, avoid, origin, .. } = target;
         let priorities = eligible(&self.registry, pool, route, *avoid, now);
-        let policy = PickPolicy {
+        let policy = |reach| PickPolicy {
+            reach,
             random: mix(u64::try_from(call.id.0 & u128::from(u64::MAX)).unwrap_or(0)),
             weights: &pool.balance.weights,
             sticky_seed: pool.balance.sticky.then(|| origin.client.seed()),
@@ -74,9 +76,11 @@ impl Forwarder {
         // A slave may lose its link after it was picked: another pick, as often as there are slaves.
         for _ in 0..=priorities.iter().map(|slaves| slaves.len()).sum() {
             reason = NoCapacity::Absent;
-            let picked = priorities
-                .iter()
-                .find_map(|slaves| pick(slaves, &policy).map_err(|why| reason = reason.max(why)).ok());
+            let mut pick_within = |reach| {
+                let mut within = priorities.iter().map(|slaves| pick(slaves, &policy(reach)));
+                within.find_map(|picked| picked.map_err(|why| reason = reason.max(why)).ok())
+            };
+            let picked = pick_within(Reach::Answering).or_else(|| pick_within(Reach::All));
             let Some(Picked { slave, permit }) = picked else { break };
             if open_on(slave, permit, call, tool, target.response) {
                 self.record_sent(slave, Some(pool), now);

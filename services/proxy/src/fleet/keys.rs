@@ -19,6 +19,7 @@ pub(super) struct FleetSecrets {
     facts: hmac::Key,
     cancel: hmac::Key,
     state: hmac::Key,
+    clients: hmac::Key,
 }
 
 impl FleetSecrets {
@@ -29,7 +30,14 @@ impl FleetSecrets {
         let public = signer.public_key().as_ref().try_into().map(FleetKey).map_err(|_| KeyError)?;
         let mac = |purpose| derive(&prk, purpose).map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
         let (facts, cancel) = (mac("mcp-relay facts 2")?, mac("mcp-relay cancel 2")?);
-        Ok(Self { signer, public, facts, cancel, state: mac("mcp-relay state 2")? })
+        Ok(Self {
+            signer,
+            public,
+            facts,
+            cancel,
+            state: mac("mcp-relay state 2")?,
+            clients: mac("mcp-relay clients 2")?,
+        })
     }
 
     /// Signs a text; `None` only if the cryptographic library fails.
@@ -61,6 +69,12 @@ impl FleetSecrets {
     pub(super) fn identity_digest(&self, identity: &str) -> u64 {
         let tag = hmac::sign(&self.state, identity.as_bytes());
         tag.as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
+
+    /// Returns the digest of a client in hex.
+    pub(super) fn client_id(&self, client: &str) -> String {
+        let tag = hmac::sign(&self.clients, client.as_bytes());
+        format!("{:032x}", u128::from_be_bytes(first_half(&tag)))
     }
 }
 

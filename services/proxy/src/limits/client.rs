@@ -67,6 +67,8 @@ mod tests {
             name: None,
             era: Era::Legacy,
             version: Version::NEWEST,
+            client: None,
+            log_level: None,
             session: session.map(str::to_owned),
             request_id: None,
             cancel_id: None,

@@ -24,6 +24,10 @@ const REPORTED: u8 = 32;
 /// The slave is ejected: it failed several calls in a row by its own fault.
 const EJECTED: u8 = 64;
 
+/// The slave has sent nothing since something was sent to it, for a part of the ping interval. Not a state that is reported: it
+/// lasts until the slave answers or its link is given up.
+const OVERDUE: u8 = 128;
+
 /// All reasons for which a slave that accepts calls is degraded.
 const DEGRADED: u8 = LATE | REPORTED | EJECTED;
 
@@ -122,12 +126,27 @@ impl Health {
     }
 
     pub(super) fn is_degraded(&self) -> bool {
-        self.bits() & DEGRADED != 0
+        self.bits() & (DEGRADED | OVERDUE) != 0
+    }
+
+    /// Returns whether the slave has not answered for so long that it may be paused.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.bits() & OVERDUE != 0
+    }
+
+    /// Records that the slave owes an answer for too long.
+    pub(super) fn on_overdue(&self) {
+        self.set(OVERDUE, true);
+    }
+
+    /// Records that something came from a slave that was overdue.
+    pub(super) fn on_answer(&self) {
+        self.set(OVERDUE, false);
     }
 
     /// Records that a link is up. Lateness and draining of the link before are forgotten.
     pub(super) fn link_up(&self) {
-        self.set(DRAINING | LATE, false);
+        self.set(DRAINING | LATE | OVERDUE, false);
         self.set(LINKED, true);
     }
 

@@ -59,6 +59,13 @@ impl Slave {
         true
     }
 
+    /// Records that the slave was silent before its link was given up: it is probably dead, not only without a link.
+    pub(super) fn presume_dead(&self, now: Instant) {
+        if let LinkState::Native(end) = &mut *self.link() {
+            end.presume_dead(now);
+        }
+    }
+
     /// Returns whether the link of this generation is the current one.
     pub(super) fn is_current(&self, generation: u64) -> bool {
         self.generation.load(Ordering::Acquire) == generation
@@ -103,6 +110,7 @@ impl Slave {
         match &mut *self.link() {
             LinkState::Native(end) => {
                 let timed_out = end.time_out(now);
+                end.report_loss(now);
                 let is_over =
                     end.expire(now) || (!self.is_linked() && end.is_idle() && !self.health.is_ejected());
                 let next = if is_over { None } else { end.poll_timeout() };

@@ -160,6 +160,22 @@ impl LinkEnd for SlaveLink {
         self.update_health(trips, now);
     }
 
+    fn expects_answers(&self) -> bool {
+        true
+    }
+
+    fn on_overdue(&mut self) {
+        if self.slave.is_current(self.generation) {
+            self.slave.health.on_overdue();
+        }
+    }
+
+    fn on_answer(&mut self) {
+        if self.slave.is_current(self.generation) {
+            self.slave.health.on_answer();
+        }
+    }
+
     fn on_read(&mut self, _: Instant) -> Result<(), DisconnectReason> {
         self.acks_expected = true;
         Ok(())

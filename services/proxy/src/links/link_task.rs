@@ -89,6 +89,9 @@ fn on_disconnect(
     }
     let current = slave.link_down(generation, now);
     if current {
+        if matches!(reason, DisconnectReason::Silent) {
+            slave.presume_dead(now);
+        }
         tracing::info!(slave = slave.name, calls = slave.calls(), "Active slave disconnected: {reason}");
         registry.peers().remove_report(slave.key, now);
         registry.publish_change(slave);

@@ -20,6 +20,8 @@ pub(crate) enum Recv {
     ResponseEvent(ResponseEvent),
     /// The call never reached the slave, so another must be chosen.
     Unsent,
+    /// The slave may have the call and is probably dead.
+    ProbablyLost,
 }
 
 #[derive(Default)]
@@ -27,6 +29,8 @@ struct State {
     /// The first piece, stored apart because most answers have only one and then need no queue.
     first: Option<Recv>,
     rest: VecDeque<Recv>,
+    /// Whether the reader is to learn that the slave is probably dead, after what was received before.
+    lost: bool,
     reader: Option<Waker>,
 }
 
@@ -52,12 +56,26 @@ impl ResponseRx {
         }
     }
 
+    fn report_loss(&self) {
+        let reader = {
+            let mut state = self.state.lock();
+            state.lost = true;
+            state.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
     /// Returns the next piece. `Pending`: the task is woken when there is one.
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Recv> {
         let mut state = self.state.lock();
         let next = state.first.take().or_else(|| state.rest.pop_front());
         if let Some(received) = next {
             return Poll::Ready(received);
+        }
+        if std::mem::take(&mut state.lost) {
+            return Poll::Ready(Recv::ProbablyLost);
         }
         match &mut state.reader {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -86,5 +104,9 @@ impl Sink for ResponseTx {
 
     fn on_unsent(&mut self) {
         self.response.push(Recv::Unsent);
+    }
+
+    fn on_probably_lost(&mut self) {
+        self.response.report_loss();
     }
 }

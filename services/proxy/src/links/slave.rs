@@ -179,10 +179,15 @@ impl Slave {
         self.health.accepts_calls()
     }
 
-    /// Returns whether another slave is preferred where one can take the call: this one answers late, reports a fault
+    /// Returns whether another slave is preferred where one can take the call: this one answers late or not, reports a fault
     /// or is ejected.
     pub(crate) fn is_degraded(&self) -> bool {
         self.health.is_degraded()
+    }
+
+    /// Returns whether the slave has not answered for so long that it may be paused.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.health.is_overdue()
     }
 
     /// Returns whether a link is up.

@@ -6,6 +6,7 @@
 mod attribution;
 mod backend;
 mod child;
+mod child_log_level;
 mod config;
 mod era_probe;
 mod forward;
@@ -13,6 +14,7 @@ mod handshake;
 mod health_check;
 mod incoming;
 mod line_fault;
+mod log_readers;
 mod message_sketch;
 mod messages;
 mod odd_lines;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
+use protocol::mcp::log_level::LogLevel;
 
 use super::handle::CallHandle;
 use super::sink::CallSink;
@@ -12,4 +13,10 @@ pub(crate) trait Execute: Send + Sync + 'static {
     ///
     /// The sink gets events, then exactly one end, also for calls that cannot run at all.
     fn execute(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle;
+
+    /// Takes the level of log messages that a client's session wants from now on.
+    fn set_log_level(&self, _session: &str, _level: LogLevel) {}
+
+    /// Learns that a client ended its session.
+    fn end_session(&self, _session: &str) {}
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::log_level::LogLevel;
 use runtime::traces::Parent;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -35,8 +36,9 @@ pub(crate) struct Request {
     pub(crate) task: Option<Range<usize>>,
     /// The range of `params._meta.progressToken`, a string or a number.
     pub(crate) progress_token: Option<Range<usize>>,
-    /// Whether the client asked for log messages on this request (2026-07-28, Logging).
-    pub(crate) has_log_level: bool,
+    /// Least severe level of log messages that a modern client asked for on this request (2026-07-28, Logging); one that is not known
+    /// counts as the least severe.
+    pub(crate) log_level: Option<LogLevel>,
     /// Whether `_meta` has the same trace context as the header.
     pub(crate) has_trace: bool,
     /// Whether `_meta` has a baggage of its own.
@@ -79,8 +81,8 @@ fn present_or_null<'de: 'a, 'a, D: serde::Deserializer<'de>>(
 struct Meta<'a> {
     #[serde(rename = "progressToken", borrow, default)]
     progress_token: Option<&'a RawValue>,
-    #[serde(rename = "io.modelcontextprotocol/logLevel", default)]
-    log_level: Option<IgnoredAny>,
+    #[serde(rename = "io.modelcontextprotocol/logLevel", borrow, default)]
+    log_level: Option<&'a RawValue>,
     #[serde(borrow, default)]
     traceparent: Option<&'a RawValue>,
     #[serde(default)]
@@ -91,6 +93,10 @@ struct Meta<'a> {
 fn is_plain_string(json: &RawValue, text: Option<&str>) -> bool {
     let inside = json.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     inside.is_some() && inside == text
+}
+
+fn read_level(json: &RawValue) -> LogLevel {
+    serde_json::from_str(json.get()).unwrap_or(LogLevel::Debug)
 }
 
 impl Request {
@@ -124,7 +130,7 @@ impl Request {
             meta: params.meta.map(range),
             task: params.task.map(range),
             progress_token: meta.progress_token.map(range),
-            has_log_level: meta.log_level.is_some(),
+            log_level: meta.log_level.map(read_level),
             has_trace: meta
                 .traceparent
                 .is_some_and(|raw| is_plain_string(raw, header.traceparent.as_deref())),
@@ -167,7 +173,7 @@ mod tests {
         assert_eq!(request.json(&request.name_range), br#""e\u0063ho""#);
         assert_eq!(request.json(request.arguments.as_ref().unwrap()), br#"{"b":[1e400]}"#);
         assert_eq!(request.token().unwrap(), r#""t\n""#);
-        assert!(!request.has_log_level);
+        assert_eq!(request.log_level, None);
     }
 
     #[test]

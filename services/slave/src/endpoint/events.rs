@@ -75,8 +75,10 @@ impl Endpoint {
     fn on_session_facts(&self, from: LinkId, json: &Bytes) {
         match SessionFact::decode(json) {
             Some(SessionFact::Cancelled(digests)) => self.calls.lock().cancel_request(&digests),
-            Some(SessionFact::Ended(_)) => {
+            Some(SessionFact::LogLevel { session, level }) => self.executor.set_log_level(&session, level),
+            Some(SessionFact::Ended(end)) => {
                 tracing::debug!("A client ended its session");
+                self.executor.end_session(&end.session);
                 self.forward_session_end(from, json);
             }
             None => tracing::warn!("The proxy sent a session fact that cannot be read"),

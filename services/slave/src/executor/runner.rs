@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::{Failure, modern_status};
+use protocol::mcp::log_level::SessionLevels;
 use runtime::activity::Activity;
 use runtime::telemetry::LogContext;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,8 @@ pub(super) struct CallRunner {
     pub(super) activity: Activity,
     /// The longest wait for the tool of a backend that is in its first start (`BACKEND_WAIT`).
     pub(super) wait: Duration,
+    /// Levels of log messages that sessions asked for.
+    pub(super) log_levels: Mutex<SessionLevels>,
 }
 
 impl CallRunner {
@@ -108,7 +112,12 @@ impl CallRunner {
             log_refusal(header.name.as_deref().unwrap_or_default(), &Failure::Draining);
             return Err(Failure::Draining);
         }
-        let request = Request::parse(header, message).inspect_err(|why| log_refusal("", why))?;
+        let mut request = Request::parse(header, message).inspect_err(|why| log_refusal("", why))?;
+        if let Some(level) = request.header.session.as_deref().and_then(|key| self.log_levels.lock().get(key))
+        {
+            // What the session said last. The header's level helps a slave that was not there at that time.
+            request.header.log_level = Some(level);
+        }
         let refused = |why: &Failure| log_refusal(&request.name, why);
         let route = self.registry.find(&request.name, self.wait).await.inspect_err(refused)?;
         if request.header.era == Era::Modern {

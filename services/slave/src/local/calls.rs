@@ -8,6 +8,7 @@ use bytes::Bytes;
 use front::calls::{CallContext, Calls, Completeness, Listing};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId};
+use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
 use runtime::call_lines;
@@ -73,7 +74,9 @@ impl Calls for LocalCalls {
         self.listing.clone()
     }
 
-    fn call(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> LocalStream {
+    fn call(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> LocalStream {
+        // The digests of proxies have no space in them.
+        header.client = context.client(header.session.as_deref()).map(|client| format!("own port, {client}"));
         let (era, version) = (header.era, header.version);
         let meters = header.name.as_deref().and_then(|tool| self.executor.meters(tool));
         let log_context = self.log_context(&header);
@@ -100,7 +103,12 @@ impl Calls for LocalCalls {
         self.running.cancel(|key| key.session == session && key.request_id == request_id);
     }
 
+    fn set_log_level(&self, session: &str, level: LogLevel) {
+        self.executor.set_log_level(session, level);
+    }
+
     fn end_session(&self, session: &str) {
+        self.executor.end_session(session);
         self.running.cancel(|key| key.session == session);
     }
 }

@@ -100,6 +100,8 @@ pub fn header(era: Era) -> CallHeader {
         name: None,
         era,
         version: if era == Era::Modern { Version::NEWEST } else { Version::NEWEST_LEGACY },
+        client: None,
+        log_level: None,
         session: None,
         request_id: None,
         cancel_id: None,

@@ -131,6 +131,13 @@ impl<S: Sink> Call<S> {
         }
     }
 
+    /// Tells the reader that the slave is probably dead, unless the call has ended.
+    pub(super) fn report_loss(&mut self) {
+        if self.has_reader() {
+            self.sink.on_probably_lost();
+        }
+    }
+
     fn has_reader(&self) -> bool {
         !self.ended && self.reader == Reader::Listening
     }

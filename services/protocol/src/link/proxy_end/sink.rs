@@ -8,4 +8,7 @@ pub trait Sink {
     fn on_event(&mut self, event: ResponseEvent);
     /// Learns that the call never reached the slave and may go to another. Nothing follows.
     fn on_unsent(&mut self);
+    /// Learns that the slave, which may have the call, has been without a link for so long that it is probably dead. The call
+    /// goes on: it ends or is cancelled as before. Said again while the link stays down.
+    fn on_probably_lost(&mut self) {}
 }

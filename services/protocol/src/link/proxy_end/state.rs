@@ -2,7 +2,7 @@
 //! know sockets.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -17,6 +17,9 @@ use crate::link::reassembler::Reassembler;
 use crate::link::stats::LinkStats;
 use crate::mcp::catalog::MAX_CATALOG;
 use crate::mcp::failure::Failure;
+
+/// Time without a link after which a slave is probably dead. One that lives dials again within half a second.
+pub const PROBABLY_LOST: Duration = Duration::from_secs(1);
 
 /// The proxy's end of the link to one slave process.
 pub struct ProxyEnd<S> {
@@ -36,6 +39,8 @@ pub struct ProxyEnd<S> {
     pub(super) linked: bool,
     /// When the grace for a broken link is over.
     pub(super) grace_ends_at: Option<Instant>,
+    /// When the readers of calls that wait for the slave learn that it is probably dead.
+    pub(super) loss_reported_at: Option<Instant>,
     pub(super) next_timeout_check: Option<Instant>,
     pub(super) stats: LinkStats,
 }
@@ -55,6 +60,7 @@ impl<S: Sink> ProxyEnd<S> {
             skips_catalog: false,
             linked: false,
             grace_ends_at: None,
+            loss_reported_at: None,
             next_timeout_check: None,
             stats: LinkStats::default(),
         }
@@ -101,6 +107,7 @@ impl<S: Sink> ProxyEnd<S> {
         self.linked = true;
         self.request_limits.window = window as usize;
         self.grace_ends_at = None;
+        self.loss_reported_at = None;
         self.outbox.clear();
         self.catalog = Reassembler::new(MAX_CATALOG);
         self.skips_catalog = false;
@@ -132,6 +139,27 @@ impl<S: Sink> ProxyEnd<S> {
             true
         });
         self.grace_ends_at = Some(now + self.limits.grace);
+        self.loss_reported_at = Some(now + PROBABLY_LOST);
+    }
+
+    /// Takes the slave for dead as of now, so that its calls' readers learn of it at the next [`ProxyEnd::report_loss`]: it was
+    /// silent before its link was given up. Does nothing while a link is up.
+    pub fn presume_dead(&mut self, now: Instant) {
+        if !self.linked {
+            self.loss_reported_at = Some(now);
+        }
+    }
+
+    /// Tells the readers of calls that wait for the slave that it is probably dead, if its link has been down for
+    /// [`PROBABLY_LOST`], and again after that time. To be called at [`ProxyEnd::poll_timeout`].
+    pub fn report_loss(&mut self, now: Instant) {
+        if self.linked || self.loss_reported_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.loss_reported_at = Some(now + PROBABLY_LOST);
+        for call in self.calls.values_mut() {
+            call.report_loss();
+        }
     }
 
     /// Fails every call with "outcome unknown": the slave process is known not to come back.
@@ -164,7 +192,7 @@ impl<S: Sink> ProxyEnd<S> {
     /// nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let of_link = if self.linked { self.outbox.timeout() } else { self.grace_ends_at };
-        [of_link, self.next_timeout_check].into_iter().flatten().min()
+        [of_link, self.loss_reported_at, self.next_timeout_check].into_iter().flatten().min()
     }
 
     /// Returns the next event for the owner of the link.

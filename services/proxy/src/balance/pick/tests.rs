@@ -21,7 +21,8 @@ fn shares(members: &[Arc<TestHost>], weights: &Weights, under_way: usize) -> Vec
     for n in 0..CALLS {
         let (first, second) = (mix(n as u64), mix(n as u64 ^ 0x5555_0000));
         let Picked { slave, permit } =
-            pick(members, &PickPolicy { random: first, weights, sticky_seed: None }).unwrap();
+            pick(members, &PickPolicy { random: first, weights, sticky_seed: None, reach: Reach::All })
+                .unwrap();
         counts[usize::try_from(slave.key).unwrap() - 1] += 1.0 / CALLS as f64;
         running.push(permit);
         if running.len() > under_way {
@@ -61,7 +62,12 @@ fn two_choices_keep_the_load_level() {
     let none = Weights::default();
     let _permits: Vec<_> = (0..400)
         .map(|n| {
-            pick(&members, &PickPolicy { random: mix(n), weights: &none, sticky_seed: None }).unwrap().permit
+            pick(
+                &members,
+                &PickPolicy { random: mix(n), weights: &none, sticky_seed: None, reach: Reach::All },
+            )
+            .unwrap()
+            .permit
         })
         .collect();
     let most = members.iter().map(|slave| slave.active.in_flight()).max().unwrap();
@@ -72,7 +78,7 @@ fn two_choices_keep_the_load_level() {
 fn every_permit_is_found_and_none_is_granted_twice() {
     let members = slaves(&[1, 3, 2]);
     let none = Weights::default();
-    let policy = |n| PickPolicy { random: mix(n), weights: &none, sticky_seed: None };
+    let policy = |n| PickPolicy { random: mix(n), weights: &none, sticky_seed: None, reach: Reach::All };
     let mut permits: Vec<_> = (0..6).map(|n| pick(&members, &policy(n)).unwrap().permit).collect();
     assert_eq!(pick(&members, &policy(7)).err(), Some(NoCapacity::Full));
     permits.swap_remove(3);
@@ -85,7 +91,10 @@ fn only_the_clients_of_a_lost_slave_move() {
     let members = slaves(&[0; 6]);
     let even = Weights::default();
     let own = |members: &[Arc<TestHost>], n| {
-        pick(members, &PickPolicy { random: 0, weights: &even, sticky_seed: Some(mix(n)) }).unwrap().slave.key
+        pick(members, &PickPolicy { random: 0, weights: &even, sticky_seed: Some(mix(n)), reach: Reach::All })
+            .unwrap()
+            .slave
+            .key
     };
     let before: Vec<u64> = (0..600).map(|n| own(&members, n)).collect();
     let mut reversed = members.clone();
@@ -108,7 +117,8 @@ fn sticky_clients_share_by_weight_too() {
     let weights = weights(&[100, 100, 800]);
     let mut counts = [0.0; 3];
     for n in 0..4000 {
-        let policy = PickPolicy { random: 0, weights: &weights, sticky_seed: Some(mix(n)) };
+        let policy =
+            PickPolicy { random: 0, weights: &weights, sticky_seed: Some(mix(n)), reach: Reach::All };
         counts[usize::try_from(pick(&members, &policy).unwrap().slave.key).unwrap() - 1] += 1.0 / 4000.0;
     }
     assert_near(&counts, &[1.0, 1.0, 8.0], 0.15);
@@ -118,11 +128,59 @@ fn sticky_clients_share_by_weight_too() {
 fn a_sticky_call_goes_elsewhere_only_while_its_slave_cannot_take_it() {
     let members = slaves(&[1, 1]);
     let even = Weights::default();
-    let policy = || PickPolicy { random: 0, weights: &even, sticky_seed: Some(mix(1)) };
+    let policy = || PickPolicy { random: 0, weights: &even, sticky_seed: Some(mix(1)), reach: Reach::All };
     let own = pick(&members, &policy()).unwrap();
     let other = pick(&members, &policy()).unwrap();
     assert_ne!(own.slave.key, other.slave.key);
     let key = own.slave.key;
     drop(own.permit);
     assert_eq!(pick(&members, &policy()).unwrap().slave.key, key);
+}
+
+/// Marks hosts by their keys as overdue.
+fn set_overdue(members: &[Arc<TestHost>], overdue: &[u64]) {
+    for member in members {
+        member.overdue.store(overdue.contains(&member.key), std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn slaves_that_owe_an_answer_get_calls_only_if_no_other_can_take_them() {
+    fn policies(n: u64, weights: &Weights) -> [PickPolicy<'_>; 2] {
+        let sticky = [None, Some(mix(n))];
+        sticky.map(|sticky_seed| PickPolicy { random: mix(n), weights, sticky_seed, reach: Reach::All })
+    }
+    for weights in [Weights::default(), weights(&[10_000, 100, 100])] {
+        let members = slaves(&[0, 2, 2]);
+        set_overdue(&members, &[1]);
+        let mut running = Vec::new();
+        for n in 0..4 {
+            let [policy, _] = policies(n, &weights);
+            let Picked { slave, permit } = pick(&members, &policy).unwrap();
+            assert_ne!(slave.key, 1, "the others have room");
+            running.push(permit);
+        }
+        for policy in policies(9, &weights) {
+            assert_eq!(pick(&members, &policy).unwrap().slave.key, 1, "better than none");
+            let answering = PickPolicy { reach: Reach::Answering, ..policy };
+            assert_eq!(pick(&members, &answering).map(|_| ()).unwrap_err(), NoCapacity::Full);
+        }
+        set_overdue(&members, &[1, 2, 3]);
+        let [policy, _] = policies(9, &weights);
+        let answering = PickPolicy { reach: Reach::Answering, ..policy };
+        assert_eq!(pick(&members, &answering).map(|_| ()).unwrap_err(), NoCapacity::Absent);
+    }
+}
+
+#[test]
+fn of_two_slaves_the_less_loaded_one_is_always_picked() {
+    for weights in [Weights::default(), weights(&[100, 101])] {
+        let members = slaves(&[0, 0]);
+        let _busy = members[0].active.try_acquire().unwrap();
+        for n in 0..200 {
+            let policy =
+                PickPolicy { random: mix(n), weights: &weights, sticky_seed: None, reach: Reach::All };
+            assert_eq!(pick(&members, &policy).unwrap().slave.key, 2);
+        }
+    }
 }

@@ -10,16 +10,19 @@ use futures_util::future::BoxFuture;
 use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape, ProgressToken};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::log_level::LogLevel;
 use tokio::sync::Notify;
 
 use super::config::{StdioServer, StdioTiming};
 use super::forward::{self, Forwarding};
 use super::incoming::{self, Incoming};
 use super::line_fault::LineFault;
+use super::log_readers::{LogReader, LogWish};
 use super::odd_lines::OddLines;
 use super::results;
 use super::session::{OutboundRequest, RequestKind, Session};
 use super::slots::Slots;
+use super::{messages, request};
 use crate::backends::context::BackendContext;
 use crate::backends::history::ProcessHistory;
 use crate::backends::redactor::Redactor;
@@ -126,8 +129,10 @@ impl StdioBackend {
         let ready = self.wait_ready().await?;
         let eras = Eras { client: request.header.era, backend: ready.era };
         let token = request.progress_token.clone().map(|range| request.message.slice(range));
-        // Legacy clients get all log messages; modern ones ask for them (2026-07-28, Logging).
-        let logs = eras.client == Era::Legacy || request.has_log_level;
+        let logs = log_reader(request);
+        if let LogWish::AtLeast(level) = logs.wish {
+            tell_log_level(&ready.session, level).await;
+        }
         let mut outbound = ready.session.begin(RequestKind::Call { token, logs })?;
         let sent = BackendRequest { backend: &self.name, tool, version: ready.version, id: outbound.id };
         let span = BackendSpan::start(request.parent.as_ref(), sent);
@@ -169,6 +174,10 @@ impl StdioBackend {
                     incoming::with_client_token(&line, range, &token)
                 }
                 Incoming::Log(message) => message,
+                Incoming::Alive => {
+                    exchange.alive();
+                    continue;
+                }
                 Incoming::Result(result) => {
                     self.check(MessageShape::Result, &result, rules)?;
                     return results::adapt(result, rules.era, era);
@@ -195,6 +204,41 @@ impl StdioBackend {
             self.odd.record(LineFault::BadForm, || format!("the call failed: {fault}"));
             Failure::BadAnswer(fault.to_string())
         })
+    }
+}
+
+/// Returns who reads log messages of a call: legacy clients get what the server sends or their session asked for; modern ones ask for
+/// them on each request (2026-07-28, Logging).
+fn log_reader(request: &Request) -> LogReader {
+    let header = &request.header;
+    let wish = match (header.era, request.log_level, header.log_level) {
+        (Era::Legacy, _, Some(level)) | (Era::Modern, Some(level), _) => LogWish::AtLeast(level),
+        (Era::Legacy, _, None) => LogWish::Default,
+        (Era::Modern, None, _) => LogWish::None,
+    };
+    LogReader {
+        client: header.client.as_deref().map(Into::into),
+        session: header.session.as_deref().map(Into::into),
+        wish,
+    }
+}
+
+/// Tells a legacy child that a client wants messages of this level, if it would not send them. A child that refuses sends what it sends.
+async fn tell_log_level(session: &Arc<Session>, level: LogLevel) {
+    if !session.log_level.lower_to(level) {
+        return;
+    }
+    if let Ok(mut request) = request::send(session, |id| messages::set_log_level(id, level)).await {
+        let backend = Arc::clone(&session.backend);
+        tokio::spawn(async move {
+            let answer = request.next().await;
+            tracing::debug!(
+                backend = &*backend,
+                level = level.as_str(),
+                ?answer,
+                "set the level of log messages"
+            );
+        });
     }
 }
 

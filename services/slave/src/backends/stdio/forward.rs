@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::mcp::era::{Era, meta};
+use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::members::{Members, with_value, without};
 use runtime::traces::TraceContext;
 use serde_json::value::RawValue;
@@ -138,7 +139,9 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
     }
     if crosses_eras && to.era == Era::Modern {
         let comma = if out.len() > 1 { "," } else { "" };
-        let _ = write!(out, "{comma}{}", modern_meta());
+        // A legacy client gets log messages unless it says otherwise; a modern server sends them only on request.
+        let level = request.header.log_level.unwrap_or(LogLevel::Info).as_str();
+        let _ = write!(out, r#"{comma}{},"{}":"{level}""#, modern_meta(), meta::LOG_LEVEL);
     }
     for (key, value) in context.members() {
         let comma = if out.len() > 1 { "," } else { "" };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use protocol::mcp::era::{Era, Version};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::era_probe::EraProbe;
 use super::incoming::Incoming;
@@ -26,6 +27,8 @@ pub(super) struct ServerInfo {
     pub(super) has_tools: bool,
     /// Whether the child notifies when its tools change.
     pub(super) announces_changes: bool,
+    /// Whether the child declared the capability `logging`.
+    pub(super) logs: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -39,13 +42,21 @@ struct Tools {
 struct Capabilities {
     #[serde(default)]
     tools: Option<Tools>,
+    #[serde(default)]
+    logging: Option<IgnoredAny>,
 }
 
 impl Capabilities {
     fn into_info(self, version: Version) -> ServerInfo {
         let era = version.era();
         let announces_changes = self.tools.as_ref().is_some_and(|tools| tools.list_changed);
-        ServerInfo { era, version, has_tools: self.tools.is_some(), announces_changes }
+        ServerInfo {
+            era,
+            version,
+            has_tools: self.tools.is_some(),
+            announces_changes,
+            logs: self.logging.is_some(),
+        }
     }
 }
 
@@ -138,6 +149,7 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
                 version: Version::NEWEST,
                 has_tools: true,
                 announces_changes: false,
+                logs: false,
             })),
             _ => Ok(None),
         },
@@ -146,7 +158,7 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
             RequestError::Unexpected { .. } => Ok(None),
             gone => Err(gone),
         },
-        Incoming::Progress { .. } | Incoming::Log(_) => Ok(None),
+        Incoming::Progress { .. } | Incoming::Log(_) | Incoming::Alive => Ok(None),
     }
 }
 
@@ -189,7 +201,7 @@ mod tests {
     #[test]
     fn only_a_modern_answer_or_a_modern_error_means_a_modern_server() {
         let found = parse_discovery(result(
-            r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}}}"#,
+            r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"logging":{}}}"#,
         ));
         assert_eq!(
             found.unwrap().unwrap(),
@@ -197,7 +209,8 @@ mod tests {
                 era: Era::Modern,
                 version: Version::NEWEST,
                 has_tools: true,
-                announces_changes: true
+                announces_changes: true,
+                logs: true,
             }
         );
         assert!(parse_discovery(error(r#"{"code":-32021,"message":""}"#)).unwrap().is_some());

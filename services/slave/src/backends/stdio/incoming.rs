@@ -22,6 +22,8 @@ pub(super) enum Incoming {
     },
     /// A log message, to be passed on unchanged.
     Log(Bytes),
+    /// A sign of life: the child wrote something that may belong to the request and is not passed on.
+    Alive,
     /// The `result` value.
     Result(Bytes),
     /// The `error` object.
@@ -36,7 +38,7 @@ impl Incoming {
         match self {
             Self::Error(error) => CallOutcome::from_error_object(error),
             Self::Failed(failure) => CallOutcome::Unanswered(failure.spec().kind),
-            Self::Result(_) | Self::Progress { .. } | Self::Log(_) => CallOutcome::Success,
+            Self::Result(_) | Self::Progress { .. } | Self::Log(_) | Self::Alive => CallOutcome::Success,
         }
     }
 
@@ -46,7 +48,7 @@ impl Incoming {
             Self::Progress { line, .. } | Self::Log(line) | Self::Result(line) | Self::Error(line) => {
                 line.len()
             }
-            Self::Failed(_) => 0,
+            Self::Failed(_) | Self::Alive => 0,
         }
     }
 }

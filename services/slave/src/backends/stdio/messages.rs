@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use protocol::mcp::era::{Era, Version, meta};
+use protocol::mcp::log_level::LogLevel;
 
 /// The name and version under which the slave introduces itself, in both eras.
 const CLIENT_INFO: &str = concat!(r#"{"name":"mcp-relay","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
@@ -41,6 +42,11 @@ pub(super) fn initialize(id: u64) -> Bytes {
     request(id, "initialize", &params, Era::Legacy)
 }
 
+/// Returns `logging/setLevel`, which legacy children take.
+pub(super) fn set_log_level(id: u64, level: LogLevel) -> Bytes {
+    request(id, "logging/setLevel", &format!(r#""level":"{}""#, level.as_str()), Era::Legacy)
+}
+
 /// Returns `notifications/initialized`.
 pub(super) fn initialized() -> Bytes {
     line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.into())
@@ -76,6 +82,7 @@ mod tests {
             request(1, "tools/list", r#""cursor":"x""#, Era::Modern),
             request(1, "server/discover", "", Era::Modern),
             initialize(1),
+            set_log_level(1, LogLevel::Debug),
             initialized(),
             cancelled(3),
             ping_response("\"a\""),

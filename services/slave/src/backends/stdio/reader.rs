@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::mcp::envelope::Text;
+use protocol::mcp::log_level::LogLevel;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
@@ -39,6 +40,16 @@ pub(super) struct OutputReader {
     odd: Arc<OddLines>,
     max_line: usize,
     attribution: Attribution,
+}
+
+/// Returns the level of a log message; one that is not known counts as `info`.
+fn log_level(params: Option<&RawValue>) -> LogLevel {
+    #[derive(Deserialize)]
+    struct LogParams {
+        level: LogLevel,
+    }
+    let read = params.and_then(|params| serde_json::from_str::<LogParams>(params.get()).ok());
+    read.map_or(LogLevel::Info, |params| params.level)
 }
 
 #[derive(Deserialize)]
@@ -193,7 +204,7 @@ impl OutputReader {
     fn on_notification(&self, method: &str, line: &Bytes, params: Option<&RawValue>) {
         let routed = match method {
             "notifications/progress" => params.is_some_and(|params| self.on_progress(line, params)),
-            "notifications/message" => self.session.pass_log(Incoming::Log(line.clone())),
+            "notifications/message" => self.session.pass_log(line, log_level(params)),
             "notifications/tools/list_changed" => {
                 self.session.tools_changed.notify_one();
                 true

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::log_level::LogLevel;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::child_log_level::ChildLogLevel;
 use super::incoming::Incoming;
+use super::log_readers::{LogMessage, LogReader, recipients};
 use super::messages;
 use crate::metrics::{self, DropReason};
 
@@ -32,16 +35,25 @@ pub(super) enum RequestKind {
     Call {
         /// The client's progress token as JSON; `None` if the client wants no progress.
         token: Option<Bytes>,
-        /// Whether the client gets log messages.
-        logs: bool,
+        /// Who reads log messages.
+        logs: LogReader,
     },
 }
 
 /// A request that has no answer yet.
 struct PendingRequest {
     incoming: mpsc::UnboundedSender<Incoming>,
-    buffered: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     kind: RequestKind,
+}
+
+/// What waits for the reader of a request.
+#[derive(Default)]
+struct Waiting {
+    /// Bytes of events.
+    bytes: AtomicUsize,
+    /// Whether a sign of life waits.
+    sign: AtomicBool,
 }
 
 #[derive(Default)]
@@ -59,6 +71,8 @@ pub(super) struct Session {
     pub(super) backend: Arc<str>,
     /// Notified when the child says that its tools changed.
     pub(super) tools_changed: Notify,
+    /// The level of log messages that the child was told.
+    pub(super) log_level: ChildLogLevel,
     outbox: mpsc::Sender<Bytes>,
     table: Mutex<RequestTable>,
     next: AtomicU64,
@@ -74,6 +88,7 @@ impl Session {
         let session = Self {
             backend,
             tools_changed: Notify::new(),
+            log_level: ChildLogLevel::default(),
             outbox,
             table: Mutex::default(),
             next: AtomicU64::new(1),
@@ -87,18 +102,18 @@ impl Session {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let cancellable = matches!(kind, RequestKind::Call { .. });
         let (incoming, arrivals) = mpsc::unbounded_channel();
-        let buffered = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::new(Waiting::default());
         let mut table = self.table.lock();
         if let Some(failure) = &table.closed {
             return Err(failure.clone());
         }
-        table.pending.insert(id, PendingRequest { incoming, buffered: Arc::clone(&buffered), kind });
+        table.pending.insert(id, PendingRequest { incoming, waiting: Arc::clone(&waiting), kind });
         drop(table);
         Ok(OutboundRequest {
             session: Arc::clone(self),
             id,
             arrivals,
-            buffered,
+            waiting,
             cancellable,
             sent: false,
             ended: false,
@@ -146,26 +161,33 @@ impl Session {
         }
     }
 
-    /// Passes a log message to the only call in flight, since log messages name no call. Returns false if there are
-    /// several calls, or if the only one wants no log messages.
-    pub(super) fn pass_log(&self, event: Incoming) -> bool {
+    /// Passes a log message of this level to the calls that may read it; the other calls in flight, of which it may be one's, show
+    /// life. Returns false if no call got it.
+    pub(super) fn pass_log(&self, line: &Bytes, level: LogLevel) -> bool {
         let table = self.table.lock();
-        let mut calls =
-            table.pending.values().filter(|pending| matches!(pending.kind, RequestKind::Call { .. }));
-        match (calls.next(), calls.next()) {
-            (Some(only @ PendingRequest { kind: RequestKind::Call { logs: true, .. }, .. }), None) => {
-                self.push(only, event);
-                true
+        let message = LogMessage { level, default: self.log_level.default_level() };
+        let calls = table.pending.iter().filter_map(|(id, pending)| match &pending.kind {
+            RequestKind::Call { logs, .. } => Some((*id, logs)),
+            RequestKind::Own | RequestKind::Standing => None,
+        });
+        let recipients = recipients(calls, message);
+        for (id, pending) in &table.pending {
+            if recipients.contains(id) {
+                self.push(pending, Incoming::Log(line.clone()));
+            } else if matches!(pending.kind, RequestKind::Call { .. })
+                && !pending.waiting.sign.swap(true, Ordering::Relaxed)
+            {
+                let _ = pending.incoming.send(Incoming::Alive);
             }
-            _ => false,
         }
+        !recipients.is_empty()
     }
 
     fn push(&self, pending: &PendingRequest, event: Incoming) {
         let size = event.size();
-        let before = pending.buffered.fetch_add(size, Ordering::Relaxed);
+        let before = pending.waiting.bytes.fetch_add(size, Ordering::Relaxed);
         if before > 0 && before + size > MAX_BUFFERED_EVENTS {
-            pending.buffered.fetch_sub(size, Ordering::Relaxed);
+            pending.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
             metrics::record_backend_drop(&self.backend, DropReason::SlowReader);
             return;
         }
@@ -228,7 +250,7 @@ pub(super) struct OutboundRequest {
     pub(super) id: u64,
     session: Arc<Session>,
     arrivals: mpsc::UnboundedReceiver<Incoming>,
-    buffered: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     cancellable: bool,
     sent: bool,
     ended: bool,
@@ -270,9 +292,16 @@ impl OutboundRequest {
     /// Returns the next message. Cancel-safe. An answer or a failure is the last one.
     pub(super) async fn next(&mut self) -> Incoming {
         let next = self.arrivals.recv().await.unwrap_or(Incoming::Failed(Failure::Internal));
-        if matches!(next, Incoming::Progress { .. } | Incoming::Log(_)) {
-            self.buffered.fetch_sub(next.size(), Ordering::Relaxed);
-            return next;
+        match next {
+            Incoming::Alive => {
+                self.waiting.sign.store(false, Ordering::Relaxed);
+                return next;
+            }
+            Incoming::Progress { .. } | Incoming::Log(_) => {
+                self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);
+                return next;
+            }
+            _ => {}
         }
         self.ended = true;
         if let Some((method, sent)) = self.timed.take() {

@@ -177,6 +177,9 @@ impl Supervisor {
         let tools = if info.has_tools { tools::list(session, info.era).await? } else { ToolList::default() };
         tracing::info!(backend = &*self.backend.name, era = ?info.era, tools = tools.len(), "backend ready");
         let (era, version) = (info.era, info.version);
+        if info.logs && era == Era::Legacy {
+            session.log_level.set_settable();
+        }
         self.backend.set_ready(ReadySession { session: Arc::clone(session), era, version });
         self.registration.ready(tools);
         Ok(info)
