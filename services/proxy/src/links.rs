@@ -20,6 +20,7 @@ mod events;
 mod handshake_limiter;
 mod health;
 mod info;
+mod late_answers;
 mod lifecycle;
 mod link_end;
 mod link_task;

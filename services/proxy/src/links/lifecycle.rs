@@ -54,7 +54,7 @@ impl Slave {
                     end.end_grace(now);
                 }
             }
-            LinkState::Plain(end) => end.link_down(),
+            LinkState::Plain(end) => end.link_down(now),
         }
         true
     }
@@ -108,7 +108,11 @@ impl Slave {
                 let next = if is_over { None } else { end.poll_timeout() };
                 Timers { timed_out, next }
             }
-            LinkState::Plain(_) => Timers { timed_out: 0, next: None },
+            LinkState::Plain(end) => {
+                let timed_out = end.time_out(now);
+                end.expire(now);
+                Timers { timed_out, next: end.poll_lost(now) }
+            }
         }
     }
 }
