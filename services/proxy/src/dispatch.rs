@@ -31,6 +31,7 @@ mod send;
 mod shown;
 mod stream;
 mod wait;
+mod withheld;
 
 pub(crate) use dispatcher::Dispatcher;
 pub(crate) use policies::{CallTimes, Policies};

@@ -48,7 +48,7 @@ pub(crate) use call::CallRequest;
 pub(crate) use catalog::CatalogAccounts;
 pub(crate) use code_watch::follow_codes;
 pub(crate) use link_task::LinkTimes;
-pub(crate) use registry::Registry;
+pub(crate) use registry::{Reach, Registry};
 pub(crate) use response::{Recv, ResponseRx};
 pub(crate) use slave::Slave;
 pub(crate) use snapshot::SlaveSnapshot;

@@ -24,6 +24,7 @@ mod health;
 mod hostile_text;
 mod identity;
 mod ingress;
+mod late_answers;
 mod link_faults;
 mod link_loss;
 mod load;

@@ -218,7 +218,9 @@ impl Failure {
     /// Returns the seconds after which it is worth trying again, where the failure says so.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Draining | Self::AuditUnavailable(_) => Some(1),
+            Self::NoSlave | Self::NoSlaveForTool { .. } | Self::Draining | Self::AuditUnavailable(_) => {
+                Some(1)
+            }
             Self::Busy { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
