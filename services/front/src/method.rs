@@ -19,6 +19,9 @@ use crate::trace::Trace;
 /// Most characters of a client's text that an error message repeats.
 const MAX_ECHOED_CHARS: usize = 128;
 
+/// The version of the existing server, whatever its clients ask for.
+const EXISTING_VERSION: Version = Version::V2025_06_18;
+
 /// JSON-RPC request of a client.
 pub(crate) struct Request<'a> {
     /// Id, as raw JSON.
@@ -131,13 +134,13 @@ impl<C: Calls> Edge<C> {
     }
 
     fn initialize(&self, request: &Request<'_>) -> Result<Answer<C::Stream>, Failure> {
-        let Some(requested) = request.params.protocol_version.as_ref() else {
-            return Err(Failure::InvalidParams("params.protocolVersion is missing".into()));
-        };
-        // 2025-11-25, Lifecycle, "Version Negotiation": the requested version, else the newest with a handshake.
-        let version = Version::parse(requested.as_str())
-            .filter(|version| version.era() == Era::Legacy)
-            .unwrap_or(Version::NEWEST_LEGACY);
+        // 2025-11-25, Lifecycle, "Version Negotiation": the requested version, else the newest with a handshake. A client of the
+        // existing server that asks for none gets that server's.
+        let version = request.params.protocol_version.as_ref().map_or(EXISTING_VERSION, |requested| {
+            Version::parse(requested.as_str())
+                .filter(|version| version.era() == Era::Legacy)
+                .unwrap_or(Version::NEWEST_LEGACY)
+        });
         let result = json!({
             "protocolVersion": version.as_str(),
             "capabilities": { "tools": { "listChanged": true } },

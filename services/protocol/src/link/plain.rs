@@ -88,6 +88,22 @@ pub fn rewrite_request(id: PlainId, message: &[u8], name: Option<&str>) -> Resul
     request(id, &incoming.method, renamed.as_deref().or(incoming.params))
 }
 
+/// Longest id of an existing proxy's request that is answered, in bytes of JSON.
+const MAX_FOREIGN_ID: usize = 1024;
+
+/// Returns the id of an existing proxy's request as raw JSON, in whatever form: that proxy passes its clients' ids on, and a response
+/// without the id leaves the client waiting. `None`: there is none, it is null, or longer than 1024 bytes.
+pub fn foreign_id(request: &[u8]) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Request<'a> {
+        #[serde(borrow, default)]
+        id: Option<&'a RawValue>,
+    }
+    let Object(request): Object<Request<'_>> = serde_json::from_slice(request).ok()?;
+    let id = request.id?.get();
+    (id != "null" && id.len() <= MAX_FOREIGN_ID).then_some(id)
+}
+
 /// Why a text message of a plain slave is not a response to a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlainError {
@@ -204,6 +220,18 @@ mod tests {
             rewrite_request(PlainId { number: 8, ..id }, message, Some("b")).unwrap(),
             r#"{"jsonrpc":"2.0","id":"000000000000000000000000000000ab-8","method":"tools/call","params":{"name":"b","arguments":{"n":1.0}}}"#
         );
+    }
+
+    #[test]
+    fn the_id_of_an_existing_proxy_s_request_is_found_in_any_form() {
+        for id in ["1", "1.5", "-0", "1e3", "true", r#""a\n\u0001""#, r#"{"a":1}"#, "[2]"] {
+            let text = format!(r#"{{"params":{{"id":9}},"id":{id},"method":5}}"#);
+            assert_eq!(foreign_id(text.as_bytes()), Some(id));
+        }
+        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(MAX_FOREIGN_ID));
+        for text in ["", "[1]", "{}", r#"{"id":null}"#, r#"{"id":1,"id":2}"#, r#"{"id":1"#, &long] {
+            assert_eq!(foreign_id(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::link::plain::PlainId;
 
+use super::plain::LinkTimeline;
 use super::registry::Registry;
 use super::slave::{LinkState, Slave};
 use crate::access::Identity;
@@ -27,14 +28,13 @@ impl Registry {
         owner.is_some()
     }
 
-    /// Returns whether the plain slave whose link is down may be back: another plain link of its identity was opened after the last sign
-    /// of life on this one, and is up.
+    /// Returns whether the plain slave whose link is down may be back on another link of its identity.
     pub(super) fn is_back_on_another_link(&self, lost: &Slave) -> bool {
-        let Some(after) = lost.plain_lost_after() else { return false };
+        let Some(times) = lost.plain_times() else { return false };
         let grant = lost.grant();
-        let is_back =
-            |slave: &Slave| slave.is_linked() && slave.since >= after && slave.is_plain_of(grant.identity());
-        self.lock().values().any(|slave| slave.key != lost.key && is_back(slave))
+        let later = self.all().into_iter().filter(|slave| slave.key != lost.key);
+        let mut later = later.filter(|slave| slave.is_linked() && slave.is_plain_of(grant.identity()));
+        later.any(|slave| slave.plain_times().is_some_and(|later| times.may_be_back_on(&later)))
     }
 }
 
@@ -63,10 +63,10 @@ impl Slave {
         }
     }
 
-    /// Returns when the plain slave was heard last on this link; `None`: the link is up, or native.
-    fn plain_lost_after(&self) -> Option<Instant> {
+    /// Returns when the plain link began and ended; `None`: the link is native.
+    fn plain_times(&self) -> Option<LinkTimeline> {
         match &*self.link() {
-            LinkState::Plain(end) => end.lost_after(),
+            LinkState::Plain(end) => Some(end.times()),
             LinkState::Native(_) => None,
         }
     }

@@ -24,11 +24,14 @@ impl Slave {
     pub(super) fn link_up(&self, window: u32, now: Instant) -> u64 {
         let mut link = self.link();
         self.announced().begin();
-        if let LinkState::Native(end) = &mut *link {
-            if self.is_linked() {
-                end.link_down(now);
+        match &mut *link {
+            LinkState::Native(end) => {
+                if self.is_linked() {
+                    end.link_down(now);
+                }
+                end.link_up(window);
             }
-            end.link_up(window);
+            LinkState::Plain(end) => end.link_up(now),
         }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         self.close_request.store(0, Ordering::Release);

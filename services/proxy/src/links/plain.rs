@@ -25,6 +25,9 @@ use super::response::ResponseTx;
 /// Longest time between two checks of the calls of a lost link: whether the slave is back, and whether any call is left.
 const LOST_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Time after which the existing slave dials again is 5 s. A slave that is there much earlier is another process.
+const REDIAL_DELAY: Duration = Duration::from_millis(4500);
+
 /// The receiver of a response.
 #[derive(Clone, Copy)]
 enum Waiter {
@@ -61,10 +64,27 @@ pub(super) struct PlainEnd<S = ResponseTx> {
     grace: Duration,
     /// When the calls of the link that is down are given up. `None`: the link is up.
     grace_ends_at: Option<Instant>,
-    /// The last sign of life on the link.
-    heard_at: Instant,
+    times: LinkTimeline,
     /// The tool list as far as it has come.
     tools: ToolPages,
+}
+
+/// When a link began, was heard last, and was known to be down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkTimeline {
+    began: Instant,
+    heard: Instant,
+    lost: Option<Instant>,
+}
+
+impl LinkTimeline {
+    /// Returns whether a later link of the same identity, which is up, may be of the process that had this one. Only a guess, on which
+    /// nothing depends but how long calls wait: plain slaves do not say who they are.
+    pub(super) fn may_be_back_on(&self, later: &Self) -> bool {
+        let Some(lost) = self.lost.filter(|_| later.lost.is_none()) else { return false };
+        // Its old link may have seemed to be up, while the slave knew that it was not.
+        later.began >= self.heard && (later.began <= lost || later.began >= lost + REDIAL_DELAY)
+    }
 }
 
 /// The effect of a text frame of the slave.
@@ -90,7 +110,7 @@ impl<S: Sink> PlainEnd<S> {
             outgoing: VecDeque::new(),
             grace,
             grace_ends_at: None,
-            heard_at: now,
+            times: LinkTimeline { began: now, heard: now, lost: None },
             tools: ToolPages::default(),
         };
         let params = r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"mcp-relay","version":"1"}}"#;
@@ -169,19 +189,25 @@ impl<S: Sink> PlainEnd<S> {
         self.fail(&Failure::Cancelled, is_named);
     }
 
-    /// Records a sign of life on the link.
-    pub(super) fn on_heard(&mut self, now: Instant) {
-        self.heard_at = now;
+    /// Records that the link is up.
+    pub(super) fn link_up(&mut self, now: Instant) {
+        self.times = LinkTimeline { began: now, heard: now, lost: None };
     }
 
-    /// Returns when the slave was heard last on this link, if the link is down.
-    pub(super) fn lost_after(&self) -> Option<Instant> {
-        self.grace_ends_at.map(|_| self.heard_at)
+    /// Records a sign of life on the link.
+    pub(super) fn on_heard(&mut self, now: Instant) {
+        self.times.heard = now;
+    }
+
+    /// Returns when the link began and ended.
+    pub(super) fn times(&self) -> LinkTimeline {
+        self.times
     }
 
     /// Ends the link. Calls whose request was not sent may go elsewhere; the others wait for a late response.
     pub(super) fn link_down(&mut self, now: Instant) {
         self.extend_grace(now);
+        self.times.lost = Some(now);
         self.waiting.retain(|waiter| matches!(waiter, Waiter::Call(_)));
         for unsent in std::mem::take(&mut self.outgoing) {
             if let Some(mut call) = unsent.call.and_then(|id| self.take(id)) {

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use link::Signal;
 use parking_lot::Mutex;
 use protocol::link::ids::LinkId;
-use protocol::mcp::envelope;
+use protocol::link::plain::foreign_id;
 use protocol::mcp::failure::Failure;
 use tokio::task::JoinSet;
 
@@ -22,9 +22,6 @@ use crate::local::LocalCalls;
 
 /// Time between two warnings of ids that come twice.
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
-
-/// Longest id of a request that is remembered, in bytes of JSON.
-const MAX_ID_BYTES: usize = 1024;
 
 /// The plain proxies by the URL that leads to them.
 pub(crate) struct PlainProxies {
@@ -212,10 +209,7 @@ fn warn_of_reuse(warned_at: &mut Option<Instant>, now: Instant) {
     }
 }
 
-/// Returns the id of a request as raw JSON; `null` where none can be read, or where it is too long to be remembered.
+/// Returns the id of a request as raw JSON; `null` where none can be read.
 fn id_of(request: &Bytes) -> String {
-    match envelope::parse(request) {
-        Ok(envelope::Message::Request { id, .. }) if id.get().len() <= MAX_ID_BYTES => id.get().to_owned(),
-        _ => "null".to_owned(),
-    }
+    foreign_id(request).unwrap_or("null").to_owned()
 }

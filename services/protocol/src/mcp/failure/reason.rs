@@ -68,7 +68,7 @@ pub enum Failure {
     /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
     #[error("The call cannot be written down: {0}")]
     AuditUnavailable(&'static str),
-    /// The process that got the request is shutting down.
+    /// The process that got the request is shutting down, or every slave that is linked to it.
     #[error("Shutting down")]
     Draining,
     /// The client cancelled the request.

@@ -70,7 +70,8 @@ impl World {
 
     fn up(&mut self, code: &'static str) -> usize {
         let registered = self.registry.register(None, grant(code)).unwrap();
-        let (slave, generation) = (registered.slave, registered.generation);
+        let slave = registered.slave;
+        let generation = slave.link_up(0, self.now);
         while slave.next_text(generation).is_some() {}
         self.links.push(Link { slave, generation, code, up: true });
         self.links.len() - 1
@@ -202,10 +203,26 @@ fn a_slave_that_was_there_before_is_not_the_lost_one() {
     let mut world = World::new();
     let (first, other) = (world.up("one"), world.up("one"));
     world.open(first, true);
-    world.links[first].slave.on_plain_heard(Instant::now());
+    world.elapse(1);
+    world.links[first].slave.on_plain_heard(world.now);
     world.down(first);
     world.elapse(GRACE.as_secs());
     assert!(is_lost(world.take(0)) && world.links[other].up);
+}
+
+#[test]
+fn a_slave_that_is_there_before_it_would_have_dialled_again_is_another_process() {
+    for (gap, waits) in [(0, true), (1, false), (4, false), (5, true), (20, true)] {
+        let mut world = World::new();
+        let first = world.up("one");
+        world.open(first, true);
+        world.down(first);
+        world.elapse(gap);
+        let back = world.up("one");
+        world.elapse(2 * GRACE.as_secs());
+        assert_eq!(is_lost(world.take(0)), !waits, "{gap} s");
+        assert_eq!(result(world.answer(0, back)).is_some(), waits);
+    }
 }
 
 #[test]
