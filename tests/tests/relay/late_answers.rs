@@ -99,6 +99,14 @@ fn call(id: &Value, tool: &str, arguments: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": tool, "arguments": arguments } })
 }
 
+/// A slave whose backend is ready. The stand-in for the proxy answers pings only while it reads.
+async fn fixture_slave(fixture: &Fixture, node: &NodeProxy, grace: &str) -> harness::relay::Slave {
+    let setup = Setup::slave("one", node.address()).env("SHUTDOWN_GRACE", grace);
+    let slave = fixture.serve(setup.env("LINK_PING_TIMEOUT_MS", "60000")).start_slave().await;
+    slave.log.wait_for("backend ready").await;
+    slave
+}
+
 async fn wait_until_lost(slave: &harness::relay::Slave) {
     slave.log.wait_for("[SLAVE] Connection to proxy closed, attempting to reconnect in ").await;
 }
@@ -106,7 +114,7 @@ async fn wait_until_lost(slave: &harness::relay::Slave) {
 #[tokio::test]
 async fn our_slave_s_answer_goes_out_on_the_next_link_and_its_call_ran_once() {
     let (fixture, node) = (Fixture::default(), NodeProxy::start(CODE).await);
-    let slave = fixture.serve(Setup::slave("one", node.address())).start_slave().await;
+    let slave = fixture_slave(&fixture, &node, "30").await;
     let mut link = node.accept().await.expect("accepted");
     for (id, gate) in [(json!(1), "before"), (json!("two"), "after")] {
         fixture.open_gate(gate, 0);
@@ -138,7 +146,7 @@ async fn our_slave_s_answer_goes_out_on_the_next_link_and_its_call_ran_once() {
 #[tokio::test]
 async fn an_answer_does_not_reach_a_later_client_whose_request_has_the_same_id() {
     let (fixture, node) = (Fixture::default(), NodeProxy::start(CODE).await);
-    let slave = fixture.serve(Setup::slave("one", node.address())).start_slave().await;
+    let slave = fixture_slave(&fixture, &node, "30").await;
     let mut link = node.accept().await.expect("accepted");
     for lose_the_link in [true, false] {
         let gate = format!("first-{lose_the_link}");
@@ -168,8 +176,7 @@ async fn an_answer_does_not_reach_a_later_client_whose_request_has_the_same_id()
 #[tokio::test]
 async fn a_request_that_our_slave_s_end_cuts_off_is_answered_with_an_error() {
     let (fixture, node) = (Fixture::default(), NodeProxy::start(CODE).await);
-    let setup = Setup::slave("one", node.address()).env("SHUTDOWN_GRACE", "1");
-    let mut slave = fixture.serve(setup).start_slave().await;
+    let mut slave = fixture_slave(&fixture, &node, "1").await;
     let mut link = node.accept().await.expect("accepted");
     fixture.open_gate("endless", 0);
     link.send(&call(&json!(7), "run", &run_args("endless", 1))).await;
@@ -184,8 +191,7 @@ async fn a_request_that_our_slave_s_end_cuts_off_is_answered_with_an_error() {
 #[tokio::test]
 async fn a_slave_that_stops_while_its_link_is_broken_delivers_what_runs() {
     let (fixture, node) = (Fixture::default(), NodeProxy::start(CODE).await);
-    let setup = Setup::slave("one", node.address()).env("SHUTDOWN_GRACE", "600");
-    let mut slave = fixture.serve(setup).start_slave().await;
+    let mut slave = fixture_slave(&fixture, &node, "600").await;
     let mut link = node.accept().await.expect("accepted");
     fixture.open_gate("last", 0);
     link.send(&call(&json!(7), "run", &run_args("last", 1))).await;
@@ -204,7 +210,7 @@ async fn a_slave_that_stops_while_its_link_is_broken_delivers_what_runs() {
 #[tokio::test]
 async fn a_slave_that_another_has_replaced_answers_nothing_of_before() {
     let (fixture, node) = (Fixture::default(), NodeProxy::start(CODE).await);
-    let slave = fixture.serve(Setup::slave("one", node.address())).start_slave().await;
+    let slave = fixture_slave(&fixture, &node, "30").await;
     let mut link = node.accept().await.expect("accepted");
     fixture.open_gate("before", 0);
     link.send(&call(&json!(1), "run", &run_args("before", 1))).await;

@@ -25,7 +25,10 @@ async fn a_tool_is_not_called_unknown_while_a_slave_s_first_catalog_is_on_its_wa
     .await;
     silent.catalog(&json!({ "tools": [definition("other")] })).await;
     proxy.offers("other").await;
-    assert_eq!(client.call("later", json!({})).await.kind(), "unknown_tool");
+    wait::until("the catalog to be complete", async || {
+        (client.call("later", json!({})).await.kind() == "unknown_tool").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
