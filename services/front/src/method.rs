@@ -66,7 +66,7 @@ impl<C: Calls> Edge<C> {
         match (request.method, caller.era) {
             ("tools/call", _) => self.begin_call(request, caller, context).map(Answer::Call),
             ("tools/list", era) => self.list_tools(request, era).map(Answer::Response),
-            ("initialize", Era::Legacy) => self.initialize(request),
+            ("initialize", Era::Legacy) => Ok(self.initialize(request)),
             ("ping", Era::Legacy) => Ok(Answer::Response(empty_result(request.id))),
             ("server/discover", Era::Modern) => {
                 let result = self.discovery.clone();
@@ -133,7 +133,7 @@ impl<C: Calls> Edge<C> {
         Ok(Segments::joined(head, tools, tail))
     }
 
-    fn initialize(&self, request: &Request<'_>) -> Result<Answer<C::Stream>, Failure> {
+    fn initialize(&self, request: &Request<'_>) -> Answer<C::Stream> {
         // 2025-11-25, Lifecycle, "Version Negotiation": the requested version, else the newest with a handshake. A client of the
         // existing server that asks for none gets that server's.
         let version = request.params.protocol_version.as_ref().map_or(EXISTING_VERSION, |requested| {
@@ -147,7 +147,7 @@ impl<C: Calls> Edge<C> {
             "serverInfo": server_info(&self.config),
         });
         let response = response(request.id.as_bytes(), Member::Result, result.to_string().into());
-        Ok(Answer::Initialized { version, response })
+        Answer::Initialized { version, response }
     }
 }
 
