@@ -44,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkC
         ));
     }
     let (code, code_file) = code?;
-    Some(LinkConfig { proxies, resolve_interval, tls, code, code_file, reconnect_max })
+    Some(LinkConfig { tls, proxies, resolve_interval, code, code_file, reconnect_max })
 }
 
 /// Warns of proxies on other machines that are not reached over TLS.

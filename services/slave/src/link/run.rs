@@ -81,14 +81,7 @@ pub(crate) async fn run(links: &Links, link: Authenticated) -> DisconnectReason 
     let Authenticated { connected: Connected { socket, proxy }, id, signal, url, .. } = link;
     let (reason, socket) = match proxy {
         Some(_) => drive(socket, NativeLink::new(&links.endpoint, id, signal), links.ping).await,
-        None => {
-            let proxy = links.plain.at(&url, &links.endpoint, &links.edge);
-            let end = PlainLink::new(links, Arc::clone(&proxy), id, signal);
-            let (reason, socket) = drive(socket, end, links.ping).await;
-            let replaced = if reason == DisconnectReason::Replaced { Replaced::Yes } else { Replaced::No };
-            proxy.link_down(id, replaced);
-            (reason, socket)
-        }
+        None => drive_plain(links, socket, &url, id, signal).await,
     };
     match reason {
         DisconnectReason::GoingDown => links.endpoint.link_over(id),
@@ -99,6 +92,22 @@ pub(crate) async fn run(links: &Links, link: Authenticated) -> DisconnectReason 
         socket.close(code, why).await;
     }
     reason
+}
+
+/// Runs a link to a plain proxy, whose requests outlive it.
+async fn drive_plain(
+    links: &Links,
+    socket: Socket,
+    url: &str,
+    id: LinkId,
+    signal: Arc<Signal>,
+) -> (DisconnectReason, Socket) {
+    let proxy = links.plain.at(url, &links.endpoint, &links.edge);
+    let end = PlainLink::new(links, Arc::clone(&proxy), id, signal);
+    let (reason, socket) = drive(socket, end, links.ping).await;
+    let replaced = if reason == DisconnectReason::Replaced { Replaced::Yes } else { Replaced::No };
+    proxy.link_down(id, replaced);
+    (reason, socket)
 }
 
 async fn drive<E>(socket: Socket, end: E, ping: LinkPing) -> (DisconnectReason, Socket)

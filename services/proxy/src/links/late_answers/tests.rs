@@ -153,7 +153,7 @@ fn result(received: Option<Recv>) -> Option<Value> {
     serde_json::from_slice(&payload).unwrap()
 }
 
-fn is_lost(received: Option<Recv>) -> bool {
+fn is_lost(received: Option<&Recv>) -> bool {
     matches!(received, Some(Recv::ResponseEvent(ResponseEvent::Failed(Failure::OutcomeUnknown))))
 }
 
@@ -173,7 +173,7 @@ fn a_late_answer_is_taken_from_another_link_of_the_same_identity_only() {
             assert!(world.answer(0, second).is_none(), "once");
             assert_eq!(world.links[first].slave.calls(), usize::from(!same));
             world.elapse(GRACE.as_secs());
-            assert_eq!(is_lost(world.take(0)), !same, "{code} by {other}");
+            assert_eq!(is_lost(world.take(0).as_ref()), !same, "{code} by {other}");
             assert!(!world.registry.all().iter().any(|slave| slave.key == world.links[first].slave.key));
         }
     }
@@ -193,7 +193,7 @@ fn a_call_waits_for_the_grace_and_longer_while_its_slave_is_back() {
     world.elapse(GRACE.as_secs() - 2);
     assert!(world.take(0).is_none());
     world.elapse(2);
-    assert!(is_lost(world.take(0)), "nobody came in time");
+    assert!(is_lost(world.take(0).as_ref()), "nobody came in time");
     let late = world.up("x");
     assert!(world.answer(0, late).is_none());
 }
@@ -207,7 +207,7 @@ fn a_slave_that_was_there_before_is_not_the_lost_one() {
     world.links[first].slave.on_plain_heard(world.now);
     world.down(first);
     world.elapse(GRACE.as_secs());
-    assert!(is_lost(world.take(0)) && world.links[other].up);
+    assert!(is_lost(world.take(0).as_ref()) && world.links[other].up);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_slave_that_is_there_before_it_would_have_dialled_again_is_another_process()
         world.elapse(gap);
         let back = world.up("one");
         world.elapse(2 * GRACE.as_secs());
-        assert_eq!(is_lost(world.take(0)), !waits, "{gap} s");
+        assert_eq!(is_lost(world.take(0).as_ref()), !waits, "{gap} s");
         assert_eq!(result(world.answer(0, back)).is_some(), waits);
     }
 }
