@@ -22,6 +22,9 @@ use crate::trace::Trace;
 /// Most characters of a client's text that an error message repeats.
 const MAX_ECHOED_CHARS: usize = 128;
 
+/// The version of the existing server, whatever its clients ask for.
+const EXISTING_VERSION: Version = Version::V2025_06_18;
+
 /// JSON-RPC request of a client.
 pub(crate) struct Request<'a> {
     /// Id, as raw JSON.
@@ -66,7 +69,7 @@ impl<C: Calls> Edge<C> {
         match (request.method, caller.era) {
             ("tools/call", _) => self.begin_call(request, caller, context).map(Answer::Call),
             ("tools/list", era) => self.list_tools(request, era).map(Answer::Response),
-            ("initialize", Era::Legacy) => self.initialize(request),
+            ("initialize", Era::Legacy) => Ok(self.initialize(request)),
             ("logging/setLevel", Era::Legacy) => self.set_log_level(request, caller.session.as_deref()),
             ("ping", Era::Legacy) => Ok(Answer::Response(empty_result(request.id))),
             ("server/discover", Era::Modern) => {
@@ -166,21 +169,21 @@ impl<C: Calls> Edge<C> {
         Ok(Segments::joined(head, tools, tail.as_bytes()))
     }
 
-    fn initialize(&self, request: &Request<'_>) -> Result<Answer<C::Stream>, Failure> {
-        let Some(requested) = request.params.protocol_version.as_ref() else {
-            return Err(Failure::InvalidParams("params.protocolVersion is missing".into()));
-        };
-        // 2025-11-25, Lifecycle, "Version Negotiation": the requested version, else the newest with a handshake.
-        let version = Version::parse(requested.as_str())
-            .filter(|version| version.era() == Era::Legacy)
-            .unwrap_or(Version::NEWEST_LEGACY);
+    fn initialize(&self, request: &Request<'_>) -> Answer<C::Stream> {
+        // 2025-11-25, Lifecycle, "Version Negotiation": the requested version, else the newest with a handshake. A client of the
+        // existing server that asks for none gets that server's.
+        let version = request.params.protocol_version.as_ref().map_or(EXISTING_VERSION, |requested| {
+            Version::parse(requested.as_str())
+                .filter(|version| version.era() == Era::Legacy)
+                .unwrap_or(Version::NEWEST_LEGACY)
+        });
         let result = json!({
             "protocolVersion": version.as_str(),
             "capabilities": { "logging": {}, "tools": { "listChanged": true } },
             "serverInfo": server_info(&self.config),
         });
         let response = response(request.id.as_bytes(), Member::Result, result.to_string().into());
-        Ok(Answer::Initialized { version, response })
+        Answer::Initialized { version, response }
     }
 }
 

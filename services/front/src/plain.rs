@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
+use protocol::link::plain::foreign_id;
 use protocol::mcp::envelope::{Message, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
@@ -31,10 +32,13 @@ impl<C: Calls> Edge<C> {
                     Request { id: id.get(), method: method.as_str(), params: &params, message: &text };
                 (Some(request.id.into()), self.begin_plain(&request))
             }
-            Ok(_) => (None, Err(Failure::InvalidRequest("a request with an id is expected".into()))),
+            Ok(_) => (
+                foreign_id(&text).map(Into::into),
+                Err(Failure::InvalidRequest("a request with an id is expected".into())),
+            ),
             Err(error) => {
                 let (id, failure) = envelope_failure(error);
-                (id, Err(failure))
+                (id.or_else(|| foreign_id(&text).map(Into::into)), Err(failure))
             }
         };
         let id: Option<&[u8]> = id.as_deref().map(str::as_bytes);

@@ -13,6 +13,7 @@ use runtime::tls::ClientFiles;
 
 use crate::command_error::CommandError;
 use crate::http::Target;
+use crate::mode;
 
 /// A server of this environment, as a client reaches it.
 #[derive(Clone, Debug)]
@@ -135,7 +136,7 @@ pub(crate) fn clients_certificate(snapshot: &Snapshot) -> Option<PathBuf> {
 }
 
 fn proxy_certificate(snapshot: &Snapshot) -> Option<PathBuf> {
-    let on = |name: &str| flag(snapshot, name) == Some(true);
+    let on = |name: &str| snapshot.get(name).is_some_and(mode::is_on);
     let is_proxy = on("PROXY_MODE") || !on("PROXY_SLAVE");
     snapshot.get("TLS_CERT").filter(|_| is_proxy).map(PathBuf::from)
 }

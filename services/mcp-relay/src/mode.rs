@@ -23,8 +23,8 @@ impl Mode {
         let tables = [MODE];
         let mut reader = Reader::new("mode", snapshot, &tables);
         let settings = ModeSettings::read(&mut reader);
-        let proxy = reader.value(&settings.proxy_mode, parse::flag);
-        let slave = reader.value(&settings.proxy_slave, parse::flag);
+        let proxy = settings.proxy_mode.text().is_some_and(is_on);
+        let slave = settings.proxy_slave.text().is_some_and(is_on);
         if proxy && slave {
             let expected = "only one of PROXY_MODE=1 and PROXY_SLAVE=1: a process is either proxy or slave";
             reader.reject(&settings.proxy_slave, expected);
@@ -47,6 +47,18 @@ impl Mode {
                 Err(problems)
             }
         }
+    }
+
+    /// Returns what has to be said of `PROXY_MODE` and `PROXY_SLAVE` where they look as if they should turn a mode on and do not.
+    pub(crate) fn warnings(self, snapshot: &Snapshot) -> Vec<String> {
+        let warning = |name: &str| {
+            let value = snapshot.get(name).filter(|value| !is_on(value) && !is_off(value))?;
+            let mode = self.name();
+            Some(format!(
+                "{name}={value:?} does not turn the mode on, only 1 does, as in the existing server: this process runs as {mode}"
+            ))
+        };
+        ["PROXY_MODE", "PROXY_SLAVE"].into_iter().filter_map(warning).collect()
     }
 
     /// Name in messages.
@@ -86,6 +98,16 @@ impl Mode {
     }
 }
 
+/// Returns whether a variable of a mode turns it on. Only `1` does, as in the existing server.
+pub(crate) fn is_on(text: &str) -> bool {
+    text == "1"
+}
+
+/// Returns whether a variable of a mode says plainly that it is off.
+fn is_off(text: &str) -> bool {
+    text.is_empty() || parse::flag(text) == Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +120,7 @@ mod tests {
     fn the_document_s_variables_choose_the_mode() {
         assert_eq!(of(&[]), Ok(Mode::Standalone));
         assert_eq!(of(&[("PROXY_MODE", "1")]), Ok(Mode::Proxy));
-        assert_eq!(of(&[("PROXY_MODE", "0"), ("PROXY_SLAVE", "true")]), Ok(Mode::Slave));
+        assert_eq!(of(&[("PROXY_MODE", "0"), ("PROXY_SLAVE", "1")]), Ok(Mode::Slave));
         // Kubernetes, for a Service named `proxy`.
         assert_eq!(
             of(&[("PROXY_PORT", "tcp://10.0.0.1:80"), ("PROXY_SERVICE_HOST", "10.0.0.1")]),
@@ -117,16 +139,32 @@ mod tests {
         ];
         let problems = of(&pairs).unwrap_err();
         let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["PROXY_SLAVE", "LOG_FORMAT", "PROXY_WS_PORT", "PROXY_SERVER_URL", "SLAVE_CODE", "SLAVE_NAME"]
-        );
+        assert_eq!(names, ["PROXY_SLAVE", "LOG_FORMAT", "PROXY_WS_PORT", "SLAVE_CODE", "SLAVE_NAME"]);
     }
 
     #[test]
-    fn a_flag_that_is_none_is_refused() {
-        let problems = of(&[("PROXY_MODE", "on"), ("MCP_SERVER_PORT", "x")]).unwrap_err();
-        let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["PROXY_MODE", "MCP_SERVER_PORT"]);
+    fn only_1_turns_a_mode_on_and_what_looks_like_it_is_warned_of() {
+        for (value, warned) in [
+            ("1", false),
+            ("", false),
+            ("0", false),
+            ("false", false),
+            ("No", false),
+            ("true", true),
+            ("yes", true),
+            ("on", true),
+            ("01", true),
+            ("2", true),
+            ("proxy", true),
+        ] {
+            for (name, on) in [("PROXY_MODE", Mode::Proxy), ("PROXY_SLAVE", Mode::Slave)] {
+                let expected = if value == "1" { on } else { Mode::Standalone };
+                assert_eq!(of(&[(name, value)]), Ok(expected), "{name}={value}");
+                let warnings = expected.warnings(&Snapshot::of([(name, value)]));
+                assert_eq!(!warnings.is_empty(), warned, "{name}={value}: {warnings:?}");
+                assert!(warnings.iter().all(|text| text.contains(name) && text.ends_with("standalone")));
+            }
+        }
+        assert_eq!(of(&[("PROXY_MODE", "1"), ("PROXY_SLAVE", "true")]), Ok(Mode::Proxy));
     }
 }

@@ -79,7 +79,9 @@ impl Exporters {
         let traces = common.traces.as_ref().map(start).transpose();
         let traces = traces.context("traces cannot be set up")?;
         telemetry::init(mode.service(), &common.log).context("the log cannot be set up")?;
-        for warning in warnings.iter().cloned().chain(misspelt(snapshot, &TABLES)) {
+        let of_mode = mode.warnings(snapshot);
+        for warning in of_mode.into_iter().chain(warnings.iter().cloned()).chain(misspelt(snapshot, &TABLES))
+        {
             tracing::warn!("{warning}");
         }
         let audit = common.audit.as_ref().map(|config| Audit::start(config, mode.service(), VERSION));

@@ -34,6 +34,7 @@ mod send;
 mod shown;
 mod stream;
 mod wait;
+mod withheld;
 
 pub(crate) use dispatcher::Dispatcher;
 pub(crate) use forwarder::Forwarder;

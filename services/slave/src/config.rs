@@ -289,10 +289,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slave_requires_its_proxy_s_url_and_a_standalone_server_does_not() {
+    fn a_slave_requires_a_code_and_a_standalone_server_does_not() {
         let problems = load(&[("SLAVE_CODES", "hush")], Role::Slave).unwrap_err();
         let names: Vec<&str> = problems.list.iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["PROXY_SERVER_URL", "SLAVE_CODE"]);
+        assert_eq!(names, ["SLAVE_CODE"]);
         let text = problems.to_string();
         assert!(text.contains("SLAVE_CODES is set") && !text.contains("hush"), "{text}");
         let config = load(&[], Role::Standalone).unwrap().config;

@@ -121,7 +121,26 @@ async fn a_slave_reports_all_its_bad_variables_at_once() {
 async fn a_slave_says_which_variables_it_misses() {
     let (code, log) = exit_code_and_log(Setup::bare("slave").env("PROXY_SLAVE", "1")).await;
     assert_eq!(code, Some(64));
-    assert!(log.contains("PROXY_SERVER_URL") && log.contains("SLAVE_CODE"), "{log}");
+    assert!(log.contains("SLAVE_CODE") && !log.contains("PROXY_SERVER_URL"), "{log}");
+}
+
+#[tokio::test]
+async fn a_slave_without_a_url_dials_the_port_of_the_document_on_this_machine() {
+    let setup = Setup::bare("slave").env("PROXY_SLAVE", "1").env("SLAVE_CODE", "code-of-the-tests");
+    let slave = setup.env("MCP_SERVER_PORT", "0").spawn();
+    slave.log.wait_for("[SLAVE] Connecting to proxy server at ws://localhost:8001").await;
+}
+
+#[tokio::test]
+async fn a_mode_is_turned_on_by_1_alone_and_a_warning_says_what_was_understood() {
+    for name in ["PROXY_MODE", "PROXY_SLAVE"] {
+        let setup = Setup::bare("none").env(name, "true").env("MCP_SERVER_PORT", "0").env("DEMO_TOOLS", "1");
+        let server = setup.start_slave().await;
+        let line = server.log.wait_for(&format!("{name}=\"true\"")).await;
+        assert!(line.contains("WARN") && line.ends_with("this process runs as standalone"), "{line}");
+        let tools = Client::modern(server.http).tool_names().await;
+        assert!(tools.iter().any(|tool| tool == "echo"), "{tools:?}");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod hostile_text;
 mod identity;
 mod ingress;
 mod kept_connection;
+mod late_answers;
 mod link_faults;
 mod link_loss;
 mod lists;

@@ -100,7 +100,7 @@ async fn an_error_of_a_node_slave_reaches_the_client() {
 
 #[tokio::test]
 async fn a_call_lost_with_its_node_slave_does_not_wait_out_the_timeout() {
-    let proxy = Setup::proxy().start_proxy().await;
+    let proxy = Setup::proxy().env("LINK_GRACE", "0.5").start_proxy().await;
     let mut link = node_slave(proxy.link, CODE).await.expect("accepted");
     let client = Client::modern(proxy.http);
     let offers = proxy.offers("tool");

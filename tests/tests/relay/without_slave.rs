@@ -2,10 +2,12 @@
 //! unknown while a first catalog is outstanding.
 
 use harness::client::{Client, McpRequest};
+use harness::plain::{node_slave, serve_like_node};
 use harness::rawslave::{RawSlave, definition, dial, text_result};
 use harness::relay::{CODE, Setup};
 use harness::wait;
 use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::link::ids::CallId;
 use serde_json::json;
 
 #[tokio::test]
@@ -23,7 +25,10 @@ async fn a_tool_is_not_called_unknown_while_a_slave_s_first_catalog_is_on_its_wa
     .await;
     silent.catalog(&json!({ "tools": [definition("other")] })).await;
     proxy.offers("other").await;
-    assert_eq!(client.call("later", json!({})).await.kind(), "unknown_tool");
+    wait::until("the catalog to be complete", async || {
+        (client.call("later", json!({})).await.kind() == "unknown_tool").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -68,4 +73,64 @@ async fn a_legacy_call_that_is_cancelled_while_its_slave_s_link_is_down_ends_whe
     let digest = opened.header.cancel_id.expect("a digest of a legacy client's call");
     assert_eq!(facts, serde_json::json!({ "cancel": [digest] }));
     assert_eq!(again.frame(FrameKind::Attach).await.call, opened.call);
+}
+
+/// How the slave of a tool goes.
+#[derive(Clone, Copy, Debug)]
+enum Departure {
+    /// It announces that it drains.
+    Drains,
+    /// Its connection ends.
+    Lost,
+    /// A slave of the plain dialect closes its link.
+    Closes,
+}
+
+#[tokio::test]
+async fn a_tool_whose_slaves_leave_is_never_unknown() {
+    for (leaving, with_another, kind) in [
+        (Departure::Drains, false, "draining"),
+        (Departure::Lost, false, "no_slave"),
+        (Departure::Closes, false, "no_slave"),
+        (Departure::Drains, true, "no_slave_for_tool"),
+        (Departure::Lost, true, "no_slave_for_tool"),
+        (Departure::Closes, true, "no_slave_for_tool"),
+    ] {
+        let proxy = Setup::proxy().env("LINK_GRACE", "600").start_proxy().await;
+        let _other = if with_another {
+            let other = RawSlave::link(proxy.link, CODE, "other", &["other_tool"]).await;
+            proxy.offers("other_tool").await;
+            Some(other)
+        } else {
+            None
+        };
+        let (mut native, mut plain) = (None, None);
+        if let Departure::Closes = leaving {
+            let link = node_slave(proxy.link, CODE).await.expect("accepted");
+            plain = Some(tokio::spawn(serve_like_node(link, "raw_tool")));
+        } else {
+            native = Some(RawSlave::link(proxy.link, CODE, "leaving", &["raw_tool"]).await);
+        }
+        proxy.offers("raw_tool").await;
+        match (leaving, &mut native) {
+            (Departure::Drains, Some(slave)) => {
+                slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await
+            }
+            (_, slave) => {
+                plain.iter().for_each(tokio::task::JoinHandle::abort);
+                drop(slave.take());
+            }
+        }
+        proxy.withdraws("raw_tool").await;
+        let (legacy, modern) = (Client::legacy(proxy.http).await, Client::modern(proxy.http));
+        for client in [&legacy, &modern] {
+            let answer = client.call("raw_tool", json!({})).await;
+            let what = format!("{leaving:?}, another: {with_another}");
+            assert_eq!(answer.kind(), kind, "{what}");
+            assert!(answer.error()["data"]["retryAfter"].as_u64() > Some(0), "{what}: {}", answer.error());
+        }
+        let unknown = modern.call("never_there", json!({})).await;
+        assert_eq!(unknown.kind() == "unknown_tool", with_another);
+        drop(native);
+    }
 }

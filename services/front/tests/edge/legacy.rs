@@ -45,6 +45,20 @@ async fn initialize_agrees_on_the_version_asked_for_or_the_newest() {
 }
 
 #[tokio::test]
+async fn initialize_without_a_version_gets_the_existing_server_s() {
+    let rig = Rig::new();
+    for members in ["", r#","params":null"#, r#","params":{}"#, r#","params":{"protocolVersion":null}"#] {
+        for id in ["0", "1", r#""""#] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize"{members}}}"#);
+            let reply = rig.post(BOTH, body).await;
+            let version = reply.json()["result"]["protocolVersion"].clone();
+            assert_eq!((reply.status.as_u16(), version), (200, json!("2025-06-18")), "{id} {members}");
+            assert!(!reply.header("mcp-session-id").is_empty(), "a session as for others");
+        }
+    }
+}
+
+#[tokio::test]
 async fn each_legacy_method_has_its_status_and_code() {
     let rig = Rig::new();
     for (method, params, status, code) in [
@@ -56,7 +70,7 @@ async fn each_legacy_method_has_its_status_and_code() {
         ("tools/call", json!({"name": "echo"}), 200, None),
         ("tools/call", json!({}), 200, Some(-32602)),
         ("tools/call", json!({"name": 7}), 200, Some(-32602)),
-        ("initialize", json!({}), 200, Some(-32602)),
+        ("initialize", json!({}), 200, None),
         ("logging/setLevel", json!({"level": "loud"}), 200, Some(-32602)),
         ("logging/setLevel", json!({"level": 3}), 200, Some(-32602)),
         ("logging/setLevel", json!({}), 200, Some(-32602)),

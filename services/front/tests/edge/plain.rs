@@ -34,6 +34,14 @@ async fn each_message_gets_one_response() {
         (r#"{"jsonrpc":"2.0","id":6,"method":"no/such"}"#, json!(6), Some(-32601)),
         (r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":3}"#, json!(7), Some(-32602)),
         (r#"{"jsonrpc":"2.0","method":"ping"}"#, json!(null), Some(-32600)),
+        (r#"{"jsonrpc":"2.0","id":8,"method":"initialize"}"#, json!(8), None),
+        // The proxy gives the id back to its client in any form, and nothing without it.
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, json!(1.5), Some(-32600)),
+        (r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#, json!(true), Some(-32600)),
+        (r#"{"jsonrpc":"2.0","id":9,"params":{}}"#, json!(9), Some(-32600)),
+        (r#"{"jsonrpc":"2.0","id":10,"method":7}"#, json!(10), Some(-32602)),
+        (r#"{"id":11,"method":"ping"}"#, json!(11), Some(-32600)),
+        (r#"{"jsonrpc":"2.0","id":12,"result":{}}"#, json!(12), Some(-32600)),
         ("{", json!(null), Some(-32700)),
         ("[]", json!(null), Some(-32600)),
     ] {

@@ -2,8 +2,8 @@
 //! (docs/PROTOCOL.md, "Plain dialect").
 //!
 //! The proxy gives each request an id of its own, since clients' ids collide: a string that begins with a random part of its link, so
-//! that a response cannot be meant for the request of another link. There is no progress, no cancellation and no resumption: a request
-//! whose link is lost ends with "outcome unknown". Must not know sockets.
+//! that a response cannot be meant for the request of another link, and nobody but the slave that got the request can name it. There is
+//! no progress, no cancellation and no resumption; a slave may send a late response on its next link. Must not know sockets.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -88,15 +88,31 @@ pub fn rewrite_request(id: PlainId, message: &[u8], name: Option<&str>) -> Resul
     request(id, &incoming.method, renamed.as_deref().or(incoming.params))
 }
 
+/// Longest id of an existing proxy's request that is answered, in bytes of JSON.
+const MAX_FOREIGN_ID: usize = 1024;
+
+/// Returns the id of an existing proxy's request as raw JSON, in whatever form: that proxy passes its clients' ids on, and a response
+/// without the id leaves the client waiting. `None`: there is none, it is null, or longer than 1024 bytes.
+pub fn foreign_id(request: &[u8]) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Request<'a> {
+        #[serde(borrow, default)]
+        id: Option<&'a RawValue>,
+    }
+    let Object(request): Object<Request<'_>> = serde_json::from_slice(request).ok()?;
+    let id = request.id?.get();
+    (id != "null" && id.len() <= MAX_FOREIGN_ID).then_some(id)
+}
+
 /// Why a text message of a plain slave is not a response to a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlainError {
     /// Not a JSON-RPC response.
     #[error("not a JSON-RPC response: {0}")]
     Malformed(String),
-    /// A response to no request of this link, or to one that was given up. Number of the request; 0: the id is of another form.
-    #[error("a response to request {0}, which is not under way")]
-    UnknownRequest(u64),
+    /// A response to no request of this link, or to one that was given up. `None`: the id is of another form.
+    #[error("a response to a request that is not under way on this link")]
+    UnknownRequest(Option<PlainId>),
 }
 
 /// Requests under way on one plain link. `S` is whatever waits for the response.
@@ -122,7 +138,7 @@ impl<S> PlainCalls<S> {
 
     /// Removes a request that nobody waits for any more. A response that comes later is one to an unknown request.
     pub fn remove(&mut self, id: PlainId) -> Option<S> {
-        self.waiters.remove(&id.number).filter(|_| id.link == self.link)
+        if id.link == self.link { self.waiters.remove(&id.number) } else { None }
     }
 
     /// Returns the number of requests under way.
@@ -135,9 +151,14 @@ impl<S> PlainCalls<S> {
         self.waiters.is_empty()
     }
 
-    /// Removes all requests: the link is gone.
-    pub fn drain(&mut self) -> impl Iterator<Item = S> + '_ {
-        self.waiters.drain().map(|(_, waiter)| waiter)
+    /// Returns who waits for the response to this request.
+    pub fn get(&self, id: PlainId) -> Option<&S> {
+        self.waiters.get(&id.number).filter(|_| id.link == self.link)
+    }
+
+    /// Removes the requests of which `keeps` is false.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&S) -> bool) {
+        self.waiters.retain(|_, waiter| keeps(waiter));
     }
 
     /// Takes one text message. Returns who waits for it, and the end of the call, which shares the memory of the message.
@@ -157,9 +178,8 @@ impl<S> PlainCalls<S> {
         let Object(response): Object<Response<'_>> =
             serde_json::from_slice(text).map_err(|e| PlainError::Malformed(e.to_string()))?;
         // An id of another form (say null, for a message that could not be read) belongs to no request.
-        let id = PlainId::parse(response.id.get()).filter(|id| id.link == self.link);
-        let number = id.map_or(0, |id| id.number);
-        let waiter = self.waiters.remove(&number).ok_or(PlainError::UnknownRequest(number))?;
+        let id = PlainId::parse(response.id.get());
+        let waiter = id.and_then(|id| self.remove(id)).ok_or(PlainError::UnknownRequest(id))?;
         let event = match (response.result, response.error) {
             (Some(result), None) => end(single_line(text, result), false),
             (None, Some(error)) => end(single_line(text, error), true),
@@ -203,6 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn the_id_of_an_existing_proxy_s_request_is_found_in_any_form() {
+        for id in ["1", "1.5", "-0", "1e3", "true", r#""a\n\u0001""#, r#"{"a":1}"#, "[2]"] {
+            let text = format!(r#"{{"params":{{"id":9}},"id":{id},"method":5}}"#);
+            assert_eq!(foreign_id(text.as_bytes()), Some(id));
+        }
+        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(MAX_FOREIGN_ID));
+        for text in ["", "[1]", "{}", r#"{"id":null}"#, r#"{"id":1,"id":2}"#, r#"{"id":1"#, &long] {
+            assert_eq!(foreign_id(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_response_finds_its_request_once() {
         let mut calls = PlainCalls::new(0xab);
         let (one, two) = (calls.insert("one"), calls.insert("two"));
@@ -214,10 +246,10 @@ mod tests {
         assert!(
             matches!(event, ResponseEvent::End { tool_error: true, error: false, ref payload, .. } if &payload[..] == b"{ \"isError\":true}")
         );
-        assert_eq!(calls.on_response(&text), Err(PlainError::UnknownRequest(two.number)));
+        assert_eq!(calls.on_response(&text), Err(PlainError::UnknownRequest(Some(two))));
         assert!(matches!(calls.on_response(&Bytes::from_static(b"nonsense")), Err(PlainError::Malformed(_))));
         let null = Bytes::from_static(br#"{"jsonrpc":"2.0","id":null,"error":{}}"#);
-        assert_eq!(calls.on_response(&null), Err(PlainError::UnknownRequest(0)));
+        assert_eq!(calls.on_response(&null), Err(PlainError::UnknownRequest(None)));
         for id in [
             "1",
             "\"1\"",
@@ -228,7 +260,8 @@ mod tests {
             let text = Bytes::from(format!(r#"{{"id":{id},"result":{{}}}}"#));
             assert!(matches!(calls.on_response(&text), Err(PlainError::UnknownRequest(_))), "{id}");
         }
-        assert_eq!(calls.remove(PlainId { link: 1, number: 2 }), None);
+        assert_eq!(calls.remove(PlainId { link: 1, number: 1 }), None, "the number of another link");
+        assert_eq!((calls.get(one), calls.get(two)), (Some(&"one"), None));
         assert_eq!(calls.remove(one), Some("one"));
         assert!(calls.is_empty());
     }

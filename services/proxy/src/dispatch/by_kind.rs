@@ -24,6 +24,11 @@ impl<T> ByKind<T> {
         self.0[kind as usize].insert(name, value);
     }
 
+    /// Returns all names and values of a kind, in no particular order.
+    pub(super) fn entries(&self, kind: Kind) -> impl Iterator<Item = (&str, &T)> {
+        self.0[kind as usize].iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Returns all values of a kind, in no particular order.
     pub(super) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &T> {
         self.0[kind as usize].values()

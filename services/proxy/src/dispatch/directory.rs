@@ -5,7 +5,7 @@
 //! is decided in `ownership`, and always reported.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use front::calls::{Completeness, Listing};
 use protocol::mcp::catalog::{CatalogEntry, ListHints};
@@ -18,6 +18,7 @@ use super::listed::{Conflict, Listed};
 use super::ownership::{self, Group};
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::ready::{self, Offers, Ready, Schemas};
+use super::withheld::Withheld;
 use super::{retry, shown};
 use crate::balance::outliers::OutlierDetector;
 use crate::config::EjectionPolicy;
@@ -32,8 +33,11 @@ pub(super) struct Directory {
     /// Names that are not shown as all their slaves wrote them, in the order of the names.
     conflicts: Vec<Conflict>,
     schemas: Schemas,
+    withheld: Withheld,
     /// Whether any slave is linked.
     pub(super) any_slave: bool,
+    /// Whether any slave takes calls, rather than drains.
+    pub(super) any_ready: bool,
     /// When the last catalog of the linked slaves that have not sent one is due.
     catalogs_due: Option<Instant>,
 }
@@ -42,6 +46,16 @@ impl Directory {
     /// Returns until when the catalog of a linked slave that has not sent its own is waited for; `None`: every catalog is there.
     pub(super) fn catalogs_due(&self, now: Instant) -> Option<Instant> {
         self.catalogs_due.filter(|due| now < *due)
+    }
+
+    /// Remembers for this time the tools that `before` offered and this directory does not, because their slaves drain or are lost.
+    pub(super) fn withhold(&mut self, before: &Self, grace: Duration, now: Instant) {
+        self.withheld = Withheld::after(&self.pools, &before.pools, &before.withheld, grace, now);
+    }
+
+    /// Returns whether the slaves that offered a tool only drain, or were lost a short time ago.
+    pub(super) fn is_withheld(&self, tool: &str, now: Instant) -> bool {
+        self.withheld.has(tool, now)
     }
 
     /// Returns the pool of a tool by the clients' name.
@@ -90,6 +104,7 @@ impl Directory {
         let owned = ownership::assign(&offers.list, settings.precedence, settings.policies.conflict);
         let mut directory = Self {
             any_slave: slaves.iter().any(|slave| slave.is_linked()),
+            any_ready: !ready.is_empty(),
             catalogs_due: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
             ..Self::default()
         };

@@ -16,7 +16,7 @@ use super::pool::Pool;
 use super::queue::WaitQueue;
 use crate::balance::fault::{self, FaultAttribution};
 use crate::balance::outliers::OutlierDetector;
-use crate::links::{Registry, Slave};
+use crate::links::{Reach, Registry, Slave};
 use crate::routes::Route;
 use crate::start_window::StartWindow;
 
@@ -64,8 +64,11 @@ impl Forwarder {
         match directory.pool(tool) {
             Some(pool) => Ok(Arc::clone(pool)),
             None if !directory.any_slave => Err(Failure::NoSlave),
-            // A slave that has not sent its catalog yet may offer the tool.
-            None if directory.catalogs_due(Instant::now()).is_some() => {
+            None if !directory.any_ready => Err(Failure::Draining),
+            // A slave that has not sent its catalog yet may offer the tool, and one that is lost may come back.
+            None if directory.catalogs_due(Instant::now()).is_some()
+                || directory.is_withheld(tool, Instant::now()) =>
+            {
                 Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
             }
             None => Err(Failure::UnknownTool(directory.explain(tool))),
@@ -117,8 +120,10 @@ impl Forwarder {
 
     /// Returns the failure of a call that no slave can take.
     pub(super) fn no_slave(&self, tool: &str, route: &Route<Slave>) -> Failure {
-        if self.registry.linked_slaves() == 0 {
-            return Failure::NoSlave;
+        match self.registry.reach() {
+            Reach::NoSlave => return Failure::NoSlave,
+            Reach::Draining => return Failure::Draining,
+            Reach::Ready => {}
         }
         Failure::NoSlaveForTool { name: tool.to_owned(), wanted: route.describe() }
     }

@@ -74,7 +74,8 @@ impl ActiveSettings {
             policies: &self.policies,
             limits: &limits,
         };
-        let (directory, listing) = Directory::build(&slaves, &settings, &before);
+        let (mut directory, listing) = Directory::build(&slaves, &settings, &before);
+        directory.withhold(&before, forwarder.grace(), Instant::now());
         self.limits.store(limits);
         conflicts::report(&directory, &before);
         forwarder.directory.store(Arc::new(directory));

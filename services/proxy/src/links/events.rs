@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use protocol::link::peers::Peers;
 use protocol::link::proxy_end::ProxyEvent;
 use protocol::link::session_fact::SessionFact;
@@ -47,8 +48,8 @@ pub(super) fn on_event(event: &ProxyEvent, slave: &Slave, registry: &Registry) -
     Ok(())
 }
 
-/// Handles the event of a text frame on a plain link.
-pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Registry) {
+/// Handles the event of a text frame on a plain link. The caller holds no link's lock.
+pub(super) fn on_plain_message(event: PlainEvent, text: &Bytes, slave: &Slave, registry: &Registry) {
     match event {
         PlainEvent::Tools(pages) => {
             let read =
@@ -58,7 +59,11 @@ pub(super) fn on_plain_message(event: PlainEvent, slave: &Slave, registry: &Regi
                 Err(error) => tracing::warn!(slave = slave.name, "Slave's tool list is unusable: {error}"),
             }
         }
-        PlainEvent::UnknownCall => metrics::record_unknown_call(),
+        PlainEvent::Elsewhere(id) => {
+            if !id.is_some_and(|id| registry.deliver_late(id, text, slave)) {
+                metrics::record_unknown_call();
+            }
+        }
         PlainEvent::Response | PlainEvent::Nothing => {}
     }
 }

@@ -24,11 +24,14 @@ impl Slave {
     pub(super) fn link_up(&self, window: u32, now: Instant) -> u64 {
         let mut link = self.link();
         self.announced().begin();
-        if let LinkState::Native(end) = &mut *link {
-            if self.is_linked() {
-                end.link_down(now);
+        match &mut *link {
+            LinkState::Native(end) => {
+                if self.is_linked() {
+                    end.link_down(now);
+                }
+                end.link_up(window);
             }
-            end.link_up(window);
+            LinkState::Plain(end) => end.link_up(now),
         }
         let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
         self.close_request.store(0, Ordering::Release);
@@ -54,7 +57,7 @@ impl Slave {
                     end.end_grace(now);
                 }
             }
-            LinkState::Plain(end) => end.link_down(),
+            LinkState::Plain(end) => end.link_down(now),
         }
         true
     }
@@ -116,7 +119,11 @@ impl Slave {
                 let next = if is_over { None } else { end.poll_timeout() };
                 Timers { timed_out, next }
             }
-            LinkState::Plain(_) => Timers { timed_out: 0, next: None },
+            LinkState::Plain(end) => {
+                let timed_out = end.time_out(now);
+                end.expire(now);
+                Timers { timed_out, next: end.poll_lost(now) }
+            }
         }
     }
 }

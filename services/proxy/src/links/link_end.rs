@@ -141,14 +141,16 @@ impl LinkEnd for SlaveLink {
             return Err(violation(&"text on a link of the native dialect"));
         };
         self.traffic.record_received(text.len());
-        let event = end.receive(&Bytes::from(text)).map_err(|error| violation(&error))?;
-        on_plain_message(event, &self.slave, &self.registry);
+        let text = Bytes::from(text);
+        let event = end.receive(&text).map_err(|error| violation(&error))?;
         let incomplete = end.incomplete_tools();
         let refused = || {
             end.refuse_tools();
             Bytes::new()
         };
         charge_incomplete(&self.slave, &self.registry, &mut self.incomplete, incomplete, refused);
+        drop(link);
+        on_plain_message(event, &text, &self.slave, &self.registry);
         Ok(())
     }
 
@@ -176,7 +178,10 @@ impl LinkEnd for SlaveLink {
         }
     }
 
-    fn on_read(&mut self, _: Instant) -> Result<(), DisconnectReason> {
+    fn on_read(&mut self, now: Instant) -> Result<(), DisconnectReason> {
+        if self.is_plain {
+            self.slave.on_plain_heard(now);
+        }
         self.acks_expected = true;
         Ok(())
     }

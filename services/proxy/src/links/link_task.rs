@@ -102,7 +102,11 @@ fn on_disconnect(
 /// Waits until the slave has reconnected or no client waits for its calls any more.
 async fn await_reconnect(slave: &Slave, generation: u64, registry: &Registry) {
     while slave.is_current(generation) {
-        let timers = slave.poll_timers(Instant::now());
+        let now = Instant::now();
+        if registry.is_back_on_another_link(slave) {
+            slave.extend_plain_grace(now);
+        }
+        let timers = slave.poll_timers(now);
         metrics::record_timeouts(timers.timed_out);
         let Some(next) = timers.next else {
             registry.forget(slave);

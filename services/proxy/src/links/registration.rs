@@ -123,7 +123,7 @@ impl Registry {
         metrics::admit_slave(&grant.identity().to_string(), &name);
         let slave = Arc::new(match hello {
             Some(hello) => self.new_native(key, name, hello, grant.identity())?,
-            None => Slave::plain(key, name, random_prefix()?),
+            None => Slave::plain(key, name, random_prefix()?, self.limits().grace),
         });
         slaves.insert(slave.key, Arc::clone(&slave));
         Ok((slave, false))
@@ -198,12 +198,18 @@ fn random_prefix() -> Result<u128, getrandom::Error> {
     Ok(u128::from_be_bytes(bytes))
 }
 
-/// Returns the name of a plain slave: that of its code, or else a number.
+/// Returns the name of a plain slave: that of its code, else that of a lost one that it may be, else a number.
 fn plain_name(slaves: &BTreeMap<u64, Arc<Slave>>, identity: &Identity) -> String {
-    let names: BTreeSet<&str> = slaves.values().map(|slave| slave.name.as_str()).collect();
     if let Some(name) = identity.name() {
         return name.to_owned();
     }
+    let linked: BTreeSet<&str> =
+        slaves.values().filter(|slave| slave.is_linked()).map(|slave| slave.name.as_str()).collect();
+    let mut lost = slaves.values().filter(|slave| slave.is_lost_plain_of(identity));
+    if let Some(lost) = lost.find(|slave| !linked.contains(slave.name.as_str())) {
+        return lost.name.clone();
+    }
+    let names: BTreeSet<&str> = slaves.values().map(|slave| slave.name.as_str()).collect();
     // Among one more name than there are slaves, at least one is free.
     let mut free =
         (1..=names.len() + 1).map(|n| format!("plain{n}")).filter(|name| !names.contains(name.as_str()));

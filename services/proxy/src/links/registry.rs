@@ -38,6 +38,17 @@ pub(crate) struct Registry {
     pub(crate) changed: Notify,
 }
 
+/// What calls can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// No slave is linked.
+    NoSlave,
+    /// All linked slaves drain.
+    Draining,
+    /// At least one slave takes calls.
+    Ready,
+}
+
 /// Called with the end of a session that a client ended at another proxy of the fleet.
 pub(super) type SessionEndListener = Box<dyn Fn(&SessionEnd) + Send + Sync>;
 
@@ -104,6 +115,18 @@ impl Registry {
     /// Returns the number of linked slaves.
     pub(crate) fn linked_slaves(&self) -> usize {
         self.lock().values().filter(|slave| slave.is_linked()).count()
+    }
+
+    /// Returns whether any slave takes calls.
+    pub(crate) fn reach(&self) -> Reach {
+        let slaves = self.lock();
+        if slaves.values().any(|slave| slave.accepts_calls()) {
+            Reach::Ready
+        } else if slaves.values().any(|slave| slave.is_linked()) {
+            Reach::Draining
+        } else {
+            Reach::NoSlave
+        }
     }
 
     /// Returns the number of calls that have not ended.

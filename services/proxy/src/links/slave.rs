@@ -5,7 +5,7 @@
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use protocol::link::handshake::SlaveHello;
@@ -133,9 +133,11 @@ impl Slave {
         self.set_grant(grant);
     }
 
-    /// A slave of the plain dialect, whose requests have ids with this prefix. Its link is not up yet.
-    pub(super) fn plain(key: u64, name: String, ids: u128) -> Self {
-        Self::new(key, name, 0, LinkState::Plain(Box::new(PlainEnd::new(ids))))
+    /// A slave of the plain dialect, whose requests have ids with this prefix, and whose calls outlive its link by `grace`. Its link is
+    /// not up yet.
+    pub(super) fn plain(key: u64, name: String, ids: u128, grace: Duration) -> Self {
+        let end = PlainEnd::new(ids, grace, Instant::now());
+        Self::new(key, name, 0, LinkState::Plain(Box::new(end)))
     }
 
     fn new(key: u64, name: String, capacity: u32, link: LinkState) -> Self {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::link::ids::{CallId, Seq};
 use protocol::link::proxy_end::{Deadlines, NotLinked};
+use protocol::link::session_fact::SessionFact;
 
 use super::call::CallRequest;
 use super::response::{ResponseRx, ResponseTx};
@@ -74,11 +75,19 @@ impl Slave {
         }
     }
 
-    /// Sends facts about a client session.
+    /// Sends facts about a client session. A plain slave cannot be told of a cancellation: its call ends here.
     pub(super) fn send_session_facts(&self, facts: &Bytes) {
-        if let LinkState::Native(end) = &mut *self.link() {
-            end.session(facts.clone());
-            self.waker.wake();
+        match &mut *self.link() {
+            LinkState::Native(end) => {
+                end.session(facts.clone());
+                self.waker.wake();
+            }
+            LinkState::Plain(end) if end.calls() > 0 => {
+                if let Some(SessionFact::Cancelled(digests)) = SessionFact::decode(facts) {
+                    end.cancel(&digests);
+                }
+            }
+            LinkState::Plain(_) => {}
         }
     }
 

@@ -5,8 +5,8 @@ crate::variables! {
     pub const MODE: Mode;
     /// Texts of [`MODE`].
     pub struct ModeSettings;
-    proxy_mode = Value("0"), "1: run as proxy.";
-    proxy_slave = Value("0"), "1: run as slave. With neither, the tools are served standalone; both at once are an error.";
+    proxy_mode = Value("0"), "1: run as proxy. No other value turns it on.";
+    proxy_slave = Value("0"), "1: run as slave. No other value turns it on. With neither, the tools are served standalone; both at once are an error.";
 }
 
 crate::variables! {

@@ -39,23 +39,19 @@ impl LinkConfig {
 /// Reads the variables of the link. Returns `None` only after a problem was noted.
 pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> Option<LinkConfig> {
     let reconnect_max = reader.value(&settings.reconnect_max, parse::seconds(0.1..=3600.0));
-    if !settings.proxy_server_url.is_set() {
-        let expected = "the proxy's WebSocket URL, for example ws://localhost:8001";
-        reader.missing(&settings.proxy_server_url, expected);
-    }
     let resolve_interval = reader.value(&settings.proxy_resolve_interval, parse::seconds(0.1..=3600.0));
-    let proxies = reader.optional(&settings.proxy_server_url, values::proxies);
-    warn_of_plaintext(reader, &settings.allow_plaintext, proxies.as_deref().unwrap_or_default());
+    let proxies = reader.value(&settings.proxy_server_url, values::proxies);
+    warn_of_plaintext(reader, &settings.allow_plaintext, &proxies);
     let code = code::read(reader, &settings.slave_code, &settings.slave_code_file);
     let tls = read_tls(reader, settings);
-    let without = proxies.iter().flatten().find(|proxy| !proxy.is_tls());
+    let without = proxies.iter().find(|proxy| !proxy.is_tls());
     if let Some(proxy) = without.filter(|_| !tls.is_empty()) {
         reader.warn(format!(
             "PROXY_CA_FILE and PROXY_CLIENT_CERT mean nothing without TLS: {proxy} is not wss://"
         ));
     }
     let (code, code_file) = code?;
-    Some(LinkConfig { proxies: proxies?, resolve_interval, tls, code, code_file, reconnect_max })
+    Some(LinkConfig { tls, proxies, resolve_interval, code, code_file, reconnect_max })
 }
 
 /// Warns of proxies on other machines that are not reached over TLS.

@@ -8,7 +8,7 @@ runtime::variables! {
     pub const VARIABLES: Slave;
     /// Texts of [`VARIABLES`].
     pub(super) struct Settings;
-    proxy_server_url = Says("required for a slave"), "WebSocket URL of the proxy: ws://host:8001, or wss:// for TLS. Several separated by commas. The slave keeps a link to every proxy behind every address of each host.";
+    proxy_server_url = Value("ws://localhost:8001"), "WebSocket URL of the proxy: ws://host:8001, or wss:// for TLS. Several separated by commas. The slave keeps a link to every proxy behind every address of each host.";
     proxy_resolve_interval = Value("10"), "Seconds between two DNS look-ups of the hosts in PROXY_SERVER_URL. A lost link causes another look-up within half a second.";
     slave_code secret = Says("required for a slave, here or in SLAVE_CODE_FILE"), "The code that the proxy must have in SLAVE_CODES. Spaces around the code are ignored; upper and lower case differ.";
     slave_code_file = Says("none"), "Path of a file that holds the code, in place of SLAVE_CODE. Read again within a second of a change and at SIGHUP: links are renewed with the changed code.";

@@ -44,10 +44,7 @@ impl Endpoint {
 
     /// While draining: advances to [`Stage::Drained`] if there is nothing left to deliver.
     pub(super) fn check_drained(&self, state: &State) {
-        if self.stage() == Stage::Draining
-            && state.end.calls() == 0
-            && state.links.iter().all(|up| up.drained)
-        {
+        if self.stage() == Stage::Draining && state.calls() == 0 && state.links.iter().all(|up| up.drained) {
             self.advance(Stage::Drained, state);
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) last_link: u64,
     pub(super) proxies: KnownProxies,
     pub(super) labels: StateLabels,
+    /// Requests of plain proxies that run, or whose answers were not sent.
+    pub(super) plain_calls: usize,
     /// The last report of linked proxies that was sent to proxies.
     pub(super) reported: Bytes,
 }
@@ -61,6 +63,7 @@ impl Endpoint {
             last_link: 0,
             proxies: KnownProxies::default(),
             labels: StateLabels::default(),
+            plain_calls: 0,
             reported: Bytes::new(),
         };
         Arc::new(Self {
@@ -80,13 +83,20 @@ impl Endpoint {
 
     /// Returns the number of calls that run or whose end was not taken yet.
     pub(crate) fn calls(&self) -> usize {
-        self.state.lock().end.calls()
+        self.state.lock().calls()
+    }
+
+    /// Records that the number of a plain proxy's requests has changed.
+    pub(crate) fn count_plain(&self, before: usize, after: usize) {
+        let mut state = self.state.lock();
+        state.plain_calls = (state.plain_calls + after).saturating_sub(before);
+        self.check_drained(&state);
     }
 
     /// Returns the number of calls and journal bytes that are held for proxies.
     pub(crate) fn usage(&self) -> LinkUsage {
         let state = self.state.lock();
-        LinkUsage { calls: state.end.calls(), journal: state.end.journal_bytes() }
+        LinkUsage { calls: state.calls(), journal: state.end.journal_bytes() }
     }
 
     /// Returns the number of calls that the executor runs.
@@ -158,6 +168,11 @@ impl Endpoint {
 }
 
 impl State {
+    /// Returns the number of calls that run or whose end was not taken yet.
+    pub(super) fn calls(&self) -> usize {
+        self.end.calls() + self.plain_calls
+    }
+
     /// Wakes the tasks of all links that have something to send.
     pub(super) fn wake_senders(&self) {
         for link in self.links.iter().filter(|link| self.end.wants_to_send(link.id)) {

@@ -3,9 +3,8 @@
 //!
 //! Must not know methods: the edge answers requests as it does on the slave's own port.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,17 +16,14 @@ use protocol::mcp::envelope;
 use protocol::mcp::failure::Failure;
 use runtime::call_line;
 use runtime::call_lines::{Budget, Lines, PER_SECOND, admit_line};
-use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::Level;
 
 use super::disconnect::DisconnectReason;
+use super::plain_proxy::PlainProxy;
 use super::shared::Links;
 use crate::endpoint::Stage;
 use crate::metrics::round_trips;
-
-/// Largest number of concurrent requests; the dialect itself has no limit.
-const MAX_CONCURRENT: usize = 1024;
 
 /// The lines about requests. Calls among them are counted by the executor, and other requests are not.
 static REQUESTS: LazyLock<Budget> = LazyLock::new(|| Budget::new(PER_SECOND, Instant::now()));
@@ -38,41 +34,27 @@ static RESPONSES: LazyLock<Budget> = LazyLock::new(|| Budget::new(PER_SECOND, In
 /// A link of the plain dialect.
 pub(super) struct PlainLink<'a> {
     links: &'a Links,
+    /// The proxy's requests, which outlive the link.
+    proxy: Arc<PlainProxy>,
     id: LinkId,
     signal: Arc<Signal>,
-    /// The tasks that answer requests; aborted with the link, as their answers could not be delivered.
-    answers: JoinSet<Bytes>,
-    /// Whether a request was started after [`LinkEnd::register`] of this round.
-    unregistered: bool,
-    outbox: VecDeque<Bytes>,
     round_trips: Histogram,
 }
 
 impl<'a> PlainLink<'a> {
-    pub(super) fn new(links: &'a Links, id: LinkId, signal: Arc<Signal>) -> Self {
-        Self {
-            links,
-            id,
-            signal,
-            answers: JoinSet::new(),
-            unregistered: false,
-            outbox: VecDeque::new(),
-            round_trips: round_trips(),
-        }
+    /// Makes the link the one that the answers to the proxy go out on.
+    pub(super) fn new(links: &'a Links, proxy: Arc<PlainProxy>, id: LinkId, signal: Arc<Signal>) -> Self {
+        proxy.link_up(id, &signal);
+        Self { links, proxy, id, signal, round_trips: round_trips() }
     }
 
     /// Starts a request, or refuses it at once.
-    fn start(&mut self, request: Bytes) {
+    fn start(&self, request: Bytes) {
         log_request(&request);
-        if self.links.endpoint.stage() != Stage::Serving {
-            self.outbox.push_back(refusal(&request, &Failure::Draining));
-        } else if self.answers.len() >= MAX_CONCURRENT {
-            let what = format!("the slave answers {MAX_CONCURRENT} requests of a proxy at once");
-            self.outbox.push_back(refusal(&request, &Failure::Busy { what, retry_after: 1 }));
+        if self.links.endpoint.stage() == Stage::Serving {
+            self.proxy.start(request);
         } else {
-            let edge = Arc::clone(&self.links.edge);
-            self.answers.spawn(async move { edge.answer_plain(request).await });
-            self.unregistered = true;
+            self.proxy.refuse(&request, &Failure::Draining);
         }
     }
 }
@@ -83,13 +65,6 @@ impl LinkEnd for PlainLink<'_> {
     fn register(&mut self, cx: &mut Context<'_>, _: Instant) -> Result<(), DisconnectReason> {
         // Each transmission reads the state that the signal announces.
         let _ = self.signal.take(cx);
-        while let Poll::Ready(Some(answer)) = self.answers.poll_join_next(cx) {
-            match answer {
-                Ok(answer) => self.outbox.push_back(answer),
-                // The proxy's timeout ends the request.
-                Err(error) => tracing::error!("A request could not be answered: {error}"),
-            }
-        }
         Ok(())
     }
 
@@ -117,7 +92,7 @@ impl LinkEnd for PlainLink<'_> {
     }
 
     fn wants_to_send(&mut self) -> bool {
-        !self.outbox.is_empty()
+        self.proxy.has_answer()
     }
 
     fn is_busy(&self) -> bool {
@@ -126,14 +101,18 @@ impl LinkEnd for PlainLink<'_> {
     }
 
     fn transmit(&mut self, out: &mut Outgoing, _: Instant) -> Result<bool, DisconnectReason> {
-        if let Some(answer) = self.outbox.pop_front() {
+        let stage = self.links.endpoint.stage();
+        if stage == Stage::Closing {
+            self.proxy.give_up();
+        }
+        if let Some(answer) = self.proxy.next_answer(self.id) {
             log_response(&answer);
             out.send_text(text(&answer));
             return Ok(true);
         }
-        match self.links.endpoint.stage() {
+        match stage {
             Stage::Closing => return Err(DisconnectReason::Closing),
-            Stage::Draining | Stage::Drained if self.answers.is_empty() => {
+            Stage::Draining | Stage::Drained if self.proxy.is_idle() => {
                 self.links.endpoint.link_drained(self.id);
             }
             Stage::Serving | Stage::Draining | Stage::Drained => {}
@@ -141,8 +120,8 @@ impl LinkEnd for PlainLink<'_> {
         Ok(false)
     }
 
-    fn on_timer(&mut self, now: Instant) -> Result<Option<Instant>, DisconnectReason> {
-        Ok(std::mem::take(&mut self.unregistered).then_some(now))
+    fn on_timer(&mut self, _: Instant) -> Result<Option<Instant>, DisconnectReason> {
+        Ok(None)
     }
 
     fn on_close(&mut self, frame: Option<CloseFrame>) -> DisconnectReason {
@@ -183,15 +162,6 @@ fn log_response(response: &Bytes) {
     } else {
         call_line!(lines, bytes, "Sending response back to proxy");
     }
-}
-
-/// Builds a response that refuses a request; its id is null where none can be read.
-fn refusal(request: &Bytes, failure: &Failure) -> Bytes {
-    let id = match envelope::parse(request) {
-        Ok(envelope::Message::Request { id, .. }) => id.get(),
-        _ => "null",
-    };
-    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{}}}"#, failure.error_object()))
 }
 
 /// Converts an answer to the valid UTF-8 that a text frame requires; invalid bytes are replaced.

@@ -12,6 +12,7 @@ use super::auth::{Connected, Socket};
 use super::disconnect::DisconnectReason;
 use super::native::NativeLink;
 use super::plain::PlainLink;
+use super::plain_proxy::Replaced;
 use super::shared::Links;
 use super::table::LinkInfo;
 
@@ -23,6 +24,7 @@ pub(crate) struct Authenticated {
     connected: Connected,
     id: LinkId,
     signal: Arc<Signal>,
+    url: String,
     code_generation: u64,
 }
 
@@ -44,7 +46,7 @@ impl Authenticated {
         let (proxy, agent) =
             proven.map(|proxy| (proxy.hello.instance.clone(), proxy.hello.agent.clone())).unzip();
         let info = LinkInfo {
-            url,
+            url: url.clone(),
             address,
             proxy,
             agent: agent.unwrap_or_default(),
@@ -53,7 +55,7 @@ impl Authenticated {
             since: SystemTime::now(),
         };
         links.table.up(id, info);
-        Self { connected, id, signal, code_generation }
+        Self { connected, id, signal, url, code_generation }
     }
 
     /// Returns the generation of the code that opened the link.
@@ -76,10 +78,10 @@ impl Authenticated {
 /// Runs the link until it ends, then closes the connection. Dropping the future drops the connection and leaves the
 /// link registered.
 pub(crate) async fn run(links: &Links, link: Authenticated) -> DisconnectReason {
-    let Authenticated { connected: Connected { socket, proxy }, id, signal, .. } = link;
+    let Authenticated { connected: Connected { socket, proxy }, id, signal, url, .. } = link;
     let (reason, socket) = match proxy {
         Some(_) => drive(socket, NativeLink::new(&links.endpoint, id, signal), links.ping).await,
-        None => drive(socket, PlainLink::new(links, id, signal), links.ping).await,
+        None => drive_plain(links, socket, &url, id, signal).await,
     };
     match reason {
         DisconnectReason::GoingDown => links.endpoint.link_over(id),
@@ -90,6 +92,22 @@ pub(crate) async fn run(links: &Links, link: Authenticated) -> DisconnectReason 
         socket.close(code, why).await;
     }
     reason
+}
+
+/// Runs a link to a plain proxy, whose requests outlive it.
+async fn drive_plain(
+    links: &Links,
+    socket: Socket,
+    url: &str,
+    id: LinkId,
+    signal: Arc<Signal>,
+) -> (DisconnectReason, Socket) {
+    let proxy = links.plain.at(url, &links.endpoint, &links.edge);
+    let end = PlainLink::new(links, Arc::clone(&proxy), id, signal);
+    let (reason, socket) = drive(socket, end, links.ping).await;
+    let replaced = if reason == DisconnectReason::Replaced { Replaced::Yes } else { Replaced::No };
+    proxy.link_down(id, replaced);
+    (reason, socket)
 }
 
 async fn drive<E>(socket: Socket, end: E, ping: LinkPing) -> (DisconnectReason, Socket)

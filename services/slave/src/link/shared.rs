@@ -10,6 +10,7 @@ use runtime::config::LinkPing;
 use runtime::secret::Secret;
 
 use super::disconnect::DisconnectReason;
+use super::plain_proxy::PlainProxies;
 use super::proof::ResumeSecrets;
 use super::table::LinkTable;
 use crate::endpoint::Endpoint;
@@ -40,6 +41,8 @@ impl LinkStatus {
 pub(crate) struct Links {
     /// Calls and journals.
     pub(crate) endpoint: Arc<Endpoint>,
+    /// The proxies of the plain dialect, with their requests.
+    pub(crate) plain: PlainProxies,
     /// The edge that answers proxies of the plain dialect.
     pub(crate) edge: Arc<Edge<LocalCalls>>,
     /// The description of the slave that it sends in its first message.

@@ -21,7 +21,7 @@ use crate::config::SlaveConfig;
 use crate::dial::Dialer;
 use crate::endpoint::{Endpoint, Stage};
 use crate::executor::{Executor, Offer};
-use crate::link::{Code, LinkStatus, LinkTable, Links, ResumeSecrets};
+use crate::link::{Code, LinkStatus, LinkTable, Links, PlainProxies, ResumeSecrets};
 use crate::local::LocalCalls;
 
 /// How long links may take to close.
@@ -54,6 +54,7 @@ impl Linked {
         let instance = InstanceId(getrandom::u64().map_err(StartError::from)?);
         let links = Arc::new(Links {
             endpoint: Endpoint::new(executor.clone(), settings::limits(config), advertised.all()),
+            plain: PlainProxies::new(config.journal_bytes),
             edge: Arc::clone(edge),
             hello: settings::hello(config, instance, lock.as_ref().map(InstanceLock::name)),
             code: ArcSwap::from_pointee(Code::first(link.code.clone())),

@@ -29,7 +29,7 @@ pub enum FailureKind {
     Overloaded,
     /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
     AuditUnavailable,
-    /// The process that got the request is shutting down.
+    /// The process that got the request is shutting down, or every slave that is linked to it.
     Draining,
     /// The client cancelled the request.
     Cancelled,
@@ -163,7 +163,7 @@ impl FailureKind {
             Self::ClientLimit => row(429, 429, -31009, "client_limit", "Let requests finish before you send more, or ask the operator to raise the variable that the message names."),
             Self::Overloaded => row(503, 503, -31010, "overloaded", "Retry after the time in Retry-After; the operator may raise the variable that the message names."),
             Self::AuditUnavailable => row(503, 503, -31011, "audit_unavailable", "Nothing ran: the operator has to make room for AUDIT_LOG, then retry."),
-            Self::Draining => row(503, 503, -31004, "draining", "Retry: another replica takes the request."),
+            Self::Draining => row(503, 503, -31004, "draining", "Retry after the time in Retry-After: another replica or slave takes the request."),
             Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
             Self::ResultTooLarge => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
             Self::BadAnswer => row(200, 200, -31007, "bad_answer", "The slave or its backend breaks the protocol: see both logs."),

@@ -70,7 +70,7 @@ pub enum Failure {
     /// The call cannot be written down, and the operator requires that (`AUDIT_REQUIRED`).
     #[error("The call cannot be written down: {0}")]
     AuditUnavailable(&'static str),
-    /// The process that got the request is shutting down.
+    /// The process that got the request is shutting down, or every slave that is linked to it.
     #[error("Shutting down")]
     Draining,
     /// The client cancelled the request.
@@ -245,7 +245,9 @@ impl Failure {
     /// Returns the seconds after which it is worth trying again, where the failure says so.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Draining | Self::AuditUnavailable(_) | Self::NoSlaveForTool { .. } => Some(1),
+            Self::NoSlave | Self::NoSlaveForTool { .. } | Self::Draining | Self::AuditUnavailable(_) => {
+                Some(1)
+            }
             Self::BackendFailed { retry_after, .. } => *retry_after,
             Self::Busy { retry_after, .. }
             | Self::RateLimited { retry_after, .. }
