@@ -109,7 +109,7 @@ async fn a_retry_waits_for_its_slave_while_that_is_busy() {
     let waiting = tokio::spawn(async move { go_on(&other, &state).await });
     wait::until("the retry to wait", async || {
         let scrape = harness::metrics::Scrape::of(proxy.http).await;
-        (scrape.sum("mcp_relay_queue_waiting", &[]) > 0.0).then_some(())
+        (scrape.sum("mcp_relay_queue_length", &[]) > 0.0).then_some(())
     })
     .await;
     fixture.open_gate("held", 1);
@@ -129,21 +129,20 @@ async fn another_slave_of_the_same_code_takes_over_and_no_stranger() {
     let _stranger = slave(&[&proxy], "another-code-of-the-tests", "stranger", &fixture).await;
     linked(&proxy, 3).await;
     let client = Client::modern(proxy.http);
-    let (state, who) = loop {
+    let (state, who) = wait::until("a state of ours", async || {
         let (state, who) = begin(&client).await;
-        if who != "stranger" {
-            break (state, who);
-        }
-    };
+        (who != "stranger").then_some((state, who))
+    })
+    .await;
     let gone = ours.iter().position(|(name, _)| *name == who).unwrap();
     ours.remove(gone).1.signal(Signal::SIGKILL);
     linked(&proxy, 2).await;
-    for _ in 0..6 {
+    for _ in 0..3 {
         assert_eq!(go_on(&client, &state).await.text(), ours[0].0);
     }
     ours.remove(0).1.signal(Signal::SIGKILL);
     linked(&proxy, 1).await;
-    for _ in 0..6 {
+    for _ in 0..3 {
         let answer = go_on(&client, &state).await;
         assert_eq!((answer.code(), answer.kind()), (-31022, "state_lost"), "{:?}", answer.messages);
     }
@@ -163,7 +162,7 @@ async fn a_state_that_nobody_gave_out_is_refused_before_any_backend_sees_it() {
         (json!(1), "invalid_params"),
         (json!(null), "invalid_params"),
         (json!({}), "invalid_params"),
-        (json!(state[37..]), "invalid_params"),
+        (json!(state[38..]), "invalid_params"),
         (json!(state[1..]), "invalid_params"),
         (json!(state.to_uppercase()), "invalid_params"),
         (json!("é".repeat(40)), "invalid_params"),
@@ -174,7 +173,7 @@ async fn a_state_that_nobody_gave_out_is_refused_before_any_backend_sees_it() {
     }
     assert!(fixture.log("forged").is_empty());
     // A label cut off from its state is a state that is empty.
-    let answer = client.request(retry("arguments", json!({}), &state[..37])).await;
+    let answer = client.request(retry("arguments", json!({}), &state[..38])).await;
     assert_eq!(serde_json::from_str::<Value>(answer.text()).unwrap()["requestState"], "");
 }
 
