@@ -13,12 +13,15 @@ const KEY: &str = "the-key-that-all-replicas-have-in-common";
 /// What the backend writes into a state: any text may stand there.
 const STATE: &str = r#"{\"of\":\"$who\"} é\n mr2."#;
 
-/// A slave with a modern backend that knows its name.
-async fn slave(proxies: &[&Proxy], code: &str, name: &str, fixture: &Fixture) -> Slave {
+/// A slave with a modern backend that knows its name, and the backend's folder.
+async fn slave(proxies: &[&Proxy], code: &str, name: &str) -> (Slave, Fixture) {
     let urls: Vec<String> = proxies.iter().map(|proxy| format!("ws://{}", proxy.link)).collect();
-    let setup =
-        Setup::slave(name, proxies[0].link).env("SLAVE_CODE", code).env("PROXY_SERVER_URL", urls.join(","));
-    fixture.serve_with(setup, &[("FIXTURE_ERA", "modern"), ("FIXTURE_WHO", name)]).start_slave().await
+    let setup = Setup::slave(name, proxies[0].link).env("SLAVE_CODE", code);
+    let setup = setup.env("PROXY_SERVER_URL", urls.join(",")).env("SLAVE_CAPACITY", "1");
+    // A folder of its own: slaves follow their files.
+    let fixture = Fixture::default();
+    let env = [("FIXTURE_ERA", "modern"), ("FIXTURE_WHO", name)];
+    (fixture.serve_with(setup, &env).start_slave().await, fixture)
 }
 
 /// Waits until the proxy has these slaves.
@@ -64,12 +67,11 @@ async fn go_on(client: &Client, state: &str) -> Answer {
 async fn a_retry_finds_the_slave_that_gave_the_state_out_from_any_proxy() {
     let setup = Setup::proxy().env("SESSION_KEY", KEY);
     let (one, two) = (setup.start_proxy().await, setup.start_proxy().await);
-    let fixture = Fixture::default();
     let proxies = [&one, &two];
     let _slaves = [
-        slave(&proxies, CODE, "alpha", &fixture).await,
-        slave(&proxies, CODE, "beta", &fixture).await,
-        slave(&proxies, CODE, "gamma", &fixture).await,
+        slave(&proxies, CODE, "alpha").await,
+        slave(&proxies, CODE, "beta").await,
+        slave(&proxies, CODE, "gamma").await,
     ];
     for proxy in proxies {
         linked(proxy, 3).await;
@@ -93,15 +95,11 @@ async fn a_retry_finds_the_slave_that_gave_the_state_out_from_any_proxy() {
 #[tokio::test]
 async fn a_retry_waits_for_its_slave_while_that_is_busy() {
     let proxy = Setup::proxy().start_proxy().await;
-    let fixture = Fixture::default();
-    let busy = |name: &'static str| {
-        let setup = Setup::slave(name, proxy.link).env("SLAVE_CAPACITY", "1");
-        fixture.serve_with(setup, &[("FIXTURE_ERA", "modern"), ("FIXTURE_WHO", name)])
-    };
-    let _slaves = [busy("alpha").start_slave().await, busy("beta").start_slave().await];
+    let slaves = [slave(&[&proxy], CODE, "alpha").await, slave(&[&proxy], CODE, "beta").await];
     linked(&proxy, 2).await;
     let client = Client::modern(proxy.http);
     let (state, who) = begin(&client).await;
+    let fixture = &slaves[usize::from(who == "beta")].1;
     fixture.open_gate("held", 0);
     let mut held = client.start(retry("run", run_args("held", 0), state.as_str())).await;
     fixture.wait_for("held", "start").await;
@@ -109,7 +107,7 @@ async fn a_retry_waits_for_its_slave_while_that_is_busy() {
     let waiting = tokio::spawn(async move { go_on(&other, &state).await });
     wait::until("the retry to wait", async || {
         let scrape = harness::metrics::Scrape::of(proxy.http).await;
-        (scrape.sum("mcp_relay_queue_waiting", &[]) > 0.0).then_some(())
+        (scrape.sum("mcp_relay_queue_length", &[]) > 0.0).then_some(())
     })
     .await;
     fixture.open_gate("held", 1);
@@ -121,29 +119,27 @@ async fn a_retry_waits_for_its_slave_while_that_is_busy() {
 async fn another_slave_of_the_same_code_takes_over_and_no_stranger() {
     let proxy =
         Setup::proxy().env("SLAVE_CODES", format!("{CODE},another-code-of-the-tests")).start_proxy().await;
-    let fixture = Fixture::default();
     let mut ours = vec![
-        ("alpha", slave(&[&proxy], CODE, "alpha", &fixture).await),
-        ("beta", slave(&[&proxy], CODE, "beta", &fixture).await),
+        ("alpha", slave(&[&proxy], CODE, "alpha").await),
+        ("beta", slave(&[&proxy], CODE, "beta").await),
     ];
-    let _stranger = slave(&[&proxy], "another-code-of-the-tests", "stranger", &fixture).await;
+    let _stranger = slave(&[&proxy], "another-code-of-the-tests", "stranger").await;
     linked(&proxy, 3).await;
     let client = Client::modern(proxy.http);
-    let (state, who) = loop {
+    let (state, who) = wait::until("a state of ours", async || {
         let (state, who) = begin(&client).await;
-        if who != "stranger" {
-            break (state, who);
-        }
-    };
+        (who != "stranger").then_some((state, who))
+    })
+    .await;
     let gone = ours.iter().position(|(name, _)| *name == who).unwrap();
-    ours.remove(gone).1.signal(Signal::SIGKILL);
+    ours.remove(gone).1.0.signal(Signal::SIGKILL);
     linked(&proxy, 2).await;
-    for _ in 0..6 {
+    for _ in 0..3 {
         assert_eq!(go_on(&client, &state).await.text(), ours[0].0);
     }
-    ours.remove(0).1.signal(Signal::SIGKILL);
+    ours.remove(0).1.0.signal(Signal::SIGKILL);
     linked(&proxy, 1).await;
-    for _ in 0..6 {
+    for _ in 0..3 {
         let answer = go_on(&client, &state).await;
         assert_eq!((answer.code(), answer.kind()), (-31022, "state_lost"), "{:?}", answer.messages);
     }
@@ -152,8 +148,7 @@ async fn another_slave_of_the_same_code_takes_over_and_no_stranger() {
 #[tokio::test]
 async fn a_state_that_nobody_gave_out_is_refused_before_any_backend_sees_it() {
     let proxy = Setup::proxy().start_proxy().await;
-    let fixture = Fixture::default();
-    let _slave = slave(&[&proxy], CODE, "alpha", &fixture).await;
+    let (_slave, fixture) = slave(&[&proxy], CODE, "alpha").await;
     linked(&proxy, 1).await;
     let client = Client::modern(proxy.http);
     let (state, _) = begin(&client).await;
@@ -163,7 +158,7 @@ async fn a_state_that_nobody_gave_out_is_refused_before_any_backend_sees_it() {
         (json!(1), "invalid_params"),
         (json!(null), "invalid_params"),
         (json!({}), "invalid_params"),
-        (json!(state[37..]), "invalid_params"),
+        (json!(state[38..]), "invalid_params"),
         (json!(state[1..]), "invalid_params"),
         (json!(state.to_uppercase()), "invalid_params"),
         (json!("é".repeat(40)), "invalid_params"),
@@ -174,15 +169,14 @@ async fn a_state_that_nobody_gave_out_is_refused_before_any_backend_sees_it() {
     }
     assert!(fixture.log("forged").is_empty());
     // A label cut off from its state is a state that is empty.
-    let answer = client.request(retry("arguments", json!({}), &state[..37])).await;
+    let answer = client.request(retry("arguments", json!({}), &state[..38])).await;
     assert_eq!(serde_json::from_str::<Value>(answer.text()).unwrap()["requestState"], "");
 }
 
 #[tokio::test]
 async fn a_slave_s_own_port_passes_states_as_they_are() {
-    let fixture = Fixture::default();
     let proxy = Setup::proxy().start_proxy().await;
-    let slave = slave(&[&proxy], CODE, "alpha", &fixture).await;
+    let (slave, _fixture) = slave(&[&proxy], CODE, "alpha").await;
     linked(&proxy, 1).await;
     let client = Client::modern(slave.http);
     let (state, who) = begin(&client).await;

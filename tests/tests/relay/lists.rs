@@ -16,8 +16,10 @@ async fn slave(proxy: &Proxy, name: &str, fixture: &Fixture, backends: &[(&str, 
         backends.iter().map(|(name, list)| format!("{name:?}:{}", entry(list))).collect();
     let path: PathBuf = fixture.folder().join(format!("{name}.json"));
     std::fs::write(&path, format!(r#"{{"mcpServers":{{{}}}}}"#, entries.join(","))).unwrap();
-    let setup =
-        Setup::slave(name, proxy.link).env("DEMO_TOOLS", "0").env("SLAVE_BACKENDS", path.to_str().unwrap());
+    let setup = Setup::slave(name, proxy.link)
+        .env("DEMO_TOOLS", "0")
+        .env("LIST_TTL_MS", "9000")
+        .env("SLAVE_BACKENDS", path.to_str().unwrap());
     setup.start_slave().await
 }
 
@@ -91,7 +93,7 @@ async fn a_list_is_kept_as_long_and_as_widely_as_its_strictest_part_allows() {
 
 #[tokio::test]
 async fn a_list_that_may_be_another_in_a_moment_is_not_kept() {
-    let proxy = Setup::proxy().start_proxy().await;
+    let proxy = Setup::proxy().env("LIST_TTL_MS", "60000").start_proxy().await;
     assert_eq!(hints(proxy.http).await.0, 0, "nobody is there");
     let mut slave: RawSlave = dial(proxy.link).await;
     slave.authenticate(CODE, "raw").await;

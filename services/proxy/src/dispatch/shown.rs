@@ -2,13 +2,17 @@
 
 use protocol::mcp::canonical;
 use protocol::mcp::catalog::CatalogEntry;
-use protocol::mcp::members;
+use protocol::mcp::members::{self, ExactMembers};
 use serde_json::value::RawValue;
 
 /// Member that is shown only where all slaves of a pool have the same.
 const OUTPUT_SCHEMA: &str = "outputSchema";
 
-/// Returns the first member's definition with another name, and without an output schema that not all members have.
+/// Annotations by which a client may repeat a call: shown only where all slaves of a pool say so.
+const ALLOW_REPEATS: [&str; 2] = ["readOnlyHint", "idempotentHint"];
+
+/// Returns the first member's definition with another name, and without an output schema that not all members have and annotations
+/// that allow repeats where not all members do.
 ///
 /// # Errors
 /// The definition is not a JSON object.
@@ -20,7 +24,27 @@ pub(super) fn definition(entries: &[&CatalogEntry], name: &str) -> Result<Box<Ra
     {
         shown = without;
     }
+    for hint in ALLOW_REPEATS {
+        if says(&shown, hint)
+            && !entries.iter().all(|entry| says(&entry.definition, hint))
+            && let Some(annotations) = annotations(&shown)
+            && let Some(left) = members::without(annotations, hint)?
+            && let Some(changed) = members::with_value(&shown, "annotations", &left)?
+        {
+            shown = changed;
+        }
+    }
     Ok(shown)
+}
+
+fn annotations(definition: &RawValue) -> Option<&RawValue> {
+    ExactMembers::of(definition).get(b"annotations")
+}
+
+/// Returns whether a definition has this annotation with the value `true`.
+fn says(definition: &RawValue, hint: &str) -> bool {
+    let hint = annotations(definition).and_then(|all| ExactMembers::of(all).get(hint.as_bytes()));
+    hint.is_some_and(|value| value.get() == "true")
 }
 
 fn agree_on_output(entries: &[&CatalogEntry]) -> bool {
@@ -59,5 +83,21 @@ mod tests {
         assert_eq!(definition(&[&one, &other], "a").unwrap().get(), r#"{"name":"a"}"#);
         assert_eq!(definition(&[&one, &none], "a").unwrap().get(), r#"{"name":"a"}"#);
         assert_eq!(definition(&[&none, &one], "a").unwrap().get(), r#"{"name":"a"}"#);
+    }
+
+    #[test]
+    fn annotations_that_allow_repeats_are_shown_only_where_all_say_so() {
+        let entry =
+            |annotations: &str| entry(&format!(r#"{{"name":"a","annotations":{annotations},"x":1.0}}"#));
+        let both = entry(r#"{"readOnlyHint":true, "title":"t","idempotentHint":true}"#);
+        let (one, none) = (entry(r#"{"idempotentHint":true}"#), entry("{}"));
+        let shown = |entries: &[&CatalogEntry]| definition(entries, "a").unwrap().get().to_owned();
+        assert_eq!(shown(&[&both, &both]), both.definition.get());
+        assert_eq!(
+            shown(&[&both, &one]),
+            r#"{"name":"a","annotations":{ "title":"t","idempotentHint":true},"x":1.0}"#
+        );
+        assert_eq!(shown(&[&both, &none]), r#"{"name":"a","annotations":{ "title":"t"},"x":1.0}"#);
+        assert_eq!(shown(&[&none, &both]), none.definition.get());
     }
 }

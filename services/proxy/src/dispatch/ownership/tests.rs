@@ -166,7 +166,7 @@ proptest! {
         prop_assert_eq!(names.len(), shown.len());
         for (name, members) in &shown {
             if *name != members[0].tool {
-                prop_assert!(name.len() <= MAX_NAME_LENGTH, "{}", name);
+                prop_assert!(name.len() <= protocol::mcp::shown_name::MAX_NAME_LENGTH, "{}", name);
                 prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'), "{}", name);
             }
         }
