@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn what_is_unambiguous_is_taken() {
         for (json, expected) in [
-            (r#"{}"#, None),
+            ("{}", None),
             (r#"{"x":null}"#, None),
             (r#"{"x":" "}"#, None),
             (r#"{"x":true}"#, Some(true)),

@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn the_text_is_taken_without_parsing_only_in_the_simplest_form() {
-        assert_eq!(only_text(br#"{"text":"a\\b {"}"#), Some(r#""a\\b {""#));
+        assert_eq!(only_text(r#"{"text":"a\\b {"}"#.as_bytes()), Some(r#""a\\b {""#));
         for other in [
             r#"{"text":"a\"b"}"#,
             r#"{"text":"a","b":"c"}"#,

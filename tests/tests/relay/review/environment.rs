@@ -79,7 +79,7 @@ async fn credentials_of_urls_files_and_named_variables_are_shown_nowhere() {
             harness::client::McpRequest::tool(1, "review_merge_request", json!({ "mrUrlOrId": target }));
         let answer = client.request(ask.progress(7)).await;
         assert!(!answer.progress().is_empty() || target == "2");
-        shown += &format!("{:?}\n", answer.messages);
+        shown.push_str(&serde_json::Value::from(answer.messages.clone()).to_string());
     }
     assert!(shown.contains("[masked]") && shown.contains("exited with code 4"), "{shown}");
     for text in [&shown, &slave.log.text(), &proxy.log.text()] {

@@ -78,7 +78,7 @@ fn last_mark(lines: &[&str]) -> Option<usize> {
     let before_answer =
         |at: &usize| next_text(lines, at + 1).is_some_and(|next| is_headed(lines, next, RAW_ANSWER));
     let before_report = |at: &usize| next_text(lines, at + 1).is_some_and(|next| is_header(lines, next));
-    marks().filter(before_answer).last().or_else(|| marks().filter(before_report).last())
+    marks().rfind(before_answer).or_else(|| marks().rfind(before_report))
 }
 
 /// Returns whether the line is this heading.
@@ -131,7 +131,7 @@ fn last_rule(below: &[&str], length: usize) -> Option<usize> {
         let mut rest = below.iter().skip(at + 1).filter(|line| !line.trim().is_empty());
         rest.all(|line| AFTERWARDS.iter().any(|text| unmarked(line).starts_with(text)))
     };
-    rules().find(before_comment).or_else(|| rules().find(only_afterwards)).or_else(|| rules().last())
+    rules().find(before_comment).or_else(|| rules().find(only_afterwards)).or_else(|| rules().next_back())
 }
 
 /// Returns the first line from here that is not blank.

@@ -16,21 +16,19 @@ struct Printed {
 
 impl Printed {
     fn text(&self) -> String {
-        let mut out = format!("\n{RULE}\n         MR REVIEW REPORT\n{RULE}\n\n");
-        out += &format!("Goal Status: {}\nQuality Score: {}/100\n", self.goal, self.score);
-        if let Some(criteria) = &self.criteria {
-            out += &format!("Acceptance Criteria: {criteria}\n");
-        }
-        if self.issues.is_empty() {
-            out += "\n\u{2705} No issues found\n\n";
-        } else {
-            out += "\n\u{26a0}\u{fe0f}  Potential Issues:\n";
-            for (at, issue) in self.issues.iter().enumerate() {
-                out += &format!("   {}. {issue}\n", at + 1);
-            }
-            out += "\n";
-        }
-        out + &format!("\u{1f4dd} Remarks:\n   {}\n\n{RULE}\n", self.remarks)
+        let criteria = self.criteria.as_ref().map(|text| format!("Acceptance Criteria: {text}\n"));
+        let items = self.issues.iter().enumerate().map(|(at, issue)| format!("   {}. {issue}\n", at + 1));
+        let issues = match self.issues.len() {
+            0 => "\u{2705} No issues found\n".to_owned(),
+            _ => format!("\u{26a0}\u{fe0f}  Potential Issues:\n{}", items.collect::<String>()),
+        };
+        format!(
+            "\n{RULE}\n         MR REVIEW REPORT\n{RULE}\n\nGoal Status: {}\nQuality Score: {}/100\n{}\n{issues}\n\u{1f4dd} Remarks:\n   {}\n\n{RULE}\n",
+            self.goal,
+            self.score,
+            criteria.unwrap_or_default(),
+            self.remarks,
+        )
     }
 
     /// The whole output without `debug`.
