@@ -10,12 +10,9 @@ use super::labelled::Labelled;
 use super::match_input::MatchInput;
 use super::review::Subject;
 use super::review_number::NumberRoutes;
+use super::route::{Priorities, Route, priorities};
 use super::rule::{Condition, Rule};
-use super::selector::Selector;
 use crate::metrics::RouteMeter;
-
-/// Slaves in order of preference: those of a later priority only if none of an earlier one can take the call.
-pub(crate) type Priorities<S> = Arc<[Arc<[Arc<S>]>]>;
 
 /// Routing of the calls of one pool.
 pub(crate) struct PoolRoutes<S> {
@@ -36,19 +33,6 @@ struct AppliedRule<S> {
 impl<S> AppliedRule<S> {
     fn is_by_number(&self) -> bool {
         matches!(self.rule.condition, Condition::ReviewNumber)
-    }
-}
-
-/// The slaves that one call may go to, and the rule that says so: a call that has to move keeps its rule.
-pub(crate) struct Route<S> {
-    pub(super) rule: Option<Arc<Rule>>,
-    pub(crate) priorities: Priorities<S>,
-}
-
-// Derived, it would ask for `S: Clone`.
-impl<S> Clone for Route<S> {
-    fn clone(&self) -> Self {
-        Self { rule: self.rule.clone(), priorities: Arc::clone(&self.priorities) }
     }
 }
 
@@ -95,44 +79,6 @@ impl<S: Labelled> PoolRoutes<S> {
             known.map_or_else(|| priorities(rule, members()), |applied| Arc::clone(&applied.priorities));
         Route { rule: Some(Arc::clone(rule)), priorities }
     }
-}
-
-impl<S> Route<S> {
-    /// Returns a number that tells the rule from other rules while either route exists; 0 without a rule.
-    pub(crate) fn rule_number(&self) -> usize {
-        self.rule.as_ref().map_or(0, |rule| Arc::as_ptr(rule).addr())
-    }
-
-    /// Describes the rule and the labels that it asks for; `None` without a rule.
-    pub(crate) fn describe(&self) -> Option<String> {
-        self.rule.as_ref().map(|rule| format!("{} (rule {:?})", rule.describe_labels(), rule.name))
-    }
-
-    /// Returns all slaves of the route, those of earlier priorities first.
-    pub(crate) fn slaves(&self) -> impl Iterator<Item = &Arc<S>> {
-        self.priorities.iter().flat_map(|members| members.iter())
-    }
-}
-
-/// Puts each slave into the first priority that selects it. Priorities without slaves are left out.
-pub(super) fn priorities<'a, S: Labelled + 'a>(
-    rule: &Rule,
-    members: impl Iterator<Item = &'a Arc<S>>,
-) -> Priorities<S> {
-    let mut remaining: Vec<&Arc<S>> = members.collect();
-    let selected = rule.priorities.iter().map(|selectors| take_selected(selectors, &mut remaining));
-    selected.filter(|slaves| !slaves.is_empty()).map(Arc::from).collect()
-}
-
-/// Moves the slaves that one of the selectors selects out of `remaining`.
-pub(super) fn take_selected<S: Labelled>(
-    selectors: &[Selector],
-    remaining: &mut Vec<&Arc<S>>,
-) -> Vec<Arc<S>> {
-    let is_selected = |slave: &mut &Arc<S>| {
-        slave.with_labels(|labels| selectors.iter().any(|selector| selector.selects(labels)))
-    };
-    remaining.extract_if(.., is_selected).map(Arc::clone).collect()
 }
 
 #[cfg(test)]

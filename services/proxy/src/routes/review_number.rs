@@ -11,8 +11,8 @@ use protocol::link::handshake::REVIEW_DEFAULTS;
 use protocol::mcp::failure::Failure;
 
 use super::labelled::Labelled;
-use super::pool::{Priorities, Route, priorities};
 use super::review::{LABEL, Platform};
+use super::route::{Priorities, Route, priorities};
 use super::rule::Rule;
 use super::selector::{LabelMatch, Selector};
 
