@@ -14,6 +14,7 @@ mod pool;
 mod pool_rule;
 mod review;
 mod review_number;
+mod route;
 mod rule;
 mod selector;
 mod text;
@@ -24,7 +25,8 @@ pub use file::{Routes, RoutesError, RoutesFile, client_digest};
 pub(crate) use follow::follow;
 pub(crate) use labelled::Labelled;
 pub(crate) use match_input::{ClientIdentity, MatchInput};
-pub(crate) use pool::{Narrowed, PoolRoutes, Priorities, Route};
+pub(crate) use pool::PoolRoutes;
+pub(crate) use route::{Narrowed, Priorities, Route};
 
 /// Path of the operators' endpoint that explains routes: the body of a POST is an [`ExplainRequest`], the answer an
 /// [`Explanation`].

@@ -87,7 +87,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     core.registry.on_session_end(move |end| ended.revoke_session(&end.session, end.at));
     let ops = core.ops(&config, recorder, &edge, &shutdown, access);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
-    addresses.log_start(&access, known_codes);
+    addresses.log_start(access, known_codes);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
     tokio::join!(front::server::serve(ports.http, edge, ops, &shutdown), drained);
     drain::close_links(&core.registry).await;

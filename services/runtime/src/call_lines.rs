@@ -4,7 +4,7 @@
 //! The same holds for calls that failed, which have a budget of their own. Must not know what a call is, nor its outcomes.
 
 mod budget;
-mod tally;
+mod counters;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 pub use budget::Budget;
-use tally::Tally;
+use counters::Counters;
 
 /// Calls of one second whose lines are written, and as many failures.
 pub const PER_SECOND: u32 = 5;
@@ -53,13 +53,13 @@ static FAILURES: LazyLock<Stream> = LazyLock::new(|| Stream::new(write_failures)
 /// The lines of one kind: their budget, and the counts of what is beyond it.
 struct Stream {
     budget: Budget,
-    tally: Tally,
+    counters: Counters,
     write: fn(&Counts),
 }
 
 impl Stream {
     fn new(write: fn(&Counts)) -> Self {
-        Self { budget: Budget::new(PER_SECOND, Instant::now()), tally: Tally::default(), write }
+        Self { budget: Budget::new(PER_SECOND, Instant::now()), counters: Counters::default(), write }
     }
 }
 
@@ -134,8 +134,8 @@ impl Lines {
 }
 
 fn count(stream: &'static Stream, outcome: &'static str) {
-    stream.tally.add(outcome);
-    if stream.tally.take_writer()
+    stream.counters.add(outcome);
+    if stream.counters.take_writer()
         && let Ok(runtime) = Handle::try_current()
     {
         runtime.spawn(write_counts(stream));
@@ -147,14 +147,14 @@ async fn write_counts(stream: &'static Stream) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         write(stream);
-        if stream.tally.dismiss_writer() {
+        if stream.counters.dismiss_writer() {
             return;
         }
     }
 }
 
 fn write(stream: &Stream) {
-    let counts = Counts(stream.tally.take());
+    let counts = Counts(stream.counters.take());
     if counts.total() > 0 {
         (stream.write)(&counts);
     }
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn a_call_that_is_written_is_not_counted() {
-        let tally = Tally::default();
-        assert!(tally.take().is_empty());
+        let counters = Counters::default();
+        assert!(counters.take().is_empty());
         Lines::Written.record_end("of the test");
         Lines::Off.record_end("of the test");
-        assert!(CALLS.tally.take().iter().all(|(outcome, _)| *outcome != "of the test"));
+        assert!(CALLS.counters.take().iter().all(|(outcome, _)| *outcome != "of the test"));
     }
 }

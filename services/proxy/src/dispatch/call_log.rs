@@ -36,9 +36,8 @@ impl EndedCall<'_> {
     pub(super) fn log(&self, last: Option<&ResponseEvent>) {
         let Self { lines, id, tool, slave, outcome, elapsed } = *self;
         lines.record_end(outcome);
-        let fault = FailureKind::parse(outcome).filter(|kind| kind.is_fault());
         match last {
-            Some(last) if fault.is_some() => self.log_failure(last),
+            Some(last) if is_fault(outcome) => self.log_failure(last),
             Some(ResponseEvent::End { .. }) => {
                 let seconds = elapsed.as_secs_f64();
                 call_line!(lines, slave, tool, seconds, "Received response from slave (id: {id})");
@@ -72,6 +71,11 @@ pub(super) fn log_refusal(failure: &Failure, tool: &str) {
     } else {
         tracing::warn!(tool, kind = kind.as_str(), "Call refused: {failure}");
     }
+}
+
+/// Returns whether the outcome of a call is one that an operator should know of.
+fn is_fault(outcome: &str) -> bool {
+    outcome != "ok" && FailureKind::parse(outcome).is_some_and(FailureKind::is_fault)
 }
 
 /// Returns the reason that the client is told, shortened.

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use super::file::Routes;
 use super::labelled::Labelled;
 use super::match_input::{ClientIdentity, MatchInput};
-use super::pool::take_selected;
 use super::review::Subject;
 use super::review_number::{Ambiguous, select};
+use super::route::take_selected;
 use super::rule::{Condition, Rule};
 use super::selector::{Selector, describe_alternatives};
 

@@ -4,19 +4,15 @@
 use std::sync::Arc;
 
 use protocol::mcp::failure::Failure;
-use protocol::mcp::request_state::RequestState;
 
 use super::file::Routes;
 use super::labelled::Labelled;
 use super::match_input::MatchInput;
 use super::review::Subject;
 use super::review_number::NumberRoutes;
+use super::route::{Priorities, Route, priorities};
 use super::rule::{Condition, Rule};
-use super::selector::Selector;
 use crate::metrics::RouteMeter;
-
-/// Slaves in order of preference: those of a later priority only if none of an earlier one can take the call.
-pub(crate) type Priorities<S> = Arc<[Arc<[Arc<S>]>]>;
 
 /// Routing of the calls of one pool.
 pub(crate) struct PoolRoutes<S> {
@@ -37,29 +33,6 @@ struct AppliedRule<S> {
 impl<S> AppliedRule<S> {
     fn is_by_number(&self) -> bool {
         matches!(self.rule.condition, Condition::ReviewNumber)
-    }
-}
-
-/// The slaves that one call may go to, and the rule that says so: a call that has to move keeps its rule.
-pub(crate) struct Route<S> {
-    pub(super) rule: Option<Arc<Rule>>,
-    pub(crate) priorities: Priorities<S>,
-    narrowed: Narrowed,
-}
-
-/// What has left only some of the slaves that the rule allows.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Narrowed {
-    /// The state of an exchange that the call goes on with.
-    pub(crate) state: RequestState,
-    /// Number that tells the slaves that are left from others; 0: all.
-    pub(crate) number: usize,
-}
-
-// Derived, it would ask for `S: Clone`.
-impl<S> Clone for Route<S> {
-    fn clone(&self) -> Self {
-        Self { rule: self.rule.clone(), priorities: Arc::clone(&self.priorities), narrowed: self.narrowed }
     }
 }
 
@@ -106,58 +79,6 @@ impl<S: Labelled> PoolRoutes<S> {
             known.map_or_else(|| priorities(rule, members()), |applied| Arc::clone(&applied.priorities));
         Route::new(Some(Arc::clone(rule)), priorities)
     }
-}
-
-impl<S> Route<S> {
-    pub(super) fn new(rule: Option<Arc<Rule>>, priorities: Priorities<S>) -> Self {
-        Self { rule, priorities, narrowed: Narrowed::default() }
-    }
-
-    /// Returns the route with these slaves only.
-    pub(crate) fn narrow(self, priorities: Priorities<S>, narrowed: Narrowed) -> Self {
-        Self { priorities, narrowed, ..self }
-    }
-
-    /// Returns the state of an exchange that has narrowed the route.
-    pub(crate) fn state(&self) -> RequestState {
-        self.narrowed.state
-    }
-
-    /// Returns a number that tells the route from others while either exists: those by another rule, or to other slaves of the rule.
-    pub(crate) fn number(&self) -> usize {
-        self.rule.as_ref().map_or(0, |rule| Arc::as_ptr(rule).addr()).wrapping_add(self.narrowed.number)
-    }
-
-    /// Describes the rule and the labels that it asks for; `None` without a rule.
-    pub(crate) fn describe(&self) -> Option<String> {
-        self.rule.as_ref().map(|rule| format!("{} (rule {:?})", rule.describe_labels(), rule.name))
-    }
-
-    /// Returns all slaves of the route, those of earlier priorities first.
-    pub(crate) fn slaves(&self) -> impl Iterator<Item = &Arc<S>> {
-        self.priorities.iter().flat_map(|members| members.iter())
-    }
-}
-
-/// Puts each slave into the first priority that selects it. Priorities without slaves are left out.
-pub(super) fn priorities<'a, S: Labelled + 'a>(
-    rule: &Rule,
-    members: impl Iterator<Item = &'a Arc<S>>,
-) -> Priorities<S> {
-    let mut remaining: Vec<&Arc<S>> = members.collect();
-    let selected = rule.priorities.iter().map(|selectors| take_selected(selectors, &mut remaining));
-    selected.filter(|slaves| !slaves.is_empty()).map(Arc::from).collect()
-}
-
-/// Moves the slaves that one of the selectors selects out of `remaining`.
-pub(super) fn take_selected<S: Labelled>(
-    selectors: &[Selector],
-    remaining: &mut Vec<&Arc<S>>,
-) -> Vec<Arc<S>> {
-    let is_selected = |slave: &mut &Arc<S>| {
-        slave.with_labels(|labels| selectors.iter().any(|selector| selector.selects(labels)))
-    };
-    remaining.extract_if(.., is_selected).map(Arc::clone).collect()
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ mod tests {
             (r#"{"mrUrlOrId":"12"}"#, Number(None)),
             (r#"{"mrUrlOrId":12}"#, Number(None)),
             (r#"{"mrUrlOrId":12.0,"project":null}"#, Number(None)),
-            (r##"{"mrUrlOrId":" #12 ","project":"  "}"##, Number(None)),
+            (r#"{"mrUrlOrId":" #12 ","project":"  "}"#, Number(None)),
             (r#"{"mrUrlOrId":"!12","platform":""}"#, Number(None)),
             (r#"{"mrUrlOrId":"12","platform":" GitLab "}"#, Number(Some(Gitlab))),
             (r#"{"mrUrlOrId":"12","platform":"github","project":""}"#, Number(Some(Github))),

@@ -11,8 +11,8 @@ use protocol::link::handshake::REVIEW_DEFAULTS;
 use protocol::mcp::failure::Failure;
 
 use super::labelled::Labelled;
-use super::pool::{Priorities, Route, priorities};
 use super::review::{LABEL, Platform};
+use super::route::{Priorities, Route, priorities};
 use super::rule::Rule;
 use super::selector::{LabelMatch, Selector};
 
@@ -96,9 +96,9 @@ pub(super) fn select<S: Labelled>(
     match (known.next(), known.next()) {
         (Some((platform, project)), None) => Ok(with_default(platform, project)),
         (Some((first, _)), Some(_)) => {
-            let is_other =
-                |meaning: &&Meaning| matches!(meaning, Meaning::Of(platform, _) if *platform != first);
-            let differ = meanings.iter().any(|meaning| is_other(meaning));
+            let differ = meanings
+                .iter()
+                .any(|meaning| matches!(meaning, Meaning::Of(platform, _) if *platform != first));
             Err(if differ { Ambiguous::Platform } else { Ambiguous::Project })
         }
         (None, _) => without_default(named, &candidates),

@@ -36,7 +36,7 @@ pub(super) struct Addresses {
 
 impl Addresses {
     /// Logs the start, in one line.
-    pub(super) fn log_start(&self, access: &AccessReport, codes: usize) {
+    pub(super) fn log_start(&self, access: AccessReport, codes: usize) {
         let Self { clients, slaves, operators, tls } = self;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),

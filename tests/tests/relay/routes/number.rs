@@ -42,7 +42,7 @@ async fn a_number_is_refused_where_two_defaults_could_be_meant() {
         is_refused(&client, json!({ "mrUrlOrId": "17", "platform": "", "project": null }), "\"platform\"")
             .await;
         reaches(&client, json!({ "mrUrlOrId": "17", "platform": "gitlab" }), &["s0"]).await;
-        reaches(&client, json!({ "mrUrlOrId": "17", "platform": "GitHub" }), &["s1"]).await;
+        reaches(&client, json!({ "mrUrlOrId": "17", "platform": "github" }), &["s1"]).await;
         reaches(&client, json!({ "mrUrlOrId": "17", "project": "a/b" }), &["s0", "s1"]).await;
     }
     let (_, explanation) = fleet.explain(&json!({ "tool": TOOL, "arguments": { "mrUrlOrId": "17" } })).await;

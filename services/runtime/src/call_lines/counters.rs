@@ -10,13 +10,13 @@ const USUAL: &str = "ok";
 
 /// Counts by outcome. No call is lost or counted twice, whoever takes the counts meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     usual: AtomicU64,
     others: Mutex<BTreeMap<&'static str, u64>>,
     has_writer: AtomicBool,
 }
 
-impl Tally {
+impl Counters {
     /// Counts one.
     pub(super) fn add(&self, outcome: &'static str) {
         if outcome == USUAL {
@@ -60,30 +60,30 @@ mod tests {
 
     #[test]
     fn counts_are_exact_while_they_are_taken() {
-        let tally = Tally::default();
+        let counters = Counters::default();
         let taken: u64 = std::thread::scope(|scope| {
             let add = |outcome| {
-                let tally = &tally;
-                move || (0..5000).for_each(|_| tally.add(outcome))
+                let counters = &counters;
+                move || (0..5000).for_each(|_| counters.add(outcome))
             };
             let adding = ["ok", "ok", "timeout", "busy"].map(|outcome| scope.spawn(add(outcome)));
             let mut taken = 0;
             while !adding.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-                taken += tally.take().iter().map(|(_, count)| count).sum::<u64>();
+                taken += counters.take().iter().map(|(_, count)| count).sum::<u64>();
             }
             taken
         });
-        let rest: u64 = tally.take().iter().map(|(_, count)| count).sum();
+        let rest: u64 = counters.take().iter().map(|(_, count)| count).sum();
         assert_eq!(taken + rest, 20_000);
     }
 
     #[test]
     fn there_is_one_writer_until_nothing_is_left() {
-        let tally = Tally::default();
-        tally.add("ok");
-        tally.add("timeout");
-        assert!(tally.take_writer() && !tally.take_writer() && !tally.dismiss_writer());
-        assert_eq!(tally.take(), [("ok", 1), ("timeout", 1)]);
-        assert!(tally.dismiss_writer() && tally.take_writer());
+        let counters = Counters::default();
+        counters.add("ok");
+        counters.add("timeout");
+        assert!(counters.take_writer() && !counters.take_writer() && !counters.dismiss_writer());
+        assert_eq!(counters.take(), [("ok", 1), ("timeout", 1)]);
+        assert!(counters.dismiss_writer() && counters.take_writer());
     }
 }
