@@ -2,7 +2,8 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`]. `FIXTURE_COUNT` names the file in which `count` writes down what it
+//! [`harness::probe`]. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it
 //! executes. Knows nothing of the relay.
 
 use std::collections::HashMap;
@@ -33,6 +34,8 @@ fn main() {
         ..Server::default()
     });
     note("process", &format!("start {}", std::process::id()));
+    // Held at its start, as a server is that is still being installed.
+    wait::blocking_until(GATE_LIMIT, || gate("process") > 0);
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         if let Ok(message) = serde_json::from_str::<Value>(&line) {
             server.handle(message);
@@ -52,6 +55,9 @@ impl Server {
         }
         if message.get("id").is_none() {
             return;
+        }
+        if method == "server/discover" && std::env::var_os("FIXTURE_HANGS").is_some() {
+            wait::blocking_until(GATE_LIMIT, || false);
         }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
@@ -211,12 +217,16 @@ fn note(key: &str, what: &str) {
     }
 }
 
-/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request.
+/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request, `$ff`, which becomes a byte
+/// that is not UTF-8, and `$long`, which becomes a million bytes.
 fn say_raw(line: &str, request: &Value) {
     let token = request["params"]["_meta"]["progressToken"].to_string();
     let line = line.replace("$id", &request["id"].to_string()).replace("$token", &token);
+    let line = line.replace("$long", &"x".repeat(1_000_000));
+    let mut bytes = line.split("$ff").map(str::as_bytes).collect::<Vec<_>>().join(&b"\xff"[..]);
+    bytes.push(b'\n');
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let _ = out.write_all(&bytes).and_then(|()| out.flush());
 }
 
 fn say(message: &Value) {

@@ -37,7 +37,11 @@ fn serve(mut slave: RawSlave, name: &'static str) -> (watch::Sender<Mood>, watch
                     error(&mut slave, opened, &json!({ "code": -32602, "message": "x" })).await;
                 }
                 Mood::Broken => {
-                    let failure = Failure::BackendFailed { backend: "b".into(), reason: "died".into() };
+                    let failure = Failure::BackendFailed {
+                        backend: "b".into(),
+                        reason: "died".into(),
+                        retry_after: None,
+                    };
                     error(&mut slave, opened, &serde_json::from_str(&failure.error_object()).unwrap()).await;
                 }
             }

@@ -31,6 +31,7 @@ mod log_lines;
 mod main_job;
 mod many_proxies;
 mod names;
+mod odd_backends;
 mod odd_slaves;
 mod ops_port;
 mod plain_dialect;

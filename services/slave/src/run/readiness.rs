@@ -5,7 +5,7 @@ use std::sync::Arc;
 use runtime::ops::Readiness;
 use runtime::shutdown::Shutdown;
 
-use crate::executor::{BackendState, Executor};
+use crate::executor::{BackendSnapshot, BackendState, Executor};
 use crate::link::Links;
 
 /// Returns the function that `/readyz` calls. `links` is `None` for the standalone server.
@@ -25,6 +25,9 @@ pub(super) fn readiness(
                 Readiness::not_ready(format!("not linked to a proxy: {}", links.status.why()))
             }
             _ if tools == 0 => Readiness::not_ready(format!("no tools are offered{}", reason(&executor))),
+            _ if !any_runs(&executor) => {
+                Readiness::not_ready(format!("no backend runs{}", reason(&executor)))
+            }
             _ => Readiness::ready(),
         };
         let readiness = readiness.with("tools", tools as u64);
@@ -33,6 +36,12 @@ pub(super) fn readiness(
             None => readiness,
         }
     }
+}
+
+/// Returns whether a backend runs that has tools: those of a backend that is started again stay listed.
+fn any_runs(executor: &Executor) -> bool {
+    let runs = |backend: &BackendSnapshot| backend.state == BackendState::Ready && !backend.tools.is_empty();
+    executor.backend_states().iter().any(runs)
 }
 
 /// Says why no backend offers a tool. Names are left out: `/readyz` asks for no key.
