@@ -1,3 +1,5 @@
+//! Tests of the lenient scanner, by tables and by properties. Must not know what is done about a message.
+
 use proptest::prelude::*;
 
 use super::*;
