@@ -1,6 +1,8 @@
 //! Tests of backends that start, start again or never come up, against a real child process: what is listed, which calls wait, and how
 //! often a process is started. And of backends that run one call at a time.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod harness;
 
 use std::time::Duration;

@@ -2,8 +2,9 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. `FIXTURE_COUNT` names the file in which `count` writes
-//! down what it executes. `FIXTURE_LIST` is the result of `tools/list` as it stands. Knows nothing of the relay.
+//! [`harness::probe`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
+//! of `tools/list` as it stands. Knows nothing of the relay.
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -33,6 +34,8 @@ fn main() {
         ..Server::default()
     });
     note("process", &format!("start {}", std::process::id()));
+    // Held at its start, as a server is that is still being installed.
+    wait::blocking_until(GATE_LIMIT, || gate("process") > 0);
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         if let Ok(message) = serde_json::from_str::<Value>(&line) {
             server.handle(message);
@@ -60,6 +63,9 @@ impl Server {
                 r#"{"jsonrpc":"2.0","id":$id,"result":$list}"#.replace("$list", &list).as_str(),
                 &message,
             );
+        }
+        if method == "server/discover" && std::env::var_os("FIXTURE_HANGS").is_some() {
+            wait::blocking_until(GATE_LIMIT, || false);
         }
         if method == "logging/setLevel" {
             note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
@@ -227,16 +233,19 @@ fn note(key: &str, what: &str) {
     }
 }
 
-/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request, and `$who`, which
-/// becomes `FIXTURE_WHO`.
+/// Writes a line of the tool `raw` as it stands, but for `$id` and `$token`, which become those of the request, `$who`, which becomes
+/// `FIXTURE_WHO`, `$ff`, which becomes a byte that is not UTF-8, and `$long`, which becomes a million bytes.
 fn say_raw(line: &str, request: &Value) {
     let token = request["params"]["_meta"]["progressToken"].to_string();
     let line = line
         .replace("$who", &std::env::var("FIXTURE_WHO").unwrap_or_default())
         .replace("$id", &request["id"].to_string())
         .replace("$token", &token);
+    let line = line.replace("$long", &"x".repeat(1_000_000));
+    let mut bytes = line.split("$ff").map(str::as_bytes).collect::<Vec<_>>().join(&b"\xff"[..]);
+    bytes.push(b'\n');
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let _ = out.write_all(&bytes).and_then(|()| out.flush());
 }
 
 fn say(message: &Value) {

@@ -38,6 +38,7 @@ mod lost_slaves;
 mod main_job;
 mod many_proxies;
 mod names;
+mod odd_backends;
 mod odd_slaves;
 mod ops_port;
 mod plain_dialect;

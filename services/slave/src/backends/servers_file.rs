@@ -49,7 +49,7 @@ pub struct ServersFile {
 /// `${NAME:-default}` and `${env:NAME}` are understood as well).
 ///
 /// # Errors
-/// The file cannot be read or has another form, or one of its entries cannot be used and `strictness` is [`Strictness::File`].
+/// The file cannot be read or has another form; or an entry cannot be used, and no other can, or `strictness` is [`Strictness::File`].
 pub fn read(
     path: &Path,
     content: std::io::Result<&[u8]>,
@@ -61,7 +61,8 @@ pub fn read(
     let text =
         std::str::from_utf8(content).map_err(|error| failed(vec![format!("is not UTF-8: {error}")]))?;
     let file = parse(text, &variable).map_err(failed)?;
-    let refused = strictness == Strictness::File && !file.problems.is_empty();
+    let none_left = file.servers.is_empty() || strictness == Strictness::File;
+    let refused = none_left && !file.problems.is_empty();
     if refused { Err(failed(file.problems)) } else { Ok(file) }
 }
 
@@ -243,6 +244,8 @@ mod tests {
         assert_eq!((names(&file.servers), file.refused), (vec!["a", "b"], vec!["bad".into(), "web".into()]));
         assert_eq!((file.servers[0].command.as_str(), file.problems.len()), ("x", 3));
         assert_eq!(read(Strictness::File).unwrap_err().problems, file.problems);
+        let bad = br#"{"mcpServers":{"bad":{}}}"#;
+        super::read(Path::new("f"), Ok(bad), Strictness::Entry, variable).unwrap_err();
     }
 
     #[test]

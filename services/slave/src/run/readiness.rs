@@ -6,7 +6,7 @@ use runtime::ops::Readiness;
 use runtime::shutdown::Shutdown;
 
 use super::offer::ToolSources;
-use crate::executor::Executor;
+use crate::executor::{BackendSnapshot, BackendState, Executor};
 use crate::link::Links;
 
 /// Returns the function that `/readyz` calls. `links` is `None` for the standalone server.
@@ -26,7 +26,12 @@ pub(super) fn readiness(
         } else {
             let link = links.as_ref().filter(|_| up == Some(0));
             let link = link.map(|links| format!("not linked to a proxy: {}", links.status.why()));
-            let offer = (tools == 0).then(|| format!("no tools are offered: {}", sources.explain(&executor)));
+            let fault = match (tools, any_runs(&executor)) {
+                (0, _) => Some("no tools are offered"),
+                (_, false) => Some("no backend runs"),
+                (_, true) => None,
+            };
+            let offer = fault.map(|fault| format!("{fault}: {}", sources.explain(&executor)));
             let reasons: Vec<String> = link.into_iter().chain(offer).collect();
             if reasons.is_empty() { Readiness::ready() } else { Readiness::not_ready(reasons.join("; ")) }
         };
@@ -36,4 +41,10 @@ pub(super) fn readiness(
             None => readiness,
         }
     }
+}
+
+/// Returns whether a backend runs that has tools: those of a backend that is started again stay listed.
+fn any_runs(executor: &Executor) -> bool {
+    let runs = |backend: &BackendSnapshot| backend.state == BackendState::Ready && !backend.tools.is_empty();
+    executor.backend_states().iter().any(runs)
 }

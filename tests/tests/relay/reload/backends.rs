@@ -116,7 +116,7 @@ async fn a_file_that_cannot_be_used_changes_nothing_and_is_explained() {
     let file = File::new(&json!({ "one": named(&fixture, "") }));
     let (proxy, slave) = file.scene().await;
     proxy.offers("run").await;
-    file.write(r#"{"mcpServers":{"one":{"args":"canary-1"},"two":{"command":"c","env":{"P":8}},"two":{"command":"canary-2"}}}"#);
+    file.write(r#"{"mcpServers":{"one":{"args":"canary-1"},"two":{"command":"c","env":{"P":8}},"two":{"command":"canary-2","args":1}}}"#);
     let line = slave.log.wait_for("the backends of before stay").await;
     for part in [
         r#""one", member "command""#,
@@ -149,6 +149,30 @@ async fn a_file_that_cannot_be_used_changes_nothing_and_is_explained() {
     let line = slave.log.wait_for_after("Backends read again from", before).await;
     assert!(line.contains("0 added, 0 changed, 0 removed, 1 unchanged"), "{line}");
     assert_eq!(fixture.pids().len(), 1);
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_used_leaves_its_old_server_and_the_others_running() {
+    let (one, two, three) = (Fixture::default(), Fixture::default(), Fixture::default());
+    let file = File::new(&json!({ "one": named(&one, "one_"), "two": named(&two, "two_") }));
+    let (proxy, slave) = file.scene().await;
+    proxy.offers("one_run").await;
+    proxy.offers("two_run").await;
+    let mut bad = named(&one, "one_");
+    bad["args"] = "canary".into();
+    let servers = json!({ "one": bad, "two": named(&two, "two_"), "three": named(&three, "three_") });
+    let line = file.change(&slave, &servers).await;
+    assert!(line.contains("1 added, 0 changed, 0 removed, 2 unchanged"), "{line}");
+    slave.log.wait_for("entry \"one\", member \"args\"").await;
+    proxy.offers("three_run").await;
+    let client = Client::modern(proxy.http);
+    for tool in ["one_run", "two_run", "three_run"] {
+        assert_eq!(client.call(tool, run_args("x", 0)).await.text(), "done x");
+    }
+    assert_eq!((one.pids().len(), two.pids().len()), (1, 1));
+    let refused = Scrape::of(slave.http).await.sum("mcp_relay_slave_backends_refused", &[]);
+    assert!((refused - 1.0).abs() < 0.1, "{refused}");
+    assert!(!slave.log.text().contains("canary"), "no value is shown");
 }
 
 #[tokio::test]

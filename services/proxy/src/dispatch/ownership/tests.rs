@@ -7,7 +7,6 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 use protocol::mcp::canonical;
-use protocol::mcp::shown_name::MAX_NAME_LENGTH;
 use runtime::secret::SecretSet;
 use serde_json::value::RawValue;
 

@@ -122,7 +122,7 @@ impl Attribution {
             sketch: MessageSketch::default(),
             limit,
             failed: false,
-            begun: false,
+            is_message: None,
         }
     }
 
@@ -145,17 +145,16 @@ pub(super) struct LongLine {
     sketch: MessageSketch,
     limit: usize,
     failed: bool,
-    /// Whether the line is one that may be a message.
-    begun: bool,
+    /// Whether the line begins as a message does; `None` before its first piece.
+    is_message: Option<bool>,
 }
 
 impl LongLine {
     /// Takes a piece. The request that the line belongs to fails as soon as it is known: the line's end may never come.
     pub(super) fn feed(&mut self, piece: &[u8]) {
-        let starts =
-            || piece.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'[' | 0xef));
-        self.begun = self.begun || starts();
-        if self.failed || !self.begun {
+        // A byte order mark may stand before the message.
+        let starts = || matches!(piece.trim_ascii_start().first(), Some(b'{' | b'[' | 0xef));
+        if self.failed || !*self.is_message.get_or_insert_with(starts) {
             return;
         }
         self.sketch.feed(piece);

@@ -95,10 +95,10 @@ async fn stuck(session: &Session, silence: Duration) {
     // What is sent after `server/discover`, at most.
     let behind = messages::initialize(u64::MAX).len() as u64;
     let has_read = || session.unread().is_some_and(|unread| unread <= behind);
-    let mut had_read = has_read();
+    let mut before = has_read();
     loop {
         tokio::time::sleep(silence).await;
-        if std::mem::replace(&mut had_read, has_read()) && had_read {
+        if std::mem::replace(&mut before, has_read()) && before {
             return;
         }
     }

@@ -49,11 +49,23 @@ impl Member {
 /// What has been seen of the message under way.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
+    /// A bit for each member.
+    members: u8,
+    /// Whether the value of an id was read.
     id: bool,
-    id_key: bool,
-    method: bool,
-    payload: bool,
-    version: bool,
+}
+
+impl Seen {
+    fn has(self, member: Member) -> bool {
+        self.members & 1 << member as u8 != 0
+    }
+
+    /// Adds a member, and returns whether it was there before.
+    fn add(&mut self, member: Member) -> bool {
+        let before = self.has(member);
+        self.members |= 1 << member as u8;
+        before
+    }
 }
 
 /// The sketch of one line, or of several that belong together.
@@ -119,8 +131,8 @@ impl MessageSketch {
     }
 
     fn is_answer(&self) -> bool {
-        let seen = self.seen;
-        !seen.method && (seen.payload || seen.version)
+        let seen = |member| self.seen.has(member);
+        !seen(Member::Method) && (seen(Member::Payload) || seen(Member::Version))
     }
 
     /// Whether the scanner is among the members of a message: in an object, or in an object in an array.
@@ -176,14 +188,8 @@ impl MessageSketch {
 
     fn begin_member(&mut self, member: Member) {
         self.member = Some(member);
-        let seen = match member {
-            Member::Id => &mut self.seen.id_key,
-            Member::Method => &mut self.seen.method,
-            Member::Payload => &mut self.seen.payload,
-            Member::Version => &mut self.seen.version,
-            Member::Other => return,
-        };
-        if std::mem::replace(seen, true) && member != Member::Version && self.fault.is_none() {
+        let is_repeated = self.seen.add(member) && !matches!(member, Member::Version | Member::Other);
+        if is_repeated && self.fault.is_none() {
             self.fault = Some(LineFault::DuplicateMember);
         }
         if member == Member::Method {
@@ -259,8 +265,8 @@ impl MessageSketch {
     /// may look like a member.
     fn end_id(&mut self) {
         let Some(id) = std::str::from_utf8(&self.word).ok().and_then(number) else { return };
-        let counts = !self.seen.payload || !self.seen.id;
-        if counts && !self.seen.method && !self.ids.contains(&id) && self.ids.len() < MAX_IDS {
+        let counts = !self.seen.has(Member::Payload) || !self.seen.id;
+        if counts && !self.seen.has(Member::Method) && !self.ids.contains(&id) && self.ids.len() < MAX_IDS {
             self.ids.push(id);
         }
         self.seen.id = true;

@@ -121,16 +121,20 @@ impl OutputReader {
 
     fn on_text(&mut self, line: &Bytes) {
         // serde would also take an array of the members in their order.
-        let parsed = match line.first() {
-            Some(b'{') => serde_json::from_slice(line).map(|message| vec![message]),
+        let read = match line.first() {
+            Some(b'{') => serde_json::from_slice(line).map(|message| self.on_message(line, &message)),
             Some(b'[') => {
-                serde_json::from_slice::<Vec<&RawValue>>(line).and_then(|batch| self.messages_of(&batch))
+                let batch = serde_json::from_slice::<Vec<&RawValue>>(line);
+                batch.and_then(|batch| self.messages_of(&batch)).map(|messages| {
+                    for message in &messages {
+                        self.on_message(line, message);
+                    }
+                })
             }
             _ => return self.attribution.on_unreadable(line),
         };
-        match parsed {
-            Ok(messages) => messages.iter().for_each(|message| self.on_message(line, message)),
-            Err(_) => self.attribution.on_unreadable(line),
+        if read.is_err() {
+            self.attribution.on_unreadable(line);
         }
     }
 

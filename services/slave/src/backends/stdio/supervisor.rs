@@ -95,7 +95,7 @@ impl Supervisor {
             () = self.shutdown.wait() => {
                 metrics::record_backend_exit(name, "stopped");
                 start.end("stopped");
-                self.withdraw(self.shutdown.reason());
+                self.report_down(self.shutdown.reason());
                 self.stop(process, self.shutdown.reason(), self.shutdown_grace()).await;
                 return ProcessEnd::Stopped;
             }
@@ -111,7 +111,7 @@ impl Supervisor {
             *era_probe = era_probe.next();
         }
         if !second {
-            self.withdraw(&reason);
+            self.report_down(&reason);
             self.stop(process, &reason, self.timing.stop_grace).await;
             return ProcessEnd::Failed(reason);
         }
@@ -217,7 +217,7 @@ impl Supervisor {
     }
 
     /// Sends no more calls to the process, and reports that it does not run.
-    fn withdraw(&self, reason: &str) {
+    fn report_down(&self, reason: &str) {
         self.backend.current.store(None);
         self.registration.down(BackendState::Restarting { after: Duration::ZERO, reason: reason.to_owned() });
     }
