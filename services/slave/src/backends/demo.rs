@@ -187,6 +187,7 @@ impl Steps {
         let count = self.count;
         for done in 1..=count {
             tokio::time::sleep(self.each).await;
+            exchange.alive();
             if let Some(token) = token {
                 let event = format!(
                     r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{done},"total":{count},"message":"step {done} of {count}"}}}}"#
