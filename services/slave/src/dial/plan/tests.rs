@@ -246,7 +246,7 @@ fn a_name_without_a_link_is_resolved_until_its_proxy_has_an_address() {
             world.peers = PeerDiscovery { searchable: 0, missing: true, draining: 1, code_generation: 0 };
             world.plan.expedite(world.now);
         } else {
-            world.plan.ended(target(1), &lost(), Duration::from_secs(60), world.now);
+            world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
         }
         let (begun, mut resolved) = (world.now, 0);
         while world.now - begun < Duration::from_secs(20) {
