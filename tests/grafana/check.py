@@ -40,6 +40,7 @@ MAY_STAY_ZERO = {
     "mcp_relay_rejected_facts_total": "needs a slave that makes facts up (tests/relay/identity.rs)",
     "mcp_relay_client_refusals_total": "needs clients beyond their limits (tests/relay/floods)",
     "mcp_relay_link_stray_frames_total": "needs a frame that crosses its call's end (tests/relay/odd_slaves.rs)",
+    "mcp_relay_calls_unread": "needs a client that stops reading (tests/relay/edges/stopped_readers.rs)",
     "mcp_relay_draining": "the proxies go down when Prometheus is gone",
     "mcp_relay_slave_draining": "a slave that drains may be gone before it is scraped",
     "mcp_relay_queue_length": "calls wait for moments",

@@ -13,4 +13,4 @@ pub use certificate::{CertificateInfo, certificate_info};
 pub use client::{ClientFiles, pinned};
 pub use files::{File, HANDSHAKE_TIMEOUT, TlsError};
 pub use server::{ServerFiles, ServerTls};
-pub use stream::{MaybeTlsStream, is_tls};
+pub use stream::{MaybeTlsStream, is_no_handshake, is_tls};

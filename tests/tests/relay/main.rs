@@ -16,6 +16,7 @@ mod codes;
 mod configuration;
 mod confinement;
 mod demo;
+mod edges;
 mod ejection;
 mod eras;
 mod fleets;

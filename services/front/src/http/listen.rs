@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -13,7 +14,6 @@ use tokio::time::sleep;
 use super::accept::accepts_events;
 use super::context::{HandlerResult, RequestContext};
 use super::era;
-use super::framing::KEEPALIVE_INTERVAL;
 use super::response::events;
 use super::response_body::ResponseBody;
 use crate::calls::{Calls, Listing};
@@ -28,6 +28,8 @@ const COMMENT: &[u8] = b":\n\n";
 struct Listening {
     listing: watch::Receiver<Arc<Listing>>,
     closing: watch::Receiver<bool>,
+    /// Silence after which a comment is sent.
+    keepalive: Duration,
     /// Whether the first comment was sent, which makes the response headers travel at once.
     opened: bool,
     _guard: ListeningStreamGuard,
@@ -56,6 +58,7 @@ fn listen<C: Calls>(edge: &Edge<C>, share: StreamShare) -> Pin<Box<dyn Stream<It
     let state = Listening {
         listing,
         closing: edge.subscribe_closing(),
+        keepalive: edge.config.keepalive,
         opened: false,
         _guard: edge.count_listening_stream(),
         _share: share,
@@ -75,7 +78,7 @@ async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
             changed.ok()?;
             TOOLS_CHANGED
         }
-        () = sleep(KEEPALIVE_INTERVAL) => COMMENT,
+        () = sleep(state.keepalive) => COMMENT,
     };
     Some((Bytes::from_static(bytes), state))
 }

@@ -43,6 +43,7 @@ crate::variables! {
     shutdown_grace = Value("30"), "Seconds that running calls get to finish after SIGTERM or SIGINT. A second signal ends the process at once.";
     log_format = Value("text"), "text: lines for people, with [PROXY], [SLAVE] or (standalone) [SERVER]; json: one object per line. Logs go to standard error.";
     log_level = Value("info"), "trace, debug, info, warn, error or off; also for single parts, for example info,proxy=debug. Lines about single calls are at debug.";
+    sse_keepalive = Value("15"), "Seconds of silence (1 to 3600) after which a stream of events sends a comment, and after which a silent call opens its stream: less than the idle timeout of every ingress and load balancer before this server.";
     list_ttl_ms = Value("5000"), "Milliseconds that clients may keep a list of tools (`ttlMs` of modern list results).";
     link_ping_interval_ms = Value("1500"), "Milliseconds of silence on a link after which a ping is sent (proxy and slave).";
     link_ping_timeout_ms = Value("4000"), "Milliseconds of silence on a link after which the link is closed; at least twice LINK_PING_INTERVAL_MS.";
