@@ -42,6 +42,7 @@ MAY_STAY_ZERO = {
     "mcp_relay_link_stray_frames_total": "needs a frame that crosses its call's end (tests/relay/odd_slaves.rs)",
     "mcp_relay_slave_backend_odd_lines_total": "needs a backend that writes what is no JSON-RPC (tests/relay/odd_backends.rs)",
     "mcp_relay_slave_backends_refused": "needs an entry that cannot be used (tests/relay/odd_backends.rs)",
+    "mcp_relay_calls_unread": "needs a client that stops reading (tests/relay/edges/stopped_readers.rs)",
     "mcp_relay_draining": "the proxies go down when Prometheus is gone",
     "mcp_relay_slave_draining": "a slave that drains may be gone before it is scraped",
     "mcp_relay_queue_length": "calls wait for moments",

@@ -60,6 +60,8 @@ pub struct EdgeConfig {
     pub session_ttl: Duration,
     /// How long a modern client may keep a list (`LIST_TTL_MS`).
     pub list_ttl: Duration,
+    /// Silence after which a stream of events sends a comment (`SSE_KEEPALIVE`).
+    pub keepalive: Duration,
     /// The silence after which a call is given up (`REQUEST_TIMEOUT`): passed on in call headers, and the time
     /// that a client has to send its body.
     pub request_timeout: Duration,
@@ -74,7 +76,7 @@ impl EdgeConfig {
         Self { trusted, ..self }
     }
 
-    /// The documented defaults: no keys, local addresses and loopback origins only, 16 MiB, one day, 5 s, 300 s, 3600 s.
+    /// The documented defaults: no keys, local addresses and loopback origins only, 16 MiB, one day, 5 s, 15 s, 300 s, 3600 s.
     pub fn new(name: &str, version: &str, session_keys: impl Into<SessionKeys>) -> Self {
         Self {
             name: name.to_owned(),
@@ -93,6 +95,7 @@ impl EdgeConfig {
             session_keys: session_keys.into(),
             session_ttl: Duration::from_hours(24),
             list_ttl: Duration::from_secs(5),
+            keepalive: Duration::from_secs(15),
             request_timeout: Duration::from_mins(5),
             request_timeout_total: Duration::from_hours(1),
         }

@@ -2,14 +2,19 @@
 //! takes the calls.
 
 mod admission;
+mod automatic;
 mod follow;
+mod guarded;
+mod head;
 mod limits;
 mod ops_port;
 mod ops_router;
 mod port;
 mod progress;
+mod request_body;
 mod request_router;
 mod serve;
+mod stream;
 mod watched;
 
 use std::net::SocketAddr;
@@ -39,6 +44,7 @@ impl EdgeConfig {
         config.limits = common.clients;
         config.session_ttl = common.session_ttl;
         config.list_ttl = common.list_ttl;
+        config.keepalive = common.sse_keepalive;
         config.request_timeout = common.request_timeout;
         config.request_timeout_total = common.request_timeout_total;
         config

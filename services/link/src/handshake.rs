@@ -3,17 +3,18 @@
 use std::io::ErrorKind;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, write_response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{accept_hdr_async_with_config, client_async_with_config};
 
 use crate::connection::Connection;
 use crate::head_stream::HeadStream;
 use crate::message::Role;
+use crate::opening::{Opening, OpeningFault, read_opening};
 
-/// The reason for a failed handshake.
+/// The reason for a failed handshake of a client.
 pub type HandshakeError = tokio_tungstenite::tungstenite::Error;
 
 /// Explains why a client's handshake failed, as a part of a sentence whose subject is the server.
@@ -56,24 +57,37 @@ where
     Ok(Connection::with_buffered(stream, Role::Client, max_message, buffered))
 }
 
-/// Runs the server's handshake: answers the request on `stream`, after `inspect` has checked it. `max_message` is the
-/// longest message that is read, in bytes. Has no time limit of its own.
+/// Runs the server's handshake: answers the request on `stream`, after `inspect` has seen it. `max_message` is the longest
+/// message that is read, in bytes. Has no time limit of its own. Where the peer asks for no WebSocket, the stream is
+/// returned: nothing was written to it.
 pub async fn accept<S>(
-    stream: S,
+    mut stream: S,
     max_message: usize,
-    inspect: impl FnOnce(&Request) + Unpin,
-) -> Result<Connection<S>, HandshakeError>
+    inspect: impl FnOnce(&Request),
+) -> Result<Connection<S>, (OpeningFault, S)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    #[expect(clippy::result_large_err, reason = "tungstenite says what a callback returns")]
-    let callback = |request: &Request, response: Response| {
-        inspect(request);
-        Ok(response)
+    let Opening { request, response } = match read_opening(&mut stream).await {
+        Ok(opening) => opening,
+        Err(fault) => return Err((fault, stream)),
     };
-    // A client that sends data before it has the answer is refused, because nothing can be buffered here.
-    let socket = accept_hdr_async_with_config(stream, callback, Some(small())).await?;
-    Ok(Connection::with_buffered(socket.into_inner(), Role::Server, max_message, BytesMut::new()))
+    inspect(&request);
+    match answer(&mut stream, &response).await {
+        Ok(()) => Ok(Connection::with_buffered(stream, Role::Server, max_message, BytesMut::new())),
+        Err(fault) => Err((fault, stream)),
+    }
+}
+
+async fn answer<S>(stream: &mut S, response: &Response) -> Result<(), OpeningFault>
+where
+    S: AsyncWrite + Unpin,
+{
+    let mut head = Vec::new();
+    write_response(&mut head, response).map_err(|error| OpeningFault::Invalid(error.to_string()))?;
+    stream.write_all(&head).await?;
+    stream.flush().await?;
+    Ok(())
 }
 
 /// Returns a configuration with small buffers: tungstenite allocates them although it is not used after the handshake.

@@ -2,125 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "pair/pair.rs"]
+mod pair;
+
+use std::time::Duration;
 
 use bytes::Bytes;
+use pair::{CALL, GRACE, Pair, Received};
 use protocol::link::call::ResponseEvent;
 use protocol::link::error::LinkError;
-use protocol::link::fleet::{FleetKey, FleetKeys};
 use protocol::link::frame::{Flags, Frame, FrameKind};
-use protocol::link::ids::{CallId, InstanceId, LinkId};
-use protocol::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY};
+use protocol::link::ids::CallId;
+use protocol::link::limits::MAX_CHUNKS_UNDER_WAY;
 use protocol::link::outbox::ACK_DELAY;
-use protocol::link::proxy_end::{PROBABLY_LOST, ProxyEnd, Sink};
+use protocol::link::proxy_end::PROBABLY_LOST;
 use protocol::link::reassembler::ReassemblyError;
-use protocol::link::slave_end::{ProxyPeer, RETENTION_MARGIN, SlaveEnd, SlaveEvent, WriteOutcome};
+use protocol::link::slave_end::{RETENTION_MARGIN, SlaveEvent, WriteOutcome};
 use protocol::mcp::failure::Failure;
-
-const CALL: CallId = CallId(7);
-const LINK: LinkId = LinkId(1);
-const GRACE: Duration = Duration::from_secs(30);
-
-/// The proxy behind the link: the one that opens the calls.
-fn peer(window: u32) -> ProxyPeer {
-    let fleet = FleetKeys::new([FleetKey([1; 32])]);
-    ProxyPeer { instance: InstanceId(0), fleet, window, grace: GRACE }
-}
-
-#[derive(Debug, PartialEq)]
-enum Received {
-    Event(ResponseEvent),
-    Unsent,
-    ProbablyLost,
-}
-
-#[derive(Clone, Default)]
-struct ReaderSink(Rc<RefCell<Vec<Received>>>);
-
-impl Sink for ReaderSink {
-    fn on_event(&mut self, event: ResponseEvent) {
-        self.0.borrow_mut().push(Received::Event(event));
-    }
-
-    fn on_unsent(&mut self) {
-        self.0.borrow_mut().push(Received::Unsent);
-    }
-
-    fn on_probably_lost(&mut self) {
-        self.0.borrow_mut().push(Received::ProbablyLost);
-    }
-}
-
-struct Pair {
-    now: Instant,
-    proxy: ProxyEnd<ReaderSink>,
-    slave: SlaveEnd,
-    link: LinkId,
-    ear: ReaderSink,
-}
-
-fn limits() -> LinkLimits {
-    LinkLimits { chunk: 256, window: 512, message: 4096, journal: 4096, assembly: 1000, grace: GRACE }
-}
-
-impl Pair {
-    fn new() -> Self {
-        let proxy = ProxyEnd::new(limits());
-        let slave = SlaveEnd::new(limits(), vec![Bytes::from_static(b"{}")]);
-        let mut pair = Self { now: Instant::now(), proxy, slave, link: LINK, ear: ReaderSink::default() };
-        pair.up();
-        pair
-    }
-
-    fn up(&mut self) {
-        self.link = LinkId(self.link.0 + 1);
-        self.proxy.link_up(512);
-        self.slave.link_up(self.link, peer(512));
-    }
-
-    fn down(&mut self) {
-        self.proxy.link_down(self.now);
-        self.slave.link_down(self.link, self.now);
-    }
-
-    fn open(&mut self, message: &[u8]) {
-        self.proxy.open(CALL, b"{}", Bytes::copy_from_slice(message), self.ear.clone()).unwrap();
-    }
-
-    /// Delivers the frames of the proxy to the slave.
-    fn deliver_to_slave(&mut self) -> usize {
-        let frames: Vec<_> = std::iter::from_fn(|| self.proxy.poll_transmit(self.now)).collect();
-        let many = frames.len();
-        for frame in frames {
-            self.slave.receive(self.link, frame, self.now).unwrap();
-        }
-        many
-    }
-
-    /// Delivers the frames of the slave to the proxy.
-    fn deliver_to_proxy(&mut self) -> usize {
-        let frames: Vec<_> = std::iter::from_fn(|| self.slave.poll_transmit(self.link, self.now)).collect();
-        let many = frames.len();
-        for frame in frames {
-            self.proxy.receive(frame, self.now).unwrap();
-        }
-        many
-    }
-
-    fn flow(&mut self) {
-        while self.deliver_to_slave() + self.deliver_to_proxy() > 0 {}
-    }
-
-    fn events(&mut self) -> Vec<SlaveEvent> {
-        std::iter::from_fn(|| self.slave.poll_event()).collect()
-    }
-
-    fn received(&self) -> Vec<Received> {
-        self.ear.0.borrow_mut().drain(..).collect()
-    }
-}
 
 fn chunk(kind: FrameKind, seq: u64, flags: Flags, len: usize) -> Frame {
     Frame { flags, payload: Bytes::from(vec![b'x'; len]), ..Frame::bare(kind, CALL, seq) }

@@ -39,6 +39,7 @@ mod slave_calls;
 mod slave_catalog;
 mod slot_table;
 mod snapshot;
+mod stranger;
 mod wrong_codes;
 
 pub(crate) use accept::{AcceptContext, serve_slaves};

@@ -12,6 +12,7 @@ mod names;
 mod refusal;
 mod routes;
 mod table;
+mod under_way;
 
 use runtime::metrics::Metric;
 

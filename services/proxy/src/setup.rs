@@ -120,6 +120,7 @@ mod tests {
         ("SHUTDOWN_GRACE", "forever"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "verbose"),
+        ("SSE_KEEPALIVE", "0.5"),
         ("LIST_TTL_MS", "5s"),
         ("LINK_PING_INTERVAL_MS", "0"),
         ("LINK_PING_TIMEOUT_MS", "x"),

@@ -70,8 +70,10 @@ async fn follow(tls: Arc<ServerTls>, reload: ReloadSignal) {
             .is_none_or(|before| now.duration_since(before).is_ok_and(|since| since >= WARNING_INTERVAL));
         if due && certificate.ends_within(EXPIRY_WARNING) {
             warned = Some(now);
-            let days = certificate.seconds_left(now) / Duration::from_hours(24).as_secs_f64();
-            tracing::warn!("The certificate of TLS_CERT expires in {days:.1} days");
+            tracing::warn!(
+                "The certificate of TLS_CERT {}: put a new one into its file, which is read again by itself",
+                certificate.expiry_text(now)
+            );
         }
     };
     tls.follow(reload, on_check).await;

@@ -7,5 +7,5 @@ mod refusals;
 mod shares;
 
 pub use network::Network;
-pub use refusals::{Refusals, unavailable};
+pub use refusals::{Refusals, answer_and_close, unavailable};
 pub use shares::{Exhausted, Limits, Share, Shares};

@@ -111,6 +111,8 @@ pub struct CommonConfig {
     pub traces: Option<TraceConfig>,
     /// `LIST_TTL_MS`: `ttlMs` of modern list results.
     pub list_ttl: Duration,
+    /// `SSE_KEEPALIVE`: silence after which a stream of events sends a comment.
+    pub sse_keepalive: Duration,
     /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`: detection of silent peers.
     pub link_ping: LinkPing,
 }
@@ -143,6 +145,7 @@ impl CommonConfig {
             log: read_log(reader, &settings),
             audit: AuditConfig::read(reader),
             traces: TraceConfig::read(reader),
+            sse_keepalive: reader.value(&settings.sse_keepalive, parse::seconds(1.0..=3600.0)),
             list_ttl: reader.value(&settings.list_ttl_ms, parse::millis(0..=86_400_000)),
             link_ping: read_ping(reader, &settings),
         }

@@ -1,7 +1,7 @@
 //! Events that repeat: the first one of an address and second is written whole by its caller, further ones are counted
-//! and written as one line at the end of the second.
+//! and written as one line at the end of the second; of a flood that goes on, after ever longer times up to half a minute.
 //!
-//! The number of lines a second is bounded whatever peers do, and totals stay exact. Must not know what the events are:
+//! The number of lines is bounded whatever peers do, and totals stay exact. Must not know what the events are:
 //! their [`Kind`] writes the lines.
 
 mod table;
@@ -23,7 +23,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
 
 /// Records an event of a peer. `true`: the first one of this second, or the first one for a long time: the caller
-/// writes it. `false`: the event was counted, and `kind` writes the count within two seconds. `reason` must be of a
+/// writes it. `false`: the event was counted, and `kind` writes the count: within two seconds, of a flood
+/// within half a minute. `reason` must be of a
 /// bounded set. Needs a tokio runtime for the counts to be written.
 pub fn is_first(kind: &'static Kind, address: Option<IpAddr>, reason: &'static str) -> bool {
     let key = Key { kind, network: address.map(Network::from), reason };

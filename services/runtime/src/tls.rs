@@ -15,4 +15,4 @@ pub use client::{ClientFiles, pinned};
 pub use explain::{TlsFailure, TlsPeer, explain};
 pub use files::{File, HANDSHAKE_TIMEOUT, TlsError};
 pub use server::{ServerFiles, ServerTls};
-pub use stream::{MaybeTlsStream, is_tls};
+pub use stream::{MaybeTlsStream, is_no_handshake, is_tls};

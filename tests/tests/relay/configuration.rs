@@ -21,7 +21,7 @@ async fn exit_code_and_log(setup: Setup) -> (Option<i32>, String) {
 }
 
 /// Variables with invalid values, without those of secrets.
-const BAD_IN_BOTH: [(&str, &str); 24] = [
+const BAD_IN_BOTH: [(&str, &str); 25] = [
     ("MCP_SERVER_HOST", "not a host!"),
     ("MCP_SERVER_PORT", "70000"),
     ("AUTH_CUSTOM_HEADER", "a b"),
@@ -38,6 +38,7 @@ const BAD_IN_BOTH: [(&str, &str); 24] = [
     ("SHUTDOWN_GRACE", "never"),
     ("LOG_FORMAT", "xml"),
     ("LOG_LEVEL", "loud"),
+    ("SSE_KEEPALIVE", "0"),
     ("LIST_TTL_MS", "1.5"),
     ("LINK_PING_INTERVAL_MS", "often"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),

@@ -18,6 +18,7 @@ mod configuration;
 mod confinement;
 mod definitions;
 mod demo;
+mod edges;
 mod ejection;
 mod eras;
 mod exchanges;

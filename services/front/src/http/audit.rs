@@ -33,8 +33,8 @@ static REFUSED: Kind = Kind { name: "request_refusal", write: write_repeats };
 /// Writes how many more requests of one network were refused.
 fn write_repeats(more: &Repeats) {
     if more.reason == FailureKind::Unauthorized.as_str() {
-        let (peer, reason, count) = (more.peers(), more.reason, more.count);
-        tracing::info!(peer, "Request refused: {reason}, and {count} more like it in the last second");
+        let (peer, reason, count, seconds) = (more.peers(), more.reason, more.count, more.seconds);
+        tracing::info!(peer, "Request refused: {reason}, and {count} more like it in the last {seconds} s");
     }
     if audit::is_on() {
         let line = AuditLine::new("request_refused")

@@ -1,6 +1,7 @@
 //! The HTTP response to one call: headers wait for the first event, which decides the framing. Must not know requests.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::http::Response;
 use futures_util::{Stream, StreamExt};
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 
 use super::accept::Accept;
 use super::era::backend_status;
-use super::framing::{Framing, KEEPALIVE_INTERVAL};
+use super::framing::Framing;
 use super::response::{events, json, json_stream};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
@@ -24,6 +25,8 @@ pub(crate) struct ResponseOptions {
     pub(crate) version: Version,
     /// Id of the request, as raw JSON.
     pub(crate) id: Box<str>,
+    /// Silence after which a stream of events sends a comment.
+    pub(crate) keepalive: Duration,
 }
 
 /// Call that failed before anything of its response was sent.
@@ -36,7 +39,7 @@ pub(crate) struct CallFailed {
 /// Waits for the first event of a call and builds the response around it.
 ///
 /// A lone result becomes JSON with its status; anything else becomes a stream of events. So does a call that is silent
-/// for [`KEEPALIVE_INTERVAL`]: load balancers take a connection without response headers for dead. Dropping the future
+/// for the keep-alive interval: load balancers take a connection without response headers for dead. Dropping the future
 /// drops the call's stream.
 pub(crate) async fn call_response<S>(
     mut stream: S,
@@ -45,10 +48,10 @@ pub(crate) async fn call_response<S>(
 where
     S: Stream<Item = ResponseEvent> + Unpin,
 {
-    let ResponseOptions { accept, version, id } = options;
+    let ResponseOptions { accept, version, id, keepalive } = options;
     let first = match accept {
         Accept::Json => Some(first_of_end(&mut stream).await),
-        Accept::JsonOrEvents => timeout(KEEPALIVE_INTERVAL, next_event(&mut stream)).await.ok(),
+        Accept::JsonOrEvents => timeout(keepalive, next_event(&mut stream)).await.ok(),
         Accept::EventsOnly => None,
     };
     match first {
@@ -64,7 +67,7 @@ where
         }
         Some(ResponseEvent::Event { .. }) | None => {
             let queue = VecDeque::from([Entry::Call { id, first, stream }]);
-            Ok(events(ResponseBody::stream(Framing::events(), queue)))
+            Ok(events(ResponseBody::stream(Framing::events(keepalive), queue)))
         }
     }
 }

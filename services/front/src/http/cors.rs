@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, HeaderValue};
 
 use super::response::METHODS;
 
-const EXPOSED: HeaderValue = HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate, Retry-After");
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After");
 
 /// Adds the headers that let a page of an allowed origin read a response.
 pub(crate) fn expose(origin: HeaderValue, headers: &mut HeaderMap) {

@@ -7,9 +7,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Silence after which a stream of events sends a comment, so that no load balancer closes it as idle.
-pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-
 /// Bytes that stand around and between the messages of a body.
 #[derive(Debug)]
 pub(crate) enum Framing {
@@ -24,16 +21,18 @@ pub(crate) enum Framing {
     Events(KeepAlive),
 }
 
-/// Timer for the comments of a silent stream of events.
+/// Timer for the comments of a silent stream of events, so that no load balancer closes it as idle.
 #[derive(Debug)]
 pub(crate) struct KeepAlive {
+    interval: Duration,
     sleep: Pin<Box<Sleep>>,
 }
 
 impl KeepAlive {
     /// Starts the interval anew.
     pub(super) fn reset(&mut self) {
-        self.sleep.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+        let next = Instant::now() + self.interval;
+        self.sleep.as_mut().reset(next);
     }
 
     /// Completes after a whole interval of silence, and starts the next.
@@ -45,9 +44,9 @@ impl KeepAlive {
 }
 
 impl Framing {
-    /// Server-sent events, with the first comment due after one interval.
-    pub(crate) fn events() -> Self {
-        Self::Events(KeepAlive { sleep: Box::pin(sleep(KEEPALIVE_INTERVAL)) })
+    /// Server-sent events, with a comment after each of these intervals of silence.
+    pub(crate) fn events(interval: Duration) -> Self {
+        Self::Events(KeepAlive { interval, sleep: Box::pin(sleep(interval)) })
     }
 
     /// Whether messages are sent as server-sent events.

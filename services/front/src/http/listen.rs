@@ -16,7 +16,6 @@ use super::accept::accepts_events;
 use super::context::{HandlerResult, RequestContext};
 use super::era;
 use super::era::detect::VERSION;
-use super::framing::KEEPALIVE_INTERVAL;
 use super::response::{SESSION_ID, events};
 use super::response_body::ResponseBody;
 use crate::calls::{Calls, Listing};
@@ -46,6 +45,8 @@ struct Listening {
     listener: Option<Listener>,
     /// End of the session's token. `None`: too far away to be reached, or no session.
     expires: Option<Instant>,
+    /// Silence after which a comment is sent.
+    keepalive: Duration,
     /// Whether the first comment was sent, which makes the response headers travel at once.
     opened: bool,
     _guard: ListeningStreamGuard,
@@ -89,6 +90,7 @@ fn listen<C: Calls>(
         closing: edge.subscribe_closing(),
         listener,
         expires: left.and_then(|left| Instant::now().checked_add(left)),
+        keepalive: edge.config.keepalive,
         opened: false,
         _guard: edge.count_listening_stream(),
         _share: share,
@@ -101,7 +103,7 @@ async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
         state.opened = true;
         return Some((Bytes::from_static(COMMENT), state));
     }
-    let Listening { listing, closing, listener, expires, .. } = &mut state;
+    let Listening { listing, closing, listener, expires, keepalive, .. } = &mut state;
     let bytes = tokio::select! {
         biased;
         _ = closing.wait_for(|closing| *closing) => return None,
@@ -110,7 +112,7 @@ async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
             TOOLS_CHANGED
         }
         () = expired(*expires) => return None,
-        () = sleep(KEEPALIVE_INTERVAL) => COMMENT,
+        () = sleep(*keepalive) => COMMENT,
     };
     Some((Bytes::from_static(bytes), state))
 }

@@ -1,6 +1,8 @@
 //! JSON-RPC messages of an authenticated client: parsing, and an answer by the kind of message. Must not know how a
 //! message arrived.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
@@ -75,7 +77,12 @@ async fn on_request<C: Calls>(
     match begun {
         Ok(Begun::Answered(response)) => Handled::by_edge(method_label(request.method), Ok(*response)),
         Ok(Begun::Call { version, stream }) => {
-            let options = ResponseOptions { accept, version, id: request.id.into() };
+            let options = ResponseOptions {
+                accept,
+                version,
+                id: request.id.into(),
+                keepalive: context.edge.config.keepalive,
+            };
             let response = call_response(stream, options).await;
             Handled::by_calls(response.map_err(|failed| Refusal {
                 failure: failed.failure,
@@ -131,7 +138,7 @@ fn answer<C: Calls>(
     let version = caller.version;
     let response = match context.edge.answer(request, caller, context.call_context())? {
         Answer::Call(stream) => return Ok(Begun::Call { version, stream }),
-        Answer::Response(message) => message_response(message, accept),
+        Answer::Response(message) => message_response(message, accept, context.edge.config.keepalive),
         Answer::Initialized { version, response } => {
             initialize_response(context, version, response, accept, span)?
         }
@@ -151,7 +158,7 @@ fn initialize_response<C: Calls>(
     let token = sealer.issue(version, principal, unix_now()).ok_or(Failure::Internal)?;
     span.set_session(version, || Some(sealer.open(token.as_bytes(), principal, unix_now())?.key()));
     let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
-    let mut response = message_response(message, accept);
+    let mut response = message_response(message, accept, context.edge.config.keepalive);
     response.headers_mut().insert(SESSION_ID, token);
     Ok(response)
 }
@@ -183,12 +190,14 @@ fn on_response<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult<C::St
 }
 
 /// Builds the HTTP response of a complete message, in a form that the client accepts.
-fn message_response<S>(message: Segments, accept: Accept) -> Response<ResponseBody<S>>
+fn message_response<S>(message: Segments, accept: Accept, keepalive: Duration) -> Response<ResponseBody<S>>
 where
     S: futures_util::Stream<Item = protocol::link::call::ResponseEvent> + Unpin,
 {
     match accept {
         Accept::Json | Accept::JsonOrEvents => json(StatusCode::OK, message),
-        Accept::EventsOnly => events(ResponseBody::stream(Framing::events(), [Entry::Ready(message)].into())),
+        Accept::EventsOnly => {
+            events(ResponseBody::stream(Framing::events(keepalive), [Entry::Ready(message)].into()))
+        }
     }
 }

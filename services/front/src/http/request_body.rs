@@ -15,6 +15,10 @@ use crate::usage::BodyShare;
 /// Most bytes allocated on the strength of `Content-Length` alone: an announcement costs no memory.
 const MAX_PREALLOCATED: usize = 64 * 1024;
 
+/// Bytes of a body that must have come before memory for all of its announced length is allocated. Until then the buffer
+/// grows; from then on it is never copied, so that no smaller forms of it are left to the allocator.
+const PROVEN: usize = 1024 * 1024;
+
 /// Limits of one request body.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyLimits {
@@ -57,6 +61,10 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let mut buffer = Buffer { bytes: Vec::new(), announced, max_bytes: limits.max_bytes, share };
+    // Reserved before anything is read, since the first read asks a client that waits for `100 Continue` to send.
+    if let Some(announced) = announced {
+        buffer.share.grow_to(announced.min(MAX_PREALLOCATED))?;
+    }
     let Some(first) = next_piece(&mut body, limits.stall).await? else { return Ok(Bytes::new()) };
     buffer.check(first.len())?;
     if body.is_end_stream() {
@@ -86,20 +94,33 @@ impl Buffer {
         if length > self.max_bytes { Err(Failure::BodyTooLarge { limit: self.max_bytes }) } else { Ok(()) }
     }
 
-    /// Copies a piece. The capacity at most doubles, and goes beyond the announced length only for bodies
-    /// that do.
+    /// Copies a piece.
     fn add(&mut self, piece: &[u8]) -> Result<(), Failure> {
         let needed = self.bytes.len() + piece.len();
         self.check(needed)?;
         if needed > self.bytes.capacity() {
-            let ceiling = self.announced.filter(|announced| *announced >= needed).unwrap_or(self.max_bytes);
-            let wanted = self.bytes.capacity().saturating_mul(2).max(MAX_PREALLOCATED);
-            let capacity = wanted.min(ceiling).max(needed);
+            let capacity = self.next_capacity(needed);
             self.share.grow_to(capacity)?;
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(piece);
         Ok(())
+    }
+}
+
+impl Buffer {
+    /// Returns the capacity for so many bytes: in two small steps, then all of the announced length. Bodies without a length,
+    /// or beyond theirs, double it.
+    fn next_capacity(&self, needed: usize) -> usize {
+        match self.announced.filter(|announced| *announced >= needed) {
+            Some(announced) if needed <= MAX_PREALLOCATED => announced.min(MAX_PREALLOCATED),
+            Some(announced) if needed <= PROVEN => announced.min(PROVEN),
+            Some(announced) => announced,
+            None => {
+                let doubled = self.bytes.capacity().saturating_mul(2).max(MAX_PREALLOCATED);
+                doubled.min(self.max_bytes).max(needed)
+            }
+        }
     }
 }
 
@@ -213,5 +234,39 @@ mod tests {
             buffer.add(&[0; 1000]).unwrap();
         }
         assert_eq!(buffer.bytes.capacity(), 1_000_000);
+    }
+
+    #[test]
+    fn a_long_body_is_copied_while_it_is_short_only() {
+        for (announced, expected) in [
+            (Some(9_000_000), vec![MAX_PREALLOCATED, PROVEN, 9_000_000]),
+            (
+                Some(100_000),
+                vec![
+                    MAX_PREALLOCATED,
+                    100_000,
+                    200_000,
+                    400_000,
+                    800_000,
+                    1_600_000,
+                    3_200_000,
+                    6_400_000,
+                    12_800_000,
+                ],
+            ),
+            (None, (16..=24).map(|power| 1 << power).collect()),
+        ] {
+            let usage = Usage::new(ClientLimits { bodies: 64 << 20, ..ClientLimits::default() });
+            let share = usage.body(None);
+            let mut buffer = Buffer { bytes: Vec::new(), announced, max_bytes: 1 << 24, share };
+            let mut seen = Vec::new();
+            while buffer.bytes.len() < 8_999_000 {
+                buffer.add(&[0; 1000]).unwrap();
+                if seen.last() != Some(&buffer.bytes.capacity()) {
+                    seen.push(buffer.bytes.capacity());
+                }
+            }
+            assert_eq!(seen, expected, "{announced:?}");
+        }
     }
 }

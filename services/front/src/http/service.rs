@@ -20,14 +20,16 @@ use super::context::{CountedBy, Handled, RequestContext};
 use super::era::detect::era_by_header;
 use super::guard::Audience;
 use super::health::{HEALTH, health};
+use super::path::known_path;
 use super::response::{Refusal, empty, refusal_response};
 use super::response_body::ResponseBody;
 use super::revocation::{revoked, until_revoked};
+use super::skip::skip_small;
 use super::{audit, cors, guard, listen, post, session_end};
 use crate::calls::Calls;
 use crate::edge::Edge;
 
-/// Paths of the MCP endpoint: `/mcp` and its aliases.
+/// Paths of the MCP endpoint: `/mcp` and its aliases. Each is served with a slash at its end, too.
 pub const PATHS: [&str; 5] = ["/mcp", "/", "/messages/", "/messages", "/sse"];
 
 /// Returns a router with all paths of the edge, and 404 for others. Callers merge their own routes into it or nest it.
@@ -64,6 +66,14 @@ impl<C> McpService<C> {
 
     pub(crate) fn edge(&self) -> &Edge<C> {
         &self.edge
+    }
+}
+
+impl<C: Calls> McpService<C> {
+    /// Refuses a request whose head breaks the rules of HTTP, whatever it asks for, and counts it.
+    pub(crate) fn refuse(&self, method: &Method, failure: Failure) -> Response<ResponseBody<C::Stream>> {
+        self.edge.meter.record_answer(http_method_label(method), Some(&failure), 0.0);
+        refusal_response(&Refusal::unread(failure))
     }
 }
 
@@ -107,7 +117,7 @@ async fn serve<C, B>(
     edge: &Edge<C>,
     head: &Parts,
     client: ClientAddress,
-    body: B,
+    mut body: B,
 ) -> Response<ResponseBody<C::Stream>>
 where
     C: Calls,
@@ -117,7 +127,7 @@ where
     let origin = guard::check_origin(&edge.config, &head.headers);
     let admitted = origin.as_ref().map(drop).map_err(Clone::clone).and_then(|()| check_host(edge, head));
     let Handled { result, counted_by } = match admitted {
-        Ok(()) => route(edge, head, client, body).await,
+        Ok(()) => route(edge, head, client, &mut body).await,
         Err(failure) => Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure))),
     };
     if let CountedBy::Edge(label) = counted_by {
@@ -128,6 +138,7 @@ where
     }
     if let Err(refusal) = &result {
         audit::record_refusal(head, client.named, &refusal.failure);
+        skip_small(&head.headers, &mut body).await;
     }
     let mut response = result.unwrap_or_else(|refusal| refusal_response(&refusal));
     if let Ok(Some(origin)) = origin {
@@ -136,9 +147,14 @@ where
     response
 }
 
+/// Returns the edge's own name of the path that a request names, if there is one.
+fn path_of(head: &Parts) -> Option<&str> {
+    known_path(head.uri.path(), |path| path == HEALTH || PATHS.contains(&path))
+}
+
 /// Checks the host that a request names. Health checks may name any.
 fn check_host<C>(edge: &Edge<C>, head: &Parts) -> Result<(), Failure> {
-    if head.uri.path() == HEALTH {
+    if path_of(head) == Some(HEALTH) {
         return Ok(());
     }
     guard::check_host(&edge.config, Audience::Clients, &head.uri, &head.headers)
@@ -150,12 +166,11 @@ where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
 {
-    let path = head.uri.path();
-    let is_health = path == HEALTH;
     let label = http_method_label(&head.method);
-    if !is_health && !PATHS.contains(&path) {
+    let Some(path) = path_of(head) else {
         return Handled::by_edge(label, Err(Refusal::unread(Failure::PathNotFound)));
-    }
+    };
+    let is_health = path == HEALTH;
     match (&head.method, is_health) {
         (&Method::OPTIONS, _) => {
             let mut response = empty(StatusCode::NO_CONTENT);

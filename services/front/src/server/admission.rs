@@ -17,10 +17,10 @@ use crate::usage::{ConnectionShare, RETRY_AFTER};
 static REFUSED: Kind = Kind { name: "client_connection", write: log_repeats };
 
 fn log_repeats(repeats: &Repeats) {
-    let Repeats { reason, count, .. } = repeats;
+    let Repeats { reason, count, seconds, .. } = repeats;
     tracing::warn!(
         peer = repeats.peers(),
-        "Client connection refused: {reason}, and {count} more like it in the last second"
+        "Client connection refused: {reason}, and {count} more like it in the last {seconds} s"
     );
 }
 

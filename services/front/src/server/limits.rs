@@ -14,6 +14,9 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 /// for no more. hyper allows 100 headers.
 pub(super) const MAX_BUFFERED: usize = 64 * 1024;
 
+/// The limits of a head, in words.
+pub(super) const HEAD_LIMIT: &str = "at most 64 KiB and 100 headers are read";
+
 /// Most connections to a port of operators at once.
 pub(super) const MAX_OPS_CONNECTIONS: usize = 256;
 
@@ -28,3 +31,16 @@ pub(super) const DRAIN_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the last connections that were accepted while the process drains are waited for.
 pub(super) const DRAIN_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long beyond `REQUEST_TIMEOUT_TOTAL` a client may take to begin reading the failure that the call got then.
+pub(super) const TOTAL_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a connection that was closed towards the client is read on, where something of a request was not read: the
+/// system resets a connection that is closed with something unread, and the client would lose the response.
+pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long such a connection may be silent.
+pub(super) const LINGER_IDLE: Duration = Duration::from_secs(2);
+
+/// Most bytes that are read of such a connection, and dropped: as many as the largest `MAX_BODY_BYTES`, and a head.
+pub(super) const LINGER_BYTES: usize = 65 * 1024 * 1024;

@@ -1,6 +1,8 @@
 //! The operators' own port (`OPS_PORT`): health, metrics, API and status page, but not MCP. The port answers until the
 //! process ends, also while the clients' port drains.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,7 +12,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use protocol::mcp::failure::Failure;
 use runtime::admission::Refusals;
 use runtime::listen::{BindError, ListenAddr};
@@ -20,9 +22,15 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::admission::refuse;
-use super::limits::{HEADER_TIMEOUT, MAX_BUFFERED, MAX_OPS_CONNECTIONS, MAX_REFUSALS};
-use super::ops_router::OpsRouter;
+use super::guarded::{GuardedBody, guarded};
+use super::head;
+use super::limits::{MAX_BUFFERED, MAX_OPS_CONNECTIONS, MAX_REFUSALS};
+use super::ops_router::{OpsRouter, refusal};
 use super::port::{Accepted, Port};
+use super::progress::Progress;
+use super::request_body::RequestBody;
+use super::stream::WatchedStream;
+use super::watched::Watched;
 use crate::calls::Calls;
 use crate::config::{BindScope, EdgeConfig};
 use crate::edge::Edge;
@@ -122,10 +130,29 @@ async fn serve(port: Port, router: OpsRouter) {
 
 async fn serve_connection(accepted: Accepted, router: OpsRouter) {
     let peer = Some(accepted.peer);
-    let Some(stream) = accepted.handshake().await else { return };
-    let service = service_fn(move |request: Request<Incoming>| router.clone().answer(request, peer));
+    let Some(stream) = accepted.handshake(router.stall()).await else { return };
+    let progress = Progress::new(router.stall());
+    let stream = WatchedStream::new(stream, progress.clone());
+    let begun = progress.clone();
+    let service = service_fn(move |request| answer(router.clone(), request, peer, begun.clone()));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFERED);
+    // The progress has the time limits.
+    builder.header_read_timeout(None).half_close(false).max_buf_size(MAX_BUFFERED);
     // Errors here are the client's: it went away or does not speak HTTP.
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    let _ = Watched::new(Box::pin(builder.serve_connection(TokioIo::new(stream), service)), progress).await;
+}
+
+async fn answer(
+    router: OpsRouter,
+    request: Request<Incoming>,
+    peer: Option<IpAddr>,
+    progress: Progress,
+) -> Result<Response<GuardedBody<Body>>, Infallible> {
+    let guard = Some(progress.begin_request(None));
+    let request = request.map(|body| RequestBody::new(body, Some(progress)));
+    let response = match head::check(request.version(), request.headers()) {
+        Ok(()) => router.answer(request, peer).await?,
+        Err(failure) => refusal(failure),
+    };
+    Ok(guarded(response, |body| body, guard))
 }

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +16,7 @@ use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use futures_util::stream::Empty;
@@ -36,6 +37,8 @@ use crate::config::EdgeConfig;
 use crate::http::audit;
 use crate::http::client_address::ClientAddress;
 use crate::http::guard::{Audience, authenticate, check_host, check_origin, check_page_key};
+use crate::http::health::HEALTH;
+use crate::http::path::known_path;
 use crate::http::response::{Refusal, refusal_response};
 use crate::principal::Credential;
 
@@ -49,6 +52,8 @@ pub(super) struct OpsRouter(Arc<Inner>);
 struct Inner {
     ops: Ops,
     router: Router,
+    /// How long a client may take nothing of a response.
+    stall: Duration,
 }
 
 /// The address of the client's connection.
@@ -65,19 +70,35 @@ struct Gate {
 impl OpsRouter {
     /// Puts the layers around the endpoints. `config` says who may use them.
     pub(super) fn new(ops: Ops, config: Arc<EdgeConfig>) -> Self {
+        let stall = config.limits.stall;
         let router = with_layers(&ops, config);
-        Self(Arc::new(Inner { ops, router }))
+        Self(Arc::new(Inner { ops, router, stall }))
+    }
+
+    /// Returns how long a client may take nothing of a response.
+    pub(super) fn stall(&self) -> Duration {
+        self.0.stall
     }
 
     /// Returns a router that also has the routes that `add` gives it, outside of all layers.
     pub(super) fn with_routes(self, add: impl FnOnce(Router) -> Router) -> Self {
-        let Inner { ops, router } = &*self.0;
-        Self(Arc::new(Inner { ops: ops.clone(), router: add(router.clone()) }))
+        let Inner { ops, router, stall } = &*self.0;
+        Self(Arc::new(Inner { ops: ops.clone(), router: add(router.clone()), stall: *stall }))
     }
 
     /// Whether the path is one of the endpoints.
     pub(super) fn has(&self, path: &str) -> bool {
-        self.0.ops.policy(path).is_some()
+        known_path(path, |path| self.0.ops.policy(path).is_some()).is_some()
+    }
+
+    /// Returns the target by which the router knows a path that has a slash too many at its end.
+    fn known_uri(&self, uri: &Uri) -> Option<Uri> {
+        let is_known = |path: &str| self.0.ops.policy(path).is_some() || path == HEALTH;
+        let path = known_path(uri.path(), is_known).filter(|path| path.len() < uri.path().len())?;
+        let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(target.parse().ok()?);
+        Uri::from_parts(parts).ok()
     }
 
     /// Answers a request of the client at `peer`.
@@ -92,6 +113,9 @@ impl OpsRouter {
     {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
+        if let Some(uri) = self.known_uri(request.uri()) {
+            *request.uri_mut() = uri;
+        }
         // An axum router is always ready.
         self.0.router.clone().call(request).await
     }
@@ -220,14 +244,13 @@ fn failure_of(response: &Response, method: &Method, max_body: usize) -> Option<F
     }
 }
 
-fn refusal(failure: Failure) -> Response {
+/// Builds the response of a refusal.
+pub(super) fn refusal(failure: Failure) -> Response {
     refusal_response::<Empty<ResponseEvent>>(&Refusal::unread(failure)).map(Body::new)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use axum::http::HeaderMap;
     use axum::routing::get;
     use http_body_util::BodyExt;
@@ -324,6 +347,8 @@ mod tests {
         let router = router(|config| config.keys = SecretSet::new(["key1"]).into());
         for (method, path, status) in [
             (Method::GET, "/healthz", 200),
+            (Method::GET, "/healthz/", 200),
+            (Method::GET, "/api/v1/long/?a=b", 401),
             (Method::PUT, "/readyz", 200),
             (Method::GET, "/api/v1/long", 401),
             (Method::POST, "/api/v1/ask", 401),

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::tls::{MaybeTlsStream, ServerTls, TlsPeer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::limits::HEADER_TIMEOUT;
+
+/// How much later than we the system gives up a connection: only where it alone can know that nothing is taken.
+const SYSTEM_MARGIN: Duration = Duration::from_secs(2);
 
 /// How long a failed `accept` is followed by none.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -64,9 +68,13 @@ impl Accepted {
 
     /// Performs the TLS handshake, if the port speaks TLS. `None` if that fails or takes longer than
     /// [`HEADER_TIMEOUT`].
-    pub(super) async fn handshake(self) -> Option<MaybeTlsStream> {
-        // Answers are small and wanted at once; a socket that refuses the option still works.
+    ///
+    /// The system gives the connection up when what was written waits a little longer than `stall` without being taken: also where it has
+    /// buffers that hold all of it, so that no write of ours is ever blocked.
+    pub(super) async fn handshake(self, stall: Duration) -> Option<MaybeTlsStream> {
+        // Answers are small and wanted at once; a socket that refuses the options still works.
         let _ = self.stream.set_nodelay(true);
+        let _ = SockRef::from(&self.stream).set_tcp_user_timeout(Some(stall + SYSTEM_MARGIN));
         match self.tls {
             None => Some(MaybeTlsStream::from(self.stream)),
             Some(tls) => {

@@ -4,19 +4,21 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use axum::http::{Method, Request, Response};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use protocol::mcp::failure::Failure;
 use tower::Service as _;
 
+use super::guarded::{GuardedBody, guarded};
+use super::head;
 use super::ops_router::OpsRouter;
-use super::progress::{Progress, RequestGuard};
+use super::progress::Progress;
+use super::request_body::RequestBody;
 use crate::calls::Calls;
 use crate::http::response::{Refusal, refusal_response};
 use crate::http::response_body::ResponseBody;
@@ -41,6 +43,13 @@ impl<C: Calls> RequestRouter<C> {
     }
 }
 
+impl<C> RequestRouter<C> {
+    /// Returns the longest time for a request of this HTTP method and its response: streams of GET have none.
+    fn limit(&self, method: &Method) -> Option<Duration> {
+        (method == Method::POST).then(|| self.mcp.edge().config.request_timeout_total)
+    }
+}
+
 type EitherBody<C> = Either<ResponseBody<<C as Calls>::Stream>, Body>;
 
 impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
@@ -49,7 +58,13 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let guard = self.progress.as_ref().map(Progress::begin_request);
+        let limit = self.limit(request.method());
+        let guard = self.progress.as_ref().map(|progress| progress.begin_request(limit));
+        let request = request.map(|body| RequestBody::new(body, self.progress.clone()));
+        if let Err(failure) = head::check(request.version(), request.headers()) {
+            let response = self.mcp.refuse(request.method(), failure);
+            return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });
+        }
         if let Some(ops) = self.ops.as_ref().filter(|ops| ops.has(request.uri().path())) {
             let answer = ops.clone().answer(request, self.mcp.peer());
             return Box::pin(async { answer.await.map(|response| guarded(response, Either::Right, guard)) });
@@ -61,39 +76,5 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
         }
         let answer = self.mcp.clone().call(request);
         Box::pin(async { answer.await.map(|response| guarded(response, Either::Left, guard)) })
-    }
-}
-
-fn guarded<B, T>(
-    response: Response<B>,
-    side: impl FnOnce(B) -> T,
-    guard: Option<RequestGuard>,
-) -> Response<GuardedBody<T>> {
-    response.map(|body| GuardedBody { body: side(body), _guard: guard })
-}
-
-/// A response body during which the connection has a request under way.
-pub(super) struct GuardedBody<B> {
-    body: B,
-    _guard: Option<RequestGuard>,
-}
-
-impl<B: HttpBody + Unpin> HttpBody for GuardedBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -1,5 +1,6 @@
 //! Serves the clients' port until the shutdown. Must not know what takes the calls.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -16,7 +17,8 @@ use super::ops_router::OpsRouter;
 use super::port::{Accepted, Port};
 use super::progress::{Overdue, Progress};
 use super::request_router::RequestRouter;
-use super::watched::{Watched, WatchedStream};
+use super::stream::WatchedStream;
+use super::watched::Watched;
 use crate::calls::Calls;
 use crate::edge::Edge;
 use crate::http::service::McpService;
@@ -102,7 +104,7 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
         sleep(DRAIN_HANDSHAKE_TIMEOUT).await;
     };
     let stream = tokio::select! {
-        stream = accepted.handshake() => stream,
+        stream = accepted.handshake(progress.stall()) => stream,
         () = handshake_limit => None,
     };
     let Some(stream) = stream else { return };
@@ -114,32 +116,41 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
     let mut serving = Watched::new(serving, progress);
     tokio::select! {
         // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
-        ended = &mut serving => return record_overdue(ended.err()),
+        ended = &mut serving => return record_end(ended),
         () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
     }
     tokio::select! {
-        ended = &mut serving => record_overdue(ended.err()),
+        ended = &mut serving => record_end(ended),
         () = shutdown.grace_over() => {}
     }
     drop(serving);
     drop((share, open));
 }
 
-fn record_overdue(overdue: Option<Overdue>) {
-    match overdue {
-        Some(Overdue::Head) => record_client_refusal(ClientRefusal::HeaderTimeout),
-        Some(Overdue::Stalled) => record_client_refusal(ClientRefusal::Stalled),
-        Some(Overdue::Idle) | None => {}
+/// Counts the end of a connection that the client is to blame for.
+fn record_end(ended: Result<hyper::Result<()>, Overdue>) {
+    match ended {
+        Err(Overdue::Head) => record_client_refusal(ClientRefusal::HeaderTimeout),
+        Err(Overdue::Stalled) => record_client_refusal(ClientRefusal::Stalled),
+        Ok(Err(error)) if is_timed_out(&error) => record_client_refusal(ClientRefusal::Stalled),
+        Ok(_) | Err(Overdue::Idle | Overdue::Lingered) => {}
     }
+}
+
+/// Returns whether the system gave the connection up, as what was written was not taken.
+fn is_timed_out(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Answers one request on a connection that was accepted while the process drains. The answer is a refusal: a closed
 /// port would be a "bad gateway" to load balancers. The shutdown does not wait for it.
 async fn refuse_connection<C: Calls>(admitted: Admitted<C>) {
-    let Admitted { accepted, service, share, .. } = admitted;
-    let Some(stream) = accepted.handshake().await else { return };
+    let Admitted { accepted, service, progress, share } = admitted;
+    let Some(stream) = accepted.handshake(progress.stall()).await else { return };
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(DRAIN_HEADER_TIMEOUT).keep_alive(false);
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+    let stream = WatchedStream::new(stream, progress.clone());
+    let _ = Watched::new(builder.serve_connection(TokioIo::new(stream), service), progress).await;
     drop(share);
 }

@@ -13,13 +13,14 @@ const RENEWAL_PERIOD: Duration = Duration::from_hours(14 * 24);
 
 /// Reports names, expiry and chain of a certificate.
 pub(super) fn check(report: &mut Report, step: &'static str, facts: &CertificateInfo) {
-    let days = facts.seconds_left(SystemTime::now()) / DAY;
+    let now = SystemTime::now();
+    let (days, expiry) = (facts.seconds_left(now) / DAY, facts.expiry_text(now));
     let names = if facts.names.is_empty() { "no name".to_owned() } else { facts.names.join(", ") };
     let fix = "put a new certificate into its file: a running server takes it over by itself";
     if days < 0.0 {
-        report.bad(step, format!("the certificate for {names} expired {:.0} days ago", -days), fix);
+        report.bad(step, format!("the certificate for {names} {expiry}"), fix);
     } else if facts.ends_within(RENEWAL_PERIOD) {
-        report.note(step, format!("the certificate for {names} expires in {days:.0} days: {fix}"));
+        report.note(step, format!("the certificate for {names} {expiry}: {fix}"));
     } else {
         report.good(step, format!("for {names}, valid for {days:.0} more days"));
     }
@@ -56,8 +57,8 @@ mod tests {
     fn names_expiry_and_chain_are_reported() {
         let good = report_lines(100.5, &["a.example"], true);
         assert!(good.contains('✓') && good.contains("a.example") && good.contains("100 more"), "{good}");
-        assert!(report_lines(3.0, &["a"], true).contains("expires in 3 days"));
-        assert!(report_lines(-3.0, &["a"], true).contains('✗'));
+        assert!(report_lines(3.5, &["a"], true).contains("expires in 3 days"));
+        assert!(report_lines(-3.5, &["a"], true).contains("expired 3 days ago"));
         assert!(report_lines(100.0, &[], true).contains("no name"));
         assert!(report_lines(100.0, &["a"], false).contains("no chain"));
     }

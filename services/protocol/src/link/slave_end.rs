@@ -9,6 +9,7 @@ mod call;
 mod event;
 mod peer;
 mod receive;
+mod room;
 mod state;
 mod tombstones;
 mod transmit;
@@ -16,5 +17,6 @@ mod write;
 
 pub use event::{SlaveEvent, WriteOutcome};
 pub use peer::ProxyPeer;
+pub use room::STALLED_AFTER;
 pub use state::{RETENTION_MARGIN, SlaveEnd};
 pub use tombstones::MAX_TOMBSTONES;

@@ -231,7 +231,8 @@ fn note(end: &mut SlaveEnd, running: &mut BTreeSet<CallId>) {
             SlaveEvent::Stop { call } => {
                 assert!(running.remove(&call), "stopped, but it does not run");
             }
-            SlaveEvent::Writable { .. }
+            SlaveEvent::GaveUp { .. }
+            | SlaveEvent::Writable { .. }
             | SlaveEvent::Session(..)
             | SlaveEvent::Peers(..)
             | SlaveEvent::ProxyDraining(_) => {}

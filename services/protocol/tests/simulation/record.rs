@@ -81,6 +81,8 @@ pub(crate) struct CallRecord {
     pub(crate) work: Work,
     pub(crate) written: Vec<Written>,
     pub(crate) overflowed: bool,
+    /// The slave's end gave the call up to make room.
+    pub(crate) gave_up: bool,
     pub(crate) unread: VecDeque<(Seq, usize)>,
     pub(crate) outcome: Option<CallEnd>,
     pub(crate) reader: Reader,
@@ -136,6 +138,7 @@ impl CallRecord {
             work: Work::NotStarted,
             written: Vec::new(),
             overflowed: false,
+            gave_up: false,
             unread: VecDeque::new(),
             outcome: None,
             reader: Reader::Waits,
@@ -194,6 +197,11 @@ impl CallRecord {
     }
 
     fn check_content(&self, id: CallId, part: &ResponseEvent) {
+        if self.gave_up && matches!(part, ResponseEvent::End { error: true, .. }) {
+            // In place of what was written and not sent.
+            assert!(self.partial_is_end.is_some() || self.may_be_refused() || !self.written.is_empty());
+            return;
+        }
         let Some(written) = self.written.get(self.whole).filter(|w| w.is_like(part)) else {
             // An end that the slave's end wrote is known by its text, once all of that has come.
             let whole = self.partial_is_end.is_none();

@@ -265,6 +265,11 @@ impl World {
                     assert!(why, "{call:?}: stopped for no reason");
                     record.work = Work::Done;
                 }
+                SlaveEvent::GaveUp { call } => {
+                    let record = records.calls.get_mut(&call).expect("a call that was opened");
+                    record.gave_up = true;
+                    record.overflowed = true;
+                }
                 SlaveEvent::Writable { call } => {
                     let record = records.calls.get_mut(&call).expect("a call that was opened");
                     if record.work != Work::Done {

@@ -10,6 +10,7 @@ use runtime::telemetry::LogContext;
 
 use super::observe;
 use super::ongoing::OngoingCall;
+use crate::metrics::CallMeter;
 
 /// The response of one call. Dropping it before its last event cancels a modern client's call and lets a legacy client's
 /// call run on.
@@ -39,7 +40,7 @@ impl CallStream {
     }
 
     pub(super) fn ongoing(call: Box<OngoingCall>) -> Self {
-        call.pool.meter.record_start();
+        CallMeter::record_start();
         Self { state: State::Ongoing(call) }
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use link::OpeningFault;
 use protocol::link::handshake::{AuthReply, close};
 use protocol::link::limits::{MAX_AUTH, MAX_BATCH};
 use runtime::tls::{MaybeTlsStream, ServerTls};
@@ -16,7 +17,7 @@ use super::auth::{self, AuthError, Authenticated, Socket, TRY_AGAIN_LATER};
 use super::link_task::{LinkTimes, run_link};
 use super::registration::Registered;
 use super::registry::Registry;
-use super::{audit, code_watch, refusal};
+use super::{audit, code_watch, refusal, stranger};
 use crate::access::{AccessDenied, CodeStore};
 use crate::metrics;
 
@@ -89,11 +90,17 @@ async fn handshake(
 ) -> Option<(Socket, Registered)> {
     let Connected { stream, peer, share } = connected;
     let opened = timeout(auth::AUTH_TIMEOUT, open(stream, peer, context)).await;
-    let Opened { mut socket, peer: origin, certificate } = match opened.unwrap_or(Err(AuthError::Silent)) {
+    let opened = opened.unwrap_or_else(|_| Err(Unopened::Failed(AuthError::NoRequest)));
+    let Opened { mut socket, peer: origin, certificate } = match opened {
         Ok(opened) => opened,
-        Err(error) => {
+        Err(Unopened::Failed(error)) => {
             refusal::record_attempt(peer);
             refusal::report(peer, &error);
+            return None;
+        }
+        Err(Unopened::Stranger(fault, stream)) => {
+            refusal::report_stranger(peer, &fault);
+            stranger::answer(stream, &fault).await;
             return None;
         }
     };
@@ -139,19 +146,28 @@ struct Opened {
     certificate: Option<[u8; 32]>,
 }
 
+/// Why a connection has no WebSocket.
+enum Unopened {
+    Failed(AuthError),
+    /// The peer asked for something else, or for nothing.
+    Stranger(OpeningFault, MaybeTlsStream),
+}
+
 /// Runs the TLS handshake, if TLS is on, and the opening handshake.
-async fn open(stream: TcpStream, peer: SocketAddr, context: &AcceptContext) -> Result<Opened, AuthError> {
+async fn open(stream: TcpStream, peer: SocketAddr, context: &AcceptContext) -> Result<Opened, Unopened> {
     // Sends small frames without delay, because calls wait for them. The link works even if this fails.
     let _ = stream.set_nodelay(true);
     let stream = match &context.tls {
-        Some(tls) => tls.accept(stream).await.map_err(AuthError::Tls)?,
+        Some(tls) => tls.accept(stream).await.map_err(|error| Unopened::Failed(AuthError::Tls(error)))?,
         None => MaybeTlsStream::from(stream),
     };
     let certificate = stream.peer_certificate();
     let mut origin = peer.ip();
     let inspect =
         |request: &link::HandshakeRequest| origin = context.trusted.client(peer.ip(), request.headers());
-    let socket = link::accept(stream, MAX_AUTH, inspect).await?;
+    let socket = link::accept(stream, MAX_AUTH, inspect)
+        .await
+        .map_err(|(fault, stream)| Unopened::Stranger(fault, stream))?;
     // Behind an ingress, the port belongs to the ingress and does not identify the peer.
     let peer = if origin == peer.ip().to_canonical() { peer } else { SocketAddr::new(origin, 0) };
     Ok(Opened { socket, peer, certificate })

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use link::{Connection, ConnectionError, HandshakeError, Message};
+use link::{Connection, ConnectionError, Message};
 use protocol::link::handshake::{
     Auth, AuthReply, HandshakeError as AuthMessageError, PROTOCOL_NAME, ProxyHello, SlaveHello,
     choose_version, close,
 };
 use protocol::link::peers::to_text;
-use runtime::tls::{MaybeTlsStream, TlsPeer};
+use runtime::tls::{MaybeTlsStream, TlsPeer, is_no_handshake};
 use tokio::time::timeout;
 
 use super::admission::Rejected;
@@ -30,6 +30,8 @@ pub(super) type Socket = Connection<MaybeTlsStream>;
 pub(super) enum AuthError {
     #[error("no auth message within {} s", AUTH_TIMEOUT.as_secs())]
     Silent,
+    #[error("no request within {} s", AUTH_TIMEOUT.as_secs())]
+    NoRequest,
     #[error("{denied}")]
     NotAllowed {
         denied: AccessDenied,
@@ -47,8 +49,6 @@ pub(super) enum AuthError {
     #[error("TLS failed: {}", runtime::tls::explain(.0, TlsPeer::Client { encrypted: "wss://" }))]
     Tls(std::io::Error),
     #[error("{0}")]
-    Handshake(#[from] HandshakeError),
-    #[error("{0}")]
     Socket(#[from] ConnectionError),
 }
 
@@ -56,14 +56,23 @@ impl AuthError {
     /// Returns the stable label of the metric.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::Silent => "no_auth",
+            Self::Silent | Self::NoRequest => "no_auth",
             Self::NotAllowed { denied: AccessDenied::Code(InvalidCode::Unknown), .. } => "invalid_code",
             Self::NotAllowed { denied: AccessDenied::Code(_), .. } => "code_expired",
             Self::Rejected(rejected) => rejected.kind(),
             Self::NotAllowed { denied: AccessDenied::Certificate(_), .. } => "certificate_not_allowed",
             Self::NotAuth(_) | Self::Binary => "not_auth",
             Self::Tls(_) => "tls",
-            Self::Closed | Self::Handshake(_) | Self::Socket(_) => "closed",
+            Self::Closed | Self::Socket(_) => "closed",
+        }
+    }
+
+    /// Returns whether the peer may be a probe of a load balancer, which opens a connection and goes, or stays silent.
+    pub(super) fn is_probe(&self) -> bool {
+        match self {
+            Self::NoRequest => true,
+            Self::Tls(error) => is_no_handshake(error),
+            _ => false,
         }
     }
 
@@ -76,7 +85,7 @@ impl AuthError {
             Self::NotAuth(_) | Self::Binary | Self::Socket(ConnectionError::TooLong { .. }) => {
                 Some(close::NOT_AUTH)
             }
-            Self::Closed | Self::Tls(_) | Self::Handshake(_) | Self::Socket(_) => None,
+            Self::Closed | Self::NoRequest | Self::Tls(_) | Self::Socket(_) => None,
         }
     }
 }

@@ -4,19 +4,23 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use link::OpeningFault;
 use runtime::repeats::{Kind, Repeats, is_first};
 
 use super::admission::{Admission, Rejected};
-use super::audit;
 use super::auth::AuthError;
+use super::{audit, stranger};
 use crate::access::{AccessDenied, InvalidCode};
 use crate::metrics;
 
 static ATTEMPTS: Kind = Kind {
     name: "slave_attempt",
     write: |more| {
-        let (peer, count) = (more.peers(), more.count);
-        tracing::info!(peer, "New slave connection attempt, and {count} more like it in the last second");
+        let (peer, count, seconds) = (more.peers(), more.count, more.seconds);
+        tracing::info!(
+            peer,
+            "New slave connection attempt, and {count} more like it in the last {seconds} s"
+        );
     },
 };
 
@@ -24,14 +28,14 @@ static REFUSALS: Kind = Kind { name: "slave_refusal", write: write_refusals };
 
 fn write_refusals(more: &Repeats) {
     audit::refused_more(more);
-    let (peer, reason, count) = (more.peers(), more.reason, more.count);
+    let (peer, reason, count, seconds) = (more.peers(), more.reason, more.count, more.seconds);
     // The log names the rate at intervals.
     if reason == Rejected::Rate(0).kind() {
-        tracing::debug!(peer, "{count} more slave connections rejected in the last second");
+        tracing::debug!(peer, "{count} more slave connections rejected in the last {seconds} s");
     } else {
         tracing::warn!(
             peer,
-            "Slave connection refused: {reason}, and {count} more like it in the last second"
+            "Slave connection refused: {reason}, and {count} more like it in the last {seconds} s"
         );
     }
 }
@@ -70,9 +74,24 @@ pub(super) fn record_rejected(peer: SocketAddr, rejected: Rejected, admission: &
     }
 }
 
+/// Reports a connection that asked for no WebSocket. Health checks are no failures.
+pub(super) fn report_stranger(peer: SocketAddr, fault: &OpeningFault) {
+    let kind = match fault {
+        _ if stranger::is_health_check(fault) => return,
+        OpeningFault::Closed | OpeningFault::Io(_) => "closed",
+        _ => "no_websocket",
+    };
+    metrics::record_auth_failure(kind);
+    stranger::report(peer, kind, fault);
+}
+
 /// Reports a connection that failed to authenticate.
 pub(super) fn report(peer: SocketAddr, error: &AuthError) {
     metrics::record_auth_failure(error.kind());
+    if error.is_probe() {
+        stranger::report(peer, error.kind(), error);
+        return;
+    }
     if !is_first(&REFUSALS, Some(peer.ip()), error.kind()) {
         return;
     }

@@ -1,12 +1,15 @@
 //! Snapshots of a slave for status pages and metrics. Must not know how they are shown.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::bounds::LeftOut;
 use super::slave::{LinkState, Slave};
 use crate::metrics::LinkUsage;
 use crate::slave_state::SlaveState;
+
+/// How long a client must have taken nothing of a response before its call counts as unread.
+const READER_STOPPED_AFTER: Duration = Duration::from_secs(2);
 
 /// A slave at one moment, as operators are shown it.
 #[derive(Clone, Debug)]
@@ -71,10 +74,12 @@ impl Slave {
 
     /// Returns the calls in flight and the bytes of them that are buffered, for the metrics.
     pub(super) fn buffered_bytes(&self) -> LinkUsage {
-        let (to_slave, from_slave) = match &*self.link() {
-            LinkState::Native(end) => end.buffered_bytes(),
-            LinkState::Plain(_) => (0, 0),
+        let ((to_slave, from_slave), unread) = match &*self.link() {
+            LinkState::Native(end) => {
+                (end.buffered_bytes(), end.unread_calls(Instant::now(), READER_STOPPED_AFTER))
+            }
+            LinkState::Plain(_) => ((0, 0), 0),
         };
-        LinkUsage { calls: self.active.in_flight(), to_slave, from_slave }
+        LinkUsage { calls: self.active.in_flight(), to_slave, from_slave, unread }
     }
 }

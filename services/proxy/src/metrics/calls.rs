@@ -1,16 +1,16 @@
 //! Metrics of calls. Knows tools by name only.
 
-use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use ::metrics::{Counter, Histogram, counter, gauge, histogram};
 use front::CallOutcome;
 use front::metrics::{OperationSide, ToolOperations};
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
-use super::names;
 use super::table::{
-    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, IN_FLIGHT, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS,
-    TOOLS_REFUSED, TOOLS_RENAMED,
+    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS, TOOLS_REFUSED,
+    TOOLS_RENAMED,
 };
+use super::{names, under_way};
 
 const METHOD: &str = "tools/call";
 
@@ -19,7 +19,6 @@ pub(crate) struct CallMeter {
     ok: Counter,
     tool_error: Counter,
     duration: Histogram,
-    in_flight: Gauge,
     operations: ToolOperations,
     tool: String,
 }
@@ -33,15 +32,14 @@ impl CallMeter {
             ok: forwards("ok"),
             tool_error: forwards("tool_error"),
             duration: histogram!(FORWARD_DURATION, "method" => METHOD, "tool" => tool.clone()),
-            in_flight: gauge!(IN_FLIGHT),
             operations: ToolOperations::new(OperationSide::SERVER, &tool),
             tool,
         }
     }
 
     /// Counts a call that begins.
-    pub(crate) fn record_start(&self) {
-        self.in_flight.increment(1);
+    pub(crate) fn record_start() {
+        under_way::begin();
     }
 
     /// Counts a call that ended after `seconds`. `outcome`: `ok`, `tool_error`, `error`, `cancelled`, `abandoned`, or
@@ -63,7 +61,7 @@ impl CallMeter {
         }
         self.duration.record(seconds);
         self.operations.record(version, result, seconds);
-        self.in_flight.decrement(1);
+        under_way::end();
     }
 
     /// Counts a call that was refused before it began.

@@ -12,6 +12,7 @@ use super::table::{
     JOURNAL, LINK_BYTES, LINK_CALLS, LINK_CONNECTS, LINK_DISCONNECTS, LINK_IN_FLIGHT, LINK_RECONNECTS, PEERS,
     REJECTED_FACTS, RESUMED, ROUND_TRIP, SLAVE_DRAINS, SLAVE_STATE, STALLS, TIMEOUTS, UNKNOWN_CALLS,
 };
+use super::under_way;
 use crate::slave_state::SlaveState;
 
 /// Counters of the bytes of one link.
@@ -189,6 +190,8 @@ pub(crate) struct LinkUsage {
     pub(crate) to_slave: usize,
     /// Bytes from the slave that clients have not read.
     pub(crate) from_slave: usize,
+    /// Calls whose clients have stopped reading.
+    pub(crate) unread: usize,
 }
 
 /// Returns a function that sets the gauges of all slaves, to be called before each scrape. `usage` returns the name and
@@ -206,10 +209,12 @@ pub(crate) fn sample(
             *known.entry(SLAVES.value(&name)).or_default() += usage.calls;
             sum.to_slave += usage.to_slave;
             sum.from_slave += usage.from_slave;
+            sum.unread += usage.unread;
         }
         for (slave, calls) in &*known {
             gauge!(LINK_IN_FLIGHT, "slave" => slave.clone()).set(*calls as f64);
         }
+        under_way::sample(sum.unread);
         gauge!(JOURNAL, "direction" => "to_slave").set(sum.to_slave as f64);
         gauge!(JOURNAL, "direction" => "from_slave").set(sum.from_slave as f64);
     }

@@ -21,6 +21,7 @@ pub(super) const FORWARD_DURATION: &str = "mcp_relay_forward_duration_seconds";
 pub(super) const CALLS_REFUSED: &str = "mcp_relay_calls_refused_total";
 pub(super) const TIMEOUTS: &str = "mcp_relay_timeouts_total";
 pub(super) const IN_FLIGHT: &str = "mcp_relay_calls_in_flight";
+pub(super) const UNREAD: &str = "mcp_relay_calls_unread";
 pub(super) const MOVED: &str = "mcp_relay_calls_moved_total";
 pub(super) const REPEATS: &str = "mcp_relay_retries_total";
 pub(super) const WAITING: &str = "mcp_relay_queue_length";
@@ -60,7 +61,16 @@ pub const CALLS: &[Metric] = &[
         "Calls that were refused before they reached the queue or a slave, by tool (empty: no tool of that name is offered) and the failure's kind.",
     ),
     Metric::counter(TIMEOUTS, &[], "Calls that were ended by REQUEST_TIMEOUT or REQUEST_TIMEOUT_TOTAL."),
-    Metric::gauge(IN_FLIGHT, &[], "Calls under way, including those that wait."),
+    Metric::gauge(
+        IN_FLIGHT,
+        &[],
+        "Calls under way, including those that wait, without those of mcp_relay_calls_unread.",
+    ),
+    Metric::gauge(
+        UNREAD,
+        &[],
+        "Calls whose clients have taken nothing of the response for two seconds, though there is something.",
+    ),
     Metric::counter(
         MOVED,
         &[],
@@ -188,9 +198,9 @@ pub const LINKS: &[Metric] = &[
         AUTH_FAILURES,
         &[Label::of(
             "reason",
-            &["no_auth", "invalid_code", "code_expired", "certificate_not_allowed", "not_auth", "rate", "unauthenticated", "tls", "closed", "full", "code_full"],
+            &["no_auth", "invalid_code", "code_expired", "certificate_not_allowed", "not_auth", "no_websocket", "rate", "unauthenticated", "tls", "closed", "full", "code_full"],
         )],
-        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES; code_full: the code has all the links that it may have.",
+        "Connections to the slaves' port that did not become a link. code_expired: or not valid yet; no_websocket: a plain HTTP request (but for health checks), or no HTTP; rate: refused by HANDSHAKE_RATE; unauthenticated: too many connections, of one address or of all, had not authenticated; tls: handshake failed, or no accepted client certificate; full: MAX_SLAVES; code_full: the code has all the links that it may have.",
     ),
     Metric::gauge(
         ROUND_TRIP,

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+/// Most bytes of a peer that are read and dropped after a refusal.
+const MAX_DROPPED: usize = 1024 * 1024;
 
 /// How long the peer may take to read a refusal.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,8 +30,7 @@ impl Refusals {
         let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else { return };
         let answer = answer();
         tokio::spawn(async move {
-            // Whether the peer reads the answer makes no difference here.
-            let _ = timeout(TIMEOUT, write(stream, answer)).await;
+            answer_and_close(stream, &answer).await;
             drop(permit);
         });
     }
@@ -44,13 +46,23 @@ pub fn unavailable(status: u16, retry_after: u32, json: &str) -> String {
     )
 }
 
-/// Answers before anything was read: what was asked makes no difference.
-async fn write(mut stream: TcpStream, answer: String) -> std::io::Result<()> {
+/// Writes a whole answer to a peer whose request is not read, or not read any further, and closes the connection so that
+/// the peer can read the answer: for at most a second. Whether it does makes no difference here.
+pub async fn answer_and_close<S: AsyncRead + AsyncWrite + Unpin>(stream: S, answer: &str) {
+    let _ = timeout(TIMEOUT, write(stream, answer)).await;
+}
+
+async fn write<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &str) -> std::io::Result<()> {
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     // A socket that is dropped with something unread resets the connection, and the answer with it.
-    let mut rest = [0; 512];
-    while stream.read(&mut rest).await? > 0 {}
+    let (mut rest, mut dropped) = ([0; 4096], 0);
+    while dropped < MAX_DROPPED {
+        match stream.read(&mut rest).await? {
+            0 => break,
+            read => dropped += read,
+        }
+    }
     Ok(())
 }
 

@@ -9,6 +9,16 @@ use crate::admission::Network;
 /// Time for which events are counted after the first one.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// Longest such time: it doubles as long as there are [`MANY`] events in it.
+const MAX_WINDOW: Duration = Duration::from_secs(30);
+
+/// Events in one window that make it longer.
+const MANY: u64 = 4;
+
+/// First events that are written whole at once after a quiet time; then one a second. Further ones are counted together with
+/// those of other networks.
+const BURST: f64 = 32.0;
+
 /// Most networks whose events are counted apart, of all kinds and reasons together. Those of others are counted
 /// together, by kind and reason.
 const MAX_NETWORKS: usize = 32;
@@ -18,7 +28,7 @@ const MAX_NETWORKS: usize = 32;
 pub struct Kind {
     /// A unique name.
     pub name: &'static str,
-    /// Writes the count of one second to log and audit stream.
+    /// Writes a count to log and audit stream.
     pub write: fn(&Repeats),
 }
 
@@ -32,6 +42,8 @@ pub struct Repeats {
     pub reason: &'static str,
     /// How many.
     pub count: u64,
+    /// The time in which they came, in seconds.
+    pub seconds: u64,
 }
 
 impl Repeats {
@@ -77,36 +89,73 @@ impl Hash for Key {
 #[derive(Debug)]
 struct Count {
     since: Instant,
-    further: u64,
+    window: Duration,
+    /// Further events of the window; `None`: the last window is over, and the next event begins this one.
+    further: Option<u64>,
 }
 
-/// The events of the running second.
-#[derive(Debug, Default)]
+/// How many first events may be written whole.
+#[derive(Debug)]
+struct WholeLines {
+    left: f64,
+    at: Option<Instant>,
+}
+
+impl WholeLines {
+    fn take(&mut self, now: Instant) -> bool {
+        let since = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.left = (self.left + since.as_secs_f64()).min(BURST);
+        self.at = Some(now);
+        let has_left = self.left >= 1.0;
+        self.left -= f64::from(u8::from(has_left));
+        has_left
+    }
+}
+
+/// The events of the running windows.
+#[derive(Debug)]
 pub(super) struct Table {
     counts: HashMap<Key, Count>,
+    whole: WholeLines,
     has_writer: bool,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let whole = WholeLines { left: BURST, at: None };
+        Self { counts: HashMap::new(), whole, has_writer: false }
+    }
 }
 
 impl Table {
     /// Records an event. Returns whether it is the first one of its key.
     pub(super) fn record(&mut self, key: Key, now: Instant) -> bool {
-        let key = if self.counts.contains_key(&key) || self.counts.len() < MAX_NETWORKS {
-            key
-        } else {
-            Key { network: None, ..key }
-        };
-        if let Some(count) = self.counts.get_mut(&key) {
-            count.further += 1;
+        let has_place =
+            self.counts.contains_key(&key) || (self.counts.len() < MAX_NETWORKS && self.whole.take(now));
+        let key = if has_place { key } else { Key { network: None, ..key } };
+        let count = self.counts.entry(key).or_insert(Count { since: now, window: WINDOW, further: None });
+        if let Some(further) = &mut count.further {
+            *further += 1;
             return false;
         }
-        self.counts.insert(key, Count { since: now, further: 0 });
+        (count.since, count.further) = (now, Some(0));
         true
     }
 
-    /// Takes the counts whose second is over; keys without further events are forgotten.
+    /// Takes the counts whose window is over; the next event of the key is written whole again. After many events the next
+    /// window is longer, unless nothing comes for as long.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Repeats> {
-        let due = self.counts.extract_if(|_, count| now.saturating_duration_since(count.since) >= WINDOW);
-        due.filter_map(|(key, count)| repeats(key, &count)).collect()
+        let mut due = Vec::new();
+        self.counts.retain(|key, count| {
+            if now.saturating_duration_since(count.since) < count.window {
+                return true;
+            }
+            due.extend(repeats(*key, count));
+            let goes_on = count.further.is_some_and(|further| further >= MANY);
+            *count = Count { since: now, window: (count.window * 2).min(MAX_WINDOW), further: None };
+            goes_on
+        });
+        due
     }
 
     /// Takes all counts.
@@ -133,7 +182,8 @@ impl Table {
 
 fn repeats(key: Key, count: &Count) -> Option<Repeats> {
     let Key { kind, network, reason } = key;
-    (count.further > 0).then_some(Repeats { kind, network, reason, count: count.further })
+    let further = count.further.filter(|further| *further > 0)?;
+    Some(Repeats { kind, network, reason, count: further, seconds: count.window.as_secs() })
 }
 
 #[cfg(test)]
@@ -160,9 +210,15 @@ mod tests {
         let due = table.take_due(start + WINDOW);
         assert_eq!(due.len(), 1);
         assert_eq!((due[0].count, due[0].reason, due[0].peers().as_str()), (1203, "code", "10.0.0.1"));
-        assert!(table.record(key(1, "code"), start + WINDOW), "a new second");
-        assert_eq!(table.take_all().len(), 0, "nobody had further ones");
-        assert!(table.dismiss_writer());
+        assert!(table.record(key(1, "code"), start + WINDOW), "a new window");
+        assert!(!table.record(key(1, "code"), start + WINDOW));
+        assert!(table.take_due(start + 2 * WINDOW).is_empty(), "of two seconds after many");
+        let due = table.take_due(start + 3 * WINDOW);
+        assert_eq!((due.len(), due[0].count, due[0].seconds), (1, 1, 2));
+        assert!(table.record(key(1, "code"), start + 4 * WINDOW), "a new one after few");
+        assert!(!table.record(key(1, "code"), start + 4 * WINDOW));
+        assert_eq!(table.take_due(start + 5 * WINDOW).len(), 1, "of one second again");
+        assert!(table.take_all().is_empty() && table.dismiss_writer());
     }
 
     #[test]
@@ -175,6 +231,30 @@ mod tests {
         assert_eq!(whole as u64 + counted, u64::from(events));
         assert!(whole + due.len() <= 2 * (MAX_NETWORKS + 1), "{whole} and {}", due.len());
         assert!(due.iter().any(|repeats| repeats.peers() == "several"));
+    }
+
+    #[test]
+    fn a_flood_that_goes_on_has_ever_fewer_lines() {
+        let start = Instant::now();
+        for networks in [1, 20, 5000] {
+            let mut table = Table::default();
+            let (mut lines, mut named) = (0, 0);
+            let seconds = 300;
+            for n in 0..seconds * 100 {
+                let now = start + Duration::from_millis(10) * n;
+                if table.record(key(n % networks, "code"), now) {
+                    lines += 1;
+                    named += 1;
+                }
+                for repeats in table.take_due(now) {
+                    lines += 1;
+                    named += repeats.count;
+                }
+            }
+            named += table.take_all().iter().map(|repeats| repeats.count).sum::<u64>();
+            assert_eq!(named, u64::from(seconds * 100));
+            assert!(lines <= 700, "{lines} lines of {networks} networks in {seconds} seconds");
+        }
     }
 
     #[test]

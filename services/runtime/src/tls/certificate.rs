@@ -36,6 +36,29 @@ impl CertificateInfo {
     }
 }
 
+impl CertificateInfo {
+    /// Returns in words when the certificate expires, or since when it is expired: `expires in 3 days`, `expired 5 hours ago`.
+    pub fn expiry_text(&self, now: SystemTime) -> String {
+        let seconds = self.seconds_left(now);
+        let span = span_text(seconds.abs());
+        if seconds < 0.0 { format!("expired {span} ago") } else { format!("expires in {span}") }
+    }
+}
+
+/// Returns a time in words, in whole units.
+fn span_text(seconds: f64) -> String {
+    let (unit, length) = match seconds {
+        s if s < 2.0 * 3600.0 => ("minute", 60.0),
+        s if s < 2.0 * 86_400.0 => ("hour", 3600.0),
+        _ => ("day", 86_400.0),
+    };
+    match (seconds / length).floor() {
+        number if number < 1.0 => format!("less than a {unit}"),
+        number if number < 2.0 => format!("1 {unit}"),
+        number => format!("{number:.0} {unit}s"),
+    }
+}
+
 /// Reads a chain whose first certificate is the owner's.
 pub fn certificate_info(chain: &[CertificateDer<'_>]) -> Result<CertificateInfo, TlsError> {
     let bad = || TlsError::new(File::Certificate, "it has a certificate that cannot be read");
@@ -64,5 +87,36 @@ fn shown(name: &GeneralName<'_>) -> Option<String> {
             Err(_) => <[u8; 16]>::try_from(*bytes).ok().map(|b| std::net::IpAddr::from(b).to_string()),
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_is_told_in_words_before_and_after() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000);
+        let text = |seconds: i64| {
+            let span = Duration::from_secs(seconds.unsigned_abs());
+            let not_after = if seconds < 0 { now - span } else { now + span };
+            let info = CertificateInfo { names: Vec::new(), not_after, self_signed: false, chained: true };
+            info.expiry_text(now)
+        };
+        let (hour, day) = (3600, 86_400);
+        for (seconds, expected) in [
+            (30 * day, "expires in 30 days"),
+            (3 * day - 1, "expires in 2 days"),
+            (day + 1, "expires in 24 hours"),
+            (hour, "expires in 60 minutes"),
+            (61, "expires in 1 minute"),
+            (59, "expires in less than a minute"),
+            (0, "expires in less than a minute"),
+            (-1, "expired less than a minute ago"),
+            (-5 * hour, "expired 5 hours ago"),
+            (-60_039_360, "expired 694 days ago"),
+        ] {
+            assert_eq!(text(seconds), expected);
+        }
     }
 }

@@ -24,6 +24,20 @@ pub fn is_tls(error: &std::io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
+/// Returns whether a handshake failed because the peer went away without a word, or sent something that is no TLS: so do
+/// probes of load balancers.
+pub fn is_no_handshake(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidMessage(_)) => true,
+        Some(_) => false,
+        None => matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        ),
+    }
+}
+
 impl MaybeTlsStream {
     /// Returns the SHA-256 digest of the certificate that the peer presented and that was verified; `None` without one.
     pub fn peer_certificate(&self) -> Option<[u8; 32]> {

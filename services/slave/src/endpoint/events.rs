@@ -27,6 +27,9 @@ impl Endpoint {
             match event {
                 SlaveEvent::Start { call, header, message } => self.start(call, &header, message),
                 SlaveEvent::Stop { call } => self.calls.lock().cancel(call),
+                SlaveEvent::GaveUp { call } => tracing::warn!(
+                    "Call given up: its client stopped reading, and others need the journal (SLAVE_JOURNAL_BYTES) (id: {call})"
+                ),
                 SlaveEvent::Writable { call } => {
                     if let Some(space) = self.space(call) {
                         space.notify_one();

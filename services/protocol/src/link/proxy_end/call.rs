@@ -69,6 +69,8 @@ pub(super) struct Call<S> {
     pub(super) acknowledged: Seq,
     /// Bytes received and not taken by the reader.
     pub(super) unread_bytes: usize,
+    /// Since when the reader has taken nothing though there is something.
+    pub(super) unread_since: Option<Instant>,
     /// `acknowledged` as the slave was last told.
     pub(super) credited: Seq,
     /// Bytes taken by the reader since credit was last sent.
@@ -93,6 +95,7 @@ impl<S: Sink> Call<S> {
             next: 0,
             acknowledged: 0,
             unread_bytes: 0,
+            unread_since: None,
             credited: 0,
             uncredited: 0,
             ended: false,

@@ -103,6 +103,7 @@ impl<S: Sink> ProxyEnd<S> {
     pub fn acknowledge(&mut self, id: CallId, seq: Seq, bytes: usize, now: Instant) {
         let Some(call) = self.calls.get_mut(&id).filter(|call| seq >= call.acknowledged) else { return };
         call.unread_bytes = call.unread_bytes.saturating_sub(bytes);
+        call.unread_since = (seq < call.next).then_some(now);
         call.uncredited += bytes;
         call.acknowledged = seq;
         let credit = Frame::bare(FrameKind::Credit, id, seq);
@@ -119,6 +120,14 @@ impl<S: Sink> ProxyEnd<S> {
             call.take_credit();
             self.outbox.enqueue_control(credit);
         }
+    }
+
+    /// Returns the number of calls whose readers have taken nothing for so long, though there is something.
+    pub fn unread_calls(&self, now: Instant, time: Duration) -> usize {
+        let is_unread = |call: &&Call<S>| {
+            call.unread_since.is_some_and(|since| now.saturating_duration_since(since) >= time)
+        };
+        self.calls.values().filter(is_unread).count()
     }
 
     fn send_cancel(&mut self, id: CallId) {

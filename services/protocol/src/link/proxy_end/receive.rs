@@ -106,6 +106,7 @@ impl<S: Sink> ProxyEnd<S> {
         }
         call.next += 1;
         call.unread_bytes += bytes;
+        call.unread_since.get_or_insert(now);
         call.accepted = true;
         call.partial = frame.flags.has(Flags::MORE).then_some(frame.kind);
         call.ended = frame.kind == FrameKind::End && call.partial.is_none();

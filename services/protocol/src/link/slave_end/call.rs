@@ -46,6 +46,8 @@ pub(super) struct Call {
     pub(super) queued: bool,
     /// The producer was told to wait.
     pub(super) producer_waits: bool,
+    /// Since when the reader has taken nothing though there is more: its credit is used up.
+    pub(super) stalled_since: Option<Instant>,
     /// When the call is forgotten unless a link attaches to it.
     pub(super) retention_ends_at: Option<Instant>,
 }
@@ -64,6 +66,7 @@ impl Call {
             accepted: false,
             queued: false,
             producer_waits: false,
+            stalled_since: None,
             retention_ends_at: None,
         }
     }

@@ -21,6 +21,11 @@ pub enum SlaveEvent {
         /// Id of the call.
         call: CallId,
     },
+    /// A call was given up to make room for others: its reader had stopped.
+    GaveUp {
+        /// Id of the call.
+        call: CallId,
+    },
     /// The reader has caught up: a producer that was told to wait may go on.
     Writable {
         /// Id of the call.

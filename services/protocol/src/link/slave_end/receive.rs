@@ -21,6 +21,7 @@ impl SlaveEnd {
     /// # Errors
     /// The proxy broke the protocol: that link must be closed.
     pub fn receive(&mut self, link: LinkId, frame: Frame, now: Instant) -> Result<(), LinkError> {
+        self.clock = Some(now);
         let Some(from) = self.links.get(&link) else { return Ok(()) };
         if from.outbox.is_flooded(self.calls.len()) {
             return Err(LinkError::Flood);
@@ -158,6 +159,7 @@ impl SlaveEnd {
         let id = frame.call;
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
         self.journal_bytes -= call.response.acknowledge(frame.seq)?;
+        call.stalled_since = None;
         if call.producer_waits && !call.is_full() {
             call.producer_waits = false;
             self.events.push_back(SlaveEvent::Writable { call: id });
@@ -189,6 +191,7 @@ impl SlaveEnd {
         self.stats.resumed += 1;
         call.link = Some(link);
         call.retention_ends_at = None;
+        call.stalled_since = None;
         call.accepted = true;
         call.queued = false;
         let accepted = Frame::bare(FrameKind::Accepted, id, call.request.next());

@@ -47,6 +47,8 @@ pub struct SlaveEnd {
     /// No call's retention ends before this time.
     pub(super) next_expiry: Option<Instant>,
     pub(super) stats: LinkStats,
+    /// The latest time that the owner has told.
+    pub(super) clock: Option<Instant>,
 }
 
 impl SlaveEnd {
@@ -66,6 +68,7 @@ impl SlaveEnd {
             stopping: HashSet::new(),
             next_expiry: None,
             stats: LinkStats::default(),
+            clock: None,
         }
     }
 
@@ -134,6 +137,7 @@ impl SlaveEnd {
             }
             call.link = None;
             call.queued = false;
+            call.stalled_since = None;
             call.retention_ends_at = Some(retention_ends_at);
             self.next_expiry =
                 Some(self.next_expiry.map_or(retention_ends_at, |at| at.min(retention_ends_at)));

@@ -35,6 +35,7 @@ impl SlaveEnd {
 
     /// Returns the next frame for this link's socket.
     pub fn poll_transmit(&mut self, link: LinkId, now: Instant) -> Option<Frame> {
+        self.clock = Some(now);
         self.enqueue_due_accepted(link, now);
         let to = self.links.get_mut(&link)?;
         if let Some(frame) = to.outbox.next_control(now) {
@@ -48,7 +49,9 @@ impl SlaveEnd {
                     call.queued = true;
                     to.outbox.enqueue_call(id);
                 } else {
-                    self.stats.stalls += u64::from(call.response.has_unsent());
+                    let stalls = call.response.has_unsent();
+                    self.stats.stalls += u64::from(stalls);
+                    call.stalled_since = stalls.then_some(now);
                 }
                 return Some(frame);
             }

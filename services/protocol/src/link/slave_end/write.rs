@@ -14,16 +14,17 @@ impl SlaveEnd {
     /// Writes one event of a call: a whole JSON-RPC message without line breaks. `flags`: [`Flags::REQUEST`] for a request.
     /// An event that does not fit the journal ends the call with a failure.
     pub fn event(&mut self, id: CallId, message: Bytes, flags: Flags) -> WriteOutcome {
-        let call = match self.calls.get_mut(&id) {
-            Some(call) if call.state == CallState::Running => call,
-            Some(call) if call.state == CallState::NoReader => return WriteOutcome::More,
+        match self.calls.get(&id).map(|call| call.state) {
+            Some(CallState::Running) => {}
+            Some(CallState::NoReader) => return WriteOutcome::More,
             _ => return WriteOutcome::Gone,
-        };
-        if self.journal_bytes + message.len() > self.limits.journal {
+        }
+        if !self.make_room(id, message.len()) {
             self.fail(id, &self.journal_full());
             self.stop(id);
             return WriteOutcome::Gone;
         }
+        let Some(call) = self.calls.get_mut(&id) else { return WriteOutcome::Gone };
         self.journal_bytes += message.len();
         call.response.write(MessageHeader { kind: FrameKind::Event, flags, aux: 0 }, message);
         call.producer_waits = call.is_full();
@@ -52,19 +53,20 @@ impl SlaveEnd {
         if self.stopping.remove(&id) {
             return WriteOutcome::Gone;
         }
-        let call = match self.calls.get_mut(&id) {
-            Some(call) if call.state == CallState::Running => call,
+        match self.calls.get_mut(&id) {
+            Some(call) if call.state == CallState::Running => {}
             Some(call) if call.state == CallState::NoReader => {
                 call.state = CallState::Ended;
                 self.remove(id);
                 return WriteOutcome::Gone;
             }
             _ => return WriteOutcome::Gone,
-        };
-        if self.journal_bytes + payload.len() > self.limits.journal {
+        }
+        if !self.make_room(id, payload.len()) {
             self.fail(id, &self.journal_full());
             return WriteOutcome::More;
         }
+        let Some(call) = self.calls.get_mut(&id) else { return WriteOutcome::Gone };
         call.state = CallState::Ended;
         self.journal_bytes += payload.len();
         call.response.write(MessageHeader { kind: FrameKind::End, flags, aux: status }, payload);
@@ -78,7 +80,7 @@ impl SlaveEnd {
     }
 
     /// Ends a call with a failure, in place of the messages of which nothing was sent.
-    fn fail(&mut self, id: CallId, failure: &Failure) {
+    pub(super) fn fail(&mut self, id: CallId, failure: &Failure) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let object = Bytes::from(failure.error_object());
         self.journal_bytes -= call.response.drop_unsent_messages();

@@ -55,6 +55,14 @@ pub enum FailureKind {
     InvalidParams,
     /// No slave offers the tool.
     UnknownTool,
+    /// The request breaks the rules of HTTP.
+    BadHttp,
+    /// The body has a transfer coding that is not decoded here.
+    UnsupportedCoding,
+    /// The target of the request is too long.
+    TargetTooLong,
+    /// The head of the request is too large.
+    HeadTooLarge,
     /// The body is longer than the operator allows.
     BodyTooLarge,
     /// The body did not arrive in time.
@@ -108,7 +116,7 @@ const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 42] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -132,6 +140,10 @@ impl FailureKind {
         Self::MethodNotFound,
         Self::InvalidParams,
         Self::UnknownTool,
+        Self::BadHttp,
+        Self::UnsupportedCoding,
+        Self::TargetTooLong,
+        Self::HeadTooLarge,
         Self::BodyTooLarge,
         Self::BodyTimeout,
         Self::Unauthorized,
@@ -176,6 +188,10 @@ impl FailureKind {
             Self::MethodNotFound => row(200, 404, -32601, "method_not_found", "Use a method that the server's capabilities announce."),
             Self::InvalidParams => row(200, 400, -32602, "invalid_params", "Correct the parameters."),
             Self::UnknownTool => row(200, 200, -32602, "unknown_tool", "Call tools/list again: the tool may have gone with its slave."),
+            Self::BadHttp => row(400, 400, -32600, "bad_http", "Send HTTP/1.1 as RFC 9112 has it; to a port without TLS, without TLS."),
+            Self::UnsupportedCoding => row(501, 501, -32600, "unsupported_coding", "Send the body as it is, or chunked."),
+            Self::TargetTooLong => row(414, 414, -32600, "target_too_long", "POST JSON-RPC messages to /mcp."),
+            Self::HeadTooLarge => row(431, 431, -32600, "head_too_large", "Send fewer or shorter headers: cookies are not needed here."),
             Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
             Self::BodyTimeout => row(408, 408, -32600, "body_timeout", "Send the body without long pauses."),
             Self::Unauthorized => row(401, 401, -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
@@ -240,6 +256,10 @@ impl FailureKind {
             | Self::HeaderMismatch
             | Self::MissingCapability
             | Self::InputUnsupported
+            | Self::BadHttp
+            | Self::UnsupportedCoding
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
             | Self::UnsupportedVersion => false,
         }
     }

@@ -117,6 +117,18 @@ pub enum Failure {
     /// No slave offers the tool.
     #[error("Unknown tool: {0}")]
     UnknownTool(String),
+    /// The request breaks the rules of HTTP.
+    #[error("Bad HTTP request: {0}")]
+    BadHttp(&'static str),
+    /// The body has a transfer coding that is not decoded here.
+    #[error("Unsupported transfer coding: {0}")]
+    UnsupportedCoding(String),
+    /// The target of the request is too long.
+    #[error("Target too long: {0}")]
+    TargetTooLong(&'static str),
+    /// The head of the request is too large.
+    #[error("Head too large: {0}")]
+    HeadTooLarge(&'static str),
     /// The body is longer than the operator allows.
     #[error("Request body too large: at most {limit} bytes are allowed (MAX_BODY_BYTES)")]
     BodyTooLarge {
@@ -211,6 +223,10 @@ impl Failure {
             Self::MethodNotFound(_) => FailureKind::MethodNotFound,
             Self::InvalidParams(_) => FailureKind::InvalidParams,
             Self::UnknownTool(_) => FailureKind::UnknownTool,
+            Self::BadHttp(_) => FailureKind::BadHttp,
+            Self::UnsupportedCoding(_) => FailureKind::UnsupportedCoding,
+            Self::TargetTooLong(_) => FailureKind::TargetTooLong,
+            Self::HeadTooLarge(_) => FailureKind::HeadTooLarge,
             Self::BodyTooLarge { .. } => FailureKind::BodyTooLarge,
             Self::BodyTimeout(_) => FailureKind::BodyTimeout,
             Self::Unauthorized(_) => FailureKind::Unauthorized,
@@ -304,6 +320,10 @@ impl Failure {
             Self::MethodNotFound(text()),
             Self::InvalidParams(text()),
             Self::UnknownTool(text()),
+            Self::BadHttp(""),
+            Self::UnsupportedCoding(text()),
+            Self::TargetTooLong(""),
+            Self::HeadTooLarge(""),
             Self::BodyTooLarge { limit: 0 },
             Self::BodyTimeout(text()),
             Self::Unauthorized(text()),
