@@ -120,6 +120,8 @@ mod tests {
         ("SHUTDOWN_GRACE", "forever"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "verbose"),
+        ("LOG_OUTPUT", "nowhere"),
+        ("LOG_CALLS", "some"),
         ("SSE_KEEPALIVE", "0.5"),
         ("LIST_TTL_MS", "5s"),
         ("LINK_PING_INTERVAL_MS", "0"),

@@ -57,7 +57,9 @@ pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>
         }
         _ => {}
     }
-    if let Some(seconds) = failure.retry_after() {
+    // RFC 9110, 10.2.3, and RFC 6585, 4, give the header a meaning with these; other responses have it in their body alone.
+    let is_temporary = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(seconds) = failure.retry_after().filter(|_| is_temporary) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response

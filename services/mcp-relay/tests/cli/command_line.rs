@@ -27,6 +27,7 @@ fn every_mode_names_all_problems_and_ends_with_64() {
         ("LOG_LEVEL", "loud"),
         ("SESSION_KEY", "hush"),
         ("SLAVE_CODE", "hush,hush"),
+        ("PROXY_SERVER_URL", "nowhere"),
     ];
     let proxy: &[&str] = &["MCP_SERVER_PORT", "LOG_LEVEL", "SESSION_KEY"];
     let slave: &[&str] = &["MCP_SERVER_PORT", "LOG_LEVEL", "SESSION_KEY", "SLAVE_CODE", "PROXY_SERVER_URL"];

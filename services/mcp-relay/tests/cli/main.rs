@@ -32,6 +32,8 @@ pub(crate) fn proxy_env<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a st
         ("MCP_SERVER_PORT", "0"),
         ("PROXY_WS_HOST", "127.0.0.1"),
         ("PROXY_WS_PORT", "0"),
+        // Calls without a slave fail at once.
+        ("START_WINDOW", "0"),
     ];
     env.extend_from_slice(more);
     env

@@ -166,6 +166,7 @@ impl World {
         for instance in self.proxies[proxy].known.keys().copied().collect::<Vec<_>>() {
             let known = self.proxies[proxy].known.get_mut(&instance).expect("a known call");
             known.end.time_out(now);
+            known.end.report_loss(now);
             if let Some(conn) = known.conn {
                 let due = self.poll_liveness(conn, Side::Proxy);
                 next = [next, due].into_iter().flatten().min();

@@ -102,7 +102,10 @@ pub(super) fn certificate_fault(error: &CertificateError) -> String {
         }
         CertificateError::Revoked => "it was revoked".to_owned(),
         CertificateError::UnknownIssuer => "no authority that is trusted here issued it".to_owned(),
-        CertificateError::BadSignature => "its signature is wrong".to_owned(),
+        // The authority has the name of a trusted one, and another key.
+        CertificateError::BadSignature => {
+            "its signature is not that of an authority that is trusted here".to_owned()
+        }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "it is signed with an algorithm that is not accepted (SHA-1, or a key that is too short)"
@@ -154,7 +157,7 @@ impl TlsPeer<'_> {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "set the clock of this machine, or wait".to_owned()
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 format!("name a file with the certificate of its authority (or its own, where it is self-signed) in {roots}; the server must send the authorities in between as well")
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
