@@ -53,8 +53,8 @@ fn agree_on_output(entries: &[&CatalogEntry]) -> bool {
     if others.peek().is_none() {
         return true;
     }
-    let output = canonical::member_digest(&first.definition, OUTPUT_SCHEMA);
-    others.all(|entry| canonical::member_digest(&entry.definition, OUTPUT_SCHEMA) == output)
+    let output = canonical::schema_digest(&first.definition, OUTPUT_SCHEMA);
+    others.all(|entry| canonical::schema_digest(&entry.definition, OUTPUT_SCHEMA) == output)
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl World {
         let offers: Vec<Offer<'_>> = parts
             .map(|((given, grant), definition)| {
                 let digest = canonical::digest(definition);
-                let schema = digest.and_then(|_| canonical::member_digest(definition, "inputSchema"));
+                let schema = digest.and_then(|_| canonical::schema_digest(definition, "inputSchema"));
                 Offer {
                     kind: Kind::Tool,
                     name: &given.tool,
