@@ -11,7 +11,7 @@ const OUTPUT_SCHEMA: &str = "outputSchema";
 /// Annotations by which a client may repeat a call: shown only where all slaves of a pool say so.
 const ALLOW_REPEATS: [&str; 2] = ["readOnlyHint", "idempotentHint"];
 
-/// Returns the first member's definition with another name, and without an output schema that not all members have and annotations
+/// Returns the first member's definition with another name, and without an output schema that not all members have (but for its wording) and annotations
 /// that allow repeats where not all members do.
 ///
 /// # Errors
@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn an_output_schema_is_shown_only_where_all_have_the_same() {
         let one = entry(r#"{"name":"a","outputSchema":{"x":1,"y":2}}"#);
-        let reworded = entry(r#"{"name":"a","description":"new","outputSchema":{"y":2,"x":1}}"#);
+        let reworded =
+            entry(r#"{"name":"a","description":"new","outputSchema":{"y":2,"x":1,"title":"New"}}"#);
         let other = entry(r#"{"name":"a","outputSchema":{"x":1}}"#);
         let none = entry(r#"{"name":"a"}"#);
         assert_eq!(definition(&[&one, &reworded], "a").unwrap().get(), one.definition.get());

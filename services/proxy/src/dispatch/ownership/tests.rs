@@ -42,7 +42,7 @@ impl Given {
         let schema = if self.schema == 3 {
             r#"{"x":1,"x":1}"#.to_owned()
         } else {
-            format!("{{\"x\":{}}}", self.schema)
+            format!(r#"{{"x":{},"description":"{}"}}"#, self.schema, self.text)
         };
         let text = format!(
             r#"{{"name":{},"description":"{}","inputSchema":{schema}}}"#,
