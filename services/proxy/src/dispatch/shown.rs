@@ -11,8 +11,8 @@ const OUTPUT_SCHEMA: &str = "outputSchema";
 /// Annotations by which a client may repeat a call: shown only where all slaves of a pool say so.
 const ALLOW_REPEATS: [&str; 2] = ["readOnlyHint", "idempotentHint"];
 
-/// Returns the first member's definition with another name, and without an output schema that not all members have (but for its wording) and annotations
-/// that allow repeats where not all members do.
+/// Returns the first member's definition with another name, without an output schema that not all members have, its wording apart, and
+/// without annotations that allow repeats where not all members do.
 ///
 /// # Errors
 /// The definition is not a JSON object.
