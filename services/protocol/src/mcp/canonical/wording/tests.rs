@@ -21,7 +21,7 @@ fn definition(schema: &str) -> Box<RawValue> {
 
 #[test]
 fn wording_is_left_out_where_a_schema_stands() {
-    let words = r##""title":"T","description":"D","$comment":"C","examples":[{"title":1},[]]"##;
+    let words = r#""title":"T","description":"D","$comment":"C","examples":[{"title":1},[]]"#;
     for (schema, expected) in [
         (r"{W}", r"{}"),
         (r#"{"type":"object",W}"#, r#"{"type":"object"}"#),
@@ -76,7 +76,7 @@ fn what_is_no_wording_stands() {
         r#"{"enum":[{"description":"x"},"title"]}"#,
         r#"{"default":{"properties":{"a":{"description":"x"}},"title":"x"}}"#,
         // Other annotations.
-        r##"{"$anchor":"x","$id":"x","$schema":"x","deprecated":true,"format":"x","readOnly":true}"##,
+        r#"{"$anchor":"x","$id":"x","$schema":"x","deprecated":true,"format":"x","readOnly":true}"#,
         // Unknown keywords, and what stands in them.
         r#"{"Description":"x","example":"x","x-mcp-header":"X","x-schema":{"description":"x"}}"#,
         r#"{"x":[{"title":"x"}]}"#,
