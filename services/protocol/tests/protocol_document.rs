@@ -236,6 +236,36 @@ fn the_canonical_forms_are_those_of_the_code() {
     }
 }
 
+/// Schemas that the document shows with their form without wording.
+const SCHEMAS: [(&str, &str); 4] = [
+    (
+        r#"{"type":"object","title":"T","properties":{"description":{"type":"string","description":"D"}}}"#,
+        r#"{"properties":{"description":{"type":"string"}},"type":"object"}"#,
+    ),
+    (
+        r#"{"anyOf":[{"title":"A","const":{"title":"A"}},true],"$comment":"C","x-note":{"title":"N"}}"#,
+        r#"{"anyOf":[{"const":{"title":"A"}},true],"x-note":{"title":"N"}}"#,
+    ),
+    (
+        r#"{"description":{"type":"string"},"items":[{"title":"T"},"other"]}"#,
+        r#"{"description":{"type":"string"},"items":[{"title":"T"},"other"]}"#,
+    ),
+    (r#"{"description":"anything","examples":[1]}"#, "{}"),
+];
+
+#[test]
+fn the_schemas_without_wording_are_those_of_the_code() {
+    let document = document();
+    let raw = |text: String| serde_json::value::RawValue::from_string(text).unwrap();
+    for (schema, form) in SCHEMAS {
+        let definition = raw(format!(r#"{{"inputSchema":{schema}}}"#));
+        let expected = canonical::digest(&raw(form.to_owned()));
+        assert_eq!(canonical::schema_digest(&definition, "inputSchema"), expected, "{schema}");
+        let row = format!("| `{schema}` | `{form}` |\n");
+        assert!(document.contains(&row), "the document lacks this row:\n{row}");
+    }
+}
+
 #[test]
 fn the_notifications_of_a_call_are_those_of_the_code() {
     let document = document();

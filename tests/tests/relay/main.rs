@@ -38,6 +38,7 @@ mod log_lines;
 mod lost_slaves;
 mod main_job;
 mod many_proxies;
+mod moving_over;
 mod names;
 mod odd_backends;
 mod odd_slaves;

@@ -8,9 +8,9 @@ use harness::relay::{CODE, Setup};
 use harness::wait;
 use serde_json::{Value, json};
 
-/// A catalog with one tool of this title in its input schema, which tells tools of one name apart.
-fn catalog(name: &str, title: &str) -> Value {
-    json!({ "tools": [{ "name": name, "inputSchema": { "type": "object", "title": title } }] })
+/// A catalog with one tool that takes this parameter, which tells tools of one name apart.
+fn catalog(name: &str, parameter: &str) -> Value {
+    json!({ "tools": [{ "name": name, "inputSchema": { "type": "object", "required": [parameter] } }] })
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn colliding_tools_are_refused_where_the_operator_says_so() {
     alpha.catalog(&catalog("dup", "one thing")).await;
     proxy.offers("dup").await;
     let both = json!({ "tools": [
-        { "name": "dup", "inputSchema": { "type": "object", "title": "another thing" } },
+        { "name": "dup", "inputSchema": { "type": "object", "required": ["another thing"] } },
         { "name": "new", "inputSchema": { "type": "object" } },
     ] });
     beta.catalog(&both).await;

@@ -1,5 +1,6 @@
 //! Canonical form of a definition and its digest, by which definitions are compared (docs/PROTOCOL.md, "Canonical form of a
-//! definition"). Must not know what a definition means.
+//! definition"). Must not know what a definition means,
+//! but for the texts in schemas that are for readers only.
 //!
 //! The form is made from the raw text, so that nothing that a JSON library drops (digits, duplicate members) can make two different
 //! definitions equal.
@@ -9,6 +10,7 @@ mod number;
 mod object_order;
 mod string;
 mod tokens;
+mod wording;
 
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -27,13 +29,14 @@ pub fn digest(definition: &RawValue) -> Option<DefinitionDigest> {
     Some(digest_of(tokens::normalize(definition.get())?.ordered()?.as_slice()))
 }
 
-/// Returns the digest of the canonical form of one member's value, say of `inputSchema`. `None`: the definition has no canonical form,
-/// is no object, or lacks the member.
-pub fn member_digest(definition: &RawValue, key: &str) -> Option<DefinitionDigest> {
+/// Returns the digest by which one schema of a definition is compared, say its `inputSchema`: that of the schema's canonical form without
+/// wording (`title`, `description`, `$comment` and `examples`, where the schema has schemas). `None`: the definition has no canonical
+/// form, is no object, or lacks the member.
+pub fn schema_digest(definition: &RawValue, key: &str) -> Option<DefinitionDigest> {
     let flat = tokens::normalize(definition.get())?;
     // The whole is ordered first: a key that stands twice anywhere in the definition leaves no part of it comparable.
     flat.ordered()?;
-    Some(digest_of(&flat.ordered_member(key)?))
+    Some(digest_of(&wording::without_wording(&flat, flat.member(key)?)?))
 }
 
 fn digest_of(canonical: &[u8]) -> DefinitionDigest {

@@ -12,7 +12,7 @@ use crate::access::{Identity, PoolDomain};
 pub(super) enum Schema {
     /// The definition has none.
     Absent,
-    /// Digest of its canonical form.
+    /// Digest of its canonical form without wording.
     Digest(DefinitionDigest),
 }
 

@@ -76,5 +76,5 @@ pub(super) fn offers<'a>(ready: &'a [Ready], precedence: &Precedence, known: &Sc
 }
 
 fn input_schema(entry: &CatalogEntry) -> Schema {
-    canonical::member_digest(&entry.definition, INPUT_SCHEMA).map_or(Schema::Absent, Schema::Digest)
+    canonical::schema_digest(&entry.definition, INPUT_SCHEMA).map_or(Schema::Absent, Schema::Digest)
 }

@@ -11,8 +11,8 @@ const OUTPUT_SCHEMA: &str = "outputSchema";
 /// Annotations by which a client may repeat a call: shown only where all slaves of a pool say so.
 const ALLOW_REPEATS: [&str; 2] = ["readOnlyHint", "idempotentHint"];
 
-/// Returns the first member's definition with another name, and without an output schema that not all members have and annotations
-/// that allow repeats where not all members do.
+/// Returns the first member's definition with another name, without an output schema that not all members have, its wording apart, and
+/// without annotations that allow repeats where not all members do.
 ///
 /// # Errors
 /// The definition is not a JSON object.
@@ -53,8 +53,8 @@ fn agree_on_output(entries: &[&CatalogEntry]) -> bool {
     if others.peek().is_none() {
         return true;
     }
-    let output = canonical::member_digest(&first.definition, OUTPUT_SCHEMA);
-    others.all(|entry| canonical::member_digest(&entry.definition, OUTPUT_SCHEMA) == output)
+    let output = canonical::schema_digest(&first.definition, OUTPUT_SCHEMA);
+    others.all(|entry| canonical::schema_digest(&entry.definition, OUTPUT_SCHEMA) == output)
 }
 
 #[cfg(test)]
@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn an_output_schema_is_shown_only_where_all_have_the_same() {
         let one = entry(r#"{"name":"a","outputSchema":{"x":1,"y":2}}"#);
-        let reworded = entry(r#"{"name":"a","description":"new","outputSchema":{"y":2,"x":1}}"#);
+        let reworded =
+            entry(r#"{"name":"a","description":"new","outputSchema":{"y":2,"x":1,"title":"New"}}"#);
         let other = entry(r#"{"name":"a","outputSchema":{"x":1}}"#);
         let none = entry(r#"{"name":"a"}"#);
         assert_eq!(definition(&[&one, &reworded], "a").unwrap().get(), one.definition.get());

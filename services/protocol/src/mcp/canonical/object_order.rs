@@ -29,6 +29,13 @@ pub(super) struct Member {
     pub(super) end: usize,
 }
 
+impl Member {
+    /// Returns the place of the value.
+    pub(super) fn value(&self) -> Range<usize> {
+        self.key_end + 2..self.end
+    }
+}
+
 impl FlatForm {
     /// Returns the text with the members of each object in the order of their keys' bytes. `None`: an object has a key twice.
     pub(super) fn ordered(&self) -> Option<Vec<u8>> {
@@ -37,43 +44,47 @@ impl FlatForm {
         Some(out)
     }
 
-    /// Returns the ordered value of a member of the outermost object. `None`: there is none, or its value has a key twice.
-    pub(super) fn ordered_member(&self, key: &str) -> Option<Vec<u8>> {
+    /// Returns the place of the value of a member of the outermost object. `None`: there is none.
+    pub(super) fn member(&self, key: &str) -> Option<Range<usize>> {
         let outermost = self.objects.first().filter(|object| object.start == 0)?;
         let members = self.members.get(outermost.members.clone())?;
-        let member = members.iter().find(|member| self.key(member) == key.as_bytes())?;
-        let mut out = Vec::new();
-        self.write(member.key_end + 2..member.end, &mut out)?;
-        Some(out)
+        members.iter().find(|member| self.key(member) == key.as_bytes()).map(Member::value)
     }
 
-    fn key(&self, member: &Member) -> &[u8] {
+    /// Returns the first object that begins in the range.
+    pub(super) fn next_object(&self, range: &Range<usize>) -> Option<&ObjectSpan> {
+        let next = self.objects.partition_point(|object| object.start < range.start);
+        self.objects.get(next).filter(|object| object.start < range.end)
+    }
+
+    /// Returns the members of an object in the order of their keys' bytes. `None`: it has a key twice.
+    pub(super) fn sorted_members(&self, object: &ObjectSpan) -> Option<Vec<Member>> {
+        let mut members = self.members.get(object.members.clone())?.to_vec();
+        members.sort_unstable_by(|one, other| self.key(one).cmp(self.key(other)));
+        let has_twice = members.windows(2).any(|pair| self.key(&pair[0]) == self.key(&pair[1]));
+        (!has_twice).then_some(members)
+    }
+
+    pub(super) fn key(&self, member: &Member) -> &[u8] {
         &self.text[member.start + 1..member.key_end]
     }
 
-    fn write(&self, range: Range<usize>, out: &mut Vec<u8>) -> Option<()> {
-        let mut at = range.start;
-        loop {
-            let next = self.objects.partition_point(|object| object.start < at);
-            let Some(object) = self.objects.get(next).filter(|object| object.start < range.end) else {
-                break;
-            };
-            out.extend_from_slice(&self.text[at..object.start]);
+    /// Writes the text of a range, with the members of each object in it in the order of their keys' bytes. `None`: an object has a
+    /// key twice.
+    pub(super) fn write(&self, range: Range<usize>, out: &mut Vec<u8>) -> Option<()> {
+        let mut rest = range;
+        while let Some(object) = self.next_object(&rest) {
+            out.extend_from_slice(&self.text[rest.start..object.start]);
             self.write_object(object, out)?;
-            at = object.end;
+            rest.start = object.end;
         }
-        out.extend_from_slice(&self.text[at..range.end]);
+        out.extend_from_slice(&self.text[rest]);
         Some(())
     }
 
     fn write_object(&self, object: &ObjectSpan, out: &mut Vec<u8>) -> Option<()> {
-        let mut members = self.members.get(object.members.clone())?.to_vec();
-        members.sort_unstable_by(|one, other| self.key(one).cmp(self.key(other)));
-        if members.windows(2).any(|pair| self.key(&pair[0]) == self.key(&pair[1])) {
-            return None;
-        }
         out.push(b'{');
-        for (index, member) in members.iter().enumerate() {
+        for (index, member) in self.sorted_members(object)?.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }

@@ -67,12 +67,12 @@ fn slaves_of_unnamed_codes_with_the_same_schema_are_one_pool_whatever_else_they_
     fleet.link(
         "second",
         "b",
-        r#"{"name":"t","description":"reworded","inputSchema":{"q":2,"p":1.0}},{"name":"u"}"#,
+        r#"{"name":"t","description":"reworded","inputSchema":{"q":2,"p":1.0,"properties":{"title":{"title":"New"}}}},{"name":"u"}"#,
     );
     fleet.link(
         "list",
         "a",
-        r#"{"name":"t","description":"old","inputSchema":{"p":1,"q":2},"annotations":{"readOnlyHint":true}}"#,
+        r#"{"name":"t","description":"old","inputSchema":{"p":1,"q":2,"properties":{"title":{"description":"old"}},"title":"T"},"annotations":{"readOnlyHint":true}}"#,
     );
     let (directory, listing) = fleet.build(ToolConflict::Namespace);
     assert_eq!(
@@ -81,7 +81,10 @@ fn slaves_of_unnamed_codes_with_the_same_schema_are_one_pool_whatever_else_they_
     );
     assert!(directory.conflicts().is_empty());
     let text = String::from_utf8(listing.tools.to_vec()).unwrap();
-    assert!(text.contains("old") && !text.contains("reworded"), "the owner's text: {text}");
+    assert!(
+        text.contains("old") && !text.contains("reworded") && !text.contains("New"),
+        "the owner's text: {text}"
+    );
     assert_eq!(directory.pool("t").unwrap().max_retries, 0, "not all say that it may be repeated");
 }
 

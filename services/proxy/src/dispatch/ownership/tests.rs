@@ -42,7 +42,7 @@ impl Given {
         let schema = if self.schema == 3 {
             r#"{"x":1,"x":1}"#.to_owned()
         } else {
-            format!("{{\"x\":{}}}", self.schema)
+            format!(r#"{{"x":{},"description":"{}"}}"#, self.schema, self.text)
         };
         let text = format!(
             r#"{{"name":{},"description":"{}","inputSchema":{schema}}}"#,
@@ -111,7 +111,7 @@ impl World {
         let offers: Vec<Offer<'_>> = parts
             .map(|((given, grant), definition)| {
                 let digest = canonical::digest(definition);
-                let schema = digest.and_then(|_| canonical::member_digest(definition, "inputSchema"));
+                let schema = digest.and_then(|_| canonical::schema_digest(definition, "inputSchema"));
                 Offer {
                     kind: Kind::Tool,
                     name: &given.tool,

@@ -16,6 +16,8 @@ use crate::backends::registration::{BackendState, Registration};
 use crate::backends::shutdown::ShutdownGroup;
 use crate::metrics::{self, ProbeOutcome};
 
+/// The tool as clients see it. Its input schema is that of the existing server but for the wording, so that slaves of both kinds share
+/// the calls on one proxy.
 const DEFINITION: &str = include_str!("definition.json");
 
 /// The offer of the tool, to be published once the backend is registered.
@@ -114,3 +116,6 @@ impl ExecutableWatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
