@@ -77,7 +77,7 @@ async fn a_legacy_call_that_is_cancelled_while_its_slave_s_link_is_down_ends_whe
 
 /// How the slave of a tool goes.
 #[derive(Clone, Copy, Debug)]
-enum Departure {
+enum Leaving {
     /// It announces that it drains.
     Drains,
     /// Its connection ends.
@@ -89,12 +89,12 @@ enum Departure {
 #[tokio::test]
 async fn a_tool_whose_slaves_leave_is_never_unknown() {
     for (leaving, with_another, kind) in [
-        (Departure::Drains, false, "draining"),
-        (Departure::Lost, false, "no_slave"),
-        (Departure::Closes, false, "no_slave"),
-        (Departure::Drains, true, "no_slave_for_tool"),
-        (Departure::Lost, true, "no_slave_for_tool"),
-        (Departure::Closes, true, "no_slave_for_tool"),
+        (Leaving::Drains, false, "draining"),
+        (Leaving::Lost, false, "no_slave"),
+        (Leaving::Closes, false, "no_slave"),
+        (Leaving::Drains, true, "no_slave_for_tool"),
+        (Leaving::Lost, true, "no_slave_for_tool"),
+        (Leaving::Closes, true, "no_slave_for_tool"),
     ] {
         let proxy = Setup::proxy().env("LINK_GRACE", "600").start_proxy().await;
         let _other = if with_another {
@@ -105,7 +105,7 @@ async fn a_tool_whose_slaves_leave_is_never_unknown() {
             None
         };
         let (mut native, mut plain) = (None, None);
-        if let Departure::Closes = leaving {
+        if let Leaving::Closes = leaving {
             let link = node_slave(proxy.link, CODE).await.expect("accepted");
             plain = Some(tokio::spawn(serve_like_node(link, "raw_tool")));
         } else {
@@ -113,7 +113,7 @@ async fn a_tool_whose_slaves_leave_is_never_unknown() {
         }
         proxy.offers("raw_tool").await;
         match (leaving, &mut native) {
-            (Departure::Drains, Some(slave)) => {
+            (Leaving::Drains, Some(slave)) => {
                 slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await
             }
             (_, slave) => {

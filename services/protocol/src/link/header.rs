@@ -68,6 +68,7 @@ pub struct CallHeader {
     pub param_headers: BTreeMap<String, String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes members by reference")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }

@@ -46,10 +46,10 @@ impl ResultType {
         if memmem::find(result, b"resultType").is_none() && memmem::find(result, b"\\u").is_none() {
             return Self::Complete;
         }
-        let result_type = match serde_json::from_slice::<Object<Outside<'_>>>(result) {
-            Ok(Object(Outside { result_type })) => result_type,
+        let Ok(Object(Outside { result_type })) = serde_json::from_slice::<Object<Outside<'_>>>(result)
+        else {
             // Two of them, of which a client may read either.
-            Err(_) => return Self::Other,
+            return Self::Other;
         };
         let Some(result_type) = result_type else { return Self::Complete };
         match serde_json::from_str::<String>(result_type.get()).as_deref() {

@@ -46,12 +46,12 @@ fn allowed(text: &str) -> String {
 
 /// Returns provider and tool, each cut to its share where both do not fit, with a hash of the whole name at the end.
 fn hashed(provider: &str, tool: &str, salt: &str) -> String {
-    const ROOM: usize = MAX_NAME_LENGTH - HASH_LENGTH - SEPARATOR.len();
+    const PARTS_LENGTH: usize = MAX_NAME_LENGTH - HASH_LENGTH - SEPARATOR.len();
     let hash = fnv1a_32(format!("{provider}\0{tool}{salt}").as_bytes());
     let (mut head, mut tail) = (provider_part(provider), allowed(tool));
     // What is left of either is ASCII.
-    head.truncate(ROOM.saturating_sub(tail.len()).max(ROOM / 2));
-    tail.truncate(ROOM - head.len());
+    head.truncate(PARTS_LENGTH.saturating_sub(tail.len()).max(PARTS_LENGTH / 2));
+    tail.truncate(PARTS_LENGTH - head.len());
     format!("{head}{SEPARATOR}{tail}_{hash:08x}")
 }
 

@@ -74,6 +74,7 @@ pub(crate) struct Written {
 }
 
 /// Record of one call (one `open`).
+#[allow(clippy::struct_excessive_bools, reason = "each is an observation of its own")]
 pub(crate) struct CallRecord {
     pub(crate) pair: Pair,
     pub(crate) header: Bytes,

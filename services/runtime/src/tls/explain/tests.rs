@@ -1,3 +1,5 @@
+//! Tests of the texts of failed handshakes.
+
 use rustls::{InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use super::*;
