@@ -140,6 +140,7 @@ fn tls_failure(error: &io::Error, target: &Target) -> anyhow::Error {
         roots: "--ca-file (TLS_CERT for the server of this environment)",
         identity: None,
         plain: "http://",
+        protocol: "http/1.1",
     };
     anyhow!("TLS failed: {}", runtime::tls::explain(error, peer))
 }
