@@ -91,7 +91,8 @@ impl TlsFault {
     }
 
     fn config(self, authority: &Authority) -> Arc<ServerConfig> {
-        let issued = self.issue(authority);
+        let stranger = Authority::default();
+        let issued = self.issue(if self == Self::Untrusted { &stranger } else { authority });
         let mut certificate = CertificateDer::from_pem_file(&issued.cert).unwrap();
         if self == Self::Signature {
             certificate = with_old_algorithm(&certificate);
@@ -124,7 +125,6 @@ impl TlsFault {
             }),
             Self::OtherName => authority.issue("other", &["relay.example"]),
             Self::NoName => authority.issue("none", &[]),
-            Self::Untrusted => Authority::default().issue("untrusted", &own),
             Self::Authority => authority.issue_as("authority", &own, |params| {
                 params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             }),

@@ -104,7 +104,10 @@ pub(super) fn certificate_fault(error: &CertificateError) -> String {
         }
         CertificateError::Revoked => "it was revoked".to_owned(),
         CertificateError::UnknownIssuer => "no authority that is trusted here issued it".to_owned(),
-        CertificateError::BadSignature => "its signature is wrong".to_owned(),
+        CertificateError::BadSignature => {
+            "no authority that is trusted here issued it: its signature fits none, also where the name does"
+                .to_owned()
+        }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "it is signed with an algorithm that is not accepted (SHA-1, or a key that is too short)"
@@ -163,7 +166,7 @@ impl TlsPeer<'_> {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "set the clock of this machine, or wait".to_owned()
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 format!("name a file with the certificate of its authority (or its own, where it is self-signed) in {roots}; the server must send the authorities in between as well")
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
@@ -199,6 +202,7 @@ impl TlsPeer<'_> {
             ),
             (
                 AlertDescription::UnknownCA
+                | AlertDescription::DecryptError
                 | AlertDescription::BadCertificate
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::CertificateExpired
@@ -227,7 +231,7 @@ impl TlsPeer<'_> {
 
     fn refuses_our_certificate(self, alert: AlertDescription) -> TlsFailure {
         let why = match alert {
-            AlertDescription::UnknownCA => "it does not trust the authority",
+            AlertDescription::UnknownCA | AlertDescription::DecryptError => "it does not trust the authority",
             AlertDescription::CertificateExpired => "it has expired",
             AlertDescription::CertificateRevoked => "it was revoked",
             _ => "it does not accept it",

@@ -32,6 +32,8 @@ fn a_fault_of_the_servers_certificate_names_host_and_fix() {
         (old, "it expired 7 days ago", "renew"),
         (early, "not valid before 1 hour from now", "clock"),
         (CertificateError::UnknownIssuer, "no authority", "PROXY_CA_FILE"),
+        // An authority of the same name with another key.
+        (CertificateError::BadSignature, "no authority", "PROXY_CA_FILE"),
         (other, "it is for a.example, 10.0.0.1, b.example", "subjectAltName"),
         (CertificateError::BadEncoding, "cannot be read", "issued anew"),
         (CertificateError::InvalidPurpose, "another purpose", "serverAuth"),
