@@ -59,9 +59,16 @@ impl Authority {
 
     /// Issues a certificate for these names into `<file>.crt` and `<file>.key`, replacing earlier ones.
     pub fn issue(&self, file: &str, names: &[&str]) -> Issued {
+        self.issue_as(file, names, |_| {})
+    }
+
+    /// Issues a certificate as [`Self::issue`] does, after `change` of what it says.
+    pub fn issue_as(&self, file: &str, names: &[&str], change: impl Fn(&mut CertificateParams)) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |end: &str| self.folder.path().join(format!("{file}.{end}"));
         let issued = Issued { cert: path("crt"), key: path("key") };
         for (to, text) in [(&issued.cert, certificate.pem()), (&issued.key, key.serialize_pem())] {

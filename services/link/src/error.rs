@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     /// The underlying stream failed.
-    #[error("{0}")]
+    #[error("{}", runtime::io_fault::describe(.0))]
     Io(#[from] io::Error),
     /// The stream ended without a close frame.
     #[error("connection reset without closing handshake")]

@@ -23,7 +23,7 @@ pub enum OpeningFault {
     #[error("closed before a request came")]
     Closed,
     /// The stream failed.
-    #[error("{0}")]
+    #[error("{}", runtime::io_fault::describe(.0))]
     Io(#[from] io::Error),
     /// Something that is not HTTP.
     #[error("the peer does not speak HTTP{}", if *tls { ", but TLS" } else { "" })]

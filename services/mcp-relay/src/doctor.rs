@@ -38,6 +38,8 @@ pub(crate) async fn examine(subject: Option<DoctorMode>, snapshot: &Snapshot, fo
         Err(problems) => {
             let mut report = Report::new("unknown mode", format);
             configuration::report_problems(&mut report, &problems);
+            backends::examine_file(&mut report, snapshot);
+            configuration::skip_rest(&mut report);
             report
         }
     }

@@ -14,6 +14,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use runtime::io_fault::describe;
 use runtime::tls::{TlsError, TlsPeer, pinned};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -100,7 +101,8 @@ async fn handshake<S>(stream: S) -> anyhow::Result<SendRequest<Full<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let shaking = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+    let (sender, connection) = shaking.await.map_err(|error| no_response(&error))?;
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -128,7 +130,7 @@ fn unreachable(error: &io::Error, target: &Target) -> anyhow::Error {
         _ if error.raw_os_error().is_none() => {
             anyhow!("{} has no address: check the name, and this machine's name resolution", target.host)
         }
-        kind => anyhow!("{target} cannot be reached ({kind})"),
+        _ => anyhow!("{target} cannot be reached ({})", describe(error)),
     }
 }
 
@@ -138,6 +140,7 @@ fn tls_failure(error: &io::Error, target: &Target) -> anyhow::Error {
         roots: "--ca-file (TLS_CERT for the server of this environment)",
         identity: None,
         plain: "http://",
+        protocol: "http/1.1",
     };
     anyhow!("TLS failed: {}", runtime::tls::explain(error, peer))
 }
@@ -157,7 +160,7 @@ fn no_response(error: &hyper::Error) -> anyhow::Error {
             )
         }
         Some(error) if error.kind() != io::ErrorKind::ConnectionReset => {
-            anyhow!("the connection broke ({})", error.kind())
+            anyhow!("the connection broke ({})", describe(error))
         }
         _ => anyhow!(
             "the server closed the connection without an answer: is it an HTTP server, and does it speak TLS?"
@@ -209,13 +212,19 @@ pub(crate) enum SendError {
     Broken(#[source] anyhow::Error),
 }
 
+/// Reads a response to its end.
+pub(crate) async fn read_body(response: Response<Incoming>) -> anyhow::Result<Bytes> {
+    let body = response.into_body().collect().await;
+    Ok(body.map_err(|_| anyhow!("the connection broke before the answer was whole"))?.to_bytes())
+}
+
 /// Sends GET with a time limit and returns status and body.
 pub(crate) async fn get(target: &Target, path: &str, limit: Duration) -> anyhow::Result<(u16, String)> {
     let exchange = async {
         let request = Request::get(path).body(Full::default())?;
         let response = send(target, request).await?;
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await?.to_bytes();
+        let body = read_body(response).await?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
     match tokio::time::timeout(limit, exchange).await {

@@ -6,7 +6,7 @@ mod print;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::header::AUTHORIZATION;
 use runtime::env::Snapshot;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::cli::StatusArgs;
 use crate::command_error::CommandError;
-use crate::http::{Target, send};
+use crate::http::{Target, read_body, send};
 use crate::local_server::{self, OperatorKey};
 use crate::output::{self, Text};
 
@@ -102,6 +102,6 @@ impl Server {
         }
         let response = send(&self.target, request.body(Full::default())?).await?;
         let status = response.status().as_u16();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
+        Ok((status, read_body(response).await?))
     }
 }

@@ -14,6 +14,7 @@ mod layer;
 mod span;
 mod tracer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -54,7 +55,7 @@ impl Traces {
         version: &'static str,
     ) -> Result<Self, TracesError> {
         let stats = ExportStats::new(config.queue);
-        let exporter = CountingExporter::new(exporter(config)?, stats.clone());
+        let exporter = CountingExporter::new(exporter(config, &stats)?, stats.clone());
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(config.queue)
             .with_max_export_batch_size(config.batch.min(config.queue))
@@ -90,19 +91,19 @@ impl Traces {
     }
 }
 
-fn exporter(config: &TraceConfig) -> Result<SpanExporter, TracesError> {
+fn exporter(config: &TraceConfig, stats: &Arc<ExportStats>) -> Result<SpanExporter, TracesError> {
     let gzip = config.compression == OtlpCompression::Gzip;
     let compression = opentelemetry_otlp::Compression::Gzip;
     let endpoint = config.endpoint.as_str();
     Ok(match config.protocol {
         OtlpProtocol::Http => {
-            let client = client::HttpExport::new(config)?;
+            let client = client::HttpExport::new(config, stats)?;
             let builder = SpanExporter::builder().with_http().with_http_client(client);
             let builder = builder.with_endpoint(endpoint).with_timeout(config.timeout);
             if gzip { builder.with_compression(compression).build()? } else { builder.build()? }
         }
         OtlpProtocol::Grpc => {
-            let channel = client::channel(config)?;
+            let channel = client::channel(config, stats)?;
             let builder = SpanExporter::builder().with_tonic().with_channel(channel);
             let builder = builder.with_endpoint(endpoint).with_timeout(config.timeout);
             if gzip { builder.with_compression(compression).build()? } else { builder.build()? }

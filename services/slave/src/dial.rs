@@ -213,8 +213,9 @@ impl Dialer {
         let wait = self.plan.unresolved(url, now);
         let proxy = self.shared.connector(url).url();
         let host = proxy.host();
+        let why = runtime::io_fault::describe(error);
         let reason = DisconnectReason::Lost(format!(
-            "{host} has no address: {error}. Check the host name in PROXY_SERVER_URL and this machine's name resolution"
+            "{host} has no address: {why}. Check the host name in PROXY_SERVER_URL and this machine's name resolution"
         ));
         if self.plan.is_served(url) {
             tracing::debug!("{reason}");

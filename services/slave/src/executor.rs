@@ -40,6 +40,16 @@ use runner::{CallRunner, IncomingCall};
 pub use stdio_servers::ReloadSummary;
 use stdio_servers::StdioServers;
 
+/// What a backend's process has said beside its answers, redacted as in the log and bounded; empty where
+/// [`ExecutorConfig::log_capture`] keeps no lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The last lines of standard error, oldest first.
+    pub lines: Vec<String>,
+    /// The last fault of a line of standard output, with what became of it.
+    pub line_fault: Option<String>,
+}
+
 /// The executor of one slave. Cheap to clone; all clones share the same backends.
 #[derive(Clone)]
 pub struct Executor {
@@ -127,6 +137,16 @@ impl Executor {
     /// Returns every backend with its state and the history of its process, if it has one.
     pub(crate) fn backends(&self) -> Vec<(BackendSnapshot, Option<HistorySnapshot>)> {
         self.runner.registry.snapshots()
+    }
+
+    /// Returns every backend with its state and what its process has said, in the order of the configuration.
+    pub fn evidence(&self) -> Vec<(BackendSnapshot, Evidence)> {
+        let of = |history: HistorySnapshot| Evidence {
+            lines: history.lines.into_iter().flatten().map(|line| line.text).collect(),
+            line_fault: history.line_fault,
+        };
+        let backends = self.backends().into_iter();
+        backends.map(|(state, history)| (state, history.map(of).unwrap_or_default())).collect()
     }
 
     /// Returns the log of calls.

@@ -19,4 +19,4 @@ mod status;
 mod trace;
 
 pub use dial::DialError;
-pub use run::{RunError, backends_file, executor_config, missing_pilot, run};
+pub use run::{RunError, backends_file, backends_file_of, executor_config, missing_pilot, run};

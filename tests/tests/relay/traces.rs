@@ -280,7 +280,8 @@ async fn collectors_are_reached_by_tls_and_must_be_certified() {
             proxy
         };
         let proxy = start(&stranger).await;
-        proxy.log.wait_for("Spans do not reach the collector").await;
+        let line = proxy.log.wait_for("Spans do not reach the collector").await;
+        assert!(line.contains("TLS to localhost failed: ") && line.contains("OTLP_CERTIFICATE"), "{line}");
         assert!(collector.spans().is_empty());
         let _proxy = start(&trusted).await;
         collector.trace(TRACE, |spans| one(spans, "mcp-relay-proxy", "server").cloned()).await;

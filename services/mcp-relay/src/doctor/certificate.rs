@@ -20,15 +20,15 @@ pub(super) fn check(report: &mut Report, step: &'static str, facts: &Certificate
     if days < 0.0 {
         report.bad(step, format!("the certificate for {names} {expiry}"), fix);
     } else if facts.ends_within(RENEWAL_PERIOD) {
-        report.note(step, format!("the certificate for {names} {expiry}: {fix}"));
+        report.warn(step, format!("the certificate for {names} {expiry}: {fix}"));
     } else {
         report.good(step, format!("for {names}, valid for {days:.0} more days"));
     }
     if facts.names.is_empty() {
-        report.note(step, "the certificate has no name (subjectAltName): no client will trust it");
+        report.warn(step, "the certificate has no name (subjectAltName): no client will trust it");
     }
     if !facts.chained {
-        report.note(step, "the certificates in the file are no chain: each must be issued by the next");
+        report.warn(step, "the certificates in the file are no chain: each must be issued by the next");
     } else if facts.self_signed {
         report
             .note(step, "the certificate is self-signed: whoever connects must be given it (PROXY_CA_FILE)");

@@ -11,6 +11,10 @@ pub(super) fn report_problems(report: &mut Report, problems: &Problems) {
         let fix = format!("set it to {}; mcp-relay --env-help explains it", problem.expected);
         report.bad("configuration", format!("{} {}", problem.name, problem.shown), fix);
     }
+}
+
+/// Reports that the steps that need a configuration were left out.
+pub(super) fn skip_rest(report: &mut Report) {
     report.skipped("everything else", "the configuration cannot be used yet");
 }
 

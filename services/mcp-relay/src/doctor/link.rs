@@ -12,6 +12,7 @@ use ::slave::config::{LinkConfig, ProxyUrl, SlaveConfig};
 use protocol::link::handshake::{Auth, AuthReply, PROTOCOL_NAME, SlaveHello, VERSIONS, close, nonce_text};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, MAX_AUTH};
+use runtime::io_fault::describe;
 use runtime::tls::certificate_info;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -49,7 +50,7 @@ pub(super) async fn examine(report: &mut Report, link: &LinkConfig, config: &Sla
         let Some((streams, failures)) = report.step("TCP", connected) else { continue };
         if !failures.is_empty() {
             let failures = failures.join("; ");
-            report.note("TCP", format!("not every address answers, the slave keeps trying: {failures}"));
+            report.warn("TCP", format!("not every address answers, the slave keeps trying: {failures}"));
         }
         if !url.is_tls() {
             report.note("TLS", "not used: ws:// is for trusted networks, wss:// for all others");
@@ -103,7 +104,10 @@ async fn resolve(url: &ProxyUrl) -> Result<(Vec<SocketAddr>, String), Fault> {
     let lookup = tokio::net::lookup_host((url.host(), url.port()));
     let addresses: Vec<SocketAddr> = match timeout(STEP_TIMEOUT, lookup).await {
         Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => return Err(Fault::new(format!("{} has no address: {error}", url.host()), fix)),
+        Ok(Err(error)) => {
+            let why = describe(&error);
+            return Err(Fault::new(format!("{} has no address: {why}", url.host()), fix));
+        }
         Err(_) => {
             return Err(Fault::new(format!("no answer for {} within {STEP_TIMEOUT:?}", url.host()), fix));
         }
@@ -120,7 +124,7 @@ async fn connect(addresses: &[SocketAddr]) -> Result<((Connected, Vec<String>), 
     for address in addresses {
         match timeout(STEP_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => connected.push((stream, *address)),
-            Ok(Err(error)) => failures.push(format!("{address}: {error}")),
+            Ok(Err(error)) => failures.push(format!("{address}: {}", describe(&error))),
             Err(_) => failures.push(format!("{address}: no answer within {STEP_TIMEOUT:?}")),
         }
     }
@@ -139,8 +143,9 @@ async fn encrypt(
     link: &LinkConfig,
 ) -> Result<(TlsStream<TcpStream>, String), Fault> {
     let config = client_config(link)?;
-    let name = ServerName::try_from(url.host().to_owned()).map_err(|error| {
-        Fault::new(format!("{}: {error}", url.host()), "use a host name in PROXY_SERVER_URL")
+    let name = ServerName::try_from(url.host().to_owned()).map_err(|_| {
+        let what = format!("{} is no host name that a certificate can have", url.host());
+        Fault::new(what, "use a host name in PROXY_SERVER_URL")
     })?;
     match timeout(STEP_TIMEOUT, TlsConnector::from(config).connect(name, stream)).await {
         Ok(Ok(stream)) => Ok((stream, format!("the certificate of {} is trusted", url.host()))),

@@ -100,7 +100,7 @@ pub(super) fn readiness(report: &mut Report, state: &Value) {
         report.good("running server", "it is ready");
     } else {
         let reason = state["reason"].as_str().unwrap_or("it does not say why");
-        report.note("running server", format!("it is not ready: {reason}"));
+        report.warn("running server", format!("it is not ready: {reason}"));
     }
 }
 
@@ -154,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_ready_is_noted() {
+    fn a_server_that_is_not_ready_is_warned_of() {
         let mut report = Report::new("proxy", Format::Json);
         readiness(&mut report, &json!({ "ready": false, "reason": "shutting down" }));
-        assert_eq!(report.lines("running server"), ["  ! running server: it is not ready: shutting down"]);
+        assert_eq!(report.lines("running server"), ["  ⚠ running server: it is not ready: shutting down"]);
     }
 }

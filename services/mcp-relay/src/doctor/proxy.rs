@@ -16,7 +16,10 @@ use crate::mode::Mode;
 pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     let loaded = match Setup::load(snapshot) {
         Ok(loaded) => loaded,
-        Err(problems) => return configuration::report_problems(report, &problems),
+        Err(problems) => {
+            configuration::report_problems(report, &problems);
+            return configuration::skip_rest(report);
+        }
     };
     let config = &loaded.config.config;
     report.good("configuration", "every variable can be used");
@@ -61,7 +64,7 @@ fn secrets(report: &mut Report, Setup { config, codes_file, .. }: &Setup) {
     }
     access::examine(report, &config.common);
     if config.slave_mode == SlaveMode::Single && codes > 1 {
-        report.note("slave mode", "SLAVE_MODE=single with several codes: slaves will replace each other");
+        report.warn("slave mode", "SLAVE_MODE=single with several codes: slaves will replace each other");
     }
 }
 
@@ -93,6 +96,6 @@ fn slaves(report: &mut Report, count: Option<u64>) {
             "start one with PROXY_SERVER_URL and SLAVE_CODE; on its machine run: mcp-relay doctor slave",
         ),
         Some(count) => report.good("slaves", format!("{count} connected")),
-        None => report.note("slaves", "the running server names no number of slaves: is it a proxy?"),
+        None => report.warn("slaves", "the running server names no number of slaves: is it a proxy?"),
     }
 }

@@ -89,6 +89,13 @@ impl Report {
         self.add(step, Finding::Skipped(why.into()));
     }
 
+    /// Says during a long step what it waits for; no finding, and nothing in JSON.
+    pub(super) fn progress(&self, step: &str, text: &str) {
+        if self.format == Format::Lines {
+            print(format!("  … {step}: {}", printable::line(text)));
+        }
+    }
+
     fn add(&mut self, step: &'static str, finding: Finding) {
         if self.format == Format::Lines {
             print(line(step, &finding));

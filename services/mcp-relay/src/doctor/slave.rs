@@ -12,7 +12,11 @@ use crate::mode::Mode;
 pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role) {
     let loaded = match SlaveConfig::load(snapshot, role) {
         Ok(loaded) => loaded,
-        Err(problems) => return configuration::report_problems(report, &problems),
+        Err(problems) => {
+            configuration::report_problems(report, &problems);
+            backends::examine_file(report, snapshot);
+            return configuration::skip_rest(report);
+        }
     };
     let config = SlaveConfig { launcher: ::slave::launcher::this_program(), ..loaded.config };
     report.good("configuration", format!("every variable can be used; the name is {}", config.name));

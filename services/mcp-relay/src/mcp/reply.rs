@@ -64,7 +64,7 @@ impl Reply {
                 }
                 continue;
             };
-            let frame = frame.context("the connection broke").map_err(McpError::Broken)?;
+            let frame = frame.map_err(|_| McpError::broken("the connection broke"))?;
             self.read.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
             if self.streams {
                 self.take_events().map_err(McpError::Broken)?;

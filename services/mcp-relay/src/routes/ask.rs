@@ -5,14 +5,14 @@ use std::time::Duration;
 use ::proxy::routes::{EXPLAIN_PATH, ExplainRequest, Explanation};
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use runtime::env::Snapshot;
 use runtime::printable;
 
 use crate::command_error::CommandError;
-use crate::http::{Target, send};
+use crate::http::{Target, read_body, send};
 use crate::local_server::{self, LocalServer, OperatorKey};
 
 /// Longest wait for an answer.
@@ -63,7 +63,7 @@ async fn post(target: &Target, asked: &ExplainRequest, snapshot: &Snapshot) -> a
     let exchange = async {
         let response = send(target, request).await?;
         let status = response.status().as_u16();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
+        Ok((status, read_body(response).await?))
     };
     match tokio::time::timeout(REQUEST_TIMEOUT, exchange).await {
         Ok(result) => result,

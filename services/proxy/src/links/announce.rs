@@ -67,7 +67,8 @@ pub(crate) async fn count_addresses(registry: Arc<Registry>, host: String, port:
             }
             // Logged once, not at every attempt.
             Err(error) if !std::mem::replace(&mut failing, true) => {
-                tracing::warn!("PROXY_PEERS: {host} cannot be resolved: {error}");
+                let why = runtime::io_fault::describe(&error);
+                tracing::warn!("PROXY_PEERS: {host} cannot be resolved: {why}");
             }
             Err(_) => {}
         }

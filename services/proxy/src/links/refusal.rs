@@ -82,7 +82,20 @@ pub(super) fn report_stranger(peer: SocketAddr, fault: &OpeningFault) {
         _ => "no_websocket",
     };
     metrics::record_auth_failure(kind);
-    stranger::report(peer, kind, fault);
+    if matches!(fault, OpeningFault::NotHttp { tls: true }) {
+        report_tls(peer);
+    } else {
+        stranger::report(peer, kind, fault);
+    }
+}
+
+/// Reports a peer that speaks TLS to a port that does not: a wrong URL, not a probe.
+fn report_tls(peer: SocketAddr) {
+    const WHY: &str = "the peer speaks TLS, and this port does not";
+    if is_first(&REFUSALS, Some(peer.ip()), "no_websocket") {
+        audit::refused(peer, "no_websocket", || WHY.to_owned());
+        tracing::warn!(%peer, "Slave connection refused: {WHY}. Fix: use ws:// in the slave's PROXY_SERVER_URL, or set TLS_CERT and TLS_KEY here");
+    }
 }
 
 /// Reports a connection that failed to authenticate.

@@ -23,6 +23,8 @@ pub enum TlsPeer<'a> {
         identity: Option<&'a str>,
         /// Scheme of a connection without TLS.
         plain: &'a str,
+        /// ALPN name of the protocol that this process speaks.
+        protocol: &'a str,
     },
     /// A client that connects to this process.
     Client {
@@ -65,7 +67,7 @@ pub fn explain(error: &io::Error, peer: TlsPeer<'_>) -> TlsFailure {
             "set PROXY_CLIENT_CERT and PROXY_CLIENT_KEY at the client, to a certificate that an authority of TLS_CLIENT_CA issued",
         ),
         Some(Error::PeerIncompatible(_)) => peer.is_too_old(),
-        Some(Error::NoApplicationProtocol) => peer.has_no_http1(),
+        Some(Error::NoApplicationProtocol) => peer.lacks_protocol(),
         Some(
             Error::PeerMisbehaved(_) | Error::DecryptError | Error::InappropriateHandshakeMessage { .. },
         ) => TlsFailure::new(
@@ -102,9 +104,9 @@ pub(super) fn certificate_fault(error: &CertificateError) -> String {
         }
         CertificateError::Revoked => "it was revoked".to_owned(),
         CertificateError::UnknownIssuer => "no authority that is trusted here issued it".to_owned(),
-        // The authority has the name of a trusted one, and another key.
         CertificateError::BadSignature => {
-            "its signature is not that of an authority that is trusted here".to_owned()
+            "no authority that is trusted here issued it: its signature fits none, also where the name does"
+                .to_owned()
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -116,7 +118,8 @@ pub(super) fn certificate_fault(error: &CertificateError) -> String {
             "it names no host (subjectAltName)".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
-            format!("it is for {}", presented.join(", "))
+            let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
+            format!("it is for {}", names.join(", "))
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it was issued for another purpose (extended key usage)".to_owned()
@@ -128,6 +131,12 @@ pub(super) fn certificate_fault(error: &CertificateError) -> String {
         }
         _ => "it cannot be read, or uses what is not supported".to_owned(),
     }
+}
+
+/// Returns a name of a certificate without webpki's type around it: `DnsName("a.example")` and `IpAddress(10.0.0.1)`.
+fn bare(name: &str) -> &str {
+    let inner = name.strip_suffix(')').and_then(|name| name.split_once('(')).map_or(name, |(_, inner)| inner);
+    inner.trim_matches('"')
 }
 
 /// Whole days, hours or minutes between two times.
@@ -193,6 +202,7 @@ impl TlsPeer<'_> {
             ),
             (
                 AlertDescription::UnknownCA
+                | AlertDescription::DecryptError
                 | AlertDescription::BadCertificate
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::CertificateExpired
@@ -201,7 +211,7 @@ impl TlsPeer<'_> {
                 | AlertDescription::AccessDenied,
                 peer,
             ) => peer.refuses_our_certificate(alert),
-            (AlertDescription::NoApplicationProtocol, peer) => peer.has_no_http1(),
+            (AlertDescription::NoApplicationProtocol, peer) => peer.lacks_protocol(),
             (AlertDescription::UnrecognisedName, Self::Server { host, .. }) => TlsFailure::new(
                 format!("the server has no certificate for {host}"),
                 "use the host name in the URL that the server is set up for",
@@ -221,7 +231,7 @@ impl TlsPeer<'_> {
 
     fn refuses_our_certificate(self, alert: AlertDescription) -> TlsFailure {
         let why = match alert {
-            AlertDescription::UnknownCA => "it does not trust the authority",
+            AlertDescription::UnknownCA | AlertDescription::DecryptError => "it does not trust the authority",
             AlertDescription::CertificateExpired => "it has expired",
             AlertDescription::CertificateRevoked => "it was revoked",
             _ => "it does not accept it",
@@ -262,12 +272,15 @@ impl TlsPeer<'_> {
         )
     }
 
-    fn has_no_http1(self) -> TlsFailure {
-        let (who, other) =
-            if matches!(self, Self::Server { .. }) { ("server", "server") } else { ("client", "client") };
+    fn lacks_protocol(self) -> TlsFailure {
+        let (who, protocol) = match self {
+            Self::Server { protocol, .. } => ("server", protocol),
+            Self::Client { .. } => ("client", "http/1.1"),
+        };
+        let version = if protocol == "h2" { "HTTP/2" } else { "HTTP/1.1" };
         TlsFailure::new(
-            format!("the {who} does not offer HTTP/1.1 (ALPN http/1.1)"),
-            format!("allow http/1.1 beside other protocols at the {other}, or in what stands before it"),
+            format!("the {who} does not offer {version} (ALPN {protocol})"),
+            format!("allow {protocol} beside other protocols at the {who}, or in what stands before it"),
         )
     }
 

@@ -26,8 +26,10 @@ use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
 use super::error::TracesError;
+use super::export_stats::ExportStats;
 use crate::config::TraceConfig;
-use crate::tls::MaybeTlsStream;
+use crate::io_fault;
+use crate::tls::{self, MaybeTlsStream, TlsPeer};
 
 /// Bytes of a collector's response that are read at most.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
@@ -36,19 +38,36 @@ const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 struct Connector {
     tls: Option<TlsConnector>,
+    /// ALPN name of the protocol.
+    protocol: &'static str,
+    stats: Arc<ExportStats>,
 }
 
 impl Connector {
-    fn new(config: &TraceConfig, alpn: &[u8]) -> Result<Self, TracesError> {
-        if config.endpoint.scheme() != "https" {
-            return Ok(Self { tls: None });
+    fn new(
+        config: &TraceConfig,
+        protocol: &'static str,
+        stats: &Arc<ExportStats>,
+    ) -> Result<Self, TracesError> {
+        let mut connector = Self { tls: None, protocol, stats: Arc::clone(stats) };
+        if config.endpoint.scheme() == "https" {
+            let mut tls = ClientConfig::clone(&*config.trust.load()?);
+            tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+            connector.tls = Some(TlsConnector::from(Arc::new(tls)));
         }
-        let mut tls = ClientConfig::clone(&*config.trust.load()?);
-        tls.alpn_protocols = vec![alpn.to_vec()];
-        Ok(Self { tls: Some(TlsConnector::from(Arc::new(tls))) })
+        Ok(connector)
     }
 
+    /// Connects, and keeps the reason where that fails: the exporter's errors do not have it.
     async fn connect(self, to: Uri) -> io::Result<TokioIo<MaybeTlsStream>> {
+        let (stats, protocol) = (Arc::clone(&self.stats), self.protocol);
+        let host = to.host().unwrap_or_default().to_owned();
+        let connected = self.open(to).await;
+        stats.record_connection(connected.as_ref().err().map(|error| reason(error, &host, protocol)));
+        connected
+    }
+
+    async fn open(self, to: Uri) -> io::Result<TokioIo<MaybeTlsStream>> {
         let host = to.host().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let secure = to.scheme() == Some(&Scheme::HTTPS);
@@ -63,6 +82,16 @@ impl Connector {
         let stream = tls.connect(name, stream).await?;
         Ok(TokioIo::new(MaybeTlsStream::from(tokio_rustls::TlsStream::from(stream))))
     }
+}
+
+/// Returns why no connection was opened, and what to do about it.
+fn reason(error: &io::Error, host: &str, protocol: &str) -> String {
+    let roots = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+    let peer = TlsPeer::Server { host, roots, identity: None, plain: "http://", protocol };
+    if tls::is_tls(error) || error.kind() == io::ErrorKind::UnexpectedEof {
+        return format!("TLS to {host} failed: {}", tls::explain(error, peer));
+    }
+    format!("no connection to {host}: {} (OTEL_EXPORTER_OTLP_ENDPOINT)", io_fault::describe(error))
 }
 
 impl Service<Uri> for Connector {
@@ -86,8 +115,8 @@ impl Connection for MaybeTlsStream {
 }
 
 /// Returns a channel to a gRPC collector, which connects when it is first used.
-pub(super) fn channel(config: &TraceConfig) -> Result<Channel, TracesError> {
-    let connector = Connector::new(config, b"h2")?;
+pub(super) fn channel(config: &TraceConfig, stats: &Arc<ExportStats>) -> Result<Channel, TracesError> {
+    let connector = Connector::new(config, "h2", stats)?;
     // Every URL is a URI; an error here is the exporter's to report.
     let endpoint = Endpoint::from_shared(config.endpoint.to_string())
         .map_err(|error| opentelemetry_otlp::ExporterBuildError::InternalFailure(error.to_string()))?;
@@ -107,8 +136,8 @@ pub(super) struct HttpExport {
 
 impl HttpExport {
     /// A client of this collector. Must be called in a tokio runtime.
-    pub(super) fn new(config: &TraceConfig) -> Result<Self, TracesError> {
-        let connector = Connector::new(config, b"http/1.1")?;
+    pub(super) fn new(config: &TraceConfig, stats: &Arc<ExportStats>) -> Result<Self, TracesError> {
+        let connector = Connector::new(config, "http/1.1", stats)?;
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, runtime: Handle::current(), timeout: config.timeout })
     }

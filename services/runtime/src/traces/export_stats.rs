@@ -39,6 +39,8 @@ pub(super) struct ExportStats {
     failed: AtomicUsize,
     failing: AtomicBool,
     logged_at: Mutex<Option<Instant>>,
+    /// Why the last connection was not opened; `None`: it was.
+    connection_fault: Mutex<Option<String>>,
 }
 
 impl ExportStats {
@@ -50,6 +52,7 @@ impl ExportStats {
             failed: AtomicUsize::new(0),
             failing: AtomicBool::new(false),
             logged_at: Mutex::new(None),
+            connection_fault: Mutex::new(None),
         })
     }
 
@@ -82,6 +85,25 @@ impl ExportStats {
         }
     }
 
+    /// Keeps why a connection was not opened; `None`: it was.
+    pub(super) fn record_connection(&self, fault: Option<String>) {
+        *self.connection_fault.lock() = fault;
+    }
+
+    /// Returns why a batch was not accepted: the connection's reason, or what the exporter says of the answer.
+    fn why(&self, error: &dyn std::fmt::Display) -> String {
+        if let Some(fault) = self.connection_fault.lock().clone() {
+            return fault;
+        }
+        let text = error.to_string();
+        if ["transport error", "network error"].iter().any(|broken| text.contains(broken)) {
+            return "the collector's answer cannot be read: see whether the port speaks the protocol of \
+                    OTEL_EXPORTER_OTLP_PROTOCOL, and TLS (https://) or not"
+                .to_owned();
+        }
+        text.strip_prefix("Operation failed: ").map(str::to_owned).unwrap_or(text)
+    }
+
     /// Counts a batch that the collector did not accept.
     fn record_failed(&self, spans: usize, error: &dyn std::fmt::Display) {
         counter!(SPANS, "outcome" => "failed").increment(spans as u64);
@@ -90,7 +112,8 @@ impl ExportStats {
         if self.may_log() {
             let failed = self.failed.swap(0, Ordering::Relaxed);
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
-            tracing::warn!(failed, dropped, "Spans do not reach the collector: {error}");
+            let why = self.why(error);
+            tracing::warn!(failed, dropped, "Spans do not reach the collector: {why}");
         }
     }
 
@@ -192,6 +215,17 @@ mod tests {
         stats.record_dequeued(2);
         assert!(stats.try_enqueue());
         assert_eq!(stats.dropped.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn the_reason_is_the_connections_where_there_is_one() {
+        let stats = ExportStats::new(2);
+        assert_eq!(stats.why(&"Operation failed: status 404"), "status 404");
+        assert!(stats.why(&"gRPC code: Unavailable: transport error: h2").contains("https://"));
+        stats.record_connection(Some("TLS failed".into()));
+        assert_eq!(stats.why(&"HTTP export failed: network error"), "TLS failed");
+        stats.record_connection(None);
+        assert_eq!(stats.why(&"status 503"), "status 503");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct ProcessHistory {
     lines: Option<Mutex<VecDeque<LogLine>>>,
     /// 0: no process runs.
     pid: AtomicU32,
+    /// The last fault of a line of standard output, redacted.
+    line_fault: Mutex<Option<String>>,
     /// The launcher's reason for which the last start failed.
     start_error: Mutex<Option<String>>,
     starts: AtomicU64,
@@ -54,6 +56,8 @@ pub(crate) struct HistorySnapshot {
     pub(crate) starts: u64,
     /// The last lines, oldest first; `None`: lines are not kept.
     pub(crate) lines: Option<Vec<LogLine>>,
+    /// The last fault of a line of standard output; `None` also where lines are not kept.
+    pub(crate) line_fault: Option<String>,
 }
 
 impl ProcessHistory {
@@ -90,15 +94,19 @@ impl ProcessHistory {
     /// Keeps a line of standard error, which is redacted already.
     pub(super) fn record_line(&self, text: &str) {
         let Some(lines) = &self.lines else { return };
-        let text = match text.char_indices().nth(MAX_LINE_CHARS) {
-            Some((at, _)) => format!("{}…", &text[..at]),
-            None => text.to_owned(),
-        };
+        let text = cut(text);
         let mut lines = lines.lock();
         if lines.len() == MAX_LINES {
             lines.pop_front();
         }
         lines.push_back(LogLine { at: SystemTime::now(), text });
+    }
+
+    /// Keeps the fault of a line of standard output, which is redacted already.
+    pub(super) fn record_line_fault(&self, text: &str) {
+        if self.lines.is_some() {
+            *self.line_fault.lock() = Some(cut(text));
+        }
     }
 
     /// Returns the backend's process id: that of the launcher's child, if a launcher was started.
@@ -113,7 +121,16 @@ impl ProcessHistory {
             pid: (pid != 0).then(|| self.backend_pid(pid)),
             starts: self.starts.load(Ordering::Relaxed),
             lines: self.lines.as_ref().map(|lines| lines.lock().iter().cloned().collect()),
+            line_fault: self.line_fault.lock().clone(),
         }
+    }
+}
+
+/// Returns the first [`MAX_LINE_CHARS`] characters of a line.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MAX_LINE_CHARS) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
     }
 }
 
@@ -128,6 +145,8 @@ mod tests {
             history.record_line(&number.to_string());
         }
         history.record_line(&"ä".repeat(10_000));
+        history.record_line_fault("not JSON");
+        assert_eq!(history.snapshot().line_fault.as_deref(), Some("not JSON"));
         let lines = history.snapshot().lines.unwrap();
         assert_eq!((lines.len(), lines[0].text.as_str()), (MAX_LINES, "81"));
         assert_eq!(lines.last().unwrap().text.chars().count(), MAX_LINE_CHARS + 1);
@@ -135,7 +154,9 @@ mod tests {
         history.record_start();
         history.set_pid(Some(7));
         history.record_line("x");
-        assert_eq!(history.snapshot(), HistorySnapshot { pid: Some(7), starts: 1, lines: None });
+        history.record_line_fault("x");
+        let expected = HistorySnapshot { pid: Some(7), starts: 1, lines: None, line_fault: None };
+        assert_eq!(history.snapshot(), expected);
         history.set_pid(None);
         assert_eq!(history.snapshot().pid, None);
     }

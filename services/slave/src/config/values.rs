@@ -64,6 +64,7 @@ impl ProxyUrl {
             roots: "PROXY_CA_FILE or SSL_CERT_FILE",
             identity: Some("PROXY_CLIENT_CERT and PROXY_CLIENT_KEY"),
             plain: "ws://",
+            protocol: "http/1.1",
         }
     }
 

@@ -29,7 +29,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 pub enum DialError {
     /// The TCP connection failed.
     #[error(
-        "cannot reach {host}:{port} ({address}): {source}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between"
+        "cannot reach {host}:{port} ({address}): {}. Check that the proxy runs, that PROXY_SERVER_URL names its WebSocket port (PROXY_WS_PORT), and that no firewall is in between",
+        runtime::io_fault::describe(.source)
     )]
     Connect {
         /// Host of `PROXY_SERVER_URL`.
@@ -148,8 +149,10 @@ impl Connector {
     ) -> Result<MaybeTlsStream<Metered<TcpStream>>, DialError> {
         let Some(tls) = &self.tls else { return Ok(MaybeTlsStream::Plain(tcp)) };
         let host = self.proxy.host().to_owned();
-        let name = ServerName::try_from(host.clone())
-            .map_err(|error| DialError::Tls { host, why: error.to_string() })?;
+        let name = ServerName::try_from(host.clone()).map_err(|_| DialError::Tls {
+            host,
+            why: "it is no host name that a certificate can have".into(),
+        })?;
         let connecting = TlsConnector::from(tls.load()).connect(name, tcp);
         let stream = connecting.await.map_err(|error| self.explain_tls(&error))?;
         Ok(MaybeTlsStream::Rustls(stream))

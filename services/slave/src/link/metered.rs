@@ -1,6 +1,6 @@
 //! A byte stream that counts its traffic, including the overhead of TLS. Must not know what the bytes mean.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -44,6 +44,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
             self.meter.record_written(written);
         }
         polled
+    }
+
+    // TLS writes the alert of a failed handshake together with the record before it, or not at all.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, pieces);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.meter.record_written(written);
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,17 +1,19 @@
 //! Translates the configuration into the settings of the slave's parts. Must not check values: they are checked already.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use protocol::link::handshake::{PROTOCOL_NAME, REVIEW_DEFAULTS, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use runtime::activity::Activity;
+use runtime::env::{Snapshot, parse};
 
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::{Comments, PilotConfig, ReviewPolicy};
-use crate::backends::servers_file::{ServersFile, ServersFileError};
+use crate::backends::servers_file::{self, ServersFile, ServersFileError};
 use crate::backends::stdio::StdioTiming;
-use crate::config::SlaveConfig;
+use crate::config::{SlaveConfig, Strictness};
 use crate::executor::ExecutorConfig;
 use crate::launcher::Launcher;
 
@@ -28,6 +30,16 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFi
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
 pub fn backends_file(config: &SlaveConfig) -> Result<ServersFile, ServersFileError> {
     Ok(BackendsFile::read(config)?.map(|read| read.file).unwrap_or_default())
+}
+
+/// Returns the content of the file that `SLAVE_BACKENDS` of `snapshot` names, also where other variables cannot be used. Nothing
+/// where none is named, or where it is no readable file: that is a problem of the variable.
+pub fn backends_file_of(snapshot: &Snapshot) -> Option<Result<ServersFile, ServersFileError>> {
+    let path = PathBuf::from(snapshot.get("SLAVE_BACKENDS")?);
+    let content = std::fs::read(&path).ok()?;
+    let strict = snapshot.get("SLAVE_STRICT").and_then(|text| parse::flag(text).ok());
+    let strictness = if strict == Some(true) { Strictness::File } else { Strictness::Entry };
+    Some(servers_file::read(&path, Ok(&content), strictness, |name| snapshot.get(name).map(str::to_owned)))
 }
 
 /// Returns the executor's settings.
@@ -123,8 +135,6 @@ pub(super) fn plain_message(config: &SlaveConfig) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use runtime::env::Snapshot;
-
     use super::*;
     use crate::config::Role;
 

@@ -9,6 +9,7 @@ const SERVER: TlsPeer<'_> = TlsPeer::Server {
     roots: "PROXY_CA_FILE",
     identity: Some("PROXY_CLIENT_CERT and PROXY_CLIENT_KEY"),
     plain: "ws://",
+    protocol: "http/1.1",
 };
 const CLIENT: TlsPeer<'_> = TlsPeer::Client { encrypted: "wss://" };
 
@@ -25,7 +26,7 @@ fn a_fault_of_the_servers_certificate_names_host_and_fix() {
     let name = rustls::pki_types::ServerName::try_from("relay.example").unwrap().to_owned();
     let other = CertificateError::NotValidForNameContext {
         expected: name,
-        presented: vec!["a.example".into(), "b.example".into()],
+        presented: vec![r#"DnsName("a.example")"#.into(), "IpAddress(10.0.0.1)".into(), "b.example".into()],
     };
     let old = CertificateError::ExpiredContext { time: at(10 * 86_400), not_after: at(3 * 86_400) };
     let early = CertificateError::NotValidYetContext { time: at(0), not_before: at(3_600) };
@@ -33,7 +34,9 @@ fn a_fault_of_the_servers_certificate_names_host_and_fix() {
         (old, "it expired 7 days ago", "renew"),
         (early, "not valid before 1 hour from now", "clock"),
         (CertificateError::UnknownIssuer, "no authority", "PROXY_CA_FILE"),
-        (other, "it is for a.example, b.example", "subjectAltName"),
+        // An authority of the same name with another key.
+        (CertificateError::BadSignature, "no authority", "PROXY_CA_FILE"),
+        (other, "it is for a.example, 10.0.0.1, b.example", "subjectAltName"),
         (CertificateError::BadEncoding, "cannot be read", "issued anew"),
         (CertificateError::InvalidPurpose, "another purpose", "serverAuth"),
         (CertificateError::ApplicationVerificationFailure, "not the one", "PROXY_CA_FILE"),

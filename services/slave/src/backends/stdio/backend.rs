@@ -73,8 +73,9 @@ impl StdioBackend {
     pub(crate) fn new(server: Arc<StdioServer>, context: &BackendContext, timing: StdioTiming) -> Self {
         let secrets = server.env.iter().map(|(_, value)| value).chain(&server.secrets);
         let name: Arc<str> = server.name.as_str().into();
+        let history = Arc::new(ProcessHistory::new(context.log_capture, &context.launcher));
         Self {
-            odd: Arc::new(OddLines::new(Arc::clone(&name))),
+            odd: Arc::new(OddLines::new(Arc::clone(&name), Arc::clone(&history))),
             name,
             started: Notify::new(),
             wait: timing.wait,
@@ -83,7 +84,7 @@ impl StdioBackend {
             max_output: context.max_output,
             launcher: context.launcher.clone(),
             current: ArcSwapOption::empty(),
-            history: Arc::new(ProcessHistory::new(context.log_capture, &context.launcher)),
+            history,
             server,
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::line_fault::LineFault;
+use crate::backends::history::ProcessHistory;
 use crate::metrics;
 
 /// Time in which a kind has at most one line in the log, whatever came before.
@@ -15,6 +16,8 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// The record of one backend, which outlives its processes.
 pub(super) struct OddLines {
     backend: Arc<str>,
+    /// Keeps the last fault that was logged.
+    history: Arc<ProcessHistory>,
     kinds: Mutex<[KindRecord; LineFault::ALL.len()]>,
 }
 
@@ -27,8 +30,8 @@ struct KindRecord {
 
 impl OddLines {
     /// Returns an empty record.
-    pub(super) fn new(backend: Arc<str>) -> Self {
-        Self { backend, kinds: Mutex::default() }
+    pub(super) fn new(backend: Arc<str>, history: Arc<ProcessHistory>) -> Self {
+        Self { backend, history, kinds: Mutex::default() }
     }
 
     /// Records a line. `consequence` says what becomes of it, where it is logged.
@@ -40,15 +43,17 @@ impl OddLines {
             return;
         }
         let due = self.kinds.lock()[fault as usize].due(Instant::now());
-        match due {
-            None => tracing::debug!(backend, kind, "{fault}"),
-            Some(0) => tracing::warn!(backend, kind, "{fault}, {}", consequence()),
-            Some(more) => tracing::warn!(
-                backend,
-                kind,
-                "{fault}, {} ({more} more such lines since the last warning)",
-                consequence()
-            ),
+        let Some(more) = due else {
+            tracing::debug!(backend, kind, "{fault}");
+            return;
+        };
+        let text = format!("{fault}, {}", consequence());
+        self.history.record_line_fault(&text);
+        match more {
+            0 => tracing::warn!(backend, kind, "{text}"),
+            more => {
+                tracing::warn!(backend, kind, "{text} ({more} more such lines since the last warning)");
+            }
         }
     }
 }
