@@ -13,10 +13,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use futures_util::stream::Empty;
@@ -86,9 +86,13 @@ impl OpsRouter {
         Self(Arc::new(Inner { ops: ops.clone(), router: add(router.clone()), stall: *stall }))
     }
 
-    /// Whether the path is one of the endpoints.
-    pub(super) fn has(&self, path: &str) -> bool {
-        known_path(path, |path| self.0.ops.policy(path).is_some()).is_some()
+    /// Whether the request is for one of the endpoints. `/` is a path of MCP too: of it, only what browsers ask for is.
+    pub(super) fn takes<B>(&self, request: &axum::http::Request<B>) -> bool {
+        match known_path(request.uri().path(), |path| self.0.ops.policy(path).is_some()) {
+            None => false,
+            Some(FRONT_DOOR) => asks_for_page(request.method(), request.headers()),
+            Some(_) => true,
+        }
     }
 
     /// Returns the target by which the router knows a path that has a slash too many at its end.
@@ -119,6 +123,22 @@ impl OpsRouter {
         // An axum router is always ready.
         self.0.router.clone().call(request).await
     }
+}
+
+/// The path of the page that leads to the status page, which MCP clients use as well.
+const FRONT_DOOR: &str = "/";
+
+/// Whether a request is that of a browser for a page: it accepts HTML, and no stream of events, which MCP clients do.
+fn asks_for_page(method: &Method, headers: &HeaderMap) -> bool {
+    let accepts = |wanted: &str| {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut types = values.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
+        types.any(|one| one.trim().eq_ignore_ascii_case(wanted))
+    };
+    matches!(*method, Method::GET | Method::HEAD)
+        && !headers.contains_key("mcp-session-id")
+        && accepts("text/html")
+        && !accepts("text/event-stream")
 }
 
 fn with_layers(ops: &Ops, config: Arc<EdgeConfig>) -> Router {
@@ -377,8 +397,35 @@ mod tests {
     #[tokio::test]
     async fn routes_beside_the_endpoints_have_no_layers() {
         let router = router(|_| ()).with_routes(|router| router.route("/own", get(async || "own")));
-        assert!(!router.has("/own") && router.has("/healthz"));
+        let takes = |path| router.takes(&axum::http::Request::get(path).body(()).unwrap());
+        assert!(!takes("/own") && takes("/healthz"));
         let answer = ask(&router, Method::GET, "/own", Body::empty(), &[]).await;
         assert_eq!((answer.text.as_str(), answer.headers.contains_key("x-request-id")), ("own", false));
+    }
+
+    #[test]
+    fn only_browsers_find_a_page_at_the_root() {
+        const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (method, accept, session, is_page) in [
+            (Method::GET, HTML, false, true),
+            (Method::HEAD, "Text/HTML; q=1", false, true),
+            (Method::POST, HTML, false, false),
+            (Method::DELETE, HTML, false, false),
+            (Method::GET, HTML, true, false),
+            (Method::GET, "*/*", false, false),
+            (Method::GET, "", false, false),
+            (Method::GET, "text/event-stream", false, false),
+            (Method::GET, "application/json, text/event-stream", false, false),
+            (Method::GET, "text/html, text/event-stream", false, false),
+            (Method::GET, "text/htmlx", false, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            if session {
+                headers.insert("mcp-session-id", HeaderValue::from_static("s"));
+            }
+            assert_eq!(asks_for_page(&method, &headers), is_page, "{method} {accept:?} {session}");
+        }
+        assert!(!asks_for_page(&Method::GET, &HeaderMap::new()));
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::Explain;
 use super::labels::Labels;
 use crate::moment;
 
@@ -67,12 +68,15 @@ impl History {
         self.recent.push_back((SystemTime::now(), call));
     }
 
-    /// Returns the last calls, newest first. `worker` is the member that names the call's worker.
-    pub(super) fn recent_to_json(&self, worker: &str) -> Value {
+    /// Returns the last calls, newest first. `worker` is the member that names the call's worker; `explain` says what an
+    /// outcome means.
+    pub(super) fn recent_to_json(&self, worker: &str, explain: Explain) -> Value {
         let recent = self.recent.iter().rev().map(|(at, call)| {
             let mut object = call.labels.to_json(&call.labels.id);
             object.insert(worker.into(), call.worker.as_str().into());
             object.insert("outcome".into(), call.outcome.into());
+            let error = explain(call.outcome).map(|[text, advice]| json!({ "text": text, "advice": advice }));
+            object.insert("error".into(), error.into());
             object.insert("durationMs".into(), millis(call.duration).into());
             object.insert("endedAt".into(), moment::text(*at).into());
             Value::Object(object)

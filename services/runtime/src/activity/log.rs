@@ -8,6 +8,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::Explain;
 use super::call::ActiveCall;
 use super::history::{EndedCall, History};
 
@@ -50,7 +51,7 @@ impl CallLog {
     }
 
     /// Returns calls under way, oldest first, the last ones that ended, newest first, and counts of the last seconds.
-    pub(super) fn to_json(&self, worker: &str) -> Value {
+    pub(super) fn to_json(&self, worker: &str, explain: Explain) -> Value {
         let now = Instant::now();
         let mut active: Vec<(u64, Arc<ActiveCall>)> = Vec::new();
         for shard in &self.active {
@@ -63,7 +64,7 @@ impl CallLog {
         json!({
             "enabled": true,
             "live": { "total": active.len(), "list": listed },
-            "recent": history.recent_to_json(worker),
+            "recent": history.recent_to_json(worker, explain),
             "rates": history.rates_to_json(now),
         })
     }
