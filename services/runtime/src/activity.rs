@@ -158,7 +158,8 @@ mod tests {
             activity.start(|| labels("t")).finish(outcome);
         }
         let json = activity.to_json();
-        let errors: Vec<&Value> = json["recent"].as_array().unwrap().iter().map(|call| &call["error"]).collect();
+        let errors: Vec<&Value> =
+            json["recent"].as_array().unwrap().iter().map(|call| &call["error"]).collect();
         assert_eq!(errors, [&json!({ "text": "It took too long", "advice": "Wait" }), &Value::Null]);
     }
 

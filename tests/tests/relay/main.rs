@@ -57,6 +57,7 @@ mod shutdown;
 mod start_window;
 mod states;
 mod status;
+mod status_page;
 mod tls;
 mod traces;
 mod without_slave;

@@ -40,6 +40,9 @@ async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
     browser.until("the link", &shows("links.list", &proxy.link.to_string())).await;
     browser.until("the call", &shows("calls.live.list", "proxy ")).await;
     browser.until("its progress", "document.querySelector('[data-rows=\"calls.live.list\"] progress')").await;
+    // The lines with the latest time are first.
+    let latest = "document.querySelector('[data-rows=\"backends.list/stderr\"] tbody tr').innerText";
+    browser.until("the newest line first", &format!("{latest}.includes('img src')")).await;
     hold_to_the_rules(&mut browser, "status-slave").await;
     assert_eq!(browser.eval("typeof window.pwned").await, "undefined");
     let page = browser.eval("document.documentElement.outerHTML").await.to_string();
