@@ -151,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn workers_of_one_name_have_ids() {
+        let activity = Activity::new("slave", Preview::Yes);
+        let call = activity.start(|| labels("t"));
+        call.set_worker_number(255);
+        assert!(activity.to_json()["live"]["list"][0].get("slaveId").is_none(), "no worker has it");
+        call.set_phase(CallPhase::Running, "s");
+        assert_eq!(activity.to_json()["live"]["list"][0]["slaveId"], "00000000000000ff");
+        call.finish("ok");
+        assert_eq!(activity.to_json()["recent"][0]["slaveId"], "00000000000000ff");
+    }
+
+    #[test]
     fn outcomes_are_explained_as_far_as_there_is_an_explanation() {
         let explain: Explain = |outcome| (outcome == "timeout").then_some(["It took too long", "Wait"]);
         let activity = Activity::new("slave", Preview::Yes).explained_by(explain);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::Explain;
+use super::call::insert_worker;
 use super::labels::Labels;
 use crate::moment;
 
@@ -20,6 +21,7 @@ const SECONDS: u64 = 300;
 pub(super) struct EndedCall {
     pub(super) labels: Labels,
     pub(super) worker: String,
+    pub(super) worker_number: Option<u64>,
     pub(super) outcome: &'static str,
     pub(super) duration: Duration,
 }
@@ -73,7 +75,7 @@ impl History {
     pub(super) fn recent_to_json(&self, worker: &str, explain: Explain) -> Value {
         let recent = self.recent.iter().rev().map(|(at, call)| {
             let mut object = call.labels.to_json(&call.labels.id);
-            object.insert(worker.into(), call.worker.as_str().into());
+            insert_worker(&mut object, worker, &call.worker, call.worker_number);
             object.insert("outcome".into(), call.outcome.into());
             let error = explain(call.outcome).map(|[text, advice]| json!({ "text": text, "advice": advice }));
             object.insert("error".into(), error.into());
@@ -116,7 +118,7 @@ mod tests {
 
     fn call(outcome: &'static str, millis: u64) -> EndedCall {
         let duration = Duration::from_millis(millis);
-        EndedCall { labels: Labels::default(), worker: String::new(), outcome, duration }
+        EndedCall { labels: Labels::default(), worker: String::new(), worker_number: None, outcome, duration }
     }
 
     #[test]

@@ -129,14 +129,18 @@ function matching(rows, filter, columns) {
   return rows.filter((row) => { const of = text(row); return words.every((word) => of.includes(word)); });
 }
 
-// Rows of one name are told apart by a member: "berlin (3f2a1c…)".
+// Rows of one name are told apart by a member: "berlin (3f2a1c00)".
 function distinguished(rows, column) {
   const { field, distinct } = column.dataset;
+  if (!distinct) return (row) => at(row, field);
   const seen = new Map();
-  for (const row of rows) seen.set(at(row, field), (seen.get(at(row, field)) ?? 0) + 1);
+  for (const row of rows) {
+    const ids = seen.get(at(row, field)) ?? new Set();
+    seen.set(at(row, field), ids.add(at(row, distinct)));
+  }
   return (row) => {
-    const name = at(row, field);
-    return distinct && seen.get(name) > 1 ? `${shown(name)} (${shown(at(row, distinct))})` : name;
+    const [name, id] = [at(row, field), at(row, distinct)];
+    return isMissing(id) || seen.get(name).size < 2 ? name : `${shown(name)} (${id.slice(0, 8)})`;
   };
 }
 
