@@ -107,7 +107,13 @@ impl CallGuard {
         drop(state);
         let now = Instant::now();
         let duration = now.saturating_duration_since(call.started);
-        let ended = EndedCall { labels: Labels { id, ..call.labels.clone() }, worker, worker_number, outcome, duration };
+        let ended = EndedCall {
+            labels: Labels { id, ..call.labels.clone() },
+            worker,
+            worker_number,
+            outcome,
+            duration,
+        };
         if audit::is_on() {
             let line = audit_line(&ended, worker_member);
             let line = facts.into_iter().fold(line, |line, (name, value)| line.with(name, value));

@@ -103,6 +103,10 @@ mod tests {
         let Content::Text(_, text) = page.content else { panic!("no text") };
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert!(!text.contains('{'), "{text}");
-        assert!(text.contains("data-field=\"slave\" data-distinct=\"slaveId\">Slave<") && text.contains(TRACE_COLUMN), "{text}");
+        assert!(
+            text.contains("data-field=\"slave\" data-distinct=\"slaveId\">Slave<")
+                && text.contains(TRACE_COLUMN),
+            "{text}"
+        );
     }
 }

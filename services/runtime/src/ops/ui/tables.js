@@ -53,13 +53,13 @@ const CELLS = {
     setText(summary, shown(value.text));
     setText(content, value.advice);
   },
-  // The beginning of a long id, with the whole to open.
+  // Both ends of a long id, with the whole to open: ids of one process begin alike.
   id(cell, value) {
     const text = shown(value);
     cell.className = "id";
     if (text.length <= SHORT) return setText(cell, text);
     const [summary, content] = opening(cell, "p");
-    setText(summary, `${text.slice(0, SHORT - 2)}…`);
+    setText(summary, `${text.slice(0, 6)}…${text.slice(-6)}`);
     setText(content, text);
   },
   // Members of less weight: data-more has "member=Title;…".
