@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 pub use call::{CallPhase, CallProgress};
 pub use guard::CallGuard;
-pub use labels::Labels;
+pub use labels::{Explain, Labels};
 
 use crate::audit;
 use call::ActiveCall;
@@ -31,10 +31,6 @@ pub struct Activity {
     explain: Explain,
     log: Option<Arc<CallLog>>,
 }
-
-/// The function that explains an outcome: what happened, and advice, which may be empty. `None`: there is nothing to
-/// explain. The texts are constants of the program, so that no word of a peer is among them.
-pub type Explain = fn(&str) -> Option<[&'static str; 2]>;
 
 /// Whether people may look at calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

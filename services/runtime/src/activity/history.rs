@@ -6,9 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::Explain;
 use super::call::insert_worker;
-use super::labels::Labels;
+use super::labels::{Explain, Labels};
 use crate::moment;
 
 /// Calls that are kept.

@@ -8,9 +8,9 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::Explain;
 use super::call::ActiveCall;
 use super::history::{EndedCall, History};
+use super::labels::Explain;
 
 /// Number of tables, each with its own lock, that the calls under way are spread over.
 const SHARDS: usize = 16;
