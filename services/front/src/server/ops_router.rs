@@ -13,10 +13,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use futures_util::stream::Empty;
@@ -41,6 +41,8 @@ use crate::http::health::HEALTH;
 use crate::http::path::known_path;
 use crate::http::response::{Refusal, refusal_response};
 use crate::principal::Credential;
+
+use super::page_request::{FRONT_DOOR, asks_for_page};
 
 /// Bytes from which on a response is compressed, for clients that accept gzip.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
@@ -123,22 +125,6 @@ impl OpsRouter {
         // An axum router is always ready.
         self.0.router.clone().call(request).await
     }
-}
-
-/// The path of the page that leads to the status page, which MCP clients use as well.
-const FRONT_DOOR: &str = "/";
-
-/// Whether a request is that of a browser for a page: it accepts HTML, and no stream of events, which MCP clients do.
-fn asks_for_page(method: &Method, headers: &HeaderMap) -> bool {
-    let accepts = |wanted: &str| {
-        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut types = values.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
-        types.any(|one| one.trim().eq_ignore_ascii_case(wanted))
-    };
-    matches!(*method, Method::GET | Method::HEAD)
-        && !headers.contains_key("mcp-session-id")
-        && accepts("text/html")
-        && !accepts("text/event-stream")
 }
 
 fn with_layers(ops: &Ops, config: Arc<EdgeConfig>) -> Router {
@@ -401,31 +387,5 @@ mod tests {
         assert!(!takes("/own") && takes("/healthz"));
         let answer = ask(&router, Method::GET, "/own", Body::empty(), &[]).await;
         assert_eq!((answer.text.as_str(), answer.headers.contains_key("x-request-id")), ("own", false));
-    }
-
-    #[test]
-    fn only_browsers_find_a_page_at_the_root() {
-        const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-        for (method, accept, session, is_page) in [
-            (Method::GET, HTML, false, true),
-            (Method::HEAD, "Text/HTML; q=1", false, true),
-            (Method::POST, HTML, false, false),
-            (Method::DELETE, HTML, false, false),
-            (Method::GET, HTML, true, false),
-            (Method::GET, "*/*", false, false),
-            (Method::GET, "", false, false),
-            (Method::GET, "text/event-stream", false, false),
-            (Method::GET, "application/json, text/event-stream", false, false),
-            (Method::GET, "text/html, text/event-stream", false, false),
-            (Method::GET, "text/htmlx", false, false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            if session {
-                headers.insert("mcp-session-id", HeaderValue::from_static("s"));
-            }
-            assert_eq!(asks_for_page(&method, &headers), is_page, "{method} {accept:?} {session}");
-        }
-        assert!(!asks_for_page(&Method::GET, &HeaderMap::new()));
     }
 }
