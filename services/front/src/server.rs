@@ -9,6 +9,7 @@ mod head;
 mod limits;
 mod ops_port;
 mod ops_router;
+mod page_request;
 mod port;
 mod progress;
 mod request_body;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use front::server::{AccessFile, follow_access};
-use front::{AccessReport, Edge, EdgeConfig};
+use front::{Edge, EdgeConfig};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::LinkLimits;
+use protocol::mcp::failure::explain_outcome;
 use runtime::activity::Activity;
 use runtime::follow::{ReloadSignal, WatchedFile};
 use runtime::keys::Reload;
@@ -34,8 +35,8 @@ use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
 use crate::setup::Setup;
 use crate::start_window::StartWindow;
-use crate::status::Status;
-use crate::tls::TlsState;
+use crate::status::{Served, Status};
+use crate::tls::{OpsEndpoints, TlsState};
 pub use error::RunError;
 use ports::Ports;
 
@@ -65,6 +66,10 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let mut tasks = core.spawn_upkeep(&config, routes.as_ref(), &reload);
     let follow_codes = follow_codes(Arc::clone(&codes), Arc::clone(&core.registry), source, reload.clone());
     let addresses = ports.announce(&secured)?;
+    let secured_ports = secured.ports(match ports.ops.scope() {
+        Some(_) => OpsEndpoints::OwnPort,
+        None => OpsEndpoints::ClientsPort,
+    });
     tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
     let known_codes = codes.current().len();
     let accept = core.accept_context(&config, codes, ports.ws_tls);
@@ -74,6 +79,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
+    let served = Served { access, tls: secured_ports };
     access.log();
     let fleet = core.registry.share_fleet();
     let on_session_keys = move |keys: &SessionKeys| fleet.replace_keys(keys);
@@ -85,7 +91,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     tasks.push(spawn(follow));
     let ended = Arc::clone(&edge);
     core.registry.on_session_end(move |end| ended.revoke_session(&end.session, end.at));
-    let ops = core.ops(&config, recorder, &edge, &shutdown, access);
+    let ops = core.ops(&config, recorder, &edge, &shutdown, served);
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     addresses.log_start(access, known_codes);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
@@ -122,7 +128,7 @@ impl Core {
             balance: config.balance,
         };
         let start = StartWindow::begin(Instant::now(), config.start_window, codes.current().len());
-        let activity = Activity::new("slave", config.common.ops.ui.into());
+        let activity = Activity::new("slave", config.common.ops.ui.into()).explained_by(explain_outcome);
         let forwarder = Forwarder::new(Arc::clone(&registry), instance, start);
         let dispatcher = Dispatcher::new(forwarder, codes, policies, times, activity.clone());
         Ok(Self { registry, dispatcher, activity, start })
@@ -183,7 +189,7 @@ impl Core {
         recorder: Metrics,
         edge: &Arc<Edge<Dispatcher>>,
         shutdown: &Shutdown,
-        access: AccessReport,
+        served: Served,
     ) -> Ops {
         recorder.before_each_scrape(edge.gauge_sampler());
         let registry = Arc::clone(&self.registry);
@@ -193,7 +199,7 @@ impl Core {
         let ready = readiness::readiness(config.ready_min_slaves, self.start, &self.registry, shutdown);
         let endpoints = Endpoints::new(recorder, ready);
         let endpoints = endpoints.with_request(EXPLAIN_PATH, explainer(self.dispatcher.clone()));
-        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), access)
+        Status::new(&self.registry, self.dispatcher.clone(), self.activity.clone(), served)
             .serve(endpoints)
             .build()
     }

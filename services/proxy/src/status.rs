@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::dispatch::Dispatcher;
 use crate::links::{LeftOut, Registry, SlaveSnapshot};
 use crate::slave_state::SlaveState;
+use crate::tls::SecuredPorts;
 
 /// Largest number of slaves in `/api/v1/status`; `/api/v1/slaves` lists all.
 const MAX_SLAVES: usize = 500;
@@ -24,12 +25,19 @@ const MAX_LISTED: usize = 500;
 /// Largest number of tools that are listed for a slave.
 const MAX_TOOLS: usize = 100;
 
+/// Who is served by the ports, and which of them are encrypted.
+#[derive(Clone, Copy)]
+pub(crate) struct Served {
+    pub(crate) access: AccessReport,
+    pub(crate) tls: SecuredPorts,
+}
+
 /// The source of the status document of this process.
 pub(crate) struct Status {
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     activity: Activity,
-    access: AccessReport,
+    served: Served,
     started: (Instant, SystemTime),
 }
 
@@ -39,13 +47,13 @@ impl Status {
         registry: &Arc<Registry>,
         dispatcher: Dispatcher,
         activity: Activity,
-        access: AccessReport,
+        served: Served,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry: Arc::clone(registry),
             dispatcher,
             activity,
-            access,
+            served,
             started: (Instant::now(), SystemTime::now()),
         })
     }
@@ -81,7 +89,8 @@ impl Status {
             "startedAt": moment::text(started_at),
             "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
-            "access": self.access.to_json(),
+            "access": self.served.access.to_json(),
+            "tls": self.served.tls.to_json(),
             "proxies": self.proxies(),
             "slaves": self.slaves(MAX_SLAVES),
             "tools": self.tools(),

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::join_all;
 use runtime::follow::ReloadSignal;
 use runtime::tls::{CertificateInfo, File, ServerFiles, ServerTls, TlsError};
+use serde_json::{Value, json};
 
 use crate::config::TlsPorts;
 use crate::metrics;
@@ -28,6 +29,29 @@ pub(crate) struct TlsState {
     pub(crate) ws: Option<Arc<ServerTls>>,
 }
 
+/// The port of the operators' endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpsEndpoints {
+    OwnPort,
+    ClientsPort,
+}
+
+/// The ports with TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SecuredPorts {
+    clients: bool,
+    slaves: bool,
+    operators: bool,
+}
+
+impl SecuredPorts {
+    /// Returns the ports with `on` or `off` for the status document.
+    pub(crate) fn to_json(self) -> Value {
+        let word = |on| if on { "on" } else { "off" };
+        json!({ "clients": word(self.clients), "slaves": word(self.slaves), "operators": word(self.operators) })
+    }
+}
+
 impl TlsState {
     /// Loads the files of all ports.
     pub(crate) fn load(ports: &TlsPorts) -> Result<Self, TlsError> {
@@ -43,6 +67,16 @@ impl TlsState {
             Ok(Some(tls))
         };
         Ok(Self { http: load(&ports.http)?, ops: load(&ports.ops)?, ws: load(&ports.ws)? })
+    }
+
+    /// Returns which ports are encrypted. `ops` is the port of the operators' endpoints.
+    pub(crate) fn ports(&self, ops: OpsEndpoints) -> SecuredPorts {
+        let clients = self.http.is_some();
+        let operators = match ops {
+            OpsEndpoints::OwnPort => self.ops.is_some(),
+            OpsEndpoints::ClientsPort => clients,
+        };
+        SecuredPorts { clients, slaves: self.ws.is_some(), operators }
     }
 
     /// Follows changes of the files. Runs until the future is dropped.

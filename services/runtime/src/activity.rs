@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 pub use call::{CallPhase, CallProgress};
 pub use guard::CallGuard;
-pub use labels::Labels;
+pub use labels::{Explain, Labels};
 
 use crate::audit;
 use call::ActiveCall;
@@ -28,6 +28,7 @@ use log::CallLog;
 pub struct Activity {
     /// The member of the JSON objects that names a call's worker.
     worker: &'static str,
+    explain: Explain,
     log: Option<Arc<CallLog>>,
 }
 
@@ -50,7 +51,14 @@ impl Activity {
     /// A recorder. `worker` is the JSON member that names what runs a call, say `slave`. Without a preview, calls are
     /// recorded for the audit stream only.
     pub fn new(worker: &'static str, preview: Preview) -> Self {
-        Self { worker, log: (preview == Preview::Yes).then(|| Arc::new(CallLog::new())) }
+        let log = (preview == Preview::Yes).then(|| Arc::new(CallLog::new()));
+        Self { worker, explain: |_| None, log }
+    }
+
+    /// Has the JSON of calls that ended explain their outcomes by `explain`.
+    #[must_use]
+    pub fn explained_by(self, explain: Explain) -> Self {
+        Self { explain, ..self }
     }
 
     /// Whether people may look at calls.
@@ -77,7 +85,7 @@ impl Activity {
     /// many ended in each of the last seconds.
     pub fn to_json(&self) -> Value {
         match &self.log {
-            Some(log) => log.to_json(self.worker),
+            Some(log) => log.to_json(self.worker, self.explain),
             None => json!({ "enabled": false }),
         }
     }
@@ -136,6 +144,31 @@ mod tests {
         call.set_phase(CallPhase::Running, "s");
         call.finish("ok");
         assert_eq!(activity.to_json(), json!({ "enabled": false }));
+    }
+
+    #[test]
+    fn workers_of_one_name_have_ids() {
+        let activity = Activity::new("slave", Preview::Yes);
+        let call = activity.start(|| labels("t"));
+        call.set_worker_number(255);
+        assert!(activity.to_json()["live"]["list"][0].get("slaveId").is_none(), "no worker has it");
+        call.set_phase(CallPhase::Running, "s");
+        assert_eq!(activity.to_json()["live"]["list"][0]["slaveId"], "00000000000000ff");
+        call.finish("ok");
+        assert_eq!(activity.to_json()["recent"][0]["slaveId"], "00000000000000ff");
+    }
+
+    #[test]
+    fn outcomes_are_explained_as_far_as_there_is_an_explanation() {
+        let explain: Explain = |outcome| (outcome == "timeout").then_some(["It took too long", "Wait"]);
+        let activity = Activity::new("slave", Preview::Yes).explained_by(explain);
+        for outcome in ["ok", "timeout"] {
+            activity.start(|| labels("t")).finish(outcome);
+        }
+        let json = activity.to_json();
+        let errors: Vec<&Value> =
+            json["recent"].as_array().unwrap().iter().map(|call| &call["error"]).collect();
+        assert_eq!(errors, [&json!({ "text": "It took too long", "advice": "Wait" }), &Value::Null]);
     }
 
     #[test]

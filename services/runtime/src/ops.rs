@@ -214,7 +214,12 @@ mod tests {
         assert_eq!(ask(&ops, Method::POST, "/api/v1/ask", "{}").await, (200, "{}".into()));
         let refused = ask(&ops, Method::POST, "/api/v1/ask", "").await;
         assert_eq!(refused, (400, r#"{"error":"no \"object\""}"#.into()));
-        assert_eq!(get(&ops, "/ui").await.0, 307);
+        for path in ["/", "/ui"] {
+            assert_eq!(get(&ops, path).await.0, 307, "{path}");
+        }
+        for script in ["/ui/page.js", "/ui/tables.js", "/ui/values.js"] {
+            assert_eq!(get(&ops, script).await.0, 200, "{script}");
+        }
         assert!(get(&ops, "/ui/").await.1.contains("<p>tables</p>"));
     }
 

@@ -84,6 +84,8 @@ impl Status {
             "uptimeSeconds": since.elapsed().as_secs(),
             "readiness": ready.to_json(),
             "access": self.access.to_json(),
+            // Ports of slaves have no TLS of their own.
+            "tls": { "clients": "off", "operators": "off" },
             "links": self.links(),
             "backends": self.backends(),
             "calls": self.activity().to_json(),

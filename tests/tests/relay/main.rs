@@ -59,6 +59,7 @@ mod shutdown;
 mod start_window;
 mod states;
 mod status;
+mod status_page;
 mod tls;
 mod tls_words;
 mod traces;

@@ -27,6 +27,25 @@ const RULES: &str = r#"(() => {
   must(all("[style], [onclick], [onload], [onerror], style, script:not([src])").length === 0, "nothing inline");
   must(all("img, iframe, object, embed").length === 0, "no embedded content");
   must(document.documentElement.scrollWidth <= window.innerWidth, "no sideways scrolling of the page");
+  for (const one of all(".scroll")) {
+    const table = one.querySelector("table");
+    // Narrow windows show cards, wide ones all columns.
+    if (one.checkVisibility()) must(one.scrollWidth <= one.clientWidth, `no sideways scrolling of ${table.dataset.rows}: ${one.scrollWidth} in ${one.clientWidth}`);
+  }
+  for (const whole of all(".whole, .id > details > summary")) {
+    if (whole.checkVisibility()) must(whole.getClientRects().length === 1 && whole.offsetHeight < 40, `one line: ${whole.textContent}`);
+  }
+  for (const table of all("table")) {
+    must(table.getAttribute("role") === "table" && [...table.querySelectorAll("tbody tr")].every((tr) => tr.getAttribute("role") === "row"), `roles: ${table.dataset.rows}`);
+    must(table.querySelectorAll("tbody tr").length <= 20, `twenty rows first: ${table.dataset.rows}`);
+  }
+  if (window.innerWidth <= 768) {
+    for (const cell of all("tbody [data-label]")) {
+      if (!cell.checkVisibility()) continue;
+      must(getComputedStyle(cell).display === "grid" && getComputedStyle(cell, "::before").content === JSON.stringify(cell.dataset.label), `a labelled line: ${cell.dataset.label}`);
+      must(cell.getBoundingClientRect().right <= window.innerWidth, `inside of the window: ${cell.dataset.label}`);
+    }
+  }
   return wrong;
 })()"#;
 
@@ -54,7 +73,10 @@ const CONTRAST: &str = r#"(() => {
   return [...faint];
 })()"#;
 
-/// Checks the page in both colour schemes, and takes pictures.
+/// Widths at which pages are checked, in pixels: a laptop, a half screen, a tablet, a telephone.
+const WIDTHS: [u32; 4] = [1280, 1120, 700, 390];
+
+/// Checks the page at several widths and in both colour schemes, and takes pictures.
 pub(crate) async fn hold_to_the_rules(browser: &mut Browser, name: &str) {
     for scheme in ["light", "dark"] {
         browser.scheme(scheme).await;
@@ -62,14 +84,20 @@ pub(crate) async fn hold_to_the_rules(browser: &mut Browser, name: &str) {
         assert_eq!(wrong, serde_json::json!([]), "{name}, {scheme}");
         let faint = browser.eval(CONTRAST).await;
         assert_eq!(faint, serde_json::json!([]), "{name}, {scheme}");
-        if let Some(folder) = std::env::var_os("UI_SCREENSHOTS") {
-            browser.screenshot(&Path::new(&folder).join(format!("{name}-{scheme}.png"))).await;
-        }
+        take_picture(browser, &format!("{name}-{scheme}")).await;
     }
-    // The page must be usable in a narrow window too.
-    browser.window(400, 800).await;
-    assert_eq!(browser.eval(RULES).await, serde_json::json!([]), "{name}, narrow");
+    for width in WIDTHS {
+        browser.window(width, 1600).await;
+        assert_eq!(browser.eval(RULES).await, serde_json::json!([]), "{name}, {width} px");
+        take_picture(browser, &format!("{name}-{width}")).await;
+    }
     browser.window(1120, 760).await;
+}
+
+async fn take_picture(browser: &mut Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("UI_SCREENSHOTS") {
+        browser.screenshot(&Path::new(&folder).join(format!("{name}.png"))).await;
+    }
 }
 
 /// Moves through the page by Tab and returns the names of the focusable elements, each of which must show its focus.

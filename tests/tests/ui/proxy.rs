@@ -51,17 +51,97 @@ async fn the_proxy_s_page_shows_slaves_and_calls_and_asks_for_a_key() {
     browser
         .until(
             "recent calls",
-            "document.querySelector('[data-rows=\"calls.recent\"]').innerText.includes('tool_error')",
+            "document.querySelector('[data-rows=\"calls.recent\"]').innerText.includes('tool error')",
         )
         .await;
     browser.until("a plot of them", "document.querySelector('polyline.line') && /at most [1-9]/.test(document.querySelector('figcaption .now').textContent)").await;
     hold_to_the_rules(&mut browser, "status-proxy").await;
+    let recent = "document.querySelector('[data-rows=\"calls.recent\"]')";
+    let text = browser.eval(&format!("{recent}.innerText")).await.to_string();
+    assert!(text.contains("The tool reported an error"), "{text}");
+    let facts = browser.eval("document.querySelector('.facts').innerText").await.to_string();
+    assert!(facts.contains("needed (clients' keys)") && facts.contains("slaves off"), "{facts}");
     browser.eval("document.querySelector('.skip').focus()").await;
     let stops = tab_through(&mut browser, 4).await;
-    assert_eq!(stops[..3], ["pause", "forget", "h-live"], "{stops:?}");
+    assert_eq!(stops[..4], ["pause", "forget", "h-live", "f-calls-live-list"], "{stops:?}");
+    filter_and_turn_pages(&mut browser).await;
     let page = browser.eval("document.documentElement.outerHTML").await.to_string();
     assert!(!page.contains("canary"), "neither keys nor results");
     browser.assert_clean(&format!("http://{}/", proxy.http));
+}
+
+/// Uses filter and pages of the recent calls by keyboard: 41 calls, of which one failed.
+async fn filter_and_turn_pages(browser: &mut Browser) {
+    const RECENT: &str = "document.querySelector('[data-rows=\"calls.recent\"]')";
+    let rows = |count: u32| format!("{RECENT}.querySelectorAll('tbody tr').length === {count}");
+    let button = |place: u32| format!("{RECENT}.parentElement.querySelectorAll('.pages button')[{place}]");
+    assert_eq!(browser.eval(&rows(20)).await, true, "twenty rows first");
+    browser.eval(&format!("{}.focus()", button(0))).await;
+    browser.press("Enter").await;
+    browser.until("more rows", &rows(40)).await;
+    browser.press("Enter").await;
+    browser.until("all rows", &rows(41)).await;
+    browser.until("the way back has the focus", &format!("document.activeElement === {}", button(1))).await;
+    browser.press("Enter").await;
+    browser.until("fewer rows", &rows(20)).await;
+    browser.eval("document.getElementById('f-calls-recent').focus()").await;
+    browser.write("FAIL tool").await;
+    browser.until("the one", &rows(1)).await;
+    browser.write(" nothing-like-it").await;
+    browser.until("none", &format!("{RECENT}.innerText.includes('Nothing matches the filter')")).await;
+    assert_eq!(browser.eval("document.activeElement.id").await, "f-calls-recent", "loads keep the focus");
+}
+
+#[tokio::test]
+async fn two_slaves_of_one_name_are_told_apart() {
+    let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
+    let _one = Setup::slave("berlin", proxy.link).start_slave().await;
+    let _two = Setup::slave("berlin", proxy.link).start_slave().await;
+    let _other = Setup::slave("lisbon", proxy.link).start_slave().await;
+    let mut browser = Browser::start().await;
+    // Browsers find the page at the root of the server.
+    browser.open(&format!("http://{}/", proxy.http)).await;
+    browser
+        .until(
+            "three slaves",
+            "document.querySelectorAll('[data-rows=\"slaves.list\"] tbody th').length === 3",
+        )
+        .await;
+    assert_eq!(browser.eval("location.pathname").await, "/ui/");
+    let names = browser.eval("[...document.querySelectorAll('[data-rows=\"slaves.list\"] tbody th')].map((th) => th.textContent)").await;
+    let mut names: Vec<&str> = names.as_array().unwrap().iter().filter_map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    assert!(
+        names[0].starts_with("berlin (") && names[1].starts_with("berlin (") && names[0] != names[1],
+        "{names:?}"
+    );
+    assert_eq!(names[2], "lisbon");
+}
+
+#[tokio::test]
+async fn durations_are_read_by_people() {
+    let proxy = Setup::proxy().env("UI", "1").start_proxy().await;
+    let mut browser = Browser::start().await;
+    browser.open(&format!("http://{}/ui/", proxy.http)).await;
+    browser.until("the page", "document.getElementById('said').textContent.includes('is ready')").await;
+    browser.eval("import('/ui/values.js').then((module) => { window.span = module.span; })").await;
+    browser.until("the function", "typeof window.span === 'function'").await;
+    for (ms, text) in [
+        ("0.4213", "0.42 ms"),
+        ("9.999", "10 ms"),
+        ("999.4", "999 ms"),
+        ("999.7", "1.0 s"),
+        ("9400", "9.4 s"),
+        ("59949", "59.9 s"),
+        ("59999", "1 min 0 s"),
+        ("119999", "2 min 0 s"),
+        ("3600000", "1 h 0 min"),
+        ("90000000", "1 d 1 h"),
+        ("-1", "0 ms"),
+        ("NaN", "–"),
+    ] {
+        assert_eq!(browser.eval(&format!("window.span({ms})")).await, text, "{ms}");
+    }
 }
 
 #[tokio::test]
@@ -126,7 +206,7 @@ async fn pausing_and_losing_the_server_are_told() {
 #[tokio::test]
 async fn without_ui_there_is_no_page() {
     let proxy = Setup::proxy().start_proxy().await;
-    for path in ["/ui", "/ui/", "/ui/page.js", "/ui/page.css"] {
+    for path in ["/ui", "/ui/", "/ui/page.js", "/ui/tables.js", "/ui/page.css"] {
         assert_eq!(get(proxy.http, path).await.0, 404, "{path}");
     }
 }

@@ -40,6 +40,11 @@ async fn the_slave_s_page_shows_links_backends_and_what_they_wrote() {
     browser.until("the link", &shows("links.list", &proxy.link.to_string())).await;
     browser.until("the call", &shows("calls.live.list", "proxy ")).await;
     browser.until("its progress", "document.querySelector('[data-rows=\"calls.live.list\"] progress')").await;
+    // The newest line is first: the hostile one was written after the masked one.
+    let lines =
+        browser.eval("document.querySelector('[data-rows=\"backends.list/stderr\"]').innerText").await;
+    let at = |text: &str| lines.as_str().unwrap().find(text).unwrap();
+    assert!(at(hostile) < at("the secret is [masked]"), "{lines}");
     hold_to_the_rules(&mut browser, "status-slave").await;
     assert_eq!(browser.eval("typeof window.pwned").await, "undefined");
     let page = browser.eval("document.documentElement.outerHTML").await.to_string();

@@ -42,6 +42,8 @@ use crate::http::path::known_path;
 use crate::http::response::{Refusal, refusal_response};
 use crate::principal::Credential;
 
+use super::page_request::{FRONT_DOOR, asks_for_page};
+
 /// Bytes from which on a response is compressed, for clients that accept gzip.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
@@ -86,9 +88,13 @@ impl OpsRouter {
         Self(Arc::new(Inner { ops: ops.clone(), router: add(router.clone()), stall: *stall }))
     }
 
-    /// Whether the path is one of the endpoints.
-    pub(super) fn has(&self, path: &str) -> bool {
-        known_path(path, |path| self.0.ops.policy(path).is_some()).is_some()
+    /// Whether the request is for one of the endpoints. `/` is a path of MCP too: of it, only what browsers ask for is.
+    pub(super) fn takes<B>(&self, request: &axum::http::Request<B>) -> bool {
+        match known_path(request.uri().path(), |path| self.0.ops.policy(path).is_some()) {
+            None => false,
+            Some(FRONT_DOOR) => asks_for_page(request.method(), request.headers()),
+            Some(_) => true,
+        }
     }
 
     /// Returns the target by which the router knows a path that has a slash too many at its end.
@@ -377,7 +383,8 @@ mod tests {
     #[tokio::test]
     async fn routes_beside_the_endpoints_have_no_layers() {
         let router = router(|_| ()).with_routes(|router| router.route("/own", get(async || "own")));
-        assert!(!router.has("/own") && router.has("/healthz"));
+        let takes = |path| router.takes(&axum::http::Request::get(path).body(()).unwrap());
+        assert!(!takes("/own") && takes("/healthz"));
         let answer = ask(&router, Method::GET, "/own", Body::empty(), &[]).await;
         assert_eq!((answer.text.as_str(), answer.headers.contains_key("x-request-id")), ("own", false));
     }

@@ -65,7 +65,7 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
             let response = self.mcp.refuse(request.method(), failure);
             return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });
         }
-        if let Some(ops) = self.ops.as_ref().filter(|ops| ops.has(request.uri().path())) {
+        if let Some(ops) = self.ops.as_ref().filter(|ops| ops.takes(&request)) {
             let answer = ops.clone().answer(request, self.mcp.peer());
             return Box::pin(async { answer.await.map(|response| guarded(response, Either::Right, guard)) });
         }

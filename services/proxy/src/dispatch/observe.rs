@@ -82,6 +82,7 @@ pub(super) fn record(
         Some(slave) => {
             guard.set_worker_facts(&slave.name, || proven(slave, tool));
             guard.set_phase(CallPhase::Running, &slave.name);
+            guard.set_worker_number(slave.key);
         }
         None => guard.set_phase(CallPhase::Waiting, ""),
     }

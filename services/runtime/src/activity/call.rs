@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::labels::Labels;
 use crate::audit::Payload;
@@ -39,12 +39,22 @@ pub(super) struct Snapshot {
     pub(super) id: String,
     pub(super) phase: CallPhase,
     pub(super) worker: String,
+    /// The number that tells the worker from others of its name.
+    pub(super) worker_number: Option<u64>,
     /// What is proven of the worker and of the tool there, for the audit stream.
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) progress: Option<CallProgress>,
     pub(super) ended: bool,
     pub(super) arguments: Option<Payload>,
     pub(super) response: Option<Response>,
+}
+
+/// Adds a call's worker, and its id where it has a number, to the JSON of a call. `member` is the name of the first.
+pub(super) fn insert_worker(object: &mut Map<String, Value>, member: &str, name: &str, number: Option<u64>) {
+    object.insert(member.into(), name.into());
+    if let Some(number) = number.filter(|_| !name.is_empty()) {
+        object.insert(format!("{member}Id"), format!("{number:016x}").into());
+    }
 }
 
 /// The response to a call, for the audit stream.
@@ -62,6 +72,7 @@ impl ActiveCall {
             id: labels.id.clone(),
             phase: CallPhase::Waiting,
             worker: String::new(),
+            worker_number: None,
             facts: Vec::new(),
             progress: None,
             ended: false,
@@ -82,7 +93,7 @@ impl ActiveCall {
         let progress =
             state.progress.map(|CallProgress { done, total }| json!({ "done": done, "total": total }));
         let age = now.saturating_duration_since(self.started).as_millis();
-        object.insert(worker.into(), state.worker.as_str().into());
+        insert_worker(&mut object, worker, &state.worker, state.worker_number);
         object.insert("state".into(), phase.into());
         object.insert("ageMs".into(), u64::try_from(age).unwrap_or(u64::MAX).into());
         object.insert("progress".into(), progress.into());

@@ -49,6 +49,13 @@ impl CallGuard {
         }
     }
 
+    /// Sets the number that tells the worker from others of its name; it is shown in 16 hex digits.
+    pub fn set_worker_number(&self, number: u64) {
+        if let Some(Recorded { call, .. }) = &self.0 {
+            call.state.lock().worker_number = Some(number);
+        }
+    }
+
     /// Sets what is proven of the worker and of the tool that it has, as members of the audit line. `facts` is called only if
     /// there is an audit stream, and if the worker is another one than before.
     pub fn set_worker_facts(&self, worker: &str, facts: impl FnOnce() -> Vec<(&'static str, String)>) {
@@ -94,12 +101,19 @@ impl CallGuard {
             return;
         }
         let (id, worker) = (state.id.clone(), std::mem::take(&mut state.worker));
+        let worker_number = if worker.is_empty() { None } else { state.worker_number };
         let facts = std::mem::take(&mut state.facts);
         let (arguments, response) = (state.arguments.take(), state.response.take());
         drop(state);
         let now = Instant::now();
         let duration = now.saturating_duration_since(call.started);
-        let ended = EndedCall { labels: Labels { id, ..call.labels.clone() }, worker, outcome, duration };
+        let ended = EndedCall {
+            labels: Labels { id, ..call.labels.clone() },
+            worker,
+            worker_number,
+            outcome,
+            duration,
+        };
         if audit::is_on() {
             let line = audit_line(&ended, worker_member);
             let line = facts.into_iter().fold(line, |line, (name, value)| line.with(name, value));

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::labels::Labels;
+use super::call::insert_worker;
+use super::labels::{Explain, Labels};
 use crate::moment;
 
 /// Calls that are kept.
@@ -19,6 +20,7 @@ const SECONDS: u64 = 300;
 pub(super) struct EndedCall {
     pub(super) labels: Labels,
     pub(super) worker: String,
+    pub(super) worker_number: Option<u64>,
     pub(super) outcome: &'static str,
     pub(super) duration: Duration,
 }
@@ -67,12 +69,15 @@ impl History {
         self.recent.push_back((SystemTime::now(), call));
     }
 
-    /// Returns the last calls, newest first. `worker` is the member that names the call's worker.
-    pub(super) fn recent_to_json(&self, worker: &str) -> Value {
+    /// Returns the last calls, newest first. `worker` is the member that names the call's worker; `explain` says what an
+    /// outcome means.
+    pub(super) fn recent_to_json(&self, worker: &str, explain: Explain) -> Value {
         let recent = self.recent.iter().rev().map(|(at, call)| {
             let mut object = call.labels.to_json(&call.labels.id);
-            object.insert(worker.into(), call.worker.as_str().into());
+            insert_worker(&mut object, worker, &call.worker, call.worker_number);
             object.insert("outcome".into(), call.outcome.into());
+            let error = explain(call.outcome).map(|[text, advice]| json!({ "text": text, "advice": advice }));
+            object.insert("error".into(), error.into());
             object.insert("durationMs".into(), millis(call.duration).into());
             object.insert("endedAt".into(), moment::text(*at).into());
             Value::Object(object)
@@ -112,7 +117,7 @@ mod tests {
 
     fn call(outcome: &'static str, millis: u64) -> EndedCall {
         let duration = Duration::from_millis(millis);
-        EndedCall { labels: Labels::default(), worker: String::new(), outcome, duration }
+        EndedCall { labels: Labels::default(), worker: String::new(), worker_number: None, outcome, duration }
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::printable;
 /// Characters of a label that are kept.
 pub(super) const MAX_LABEL_CHARS: usize = 128;
 
+/// The function that explains an outcome: what happened, and advice, which may be empty. `None`: there is nothing to
+/// explain. The texts are constants of the program, so that no word of a peer is among them.
+pub type Explain = fn(&str) -> Option<[&'static str; 2]>;
+
 /// Names of a call.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::call::ActiveCall;
 use super::history::{EndedCall, History};
+use super::labels::Explain;
 
 /// Number of tables, each with its own lock, that the calls under way are spread over.
 const SHARDS: usize = 16;
@@ -50,7 +51,7 @@ impl CallLog {
     }
 
     /// Returns calls under way, oldest first, the last ones that ended, newest first, and counts of the last seconds.
-    pub(super) fn to_json(&self, worker: &str) -> Value {
+    pub(super) fn to_json(&self, worker: &str, explain: Explain) -> Value {
         let now = Instant::now();
         let mut active: Vec<(u64, Arc<ActiveCall>)> = Vec::new();
         for shard in &self.active {
@@ -63,7 +64,7 @@ impl CallLog {
         json!({
             "enabled": true,
             "live": { "total": active.len(), "list": listed },
-            "recent": history.recent_to_json(worker),
+            "recent": history.recent_to_json(worker, explain),
             "rates": history.rates_to_json(now),
         })
     }

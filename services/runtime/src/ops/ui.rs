@@ -20,7 +20,7 @@ const SECTIONS: [(&str, &str); 3] = [
 ];
 
 /// The column of trace ids.
-const TRACE_COLUMN: &str = "      <th scope=\"col\" data-field=\"trace\">Trace</th>\n";
+const TRACE_COLUMN: &str = "      <th scope=\"col\" data-field=\"trace\" data-as=\"id\">Trace</th>\n";
 
 /// `Content-Security-Policy` of every response: a page loads its own script and style, and asks its own server.
 pub const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -55,9 +55,9 @@ pub struct CallColumns {
     pub has_trace: bool,
 }
 
-/// Returns the page at `/ui/`, its script and its style. `role` is the server's name until its status is loaded;
+/// Returns the page at `/ui/`, its scripts and its style, and the redirections to it from `/ui` and `/`. `role` is the server's name until its status is loaded;
 /// `tables` is HTML that may name `{calls}`, `{live}` and `{recent}`.
-pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 4] {
+pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 7] {
     let tables = SECTIONS.iter().fold(tables.to_owned(), |text, (name, section)| text.replace(name, section));
     let tables = tables
         .replace("{worker}", columns.worker)
@@ -66,12 +66,18 @@ pub fn pages(role: &str, tables: &str, columns: CallColumns) -> [Page; 4] {
         .replace("{trace}", if columns.has_trace { TRACE_COLUMN } else { "" });
     let page = FRAME.replace("{role}", role).replace("{tables}", &tables);
     let text = |path, kind, text| Page { path, content: Content::Text(kind, text) };
-    let script = Bytes::from_static(include_bytes!("ui/page.js"));
+    let script = |path, text: &'static str| Page {
+        path,
+        content: Content::Text("text/javascript; charset=utf-8", Bytes::from_static(text.as_bytes())),
+    };
     let style = Bytes::from_static(include_bytes!("ui/page.css"));
     [
+        Page { path: "/", content: Content::Redirect("ui/") },
         Page { path: "/ui", content: Content::Redirect("ui/") },
         text("/ui/", "text/html; charset=utf-8", page.into()),
-        text("/ui/page.js", "text/javascript; charset=utf-8", script),
+        script("/ui/page.js", include_str!("ui/page.js")),
+        script("/ui/tables.js", include_str!("ui/tables.js")),
+        script("/ui/values.js", include_str!("ui/values.js")),
         text("/ui/page.css", "text/css; charset=utf-8", style),
     ]
 }
@@ -93,10 +99,14 @@ mod tests {
     fn no_placeholder_is_left_in_a_page() {
         let columns =
             CallColumns { worker: "slave", worker_title: "Slave", client_title: "Client", has_trace: true };
-        let [_, page, ..] = pages("proxy", "{calls}{live}{recent}", columns);
+        let [_, _, page, ..] = pages("proxy", "{calls}{live}{recent}", columns);
         let Content::Text(_, text) = page.content else { panic!("no text") };
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert!(!text.contains('{'), "{text}");
-        assert!(text.contains("data-field=\"slave\">Slave<") && text.contains(TRACE_COLUMN), "{text}");
+        assert!(
+            text.contains("data-field=\"slave\" data-distinct=\"slaveId\">Slave<")
+                && text.contains(TRACE_COLUMN),
+            "{text}"
+        );
     }
 }

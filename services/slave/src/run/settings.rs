@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use protocol::link::handshake::{PROTOCOL_NAME, REVIEW_DEFAULTS, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
+use protocol::mcp::failure::explain_outcome;
 use runtime::activity::Activity;
 use runtime::env::{Snapshot, parse};
 
@@ -67,7 +68,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         probe_tool: config.probe_tool.clone(),
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
-        activity: Activity::new("backend", config.common.ops.ui.into()),
+        activity: Activity::new("backend", config.common.ops.ui.into()).explained_by(explain_outcome),
         log_capture: if config.common.ops.ui { LogCapture::LastLines } else { LogCapture::Off },
         timing: StdioTiming {
             check: config.probe_interval,
