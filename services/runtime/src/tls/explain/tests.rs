@@ -1,3 +1,5 @@
+//! Tests of the words for failed handshakes. Must not open a connection.
+
 use rustls::{InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use super::*;
