@@ -31,7 +31,7 @@ async fn list_text(address: std::net::SocketAddr) -> String {
     let meta = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{"_meta":{meta}}}}}"#);
     let mut exchange = client.post(body.as_bytes()).await;
-    String::from_utf8(exchange.rest().await.to_vec()).unwrap()
+    String::from_utf8(exchange.rest().await).unwrap()
 }
 
 async fn lists(address: std::net::SocketAddr, text: &str) {

@@ -51,9 +51,8 @@ async fn begin(client: &Client) -> (String, String) {
     (state, who)
 }
 
-fn retry(tool: &str, arguments: Value, state: impl Into<Value>) -> McpRequest {
-    let params =
-        json!({ "name": tool, "arguments": arguments, "inputResponses": {}, "requestState": state.into() });
+fn retry(tool: &str, arguments: impl Into<Value>, state: impl Into<Value>) -> McpRequest {
+    let params = json!({ "name": tool, "arguments": arguments.into(), "inputResponses": {}, "requestState": state.into() });
     McpRequest::new(2, "tools/call", params)
 }
 

@@ -81,7 +81,7 @@ async fn clients_that_cancel_or_leave_meanwhile_free_their_calls() {
     let (link, _, pending) = called(&proxy, &Client::modern(proxy.http)).await;
     drop(link);
     proxy.log.wait_for("Active slave disconnected").await;
-    assert_eq!(in_flight(&proxy).await, 1.0);
+    assert!((in_flight(&proxy).await - 1.0).abs() < 0.5);
     drop(pending);
     wait::until("the call to be gone", async || (in_flight(&proxy).await == 0.0).then_some(())).await;
     let legacy = Client::legacy(proxy.http).await;

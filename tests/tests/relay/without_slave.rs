@@ -114,7 +114,7 @@ async fn a_tool_whose_slaves_leave_is_never_unknown() {
         proxy.offers("raw_tool").await;
         match (leaving, &mut native) {
             (Leaving::Drains, Some(slave)) => {
-                slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await
+                slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await;
             }
             (_, slave) => {
                 plain.iter().for_each(tokio::task::JoinHandle::abort);

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Tests of the texts of failed handshakes.
-=======
 //! Tests of the words for failed handshakes. Must not open a connection.
->>>>>>> h-doctor
 
 use rustls::{InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
