@@ -1,7 +1,7 @@
 //! Requests on the slaves' port that are none of slaves: each is told what is expected, and the log does not grow.
 
 use harness::http;
-use harness::relay::Setup;
+use harness::relay::{Proxy, Setup};
 use harness::wait;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -41,26 +41,36 @@ async fn a_large_request_on_the_slaves_port_reads_its_answer() {
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
 }
 
+/// Waits until the proxy has counted so many connections that became no link.
+async fn failures(proxy: &Proxy, count: f64) {
+    wait::until("the probes in the metrics", async || {
+        let scrape = Scrape::of(proxy.http).await;
+        let failures = |reason| scrape.sum("mcp_relay_link_auth_failures_total", &[reason]);
+        (failures("reason=\"closed\"") + failures("reason=\"no_websocket\"") > count).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn probes_of_load_balancers_leave_no_line() {
     let proxy = Setup::proxy().env("HANDSHAKE_RATE", "10000").start_proxy().await;
     let quiet = proxy.log.len();
     for _ in 0..50 {
-        // A TCP check; a check that speaks TLS; one of HTTP.
+        // A TCP check; one of HTTP.
         drop(TcpStream::connect(proxy.link).await.unwrap());
-        let mut tls = TcpStream::connect(proxy.link).await.unwrap();
-        tls.write_all(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03").await.unwrap();
-        drop(tls);
         http::raw(proxy.link, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await;
     }
-    wait::until("the probes in the metrics", async || {
-        let scrape = Scrape::of(proxy.http).await;
-        let failures = |reason| scrape.sum("mcp_relay_link_auth_failures_total", &[reason]);
-        (failures("reason=\"closed\"") + failures("reason=\"no_websocket\"") > 99.5).then_some(())
-    })
-    .await;
+    failures(&proxy, 99.5).await;
     let text = proxy.log.text();
     assert_eq!(proxy.log.len(), quiet, "{text}");
+    // TLS to a port without it is a wrong URL: said once, and counted.
+    for _ in 0..50 {
+        let mut tls = TcpStream::connect(proxy.link).await.unwrap();
+        tls.write_all(b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03").await.unwrap();
+    }
+    failures(&proxy, 149.5).await;
+    proxy.log.wait_for("the peer speaks TLS, and this port does not").await;
+    assert!(proxy.log.len() <= quiet + 5, "{}", proxy.log.text());
     // A slave is still taken, and still announced by its attempt.
     let _slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.log.wait_for("New slave connection attempt").await;
