@@ -163,7 +163,7 @@ fn no_response(error: &hyper::Error) -> anyhow::Error {
             anyhow!("the connection broke ({})", describe(error))
         }
         _ => anyhow!(
-            "the server closed the connection without an answer: is it an HTTP server, and does it speak TLS?"
+            "the server closed the connection without an answer: it may be no HTTP server, one that speaks TLS (https://), or one that requires a client certificate; its log tells"
         ),
     }
 }

@@ -44,9 +44,11 @@ async fn a_slave_that_offers_nothing_yet_is_connecting_and_no_reason_to_be_ready
     let (status, why) = get(proxy.http, "/readyz").await;
     assert_eq!(status, 503, "{why}");
     assert!(why.contains("1 connecting") && !why.contains("raw"), "counts, no names: {why}");
-    let answer = Client::modern(proxy.http).call("t", json!({})).await;
-    assert_eq!(answer.kind(), "no_slave_for_tool", "its tools may be on their way");
-    slave.catalog(&json!({ "tools": [definition("t")] })).await;
+    // Its tools may be on their way: a call waits for them.
+    let client = Client::modern(proxy.http);
+    let tools = json!({ "tools": [definition("t")] });
+    let (answer, ()) = tokio::join!(client.call("absent", json!({})), slave.catalog(&tools));
+    assert_eq!(answer.kind(), "unknown_tool");
     until_state(proxy.http, "raw", "ready").await;
     assert_eq!(get(proxy.http, "/readyz").await.0, 200);
     slave.catalog(&json!({ "tools": [] })).await;

@@ -17,16 +17,23 @@ async fn a_tool_is_not_called_unknown_while_a_slave_s_first_catalog_is_on_its_wa
     proxy.offers("raw_tool").await;
     let client = Client::modern(proxy.http);
     assert_eq!(client.call("later", json!({})).await.kind(), "unknown_tool");
-    let mut silent = dial(proxy.link).await;
-    silent.authenticate(CODE, "silent").await;
-    wait::until("a call to be told to come again", async || {
-        (client.call("later", json!({})).await.kind() == "no_slave_for_tool").then_some(())
-    })
-    .await;
-    silent.catalog(&json!({ "tools": [definition("other")] })).await;
-    proxy.offers("other").await;
+    let mut late = dial(proxy.link).await;
+    late.authenticate(CODE, "late").await;
+    let part = |backend: &str, position: u32, tool: &str| json!({ "backend": backend, "position": position, "lists": { "tools": { "items": [definition(tool)] } } });
+    late.part(&part("quick", 0, "quick_tool")).await;
+    late.part(&json!({ "slave": { "complete": false } })).await;
+    proxy.offers("quick_tool").await;
+    // The call waits for the rest of the catalog.
+    let serve = async {
+        late.part(&part("slow", 1, "later")).await;
+        late.part(&json!({ "slave": { "complete": true } })).await;
+        let opened = late.receive_open().await;
+        late.end(opened.call, 0, &text_result("came")).await;
+    };
+    let (answer, ()) = tokio::join!(client.call("later", json!({})), serve);
+    assert_eq!(answer.text(), "came");
     wait::until("the catalog to be complete", async || {
-        (client.call("later", json!({})).await.kind() == "unknown_tool").then_some(())
+        (client.call("never", json!({})).await.kind() == "unknown_tool").then_some(())
     })
     .await;
 }
@@ -77,7 +84,7 @@ async fn a_legacy_call_that_is_cancelled_while_its_slave_s_link_is_down_ends_whe
 
 /// How the slave of a tool goes.
 #[derive(Clone, Copy, Debug)]
-enum Leaving {
+enum OfferEnd {
     /// It announces that it drains.
     Drains,
     /// Its connection ends.
@@ -89,12 +96,12 @@ enum Leaving {
 #[tokio::test]
 async fn a_tool_whose_slaves_leave_is_never_unknown() {
     for (leaving, with_another, kind) in [
-        (Leaving::Drains, false, "draining"),
-        (Leaving::Lost, false, "no_slave"),
-        (Leaving::Closes, false, "no_slave"),
-        (Leaving::Drains, true, "no_slave_for_tool"),
-        (Leaving::Lost, true, "no_slave_for_tool"),
-        (Leaving::Closes, true, "no_slave_for_tool"),
+        (OfferEnd::Drains, false, "draining"),
+        (OfferEnd::Lost, false, "no_slave"),
+        (OfferEnd::Closes, false, "no_slave"),
+        (OfferEnd::Drains, true, "no_slave_for_tool"),
+        (OfferEnd::Lost, true, "no_slave_for_tool"),
+        (OfferEnd::Closes, true, "no_slave_for_tool"),
     ] {
         let proxy = Setup::proxy().env("LINK_GRACE", "600").start_proxy().await;
         let _other = if with_another {
@@ -105,7 +112,7 @@ async fn a_tool_whose_slaves_leave_is_never_unknown() {
             None
         };
         let (mut native, mut plain) = (None, None);
-        if let Leaving::Closes = leaving {
+        if let OfferEnd::Closes = leaving {
             let link = node_slave(proxy.link, CODE).await.expect("accepted");
             plain = Some(tokio::spawn(serve_like_node(link, "raw_tool")));
         } else {
@@ -113,7 +120,7 @@ async fn a_tool_whose_slaves_leave_is_never_unknown() {
         }
         proxy.offers("raw_tool").await;
         match (leaving, &mut native) {
-            (Leaving::Drains, Some(slave)) => {
+            (OfferEnd::Drains, Some(slave)) => {
                 slave.send(Frame::bare(FrameKind::Drain, CallId::LINK, 0)).await;
             }
             (_, slave) => {

@@ -35,7 +35,7 @@ pub(super) fn report(peer: SocketAddr, reason: &'static str, detail: &dyn std::f
     }
 }
 
-/// Answers a request that is no handshake, and closes the connection. Peers that do not speak HTTP get no answer.
+/// Answers a request that is no handshake, and closes the connection. Connections that broke get no answer.
 pub(super) async fn answer(stream: MaybeTlsStream, fault: &OpeningFault) {
     if let Some(answer) = answer_to(fault) {
         answer_and_close(stream, &answer).await;
@@ -61,8 +61,9 @@ fn answer_to(fault: &OpeningFault) -> Option<String> {
             "Connection: Upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
         ),
         OpeningFault::TooLong => ("431 Request Header Fields Too Large", ""),
-        OpeningFault::Invalid(_) | OpeningFault::NotHttp { tls: false } => ("400 Bad Request", ""),
-        OpeningFault::NotHttp { tls: true } | OpeningFault::Closed | OpeningFault::Io(_) => return None,
+        // A peer that speaks TLS takes this for what it is: no TLS.
+        OpeningFault::Invalid(_) | OpeningFault::NotHttp { .. } => ("400 Bad Request", ""),
+        OpeningFault::Closed | OpeningFault::Io(_) => return None,
     };
     let body = match fault {
         OpeningFault::Plain { .. } if status.starts_with("200") => "ok\n".to_owned(),
@@ -102,6 +103,7 @@ mod tests {
             (OpeningFault::Invalid("x".into()), "400 "),
             (OpeningFault::TooLong, "431 "),
             (OpeningFault::NotHttp { tls: false }, "400 "),
+            (OpeningFault::NotHttp { tls: true }, "400 "),
         ] {
             let answer = answer_to(&fault).unwrap();
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -113,8 +115,6 @@ mod tests {
             let length = format!("Content-Length: {}", body.len());
             assert_eq!(head.ends_with(&length), !is_head(&fault), "{head}");
         }
-        for silent in [OpeningFault::Closed, OpeningFault::NotHttp { tls: true }] {
-            assert_eq!(answer_to(&silent), None);
-        }
+        assert_eq!(answer_to(&OpeningFault::Closed), None);
     }
 }
