@@ -4,32 +4,35 @@
 
 use parking_lot::Mutex;
 use runtime::printable;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::slave_state::SlaveState;
 
 /// The link is up.
-const LINKED: u8 = 1;
+const LINKED: u16 = 1;
 /// The slave announced that it shuts down.
-const DRAINING: u8 = 2;
+const DRAINING: u16 = 2;
 /// The slave has offered a tool at some time.
-const OFFERED: u8 = 4;
+const OFFERED: u16 = 4;
 /// The slave offers no tool at present.
-const EMPTY: u8 = 8;
+const EMPTY: u16 = 8;
 /// The slave answers pings late.
-const LATE: u8 = 16;
+const LATE: u16 = 16;
 /// The slave itself reports a fault.
-const REPORTED: u8 = 32;
+const REPORTED: u16 = 32;
 /// The slave is ejected: it failed several calls in a row by its own fault.
-const EJECTED: u8 = 64;
+const EJECTED: u16 = 64;
 
 /// The slave has sent nothing since something was sent to it, for a part of the ping interval. Not a state that is reported: it
 /// lasts until the slave answers or its link is given up.
-const OVERDUE: u8 = 128;
+const OVERDUE: u16 = 128;
+
+/// The slave can run no call at present, though it offers tools.
+const UNAVAILABLE: u16 = 256;
 
 /// All reasons for which a slave that accepts calls is degraded.
-const DEGRADED: u8 = LATE | REPORTED | EJECTED;
+const DEGRADED: u16 = LATE | REPORTED | EJECTED;
 
 /// Characters of a slave's own report that are kept.
 const MAX_REPORT_CHARS: usize = 300;
@@ -59,7 +62,7 @@ struct HealthLog {
 struct Logged {
     state: SlaveState,
     /// The bits of [`DEGRADED`] that were set.
-    causes: u8,
+    causes: u16,
     since: Instant,
 }
 
@@ -75,7 +78,7 @@ pub(super) struct HealthChange {
 
 /// The health of a slave.
 pub(super) struct Health {
-    bits: AtomicU8,
+    bits: AtomicU16,
     log: Mutex<HealthLog>,
 }
 
@@ -90,15 +93,15 @@ impl Health {
             ejection: String::new(),
             logged: Logged { state: SlaveState::Lost, causes: 0, since: Instant::now() },
         };
-        Self { bits: AtomicU8::new(EMPTY), log: Mutex::new(log) }
+        Self { bits: AtomicU16::new(EMPTY), log: Mutex::new(log) }
     }
 
-    fn bits(&self) -> u8 {
+    fn bits(&self) -> u16 {
         self.bits.load(Ordering::Acquire)
     }
 
     /// Sets or clears bits. Returns whether that changed any.
-    fn set(&self, bits: u8, on: bool) -> bool {
+    fn set(&self, bits: u16, on: bool) -> bool {
         let before = if on {
             self.bits.fetch_or(bits, Ordering::AcqRel)
         } else {
@@ -116,9 +119,9 @@ impl Health {
         self.bits() & (LINKED | DRAINING) == LINKED
     }
 
-    /// Returns whether calls can be sent to the slave and it offers a tool.
+    /// Returns whether calls can be sent to the slave, it offers a tool, and it can run calls.
     pub(super) fn is_ready(&self) -> bool {
-        self.bits() & (LINKED | DRAINING | EMPTY) == LINKED
+        self.bits() & (LINKED | DRAINING | EMPTY | UNAVAILABLE) == LINKED
     }
 
     pub(super) fn is_ejected(&self) -> bool {
@@ -178,6 +181,11 @@ impl Health {
         self.set_tools(tools);
     }
 
+    /// Records whether the slave can run no call, though it offers tools.
+    pub(super) fn set_unavailable(&self, unavailable: bool) {
+        self.set(UNAVAILABLE, unavailable);
+    }
+
     /// Records the number of tools that can be called.
     pub(super) fn set_tools(&self, tools: usize) {
         self.set(EMPTY, tools == 0);
@@ -226,20 +234,23 @@ impl Health {
     }
 }
 
-fn state_of(bits: u8) -> SlaveState {
+fn state_of(bits: u16) -> SlaveState {
     match bits {
         bits if bits & LINKED == 0 => SlaveState::Lost,
         bits if bits & DRAINING != 0 => SlaveState::Draining,
-        bits if bits & EMPTY != 0 => SlaveState::Connecting,
+        bits if bits & (EMPTY | UNAVAILABLE) != 0 => SlaveState::Connecting,
         bits if bits & DEGRADED != 0 => SlaveState::Degraded,
         _ => SlaveState::Ready,
     }
 }
 
-fn snapshot_of(bits: u8, log: &HealthLog) -> HealthSnapshot {
+fn snapshot_of(bits: u16, log: &HealthLog) -> HealthSnapshot {
     let state = state_of(bits);
     let mut reasons: Vec<String> = Vec::new();
     match state {
+        SlaveState::Connecting if bits & EMPTY == 0 => {
+            reasons.push("no backend of it runs: see its log, or run mcp-relay doctor there".into());
+        }
         SlaveState::Connecting => {
             let since = if bits & OFFERED == 0 { "yet" } else { "any more" };
             reasons.push(format!("it offers no tools {since}: see its log, or run mcp-relay doctor there"));
@@ -293,6 +304,15 @@ mod tests {
         let (now, reason) = state(&health);
         assert!(now == SlaveState::Connecting && reason.contains("no tools any more"), "{now:?}: {reason}");
         assert!(!health.is_ready());
+        health.set_offer(1, "backend \"x\" is down");
+        health.set_unavailable(true);
+        let (now, reason) = state(&health);
+        assert!(
+            now == SlaveState::Connecting && reason.contains("no backend of it runs"),
+            "{now:?}: {reason}"
+        );
+        assert!(!health.is_ready() && health.accepts_calls(), "its calls wait for its backends");
+        health.set_unavailable(false);
         health.set_draining();
         assert_eq!(state(&health).0, SlaveState::Draining);
         health.on_disconnect("closed", "gone".into());

@@ -110,6 +110,7 @@ impl Slave {
         self.bounds.on_left_out(&self.name, &self.grant(), &left_out);
         let catalog = self.catalog();
         audit::catalog(self, &before, &catalog);
+        self.health.set_unavailable(catalog.unavailable);
         self.health.set_offer(catalog.tools.len(), catalog.degraded.as_deref().unwrap_or_default());
     }
 

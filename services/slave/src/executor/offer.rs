@@ -33,6 +33,7 @@ impl Offer {
             tool_hints: listed.map(|backend| backend.hints).reduce(ListHints::with).unwrap_or_default(),
             tools: tools.flatten().cloned().collect(),
             degraded: self.state.degraded.clone(),
+            unavailable: self.state.unavailable,
             ..Catalog::default()
         }
     }

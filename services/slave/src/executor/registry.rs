@@ -211,7 +211,9 @@ impl BackendRegistry {
         list.reported = problems.into_iter().collect();
         let (routes, tools) = route::build(&list.backends, named, &self.routes.load());
         self.routes.store(Arc::new(routes));
-        let state = SlaveState { complete: list.is_complete(), degraded: list.problems() };
+        let degraded = list.problems();
+        let unavailable = degraded.is_some() && !list.any_runs();
+        let state = SlaveState { complete: list.is_complete(), degraded, unavailable };
         self.publish(Offer { backends: list.offered(tools), state });
         self.changes.send_modify(|count| *count += 1);
     }

@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn parts(backends: Vec<BackendOffer>, complete: bool) -> AdvertisedParts {
-        AdvertisedParts::of(&Offer { backends, state: SlaveState { complete, degraded: None } })
+        AdvertisedParts::of(&Offer { backends, state: SlaveState { complete, ..SlaveState::default() } })
     }
 
     fn changes(now: &AdvertisedParts, before: &AdvertisedParts) -> Vec<String> {

@@ -27,6 +27,8 @@ pub struct Catalog {
     pub tool_hints: ListHints,
     /// Reason why the slave calls itself degraded, without secrets; `None`: not degraded.
     pub degraded: Option<String>,
+    /// Whether the slave can run no call at present, though it offers tools.
+    pub unavailable: bool,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +63,7 @@ impl Catalog {
                 .entries()?,
             tool_hints: ListHints::default(),
             degraded: None,
+            unavailable: false,
         })
     }
 

@@ -20,6 +20,9 @@ use crate::mcp::object::Object;
 /// State in which other slaves are preferred; other states mean nothing.
 const DEGRADED: &str = "degraded";
 
+/// `slave.health.state` of a slave that can run no call at present, though it offers tools.
+const UNAVAILABLE: &str = "unavailable";
+
 /// Effect of a part on one list.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum ListChange<'a> {
@@ -52,6 +55,8 @@ pub struct SlaveState {
     pub complete: bool,
     /// Reason why the slave calls itself degraded, without secrets; `None`: not degraded.
     pub degraded: Option<String>,
+    /// Whether it can run no call at present, though it offers tools: none of their backends runs. Only together with `degraded`.
+    pub unavailable: bool,
 }
 
 /// One part of a catalog.
@@ -134,9 +139,11 @@ impl<'a> CatalogPart<'a> {
                 Ok(Self::Backend(BackendPart { backend, position, gone, lists }))
             }
             (None, Some(Object(state))) => {
-                let degraded = state.health.filter(|health| health.state == DEGRADED);
-                let degraded = degraded.map(|health| health.reason);
-                Ok(Self::Slave(SlaveState { complete: state.complete, degraded }))
+                let known = |health: &HealthJson| [DEGRADED, UNAVAILABLE].contains(&health.state.as_str());
+                let health = state.health.filter(known);
+                let unavailable = health.as_ref().is_some_and(|health| health.state == UNAVAILABLE);
+                let degraded = health.map(|health| health.reason);
+                Ok(Self::Slave(SlaveState { complete: state.complete, degraded, unavailable }))
             }
             _ => Err(CatalogError::NoSubject),
         }
@@ -244,7 +251,8 @@ pub fn write_state(state: &SlaveState) -> Result<Bytes, serde_json::Error> {
     struct Part {
         slave: StateJson,
     }
-    let health = state.degraded.clone().map(|reason| HealthJson { state: DEGRADED.into(), reason });
+    let name = if state.unavailable { UNAVAILABLE } else { DEGRADED };
+    let health = state.degraded.clone().map(|reason| HealthJson { state: name.into(), reason });
     serde_json::to_vec(&Part { slave: StateJson { complete: state.complete, health } }).map(Bytes::from)
 }
 
@@ -310,7 +318,10 @@ mod tests {
             other => panic!("{json}: {other:?}"),
         };
         let degraded = state(r#"{"slave":{"complete":true,"health":{"state":"degraded","reason":"why"}}}"#);
-        assert_eq!(degraded, SlaveState { complete: true, degraded: Some("why".into()) });
+        let why = SlaveState { complete: true, degraded: Some("why".into()), unavailable: false };
+        assert_eq!(degraded, why);
+        let down = state(r#"{"slave":{"complete":true,"health":{"state":"unavailable","reason":"why"}}}"#);
+        assert_eq!(down, SlaveState { unavailable: true, ..why });
         for other in
             [r#"{"slave":{"health":{"state":"fine"}}}"#, r#"{"slave":{"health":null}}"#, r#"{"slave":{}}"#]
         {
@@ -359,8 +370,10 @@ mod tests {
         assert!(matches!(part.lists[0], ListChange::Removed));
         let json = write_gone("files").unwrap();
         assert!(matches!(CatalogPart::parse(&json), Ok(CatalogPart::Backend(part)) if part.gone));
-        for degraded in [None, Some("why".to_owned())] {
-            let state = SlaveState { complete: true, degraded };
+        for (degraded, unavailable) in
+            [(None, false), (Some("why".to_owned()), false), (Some("down".to_owned()), true)]
+        {
+            let state = SlaveState { complete: true, degraded, unavailable };
             let json = write_state(&state).unwrap();
             assert!(matches!(CatalogPart::parse(&json), Ok(CatalogPart::Slave(read)) if read == state));
         }

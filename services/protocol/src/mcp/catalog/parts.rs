@@ -155,6 +155,7 @@ impl<L: HeldList> CatalogParts<L> {
     pub fn merge(&self) -> MergedCatalog {
         let mut merged = MergedCatalog::default();
         merged.catalog.degraded.clone_from(&self.state.degraded);
+        merged.catalog.unavailable = self.state.unavailable;
         let mut backends: Vec<&BackendLists<L>> = self.backends.values().collect();
         backends.sort_by_key(|backend| backend.position);
         let tools = ListKind::Tools as usize;
@@ -192,7 +193,7 @@ mod tests {
     }
 
     fn state(complete: bool) -> SlaveState {
-        SlaveState { complete, degraded: None }
+        SlaveState { complete, ..SlaveState::default() }
     }
 
     #[test]

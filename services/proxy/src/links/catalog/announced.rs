@@ -94,7 +94,7 @@ impl AnnouncedCatalog {
     ) -> Result<(), CatalogError> {
         self.parts.place("", None)?;
         self.set("", list, account, limits);
-        self.parts.set_state(SlaveState { complete: true, degraded: None });
+        self.parts.set_state(SlaveState { complete: true, ..SlaveState::default() });
         Ok(())
     }
 
@@ -223,7 +223,10 @@ impl AnnouncedCatalog {
         let before = self.parts.state();
         if state == before {
             Cost::Nothing
-        } else if state.complete && state.degraded == before.degraded {
+        } else if state.complete
+            && state.degraded == before.degraded
+            && state.unavailable == before.unavailable
+        {
             Cost::Free
         } else {
             Cost::Change

@@ -175,6 +175,11 @@ impl BackendList {
         self.backends.iter().zip(tools).map(offer).collect()
     }
 
+    /// Returns whether a backend runs that has tools: those of a backend that is started again stay listed.
+    pub(super) fn any_runs(&self) -> bool {
+        self.backends.iter().any(|backend| backend.state == BackendState::Ready && !backend.tools.is_empty())
+    }
+
     /// Returns what is wrong with the backends, without secrets; `None` if nothing is.
     pub(super) fn problems(&self) -> Option<String> {
         let problem = |backend: &RegisteredBackend| {
