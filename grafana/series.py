@@ -56,7 +56,7 @@ def overview():
         timeseries("Time of a call", "s", "From a call's arrival at the proxy to the end of its answer.", *quantiles("mcp_relay_forward_duration_seconds")),
         timeseries("Calls in flight", "short", "Calls under way, by proxy; unread: those whose clients stopped reading.",
                    (f"sum by (instance) (mcp_relay_calls_in_flight{{{JOB}}})", "{{instance}}"),
-                   (f"sum by (instance) (mcp_relay_calls_unread{{{JOB}}}) > 0", "{{instance}} unread")),
+                   (f"sum by (instance) (mcp_relay_calls_unread{{{JOB}}})", "{{instance}} unread")),
         timeseries("Refused at once", "reqps", "Calls refused before a slave or the queue had them, by kind.",
                    (rate("mcp_relay_calls_refused_total", by="kind"), "{{kind}}")),
         timeseries("Limits and queues", "reqps", "Calls that limits or full queues refused; rate_limited_slave_wait had to wait.",
