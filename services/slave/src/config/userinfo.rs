@@ -78,7 +78,12 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_password_is_left_out(password in "[!-~&&[^%,;]]{1,20}", host in "[a-z.]{1,9}") {
-            for text in [format!("http://u:{password}@{host}:1/"), format!("u:{password}@{host}")] {
+            let mut texts = vec![format!("http://u:{password}@{host}:1/")];
+            // `u://` without a scheme before it is a scheme itself.
+            if !password.starts_with("//") {
+                texts.push(format!("u:{password}@{host}"));
+            }
+            for text in texts {
                 let found = secrets_in(&text);
                 proptest::prop_assert!(found.iter().any(|secret| secret.expose() == password), "{}", text);
             }
