@@ -21,6 +21,13 @@ const MAX_TARGETS: usize = 256;
 /// First wait of the discovery while proxies are known to be missing; the longest is `RECONNECT_MAX`, as for a lost link.
 const DISCOVERY_BACKOFF: Duration = Duration::from_millis(500);
 
+/// Time after a lost link in which the discovery does not slow down: its proxy waits for about that long (`LINK_GRACE`), and behind a
+/// load balancer it takes several attempts to reach that one again.
+const SEARCH_TIME: Duration = Duration::from_secs(15);
+
+/// Longest wait of the discovery in that time.
+const MAX_SEARCH_BACKOFF: Duration = Duration::from_secs(1);
+
 /// First wait of the discovery while no proxy is known to be missing; it finds proxies that no other proxy knows yet.
 const IDLE_DISCOVERY_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -75,6 +82,9 @@ struct Name {
 struct Discovery {
     under_way: bool,
     at: Option<Instant>,
+    /// Waits in [`SEARCH_TIME`].
+    search: Backoff,
+    search_ends: Option<Instant>,
     quick: Backoff,
     idle: Backoff,
     last: Option<Target>,
@@ -102,6 +112,8 @@ impl Plan {
         let discovery = Discovery {
             under_way: false,
             at: None,
+            search: Backoff::new(DISCOVERY_BACKOFF, MAX_SEARCH_BACKOFF.min(timing.reconnect_max)),
+            search_ends: None,
             quick: Backoff::new(DISCOVERY_BACKOFF, timing.reconnect_max),
             idle: Backoff::new(IDLE_DISCOVERY_BACKOFF, MAX_IDLE_DISCOVERY_BACKOFF),
             last: None,
@@ -158,9 +170,13 @@ impl Plan {
     }
 
     fn schedule_discovery(&mut self, now: Instant) {
-        let timing =
-            if self.discovery.missing { &mut self.discovery.quick } else { &mut self.discovery.idle };
-        self.discovery.at = Some(now + timing.next((self.timing.random)()));
+        let Discovery { search, search_ends, quick, idle, missing, .. } = &mut self.discovery;
+        let backoff = match (*missing, search_ends.is_some_and(|end| now < end)) {
+            (true, true) => search,
+            (true, false) => quick,
+            (false, _) => idle,
+        };
+        self.discovery.at = Some(now + backoff.next((self.timing.random)()));
     }
 
     /// Returns the next target that leads to a proxy, in rotation.
@@ -244,6 +260,9 @@ impl Plan {
         if goal == Goal::Discover {
             self.discovery.under_way = false;
             self.schedule_discovery(now);
+            if let (DisconnectReason::Busy(least), Some(at)) = (reason, self.discovery.at) {
+                self.discovery.at = Some(at + *least);
+            }
             return None;
         }
         let served = self.is_served(target.url);
@@ -287,6 +306,8 @@ impl Plan {
                 entry.wait(reason, now + wait);
             }
         }
+        self.discovery.search_ends = Some(now + SEARCH_TIME);
+        self.discovery.search.reset();
         self.discovery.quick.reset();
         self.discovery.idle.reset();
         self.schedule_discovery(now);

@@ -160,6 +160,33 @@ fn a_second_address_of_a_linked_proxy_is_dialed_again_when_a_link_ends() {
 }
 
 #[test]
+fn the_proxy_of_a_lost_link_behind_a_load_balancer_is_searched_for_without_slowing_down() {
+    let mut world = World::new(&[1]);
+    assert_eq!(world.due(), [Step::Dial(target(1), Goal::Maintain)]);
+    world.plan.linked(target(1), Goal::Maintain, false, world.now);
+    world.plan.linked(target(1), Goal::Discover, false, world.now);
+    world.plan.ended(target(1), &lost(), Duration::from_mins(1), world.now);
+    world.peers = PeerDiscovery { searchable: 1, missing: true, ..PeerDiscovery::default() };
+    let since = world.now;
+    let mut waits = Vec::new();
+    while world.now < since + Duration::from_mins(1) {
+        let before = world.now;
+        if world.next().contains(&Step::Dial(target(1), Goal::Discover)) {
+            waits.push((world.now - since, world.now - before));
+            world.plan.failed(target(1), Goal::Discover, &DisconnectReason::AlreadyLinked, world.now);
+        }
+    }
+    let within = |span: Duration| waits.iter().filter(|(at, _)| *at <= span).count();
+    // The waits are half of their ranges here: half a second each, but for the first one.
+    assert!(within(Duration::from_secs(12)) >= 20, "{waits:?}");
+    assert!(within(Duration::from_mins(1)) < 60, "it slows down afterwards: {waits:?}");
+    // A proxy that asks for a pause gets it.
+    let busy = DisconnectReason::Busy(Duration::from_secs(9));
+    world.plan.failed(target(1), Goal::Discover, &busy, world.now);
+    assert!(world.plan.discovery.at.unwrap() >= world.now + Duration::from_secs(9));
+}
+
+#[test]
 fn missing_proxies_behind_one_address_are_discovered() {
     let mut world = World::new(&[1]);
     world.due();
