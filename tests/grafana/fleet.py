@@ -18,8 +18,8 @@ KEY = "key-of-the-dashboard-check"
 CODES = {"steady": "code-of-the-steady-slave", "shaky": "code-of-the-shaky-slave"}
 
 FILE_OF_CODES = """codes:
-  - {code: code-of-the-steady-slave, name: steady, provide: ["*"], labels: {allow: {disk: "*"}}, not_after: 2099-01-01T00:00:00Z}
-  - {code: code-of-the-shaky-slave, name: shaky, provide: ["*"], labels: {allow: {disk: "*"}}, tools: [echo, sleep, payload, work, die, fragile, hang, refuse, nonsense]}
+  - {code: code-of-the-steady-slave, name: steady, provide: ["*"], labels: {allow: {disk: "*"}}, tools: [echo, sleep, payload, fail, work, die, fragile, hang, refuse, nonsense], not_after: 2099-01-01T00:00:00Z}
+  - {code: code-of-the-shaky-slave, name: shaky, provide: ["*"], labels: {allow: {disk: "*"}}, tools: [echo, sleep, payload, work, stay, die, fragile, hang, refuse, nonsense]}
 """
 
 ROUTES = """rules:

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-TOOLS = ["work", "die", "fragile", "hang", "refuse", "nonsense"]
+TOOLS = ["work", "stay", "die", "fragile", "hang", "refuse", "nonsense"]
 
 
 def say(message):
@@ -24,7 +24,7 @@ def run(request):
         sys.stdout.write("no JSON\n")
         say({"jsonrpc": "2.0", "id": 999_999, "result": {}})
         say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": "nobody's", "progress": 1}})
-    if name == "work":
+    if name in ("work", "stay"):
         time.sleep(request["params"].get("arguments", {}).get("seconds", 0))
     return {"result": {"content": [{"type": "text", "text": "done"}]}}
 
