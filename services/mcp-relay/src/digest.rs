@@ -8,6 +8,7 @@ use protocol::mcp::canonical;
 use protocol::mcp::era::Era;
 use protocol::mcp::members::Members;
 use runtime::env::Snapshot;
+use runtime::io_fault::describe;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -58,9 +59,11 @@ fn read(file: Option<&Path>) -> Result<String, CommandError> {
         None => std::io::stdin().take(MAX_INPUT).read_to_string(&mut text),
         Some(path) => std::fs::File::open(path)
             .and_then(|file| file.take(MAX_INPUT).read_to_string(&mut text))
-            .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+            .map_err(|error| {
+                std::io::Error::new(error.kind(), format!("{}: {}", path.display(), describe(&error)))
+            }),
     };
-    read.map(|_| text).map_err(|error| CommandError::Config(format!("cannot be read: {error}")))
+    read.map(|_| text).map_err(|error| CommandError::Config(format!("cannot be read: {}", describe(&error))))
 }
 
 /// Returns the definitions in a text, as they stand there.

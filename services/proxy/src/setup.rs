@@ -74,7 +74,8 @@ fn read_routes(reader: &mut Reader<'_>, setting: &Setting, config: &ProxyConfig)
             None
         }
         Err(RoutesError::Unreadable(error)) => {
-            reader.reject(setting, format!("a YAML file of routes ({error})"));
+            reader
+                .reject(setting, format!("a YAML file of routes ({})", runtime::io_fault::describe(&error)));
             None
         }
     }

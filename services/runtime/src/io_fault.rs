@@ -1,4 +1,4 @@
-//! Failures of sockets and of name resolution in words. Must not know who connects, or what for.
+//! Failures of files, sockets and name resolution in words. Must not know who connects or reads, or what for.
 
 use std::io;
 
@@ -52,6 +52,7 @@ mod tests {
         let lookup = |reason: &str| io::Error::other(format!("{LOOKUP_FAILED}: {reason}"));
         let eof = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/";
         for (error, expected) in [
+            (io::Error::from_raw_os_error(2), "no such file or directory"),
             (io::Error::from_raw_os_error(111), "connection refused"),
             (io::Error::from_raw_os_error(104), "connection reset by peer"),
             (io::Error::from_raw_os_error(113), "no route to host"),

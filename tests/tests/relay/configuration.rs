@@ -118,6 +118,55 @@ async fn a_slave_reports_all_its_bad_variables_at_once() {
     all_are_reported("PROXY_SLAVE", &BAD_IN_SLAVE).await;
 }
 
+/// Variables that name a file or folder, and what reads them.
+const PATHS: [(&str, &[&str]); 15] = [
+    ("AUTH_BEARER_KEYS_FILE", &["PROXY_MODE", "PROXY_SLAVE"]),
+    ("OPS_KEYS_FILE", &["PROXY_MODE", "PROXY_SLAVE"]),
+    ("SESSION_KEY_FILE", &["PROXY_MODE"]),
+    ("SLAVE_CODES_FILE", &["PROXY_MODE"]),
+    ("TLS_CERT", &["PROXY_MODE"]),
+    ("TLS_KEY", &["PROXY_MODE"]),
+    ("ROUTES", &["PROXY_MODE"]),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", &["PROXY_MODE", "PROXY_SLAVE"]),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &["PROXY_MODE", "PROXY_SLAVE"]),
+    ("SLAVE_CODE_FILE", &["PROXY_SLAVE"]),
+    ("PROXY_CA_FILE", &["PROXY_SLAVE"]),
+    ("PROXY_CLIENT_CERT", &["PROXY_SLAVE"]),
+    ("PROXY_CLIENT_KEY", &["PROXY_SLAVE"]),
+    ("SLAVE_BACKENDS", &["PROXY_SLAVE"]),
+    ("MR_PILOT_CWD", &["PROXY_SLAVE"]),
+];
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_in_words_without_numbers_of_the_system() {
+    for (name, modes) in PATHS {
+        for mode in modes {
+            let missing = "/no/such/folder/file";
+            let mut setup =
+                Setup::bare(mode).env(mode, "1").env("MCP_SERVER_PORT", "0").env("PROXY_WS_PORT", "0");
+            // The other half of a pair is there, so that it is not what is missing.
+            setup = match name {
+                "TLS_CERT" => setup.env("TLS_KEY", missing),
+                "TLS_KEY" => setup.env("TLS_CERT", missing),
+                "PROXY_CLIENT_CERT" => setup.env("PROXY_CLIENT_KEY", missing),
+                "PROXY_CLIENT_KEY" => setup.env("PROXY_CLIENT_CERT", missing),
+                _ => setup,
+            };
+            if name != "SLAVE_CODES_FILE" && *mode == "PROXY_MODE" {
+                setup = setup.env("SLAVE_CODES", "code-of-the-tests");
+            }
+            if name != "SLAVE_CODE_FILE" && *mode == "PROXY_SLAVE" {
+                setup = setup.env("SLAVE_CODE", "code-of-the-tests");
+            }
+            let mut process = setup.env(name, missing).spawn();
+            assert_eq!(process.exit(LIMIT).await.code(), Some(64), "{name}: {}", process.log.text());
+            process.log.wait_for("o such file or directory").await;
+            let log = process.log.text();
+            assert!(log.contains(name) && !log.contains("os error"), "{name}: {log}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_slave_says_which_variables_it_misses() {
     let (code, log) = exit_code_and_log(Setup::bare("slave").env("PROXY_SLAVE", "1")).await;

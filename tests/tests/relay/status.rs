@@ -250,7 +250,7 @@ async fn the_terminal_shows_the_same() {
     let mut command = ask(&["status"], &of(proxy.http));
     assert_eq!(command.exit(wait::TIMEOUT).await.code(), Some(0));
     command.log.wait_for("berlin").await;
-    command.log.wait_for("ended lately").await;
+    command.log.wait_for("recent calls").await;
     let mut command = ask(&["status"], &of(slave.http));
     assert_eq!(command.exit(wait::TIMEOUT).await.code(), Some(0));
     command.log.wait_for("the secret is [masked]").await;

@@ -9,6 +9,7 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use protocol::mcp::era::Era;
 use runtime::config::{EVERY, listener};
 use runtime::env::{Reader, Snapshot, parse};
+use runtime::io_fault::describe;
 use serde_json::{Value, json};
 
 use super::print::Format;
@@ -162,8 +163,9 @@ fn arguments(text: &str, input: impl Read) -> Result<Value, CommandError> {
             input.read_to_string(&mut all).context("standard input cannot be read")?;
             all
         }
-        Some(file) => std::fs::read_to_string(file)
-            .map_err(|error| CommandError::Config(format!("--arguments: {file} cannot be read: {error}")))?,
+        Some(file) => std::fs::read_to_string(file).map_err(|error| {
+            CommandError::Config(format!("--arguments: {file} cannot be read: {}", describe(&error)))
+        })?,
     };
     match serde_json::from_str(&json) {
         Ok(Value::Object(members)) => Ok(json!(members)),

@@ -59,7 +59,21 @@ fn head(text: &mut Sheet, from: &str, found: &Value) {
         printable::line(from),
     );
     if found["access"]["warning"].is_string() {
-        let _ = writeln!(text, "warning: {}", cell(&found["access"]["warning"]));
+        let _ = writeln!(text, "warning: {}", whole(&found["access"]["warning"]));
+    }
+    let mut access = Vec::new();
+    for (title, states) in [("access", &found["access"]), ("TLS", &found["tls"])] {
+        let ports: Vec<String> = ["clients", "slaves", "operators"]
+            .into_iter()
+            .filter(|port| states[*port].is_string())
+            .map(|port| format!("{port} {}", cell(&states[port])))
+            .collect();
+        if !ports.is_empty() {
+            access.push(format!("{title}: {}", ports.join(", ")));
+        }
+    }
+    if !access.is_empty() {
+        let _ = writeln!(text, "{}", access.join(" · "));
     }
 }
 
@@ -155,7 +169,7 @@ fn live_calls(text: &mut Sheet, live: &Value, column: &str) {
         [cell(&call["tool"]), cell(&call["state"]), cell(&call[column]), cell(&call["client"]), progress, age]
     });
     let total = live["total"].as_u64().unwrap_or_default();
-    let title = if total == 0 { "under way".to_owned() } else { format!("under way ({total})") };
+    let title = if total == 0 { "running calls".to_owned() } else { format!("running calls ({total})") };
     table(text, &title, ["TOOL", "STATE", "AT", "FROM", "PROGRESS", "AGE"], rows);
 }
 
@@ -169,9 +183,10 @@ fn recent_calls(text: &mut Sheet, recent: &Value, column: &str) {
             cell(&call["client"]),
             took,
             cell(&call["id"]),
+            whole(&call["error"]["text"]),
         ]
     });
-    table(text, "ended lately", ["TOOL", "OUTCOME", "AT", "FROM", "TOOK", "ID"], rows);
+    table(text, "recent calls", ["TOOL", "OUTCOME", "AT", "FROM", "TOOK", "ID", "ERROR"], rows);
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -272,7 +287,8 @@ mod tests {
         let found = json!({
             "role": "proxy", "version": "1", "uptimeSeconds": 61,
             "readiness": { "ready": false, "reason": "draining" },
-            "access": { "clients": "everyone", "warning": "no keys" },
+            "access": { "clients": "everyone", "operators": "own keys", "warning": "no keys" },
+            "tls": { "clients": "on", "slaves": "off", "operators": "on" },
             "proxies": { "total": 2 },
             "slaves": { "total": 1, "byState": { "ready": 1 }, "list": [{
                 "name": "one", "state": "ready", "roundTripMs": 0.4, "inFlight": 2, "capacity": null,
@@ -281,7 +297,7 @@ mod tests {
             "calls": { "enabled": true,
                 "live": { "total": 1, "list": [{ "tool": "sleep", "state": "running", "slave": "one", "ageMs": 1500,
                     "progress": { "done": 1, "total": 4 } }] },
-                "recent": [] },
+                "recent": [{ "tool": "echo", "outcome": "timeout", "error": { "text": "Too long.", "advice": "Wait." } }] },
         });
         let text = lines("http://here", &found, None);
         for part in [
@@ -291,7 +307,10 @@ mod tests {
             "a=b",
             "1 of 4",
             "1.5 s",
-            "ended lately: none",
+            "warning: no keys",
+            "access: clients everyone, operators own keys · TLS: clients on, slaves off, operators on",
+            "running calls (1)",
+            "Too long.",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }

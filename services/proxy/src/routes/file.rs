@@ -131,7 +131,7 @@ pub struct RoutesFile {
 #[derive(Debug, thiserror::Error)]
 pub enum RoutesError {
     /// Reading failed.
-    #[error("it cannot be read: {0}")]
+    #[error("it cannot be read: {}", runtime::io_fault::describe(.0))]
     Unreadable(#[from] std::io::Error),
     /// The contents are invalid.
     #[error(transparent)]

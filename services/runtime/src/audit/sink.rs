@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::AuditTarget;
+use crate::io_fault::describe;
 
 /// An open target.
 #[derive(Debug)]
@@ -63,5 +64,5 @@ fn unbuffered(bytes: &[u8]) -> io::Result<usize> {
 
 fn open(path: &Path) -> io::Result<File> {
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {}", path.display(), describe(&error))))
 }

@@ -10,6 +10,7 @@ use super::line::AuditLine;
 use super::losses::{record_lost, record_written, restore_unreported, take_unreported};
 use super::redact::Redaction;
 use super::sink::Sink;
+use crate::io_fault::describe;
 
 /// Size of a batch, in bytes; the last line may exceed it.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -132,7 +133,7 @@ impl Writer {
         record_lost("failed", lines(rest).saturating_sub(u64::from(lost_before > 0)));
         restore_unreported(lost_before);
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!("Audit lines are lost, AUDIT_LOG cannot be written: {error}");
+            tracing::error!("Audit lines are lost, AUDIT_LOG cannot be written: {}", describe(&error));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::variables::Settings;
 use crate::env::Reader;
 use crate::follow::content_digest;
+use crate::io_fault::describe;
 use crate::keys::FollowedFile;
 use crate::secret::{SessionKey, SessionKeys};
 
@@ -21,7 +22,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> SessionConfi
     let listed = reader.optional(variable, SessionKey::parse);
     let filed = reader.optional(file, |path| {
         let expected = |why: String| format!("the path of a readable file with session keys ({why})");
-        let content = std::fs::read(path).map_err(|error| expected(error.to_string()))?;
+        let content = std::fs::read(path).map_err(|error| expected(describe(&error)))?;
         let keys =
             SessionKeys::parse_file(&content).map_err(|needed| expected(format!("it needs {needed}")))?;
         let followed =

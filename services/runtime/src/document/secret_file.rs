@@ -45,7 +45,7 @@ pub struct SecretList<T> {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// The file cannot be read.
-    #[error("it cannot be read: {0}")]
+    #[error("it cannot be read: {}", crate::io_fault::describe(.0))]
     Unreadable(#[from] io::Error),
     /// The file is not UTF-8 text, or larger than the limit in bytes.
     #[error("it is not UTF-8 text of at most {0} bytes")]

@@ -11,6 +11,7 @@ use super::file::KeysFile;
 use super::store::KeyStore;
 use crate::document::SecretFileError;
 use crate::follow::{ReloadSignal, WatchedFile};
+use crate::io_fault::describe;
 use crate::secret::SessionKeys;
 
 /// Time between two checks for keys that have become valid or expired.
@@ -87,7 +88,8 @@ pub async fn follow_session_keys(
     let variable = file.variable;
     let mut watched = WatchedFile::since(file.path, file.digest, reload);
     loop {
-        let content = watched.changed().await.map_err(|error| format!("a readable file ({error})"));
+        let content =
+            watched.changed().await.map_err(|error| format!("a readable file ({})", describe(&error)));
         match content.and_then(|content| SessionKeys::parse_file(&content)) {
             Ok(keys) => {
                 apply(&keys);

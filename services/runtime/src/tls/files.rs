@@ -9,6 +9,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::io_fault::describe;
+
 /// The application protocol that ALPN agrees on.
 pub(super) const ALPN: &[u8] = b"http/1.1";
 
@@ -46,10 +48,13 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+fn unreadable(file: File, error: &std::io::Error) -> TlsError {
+    TlsError::new(file, format!("it cannot be read: {}", describe(error)))
+}
+
 /// Reads all certificates of a PEM file; a file without any is an error.
 pub(super) fn certificates(path: &Path, file: File) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let content =
-        std::fs::read(path).map_err(|error| TlsError::new(file, format!("it cannot be read: {error}")))?;
+    let content = std::fs::read(path).map_err(|error| unreadable(file, &error))?;
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
     let list = list.map_err(|error| TlsError::new(file, format!("it is not PEM: {error}")))?;
     if list.is_empty() {
@@ -59,8 +64,7 @@ pub(super) fn certificates(path: &Path, file: File) -> Result<Vec<CertificateDer
 }
 
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let content = std::fs::read(path)
-        .map_err(|error| TlsError::new(File::Key, format!("it cannot be read: {error}")))?;
+    let content = std::fs::read(path).map_err(|error| unreadable(File::Key, &error))?;
     // The parser's own message may quote the file.
     PrivateKeyDer::from_pem_slice(&content)
         .map_err(|_| TlsError::new(File::Key, "it has no PEM private key without a password"))

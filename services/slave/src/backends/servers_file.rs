@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use runtime::io_fault::describe;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -57,7 +58,7 @@ pub fn read(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<ServersFile, ServersFileError> {
     let failed = |problems| ServersFileError { path: path.to_owned(), problems };
-    let content = content.map_err(|error| failed(vec![format!("cannot be read: {error}")]))?;
+    let content = content.map_err(|error| failed(vec![format!("cannot be read: {}", describe(&error))]))?;
     let text =
         std::str::from_utf8(content).map_err(|error| failed(vec![format!("is not UTF-8: {error}")]))?;
     let file = parse(text, &variable).map_err(failed)?;

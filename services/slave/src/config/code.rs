@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use runtime::config::warn_of_short;
 use runtime::env::{Reader, Setting};
+use runtime::io_fault::describe;
 use runtime::secret::{Secret, is_short};
 
 /// The file of `SLAVE_CODE_FILE`, with its content at the start.
@@ -31,7 +32,7 @@ pub(super) fn read(
     }
     let from_variable = reader.optional(code, check);
     let from_file = reader.optional(file, |path| {
-        let content = std::fs::read(path).map_err(|error| format!("{EXPECTED} ({error})"))?;
+        let content = std::fs::read(path).map_err(|error| format!("{EXPECTED} ({})", describe(&error)))?;
         let code = code_of_file(&content)?;
         let content = Secret::new(String::from_utf8_lossy(&content));
         Ok((code, CodeSource { path: path.into(), content }))

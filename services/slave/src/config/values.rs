@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use protocol::link::handshake::check_slave_name;
 use runtime::env::parse;
+use runtime::io_fault::describe;
 use runtime::tls::TlsPeer;
 use url::Url;
 
@@ -147,17 +148,18 @@ pub(super) fn readable_file(text: &str) -> Result<PathBuf, String> {
     match opened {
         Ok(about) if about.is_file() => Ok(path),
         Ok(_) => Err("the path of a file (this is none)".into()),
-        Err(error) => Err(format!("the path of a readable file ({error})")),
+        Err(error) => Err(format!("the path of a readable file ({})", describe(&error))),
     }
 }
 
 /// Parses `MR_PILOT_CWD`: the absolute path of a directory that is there.
 pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
-    let path = std::path::absolute(text).map_err(|error| format!("the path of a directory ({error})"))?;
+    let path = std::path::absolute(text)
+        .map_err(|error| format!("the path of a directory ({})", describe(&error)))?;
     match std::fs::metadata(&path) {
         Ok(about) if about.is_dir() => Ok(path),
         Ok(_) => Err("the path of a directory (this is none)".into()),
-        Err(error) => Err(format!("the path of a directory ({error})")),
+        Err(error) => Err(format!("the path of a directory ({})", describe(&error))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use runtime::io_fault::describe;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
@@ -59,7 +60,7 @@ fn with_file_name(server: &StdioServer, error: &io::Error) -> io::Error {
         (None, io::ErrorKind::NotFound) => {
             format!("its command {:?} is not found (PATH of the slave)", server.command)
         }
-        (None, _) => format!("its command {:?} cannot be started: {error}", server.command),
+        (None, _) => format!("its command {:?} cannot be started: {}", server.command, describe(error)),
     };
     io::Error::new(error.kind(), text)
 }
