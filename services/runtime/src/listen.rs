@@ -19,7 +19,7 @@ pub struct ListenAddr {
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {reason}. {advice}")]
+#[error("cannot listen on {address}: {}. {advice}", crate::io_fault::describe(.reason))]
 pub struct BindError {
     /// The address as `host:port`.
     pub address: String,

@@ -168,6 +168,23 @@ async fn what_cannot_be_read_is_told_in_words_without_numbers_of_the_system() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_taken_is_told_in_words_with_the_variable() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (mode, code) in [("PROXY_MODE", "SLAVE_CODES"), ("PROXY_SLAVE", "SLAVE_CODE")] {
+        let setup = Setup::bare(mode).env(mode, "1").env(code, "code-of-the-tests");
+        let mut process = setup
+            .env("MCP_SERVER_HOST", "127.0.0.1")
+            .env("PROXY_WS_PORT", "0")
+            .env("MCP_SERVER_PORT", &*port)
+            .spawn();
+        assert!(!process.exit(LIMIT).await.success());
+        let line = process.log.wait_for("cannot listen on").await;
+        assert!(line.contains(": address already in use. ") && line.contains("MCP_SERVER_PORT"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_slave_says_which_variables_it_misses() {
     let (code, log) = exit_code_and_log(Setup::bare("slave").env("PROXY_SLAVE", "1")).await;
     assert_eq!(code, Some(64));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runtime::config::CommonConfig;
+use runtime::io_fault::describe;
 use runtime::listen::ListenAddr;
 use serde_json::Value;
 
@@ -63,7 +64,10 @@ async fn clients(report: &mut Report, ports: &Ports<'_>, mode: Mode) -> Option<L
                 let what = format!("a {} of mcp-relay has {address}", mode_of(&state).name());
                 Err(Fault::new(what, format!("set {} to another port", address.port_var)))
             }
-            None => Err(Fault::new(format!("cannot listen on {address}: {}", error.reason), error.advice)),
+            None => Err(Fault::new(
+                format!("cannot listen on {address}: {}", describe(&error.reason)),
+                error.advice,
+            )),
         },
     };
     report.step("HTTP port", result)
@@ -82,7 +86,9 @@ fn mode_of(state: &Value) -> Mode {
 pub(super) async fn check_free(report: &mut Report, step: &'static str, address: &ListenAddr) {
     let result = match address.bind().await {
         Ok(_) => Ok(((), format!("{address} can be listened on"))),
-        Err(error) => Err(Fault::new(format!("cannot listen on {address}: {}", error.reason), error.advice)),
+        Err(error) => {
+            Err(Fault::new(format!("cannot listen on {address}: {}", describe(&error.reason)), error.advice))
+        }
     };
     report.step(step, result);
 }

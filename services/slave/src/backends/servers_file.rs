@@ -53,12 +53,12 @@ pub struct ServersFile {
 /// The file cannot be read or has another form; or an entry cannot be used, and no other can, or `strictness` is [`Strictness::File`].
 pub fn read(
     path: &Path,
-    content: std::io::Result<&[u8]>,
+    content: Result<&[u8], &std::io::Error>,
     strictness: Strictness,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<ServersFile, ServersFileError> {
     let failed = |problems| ServersFileError { path: path.to_owned(), problems };
-    let content = content.map_err(|error| failed(vec![format!("cannot be read: {}", describe(&error))]))?;
+    let content = content.map_err(|error| failed(vec![format!("cannot be read: {}", describe(error))]))?;
     let text =
         std::str::from_utf8(content).map_err(|error| failed(vec![format!("is not UTF-8: {error}")]))?;
     let file = parse(text, &variable).map_err(failed)?;
@@ -215,10 +215,10 @@ mod tests {
         assert!(problems("{}").contains("mcpServers"));
         assert!(problems("[1]").contains("expected form"));
         assert!(problems("{").contains("line 1"));
-        let gone = std::io::ErrorKind::NotFound.into();
+        let gone = std::io::Error::from_raw_os_error(2);
         let path = Path::new("/no/such/file.json");
-        let error = read(path, Err(gone), Strictness::Entry, variable).unwrap_err().to_string();
-        assert!(error.starts_with("/no/such/file.json: cannot be read"), "{error}");
+        let error = read(path, Err(&gone), Strictness::Entry, variable).unwrap_err().to_string();
+        assert_eq!(error, "/no/such/file.json: cannot be read: no such file or directory");
     }
 
     #[test]

@@ -75,8 +75,7 @@ fn servers(
     content: &std::io::Result<Vec<u8>>,
     strictness: Strictness,
 ) -> Result<ServersFile, ServersFileError> {
-    let content = content.as_deref().map_err(|error| error.kind().into());
-    servers_file::read(path, content, strictness, |name| std::env::var(name).ok())
+    servers_file::read(path, content.as_deref(), strictness, |name| std::env::var(name).ok())
 }
 
 /// The watched file of `SLAVE_CODE_FILE`.
@@ -91,7 +90,8 @@ impl CodeFile {
     /// Applies each change of the code, until the future is dropped.
     pub(super) async fn follow(mut self, links: Arc<Links>) {
         loop {
-            let content = self.0.changed().await.map_err(|error| error.to_string());
+            let unreadable = |error| format!("a readable file ({})", runtime::io_fault::describe(&error));
+            let content = self.0.changed().await.map_err(unreadable);
             match content.and_then(|content| code_of_file(&content)) {
                 Ok(code) if code.expose() == links.code.load().secret.expose() => {
                     tracing::info!("SLAVE_CODE_FILE was read again: the code is the same");

@@ -124,6 +124,10 @@ async fn a_code_that_was_withdrawn_first_costs_the_time_until_the_new_one_is_the
     files.write("code", "new-canary\nsecond\n");
     let line = slave.log.wait_for("the code of before stays").await;
     assert!(line.contains("several lines"), "{line}");
+    let before = slave.log.len();
+    std::fs::remove_file(files.path("code")).unwrap();
+    let line = slave.log.wait_for_after("the code of before stays", before).await;
+    assert!(line.ends_with("expected a readable file (no such file or directory)"), "{line}");
     files.write("code", "new-canary\n");
     proxy.accepted(2).await;
     fixture.open_gate("x", 9);
@@ -132,7 +136,7 @@ async fn a_code_that_was_withdrawn_first_costs_the_time_until_the_new_one_is_the
     let scrape = Scrape::of(slave.http).await;
     let read =
         |outcome: &str| scrape.sum("mcp_relay_slave_config_reloads_total", &["file=\"code\"", outcome]);
-    assert!((read("outcome=\"ok\"") - 1.0).abs() < 0.1 && (read("outcome=\"failed\"") - 1.0).abs() < 0.1);
+    assert!((read("outcome=\"ok\"") - 1.0).abs() < 0.1 && (read("outcome=\"failed\"") - 2.0).abs() < 0.1);
     assert!(!slave.log.text().contains("canary"));
 }
 

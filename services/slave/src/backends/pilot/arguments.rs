@@ -75,7 +75,7 @@ pub(super) enum ArgumentError {
         "MR_PILOT_ALLOW_COMMENT of this slave is 0: reviews cannot be posted as comments; call again without postComment"
     )]
     CommentRefused,
-    #[error("the slave cannot write a temporary file: {0}")]
+    #[error("the slave cannot write a temporary file: {}", runtime::io_fault::describe(.0))]
     File(#[from] io::Error),
 }
 

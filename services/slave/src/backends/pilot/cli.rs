@@ -92,7 +92,7 @@ impl CliProcess {
         };
         let failed = |error: io::Error| Failure::BackendFailed {
             backend: NAME.into(),
-            reason: error.to_string(),
+            reason: runtime::io_fault::describe(&error),
             retry_after: None,
         };
         let (stdout, stderr, status) = tokio::try_join!(
