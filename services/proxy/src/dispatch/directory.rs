@@ -103,7 +103,8 @@ impl Directory {
         let offers = ready::offers(&ready, settings.precedence, &before.schemas);
         let owned = ownership::assign(&offers.list, settings.precedence, settings.policies.conflict);
         let mut directory = Self {
-            any_slave: slaves.iter().any(|slave| slave.is_linked()),
+            // A slave that comes back after it was found not ready is none of either: it must not pass for one that drains.
+            any_slave: !ready.is_empty() || slaves.iter().any(|slave| slave.is_draining()),
             any_ready: !ready.is_empty(),
             catalogs_due: slaves.iter().filter_map(|slave| slave.catalog_deadline()).max(),
             ..Self::default()

@@ -197,6 +197,11 @@ impl Slave {
         self.health.is_linked()
     }
 
+    /// Returns whether a link is up, and the slave goes down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state() == SlaveState::Draining
+    }
+
     pub(super) fn state(&self) -> SlaveState {
         self.health.state()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use harness::client::Client;
 use harness::fixture::{Fixture, run_args};
+use harness::http;
 use harness::relay::{Proxy, Setup, Slave};
 use harness::wait;
 
@@ -13,7 +14,7 @@ struct Fleet {
     _folder: tempfile::TempDir,
 }
 
-/// A proxy with this file, and slaves with these variables, each of which has answered a call.
+/// A proxy with this file, and slaves with these variables, all of which share its calls.
 async fn fleet(routes: &str, slaves: &[(&str, &str, &str)]) -> Fleet {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.yaml");
@@ -26,10 +27,11 @@ async fn fleet(routes: &str, slaves: &[(&str, &str, &str)]) -> Fleet {
         running.push((setup.start_slave().await, fixture));
     }
     proxy.offers("run").await;
-    wait::until("every slave to offer its tools", async || {
-        (proxy.log.count("Slave offers its tools") >= slaves.len()
-            && running.iter().all(|(slave, _)| slave.log.count("backend ready") > 0))
-        .then_some(())
+    wait::until("every slave in the pool", async || {
+        let (_, status) = http::get(proxy.http, "/api/v1/status").await;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        let tools = status["tools"]["list"].as_array().unwrap();
+        tools.iter().any(|tool| tool["name"] == "run" && tool["slaves"] == slaves.len()).then_some(())
     })
     .await;
     Fleet { proxy, slaves: running, _folder: folder }
