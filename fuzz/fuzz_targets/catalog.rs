@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use protocol::mcp::catalog::{
-    BackendPart, CatalogPart, ListChange, ListKind, RawList, WrittenLists, backend_at_head, write_backend,
+    BackendPart, CatalogPart, ListChange, ListKind, RawList, WrittenBackend, WrittenList, backend_at_head, write_backend,
     write_state,
 };
 
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
             for entry in &entries {
                 assert_eq!(entry.has_definition_of(entry), entry.digest.is_some());
             }
-            let written = write_backend(&part.backend, 0, WrittenLists { tools: Some(&entries), ..WrittenLists::default() });
+            let written = write_backend(&part.backend, 0, WrittenBackend { lists: [Some(WrittenList { entries: &entries, ..WrittenList::default() }), None, None, None], server: None });
             let Ok(written) = written else { panic!("what was read can be written") };
             let Ok(CatalogPart::Backend(again)) = CatalogPart::parse(&written) else { panic!("and read again") };
             assert_eq!(again.backend, part.backend);

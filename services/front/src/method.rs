@@ -10,7 +10,9 @@ use protocol::link::header::CallHeader;
 use protocol::mcp::envelope::{EnvelopeError, Params, Text};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
+use protocol::mcp::method::Method;
 use protocol::mcp::request_state::RequestState;
 use serde_json::json;
 
@@ -124,23 +126,17 @@ impl<C: Calls> Edge<C> {
         let request_state = request_state.map_err(|error| Failure::InvalidParams(error.to_string()))?;
         let trace = Trace::resolve(request.params.meta.as_ref(), caller.trace);
         let mut header = CallHeader {
-            method: request.method.to_owned(),
             name: Some(name.as_str().to_owned()),
-            era: caller.era,
-            version: caller.version,
+            kind: Some(Kind::Tool),
             request_id: caller.session.is_some().then(|| request.id.to_owned()),
-            cancel_id: None,
             request_state,
-            state_label: 0,
             log_level: caller.session.as_deref().and_then(|session| self.log_levels.lock().get(session)),
-            client: None,
             session: caller.session,
-            silence_timeout_ms: 0,
-            total_timeout_ms: 0,
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,
             baggage: trace.baggage,
             param_headers: caller.param_headers,
+            ..CallHeader::new(request.method, caller.era, caller.version)
         };
         header.set_timeouts(self.config.request_timeout, self.config.request_timeout_total);
         Ok(self.calls.call(header, request.message.clone(), context))
@@ -207,29 +203,15 @@ pub(crate) fn truncate(text: &str) -> String {
     text.chars().take(MAX_ECHOED_CHARS).collect()
 }
 
-/// Returns a method as a label of metrics and spans; `other` for methods that the edge does not know.
+/// Notifications of clients that the specifications name.
+const NOTIFICATIONS: [&str; 4] = [
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/roots/list_changed",
+];
+
+/// Returns a method as a label of metrics and spans; `other` for methods that the specifications do not name.
 pub(crate) fn method_label(method: &str) -> &'static str {
-    const KNOWN: [&str; 20] = [
-        "initialize",
-        "server/discover",
-        "ping",
-        "tools/list",
-        "tools/call",
-        "prompts/list",
-        "prompts/get",
-        "resources/list",
-        "resources/templates/list",
-        "resources/read",
-        "resources/subscribe",
-        "resources/unsubscribe",
-        "completion/complete",
-        "logging/setLevel",
-        "subscriptions/listen",
-        "tasks/get",
-        "tasks/cancel",
-        "notifications/initialized",
-        "notifications/cancelled",
-        "notifications/roots/list_changed",
-    ];
-    KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
+    NOTIFICATIONS.into_iter().find(|known| *known == method).unwrap_or_else(|| Method::label(method))
 }

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod kind;
 pub mod log_level;
 pub mod members;
+pub mod method;
 pub(crate) mod object;
 pub mod param_headers;
 pub mod progress;

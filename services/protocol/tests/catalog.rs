@@ -4,8 +4,8 @@
 
 use proptest::prelude::*;
 use protocol::mcp::catalog::{
-    Catalog, CatalogPart, ListChange, ListKind, RawList, WrittenLists, backend_at_head, check_name,
-    write_backend,
+    Catalog, CatalogPart, ListChange, ListKind, RawList, WrittenBackend, WrittenList, backend_at_head,
+    check_name, write_backend,
 };
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ proptest! {
         match Catalog::decode(text.to_string().as_bytes()) {
             Ok(catalog) => {
                 prop_assert!(fine);
-                let part = write_backend("b", 1, WrittenLists { tools: Some(&catalog.tools), tool_hints: catalog.tool_hints }).unwrap();
+                let part = write_backend("b", 1, WrittenBackend { lists: [Some(WrittenList { entries: &catalog.tools, hints: catalog.hints[0] }), None, None, None], server: None }).unwrap();
                 let Ok(CatalogPart::Backend(part)) = CatalogPart::parse(&part) else { panic!("a part") };
                 let ListChange::Replaced(list) = part.lists[ListKind::Tools as usize] else { panic!("a list") };
                 let list = RawList::parse(ListKind::Tools, list).unwrap();

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::mcp::era::{Era, Version};
+use crate::mcp::kind::Kind;
 use crate::mcp::log_level::LogLevel;
 use crate::mcp::request_state::RequestState;
 
@@ -21,6 +23,12 @@ pub struct CallHeader {
     /// Name of the tool as the slave knows it (or prompt, or resource URI); the message may have a namespaced one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Kind of what `name` names. `None`: the request names nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// What the call is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_request")]
+    pub purpose: Purpose,
     /// Era of the client.
     pub era: Era,
     /// The client's protocol version.
@@ -32,6 +40,14 @@ pub struct CallHeader {
     /// passed on only where all calls that they may belong to are one client's. `None`: a client like no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Capabilities that the client of a legacy session declared, a JSON object; a modern client's are in the message. `None`: not known,
+    /// or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_capabilities: Option<RawJson>,
+    /// The client may leave and come back to the response by event ids: the slave keeps what it sent for a time
+    /// (docs/PROTOCOL.md, "Retention").
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub resumable: bool,
     /// Least severe level of log messages that the call's legacy session asked for, as far as the proxy knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_level: Option<LogLevel>,
@@ -45,7 +61,8 @@ pub struct CallHeader {
     /// What the message says of its `requestState`. Not sent to slaves.
     #[serde(skip)]
     pub request_state: RequestState,
-    /// Characters at the start of the message's `requestState` that are a proxy's label, which the slave removes; 0: none.
+    /// Characters at the start of the message's `requestState`, of its task's id or of the id of a reply that are a proxy's label, which
+    /// the slave removes; 0: none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub state_label: usize,
     /// Milliseconds without an event of the call after which both ends give it up; each event starts them anew. 0: no limit.
@@ -68,12 +85,87 @@ pub struct CallHeader {
     pub param_headers: BTreeMap<String, String>,
 }
 
+/// What a call is for, besides a client's own request. Each is a call of its own, from any proxy of the fleet: it has the chunks, the
+/// credit and the resumption that every call has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Purpose {
+    /// A request of the client.
+    #[default]
+    Request,
+    /// The client's response to a request of a backend: the message is the JSON-RPC response, whose id is the one that the slave gave out.
+    /// The first reply counts; a reply of another [`CallHeader::client`] is refused. Ends with an empty result.
+    Reply,
+    /// Goes on with the response of another call: its events after number `after`, then its end.
+    Resume {
+        /// The call's id, as 32 hex digits.
+        call: String,
+        /// Number of the last event that the client has; 0: none.
+        after: u64,
+    },
+    /// Updates of resources, as events, until the call is cancelled: of those that the message names (`subscriptions/listen`), or else
+    /// those that the session subscribed to.
+    Listen,
+}
+
+impl Purpose {
+    /// Returns whether the call is the client's own request.
+    pub fn is_request(&self) -> bool {
+        *self == Self::Request
+    }
+}
+
+/// JSON value as it stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RawJson(pub Box<RawValue>);
+
+impl PartialEq for RawJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for RawJson {}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes members by reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes members by reference")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
 impl CallHeader {
+    /// Returns the header of a request that names nothing: no session, no limits, no trace context.
+    pub fn new(method: impl Into<String>, era: Era, version: Version) -> Self {
+        Self {
+            method: method.into(),
+            name: None,
+            kind: None,
+            purpose: Purpose::Request,
+            era,
+            version,
+            session: None,
+            client: None,
+            client_capabilities: None,
+            resumable: false,
+            log_level: None,
+            request_id: None,
+            cancel_id: None,
+            request_state: RequestState::Absent,
+            state_label: 0,
+            silence_timeout_ms: 0,
+            total_timeout_ms: 0,
+            traceparent: None,
+            tracestate: None,
+            baggage: None,
+            param_headers: BTreeMap::new(),
+        }
+    }
+
     /// Sets both timeouts, rounded down to milliseconds; zero means no limit.
     pub fn set_timeouts(&mut self, silence: Duration, total: Duration) {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -97,7 +189,7 @@ mod tests {
 
     #[test]
     fn unknown_members_are_ignored_and_empty_ones_left_out() {
-        let text = r#"{"method":"tools/call","name":"echo","era":"modern","version":"2026-07-28","silenceTimeoutMs":5,"totalTimeoutMs":60,"later":{}}"#;
+        let text = r#"{"method":"tools/call","name":"echo","kind":"tool","era":"modern","version":"2026-07-28","silenceTimeoutMs":5,"totalTimeoutMs":60,"later":{}}"#;
         let header: CallHeader = serde_json::from_str(text).unwrap();
         assert_eq!(header.name.as_deref(), Some("echo"));
         assert_eq!(serde_json::to_string(&header).unwrap(), text.replace(r#","later":{}"#, ""));

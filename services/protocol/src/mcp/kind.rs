@@ -1,7 +1,10 @@
 //! Kinds of what slaves offer: each kind has names of its own. Must not know definitions.
 
+use serde::{Deserialize, Serialize};
+
 /// Kind of an entry. An entry is known by its kind and its name: a tool and a prompt may have one name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Tool, by its `name`.
     Tool,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::mcp::canonical::{self, DefinitionDigest};
-use protocol::mcp::catalog::{Catalog, CatalogEntry, ListHints};
+use protocol::mcp::catalog::{Catalog, CatalogEntry, ListHints, ListKind};
 use protocol::mcp::kind::Kind;
 
 use super::offer::{Offer, Schema};
@@ -27,7 +27,7 @@ pub(super) struct Ready {
 impl Ready {
     /// Returns the slave's hints for caches of its tools' lists.
     pub(super) fn hints(&self) -> ListHints {
-        self.catalog.tool_hints
+        self.catalog.hints[ListKind::Tools as usize]
     }
 }
 

@@ -54,7 +54,6 @@ impl Client {
 mod tests {
     use front::calls::HeaderMap;
     use protocol::mcp::era::{Era, Version};
-    use protocol::mcp::request_state::RequestState;
     use runtime::keys::Key;
 
     use super::*;
@@ -63,23 +62,8 @@ mod tests {
         let headers = HeaderMap::new();
         let who = if key.is_empty() { Principal::ANYONE } else { Principal::of(&Key::of(key)) };
         let header = CallHeader {
-            method: "tools/call".into(),
-            name: None,
-            era: Era::Legacy,
-            version: Version::NEWEST,
-            client: None,
-            log_level: None,
             session: session.map(str::to_owned),
-            request_id: None,
-            cancel_id: None,
-            request_state: RequestState::default(),
-            state_label: 0,
-            silence_timeout_ms: 0,
-            total_timeout_ms: 0,
-            traceparent: None,
-            tracestate: None,
-            baggage: None,
-            param_headers: std::collections::BTreeMap::default(),
+            ..CallHeader::new("tools/call", Era::Legacy, Version::NEWEST)
         };
         Client::of(
             &CallContext {

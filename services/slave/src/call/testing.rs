@@ -1,37 +1,24 @@
 //! Fixtures of this crate's unit tests: call headers, requests, a bounded wait.
 //! Must not know what is being tested.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::{Era, Version};
-use protocol::mcp::request_state::RequestState;
+use protocol::mcp::kind::Kind;
 
 use super::request::Request;
 
 /// Returns a header as a proxy writes it.
 pub(crate) fn header(era: Era) -> CallHeader {
+    let version = if era == Era::Modern { Version::NEWEST } else { Version::NEWEST_LEGACY };
     CallHeader {
-        method: "tools/call".into(),
-        name: None,
-        era,
-        version: if era == Era::Modern { Version::NEWEST } else { Version::NEWEST_LEGACY },
-        client: None,
-        log_level: None,
-        session: None,
-        request_id: None,
-        cancel_id: None,
-        request_state: RequestState::default(),
-        state_label: 0,
+        kind: Some(Kind::Tool),
         silence_timeout_ms: 20_000,
         total_timeout_ms: 20_000,
-        traceparent: None,
-        tracestate: None,
-        baggage: None,
-        param_headers: BTreeMap::new(),
+        ..CallHeader::new("tools/call", era, version)
     }
 }
 

@@ -29,8 +29,9 @@ impl Offer {
     pub(crate) fn catalog(&self) -> Catalog {
         let tools = self.backends.iter().filter_map(|backend| backend.tools.as_deref());
         let listed = self.backends.iter().filter(|backend| backend.tools.is_some());
+        let tool_hints = listed.map(|backend| backend.hints).reduce(ListHints::with).unwrap_or_default();
         Catalog {
-            tool_hints: listed.map(|backend| backend.hints).reduce(ListHints::with).unwrap_or_default(),
+            hints: [tool_hints, ListHints::default(), ListHints::default(), ListHints::default()],
             tools: tools.flatten().cloned().collect(),
             degraded: self.state.degraded.clone(),
             unavailable: self.state.unavailable,

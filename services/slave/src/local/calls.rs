@@ -8,6 +8,7 @@ use bytes::Bytes;
 use front::calls::{CallContext, Calls, Completeness, Listing};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId};
+use protocol::mcp::catalog::ListKind;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
@@ -62,7 +63,7 @@ fn listing_of(offer: &Offer) -> Listing {
     Listing {
         tools: tool_list(catalog.tools.iter().map(|tool| tool.definition.get())),
         tool_count: catalog.tools.len(),
-        hints: catalog.tool_hints,
+        hints: catalog.hints[ListKind::Tools as usize],
         completeness: if offer.state.complete { Completeness::Complete } else { Completeness::Incomplete },
     }
 }

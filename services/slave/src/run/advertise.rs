@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::mcp::catalog::{
-    MAX_CATALOG, WrittenLists, write_backend, write_gone, write_position, write_state,
+    MAX_CATALOG, WrittenBackend, WrittenList, write_backend, write_gone, write_position, write_state,
 };
 use tokio::sync::watch;
 
@@ -120,9 +120,10 @@ pub(super) async fn follow(
 /// Encodes a backend's part as JSON. One that is too large for proxies is replaced by an empty one, and logged.
 fn encode(position: usize, backend: &BackendOffer) -> Bytes {
     let name = backend.name.as_str();
-    let empty = || write_backend(name, position, WrittenLists::default()).unwrap_or_default();
-    let lists = WrittenLists { tools: backend.tools.as_deref(), tool_hints: backend.hints };
-    match write_backend(name, position, lists) {
+    let empty = || write_backend(name, position, WrittenBackend::default()).unwrap_or_default();
+    let tools = backend.tools.as_deref().map(|entries| WrittenList { entries, hints: backend.hints });
+    let written = WrittenBackend { lists: [tools, None, None, None], server: None };
+    match write_backend(name, position, written) {
         Ok(json) if json.len() <= MAX_CATALOG => json,
         Ok(json) => {
             let len = json.len();
@@ -167,7 +168,9 @@ mod tests {
         let now = parts(vec![backend("a", "x"), backend("b", "z")], false);
         assert_eq!(
             changes(&now, &before),
-            [r#"{"backend":"b","position":1,"lists":{"tools":{"items":[{"name":"z"}]}}}"#]
+            [
+                r#"{"backend":"b","position":1,"lists":{"tools":{"items":[{"name":"z"}]},"prompts":null,"resources":null,"resourceTemplates":null}}"#
+            ]
         );
         let complete = parts(vec![backend("a", "x"), backend("b", "z")], true);
         assert_eq!(changes(&complete, &now), [r#"{"slave":{"complete":true}}"#]);
@@ -181,10 +184,15 @@ mod tests {
         assert_eq!(
             changes(&hinted, &moved),
             [
-                r#"{"backend":"b","position":0,"lists":{"tools":{"items":[{"name":"z"}],"ttlMs":5,"cacheScope":"private"}}}"#
+                r#"{"backend":"b","position":0,"lists":{"tools":{"items":[{"name":"z"}],"ttlMs":5,"cacheScope":"private"},"prompts":null,"resources":null,"resourceTemplates":null}}"#
             ]
         );
         let down = parts(vec![BackendOffer { tools: None, ..backend("b", "z") }], true);
-        assert_eq!(changes(&down, &moved), [r#"{"backend":"b","position":0,"lists":{"tools":null}}"#]);
+        assert_eq!(
+            changes(&down, &moved),
+            [
+                r#"{"backend":"b","position":0,"lists":{"tools":null,"prompts":null,"resources":null,"resourceTemplates":null}}"#
+            ]
+        );
     }
 }

@@ -5,7 +5,6 @@
 // Every test binary uses a part of the harness only, and none of them is a library.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::{Era, Version};
-use protocol::mcp::request_state::RequestState;
+use protocol::mcp::kind::Kind;
 use serde_json::Value;
 use slave::backends::stdio::{StdioServer, StdioTiming};
 use slave::call::{CallEnd, CallHandle, CallSink, SinkClosed};
@@ -95,24 +94,12 @@ pub async fn started(config: ExecutorConfig) -> Executor {
 
 /// Returns a header as a proxy writes it.
 pub fn header(era: Era) -> CallHeader {
+    let version = if era == Era::Modern { Version::NEWEST } else { Version::NEWEST_LEGACY };
     CallHeader {
-        method: "tools/call".into(),
-        name: None,
-        era,
-        version: if era == Era::Modern { Version::NEWEST } else { Version::NEWEST_LEGACY },
-        client: None,
-        log_level: None,
-        session: None,
-        request_id: None,
-        cancel_id: None,
-        request_state: RequestState::default(),
-        state_label: 0,
-        silence_timeout_ms: 25_000,
-        total_timeout_ms: 25_000,
-        traceparent: None,
-        tracestate: None,
-        baggage: None,
-        param_headers: BTreeMap::new(),
+        kind: Some(Kind::Tool),
+        silence_timeout_ms: 20_000,
+        total_timeout_ms: 20_000,
+        ..CallHeader::new("tools/call", era, version)
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::mcp::canonical::{self, DefinitionDigest};
+use crate::mcp::kind::Kind;
 
 /// Longest name of a tool (MCP 2026-07-28, Tools, "Tool Names").
 pub const MAX_TOOL_NAME: usize = 128;
@@ -32,6 +33,26 @@ impl ListKind {
             Self::Prompts => "prompts",
             Self::Resources => "resources",
             Self::ResourceTemplates => "resourceTemplates",
+        }
+    }
+
+    /// Returns the kind of the list's entries.
+    pub fn entry(self) -> Kind {
+        match self {
+            Self::Tools => Kind::Tool,
+            Self::Prompts => Kind::Prompt,
+            Self::Resources => Kind::Resource,
+            Self::ResourceTemplates => Kind::Template,
+        }
+    }
+
+    /// Returns the method that lists the entries.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::ResourceTemplates => "resources/templates/list",
         }
     }
 

@@ -10,7 +10,17 @@ use super::error::CatalogError;
 use super::hints::ListHints;
 use super::limits::MAX_CATALOG;
 use super::list::RawList;
+use super::server::ServerFacts;
 use crate::mcp::object::Object;
+
+/// One backend of a slave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CatalogServer {
+    /// Name of the backend at the slave.
+    pub backend: String,
+    /// What it says of itself.
+    pub facts: Arc<ServerFacts>,
+}
 
 /// Catalog of a slave, each list in the slave's order. Entries are shared with whoever holds the parts.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +33,10 @@ pub struct Catalog {
     pub resources: Vec<Arc<CatalogEntry>>,
     /// `resources/templates/list`.
     pub resource_templates: Vec<Arc<CatalogEntry>>,
-    /// Hints for caches of the tools' lists.
-    pub tool_hints: ListHints,
+    /// Hints for caches of each list, in the order of [`ListKind::ALL`].
+    pub hints: [ListHints; 4],
+    /// What the backends say of themselves, in the slave's order of backends.
+    pub servers: Vec<CatalogServer>,
     /// Reason why the slave calls itself degraded, without secrets; `None`: not degraded.
     pub degraded: Option<String>,
     /// Whether the slave can run no call at present, though it offers tools.
@@ -61,9 +73,7 @@ impl Catalog {
             resources: RawList::of(ListKind::Resources, lists.resources)?.entries()?,
             resource_templates: RawList::of(ListKind::ResourceTemplates, lists.resource_templates)?
                 .entries()?,
-            tool_hints: ListHints::default(),
-            degraded: None,
-            unavailable: false,
+            ..Self::default()
         })
     }
 

@@ -15,6 +15,7 @@ use super::entry::{CatalogEntry, ListKind};
 use super::error::CatalogError;
 use super::hints::ListHints;
 use super::limits::{MAX_BACKEND_NAME, MAX_CATALOG};
+use super::server::ServerFacts;
 use crate::mcp::object::Object;
 
 /// State in which other slaves are preferred; other states mean nothing.
@@ -46,6 +47,8 @@ pub struct BackendPart<'a> {
     pub gone: bool,
     /// Change of each list, in the order of [`ListKind::ALL`].
     pub lists: [ListChange<'a>; 4],
+    /// What the backend says of itself, the JSON that [`super::ServerFacts`] reads; `None`: as before.
+    pub server: Option<&'a str>,
 }
 
 /// State of the whole slave.
@@ -78,6 +81,8 @@ struct PartJson<'a> {
     gone: bool,
     #[serde(borrow, default)]
     lists: Option<Object<ListsJson<'a>>>,
+    #[serde(borrow, default)]
+    server: Option<&'a RawValue>,
     #[serde(default)]
     slave: Option<Object<StateJson>>,
 }
@@ -136,7 +141,8 @@ impl<'a> CatalogPart<'a> {
                 check_backend(&backend)?;
                 let lists = part.lists.map(|Object(lists)| lists.changes()).unwrap_or_default();
                 let (position, gone) = (part.position, part.gone);
-                Ok(Self::Backend(BackendPart { backend, position, gone, lists }))
+                let server = part.server.map(RawValue::get);
+                Ok(Self::Backend(BackendPart { backend, position, gone, lists, server }))
             }
             (None, Some(Object(state))) => {
                 let known = |health: &HealthJson| [DEGRADED, UNAVAILABLE].contains(&health.state.as_str());
@@ -189,13 +195,22 @@ pub fn backend_at_head(json: &[u8]) -> Option<String> {
     backend.filter(|name| check_backend(name).is_ok())
 }
 
-/// Lists of a backend, as they are written.
+/// List of a backend, as it is written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct WrittenLists<'a> {
-    /// Tools; `None`: the backend has no such list.
-    pub tools: Option<&'a [Arc<CatalogEntry>]>,
-    /// Hints for caches of the tools' list.
-    pub tool_hints: ListHints,
+pub struct WrittenList<'a> {
+    /// Definitions in the backend's order.
+    pub entries: &'a [Arc<CatalogEntry>],
+    /// Hints for caches of the list.
+    pub hints: ListHints,
+}
+
+/// Backend, as it is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WrittenBackend<'a> {
+    /// Lists in the order of [`ListKind::ALL`]; `None`: the backend has no such list.
+    pub lists: [Option<WrittenList<'a>>; 4],
+    /// What the backend says of itself, as far as it is known.
+    pub server: Option<&'a ServerFacts>,
 }
 
 /// Writes the part of one backend with all its lists.
@@ -205,15 +220,19 @@ pub struct WrittenLists<'a> {
 pub fn write_backend(
     backend: &str,
     position: usize,
-    lists: WrittenLists<'_>,
+    written: WrittenBackend<'_>,
 ) -> Result<Bytes, serde_json::Error> {
     #[derive(Serialize)]
     struct Part<'a> {
         backend: &'a str,
         position: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        server: Option<&'a ServerFacts>,
         lists: WrittenLists<'a>,
     }
-    serde_json::to_vec(&Part { backend, position, lists }).map(Bytes::from)
+    let WrittenBackend { lists, server } = written;
+    let lists = WrittenLists(lists);
+    serde_json::to_vec(&Part { backend, position, server, lists }).map(Bytes::from)
 }
 
 /// Writes the part that gives a backend another place and leaves its lists as they are.
@@ -256,6 +275,8 @@ pub fn write_state(state: &SlaveState) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(&Part { slave: StateJson { complete: state.complete, health } }).map(Bytes::from)
 }
 
+struct WrittenLists<'a>([Option<WrittenList<'a>>; 4]);
+
 impl Serialize for WrittenLists<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -268,13 +289,13 @@ impl Serialize for WrittenLists<'_> {
             cache_scope: Option<&'a str>,
         }
         let mut map = to.serialize_map(None)?;
-        match self.tools {
-            Some(list) => {
-                let items = list.iter().map(|entry| &*entry.definition).collect();
-                let (ttl_ms, cache_scope) = (self.tool_hints.ttl_ms, self.tool_hints.scope());
-                map.serialize_entry(ListKind::Tools.name(), &List { items, ttl_ms, cache_scope })?;
-            }
-            None => map.serialize_entry(ListKind::Tools.name(), &())?,
+        for (kind, list) in ListKind::ALL.into_iter().zip(self.0) {
+            let list = list.map(|WrittenList { entries, hints }| List {
+                items: entries.iter().map(|entry| &*entry.definition).collect(),
+                ttl_ms: hints.ttl_ms,
+                cache_scope: hints.scope(),
+            });
+            map.serialize_entry(kind.name(), &list)?;
         }
         map.end()
     }
@@ -353,21 +374,29 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
+        const OTHERS: &str = r#""prompts":null,"resources":null,"resourceTemplates":null"#;
         let tools = super::super::Catalog::decode(br#"{"tools":[{"name":"x","n":1.0}]}"#).unwrap().tools;
-        let json = write_backend("files", 2, WrittenLists { tools: Some(&tools), ..WrittenLists::default() })
-            .unwrap();
+        let only = |entries, hints| WrittenBackend {
+            lists: [Some(WrittenList { entries, hints }), None, None, None],
+            server: None,
+        };
+        let json = write_backend("files", 2, only(&tools, ListHints::default())).unwrap();
+        let list = r#"{"items":[{"name":"x","n":1.0}]}"#;
         assert_eq!(
             json,
-            r#"{"backend":"files","position":2,"lists":{"tools":{"items":[{"name":"x","n":1.0}]}}}"#
+            format!(r#"{{"backend":"files","position":2,"lists":{{"tools":{list},{OTHERS}}}}}"#)
         );
         let hints = ListHints { ttl_ms: Some(5), private: true };
-        let json = write_backend("f", 0, WrittenLists { tools: Some(&[]), tool_hints: hints }).unwrap();
+        let json = write_backend("f", 0, only(&[], hints)).unwrap();
         let list = r#"{"items":[],"ttlMs":5,"cacheScope":"private"}"#;
-        assert_eq!(json, format!(r#"{{"backend":"f","position":0,"lists":{{"tools":{list}}}}}"#));
+        assert_eq!(json, format!(r#"{{"backend":"f","position":0,"lists":{{"tools":{list},{OTHERS}}}}}"#));
         assert_eq!(super::super::RawList::parse(ListKind::Tools, list).unwrap().hints(), hints);
-        let json = write_backend("files", 2, WrittenLists::default()).unwrap();
+        let facts = ServerFacts { instructions: Some("do".into()), ..ServerFacts::default() };
+        let written = WrittenBackend { server: Some(&facts), ..WrittenBackend::default() };
+        let json = write_backend("files", 2, written).unwrap();
         let Ok(CatalogPart::Backend(part)) = CatalogPart::parse(&json) else { panic!("a part") };
-        assert!(matches!(part.lists[0], ListChange::Removed));
+        assert!(part.lists.iter().all(|list| matches!(list, ListChange::Removed)));
+        assert_eq!(ServerFacts::parse(part.server.unwrap()).unwrap(), facts);
         let json = write_gone("files").unwrap();
         assert!(matches!(CatalogPart::parse(&json), Ok(CatalogPart::Backend(part)) if part.gone));
         for (degraded, unavailable) in

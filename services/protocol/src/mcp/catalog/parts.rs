@@ -8,8 +8,9 @@ use super::entry::{CatalogEntry, ListKind};
 use super::error::CatalogError;
 use super::hints::ListHints;
 use super::limits::MAX_BACKENDS;
-use super::merged::Catalog;
+use super::merged::{Catalog, CatalogServer};
 use super::part::SlaveState;
+use super::server::ServerFacts;
 
 /// List of one backend as its holder keeps it.
 pub trait HeldList {
@@ -35,6 +36,7 @@ struct BackendLists<L> {
     lists: [Option<L>; 4],
     /// Hints of each list; those of a list that is not there mean nothing.
     hints: [ListHints; 4],
+    server: Option<Arc<ServerFacts>>,
     /// Whether a part named the backend since the link came up.
     named: bool,
 }
@@ -108,6 +110,7 @@ impl<L: HeldList> CatalogParts<L> {
             position: position.unwrap_or(0),
             lists: [None, None, None, None],
             hints: [ListHints::default(); 4],
+            server: None,
             named: true,
         };
         self.backends.insert(backend.to_owned(), new);
@@ -129,6 +132,18 @@ impl<L: HeldList> CatalogParts<L> {
     pub fn set_hints(&mut self, backend: &str, kind: ListKind, hints: ListHints) {
         if let Some(backend) = self.backends.get_mut(backend) {
             backend.hints[kind as usize] = hints;
+        }
+    }
+
+    /// Returns what a backend says of itself.
+    pub fn server(&self, backend: &str) -> Option<&ServerFacts> {
+        self.backends.get(backend)?.server.as_deref()
+    }
+
+    /// Sets what a backend that is there says of itself.
+    pub fn set_server(&mut self, backend: &str, facts: Option<ServerFacts>) {
+        if let Some(backend) = self.backends.get_mut(backend) {
+            backend.server = facts.map(Arc::new);
         }
     }
 
@@ -156,13 +171,18 @@ impl<L: HeldList> CatalogParts<L> {
         let mut merged = MergedCatalog::default();
         merged.catalog.degraded.clone_from(&self.state.degraded);
         merged.catalog.unavailable = self.state.unavailable;
-        let mut backends: Vec<&BackendLists<L>> = self.backends.values().collect();
-        backends.sort_by_key(|backend| backend.position);
-        let tools = ListKind::Tools as usize;
-        let listed = backends.iter().filter(|backend| backend.lists[tools].is_some());
-        let hints = listed.map(|backend| backend.hints[tools]).reduce(ListHints::with);
-        merged.catalog.tool_hints = hints.unwrap_or_default();
+        let mut backends: Vec<(&String, &BackendLists<L>)> = self.backends.iter().collect();
+        backends.sort_by_key(|(_, backend)| backend.position);
+        let server = |(name, backend): &(&String, &BackendLists<L>)| {
+            let facts = Arc::clone(backend.server.as_ref()?);
+            Some(CatalogServer { backend: (*name).clone(), facts })
+        };
+        merged.catalog.servers = backends.iter().filter_map(server).collect();
+        let backends: Vec<&BackendLists<L>> = backends.into_iter().map(|(_, backend)| backend).collect();
         for kind in ListKind::ALL {
+            let listed = backends.iter().filter(|backend| backend.lists[kind as usize].is_some());
+            let hints = listed.map(|backend| backend.hints[kind as usize]).reduce(ListHints::with);
+            merged.catalog.hints[kind as usize] = hints.unwrap_or_default();
             let lists = backends.iter().filter_map(|backend| backend.lists[kind as usize].as_ref());
             let mut seen = HashSet::new();
             for entry in lists.flat_map(HeldList::entries) {
@@ -215,9 +235,9 @@ mod tests {
             parts.place(backend, None).unwrap();
             parts.set_hints(backend, ListKind::Tools, hints(ttl));
         }
-        assert_eq!(parts.merge().catalog.tool_hints, hints(7), "b has no list");
+        assert_eq!(parts.merge().catalog.hints[0], hints(7), "b has no list");
         parts.set("b", ListKind::Tools, Some(list(&[])));
-        assert_eq!(parts.merge().catalog.tool_hints, hints(1));
+        assert_eq!(parts.merge().catalog.hints[0], hints(1));
         assert!(parts.remove("b"));
         assert!(parts.set("gone", ListKind::Tools, Some(list(&["x"]))).is_none() && !parts.has("gone"));
     }

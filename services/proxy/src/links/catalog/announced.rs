@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use protocol::mcp::catalog::{
     BackendPart, Catalog, CatalogError, CatalogPart, CatalogParts, HeldList, ListChange, ListKind, RawList,
-    SlaveState, backend_at_head,
+    ServerFacts, SlaveState, backend_at_head,
 };
 
 use super::account::{CatalogAccount, ChargedList};
@@ -197,6 +197,11 @@ impl AnnouncedCatalog {
         }
         let mut cost =
             if self.parts.moves(&part.backend, part.position) { Cost::Change } else { Cost::Nothing };
+        if let Some(facts) = part.server
+            && self.parts.server(&part.backend) != Some(&ServerFacts::parse(facts)?)
+        {
+            cost = Cost::Change;
+        }
         for (kind, change) in ListKind::ALL.into_iter().zip(part.lists) {
             let before = self.parts.list(&part.backend, kind);
             cost = cost.max(match change {
@@ -262,6 +267,9 @@ impl AnnouncedCatalog {
         self.parts.place(&part.backend, part.position)?;
         if part.lists.iter().any(|list| !matches!(list, ListChange::Unchanged)) {
             self.refusals.remove(&(part.backend.clone().into_owned(), None));
+        }
+        if let Some(facts) = part.server {
+            self.parts.set_server(&part.backend, Some(ServerFacts::parse(facts)?));
         }
         for (kind, change) in ListKind::ALL.into_iter().zip(part.lists) {
             match change {

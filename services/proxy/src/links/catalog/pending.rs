@@ -25,6 +25,7 @@ struct WaitingBackend {
     position: Option<u32>,
     gone: bool,
     lists: [WaitingChange; 4],
+    server: Option<Box<str>>,
     /// Why lists are removed that the slave wanted to replace.
     refusal: Option<CatalogRefusal>,
 }
@@ -117,6 +118,9 @@ impl WaitingBackend {
             self.position = Some(0);
             self.remove_lists();
         }
+        if let Some(server) = part.server {
+            self.server = Some(server.into());
+        }
         for (waiting, change) in self.lists.iter_mut().zip(part.lists) {
             match change {
                 ListChange::Unchanged => {}
@@ -141,7 +145,7 @@ impl WaitingBackend {
             WaitingChange::Replaced(list) => list.len(),
             WaitingChange::Unchanged | WaitingChange::Removed => 0,
         };
-        self.lists.iter().map(bytes).sum()
+        self.lists.iter().map(bytes).sum::<usize>() + self.server.as_ref().map_or(0, |server| server.len())
     }
 
     fn part<'a>(&'a self, name: &'a str) -> BackendPart<'a> {
@@ -150,6 +154,12 @@ impl WaitingBackend {
             WaitingChange::Removed => ListChange::Removed,
             WaitingChange::Replaced(list) => ListChange::Replaced(list),
         });
-        BackendPart { backend: Cow::Borrowed(name), position: self.position, gone: self.gone, lists }
+        BackendPart {
+            backend: Cow::Borrowed(name),
+            position: self.position,
+            gone: self.gone,
+            lists,
+            server: self.server.as_deref(),
+        }
     }
 }

@@ -1,0 +1,86 @@
+//! What a backend says of itself: era, version, capabilities, instructions and name (docs/PROTOCOL.md, "Catalog, names, owners"). Must not
+//! know lists.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::error::CatalogError;
+use super::limits::MAX_SERVER_FACTS;
+use crate::mcp::era::{Era, Version};
+use crate::mcp::members::ExactMembers;
+use crate::mcp::object::Object;
+
+/// What the handshake with a backend found out about it. JSON is kept as the backend wrote it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerFacts {
+    /// Era that the backend speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub era: Option<Era>,
+    /// Version that the backend speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// `capabilities` of its answer to `initialize` or `server/discover`, as far as the slave can carry them: an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Box<RawValue>>,
+    /// `instructions`: text for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+    /// `serverInfo`: an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_info: Option<Box<RawValue>>,
+}
+
+impl ServerFacts {
+    /// Reads the member `server` of a part.
+    ///
+    /// # Errors
+    /// The text is too long or not of the form.
+    pub fn parse(json: &str) -> Result<Self, CatalogError> {
+        if json.len() > MAX_SERVER_FACTS {
+            return Err(CatalogError::TooLong(json.len()));
+        }
+        let Object(facts) = serde_json::from_str(json)?;
+        Ok(facts)
+    }
+
+    /// Returns a capability by its path, as raw JSON, say `["resources", "subscribe"]`; `None` where it is absent, `false` or `null`.
+    pub fn capability(&self, path: &[&str]) -> Option<&RawValue> {
+        let mut at = self.capabilities.as_deref()?;
+        for name in path {
+            at = ExactMembers::of(at).get(name.as_bytes())?;
+        }
+        (!matches!(at.get(), "false" | "null")).then_some(at)
+    }
+}
+
+impl PartialEq for ServerFacts {
+    fn eq(&self, other: &Self) -> bool {
+        let text = |json: &Option<Box<RawValue>>| json.as_ref().map(|json| json.get().to_owned());
+        (self.era, self.version, &self.instructions) == (other.era, other.version, &other.instructions)
+            && text(&self.capabilities) == text(&other.capabilities)
+            && text(&self.server_info) == text(&other.server_info)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_survive_as_they_were_written_and_capabilities_are_found_by_path() {
+        let json = r#"{"era":"legacy","version":"2025-11-25","capabilities":{"resources":{"subscribe":true,"listChanged":false},"x":1e400},"instructions":"do","serverInfo":{"name":"s"}}"#;
+        let facts = ServerFacts::parse(json).unwrap();
+        assert_eq!(serde_json::to_string(&facts).unwrap(), json);
+        assert_eq!(facts, ServerFacts::parse(json).unwrap());
+        assert!(facts.capability(&["resources", "subscribe"]).is_some());
+        assert!(facts.capability(&["resources", "listChanged"]).is_none());
+        assert!(facts.capability(&["tools"]).is_none());
+        assert!(facts.capability(&["resources", "subscribe", "deeper"]).is_none());
+        assert_ne!(facts, ServerFacts::default());
+        assert!(ServerFacts::parse("[]").is_err());
+        assert!(
+            ServerFacts::parse(&format!(r#"{{"instructions":"{}"}}"#, "x".repeat(MAX_SERVER_FACTS))).is_err()
+        );
+    }
+}
