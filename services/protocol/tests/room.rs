@@ -88,3 +88,34 @@ fn a_call_that_writes_on_and_is_not_read_is_stopped_when_it_gives_way() {
     assert_eq!(pair.received(), [Received::Event(ResponseEvent::Failed(Failure::OutcomeUnknown))]);
     assert_eq!(pair.slave.end(CALL, Bytes::new(), Flags::NONE, 0), WriteOutcome::Gone);
 }
+
+#[test]
+fn the_client_that_holds_most_gives_way_first_and_others_keep_what_they_have() {
+    let mut pair = Pair::new();
+    // The first call is the oldest; the two others are one client's and hold more together.
+    unread_results(&mut pair, &[1500, 1000, 1000]);
+    for (call, client) in [(0, 1), (1, 2), (2, 2)] {
+        pair.slave.set_client(CallId(CALL.0 + call), Some(client));
+    }
+    pair.now += STALLED_AFTER;
+    let (new, ear) = (CallId(100), ReaderSink::default());
+    pair.proxy.open(new, b"{}", Bytes::from_static(b"m"), ear.clone()).unwrap();
+    pair.flow();
+    assert_eq!(pair.slave.end(new, Bytes::from(vec![b'n'; 1000]), Flags::NONE, 0), WriteOutcome::More);
+    let gave_up = |pair: &mut Pair| {
+        let events = pair.events().into_iter();
+        events
+            .filter_map(|event| match event {
+                SlaveEvent::GaveUp { call } => Some(call.0 - CALL.0),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(gave_up(&mut pair), [1], "the longer stopped call of the client with 2000 bytes");
+    // Now the first client holds most.
+    pair.now += STALLED_AFTER;
+    pair.proxy.open(CallId(101), b"{}", Bytes::from_static(b"m"), ear).unwrap();
+    pair.flow();
+    pair.slave.end(CallId(101), Bytes::from(vec![b'n'; 1000]), Flags::NONE, 0);
+    assert_eq!(gave_up(&mut pair), [0]);
+}

@@ -69,6 +69,8 @@ impl Endpoint {
         let tool = header.name.as_deref().unwrap_or_default();
         call_line!(lines, tool, "Received request from proxy: {} (id: {call})", header.method);
         let sink = JournalSink::new(Arc::clone(self), call, context);
+        let client = header.client.as_deref().and_then(client_digest);
+        self.state.lock().end.set_client(call, client);
         self.calls.lock().add(call, header.cancel_id.clone());
         // No lock is held here: spawning may wake a thread, which takes time.
         let handle = self.executor.execute(header, message, Box::new(sink));
@@ -87,4 +89,9 @@ impl Endpoint {
             None => tracing::warn!("The proxy sent a session fact that cannot be read"),
         }
     }
+}
+
+/// Returns a number that stands for the client, of the hex digest that call headers have; `None` for a text that is none.
+fn client_digest(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.get(..16)?, 16).ok()
 }

@@ -30,6 +30,8 @@ pub(super) struct Call {
     pub(super) state: CallState,
     /// Fleet of the proxy that opened the call.
     pub(super) fleet: FleetKeys,
+    /// Digest of the client whose call it is; `None`: a client like no other.
+    pub(super) client: Option<u64>,
     /// The link that reads the call; `None` while it waits to be attached.
     pub(super) link: Option<LinkId>,
     /// Chunks of the `open`.
@@ -58,6 +60,7 @@ impl Call {
         Self {
             state: CallState::Receiving,
             fleet,
+            client: None,
             link: Some(link),
             request,
             credited: 0,

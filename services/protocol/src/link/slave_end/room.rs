@@ -1,6 +1,8 @@
 //! Room in the journal: where it is full, calls whose readers stopped reading give way to those whose readers read. Must not
 //! know links' sockets.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::call::{Call, CallState};
@@ -13,35 +15,69 @@ use crate::mcp::failure::Failure;
 /// How long a reader must have taken nothing before its call gives way.
 pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 
+/// Whose unread bytes count together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Holder {
+    Client(u64),
+    /// A call of a client that is not known.
+    Call(CallId),
+}
+
+/// Call whose reader stopped.
+struct Stalled {
+    id: CallId,
+    holder: Holder,
+    since: Instant,
+    held: usize,
+}
+
 impl SlaveEnd {
+    /// Says whose call this is: where the journal is full, the client that holds most of it unread gives way first. `client` is a digest
+    /// that all calls of one client have in common. Calls that are not known are ignored.
+    pub fn set_client(&mut self, id: CallId, client: Option<u64>) {
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.client = client;
+        }
+    }
+
     /// Makes room for so many bytes of a call. Where there is too little, calls whose readers have taken nothing for
-    /// [`STALLED_AFTER`] are given up, the longest stalled first, unless all of them would not be enough. Returns whether the
-    /// bytes fit.
+    /// [`STALLED_AFTER`] are given up, unless all of them would not be enough: of the client that holds most unread bytes first, and of
+    /// that client the longest stalled. Returns whether the bytes fit.
     pub(super) fn make_room(&mut self, id: CallId, bytes: usize) -> bool {
         let missing = (self.journal_bytes + bytes).saturating_sub(self.limits.journal);
         if missing == 0 {
             return true;
         }
-        let mut stalled: Vec<(Instant, CallId, usize)> =
-            self.calls.iter().filter_map(|(other, call)| self.stalled(*other, call)).collect();
-        stalled.retain(|(_, other, _)| *other != id);
-        if stalled.iter().map(|(_, _, held)| held).sum::<usize>() < missing {
+        let stalled = self.calls.iter().filter(|(other, _)| **other != id);
+        let stalled = stalled.filter_map(|(other, call)| self.stalled(*other, call));
+        let mut stalled: Vec<Stalled> = stalled.collect();
+        if stalled.iter().map(|call| call.held).sum::<usize>() < missing {
             return false;
         }
-        stalled.sort_unstable_by_key(|(since, other, _)| (*since, *other));
-        for (_, other, _) in stalled {
-            if self.journal_bytes + bytes <= self.limits.journal {
-                break;
-            }
-            self.give_up(other);
+        let mut shares: HashMap<Holder, usize> = HashMap::new();
+        for call in &stalled {
+            *shares.entry(call.holder).or_default() += call.held;
+        }
+        while self.journal_bytes + bytes > self.limits.journal {
+            // The number of clients that stopped is small, and this happens only where the journal is full.
+            let share = |call: &Stalled| shares.get(&call.holder).copied().unwrap_or_default();
+            let first = stalled
+                .iter()
+                .enumerate()
+                .max_by_key(|(_, call)| (share(call), Reverse((call.since, call.id))));
+            let Some((at, _)) = first else { break };
+            let call = stalled.swap_remove(at);
+            shares.entry(call.holder).and_modify(|share| *share = share.saturating_sub(call.held));
+            self.give_up(call.id);
         }
         self.journal_bytes + bytes <= self.limits.journal
     }
 
-    fn stalled(&self, id: CallId, call: &Call) -> Option<(Instant, CallId, usize)> {
+    fn stalled(&self, id: CallId, call: &Call) -> Option<Stalled> {
         let since = call.stalled_since.filter(|_| call.link.is_some())?;
         let is_long = self.clock?.saturating_duration_since(since) >= STALLED_AFTER;
-        is_long.then(|| (since, id, call.response.bytes()))
+        let holder = call.client.map_or(Holder::Call(id), Holder::Client);
+        is_long.then(|| Stalled { id, holder, since, held: call.response.bytes() })
     }
 
     /// Gives up a call whose reader stopped. Where nothing of its end was sent, the end is a failure; else the proxy is told
