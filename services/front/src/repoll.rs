@@ -48,6 +48,11 @@ impl<F: Future + Unpin> RepollOnSelfWake<F> {
         Self { inner, waker: Waker::from(Arc::clone(&self_waker)), self_waker }
     }
 
+    /// Takes the inner future out.
+    pub(crate) fn into_inner(self) -> F {
+        self.inner
+    }
+
     /// Returns the inner future.
     pub(crate) fn get_mut(&mut self) -> &mut F {
         &mut self.inner

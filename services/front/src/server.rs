@@ -10,6 +10,7 @@ mod limits;
 mod ops_port;
 mod ops_router;
 mod page_request;
+mod parting;
 mod port;
 mod progress;
 mod request_body;

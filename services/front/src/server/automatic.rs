@@ -28,7 +28,7 @@ fn failure_of(status: &str) -> Option<Failure> {
 }
 
 /// Builds a whole HTTP response, after which the connection closes.
-fn answer(failure: &Failure) -> String {
+pub(super) fn answer(failure: &Failure) -> String {
     let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object());
     let status = StatusCode::from_u16(failure.spec().legacy).unwrap_or(StatusCode::BAD_REQUEST);
     format!(

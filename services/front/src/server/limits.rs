@@ -35,6 +35,9 @@ pub(super) const DRAIN_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long beyond `REQUEST_TIMEOUT_TOTAL` a client may take to begin reading the failure that the call got then.
 pub(super) const TOTAL_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a client that was not answered may take to be told why its connection ends.
+pub(super) const PARTING_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a connection that was closed towards the client is read on, where something of a request was not read: the
 /// system resets a connection that is closed with something unread, and the client would lose the response.
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(30);

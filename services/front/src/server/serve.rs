@@ -7,12 +7,16 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use runtime::ops::Ops;
 use runtime::shutdown::Shutdown;
+use runtime::tls::MaybeTlsStream;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::admission::Admission;
-use super::limits::{DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, MAX_BUFFERED};
+use super::limits::{
+    DRAIN_HANDSHAKE_TIMEOUT, DRAIN_HEADER_TIMEOUT, DRAIN_REPLY_TIMEOUT, MAX_BUFFERED, PARTING_TIMEOUT,
+};
 use super::ops_router::OpsRouter;
 use super::port::{Accepted, Port};
 use super::progress::{Overdue, Progress};
@@ -25,6 +29,9 @@ use crate::http::service::McpService;
 use crate::metrics::{ClientRefusal, record_client_refusal};
 use crate::repoll::RepollOnSelfWake;
 use crate::usage::ConnectionShare;
+
+/// A client's connection with its requests.
+type ClientConnection<C> = http1::Connection<TokioIo<WatchedStream<MaybeTlsStream>>, RequestRouter<C>>;
 
 /// A connection within its limits.
 struct Admitted<C> {
@@ -116,7 +123,11 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
     let mut serving = Watched::new(serving, progress);
     tokio::select! {
         // Errors here are the client's: it went away or does not speak HTTP. It was answered if that was possible.
-        ended = &mut serving => return record_end(ended),
+        ended = &mut serving => {
+            let overdue = ended.as_ref().err().copied();
+            record_end(ended);
+            return part(serving, overdue).await;
+        }
         () = shutdown.draining() => Pin::new(serving.get_mut().get_mut()).graceful_shutdown(),
     }
     tokio::select! {
@@ -125,6 +136,19 @@ async fn serve_connection<C: Calls>(admitted: Admitted<C>, shutdown: Shutdown, o
     }
     drop(serving);
     drop((share, open));
+}
+
+/// Tells a client that was not answered why its connection ends.
+async fn part<C: Calls>(serving: Watched<RepollOnSelfWake<ClientConnection<C>>>, overdue: Option<Overdue>) {
+    let stream = serving.into_inner().into_inner().into_parts().io.into_inner();
+    if let Some((mut stream, words)) = stream.into_parting(overdue) {
+        // The client may be gone.
+        let _ = timeout(PARTING_TIMEOUT, async {
+            stream.write_all(&words).await?;
+            stream.shutdown().await
+        })
+        .await;
+    }
 }
 
 /// Counts the end of a connection that the client is to blame for.

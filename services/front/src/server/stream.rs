@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::automatic;
 use super::limits::LINGER_BYTES;
-use super::progress::Progress;
+use super::parting::Opening;
+use super::progress::{Overdue, Progress};
 
 /// Size of a read whose bytes are dropped.
 const DROPPED_READ: usize = 16 * 1024;
@@ -20,6 +21,8 @@ pub(super) struct WatchedStream<S> {
     progress: Progress,
     /// What is written in place of hyper's own refusal.
     replacement: Option<Replacement>,
+    /// The first bytes that the client sent.
+    opening: Opening,
     /// Bytes that may still be read and dropped, once the stream is closed towards the client.
     lingering: Option<usize>,
 }
@@ -34,7 +37,13 @@ struct Replacement {
 
 impl<S> WatchedStream<S> {
     pub(super) fn new(inner: S, progress: Progress) -> Self {
-        Self { inner, progress, replacement: None, lingering: None }
+        Self { inner, progress, replacement: None, opening: Opening::default(), lingering: None }
+    }
+
+    /// Returns what a client that was not answered is to be told before the connection ends, and the stream to write it to.
+    pub(super) fn into_parting(self, overdue: Option<Overdue>) -> Option<(S, Vec<u8>)> {
+        let words = self.opening.parting_words(overdue)?;
+        Some((self.inner, words))
     }
 
     fn report<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -103,7 +112,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, into);
-        if into.filled().len() > before {
+        if let Some(new) = into.filled().get(before..).filter(|new| !new.is_empty()) {
+            self.opening.read(new);
             self.progress.on_read();
         }
         read
@@ -169,7 +179,6 @@ mod tests {
 
     use super::super::watched::Watched;
     use super::*;
-    use crate::server::progress::Overdue;
 
     const STALL: Duration = Duration::from_mins(1);
 

@@ -25,6 +25,11 @@ impl<F: Future + Unpin> Watched<F> {
         &mut self.inner
     }
 
+    /// Takes the connection out.
+    pub(super) fn into_inner(self) -> F {
+        self.inner
+    }
+
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
         loop {
             let Some((deadline, why)) = self.progress.deadline() else { return Poll::Pending };

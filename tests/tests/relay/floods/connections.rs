@@ -82,28 +82,28 @@ async fn two_thousand_idle_connections_cost_little_and_end_by_themselves() {
     .await;
 }
 
-/// Sends a head byte by byte for as long as the server lets it.
-async fn trickle(address: SocketAddr) -> Duration {
+/// Sends a head byte by byte for as long as the server lets it, and returns how long that was, and what it answered.
+async fn trickle(address: SocketAddr) -> (Duration, String) {
     let began = Instant::now();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"POST /mcp HTTP/1.1\r\nHost: proxy\r\nx-slow: ").await.unwrap();
     let ends = async {
-        let mut answer = [0; 64];
+        let mut answer = Vec::with_capacity(4096);
         loop {
             tokio::select! {
-                read = stream.read(&mut answer) => match read {
+                read = stream.read_buf(&mut answer) => match read {
                     Ok(1..) => {}
-                    Ok(0) | Err(_) => return,
+                    Ok(0) | Err(_) => return answer,
                 },
                 () = wait::delay(Duration::from_millis(200)) => {}
             }
             if stream.write_all(b"y").await.is_err() {
-                return;
+                return answer;
             }
         }
     };
-    wait::within("the server to give a slow head up", wait::TIMEOUT, ends).await;
-    began.elapsed()
+    let answer = wait::within("the server to give a slow head up", wait::TIMEOUT, ends).await;
+    (began.elapsed(), String::from_utf8_lossy(&answer).into_owned())
 }
 
 #[tokio::test]
@@ -117,11 +117,25 @@ async fn slow_heads_are_given_up_after_ten_seconds_and_idle_connections_are_not(
     let witness = Witness::start(Client::modern(proxy.http), proxy.pid());
     let slow: Vec<_> = (0..50).map(|_| tokio::spawn(trickle(proxy.http))).collect();
     for slow in slow {
-        let took = slow.await.unwrap();
+        let (took, answer) = slow.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("head_timeout"), "{answer}");
         assert!(took >= Duration::from_secs(9), "given up after {took:?}");
     }
     witness.finish().await;
     kept.write_all(get).await.unwrap();
     let read = wait::within("the second answer", wait::TIMEOUT, kept.read(&mut answer)).await.unwrap();
     assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..read]));
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_without_negotiation_is_told_to_speak_http_1() {
+    let (proxy, _slave) = pair().await;
+    let mut stream = TcpStream::connect(proxy.http).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    let mut answer = Vec::new();
+    // The end of the connection may be a reset, since the client sends on.
+    let _ = wait::within("the connection to end", wait::TIMEOUT, stream.read_to_end(&mut answer)).await;
+    assert_eq!(answer.get(9 + 3), Some(&7), "no GOAWAY: {answer:?}");
+    assert!(answer.ends_with(b"this port speaks HTTP/1.1"), "{answer:?}");
 }

@@ -34,6 +34,7 @@ impl FailureKind {
             Self::TargetTooLong => "The target of the request was too long",
             Self::HeadTooLarge => "The head of the request was too large",
             Self::BodyTooLarge => "The body was too large",
+            Self::HeadTimeout => "The head of the request did not arrive in time",
             Self::BodyTimeout => "The body did not arrive in time",
             Self::Unauthorized => "The key was missing or wrong",
             Self::AnonymousRefused => "No keys are set, and the client is not in the private network",

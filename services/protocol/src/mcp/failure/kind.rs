@@ -67,6 +67,8 @@ pub enum FailureKind {
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// The head of a request did not arrive in time.
+    HeadTimeout,
     /// Credentials are missing or wrong.
     Unauthorized,
     /// No keys are set, and the request may come from beyond the private network.
@@ -116,7 +118,7 @@ const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -146,6 +148,7 @@ impl FailureKind {
         Self::HeadTooLarge,
         Self::BodyTooLarge,
         Self::BodyTimeout,
+        Self::HeadTimeout,
         Self::Unauthorized,
         Self::AnonymousRefused,
         Self::KeyForbidden,
@@ -193,6 +196,7 @@ impl FailureKind {
             Self::TargetTooLong => row(414, 414, -32600, "target_too_long", "POST JSON-RPC messages to /mcp."),
             Self::HeadTooLarge => row(431, 431, -32600, "head_too_large", "Send fewer or shorter headers: cookies are not needed here."),
             Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
+            Self::HeadTimeout => row(408, 408, -32600, "head_timeout", "Send the head of a request at once."),
             Self::BodyTimeout => row(408, 408, -32600, "body_timeout", "Send the body without long pauses."),
             Self::Unauthorized => row(401, 401, -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
             Self::AnonymousRefused => row(401, 401, -32001, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there."),
@@ -243,6 +247,7 @@ impl FailureKind {
             | Self::UnknownTool
             | Self::BodyTooLarge
             | Self::BodyTimeout
+            | Self::HeadTimeout
             | Self::Unauthorized
             | Self::AnonymousRefused
             | Self::KeyForbidden

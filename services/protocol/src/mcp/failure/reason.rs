@@ -138,6 +138,9 @@ pub enum Failure {
     /// The body paused too long, or took too long as a whole.
     #[error("Request body too slow: {0}")]
     BodyTimeout(String),
+    /// The head of a request did not arrive in time.
+    #[error("Request head too slow: it has to arrive within 10 s of its first byte")]
+    HeadTimeout,
     /// Credentials are missing or wrong.
     #[error("Unauthorized: {0}")]
     Unauthorized(String),
@@ -229,6 +232,7 @@ impl Failure {
             Self::HeadTooLarge(_) => FailureKind::HeadTooLarge,
             Self::BodyTooLarge { .. } => FailureKind::BodyTooLarge,
             Self::BodyTimeout(_) => FailureKind::BodyTimeout,
+            Self::HeadTimeout => FailureKind::HeadTimeout,
             Self::Unauthorized(_) => FailureKind::Unauthorized,
             Self::AnonymousRefused => FailureKind::AnonymousRefused,
             Self::KeyForbidden(_) => FailureKind::KeyForbidden,
@@ -326,6 +330,7 @@ impl Failure {
             Self::HeadTooLarge(""),
             Self::BodyTooLarge { limit: 0 },
             Self::BodyTimeout(text()),
+            Self::HeadTimeout,
             Self::Unauthorized(text()),
             Self::AnonymousRefused,
             Self::KeyForbidden(""),
