@@ -3,6 +3,7 @@
 
 mod arguments;
 mod context;
+mod curation;
 pub(crate) mod demo;
 pub mod environment;
 pub mod history;
@@ -16,6 +17,7 @@ mod shutdown;
 pub mod stdio;
 
 pub(crate) use context::BackendContext;
+pub use curation::Curation;
 pub use registration::BackendState;
 pub(crate) use registration::{Registration, ToolList};
 pub(crate) use shutdown::{ShutdownGroup, ShutdownGuard};

@@ -122,6 +122,26 @@ pub fn with_value(
     }
 }
 
+/// Returns the object with this value for its member of this key, which is added at the end where it has none; all else as it stands.
+///
+/// # Errors
+/// The text is not a JSON object.
+pub fn with_member(
+    object: &RawValue,
+    key: &str,
+    value: &RawValue,
+) -> Result<Box<RawValue>, serde_json::Error> {
+    let text = object.get();
+    let members = serde_json::from_str::<Members<'_>>(text)?.0;
+    if members.iter().any(|(known, _)| known == key) {
+        return Ok(with_value(object, key, value)?.unwrap_or_else(|| object.to_owned()));
+    }
+    let end = text.len().saturating_sub(1);
+    let comma = if members.is_empty() { "" } else { "," };
+    let member = format!("{comma}{}:{}", serde_json::to_string(key)?, value.get());
+    edited(text, end..end, &member)
+}
+
 /// Returns the object without its members of this key, all else as it stands; `None` where it has none.
 ///
 /// # Errors
@@ -168,6 +188,10 @@ mod tests {
         assert_eq!(left(r#"{"x":1,"x":2}"#).unwrap(), "{}");
         assert_eq!(left(r#"{"a":{"x":1}}"#), None);
         assert!(with_name(&RawValue::from_string("[]".into()).unwrap(), "b").is_err());
+        let with = |text: &str| with_member(&object(text), "x", &object("2")).unwrap().get().to_owned();
+        assert_eq!(with(r#"{"a":1.0 }"#), r#"{"a":1.0 ,"x":2}"#);
+        assert_eq!((with("{}"), with(r#"{"x":1}"#)), (r#"{"x":2}"#.to_owned(), r#"{"x":2}"#.to_owned()));
+        assert_eq!(with(r#"{"x": 2}"#), r#"{"x": 2}"#);
     }
 
     #[test]

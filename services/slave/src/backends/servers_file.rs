@@ -6,6 +6,7 @@
 //! problem is left out; the others run.
 
 mod confine;
+mod curate;
 mod entry;
 mod jsonc;
 mod members;
@@ -251,11 +252,11 @@ mod tests {
 
     #[test]
     fn members_without_effect_are_named_and_those_of_other_programs_are_not() {
-        let text = r#"{"mcpServers":{"a":{"command":"x","alwaysAllow":["*"],"autoApprove":[],"icon":"i","timeout":60,"comand":"s3cret","tools":["*"],"envFile":".env"}}}"#;
+        let text = r#"{"mcpServers":{"a":{"command":"x","alwaysAllow":["*"],"autoApprove":[],"icon":"i","timeout":60,"comand":"s3cret","toolset":["*"],"envFile":".env"}}}"#;
         let file = parse(text, &variable).unwrap();
         let warnings = file.warnings.join("; ");
         assert!(file.problems.is_empty() && file.servers.len() == 1);
-        for member in ["comand", "tools", "envFile"] {
+        for member in ["comand", "toolset", "envFile"] {
             assert!(warnings.contains(&format!("{member:?}")), "{warnings}");
         }
         assert!(!warnings.contains("alwaysAllow") && !warnings.contains("timeout"), "{warnings}");

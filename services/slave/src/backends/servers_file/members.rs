@@ -1,5 +1,6 @@
 //! Members of an entry that have no effect here. Must not know values.
 
+use super::curate;
 use super::entry::EntryReader;
 
 /// Members that are read.
@@ -44,7 +45,9 @@ impl EntryReader<'_> {
     /// Warns of members that have no effect.
     pub(super) fn check_members(&mut self) {
         let Some(members) = self.value.as_object() else { return };
-        let known = |name: &str| READ.contains(&name) || OF_OTHER_PROGRAMS.contains(&name);
+        let known = |name: &str| {
+            READ.contains(&name) || curate::MEMBERS.contains(&name) || OF_OTHER_PROGRAMS.contains(&name)
+        };
         for name in members.keys().filter(|name| !known(name)) {
             let printable: String = name.chars().take(64).collect();
             self.warnings.push(format!("entry {:?}: member {printable:?} has no effect", self.name));
