@@ -101,6 +101,6 @@ class Arrangement:
         """URL behind which each request goes to a random address."""
         return self.start("split", [FIXTURE, "split", *addresses]).find(r"http://\S+/mcp")[0]
 
-    def cut(self, address):
+    def reset(self, address):
         """Address that forwards to another, with all connections reset again and again."""
-        return self.start("cut", [FIXTURE, "cut", address]).find(r"127\.0\.0\.1:\d+")[0]
+        return self.start("reset", [FIXTURE, "reset", address]).find(r"127\.0\.0\.1:\d+")[0]

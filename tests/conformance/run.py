@@ -50,10 +50,10 @@ def two_proxies(arrangement, server):
     return arrangement.split([proxy.http for proxy in proxies]), proxies
 
 
-def cut_links(arrangement, server):
+def reset_links(arrangement, server):
     """Links that are reset again and again."""
     proxy = arrangement.proxy("proxy")
-    arrangement.slave([arrangement.cut(proxy.ws)], server)
+    arrangement.slave([arrangement.reset(proxy.ws)], server)
     return f"http://{proxy.http}/mcp", [proxy]
 
 
@@ -72,7 +72,7 @@ ARRANGEMENTS = {
     "http-legacy": (one_proxy, True, "legacy"),
     "two-proxies-modern": (two_proxies, False, "both"),
     "two-proxies-legacy": (two_proxies, False, "legacy"),
-    "cut-links-modern": (cut_links, False, "both"),
+    "reset-links-modern": (reset_links, False, "both"),
     "own-port-modern": (own_port, False, "both"),
     "own-port-legacy": (own_port, False, "legacy"),
 }

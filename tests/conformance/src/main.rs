@@ -1,14 +1,14 @@
 //! What `make test-conformance` starts: the MCP server that the official suite is run against, over stdio or Streamable HTTP, the
-//! splitter that takes a random proxy at each request, and the cutter of links.
+//! splitter that takes a random proxy at each request, and the forwarder that resets links.
 //!
 //! Knows MCP through rmcp only; must not know the relay.
 
 mod ask;
-mod cut;
 mod input_required;
 mod listen;
 mod lists;
 mod prompts;
+mod reset;
 mod resources;
 mod server;
 mod split;
@@ -55,7 +55,7 @@ enum Command {
         targets: Vec<String>,
     },
     /// Forwards TCP to an address, resets all connections again and again, and writes its own address to standard output.
-    Cut {
+    Reset {
         /// Address (host:port) that is forwarded to.
         target: String,
         /// Milliseconds between two resets.
@@ -78,10 +78,10 @@ async fn main() -> anyhow::Result<()> {
             axum::serve(listener, split::router(targets)).await?;
             Ok(())
         }
-        Command::Cut { target, every } => {
+        Command::Reset { target, every } => {
             let listener = listen_on(0).await?;
             println!("{}", listener.local_addr()?);
-            cut::serve(listener, &target, Duration::from_millis(every)).await?;
+            reset::serve(listener, &target, Duration::from_millis(every)).await?;
             Ok(())
         }
     }

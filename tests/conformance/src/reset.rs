@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 /// Forwards to `target` until the process is ended, and resets every connection once each `every`.
 pub(crate) async fn serve(listener: TcpListener, target: &str, every: Duration) -> std::io::Result<()> {
-    let cut = watch::Sender::new(());
-    let ticks = cut.clone();
+    let resets = watch::Sender::new(());
+    let ticks = resets.clone();
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
@@ -20,17 +20,17 @@ pub(crate) async fn serve(listener: TcpListener, target: &str, every: Duration) 
     });
     loop {
         let (from, _) = listener.accept().await?;
-        // A target that is not there yet is a connection that was cut at once.
+        // A target that is not there yet is a connection that was reset at once.
         let Ok(to) = TcpStream::connect(target).await else { continue };
-        tokio::spawn(forward(from, to, cut.subscribe()));
+        tokio::spawn(forward(from, to, resets.subscribe()));
     }
 }
 
-async fn forward(mut from: TcpStream, mut to: TcpStream, mut cut: watch::Receiver<()>) {
+async fn forward(mut from: TcpStream, mut to: TcpStream, mut resets: watch::Receiver<()>) {
     let _ = (from.set_nodelay(true), to.set_nodelay(true));
     tokio::select! {
         _ = copy_bidirectional(&mut from, &mut to) => {}
-        _ = cut.changed() => {
+        _ = resets.changed() => {
             let _ = (from.set_zero_linger(), to.set_zero_linger());
         }
     }
