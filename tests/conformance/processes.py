@@ -77,9 +77,8 @@ class Arrangement:
     def proxy(self, name):
         env = {
             "MCP_SERVER_PORT": "0", "PROXY_WS_PORT": "0", "PROXY_WS_HOST": "127.0.0.1", "SLAVE_CODES": CODE,
-            "SESSION_KEY": "k" * 40, "READY_MIN_SLAVES": "1", "SLAVE_RATE": "", "LOG_LEVEL": "debug",
+            "SESSION_KEY": "k" * 40, "READY_MIN_SLAVES": "1", "START_WINDOW": "0", "LOG_LEVEL": "debug",
         }
-        env = {name: value for name, value in env.items() if value}
         process = self.start(name, [BINARY, "proxy"], env)
         process.http = process.find(r"MCP server listening on http://(127\.0\.0\.1:\d+)")[1]
         process.ws = process.find(r"WebSocket server listening on ws://(127\.0\.0\.1:\d+)")[1]
