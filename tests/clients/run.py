@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "conformance"))
