@@ -1,6 +1,7 @@
 //! JSON-RPC responses composed of byte strings: payloads are referred to, not parsed or copied. Must not know HTTP.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
 /// Longest payload, in bytes, that is copied into one buffer: up to here a copy costs less than another segment.
@@ -86,9 +87,14 @@ pub(crate) fn response(id: &[u8], member: Member, payload: Bytes) -> Segments {
     Segments::joined(head, payload, b"}")
 }
 
-/// Builds a complete error response. Without an id, which could then not be read, the response has `null`.
-pub(crate) fn error_response(id: Option<&[u8]>, failure: &Failure) -> Segments {
-    response(id.unwrap_or(b"null"), Member::Error, failure.error_object().into())
+/// Builds a complete error response. Without an id, which could then not be read, a legacy client gets `null`, as JSON-RPC has it, and a
+/// modern one no id at all (2026-07-28, schema, `JSONRPCErrorResponse`).
+pub(crate) fn error_response(id: Option<&[u8]>, failure: &Failure, era: Era) -> Segments {
+    let object = failure.error_object(era);
+    match (id, era) {
+        (None, Era::Modern) => Segments::one(Bytes::from(format!(r#"{{"jsonrpc":"2.0","error":{object}}}"#))),
+        (id, _) => response(id.unwrap_or(b"null"), Member::Error, object.into()),
+    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl<C: Calls> Edge<C> {
         match answer {
             Ok(Answer::Call(stream)) => collect(id.unwrap_or_default(), stream).await,
             Ok(Answer::Response(response) | Answer::Initialized { response, .. }) => response.into_bytes(),
-            Err(failure) => error_response(id, &failure).into_bytes(),
+            Err(failure) => error_response(id, &failure, Era::Legacy).into_bytes(),
         }
     }
 
@@ -99,8 +99,10 @@ async fn collect<S: Stream<Item = ResponseEvent> + Unpin>(id: &[u8], mut stream:
                 };
                 return response(id, member, payload).into_bytes();
             }
-            Some(ResponseEvent::Failed(failure)) => return error_response(Some(id), &failure).into_bytes(),
-            None => return error_response(Some(id), &Failure::Internal).into_bytes(),
+            Some(ResponseEvent::Failed(failure)) => {
+                return error_response(Some(id), &failure, Era::Legacy).into_bytes();
+            }
+            None => return error_response(Some(id), &Failure::Internal, Era::Legacy).into_bytes(),
         }
     }
 }

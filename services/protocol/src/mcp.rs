@@ -23,3 +23,4 @@ pub mod shown_name;
 pub mod splice;
 pub mod tool_list;
 pub mod trace_context;
+pub mod uri_template;

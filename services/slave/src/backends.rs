@@ -17,7 +17,8 @@ mod shutdown;
 pub mod stdio;
 
 pub(crate) use context::BackendContext;
+pub(crate) use curation::Curated;
 pub use curation::Curation;
 pub use registration::BackendState;
-pub(crate) use registration::{Registration, ToolList};
+pub(crate) use registration::{BackendReport, Registration};
 pub(crate) use shutdown::{ShutdownGroup, ShutdownGuard};

@@ -126,7 +126,7 @@ impl Executor {
 
     /// Returns the metrics of a tool of the catalog.
     pub(crate) fn meters(&self, tool: &str) -> Option<Arc<ToolMeter>> {
-        self.runner.registry.route(tool).ok().map(|route| Arc::clone(&route.meters))
+        self.runner.registry.meters(tool)
     }
 
     /// Returns every backend with its state, in the order of the configuration.

@@ -42,7 +42,12 @@ fn serve(mut slave: RawSlave, name: &'static str) -> (watch::Sender<Mood>, watch
                         reason: "died".into(),
                         retry_after: None,
                     };
-                    error(&mut slave, opened, &serde_json::from_str(&failure.error_object()).unwrap()).await;
+                    error(
+                        &mut slave,
+                        opened,
+                        &serde_json::from_str(&failure.error_object(Era::Legacy)).unwrap(),
+                    )
+                    .await;
                 }
             }
         }

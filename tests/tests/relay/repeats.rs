@@ -40,7 +40,7 @@ async fn repeated(proxy: &Proxy) -> f64 {
 async fn fail_by_backend(slave: &mut RawSlave) {
     let call = slave.receive_open().await.call;
     let object = Failure::BackendFailed { backend: "b".into(), reason: "died".into(), retry_after: None }
-        .error_object();
+        .error_object(Era::Legacy);
     let frame = Frame::bare(FrameKind::End, call, 0);
     slave.send(Frame { payload: object.into(), flags: Flags::ERROR, ..frame }).await;
 }

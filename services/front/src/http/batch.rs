@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use protocol::mcp::envelope::{Message, parse};
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
@@ -82,7 +83,7 @@ fn entry<C: Calls>(
         Ok(Message::Response { .. }) => None,
         Err(error) => {
             let (id, failure) = envelope_failure(error);
-            Some(Entry::Ready(error_response(id.as_deref().map(str::as_bytes), &failure)))
+            Some(Entry::Ready(error_response(id.as_deref().map(str::as_bytes), &failure, Era::Legacy)))
         }
     }
 }
@@ -101,12 +102,16 @@ fn request_entry<C: Calls>(
         context.edge.answer(request, caller.clone(), context.call_context())
     };
     let response = match answer {
-        Ok(Answer::Call(stream)) => return Entry::Call { id: request.id.into(), first: None, stream },
+        Ok(Answer::Call(stream)) => {
+            return Entry::Call { id: request.id.into(), era: caller.era, first: None, stream };
+        }
         Ok(Answer::Response(response) | Answer::Initialized { response, .. }) => Ok(response),
         Err(failure) => Err(failure),
     };
     let meta = request.params.meta.as_ref();
     let failure = response.as_ref().err();
     span.finish(request.method, Some(request.id), meta, context.call_context(), failure);
-    Entry::Ready(response.unwrap_or_else(|failure| error_response(Some(request.id.as_bytes()), &failure)))
+    Entry::Ready(
+        response.unwrap_or_else(|failure| error_response(Some(request.id.as_bytes()), &failure, Era::Legacy)),
+    )
 }

@@ -61,12 +61,12 @@ where
         }
         Some(ResponseEvent::Failed(failure)) => Err(CallFailed { id, failure }),
         Some(ResponseEvent::End { status, .. }) => {
-            let queue = VecDeque::from([Entry::Call { id, first, stream }]);
+            let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
             let body = ResponseBody::stream(Framing::Json, queue);
             Ok(json_stream(backend_status(version, status), body))
         }
         Some(ResponseEvent::Event { .. }) | None => {
-            let queue = VecDeque::from([Entry::Call { id, first, stream }]);
+            let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
             Ok(events(ResponseBody::stream(Framing::events(keepalive), queue)))
         }
     }

@@ -43,7 +43,8 @@ pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>
     let failure = &refusal.failure;
     let status =
         StatusCode::from_u16(failure.status(refusal.era)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, error_response(refusal.id.as_deref().map(str::as_bytes), failure));
+    let mut response =
+        json(status, error_response(refusal.id.as_deref().map(str::as_bytes), failure, refusal.era));
     let headers = response.headers_mut();
     match failure {
         Failure::Unauthorized(_) | Failure::AnonymousRefused => {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
 use super::framing::Framing;
@@ -29,6 +30,8 @@ pub(crate) enum Entry<S> {
     Call {
         /// Id of the request, as raw JSON.
         id: Box<str>,
+        /// Era of the client.
+        era: Era,
         /// First event, if it was read from the stream already.
         first: Option<ResponseEvent>,
         /// Events that follow.
@@ -39,8 +42,8 @@ pub(crate) enum Entry<S> {
 impl<S> Entry<S> {
     /// Makes a call an error response, which drops its stream.
     fn fail(&mut self, failure: &Failure) {
-        if let Self::Call { id, .. } = self {
-            *self = Self::Ready(error_response(Some(id.as_bytes()), failure));
+        if let Self::Call { id, era, .. } = self {
+            *self = Self::Ready(error_response(Some(id.as_bytes()), failure, *era));
         }
     }
 }

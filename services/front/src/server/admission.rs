@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use runtime::admission::{Exhausted, Refusals, unavailable};
 use runtime::repeats::{self, Kind, Repeats};
@@ -80,7 +81,7 @@ fn log_first(peer: IpAddr, limit: &'static str) {
 /// Builds the HTTP answer from the failure table: status, `Retry-After` and the JSON-RPC error.
 fn answer(limit: &str) -> String {
     let failure = Failure::Overloaded { what: limit.to_owned(), retry_after: RETRY_AFTER };
-    let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object());
+    let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object(Era::Legacy));
     unavailable(failure.spec().modern, RETRY_AFTER, &body)
 }
 

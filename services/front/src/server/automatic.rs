@@ -2,6 +2,7 @@
 //! which limit it was. Must not know connections.
 
 use axum::http::StatusCode;
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
 use super::limits::HEAD_LIMIT;
@@ -29,7 +30,7 @@ fn failure_of(status: &str) -> Option<Failure> {
 
 /// Builds a whole HTTP response, after which the connection closes.
 pub(super) fn answer(failure: &Failure) -> String {
-    let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object());
+    let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{}}}"#, failure.error_object(Era::Legacy));
     let status = StatusCode::from_u16(failure.spec().legacy).unwrap_or(StatusCode::BAD_REQUEST);
     format!(
         "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

@@ -121,6 +121,24 @@ pub fn with_result_type(result: Bytes) -> Bytes {
     [b"{", RESULT_TYPE, comma, inside].concat().into()
 }
 
+/// Returns a legacy server's result for a modern client, which needs to know how long it may be kept: not at all, and by nobody else, unless
+/// the result says otherwise. Anything else than an object stays as it is.
+pub fn with_cache_hints(result: Bytes) -> Bytes {
+    let Ok(Members(members)) = serde_json::from_slice(&result) else { return result };
+    let Some(end) = result.iter().rposition(|byte| *byte == b'}') else { return result };
+    let has = |name: &str| members.iter().any(|(key, _)| key == name);
+    let mut comma = if members.is_empty() { "" } else { "," };
+    let mut hints = String::new();
+    for (name, value) in [("ttlMs", "0"), ("cacheScope", r#""private""#)] {
+        if !has(name) {
+            hints.push_str(&format!(r#"{comma}"{name}":{value}"#));
+            comma = ",";
+        }
+    }
+    drop(members);
+    [&result[..end], hints.as_bytes(), &result[end..]].concat().into()
+}
+
 /// Returns whether a result says `isError: true`.
 pub fn is_tool_error(result: &[u8]) -> bool {
     #[derive(Deserialize)]

@@ -147,8 +147,8 @@ mod tests {
         for (event, expected) in [
             (end(false, "{}"), FaultAttribution::Success),
             (end(true, r#"{"code":-32603,"message":"of the backend's own"}"#), FaultAttribution::Success),
-            (end(true, &failed.error_object()), FaultAttribution::Tool("backend_failed")),
-            (end(true, &refused.error_object()), FaultAttribution::Neutral),
+            (end(true, &failed.error_object(Era::Legacy)), FaultAttribution::Tool("backend_failed")),
+            (end(true, &refused.error_object(Era::Legacy)), FaultAttribution::Neutral),
             (end(true, "not JSON"), FaultAttribution::Success),
             (ResponseEvent::Failed(Failure::Timeout), FaultAttribution::Tool("timeout")),
             (ResponseEvent::Failed(Failure::OutcomeUnknown), FaultAttribution::Slave("outcome_unknown")),

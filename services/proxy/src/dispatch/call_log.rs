@@ -114,7 +114,7 @@ mod tests {
             reason: "exited with code 3".into(),
             retry_after: None,
         };
-        let text = reason(&end(failure.error_object()));
+        let text = reason(&end(failure.error_object(Era::Legacy)));
         assert_eq!(text, "Backend \"b\" failed: exited with code 3");
         let long = reason(&end(format!(r#"{{"code":1,"message":"{}"}}"#, "ä".repeat(1000))));
         assert_eq!(long.chars().count(), MAX_REASON + 1);

@@ -109,7 +109,7 @@ impl Bucket {
 /// error object.
 pub(super) fn rejection(what: &str, seconds: u32) -> String {
     let failure = Failure::Busy { what: what.to_owned(), retry_after: seconds };
-    unavailable(failure.spec().modern, seconds, &failure.error_object())
+    unavailable(failure.spec().modern, seconds, &failure.error_object(Era::Legacy))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(crate) struct ListCuration {
 }
 
 /// An entry as clients see it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Curated {
     /// The backend's own name.
     pub(crate) own_name: String,
@@ -52,11 +52,6 @@ impl ListCuration {
 }
 
 impl Curation {
-    /// Returns whether it leaves everything as it is.
-    pub(crate) fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-
     fn of(&self, kind: ListKind) -> &ListCuration {
         match kind {
             ListKind::Tools => &self.tools,

@@ -10,6 +10,7 @@ use protocol::mcp::failure::Failure;
 use serde_json::value::RawValue;
 
 use super::arguments::{Argument, ArgumentProblems, ArgumentReader};
+use super::registration::BackendReport;
 use super::shutdown::ShutdownGroup;
 use crate::call::{Answer, Backend, Exchange, Request};
 
@@ -58,8 +59,13 @@ impl Demo {
         Self { shutdown, probe: Some(name) }
     }
 
+    /// Returns what the backend offers.
+    pub(crate) fn report(&self) -> BackendReport {
+        BackendReport::of_tools(self.tools())
+    }
+
     /// Returns the catalog entries of the tools.
-    pub(crate) fn tools(&self) -> Vec<CatalogEntry> {
+    fn tools(&self) -> Vec<CatalogEntry> {
         let Some(name) = &self.probe else {
             return TOOLS.iter().filter_map(|tool| entry((*tool).to_owned())).collect();
         };

@@ -1,8 +1,9 @@
-//! The interface through which a backend reports its state and its tools. Must not know what is done with them.
+//! The interface through which a backend reports its state and what it offers. Must not know what is done with them.
 
 use std::time::Duration;
 
-use protocol::mcp::catalog::{CatalogEntry, ListHints};
+use protocol::mcp::catalog::{CatalogEntry, ListHints, ListKind, ServerFacts};
+use serde_json::value::RawValue;
 
 /// The state of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,36 +28,48 @@ pub enum BackendState {
     Stopped,
 }
 
-/// The tools of a backend, in its order, and its hints for caches of their list.
-#[derive(Debug, Default)]
-pub(crate) struct ToolList {
+/// A list of a backend, in its order, and its hints for caches.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EntryList {
     /// The definitions.
     pub(crate) entries: Vec<CatalogEntry>,
     /// How long the list may be kept, and for whom.
     pub(crate) hints: ListHints,
 }
 
-impl ToolList {
-    /// Returns the number of tools.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
+/// What a backend that runs offers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BackendReport {
+    /// Its lists in the order of [`ListKind::ALL`]; `None`: it has no such list, or none that could be read.
+    pub(crate) lists: [Option<EntryList>; 4],
+    /// What it says of itself.
+    pub(crate) facts: ServerFacts,
 }
 
-impl From<Vec<CatalogEntry>> for ToolList {
-    fn from(entries: Vec<CatalogEntry>) -> Self {
-        Self { entries, hints: ListHints::default() }
+impl BackendReport {
+    /// Returns a report of a backend that has tools only.
+    pub(crate) fn of_tools(entries: Vec<CatalogEntry>) -> Self {
+        let capabilities = RawValue::from_string(r#"{"tools":{}}"#.to_owned()).ok();
+        Self {
+            lists: [Some(EntryList { entries, hints: ListHints::default() }), None, None, None],
+            facts: ServerFacts { capabilities, ..ServerFacts::default() },
+        }
+    }
+
+    /// Returns the number of entries of a list.
+    pub(crate) fn count(&self, kind: ListKind) -> usize {
+        self.lists[kind as usize].as_ref().map_or(0, |list| list.entries.len())
     }
 }
 
 /// A backend's entry in the registry, as the backend reports to it.
 pub(crate) trait Registration: Send + Sync + 'static {
-    /// Reports that the backend runs and offers these tools, in place of those that it offered before.
-    fn ready(&self, tools: ToolList);
+    /// Reports that the backend runs and offers this, in place of what it offered before.
+    fn ready(&self, report: BackendReport);
 
-    /// Reports that the backend does not run: its tools leave the catalog, their names stay known.
+    /// Reports that the backend does not run: what it offered leaves the catalog, the names stay known.
     fn down(&self, state: BackendState);
 
-    /// Reports a problem of a backend that runs and keeps its tools; `None`: the problem is over.
+    /// Reports a problem of a backend that runs and keeps what it offers; `None`: the problem is over.
     fn unhealthy(&self, problem: Option<String>);
 }

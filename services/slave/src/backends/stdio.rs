@@ -5,6 +5,7 @@
 
 mod attribution;
 mod backend;
+mod changed_lists;
 mod child;
 mod child_log_level;
 mod config;
@@ -14,6 +15,7 @@ mod handshake;
 mod health_check;
 mod incoming;
 mod line_fault;
+mod lists;
 mod log_readers;
 mod message_sketch;
 mod messages;
@@ -26,7 +28,6 @@ mod session;
 mod slots;
 mod stderr_log;
 mod supervisor;
-mod tools;
 
 pub(crate) use backend::StdioBackend;
 pub use config::{StdioServer, StdioTiming};

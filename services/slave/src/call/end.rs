@@ -24,6 +24,6 @@ impl CallEnd {
             200 => 0,
             other => other,
         };
-        Self { payload: failure.error_object().into(), error: true, tool_error: false, status }
+        Self { payload: failure.error_object(era).into(), error: true, tool_error: false, status }
     }
 }

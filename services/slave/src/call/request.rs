@@ -1,4 +1,4 @@
-//! A tool call's request: the client's message and the byte ranges of its members. Must not know backends.
+//! A call's request: the client's message and the byte ranges of its members. Must not know backends.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,7 +7,9 @@ use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
+use protocol::mcp::method::{Method, Subject};
 use runtime::traces::Parent;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -15,19 +17,23 @@ use serde_json::value::RawValue;
 
 use crate::splice::range_in;
 
-/// A `tools/call` request with its message untouched. Ranges are byte ranges of `message`.
+/// A request with its message untouched. Ranges are byte ranges of `message`.
 #[derive(Debug)]
 pub(crate) struct Request {
     /// The header that came with the request.
     pub(crate) header: CallHeader,
     /// The client's whole JSON-RPC request.
     pub(crate) message: Bytes,
-    /// The tool's name in this slave's catalog.
+    /// Kind of what the request names; `None`: it names nothing.
+    pub(crate) kind: Option<Kind>,
+    /// What it names, as this slave's catalog has it; empty where it names nothing.
     pub(crate) name: String,
     /// The range of the request's id.
     pub(crate) id: Range<usize>,
-    /// The range of `params.name`.
-    pub(crate) name_range: Range<usize>,
+    /// The range of the value that names the subject: `params.name`, `params.uri`, `params.taskId` or the same within `params.ref`.
+    pub(crate) subject: Option<Range<usize>>,
+    /// The range of `params`; `None`: the request has none.
+    pub(crate) params: Option<Range<usize>>,
     /// The range of `params.arguments`.
     pub(crate) arguments: Option<Range<usize>>,
     /// The range of `params._meta`.
@@ -47,21 +53,45 @@ pub(crate) struct Request {
     pub(crate) parent: Option<Parent>,
 }
 
-/// What a request must be, for the one who wrote it.
-const EXPECTED: &str = "a call must have an \"id\" and \"params\" with the \"name\" of a tool and its \"arguments\", for example {\"name\": \"echo\", \"arguments\": {\"text\": \"hello\"}}";
+/// What a `tools/call` must be, for the one who wrote it.
+const EXPECTED_CALL: &str = "a call must have an \"id\" and \"params\" with the \"name\" of a tool and its \"arguments\", for example {\"name\": \"echo\", \"arguments\": {\"text\": \"hello\"}}";
+
+/// Returns what the parameters of a request about this subject must be, for the one who wrote it.
+fn expected(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Name(Kind::Tool) => EXPECTED_CALL,
+        Subject::Name(_) => {
+            "\"params\" must have the \"name\" of a prompt, for example {\"name\": \"greet\"}"
+        }
+        Subject::Uri => {
+            "\"params\" must have the \"uri\" of a resource, for example {\"uri\": \"file:///notes.txt\"}"
+        }
+        Subject::Reference => {
+            "\"params\" must have a \"ref\", for example {\"type\": \"ref/prompt\", \"name\": \"greet\"}"
+        }
+        Subject::Task => "\"params\" must have a \"taskId\"",
+        Subject::Nothing => "a request must have an \"id\", and \"params\" that are an object, if any",
+    }
+}
 
 #[derive(Deserialize)]
 struct RawRequest<'a> {
     #[serde(borrow)]
     id: &'a RawValue,
-    #[serde(borrow)]
-    params: Params<'a>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Params<'a> {
-    #[serde(borrow)]
-    name: &'a RawValue,
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    uri: Option<&'a RawValue>,
+    #[serde(rename = "ref", borrow, default)]
+    reference: Option<Reference<'a>>,
+    #[serde(rename = "taskId", borrow, default)]
+    task_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present_or_null")]
@@ -69,6 +99,32 @@ struct Params<'a> {
     /// `Some` also for `null`, whose range may have to be replaced.
     #[serde(rename = "_meta", borrow, default, deserialize_with = "present_or_null")]
     meta: Option<&'a RawValue>,
+}
+
+/// What a completion is for (2025-11-25, Completion, "Reference Types").
+#[derive(Default, Deserialize)]
+struct Reference<'a> {
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    uri: Option<&'a RawValue>,
+}
+
+impl<'a> Params<'a> {
+    /// Returns the value that names the subject, and the kind of what it names.
+    fn subject(&self, subject: Subject) -> (Option<Kind>, Option<&'a RawValue>) {
+        match subject {
+            Subject::Nothing => (None, None),
+            Subject::Name(kind) => (Some(kind), self.name),
+            Subject::Uri => (Some(Kind::Resource), self.uri),
+            Subject::Task => (Some(Kind::Task), self.task_id),
+            Subject::Reference => match &self.reference {
+                Some(Reference { name: Some(name), .. }) => (Some(Kind::Prompt), Some(name)),
+                Some(Reference { uri, .. }) => (Some(Kind::Template), *uri),
+                None => (Some(Kind::Prompt), None),
+            },
+        }
+    }
 }
 
 fn present_or_null<'de: 'a, 'a, D: serde::Deserializer<'de>>(
@@ -100,15 +156,21 @@ fn read_level(json: &RawValue) -> LogLevel {
 }
 
 impl Request {
-    /// Finds the ranges. Fails with [`Failure::MethodNotFound`] for methods other than `tools/call`, and with
-    /// [`Failure::InvalidParams`] for a message that is no valid request.
+    /// Finds the ranges. Fails with [`Failure::InvalidParams`] for a message that is no valid request of its method.
     pub(crate) fn parse(header: CallHeader, message: Bytes) -> Result<Self, Failure> {
-        if header.method != "tools/call" {
-            return Err(Failure::MethodNotFound(header.method));
-        }
         let invalid = |text: &str| Failure::InvalidParams(text.to_owned());
-        let raw: RawRequest<'_> = serde_json::from_slice(&message).map_err(|_| invalid(EXPECTED))?;
-        let params = raw.params;
+        let subject = Method::find(&header.method).map_or(Subject::Nothing, |method| method.subject);
+        let unreadable = || invalid(expected(subject));
+        let raw: RawRequest<'_> = serde_json::from_slice(&message).map_err(|_| unreadable())?;
+        // serde would also take an array of the members in their order.
+        let raw_params = raw.params.filter(|params| params.get() != "null");
+        let params: Params<'_> = match raw_params {
+            Some(params) if params.get().starts_with('{') => {
+                serde_json::from_str(params.get()).map_err(|_| unreadable())?
+            }
+            Some(_) => return Err(unreadable()),
+            None => Params::default(),
+        };
         let meta = match params.meta {
             Some(raw) => serde_json::from_str::<Option<Meta<'_>>>(raw.get())
                 .map_err(|_| invalid("\"_meta\" must be an object, for example {\"progressToken\": 1}"))?
@@ -116,16 +178,22 @@ impl Request {
             None => Meta::default(),
         };
         let range = |json: &RawValue| range_in(&message, json);
-        let name = match &header.name {
-            Some(name) => name.clone(),
-            None => serde_json::from_str::<Text<'_>>(params.name.get())
-                .map_err(|_| invalid("\"name\" must be the name of a tool, for example \"echo\""))?
-                .0
-                .into_owned(),
+        let (kind, named) = params.subject(subject);
+        if kind.is_some() && named.is_none() {
+            return Err(unreadable());
+        }
+        let name = match (&header.name, named) {
+            (Some(name), _) => name.clone(),
+            (None, Some(named)) => {
+                serde_json::from_str::<Text<'_>>(named.get()).map_err(|_| unreadable())?.0.into_owned()
+            }
+            (None, None) => String::new(),
         };
         Ok(Self {
             id: range(raw.id),
-            name_range: range(params.name),
+            kind: header.kind.or(kind),
+            subject: named.map(range),
+            params: raw_params.map(range),
             arguments: params.arguments.map(range),
             meta: params.meta.map(range),
             task: params.task.map(range),
@@ -170,29 +238,69 @@ mod tests {
         let request = request(Era::Legacy, message);
         assert_eq!(request.name, "echo");
         assert_eq!(request.json(&request.id), br#""x""#);
-        assert_eq!(request.json(&request.name_range), br#""e\u0063ho""#);
+        assert_eq!(request.json(request.subject.as_ref().unwrap()), br#""e\u0063ho""#);
         assert_eq!(request.json(request.arguments.as_ref().unwrap()), br#"{"b":[1e400]}"#);
         assert_eq!(request.token().unwrap(), r#""t\n""#);
         assert_eq!(request.log_level, None);
     }
 
+    fn parse(method: &str, message: &'static str) -> Result<Request, Failure> {
+        let header = CallHeader { method: method.into(), kind: None, ..header(Era::Modern) };
+        Request::parse(header, Bytes::from_static(message.as_bytes()))
+    }
+
     #[test]
-    fn a_message_that_is_no_tool_call_is_refused() {
-        let parse = |method: &str, message: &'static str| {
-            Request::parse(
-                CallHeader { method: method.into(), ..header(Era::Modern) },
-                Bytes::from_static(message.as_bytes()),
-            )
-        };
-        assert!(
-            matches!(parse("prompts/get", "{}"), Err(Failure::MethodNotFound(method)) if method == "prompts/get")
-        );
+    fn a_message_that_does_not_name_what_its_method_needs_is_refused() {
         for message in
             [r#"{"id":1}"#, r#"{"id":1,"params":{}}"#, r#"{"id":1,"params":{"name":3}}"#, "[", "\u{ff}"]
         {
             let Err(Failure::InvalidParams(text)) = parse("tools/call", message) else { panic!("{message}") };
             assert!(text.contains("\"name\"") && !text.contains("line 1"), "{text}");
         }
+        for (method, message, wanted) in [
+            ("prompts/get", r#"{"id":1,"params":{"uri":"a:b"}}"#, "\"name\""),
+            ("resources/read", r#"{"id":1,"params":{"name":"a"}}"#, "\"uri\""),
+            ("resources/read", r#"{"id":1,"params":["a:b"]}"#, "\"uri\""),
+            ("completion/complete", r#"{"id":1,"params":{"ref":{"type":"ref/prompt"}}}"#, "\"ref\""),
+            ("completion/complete", r#"{"id":1,"params":{"ref":3}}"#, "\"ref\""),
+            ("tasks/get", r#"{"id":1,"params":{}}"#, "\"taskId\""),
+            ("skills/list", r#"{"params":{}}"#, "\"id\""),
+            ("skills/list", r#"{"id":1,"params":3}"#, "\"params\""),
+        ] {
+            let Err(Failure::InvalidParams(text)) = parse(method, message) else { panic!("{message}") };
+            assert!(text.contains(wanted), "{method}: {text}");
+        }
+    }
+
+    #[test]
+    fn each_method_names_its_subject_in_its_own_place() {
+        for (method, params, kind, name) in [
+            ("prompts/get", r#"{"name":"p"}"#, Some(Kind::Prompt), "p"),
+            ("resources/read", r#"{"uri":"a:b","name":"x"}"#, Some(Kind::Resource), "a:b"),
+            ("resources/subscribe", r#"{"uri":"a:b"}"#, Some(Kind::Resource), "a:b"),
+            (
+                "completion/complete",
+                r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":""}}"#,
+                Some(Kind::Prompt),
+                "p",
+            ),
+            (
+                "completion/complete",
+                r#"{"ref":{"type":"ref/resource","uri":"a:{b}"}}"#,
+                Some(Kind::Template),
+                "a:{b}",
+            ),
+            ("tasks/get", r#"{"taskId":"t"}"#, Some(Kind::Task), "t"),
+            ("skills/list", r#"{"name":"x"}"#, None, ""),
+        ] {
+            let message: &'static str = format!(r#"{{"id":1,"params":{params}}}"#).leak();
+            let request = parse(method, message).unwrap();
+            assert_eq!((request.kind, request.name.as_str()), (kind, name), "{method}");
+            let subject = request.subject.as_ref().map(|range| request.json(range).to_vec());
+            assert_eq!(subject, kind.map(|_| format!("{name:?}").into_bytes()), "{method}");
+        }
+        let bare = parse("skills/list", r#"{"id":1}"#).unwrap();
+        assert_eq!((bare.params, bare.meta), (None, None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::session_fact::SessionFact;
 use protocol::link::slave_end::SlaveEvent;
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
@@ -50,7 +51,7 @@ impl Endpoint {
                 tracing::warn!("The proxy sent a call header that cannot be read: {error}");
                 let failure =
                     Failure::InvalidRequest(format!("the proxy's call header cannot be read: {error}"));
-                self.write(|end| end.end(call, failure.error_object().into(), Flags::ERROR, 0));
+                self.write(|end| end.end(call, failure.error_object(Era::Legacy).into(), Flags::ERROR, 0));
                 return;
             }
         };

@@ -6,7 +6,7 @@ use super::config::ExecutorConfig;
 use super::registry::{BackendRegistry, NewBackend};
 use super::stdio_servers::StdioServers;
 use crate::backends::demo::Demo;
-use crate::backends::{BackendContext, Registration, ShutdownGroup, pilot};
+use crate::backends::{BackendContext, Curation, Registration, ShutdownGroup, pilot};
 use crate::launcher::has_landlock;
 
 /// Registers every configured backend and starts it in the background. With a probe tool configured there is no other
@@ -32,7 +32,8 @@ pub(super) fn start_backends(
     }
     servers.start(config.servers);
     if let Some((backend, offer)) = pilot::prepare(config.pilot, &context) {
-        let id = registry.add(NewBackend { name: pilot::NAME.into(), backend, history: None });
+        let curation = Curation::default();
+        let id = registry.add(NewBackend { name: pilot::NAME.into(), backend, history: None, curation });
         offer.publish(Box::new(registry.registration(id)), &context);
     }
     if config.demo_tools {
@@ -42,7 +43,12 @@ pub(super) fn start_backends(
 }
 
 fn start_demo(registry: &Arc<BackendRegistry>, name: &str, demo: Demo) {
-    let tools = demo.tools();
-    let id = registry.add(NewBackend { name: name.into(), backend: Arc::new(demo), history: None });
-    registry.registration(id).ready(tools.into());
+    let report = demo.report();
+    let id = registry.add(NewBackend {
+        name: name.into(),
+        backend: Arc::new(demo),
+        history: None,
+        curation: Curation::default(),
+    });
+    registry.registration(id).ready(report);
 }

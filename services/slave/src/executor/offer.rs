@@ -1,18 +1,22 @@
-//! Offer of a slave: the tools of each backend in order, and whether that is all. Must not know how it is sent.
+//! Offer of a slave: the lists of each backend in order, and whether that is all. Must not know how it is sent.
 
 use std::sync::Arc;
 
-use protocol::mcp::catalog::{Catalog, CatalogEntry, ListHints, SlaveState};
+use protocol::mcp::catalog::{
+    Catalog, CatalogEntry, CatalogServer, ListHints, ListKind, ServerFacts, SlaveState,
+};
 
-/// Tools of one backend.
+/// What one backend offers.
 #[derive(Clone, Debug)]
 pub struct BackendOffer {
     /// The backend's name, unique among the slave's.
     pub name: String,
-    /// Tools in the backend's order; `None` while the backend does not run.
-    pub tools: Option<Vec<Arc<CatalogEntry>>>,
-    /// The backend's hints for caches of the tools' list.
-    pub hints: ListHints,
+    /// Lists in the order of [`ListKind::ALL`], each in the backend's order; `None`: the backend has no such list, or does not run.
+    pub lists: [Option<Vec<Arc<CatalogEntry>>>; 4],
+    /// The backend's hints for caches of each list.
+    pub hints: [ListHints; 4],
+    /// What the backend says of itself.
+    pub server: Arc<ServerFacts>,
 }
 
 /// What a slave offers.
@@ -25,17 +29,29 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Returns the tools of all backends in order.
+    /// Returns what all backends offer, in order.
     pub(crate) fn catalog(&self) -> Catalog {
-        let tools = self.backends.iter().filter_map(|backend| backend.tools.as_deref());
-        let listed = self.backends.iter().filter(|backend| backend.tools.is_some());
-        let tool_hints = listed.map(|backend| backend.hints).reduce(ListHints::with).unwrap_or_default();
+        let list = |kind: ListKind| -> Vec<Arc<CatalogEntry>> {
+            let lists = self.backends.iter().filter_map(|backend| backend.lists[kind as usize].as_deref());
+            lists.flatten().cloned().collect()
+        };
+        let hints = ListKind::ALL.map(|kind| {
+            let listed = self.backends.iter().filter(|backend| backend.lists[kind as usize].is_some());
+            listed.map(|backend| backend.hints[kind as usize]).reduce(ListHints::with).unwrap_or_default()
+        });
+        let server = |backend: &BackendOffer| CatalogServer {
+            backend: backend.name.clone(),
+            facts: Arc::clone(&backend.server),
+        };
         Catalog {
-            hints: [tool_hints, ListHints::default(), ListHints::default(), ListHints::default()],
-            tools: tools.flatten().cloned().collect(),
+            tools: list(ListKind::Tools),
+            prompts: list(ListKind::Prompts),
+            resources: list(ListKind::Resources),
+            resource_templates: list(ListKind::ResourceTemplates),
+            hints,
+            servers: self.backends.iter().map(server).collect(),
             degraded: self.state.degraded.clone(),
             unavailable: self.state.unavailable,
-            ..Catalog::default()
         }
     }
 
@@ -51,16 +67,26 @@ impl Offer {
 impl BackendOffer {
     /// Returns whether both offer the same under the same name.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let tools = match (&self.tools, &other.tools) {
-            (Some(one), Some(two)) => same_tools(one, two),
-            (one, two) => one.is_none() && two.is_none(),
-        };
-        tools && self.name == other.name && self.hints == other.hints
+        let same =
+            |(one, two): (&Option<Vec<Arc<CatalogEntry>>>, &Option<Vec<Arc<CatalogEntry>>>)| match (one, two)
+            {
+                (Some(one), Some(two)) => same_entries(one, two),
+                (one, two) => one.is_none() && two.is_none(),
+            };
+        self.name == other.name
+            && self.hints == other.hints
+            && self.server == other.server
+            && self.lists.iter().zip(&other.lists).all(same)
+    }
+
+    /// Returns the number of entries of a list.
+    pub(crate) fn count(&self, kind: ListKind) -> usize {
+        self.lists[kind as usize].as_ref().map_or(0, Vec::len)
     }
 }
 
 /// Returns whether both lists have the same definitions, byte for byte.
-pub(super) fn same_tools(one: &[Arc<CatalogEntry>], two: &[Arc<CatalogEntry>]) -> bool {
+pub(super) fn same_entries(one: &[Arc<CatalogEntry>], two: &[Arc<CatalogEntry>]) -> bool {
     let same =
         |(one, two): (&Arc<CatalogEntry>, &Arc<CatalogEntry>)| one.definition.get() == two.definition.get();
     one.len() == two.len() && one.iter().zip(two).all(same)

@@ -1,4 +1,4 @@
-//! The registry of backends: which backend has which tool, under which name. Must not know how a backend runs anything.
+//! The registry of backends: which backend has which tool, prompt or resource, under which name. Must not know how a backend runs anything.
 //!
 //! Names are deterministic: a name that two backends offer is namespaced for both (`backend__name`), also while one of
 //! them is down, and a tool keeps its position in the list whatever backends come and go.
@@ -7,25 +7,26 @@ mod list;
 mod names;
 mod route;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use protocol::mcp::catalog::{Catalog, SlaveState};
+use protocol::mcp::catalog::{Catalog, ListKind, SlaveState};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::offer::{Offer, same_tools};
+use super::offer::{Offer, same_entries};
 use crate::backends::history::{HistorySnapshot, ProcessHistory};
-use crate::backends::{BackendState, Registration, ToolList};
-use crate::metrics;
+use crate::backends::{BackendReport, BackendState, Registration};
+use crate::call::Request;
+use crate::metrics::{self, ToolMeter};
 pub(super) use list::{BackendId, NewBackend};
 use list::{BackendList, RegisteredBackend};
 pub(super) use route::Route;
-use route::RouteEntry;
+use route::Routes;
 
 /// A backend with its state, for status pages and `doctor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub struct BackendSnapshot {
 /// The backends of one slave.
 pub(super) struct BackendRegistry {
     list: Mutex<BackendList>,
-    routes: ArcSwap<HashMap<String, RouteEntry>>,
+    routes: ArcSwap<Routes>,
     offer: watch::Sender<Arc<Offer>>,
     /// The offer as one catalog.
     catalog: watch::Sender<Arc<Catalog>>,
@@ -114,25 +115,37 @@ impl BackendRegistry {
         RegistryEntry { registry: Arc::clone(self), id }
     }
 
-    /// Returns the route to the tool of this name. A known tool whose backend is down fails differently from an unknown
-    /// one.
-    pub(super) fn route(&self, name: &str) -> Result<Arc<Route>, Failure> {
-        match self.routes.load().get(name) {
-            Some(RouteEntry::Up(route)) => Ok(Arc::clone(route)),
-            Some(RouteEntry::Down { backend }) => Err(Failure::BackendFailed {
-                backend: backend.clone(),
-                reason: "it cannot run as it is configured, or was stopped".into(),
-                retry_after: None,
-            }),
-            None => Err(Failure::UnknownTool(name.to_owned())),
-        }
+    /// Returns the route of a request; what nobody offers, and what a backend that is down had, fail differently.
+    pub(super) fn route(&self, request: &Request) -> Result<Arc<Route>, Failure> {
+        let (routes, name) = (self.routes.load(), request.name.as_str());
+        let found = match request.kind {
+            Some(Kind::Resource | Kind::Template) => routes.resource(name),
+            Some(kind) => routes.exact(kind, name),
+            None => routes.of_method(&request.header.method),
+        };
+        found.unwrap_or_else(|| {
+            Err(match request.kind {
+                Some(Kind::Resource | Kind::Template) => Failure::UnknownResource(name.to_owned()),
+                Some(Kind::Prompt) => Failure::UnknownPrompt(name.to_owned()),
+                Some(Kind::Task) => Failure::UnknownTask(name.to_owned()),
+                Some(Kind::Tool) => Failure::UnknownTool(name.to_owned()),
+                None => Failure::MethodNotFound(request.header.method.clone()),
+            })
+        })
     }
 
-    /// Returns the route to the tool of this name, as [`Self::route`] does. Waits for backends that are in their first start, which may
-    /// bring the tool: at most `limit`. Cancel-safe.
-    pub(super) async fn find(&self, name: &str, limit: Duration) -> Result<Arc<Route>, Failure> {
-        let found = self.route(name);
-        if !matches!(found, Err(Failure::UnknownTool(_))) {
+    /// Returns the metrics of a tool of the catalog.
+    pub(super) fn meters(&self, tool: &str) -> Option<Arc<ToolMeter>> {
+        let route = self.routes.load().exact(Kind::Tool, tool)?.ok()?;
+        Some(Arc::clone(&route.meters))
+    }
+
+    /// Returns the route of a request, as [`Self::route`] does. Waits for backends that are in their first start, which may bring what it
+    /// names: at most `limit`. Cancel-safe.
+    pub(super) async fn find(&self, request: &Request, limit: Duration) -> Result<Arc<Route>, Failure> {
+        let is_unknown = |found: &Result<Arc<Route>, Failure>| found.as_ref().is_err_and(Failure::is_unknown);
+        let found = self.route(request);
+        if !is_unknown(&found) {
             return found;
         }
         let wait = async {
@@ -140,13 +153,13 @@ impl BackendRegistry {
             loop {
                 // In this order: a backend's report changes both at once.
                 let starting = self.is_starting();
-                match self.route(name) {
-                    Err(Failure::UnknownTool(_)) if starting && changes.changed().await.is_ok() => {}
-                    found => return found,
+                let found = self.route(request);
+                if !is_unknown(&found) || !starting || changes.changed().await.is_err() {
+                    return found;
                 }
             }
         };
-        let unknown = |_| Failure::NoSlaveForTool { name: name.to_owned(), wanted: None };
+        let unknown = |_| Failure::NoSlaveForTool { name: request.name.clone(), wanted: None };
         tokio::time::timeout(limit, wait).await.map_err(unknown)?
     }
 
@@ -173,7 +186,7 @@ impl BackendRegistry {
     /// Returns every backend in order, with the history of its process.
     pub(super) fn snapshots(&self) -> Vec<(BackendSnapshot, Option<HistorySnapshot>)> {
         let list = self.list.lock();
-        let (named, _) = names::assign(list.offers());
+        let (named, _) = names::assign(ListKind::Tools, list.offers(ListKind::Tools));
         let tools =
             |index| named.iter().filter(|tool| tool.backend == index).map(|tool| tool.name.clone()).collect();
         let snapshot = |(index, backend): (usize, &RegisteredBackend)| {
@@ -204,17 +217,22 @@ impl BackendRegistry {
 
     /// Publishes routes and catalog. Called under the lock: two changes must not overtake each other.
     fn on_change(&self, list: &mut BackendList) {
-        let (named, problems) = names::assign(list.offers());
+        let (mut named, mut problems) = (Vec::new(), Vec::new());
+        for kind in ListKind::ALL {
+            let (of_kind, of_names) = names::assign(kind, list.offers(kind));
+            named.extend(of_kind);
+            problems.extend(of_names);
+        }
         for problem in problems.iter().filter(|problem| !list.reported.contains(*problem)) {
             tracing::warn!("{problem}");
         }
         list.reported = problems.into_iter().collect();
-        let (routes, tools) = route::build(&list.backends, named, &self.routes.load());
+        let (routes, lists) = route::build(&list.backends, named, &self.routes.load());
         self.routes.store(Arc::new(routes));
         let degraded = list.problems();
         let unavailable = degraded.is_some() && !list.any_runs();
         let state = SlaveState { complete: list.is_complete(), degraded, unavailable };
-        self.publish(Offer { backends: list.offered(tools), state });
+        self.publish(Offer { backends: list.offered(lists), state });
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -225,7 +243,10 @@ impl BackendRegistry {
         }
         let catalog = offer.catalog();
         self.catalog.send_if_modified(|before| {
-            let same = before.degraded == catalog.degraded && same_tools(&before.tools, &catalog.tools);
+            let lists = ListKind::ALL.into_iter();
+            let same = before.degraded == catalog.degraded
+                && before.servers == catalog.servers
+                && lists.into_iter().all(|kind| same_entries(before.list(kind), catalog.list(kind)));
             *before = Arc::new(catalog);
             !same
         });
@@ -240,13 +261,8 @@ pub(super) struct RegistryEntry {
 }
 
 impl Registration for RegistryEntry {
-    fn ready(&self, tools: ToolList) {
-        self.registry.update(self.id, |backend| {
-            backend.state = BackendState::Ready;
-            backend.tools = tools.entries;
-            backend.hints = tools.hints;
-            backend.unhealthy = None;
-        });
+    fn ready(&self, report: BackendReport) {
+        self.registry.update(self.id, |backend| backend.take(report));
     }
 
     fn down(&self, state: BackendState) {

@@ -84,7 +84,8 @@ impl CallRunner {
         request.parent = trace.set_tool(&request.name, request.json(&request.id));
         let started = Instant::now();
         let in_flight = route.meters.record_start();
-        let running = RunningCall { lines, tool: &route.tool, backend: &route.owner };
+        let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
+        let running = RunningCall { lines, tool: &own_name, backend: &route.owner };
         running.log_start();
         let work = AssertUnwindSafe(self.perform(&route, &recorder, request, &mut exchange)).catch_unwind();
         // The work is polled first: most calls end before the other two would have to be armed.
@@ -119,7 +120,7 @@ impl CallRunner {
             request.header.log_level = Some(level);
         }
         let refused = |why: &Failure| log_refusal(&request.name, why);
-        let route = self.registry.find(&request.name, self.wait).await.inspect_err(refused)?;
+        let route = self.registry.find(&request, self.wait).await.inspect_err(refused)?;
         if request.header.era == Era::Modern {
             route.param_headers.check(&request).inspect_err(refused)?;
         }
@@ -136,11 +137,12 @@ impl CallRunner {
     ) -> Result<Answer, Failure> {
         let _permit = self.limit.acquire().await?;
         recorder.on_running(&route.owner);
+        let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
         let Some(version) = route.backend.version() else {
-            return route.backend.call(&route.tool, request, exchange).await;
+            return route.backend.call(&own_name, request, exchange).await;
         };
         let started = Instant::now();
-        let answer = route.backend.call(&route.tool, request, exchange).await;
+        let answer = route.backend.call(&own_name, request, exchange).await;
         route.meters.record_backend_request(version, BackendOutcome::from(&answer), started.elapsed());
         answer
     }

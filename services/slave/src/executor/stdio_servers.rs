@@ -118,7 +118,12 @@ impl Launcher {
     fn spawn(&self, server: &Arc<StdioServer>, replaces: Option<BackendId>) -> BackendId {
         let backend = Arc::new(StdioBackend::new(Arc::clone(server), &self.context, self.timing));
         let history = Some(backend.history());
-        let new = NewBackend { name: server.name.clone(), backend: Arc::clone(&backend) as _, history };
+        let new = NewBackend {
+            name: server.name.clone(),
+            backend: Arc::clone(&backend) as _,
+            history,
+            curation: server.curation.clone(),
+        };
         let id = match replaces {
             Some(old) => self.registry.prepare(new, old),
             None => self.registry.add(new),

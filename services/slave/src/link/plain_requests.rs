@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
 /// Largest number of requests that run or whose answers wait; the dialect itself has no limit.
@@ -215,7 +216,7 @@ impl RequestTable {
 
 /// Builds a response that says that a request failed. `id` is raw JSON.
 fn error(id: &str, failure: &Failure) -> Bytes {
-    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{}}}"#, failure.error_object()))
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{}}}"#, failure.error_object(Era::Legacy)))
 }
 
 #[cfg(test)]

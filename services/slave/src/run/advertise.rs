@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::mcp::catalog::{
-    MAX_CATALOG, WrittenBackend, WrittenList, write_backend, write_gone, write_position, write_state,
+    ListKind, MAX_CATALOG, WrittenBackend, WrittenList, write_backend, write_gone, write_position,
+    write_state,
 };
 use tokio::sync::watch;
 
@@ -50,7 +51,7 @@ impl AdvertisedParts {
     }
 
     fn tools(&self) -> usize {
-        self.backends.iter().filter_map(|backend| backend.offer.tools.as_ref()).map(Vec::len).sum()
+        self.backends.iter().map(|backend| backend.offer.count(ListKind::Tools)).sum()
     }
 
     /// Returns all parts.
@@ -121,8 +122,11 @@ pub(super) async fn follow(
 fn encode(position: usize, backend: &BackendOffer) -> Bytes {
     let name = backend.name.as_str();
     let empty = || write_backend(name, position, WrittenBackend::default()).unwrap_or_default();
-    let tools = backend.tools.as_deref().map(|entries| WrittenList { entries, hints: backend.hints });
-    let written = WrittenBackend { lists: [tools, None, None, None], server: None };
+    let list = |kind: ListKind| {
+        let entries = backend.lists[kind as usize].as_deref()?;
+        Some(WrittenList { entries, hints: backend.hints[kind as usize] })
+    };
+    let written = WrittenBackend { lists: ListKind::ALL.map(list), server: Some(&backend.server) };
     match write_backend(name, position, written) {
         Ok(json) if json.len() <= MAX_CATALOG => json,
         Ok(json) => {
@@ -149,7 +153,12 @@ mod tests {
     fn backend(name: &str, tool: &str) -> BackendOffer {
         let tools =
             Catalog::decode(format!(r#"{{"tools":[{{"name":"{tool}"}}]}}"#).as_bytes()).unwrap().tools;
-        BackendOffer { name: name.into(), tools: Some(tools), hints: ListHints::default() }
+        BackendOffer {
+            name: name.into(),
+            lists: [Some(tools), None, None, None],
+            hints: [ListHints::default(); 4],
+            server: Arc::default(),
+        }
     }
 
     fn parts(backends: Vec<BackendOffer>, complete: bool) -> AdvertisedParts {
@@ -169,7 +178,7 @@ mod tests {
         assert_eq!(
             changes(&now, &before),
             [
-                r#"{"backend":"b","position":1,"lists":{"tools":{"items":[{"name":"z"}]},"prompts":null,"resources":null,"resourceTemplates":null}}"#
+                r#"{"backend":"b","position":1,"server":{},"lists":{"tools":{"items":[{"name":"z"}]},"prompts":null,"resources":null,"resourceTemplates":null}}"#
             ]
         );
         let complete = parts(vec![backend("a", "x"), backend("b", "z")], true);
@@ -180,18 +189,19 @@ mod tests {
             [r#"{"backend":"a","gone":true}"#, r#"{"backend":"b","position":0}"#]
         );
         let hints = ListHints { ttl_ms: Some(5), private: true };
+        let hints = [hints, ListHints::default(), ListHints::default(), ListHints::default()];
         let hinted = parts(vec![BackendOffer { hints, ..backend("b", "z") }], true);
         assert_eq!(
             changes(&hinted, &moved),
             [
-                r#"{"backend":"b","position":0,"lists":{"tools":{"items":[{"name":"z"}],"ttlMs":5,"cacheScope":"private"},"prompts":null,"resources":null,"resourceTemplates":null}}"#
+                r#"{"backend":"b","position":0,"server":{},"lists":{"tools":{"items":[{"name":"z"}],"ttlMs":5,"cacheScope":"private"},"prompts":null,"resources":null,"resourceTemplates":null}}"#
             ]
         );
-        let down = parts(vec![BackendOffer { tools: None, ..backend("b", "z") }], true);
+        let down = parts(vec![BackendOffer { lists: [const { None }; 4], ..backend("b", "z") }], true);
         assert_eq!(
             changes(&down, &moved),
             [
-                r#"{"backend":"b","position":0,"lists":{"tools":null,"prompts":null,"resources":null,"resourceTemplates":null}}"#
+                r#"{"backend":"b","position":0,"server":{},"lists":{"tools":null,"prompts":null,"resources":null,"resourceTemplates":null}}"#
             ]
         );
     }

@@ -13,6 +13,7 @@ use crate::link::ids::{CallId, LinkId};
 use crate::link::limits::{LinkLimits, MAX_CHUNKS_UNDER_WAY, MAX_HEADER};
 use crate::link::outbox::ACK_DELAY;
 use crate::link::reassembler::{Reassembled, Reassembler, ReassemblyError};
+use crate::mcp::era::Era;
 use crate::mcp::failure::Failure;
 
 impl SlaveEnd {
@@ -137,7 +138,7 @@ impl SlaveEnd {
         let Some(call) = self.calls.remove(&id) else { return };
         self.assembly_bytes -= call.request.pending_bytes();
         if let Some(link) = call.link {
-            let payload = Bytes::from(failure.error_object());
+            let payload = Bytes::from(failure.error_object(Era::Legacy));
             let end = Frame { flags: Flags::ERROR, payload, ..Frame::bare(FrameKind::End, id, 0) };
             self.enqueue_control(link, end);
         }

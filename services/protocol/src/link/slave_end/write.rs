@@ -8,6 +8,7 @@ use super::state::SlaveEnd;
 use crate::link::frame::{Flags, Frame, FrameKind};
 use crate::link::ids::CallId;
 use crate::link::journal::MessageHeader;
+use crate::mcp::era::Era;
 use crate::mcp::failure::Failure;
 
 impl SlaveEnd {
@@ -82,7 +83,8 @@ impl SlaveEnd {
     /// Ends a call with a failure, in place of the messages of which nothing was sent.
     pub(super) fn fail(&mut self, id: CallId, failure: &Failure) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let object = Bytes::from(failure.error_object());
+        // Its code is the same for clients of both eras.
+        let object = Bytes::from(failure.error_object(Era::Legacy));
         self.journal_bytes -= call.response.drop_unsent_messages();
         self.journal_bytes += object.len();
         call.state = CallState::Ended;

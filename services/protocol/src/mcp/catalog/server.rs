@@ -44,6 +44,16 @@ impl ServerFacts {
         Ok(facts)
     }
 
+    /// Returns whether a capability or an extension has this name, the latter also behind the prefix of its owner (`org.example/skills`).
+    pub fn names(&self, area: &str) -> bool {
+        if self.capability(&[area]).is_some() {
+            return true;
+        }
+        let Some(extensions) = self.capability(&["extensions"]) else { return false };
+        let is_named = |key: &[u8]| key.rsplit(|byte| *byte == b'/').next() == Some(area.as_bytes());
+        ExactMembers::of(extensions).0.iter().any(|(key, _)| is_named(key))
+    }
+
     /// Returns a capability by its path, as raw JSON, say `["resources", "subscribe"]`; `None` where it is absent, `false` or `null`.
     pub fn capability(&self, path: &[&str]) -> Option<&RawValue> {
         let mut at = self.capabilities.as_deref()?;
@@ -77,6 +87,10 @@ mod tests {
         assert!(facts.capability(&["resources", "listChanged"]).is_none());
         assert!(facts.capability(&["tools"]).is_none());
         assert!(facts.capability(&["resources", "subscribe", "deeper"]).is_none());
+        assert!(facts.names("resources") && !facts.names("skills"));
+        let extended =
+            ServerFacts::parse(r#"{"capabilities":{"extensions":{"org.example/skills":{}}}}"#).unwrap();
+        assert!(extended.names("skills") && !extended.names("example"));
         assert_ne!(facts, ServerFacts::default());
         assert!(ServerFacts::parse("[]").is_err());
         assert!(

@@ -48,7 +48,10 @@ pub fn kind_in(error_object: &[u8]) -> Option<FailureKind> {
         data: Data<'a>,
     }
     let Error { code, data } = serde_json::from_slice(error_object).ok()?;
-    FailureKind::parse(&data.kind).filter(|kind| i64::from(kind.spec().code) == code)
+    FailureKind::parse(&data.kind).filter(|kind| {
+        let spec = kind.spec();
+        [spec.code, spec.modern_code].into_iter().any(|known| i64::from(known) == code)
+    })
 }
 
 /// Returns the HTTP status that a modern client gets with an error object of a backend, which cannot name one itself;
@@ -62,12 +65,15 @@ pub fn modern_status(error_object: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mcp::era::Era;
     use crate::mcp::failure::reason::Failure;
 
     #[test]
     fn the_kind_of_our_own_errors_is_found_again_and_of_no_others() {
         for failure in Failure::examples() {
-            assert_eq!(kind_in(failure.error_object().as_bytes()), Some(failure.kind()));
+            for era in [Era::Legacy, Era::Modern] {
+                assert_eq!(kind_in(failure.error_object(era).as_bytes()), Some(failure.kind()));
+            }
         }
         for other in ["", "[]", r#"{"code":-32000,"message":"x"}"#, r#"{"code":1,"data":{"kind":"timeout"}}"#]
         {
@@ -89,7 +95,10 @@ mod tests {
     #[test]
     fn the_message_is_read_whoever_wrote_it() {
         for failure in Failure::examples() {
-            assert_eq!(message_in(failure.error_object().as_bytes()), Some(failure.to_string().into()));
+            assert_eq!(
+                message_in(failure.error_object(Era::Modern).as_bytes()),
+                Some(failure.to_string().into())
+            );
         }
         assert_eq!(message_in(br#"{"message":"a\u000ab","x":1}"#), Some("a\nb".into()));
         assert_eq!(message_in(br#"{"message":5}"#), None);

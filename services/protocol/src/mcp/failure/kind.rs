@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::mcp::era::Era;
+
 /// Kind of a failure. Its name ([`FailureKind::as_str`]) is stable: metric label, log field and `error.data.kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -55,6 +57,12 @@ pub enum FailureKind {
     InvalidParams,
     /// No slave offers the tool.
     UnknownTool,
+    /// No such prompt.
+    UnknownPrompt,
+    /// No such resource.
+    UnknownResource,
+    /// No such task, or another client's.
+    UnknownTask,
     /// The request breaks the rules of HTTP.
     BadHttp,
     /// The body has a transfer coding that is not decoded here.
@@ -104,8 +112,10 @@ pub struct FailureSpec {
     pub legacy: u16,
     /// HTTP status for a modern client.
     pub modern: u16,
-    /// JSON-RPC error code.
+    /// JSON-RPC error code for a legacy client.
     pub code: i32,
+    /// JSON-RPC error code for a modern client, outside of -32000 to -32019 (2026-07-28, "Error Codes").
+    pub modern_code: i32,
     /// Stable name of the kind.
     pub kind: &'static str,
     /// Advice for the user.
@@ -113,12 +123,28 @@ pub struct FailureSpec {
 }
 
 const fn row(legacy: u16, modern: u16, code: i32, kind: &'static str, advice: &'static str) -> FailureSpec {
-    FailureSpec { legacy, modern, code, kind, advice }
+    FailureSpec { legacy, modern, code, modern_code: code, kind, advice }
+}
+
+impl FailureSpec {
+    /// Returns the row with another code for legacy clients.
+    const fn legacy_code(mut self, code: i32) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Returns the JSON-RPC error code for a client of this era.
+    pub const fn code_for(&self, era: Era) -> i32 {
+        match era {
+            Era::Legacy => self.code,
+            Era::Modern => self.modern_code,
+        }
+    }
 }
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -142,6 +168,9 @@ impl FailureKind {
         Self::MethodNotFound,
         Self::InvalidParams,
         Self::UnknownTool,
+        Self::UnknownPrompt,
+        Self::UnknownResource,
+        Self::UnknownTask,
         Self::BadHttp,
         Self::UnsupportedCoding,
         Self::TargetTooLong,
@@ -168,9 +197,9 @@ impl FailureKind {
     #[rustfmt::skip]
     pub const fn spec(self) -> FailureSpec {
         match self {
-            Self::NoSlave => row(200, 200, -32000, "no_slave", "Start a slave, or check its PROXY_SERVER_URL and SLAVE_CODE."),
-            Self::NoSlaveForTool => row(200, 200, -32000, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault, or none has the labels that a routing rule wants: retry, and see the proxy's log."),
-            Self::Timeout => row(200, 200, -32001, "timeout", "Raise REQUEST_TIMEOUT, or have the tool report progress."),
+            Self::NoSlave => row(200, 200, -31000, "no_slave", "Start a slave, or check its PROXY_SERVER_URL and SLAVE_CODE.").legacy_code(-32000),
+            Self::NoSlaveForTool => row(200, 200, -31012, "no_slave_for_tool", "The tool's slaves are connecting, draining or at fault, or none has the labels that a routing rule wants: retry, and see the proxy's log.").legacy_code(-32000),
+            Self::Timeout => row(200, 200, -31013, "timeout", "Raise REQUEST_TIMEOUT, or have the tool report progress.").legacy_code(-32001),
             Self::OutcomeUnknown => row(200, 200, -31001, "outcome_unknown", "The call may or may not have run: check before you repeat it."),
             Self::BackendFailed => row(200, 200, -31002, "backend_failed", "See the slave's log for the backend's standard error; it is restarted by itself."),
             Self::Busy => row(503, 503, -31003, "busy", "Retry after the time in Retry-After, or add slaves."),
@@ -191,6 +220,9 @@ impl FailureKind {
             Self::MethodNotFound => row(200, 404, -32601, "method_not_found", "Use a method that the server's capabilities announce."),
             Self::InvalidParams => row(200, 400, -32602, "invalid_params", "Correct the parameters."),
             Self::UnknownTool => row(200, 200, -32602, "unknown_tool", "Call tools/list again: the tool may have gone with its slave."),
+            Self::UnknownPrompt => row(200, 200, -32602, "unknown_prompt", "Call prompts/list again: the prompt may have gone with its slave."),
+            Self::UnknownResource => row(200, 200, -32602, "unknown_resource", "Call resources/list again: the resource may have gone with its slave.").legacy_code(-32002),
+            Self::UnknownTask => row(200, 200, -32602, "unknown_task", "Begin anew: the task is over, or was made for another client."),
             Self::BadHttp => row(400, 400, -32600, "bad_http", "Send HTTP/1.1 as RFC 9112 has it; to a port without TLS, without TLS."),
             Self::UnsupportedCoding => row(501, 501, -32600, "unsupported_coding", "Send the body as it is, or chunked."),
             Self::TargetTooLong => row(414, 414, -32600, "target_too_long", "POST JSON-RPC messages to /mcp."),
@@ -198,12 +230,12 @@ impl FailureKind {
             Self::BodyTooLarge => row(413, 413, -32600, "body_too_large", "Send less, or raise MAX_BODY_BYTES."),
             Self::HeadTimeout => row(408, 408, -32600, "head_timeout", "Send the head of a request at once."),
             Self::BodyTimeout => row(408, 408, -32600, "body_timeout", "Send the body without long pauses."),
-            Self::Unauthorized => row(401, 401, -32001, "unauthorized", "Send a key from AUTH_BEARER_KEYS."),
-            Self::AnonymousRefused => row(401, 401, -32001, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there."),
+            Self::Unauthorized => row(401, 401, -31014, "unauthorized", "Send a key from AUTH_BEARER_KEYS.").legacy_code(-32001),
+            Self::AnonymousRefused => row(401, 401, -31015, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there.").legacy_code(-32001),
             Self::KeyForbidden => row(403, 403, -32600, "key_forbidden", "Send a key of AUTH_BEARER_KEYS for tools, one of OPS_KEYS for operators' endpoints."),
             Self::OriginForbidden => row(403, 403, -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
             Self::HostForbidden => row(403, 403, -32600, "host_forbidden", "Add the host to ALLOWED_HOSTS if it is this server's, or set PUBLIC_URL."),
-            Self::SessionNotFound => row(404, 404, -32001, "session_not_found", "Initialize again (clients do so by themselves)."),
+            Self::SessionNotFound => row(404, 404, -31016, "session_not_found", "Initialize again (clients do so by themselves).").legacy_code(-32001),
             Self::HttpMethodNotAllowed => row(405, 405, -32600, "http_method_not_allowed", "POST JSON-RPC messages to /mcp."),
             Self::NotAcceptable => row(406, 406, -32600, "not_acceptable", "Accept application/json and text/event-stream."),
             Self::UnsupportedMediaType => row(415, 415, -32600, "unsupported_media_type", "Send Content-Type: application/json."),
@@ -245,6 +277,9 @@ impl FailureKind {
             | Self::MethodNotFound
             | Self::InvalidParams
             | Self::UnknownTool
+            | Self::UnknownPrompt
+            | Self::UnknownResource
+            | Self::UnknownTask
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::HeadTimeout
@@ -293,9 +328,11 @@ mod tests {
             assert!(names.insert(spec.kind), "{kind} twice");
             assert_eq!(FailureKind::parse(spec.kind), Some(kind));
             // MCP 2026-07-28, "Error Codes": no code of our own in the reserved range, but for -32000 and -32001.
-            let own = !(-32768..=-32000).contains(&spec.code);
-            let known = [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022, -32000, -32001];
-            assert!(own || known.contains(&spec.code), "{}", spec.code);
+            let own = |code: i32| !(-32768..=-32000).contains(&code);
+            let known = [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022];
+            assert!(own(spec.modern_code) || known.contains(&spec.modern_code), "{}", spec.modern_code);
+            let legacy = [-32000, -32001, -32002];
+            assert!(spec.code == spec.modern_code || legacy.contains(&spec.code), "{}", spec.code);
         }
         assert_eq!(FailureKind::parse("none"), None);
     }

@@ -117,6 +117,15 @@ pub enum Failure {
     /// No slave offers the tool.
     #[error("Unknown tool: {0}")]
     UnknownTool(String),
+    /// No slave offers the prompt.
+    #[error("Unknown prompt: {0}")]
+    UnknownPrompt(String),
+    /// No slave offers a resource of this URI.
+    #[error("Resource not found: {0}")]
+    UnknownResource(String),
+    /// No slave has the task, or it is another client's.
+    #[error("Task not found: {0}")]
+    UnknownTask(String),
     /// The request breaks the rules of HTTP.
     #[error("Bad HTTP request: {0}")]
     BadHttp(&'static str),
@@ -226,6 +235,9 @@ impl Failure {
             Self::MethodNotFound(_) => FailureKind::MethodNotFound,
             Self::InvalidParams(_) => FailureKind::InvalidParams,
             Self::UnknownTool(_) => FailureKind::UnknownTool,
+            Self::UnknownPrompt(_) => FailureKind::UnknownPrompt,
+            Self::UnknownResource(_) => FailureKind::UnknownResource,
+            Self::UnknownTask(_) => FailureKind::UnknownTask,
             Self::BadHttp(_) => FailureKind::BadHttp,
             Self::UnsupportedCoding(_) => FailureKind::UnsupportedCoding,
             Self::TargetTooLong(_) => FailureKind::TargetTooLong,
@@ -277,8 +289,13 @@ impl Failure {
         }
     }
 
-    /// Returns the JSON-RPC error object: code, message, and `data` with kind, advice and what the specification requires.
-    pub fn error_object(&self) -> String {
+    /// Returns whether nobody is known that offers what the request names: a slave or backend that comes later may.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::UnknownTool(_) | Self::UnknownPrompt(_) | Self::UnknownResource(_))
+    }
+
+    /// Returns the JSON-RPC error object for a client of this era: code, message, and `data` with kind, advice and what the specification requires.
+    pub fn error_object(&self, era: Era) -> String {
         let spec = self.spec();
         let mut data = serde_json::json!({ "kind": spec.kind, "advice": spec.advice });
         match self {
@@ -294,7 +311,8 @@ impl Failure {
         if let Some(seconds) = self.retry_after() {
             data["retryAfter"] = seconds.into();
         }
-        serde_json::json!({ "code": spec.code, "message": self.to_string(), "data": data }).to_string()
+        serde_json::json!({ "code": spec.code_for(era), "message": self.to_string(), "data": data })
+            .to_string()
     }
 
     /// Returns a failure of each kind, with example fields, in the order of the table: for documentation and tests.
@@ -324,6 +342,9 @@ impl Failure {
             Self::MethodNotFound(text()),
             Self::InvalidParams(text()),
             Self::UnknownTool(text()),
+            Self::UnknownPrompt(text()),
+            Self::UnknownResource(text()),
+            Self::UnknownTask(text()),
             Self::BadHttp(""),
             Self::UnsupportedCoding(text()),
             Self::TargetTooLong(""),
@@ -360,7 +381,7 @@ mod tests {
 
     #[test]
     fn the_specification_s_data_is_there() {
-        let object = Failure::UnsupportedVersion { requested: "1900-01-01".into() }.error_object();
+        let object = Failure::UnsupportedVersion { requested: "1900-01-01".into() }.error_object(Era::Modern);
         let value: serde_json::Value = serde_json::from_str(&object).unwrap();
         assert_eq!(value["code"], -32022);
         assert_eq!(value["data"]["requested"], "1900-01-01");

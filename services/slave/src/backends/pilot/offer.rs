@@ -12,7 +12,7 @@ use super::config::{NAME, PilotConfig};
 use super::executable::{find, is_executable};
 use super::unpassed;
 use crate::backends::context::BackendContext;
-use crate::backends::registration::{BackendState, Registration};
+use crate::backends::registration::{BackendReport, BackendState, Registration};
 use crate::backends::shutdown::ShutdownGroup;
 use crate::metrics::{self, ProbeOutcome};
 
@@ -87,7 +87,7 @@ struct ExecutableWatch {
 impl ExecutableWatch {
     fn advertise(&self) {
         tracing::info!(command = %self.executable.display(), "review_merge_request is offered");
-        self.registration.ready(vec![self.tool.clone()].into());
+        self.registration.ready(BackendReport::of_tools(vec![self.tool.clone()]));
     }
 
     async fn run(self, interval: Duration, shutdown: ShutdownGroup) {

@@ -55,6 +55,7 @@ impl<'a> EntryReader<'a> {
             cwd: self.cwd(),
             confinement: self.confinement(),
             concurrency: self.concurrency(),
+            curation: self.curation(),
             secrets: std::mem::take(&mut self.secrets),
         })
     }

@@ -139,8 +139,12 @@ impl StdioBackend {
         let span = BackendSpan::start(request.parent.as_ref(), sent);
         let answer = async {
             let context = span.context();
-            let forwarding =
-                Forwarding { tool, id: outbound.id, era: eras.backend, trace_context: context.as_ref() };
+            let forwarding = Forwarding {
+                name: tool,
+                id: outbound.id,
+                era: eras.backend,
+                trace_context: context.as_ref(),
+            };
             let message = forward::rewrite(request, &forwarding)
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;
             outbound.send(message).await?;
@@ -149,7 +153,7 @@ impl StdioBackend {
             }
             let token = request.token().and_then(|token| ProgressToken::parse(&token));
             let rules = CallRules { era: eras.client, token: token.as_ref() };
-            self.receive(&mut outbound, eras.backend, rules, exchange).await
+            self.receive(&mut outbound, eras.backend, rules, &request.header.method, exchange).await
         }
         .await;
         if outbound.has_ended()
@@ -167,6 +171,7 @@ impl StdioBackend {
         outbound: &mut OutboundRequest,
         era: Era,
         rules: CallRules<'_>,
+        method: &str,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
         loop {
@@ -181,7 +186,7 @@ impl StdioBackend {
                 }
                 Incoming::Result(result) => {
                     self.check(MessageShape::Result, &result, rules)?;
-                    return results::adapt(result, rules.era, era);
+                    return results::adapt(result, rules.era, era, method);
                 }
                 Incoming::Error(error) => {
                     self.check(MessageShape::Error, &error, rules)?;

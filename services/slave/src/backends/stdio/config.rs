@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use runtime::secret::Secret;
 
+use crate::backends::Curation;
 use crate::launcher::Confinement;
 
 /// An entry of an `mcpServers` file, checked and with its variables filled in.
@@ -27,13 +28,15 @@ pub struct StdioServer {
     pub confinement: Confinement,
     /// Calls that it runs at once; `None`: no limit.
     pub concurrency: Option<NonZeroUsize>,
+    /// What of it is offered, and how.
+    pub curation: Curation,
 }
 
 impl StdioServer {
     /// Returns whether both are run in the same way, so that a running one need not be replaced by the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // The secrets are parts of the other members.
-        let Self { name, command, args, env, cwd, confinement, concurrency, secrets: _ } = self;
+        let Self { name, command, args, env, cwd, confinement, concurrency, curation, secrets: _ } = self;
         let same = |((name, value), other): (&(String, Secret), &(String, Secret))| {
             *name == other.0 && value.expose() == other.1.expose()
         };
@@ -43,6 +46,7 @@ impl StdioServer {
             && *cwd == other.cwd
             && *confinement == other.confinement
             && *concurrency == other.concurrency
+            && *curation == other.curation
             && env.len() == other.env.len()
             && env.iter().zip(&other.env).all(same)
     }

@@ -1,4 +1,4 @@
-//! A client's call as a child gets it: the id, the progress token, the tool's name and `_meta` are rewritten, all other
+//! A client's request as a child gets it: the id, the progress token, the name of its subject and `_meta` are rewritten, all other
 //! bytes are copied. Tasks are not relayed: a client's request for one, and what it says of tasks, stay here. Must not know the reader of the answer.
 //!
 //! Several clients share one child: ids and progress tokens towards it are ours (one number serves as both).
@@ -22,8 +22,8 @@ const PROTOCOL_KEYS: [&str; 4] =
 
 /// The values that a call gets on its way to the child.
 pub(super) struct Forwarding<'a> {
-    /// The child's own name of the tool.
-    pub(super) tool: &'a str,
+    /// The child's own name of what the request names.
+    pub(super) name: &'a str,
     /// The id of the request, which serves as its progress token as well.
     pub(super) id: u64,
     /// The era that the child speaks.
@@ -36,18 +36,20 @@ pub(super) struct Forwarding<'a> {
 pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Bytes, serde_json::Error> {
     let id = to.id.to_string();
     let mut edits = vec![Edit { range: request.id.clone(), with: id.as_bytes() }];
-    let name = serde_json::to_string(to.tool)?;
-    if request.json(&request.name_range) != name.as_bytes() {
-        edits.push(Edit { range: request.name_range.clone(), with: name.as_bytes() });
+    let name = serde_json::to_string(to.name)?;
+    if let Some(subject) = &request.subject
+        && request.json(subject) != name.as_bytes()
+    {
+        edits.push(Edit { range: subject.clone(), with: name.as_bytes() });
     }
     let adapted = metadata(request, to)?;
     let inserted;
     match (&request.meta, &adapted) {
         (Some(range), Some(meta)) => edits.push(Edit { range: range.clone(), with: meta.as_bytes() }),
         (None, Some(meta)) => {
-            inserted = format!(r#","_meta":{meta}"#);
-            let end = request.name_range.end;
-            edits.push(Edit { range: end..end, with: inserted.as_bytes() });
+            let (at, text) = inserted_meta(request, meta);
+            inserted = text;
+            edits.push(Edit { range: at..at, with: inserted.as_bytes() });
         }
         (_, None) => {}
     }
@@ -61,6 +63,17 @@ pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Bytes, s
     strip_newlines(&mut text);
     text.push(b'\n');
     Ok(text.into())
+}
+
+/// Returns where a `_meta` is inserted that the message does not have, and what with.
+fn inserted_meta(request: &Request, meta: &str) -> (usize, String) {
+    let Some(params) = &request.params else {
+        return (request.id.end, format!(r#","params":{{"_meta":{meta}}}"#));
+    };
+    let is_empty =
+        request.json(params).get(1..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"}"));
+    let comma = if is_empty { "" } else { "," };
+    (params.start + 1, format!(r#""_meta":{meta}{comma}"#))
 }
 
 /// The extension of 2026-07-28 by which a server may answer with a task.
@@ -157,7 +170,7 @@ mod tests {
     use crate::call::testing::{header, request};
 
     const TO_LEGACY: Forwarding<'_> =
-        Forwarding { tool: "own", id: 7, era: Era::Legacy, trace_context: None };
+        Forwarding { name: "own", id: 7, era: Era::Legacy, trace_context: None };
 
     fn forwarded(client: Era, era: Era, message: &str) -> String {
         let line = rewrite(&request(client, message), &Forwarding { era, ..TO_LEGACY }).unwrap();

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::mcp::catalog::{MAX_SERVER_FACTS, ServerFacts};
 use protocol::mcp::era::{Era, Version};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::era_probe::EraProbe;
 use super::incoming::Incoming;
@@ -17,47 +18,53 @@ use super::request::{RequestError, expect_result, parse, send};
 use super::session::{OutboundRequest, Session};
 
 /// The result of a handshake.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct ServerInfo {
     /// The era in which the child is spoken to.
     pub(super) era: Era,
     /// The MCP version of the session.
     pub(super) version: Version,
-    /// Whether the child has tools.
-    pub(super) has_tools: bool,
-    /// Whether the child notifies when its tools change.
-    pub(super) announces_changes: bool,
-    /// Whether the child declared the capability `logging`.
-    pub(super) logs: bool,
+    /// What the child says of itself.
+    pub(super) facts: ServerFacts,
 }
 
+/// What the answers to `initialize` and `server/discover` have in common.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Tools {
+struct Introduction {
     #[serde(default)]
-    list_changed: bool,
+    capabilities: Option<Box<RawValue>>,
+    #[serde(default)]
+    instructions: Option<String>,
+    #[serde(default)]
+    server_info: Option<Box<RawValue>>,
 }
 
-#[derive(Default, Deserialize)]
-struct Capabilities {
-    #[serde(default)]
-    tools: Option<Tools>,
-    #[serde(default)]
-    logging: Option<IgnoredAny>,
-}
-
-impl Capabilities {
+impl Introduction {
     fn into_info(self, version: Version) -> ServerInfo {
+        let Self { capabilities, instructions, server_info } = self;
         let era = version.era();
-        let announces_changes = self.tools.as_ref().is_some_and(|tools| tools.list_changed);
-        ServerInfo {
-            era,
-            version,
-            has_tools: self.tools.is_some(),
-            announces_changes,
-            logs: self.logging.is_some(),
+        let facts =
+            ServerFacts { era: Some(era), version: Some(version), capabilities, instructions, server_info };
+        ServerInfo { era, version, facts: bounded(facts) }
+    }
+}
+
+/// Returns the facts without those that are too long for a catalog.
+fn bounded(mut facts: ServerFacts) -> ServerFacts {
+    let length = |facts: &ServerFacts| serde_json::to_string(facts).map_or(usize::MAX, |json| json.len());
+    for cut in [
+        |facts: &mut ServerFacts| facts.instructions = None,
+        |facts: &mut ServerFacts| facts.server_info = None,
+    ] {
+        if length(&facts) > MAX_SERVER_FACTS {
+            tracing::warn!(
+                "what the backend says of itself is longer than {MAX_SERVER_FACTS} bytes, and is cut"
+            );
+            cut(&mut facts);
         }
     }
+    facts
 }
 
 /// Runs the handshake. A child that never answers `initialize` is waited for: callers set a timeout.
@@ -117,8 +124,6 @@ async fn late_discovery(mut discover: OutboundRequest) -> Result<ServerInfo, Req
 #[serde(rename_all = "camelCase")]
 struct Discovered {
     supported_versions: Vec<String>,
-    #[serde(default)]
-    capabilities: Capabilities,
 }
 
 /// The members of an error object that matter here.
@@ -134,7 +139,8 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
     match answer {
         Incoming::Result(result) => match serde_json::from_slice::<Discovered>(&result) {
             Ok(found) if found.supported_versions.iter().any(|version| is_modern(version)) => {
-                Ok(Some(found.capabilities.into_info(Version::NEWEST)))
+                let introduction: Introduction = serde_json::from_slice(&result).unwrap_or_default();
+                Ok(Some(introduction.into_info(Version::NEWEST)))
             }
             _ => Ok(None),
         },
@@ -144,13 +150,10 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
                 Err(RequestError::Version(supported.map_or_else(|| "unknown".into(), ToString::to_string)))
             }
             // A modern server that requires capabilities even for this; its tools may require less.
-            Ok(ErrorObject { code: -32021 | -32020, .. }) => Ok(Some(ServerInfo {
-                era: Era::Modern,
-                version: Version::NEWEST,
-                has_tools: true,
-                announces_changes: false,
-                logs: false,
-            })),
+            Ok(ErrorObject { code: -32021 | -32020, .. }) => {
+                let capabilities = RawValue::from_string(r#"{"tools":{}}"#.to_owned()).ok();
+                Ok(Some(Introduction { capabilities, ..Introduction::default() }.into_info(Version::NEWEST)))
+            }
             _ => Ok(None),
         },
         // What cannot be read is no modern server's answer; another failure means that the child is gone.
@@ -171,8 +174,6 @@ async fn initialize(session: &Arc<Session>) -> Result<ServerInfo, RequestError> 
     #[serde(rename_all = "camelCase")]
     struct Initialized {
         protocol_version: String,
-        #[serde(default)]
-        capabilities: Capabilities,
     }
     const METHOD: &str = "initialize";
     let mut request = send(session, messages::initialize).await?.timed(METHOD);
@@ -181,8 +182,9 @@ async fn initialize(session: &Arc<Session>) -> Result<ServerInfo, RequestError> 
     let Some(version) = Version::parse(&found.protocol_version).filter(|it| it.era() == Era::Legacy) else {
         return Err(RequestError::Version(found.protocol_version));
     };
+    let introduction: Introduction = parse(&result, METHOD)?;
     session.post(messages::initialized());
-    Ok(found.capabilities.into_info(version))
+    Ok(introduction.into_info(version))
 }
 
 #[cfg(test)]
@@ -201,18 +203,12 @@ mod tests {
     #[test]
     fn only_a_modern_answer_or_a_modern_error_means_a_modern_server() {
         let found = parse_discovery(result(
-            r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"logging":{}}}"#,
+            r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true},"logging":{}},"instructions":"do"}"#,
         ));
-        assert_eq!(
-            found.unwrap().unwrap(),
-            ServerInfo {
-                era: Era::Modern,
-                version: Version::NEWEST,
-                has_tools: true,
-                announces_changes: true,
-                logs: true,
-            }
-        );
+        let info = found.unwrap().unwrap();
+        assert_eq!((info.era, info.version), (Era::Modern, Version::NEWEST));
+        assert!(info.facts.capability(&["tools", "listChanged"]).is_some());
+        assert_eq!(info.facts.instructions.as_deref(), Some("do"));
         assert!(parse_discovery(error(r#"{"code":-32021,"message":""}"#)).unwrap().is_some());
         for legacy in [
             result("{}"),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::mcp::catalog::ListKind;
 use protocol::mcp::envelope::Text;
 use protocol::mcp::log_level::LogLevel;
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 
 use super::attribution::Attribution;
+use super::changed_lists::ListSet;
 use super::incoming::Incoming;
 use super::line_fault::LineFault;
 use super::message_sketch::number;
@@ -209,9 +211,10 @@ impl OutputReader {
         let routed = match method {
             "notifications/progress" => params.is_some_and(|params| self.on_progress(line, params)),
             "notifications/message" => self.session.pass_log(line, log_level(params)),
-            "notifications/tools/list_changed" => {
-                self.session.tools_changed.notify_one();
-                true
+            "notifications/tools/list_changed" => self.on_change(&[ListKind::Tools]),
+            "notifications/prompts/list_changed" => self.on_change(&[ListKind::Prompts]),
+            "notifications/resources/list_changed" => {
+                self.on_change(&[ListKind::Resources, ListKind::ResourceTemplates])
             }
             // Expected, but nothing follows from them.
             "notifications/subscriptions/acknowledged" | "notifications/cancelled" => true,
@@ -225,6 +228,11 @@ impl OutputReader {
             );
             metrics::record_backend_drop(&self.session.backend, DropReason::Unroutable);
         }
+    }
+
+    fn on_change(&self, lists: &[ListKind]) -> bool {
+        self.session.changed_lists.add(ListSet::of(lists));
+        true
     }
 
     fn on_progress(&self, line: &Bytes, params: &RawValue) -> bool {

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use protocol::mcp::result::{ResultType, is_legacy_task, is_tool_error, wanted_input, with_result_type};
+use protocol::mcp::result::{
+    ResultType, is_legacy_task, is_tool_error, wanted_input, with_cache_hints, with_result_type,
+};
 
 use crate::call::Answer;
 
@@ -14,11 +16,16 @@ const TASK: &str = "a task in place of its result";
 ///
 /// # Errors
 /// The result is of a type that the client cannot go on with.
-pub(super) fn adapt(result: Bytes, client: Era, backend: Era) -> Result<Answer, Failure> {
+pub(super) fn adapt(result: Bytes, client: Era, backend: Era, method: &str) -> Result<Answer, Failure> {
     check(&result, client, backend)?;
     let tool_error = is_tool_error(&result);
     let needs_type = client == Era::Modern && backend == Era::Legacy;
-    let payload = if needs_type { with_result_type(result) } else { result };
+    let payload = match (needs_type, method) {
+        (false, _) => result,
+        // 2026-07-28, "Caching": results of these methods say how long they hold. A legacy server does not tell.
+        (true, "resources/read") => with_result_type(with_cache_hints(result)),
+        (true, _) => with_result_type(result),
+    };
     Ok(Answer { payload, error: false, tool_error })
 }
 
@@ -45,7 +52,7 @@ mod tests {
     use super::*;
 
     fn adapted(result: &'static str, client: Era, backend: Era) -> (String, bool) {
-        let answer = adapt(Bytes::from_static(result.as_bytes()), client, backend).unwrap();
+        let answer = adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call").unwrap();
         (String::from_utf8(answer.payload.to_vec()).unwrap(), answer.tool_error)
     }
 
@@ -73,6 +80,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_legacy_server_reads_may_not_be_kept_by_a_modern_client() {
+        let read = |result: &'static str| {
+            let answer =
+                adapt(Bytes::from_static(result.as_bytes()), Era::Modern, Era::Legacy, "resources/read");
+            String::from_utf8(answer.unwrap().payload.to_vec()).unwrap()
+        };
+        assert_eq!(
+            read(r#"{"contents":[]}"#),
+            r#"{"resultType":"complete","contents":[],"ttlMs":0,"cacheScope":"private"}"#
+        );
+        assert_eq!(read(r#"{"ttlMs":5}"#), r#"{"resultType":"complete","ttlMs":5,"cacheScope":"private"}"#);
+    }
+
+    #[test]
     fn results_of_other_pairs_of_eras_pass_unchanged() {
         for (client, backend) in
             [(Era::Legacy, Era::Legacy), (Era::Legacy, Era::Modern), (Era::Modern, Era::Modern)]
@@ -93,7 +114,7 @@ mod tests {
         const LEGACY_TASK: &str = r#"{"task":{"taskId":"1"}}"#;
         const OTHER: &str = r#"{"resultType":"pages"}"#;
         let kind = |result: &'static str, client, backend| {
-            let failure = adapt(Bytes::from_static(result.as_bytes()), client, backend).err();
+            let failure = adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call").err();
             failure.map(|failure| (failure.spec().kind, failure.to_string().contains("roots/list")))
         };
         for (result, client, backend, expected) in [

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
+use super::changed_lists::ChangedLists;
 use super::child_log_level::ChildLogLevel;
 use super::incoming::Incoming;
 use super::log_readers::{LogMessage, LogReader, recipients};
@@ -69,8 +70,8 @@ struct RequestTable {
 pub(super) struct Session {
     /// The backend's name.
     pub(super) backend: Arc<str>,
-    /// Notified when the child says that its tools changed.
-    pub(super) tools_changed: Notify,
+    /// Lists of which the child says that they changed.
+    pub(super) changed_lists: ChangedLists,
     /// The level of log messages that the child was told.
     pub(super) log_level: ChildLogLevel,
     outbox: mpsc::Sender<Bytes>,
@@ -87,7 +88,7 @@ impl Session {
         let (outbox, messages) = mpsc::channel(MAX_UNSENT);
         let session = Self {
             backend,
-            tools_changed: Notify::new(),
+            changed_lists: ChangedLists::default(),
             log_level: ChildLogLevel::default(),
             outbox,
             table: Mutex::default(),

@@ -1,11 +1,12 @@
-//! The supervisor of one stdio server: starts it, runs the handshake, lists its tools, watches it, stops it, and starts it
+//! The supervisor of one stdio server: starts it, runs the handshake, reads its lists, watches it, stops it, and starts it
 //! again after a pause. Must not know calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::link::backoff::Backoff;
-use protocol::mcp::era::Era;
+use protocol::mcp::catalog::ListKind;
+use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 
 use super::backend::{ReadySession, StdioBackend};
@@ -15,11 +16,21 @@ use super::handshake::{self, ServerInfo};
 use super::process::RunningProcess;
 use super::request::RequestError;
 use super::session::Session;
-use super::{health_check, tools};
-use crate::backends::registration::{BackendState, Registration, ToolList};
+use super::{health_check, lists};
+use crate::backends::registration::{BackendReport, BackendState, Registration};
 use crate::backends::shutdown::ShutdownGuard;
 use crate::metrics::{self, Exit};
 use crate::trace::BackendStart;
+
+/// Time for which a changed list is not read again: servers that change several entries say so for each.
+const CHANGE_DELAY: Duration = Duration::from_millis(100);
+
+/// A child whose lists are offered.
+struct Started {
+    era: Era,
+    version: Version,
+    report: BackendReport,
+}
 
 /// The end of one process.
 enum ProcessEnd {
@@ -120,7 +131,7 @@ impl Supervisor {
         ProcessEnd::SecondTry
     }
 
-    /// Runs the handshake, offers the tools and follows their changes. Returns only with a reason to give the process
+    /// Runs the handshake, offers the lists and follows their changes. Returns only with a reason to give the process
     /// up.
     async fn serve(
         &self,
@@ -131,28 +142,30 @@ impl Supervisor {
         let limit = self.timing.start;
         let starting = async {
             tokio::select! {
-                info = self.start_serving(session, *era_probe) => info,
+                report = self.start_serving(session, *era_probe) => report,
                 never = self.report_slow_start() => never,
             }
         };
-        let info = match tokio::time::timeout(limit, starting).await {
-            Ok(Ok(info)) => info,
+        let report = match tokio::time::timeout(limit, starting).await {
+            Ok(Ok(report)) => report,
             Ok(Err(error)) => return error.to_string(),
             Err(_) => return format!("it was not ready within {limit:?} (BACKEND_START_TIMEOUT)"),
         };
-        start.ready(info.version);
+        start.ready(report.version);
         // The next start of a legacy server need not wait for an answer to `server/discover` again.
-        *era_probe = EraProbe::of(info.era);
+        *era_probe = EraProbe::of(report.era);
         self.eras.set(&self.backend.server, *era_probe);
         session.release_stdin();
+        let era = report.era;
+        let facts = report.report.facts.clone();
         let subscribe = async {
-            if info.era == Era::Modern && info.announces_changes {
-                tools::subscribe(session).await;
+            if era == Era::Modern {
+                lists::subscribe(session, &facts).await;
             }
         };
         tokio::select! {
-            reason = async { tokio::join!(self.follow_tools(session, info.era), subscribe).0 } => reason,
-            reason = self.check_health(session, info.era) => reason,
+            reason = async { tokio::join!(self.follow_lists(session, report), subscribe).0 } => reason,
+            reason = self.check_health(session, era) => reason,
         }
     }
 
@@ -167,35 +180,42 @@ impl Supervisor {
         std::future::pending().await
     }
 
-    /// Runs the handshake, lists the tools and offers them.
+    /// Runs the handshake, reads the lists and offers them.
     async fn start_serving(
         &self,
         session: &Arc<Session>,
         era_probe: EraProbe,
-    ) -> Result<ServerInfo, RequestError> {
+    ) -> Result<Started, RequestError> {
         let info = handshake::negotiate(session, era_probe, self.timing.probe).await?;
-        let tools = if info.has_tools { tools::list(session, info.era).await? } else { ToolList::default() };
-        tracing::info!(backend = &*self.backend.name, era = ?info.era, tools = tools.len(), "backend ready");
-        let (era, version) = (info.era, info.version);
-        if info.logs && era == Era::Legacy {
+        let ServerInfo { era, version, facts } = info;
+        let lists = lists::all(session, era, &facts).await?;
+        let report = BackendReport { lists, facts };
+        let [tools, prompts, resources, templates] = ListKind::ALL.map(|kind| report.count(kind));
+        tracing::info!(
+            backend = &*self.backend.name,
+            ?era,
+            tools,
+            prompts,
+            resources,
+            templates,
+            "backend ready"
+        );
+        if report.facts.capability(&["logging"]).is_some() && era == Era::Legacy {
             session.log_level.set_settable();
         }
         self.backend.set_ready(ReadySession { session: Arc::clone(session), era, version });
-        self.registration.ready(tools);
-        Ok(info)
+        self.registration.ready(report.clone());
+        Ok(Started { era, version, report })
     }
 
-    /// Lists the tools again after each change. Never returns.
-    async fn follow_tools(&self, session: &Arc<Session>, era: Era) -> String {
+    /// Reads lists again after each change. Changes that come together are one. Never returns.
+    async fn follow_lists(&self, session: &Arc<Session>, started: Started) -> String {
+        let Started { era, mut report, .. } = started;
         loop {
-            session.tools_changed.notified().await;
-            match tools::list(session, era).await {
-                Ok(tools) => self.registration.ready(tools),
-                Err(error) => tracing::warn!(
-                    backend = &*self.backend.name,
-                    "its changed tools cannot be listed: {error}"
-                ),
-            }
+            session.changed_lists.wait().await;
+            tokio::time::sleep(CHANGE_DELAY).await;
+            lists::refresh(session, era, &mut report).await;
+            self.registration.ready(report.clone());
         }
     }
 

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use protocol::mcp::catalog::{CatalogEntry, ListHints, MAX_BACKEND_NAME};
+use protocol::mcp::catalog::{CatalogEntry, ListHints, ListKind, MAX_BACKEND_NAME, ServerFacts};
 use tokio_util::task::TaskTracker;
 
-use crate::backends::BackendState;
 use crate::backends::history::ProcessHistory;
+use crate::backends::{BackendReport, BackendState, Curated, Curation};
 use crate::call::Backend;
 use crate::executor::offer::BackendOffer;
 
@@ -23,6 +23,8 @@ pub(in crate::executor) struct NewBackend {
     pub(in crate::executor) backend: Arc<dyn Backend>,
     /// The history of its process; `None` for backends without a process of their own.
     pub(in crate::executor) history: Option<Arc<ProcessHistory>>,
+    /// What of it is offered, and how.
+    pub(in crate::executor) curation: Curation,
 }
 
 /// A registered backend.
@@ -32,9 +34,12 @@ pub(super) struct RegisteredBackend {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) history: Option<Arc<ProcessHistory>>,
     pub(super) state: BackendState,
-    pub(super) tools: Vec<CatalogEntry>,
-    /// Its hints for caches of the tools' list.
-    pub(super) hints: ListHints,
+    pub(super) curation: Curation,
+    /// Its lists as clients see them, in the order of [`ListKind::ALL`].
+    pub(super) lists: [Option<Vec<Curated>>; 4],
+    /// Its hints for caches of each list.
+    pub(super) hints: [ListHints; 4],
+    pub(super) facts: Arc<ServerFacts>,
     /// The problem of a backend that runs.
     pub(super) unhealthy: Option<String>,
     /// The calls that may use the backend; closed when it leaves the list.
@@ -42,12 +47,52 @@ pub(super) struct RegisteredBackend {
 }
 
 impl RegisteredBackend {
-    /// Returns whether the backend's tools are in the catalog. Those of a backend that is started again stay there: its calls wait, and
+    /// Takes what the backend reports. An entry that cannot be read is left out with a warning.
+    pub(super) fn take(&mut self, report: BackendReport) {
+        self.state = BackendState::Ready;
+        self.unhealthy = None;
+        self.hints =
+            report.lists.each_ref().map(|list| list.as_ref().map(|list| list.hints).unwrap_or_default());
+        self.facts = Arc::new(report.facts);
+        let (name, curation) = (&self.name, &self.curation);
+        let curated = |kind: ListKind, entry: CatalogEntry| {
+            let unreadable = |error: &serde_json::Error| {
+                tracing::warn!(
+                    backend = name,
+                    list = kind.name(),
+                    "an entry is left out: it cannot be read: {error}"
+                );
+            };
+            curation.apply(kind, entry).inspect_err(unreadable).ok().flatten()
+        };
+        let mut kinds = ListKind::ALL.into_iter();
+        self.lists = report.lists.map(|list| {
+            let kind = kinds.next()?;
+            Some(list?.entries.into_iter().filter_map(|entry| curated(kind, entry)).collect())
+        });
+    }
+
+    /// Returns a list as clients see it; an empty one where the backend has none.
+    pub(super) fn list(&self, kind: ListKind) -> &[Curated] {
+        self.lists[kind as usize].as_deref().unwrap_or_default()
+    }
+
+    /// Returns whether calls may be given to the backend: it runs, or is started again and lets them wait.
+    pub(super) fn can_run(&self) -> bool {
+        matches!(self.state, BackendState::Ready | BackendState::Starting | BackendState::Restarting { .. })
+    }
+
+    /// Returns whether the backend offers anything, or did when it ran.
+    pub(super) fn has_entries(&self) -> bool {
+        ListKind::ALL.into_iter().any(|kind| !self.list(kind).is_empty())
+    }
+
+    /// Returns whether what the backend offers is in the catalog. What one offers that is started again stays there: its calls wait, and
     /// proxies prefer other slaves, since this one is degraded.
     pub(super) fn is_listed(&self) -> bool {
         match self.state {
             BackendState::Ready => true,
-            BackendState::Starting | BackendState::Restarting { .. } => !self.tools.is_empty(),
+            BackendState::Starting | BackendState::Restarting { .. } => self.has_entries(),
             BackendState::Failed { .. } | BackendState::Stopped => false,
         }
     }
@@ -83,8 +128,8 @@ impl BackendList {
         let id = backend.id;
         let old = self.backends.iter().find(|old| old.id == predecessor);
         if let Some(old) = old.filter(|old| old.state != BackendState::Ready) {
-            // The names of the old tools stay known until the new backend reports its own.
-            backend.tools.clone_from(&old.tools);
+            // The old names stay known until the new backend reports its own.
+            backend.lists.clone_from(&old.lists);
             self.replace(predecessor, backend);
         } else {
             self.prepared.push((predecessor, backend));
@@ -148,12 +193,12 @@ impl BackendList {
         self.backends.iter().find(|backend| backend.id == id)
     }
 
-    /// Returns the names and tools of all backends in order.
-    pub(super) fn offers(&self) -> impl Iterator<Item = (&str, &[CatalogEntry])> {
-        self.backends.iter().map(|backend| (backend.name.as_str(), backend.tools.as_slice()))
+    /// Returns the names of all backends, with their lists of this kind, in order.
+    pub(super) fn offers(&self, kind: ListKind) -> impl Iterator<Item = (&str, &[Curated])> {
+        self.backends.iter().map(move |backend| (backend.name.as_str(), backend.list(kind)))
     }
 
-    /// Returns whether every backend of the configuration has reported its tools once or failed. It stays so, whatever is
+    /// Returns whether every backend of the configuration has reported its lists once or failed. It stays so, whatever is
     /// added later.
     pub(super) fn is_complete(&mut self) -> bool {
         let starting = || self.backends.iter().any(|backend| backend.state == BackendState::Starting);
@@ -161,23 +206,27 @@ impl BackendList {
         self.complete
     }
 
-    /// Returns every backend with its tools in the catalog, given in the order of the backends.
-    pub(super) fn offered(&self, tools: Vec<Vec<Arc<CatalogEntry>>>) -> Vec<BackendOffer> {
+    /// Returns every backend with its entries in the catalog, given in the order of the backends.
+    pub(super) fn offered(&self, lists: Vec<[Vec<Arc<CatalogEntry>>; 4]>) -> Vec<BackendOffer> {
         let mut taken = HashSet::new();
-        let offer = |(backend, tools): (&RegisteredBackend, Vec<Arc<CatalogEntry>>)| {
+        let offer = |(backend, entries): (&RegisteredBackend, [Vec<Arc<CatalogEntry>>; 4])| {
             let mut name = wire_name(&backend.name);
             if !taken.insert(name.clone()) {
                 name = format!("#{}", backend.id.0);
                 taken.insert(name.clone());
             }
-            BackendOffer { name, tools: backend.is_listed().then_some(tools), hints: backend.hints }
+            let listed = backend.is_listed();
+            let mut own = backend.lists.iter();
+            let lists =
+                entries.map(|list| own.next().is_some_and(|own| listed && own.is_some()).then_some(list));
+            BackendOffer { name, lists, hints: backend.hints, server: Arc::clone(&backend.facts) }
         };
-        self.backends.iter().zip(tools).map(offer).collect()
+        self.backends.iter().zip(lists).map(offer).collect()
     }
 
-    /// Returns whether a backend runs that has tools: those of a backend that is started again stay listed.
+    /// Returns whether a backend runs that offers anything: what one offers that is started again stays listed.
     pub(super) fn any_runs(&self) -> bool {
-        self.backends.iter().any(|backend| backend.state == BackendState::Ready && !backend.tools.is_empty())
+        self.backends.iter().any(|backend| backend.state == BackendState::Ready && backend.has_entries())
     }
 
     /// Returns what is wrong with the backends, without secrets; `None` if nothing is.
@@ -195,7 +244,7 @@ impl BackendList {
     }
 
     fn register(&mut self, new: NewBackend) -> RegisteredBackend {
-        let NewBackend { name, backend, history } = new;
+        let NewBackend { name, backend, history, curation } = new;
         self.last_id += 1;
         RegisteredBackend {
             id: BackendId(self.last_id),
@@ -203,8 +252,10 @@ impl BackendList {
             backend,
             history,
             state: BackendState::Starting,
-            tools: Vec::new(),
-            hints: ListHints::default(),
+            curation,
+            lists: [const { None }; 4],
+            hints: [ListHints::default(); 4],
+            facts: Arc::default(),
             unhealthy: None,
             users: TaskTracker::new(),
         }
@@ -254,7 +305,12 @@ mod tests {
     }
 
     fn new(name: &str) -> NewBackend {
-        NewBackend { name: name.into(), backend: Arc::new(Failing), history: None }
+        NewBackend {
+            name: name.into(),
+            backend: Arc::new(Failing),
+            history: None,
+            curation: Curation::default(),
+        }
     }
 
     fn order(list: &BackendList) -> Vec<BackendId> {

@@ -1,61 +1,66 @@
-//! The names of several backends' tools in one catalog. Must not know whether a backend runs.
+//! The names of several backends' entries in one catalog. Must not know whether a backend runs.
 //!
-//! A name that one backend has stays as it is. A name that several have is shown as `backend__tool` for each of them, by the rules of
-//! [`shown_name`]. No tool takes a name that another has by itself, so that none is lost.
+//! A tool's or prompt's name that one backend has stays as it is. A name that several have is shown as `backend__name` for each of them, by
+//! the rules of [`shown_name`]. No entry takes a name that another has by itself, so that none is lost. A URI cannot be renamed: the first
+//! backend that has it, in the order of the configuration, keeps it.
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::mcp::catalog::{self, CatalogEntry};
+use protocol::mcp::catalog::{self, CatalogEntry, ListKind};
 use protocol::mcp::shown_name;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::backends::Curated;
 use crate::splice::{Edit, range_in, splice};
 
 /// How often another hash is tried for a name that is taken.
 const MAX_SALTS: usize = 8;
 
-/// A tool with its name in the catalog.
-pub(super) struct NamedTool {
+/// An entry with its name in the catalog.
+pub(super) struct NamedEntry {
     /// The index of the backend.
     pub(super) backend: usize,
-    /// The name in the catalog.
+    pub(super) kind: ListKind,
+    /// The name in the catalog: a URI for resources.
     pub(super) name: String,
-    /// The backend's own name of the tool.
+    /// The backend's own name.
     pub(super) own_name: String,
     /// The definition, with the catalog's name.
     pub(super) definition: Box<RawValue>,
 }
 
-/// Returns every tool with its name, and a message for each tool that is renamed or left out.
+/// Returns every entry of the lists of this kind with its name, and a message for each that is renamed or left out.
 pub(super) fn assign<'a>(
-    backends: impl Iterator<Item = (&'a str, &'a [CatalogEntry])>,
-) -> (Vec<NamedTool>, Vec<String>) {
-    let backends: Vec<(&str, &[CatalogEntry])> = backends.collect();
+    kind: ListKind,
+    backends: impl Iterator<Item = (&'a str, &'a [Curated])>,
+) -> (Vec<NamedEntry>, Vec<String>) {
+    let backends: Vec<(&str, &[Curated])> = backends.collect();
     let mut owners: HashMap<&str, HashSet<usize>> = HashMap::new();
-    for (index, (_, tools)) in backends.iter().enumerate() {
-        for tool in *tools {
-            owners.entry(tool.name.as_str()).or_default().insert(index);
+    for (index, (_, list)) in backends.iter().enumerate() {
+        for entry in *list {
+            owners.entry(entry.entry.name.as_str()).or_default().insert(index);
         }
     }
-    let mut naming = Naming { owners, taken: HashSet::new() };
+    let mut naming = Naming { kind, owners, taken: HashSet::new() };
     let (mut named, mut problems) = (Vec::new(), Vec::new());
-    for (index, (backend, tools)) in backends.iter().enumerate() {
+    let what = kind.entry().as_str();
+    for (index, (backend, list)) in backends.iter().enumerate() {
         let mut own = HashSet::new();
-        for tool in *tools {
-            match naming.name(index, backend, tool, &mut own) {
-                Ok(named_tool) => {
-                    if named_tool.name != named_tool.own_name {
+        for Curated { entry, own_name } in *list {
+            let name = &entry.name;
+            match naming.name(backend, entry, &mut own) {
+                Ok((shown, definition)) => {
+                    if shown != *name {
                         problems.push(format!(
-                            "tool {:?} is offered by several backends: that of {backend:?} is now {:?}",
-                            named_tool.own_name, named_tool.name
+                            "{what} {name:?} is offered by several backends: that of {backend:?} is now {shown:?}"
                         ));
                     }
-                    named.push(named_tool);
+                    let own_name = own_name.clone();
+                    named.push(NamedEntry { backend: index, kind, name: shown, own_name, definition });
                 }
                 Err(reason) => {
-                    problems
-                        .push(format!("tool {:?} of backend {backend:?} is left out: {reason}", tool.name));
+                    problems.push(format!("{what} {name:?} of backend {backend:?} is left out: {reason}"));
                 }
             }
         }
@@ -64,36 +69,43 @@ pub(super) fn assign<'a>(
 }
 
 struct Naming<'a> {
+    kind: ListKind,
     /// Backends that have each name by themselves.
     owners: HashMap<&'a str, HashSet<usize>>,
-    /// Names made for tools whose own name several backends have.
+    /// Names made for entries whose own name several backends have, and URIs that a backend has.
     taken: HashSet<String>,
 }
 
 impl Naming<'_> {
-    /// Returns the tool under its name. `own`: names that the backend has used already.
+    /// Returns the name of an entry in the catalog, and its definition under that name. `own`: names that the backend has used already.
     fn name<'a>(
         &mut self,
-        index: usize,
         backend: &str,
-        tool: &'a CatalogEntry,
+        entry: &'a CatalogEntry,
         own: &mut HashSet<&'a str>,
-    ) -> Result<NamedTool, &'static str> {
-        catalog::check_name(&tool.name)?;
-        if !own.insert(&tool.name) {
-            return Err("another tool of the backend has the same name");
+    ) -> Result<(String, Box<RawValue>), &'static str> {
+        if self.kind.has_names() {
+            catalog::check_name(&entry.name)?;
         }
-        let is_shared = self.owners.get(tool.name.as_str()).is_some_and(|owners| owners.len() > 1);
-        let name = if is_shared { self.free_name(backend, &tool.name)? } else { tool.name.clone() };
+        if !own.insert(&entry.name) {
+            return Err("another entry of the backend has the same name");
+        }
+        let is_shared = self.owners.get(entry.name.as_str()).is_some_and(|owners| owners.len() > 1);
+        let name = match (is_shared, self.kind.has_names()) {
+            (false, _) => entry.name.clone(),
+            (true, true) => self.free_name(backend, &entry.name)?,
+            (true, false) if self.taken.insert(entry.name.clone()) => entry.name.clone(),
+            (true, false) => return Err("a backend before it has the same"),
+        };
         let definition =
-            if name == tool.name { tool.definition.clone() } else { renamed(&tool.definition, &name)? };
-        Ok(NamedTool { backend: index, name, own_name: tool.name.clone(), definition })
+            if name == entry.name { entry.definition.clone() } else { renamed(&entry.definition, &name)? };
+        Ok((name, definition))
     }
 
-    /// Returns a name with the backend's in front that no other tool has, neither by itself nor made for it.
-    fn free_name(&mut self, backend: &str, tool: &str) -> Result<String, &'static str> {
-        let salted = (0..MAX_SALTS).map(|salt| shown_name::derived_apart(backend, tool, &salt.to_string()));
-        let mut names = std::iter::once(shown_name::derived(backend, tool)).chain(salted);
+    /// Returns a name with the backend's in front that no other entry has, neither by itself nor made for it.
+    fn free_name(&mut self, backend: &str, name: &str) -> Result<String, &'static str> {
+        let salted = (0..MAX_SALTS).map(|salt| shown_name::derived_apart(backend, name, &salt.to_string()));
+        let mut names = std::iter::once(shown_name::derived(backend, name)).chain(salted);
         let is_free = |name: &String| !self.owners.contains_key(name.as_str()) && !self.taken.contains(name);
         let name = names.find(is_free).ok_or("every name with the backend's in front is taken")?;
         self.taken.insert(name.clone());
@@ -120,23 +132,44 @@ fn renamed(definition: &RawValue, name: &str) -> Result<Box<RawValue>, &'static 
 mod tests {
     use super::*;
 
-    fn entry(definition: &str) -> CatalogEntry {
-        CatalogEntry::named(&RawValue::from_string(definition.to_owned()).unwrap()).unwrap()
+    fn entry(definition: &str) -> Curated {
+        let entry = CatalogEntry::named(&RawValue::from_string(definition.to_owned()).unwrap()).unwrap();
+        Curated { own_name: entry.name.clone(), entry }
     }
 
-    fn tool(name: &str) -> CatalogEntry {
+    fn tool(name: &str) -> Curated {
         entry(&format!(r#"{{"name":"{name}"}}"#))
     }
 
-    fn names(backends: &[(&str, &[CatalogEntry])]) -> (Vec<String>, Vec<String>) {
-        let (named, problems) = assign(backends.iter().copied());
+    fn assign_tools(backends: &[(&str, &[Curated])]) -> (Vec<NamedEntry>, Vec<String>) {
+        assign(ListKind::Tools, backends.iter().copied())
+    }
+
+    fn names(backends: &[(&str, &[Curated])]) -> (Vec<String>, Vec<String>) {
+        let (named, problems) = assign_tools(backends);
         (named.into_iter().map(|one| one.name).collect(), problems)
+    }
+
+    #[test]
+    fn the_first_backend_with_a_uri_keeps_it() {
+        let resource = |uri: &str| {
+            let json = RawValue::from_string(format!(r#"{{"uri":"{uri}","name":"n"}}"#)).unwrap();
+            let entry = CatalogEntry::read(ListKind::Resources, &json).unwrap();
+            Curated { own_name: entry.name.clone(), entry }
+        };
+        let (one, two) =
+            ([resource("a:1"), resource("a:2")], [resource("a:2"), resource("a:3"), resource("a:3")]);
+        let (named, problems) =
+            assign(ListKind::Resources, [("one", &one[..]), ("two", &two[..])].into_iter());
+        let found: Vec<(usize, &str)> = named.iter().map(|one| (one.backend, one.name.as_str())).collect();
+        assert_eq!(found, [(0, "a:1"), (0, "a:2"), (1, "a:3")]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
     }
 
     #[test]
     fn a_shared_name_is_namespaced_for_all_backends_and_reported() {
         let (echo, own) = ([entry(r#"{"z":1e400,"name" : "echo"}"#)], [tool("own"), tool("echo")]);
-        let (named, problems) = assign([("a", &echo[..]), ("two", &own[..])].into_iter());
+        let (named, problems) = assign_tools(&[("a", &echo[..]), ("two", &own[..])]);
         let all: Vec<&str> = named.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(all, ["a__echo", "own", "two__echo"]);
         assert_eq!(named[0].definition.get(), r#"{"z":1e400,"name" : "a__echo"}"#);
@@ -175,7 +208,7 @@ mod tests {
             [("one", &add[..]), ("two", &literal[..]), ("three", &add[..])],
             [("two", &literal[..]), ("three", &add[..]), ("one", &add[..])],
         ] {
-            let (named, _) = assign(backends.into_iter());
+            let (named, _) = assign_tools(&backends);
             assert_eq!(named.len(), 5);
             let literal = named.iter().find(|one| one.name == "one__add").unwrap();
             assert_eq!(literal.own_name, "one__add");
