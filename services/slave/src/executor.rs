@@ -30,6 +30,7 @@ use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::call::{CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
+use crate::retention::Retention;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
@@ -55,6 +56,7 @@ pub struct Evidence {
 pub struct Executor {
     runner: Arc<CallRunner>,
     servers: Arc<StdioServers>,
+    retention: Arc<Retention>,
 }
 
 impl Executor {
@@ -65,11 +67,13 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let wait = config.timing.wait;
+        let retention = Retention::new(config.retention);
+        retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
         let runner = CallRunner { registry, limit, shutdown, activity, wait, log_levels: Mutex::default() };
-        Self { runner: Arc::new(runner), servers: Arc::new(servers) }
+        Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }
     }
 
     /// Replaces the stdio servers. Unchanged ones go on untouched, removed ones end after their calls, changed ones after
@@ -108,6 +112,11 @@ impl Executor {
         handle
     }
 
+    /// Returns what is kept of calls for clients that come back.
+    pub(crate) fn retention(&self) -> &Arc<Retention> {
+        &self.retention
+    }
+
     /// Sets the level of log messages that a client's session wants from now on.
     pub(crate) fn set_log_level(&self, session: &str, level: LogLevel) {
         self.runner.log_levels.lock().set(session, level);
@@ -116,6 +125,7 @@ impl Executor {
     /// Forgets what is kept for a session that its client ended.
     pub(crate) fn end_session(&self, session: &str) {
         self.runner.log_levels.lock().remove(session);
+        self.retention.end_session(session);
     }
 
     /// Takes no new call and stops every backend with its whole process group. Calls that still run end with an error.
