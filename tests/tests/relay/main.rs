@@ -63,4 +63,5 @@ mod status_page;
 mod tls;
 mod tls_words;
 mod traces;
+mod unaltered;
 mod without_slave;

@@ -199,7 +199,7 @@ where
 {
     match accept {
         Accept::Json | Accept::JsonOrEvents => json(StatusCode::OK, message),
-        Accept::EventsOnly => {
+        Accept::EventsOrJson | Accept::EventsOnly => {
             events(ResponseBody::stream(Framing::events(keepalive), [Entry::Ready(message)].into()))
         }
     }
