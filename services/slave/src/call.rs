@@ -13,6 +13,7 @@ mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use ask::ASKABLE;
 pub use ask::{AnswerSender, ClientAnswer, ClientRequest, PendingAnswer};
 pub(crate) use backend::{Answer, Backend};
 pub use end::CallEnd;

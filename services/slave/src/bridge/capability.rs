@@ -4,9 +4,6 @@
 use protocol::mcp::failure::Failure;
 use serde_json::Value;
 
-/// Methods that a backend may ask a client with.
-pub(crate) const ASKABLE: [&str; 3] = ["elicitation/create", "roots/list", "sampling/createMessage"];
-
 /// Checks that a client which declared these capabilities (a JSON object; `None`: none) can answer a request.
 ///
 /// # Errors

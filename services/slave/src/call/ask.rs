@@ -8,6 +8,9 @@ use bytes::Bytes;
 use protocol::mcp::failure::Failure;
 use tokio::sync::oneshot;
 
+/// Methods that a backend may ask a client with.
+pub(crate) const ASKABLE: [&str; 3] = ["elicitation/create", "roots/list", "sampling/createMessage"];
+
 /// A request of a backend to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRequest {
