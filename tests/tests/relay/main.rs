@@ -29,6 +29,7 @@ mod health;
 mod hostile_text;
 mod identity;
 mod ingress;
+mod input_rounds;
 mod kept_connection;
 mod late_answers;
 mod link_faults;

@@ -79,6 +79,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         },
         retention: RetentionLimits { time: config.retention_time, bytes: config.retention_bytes },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
+        parked_ttl: config.parked_ttl,
         secrets: code.chain(pilot.secrets()).collect(),
     }
 }
