@@ -8,12 +8,14 @@ mod asking;
 mod capability;
 mod held;
 mod input;
+mod legacy_client;
 mod parked;
 mod retry;
 mod seal;
 mod sink;
 
 pub(crate) use asking::{CallTimers, Parking};
+pub(crate) use legacy_client::{LegacyAskSink, OpenAsks};
 pub(crate) use parked::ParkedCalls;
 pub(crate) use retry::Retry;
 pub(crate) use sink::AskingSink;

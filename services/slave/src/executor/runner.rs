@@ -21,7 +21,7 @@ use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
-use crate::bridge::ParkedCalls;
+use crate::bridge::{OpenAsks, ParkedCalls};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
@@ -46,6 +46,8 @@ pub(super) struct CallRunner {
     pub(super) wait: Duration,
     /// Calls that wait for their client's answers.
     pub(super) parked: Arc<ParkedCalls>,
+    /// Requests of backends that legacy clients were sent.
+    pub(super) asks: Arc<OpenAsks>,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
 }
