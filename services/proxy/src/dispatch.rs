@@ -33,6 +33,7 @@ mod retry;
 mod send;
 mod shown;
 mod stream;
+mod unnamed;
 mod wait;
 mod withheld;
 

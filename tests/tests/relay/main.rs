@@ -64,4 +64,5 @@ mod status_page;
 mod tls;
 mod tls_words;
 mod traces;
+mod unaltered;
 mod without_slave;

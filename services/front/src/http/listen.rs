@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use protocol::mcp::catalog::ListKind;
 use protocol::mcp::failure::Failure;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -24,8 +25,6 @@ use crate::listeners::Listener;
 use crate::session::Session;
 use crate::usage::StreamShare;
 
-const TOOLS_CHANGED: &[u8] =
-    b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
 /// Path at which clients of 2024-11-05 open their stream.
@@ -40,6 +39,8 @@ fn is_sse_transport(path: &str, headers: &HeaderMap) -> bool {
 /// State of one stream.
 struct Listening {
     listing: watch::Receiver<Arc<Listing>>,
+    /// What the client was told of last.
+    known: Arc<Listing>,
     closing: watch::Receiver<bool>,
     /// Place among the streams of the session; `None` for a client without a session.
     listener: Option<Listener>,
@@ -78,7 +79,7 @@ fn listen<C: Calls>(
     share: StreamShare,
 ) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
     let mut listing = edge.listing.clone();
-    listing.mark_unchanged();
+    let known = Arc::clone(&listing.borrow_and_update());
     let listener = session.map(|session| edge.listeners.open(session.id));
     // A session that ended since the request was checked found no stream to end.
     if let Some(session) = session.filter(|session| edge.revoked.contains(session)) {
@@ -87,6 +88,7 @@ fn listen<C: Calls>(
     let left = session.map(|session| Duration::from_secs(session.expires.saturating_sub(unix_now())));
     let state = Listening {
         listing,
+        known,
         closing: edge.subscribe_closing(),
         listener,
         expires: left.and_then(|left| Instant::now().checked_add(left)),
@@ -103,39 +105,65 @@ async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
         state.opened = true;
         return Some((Bytes::from_static(COMMENT), state));
     }
-    let Listening { listing, closing, listener, expires, keepalive, .. } = &mut state;
+    let Listening { listing, known, closing, listener, expires, keepalive, .. } = &mut state;
     let bytes = tokio::select! {
         biased;
         _ = closing.wait_for(|closing| *closing) => return None,
-        changed = next_change(listing, listener.as_mut()) => {
-            changed?;
-            TOOLS_CHANGED
-        }
+        changed = next_change(listing, known, listener.as_mut()) => changes(&changed?),
         () = expired(*expires) => return None,
-        () = sleep(*keepalive) => COMMENT,
+        () = sleep(*keepalive) => Bytes::from_static(COMMENT),
     };
-    Some((Bytes::from_static(bytes), state))
+    Some((bytes, state))
 }
 
-/// Waits for a change of the list of which this stream is to tell; `None`: the stream ends. Cancel-safe.
+/// Returns the notifications of changed lists as events. Both lists of resources have one notification.
+fn changes(kinds: &[ListKind]) -> Bytes {
+    let names = kinds.iter().map(|kind| match kind {
+        ListKind::Tools => "tools",
+        ListKind::Prompts => "prompts",
+        ListKind::Resources | ListKind::ResourceTemplates => "resources",
+    });
+    let mut names: Vec<&str> = names.collect();
+    names.dedup();
+    let event = |name: &&str| {
+        format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/{name}/list_changed\"}}\n\n")
+    };
+    names.iter().map(event).collect::<String>().into()
+}
+
+/// Waits for changed lists of which this stream is to tell; `None`: the stream ends. Cancel-safe.
 async fn next_change(
     listing: &mut watch::Receiver<Arc<Listing>>,
-    listener: Option<&mut Listener>,
-) -> Option<()> {
-    let Some(listener) = listener else { return listing.changed().await.ok() };
+    known: &mut Arc<Listing>,
+    mut listener: Option<&mut Listener>,
+) -> Option<Vec<ListKind>> {
     loop {
-        listener.wait_for_turn().await?;
+        if let Some(listener) = listener.as_deref_mut() {
+            listener.wait_for_turn().await?;
+        }
         tokio::select! {
             biased;
-            () = listener.turn_changed() => {}
+            () = turn_changed(listener.as_deref_mut()) => {}
             changed = listing.changed() => {
                 changed.ok()?;
                 let now = Arc::clone(&listing.borrow_and_update());
-                if listener.claim(&now) {
-                    return Some(());
+                let kinds = match listener.as_deref() {
+                    Some(listener) => listener.claim(known, &now),
+                    None => known.changed_kinds(&now),
+                };
+                *known = now;
+                if !kinds.is_empty() {
+                    return Some(kinds);
                 }
             }
         }
+    }
+}
+
+async fn turn_changed(listener: Option<&mut Listener>) {
+    match listener {
+        Some(listener) => listener.turn_changed().await,
+        None => std::future::pending().await,
     }
 }
 
