@@ -62,7 +62,7 @@ impl CallRunner {
     ) -> Exchange {
         let header = &request.header;
         if header.era == Era::Legacy {
-            let asks = header.client_capabilities.is_some() && route.backend.may_ask();
+            let asks = header.client_capabilities.is_some();
             let wrap = |sink| LegacyAskSink::wrap(&self.asks, header, sink);
             return if asks { exchange.wrap(wrap) } else { exchange };
         }
