@@ -55,7 +55,12 @@ impl Endpoint {
                 return;
             }
         };
-        let message = match unlabelled(&header, message) {
+        let unlabelled = match header.purpose {
+            // The label is in front of the id: whoever reads that takes it off.
+            Purpose::Reply => Ok(message),
+            _ => unlabelled(&header, message),
+        };
+        let message = match unlabelled {
             Ok(message) => message,
             Err(failure) => {
                 let end = CallEnd::failed(&failure, header.era);
