@@ -29,7 +29,7 @@ use tokio::sync::watch;
 pub use crate::backends::BackendState;
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
-use crate::bridge::ParkedCalls;
+use crate::bridge::{ParkedCalls, TaskIds};
 use crate::call::{CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
 use crate::trace::CallTrace;
@@ -77,6 +77,7 @@ impl Executor {
             activity,
             wait,
             parked: ParkedCalls::new(parked_ttl),
+            tasks: TaskIds::random(),
             log_levels: Mutex::default(),
         };
         Self { runner: Arc::new(runner), servers: Arc::new(servers) }

@@ -1,6 +1,8 @@
 //! The interface through which a call's events and end leave the executor. Must not know backends or what carries
 //! the events on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::link::ids::CallId;
@@ -37,6 +39,12 @@ pub trait CallSink: Send + 'static {
 
     /// The context for the call's log lines.
     fn log_context(&self) -> Option<LogContext> {
+        None
+    }
+
+    /// The label of this process at the proxy that the call came from: it stands in front of what the client gets and gives back
+    /// (docs/PROTOCOL.md, "requestState").
+    fn label(&self) -> Option<Arc<str>> {
         None
     }
 

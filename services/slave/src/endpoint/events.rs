@@ -44,7 +44,7 @@ impl Endpoint {
     }
 
     fn start(self: &Arc<Self>, call: CallId, header: &[u8], message: Bytes) {
-        let header: CallHeader = match serde_json::from_slice(header) {
+        let mut header: CallHeader = match serde_json::from_slice(header) {
             Ok(header) => header,
             Err(error) => {
                 let _entered = LogContext::new(call.0, None).enter();
@@ -55,7 +55,7 @@ impl Endpoint {
                 return;
             }
         };
-        let message = match unlabelled(&header, message) {
+        let message = match unlabelled(&mut header, message) {
             Ok(message) => message,
             Err(failure) => {
                 let end = CallEnd::failed(&failure, header.era);

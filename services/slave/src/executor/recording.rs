@@ -92,6 +92,10 @@ impl CallSink for RecordingSink {
         self.inner.ask(request)
     }
 
+    fn label(&self) -> Option<Arc<str>> {
+        self.inner.label()
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         self.inner.log_context()
     }

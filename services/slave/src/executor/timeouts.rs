@@ -156,6 +156,10 @@ impl CallSink for TimedSink {
         self.inner.ask(request)
     }
 
+    fn label(&self) -> Option<Arc<str>> {
+        self.inner.label()
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         self.inner.log_context()
     }
