@@ -139,7 +139,10 @@ impl Client {
             }
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = self.version.as_str().into();
             params["_meta"]["io.modelcontextprotocol/clientInfo"] = client_info();
-            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            let capabilities = &mut params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+            if capabilities.is_null() {
+                *capabilities = json!({});
+            }
         }
         headers.extend(self.headers.iter().cloned());
         let body = json!({ "jsonrpc": "2.0", "id": rpc.id, "method": rpc.method, "params": params });

@@ -29,6 +29,7 @@ pub mod rawslave;
 pub mod relay;
 pub mod sse;
 pub mod storm;
+pub mod tasking;
 pub mod tls;
 pub mod wait;
 pub mod wsframes;

@@ -11,15 +11,14 @@ use serde_json::value::RawValue;
 /// Longest instructions of several backends together, in bytes: they stand in each model's context.
 const MAX_INSTRUCTIONS: usize = 64 * 1024;
 
-/// Extensions that are not relayed.
-const UNCARRIED: [&str; 1] = ["io.modelcontextprotocol/tasks"];
-
 /// What the server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Introduction {
     has_prompts: bool,
     has_resources: bool,
     has_completions: bool,
+    /// A legacy backend takes calls of tools as tasks.
+    has_tasks: bool,
     /// Extensions by name, as the first backend with each wrote them.
     extensions: BTreeMap<String, String>,
     /// Experimental capabilities of legacy backends, in the same way.
@@ -36,12 +35,12 @@ impl Introduction {
             introduction.has_prompts |= facts.capability(&["prompts"]).is_some();
             introduction.has_resources |= facts.capability(&["resources"]).is_some();
             introduction.has_completions |= facts.capability(&["completions"]).is_some();
+            introduction.has_tasks |= facts.capability(&["tasks", "requests", "tools", "call"]).is_some();
             add(&mut introduction.extensions, facts.capability(&["extensions"]));
             add(&mut introduction.experimental, facts.capability(&["experimental"]));
             let text = facts.instructions.as_deref().filter(|text| !text.trim().is_empty());
             instructions.extend(text.map(|text| (name, text)).filter(|one| !instructions.contains(one)));
         }
-        introduction.extensions.retain(|name, _| !UNCARRIED.contains(&name.as_str()));
         introduction.instructions = join(&instructions);
         introduction
     }
@@ -65,6 +64,10 @@ impl Introduction {
         }
         if self.has_completions {
             members.push(r#""completions":{}"#.to_owned());
+        }
+        if self.has_tasks && era == Era::Legacy {
+            // No list: tasks of other clients and slaves would have to be left out of it.
+            members.push(r#""tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#.to_owned());
         }
         let (name, named) = match era {
             Era::Legacy => ("experimental", &self.experimental),
@@ -134,7 +137,7 @@ mod tests {
         );
         assert_eq!(
             both.capabilities(Era::Modern),
-            r#"{"logging":{},"tools":{},"prompts":{},"resources":{},"completions":{},"extensions":{"a/b":{"z":1.0}}}"#
+            r#"{"logging":{},"tools":{},"prompts":{},"resources":{},"completions":{},"extensions":{"a/b":{"z":1.0},"io.modelcontextprotocol/tasks":{}}}"#
         );
     }
 

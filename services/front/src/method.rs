@@ -139,6 +139,10 @@ impl<C: Calls> Edge<C> {
             return Err(Failure::InvalidParams(unnamed(subject).into()));
         }
         let request_state = match caller.era {
+            // The id of a task finds its slave as a state does.
+            _ if subject == Subject::Task => {
+                Ok(named.map_or(RequestState::Absent, |(_, id)| RequestState::of_text(id.as_str())))
+            }
             Era::Modern => RequestState::of(request.params.request_state),
             Era::Legacy => Ok(RequestState::Absent),
         };

@@ -17,15 +17,17 @@ mod retry;
 mod rounds;
 mod seal;
 mod sink;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use asking::{CallTimers, Parking};
-pub(crate) use call::call;
+pub(crate) use call::{Crossing, call};
 pub(crate) use legacy_client::{LegacyAskSink, OpenAsks};
 pub(crate) use parked::ParkedCalls;
 pub(crate) use retry::Retry;
 pub(crate) use sink::AskingSink;
+pub(crate) use tasks::{TaskIds, TaskName, owner_digest};
 
 /// Requests that a result may ask for input in place of an answer (2026-07-28, "Supported Requests").
 pub(crate) const MAY_REQUIRE_INPUT: [&str; 3] = ["prompts/get", "resources/read", "tools/call"];

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 pub use crate::backends::BackendState;
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
-use crate::bridge::ParkedCalls;
+use crate::bridge::{ParkedCalls, TaskIds};
 use crate::call::{CallEnd, CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
 use crate::retention::Retention;
@@ -82,6 +82,7 @@ impl Executor {
             wait,
             parked: ParkedCalls::new(parked_ttl),
             asks: Arc::default(),
+            tasks: TaskIds::random(),
             log_levels: Mutex::default(),
         };
         Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }

@@ -2,7 +2,7 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`]; with `FIXTURE_TASKS` it has tasks ([`harness::tasking`]). `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{asking, fixture, probe, wait};
+use harness::{asking, fixture, probe, tasking, wait};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -72,6 +72,9 @@ impl Server {
         if method == "logging/setLevel" {
             note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
         }
+        if let Some(result) = tasking::answer(&message, self.modern) {
+            return self.reply(&message["id"], Ok(result));
+        }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
             return;
@@ -103,12 +106,12 @@ impl Server {
         match method {
             "initialize" if !self.modern => Ok(json!({
                 "protocolVersion": "2025-11-25",
-                "capabilities": capabilities(),
+                "capabilities": capabilities(false),
                 "serverInfo": { "name": "stdio-fixture", "version": "1" },
             })),
             "server/discover" if self.modern => Ok(json!({
                 "supportedVersions": ["2026-07-28"],
-                "capabilities": { "tools": {} },
+                "capabilities": capabilities(true),
                 "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "stdio-fixture", "version": "1" } },
                 "ttlMs": 0,
                 "cacheScope": "private",
@@ -142,9 +145,13 @@ fn tools() -> Value {
     names.iter().chain(probes).chain(asks).map(tool).collect()
 }
 
-fn capabilities() -> Value {
-    let logs = std::env::var_os("FIXTURE_LOGGING").is_some();
-    if logs { json!({ "tools": {}, "logging": {} }) } else { json!({ "tools": {} }) }
+fn capabilities(modern: bool) -> Value {
+    let mut capabilities = json!({ "tools": {} });
+    if !modern && std::env::var_os("FIXTURE_LOGGING").is_some() {
+        capabilities["logging"] = json!({});
+    }
+    tasking::declare(&mut capabilities, modern);
+    capabilities
 }
 
 fn prefix() -> String {

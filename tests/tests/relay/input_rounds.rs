@@ -12,6 +12,15 @@ use serde_json::{Value, json};
 const KEY: &str = "the-key-that-all-replicas-have-in-common";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
+/// Waits until the proxy lists the tool, or no more does. The key is for those that have keys.
+async fn offers(proxy: &Proxy, tool: &str, listed: bool) {
+    let client = Client::modern(proxy.http).with_header("authorization", "Bearer one-key-of-the-tests");
+    wait::until("the list of tools", async || {
+        (client.tool_names().await.iter().any(|name| name == tool) == listed).then_some(())
+    })
+    .await;
+}
+
 /// A slave of these proxies with the fixture of an era.
 async fn slave(proxies: &[&Proxy], era: &str, ttl: &str) -> (Slave, Fixture) {
     let fixture = Fixture::default();
@@ -20,7 +29,7 @@ async fn slave(proxies: &[&Proxy], era: &str, ttl: &str) -> (Slave, Fixture) {
     let setup = setup.env("PARKED_TTL", ttl);
     let slave = fixture.serve_with(setup, &[("FIXTURE_ERA", era), ("FIXTURE_ASKS", "1")]).start_slave().await;
     for proxy in proxies {
-        proxy.offers("ask").await;
+        offers(proxy, "ask", true).await;
     }
     (slave, fixture)
 }
@@ -130,7 +139,7 @@ async fn a_state_is_good_for_its_own_request_and_process_only() {
     assert_eq!(last.text(), json!([accept("a")]).to_string());
     let first = client.request(request(7, &rounds)).await;
     slave.signal(Signal::SIGKILL);
-    proxy.withdraws("ask").await;
+    offers(&proxy, "ask", false).await;
     let _next = self::slave(&[&proxy], "legacy", "60").await;
     let lost = client.request(retry(8, &rounds, &state(&first), &responses)).await;
     assert_eq!(lost.kind(), "state_lost", "{}", lost.error());
@@ -169,5 +178,8 @@ async fn a_client_that_cannot_be_asked_is_told_what_it_lacks() {
         let answer = client.call("ask", json!({ "rounds": [[asked]] })).await;
         assert_eq!((answer.code(), answer.status), (-32021, 400), "{}", answer.error());
         assert_eq!(answer.error()["data"]["requiredCapabilities"], required);
+        let goes_on = client.call("ask", json!({ "rounds": [[asked]], "optional": true })).await;
+        let told: Value = serde_json::from_str(goes_on.text()).unwrap();
+        assert_eq!(told[0]["code"], -32601, "the backend goes on without");
     }
 }

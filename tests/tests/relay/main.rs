@@ -61,6 +61,7 @@ mod start_window;
 mod states;
 mod status;
 mod status_page;
+mod tasks;
 mod tls;
 mod tls_words;
 mod traces;

@@ -102,6 +102,11 @@ impl RequestState {
         };
         Ok(StateLabel::at_start(&head).map_or(Self::Bare, Self::Labelled))
     }
+
+    /// Reads what is given back in the same way as a state, say the id of a task.
+    pub fn of_text(text: &str) -> Self {
+        StateLabel::at_start(text.as_bytes()).map_or(Self::Bare, Self::Labelled)
+    }
 }
 
 /// Returns whether a text may be put in front of a `requestState`: it needs no escapes and is not too long.

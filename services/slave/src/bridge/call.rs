@@ -1,19 +1,56 @@
 //! A call through a backend of either era for a client of either era: what asks for input, and errors, take the form of the client's era
 //! (docs/ERAS.md). Must not know particular backends.
 
+use memchr::memmem;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::result::{ResultType, wanted_input};
 
 use super::errors::{self, Adapted};
 use super::rounds::{self, Round};
+use super::tasks::{Shown, TaskIds};
 use crate::call::{Answer, Backend, Exchange, Request};
 
 /// Rounds of input of one call, for a legacy client that a modern backend asks.
 const MAX_ROUNDS: usize = 16;
 
+/// A backend as the bridge calls it.
+pub(crate) struct Crossing<'a> {
+    /// The backend.
+    pub(crate) backend: &'a dyn Backend,
+    /// The backend's name.
+    pub(crate) owner: &'a str,
+    /// The ids of tasks.
+    pub(crate) tasks: &'a TaskIds,
+}
+
 /// Runs a call on its backend. Dropping the future cancels it.
 pub(crate) async fn call(
+    to: Crossing<'_>,
+    name: &str,
+    request: Request,
+    exchange: &mut Exchange,
+) -> Result<Answer, Failure> {
+    let has_tasks = request.header.kind == Some(Kind::Task) || request.header.method == "tools/call";
+    let client = has_tasks.then(|| request.header.client.clone()).flatten();
+    let mut answer = adapted(to.backend, name, request, exchange).await?;
+    // Members of these names mean a task only in results that are one, or of requests about one.
+    if has_tasks && !answer.error && is_about_task(&answer.payload) {
+        let label = exchange.label();
+        let shown = Shown { owner: to.owner, client: client.as_deref(), label: label.as_deref() };
+        answer.payload = to.tasks.show(answer.payload, &shown);
+    }
+    Ok(answer)
+}
+
+/// Returns whether a result may have the id of a task.
+fn is_about_task(result: &[u8]) -> bool {
+    memmem::find(result, b"\"taskId\"").is_some()
+}
+
+/// Runs a call, and returns its answer in the form of the client's era.
+async fn adapted(
     backend: &dyn Backend,
     name: &str,
     request: Request,

@@ -15,7 +15,7 @@ use protocol::mcp::failure::{Failure, FailureKind, kind_in};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{AskingSink, CallTimers, ParkedCalls, Parking, Retry, call};
+use super::{AskingSink, CallTimers, Crossing, ParkedCalls, Parking, Retry, TaskIds, call};
 use crate::call::testing::{header, request};
 use crate::call::{
     Answer, Backend, CallEnd, CallSink, ClientAnswer, ClientRequest, Exchange, PendingAnswer, Request,
@@ -354,7 +354,8 @@ async fn for_legacy(results: &[&'static str], capabilities: &str) -> (Result<Ans
     let mut request = request(Era::Legacy, r#"{"id":1,"params":{"name":"t","arguments":{"n":1}}}"#);
     let raw = serde_json::value::RawValue::from_string(capabilities.to_owned()).unwrap();
     request.header.client_capabilities = Some(RawJson(raw));
-    let answer = call(&backend, "t", request, &mut exchange).await;
+    let to = Crossing { backend: &backend, owner: "b", tasks: &TaskIds::random() };
+    let answer = call(to, "t", request, &mut exchange).await;
     (answer, backend.seen.into_inner())
 }
 

@@ -44,7 +44,7 @@ impl Endpoint {
     }
 
     fn start(self: &Arc<Self>, call: CallId, header: &[u8], message: Bytes) {
-        let header: CallHeader = match serde_json::from_slice(header) {
+        let mut header: CallHeader = match serde_json::from_slice(header) {
             Ok(header) => header,
             Err(error) => {
                 let _entered = LogContext::new(call.0, None).enter();
@@ -58,7 +58,7 @@ impl Endpoint {
         let unlabelled = match header.purpose {
             // The label is in front of the id: whoever reads that takes it off.
             Purpose::Reply => Ok(message),
-            _ => unlabelled(&header, message),
+            _ => unlabelled(&mut header, message),
         };
         let message = match unlabelled {
             Ok(message) => message,

@@ -64,12 +64,12 @@ impl CallSink for JournalSink {
         }
     }
 
-    fn label(&self) -> Option<Arc<str>> {
-        self.endpoint.label_of(self.call)
-    }
-
     fn log_context(&self) -> Option<LogContext> {
         Some(self.log_context)
+    }
+
+    fn label(&self) -> Option<Arc<str>> {
+        self.endpoint.state_label(self.call)
     }
 
     fn origin(&self) -> Option<CallId> {

@@ -139,11 +139,6 @@ impl Endpoint {
         self.write_message(call, json, Flags::REQUEST)
     }
 
-    /// Returns what ids for the client of a call begin with.
-    pub(super) fn label_of(&self, call: CallId) -> Option<Arc<str>> {
-        self.state.lock().labels.of(call.proxy())
-    }
-
     fn write_message(&self, call: CallId, json: Bytes, flags: Flags) -> WriteOutcome {
         let outcome = self.write(|end| end.event(call, json, flags));
         if outcome == WriteOutcome::Gone {
@@ -177,11 +172,15 @@ impl Endpoint {
         if !has_state(&result) {
             return result;
         }
-        let label = self.state.lock().labels.of(call.proxy());
-        match label {
+        match self.state_label(call) {
             Some(label) => with_label(result, &label),
             None => result,
         }
+    }
+
+    /// Returns the label of this process at the proxy of a call.
+    pub(super) fn state_label(&self, call: CallId) -> Option<Arc<str>> {
+        self.state.lock().labels.of(call.proxy())
     }
 
     /// Returns where the writer of a call waits for its reader; `None` if the call has ended.

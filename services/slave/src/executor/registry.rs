@@ -134,6 +134,12 @@ impl BackendRegistry {
         })
     }
 
+    /// Returns the route to the backend whose name has this digest.
+    pub(super) fn of_digest(&self, owner: &str) -> Result<Arc<Route>, Failure> {
+        let found = self.routes.load().of_digest(owner);
+        found.unwrap_or_else(|| Err(Failure::UnknownTask("its backend is gone".into())))
+    }
+
     /// Returns the metrics of a tool of the catalog.
     pub(super) fn meters(&self, tool: &str) -> Option<Arc<ToolMeter>> {
         let route = self.routes.load().exact(Kind::Tool, tool)?.ok()?;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::{Failure, modern_status};
+use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::SessionLevels;
 use runtime::activity::Activity;
 use runtime::telemetry::LogContext;
@@ -21,7 +22,7 @@ use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
-use crate::bridge::{self, OpenAsks, ParkedCalls};
+use crate::bridge::{self, Crossing, OpenAsks, ParkedCalls, TaskIds, TaskName};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
@@ -48,6 +49,8 @@ pub(super) struct CallRunner {
     pub(super) parked: Arc<ParkedCalls>,
     /// Requests of backends that legacy clients were sent.
     pub(super) asks: Arc<OpenAsks>,
+    /// Ids of tasks.
+    pub(super) tasks: TaskIds,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
 }
@@ -125,12 +128,27 @@ impl CallRunner {
             // What the session said last. The header's level helps a slave that was not there at that time.
             request.header.log_level = Some(level);
         }
+        let owner = self.take_task(&mut request).inspect_err(|why| log_refusal("", why))?;
         let refused = |why: &Failure| log_refusal(&request.name, why);
-        let route = self.registry.find(&request, self.wait).await.inspect_err(refused)?;
+        let route = match owner {
+            Some(owner) => self.registry.of_digest(&owner).inspect_err(refused)?,
+            None => self.registry.find(&request, self.wait).await.inspect_err(refused)?,
+        };
         if request.header.era == Era::Modern {
             route.param_headers.check(&request).inspect_err(refused)?;
         }
         Ok((request, route))
+    }
+
+    /// Takes the backend's own id of a task into the request; returns the digest of the backend. `None`: the request is about no task.
+    fn take_task(&self, request: &mut Request) -> Result<Option<String>, Failure> {
+        if request.kind != Some(Kind::Task) {
+            return Ok(None);
+        }
+        let task = self.tasks.read(&request.name, request.header.client.as_deref());
+        let TaskName { owner, id } = task.ok_or_else(|| Failure::UnknownTask(request.name.clone()))?;
+        request.name = id;
+        Ok(Some(owner))
     }
 
     /// Waits for a permit and runs the call on its backend.
@@ -144,11 +162,12 @@ impl CallRunner {
         let _permit = self.limit.acquire().await?;
         recorder.on_running(&route.owner);
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
+        let to = Crossing { backend: &*route.backend, owner: &route.owner, tasks: &self.tasks };
         let Some(version) = route.backend.version() else {
-            return bridge::call(&*route.backend, &own_name, request, exchange).await;
+            return bridge::call(to, &own_name, request, exchange).await;
         };
         let started = Instant::now();
-        let answer = bridge::call(&*route.backend, &own_name, request, exchange).await;
+        let answer = bridge::call(to, &own_name, request, exchange).await;
         route.meters.record_backend_request(version, BackendOutcome::from(&answer), started.elapsed());
         answer
     }

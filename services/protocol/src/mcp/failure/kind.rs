@@ -39,7 +39,7 @@ pub enum FailureKind {
     ResultTooLarge,
     /// The slave or its backend sent something that is no valid response.
     BadAnswer,
-    /// The tool asks the client for input, which clients of this version cannot be asked for.
+    /// The tool asks the client for input, which this client cannot be asked for.
     InputUnsupported,
     /// The tool answered with a result of a type that is not relayed.
     ResultUnsupported,

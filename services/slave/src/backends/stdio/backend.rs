@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape, ProgressToken};
+use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::client_requests::OpenRequests;
 use super::config::{StdioServer, StdioTiming};
-use super::forward::{self, Forwarding};
+use super::forward::{self, Forwarding, Tasks};
 use super::incoming::{self, Incoming};
 use super::line_fault::LineFault;
 use super::log_readers::{LogReader, LogWish};
@@ -41,6 +42,7 @@ pub(super) struct ReadySession {
     pub(super) session: Arc<Session>,
     pub(super) era: Era,
     pub(super) version: Version,
+    pub(super) facts: Arc<ServerFacts>,
 }
 
 /// A configured server, whether it runs or not.
@@ -132,8 +134,13 @@ impl StdioBackend {
         let span = BackendSpan::start(request.parent.as_ref(), sent);
         let answer = async {
             let context = span.context();
-            let forwarding =
-                Forwarding { name: tool, id: outbound.id, era: ready.era, trace_context: context.as_ref() };
+            let forwarding = Forwarding {
+                name: tool,
+                id: outbound.id,
+                era: ready.era,
+                tasks: Tasks::of(request, &ready.facts),
+                trace_context: context.as_ref(),
+            };
             let message = forward::rewrite(request, &forwarding)
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;
             outbound.send(message).await?;
@@ -141,7 +148,7 @@ impl StdioBackend {
                 slot.sent(&ready.session, outbound.id);
             }
             let opened = OpenRequests::new(&ready.session);
-            self.receive(&mut outbound, opened, ready.era, request, exchange).await
+            self.receive(&mut outbound, opened, &ready, request, exchange).await
         }
         .await;
         if outbound.has_ended()
@@ -158,7 +165,7 @@ impl StdioBackend {
         &self,
         outbound: &mut OutboundRequest,
         mut asked: OpenRequests<'_>,
-        era: Era,
+        ready: &ReadySession,
         request: &Request,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
@@ -180,7 +187,7 @@ impl StdioBackend {
                 }
                 Incoming::Log(message) => message,
                 Incoming::Request(request) => {
-                    asked.ask(request, exchange, rules.era)?;
+                    asked.ask(request, exchange);
                     continue;
                 }
                 Incoming::Withdrawn(id) => {
@@ -193,11 +200,19 @@ impl StdioBackend {
                 }
                 Incoming::Result(result) => {
                     self.check(MessageShape::Result, &result, rules)?;
-                    return results::adapt(result, rules.era, era, &request.header.method);
+                    let answer = results::adapt(
+                        result,
+                        rules.era,
+                        ready.era,
+                        &request.header.method,
+                        Tasks::of(request, &ready.facts),
+                    )?;
+                    return asked.conclude(answer, rules.era);
                 }
                 Incoming::Error(error) => {
                     self.check(MessageShape::Error, &error, rules)?;
-                    return Ok(Answer { payload: error, error: true, tool_error: false });
+                    let answer = Answer { payload: error, error: true, tool_error: false };
+                    return asked.conclude(answer, rules.era);
                 }
                 Incoming::Failed(failure) => return Err(failure),
             };

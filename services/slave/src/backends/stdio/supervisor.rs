@@ -203,7 +203,12 @@ impl Supervisor {
         if report.facts.capability(&["logging"]).is_some() && era == Era::Legacy {
             session.log_level.set_settable();
         }
-        self.backend.set_ready(ReadySession { session: Arc::clone(session), era, version });
+        self.backend.set_ready(ReadySession {
+            session: Arc::clone(session),
+            era,
+            version,
+            facts: Arc::new(report.facts.clone()),
+        });
         self.registration.ready(report.clone());
         Ok(Started { era, version, report })
     }
