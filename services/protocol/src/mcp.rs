@@ -21,6 +21,7 @@ pub mod result;
 pub mod scan;
 pub mod shown_name;
 pub mod splice;
+pub mod subscription;
 pub mod tool_list;
 pub mod trace_context;
 pub mod uri_template;
