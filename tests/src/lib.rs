@@ -30,6 +30,7 @@ pub mod sse;
 pub mod storm;
 pub mod tls;
 pub mod wait;
+pub mod watched;
 pub mod wsframes;
 
 /// The native wire format, for tests that write frames by hand.

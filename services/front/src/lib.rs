@@ -11,6 +11,7 @@ mod config;
 mod edge;
 mod http;
 mod jsonrpc;
+mod list_changes;
 mod listeners;
 mod method;
 pub mod metrics;

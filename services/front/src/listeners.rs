@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::calls::Listing;
+use crate::list_changes::changed_lists;
 
 /// Id of a session.
 type SessionId = [u8; 16];
@@ -89,17 +90,16 @@ impl Listener {
         let _ = self.turn.wait_for(|turn| *turn != Turn::Carries).await;
     }
 
-    /// Takes it on this stream to tell of a list. Returns `false` if another stream carries the messages, or the session was told of
-    /// this list.
-    pub(crate) fn claim(&self, listing: &Arc<Listing>) -> bool {
+    /// Takes it on this stream to tell of changes since the session was told last, or else since the listing `opened`. Returns the lists
+    /// that have changed; none if another stream carries the messages.
+    pub(crate) fn claim(&self, opened: &Arc<Listing>, now: &Arc<Listing>) -> Vec<&'static str> {
         let mut inner = self.listeners.0.lock();
-        let Some(session) = inner.sessions.get_mut(&self.session) else { return false };
-        let carries = session.streams.last().is_some_and(|(number, _)| *number == self.number);
-        let is_new = session.told.as_ref().is_none_or(|told| !Arc::ptr_eq(told, listing));
-        if carries && is_new {
-            session.told = Some(Arc::clone(listing));
+        let Some(session) = inner.sessions.get_mut(&self.session) else { return Vec::new() };
+        if session.streams.last().is_none_or(|(number, _)| *number != self.number) {
+            return Vec::new();
         }
-        carries && is_new
+        let told = session.told.replace(Arc::clone(now));
+        changed_lists(told.as_ref().unwrap_or(opened), now)
     }
 }
 
@@ -133,14 +133,13 @@ mod tests {
         let (first, other) = (listeners.open([1; 16]), listeners.open([2; 16]));
         let second = listeners.open([1; 16]);
         assert_eq!([&first, &second, &other].map(turn), [Turn::Waits, Turn::Carries, Turn::Carries]);
-        let list = Arc::new(Listing::default());
-        assert_eq!(
-            [&first, &second, &second, &other].map(|stream| stream.claim(&list)),
-            [false, true, false, true]
-        );
+        let list = |tools: &'static str| Arc::new(Listing { tools: tools.into(), ..Listing::default() });
+        let (opened, now) = (list("[]"), list("[1]"));
+        let claim = |stream: &Listener| stream.claim(&opened, &now).len();
+        assert_eq!([&first, &second, &second, &other].map(claim), [0, 1, 0, 1]);
         drop(second);
-        assert_eq!((turn(&first), first.claim(&list)), (Turn::Carries, false), "it was told of this list");
-        assert!(first.claim(&Arc::new(Listing::default())));
+        assert_eq!((turn(&first), claim(&first)), (Turn::Carries, 0), "it was told of this list");
+        assert_eq!(first.claim(&opened, &list("[2]")), ["tools"]);
         drop((first, other));
         assert!(listeners.0.lock().sessions.is_empty());
     }
@@ -152,7 +151,8 @@ mod tests {
         listeners.end(&[1; 16]);
         listeners.end(&[3; 16]);
         assert_eq!([&one, &two, &other].map(turn), [Turn::Over, Turn::Over, Turn::Carries]);
-        assert!(!two.claim(&Arc::new(Listing::default())));
+        let list = Arc::new(Listing { tools: "[1]".into(), ..Listing::default() });
+        assert!(two.claim(&Arc::default(), &list).is_empty());
         let later = listeners.open([1; 16]);
         drop((one, two));
         assert_eq!(turn(&later), Turn::Carries, "a stream of an ended session takes nothing along");

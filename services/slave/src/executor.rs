@@ -6,6 +6,7 @@ mod call_log;
 mod config;
 mod launch;
 mod limit;
+mod listen;
 mod offer;
 mod param_headers;
 mod recording;
@@ -33,6 +34,7 @@ use crate::metrics::ToolMeter;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
+use listen::Listeners;
 pub use offer::{BackendOffer, Offer};
 use registry::BackendRegistry;
 pub use registry::BackendSnapshot;
@@ -68,7 +70,9 @@ impl Executor {
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
-        let runner = CallRunner { registry, limit, shutdown, activity, wait, log_levels: Mutex::default() };
+        let listeners = Listeners::new(Arc::clone(&registry));
+        let log_levels = Mutex::default();
+        let runner = CallRunner { registry, limit, shutdown, activity, wait, log_levels, listeners };
         Self { runner: Arc::new(runner), servers: Arc::new(servers) }
     }
 
@@ -116,6 +120,17 @@ impl Executor {
     /// Forgets what is kept for a session that its client ended.
     pub(crate) fn end_session(&self, session: &str) {
         self.runner.log_levels.lock().remove(session);
+        self.runner.listeners.end_session(session);
+    }
+
+    /// Ends all calls that listen, now and later: the slave goes down.
+    pub(crate) fn end_listening(&self) {
+        self.runner.listeners.close();
+    }
+
+    /// Returns the number of subscriptions that legacy sessions have.
+    pub(crate) fn session_subscriptions(&self) -> usize {
+        self.runner.listeners.session_subscriptions()
     }
 
     /// Takes no new call and stops every backend with its whole process group. Calls that still run end with an error.

@@ -16,6 +16,7 @@ mod outcome;
 mod run;
 mod splice;
 mod status;
+mod subscriptions;
 mod trace;
 
 pub use dial::DialError;

@@ -27,6 +27,11 @@ pub(crate) fn set_draining() {
     gauge!(table::DRAINING).set(1);
 }
 
+/// Sets the number of subscriptions of legacy sessions.
+pub(crate) fn set_subscriptions(count: usize) {
+    gauge!(table::SUBSCRIPTIONS).set(count as f64);
+}
+
 /// Sets the limits that the operator has configured. `journal` is in bytes.
 pub(crate) fn set_limits(capacity: u32, journal: usize) {
     gauge!(table::CAPACITY).set(capacity);

@@ -2,7 +2,7 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! [`harness::probe`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{fixture, probe, wait};
+use harness::{fixture, probe, wait, watched};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -47,6 +47,7 @@ impl Server {
     fn handle(self: &Arc<Self>, message: Value) {
         let Some(method) = message["method"].as_str().map(str::to_owned) else { return };
         if method == "notifications/cancelled" {
+            watched::cancel(&message["params"]["requestId"]);
             let id = message["params"]["requestId"].to_string();
             if let Some(cancelled) = self.running.lock().ok().and_then(|running| running.get(&id).cloned()) {
                 cancelled.store(true, Ordering::SeqCst);
@@ -69,6 +70,14 @@ impl Server {
         }
         if method == "logging/setLevel" {
             note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
+        }
+        if watched::is_on()
+            && let Some(answer) = watched::handle(&message, say, |what| note("process", what))
+        {
+            return match answer {
+                watched::Answer::Now(answer) => self.reply(&message["id"], answer),
+                watched::Answer::Open => {}
+            };
         }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
@@ -102,7 +111,7 @@ impl Server {
             })),
             "server/discover" if self.modern => Ok(json!({
                 "supportedVersions": ["2026-07-28"],
-                "capabilities": { "tools": {} },
+                "capabilities": modern_capabilities(),
                 "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "stdio-fixture", "version": "1" } },
                 "ttlMs": 0,
                 "cacheScope": "private",
@@ -132,12 +141,21 @@ fn tools() -> Value {
     let probes = if std::env::var_os("FIXTURE_PROBE").is_some() { &probe::TOOLS[..] } else { &[] };
     let tool =
         |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
-    names.iter().chain(probes).map(tool).collect()
+    let watched = if watched::is_on() { &watched::TOOLS[..] } else { &[] };
+    names.iter().chain(probes).chain(watched).map(tool).chain(watched::grown_tools()).collect()
 }
 
 fn capabilities() -> Value {
     let logs = std::env::var_os("FIXTURE_LOGGING").is_some();
-    if logs { json!({ "tools": {}, "logging": {} }) } else { json!({ "tools": {} }) }
+    let mut all = if logs { json!({ "tools": {}, "logging": {} }) } else { json!({ "tools": {} }) };
+    watched::declare(&mut all);
+    all
+}
+
+fn modern_capabilities() -> Value {
+    let mut all = json!({ "tools": {} });
+    watched::declare(&mut all);
+    all
 }
 
 fn prefix() -> String {
@@ -166,6 +184,7 @@ fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> 
             names.join(" ")
         }
         "arguments" => params.to_string(),
+        other if watched::TOOLS.contains(&other) => watched::call(other, arguments, say)?,
         other if probe::TOOLS.contains(&other) => probe::call(other, arguments)?,
         other => return Some(Err(json!({ "code": -32602, "message": format!("Unknown tool: {other}") }))),
     };

@@ -60,6 +60,7 @@ mod start_window;
 mod states;
 mod status;
 mod status_page;
+mod subscriptions;
 mod tls;
 mod tls_words;
 mod traces;

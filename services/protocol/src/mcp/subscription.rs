@@ -159,18 +159,15 @@ impl ResourceUpdate {
         let params = rebuilt(&self.params, |key, value| {
             Some(if key == "uri" { name.clone() } else { value.get().to_owned() })
         });
-        params.map_or_else(
-            || Self::of_uri(uri),
-            |params| Self { uri: uri.to_owned(), params: params.into() },
-        )
+        params.map_or_else(|| Self::of_uri(uri), |params| Self { uri: uri.to_owned(), params: params.into() })
     }
 
     /// Returns the notification for a subscription; `id` is the subscription's, as raw JSON; `None`: for a session. The id that a backend
     /// knows the subscription by is left out.
     pub fn notification(&self, id: Option<&str>) -> Bytes {
         let params = self.params_with(id);
-        let params = params
-            .unwrap_or_else(|| String::from_utf8_lossy(&Self::of_uri(&self.uri).params).into_owned());
+        let params =
+            params.unwrap_or_else(|| String::from_utf8_lossy(&Self::of_uri(&self.uri).params).into_owned());
         format!(r#"{{"jsonrpc":"2.0","method":"{UPDATED}","params":{params}}}"#).into()
     }
 
@@ -197,10 +194,7 @@ impl ResourceUpdate {
 }
 
 /// Returns an object with the values that `change` gives; a member for which it gives `None` is left out. `None`: it cannot be read.
-fn rebuilt(
-    object: &[u8],
-    mut change: impl FnMut(&str, &RawValue) -> Option<String>,
-) -> Option<String> {
+fn rebuilt(object: &[u8], mut change: impl FnMut(&str, &RawValue) -> Option<String>) -> Option<String> {
     let members: Members<'_> = serde_json::from_slice(object).ok()?;
     let mut parts = Vec::with_capacity(members.0.len());
     for (key, value) in &members.0 {
@@ -273,10 +267,9 @@ mod tests {
 
     #[test]
     fn a_filter_is_an_object_of_the_known_members_in_bounds() {
-        let read = filter(
-            r#"{"toolsListChanged":true,"later":{},"resourceSubscriptions":["a:1","b:2","a:1"]}"#,
-        )
-        .unwrap();
+        let read =
+            filter(r#"{"toolsListChanged":true,"later":{},"resourceSubscriptions":["a:1","b:2","a:1"]}"#)
+                .unwrap();
         assert!(read.tools_list_changed && !read.prompts_list_changed && !read.resources_list_changed);
         assert_eq!(read.resource_subscriptions, ["a:1", "b:2"]);
         assert_eq!(filter("{}").unwrap(), SubscriptionFilter::default());

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::CallOutcome;
-use front::calls::{CallContext, Calls, Listing};
+use front::calls::{CallContext, Calls, Listing, Updates};
 use protocol::link::header::CallHeader;
 use protocol::link::session_fact::SessionFact;
+use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use runtime::activity::{Activity, CallGuard};
@@ -18,6 +19,7 @@ use super::call_log::log_refusal;
 use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
+use super::listening;
 use super::observe;
 use super::ongoing::OngoingCall;
 use super::policies::{CallTimes, Policies};
@@ -26,6 +28,7 @@ use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
 use crate::access::CodeStore;
+use crate::links::Slave;
 use crate::metrics;
 use crate::routes::{ExplainRequest, Explanation, Offered, Routes, explain_with_slaves};
 use crate::trace::CallTrace;
@@ -194,5 +197,19 @@ impl Calls for Dispatcher {
 
     fn end_session(&self, session: &str) {
         self.broadcast(&SessionFact::Ended(self.0.forwarder.registry.fleet().session_end(session)));
+    }
+
+    fn servers(&self) -> Vec<Arc<ServerFacts>> {
+        let slaves = self.0.forwarder.registry.all();
+        let facts = |slave: &Arc<Slave>| -> Vec<Arc<ServerFacts>> {
+            slave.catalog().servers.iter().map(|server| Arc::clone(&server.facts)).collect()
+        };
+        slaves.iter().filter(|slave| slave.accepts_calls()).flat_map(facts).collect()
+    }
+
+    fn updates(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
+        let client = context.client(header.session.as_deref());
+        header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
+        listening::listen(&self.0.forwarder, &header, message)
     }
 }

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use front::calls::{CallContext, Calls, Completeness, Listing};
+use front::calls::{CallContext, Calls, Completeness, Listing, Updates};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId};
-use protocol::mcp::catalog::ListKind;
+use protocol::mcp::catalog::{ListKind, ServerFacts};
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::session_calls::SessionCalls;
 use super::sink::LocalSink;
 use super::stream::LocalStream;
+use super::updates::updates;
 use crate::executor::{Executor, Offer};
 
 /// Events of one call that may wait for its client before the backend has to wait.
@@ -111,6 +112,15 @@ impl Calls for LocalCalls {
     fn end_session(&self, session: &str) {
         self.executor.end_session(session);
         self.running.cancel(|key| key.session == session);
+    }
+
+    fn servers(&self) -> Vec<Arc<ServerFacts>> {
+        self.executor.offer().borrow().backends.iter().map(|backend| Arc::clone(&backend.server)).collect()
+    }
+
+    fn updates(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Updates {
+        let (sink, stream) = updates();
+        Box::pin(stream(self.executor.run(header, message, Box::new(sink))))
     }
 }
 
