@@ -151,7 +151,7 @@ pub fn binary() -> &'static Path {
 }
 
 /// Folder of this profile's binaries, `target/<profile>`, for tests (in its `deps`) as for binaries.
-pub(crate) fn profile_folder() -> PathBuf {
+pub fn profile_folder() -> PathBuf {
     let own = std::env::current_exe().expect("a running program");
     let folder = own.parent().expect("programs stand in folders");
     let folder = if folder.ends_with("deps") { folder.parent().expect("target/<profile>") } else { folder };

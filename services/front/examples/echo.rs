@@ -12,6 +12,7 @@ use front::{BindScope, Edge, EdgeConfig};
 use futures_util::{Stream, StreamExt, stream};
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
+use protocol::mcp::entry_array::EntryArray;
 use protocol::mcp::log_level::LogLevel;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -85,13 +86,16 @@ fn tool(name: &str, properties: &Value) -> Value {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let tools = json!([
+    let tools = [
         tool("test_simple_text", &json!({})),
         tool("test_tool_with_progress", &json!({})),
         tool("test_missing_capability", &json!({})),
         tool("with_header", &json!({"region": {"type": "string", "x-mcp-header": "Region"}})),
-    ]);
-    let listing = Listing { tool_count: 4, tools: tools.to_string().into(), ..Listing::default() };
+    ];
+    let tools = tools.map(|tool| (tool["name"].to_string(), tool.to_string()));
+    let mut listing = Listing::default();
+    listing.lists[0].entries =
+        EntryArray::new(tools.iter().map(|(name, tool)| (name.as_str(), tool.as_str())));
     let listener =
         tokio::net::TcpListener::bind(std::env::args().nth(1).unwrap_or("127.0.0.1:0".into())).await?;
     let mut config =

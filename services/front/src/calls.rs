@@ -11,12 +11,14 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
-use protocol::mcp::catalog::{ListHints, ServerFacts};
+use protocol::mcp::catalog::{ListHints, ListKind};
+use protocol::mcp::entry_array::EntryArray;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::subscription::ListenEvent;
 use runtime::keys::Key;
 use tokio::sync::watch;
 
+use crate::introduction::Introduction;
 use crate::principal::Principal;
 
 /// Whether a list has everything that it will have.
@@ -31,39 +33,62 @@ pub enum Completeness {
     Incomplete,
 }
 
-/// Contents of list responses, built once for each change and shared by all requests.
+/// A list, built once for each change and shared by all requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryListing {
+    /// The entries, in stable order.
+    pub entries: EntryArray,
+    /// Hints for caches of the lists that it is made of.
+    pub hints: ListHints,
+}
+
+/// Contents of list responses, and what the server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// JSON array of `tools/list`, in stable order.
-    pub tools: Bytes,
-    /// Number of tools in the array.
-    pub tool_count: usize,
-    /// Hints for caches of the lists that the array is made of.
-    pub hints: ListHints,
-    /// Whether more tools are expected.
+    /// Lists in the order of [`ListKind::ALL`].
+    pub lists: [EntryListing; 4],
+    /// What the server says of itself.
+    pub introduction: Introduction,
+    /// Whether more is expected.
     pub completeness: Completeness,
 }
 
 impl Listing {
+    /// Returns a list.
+    pub fn list(&self, kind: ListKind) -> &EntryListing {
+        &self.lists[kind as usize]
+    }
+
     /// Replaces the listing before, and returns whether clients with an open stream are to be told.
     pub fn replace(before: &mut Arc<Self>, now: Self) -> bool {
-        let changed = before.tools != now.tools;
+        let changed = !before.changed_kinds(&now).is_empty();
         *before = Arc::new(now);
         changed
     }
 
-    /// Returns how long the list may be kept, in milliseconds; `most` where its parts say nothing else. A list that is empty or not
+    /// Returns the lists whose entries are others in `now`.
+    pub fn changed_kinds(&self, now: &Self) -> Vec<ListKind> {
+        let differs = |kind: &ListKind| self.list(*kind).entries != now.list(*kind).entries;
+        ListKind::ALL.into_iter().filter(differs).collect()
+    }
+
+    /// Returns how long a list may be kept, in milliseconds; `most` where its parts say nothing else. A list that is empty or not
     /// complete may be another in a moment.
-    pub(crate) fn ttl_ms(&self, most: u64, now: Instant) -> u64 {
-        let is_settled = match self.completeness {
+    pub(crate) fn ttl_ms(&self, kind: ListKind, most: u64, now: Instant) -> u64 {
+        let list = self.list(kind);
+        if self.is_settled(now) && !list.entries.is_empty() {
+            list.hints.ttl_ms.map_or(most, |ttl| ttl.min(most))
+        } else {
+            0
+        }
+    }
+
+    /// Returns whether nothing more is expected.
+    pub(crate) fn is_settled(&self, now: Instant) -> bool {
+        match self.completeness {
             Completeness::Complete => true,
             Completeness::Until(due) => due <= now,
             Completeness::Incomplete => false,
-        };
-        if is_settled && self.tool_count > 0 {
-            self.hints.ttl_ms.map_or(most, |ttl| ttl.min(most))
-        } else {
-            0
         }
     }
 }
@@ -129,11 +154,6 @@ pub trait Calls: Send + Sync + 'static {
     /// Releases everything that is kept for a session that its client ended.
     fn end_session(&self, session: &str);
 
-    /// Returns what the backends that can be reached say of themselves.
-    fn servers(&self) -> Vec<Arc<ServerFacts>> {
-        Vec::new()
-    }
-
     /// Listens for updates of the resources that a modern client's `subscriptions/listen` names, or else of those that the header's
     /// session subscribed to. The header's purpose is [`Listen`](protocol::link::header::Purpose::Listen). Begins at once, also before the
     /// stream is polled.
@@ -165,10 +185,6 @@ impl<C: Calls> Calls for Arc<C> {
         (**self).end_session(session);
     }
 
-    fn servers(&self) -> Vec<Arc<ServerFacts>> {
-        (**self).servers()
-    }
-
     fn updates(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
         (**self).updates(header, message, context)
     }
@@ -183,9 +199,12 @@ mod tests {
     #[test]
     fn a_list_holds_as_long_as_its_shortest_part_and_not_at_all_while_more_is_expected() {
         let now = Instant::now();
-        let ttl = |tool_count, ttl_ms, completeness| {
+        let ttl = |tools: usize, ttl_ms, completeness| {
             let hints = ListHints { ttl_ms, private: false };
-            Listing { tool_count, hints, completeness, ..Listing::default() }.ttl_ms(60, now)
+            let entries = EntryArray::new((0..tools).map(|_| ("a", "{}")));
+            let mut listing = Listing { completeness, ..Listing::default() };
+            listing.lists[0] = EntryListing { entries, hints };
+            listing.ttl_ms(ListKind::Tools, 60, now)
         };
         let later = Completeness::Until(now + Duration::from_secs(1));
         for (tools, hint, completeness, expected) in [

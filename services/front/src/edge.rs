@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use protocol::mcp::era::{Version, meta};
+use protocol::mcp::era::meta;
 use protocol::mcp::log_level::SessionLevels;
 use runtime::secret::SessionKeys;
 use serde_json::json;
@@ -34,9 +33,7 @@ pub struct Edge<C> {
     pub(crate) meter: EdgeMeter,
     /// What clients use at the moment.
     pub(crate) usage: Usage,
-    /// Result of `server/discover`.
-    pub(crate) discovery: Bytes,
-    /// `_meta` of a modern `tools/list`.
+    /// `_meta` of modern lists and of `server/discover`.
     pub(crate) list_meta: String,
     /// `LIST_TTL_MS`, in milliseconds.
     pub(crate) list_ttl_ms: u64,
@@ -53,20 +50,9 @@ impl<C: Calls> Edge<C> {
     pub fn new(config: EdgeConfig, calls: C) -> Self {
         let identity = json!({ meta::SERVER_INFO: server_info(&config) });
         let ttl = u64::try_from(config.list_ttl.as_millis()).unwrap_or(u64::MAX);
-        // A shared cache must not serve lists to clients without a key where keys are required.
-        let scope = cache_scope(config.keys.is_required());
-        let discovery = json!({
-            "resultType": "complete",
-            "supportedVersions": Version::ALL.map(Version::as_str),
-            "capabilities": { "logging": {}, "tools": {} },
-            "ttlMs": ttl,
-            "cacheScope": scope,
-            "_meta": identity,
-        });
         Self {
             sealer: Sealer::new(&config.session_keys, config.session_ttl),
             listing: calls.listing(),
-            discovery: discovery.to_string().into(),
             list_meta: identity.to_string(),
             list_ttl_ms: ttl,
             usage: Usage::new(config.limits),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::mcp::catalog::ListKind;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -11,10 +12,16 @@ use crate::calls::Listing;
 /// Time for which further changes are waited for.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Returns the lists that differ, as the names of their notifications have them.
-pub(crate) fn changed_lists(before: &Listing, now: &Listing) -> Vec<&'static str> {
-    let lists = [("tools", before.tools != now.tools)];
-    lists.into_iter().filter(|(_, differs)| *differs).map(|(list, _)| list).collect()
+/// Returns the names of these lists as notifications have them. Both lists of resources have one notification.
+pub(crate) fn notified_lists(kinds: &[ListKind]) -> Vec<&'static str> {
+    let names = kinds.iter().map(|kind| match kind {
+        ListKind::Tools => "tools",
+        ListKind::Prompts => "prompts",
+        ListKind::Resources | ListKind::ResourceTemplates => "resources",
+    });
+    let mut names: Vec<&str> = names.collect();
+    names.dedup();
+    names
 }
 
 /// Changes of the listing.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use protocol::mcp::catalog::ListKind;
+
 use crate::calls::Listing;
-use crate::list_changes::changed_lists;
 
 /// Id of a session.
 type SessionId = [u8; 16];
@@ -90,16 +91,16 @@ impl Listener {
         let _ = self.turn.wait_for(|turn| *turn != Turn::Carries).await;
     }
 
-    /// Takes it on this stream to tell of changes since the session was told last, or else since the listing `opened`. Returns the lists
-    /// that have changed; none if another stream carries the messages.
-    pub(crate) fn claim(&self, opened: &Arc<Listing>, now: &Arc<Listing>) -> Vec<&'static str> {
+    /// Takes it on this stream to tell of changed lists, and returns which they are: none if another stream carries the messages, or the
+    /// session was told. `before`: what the stream knew when it was opened.
+    pub(crate) fn claim(&self, before: &Listing, listing: &Arc<Listing>) -> Vec<ListKind> {
         let mut inner = self.listeners.0.lock();
         let Some(session) = inner.sessions.get_mut(&self.session) else { return Vec::new() };
         if session.streams.last().is_none_or(|(number, _)| *number != self.number) {
             return Vec::new();
         }
-        let told = session.told.replace(Arc::clone(now));
-        changed_lists(told.as_ref().unwrap_or(opened), now)
+        let told = session.told.replace(Arc::clone(listing));
+        told.as_deref().unwrap_or(before).changed_kinds(listing)
     }
 }
 
@@ -121,7 +122,15 @@ impl Drop for Listener {
 
 #[cfg(test)]
 mod tests {
+    use protocol::mcp::entry_array::EntryArray;
+
     use super::*;
+
+    fn list(name: &str) -> Arc<Listing> {
+        let mut listing = Listing::default();
+        listing.lists[0].entries = EntryArray::new([(name, name)]);
+        Arc::new(listing)
+    }
 
     fn turn(listener: &Listener) -> Turn {
         *listener.turn.borrow()
@@ -133,13 +142,15 @@ mod tests {
         let (first, other) = (listeners.open([1; 16]), listeners.open([2; 16]));
         let second = listeners.open([1; 16]);
         assert_eq!([&first, &second, &other].map(turn), [Turn::Waits, Turn::Carries, Turn::Carries]);
-        let list = |tools: &'static str| Arc::new(Listing { tools: tools.into(), ..Listing::default() });
-        let (opened, now) = (list("[]"), list("[1]"));
-        let claim = |stream: &Listener| stream.claim(&opened, &now).len();
-        assert_eq!([&first, &second, &second, &other].map(claim), [0, 1, 0, 1]);
+        let (before, list) = (Listing::default(), list("a"));
+        let told = |stream: &Listener, list| !stream.claim(&before, list).is_empty();
+        assert_eq!(
+            [&first, &second, &second, &other].map(|stream| told(stream, &list)),
+            [false, true, false, true]
+        );
         drop(second);
-        assert_eq!((turn(&first), claim(&first)), (Turn::Carries, 0), "it was told of this list");
-        assert_eq!(first.claim(&opened, &list("[2]")), ["tools"]);
+        assert_eq!((turn(&first), told(&first, &list)), (Turn::Carries, false), "it was told of this list");
+        assert!(told(&first, &super::tests::list("b")));
         drop((first, other));
         assert!(listeners.0.lock().sessions.is_empty());
     }
@@ -151,8 +162,7 @@ mod tests {
         listeners.end(&[1; 16]);
         listeners.end(&[3; 16]);
         assert_eq!([&one, &two, &other].map(turn), [Turn::Over, Turn::Over, Turn::Carries]);
-        let list = Arc::new(Listing { tools: "[1]".into(), ..Listing::default() });
-        assert!(two.claim(&Arc::default(), &list).is_empty());
+        assert!(two.claim(&Listing::default(), &list("a")).is_empty());
         let later = listeners.open([1; 16]);
         drop((one, two));
         assert_eq!(turn(&later), Turn::Carries, "a stream of an ended session takes nothing along");

@@ -1,28 +1,34 @@
 //! The MCP methods of both eras: which of them the edge answers itself and which become calls. Must not know HTTP.
 //!
-//! Prompts, resources, completion, subscriptions and tasks are not served: their methods are not found.
+//! A method that the specifications do not name becomes a call: a backend may have it.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::link::header::CallHeader;
+use protocol::mcp::catalog::ListKind;
+use protocol::mcp::entry_array::Page;
 use protocol::mcp::envelope::{EnvelopeError, Params, Text};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
-use protocol::mcp::method::Method;
+use protocol::mcp::method::{AnsweredBy, Method, Subject};
 use protocol::mcp::request_state::RequestState;
 use serde_json::json;
 
 use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, cache_scope, server_info};
+use crate::introduction::Introduction;
 use crate::jsonrpc::{Member, Segments, open_response, response};
 use crate::trace::Trace;
 
 /// Most characters of a client's text that an error message repeats.
 const MAX_ECHOED_CHARS: usize = 128;
+
+/// Longest page of a list, in bytes: one that fits is sent as a whole.
+const MAX_PAGE: usize = 1024 * 1024;
 
 /// The version of the existing server, whatever its clients ask for.
 const EXISTING_VERSION: Version = Version::V2025_06_18;
@@ -68,17 +74,24 @@ impl<C: Calls> Edge<C> {
         caller: Caller,
         context: CallContext<'_>,
     ) -> Result<Answer<C::Stream>, Failure> {
-        match (request.method, caller.era) {
-            ("tools/call", _) => self.begin_call(request, caller, context).map(Answer::Call),
-            ("tools/list", era) => self.list_tools(request, era).map(Answer::Response),
-            ("initialize", Era::Legacy) => Ok(self.initialize(request)),
-            ("logging/setLevel", Era::Legacy) => self.set_log_level(request, caller.session.as_deref()),
-            ("ping", Era::Legacy) => Ok(Answer::Response(empty_result(request.id))),
-            ("server/discover", Era::Modern) => {
-                let result = self.discovery.clone();
-                Ok(Answer::Response(response(request.id.as_bytes(), Member::Result, result)))
-            }
-            (method, _) => Err(Failure::MethodNotFound(truncate(method))),
+        let era = caller.era;
+        let (subject, answered_by) = match Method::find(request.method) {
+            Some(method) if !method.is_for(era) => return Err(not_found(request.method)),
+            Some(method) => (method.subject, method.answered_by),
+            None => (Subject::Nothing, AnsweredBy::Backend),
+        };
+        if answered_by == AnsweredBy::Backend {
+            return self.begin_call(request, subject, caller, context).map(Answer::Call);
+        }
+        if let Some(kind) = ListKind::ALL.into_iter().find(|kind| kind.method() == request.method) {
+            return self.list(request, kind, era).map(Answer::Response);
+        }
+        match request.method {
+            "initialize" => Ok(self.initialize(request)),
+            "logging/setLevel" => self.set_log_level(request, caller.session.as_deref()),
+            "ping" => Ok(Answer::Response(empty_result(request.id))),
+            "server/discover" => Ok(Answer::Response(self.discover(request))),
+            method => Err(not_found(method)),
         }
     }
 
@@ -113,12 +126,14 @@ impl<C: Calls> Edge<C> {
     fn begin_call(
         &self,
         request: &Request<'_>,
+        subject: Subject,
         caller: Caller,
         context: CallContext<'_>,
     ) -> Result<C::Stream, Failure> {
-        let Some(name) = request.params.name.as_ref() else {
-            return Err(Failure::InvalidParams("params.name names no tool".into()));
-        };
+        let named = request.params.subject(subject);
+        if named.is_none() && subject != Subject::Nothing {
+            return Err(Failure::InvalidParams(unnamed(subject).into()));
+        }
         let request_state = match caller.era {
             Era::Modern => RequestState::of(request.params.request_state),
             Era::Legacy => Ok(RequestState::Absent),
@@ -126,8 +141,8 @@ impl<C: Calls> Edge<C> {
         let request_state = request_state.map_err(|error| Failure::InvalidParams(error.to_string()))?;
         let trace = Trace::resolve(request.params.meta.as_ref(), caller.trace);
         let mut header = CallHeader {
-            name: Some(name.as_str().to_owned()),
-            kind: Some(Kind::Tool),
+            name: named.map(|(_, name)| name.as_str().to_owned()),
+            kind: named.map(|(kind, _)| kind),
             request_id: caller.session.is_some().then(|| request.id.to_owned()),
             request_state,
             log_level: caller.session.as_deref().and_then(|session| self.log_levels.lock().get(session)),
@@ -142,27 +157,45 @@ impl<C: Calls> Edge<C> {
         Ok(self.calls.call(header, request.message.clone(), context))
     }
 
-    fn list_tools(&self, request: &Request<'_>, era: Era) -> Result<Segments, Failure> {
-        if request.params.cursor.is_some() {
-            return Err(Failure::InvalidParams("unknown cursor: the list has one page".into()));
-        }
+    /// Answers a list method with one page.
+    fn list(&self, request: &Request<'_>, kind: ListKind, era: Era) -> Result<Segments, Failure> {
         let listing = self.listing.borrow().clone();
-        let tools = if listing.tools.is_empty() { Bytes::from_static(b"[]") } else { listing.tools.clone() };
-        let mut head = Vec::with_capacity(96 + request.id.len());
+        let list = listing.list(kind);
+        let cursor = request.params.cursor.as_ref().map(Text::as_str);
+        let page = list.entries.page(cursor, MAX_PAGE);
+        let Page { json, next } = page.map_err(|error| Failure::InvalidParams(error.to_string()))?;
+        let mut head = Vec::with_capacity(128 + request.id.len());
         open_response(&mut head, request.id.as_bytes(), Member::Result);
         head.extend_from_slice(match era {
-            Era::Legacy => br#"{"tools":"#,
-            Era::Modern => br#"{"resultType":"complete","tools":"#,
+            Era::Legacy => b"{",
+            Era::Modern => br#"{"resultType":"complete","#,
         });
-        let tail = match era {
-            Era::Legacy => "}}".to_owned(),
-            Era::Modern => {
-                let ttl = listing.ttl_ms(self.list_ttl_ms, Instant::now());
-                let scope = cache_scope(listing.hints.private || self.config.keys.is_required());
-                format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}}}}}"#, self.list_meta)
-            }
-        };
-        Ok(Segments::joined(head, tools, tail.as_bytes()))
+        head.extend_from_slice(format!(r#""{}":"#, kind.name()).as_bytes());
+        let mut tail = next.map(|next| format!(r#","nextCursor":"{next}""#)).unwrap_or_default();
+        if era == Era::Modern {
+            let ttl = listing.ttl_ms(kind, self.list_ttl_ms, Instant::now());
+            // A shared cache must not serve lists to clients without a key where keys are required.
+            let scope = cache_scope(list.hints.private || self.config.keys.is_required());
+            tail += &format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}"#, self.list_meta);
+        }
+        tail.push_str("}}");
+        Ok(Segments::joined(head, json, tail.as_bytes()))
+    }
+
+    /// Answers `server/discover` (2026-07-28, "Discovery").
+    fn discover(&self, request: &Request<'_>) -> Segments {
+        let listing = self.listing.borrow().clone();
+        let ttl = if listing.is_settled(Instant::now()) { self.list_ttl_ms } else { 0 };
+        let scope = cache_scope(self.config.keys.is_required());
+        let introduction = &listing.introduction;
+        let instructions = instructions(introduction);
+        let result = format!(
+            r#"{{"resultType":"complete","supportedVersions":{},"capabilities":{}{instructions},"ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}}}"#,
+            json!(Version::ALL.map(Version::as_str)),
+            introduction.capabilities(Era::Modern),
+            self.list_meta,
+        );
+        response(request.id.as_bytes(), Member::Result, result.into())
     }
 
     fn initialize(&self, request: &Request<'_>) -> Answer<C::Stream> {
@@ -173,13 +206,39 @@ impl<C: Calls> Edge<C> {
                 .filter(|version| version.era() == Era::Legacy)
                 .unwrap_or(Version::NEWEST_LEGACY)
         });
-        let result = json!({
-            "protocolVersion": version.as_str(),
-            "capabilities": { "logging": {}, "tools": { "listChanged": true } },
-            "serverInfo": server_info(&self.config),
-        });
-        let response = response(request.id.as_bytes(), Member::Result, result.to_string().into());
+        let listing = self.listing.borrow().clone();
+        let introduction = &listing.introduction;
+        let result = format!(
+            r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{}{}}}"#,
+            version.as_str(),
+            introduction.capabilities(Era::Legacy),
+            server_info(&self.config),
+            instructions(introduction),
+        );
+        let response = response(request.id.as_bytes(), Member::Result, result.into());
         Answer::Initialized { version, response }
+    }
+}
+
+/// Returns the member with the instructions, with a comma in front; nothing where there are none.
+fn instructions(introduction: &Introduction) -> String {
+    let text = introduction.instructions();
+    text.map(|text| format!(r#","instructions":{}"#, serde_json::Value::from(text))).unwrap_or_default()
+}
+
+fn not_found(method: &str) -> Failure {
+    Failure::MethodNotFound(truncate(method))
+}
+
+/// Returns what a request lacks that names no subject.
+fn unnamed(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Name(Kind::Tool) => "params.name names no tool",
+        Subject::Name(_) => "params.name names no prompt",
+        Subject::Uri => "params.uri names no resource",
+        Subject::Reference => "params.ref names no prompt and no resource",
+        Subject::Task => "params.taskId names no task",
+        Subject::Nothing => "params names nothing",
     }
 }
 

@@ -34,6 +34,7 @@ mod retry;
 mod send;
 mod shown;
 mod stream;
+mod unnamed;
 mod wait;
 mod withheld;
 

@@ -2,6 +2,7 @@
 //!
 //! Both `executor` and `backends` build on this module. Must not know either of them, links or HTTP.
 
+mod ask;
 mod backend;
 mod end;
 mod exchange;
@@ -12,6 +13,8 @@ mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use ask::ASKABLE;
+pub use ask::{AnswerSender, ClientAnswer, ClientRequest, PendingAnswer};
 pub(crate) use backend::{Answer, Backend};
 pub use end::CallEnd;
 pub(crate) use exchange::Exchange;

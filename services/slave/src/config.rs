@@ -97,6 +97,8 @@ pub struct SlaveConfig {
     pub backend_start: Duration,
     /// `BACKEND_WAIT`: longest wait of a call for a backend that is being started.
     pub backend_wait: Duration,
+    /// `PARKED_TTL`: longest time that a call waits for its client's answers.
+    pub parked_ttl: Duration,
     /// `SLAVE_PROBE_INTERVAL`: time between two health checks of a backend.
     pub probe_interval: Option<Duration>,
     /// `SLAVE_JOURNAL_BYTES`: largest size of unacknowledged events, over all calls.
@@ -135,6 +137,7 @@ impl SlaveConfig {
             strictness: read_strictness(&mut reader, &settings.slave_strict),
             backend_start: reader.value(&settings.backend_start_timeout, parse::seconds(1.0..=3600.0)),
             backend_wait: reader.value(&settings.backend_wait, parse::seconds(0.0..=3600.0)),
+            parked_ttl: reader.value(&settings.parked_ttl, parse::seconds(1.0..=86_400.0)),
             probe_interval: read_probe(&mut reader, &settings.slave_probe_interval),
             journal_bytes: reader.value(&settings.slave_journal_bytes, bytes(1_048_576..=68_719_476_736)),
             max_output_bytes: reader.value(&settings.max_output_bytes, bytes(65_536..=1_073_741_824)),
@@ -237,6 +240,7 @@ mod tests {
         ("SLAVE_STRICT", "maybe"),
         ("BACKEND_START_TIMEOUT", "0"),
         ("BACKEND_WAIT", "-1"),
+        ("PARKED_TTL", "0"),
         ("SLAVE_PROBE_INTERVAL", "-1"),
         ("RECONNECT_MAX", "0"),
         ("SLAVE_JOURNAL_BYTES", "1"),

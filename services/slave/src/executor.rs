@@ -11,6 +11,7 @@ mod offer;
 mod param_headers;
 mod recording;
 mod registry;
+mod retries;
 mod runner;
 mod stdio_servers;
 mod timeouts;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 pub use crate::backends::BackendState;
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
+use crate::bridge::ParkedCalls;
 use crate::call::{CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
 use crate::trace::CallTrace;
@@ -66,13 +68,21 @@ impl Executor {
     #[allow(clippy::unused_async)]
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
-        let wait = config.timing.wait;
+        let (wait, parked_ttl) = (config.timing.wait, config.parked_ttl);
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
         let listeners = Listeners::new(Arc::clone(&registry));
-        let log_levels = Mutex::default();
-        let runner = CallRunner { registry, limit, shutdown, activity, wait, log_levels, listeners };
+        let runner = CallRunner {
+            registry,
+            limit,
+            shutdown,
+            activity,
+            wait,
+            parked: ParkedCalls::new(parked_ttl),
+            log_levels: Mutex::default(),
+            listeners,
+        };
         Self { runner: Arc::new(runner), servers: Arc::new(servers) }
     }
 
@@ -104,7 +114,7 @@ impl Executor {
             trace.set_log_context(context);
         }
         let call = IncomingCall { header, message, cancelled, trace };
-        let run = Arc::clone(&self.runner).run(call, sink);
+        let run = Arc::clone(&self.runner).serve(call, sink);
         match context {
             Some(context) => tokio::spawn(context.in_scope(run)),
             None => tokio::spawn(run),

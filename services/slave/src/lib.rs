@@ -3,6 +3,7 @@
 //! Must not know the proxy's crate: what both share is in `protocol`.
 
 pub mod backends;
+mod bridge;
 pub mod call;
 pub mod config;
 mod dial;

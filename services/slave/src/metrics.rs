@@ -5,6 +5,7 @@ mod backends;
 mod calls;
 mod files;
 mod links;
+mod parked;
 mod table;
 
 use metrics::gauge;
@@ -19,6 +20,7 @@ pub(crate) use links::{
     LinkMeter, LinkUsage, record_dial, record_link_end, record_link_start, record_link_stats,
     record_reconnect, round_trips, set_link_usage, set_links, set_links_wanted,
 };
+pub(crate) use parked::{ParkedEnd, record_parked_end, set_parked};
 pub(crate) use table::ODD_LINES;
 pub use table::{METRICS, TABLES};
 

@@ -2,7 +2,8 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`].
+//! `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
 
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{fixture, probe, wait, watched};
+use harness::{asking, fixture, probe, wait, watched};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -45,7 +46,9 @@ fn main() {
 
 impl Server {
     fn handle(self: &Arc<Self>, message: Value) {
-        let Some(method) = message["method"].as_str().map(str::to_owned) else { return };
+        let Some(method) = message["method"].as_str().map(str::to_owned) else {
+            return asking::on_response(message);
+        };
         if method == "notifications/cancelled" {
             watched::cancel(&message["params"]["requestId"]);
             let id = message["params"]["requestId"].to_string();
@@ -92,7 +95,11 @@ impl Server {
             if let Some(lines) = message["params"]["arguments"]["lines"].as_array() {
                 return lines.iter().filter_map(Value::as_str).for_each(|line| say_raw(line, &message));
             }
-            let answer = call(&message["params"], &cancelled);
+            let answer = match asking::is_asked(&message["params"]) {
+                true if server.modern => Some(Ok(asking::modern(&message["params"]))),
+                true => Some(Ok(asking::legacy(&message["params"], say))),
+                false => call(&message["params"], &cancelled),
+            };
             if let Ok(mut running) = server.running.lock() {
                 running.remove(&message["id"].to_string());
             }
@@ -125,7 +132,7 @@ impl Server {
     fn reply(&self, id: &Value, answer: Result<Value, Value>) {
         let message = match answer {
             Ok(mut result) => {
-                if self.modern {
+                if self.modern && result.get("resultType").is_none() {
                     result["resultType"] = "complete".into();
                 }
                 json!({ "jsonrpc": "2.0", "id": id, "result": result })
@@ -141,8 +148,10 @@ fn tools() -> Value {
     let probes = if std::env::var_os("FIXTURE_PROBE").is_some() { &probe::TOOLS[..] } else { &[] };
     let tool =
         |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
+    let asks = if std::env::var_os("FIXTURE_ASKS").is_some() { &[asking::TOOL][..] } else { &[] };
     let watched = if watched::is_on() { &watched::TOOLS[..] } else { &[] };
-    names.iter().chain(probes).chain(watched).map(tool).chain(watched::grown_tools()).collect()
+    let more = watched::grown_tools();
+    names.iter().chain(probes).chain(asks).chain(watched).map(tool).chain(more).collect()
 }
 
 fn capabilities() -> Value {

@@ -8,6 +8,7 @@ use harness::relay::{CODE, Setup};
 use harness::wait;
 use protocol::link::frame::{Flags, Frame, FrameKind};
 use protocol::link::ids::CallId;
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 use tokio::sync::watch;

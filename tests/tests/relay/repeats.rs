@@ -12,6 +12,7 @@ use harness::relay::{CODE, Proxy, Setup, sleep_args};
 use harness::wait;
 use nix::sys::signal::Signal;
 use protocol::link::frame::{Flags, Frame, FrameKind};
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 

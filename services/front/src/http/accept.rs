@@ -12,6 +12,9 @@ pub(crate) enum Accept {
     Json,
     /// JSON or server-sent events, as the specification requires of clients.
     JsonOrEvents,
+    /// Both, and events rather than JSON: they have the higher quality, or the same and stand before it. Errors come as JSON, with
+    /// their status.
+    EventsOrJson,
     /// Server-sent events only.
     EventsOnly,
 }
@@ -27,33 +30,45 @@ impl Accept {
         if values.peek().is_none() {
             return Ok(Self::Json);
         }
-        let (mut json, mut events) = (false, false);
+        let (mut json, mut events, mut events_first) = (None::<f32>, None::<f32>, false);
         for range in values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')) {
             let (range, parameters) = range.split_once(';').unwrap_or((range, ""));
-            if is_refused(parameters) {
+            let quality = quality(parameters);
+            if quality <= 0.0 {
                 continue;
             }
             let is = |name: &str| range.trim().eq_ignore_ascii_case(name);
-            json |= is("application/json") || is("application/*") || is("*/*");
-            events |= is("text/event-stream") || is("text/*");
+            // A range that stands later counts where its quality is higher.
+            let better = |known: Option<f32>| known.is_none_or(|known| quality > known);
+            if (is("application/json") || is("application/*") || is("*/*")) && better(json) {
+                json = Some(quality);
+            }
+            if (is("text/event-stream") || is("text/*")) && better(events) {
+                events_first |= json.is_none();
+                events = Some(quality);
+            }
         }
         match (json, events) {
-            (true, false) => Ok(Self::Json),
-            (true, true) => Ok(Self::JsonOrEvents),
-            (false, true) => Ok(Self::EventsOnly),
-            (false, false) => Err(Failure::NotAcceptable(
+            (Some(_), None) => Ok(Self::Json),
+            (Some(json), Some(events)) if events > json || events >= json && events_first => {
+                Ok(Self::EventsOrJson)
+            }
+            (Some(_), Some(_)) => Ok(Self::JsonOrEvents),
+            (None, Some(_)) => Ok(Self::EventsOnly),
+            (None, None) => Err(Failure::NotAcceptable(
                 "Accept names neither application/json nor text/event-stream".into(),
             )),
         }
     }
 }
 
-/// Whether the parameters of a media range say `q=0`, which refuses it (RFC 9110, 12.4.2).
-fn is_refused(parameters: &str) -> bool {
-    parameters.split(';').any(|parameter| {
-        let quality = parameter.trim().strip_prefix("q=").or_else(|| parameter.trim().strip_prefix("Q="));
-        quality.is_some_and(|quality| quality.trim().parse::<f32>().is_ok_and(|quality| quality <= 0.0))
-    })
+/// Quality of a media range by its parameters; 0 refuses it, and one that cannot be read is 1 (RFC 9110, 12.4.2).
+fn quality(parameters: &str) -> f32 {
+    let of = |parameter: &str| {
+        let text = parameter.trim();
+        text.strip_prefix("q=").or_else(|| text.strip_prefix("Q="))?.trim().parse::<f32>().ok()
+    };
+    parameters.split(';').find_map(of).filter(|quality| quality.is_finite()).unwrap_or(1.0)
 }
 
 /// Whether a client accepts the events of a GET stream.
@@ -89,6 +104,14 @@ mod tests {
         for (value, expected) in [
             ("application/json, text/event-stream", Accept::JsonOrEvents),
             ("text/event-stream;q=0.5,APPLICATION/JSON;q=1", Accept::JsonOrEvents),
+            ("text/event-stream, application/json", Accept::EventsOrJson),
+            ("application/json;q=0.5, text/event-stream", Accept::EventsOrJson),
+            ("text/event-stream;q=0.5, application/json;q=0.5", Accept::EventsOrJson),
+            ("text/event-stream;q=0.5, application/json", Accept::JsonOrEvents),
+            ("*/*, text/event-stream", Accept::JsonOrEvents),
+            ("text/event-stream, */*;q=0.1", Accept::EventsOrJson),
+            ("text/event-stream;q=x, application/json", Accept::EventsOrJson),
+            ("text/event-stream;q=nan, application/json;q=-1", Accept::EventsOnly),
             ("*/*", Accept::Json),
             ("application/json", Accept::Json),
             ("text/event-stream", Accept::EventsOnly),

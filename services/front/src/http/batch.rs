@@ -56,7 +56,7 @@ pub(crate) fn handle<C: Calls>(
         Accept::Json => {
             json_stream(StatusCode::OK, ResponseBody::stream(Framing::JsonArray { begun: 0 }, queue))
         }
-        Accept::JsonOrEvents | Accept::EventsOnly => {
+        Accept::JsonOrEvents | Accept::EventsOrJson | Accept::EventsOnly => {
             events(ResponseBody::stream(Framing::events(context.edge.config.keepalive), queue))
         }
     })

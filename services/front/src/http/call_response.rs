@@ -38,7 +38,7 @@ pub(crate) struct CallFailed {
 
 /// Waits for the first event of a call and builds the response around it.
 ///
-/// A lone result becomes JSON with its status; anything else becomes a stream of events. So does a call that is silent
+/// A lone result becomes JSON with its status, unless the client would rather have events; anything else becomes a stream of events. So does a call that is silent
 /// for the keep-alive interval: load balancers take a connection without response headers for dead. Dropping the future
 /// drops the call's stream.
 pub(crate) async fn call_response<S>(
@@ -51,10 +51,15 @@ where
     let ResponseOptions { accept, version, id, keepalive } = options;
     let first = match accept {
         Accept::Json => Some(first_of_end(&mut stream).await),
-        Accept::JsonOrEvents => timeout(keepalive, next_event(&mut stream)).await.ok(),
+        Accept::JsonOrEvents | Accept::EventsOrJson => timeout(keepalive, next_event(&mut stream)).await.ok(),
         Accept::EventsOnly => None,
     };
+    let as_events = |error: bool| accept == Accept::EventsOrJson && !error;
     match first {
+        Some(ResponseEvent::End { error, .. }) if as_events(error) => {
+            let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
+            Ok(events(ResponseBody::stream(Framing::events(keepalive), queue)))
+        }
         Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
             let member = if error { Member::Error } else { Member::Result };
             Ok(json(backend_status(version, status), response(id.as_bytes(), member, payload)))

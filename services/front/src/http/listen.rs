@@ -22,7 +22,7 @@ use super::response::{SESSION_ID, events};
 use super::response_body::ResponseBody;
 use crate::calls::{Calls, Updates};
 use crate::edge::{ListeningStreamGuard, unix_now};
-use crate::list_changes::{ListChanges, changed_lists};
+use crate::list_changes::{ListChanges, notified_lists};
 use crate::listeners::Listener;
 use crate::session::Session;
 use crate::usage::StreamShare;
@@ -150,12 +150,12 @@ pub(super) fn event(message: &[u8]) -> Bytes {
 /// Waits for changes of lists of which this stream is to tell, and returns their events; `None`: the stream ends. Cancel-safe.
 async fn next_change(changes: &mut ListChanges, mut listener: Option<&mut Listener>) -> Option<Bytes> {
     loop {
-        let lists = match &mut listener {
+        let kinds = match &mut listener {
             None => {
                 let now = changes.next().await?;
-                let lists = changed_lists(changes.opened(), &now);
+                let kinds = changes.opened().changed_kinds(&now);
                 changes.set_opened(now);
-                lists
+                kinds
             }
             Some(listener) => {
                 listener.wait_for_turn().await?;
@@ -166,7 +166,8 @@ async fn next_change(changes: &mut ListChanges, mut listener: Option<&mut Listen
                 }
             }
         };
-        if !lists.is_empty() {
+        if !kinds.is_empty() {
+            let lists = notified_lists(&kinds);
             let events: Vec<Bytes> = lists.iter().map(|list| event(&list_changed(list, None))).collect();
             return Some(events.concat().into());
         }

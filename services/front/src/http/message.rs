@@ -8,6 +8,7 @@ use bytes::Bytes;
 use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::method::{AnsweredBy, Method, Subject};
 
 use super::accept::Accept;
 use super::call_response::{ResponseOptions, call_response};
@@ -99,11 +100,13 @@ async fn on_request<C: Calls>(
 
 /// Writes down a request that becomes a call, where calls must be.
 async fn write_down<C: Calls>(context: &RequestContext<'_, C>, request: &Request<'_>) -> Result<(), Failure> {
-    if request.method != "tools/call" {
-        return Ok(());
-    }
-    let tool = request.params.name.as_ref().map_or("", |name| name.as_str());
-    audit::begin_call(context, tool).await
+    let subject = match Method::find(request.method) {
+        Some(Method { answered_by: AnsweredBy::Edge, .. }) => return Ok(()),
+        Some(method) => method.subject,
+        None => Subject::Nothing,
+    };
+    let named = request.params.subject(subject).map_or(request.method, |(_, name)| name.as_str());
+    audit::begin_call(context, named).await
 }
 
 /// Begins a request, and records the span of one that becomes no call.
@@ -200,7 +203,7 @@ where
 {
     match accept {
         Accept::Json | Accept::JsonOrEvents => json(StatusCode::OK, message),
-        Accept::EventsOnly => {
+        Accept::EventsOrJson | Accept::EventsOnly => {
             events(ResponseBody::stream(Framing::events(keepalive), [Entry::Ready(message)].into()))
         }
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use protocol::link::header::{CallHeader, Purpose};
-use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter, closing_result, list_changed};
 use tokio::sync::watch;
@@ -20,8 +19,9 @@ use super::context::RequestContext;
 use super::listen::{COMMENT, event};
 use crate::calls::{Calls, Listing, Updates};
 use crate::edge::ListeningStreamGuard;
+use crate::introduction::Introduction;
 use crate::jsonrpc::{Member, response};
-use crate::list_changes::{ListChanges, changed_lists};
+use crate::list_changes::{ListChanges, notified_lists};
 use crate::method::{Caller, Request};
 use crate::usage::StreamShare;
 
@@ -76,11 +76,12 @@ pub(crate) fn open<C: Calls>(
         };
         edge.calls.updates(header, request.message.clone(), context.call_context())
     };
+    let changes = ListChanges::new(edge.listing.clone());
     let state = Subscription {
         id: request.id.into(),
         phase: Phase::Opening,
-        filter: honoured(wanted, &edge.calls.servers()),
-        changes: ListChanges::new(edge.listing.clone()),
+        filter: honoured(wanted, &changes.opened().introduction),
+        changes,
         updates,
         closing: edge.subscribe_closing(),
         keepalive: edge.config.keepalive,
@@ -91,12 +92,11 @@ pub(crate) fn open<C: Calls>(
     Ok(Box::pin(stream::unfold(state, next)))
 }
 
-/// Returns what of a filter is honoured. There are always tools: slaves without facts have nothing else. A list that nobody has is left out.
-fn honoured(wanted: SubscriptionFilter, servers: &[Arc<ServerFacts>]) -> SubscriptionFilter {
-    let has = |list: &str| servers.iter().any(|facts| facts.capability(&[list]).is_some());
+/// Returns what of a filter is honoured: a list that nobody has is left out.
+fn honoured(wanted: SubscriptionFilter, introduction: &Introduction) -> SubscriptionFilter {
     SubscriptionFilter {
-        prompts_list_changed: wanted.prompts_list_changed && has("prompts"),
-        resources_list_changed: wanted.resources_list_changed && has("resources"),
+        prompts_list_changed: wanted.prompts_list_changed && introduction.has_prompts(),
+        resources_list_changed: wanted.resources_list_changed && introduction.has_resources(),
         ..wanted
     }
 }
@@ -135,7 +135,7 @@ async fn next(mut state: Subscription) -> Option<(Bytes, Subscription)> {
                 state.updates = Box::pin(stream::pending());
             }
             Awaited::Lists(Some(now)) => {
-                let lists = changed_lists(state.changes.opened(), &now);
+                let lists = notified_lists(&state.changes.opened().changed_kinds(&now));
                 state.changes.set_opened(now);
                 state.tell(&lists);
             }

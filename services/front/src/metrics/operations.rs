@@ -77,26 +77,26 @@ impl OperationSide {
     }
 }
 
-/// Histograms of the calls of one tool. Those of calls that end with a result are looked up once.
+/// Histograms of the calls of one tool, or of all requests of one method. Those of calls that end with a result are looked up once.
 pub struct ToolOperations {
     side: OperationSide,
+    method: &'static str,
     tool: String,
     success: [OnceLock<Histogram>; Version::ALL.len()],
     tool_error: [OnceLock<Histogram>; Version::ALL.len()],
 }
 
-const TOOLS_CALL: &str = "tools/call";
-
 impl ToolOperations {
-    /// Histograms of this tool's calls. `tool` must be of a bounded set; empty for calls of unknown tools.
-    pub fn new(side: OperationSide, tool: &str) -> Self {
+    /// Histograms of this tool's calls. `tool` must be of a bounded set; empty for calls of unknown tools and for methods other than
+    /// `tools/call`.
+    pub fn new(side: OperationSide, method: &'static str, tool: &str) -> Self {
         let tool = tool.to_owned();
-        Self { side, tool, success: Default::default(), tool_error: Default::default() }
+        Self { side, method, tool, success: Default::default(), tool_error: Default::default() }
     }
 
     /// Records a call that took `seconds`.
     pub fn record(&self, version: Version, outcome: CallOutcome, seconds: f64) {
-        let create = || self.side.histogram(TOOLS_CALL, &self.tool, Some(version), outcome);
+        let create = || self.side.histogram(self.method, &self.tool, Some(version), outcome);
         let cached = match outcome {
             CallOutcome::Success => &self.success,
             CallOutcome::ToolError => &self.tool_error,

@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use metrics::with_local_recorder;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
+use protocol::mcp::entry_array::EntryArray;
 use protocol::mcp::log_level::LogLevel;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -135,8 +136,9 @@ impl Rig {
             EdgeConfig::new("mcp-relay", "1.2.3", runtime::secret::SessionKey::derive("the key"));
         change(&mut config);
         let recorded = Arc::new(Mutex::new(Recorded::default()));
-        let listing =
-            Listing { tools: Bytes::from_static(TOOLS.as_bytes()), tool_count: 1, ..Listing::default() };
+        let mut listing = Listing::default();
+        let tool = TOOLS.strip_prefix('[').and_then(|tools| tools.strip_suffix(']')).unwrap();
+        listing.lists[0].entries = EntryArray::new([("echo", tool)]);
         let fake = Fake {
             listing: watch::Sender::new(Arc::new(listing)),
             recorded: Arc::clone(&recorded),

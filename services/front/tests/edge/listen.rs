@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::http::Method;
 use front::calls::Listing;
 use http_body_util::BodyExt;
+use protocol::mcp::catalog::ListKind;
+use protocol::mcp::entry_array::EntryArray;
 
 use crate::fake::{BOTH, Reply, Rig, and};
 
@@ -38,10 +40,10 @@ async fn a_stream_carries_list_changes_and_keepalive_comments() {
     let began = tokio::time::Instant::now();
     assert_eq!(next(&mut body).await.unwrap(), ":\n\n");
     assert_eq!(began.elapsed().as_secs(), 15);
-    for _ in 0..2 {
+    for name in ["a", "b"] {
         // Several changes before the client reads make one notification.
         rig.edge.calls().listing.send_replace(Arc::new(Listing::default()));
-        rig.edge.calls().listing.send_replace(Arc::new(Listing::default()));
+        rig.edge.calls().listing.send_replace(listing(&[name]));
         let event = next(&mut body).await.unwrap();
         assert_eq!(event, "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n\n");
     }
@@ -141,9 +143,16 @@ async fn open(rig: &Rig, token: &str) -> Body {
 }
 
 fn change(rig: &Rig) {
-    let before = rig.edge.calls().listing.borrow().tools.len();
-    let tools = format!("[{}]", "1".repeat(before)).into();
-    rig.edge.calls().listing.send_replace(Arc::new(Listing { tools, ..Listing::default() }));
+    let listing = &rig.edge.calls().listing;
+    let count = listing.borrow().list(ListKind::Tools).entries.len();
+    listing.send_replace(self::listing(&vec!["x"; count + 1]));
+}
+
+/// Returns a listing with tools of these names.
+fn listing(names: &[&str]) -> Arc<Listing> {
+    let mut listing = Listing::default();
+    listing.lists[0].entries = EntryArray::new(names.iter().map(|name| (*name, *name)));
+    Arc::new(listing)
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
+use crate::mcp::kind::Kind;
+use crate::mcp::method::Subject;
 use crate::mcp::object::Object;
 
 /// JSON string, borrowed where it has no escapes.
@@ -64,6 +66,35 @@ pub struct Meta<'a> {
     pub baggage: Option<Text<'a>>,
 }
 
+/// What a completion is for (2025-11-25, Completion, "Reference Types").
+#[derive(Debug, Default, Deserialize)]
+pub struct Reference<'a> {
+    /// Name of a prompt.
+    #[serde(borrow, default)]
+    pub name: Option<Text<'a>>,
+    /// URI or template of a resource.
+    #[serde(borrow, default)]
+    pub uri: Option<Text<'a>>,
+}
+
+impl<'a> Params<'a> {
+    /// Returns the kind and the name of a request's subject; `None` where `params` do not name one. Of a subject that is
+    /// [`Subject::Nothing`] nothing is looked for.
+    pub fn subject(&self, subject: Subject) -> Option<(Kind, &Text<'a>)> {
+        match subject {
+            Subject::Nothing => None,
+            Subject::Name(kind) => Some((kind, self.name.as_ref()?)),
+            Subject::Uri => Some((Kind::Resource, self.uri.as_ref()?)),
+            Subject::Task => Some((Kind::Task, self.task_id.as_ref()?)),
+            Subject::Reference => {
+                let reference = self.reference.as_ref()?;
+                let prompt = reference.name.as_ref().map(|name| (Kind::Prompt, name));
+                prompt.or_else(|| Some((Kind::Template, reference.uri.as_ref()?)))
+            }
+        }
+    }
+}
+
 /// Members of `params` that the relay reads. All others are skipped.
 #[derive(Debug, Default, Deserialize)]
 pub struct Params<'a> {
@@ -73,6 +104,12 @@ pub struct Params<'a> {
     /// URI of a resource.
     #[serde(borrow, default)]
     pub uri: Option<Text<'a>>,
+    /// What a completion is for.
+    #[serde(rename = "ref", borrow, default)]
+    pub reference: Option<Reference<'a>>,
+    /// Id of a task.
+    #[serde(rename = "taskId", borrow, default)]
+    pub task_id: Option<Text<'a>>,
     /// Cursor of a list.
     #[serde(borrow, default)]
     pub cursor: Option<Text<'a>>,

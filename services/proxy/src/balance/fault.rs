@@ -131,6 +131,8 @@ pub(crate) fn record(
 mod tests {
     use bytes::Bytes;
 
+    use protocol::mcp::era::Era;
+
     use super::*;
     use crate::balance::host::TestHost;
     use crate::config::EjectionPolicy;

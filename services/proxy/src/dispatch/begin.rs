@@ -35,7 +35,7 @@ pub(super) struct NewCall {
     /// Without the tool's name, which is in `tool`.
     pub(super) header: CallHeader,
     pub(super) message: Bytes,
-    /// The clients' name of the tool.
+    /// The clients' name of the tool, prompt or resource; else the method.
     pub(super) tool: String,
 }
 
@@ -45,13 +45,14 @@ impl NewCall {
         self.header.set_timeouts(times.silence, times.total);
         let named = self.header.session.as_ref().zip(self.header.request_id.as_ref());
         self.header.cancel_id = named.and_then(|(session, request)| fleet.cancel_id(session, request));
-        self.header.name = Some(pool.own_name.to_string());
+        let own_name = self.header.kind.map(|_| pool.own_name_of(&self.tool));
+        self.header.name = own_name.as_deref().map(str::to_owned);
         self.header.state_label = exchange::label_length(self.header.request_state);
         Ok(OpenCall {
             id: self.id,
             header: encode(&self.header, &self.trace)?,
             message: std::mem::take(&mut self.message),
-            name: Some(Arc::clone(&pool.own_name)),
+            name: own_name,
             era: self.header.era,
             silence: times.silence,
             last: self.at + times.total,
@@ -61,10 +62,10 @@ impl NewCall {
     }
 }
 
-/// Takes the tool's name out of the header of a `tools/call`.
-pub(super) fn take_tool(header: &mut CallHeader) -> Result<String, Failure> {
-    if header.method != "tools/call" {
-        return Err(Failure::MethodNotFound(std::mem::take(&mut header.method)));
+/// Takes what a request names out of its header; of one that names nothing, its method.
+pub(super) fn take_name(header: &mut CallHeader) -> Result<String, Failure> {
+    if header.kind.is_none() {
+        return Ok(header.method.clone());
     }
     header.name.take().ok_or_else(|| Failure::InvalidParams("\"name\" is missing".into()))
 }

@@ -95,6 +95,8 @@ fn reason(last: &ResponseEvent) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::mcp::era::Era;
+
     use super::*;
 
     #[test]

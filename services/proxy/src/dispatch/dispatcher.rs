@@ -8,13 +8,14 @@ use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing, Updates};
 use protocol::link::header::CallHeader;
 use protocol::link::session_fact::SessionFact;
-use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
+use protocol::mcp::method::Method;
 use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
-use super::begin::{NewCall, begin, take_tool};
+use super::begin::{NewCall, begin, take_name};
 use super::call_log::log_refusal;
 use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
@@ -28,7 +29,6 @@ use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
 use crate::access::CodeStore;
-use crate::links::Slave;
 use crate::metrics;
 use crate::routes::{ExplainRequest, Explanation, Offered, Routes, explain_with_slaves};
 use crate::trace::CallTrace;
@@ -70,7 +70,7 @@ impl Dispatcher {
 
     /// Explains where a call would go now. The error says which part of the request cannot be understood.
     pub(crate) fn explain(&self, request: &ExplainRequest) -> Result<Explanation, String> {
-        let pool = self.0.forwarder.directory.load().pool(&request.tool).map(Arc::clone);
+        let pool = self.0.forwarder.directory.load().tool(&request.tool).map(Arc::clone);
         let offered = pool.as_ref().map(|pool| Offered { own_name: &pool.own_name, members: &pool.members });
         explain_with_slaves(&self.0.settings.routes.load(), request, offered.as_ref())
     }
@@ -80,10 +80,10 @@ impl Dispatcher {
         self.0.settings.follow_changes(&self.0.forwarder).await;
     }
 
-    /// Takes the tool's name out of the call and returns its pool.
+    /// Takes out of the call what it names, and returns its pool.
     fn find_pool(&self, new_call: &mut NewCall) -> Result<Arc<Pool>, Failure> {
-        new_call.tool = take_tool(&mut new_call.header)?;
-        self.0.forwarder.pool(&new_call.tool)
+        new_call.tool = take_name(&mut new_call.header)?;
+        self.0.forwarder.pool(new_call.header.kind, &new_call.tool)
     }
 
     /// Begins a call of a tool that is offered; failures are counted.
@@ -98,12 +98,15 @@ impl Dispatcher {
         let (at, version, trace) = (new_call.at, new_call.header.version, new_call.trace.clone());
         let begun = match found {
             Err(failure) => {
-                metrics::record_unknown_tool(&failure, version, at.elapsed().as_secs_f64());
+                let method = Method::label(&new_call.header.method);
+                metrics::record_unknown(method, &failure, version, at.elapsed().as_secs_f64());
                 log_refusal(&failure, &new_call.tool);
                 Err(failure)
             }
             Ok(pool) => {
-                trace.set_tool(&new_call.tool);
+                if pool.kind == Some(Kind::Tool) {
+                    trace.set_tool(&new_call.tool);
+                }
                 begin(forwarder, &pool, &settings.limits.load(), *times, new_call, context).inspect_err(
                     |failure| {
                         pool.meter.record_refusal(failure, version, at.elapsed().as_secs_f64());
@@ -197,14 +200,6 @@ impl Calls for Dispatcher {
 
     fn end_session(&self, session: &str) {
         self.broadcast(&SessionFact::Ended(self.0.forwarder.registry.fleet().session_end(session)));
-    }
-
-    fn servers(&self) -> Vec<Arc<ServerFacts>> {
-        let slaves = self.0.forwarder.registry.all();
-        let facts = |slave: &Arc<Slave>| -> Vec<Arc<ServerFacts>> {
-            slave.catalog().servers.iter().map(|server| Arc::clone(&server.facts)).collect()
-        };
-        slaves.iter().filter(|slave| slave.accepts_calls()).flat_map(facts).collect()
     }
 
     fn updates(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {

@@ -9,6 +9,7 @@ use front::Principal;
 use front::calls::{CallContext, HeaderMap};
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use runtime::keys::Key;
 
 use super::forwarder::Forwarder;
@@ -48,6 +49,7 @@ impl KeptContext {
 
 /// A wait for the first slave that offers a tool.
 pub(super) struct EarlyWait {
+    kind: Option<Kind>,
     tool: String,
     name: Option<CallName>,
     began: Instant,
@@ -59,7 +61,7 @@ impl EarlyWait {
     pub(super) fn new(tool: &str, header: &CallHeader, began: Instant, until: Instant) -> Self {
         let name = header.session.clone().zip(header.request_id.clone());
         let name = name.map(|(session, request_id)| CallName { session, request_id });
-        Self { tool: tool.to_owned(), name, began, until }
+        Self { kind: header.kind, tool: tool.to_owned(), name, began, until }
     }
 
     fn goes_on(&self, forwarder: &Forwarder, failure: &Failure) -> bool {
@@ -75,7 +77,7 @@ impl EarlyWait {
             if self.name.as_ref().is_some_and(|name| forwarder.queue.was_cancelled(name, self.began)) {
                 return Err(Failure::Cancelled);
             }
-            match forwarder.pool(&self.tool) {
+            match forwarder.pool(self.kind, &self.tool) {
                 Err(failure) if self.goes_on(forwarder, &failure) => {}
                 found => return found,
             }

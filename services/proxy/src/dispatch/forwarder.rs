@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use tokio::sync::watch;
 
 use super::candidates::PoolCandidates;
@@ -23,7 +24,7 @@ use crate::start_window::StartWindow;
 
 /// Returns whether a slave that links later could take the call that failed so.
 pub(super) fn may_still_come(failure: &Failure) -> bool {
-    matches!(failure, Failure::NoSlave | Failure::NoSlaveForTool { .. } | Failure::UnknownTool(_))
+    matches!(failure, Failure::NoSlave | Failure::NoSlaveForTool { .. }) || failure.is_unknown()
 }
 
 /// Shared state of dispatching: directory, registry and wait queue of one proxy.
@@ -72,21 +73,31 @@ impl Forwarder {
         self.registry.limits().grace
     }
 
-    /// Returns the pool of a tool by its clients' name.
-    pub(super) fn pool(&self, tool: &str) -> Result<Arc<Pool>, Failure> {
+    /// Returns the pool of what a request names, by the clients' name; of one that names nothing, by its method.
+    pub(super) fn pool(&self, kind: Option<Kind>, name: &str) -> Result<Arc<Pool>, Failure> {
         let directory = self.directory.load();
-        match directory.pool(tool) {
-            Some(pool) => Ok(Arc::clone(pool)),
-            None if !directory.any_slave => Err(Failure::NoSlave),
-            None if !directory.any_ready => Err(Failure::Draining),
-            // A slave that has not sent its catalog yet may offer the tool, and one that is lost may come back.
-            None if directory.catalogs_due(Instant::now()).is_some()
-                || directory.is_withheld(tool, Instant::now()) =>
-            {
-                Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
-            }
-            None => Err(Failure::UnknownTool(directory.explain(tool))),
+        if let Some(pool) = directory.find(kind, name) {
+            return Ok(Arc::clone(pool));
         }
+        if !directory.any_slave {
+            return Err(Failure::NoSlave);
+        }
+        if !directory.any_ready {
+            return Err(Failure::Draining);
+        }
+        let Some(kind) = kind else { return Err(Failure::MethodNotFound(name.to_owned())) };
+        let now = Instant::now();
+        // A slave that has not sent its catalog yet may offer it, and one that is lost may come back.
+        if directory.catalogs_due(now).is_some() || directory.is_withheld(kind, name, now) {
+            return Err(Failure::NoSlaveForTool { name: name.to_owned(), wanted: None });
+        }
+        let why = directory.explain(kind, name);
+        Err(match kind {
+            Kind::Tool => Failure::UnknownTool(why),
+            Kind::Prompt => Failure::UnknownPrompt(why),
+            Kind::Resource | Kind::Template => Failure::UnknownResource(why),
+            Kind::Task => Failure::UnknownTask(why),
+        })
     }
 
     /// Returns until when a call that failed so may wait, since a slave or the catalog of a slave is expected that could bring its tool;
@@ -106,7 +117,7 @@ impl Forwarder {
             return Ok(Arc::clone(pool));
         }
         // Says why there is no such tool; where there is one, it is another provider's.
-        self.pool(tool)?;
+        self.pool(before.kind, tool)?;
         Err(Failure::NoSlaveForTool { name: tool.to_owned(), wanted: None })
     }
 

@@ -70,9 +70,9 @@ impl Conflict {
     pub(super) fn explain(&self) -> String {
         let name = &self.name;
         let why = match (self.reason, &self.exclusive) {
-            ("taken", _) => return format!("{name} is another tool's shown name"),
+            ("taken", _) => return format!("{name} is another {}'s shown name", self.kind),
             (_, Some(code)) => format!("only slaves of the code {code:?} offer {name}"),
-            _ => format!("{name}: slaves offer different tools under this name"),
+            _ => format!("{name}: slaves offer different {}s under this name", self.kind),
         };
         if self.shown.is_empty() {
             format!("{why}, and TOOL_CONFLICT=refuse lists none")

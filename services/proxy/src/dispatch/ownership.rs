@@ -89,7 +89,7 @@ impl Naming<'_> {
             return;
         }
         let mut groups = self.pools(members);
-        let exclusive = self.precedence.exclusive(name);
+        let exclusive = self.precedence.exclusive(name).filter(|_| kind == Kind::Tool);
         let owner = self.take_owner(&mut groups, exclusive);
         let collides = !groups.is_empty();
         if !collides {
@@ -152,6 +152,10 @@ impl Naming<'_> {
 
     /// Returns a name for a group that does not own its literal one. `None`: everything is taken.
     fn free_name(&self, kind: Kind, first: &Offer<'_>) -> Option<String> {
+        // A URI cannot be another's.
+        if matches!(kind, Kind::Resource | Kind::Template) {
+            return None;
+        }
         let code = first.identity.name();
         let plain =
             code.into_iter().chain([first.slave]).map(|provider| shown_name::derived(provider, first.name));
@@ -167,9 +171,11 @@ impl Naming<'_> {
 
     /// Returns whether a derived name is neither taken nor promised to somebody in the configuration.
     fn is_free(&self, kind: Kind, name: &str, code: Option<&str>) -> bool {
-        let is_promised = self.precedence.is_provided(name)
-            || self.precedence.exclusive(name).is_some_and(|owner| Some(owner) != code);
-        !is_promised && !self.taken.contains(&(kind, name.to_owned()))
+        let is_promised = || {
+            self.precedence.is_provided(name)
+                || self.precedence.exclusive(name).is_some_and(|owner| Some(owner) != code)
+        };
+        !(kind == Kind::Tool && is_promised()) && !self.taken.contains(&(kind, name.to_owned()))
     }
 }
 

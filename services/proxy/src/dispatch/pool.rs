@@ -1,6 +1,8 @@
-//! The slaves that share the calls of one tool. Must not know calls.
+//! The slaves that share the calls of one tool, prompt or resource. Must not know calls.
 
 use std::sync::Arc;
+
+use protocol::mcp::kind::Kind;
 
 use super::offer::Schema;
 use super::policies::Policies;
@@ -13,17 +15,19 @@ use crate::links::Slave;
 use crate::metrics::CallMeter;
 use crate::routes::{PoolRoutes, Routes};
 
-/// The slaves that share the calls of one tool, and how its calls are routed, balanced and limited.
+/// The slaves that share the calls of one tool, prompt or resource, and how these are routed, balanced and limited.
 pub(super) struct Pool {
-    /// Slaves of one domain that offer the tool with the same input schema.
+    /// Kind of what they offer; `None`: requests that name nothing.
+    pub(super) kind: Option<Kind>,
+    /// Slaves of one domain that offer the same.
     pub(super) members: Arc<[Arc<Slave>]>,
     pub(super) routes: PoolRoutes<Slave>,
-    /// Domain and own name of the tool. A call that has to move or wait goes to pools of the same provider only, also where the
+    /// Domain, kind and own name. A call that has to move or wait goes to pools of the same provider only, also where the
     /// clients' name has become another's meanwhile.
     pub(super) provider: Arc<str>,
-    /// Input schema of the tool. `None`: it equals no other.
+    /// What tells it from others of its name. `None`: it equals no other.
     pub(super) schema: Option<Schema>,
-    /// The slaves' own name of the tool, which differs from the clients' after a collision.
+    /// The slaves' own name, which differs from the clients' after a collision.
     pub(super) own_name: Arc<str>,
     pub(super) meter: CallMeter,
     /// How often one call may be run again.
@@ -44,9 +48,12 @@ pub(super) struct PoolSettings<'a> {
 
 /// Members and names of a pool to be built.
 pub(super) struct PoolParts<'a> {
-    /// The slaves' name of the tool.
+    pub(super) kind: Option<Kind>,
+    /// Method by which the pool's requests are counted; tools are counted by name.
+    pub(super) method: &'static str,
+    /// The slaves' name.
     pub(super) own_name: &'a str,
-    /// The clients' name of the tool.
+    /// The clients' name.
     pub(super) shown_name: &'a str,
     /// With whom the slaves may share the calls.
     pub(super) domain: &'a PoolDomain,
@@ -59,22 +66,36 @@ pub(super) struct PoolParts<'a> {
 
 impl Pool {
     pub(super) fn new(parts: PoolParts<'_>, settings: &PoolSettings<'_>) -> Self {
-        let PoolParts { own_name, shown_name, domain, schema, members, outliers, max_retries } = parts;
+        let PoolParts { kind, method, own_name, shown_name, domain, schema, members, outliers, max_retries } =
+            parts;
         let PoolSettings { routes, policies, limits, .. } = settings;
-        let names = [shown_name, own_name];
+        // Rules of routes and limits name tools: of other requests only those hold that name none.
+        let is_tool = kind == Some(Kind::Tool);
+        let names = if is_tool { [shown_name, own_name] } else { ["", ""] };
         let code = members.first().map(|slave| slave.grant().identity().to_string()).unwrap_or_default();
         let members: Arc<[Arc<Slave>]> = members.into();
         Self {
             routes: PoolRoutes::new(routes, names, &members),
             balance: PoolBalance::new(routes, policies.balance.queue, names, &members),
-            limit: limits.of_tool(routes, &policies.balance, names),
+            limit: is_tool.then(|| limits.of_tool(routes, &policies.balance, names)).flatten(),
+            kind,
             members,
-            provider: format!("{domain:?} {own_name}").into(),
+            provider: format!("{domain:?} {kind:?} {own_name}").into(),
             schema,
             own_name: own_name.into(),
-            meter: CallMeter::new(&code, shown_name),
+            meter: if is_tool { CallMeter::of_tool(&code, shown_name) } else { CallMeter::of_method(method) },
             outliers,
             max_retries,
+        }
+    }
+}
+
+impl Pool {
+    /// Returns the slaves' name of what a request names: their own name of a tool or prompt, else the request's.
+    pub(super) fn own_name_of(&self, named: &str) -> Arc<str> {
+        match self.kind {
+            Some(Kind::Tool | Kind::Prompt) => Arc::clone(&self.own_name),
+            _ => named.into(),
         }
     }
 }

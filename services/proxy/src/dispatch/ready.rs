@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::mcp::canonical::{self, DefinitionDigest};
-use protocol::mcp::catalog::{Catalog, CatalogEntry, ListHints, ListKind};
+use protocol::mcp::catalog::{Catalog, CatalogEntry, CatalogServer, ListHints, ListKind};
 use protocol::mcp::kind::Kind;
 
 use super::offer::{Offer, Schema};
-use crate::access::{Grant, Precedence};
+use crate::access::{Grant, PoolDomain, Precedence};
 use crate::links::Slave;
 
 /// Member of a definition by which the tools of one name are told apart.
 const INPUT_SCHEMA: &str = "inputSchema";
+
+/// Member of a definition by which the prompts of one name are told apart.
+const ARGUMENTS: &str = "arguments";
 
 /// Input schemas by the digests of their definitions, so that each definition is hashed once.
 pub(super) type Schemas = HashMap<DefinitionDigest, Schema>;
@@ -25,9 +28,24 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Returns the slave's hints for caches of its tools' lists.
-    pub(super) fn hints(&self) -> ListHints {
-        self.catalog.hints[ListKind::Tools as usize]
+    /// Returns the slave's hints for caches of its lists of this kind.
+    pub(super) fn hints(&self, kind: ListKind) -> ListHints {
+        self.catalog.hints[kind as usize]
+    }
+
+    /// Returns the slave.
+    pub(super) fn slave(&self) -> &Arc<Slave> {
+        &self.slave
+    }
+
+    /// Returns what the slave's backends say of themselves.
+    pub(super) fn servers(&self) -> &[CatalogServer] {
+        &self.catalog.servers
+    }
+
+    /// Returns with whom the slave may share requests that name no tool.
+    pub(super) fn domain(&self) -> PoolDomain {
+        PoolDomain::Own(self.grant.identity().domain())
     }
 }
 
@@ -52,17 +70,27 @@ pub(super) fn offers<'a>(ready: &'a [Ready], precedence: &Precedence, known: &Sc
     let mut offers = Offers { list: Vec::new(), of: Vec::new(), schemas: Schemas::new() };
     for slave in ready {
         let (identity, rank) = (slave.grant.identity(), precedence.rank(slave.grant.identity()));
-        for (position, entry) in slave.catalog.tools.iter().enumerate() {
-            let schema = entry.digest.map(|digest| {
-                let schema = || known.get(&digest).copied().unwrap_or_else(|| input_schema(entry));
-                *offers.schemas.entry(digest).or_insert_with(schema)
-            });
+        let lists = ListKind::ALL.into_iter().map(|kind| (kind, slave.catalog.list(kind)));
+        let entries =
+            lists.flat_map(|(kind, list)| list.iter().enumerate().map(move |(at, entry)| (kind, at, entry)));
+        for (list, position, entry) in entries {
+            let kind = list.entry();
+            let schema = match kind {
+                // A URI is one resource inside of a domain, whatever is said of it.
+                Kind::Resource | Kind::Template => Some(Schema::Absent),
+                _ => entry.digest.map(|digest| {
+                    let schema = || known.get(&digest).copied().unwrap_or_else(|| schema_of(kind, entry));
+                    *offers.schemas.entry(digest).or_insert_with(schema)
+                }),
+            };
+            let domain =
+                if kind == Kind::Tool { slave.grant.pool_domain(&entry.name) } else { slave.domain() };
             offers.list.push(Offer {
-                kind: Kind::Tool,
+                kind,
                 name: &entry.name,
                 identity,
                 rank,
-                domain: slave.grant.pool_domain(&entry.name),
+                domain,
                 slave: &slave.slave.name,
                 digest: entry.digest,
                 schema,
@@ -75,6 +103,7 @@ pub(super) fn offers<'a>(ready: &'a [Ready], precedence: &Precedence, known: &Sc
     offers
 }
 
-fn input_schema(entry: &CatalogEntry) -> Schema {
-    canonical::schema_digest(&entry.definition, INPUT_SCHEMA).map_or(Schema::Absent, Schema::Digest)
+fn schema_of(kind: Kind, entry: &CatalogEntry) -> Schema {
+    let member = if kind == Kind::Prompt { ARGUMENTS } else { INPUT_SCHEMA };
+    canonical::schema_digest(&entry.definition, member).map_or(Schema::Absent, Schema::Digest)
 }

@@ -43,7 +43,7 @@ impl ActiveSettings {
             codes,
             routes: ArcSwap::default(),
             limits: ArcSwap::from_pointee(limits),
-            listing: watch::Sender::new(Arc::new(Directory::empty_listing())),
+            listing: watch::Sender::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::catalog::CatalogEntry;
 use protocol::mcp::failure::{self, Failure, FailureKind};
+use protocol::mcp::kind::Kind;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,9 +17,10 @@ const MAX_RETRIES: u8 = 2;
 /// How long a call that is to be run again looks for a slave.
 pub(super) const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Returns how often a call of a tool may be run again that slaves offer with these definitions: all must allow it.
-pub(super) fn max_retries(policy: RetryPolicy, definitions: &[&CatalogEntry]) -> u8 {
-    let allows = |entry: &&CatalogEntry| is_idempotent(&entry.definition);
+/// Returns how often a request for what slaves offer with these definitions may be run again: all must allow it. Prompts and resources are
+/// only read.
+pub(super) fn max_retries(policy: RetryPolicy, kind: Kind, definitions: &[&CatalogEntry]) -> u8 {
+    let allows = |entry: &&CatalogEntry| kind != Kind::Tool || is_idempotent(&entry.definition);
     if policy == RetryPolicy::Idempotent && definitions.iter().all(allows) { MAX_RETRIES } else { 0 }
 }
 
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     fn retries(policy: RetryPolicy, annotations: &str) -> u8 {
-        max_retries(policy, &[&entry(annotations)])
+        max_retries(policy, Kind::Tool, &[&entry(annotations)])
     }
 
     fn entry(annotations: &str) -> CatalogEntry {
@@ -73,9 +75,10 @@ mod tests {
     #[test]
     fn all_slaves_of_a_pool_must_say_that_a_call_may_be_repeated() {
         let (yes, no) = (entry(r#"{"idempotentHint":true}"#), entry("{}"));
-        assert_eq!(max_retries(RetryPolicy::Idempotent, &[&yes, &yes]), MAX_RETRIES);
+        assert_eq!(max_retries(RetryPolicy::Idempotent, Kind::Tool, &[&yes, &yes]), MAX_RETRIES);
         for mixed in [[&yes, &no], [&no, &yes]] {
-            assert_eq!(max_retries(RetryPolicy::Idempotent, &mixed), 0);
+            assert_eq!(max_retries(RetryPolicy::Idempotent, Kind::Tool, &mixed), 0);
+            assert_eq!(max_retries(RetryPolicy::Idempotent, Kind::Resource, &mixed), MAX_RETRIES);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use protocol::mcp::canonical;
 use protocol::mcp::catalog::CatalogEntry;
+use protocol::mcp::kind::Kind;
 use protocol::mcp::members::{self, ExactMembers};
 use serde_json::value::RawValue;
 
@@ -16,8 +17,15 @@ const ALLOW_REPEATS: [&str; 2] = ["readOnlyHint", "idempotentHint"];
 ///
 /// # Errors
 /// The definition is not a JSON object.
-pub(super) fn definition(entries: &[&CatalogEntry], name: &str) -> Result<Box<RawValue>, serde_json::Error> {
+pub(super) fn definition(
+    kind: Kind,
+    entries: &[&CatalogEntry],
+    name: &str,
+) -> Result<Box<RawValue>, serde_json::Error> {
     let Some(first) = entries.first() else { return Ok(RawValue::NULL.to_owned()) };
+    if matches!(kind, Kind::Resource | Kind::Template) {
+        return Ok(first.definition.clone());
+    }
     let mut shown = members::with_name(&first.definition, name)?.unwrap_or_else(|| first.definition.clone());
     if !agree_on_output(entries)
         && let Some(without) = members::without(&shown, OUTPUT_SCHEMA)?
@@ -68,9 +76,9 @@ mod tests {
     #[test]
     fn the_first_member_s_text_is_shown_with_another_name_and_otherwise_unchanged() {
         let entry = entry(r#"{"z":1.0,"name":"a","inputSchema":{"name":"a"},"outputSchema":{}}"#);
-        let shown = definition(&[&entry], "b").unwrap();
+        let shown = definition(Kind::Tool, &[&entry], "b").unwrap();
         assert_eq!(shown.get(), r#"{"z":1.0,"name":"b","inputSchema":{"name":"a"},"outputSchema":{}}"#);
-        assert_eq!(definition(&[&entry], "a").unwrap().get(), entry.definition.get());
+        assert_eq!(definition(Kind::Tool, &[&entry], "a").unwrap().get(), entry.definition.get());
     }
 
     #[test]
@@ -80,10 +88,10 @@ mod tests {
             entry(r#"{"name":"a","description":"new","outputSchema":{"y":2,"x":1,"title":"New"}}"#);
         let other = entry(r#"{"name":"a","outputSchema":{"x":1}}"#);
         let none = entry(r#"{"name":"a"}"#);
-        assert_eq!(definition(&[&one, &reworded], "a").unwrap().get(), one.definition.get());
-        assert_eq!(definition(&[&one, &other], "a").unwrap().get(), r#"{"name":"a"}"#);
-        assert_eq!(definition(&[&one, &none], "a").unwrap().get(), r#"{"name":"a"}"#);
-        assert_eq!(definition(&[&none, &one], "a").unwrap().get(), r#"{"name":"a"}"#);
+        assert_eq!(definition(Kind::Tool, &[&one, &reworded], "a").unwrap().get(), one.definition.get());
+        assert_eq!(definition(Kind::Tool, &[&one, &other], "a").unwrap().get(), r#"{"name":"a"}"#);
+        assert_eq!(definition(Kind::Tool, &[&one, &none], "a").unwrap().get(), r#"{"name":"a"}"#);
+        assert_eq!(definition(Kind::Tool, &[&none, &one], "a").unwrap().get(), r#"{"name":"a"}"#);
     }
 
     #[test]
@@ -92,7 +100,8 @@ mod tests {
             |annotations: &str| entry(&format!(r#"{{"name":"a","annotations":{annotations},"x":1.0}}"#));
         let both = entry(r#"{"readOnlyHint":true, "title":"t","idempotentHint":true}"#);
         let (one, none) = (entry(r#"{"idempotentHint":true}"#), entry("{}"));
-        let shown = |entries: &[&CatalogEntry]| definition(entries, "a").unwrap().get().to_owned();
+        let shown =
+            |entries: &[&CatalogEntry]| definition(Kind::Tool, entries, "a").unwrap().get().to_owned();
         assert_eq!(shown(&[&both, &both]), both.definition.get());
         assert_eq!(
             shown(&[&both, &one]),

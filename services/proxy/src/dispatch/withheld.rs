@@ -1,6 +1,6 @@
-//! The tools that are not offered at present only because all their slaves drain or are lost. Must not know calls.
+//! The tools, prompts and resources that are not offered at present only because all their slaves drain or are lost. Must not know calls.
 //!
-//! Such a tool is not unknown: its slaves are expected back, and a client that is told so keeps it.
+//! Such an entry is not unknown: its slaves are expected back, and a client that is told so keeps it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use protocol::mcp::kind::Kind;
 use super::by_kind::ByKind;
 use super::pool::Pool;
 
-/// Largest number of tools that are remembered.
-const MAX_TOOLS: usize = 10_000;
+/// Largest number of entries that are remembered.
+const MAX_ENTRIES: usize = 10_000;
 
-/// Tools by the clients' name.
+/// Entries by kind and the clients' name.
 #[derive(Default)]
 pub(super) struct Withheld {
     /// When each is unknown again.
-    until: HashMap<String, Instant>,
+    until: HashMap<(Kind, String), Instant>,
 }
 
 impl Withheld {
@@ -31,18 +31,23 @@ impl Withheld {
         grace: Duration,
         now: Instant,
     ) -> Self {
-        // A slave that takes calls and does not offer the tool any more has withdrawn it.
+        // A slave that takes calls and does not offer the entry any more has withdrawn it.
         let is_lost = |pool: &Pool| pool.members.iter().all(|slave| !slave.accepts_calls());
-        let lost =
-            before.entries(Kind::Tool).filter(|(_, pool)| is_lost(pool)).map(|(name, _)| (name, now + grace));
+        let entries =
+            Kind::ALL.into_iter().flat_map(|kind| before.entries(kind).map(move |entry| (kind, entry)));
+        let lost = entries
+            .filter(|(_, (_, pool))| is_lost(pool))
+            .map(|(kind, (name, _))| ((kind, name), now + grace));
         let known = withheld_before.until.iter().filter(|(_, until)| **until > now);
-        let known = known.map(|(name, until)| (name.as_str(), *until));
-        let missing = known.chain(lost).filter(|(name, _)| pools.get(Kind::Tool, name).is_none());
-        Self { until: missing.take(MAX_TOOLS).map(|(name, until)| (name.to_owned(), until)).collect() }
+        let known = known.map(|((kind, name), until)| ((*kind, name.as_str()), *until));
+        let missing = known.chain(lost).filter(|((kind, name), _)| pools.get(*kind, name).is_none());
+        let owned = |((kind, name), until): ((Kind, &str), Instant)| ((kind, name.to_owned()), until);
+        Self { until: missing.take(MAX_ENTRIES).map(owned).collect() }
     }
 
-    /// Returns whether the tool is withheld.
-    pub(super) fn has(&self, tool: &str, now: Instant) -> bool {
-        self.until.get(tool).is_some_and(|until| now < *until)
+    /// Returns whether the entry is withheld.
+    pub(super) fn has(&self, kind: Kind, name: &str, now: Instant) -> bool {
+        // The key is made only for names that nobody offers.
+        self.until.get(&(kind, name.to_owned())).is_some_and(|until| now < *until)
     }
 }

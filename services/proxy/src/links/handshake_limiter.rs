@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use runtime::admission::{Network, unavailable};
 

@@ -12,27 +12,35 @@ use super::table::{
 };
 use super::{names, under_way};
 
-const METHOD: &str = "tools/call";
-
 /// Handles of one tool's calls, each looked up once.
 pub(crate) struct CallMeter {
     ok: Counter,
     tool_error: Counter,
     duration: Histogram,
     operations: ToolOperations,
+    method: &'static str,
     tool: String,
 }
 
 impl CallMeter {
     /// Handles for a tool that slaves with this code offer.
-    pub(crate) fn new(code: &str, tool: &str) -> Self {
-        let tool = names::TOOLS.admit(code, tool);
-        let forwards = |outcome: &'static str| counter!(FORWARDS, "method" => METHOD, "tool" => tool.clone(), "outcome" => outcome);
+    pub(crate) fn of_tool(code: &str, tool: &str) -> Self {
+        Self::new("tools/call", names::TOOLS.admit(code, tool))
+    }
+
+    /// Handles for all requests of one method: names of prompts and resources are as many as a slave likes.
+    pub(crate) fn of_method(method: &'static str) -> Self {
+        Self::new(method, String::new())
+    }
+
+    fn new(method: &'static str, tool: String) -> Self {
+        let forwards = |outcome: &'static str| counter!(FORWARDS, "method" => method, "tool" => tool.clone(), "outcome" => outcome);
         Self {
             ok: forwards("ok"),
             tool_error: forwards("tool_error"),
-            duration: histogram!(FORWARD_DURATION, "method" => METHOD, "tool" => tool.clone()),
-            operations: ToolOperations::new(OperationSide::SERVER, &tool),
+            duration: histogram!(FORWARD_DURATION, "method" => method, "tool" => tool.clone()),
+            operations: ToolOperations::new(OperationSide::SERVER, method, &tool),
+            method,
             tool,
         }
     }
@@ -55,7 +63,7 @@ impl CallMeter {
             "ok" => self.ok.increment(1),
             "tool_error" => self.tool_error.increment(1),
             other => {
-                counter!(FORWARDS, "method" => METHOD, "tool" => self.tool.clone(), "outcome" => other)
+                counter!(FORWARDS, "method" => self.method, "tool" => self.tool.clone(), "outcome" => other)
                     .increment(1);
             }
         }
@@ -72,11 +80,11 @@ impl CallMeter {
     }
 }
 
-/// Counts a call that named a tool that no slave offers, or no tool.
-pub(crate) fn record_unknown_tool(failure: &Failure, version: Version, seconds: f64) {
+/// Counts a request that named what no slave offers, or nothing. `method` is one of a bounded set.
+pub(crate) fn record_unknown(method: &'static str, failure: &Failure, version: Version, seconds: f64) {
     let spec = failure.spec();
     counter!(CALLS_REFUSED, "tool" => "", "kind" => spec.kind).increment(1);
-    let operations = ToolOperations::new(OperationSide::SERVER, "");
+    let operations = ToolOperations::new(OperationSide::SERVER, method, "");
     operations.record(version, CallOutcome::Code(spec.code.into()), seconds);
 }
 

@@ -8,6 +8,7 @@ mod backend;
 mod changed_lists;
 mod child;
 mod child_log_level;
+mod client_requests;
 mod config;
 mod era_probe;
 mod forward;

@@ -51,6 +51,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
         exchange: &'a mut Exchange,
     ) -> BoxFuture<'a, Result<Answer, Failure>>;
 
+    /// Whether the backend may ask the client while a call runs, as legacy MCP servers do.
+    fn may_ask(&self) -> bool {
+        false
+    }
+
     /// The MCP version that the backend speaks at the moment; `None` for backends that do not speak MCP.
     fn version(&self) -> Option<Version> {
         None

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use protocol::mcp::failure::Failure;
 
+use super::ask::{ClientRequest, PendingAnswer};
 use super::end::CallEnd;
 use super::sink::CallSink;
 
@@ -23,6 +24,20 @@ impl Exchange {
     /// Waits while the reader is behind. Fails with [`Failure::Cancelled`] when the reader is gone.
     pub(crate) async fn notify(&mut self, notification: Bytes) -> Result<(), Failure> {
         self.sink.event(notification).await.map_err(|_| Failure::Cancelled)
+    }
+
+    /// Asks the client of the call. Does not block: a backend may ask several things, wait for the answers in any order, and go on with
+    /// events. Dropping the pending answer withdraws the request.
+    ///
+    /// # Errors
+    /// The client cannot be asked: the call is to end with this failure.
+    pub(crate) fn ask(&mut self, request: ClientRequest) -> Result<PendingAnswer, Failure> {
+        self.sink.ask(request)
+    }
+
+    /// Replaces the sink by one that wraps it.
+    pub(crate) fn wrap(self, wrap: impl FnOnce(Box<dyn CallSink>) -> Box<dyn CallSink>) -> Self {
+        Self { sink: wrap(self.sink) }
     }
 
     /// Notes that the backend shows life, for what the client gets no event: the call's silence timeouts start anew. May be

@@ -4,8 +4,10 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::link::ids::CallId;
+use protocol::mcp::failure::Failure;
 use runtime::telemetry::LogContext;
 
+use super::ask::{ClientRequest, PendingAnswer};
 use super::end::CallEnd;
 
 /// The error of a sink whose reader is gone, or whose buffer has no more room. The call is cancelled.
@@ -24,6 +26,14 @@ pub trait CallSink: Send + 'static {
     /// Tells the reader that the call's backend shows life, where it can be told without an event: its silence timeout
     /// starts anew. May be called often. Must not block.
     fn alive(&mut self) {}
+
+    /// Asks the client of the call. Does not block: several requests may be open at once, and events go on.
+    ///
+    /// # Errors
+    /// The client cannot be asked: the call is to end with this failure.
+    fn ask(&mut self, request: ClientRequest) -> Result<PendingAnswer, Failure> {
+        Err(Failure::InputUnsupported { wanted: request.method })
+    }
 
     /// The context for the call's log lines.
     fn log_context(&self) -> Option<LogContext> {

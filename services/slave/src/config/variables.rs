@@ -30,6 +30,7 @@ runtime::variables! {
     slave_strict = Value("0"), "1: refuse a SLAVE_BACKENDS file of which one entry cannot be used. 0: leave that entry out and run the others.";
     backend_start_timeout = Value("120"), "Longest time in seconds from the start of a stdio server until its tools are listed. Generous, since npx or docker may download it first.";
     backend_wait = Value("10"), "Longest time in seconds that a call waits for a stdio server that is being started, for the first time or again; then it fails with backend_failed and retryAfter. 0: it fails at once.";
+    parked_ttl = Value("600"), "Longest time in seconds that a call of a tool which asks its client for input (elicitation, sampling, roots) waits for the answers of a client of MCP 2026-07-28, which come with a later request; then the call is cancelled.";
     slave_probe_interval = Value("0"), "Seconds between two probes of each backend: ping or server/discover for stdio servers, for mr-pilot whether its program still exists. A stdio server that misses three probes is restarted. Use it only with servers that answer while a call runs. 0: off.";
     reconnect_max = Value("5"), "Longest time in seconds between two attempts to connect (full-jitter backoff).";
     slave_journal_bytes = Value("268435456"), "Largest size in bytes, over all calls, of the events that the proxy has not acknowledged; they are kept to be sent again after a broken link.";

@@ -1,5 +1,7 @@
 //! The configuration of the executor. Must not know where it comes from.
 
+use std::time::Duration;
+
 use runtime::activity::{Activity, Preview};
 use runtime::secret::Secret;
 
@@ -23,6 +25,8 @@ pub struct ExecutorConfig {
     pub capacity: usize,
     /// Bytes of one message or report of a backend (`MAX_OUTPUT_BYTES`).
     pub max_output: usize,
+    /// The longest time that a call waits for its client's answers (`PARKED_TTL`).
+    pub parked_ttl: Duration,
     /// Values that must appear in no log and no error text: codes, keys and tokens of this slave.
     pub secrets: Vec<Secret>,
     /// Timeouts and pauses in the supervision of stdio servers.
@@ -45,6 +49,7 @@ impl Default for ExecutorConfig {
             probe_tool: None,
             capacity: 0,
             max_output: 64 * 1024 * 1024,
+            parked_ttl: Duration::from_mins(10),
             secrets: Vec::new(),
             timing: StdioTiming::default(),
             activity: Activity::new("backend", Preview::No),

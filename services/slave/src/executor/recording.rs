@@ -13,7 +13,7 @@ use runtime::activity::{Activity, CallGuard, CallPhase, CallProgress, Labels};
 use runtime::audit::{self, AuditLine};
 use runtime::telemetry::LogContext;
 
-use crate::call::{CallEnd, CallSink, SinkClosed};
+use crate::call::{CallEnd, CallSink, ClientRequest, PendingAnswer, SinkClosed};
 use crate::trace::CallTrace;
 
 /// The recorder of one call's progress; `None` where calls are not recorded.
@@ -86,6 +86,10 @@ impl CallSink for RecordingSink {
 
     fn alive(&mut self) {
         self.inner.alive();
+    }
+
+    fn ask(&mut self, request: ClientRequest) -> Result<PendingAnswer, Failure> {
+        self.inner.ask(request)
     }
 
     fn log_context(&self) -> Option<LogContext> {

@@ -22,6 +22,7 @@ use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
+use crate::bridge::ParkedCalls;
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
@@ -44,6 +45,8 @@ pub(super) struct CallRunner {
     pub(super) activity: Activity,
     /// The longest wait for the tool of a backend that is in its first start (`BACKEND_WAIT`).
     pub(super) wait: Duration,
+    /// Calls that wait for their client's answers.
+    pub(super) parked: Arc<ParkedCalls>,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
     pub(super) listeners: Listeners,
@@ -89,6 +92,7 @@ impl CallRunner {
         request.parent = trace.set_tool(&request.name, request.json(&request.id));
         let started = Instant::now();
         let in_flight = route.meters.record_start();
+        exchange = self.parkable(exchange, &request, &route, &timeouts, &call.cancelled);
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
         let running = RunningCall { lines, tool: &own_name, backend: &route.owner };
         running.log_start();

@@ -4,7 +4,7 @@
 //! The proxy enforces the same two. The slave needs them for calls whose link is down, and for its own port. Must not know
 //! backends or links.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,10 +12,13 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
+use protocol::mcp::failure::Failure;
 use runtime::telemetry::LogContext;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::call::{CallEnd, CallSink, SinkClosed};
+use crate::bridge::CallTimers;
+use crate::call::{CallEnd, CallSink, ClientRequest, PendingAnswer, SinkClosed};
 
 /// Longest time between two signs of life that are passed on.
 const MAX_SIGN_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,9 +28,27 @@ const MIN_SIGNS: u32 = 10;
 
 /// The timeouts of one call, counted from its start.
 pub(super) struct Timeouts {
+    times: Mutex<Times>,
+    /// Notified when the times change; there for calls that may be parked.
+    changed: OnceLock<Notify>,
+}
+
+/// What the timeouts are at the moment.
+struct Times {
     silence: Option<Duration>,
     ends_at: Option<Instant>,
-    last_event: Mutex<Instant>,
+    last_event: Instant,
+}
+
+impl Times {
+    fn of(header: &CallHeader) -> Self {
+        let now = Instant::now();
+        Self {
+            silence: header.silence_timeout(),
+            ends_at: header.total_timeout().and_then(|total| now.checked_add(total)),
+            last_event: now,
+        }
+    }
 }
 
 /// A sink that records the time of each event and sign of life.
@@ -41,17 +62,12 @@ struct TimedSink {
 impl Timeouts {
     /// Starts the timeouts of a header.
     pub(super) fn start(header: &CallHeader) -> Arc<Self> {
-        let now = Instant::now();
-        Arc::new(Self {
-            silence: header.silence_timeout(),
-            ends_at: header.total_timeout().and_then(|total| now.checked_add(total)),
-            last_event: Mutex::new(now),
-        })
+        Arc::new(Self { times: Mutex::new(Times::of(header)), changed: OnceLock::new() })
     }
 
     /// Returns the sink that the call must write to, so that events start the silence anew.
     pub(super) fn observe(self: &Arc<Self>, sink: Box<dyn CallSink>) -> Box<dyn CallSink> {
-        if self.silence.is_none() {
+        if self.times.lock().silence.is_none() {
             return sink;
         }
         Box::new(TimedSink { timeouts: Arc::clone(self), last_sign: None, inner: sink })
@@ -59,28 +75,65 @@ impl Timeouts {
 
     /// Resolves when one of the timeouts is over; never if there is none. Cancel-safe.
     pub(super) async fn expired(&self) {
-        while let Some(due) = self.next_due() {
-            if due <= Instant::now() {
+        loop {
+            let due = self.next_due();
+            if due.is_some_and(|due| due <= Instant::now()) {
                 return;
             }
-            sleep_until(due).await;
+            let over = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            match self.changed.get() {
+                // A permit is kept for a change that comes before this waits.
+                Some(changed) => tokio::select! { () = over => {}, () = changed.notified() => {} },
+                None => over.await,
+            }
         }
-        std::future::pending::<()>().await;
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let silent_until = self.silence.and_then(|silence| self.last_event.lock().checked_add(silence));
-        silent_until.into_iter().chain(self.ends_at).min()
+        let times = self.times.lock();
+        let silent_until = times.silence.and_then(|silence| times.last_event.checked_add(silence));
+        silent_until.into_iter().chain(times.ends_at).min()
     }
 
     /// Returns the time between two signs of life that are passed on: so long that a talkative backend costs the link
     /// nothing, and so short that the other end does not give up between two.
     fn sign_interval(&self) -> Duration {
-        self.silence.map_or(MAX_SIGN_INTERVAL, |silence| MAX_SIGN_INTERVAL.min(silence / MIN_SIGNS))
+        let silence = self.times.lock().silence;
+        silence.map_or(MAX_SIGN_INTERVAL, |silence| MAX_SIGN_INTERVAL.min(silence / MIN_SIGNS))
     }
 
     fn record_event(&self) {
-        *self.last_event.lock() = Instant::now();
+        self.times.lock().last_event = Instant::now();
+    }
+
+    fn set(&self, times: Times) {
+        *self.times.lock() = times;
+        if let Some(changed) = self.changed.get() {
+            changed.notify_one();
+        }
+    }
+}
+
+impl CallTimers for Timeouts {
+    fn may_pause(&self) {
+        self.changed.get_or_init(Notify::new);
+    }
+
+    fn pause(&self) {
+        self.set(Times { silence: None, ends_at: None, last_event: Instant::now() });
+    }
+
+    fn restart(&self, header: &CallHeader) {
+        self.set(Times::of(header));
+    }
+
+    fn on_event(&self) {
+        self.record_event();
     }
 }
 
@@ -97,6 +150,10 @@ impl CallSink for TimedSink {
             self.last_sign = Some(now);
             self.inner.alive();
         }
+    }
+
+    fn ask(&mut self, request: ClientRequest) -> Result<PendingAnswer, Failure> {
+        self.inner.ask(request)
     }
 
     fn log_context(&self) -> Option<LogContext> {

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use front::calls::{CallContext, Calls, Completeness, Listing, Updates};
+use front::Introduction;
+use front::calls::{CallContext, Calls, Completeness, EntryListing, Listing, Updates};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::{CallId, InstanceId};
-use protocol::mcp::catalog::{ListKind, ServerFacts};
+use protocol::mcp::catalog::ListKind;
+use protocol::mcp::entry_array::EntryArray;
 use protocol::mcp::log_level::LogLevel;
-use protocol::mcp::tool_list::tool_list;
 use protocol::mcp::trace_context::trace_id;
 use runtime::call_lines;
 use runtime::telemetry::LogContext;
@@ -58,13 +59,17 @@ impl LocalCalls {
     }
 }
 
-/// Returns the offer as `tools/list` answers it.
+/// Returns the offer as the list methods answer it.
 fn listing_of(offer: &Offer) -> Listing {
     let catalog = offer.catalog();
+    let lists = ListKind::ALL.map(|kind| {
+        let entries = catalog.list(kind).iter().map(|entry| (entry.name.as_str(), entry.definition.get()));
+        EntryListing { entries: EntryArray::new(entries), hints: catalog.hints[kind as usize] }
+    });
+    let servers = catalog.servers.iter().map(|server| (server.backend.as_str(), &*server.facts));
     Listing {
-        tools: tool_list(catalog.tools.iter().map(|tool| tool.definition.get())),
-        tool_count: catalog.tools.len(),
-        hints: catalog.hints[ListKind::Tools as usize],
+        lists,
+        introduction: Introduction::of(servers),
         completeness: if offer.state.complete { Completeness::Complete } else { Completeness::Incomplete },
     }
 }
@@ -114,10 +119,6 @@ impl Calls for LocalCalls {
         self.running.cancel(|key| key.session == session);
     }
 
-    fn servers(&self) -> Vec<Arc<ServerFacts>> {
-        self.executor.offer().borrow().backends.iter().map(|backend| Arc::clone(&backend.server)).collect()
-    }
-
     fn updates(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Updates {
         let (sink, stream) = updates();
         Box::pin(stream(self.executor.run(header, message, Box::new(sink))))
@@ -153,7 +154,7 @@ mod tests {
     #[tokio::test]
     async fn events_come_before_exactly_one_end() {
         let calls = calls().await;
-        assert_eq!(calls.listing().borrow().tool_count, 4);
+        assert_eq!(calls.listing().borrow().list(ListKind::Tools).entries.len(), 4);
         let events: Vec<ResponseEvent> = within(sleep(&calls, Era::Modern, "1", 0).collect()).await;
         assert_eq!(events.len(), 1001);
         assert!(

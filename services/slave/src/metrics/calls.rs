@@ -48,7 +48,16 @@ pub(crate) struct InFlight<'a> {
 impl ToolMeter {
     /// Handles for a tool of the catalog. The recorder must be installed before.
     pub(crate) fn new(tool: &str, backend: &str) -> Self {
-        let tool = TOOL_NAMES.admit(backend, tool);
+        Self::labelled("tools/call", TOOL_NAMES.admit(backend, tool), backend)
+    }
+
+    /// Handles for all requests of one method to a backend: names of prompts and resources are as many as it likes.
+    pub(crate) fn of_method(method: &'static str, backend: &str) -> Self {
+        Self::labelled(method, method.to_owned(), backend)
+    }
+
+    fn labelled(method: &'static str, tool: String, backend: &str) -> Self {
+        let label = if method == "tools/call" { tool.as_str() } else { "" };
         let calls = |outcome: &'static str| counter!(CALLS, "tool" => tool.clone(), "outcome" => outcome);
         let of_backend = |outcome: &'static str| counter!(BACKEND_CALLS, "backend" => backend.to_owned(), "outcome" => outcome);
         Self {
@@ -63,8 +72,8 @@ impl ToolMeter {
                 error: of_backend("error"),
                 failed: of_backend("failed"),
             },
-            client: ToolOperations::new(CLIENT, &tool),
-            server: ToolOperations::new(OperationSide::SERVER, &tool),
+            client: ToolOperations::new(CLIENT, method, label),
+            server: ToolOperations::new(OperationSide::SERVER, method, label),
             tool,
             backend: backend.to_owned(),
         }
@@ -137,6 +146,6 @@ pub(crate) fn record_served(
     if let Some(tool) = tool {
         tool.server.record(version, outcome, elapsed);
     } else {
-        ToolOperations::new(OperationSide::SERVER, "").record(version, outcome, elapsed);
+        ToolOperations::new(OperationSide::SERVER, "tools/call", "").record(version, outcome, elapsed);
     }
 }

@@ -28,6 +28,9 @@ pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
 /// `mcp.client.operation.duration`.
 pub(super) const CLIENT_OPERATIONS: &str = "mcp_client_operation_duration_seconds";
 
+pub(super) const PARKED: &str = "mcp_relay_slave_parked_calls";
+pub(super) const PARKED_ENDS: &str = "mcp_relay_slave_parked_calls_ended_total";
+
 pub(super) const REFUSED: &str = "mcp_relay_slave_backends_refused";
 pub(super) const CONFIG_RELOADS: &str = "mcp_relay_slave_config_reloads_total";
 
@@ -100,6 +103,16 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::gauge(IN_FLIGHT, &[TOOL], "Calls that wait for free capacity or run."),
     Metric::gauge(CAPACITY, &[], "Calls that may run at once (SLAVE_CAPACITY); 0: no limit."),
+    Metric::gauge(
+        PARKED,
+        &[],
+        "Calls that wait for the answers of a client of MCP 2026-07-28, which come with a later request.",
+    ),
+    Metric::counter(
+        PARKED_ENDS,
+        &[Label::of("outcome", &["resumed", "expired", "refused"])],
+        "Calls that were to wait for their client's answers. resumed: the answers came; expired: they did not come within PARKED_TTL; refused: too many waited already.",
+    ),
     Metric::gauge(
         READY,
         &[BACKEND],

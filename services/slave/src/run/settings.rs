@@ -77,6 +77,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
             ..StdioTiming::default()
         },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
+        parked_ttl: config.parked_ttl,
         secrets: code.chain(pilot.secrets()).collect(),
     }
 }

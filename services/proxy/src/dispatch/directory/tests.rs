@@ -2,7 +2,7 @@
 
 use protocol::link::handshake::{PROTOCOL_NAME, SlaveHello};
 use protocol::link::limits::LinkLimits;
-use protocol::mcp::catalog::Catalog;
+use protocol::mcp::catalog::{Catalog, CatalogServer, ServerFacts};
 use runtime::secret::SecretSet;
 
 use super::*;
@@ -26,6 +26,11 @@ impl Fleet {
 
     /// Links a slave with this code and catalog.
     fn link(&mut self, code: &str, name: &str, tools: &str) {
+        let catalog = Catalog::decode(format!("{{\"tools\":[{tools}]}}").as_bytes()).unwrap();
+        self.link_with(code, name, catalog);
+    }
+
+    fn link_with(&mut self, code: &str, name: &str, catalog: Catalog) {
         let key = self.slaves.len() as u64 + 1;
         let hello = SlaveHello {
             name: PROTOCOL_NAME.into(),
@@ -34,7 +39,6 @@ impl Fleet {
             window: 65_536,
             ..SlaveHello::default()
         };
-        let catalog = Catalog::decode(format!("{{\"tools\":[{tools}]}}").as_bytes()).unwrap();
         let slave = Slave::for_test(&hello, key, LinkLimits::default(), catalog);
         slave.regrant_for_test(self.codes.authorize(code, None, Announced::default()).unwrap());
         self.slaves.push(slave);
@@ -52,12 +56,13 @@ impl Fleet {
 }
 
 fn names(listing: &Listing) -> Vec<String> {
-    let tools: Vec<serde_json::Value> = serde_json::from_slice(&listing.tools).unwrap();
+    let tools: Vec<serde_json::Value> =
+        serde_json::from_slice(listing.list(ListKind::Tools).entries.json()).unwrap();
     tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
 }
 
 fn members(directory: &Directory, tool: &str) -> Vec<String> {
-    let pool = directory.pool(tool).unwrap();
+    let pool = directory.tool(tool).unwrap();
     pool.members.iter().map(|slave| slave.name.clone()).collect()
 }
 
@@ -80,12 +85,12 @@ fn slaves_of_unnamed_codes_with_the_same_schema_are_one_pool_whatever_else_they_
         (vec!["t".to_owned(), "u".to_owned()], vec!["a".to_owned(), "b".to_owned()])
     );
     assert!(directory.conflicts().is_empty());
-    let text = String::from_utf8(listing.tools.to_vec()).unwrap();
+    let text = String::from_utf8(listing.list(ListKind::Tools).entries.json().to_vec()).unwrap();
     assert!(
         text.contains("old") && !text.contains("reworded") && !text.contains("New"),
         "the owner's text: {text}"
     );
-    assert_eq!(directory.pool("t").unwrap().max_retries, 0, "not all say that it may be repeated");
+    assert_eq!(directory.tool("t").unwrap().max_retries, 0, "not all say that it may be repeated");
 }
 
 #[test]
@@ -100,11 +105,15 @@ fn another_definition_is_shown_with_its_provider_or_refused() {
         (members(&directory, "t"), members(&directory, "b__t")),
         (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()])
     );
-    assert_eq!(&*directory.pool("b__t").unwrap().own_name, "t");
+    assert_eq!(&*directory.tool("b__t").unwrap().own_name, "t");
     assert_eq!(directory.conflicts()[0].shown, ["t", "b__t"]);
     let (directory, listing) = fleet.build(ToolConflict::Refuse);
     assert!(names(&listing).is_empty());
-    assert!(directory.explain("t").contains("TOOL_CONFLICT=refuse"), "{}", directory.explain("t"));
+    assert!(
+        directory.explain(Kind::Tool, "t").contains("TOOL_CONFLICT=refuse"),
+        "{}",
+        directory.explain(Kind::Tool, "t")
+    );
 }
 
 #[test]
@@ -116,7 +125,7 @@ fn an_exclusive_name_is_nobody_else_s_whether_its_owner_is_there_or_not() {
     fleet.link("other", "lab-1", r#"{"name":"t"}"#);
     let (directory, listing) = fleet.build(ToolConflict::Namespace);
     assert_eq!(names(&listing), ["a__t", "lab__t"]);
-    let explained = directory.explain("t");
+    let explained = directory.explain(Kind::Tool, "t");
     assert!(explained.contains("\"pay\"") && explained.contains("lab__t or a__t"), "{explained}");
     fleet.link("own", "pay", r#"{"name":"t"}"#);
     let (directory, listing) = fleet.build(ToolConflict::Namespace);
@@ -134,4 +143,73 @@ fn definitions_that_cannot_be_compared_are_tools_of_their_own() {
     let (directory, listing) = fleet.build(ToolConflict::Namespace);
     assert_eq!(names(&listing), ["t", "b__t"]);
     assert_eq!((members(&directory, "t").len(), members(&directory, "b__t").len()), (1, 1));
+}
+
+/// Returns a catalog of one backend with these lists and capabilities.
+fn catalog(lists: &str, capabilities: &str) -> Catalog {
+    let facts =
+        ServerFacts::parse(&format!(r#"{{"version":"2025-11-25","capabilities":{capabilities}}}"#)).unwrap();
+    let server = CatalogServer { backend: "b".into(), facts: Arc::new(facts) };
+    Catalog { servers: vec![server], ..Catalog::decode(lists.as_bytes()).unwrap() }
+}
+
+fn found(directory: &Directory, kind: Option<Kind>, name: &str) -> Vec<String> {
+    let pool = directory.find(kind, name);
+    pool.map(|pool| pool.members.iter().map(|slave| slave.name.clone()).collect()).unwrap_or_default()
+}
+
+#[test]
+fn prompts_and_resources_have_names_and_pools_of_their_own() {
+    let mut fleet = Fleet::new("- {code: o, name: other}");
+    let lists = r#"{"tools":[{"name":"t"}],"prompts":[{"name":"t","arguments":[{"name":"a"}]}],
+        "resources":[{"uri":"x:1","name":"one"}],"resourceTemplates":[{"uriTemplate":"x:{id}/data","name":"data"}]}"#;
+    fleet.link_with("list", "a", catalog(lists, r#"{"prompts":{},"resources":{}}"#));
+    let reworded = lists.replace("\"name\":\"one\"", "\"name\":\"uno\"");
+    fleet.link_with("list", "b", catalog(&reworded, r#"{"prompts":{},"resources":{}}"#));
+    let others =
+        r#"{"prompts":[{"name":"t"}],"resources":[{"uri":"x:1","name":"mine"},{"uri":"y:1","name":"y"}]}"#;
+    fleet.link_with("o", "o", catalog(others, r#"{"prompts":{}}"#));
+    let (directory, listing) = fleet.build(ToolConflict::Namespace);
+    let text = |kind| String::from_utf8(listing.list(kind).entries.json().to_vec()).unwrap();
+    assert_eq!(
+        text(ListKind::Prompts),
+        r#"[{"name":"t","arguments":[{"name":"a"}]},{"name":"other__t"}]"#,
+        "the tool of this name is none of them"
+    );
+    assert_eq!(text(ListKind::Resources), r#"[{"uri":"x:1","name":"one"},{"uri":"y:1","name":"y"}]"#);
+    assert_eq!(text(ListKind::ResourceTemplates), r#"[{"uriTemplate":"x:{id}/data","name":"data"}]"#);
+    for (kind, name, slaves) in [
+        (Kind::Prompt, "t", &["a", "b"][..]),
+        (Kind::Prompt, "other__t", &["o"]),
+        (Kind::Resource, "x:1", &["a", "b"]),
+        (Kind::Resource, "y:1", &["o"]),
+        (Kind::Resource, "x:7/data", &["a", "b"]),
+        (Kind::Template, "x:{id}/data", &["a", "b"]),
+        (Kind::Resource, "z:unlisted", &["a", "b"]),
+        (Kind::Prompt, "unknown", &[]),
+        (Kind::Task, "t", &[]),
+    ] {
+        assert_eq!(found(&directory, Some(kind), name), slaves, "{kind:?} {name}");
+    }
+    let conflicts: Vec<(&str, &str)> =
+        directory.conflicts().iter().map(|one| (one.kind, one.name.as_str())).collect();
+    assert_eq!(conflicts, [("prompt", "t"), ("resource", "x:1")]);
+    assert_eq!(directory.listed().len(), 1, "the API's list is of tools");
+}
+
+#[test]
+fn a_request_that_names_nothing_goes_on_where_one_owner_is_certain() {
+    let mut fleet = Fleet::new("- {code: o, name: other}");
+    fleet.link_with("list", "a", catalog("{}", r#"{"extensions":{"org.example/skills":{}},"resources":{}}"#));
+    fleet.link_with("list", "b", catalog("{}", "{}"));
+    let (directory, _) = fleet.build(ToolConflict::Namespace);
+    assert_eq!(found(&directory, None, "skills/list"), ["a"]);
+    assert_eq!(found(&directory, None, "events/list"), ["a", "b"], "all are of one domain");
+    fleet.link_with("o", "o", catalog("{}", r#"{"resources":{}}"#));
+    let (directory, listing) = fleet.build(ToolConflict::Namespace);
+    assert_eq!(found(&directory, None, "skills/list"), ["a"]);
+    assert_eq!(found(&directory, None, "events/list"), [""; 0]);
+    assert_eq!(found(&directory, Some(Kind::Resource), "x:1"), [""; 0], "two owners");
+    let capabilities = listing.introduction.capabilities(protocol::mcp::era::Era::Modern);
+    assert!(capabilities.contains(r#""extensions":{"org.example/skills":{}}"#), "{capabilities}");
 }

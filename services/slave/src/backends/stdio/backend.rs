@@ -13,6 +13,7 @@ use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use tokio::sync::Notify;
 
+use super::client_requests::OpenRequests;
 use super::config::{StdioServer, StdioTiming};
 use super::forward::{self, Forwarding};
 use super::incoming::{self, Incoming};
@@ -154,9 +155,8 @@ impl StdioBackend {
             if let Some(slot) = &mut slot {
                 slot.sent(&ready.session, outbound.id);
             }
-            let token = request.token().and_then(|token| ProgressToken::parse(&token));
-            let rules = CallRules { era: eras.client, token: token.as_ref() };
-            self.receive(&mut outbound, eras.backend, rules, &request.header.method, exchange).await
+            let opened = OpenRequests::new(&ready.session);
+            self.receive(&mut outbound, opened, eras.backend, request, exchange).await
         }
         .await;
         if outbound.has_ended()
@@ -172,24 +172,43 @@ impl StdioBackend {
     async fn receive(
         &self,
         outbound: &mut OutboundRequest,
+        mut asked: OpenRequests<'_>,
         era: Era,
-        rules: CallRules<'_>,
-        method: &str,
+        request: &Request,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
+        let token = request.token().and_then(|token| ProgressToken::parse(&token));
+        let rules = CallRules { era: request.header.era, token: token.as_ref() };
         loop {
-            let event = match outbound.next().await {
+            let next = tokio::select! {
+                biased;
+                next = outbound.next() => next,
+                answered = asked.answered() => {
+                    answered?;
+                    exchange.alive();
+                    continue;
+                }
+            };
+            let event = match next {
                 Incoming::Progress { line, range, token } => {
                     incoming::with_client_token(&line, range, &token)
                 }
                 Incoming::Log(message) => message,
+                Incoming::Request(request) => {
+                    asked.ask(request, exchange, rules.era)?;
+                    continue;
+                }
+                Incoming::Withdrawn(id) => {
+                    asked.withdraw(&id);
+                    continue;
+                }
                 Incoming::Alive => {
                     exchange.alive();
                     continue;
                 }
                 Incoming::Result(result) => {
                     self.check(MessageShape::Result, &result, rules)?;
-                    return results::adapt(result, rules.era, era, method);
+                    return results::adapt(result, rules.era, era, &request.header.method);
                 }
                 Incoming::Error(error) => {
                     self.check(MessageShape::Error, &error, rules)?;
@@ -259,6 +278,10 @@ impl Backend for StdioBackend {
         exchange: &'a mut Exchange,
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(async move { self.run(tool, &request, exchange).await })
+    }
+
+    fn may_ask(&self) -> bool {
+        self.current.load().as_ref().is_none_or(|ready| ready.era == Era::Legacy)
     }
 
     fn version(&self) -> Option<Version> {

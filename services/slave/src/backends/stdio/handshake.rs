@@ -161,7 +161,11 @@ fn parse_discovery(answer: Incoming) -> Result<Option<ServerInfo>, RequestError>
             RequestError::Unexpected { .. } => Ok(None),
             gone => Err(gone),
         },
-        Incoming::Progress { .. } | Incoming::Log(_) | Incoming::Alive => Ok(None),
+        Incoming::Progress { .. }
+        | Incoming::Log(_)
+        | Incoming::Request(_)
+        | Incoming::Withdrawn(_)
+        | Incoming::Alive => Ok(None),
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use front::CallOutcome;
 use protocol::mcp::failure::Failure;
 
+use super::client_requests::ChildRequest;
 use crate::splice::{Edit, splice};
 
 /// A message that arrived for one request.
@@ -22,6 +23,10 @@ pub(super) enum Incoming {
     },
     /// A log message, to be passed on unchanged.
     Log(Bytes),
+    /// A request of the child to the client.
+    Request(ChildRequest),
+    /// The child's id of a request that it may have withdrawn.
+    Withdrawn(Bytes),
     /// A sign of life: the child wrote something that may belong to the request and is not passed on.
     Alive,
     /// The `result` value.
@@ -38,7 +43,12 @@ impl Incoming {
         match self {
             Self::Error(error) => CallOutcome::from_error_object(error),
             Self::Failed(failure) => CallOutcome::Unanswered(failure.spec().kind),
-            Self::Result(_) | Self::Progress { .. } | Self::Log(_) | Self::Alive => CallOutcome::Success,
+            Self::Result(_)
+            | Self::Progress { .. }
+            | Self::Log(_)
+            | Self::Request(_)
+            | Self::Withdrawn(_)
+            | Self::Alive => CallOutcome::Success,
         }
     }
 
@@ -48,6 +58,8 @@ impl Incoming {
             Self::Progress { line, .. } | Self::Log(line) | Self::Result(line) | Self::Error(line) => {
                 line.len()
             }
+            Self::Request(request) => request.size(),
+            Self::Withdrawn(id) => id.len(),
             Self::Failed(_) | Self::Alive => 0,
         }
     }

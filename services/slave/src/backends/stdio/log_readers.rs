@@ -47,6 +47,17 @@ impl LogReader {
     }
 }
 
+/// Returns the call that a request of the child is for, of all calls in flight: the one that began last, where all are one client's and of
+/// one session. A request names no call, and must reach no other client. Ids grow with the time.
+pub(super) fn owner<'a>(calls: impl Iterator<Item = (u64, &'a LogReader)>) -> Option<u64> {
+    let calls: Vec<_> = calls.collect();
+    let (id, last) = calls.iter().max_by_key(|(id, _)| *id)?;
+    let is_one = |other: &LogReader| {
+        other.client.is_some() && (&other.client, &other.session) == (&last.client, &last.session)
+    };
+    (calls.len() == 1 || calls.iter().all(|(_, other)| is_one(other))).then_some(*id)
+}
+
 /// Returns the ids of the calls that get a message, of all calls in flight. Ids grow with the time.
 pub(super) fn recipients<'a>(
     calls: impl Iterator<Item = (u64, &'a LogReader)>,

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use protocol::mcp::era::{Era, Version, meta};
 use protocol::mcp::log_level::LogLevel;
 
+use crate::splice::strip_newlines;
+
 /// The name and version under which the slave introduces itself, in both eras.
 const CLIENT_INFO: &str = concat!(r#"{"name":"mcp-relay","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
@@ -33,10 +35,14 @@ pub(super) fn request(id: u64, method: &str, params: &str, era: Era) -> Bytes {
     line(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{comma}{meta}}}}}"#))
 }
 
-/// Returns `initialize` with the newest legacy version and no capabilities: requests of the child are refused.
+/// What the relay can carry of a legacy child's requests to clients. A client with less is found out at the request.
+const CARRIED: &str =
+    r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#;
+
+/// Returns `initialize` with the newest legacy version and the capabilities that the relay can carry.
 pub(super) fn initialize(id: u64) -> Bytes {
     let params = format!(
-        r#""protocolVersion":"{}","capabilities":{{}},"clientInfo":{CLIENT_INFO}"#,
+        r#""protocolVersion":"{}","capabilities":{CARRIED},"clientInfo":{CLIENT_INFO}"#,
         Version::NEWEST_LEGACY.as_str()
     );
     request(id, "initialize", &params, Era::Legacy)
@@ -65,10 +71,18 @@ pub(super) fn ping_response(id: &str) -> Bytes {
 }
 
 /// Returns the error response to a request of the child; `id` is JSON.
-pub(super) fn refuse_request(id: &str) -> Bytes {
-    line(format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found: this client takes no requests"}}}}"#
-    ))
+pub(super) fn refuse_request(id: &[u8], code: i32, why: &str) -> Bytes {
+    let error = serde_json::json!({ "code": code, "message": why }).to_string();
+    answer(id, "error", error.as_bytes())
+}
+
+/// Returns the response to a request of the child, with a `result` or an `error`; `id` and `value` are JSON.
+pub(super) fn answer(id: &[u8], member: &str, value: &[u8]) -> Bytes {
+    let head = format!(r#","{member}":"#);
+    let mut text = [br#"{"jsonrpc":"2.0","id":"#, id, head.as_bytes(), value, b"}"].concat();
+    strip_newlines(&mut text);
+    text.push(b'\n');
+    text.into()
 }
 
 #[cfg(test)]
@@ -86,7 +100,7 @@ mod tests {
             initialized(),
             cancelled(3),
             ping_response("\"a\""),
-            refuse_request("4"),
+            refuse_request(b"4", -32601, "no \"such\" method"),
         ] {
             let value: serde_json::Value = serde_json::from_slice(&message).unwrap();
             assert_eq!(value["jsonrpc"], "2.0");

@@ -13,6 +13,7 @@ use tokio::io::AsyncRead;
 
 use super::attribution::Attribution;
 use super::changed_lists::ListSet;
+use super::client_requests::ChildRequest;
 use super::incoming::Incoming;
 use super::line_fault::LineFault;
 use super::message_sketch::number;
@@ -21,6 +22,7 @@ use super::odd_lines::OddLines;
 use super::session::Session;
 use crate::backends::line_reader::{Line, LineLimits, LineReader};
 use crate::backends::redactor::Redactor;
+use crate::call::{ASKABLE, ClientRequest};
 use crate::metrics::{self, DropReason};
 use crate::splice::{range_in, strip_newlines};
 use crate::subscriptions::WatchedResources;
@@ -162,7 +164,7 @@ impl OutputReader {
     fn on_message(&mut self, line: &Bytes, message: &RawMessage<'_>) {
         let is_answer = message.result.is_some() || message.error.is_some();
         match (&message.method, message.id) {
-            (Some(method), Some(id)) => self.on_request(method.as_str(), id),
+            (Some(method), Some(id)) => self.on_request(line, method.as_str(), id, message.params),
             (Some(method), None) => self.on_notification(method.as_str(), line, message.params),
             (None, Some(id)) if is_answer || message.jsonrpc.is_some() => {
                 self.on_answer(line, id, message);
@@ -205,14 +207,37 @@ impl OutputReader {
         Some(id)
     }
 
-    /// Answers `ping`; refuses other requests of the child (sampling, elicitation, roots), which are not supported.
-    fn on_request(&self, method: &str, id: &RawValue) {
+    /// Answers `ping`; passes what a client can be asked (sampling, elicitation, roots) to the call that it is for, and refuses the rest.
+    fn on_request(&self, line: &Bytes, method: &str, id: &RawValue, params: Option<&RawValue>) {
         if method == "ping" {
-            self.session.post(messages::ping_response(id.get()));
-        } else {
-            tracing::debug!(backend = &*self.session.backend, method, "refused a request of the backend");
-            self.session.post(messages::refuse_request(id.get()));
+            return self.session.post(messages::ping_response(id.get()));
         }
+        let refuse = |code, why: &str| {
+            let backend = &*self.session.backend;
+            tracing::debug!(backend, method, "refused a request of the backend: {why}");
+            self.session.post(messages::refuse_request(id.get().as_bytes(), code, why));
+        };
+        if !ASKABLE.contains(&method) {
+            return refuse(-32601, "Method not found: this client takes no such request");
+        }
+        let params = params.map(|params| line.slice(range_in(line, params)));
+        let request = ClientRequest { method: method.to_owned(), params };
+        let request = ChildRequest { id: Bytes::copy_from_slice(id.get().as_bytes()), request };
+        if let Err(why) = self.session.pass_request(request) {
+            refuse(-32603, why);
+        }
+    }
+
+    fn on_withdrawal(&self, params: Option<&RawValue>) -> bool {
+        #[derive(Deserialize)]
+        struct Withdrawal<'a> {
+            #[serde(rename = "requestId", borrow)]
+            id: &'a RawValue,
+        }
+        if let Some(Ok(Withdrawal { id })) = params.map(|params| serde_json::from_str(params.get())) {
+            self.session.withdraw_request(&Bytes::copy_from_slice(id.get().as_bytes()));
+        }
+        true
     }
 
     fn on_notification(&self, method: &str, line: &Bytes, params: Option<&RawValue>) {
@@ -226,7 +251,8 @@ impl OutputReader {
             }
             "notifications/resources/updated" => params.is_some_and(|params| self.watched.on_updated(params)),
             // Expected, but nothing follows from them.
-            "notifications/subscriptions/acknowledged" | "notifications/cancelled" => true,
+            "notifications/subscriptions/acknowledged" => true,
+            "notifications/cancelled" => self.on_withdrawal(params),
             _ => false,
         };
         if !routed {

@@ -67,7 +67,11 @@ pub(super) fn expect_result(answer: Incoming, method: &'static str) -> Result<By
             Err(RequestError::Refused { method, error })
         }
         Incoming::Failed(failure) => Err(RequestError::of(failure, method)),
-        Incoming::Progress { .. } | Incoming::Log(_) | Incoming::Alive => {
+        Incoming::Progress { .. }
+        | Incoming::Log(_)
+        | Incoming::Request(_)
+        | Incoming::Withdrawn(_)
+        | Incoming::Alive => {
             Err(RequestError::Unexpected { method, reason: "an event for a request without a token".into() })
         }
     }

@@ -96,7 +96,8 @@ async fn ask(session: &Arc<Session>, method: &'static str, uri: &str) -> Option<
             Status::Refused(Failure::Timeout.error_object(Era::Legacy).into())
         }
         Ok(Incoming::Failed(_)) => return None,
-        Ok(Incoming::Progress { .. } | Incoming::Log(_) | Incoming::Alive) => Status::Watched,
+        // Nothing else belongs to a request of the slave itself.
+        Ok(_) => Status::Refused(Failure::Internal.error_object(Era::Legacy).into()),
     })
 }
 

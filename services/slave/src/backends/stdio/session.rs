@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::changed_lists::ChangedLists;
 use super::child_log_level::ChildLogLevel;
+use super::client_requests::ChildRequest;
 use super::incoming::Incoming;
-use super::log_readers::{LogMessage, LogReader, recipients};
+use super::log_readers::{LogMessage, LogReader, owner, recipients};
 use super::messages;
 use crate::metrics::{self, DropReason};
 
@@ -184,15 +185,45 @@ impl Session {
         !recipients.is_empty()
     }
 
-    fn push(&self, pending: &PendingRequest, event: Incoming) {
+    /// Passes a request of the child to the call that it is for.
+    ///
+    /// # Errors
+    /// Why it is for none.
+    pub(super) fn pass_request(&self, request: ChildRequest) -> Result<(), &'static str> {
+        let table = self.table.lock();
+        let calls = table.pending.iter().filter_map(|(id, pending)| match &pending.kind {
+            RequestKind::Call { logs, .. } => Some((*id, logs)),
+            RequestKind::Own | RequestKind::Standing => None,
+        });
+        if calls.clone().next().is_none() {
+            return Err("no call is in flight whose client could be asked");
+        }
+        let pending = owner(calls).and_then(|id| table.pending.get(&id)).ok_or(
+            "calls of several clients are in flight, and the request does not say which of them is to be asked",
+        )?;
+        let passed = self.push(pending, Incoming::Request(request));
+        if passed { Ok(()) } else { Err("too much waits for the client of the call") }
+    }
+
+    /// Tells the calls in flight that the child withdrew a request, whose id is JSON.
+    pub(super) fn withdraw_request(&self, id: &Bytes) {
+        for pending in self.table.lock().pending.values() {
+            if matches!(pending.kind, RequestKind::Call { .. }) {
+                self.push(pending, Incoming::Withdrawn(id.clone()));
+            }
+        }
+    }
+
+    /// Returns whether the message was passed: it is not where too much waits.
+    fn push(&self, pending: &PendingRequest, event: Incoming) -> bool {
         let size = event.size();
         let before = pending.waiting.bytes.fetch_add(size, Ordering::Relaxed);
         if before > 0 && before + size > MAX_BUFFERED_EVENTS {
             pending.waiting.bytes.fetch_sub(size, Ordering::Relaxed);
             metrics::record_backend_drop(&self.backend, DropReason::SlowReader);
-            return;
+            return false;
         }
-        let _ = pending.incoming.send(event);
+        pending.incoming.send(event).is_ok()
     }
 
     /// Returns what resolves when the child answers this request, for which nobody waits, or is gone.
@@ -298,7 +329,7 @@ impl OutboundRequest {
                 self.waiting.sign.store(false, Ordering::Relaxed);
                 return next;
             }
-            Incoming::Progress { .. } | Incoming::Log(_) => {
+            Incoming::Progress { .. } | Incoming::Log(_) | Incoming::Request(_) | Incoming::Withdrawn(_) => {
                 self.waiting.bytes.fetch_sub(next.size(), Ordering::Relaxed);
                 return next;
             }

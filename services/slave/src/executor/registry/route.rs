@@ -81,7 +81,7 @@ fn meter_name(kind: ListKind) -> &'static str {
 }
 
 /// Name in the metrics of requests that name no entry of the catalog.
-const OTHER_REQUESTS: &str = "other requests";
+const OTHER_REQUESTS: &str = "other";
 
 impl Routes {
     /// Returns the route to an entry by its exact name. A known entry whose backend is down fails differently from an unknown one.
@@ -201,6 +201,6 @@ impl Meters<'_> {
 
     fn of(&mut self, name: &'static str, backend: &RegisteredBackend) -> Arc<ToolMeter> {
         let made = self.of_kinds.entry((name, backend.name.clone()));
-        Arc::clone(made.or_insert_with(|| Arc::new(ToolMeter::new(name, &backend.name))))
+        Arc::clone(made.or_insert_with(|| Arc::new(ToolMeter::of_method(name, &backend.name))))
     }
 }

@@ -1,0 +1,171 @@
+//! What the server says of itself in `initialize` and `server/discover`: capabilities and instructions, computed from those of the backends
+//! and from what the relay can carry. Must not know requests.
+
+use std::collections::BTreeMap;
+
+use protocol::mcp::catalog::ServerFacts;
+use protocol::mcp::era::Era;
+use protocol::mcp::members::ExactMembers;
+use serde_json::value::RawValue;
+
+/// Longest instructions of several backends together, in bytes: they stand in each model's context.
+const MAX_INSTRUCTIONS: usize = 64 * 1024;
+
+/// Extensions that are not relayed.
+const UNCARRIED: [&str; 1] = ["io.modelcontextprotocol/tasks"];
+
+/// What the server says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
+pub struct Introduction {
+    has_prompts: bool,
+    has_resources: bool,
+    has_updates: bool,
+    has_completions: bool,
+    /// Extensions by name, as the first backend with each wrote them.
+    extensions: BTreeMap<String, String>,
+    /// Experimental capabilities of legacy backends, in the same way.
+    experimental: BTreeMap<String, String>,
+    instructions: Option<String>,
+}
+
+impl Introduction {
+    /// Computes it from backends, given by name, in their order.
+    pub fn of<'a>(servers: impl IntoIterator<Item = (&'a str, &'a ServerFacts)>) -> Self {
+        let mut introduction = Self::default();
+        let mut instructions: Vec<(&str, &str)> = Vec::new();
+        for (name, facts) in servers {
+            introduction.has_prompts |= facts.capability(&["prompts"]).is_some();
+            introduction.has_resources |= facts.capability(&["resources"]).is_some();
+            introduction.has_updates |= facts.capability(&["resources", "subscribe"]).is_some();
+            introduction.has_completions |= facts.capability(&["completions"]).is_some();
+            add(&mut introduction.extensions, facts.capability(&["extensions"]));
+            add(&mut introduction.experimental, facts.capability(&["experimental"]));
+            let text = facts.instructions.as_deref().filter(|text| !text.trim().is_empty());
+            instructions.extend(text.map(|text| (name, text)).filter(|one| !instructions.contains(one)));
+        }
+        introduction.extensions.retain(|name, _| !UNCARRIED.contains(&name.as_str()));
+        introduction.instructions = join(&instructions);
+        introduction
+    }
+
+    /// Returns the instructions; `None`: no backend has any.
+    pub fn instructions(&self) -> Option<&str> {
+        self.instructions.as_deref()
+    }
+
+    /// Returns whether a backend has prompts.
+    pub(crate) fn has_prompts(&self) -> bool {
+        self.has_prompts
+    }
+
+    /// Returns whether a backend has resources.
+    pub(crate) fn has_resources(&self) -> bool {
+        self.has_resources
+    }
+
+    /// Returns the JSON object of capabilities for a client of this era.
+    pub fn capabilities(&self, era: Era) -> String {
+        // Changes come from catalogs, whatever the backends say of themselves.
+        let mut members = vec![r#""logging":{},"tools":{"listChanged":true}"#.to_owned()];
+        if self.has_prompts {
+            members.push(r#""prompts":{"listChanged":true}"#.to_owned());
+        }
+        if self.has_resources {
+            let subscribe = if self.has_updates { r#""subscribe":true,"# } else { "" };
+            members.push(format!(r#""resources":{{{subscribe}"listChanged":true}}"#));
+        }
+        if self.has_completions {
+            members.push(r#""completions":{}"#.to_owned());
+        }
+        let (name, named) = match era {
+            Era::Legacy => ("experimental", &self.experimental),
+            Era::Modern => ("extensions", &self.extensions),
+        };
+        if !named.is_empty() {
+            let text = |(name, value): (&String, &String)| {
+                format!("{}:{value}", serde_json::Value::from(name.as_str()))
+            };
+            let named: Vec<String> = named.iter().map(text).collect();
+            members.push(format!(r#""{name}":{{{}}}"#, named.join(",")));
+        }
+        format!("{{{}}}", members.join(","))
+    }
+}
+
+fn add(to: &mut BTreeMap<String, String>, object: Option<&RawValue>) {
+    for (name, value) in object.map(ExactMembers::of).unwrap_or_default().0 {
+        if let Ok(name) = String::from_utf8(name) {
+            to.entry(name).or_insert_with(|| value.get().replace(['\n', '\r'], " "));
+        }
+    }
+}
+
+/// Joins the instructions of backends: those of a single one stand alone, those of several each under the name of its backend.
+fn join(instructions: &[(&str, &str)]) -> Option<String> {
+    let mut texts: Vec<&str> = instructions.iter().map(|(_, text)| *text).collect();
+    texts.dedup();
+    let mut all = match texts.as_slice() {
+        [] => return None,
+        [only] => (*only).to_owned(),
+        _ => {
+            let headed: Vec<String> =
+                instructions.iter().map(|(name, text)| format!("## {name}\n\n{text}")).collect();
+            headed.join("\n\n")
+        }
+    };
+    if all.len() > MAX_INSTRUCTIONS {
+        let end = (0..=MAX_INSTRUCTIONS).rev().find(|at| all.is_char_boundary(*at)).unwrap_or(0);
+        all.truncate(end);
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(json: &str) -> ServerFacts {
+        ServerFacts::parse(json).unwrap()
+    }
+
+    #[test]
+    fn capabilities_are_those_of_the_backends_and_no_others() {
+        let none = Introduction::of([]);
+        assert_eq!(none.capabilities(Era::Legacy), r#"{"logging":{},"tools":{"listChanged":true}}"#);
+        assert_eq!(none.capabilities(Era::Modern), r#"{"logging":{},"tools":{"listChanged":true}}"#);
+        let one =
+            facts(r#"{"capabilities":{"prompts":{},"completions":{},"experimental":{"x":{"a":1e400}}}}"#);
+        let two = facts(
+            r#"{"capabilities":{"resources":{"subscribe":true},"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{"z":1.0}}}}"#,
+        );
+        let both = Introduction::of([("one", &one), ("two", &two)]);
+        assert_eq!(
+            both.capabilities(Era::Legacy),
+            r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"experimental":{"x":{"a":1e400}}}"#
+        );
+        assert_eq!(
+            both.capabilities(Era::Modern),
+            r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"extensions":{"a/b":{"z":1.0}}}"#
+        );
+    }
+
+    #[test]
+    fn the_instructions_of_several_backends_stand_under_their_names() {
+        let text = |text: &str| facts(&serde_json::json!({ "instructions": text }).to_string());
+        let (one, two, empty) = (text("Do."), text("Don't."), text(" "));
+        let joined = |servers: &[(&'static str, &ServerFacts)]| {
+            Introduction::of(servers.iter().copied()).instructions().map(str::to_owned)
+        };
+        assert_eq!(joined(&[]), None);
+        assert_eq!(joined(&[("a", &one), ("b", &empty)]).as_deref(), Some("Do."));
+        assert_eq!(
+            joined(&[("a", &one), ("a", &one)]).as_deref(),
+            Some("Do."),
+            "two replicas of one backend"
+        );
+        assert_eq!(joined(&[("a", &one), ("b", &two)]).as_deref(), Some("## a\n\nDo.\n\n## b\n\nDon't."));
+        let long = text(&"ü".repeat(MAX_INSTRUCTIONS - 20_000));
+        assert!(joined(&[("a", &long), ("b", &two)]).unwrap().len() <= MAX_INSTRUCTIONS);
+    }
+}

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Runs the official conformance suite against the fixture directly and through the relay, and compares check by check.
+
+    python3 tests/conformance/run.py [arrangement …]     (without: all; a pattern such as 'stdio-*' takes several)
+
+Fails where a check has another verdict through the relay than directly and exceptions.toml does not say why, where an exception
+excuses nothing, and where the fixture itself fails. Results of the suite are left in .tools/conformance/results. Needs the built
+program and fixture, and npm (`make test-conformance` builds, scripts/setup conformance installs). Ends only what it started.
+"""
+
+import concurrent.futures
+import fnmatch
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+from compare import Exceptions, differences, read
+from processes import FIXTURE, PATIENCE, ROOT, Arrangement
+
+HERE = pathlib.Path(__file__).parent
+TOOLS = ROOT / ".tools/conformance"
+RESULTS = TOOLS / "results"
+REQUIREMENTS = ("2025-11-25", "2026-07-28")
+# Arrangements that run at a time: the suite mostly waits.
+AT_A_TIME = 3
+# Seconds that one run of the suite may take.
+LIMIT = 300
+
+
+def stdio(eras):
+    return {"command": FIXTURE, "args": ["stdio", "--eras", eras]}
+
+
+def one_proxy(arrangement, server):
+    proxy = arrangement.proxy("proxy")
+    arrangement.slave([proxy.ws], server)
+    return f"http://{proxy.http}/mcp", [proxy]
+
+
+def two_proxies(arrangement, server):
+    """A client that takes a random proxy at each request."""
+    proxies = [arrangement.proxy(f"proxy-{number}") for number in (1, 2)]
+    arrangement.slave([proxy.ws for proxy in proxies], server)
+    return arrangement.split([proxy.http for proxy in proxies]), proxies
+
+
+def reset_links(arrangement, server):
+    """Links that are reset again and again."""
+    proxy = arrangement.proxy("proxy")
+    arrangement.slave([arrangement.reset(proxy.ws)], server)
+    return f"http://{proxy.http}/mcp", [proxy]
+
+
+def own_port(arrangement, server):
+    """The slave's own port, without a proxy."""
+    proxy = arrangement.proxy("proxy")
+    slave = arrangement.slave([proxy.ws], server)
+    return f"http://{slave.http}/mcp", [proxy]
+
+
+# Name → (how client and server are joined, whether the server is reached over HTTP, its eras).
+ARRANGEMENTS = {
+    "stdio-modern": (one_proxy, False, "both"),
+    "stdio-legacy": (one_proxy, False, "legacy"),
+    "http-modern": (one_proxy, True, "both"),
+    "http-legacy": (one_proxy, True, "legacy"),
+    "two-proxies-modern": (two_proxies, False, "both"),
+    "two-proxies-legacy": (two_proxies, False, "legacy"),
+    "reset-links-modern": (reset_links, False, "both"),
+    "own-port-modern": (own_port, False, "both"),
+    "own-port-legacy": (own_port, False, "legacy"),
+}
+
+
+def install():
+    """Node and the suite, as the lock file has them."""
+    lock = (HERE / "node/package-lock.json").read_bytes()
+    mark, wanted = TOOLS / "installed", hashlib.sha256(lock).hexdigest()
+    if not mark.exists() or mark.read_text() != wanted:
+        if not shutil.which("npm"):
+            raise SystemExit("conformance: npm is not here: run scripts/setup conformance")
+        shutil.rmtree(TOOLS / "node_modules", ignore_errors=True)
+        TOOLS.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / "node" / name, TOOLS / name)
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", f"--cache={TOOLS}/cache"]
+        subprocess.run(command, cwd=TOOLS, check=True)
+        shutil.rmtree(TOOLS / "cache", ignore_errors=True)
+        mark.write_text(wanted)
+    # Of a machine that the lock file has no Node for: its own, 22 or newer.
+    node = next(TOOLS.glob("node_modules/node-*/bin/node"), "node")
+    return [str(node), str(TOOLS / "node_modules/@modelcontextprotocol/conformance/dist/index.js")]
+
+
+def run_suite(suite, url, requirements, folder):
+    """Verdicts of one run of the suite."""
+    out = folder / requirements
+    command = [*suite, "server", "--url", url, "--requirements", requirements, "-o", str(out)]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    # Failed checks are no failure of the run.
+    with (folder / f"{requirements}.log").open("wb") as log:
+        subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=LIMIT, check=False)
+    found = read(out)
+    if not found:
+        raise SystemExit(f"conformance: the suite says nothing:\n{(folder / f'{requirements}.log').read_text()[-2000:]}")
+    return found
+
+
+def wait_until_ready(proxies):
+    for proxy in proxies:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                urllib.request.urlopen(f"http://{proxy.http}/readyz", timeout=2).close()
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise SystemExit(f"conformance: {proxy.name} is not ready:\n{proxy.log.read_text()[-2000:]}") from None
+                time.sleep(0.1)
+
+
+def run(suite, name):
+    """Verdicts of one arrangement, one a set of requirements."""
+    join, over_http, eras = ARRANGEMENTS[name]
+    folder = RESULTS / name
+    with Arrangement(folder) as arrangement:
+        server = {"type": "http", "url": arrangement.fixture(eras)} if over_http else stdio(eras)
+        url, proxies = join(arrangement, server)
+        wait_until_ready(proxies)
+        return {requirements: run_suite(suite, url, requirements, folder) for requirements in REQUIREMENTS}
+
+
+def run_direct(suite):
+    with Arrangement(RESULTS / "direct") as arrangement:
+        url = arrangement.fixture("both")
+        found = {requirements: run_suite(suite, url, requirements, RESULTS / "direct") for requirements in REQUIREMENTS}
+    for requirements, checks in found.items():
+        bad = [key for key, verdicts in checks.items() if any(status in ("FAILURE", "WARNING") for status, _ in verdicts)]
+        if bad:
+            raise SystemExit(f"conformance: the fixture itself fails {requirements}: {bad}")
+    return found
+
+
+def report(name, direct, found, exceptions):
+    """Prints one row a set of requirements and its differences: (checks that are equal, excused, that differ)."""
+    total = [0, 0, 0]
+    for requirements in REQUIREMENTS:
+        excused, different = [], []
+        for difference in differences(direct[requirements], found[requirements]):
+            meant = exceptions.excuses(name, requirements, *difference[:2])
+            (excused if meant else different).append(difference)
+        others = {difference[:2] for difference in excused + different}
+        equal = sum(len(verdicts) for key, verdicts in direct[requirements].items() if key not in others)
+        print(f"{name:20} {requirements}  {equal:4} equal {len(excused):4} excused {len(different):4} different")
+        for scenario, check, expected, got, message in different:
+            print(f"    {scenario} {check}: {got} instead of {expected}  {message[:200]}")
+        total = [sum(pair) for pair in zip(total, (equal, len(excused), len(different)))]
+    return total
+
+
+def main(patterns):
+    chosen = [name for name in ARRANGEMENTS if not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+    if not chosen:
+        raise SystemExit(f"conformance: no arrangement {patterns}; there are {', '.join(ARRANGEMENTS)}")
+    exceptions = Exceptions(HERE / "exceptions.toml")
+    suite = install()
+    shutil.rmtree(RESULTS, ignore_errors=True)
+    began = time.monotonic()
+    direct = run_direct(suite)
+    total, broken, lock = [0, 0, 0], [], threading.Lock()
+
+    def one(name):
+        found = run(suite, name)
+        with lock:
+            return report(name, direct, found, exceptions)
+
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+        for name, result in [(name, pool.submit(one, name)) for name in chosen]:
+            try:
+                total = [sum(pair) for pair in zip(total, result.result())]
+            except (SystemExit, subprocess.TimeoutExpired) as failure:
+                broken.append(name)
+                print(f"{name}: {failure}")
+    stale = list(exceptions.stale(set(chosen) - set(broken)))
+    for entry in stale:
+        print(f"stale exception, it excuses nothing: {entry}")
+    failed = total[2] + len(broken) + len(stale)
+    print(f"conformance: {len(chosen)} arrangements in {time.monotonic() - began:.0f} s, {total[1]} checks excused")
+    print(f"conformance: {total[0]} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
