@@ -100,12 +100,15 @@ impl WatchedResources {
         self.changes.subscribe()
     }
 
-    /// Records what the backend said of a resource. One that is watched again after a restart may have been updated in between: its
+    /// Records what the backend says of a resource. One that is watched again after a restart may have been updated in between: its
     /// readers are told so.
     pub(crate) fn set_status(&self, uri: &str, status: Status) {
         let missed = {
             let mut state = self.state.lock();
             let Some(resource) = state.resources.get_mut(uri) else { return };
+            if resource.status == status {
+                return;
+            }
             let before = std::mem::replace(&mut resource.status, status);
             before == Status::AskedAgain && resource.status == Status::Watched
         };

@@ -67,6 +67,8 @@ async fn follow_legacy(session: &Arc<Session>, watched: &WatchedResources) {
         }
         for uri in wanted {
             if asked.contains(&uri) {
+                // The last reader left and another came before the child was told.
+                watched.set_status(&uri, Status::Watched);
                 continue;
             }
             let status = match ask(session, "resources/subscribe", &uri).await {
@@ -121,15 +123,11 @@ async fn follow_modern(session: &Arc<Session>, watched: &WatchedResources) {
             standing = None;
         } else if standing.as_ref().is_none_or(|standing| standing.uris != wanted) {
             let Some(request) = listen(session, &wanted).await else { return };
-            for uri in &wanted {
-                watched.set_status(uri, Status::Watched);
-            }
             // The one before ends only now, so that no update is missed.
-            standing = Some(Subscription { uris: wanted, request });
-            changes.mark_unchanged();
-            if standing.as_ref().is_some_and(|standing| standing.uris != watched.uris()) {
-                continue;
-            }
+            standing = Some(Subscription { uris: wanted.clone(), request });
+        }
+        for uri in &wanted {
+            watched.set_status(uri, Status::Watched);
         }
         let ended = async {
             match &mut standing {
