@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::catalog::Catalog;
 use protocol::mcp::log_level::LogLevel;
 use runtime::activity::Activity;
@@ -31,7 +31,7 @@ pub use crate::backends::BackendState;
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::bridge::ParkedCalls;
-use crate::call::{CallHandle, CallSink, Execute};
+use crate::call::{CallEnd, CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
@@ -80,6 +80,7 @@ impl Executor {
             activity,
             wait,
             parked: ParkedCalls::new(parked_ttl),
+            asks: Arc::default(),
             log_levels: Mutex::default(),
             listeners,
         };
@@ -108,6 +109,14 @@ impl Executor {
     /// header's timeouts by itself.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
+        if header.purpose == Purpose::Reply {
+            let end = match self.runner.asks.reply(&header, &message) {
+                Ok(()) => CallEnd::empty(),
+                Err(failure) => CallEnd::failed(&failure, header.era),
+            };
+            sink.end(end);
+            return handle;
+        }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
         let context = sink.log_context().map(|context| context.in_trace(trace.id(&header)));
         if let Some(context) = context {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::link::frame::Flags;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::session_fact::SessionFact;
 use protocol::link::slave_end::SlaveEvent;
@@ -55,7 +55,12 @@ impl Endpoint {
                 return;
             }
         };
-        let message = match unlabelled(&header, message) {
+        let unlabelled = match header.purpose {
+            // The label is in front of the id: whoever reads that takes it off.
+            Purpose::Reply => Ok(message),
+            _ => unlabelled(&header, message),
+        };
+        let message = match unlabelled {
             Ok(message) => message,
             Err(failure) => {
                 let end = CallEnd::failed(&failure, header.era);

@@ -46,6 +46,17 @@ impl CallSink for JournalSink {
         self.endpoint.write_alive(self.call);
     }
 
+    fn request(&mut self, json: Bytes) -> Result<(), SinkClosed> {
+        match self.endpoint.write_request(self.call, json) {
+            WriteOutcome::More | WriteOutcome::Wait => Ok(()),
+            WriteOutcome::Gone => Err(SinkClosed),
+        }
+    }
+
+    fn label(&self) -> Option<Arc<str>> {
+        self.endpoint.label_of(self.call)
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         Some(self.log_context)
     }

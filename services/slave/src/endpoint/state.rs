@@ -122,7 +122,21 @@ impl Endpoint {
 
     /// Writes one event of a call. When the journals are full, the state machine has ended the call by itself.
     pub(super) fn write_event(&self, call: CallId, json: Bytes) -> WriteOutcome {
-        let outcome = self.write(|end| end.event(call, json, Flags::NONE));
+        self.write_message(call, json, Flags::NONE)
+    }
+
+    /// Writes one request of a backend to the client of a call.
+    pub(super) fn write_request(&self, call: CallId, json: Bytes) -> WriteOutcome {
+        self.write_message(call, json, Flags::REQUEST)
+    }
+
+    /// Returns what ids for the client of a call begin with.
+    pub(super) fn label_of(&self, call: CallId) -> Option<Arc<str>> {
+        self.state.lock().labels.of(call.proxy())
+    }
+
+    fn write_message(&self, call: CallId, json: Bytes, flags: Flags) -> WriteOutcome {
+        let outcome = self.write(|end| end.event(call, json, flags));
         if outcome == WriteOutcome::Gone {
             // The state machine's stop event must be taken out, though the writer stops the call as well.
             self.chores.notify_one();

@@ -22,7 +22,7 @@ use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
-use crate::bridge::ParkedCalls;
+use crate::bridge::{self, OpenAsks, ParkedCalls};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
@@ -47,6 +47,8 @@ pub(super) struct CallRunner {
     pub(super) wait: Duration,
     /// Calls that wait for their client's answers.
     pub(super) parked: Arc<ParkedCalls>,
+    /// Requests of backends that legacy clients were sent.
+    pub(super) asks: Arc<OpenAsks>,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
     pub(super) listeners: Listeners,
@@ -151,10 +153,10 @@ impl CallRunner {
         recorder.on_running(&route.owner);
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
         let Some(version) = route.backend.version() else {
-            return route.backend.call(&own_name, request, exchange).await;
+            return bridge::call(&*route.backend, &own_name, request, exchange).await;
         };
         let started = Instant::now();
-        let answer = route.backend.call(&own_name, request, exchange).await;
+        let answer = bridge::call(&*route.backend, &own_name, request, exchange).await;
         route.meters.record_backend_request(version, BackendOutcome::from(&answer), started.elapsed());
         answer
     }

@@ -38,6 +38,20 @@ impl CallSink for LocalSink {
             .boxed()
     }
 
+    fn request(&mut self, payload: Bytes) -> Result<(), SinkClosed> {
+        let event = ResponseEvent::Event { seq: self.seq, more: false, request: true, payload };
+        self.seq += 1;
+        match self.events.try_send(event) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(SinkClosed),
+            Err(mpsc::error::TrySendError::Full(event)) => {
+                let events = self.events.clone();
+                tokio::spawn(async move { events.send(event).await });
+                Ok(())
+            }
+        }
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         Some(self.log_context)
     }

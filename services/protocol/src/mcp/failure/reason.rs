@@ -83,9 +83,7 @@ pub enum Failure {
     #[error("Malformed answer from the slave: {0}")]
     BadAnswer(String),
     /// The tool asks the client for input, which clients of this version cannot be asked for.
-    #[error(
-        "The tool asks for input ({wanted}), which a client of this protocol version cannot be asked for"
-    )]
+    #[error("The tool asks for input ({wanted}), which this client cannot be asked for")]
     InputUnsupported {
         /// Methods of the requests that the client would have to answer, without anything that the backend wrote.
         wanted: String,

@@ -64,13 +64,6 @@ pub(crate) struct StdioBackend {
     slots: Option<Slots>,
 }
 
-/// The eras on both sides of a call.
-#[derive(Clone, Copy)]
-struct Eras {
-    client: Era,
-    backend: Era,
-}
-
 impl StdioBackend {
     /// Returns a server that does not run yet.
     pub(crate) fn new(server: Arc<StdioServer>, context: &BackendContext, timing: StdioTiming) -> Self {
@@ -132,7 +125,6 @@ impl StdioBackend {
             None => None,
         };
         let ready = self.wait_ready().await?;
-        let eras = Eras { client: request.header.era, backend: ready.era };
         let token = request.progress_token.clone().map(|range| request.message.slice(range));
         let logs = log_reader(request);
         if let LogWish::AtLeast(level) = logs.wish {
@@ -143,12 +135,8 @@ impl StdioBackend {
         let span = BackendSpan::start(request.parent.as_ref(), sent);
         let answer = async {
             let context = span.context();
-            let forwarding = Forwarding {
-                name: tool,
-                id: outbound.id,
-                era: eras.backend,
-                trace_context: context.as_ref(),
-            };
+            let forwarding =
+                Forwarding { name: tool, id: outbound.id, era: ready.era, trace_context: context.as_ref() };
             let message = forward::rewrite(request, &forwarding)
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;
             outbound.send(message).await?;
@@ -156,7 +144,7 @@ impl StdioBackend {
                 slot.sent(&ready.session, outbound.id);
             }
             let opened = OpenRequests::new(&ready.session);
-            self.receive(&mut outbound, opened, eras.backend, request, exchange).await
+            self.receive(&mut outbound, opened, ready.era, request, exchange).await
         }
         .await;
         if outbound.has_ended()
@@ -178,7 +166,7 @@ impl StdioBackend {
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
         let token = request.token().and_then(|token| ProgressToken::parse(&token));
-        let rules = CallRules { era: request.header.era, token: token.as_ref() };
+        let rules = CallRules { era: request.header.era, label: None, token: token.as_ref() };
         loop {
             let next = tokio::select! {
                 biased;

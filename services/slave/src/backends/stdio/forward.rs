@@ -89,6 +89,18 @@ fn without_tasks(capabilities: &RawValue) -> Result<Box<RawValue>, serde_json::E
     Ok(with_value(capabilities, "extensions", &left)?.unwrap_or_else(|| capabilities.to_owned()))
 }
 
+/// Returns what a legacy client can be asked for, as capabilities of a modern request. The rest of what it declared means something else
+/// there, or nothing.
+fn capabilities(request: &Request) -> String {
+    let declared = request.header.client_capabilities.as_ref().map_or("{}", |json| json.0.get());
+    let members: Members<'_> = serde_json::from_str(declared).unwrap_or_default();
+    let asked = ["elicitation", "roots", "sampling"];
+    let kept =
+        members.0.iter().filter(|(key, value)| asked.contains(&key.as_str()) && value.get().starts_with('{'));
+    let kept: Vec<String> = kept.map(|(key, value)| format!(r#""{key}":{}"#, value.get())).collect();
+    format!("{{{}}}", kept.join(","))
+}
+
 /// The trace context to be written into `_meta`, as far as the message does not have it already.
 struct MetaContext<'a> {
     /// `traceparent`, and `tracestate` if there is any.
@@ -154,7 +166,8 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
         let comma = if out.len() > 1 { "," } else { "" };
         // A legacy client gets log messages unless it says otherwise; a modern server sends them only on request.
         let level = request.header.log_level.unwrap_or(LogLevel::Info).as_str();
-        let _ = write!(out, r#"{comma}{},"{}":"{level}""#, modern_meta(), meta::LOG_LEVEL);
+        let _ =
+            write!(out, r#"{comma}{},"{}":"{level}""#, modern_meta(&capabilities(request)), meta::LOG_LEVEL);
     }
     for (key, value) in context.members() {
         let comma = if out.len() > 1 { "," } else { "" };

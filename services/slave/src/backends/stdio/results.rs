@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use protocol::mcp::result::{
-    ResultType, is_legacy_task, is_tool_error, wanted_input, with_cache_hints, with_result_type,
-};
+use protocol::mcp::result::{ResultType, is_legacy_task, is_tool_error, with_cache_hints, with_result_type};
 
 use crate::call::Answer;
 
@@ -37,10 +35,8 @@ fn check(result: &[u8], client: Era, backend: Era) -> Result<(), Failure> {
         // `tasks/get` is not relayed.
         (ResultType::Task, _) => Err(Failure::ResultUnsupported { what: TASK }),
         // A modern client knows the types that it asked for, and refuses others.
-        (ResultType::Complete, _) | (ResultType::InputRequired | ResultType::Other, Era::Modern) => Ok(()),
-        (ResultType::InputRequired, Era::Legacy) => {
-            Err(Failure::InputUnsupported { wanted: wanted_input(result) })
-        }
+        // What asks for input is the bridge's.
+        (ResultType::Complete | ResultType::InputRequired, _) | (ResultType::Other, Era::Modern) => Ok(()),
         (ResultType::Other, Era::Legacy) => {
             Err(Failure::ResultUnsupported { what: "a result of a type that only newer clients know" })
         }
@@ -118,7 +114,7 @@ mod tests {
             failure.map(|failure| (failure.spec().kind, failure.to_string().contains("roots/list")))
         };
         for (result, client, backend, expected) in [
-            (ASKS, Era::Legacy, Era::Modern, Some(("input_unsupported", true))),
+            (ASKS, Era::Legacy, Era::Modern, None),
             (ASKS, Era::Modern, Era::Modern, None),
             (TASK, Era::Legacy, Era::Modern, Some(("result_unsupported", false))),
             (TASK, Era::Modern, Era::Modern, Some(("result_unsupported", false))),
