@@ -206,4 +206,8 @@ impl Execute for Executor {
     fn end_session(&self, session: &str) {
         Self::end_session(self, session);
     }
+
+    fn unsubscribe(&self, session: &str, uri: &str) {
+        self.runner.listeners.unsubscribe(session, uri);
+    }
 }

@@ -50,12 +50,7 @@ impl Server {
             return asking::on_response(message);
         };
         if method == "notifications/cancelled" {
-            watched::cancel(&message["params"]["requestId"]);
-            let id = message["params"]["requestId"].to_string();
-            if let Some(cancelled) = self.running.lock().ok().and_then(|running| running.get(&id).cloned()) {
-                cancelled.store(true, Ordering::SeqCst);
-            }
-            return;
+            return self.cancel(&message["params"]["requestId"]);
         }
         if message.get("id").is_none() {
             return;
@@ -107,6 +102,14 @@ impl Server {
                 server.reply(&message["id"], answer);
             }
         });
+    }
+
+    fn cancel(&self, id: &Value) {
+        watched::cancel(id);
+        let running = self.running.lock().ok();
+        if let Some(cancelled) = running.and_then(|running| running.get(&id.to_string()).cloned()) {
+            cancelled.store(true, Ordering::SeqCst);
+        }
     }
 
     fn answer(&self, method: &str) -> Result<Value, Value> {

@@ -12,6 +12,7 @@ use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::method::Method;
+use protocol::mcp::subscription::MAX_URI;
 use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
@@ -149,6 +150,16 @@ impl Dispatcher {
         self.begin(found, new_call, &context.context(), guard)
     }
 
+    /// Tells all slaves what a session does not want any more: the request goes to one of those that could have its subscription.
+    fn tell_of_unsubscribe(&self, header: &CallHeader) {
+        if header.method == "resources/unsubscribe"
+            && let (Some(session), Some(uri)) = (&header.session, &header.name)
+            && uri.len() <= MAX_URI
+        {
+            self.broadcast(&SessionFact::Unsubscribed { session: session.clone(), uri: uri.clone() });
+        }
+    }
+
     fn broadcast(&self, fact: &SessionFact) {
         self.0.forwarder.registry.broadcast(&fact.encode());
     }
@@ -168,6 +179,7 @@ impl Calls for Dispatcher {
         let _log = log.enter();
         let routes = || self.0.settings.routes.load_full();
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
+        self.tell_of_unsubscribe(&header);
         let mut new_call = NewCall { id, at: Instant::now(), trace, header, message, tool: String::new() };
         let found = self.find_pool(&mut new_call);
         if let Err(failure) = &found

@@ -66,6 +66,11 @@ impl Listeners {
         self.over.cancel();
     }
 
+    /// Forgets a subscription of a session.
+    pub(super) fn unsubscribe(&self, session: &str, uri: &str) {
+        self.sessions.remove(session, uri);
+    }
+
     /// Forgets the subscriptions of a session that its client ended.
     pub(super) fn end_session(&self, session: &str) {
         self.sessions.end(session);

@@ -13,13 +13,13 @@ use super::watched::{Watch, WatchedResources};
 /// Most sessions that have subscribed to anything. Beyond it the one without a reader that subscribed first is forgotten.
 const MAX_SESSIONS: usize = 10_000;
 
-/// The wishes of one client, by the URIs that it knows.
+/// The subscriptions of one client, by the URIs that it knows.
 #[derive(Default)]
 pub(crate) struct WatchSet(HashMap<String, Watch>);
 
 impl WatchSet {
-    /// Wishes for the updates of these resources, where `find` knows the backend and its own URI. A wish for a backend that was replaced
-    /// becomes one for its successor. Returns whether any wish is new.
+    /// Subscribes to the updates of these resources, where `find` knows the backend and its own URI. A subscription at a backend that was replaced
+    /// becomes one at its successor. Returns whether any is new.
     pub(crate) fn extend<'a>(
         &mut self,
         uris: impl IntoIterator<Item = &'a String>,
@@ -37,7 +37,7 @@ impl WatchSet {
         is_new
     }
 
-    /// Returns the wishes.
+    /// Returns the subscriptions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Watch)> {
         self.0.iter()
     }
@@ -83,7 +83,7 @@ impl SessionSubscriptions {
         Arc::clone(&self.0.lock().entry(session).mailbox)
     }
 
-    /// Keeps a wish of a session. Returns false, and keeps nothing, where the session has [`MAX_SUBSCRIBED`] already.
+    /// Keeps a subscription of a session. Returns false, and keeps nothing, where the session has [`MAX_SUBSCRIBED`] already.
     pub(crate) fn add(&self, session: &str, uri: &str, watch: Watch) -> bool {
         let mut sessions = self.0.lock();
         let watches = &mut sessions.entry(session).watches.0;
@@ -94,7 +94,7 @@ impl SessionSubscriptions {
         fits
     }
 
-    /// Removes the wish of a session; without wishes and readers nothing of the session is kept.
+    /// Removes the subscription of a session; without subscriptions and readers nothing of the session is kept.
     pub(crate) fn remove(&self, session: &str, uri: &str) {
         let mut sessions = self.0.lock();
         if let Some(entry) = sessions.by_key.get_mut(session) {
@@ -104,7 +104,7 @@ impl SessionSubscriptions {
         self.forget_unused(session);
     }
 
-    /// Forgets a session that has neither wishes nor readers.
+    /// Forgets a session that has neither subscriptions nor readers.
     pub(crate) fn forget_unused(&self, session: &str) {
         let mut sessions = self.0.lock();
         let is_unused = |entry: &SessionEntry| entry.watches.0.is_empty() && entry.mailbox.is_unread();
@@ -118,7 +118,7 @@ impl SessionSubscriptions {
         self.0.lock().by_key.remove(session);
     }
 
-    /// Moves the wishes of a session to the backends that replaced theirs.
+    /// Moves the subscriptions of a session to the backends that replaced theirs.
     pub(crate) fn refresh(
         &self,
         session: &str,
@@ -131,7 +131,7 @@ impl SessionSubscriptions {
         }
     }
 
-    /// Returns the number of wishes of all sessions.
+    /// Returns the number of subscriptions of all sessions.
     pub(crate) fn count(&self) -> usize {
         self.0.lock().by_key.values().map(|entry| entry.watches.0.len()).sum()
     }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_kept_as_long_as_it_has_wishes_or_readers_and_no_longer_than_its_client_says() {
+    fn a_session_is_kept_as_long_as_it_has_subscriptions_or_readers_and_no_longer_than_its_client_says() {
         let (sessions, backend) = (SessionSubscriptions::default(), Arc::new(WatchedResources::default()));
         let subscribe = |session: &str, uri: &str| {
             let mailbox = sessions.mailbox(session);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_and_their_wishes_are_bounded_and_those_that_are_read_stay() {
+    fn sessions_and_their_subscriptions_are_bounded_and_those_that_are_read_stay() {
         let (sessions, backend) = (SessionSubscriptions::default(), Arc::new(WatchedResources::default()));
         let read = sessions.mailbox("read").reader();
         for number in 0..MAX_SESSIONS + 10 {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_follow_a_backend_that_is_replaced() {
+    fn subscriptions_follow_a_backend_that_is_replaced() {
         let (old, new) = (Arc::new(WatchedResources::default()), Arc::new(WatchedResources::default()));
         let (mut set, mailbox, uris) = (WatchSet::default(), Mailbox::new(), vec!["a:1".to_owned()]);
         let to = |backend: &Arc<WatchedResources>| {

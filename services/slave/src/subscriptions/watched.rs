@@ -25,14 +25,14 @@ pub(crate) enum Status {
 }
 
 /// One who wants updates: the mailbox, and the URI as the slave's clients know it.
-struct Wish {
+struct Subscriber {
     mailbox: Arc<Mailbox>,
     shown: String,
 }
 
 /// A resource with those who want its updates.
 struct Resource {
-    wishes: HashMap<u64, Wish>,
+    subscribers: HashMap<u64, Subscriber>,
     status: Status,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct WatchedResources {
     changes: watch::Sender<u64>,
 }
 
-/// The wish of one client for the updates of one resource, until it is dropped.
+/// The subscription of one client to the updates of one resource, until it is dropped.
 pub(crate) struct Watch {
     watched: Arc<WatchedResources>,
     own: String,
@@ -72,14 +72,14 @@ impl WatchedResources {
             let resource = state
                 .resources
                 .entry(own.to_owned())
-                .or_insert_with(|| Resource { wishes: HashMap::new(), status: Status::Asked });
+                .or_insert_with(|| Resource { subscribers: HashMap::new(), status: Status::Asked });
             // Another client may be luckier than the one before.
             if matches!(resource.status, Status::Refused(_)) {
                 resource.status = Status::Asked;
             }
             resource
-                .wishes
-                .insert(state.last, Wish { mailbox: Arc::clone(mailbox), shown: shown.to_owned() });
+                .subscribers
+                .insert(state.last, Subscriber { mailbox: Arc::clone(mailbox), shown: shown.to_owned() });
             state.last
         };
         self.notify();
@@ -142,8 +142,8 @@ impl WatchedResources {
             if !is_part {
                 continue;
             }
-            for wish in resource.wishes.values() {
-                wish.mailbox.put(update.renamed(&format!("{}{rest}", wish.shown)));
+            for subscriber in resource.subscribers.values() {
+                subscriber.mailbox.put(update.renamed(&format!("{}{rest}", subscriber.shown)));
                 found = true;
             }
         }
@@ -193,8 +193,8 @@ impl Drop for Watch {
         {
             let state = &mut *self.watched.state.lock();
             let Some(resource) = state.resources.get_mut(&self.own) else { return };
-            resource.wishes.remove(&self.number);
-            if resource.wishes.is_empty() {
+            resource.subscribers.remove(&self.number);
+            if resource.subscribers.is_empty() {
                 state.resources.remove(&self.own);
             }
         }
