@@ -3,6 +3,7 @@
 use harness::client::{Client, McpRequest, Pending};
 use harness::fixture::Fixture;
 use harness::relay::{Setup, Slave};
+use harness::wait;
 use serde_json::{Value, json};
 
 use super::{noted, slave, touch};
@@ -72,4 +73,24 @@ async fn a_refusal_comes_as_the_backend_wrote_it_and_a_session_s_end_frees_what_
     for uri in ["res:1", "res:2"] {
         noted(&fixture, &format!("unsubscribe {uri}"), 1).await;
     }
+}
+
+#[tokio::test]
+async fn a_session_that_unsubscribes_is_freed_at_whichever_slaves_have_its_subscription() {
+    let (one, two) = (Fixture::default(), Fixture::default());
+    let proxy = Setup::proxy().start_proxy().await;
+    let _one = slave("one", Setup::slave("one", proxy.link), &one, "legacy").await;
+    let _two = slave("two", Setup::slave("two", proxy.link), &two, "legacy").await;
+    proxy.accepted(2).await;
+    proxy.offers("touch").await;
+    let client = Client::legacy(proxy.http).await;
+    let asked = |fixture: &Fixture| fixture.log("process").contains(&"subscribe res:1".to_owned());
+    wait::until("a subscription at both slaves", async || {
+        assert_eq!(subscribe(&client, "resources/subscribe", "res:1").await["result"], json!({}));
+        (asked(&one) && asked(&two)).then_some(())
+    })
+    .await;
+    assert_eq!(subscribe(&client, "resources/unsubscribe", "res:1").await["result"], json!({}));
+    noted(&one, "unsubscribe res:1", 1).await;
+    noted(&two, "unsubscribe res:1", 1).await;
 }
