@@ -241,4 +241,5 @@ def backends():
         timeseries("Answers kept", "percentunit", "Share of SLAVE_JOURNAL_BYTES that answers fill which proxies have not taken.",
                    (f"mcp_relay_slave_journal_bytes{{{JOB}}} / mcp_relay_slave_journal_limit_bytes{{{JOB}}}", "{{instance}}"), min=0),
         timeseries("Calls kept", "short", "Calls of proxies that run, or whose answer was not taken yet.", (f"sum by (instance) (mcp_relay_slave_calls_kept{{{JOB}}})", "{{instance}}")),
+        timeseries("Subscriptions of sessions", "short", "Resources that legacy sessions have subscribed to, each counted once for a session.", (f"sum by (instance) (mcp_relay_slave_resource_subscriptions{{{JOB}}})", "{{instance}}")),
     ]

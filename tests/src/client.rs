@@ -160,6 +160,15 @@ impl Client {
         self.request(McpRequest::tool(1, tool, arguments)).await
     }
 
+    /// Opens the session's GET stream (legacy) and waits for its head.
+    pub async fn open_stream(&self) -> Pending {
+        let message = request(Method::GET, &self.path, &self.request_headers(), Vec::new());
+        let mut exchange = Exchange::start(self.address, message).await;
+        exchange.head().await;
+        assert_eq!(exchange.status, 200, "GET");
+        Pending::new(exchange)
+    }
+
     /// Sends a notification and returns the HTTP status.
     pub async fn notify(&self, method: &str, params: Value) -> u16 {
         let mut headers = self.request_headers();

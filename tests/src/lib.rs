@@ -32,6 +32,7 @@ pub mod storm;
 pub mod tasking;
 pub mod tls;
 pub mod wait;
+pub mod watched;
 pub mod wsframes;
 
 /// The native wire format, for tests that write frames by hand.

@@ -6,6 +6,7 @@ mod call_log;
 mod config;
 mod launch;
 mod limit;
+mod listen;
 mod offer;
 mod param_headers;
 mod recording;
@@ -36,6 +37,7 @@ use crate::retention::Retention;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
+use listen::Listeners;
 pub use offer::{BackendOffer, Offer};
 use registry::BackendRegistry;
 pub use registry::BackendSnapshot;
@@ -74,6 +76,7 @@ impl Executor {
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
+        let listeners = Listeners::new(Arc::clone(&registry));
         let runner = CallRunner {
             registry,
             limit,
@@ -84,6 +87,7 @@ impl Executor {
             asks: Arc::default(),
             tasks: TaskIds::random(),
             log_levels: Mutex::default(),
+            listeners,
         };
         Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }
     }
@@ -146,6 +150,17 @@ impl Executor {
     pub(crate) fn end_session(&self, session: &str) {
         self.runner.log_levels.lock().remove(session);
         self.retention.end_session(session);
+        self.runner.listeners.end_session(session);
+    }
+
+    /// Ends all calls that listen, now and later: the slave goes down.
+    pub(crate) fn end_listening(&self) {
+        self.runner.listeners.close();
+    }
+
+    /// Returns the number of subscriptions that legacy sessions have.
+    pub(crate) fn session_subscriptions(&self) -> usize {
+        self.runner.listeners.session_subscriptions()
     }
 
     /// Takes no new call and stops every backend with its whole process group. Calls that still run end with an error.
@@ -201,5 +216,9 @@ impl Execute for Executor {
 
     fn end_session(&self, session: &str) {
         Self::end_session(self, session);
+    }
+
+    fn unsubscribe(&self, session: &str, uri: &str) {
+        self.runner.listeners.unsubscribe(session, uri);
     }
 }

@@ -18,6 +18,7 @@ mod retention;
 mod run;
 mod splice;
 mod status;
+mod subscriptions;
 mod trace;
 
 pub use dial::DialError;

@@ -20,7 +20,7 @@ use super::framing::Framing;
 use super::response::{Refusal, SESSION_ID, empty, events, json};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
-use super::{audit, batch, era};
+use super::{audit, batch, era, subscription};
 use crate::calls::Calls;
 use crate::edge::unix_now;
 use crate::jsonrpc::Segments;
@@ -144,6 +144,10 @@ fn answer<C: Calls>(
     let caller = era::caller(context, era, request.method, request.params)?;
     span.set_caller(&caller);
     let version = caller.version;
+    if (request.method, caller.era) == ("subscriptions/listen", Era::Modern) {
+        let stream = subscription::open(context, request, &caller, accept)?;
+        return Ok(Begun::Answered(Box::new(events(ResponseBody::Listen(stream)))));
+    }
     let response = match context.edge.answer(request, caller, context.call_context())? {
         Answer::Call(stream) => return Ok(Begun::Call { version, stream }),
         Answer::Response(message) => message_response(message, accept, context.edge.config.keepalive),

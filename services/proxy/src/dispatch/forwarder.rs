@@ -10,6 +10,7 @@ use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::request_state::{RequestState, StateLabel};
+use tokio::sync::watch;
 
 use super::candidates::PoolCandidates;
 use super::directory::Directory;
@@ -37,6 +38,8 @@ pub(crate) struct Forwarder {
     pub(super) start: StartWindow,
     instance: InstanceId,
     last_call: AtomicU64,
+    /// Notified after the directory was rebuilt.
+    changes: watch::Sender<()>,
 }
 
 impl Forwarder {
@@ -48,7 +51,18 @@ impl Forwarder {
             start,
             instance,
             last_call: AtomicU64::new(1),
+            changes: watch::Sender::new(()),
         }
+    }
+
+    /// Returns the changes of slaves and of what they offer, from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Tells of a change of slaves or of what they offer.
+    pub(super) fn on_change(&self) {
+        self.changes.send_replace(());
     }
 
     /// Returns an id that no other call has.

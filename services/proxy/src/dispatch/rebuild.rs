@@ -82,6 +82,7 @@ impl ActiveSettings {
         conflicts::report(&directory, &before);
         forwarder.directory.store(Arc::new(directory));
         forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.pool, &known.route));
+        forwarder.on_change();
         self.listing.send_if_modified(|old| Listing::replace(old, listing));
     }
 

@@ -24,6 +24,7 @@ mod odd_lines;
 mod process;
 mod reader;
 mod request;
+mod resource_updates;
 mod results;
 mod session;
 mod slots;

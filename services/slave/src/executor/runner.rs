@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::{Failure, modern_status};
 use protocol::mcp::kind::Kind;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call_log::{RunningCall, log_refusal};
 use super::limit::ConcurrencyLimit;
+use super::listen::{Listeners, Step};
 use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
@@ -53,11 +54,15 @@ pub(super) struct CallRunner {
     pub(super) tasks: TaskIds,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
+    pub(super) listeners: Listeners,
 }
 
 impl CallRunner {
     /// Runs a call and ends it, once, also when a backend's code panics.
     pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
+        if call.header.purpose == Purpose::Listen {
+            return self.listeners.run(&call.header, &call.message, sink, &call.cancelled).await;
+        }
         let era = call.header.era;
         let mut trace = call.trace;
         let origin = sink.origin();
@@ -159,6 +164,9 @@ impl CallRunner {
         request: Request,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
+        if let Some(step) = Step::of(&request.header.method) {
+            return self.listeners.step(step, route, &request, self.wait).await;
+        }
         let _permit = self.limit.acquire().await?;
         recorder.on_running(&route.owner);
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());

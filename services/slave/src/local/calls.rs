@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::Introduction;
-use front::calls::{CallContext, Calls, Completeness, EntryListing, Listing};
+use front::calls::{CallContext, Calls, Completeness, EntryListing, Listing, Updates};
 use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::catalog::ListKind;
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::session_calls::SessionCalls;
 use super::sink::LocalSink;
 use super::stream::LocalStream;
+use super::updates::updates;
 use crate::executor::{Executor, Offer};
 
 /// Events of one call that may wait for its client before the backend has to wait.
@@ -121,6 +122,11 @@ impl Calls for LocalCalls {
     fn end_session(&self, session: &str) {
         self.executor.end_session(session);
         self.running.cancel(|key| key.session == session);
+    }
+
+    fn updates(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Updates {
+        let (sink, stream) = updates();
+        Box::pin(stream(self.executor.run(header, message, Box::new(sink))))
     }
 }
 

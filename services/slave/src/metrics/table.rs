@@ -49,6 +49,8 @@ pub(super) const RETAINED_CALLS: &str = "mcp_relay_slave_retained_calls";
 pub(super) const JOURNAL: &str = "mcp_relay_slave_journal_bytes";
 pub(super) const JOURNAL_LIMIT: &str = "mcp_relay_slave_journal_limit_bytes";
 pub(super) const KEPT: &str = "mcp_relay_slave_calls_kept";
+/// Subscriptions of sessions to updates of resources.
+pub(super) const SUBSCRIPTIONS: &str = "mcp_relay_slave_resource_subscriptions";
 pub(super) const DRAINING: &str = "mcp_relay_slave_draining";
 
 /// What is odd about a line of a backend's standard output.
@@ -238,5 +240,10 @@ pub const METRICS: &[Metric] = &[
     .in_unit(Unit::Bytes),
     Metric::gauge(RETAINED_CALLS, &[], "Calls of which something is kept for clients that may come back."),
     Metric::gauge(KEPT, &[], "Calls of proxies that run, or whose response is not acknowledged."),
+    Metric::gauge(
+        SUBSCRIPTIONS,
+        &[],
+        "Resources that legacy sessions have subscribed to, each counted once for a session.",
+    ),
     Metric::gauge(DRAINING, &[], "1 while this slave shuts down and finishes its calls."),
 ];

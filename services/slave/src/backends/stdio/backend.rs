@@ -32,6 +32,7 @@ use crate::call::{Answer, Backend, Exchange, Request};
 use crate::launcher::Launcher;
 use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
+use crate::subscriptions::WatchedResources;
 use crate::trace::{BackendRequest, BackendSpan};
 
 /// Seconds after which a call of a backend that is being started is worth another try.
@@ -56,6 +57,7 @@ pub(crate) struct StdioBackend {
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
     pub(super) odd: Arc<OddLines>,
+    pub(super) watched: Arc<WatchedResources>,
     /// Notified when a child is ready.
     started: Notify,
     /// The longest wait of a call for a child that is being started.
@@ -73,6 +75,7 @@ impl StdioBackend {
         Self {
             odd: Arc::new(OddLines::new(Arc::clone(&name), Arc::clone(&history))),
             name,
+            watched: Arc::default(),
             started: Notify::new(),
             wait: timing.wait,
             slots: server.concurrency.map(Slots::new),
@@ -286,5 +289,9 @@ impl Backend for StdioBackend {
 
     fn version(&self) -> Option<Version> {
         self.current.load().as_ref().map(|ready| ready.version)
+    }
+
+    fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {
+        Some(&self.watched)
     }
 }
