@@ -44,6 +44,8 @@ pub(super) struct OutputReader {
     odd: Arc<OddLines>,
     max_line: usize,
     attribution: Attribution,
+    /// The request on whose stream the line came that is read.
+    of: Option<u64>,
 }
 
 /// Returns the level of a log message; one that is not known counts as `info`.
@@ -81,7 +83,7 @@ impl OutputReader {
         max_line: usize,
     ) -> Self {
         let attribution = Attribution::new(Arc::clone(&session), redactor, Arc::clone(&odd));
-        Self { session, odd, max_line, attribution }
+        Self { session, odd, max_line, attribution, of: None }
     }
 
     /// Reads until the output ends or cannot be used any more. Not cancel-safe: bytes that were read are lost.
@@ -97,6 +99,12 @@ impl OutputReader {
                 Err(error) => return ReadEnd::Failed(error),
             }
         }
+    }
+
+    /// Takes a message that came by itself; `of` is the request on whose stream it came, if it came on one's.
+    pub(super) fn take(&mut self, of: Option<u64>, message: Bytes) {
+        self.of = of;
+        self.on_line(message);
     }
 
     fn on_line(&mut self, line: Bytes) {
@@ -215,7 +223,7 @@ impl OutputReader {
         let params = params.map(|params| line.slice(range_in(line, params)));
         let request = ClientRequest { method: method.to_owned(), params };
         let request = ChildRequest { id: Bytes::copy_from_slice(id.get().as_bytes()), request };
-        if let Err(why) = self.session.pass_request(request) {
+        if let Err(why) = self.session.pass_request(request, self.of) {
             refuse(-32603, why);
         }
     }
@@ -235,7 +243,7 @@ impl OutputReader {
     fn on_notification(&self, method: &str, line: &Bytes, params: Option<&RawValue>) {
         let routed = match method {
             "notifications/progress" => params.is_some_and(|params| self.on_progress(line, params)),
-            "notifications/message" => self.session.pass_log(line, log_level(params)),
+            "notifications/message" => self.session.pass_log(line, log_level(params), self.of),
             "notifications/tools/list_changed" => self.on_change(&[ListKind::Tools]),
             "notifications/prompts/list_changed" => self.on_change(&[ListKind::Prompts]),
             "notifications/resources/list_changed" => {
