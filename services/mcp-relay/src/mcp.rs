@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{HeaderName, HeaderValue};
 use protocol::mcp::era::{Era, Version, meta};
+use protocol::mcp::param_headers::header_text;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -116,7 +117,7 @@ impl Client {
             let headers = request.headers_mut();
             headers.insert("mcp-method", value(method)?);
             if let Some(name) = name {
-                headers.insert("mcp-name", value(&param_headers::encoded(&name))?);
+                headers.insert("mcp-name", value(&header_text(&name))?);
             }
         }
         request.headers_mut().extend(more.iter().cloned());

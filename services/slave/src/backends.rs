@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub mod environment;
 pub mod history;
 mod line_reader;
+pub mod mcp_http;
 pub mod pilot;
 mod process_group;
 mod redactor;

@@ -4,12 +4,31 @@
 
 use std::collections::HashMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
 use crate::mcp::members::ExactMembers;
 
 /// Deepest nesting of `properties` that is searched.
 const MAX_DEPTH: usize = 32;
+
+/// Encodes the text of a header: as it is where that is unambiguous, in Base64 otherwise (2026-07-28, Streamable HTTP, "Value Encoding").
+pub fn header_text(text: &str) -> String {
+    let plain = text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+        && text.trim() == text
+        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    if plain { text.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(text)) }
+}
+
+/// Returns the text of the header for an argument, encoded; `None` where it has no such text.
+pub fn argument_text(argument: &RawValue) -> Option<String> {
+    match argument.get().as_bytes().first()? {
+        b'"' => Some(header_text(&serde_json::from_str::<String>(argument.get()).ok()?)),
+        b't' | b'f' | b'-' | b'0'..=b'9' => Some(argument.get().to_owned()),
+        _ => None,
+    }
+}
 
 /// Parameter with an `x-mcp-header` annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +210,14 @@ mod tests {
             ("3", None),
         ] {
             assert_eq!(param.value(&raw(arguments)).map(RawValue::get), value, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn values_that_look_encoded_or_have_spaces_at_their_ends_are_header_text() {
+        assert_eq!(header_text("eu-west 1"), "eu-west 1");
+        for text in ["=?base64?x?=", " a", "a ", "a\nb", "é"] {
+            assert!(header_text(text).starts_with("=?base64?") && header_text(text) != text, "{text:?}");
         }
     }
 }

@@ -46,6 +46,13 @@ impl MaybeTlsStream {
         connection.peer_certificates()?.first().map(|certificate| Sha256::digest(certificate).into())
     }
 
+    /// Returns the application protocol that ALPN agreed on; `None` without TLS or agreement.
+    pub fn application_protocol(&self) -> Option<&[u8]> {
+        let Self::Tls(stream) = self else { return None };
+        let (_, connection) = stream.get_ref();
+        connection.alpn_protocol()
+    }
+
     pub(super) fn tls(stream: server::TlsStream<TcpStream>) -> Self {
         Self::from(TlsStream::from(stream))
     }

@@ -10,6 +10,7 @@ mod curate;
 mod entry;
 mod jsonc;
 mod members;
+mod remote;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -192,7 +193,7 @@ mod tests {
     fn all_problems_are_reported_at_once_without_values() {
         let text = problems(
             r#"{"mcpServers":{"one":{"args":"x","env":{"P":8080}},"two":{"command":"c","args":[1],"cwd":"/no/such/dir"},
-                "three":{"url":"http://x"},"four":{"command":"${NOPE}","disabled":"yes"},"five":3,"two":{"command":"d"}}}"#,
+                "three":{"url":"ftp://x"},"four":{"command":"${NOPE}","disabled":"yes"},"five":3,"two":{"command":"d"}}}"#,
         );
         for part in [
             r#"entry "one", member "command""#,
@@ -200,7 +201,7 @@ mod tests {
             r#"entry "one", member "env.P""#,
             r#"entry "two", member "args[0]""#,
             r#"entry "two", member "cwd""#,
-            r#"entry "three", member "type""#,
+            r#"entry "three", member "url""#,
             r#"entry "four", member "disabled""#,
             "variable NOPE to be set",
             r#"entry "five": expected an object"#,
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_bad_entry_does_not_stop_the_others_unless_it_is_told_to() {
-        let text = r#"{"mcpServers":{"a":{"command":"x"},"bad":{"command":""},"web":{"type":"http","url":"https://x"},"b":{"command":"y"},"a":{"command":"z"}}}"#;
+        let text = r#"{"mcpServers":{"a":{"command":"x"},"bad":{"command":""},"web":{"type":"http","url":"not a URL"},"b":{"command":"y"},"a":{"command":"z"}}}"#;
         let read = |strictness| read(Path::new("f"), Ok(text.as_bytes()), strictness, variable);
         let file = read(Strictness::Entry).unwrap();
         assert_eq!((names(&file.servers), file.refused), (vec!["a", "b"], vec!["bad".into(), "web".into()]));

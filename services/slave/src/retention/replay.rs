@@ -46,9 +46,13 @@ async fn replay(
         match retained.next(after) {
             Next::Event(event) => {
                 after += 1;
-                let sent = tokio::select! {
-                    sent = sink.event(event) => sent.is_ok(),
-                    () = cancelled.cancelled() => false,
+                let sent = if is_request(&event) {
+                    sink.request(event).is_ok()
+                } else {
+                    tokio::select! {
+                        sent = sink.event(event) => sent.is_ok(),
+                        () = cancelled.cancelled() => false,
+                    }
                 };
                 if !sent {
                     return sink.end(lost);
@@ -62,4 +66,9 @@ async fn replay(
             },
         }
     }
+}
+
+/// Returns whether an event is a request to the client: the slave writes those itself, the id in front, and a notification has none.
+fn is_request(event: &[u8]) -> bool {
+    event.starts_with(br#"{"jsonrpc":"2.0","id":"#)
 }

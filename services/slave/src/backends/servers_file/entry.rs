@@ -7,6 +7,8 @@ use runtime::printable;
 use runtime::secret::Secret;
 use serde_json::Value;
 
+use super::remote;
+use crate::backends::mcp_http::HttpTransport;
 use crate::backends::stdio::StdioServer;
 
 /// The reader of one entry.
@@ -40,13 +42,19 @@ impl<'a> EntryReader<'a> {
         if self.name.is_empty() || self.name.chars().any(printable::is_escaped) {
             self.report("", "a name without control characters");
         }
-        let has_url = self.value.get("url").is_some();
-        let kind = self.value.get("type").and_then(Value::as_str).unwrap_or("stdio");
-        if !matches!(kind, "stdio" | "local") || has_url && self.value.get("command").is_none() {
-            self.report("type", "\"stdio\" with a \"command\" (other kinds cannot be run; set \"disabled\": true to keep the entry)");
+        let kind = self.value.get("type").and_then(Value::as_str);
+        let has_url = self.value.get("url").is_some() && self.value.get("command").is_none();
+        self.check_members();
+        if let Some(transport) = remote::transport(kind, has_url) {
+            return self.remote(transport);
+        }
+        if !matches!(kind, None | Some("stdio" | "local")) {
+            self.report(
+                "type",
+                "\"stdio\" with a \"command\", or \"http\" or \"sse\" with a \"url\" (set \"disabled\": true to keep an entry of another kind)",
+            );
             return None;
         }
-        self.check_members();
         Some(StdioServer {
             name: self.name.to_owned(),
             command: self.command(),
@@ -56,7 +64,21 @@ impl<'a> EntryReader<'a> {
             confinement: self.confinement(),
             concurrency: self.concurrency(),
             curation: self.curation(),
+            remote: None,
             secrets: std::mem::take(&mut self.secrets),
+        })
+    }
+
+    /// Returns the server of an entry with a `url`; `None` if it cannot be used.
+    fn remote(&mut self, transport: HttpTransport) -> Option<StdioServer> {
+        let remote = self.http_server(transport)?;
+        Some(StdioServer {
+            name: self.name.to_owned(),
+            concurrency: self.concurrency(),
+            curation: self.curation(),
+            remote: Some(remote),
+            secrets: std::mem::take(&mut self.secrets),
+            ..StdioServer::default()
         })
     }
 

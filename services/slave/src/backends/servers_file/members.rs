@@ -5,7 +5,10 @@ use super::entry::EntryReader;
 
 /// Members that are read.
 const READ: &[&str] =
-    &["command", "args", "env", "cwd", "type", "url", "disabled", "enabled", "confine", "concurrency"];
+    &["command", "args", "env", "cwd", "type", "disabled", "enabled", "confine", "concurrency"];
+
+/// Members that are read of an entry with a `url`.
+const READ_OF_REMOTE: &[&str] = &["url", "type", "headers", "tls", "disabled", "enabled", "concurrency"];
 
 /// Members of other programs that concern these programs alone: what they show, ask their user, or wait for.
 const OF_OTHER_PROGRAMS: &[&str] = &[
@@ -45,8 +48,9 @@ impl EntryReader<'_> {
     /// Warns of members that have no effect.
     pub(super) fn check_members(&mut self) {
         let Some(members) = self.value.as_object() else { return };
+        let read = if members.contains_key("command") { READ } else { READ_OF_REMOTE };
         let known = |name: &str| {
-            READ.contains(&name) || curate::MEMBERS.contains(&name) || OF_OTHER_PROGRAMS.contains(&name)
+            read.contains(&name) || curate::MEMBERS.contains(&name) || OF_OTHER_PROGRAMS.contains(&name)
         };
         for name in members.keys().filter(|name| !known(name)) {
             let printable: String = name.chars().take(64).collect();

@@ -69,7 +69,8 @@ pub(crate) struct StdioBackend {
 impl StdioBackend {
     /// Returns a server that does not run yet.
     pub(crate) fn new(server: Arc<StdioServer>, context: &BackendContext, timing: StdioTiming) -> Self {
-        let secrets = server.env.iter().map(|(_, value)| value).chain(&server.secrets);
+        let headers = server.remote.iter().flat_map(|remote| &remote.headers).map(|(_, value)| value);
+        let secrets = server.env.iter().map(|(_, value)| value).chain(&server.secrets).chain(headers);
         let name: Arc<str> = server.name.as_str().into();
         let history = Arc::new(ProcessHistory::new(context.log_capture, &context.launcher));
         Self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use runtime::secret::Secret;
 
 use crate::backends::Curation;
+use crate::backends::mcp_http::HttpServer;
 use crate::launcher::Confinement;
 
 /// An entry of an `mcpServers` file, checked and with its variables filled in.
@@ -30,13 +31,16 @@ pub struct StdioServer {
     pub concurrency: Option<NonZeroUsize>,
     /// What of it is offered, and how.
     pub curation: Curation,
+    /// The server that is reached over HTTP in place of a process; what concerns processes is empty then.
+    pub remote: Option<HttpServer>,
 }
 
 impl StdioServer {
     /// Returns whether both are run in the same way, so that a running one need not be replaced by the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // The secrets are parts of the other members.
-        let Self { name, command, args, env, cwd, confinement, concurrency, curation, secrets: _ } = self;
+        let Self { name, command, args, env, cwd, confinement, concurrency, curation, remote, secrets: _ } =
+            self;
         let same = |((name, value), other): (&(String, Secret), &(String, Secret))| {
             *name == other.0 && value.expose() == other.1.expose()
         };
@@ -47,6 +51,10 @@ impl StdioServer {
             && *confinement == other.confinement
             && *concurrency == other.concurrency
             && *curation == other.curation
+            && match (remote, &other.remote) {
+                (Some(one), Some(two)) => one.is_same(two),
+                (one, two) => one.is_none() && two.is_none(),
+            }
             && env.len() == other.env.len()
             && env.iter().zip(&other.env).all(same)
     }

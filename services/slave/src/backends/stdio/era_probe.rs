@@ -62,7 +62,10 @@ impl EraMemory {
 }
 
 fn command(server: &StdioServer) -> Command {
-    (server.command.clone(), server.args.clone())
+    match &server.remote {
+        Some(remote) => (remote.url.to_string(), Vec::new()),
+        None => (server.command.clone(), server.args.clone()),
+    }
 }
 
 #[cfg(test)]

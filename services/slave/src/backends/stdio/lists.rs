@@ -49,7 +49,10 @@ pub(super) async fn all(
 /// Reads those lists of a report again of which the child has said that they changed. One that cannot be read stays as it was.
 pub(super) async fn refresh(session: &Arc<Session>, era: Era, report: &mut BackendReport) {
     let changed = session.changed_lists.take();
-    for kind in ListKind::ALL.into_iter().filter(|kind| changed.has(*kind)) {
+    for kind in ListKind::ALL {
+        if !changed.has(kind) || !has(&report.facts, kind) {
+            continue;
+        }
         match list(session, era, kind).await {
             Ok(list) => report.lists[kind as usize] = Some(list),
             Err(error) => warn_unlisted(session, kind, &error),

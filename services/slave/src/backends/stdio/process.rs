@@ -40,7 +40,7 @@ pub(super) struct ExitReason {
 }
 
 impl ExitReason {
-    fn new(text: impl Into<String>, exit: impl Into<Exit>) -> Self {
+    pub(super) fn new(text: impl Into<String>, exit: impl Into<Exit>) -> Self {
         Self { text: text.into(), exit: exit.into() }
     }
 

@@ -47,6 +47,8 @@ pub(super) struct OutputReader {
     attribution: Attribution,
     /// Resources of which clients want to learn the updates.
     watched: Arc<WatchedResources>,
+    /// The request on whose stream the line came that is read.
+    of: Option<u64>,
 }
 
 /// Returns the level of a log message; one that is not known counts as `info`.
@@ -84,7 +86,7 @@ impl OutputReader {
         max_line: usize,
     ) -> Self {
         let attribution = Attribution::new(Arc::clone(&session), redactor, Arc::clone(&odd));
-        Self { session, odd, max_line, attribution, watched: Arc::default() }
+        Self { session, odd, max_line, attribution, watched: Arc::default(), of: None }
     }
 
     /// Passes updates of these resources on.
@@ -105,6 +107,12 @@ impl OutputReader {
                 Err(error) => return ReadEnd::Failed(error),
             }
         }
+    }
+
+    /// Takes a message that came by itself; `of` is the request on whose stream it came, if it came on one's.
+    pub(super) fn take(&mut self, of: Option<u64>, message: Bytes) {
+        self.of = of;
+        self.on_line(message);
     }
 
     fn on_line(&mut self, line: Bytes) {
@@ -223,7 +231,7 @@ impl OutputReader {
         let params = params.map(|params| line.slice(range_in(line, params)));
         let request = ClientRequest { method: method.to_owned(), params };
         let request = ChildRequest { id: Bytes::copy_from_slice(id.get().as_bytes()), request };
-        if let Err(why) = self.session.pass_request(request) {
+        if let Err(why) = self.session.pass_request(request, self.of) {
             refuse(-32603, why);
         }
     }
@@ -243,7 +251,7 @@ impl OutputReader {
     fn on_notification(&self, method: &str, line: &Bytes, params: Option<&RawValue>) {
         let routed = match method {
             "notifications/progress" => params.is_some_and(|params| self.on_progress(line, params)),
-            "notifications/message" => self.session.pass_log(line, log_level(params)),
+            "notifications/message" => self.session.pass_log(line, log_level(params), self.of),
             "notifications/tools/list_changed" => self.on_change(&[ListKind::Tools]),
             "notifications/prompts/list_changed" => self.on_change(&[ListKind::Prompts]),
             "notifications/resources/list_changed" => {

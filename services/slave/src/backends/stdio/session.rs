@@ -142,6 +142,11 @@ impl Session {
         true
     }
 
+    /// Returns whether request `id` waits for its answer.
+    pub(super) fn waits(&self, id: u64) -> bool {
+        self.table.lock().pending.contains_key(&id)
+    }
+
     /// Hands the answer to the only request that waits. Returns false if none waits, or several.
     pub(super) fn complete_only(&self, answer: impl FnOnce() -> Incoming) -> bool {
         let table = &mut *self.table.lock();
@@ -165,18 +170,20 @@ impl Session {
 
     /// Passes a log message of this level to the calls that may read it; the other calls in flight, of which it may be one's, show
     /// life. Returns false if no call got it.
-    pub(super) fn pass_log(&self, line: &Bytes, level: LogLevel) -> bool {
+    /// A message that came on the stream of request `of` is this call's alone.
+    pub(super) fn pass_log(&self, line: &Bytes, level: LogLevel, of: Option<u64>) -> bool {
         let table = self.table.lock();
         let message = LogMessage { level, default: self.log_level.default_level() };
         let calls = table.pending.iter().filter_map(|(id, pending)| match &pending.kind {
-            RequestKind::Call { logs, .. } => Some((*id, logs)),
-            RequestKind::Own | RequestKind::Standing => None,
+            RequestKind::Call { logs, .. } if of.is_none_or(|of| of == *id) => Some((*id, logs)),
+            _ => None,
         });
         let recipients = recipients(calls, message);
         for (id, pending) in &table.pending {
             if recipients.contains(id) {
                 self.push(pending, Incoming::Log(line.clone()));
             } else if matches!(pending.kind, RequestKind::Call { .. })
+                && of.is_none_or(|of| of == *id)
                 && !pending.waiting.sign.swap(true, Ordering::Relaxed)
             {
                 let _ = pending.incoming.send(Incoming::Alive);
@@ -185,15 +192,15 @@ impl Session {
         !recipients.is_empty()
     }
 
-    /// Passes a request of the child to the call that it is for.
+    /// Passes a request of the child to the call that it is for: that of the stream `of` where it came on one's.
     ///
     /// # Errors
     /// Why it is for none.
-    pub(super) fn pass_request(&self, request: ChildRequest) -> Result<(), &'static str> {
+    pub(super) fn pass_request(&self, request: ChildRequest, of: Option<u64>) -> Result<(), &'static str> {
         let table = self.table.lock();
         let calls = table.pending.iter().filter_map(|(id, pending)| match &pending.kind {
-            RequestKind::Call { logs, .. } => Some((*id, logs)),
-            RequestKind::Own | RequestKind::Standing => None,
+            RequestKind::Call { logs, .. } if of.is_none_or(|of| of == *id) => Some((*id, logs)),
+            _ => None,
         });
         if calls.clone().next().is_none() {
             return Err("no call is in flight whose client could be asked");

@@ -13,8 +13,8 @@ use super::backend::{ReadySession, StdioBackend};
 use super::config::StdioTiming;
 use super::era_probe::{EraMemory, EraProbe};
 use super::handshake::{self, ServerInfo};
-use super::process::RunningProcess;
 use super::request::RequestError;
+use super::running::Running;
 use super::session::Session;
 use super::{health_check, lists, resource_updates};
 use crate::backends::registration::{BackendReport, BackendState, Registration};
@@ -91,7 +91,7 @@ impl Supervisor {
         metrics::record_backend_start(name);
         self.backend.history.record_start();
         let mut start = BackendStart::start(name);
-        let mut process = match RunningProcess::start(&self.backend) {
+        let mut process = match Running::start(&self.backend) {
             Ok(process) => process,
             Err(error) => {
                 metrics::record_backend_exit(name, "start_failed");
@@ -99,7 +99,7 @@ impl Supervisor {
                 return ProcessEnd::Failed(error.to_string());
             }
         };
-        let session = Arc::clone(&process.session);
+        let session = process.session();
         let (reason, exit) = tokio::select! {
             reason = self.serve(&session, &mut start, era_probe) => (reason, Exit::Other("unusable")),
             reason = process.exited() => (reason.text, reason.exit),
@@ -250,7 +250,7 @@ impl Supervisor {
     }
 
     /// Fails the calls that wait and ends the process group.
-    async fn stop(&self, process: RunningProcess, reason: &str, grace: Duration) {
+    async fn stop(&self, process: Running, reason: &str, grace: Duration) {
         let failure = Failure::BackendFailed {
             backend: self.backend.name.to_string(),
             reason: reason.to_owned(),

@@ -1,0 +1,99 @@
+//! The HTTP client: connections that are used again, HTTP/2 where the server offers it, TLS, and the proxies of the environment.
+//!
+//! Must not know what is asked, nor of whom.
+
+mod connector;
+mod events;
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::PROXY_AUTHORIZATION;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+use crate::io_fault::describe;
+use connector::Connector;
+pub use connector::Proxies;
+pub use events::{Event, EventReader, EventTooLong};
+
+/// Time for which a connection without a request is kept. Below the limits of common servers and load balancers.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Longest time that a connection, TLS and the way through a proxy included, may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The failure of a request, in words. Never names a path, a query or a header.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No connection: the server has not seen the request.
+    #[error("{0}")]
+    NoConnection(String),
+    /// The connection broke: the server may have seen the request.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Settings of a client.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// TLS for `https` URLs. The application protocols are the client's own.
+    pub tls: Arc<ClientConfig>,
+    /// What the user changes where the server's certificate is not trusted.
+    pub roots: &'static str,
+    /// Proxies on the way.
+    pub proxies: Proxies,
+}
+
+/// An HTTP client. Cheap to clone; all clones share their connections.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    client: Client<Connector, Full<Bytes>>,
+    proxies: Proxies,
+}
+
+impl HttpClient {
+    /// Returns a client without connections.
+    pub fn new(settings: ClientSettings) -> Self {
+        let proxies = settings.proxies.clone();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(Connector::new(settings, CONNECT_TIMEOUT));
+        Self { client, proxies }
+    }
+
+    /// Sends a request with an absolute URL and returns the head of the response. Redirects are not followed. Dropping the future or the
+    /// body ends the exchange.
+    ///
+    /// # Errors
+    /// There is no response.
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, HttpError> {
+        if let Some(authorization) = self.proxies.authorization_in_request(request.uri()) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        }
+        self.client.request(request).await.map_err(|error| {
+            let reason = reason(&error);
+            if error.is_connect() { HttpError::NoConnection(reason) } else { HttpError::Broken(reason) }
+        })
+    }
+}
+
+/// Returns the failure's cause in words.
+pub fn reason(error: &(dyn Error + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return describe(error);
+        }
+        cause = error.source();
+    }
+    "the connection broke".to_owned()
+}

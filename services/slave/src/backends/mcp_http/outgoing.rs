@@ -1,0 +1,112 @@
+//! A message to a server, as far as its headers and its way depend on it. Must not know connections.
+
+use bytes::Bytes;
+use protocol::mcp::era::Version;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A message to the server.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    /// One JSON value.
+    pub(super) body: Bytes,
+    /// The id of a request; `None` for notifications and for answers to the server's requests.
+    pub(super) id: Option<u64>,
+    /// The method; empty for answers.
+    pub(super) method: String,
+    /// What a modern request names in its header (2026-07-28, Streamable HTTP, "Standard Headers").
+    pub(super) name: Option<String>,
+    /// The version of a modern request.
+    pub(super) version: Option<Version>,
+    /// The request that a notification cancels.
+    pub(super) cancels: Option<u64>,
+    /// The arguments of a call.
+    pub(super) arguments: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Params<'a> {
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    uri: Option<&'a RawValue>,
+    #[serde(rename = "taskId", borrow, default)]
+    task: Option<&'a RawValue>,
+    #[serde(rename = "requestId", borrow, default)]
+    request: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(rename = "_meta", borrow, default)]
+    meta: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Meta<'a> {
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow, default)]
+    version: Option<&'a RawValue>,
+}
+
+fn read<'a, T: Deserialize<'a>>(json: Option<&'a RawValue>) -> Option<T> {
+    serde_json::from_str(json?.get()).ok()
+}
+
+impl Outgoing {
+    /// Reads a message of the session.
+    pub(super) fn read(body: &Bytes) -> Self {
+        let message: Option<Message<'_>> = serde_json::from_slice(body).ok();
+        let Message { id, method, params } =
+            message.unwrap_or(Message { id: None, method: None, params: None });
+        let params: Params<'_> = read(params).unwrap_or_default();
+        let meta: Meta<'_> = read(params.meta).unwrap_or_default();
+        let method: String = read(method).unwrap_or_default();
+        let name = match method.as_str() {
+            "tools/call" | "prompts/get" => params.name,
+            "resources/read" => params.uri,
+            _ if method.starts_with("tasks/") => params.task,
+            _ => None,
+        };
+        Self {
+            body: body.slice(..body.trim_ascii_end().len()),
+            id: read(id).filter(|_| !method.is_empty()),
+            name: read(name),
+            version: read::<String>(meta.version).and_then(|version| Version::parse(&version)),
+            cancels: read(params.request).filter(|_| method == "notifications/cancelled"),
+            arguments: params.arguments.filter(|_| method == "tools/call").map(ToOwned::to_owned),
+            method,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_answers_and_cancellations_are_told_apart() {
+        let read = |text: &'static str| Outgoing::read(&Bytes::from_static(text.as_bytes()));
+        let call = read(
+            r#"{"id":4,"method":"tools/call","params":{"name":"t","arguments":{"x":"\ud800"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}
+"#,
+        );
+        assert_eq!((call.id, call.method.as_str(), call.name.as_deref()), (Some(4), "tools/call", Some("t")));
+        assert_eq!(call.version, Some(Version::NEWEST));
+        assert!(call.arguments.is_some() && call.body.ends_with(b"}"));
+        let answer = read(r#"{"id":4,"result":{}}"#);
+        assert_eq!((answer.id, answer.method.as_str()), (None, ""));
+        let cancel = read(r#"{"method":"notifications/cancelled","params":{"requestId":9}}"#);
+        assert_eq!((cancel.id, cancel.cancels), (None, Some(9)));
+        let resource = read(r#"{"id":1,"method":"resources/read","params":{"uri":"a:b","name":"no"}}"#);
+        assert_eq!((resource.name.as_deref(), resource.version), (Some("a:b"), None));
+        assert_eq!(read("no json").id, None);
+    }
+}
