@@ -58,6 +58,9 @@ impl CallSink for JournalSink {
     }
 
     fn request(&mut self, json: Bytes) -> Result<(), SinkClosed> {
+        if let Some(retained) = &self.retained {
+            retained.request(json.clone());
+        }
         match self.endpoint.write_request(self.call, json) {
             WriteOutcome::More | WriteOutcome::Wait => Ok(()),
             WriteOutcome::Gone => Err(SinkClosed),

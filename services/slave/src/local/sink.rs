@@ -47,6 +47,9 @@ impl CallSink for LocalSink {
     }
 
     fn request(&mut self, payload: Bytes) -> Result<(), SinkClosed> {
+        if let Some((_, retained)) = &self.retained {
+            retained.request(payload.clone());
+        }
         let event = ResponseEvent::Event { seq: self.seq, more: false, request: true, payload };
         self.seq += 1;
         match self.events.try_send(event) {

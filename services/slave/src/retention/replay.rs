@@ -7,7 +7,7 @@ use protocol::link::ids::CallId;
 use protocol::mcp::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
-use super::retained_call::{Next, RetainedCall};
+use super::retained_call::{KeptEvent, Next, RetainedCall};
 use super::store::Retention;
 use crate::call::{CallEnd, CallHandle, CallSink};
 
@@ -46,9 +46,12 @@ async fn replay(
         match retained.next(after) {
             Next::Event(event) => {
                 after += 1;
-                let sent = tokio::select! {
-                    sent = sink.event(event) => sent.is_ok(),
-                    () = cancelled.cancelled() => false,
+                let sent = match event {
+                    KeptEvent::Request(json) => sink.request(json).is_ok(),
+                    KeptEvent::Notification(json) => tokio::select! {
+                        sent = sink.event(json) => sent.is_ok(),
+                        () = cancelled.cancelled() => false,
+                    },
                 };
                 if !sent {
                     return sink.end(lost);
