@@ -127,7 +127,7 @@ impl RetainedCall {
     pub(super) fn next(&self, after: u64) -> Next {
         let kept = self.kept.lock();
         let sent = kept.first + kept.events.len() as u64 - 1;
-        if kept.gone || after + 1 < kept.first || after > sent {
+        if kept.gone || after > sent || after + 1 < kept.first {
             return Next::Lost;
         }
         let position = usize::try_from(after + 1 - kept.first).unwrap_or(usize::MAX);
