@@ -62,6 +62,8 @@ pub struct EdgeConfig {
     pub list_ttl: Duration,
     /// Silence after which a stream of events sends a comment (`SSE_KEEPALIVE`).
     pub keepalive: Duration,
+    /// Silence after which a call opens its stream of events (`SSE_AFTER_MS`).
+    pub sse_after: Duration,
     /// The silence after which a call is given up (`REQUEST_TIMEOUT`): passed on in call headers, and the time
     /// that a client has to send its body.
     pub request_timeout: Duration,
@@ -96,6 +98,7 @@ impl EdgeConfig {
             session_ttl: Duration::from_hours(24),
             list_ttl: Duration::from_secs(5),
             keepalive: Duration::from_secs(15),
+            sse_after: Duration::from_secs(2),
             request_timeout: Duration::from_mins(5),
             request_timeout_total: Duration::from_hours(1),
         }

@@ -26,7 +26,7 @@ pub struct Edge<C> {
     pub(crate) config: EdgeConfig,
     pub(crate) calls: C,
     pub(crate) listing: watch::Receiver<Arc<Listing>>,
-    pub(crate) sealer: Sealer,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) revoked: RevokedSessions,
     /// Sessions of tokens that were opened recently.
     pub(crate) sessions: SessionCache,
@@ -51,7 +51,7 @@ impl<C: Calls> Edge<C> {
         let identity = json!({ meta::SERVER_INFO: server_info(&config) });
         let ttl = u64::try_from(config.list_ttl.as_millis()).unwrap_or(u64::MAX);
         Self {
-            sealer: Sealer::new(&config.session_keys, config.session_ttl),
+            sealer: Arc::new(Sealer::new(&config.session_keys, config.session_ttl)),
             listing: calls.listing(),
             list_meta: identity.to_string(),
             list_ttl_ms: ttl,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::link::header::{CallHeader, Purpose, RawJson};
+use protocol::link::header::{CallHeader, CallPlace, Purpose, RawJson};
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::entry_array::Page;
 use protocol::mcp::envelope::{EnvelopeError, Params, Text};
@@ -54,6 +54,8 @@ pub(crate) struct Caller {
     pub(crate) session: Option<String>,
     /// Capabilities that the client of the session declared, a JSON object.
     pub(crate) capabilities: Option<Arc<str>>,
+    /// Told where its call runs, of a client that may come back to it.
+    pub(crate) place: Option<CallPlace>,
     /// Decoded `Mcp-Param-*` headers, by lower-case name without that prefix. Modern only.
     pub(crate) param_headers: BTreeMap<String, String>,
     /// W3C trace context of the HTTP headers. The message's own context takes precedence.
@@ -155,6 +157,8 @@ impl<C: Calls> Edge<C> {
             request_state,
             log_level: caller.session.as_deref().and_then(|session| self.log_levels.lock().get(session)),
             session: caller.session,
+            resumable: caller.place.is_some(),
+            place: caller.place,
             client_capabilities: caller.capabilities.and_then(raw_json),
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,

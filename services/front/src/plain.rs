@@ -78,6 +78,7 @@ fn plain_caller() -> Caller {
         version: Version::V2025_06_18,
         session: None,
         capabilities: None,
+        place: None,
         param_headers: BTreeMap::new(),
         trace: Trace::default(),
     }

@@ -47,6 +47,7 @@ impl EdgeConfig {
         config.session_ttl = common.session_ttl;
         config.list_ttl = common.list_ttl;
         config.keepalive = common.sse_keepalive;
+        config.sse_after = common.sse_after;
         config.request_timeout = common.request_timeout;
         config.request_timeout_total = common.request_timeout_total;
         config

@@ -23,7 +23,9 @@ const TOKEN_FORMAT: u8 = 2;
 /// Longest capabilities in a token, in bytes of JSON: a token travels in a header of each request.
 pub(crate) const MAX_CAPABILITIES: usize = 1024;
 const NONCE_LEN: usize = 24;
-const ID_LEN: usize = 16;
+const ID_LEN: usize = SESSION_ID_LEN;
+/// Bytes of a session's id.
+pub(crate) const SESSION_ID_LEN: usize = 16;
 const VERSION_LEN: usize = 10;
 /// Bytes of what is sealed, without capabilities.
 const SEALED_LEN: usize = 8 + ID_LEN + VERSION_LEN;
@@ -155,6 +157,47 @@ impl Sealer {
             capabilities,
         })
     }
+
+    /// Seals bytes for one session of one client; `None` only if the system has no random numbers.
+    pub(crate) fn seal(&self, plain: &[u8], principal: &Principal, session: &[u8; ID_LEN]) -> Option<String> {
+        let mut token = vec![0; NONCE_LEN + plain.len()];
+        let (nonce, sealed) = token.split_at_mut(NONCE_LEN);
+        getrandom::fill(nonce).ok()?;
+        sealed.copy_from_slice(plain);
+        let nonce = XNonce::try_from(&*nonce).ok()?;
+        let data = bound_to(principal, session);
+        let tag = self.ciphers.load().seal.encrypt_inout_detached(&nonce, &data, sealed.into()).ok()?;
+        token.extend_from_slice(&tag);
+        Some(URL_SAFE_NO_PAD.encode(token))
+    }
+
+    /// Returns what [`Self::seal`] sealed for this session of this client.
+    pub(crate) fn unseal(
+        &self,
+        text: &[u8],
+        principal: &Principal,
+        session: &[u8; ID_LEN],
+    ) -> Option<Vec<u8>> {
+        if text.len() > MAX_TOKEN_CHARS {
+            return None;
+        }
+        let token = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (nonce, rest) = token.split_at_checked(NONCE_LEN)?;
+        let (sealed, tag) = rest.split_at_checked(rest.len().checked_sub(TAG_LEN)?)?;
+        let (nonce, tag) = (XNonce::try_from(nonce).ok()?, Tag::try_from(tag).ok()?);
+        let data = bound_to(principal, session);
+        let ciphers = self.ciphers.load();
+        ciphers.open.iter().find_map(|cipher| {
+            let mut plain = sealed.to_vec();
+            cipher.decrypt_inout_detached(&nonce, &data, plain.as_mut_slice().into(), &tag).ok()?;
+            Some(plain)
+        })
+    }
+}
+
+/// Associated data of what is sealed for a session; that of tokens is shorter.
+fn bound_to(principal: &Principal, session: &[u8; ID_LEN]) -> Vec<u8> {
+    [b"session\n".as_slice(), &principal.digest(), session].concat()
 }
 
 impl fmt::Debug for Sealer {

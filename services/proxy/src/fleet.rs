@@ -114,6 +114,12 @@ impl Fleet {
         Some(StateLabel { process: process_digest(instance), identity })
     }
 
+    /// Makes the label of a slave process of which only the digest is known.
+    pub(crate) fn label_of(&self, process: u64, identity: &str) -> Option<StateLabel> {
+        let identity = self.secrets.load().first()?.identity_digest(identity);
+        Some(StateLabel { process, identity })
+    }
+
     /// Returns whether a label names this identity, under any session key.
     pub(crate) fn is_of_identity(&self, label: StateLabel, identity: &str) -> bool {
         self.secrets.load().iter().any(|secrets| secrets.identity_digest(identity) == label.identity)

@@ -113,6 +113,8 @@ pub struct CommonConfig {
     pub list_ttl: Duration,
     /// `SSE_KEEPALIVE`: silence after which a stream of events sends a comment.
     pub sse_keepalive: Duration,
+    /// `SSE_AFTER_MS`: silence after which a call opens its stream of events.
+    pub sse_after: Duration,
     /// `LINK_PING_INTERVAL_MS`, `LINK_PING_TIMEOUT_MS`: detection of silent peers.
     pub link_ping: LinkPing,
 }
@@ -145,6 +147,7 @@ impl CommonConfig {
             log: read_log(reader, &settings),
             audit: AuditConfig::read(reader),
             traces: TraceConfig::read(reader),
+            sse_after: reader.value(&settings.sse_after_ms, parse::millis(0..=600_000)),
             sse_keepalive: reader.value(&settings.sse_keepalive, parse::seconds(1.0..=3600.0)),
             list_ttl: reader.value(&settings.list_ttl_ms, parse::millis(0..=86_400_000)),
             link_ping: read_ping(reader, &settings),

@@ -6,6 +6,8 @@
 mod replay;
 mod retained_call;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use retained_call::RetainedCall;
 pub(crate) use store::Retention;

@@ -49,6 +49,7 @@ mod plain_dialect;
 mod reload;
 mod repeats;
 mod result_types;
+mod resumption;
 mod review;
 mod rolling_update;
 mod routes;

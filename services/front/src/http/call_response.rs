@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::accept::Accept;
 use super::era::backend_status;
+use super::event_ids::EventIds;
 use super::framing::Framing;
 use super::response::{events, json, json_stream};
 use super::response_body::ResponseBody;
@@ -27,6 +28,10 @@ pub(crate) struct ResponseOptions {
     pub(crate) id: Box<str>,
     /// Silence after which a stream of events sends a comment.
     pub(crate) keepalive: Duration,
+    /// Silence after which the stream of events opens.
+    pub(crate) sse_after: Duration,
+    /// Ids of the events, where the client may come back to the call.
+    pub(crate) ids: Option<EventIds>,
 }
 
 /// Call that failed before anything of its response was sent.
@@ -39,7 +44,7 @@ pub(crate) struct CallFailed {
 /// Waits for the first event of a call and builds the response around it.
 ///
 /// A lone result becomes JSON with its status, unless the client would rather have events; anything else becomes a stream of events. So does a call that is silent
-/// for the keep-alive interval: load balancers take a connection without response headers for dead. Dropping the future
+/// for a time (`SSE_AFTER_MS`): load balancers take a connection without response headers for dead. Dropping the future
 /// drops the call's stream.
 pub(crate) async fn call_response<S>(
     mut stream: S,
@@ -48,17 +53,19 @@ pub(crate) async fn call_response<S>(
 where
     S: Stream<Item = ResponseEvent> + Unpin,
 {
-    let ResponseOptions { accept, version, id, keepalive } = options;
+    let ResponseOptions { accept, version, id, keepalive, sse_after, ids } = options;
     let first = match accept {
         Accept::Json => Some(first_of_end(&mut stream).await),
-        Accept::JsonOrEvents | Accept::EventsOrJson => timeout(keepalive, next_event(&mut stream)).await.ok(),
+        Accept::JsonOrEvents | Accept::EventsOrJson => timeout(sse_after, next_event(&mut stream)).await.ok(),
         Accept::EventsOnly => None,
     };
     let as_events = |error: bool| accept == Accept::EventsOrJson && !error;
     match first {
         Some(ResponseEvent::End { error, .. }) if as_events(error) => {
             let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
-            Ok(events(ResponseBody::stream(Framing::events(keepalive), queue)))
+            let mut body = ResponseBody::stream(Framing::events(keepalive), queue);
+            body.number(ids);
+            Ok(events(body))
         }
         Some(ResponseEvent::End { more: false, error, status, payload, .. }) => {
             let member = if error { Member::Error } else { Member::Result };
@@ -72,7 +79,9 @@ where
         }
         Some(ResponseEvent::Event { .. }) | None => {
             let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
-            Ok(events(ResponseBody::stream(Framing::events(keepalive), queue)))
+            let mut body = ResponseBody::stream(Framing::events(keepalive), queue);
+            body.number(ids);
+            Ok(events(body))
         }
     }
 }

@@ -20,6 +20,7 @@ use super::era;
 use super::era::detect::VERSION;
 use super::response::{SESSION_ID, events};
 use super::response_body::ResponseBody;
+use super::resume::{self, LAST_EVENT_ID};
 use crate::calls::{Calls, Updates};
 use crate::edge::{ListeningStreamGuard, unix_now};
 use crate::list_changes::{ListChanges, notified_lists};
@@ -57,8 +58,14 @@ struct Listening {
 }
 
 /// Handles a GET request: opens a stream that ends when the edge closes or the session ends.
-pub(crate) fn handle<C: Calls>(context: &RequestContext<'_, C>, path: &str) -> HandlerResult<C::Stream> {
+pub(crate) async fn handle<C: Calls>(
+    context: &RequestContext<'_, C>,
+    path: &str,
+) -> HandlerResult<C::Stream> {
     let session = check(context, path).map_err(|failure| context.refusal(failure))?;
+    if let Some((session, last)) = session.as_ref().zip(context.headers.get(LAST_EVENT_ID)) {
+        return resume::handle(context, session, last).await;
+    }
     let share = context.edge.usage.stream(context.client()).map_err(|failure| context.refusal(failure))?;
     Ok(events(ResponseBody::Listen(listen(context, session.as_ref(), share))))
 }

@@ -2,12 +2,14 @@
 //! message arrived.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallPlace;
 use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::{self, Failure};
@@ -16,6 +18,7 @@ use protocol::mcp::method::{AnsweredBy, Method, Subject};
 use super::accept::Accept;
 use super::call_response::{ResponseOptions, call_response};
 use super::context::{Handled, HandlerResult, RequestContext};
+use super::event_ids::{EventIds, Holder};
 use super::framing::Framing;
 use super::response::{Refusal, SESSION_ID, empty, events, json};
 use super::response_body::ResponseBody;
@@ -24,7 +27,7 @@ use super::{audit, batch, era, subscription};
 use crate::calls::Calls;
 use crate::edge::unix_now;
 use crate::jsonrpc::Segments;
-use crate::method::{Answer, Request, envelope_failure, method_label};
+use crate::method::{Answer, Caller, Request, envelope_failure, method_label};
 use crate::session::MAX_CAPABILITIES;
 use crate::trace::RequestSpan;
 use serde_json::value::RawValue;
@@ -37,7 +40,7 @@ enum Begun<S> {
     /// Complete response. Boxed, since most requests become calls.
     Answered(Box<Response<ResponseBody<S>>>),
     /// Call of a client that speaks this version.
-    Call { version: Version, stream: S },
+    Call { version: Version, stream: S, ids: Option<EventIds> },
 }
 
 /// Handles one message. A call is counted by the implementation of [`Calls`], everything else by the edge.
@@ -82,12 +85,14 @@ async fn on_request<C: Calls>(
     };
     match begun {
         Ok(Begun::Answered(response)) => Handled::by_edge(method_label(request.method), Ok(*response)),
-        Ok(Begun::Call { version, stream }) => {
+        Ok(Begun::Call { version, stream, ids }) => {
             let options = ResponseOptions {
                 accept,
                 version,
                 id: request.id.into(),
                 keepalive: context.edge.config.keepalive,
+                sse_after: context.edge.config.sse_after,
+                ids,
             };
             let response = call_response(stream, options).await;
             Handled::by_calls(response.map_err(|failed| Refusal {
@@ -141,7 +146,8 @@ fn answer<C: Calls>(
     if request.id.len() > MAX_ID_BYTES {
         return Err(Failure::InvalidRequest(format!("\"id\" is longer than {MAX_ID_BYTES} bytes")));
     }
-    let caller = era::caller(context, era, request.method, request.params)?;
+    let mut caller = era::caller(context, era, request.method, request.params)?;
+    let ids = event_ids(context, request, accept, &mut caller)?;
     span.set_caller(&caller);
     let version = caller.version;
     if (request.method, caller.era) == ("subscriptions/listen", Era::Modern) {
@@ -149,7 +155,7 @@ fn answer<C: Calls>(
         return Ok(Begun::Answered(Box::new(events(ResponseBody::Listen(stream)))));
     }
     let response = match context.edge.answer(request, caller, context.call_context())? {
-        Answer::Call(stream) => return Ok(Begun::Call { version, stream }),
+        Answer::Call(stream) => return Ok(Begun::Call { version, stream, ids }),
         Answer::Response(message) => message_response(message, accept, context.edge.config.keepalive),
         Answer::Initialized { version, response } => {
             let capabilities = request.params.capabilities.and_then(declared);
@@ -184,6 +190,27 @@ fn declared(capabilities: &RawValue) -> Option<String> {
         |value: &RawValue| if value.get().len() <= 128 { value.get().to_owned() } else { "{}".to_owned() };
     let named: Vec<String> = named.map(|(name, value)| format!(r#""{name}":{}"#, short(value))).collect();
     Some(format!("{{{}}}", named.join(",")))
+}
+
+/// Returns the ids of the events of a call, of a client that may come back to it: one of 2025-11-25 with a session. Earlier versions know
+/// no event without a message, and have no way to tell a stream that broke from one that ended.
+fn event_ids<C>(
+    context: &RequestContext<'_, C>,
+    request: &Request<'_>,
+    accept: Accept,
+    caller: &mut Caller,
+) -> Result<Option<EventIds>, Failure> {
+    if accept == Accept::Json || caller.version != Version::V2025_11_25 || caller.session.is_none() {
+        return Ok(None);
+    }
+    let Some(session) = era::session(context)? else { return Ok(None) };
+    let sealer = Arc::clone(&context.edge.sealer);
+    let holder = Holder { sealer, principal: context.principal, session: session.id };
+    let place = CallPlace::default();
+    let token = request.params.meta.as_ref().and_then(|meta| meta.progress_token);
+    let ids = EventIds::new(holder, place.clone(), request.id, token);
+    caller.place = ids.is_some().then_some(place);
+    Ok(ids)
 }
 
 /// Builds the response to `initialize`, with the token of a new session.

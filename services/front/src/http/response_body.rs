@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::failure::Failure;
 
+use super::event_ids::EventIds;
 use super::framing::Framing;
 use super::response_stream::{BodyAborted, Entry, ResponseStream};
 use crate::jsonrpc::Segments;
@@ -78,6 +79,13 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseBody<S> {
 }
 
 impl<S> ResponseBody<S> {
+    /// Gives the events of a stream ids.
+    pub(crate) fn number(&mut self, ids: Option<EventIds>) {
+        if let Self::Stream(stream) = self {
+            stream.number(ids);
+        }
+    }
+
     /// Keeps the share of an open stream as long as the body. A complete message is no stream: it waits for nothing.
     pub(crate) fn keep(&mut self, share: StreamShare) {
         if let Self::Stream(stream) = self {

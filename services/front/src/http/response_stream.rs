@@ -12,6 +12,7 @@ use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
+use super::event_ids::EventIds;
 use super::framing::Framing;
 use crate::jsonrpc::{Member, Segments, error_response, open_response};
 use crate::usage::StreamShare;
@@ -66,9 +67,16 @@ pub struct ResponseStream<S> {
     position: Position,
     /// The client's share of open streams, returned with the body.
     share: Option<StreamShare>,
+    /// Ids of the events, where the client may come back to the call.
+    ids: Option<EventIds>,
 }
 
 impl<S> ResponseStream<S> {
+    /// Gives the events ids.
+    pub(crate) fn number(&mut self, ids: Option<EventIds>) {
+        self.ids = ids;
+    }
+
     /// Keeps the client's share of open streams as long as the body.
     pub(crate) fn keep(&mut self, share: StreamShare) {
         self.share = Some(share);
@@ -78,7 +86,14 @@ impl<S> ResponseStream<S> {
 impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
     /// Creates a body of these entries.
     pub(crate) fn new(framing: Framing, queue: VecDeque<Entry<S>>) -> Self {
-        Self { framing, queue, out: Segments::default(), position: Position::BetweenMessages, share: None }
+        Self {
+            framing,
+            queue,
+            out: Segments::default(),
+            position: Position::BetweenMessages,
+            share: None,
+            ids: None,
+        }
     }
 
     /// Returns the next bytes, `None` at the end, or the error after which nothing follows.
@@ -105,6 +120,9 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
 
     /// Advances the entry at the front of the queue. Afterwards there may be bytes in `out`.
     fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyAborted>> {
+        if self.write_priming() {
+            return Poll::Ready(Ok(()));
+        }
         let event = match self.queue.front_mut() {
             None => {
                 self.finish();
@@ -119,6 +137,8 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
                 None => match stream.poll_next_unpin(cx) {
                     // A stream that ends without a last event is a fault of its producer.
                     Poll::Ready(event) => event.unwrap_or(ResponseEvent::Failed(Failure::Internal)),
+                    // Polling may have sent the call.
+                    Poll::Pending if self.write_priming() => return Poll::Ready(Ok(())),
                     Poll::Pending => return self.poll_keepalive(cx),
                 },
             },
@@ -170,9 +190,13 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
         if !self.framing.is_events() {
             return;
         }
-        let head: &[u8] = if self.position == Position::BetweenMessages { b"data: " } else { b"" };
+        let mut head = Vec::new();
+        if self.position == Position::BetweenMessages {
+            self.write_id(&mut head);
+            head.extend_from_slice(b"data: ");
+        }
         let tail: &[u8] = if more { b"" } else { b"\n\n" };
-        self.out = Segments::joined(head.to_vec(), single_line(payload), tail);
+        self.out = Segments::joined(head, single_line(payload), tail);
         self.set_position(more);
     }
 
@@ -180,6 +204,7 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
     fn write_end(&mut self, more: bool, member: Member, payload: Bytes) {
         let mut head = Vec::new();
         if self.position == Position::BetweenMessages {
+            self.write_id(&mut head);
             self.begin_message(&mut head);
             if let Some(Entry::Call { id, .. }) = self.queue.front() {
                 open_response(&mut head, id.as_bytes(), member);
@@ -217,6 +242,23 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
                 head.push(if *begun == 0 { b'[' } else { b',' });
                 *begun += 1;
             }
+        }
+    }
+
+    /// Writes the priming event, once it is known where the call runs. Returns whether it did.
+    fn write_priming(&mut self) -> bool {
+        if self.position != Position::BetweenMessages {
+            return false;
+        }
+        let Some(event) = self.ids.as_mut().and_then(EventIds::priming) else { return false };
+        self.out = Segments::one(event);
+        true
+    }
+
+    /// Appends the id of the event that begins.
+    fn write_id(&mut self, head: &mut Vec<u8>) {
+        if let Some(ids) = &mut self.ids {
+            ids.write_next(head);
         }
     }
 

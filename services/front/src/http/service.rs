@@ -208,7 +208,7 @@ where
     let label = http_method_label(&head.method);
     match head.method {
         Method::POST => post::handle(context, body).await,
-        Method::GET => Handled::by_edge(label, listen::handle(context, head.uri.path())),
+        Method::GET => Handled::by_edge(label, listen::handle(context, head.uri.path()).await),
         _ => Handled::by_edge(label, session_end::handle(context)),
     }
 }

@@ -4,6 +4,7 @@
 //! they do not know. Must not know how a call is carried.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,9 @@ pub struct CallHeader {
     /// (docs/PROTOCOL.md, "Retention").
     #[serde(default, skip_serializing_if = "is_false")]
     pub resumable: bool,
+    /// Told where the call runs, where the client may come back to it. Not sent to slaves.
+    #[serde(skip)]
+    pub place: Option<CallPlace>,
     /// Least severe level of log messages that the call's legacy session asked for, as far as the proxy knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_level: Option<LogLevel>,
@@ -115,6 +119,40 @@ impl Purpose {
     }
 }
 
+/// Where a call runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallSpot {
+    /// Label of the slave; `None`: this process runs the call itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The call's id, as 32 hex digits.
+    pub call: String,
+}
+
+/// Shared note of where a call runs: whoever sends the call writes it, whoever answers the client reads it.
+#[derive(Clone, Debug, Default)]
+pub struct CallPlace(Arc<Mutex<Option<CallSpot>>>);
+
+impl CallPlace {
+    /// Notes where the call runs from now on.
+    pub fn set(&self, spot: CallSpot) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(spot);
+    }
+
+    /// Returns where the call runs, as far as it is known.
+    pub fn get(&self) -> Option<CallSpot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl PartialEq for CallPlace {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for CallPlace {}
+
 /// JSON value as it stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -152,6 +190,7 @@ impl CallHeader {
             client: None,
             client_capabilities: None,
             resumable: false,
+            place: None,
             log_level: None,
             request_id: None,
             cancel_id: None,

@@ -57,6 +57,7 @@ impl NewCall {
             era: self.header.era,
             silence: times.silence,
             last: self.at + times.total,
+            place: self.header.place.clone(),
             lines: call_lines::begin(self.at),
             trace: std::mem::take(&mut self.trace),
         })

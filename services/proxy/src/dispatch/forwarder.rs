@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use protocol::link::header::CallSpot;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use super::candidates::PoolCandidates;
 use super::directory::Directory;
 use super::exchange;
+use super::open_call::OpenCall;
 use super::pool::{Pool, PoolParts, PoolSettings};
 use super::queue::WaitQueue;
 use crate::access::PoolDomain;
@@ -192,6 +194,18 @@ impl Forwarder {
             Reach::Ready => {}
         }
         Failure::NoSlaveForTool { name: tool.to_owned(), wanted: route.describe() }
+    }
+
+    /// Notes where a call runs, for a client that may come back to it.
+    pub(super) fn note_place(&self, call: &OpenCall, slave: &Slave) {
+        let Some(place) = &call.place else { return };
+        let fleet = self.registry.fleet();
+        let label =
+            slave.state_process().and_then(|process| fleet.label_of(process, &slave.state_identity()));
+        // Slaves of the plain dialect keep nothing.
+        if let Some(label) = label {
+            place.set(CallSpot { label: Some(label.to_string()), call: format!("{:032x}", call.id.0) });
+        }
     }
 
     /// Records that a call of the pool was sent to the slave, which uses up a trial call of a slave that was ejected.

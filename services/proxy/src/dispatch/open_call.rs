@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use protocol::link::header::CallPlace;
 use protocol::link::ids::CallId;
 use protocol::mcp::era::Era;
 use runtime::call_lines::Lines;
@@ -29,6 +30,8 @@ pub(crate) struct OpenCall {
     pub(crate) silence: Duration,
     /// Time at which the call fails in any case.
     pub(crate) last: Instant,
+    /// Told where the call runs, where its client may come back to it.
+    pub(crate) place: Option<CallPlace>,
     /// Whether its log lines are written.
     pub(crate) lines: Lines,
     /// Trace of the call: log context and spans.

@@ -83,6 +83,7 @@ impl Forwarder {
             let picked = pick_within(Reach::Answering).or_else(|| pick_within(Reach::All));
             let Some(Picked { slave, permit }) = picked else { break };
             if open_on(slave, permit, call, tool, target.response) {
+                self.note_place(call, slave);
                 self.record_sent(slave, Some(pool), now);
                 return Ok(Arc::clone(slave));
             }

@@ -129,6 +129,7 @@ async fn wait(forwarder: &Forwarder, request: &WaitRequest, mut waiter: Waiter) 
         match decision {
             Ok(Decision::Serve(slave, permit)) => {
                 if open_on(&slave, permit, &request.call, tool, &request.response) {
+                    forwarder.note_place(&request.call, &slave);
                     let pool = forwarder.successor(tool, &request.pool).ok();
                     forwarder.record_sent(&slave, pool.as_deref(), Instant::now());
                     return WaitOutcome::Sent(slave);

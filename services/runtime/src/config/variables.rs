@@ -45,7 +45,8 @@ crate::variables! {
     log_output = Value("stderr"), "stderr or stdout: where the log goes. The existing server wrote to stdout.";
     log_level = Value("info"), "trace, debug, info, warn, error or off; also for single parts, for example info,proxy=debug.";
     log_calls = Value("sampled"), "Lines about single calls. sampled: of the first 5 calls of each second, further calls are counted by outcome in one line a second; all: of every call; off: none, except that calls that failed are logged as with sampled.";
-    sse_keepalive = Value("15"), "Seconds of silence (1 to 3600) after which a stream of events sends a comment, and after which a silent call opens its stream: less than the idle timeout of every ingress and load balancer before this server.";
+    sse_after_ms = Value("2000"), "Milliseconds of silence after which a call opens its stream of events: then its result comes as an event and errors have status 200. Less than the time that ingress and load balancer give a server to begin its answer. 0: at once.";
+    sse_keepalive = Value("15"), "Seconds of silence (1 to 3600) after which a stream of events sends a comment: less than the idle timeout of every ingress and load balancer before this server.";
     list_ttl_ms = Value("5000"), "Milliseconds that clients may keep a list of tools (`ttlMs` of modern list results).";
     link_ping_interval_ms = Value("1500"), "Milliseconds of silence on a link after which a ping is sent (proxy and slave).";
     link_ping_timeout_ms = Value("4000"), "Milliseconds of silence on a link after which the link is closed; at least twice LINK_PING_INTERVAL_MS.";

@@ -57,7 +57,7 @@ impl Endpoint {
         };
         let unlabelled = match header.purpose {
             // The label is in front of the id: whoever reads that takes it off.
-            Purpose::Reply => Ok(message),
+            Purpose::Reply | Purpose::Resume { .. } => Ok(message),
             _ => unlabelled(&mut header, message),
         };
         let message = match unlabelled {

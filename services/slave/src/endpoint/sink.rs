@@ -59,7 +59,7 @@ impl CallSink for JournalSink {
 
     fn request(&mut self, json: Bytes) -> Result<(), SinkClosed> {
         if let Some(retained) = &self.retained {
-            retained.event(json.clone());
+            retained.request(json.clone());
         }
         match self.endpoint.write_request(self.call, json) {
             WriteOutcome::More | WriteOutcome::Wait => Ok(()),

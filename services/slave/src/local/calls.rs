@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use front::Introduction;
 use front::calls::{CallContext, Calls, Completeness, EntryListing, Listing, Updates};
-use protocol::link::header::{CallHeader, Purpose};
+use protocol::link::header::{CallHeader, CallSpot, Purpose};
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::entry_array::EntryArray;
@@ -87,6 +87,9 @@ impl Calls for LocalCalls {
         let (era, version) = (header.era, header.version);
         let meters = header.name.as_deref().and_then(|tool| self.executor.meters(tool));
         let (call, log_context) = self.log_context(&header);
+        if let Some(place) = &header.place {
+            place.set(CallSpot { label: None, call: format!("{:032x}", call.0) });
+        }
         let retention = self.executor.retention();
         let retained = retention.begin(call, &header).map(|retained| (Arc::clone(retention), retained));
         let guard = self.running.add(&header);

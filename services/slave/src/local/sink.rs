@@ -48,7 +48,7 @@ impl CallSink for LocalSink {
 
     fn request(&mut self, payload: Bytes) -> Result<(), SinkClosed> {
         if let Some((_, retained)) = &self.retained {
-            retained.event(payload.clone());
+            retained.request(payload.clone());
         }
         let event = ResponseEvent::Event { seq: self.seq, more: false, request: true, payload };
         self.seq += 1;

@@ -7,7 +7,7 @@ use protocol::link::ids::CallId;
 use protocol::mcp::failure::Failure;
 use tokio_util::sync::CancellationToken;
 
-use super::retained_call::{Next, RetainedCall};
+use super::retained_call::{KeptEvent, Next, RetainedCall};
 use super::store::Retention;
 use crate::call::{CallEnd, CallHandle, CallSink};
 
@@ -46,13 +46,12 @@ async fn replay(
         match retained.next(after) {
             Next::Event(event) => {
                 after += 1;
-                let sent = if is_request(&event) {
-                    sink.request(event).is_ok()
-                } else {
-                    tokio::select! {
-                        sent = sink.event(event) => sent.is_ok(),
+                let sent = match event {
+                    KeptEvent::Request(json) => sink.request(json).is_ok(),
+                    KeptEvent::Notification(json) => tokio::select! {
+                        sent = sink.event(json) => sent.is_ok(),
                         () = cancelled.cancelled() => false,
-                    }
+                    },
                 };
                 if !sent {
                     return sink.end(lost);
@@ -66,9 +65,4 @@ async fn replay(
             },
         }
     }
-}
-
-/// Returns whether an event is a request to the client: the slave writes those itself, the id in front, and a notification has none.
-fn is_request(event: &[u8]) -> bool {
-    event.starts_with(br#"{"jsonrpc":"2.0","id":"#)
 }

@@ -42,16 +42,31 @@ impl Owner {
 struct Kept {
     /// Number of the first event that is kept, counted from 1.
     first: u64,
-    events: VecDeque<Bytes>,
+    events: VecDeque<KeptEvent>,
     end: Option<CallEnd>,
     /// Set when the call has left the store.
     gone: bool,
     bytes: usize,
 }
 
+/// An event of a call.
+#[derive(Clone)]
+pub(super) enum KeptEvent {
+    Notification(Bytes),
+    /// Request for the client.
+    Request(Bytes),
+}
+
+impl KeptEvent {
+    fn bytes(&self) -> usize {
+        let (Self::Notification(json) | Self::Request(json)) = self;
+        json.len() + OVERHEAD
+    }
+}
+
 /// What comes behind an event.
 pub(super) enum Next {
-    Event(Bytes),
+    Event(KeptEvent),
     End(CallEnd),
     /// Nothing yet.
     Nothing,
@@ -74,11 +89,20 @@ impl RetainedCall {
         Self { call, owner, kept, totals, changed: watch::Sender::default() }
     }
 
-    /// Keeps an event. Where there is no room, events of before give way, the oldest first.
+    /// Keeps a notification. Where there is no room, events of before give way, the oldest first.
     pub(crate) fn event(&self, json: Bytes) {
+        self.push(KeptEvent::Notification(json));
+    }
+
+    /// Keeps a request for the client likewise.
+    pub(crate) fn request(&self, json: Bytes) {
+        self.push(KeptEvent::Request(json));
+    }
+
+    fn push(&self, event: KeptEvent) {
         let mut kept = self.kept.lock();
-        self.take(&mut kept, json.len() + OVERHEAD);
-        kept.events.push_back(json);
+        self.take(&mut kept, event.bytes());
+        kept.events.push_back(event);
         while self.totals.is_over(kept.bytes) && kept.drop_oldest(&self.totals) {}
         drop(kept);
         self.changed.send_replace(());
@@ -103,7 +127,7 @@ impl RetainedCall {
     pub(super) fn next(&self, after: u64) -> Next {
         let kept = self.kept.lock();
         let sent = kept.first + kept.events.len() as u64 - 1;
-        if kept.gone || after + 1 < kept.first || after > sent {
+        if kept.gone || after > sent || after + 1 < kept.first {
             return Next::Lost;
         }
         let position = usize::try_from(after + 1 - kept.first).unwrap_or(usize::MAX);
@@ -139,8 +163,8 @@ impl Kept {
     fn drop_oldest(&mut self, totals: &Totals) -> bool {
         let Some(event) = self.events.pop_front() else { return false };
         self.first += 1;
-        self.bytes -= event.len() + OVERHEAD;
-        totals.remove(event.len() + OVERHEAD);
+        self.bytes -= event.bytes();
+        totals.remove(event.bytes());
         true
     }
 }

@@ -40,6 +40,7 @@ fn legacy_caller(headers: &HeaderMap, version: Version, session: Option<&Session
         version,
         session: session.map(Session::key),
         capabilities: session.and_then(|session| session.capabilities.clone()),
+        place: None,
         param_headers: BTreeMap::new(),
         trace: Trace::from_headers(headers),
     }

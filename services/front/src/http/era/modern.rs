@@ -52,6 +52,7 @@ pub(crate) fn caller(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
         version,
         session: None,
         capabilities: None,
+        place: None,
         param_headers,
         trace: Trace::from_headers(headers),
     })
