@@ -4,6 +4,7 @@ mod accept;
 pub(crate) mod audit;
 mod batch;
 mod call_response;
+mod cancelled;
 pub(crate) mod client_address;
 mod context;
 mod cors;

@@ -92,7 +92,7 @@ async fn clients_that_cancel_or_leave_meanwhile_free_their_calls() {
     })
     .await;
     legacy.cancel(1).await;
-    assert_eq!(pending.finish().await.kind(), "cancelled");
+    assert!(pending.finish().await.messages.is_empty(), "a cancelled request is not answered");
 }
 
 fn call(id: &Value, tool: &str, arguments: &Value) -> Value {

@@ -106,13 +106,14 @@ async fn a_legacy_client_cancels_with_a_notification() {
     let (proxy, _slave, fixture) = with_fixture().await;
     let client = Client::legacy(proxy.http).await;
     fixture.open_gate("mine", 0);
-    let pending = client.start(McpRequest::tool("the call", "run", run_args("mine", 1))).await;
+    let mut pending = client.start(McpRequest::tool("the call", "run", run_args("mine", 1))).await;
     fixture.wait_for("mine", "start").await;
     // Unknown ids are ignored.
     client.cancel("another call").await;
     client.cancel("the call").await;
     fixture.wait_for("mine", "cancelled").await;
-    drop(pending);
+    let rest = pending.finish().await.messages;
+    assert!(rest.iter().all(|message| message.get("method").is_some()), "no response: {rest:?}");
 }
 
 #[tokio::test]

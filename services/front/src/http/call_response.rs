@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use axum::http::Response;
+use axum::http::{Response, StatusCode};
 use futures_util::{Stream, StreamExt};
 use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Version;
@@ -11,10 +11,11 @@ use protocol::mcp::failure::Failure;
 use tokio::time::timeout;
 
 use super::accept::Accept;
+use super::cancelled::is_unanswered;
 use super::era::backend_status;
 use super::event_ids::EventIds;
 use super::framing::Framing;
-use super::response::{events, json, json_stream};
+use super::response::{empty, events, json, json_stream};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
 use crate::jsonrpc::{Member, response};
@@ -60,6 +61,9 @@ where
         Accept::EventsOnly => None,
     };
     let as_events = |error: bool| accept == Accept::EventsOrJson && !error;
+    if first.as_ref().is_some_and(|end| is_unanswered(version.era(), end)) {
+        return Ok(no_response(accept, keepalive));
+    }
     match first {
         Some(ResponseEvent::End { error, .. }) if as_events(error) => {
             let queue = VecDeque::from([Entry::Call { id, era: version.era(), first, stream }]);
@@ -82,6 +86,19 @@ where
             let mut body = ResponseBody::stream(Framing::events(keepalive), queue);
             body.number(ids);
             Ok(events(body))
+        }
+    }
+}
+
+/// Builds the HTTP response of a request that gets none: a stream of no events, and 202 for a client that does not take one.
+fn no_response<S>(accept: Accept, keepalive: Duration) -> Response<ResponseBody<S>>
+where
+    S: Stream<Item = ResponseEvent> + Unpin,
+{
+    match accept {
+        Accept::Json => empty(StatusCode::ACCEPTED),
+        Accept::JsonOrEvents | Accept::EventsOrJson | Accept::EventsOnly => {
+            events(ResponseBody::stream(Framing::events(keepalive), VecDeque::new()))
         }
     }
 }

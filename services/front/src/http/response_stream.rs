@@ -12,6 +12,7 @@ use protocol::link::call::ResponseEvent;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
+use super::cancelled::is_unanswered;
 use super::event_ids::EventIds;
 use super::framing::Framing;
 use crate::jsonrpc::{Member, Segments, error_response, open_response};
@@ -150,6 +151,10 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
         if let Framing::Events(keepalive) = &mut self.framing {
             keepalive.reset();
         }
+        if self.position == Position::BetweenMessages && self.is_unanswered(&event) {
+            self.queue.pop_front();
+            return Ok(());
+        }
         match event {
             ResponseEvent::Event { more, payload, .. } => {
                 self.write_notification(more, payload);
@@ -166,6 +171,11 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether this end of the call at the front gets no response.
+    fn is_unanswered(&self, event: &ResponseEvent) -> bool {
+        matches!(self.queue.front(), Some(Entry::Call { era, .. }) if is_unanswered(*era, event))
     }
 
     /// Ends all calls with this failure; their streams are dropped. A message that was begun breaks off.
@@ -267,8 +277,8 @@ impl<S: Stream<Item = ResponseEvent> + Unpin> ResponseStream<S> {
     }
 
     fn finish(&mut self) {
-        if matches!(self.framing, Framing::JsonArray { .. }) {
-            self.out = Segments::one(Bytes::from_static(b"]"));
+        if let Framing::JsonArray { begun } = self.framing {
+            self.out = Segments::one(Bytes::from_static(if begun == 0 { b"[]" } else { b"]" }));
         }
         self.position = Position::Finished;
     }
