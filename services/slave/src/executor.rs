@@ -33,6 +33,7 @@ use crate::backends::stdio::StdioServer;
 use crate::bridge::ParkedCalls;
 use crate::call::{CallEnd, CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
+use crate::retention::Retention;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
@@ -59,6 +60,7 @@ pub struct Evidence {
 pub struct Executor {
     runner: Arc<CallRunner>,
     servers: Arc<StdioServers>,
+    retention: Arc<Retention>,
 }
 
 impl Executor {
@@ -69,6 +71,8 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let (wait, parked_ttl) = (config.timing.wait, config.parked_ttl);
+        let retention = Retention::new(config.retention);
+        retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
@@ -84,7 +88,7 @@ impl Executor {
             log_levels: Mutex::default(),
             listeners,
         };
-        Self { runner: Arc::new(runner), servers: Arc::new(servers) }
+        Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }
     }
 
     /// Replaces the stdio servers. Unchanged ones go on untouched, removed ones end after their calls, changed ones after
@@ -131,6 +135,11 @@ impl Executor {
         handle
     }
 
+    /// Returns what is kept of calls for clients that come back.
+    pub(crate) fn retention(&self) -> &Arc<Retention> {
+        &self.retention
+    }
+
     /// Sets the level of log messages that a client's session wants from now on.
     pub(crate) fn set_log_level(&self, session: &str, level: LogLevel) {
         self.runner.log_levels.lock().set(session, level);
@@ -139,6 +148,7 @@ impl Executor {
     /// Forgets what is kept for a session that its client ended.
     pub(crate) fn end_session(&self, session: &str) {
         self.runner.log_levels.lock().remove(session);
+        self.retention.end_session(session);
         self.runner.listeners.end_session(session);
     }
 

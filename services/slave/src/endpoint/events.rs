@@ -74,12 +74,16 @@ impl Endpoint {
         let _entered = context.enter();
         let tool = header.name.as_deref().unwrap_or_default();
         call_line!(lines, tool, "Received request from proxy: {} (id: {call})", header.method);
-        let sink = JournalSink::new(Arc::clone(self), call, context);
+        let retained = self.retention.begin(call, &header);
+        let sink = Box::new(JournalSink::new(Arc::clone(self), call, context, retained));
         let client = header.client.as_deref().and_then(client_digest);
         self.state.lock().end.set_client(call, client);
         self.calls.lock().add(call, header.cancel_id.clone());
         // No lock is held here: spawning may wake a thread, which takes time.
-        let handle = self.executor.execute(header, message, Box::new(sink));
+        let handle = match header.purpose {
+            Purpose::Resume { .. } => self.retention.resume(&header, sink),
+            _ => self.executor.execute(header, message, sink),
+        };
         self.calls.lock().set_handle(call, handle);
     }
 

@@ -18,6 +18,7 @@ use super::stage::Stage;
 use super::state_labels::StateLabels;
 use crate::call::{CallEnd, Execute};
 use crate::metrics::LinkUsage;
+use crate::retention::Retention;
 
 /// A link that is up.
 pub(super) struct LinkUp {
@@ -46,6 +47,8 @@ pub(crate) struct Endpoint {
     pub(super) state: Mutex<State>,
     pub(super) calls: Mutex<CallTable>,
     pub(super) executor: Box<dyn Execute>,
+    /// What is kept of calls for clients that come back.
+    pub(super) retention: Arc<Retention>,
     /// Notified when the next expiry may have changed, or there are events that no link reads.
     pub(super) chores: Notify,
     /// Changed only under the lock of `state`.
@@ -56,7 +59,12 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Returns an endpoint without links. `catalog` is the first catalog, in parts (JSON).
-    pub(crate) fn new(executor: impl Execute, limits: LinkLimits, catalog: Vec<Bytes>) -> Arc<Self> {
+    pub(crate) fn new(
+        executor: impl Execute,
+        retention: Arc<Retention>,
+        limits: LinkLimits,
+        catalog: Vec<Bytes>,
+    ) -> Arc<Self> {
         let state = State {
             end: SlaveEnd::new(limits, catalog),
             links: Vec::new(),
@@ -70,6 +78,7 @@ impl Endpoint {
             state: Mutex::new(state),
             calls: Mutex::default(),
             executor: Box::new(executor),
+            retention,
             chores: Notify::new(),
             stage: watch::Sender::default(),
             discovery: watch::Sender::default(),
