@@ -65,9 +65,9 @@ async fn the_acknowledgement_is_first_whatever_comes_before_and_comments_keep_th
     assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
     let honoured = json!({ "toolsListChanged": true, "resourceSubscriptions": ["a:1"] });
     assert_eq!(acknowledged["params"]["notifications"], honoured, "nobody has prompts");
-    let updated = event(&mut body).await.unwrap();
+    let told = event(&mut body).await.unwrap();
     let meta = json!({ "io.modelcontextprotocol/subscriptionId": "x" });
-    assert_eq!(updated["params"], json!({ "uri": "a:1", "_meta": meta }));
+    assert_eq!(told["params"], json!({ "uri": "a:1", "_meta": meta }));
     assert_eq!(event(&mut body).await, None);
 }
 

@@ -187,16 +187,12 @@ impl Attached {
             if more {
                 continue;
             }
-            match ListenEvent::read(&std::mem::take(&mut self.event)) {
-                Some(event) => {
-                    self.ready |= matches!(event, ListenEvent::Watching(_));
-                    return Poll::Ready(Received::Event(event));
-                }
-                None => tracing::debug!(
-                    slave = self.slave.name,
-                    "Dropped an event that is no update of a resource"
-                ),
+            if let Some(event) = ListenEvent::read(&std::mem::take(&mut self.event)) {
+                self.ready |= matches!(event, ListenEvent::Watching(_));
+                return Poll::Ready(Received::Event(event));
             }
+            let slave = &self.slave.name;
+            tracing::debug!(slave, "Dropped an event that is no update of a resource");
         }
     }
 }

@@ -177,8 +177,8 @@ impl Listeners {
         loop {
             tokio::select! {
                 update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
-                changed = changes.changed() => {
-                    changed.map_err(|_| Failure::Internal)?;
+                result = changes.changed() => {
+                    result.map_err(|_| Failure::Internal)?;
                     watches.extend(uris, &mailbox, |uri| self.find(uri));
                 }
             }
@@ -196,7 +196,7 @@ impl Listeners {
             self.sessions.refresh(session, |uri| self.find(uri));
             tokio::select! {
                 update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
-                changed = changes.changed() => changed.map_err(|_| Failure::Internal)?,
+                result = changes.changed() => result.map_err(|_| Failure::Internal)?,
             }
         }
     }

@@ -71,10 +71,7 @@ async fn follow_legacy(session: &Arc<Session>, watched: &WatchedResources) {
                 watched.set_status(&uri, Status::Watched);
                 continue;
             }
-            let status = match ask(session, "resources/subscribe", &uri).await {
-                Some(status) => status,
-                None => return,
-            };
+            let Some(status) = ask(session, "resources/subscribe", &uri).await else { return };
             if status == Status::Watched {
                 asked.insert(uri.clone());
             }
@@ -136,8 +133,8 @@ async fn follow_modern(session: &Arc<Session>, watched: &WatchedResources) {
             }
         };
         tokio::select! {
-            changed = changes.changed() => {
-                if changed.is_err() {
+            result = changes.changed() => {
+                if result.is_err() {
                     return;
                 }
                 tokio::time::sleep(COLLECT).await;
@@ -146,7 +143,9 @@ async fn follow_modern(session: &Arc<Session>, watched: &WatchedResources) {
                 let uris = standing.take().map(|standing| standing.uris).unwrap_or_default();
                 match end {
                     Incoming::Error(error) => {
-                        uris.iter().for_each(|uri| watched.set_status(uri, Status::Refused(error.clone())));
+                        for uri in &uris {
+                            watched.set_status(uri, Status::Refused(error.clone()));
+                        }
                     }
                     Incoming::Failed(_) => return,
                     _ => tokio::time::sleep(RENEW_DELAY).await,
