@@ -11,6 +11,7 @@ mod capability;
 mod errors;
 mod held;
 mod input;
+mod legacy_client;
 mod parked;
 mod retry;
 mod rounds;
@@ -22,6 +23,7 @@ mod tests;
 
 pub(crate) use asking::{CallTimers, Parking};
 pub(crate) use call::{Crossing, call};
+pub(crate) use legacy_client::{LegacyAskSink, OpenAsks};
 pub(crate) use parked::ParkedCalls;
 pub(crate) use retry::Retry;
 pub(crate) use sink::AskingSink;

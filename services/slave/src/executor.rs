@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::catalog::Catalog;
 use protocol::mcp::log_level::LogLevel;
 use runtime::activity::Activity;
@@ -30,8 +30,9 @@ pub use crate::backends::BackendState;
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::bridge::{ParkedCalls, TaskIds};
-use crate::call::{CallHandle, CallSink, Execute};
+use crate::call::{CallEnd, CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
+use crate::retention::Retention;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
@@ -57,6 +58,7 @@ pub struct Evidence {
 pub struct Executor {
     runner: Arc<CallRunner>,
     servers: Arc<StdioServers>,
+    retention: Arc<Retention>,
 }
 
 impl Executor {
@@ -67,6 +69,8 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let (wait, parked_ttl) = (config.timing.wait, config.parked_ttl);
+        let retention = Retention::new(config.retention);
+        retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
@@ -78,9 +82,10 @@ impl Executor {
             wait,
             parked: ParkedCalls::new(parked_ttl),
             tasks: TaskIds::random(),
+            asks: Arc::default(),
             log_levels: Mutex::default(),
         };
-        Self { runner: Arc::new(runner), servers: Arc::new(servers) }
+        Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }
     }
 
     /// Replaces the stdio servers. Unchanged ones go on untouched, removed ones end after their calls, changed ones after
@@ -105,6 +110,14 @@ impl Executor {
     /// header's timeouts by itself.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
+        if header.purpose == Purpose::Reply {
+            let end = match self.runner.asks.reply(&header, &message) {
+                Ok(()) => CallEnd::empty(),
+                Err(failure) => CallEnd::failed(&failure, header.era),
+            };
+            sink.end(end);
+            return handle;
+        }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
         let context = sink.log_context().map(|context| context.in_trace(trace.id(&header)));
         if let Some(context) = context {
@@ -119,6 +132,11 @@ impl Executor {
         handle
     }
 
+    /// Returns what is kept of calls for clients that come back.
+    pub(crate) fn retention(&self) -> &Arc<Retention> {
+        &self.retention
+    }
+
     /// Sets the level of log messages that a client's session wants from now on.
     pub(crate) fn set_log_level(&self, session: &str, level: LogLevel) {
         self.runner.log_levels.lock().set(session, level);
@@ -127,6 +145,7 @@ impl Executor {
     /// Forgets what is kept for a session that its client ended.
     pub(crate) fn end_session(&self, session: &str) {
         self.runner.log_levels.lock().remove(session);
+        self.retention.end_session(session);
     }
 
     /// Takes no new call and stops every backend with its whole process group. Calls that still run end with an error.

@@ -52,6 +52,11 @@ impl fmt::Display for StateLabel {
 }
 
 impl StateLabel {
+    /// Returns what all labels of a process begin with, whichever key they were made with.
+    pub fn beginning(process: u64) -> String {
+        format!("{PREFIX}{process:016x}.")
+    }
+
     /// Reads the label at the start of a text; `None` where there is none.
     pub fn at_start(text: &[u8]) -> Option<Self> {
         let label = std::str::from_utf8(text.get(..LABEL_LENGTH)?).ok()?;

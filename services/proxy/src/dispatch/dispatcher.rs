@@ -81,6 +81,9 @@ impl Dispatcher {
 
     /// Takes out of the call what it names, and returns its pool.
     fn find_pool(&self, new_call: &mut NewCall) -> Result<Arc<Pool>, Failure> {
+        if !new_call.header.purpose.is_request() {
+            return self.0.settings.giver(&self.0.forwarder, new_call.header.request_state);
+        }
         new_call.tool = take_name(&mut new_call.header)?;
         self.0.forwarder.pool(new_call.header.kind, &new_call.tool)
     }

@@ -37,14 +37,21 @@ pub trait CallSink: Send + 'static {
         Err(Failure::InputUnsupported { wanted: request.method })
     }
 
-    /// The context for the call's log lines.
-    fn log_context(&self) -> Option<LogContext> {
+    /// Sends one whole JSON-RPC request without newlines to the client. Does not block.
+    ///
+    /// # Errors
+    /// The reader is gone, or takes no requests.
+    fn request(&mut self, _json: Bytes) -> Result<(), SinkClosed> {
+        Err(SinkClosed)
+    }
+
+    /// What ids begin with that the client gives back, so that any proxy finds this slave; `None`: nothing.
+    fn label(&self) -> Option<Arc<str>> {
         None
     }
 
-    /// The label of this process at the proxy that the call came from: it stands in front of what the client gets and gives back
-    /// (docs/PROTOCOL.md, "requestState").
-    fn label(&self) -> Option<Arc<str>> {
+    /// The context for the call's log lines.
+    fn log_context(&self) -> Option<LogContext> {
         None
     }
 

@@ -22,7 +22,7 @@ use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
-use crate::bridge::{self, Crossing, ParkedCalls, TaskIds, TaskName};
+use crate::bridge::{self, Crossing, OpenAsks, ParkedCalls, TaskIds, TaskName};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
@@ -49,6 +49,8 @@ pub(super) struct CallRunner {
     pub(super) parked: Arc<ParkedCalls>,
     /// Ids of tasks.
     pub(super) tasks: TaskIds,
+    /// Requests of backends that legacy clients were sent.
+    pub(super) asks: Arc<OpenAsks>,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
 }

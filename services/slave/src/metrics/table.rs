@@ -44,6 +44,8 @@ pub(super) const ROUND_TRIP: &str = "mcp_relay_slave_link_round_trip_seconds";
 pub(super) const LINK_BYTES: &str = "mcp_relay_slave_link_bytes_total";
 pub(super) const STALLS: &str = "mcp_relay_slave_credit_stalls_total";
 pub(super) const RESUMED: &str = "mcp_relay_slave_calls_resumed_total";
+pub(super) const RETAINED: &str = "mcp_relay_slave_retained_bytes";
+pub(super) const RETAINED_CALLS: &str = "mcp_relay_slave_retained_calls";
 pub(super) const JOURNAL: &str = "mcp_relay_slave_journal_bytes";
 pub(super) const JOURNAL_LIMIT: &str = "mcp_relay_slave_journal_limit_bytes";
 pub(super) const KEPT: &str = "mcp_relay_slave_calls_kept";
@@ -228,6 +230,13 @@ pub const METRICS: &[Metric] = &[
         .in_unit(Unit::Bytes),
     Metric::gauge(JOURNAL_LIMIT, &[], "Bytes of responses that may be unacknowledged (SLAVE_JOURNAL_BYTES).")
         .in_unit(Unit::Bytes),
+    Metric::gauge(
+        RETAINED,
+        &[],
+        "Bytes that are kept of calls for clients that may come back (RETENTION_BYTES).",
+    )
+    .in_unit(Unit::Bytes),
+    Metric::gauge(RETAINED_CALLS, &[], "Calls of which something is kept for clients that may come back."),
     Metric::gauge(KEPT, &[], "Calls of proxies that run, or whose response is not acknowledged."),
     Metric::gauge(DRAINING, &[], "1 while this slave shuts down and finishes its calls."),
 ];

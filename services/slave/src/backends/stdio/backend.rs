@@ -170,7 +170,7 @@ impl StdioBackend {
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
         let token = request.token().and_then(|token| ProgressToken::parse(&token));
-        let rules = CallRules { era: request.header.era, token: token.as_ref() };
+        let rules = CallRules { era: request.header.era, label: None, token: token.as_ref() };
         loop {
             let next = tokio::select! {
                 biased;

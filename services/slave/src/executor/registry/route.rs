@@ -151,7 +151,9 @@ pub(super) fn build(
             let meter =
                 if is_tool { meters.of_tool(&name, backend) } else { meters.of(meter_name(kind), backend) };
             lists[at][kind as usize].push(Arc::new(CatalogEntry::new(name.clone(), definition)));
-            RouteEntry::Up(Arc::new(route(backend, Some(own_name), param_headers, meter)))
+            // A template names many resources: which one, the request says.
+            let own_name = kind.has_names().then_some(own_name);
+            RouteEntry::Up(Arc::new(route(backend, own_name, param_headers, meter)))
         } else {
             RouteEntry::Down { backend: backend.name.clone() }
         };
