@@ -23,7 +23,7 @@ use crate::call::{AnswerSender, CallEnd, CallSink, ClientAnswer, ClientRequest, 
 use crate::metrics::{self, ParkedEnd};
 
 /// Time in which further requests of the backend are asked for together with the first one.
-const GATHER: Duration = Duration::from_millis(20);
+const ASK_TOGETHER: Duration = Duration::from_millis(20);
 
 /// Bytes of a result that is kept for a client that has not come back; a larger one is a failure then.
 const MAX_KEPT_END: usize = 1024 * 1024;
@@ -145,7 +145,7 @@ impl AskingCall {
         state.due = true;
         let call = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(ASK_TOGETHER).await;
             call.park();
         });
     }

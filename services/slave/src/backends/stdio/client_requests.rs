@@ -60,7 +60,7 @@ impl<'a> OpenRequests<'a> {
     }
 
     /// Forgets a request that the child withdrew.
-    pub(super) fn withdraw(&mut self, id: &Bytes) {
+    pub(super) fn forget(&mut self, id: &Bytes) {
         self.open.retain(|(open, _)| open != id);
     }
 
