@@ -14,6 +14,8 @@ mod input;
 mod legacy_client;
 mod parked;
 mod retry;
+#[cfg(test)]
+mod round_tests;
 mod rounds;
 mod seal;
 mod sink;
@@ -21,13 +23,10 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use asking::{CallTimers, Parking};
+pub(crate) use asking::{CallTimers, ParkedCalls, Parking};
 pub(crate) use call::{Crossing, call};
+pub(crate) use input::MAY_REQUIRE_INPUT;
 pub(crate) use legacy_client::{LegacyAskSink, OpenAsks};
-pub(crate) use parked::ParkedCalls;
 pub(crate) use retry::Retry;
 pub(crate) use sink::AskingSink;
 pub(crate) use tasks::{TaskIds, TaskName, owner_digest};
-
-/// Requests that a result may ask for input in place of an answer (2026-07-28, "Supported Requests").
-pub(crate) const MAY_REQUIRE_INPUT: [&str; 3] = ["prompts/get", "resources/read", "tools/call"];

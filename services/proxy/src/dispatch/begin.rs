@@ -11,6 +11,7 @@ use protocol::link::limits::MAX_HEADER;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
+use protocol::mcp::request_state::RequestState;
 use runtime::activity::CallGuard;
 use runtime::call_lines;
 
@@ -24,8 +25,8 @@ use super::pool::Pool;
 use super::send::{Origin, Target};
 use crate::fleet::Fleet;
 use crate::limits::table::{RateLimits, admit_to_tool};
-use crate::links::ResponseRx;
-use crate::routes::{ClientIdentity, MatchInput};
+use crate::links::{ResponseRx, Slave};
+use crate::routes::{ClientIdentity, MatchInput, Route};
 use crate::trace::CallTrace;
 
 /// A call that has arrived.
@@ -72,6 +73,19 @@ pub(super) fn take_name(header: &mut CallHeader) -> Result<String, Failure> {
     header.name.take().ok_or_else(|| Failure::InvalidParams("\"name\" is missing".into()))
 }
 
+/// Returns the route to the slaves that may go on with what a request names by a label.
+fn narrow(
+    pool: &Pool,
+    route: Route<Slave>,
+    state: RequestState,
+    fleet: &Fleet,
+) -> Result<Route<Slave>, Failure> {
+    exchange::narrow(route, state, fleet).map_err(|failure| match pool.kind {
+        Some(Kind::Task) => Failure::UnknownTask("no slave here has it".into()),
+        _ => failure,
+    })
+}
+
 /// Begins a call. The error says why it was refused, in which case no slave has it.
 pub(super) fn begin(
     forwarder: &Arc<Forwarder>,
@@ -90,11 +104,7 @@ pub(super) fn begin(
         &new_call.message,
     ))?;
     let fleet = forwarder.registry.fleet();
-    let route =
-        exchange::narrow(route, new_call.header.request_state, fleet).map_err(|failure| match pool.kind {
-            Some(Kind::Task) => Failure::UnknownTask("no slave here has it".into()),
-            _ => failure,
-        })?;
+    let route = narrow(pool, route, new_call.header.request_state, fleet)?;
     let client = context.client(new_call.header.session.as_deref());
     new_call.header.client = client.and_then(|client| fleet.client_id(&client));
     let call = new_call.open(pool, times, fleet)?;

@@ -17,16 +17,19 @@ use tokio_util::sync::CancellationToken;
 use super::capability;
 use super::held::HeldEvents;
 use super::input;
-use super::parked::{Binding, ParkedCalls};
+use super::parked::{Binding, ParkedTable};
 use super::retry::{AskingRequest, Retry};
 use crate::call::{AnswerSender, CallEnd, CallSink, ClientAnswer, ClientRequest, PendingAnswer};
 use crate::metrics::{self, ParkedEnd};
 
 /// Time in which further requests of the backend are asked for together with the first one.
-const GATHER: Duration = Duration::from_millis(20);
+const ASK_TOGETHER: Duration = Duration::from_millis(20);
 
 /// Bytes of a result that is kept for a client that has not come back; a larger one is a failure then.
 const MAX_KEPT_END: usize = 1024 * 1024;
+
+/// The parked calls of this process.
+pub(crate) type ParkedCalls = ParkedTable<AskingCall>;
 
 /// The timeouts of a call, as far as parking changes them.
 pub(crate) trait CallTimers: Send + Sync + 'static {
@@ -142,7 +145,7 @@ impl AskingCall {
         state.due = true;
         let call = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(ASK_TOGETHER).await;
             call.park();
         });
     }

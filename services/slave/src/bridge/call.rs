@@ -2,7 +2,7 @@
 //! (docs/ERAS.md). Must not know particular backends.
 
 use memchr::memmem;
-use protocol::mcp::era::Era;
+use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::result::{ResultType, wanted_input};
@@ -57,11 +57,11 @@ async fn adapted(
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
     let (client, method) = (request.header.era, request.header.method.clone());
-    let before = backend.version().map(|version| version.era());
+    let before = backend.version().map(Version::era);
     let again = (client == Era::Legacy && before == Some(Era::Modern)).then(|| rounds::copy(&request));
     let capabilities = (client == Era::Modern).then(|| rounds::declared(&request)).flatten();
     let answer = backend.call(name, request, exchange).await?;
-    let Some(era) = backend.version().map(|version| version.era()).filter(|era| *era != client) else {
+    let Some(era) = backend.version().map(Version::era).filter(|era| *era != client) else {
         return Ok(answer);
     };
     if answer.error {

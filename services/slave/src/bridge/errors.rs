@@ -10,7 +10,8 @@ use protocol::mcp::splice::{range_in, replace};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{MAY_REQUIRE_INPUT, capability};
+use super::capability;
+use super::input::MAY_REQUIRE_INPUT;
 
 /// Resource not found, until 2025-11-25.
 const LEGACY_NOT_FOUND: &str = "-32002";

@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::call::ClientRequest;
 
+/// Requests that a result may ask for input in place of an answer (2026-07-28, "Supported Requests").
+pub(crate) const MAY_REQUIRE_INPUT: [&str; 3] = ["prompts/get", "resources/read", "tools/call"];
+
 /// Returns the result that asks for input. `requests` are pairs of a key and what is asked; keys and `state` need no escapes.
 pub(super) fn required<'a>(
     requests: impl Iterator<Item = (&'a str, &'a ClientRequest)>,

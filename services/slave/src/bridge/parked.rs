@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use protocol::mcp::failure::Failure;
 use tokio::time::Instant;
 
-use super::asking::AskingCall;
 use super::retry::RequestDigest;
 use super::seal::{Seal, Ticket};
 use crate::metrics::{self, ParkedEnd};
@@ -31,21 +30,21 @@ pub(super) struct Binding {
     pub(super) request: RequestDigest,
 }
 
-struct ParkedCall {
-    call: Arc<AskingCall>,
+struct ParkedCall<C> {
+    call: Arc<C>,
     binding: Binding,
 }
 
-/// The parked calls.
-pub(crate) struct ParkedCalls {
+/// The parked calls, each a `C`.
+pub(crate) struct ParkedTable<C> {
     seal: Option<Seal>,
     /// `PARKED_TTL`: the longest time that a call is parked.
     ttl: Duration,
     began: Instant,
-    calls: Mutex<HashMap<u128, ParkedCall>>,
+    calls: Mutex<HashMap<u128, ParkedCall<C>>>,
 }
 
-impl ParkedCalls {
+impl<C> ParkedTable<C> {
     /// Returns an empty table with a random key. A call is parked for `ttl` at most.
     pub(crate) fn new(ttl: Duration) -> Arc<Self> {
         // Without random numbers nothing can be parked, and calls that would have to be fail.
@@ -57,11 +56,7 @@ impl ParkedCalls {
     ///
     /// # Errors
     /// Too many calls are parked, of this client or in all.
-    pub(super) fn add(
-        &self,
-        call: &Arc<AskingCall>,
-        binding: Binding,
-    ) -> Result<(Ticket, String, Instant), Failure> {
+    pub(super) fn add(&self, call: &Arc<C>, binding: Binding) -> Result<(Ticket, String, Instant), Failure> {
         let seal = self.seal.as_ref().ok_or(Failure::Internal)?;
         let id = getrandom::u64().and_then(|high| Ok((high, getrandom::u64()?)));
         let (high, low) = id.map_err(|_| Failure::Internal)?;
@@ -90,7 +85,7 @@ impl ParkedCalls {
     ///
     /// # Errors
     /// The call is not there any more, or the state is not for this client and request; then it stays.
-    pub(super) fn take(&self, state: &str, from: &Binding) -> Result<Arc<AskingCall>, Failure> {
+    pub(super) fn take(&self, state: &str, from: &Binding) -> Result<Arc<C>, Failure> {
         let ticket = self.seal.as_ref().and_then(|seal| seal.open(state)).ok_or(Failure::StateLost)?;
         let mut calls = self.calls.lock();
         let Some(parked) = calls.get(&ticket.id) else {

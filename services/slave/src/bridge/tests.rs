@@ -1,6 +1,5 @@
-//! Tests of parked calls in virtual time, and of rounds for legacy clients, with a client and a backend made up here.
+//! Tests of parked calls in virtual time, with a client made up here.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +8,17 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use proptest::prelude::*;
-use protocol::link::header::{CallHeader, RawJson};
-use protocol::mcp::era::{Era, Version};
-use protocol::mcp::failure::{Failure, FailureKind, kind_in};
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{AskingSink, CallTimers, Crossing, ParkedCalls, Parking, Retry, TaskIds, call};
-use crate::call::testing::{header, request};
-use crate::call::{
-    Answer, Backend, CallEnd, CallSink, ClientAnswer, ClientRequest, Exchange, PendingAnswer, Request,
-    SinkClosed,
-};
+use super::{AskingSink, CallTimers, ParkedCalls, Parking, Retry};
+use crate::call::testing::header;
+use crate::call::{CallEnd, CallSink, ClientAnswer, ClientRequest, PendingAnswer, SinkClosed};
 
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_mins(1);
 
 struct NoTimers;
 
@@ -158,7 +154,7 @@ async fn a_call_is_given_up_when_its_time_is_over_and_its_end_waits_until_then()
     let pending = running.sink.ask(roots()).unwrap();
     a_while().await;
     let (state, _) = asked(&first);
-    tokio::time::sleep(TTL - Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(59)).await;
     assert!(!running.cancelled.is_cancelled());
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(running.cancelled.is_cancelled());
@@ -297,113 +293,5 @@ proptest! {
     fn every_request_gets_exactly_one_end_and_a_state_is_used_once(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(run(steps));
-    }
-}
-
-/// A modern backend that gives these results, and writes down the requests.
-struct Scripted {
-    results: Mutex<VecDeque<&'static str>>,
-    seen: Mutex<Vec<Value>>,
-}
-
-impl Backend for Scripted {
-    fn call<'a>(
-        &'a self,
-        _: &'a str,
-        request: Request,
-        _: &'a mut Exchange,
-    ) -> BoxFuture<'a, Result<Answer, Failure>> {
-        let message: Value = serde_json::from_slice(&request.message).unwrap();
-        self.seen.lock().push(message["params"].clone());
-        let result = self.results.lock().pop_front().unwrap_or(AGAIN);
-        async move { Ok(Answer { payload: result.into(), error: false, tool_error: false }) }.boxed()
-    }
-
-    fn version(&self) -> Option<Version> {
-        Some(Version::NEWEST)
-    }
-}
-
-const AGAIN: &str = r#"{"resultType":"input_required","requestState":"again"}"#;
-
-/// A client that answers each request with its method.
-struct Answering(Got);
-
-impl CallSink for Answering {
-    fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
-        self.0.event(json)
-    }
-
-    fn ask(&mut self, request: ClientRequest) -> Result<PendingAnswer, Failure> {
-        let (sender, pending) = PendingAnswer::new();
-        sender.give(Ok(match request.method.as_str() {
-            "sampling/createMessage" => ClientAnswer::Error(r#"{"code":-1,"message":"no"}"#.into()),
-            method => ClientAnswer::Result(format!(r#"{{"to":"{method}"}}"#).into()),
-        }));
-        Ok(pending)
-    }
-
-    fn end(self: Box<Self>, end: CallEnd) {
-        Box::new(self.0).end(end);
-    }
-}
-
-async fn for_legacy(results: &[&'static str], capabilities: &str) -> (Result<Answer, Failure>, Vec<Value>) {
-    let backend = Scripted { results: Mutex::new(results.iter().copied().collect()), seen: Mutex::default() };
-    let mut exchange = Exchange::new(Box::new(Answering(Got::default())));
-    let mut request = request(Era::Legacy, r#"{"id":1,"params":{"name":"t","arguments":{"n":1}}}"#);
-    let raw = serde_json::value::RawValue::from_string(capabilities.to_owned()).unwrap();
-    request.header.client_capabilities = Some(RawJson(raw));
-    let to = Crossing { backend: &backend, owner: "b", tasks: &TaskIds::random() };
-    let answer = call(to, "t", request, &mut exchange).await;
-    (answer, backend.seen.into_inner())
-}
-
-#[tokio::test]
-async fn a_modern_backend_asks_a_legacy_client_in_rounds() {
-    let rounds = [
-        r#"{"resultType":"input_required","inputRequests":{"a":{"method":"elicitation/create","params":{}},"b":{"method":"roots/list"}},"requestState":"one"}"#,
-        r#"{"resultType":"input_required","requestState":"two"}"#,
-        r#"{"resultType":"input_required","inputRequests":{"c":{"method":"roots/list"}}}"#,
-        r#"{"resultType":"complete","content":[]}"#,
-    ];
-    let (answer, seen) = for_legacy(&rounds, r#"{"elicitation":{},"roots":{}}"#).await;
-    assert_eq!(answer.unwrap().payload, rounds[3]);
-    let first = json!({ "name": "t", "arguments": { "n": 1 } });
-    let with = |responses: Value, state: &str| {
-        let mut params = first.clone();
-        params["inputResponses"] = responses;
-        if !state.is_empty() {
-            params["requestState"] = state.into();
-        }
-        params
-    };
-    let roots = json!({ "to": "roots/list" });
-    let both = json!({ "a": { "to": "elicitation/create" }, "b": roots });
-    let expected =
-        [first.clone(), with(both, "one"), with(json!({}), "two"), with(json!({ "c": roots }), "")];
-    assert_eq!(seen, expected);
-}
-
-#[tokio::test]
-async fn a_legacy_client_that_cannot_answer_gets_an_error_that_says_so() {
-    const FORM: &str = r#"{"resultType":"input_required","inputRequests":{"a":{"method":"elicitation/create","params":{}}}}"#;
-    const SAMPLE: &str = r#"{"resultType":"input_required","inputRequests":{"a":{"method":"sampling/createMessage","params":{}}}}"#;
-    for (result, capabilities, kind, says) in [
-        (FORM, "{}", FailureKind::InputUnsupported, "elicitation/create"),
-        (FORM, r#"{"elicitation":{"url":{}}}"#, FailureKind::InputUnsupported, "elicitation/create"),
-        (
-            SAMPLE,
-            r#"{"sampling":{}}"#,
-            FailureKind::InvalidParams,
-            "sampling/createMessage with an error: no",
-        ),
-        (r#"{"resultType":"input_required"}"#, "{}", FailureKind::BadAnswer, "neither"),
-        (AGAIN, "{}", FailureKind::InputUnsupported, "more than 16 rounds"),
-    ] {
-        let failure = for_legacy(&[result], capabilities).await.0.unwrap_err();
-        let end = CallEnd::failed(&failure, Era::Legacy);
-        assert_eq!(kind_in(&end.payload), Some(kind), "{failure}");
-        assert!(failure.to_string().contains(says), "{failure}");
     }
 }

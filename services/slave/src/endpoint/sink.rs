@@ -71,10 +71,6 @@ impl CallSink for JournalSink {
         Some(self.log_context)
     }
 
-    fn label(&self) -> Option<Arc<str>> {
-        self.endpoint.state_label(self.call)
-    }
-
     fn origin(&self) -> Option<CallId> {
         Some(self.call)
     }

@@ -195,7 +195,7 @@ impl StdioBackend {
                     continue;
                 }
                 Incoming::Withdrawn(id) => {
-                    asked.withdraw(&id);
+                    asked.forget(&id);
                     continue;
                 }
                 Incoming::Alive => {
@@ -204,13 +204,9 @@ impl StdioBackend {
                 }
                 Incoming::Result(result) => {
                     self.check(MessageShape::Result, &result, rules)?;
-                    let answer = results::adapt(
-                        result,
-                        rules.era,
-                        ready.era,
-                        &request.header.method,
-                        Tasks::of(request, &ready.facts),
-                    )?;
+                    let tasks = Tasks::of(request, &ready.facts);
+                    let method = &request.header.method;
+                    let answer = results::adapt(result, rules.era, ready.era, method, tasks)?;
                     return asked.conclude(answer, rules.era);
                 }
                 Incoming::Error(error) => {
@@ -220,14 +216,18 @@ impl StdioBackend {
                 }
                 Incoming::Failed(failure) => return Err(failure),
             };
-            match MessageCheck::whole(MessageShape::Event, &event, rules) {
-                Ok(()) => exchange.notify(event).await?,
-                Err(fault) => {
-                    tracing::debug!(backend = &*self.name, "dropped a notification: {fault}");
-                    metrics::record_backend_drop(&self.name, DropReason::Garbage);
-                }
+            if self.may_pass(&event, rules) {
+                exchange.notify(event).await?;
             }
         }
+    }
+
+    /// Returns whether a call may have this event.
+    fn may_pass(&self, event: &[u8], rules: CallRules<'_>) -> bool {
+        let Err(fault) = MessageCheck::whole(MessageShape::Event, event, rules) else { return true };
+        tracing::debug!(backend = &*self.name, "dropped a notification: {fault}");
+        metrics::record_backend_drop(&self.name, DropReason::Garbage);
+        false
     }
 
     /// Checks an answer as the proxy will check it.

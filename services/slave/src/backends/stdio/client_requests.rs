@@ -10,27 +10,13 @@ use bytes::Bytes;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 
+use super::incoming::ChildRequest;
 use super::messages;
 use super::session::Session;
-use crate::call::{Answer, ClientAnswer, ClientRequest, Exchange, PendingAnswer};
+use crate::call::{Answer, ClientAnswer, Exchange, PendingAnswer};
 
 /// Requests of one call that may wait for an answer at once.
 const MAX_OPEN: usize = 64;
-
-/// A request of the child.
-#[derive(Debug)]
-pub(super) struct ChildRequest {
-    /// The child's id as JSON.
-    pub(super) id: Bytes,
-    pub(super) request: ClientRequest,
-}
-
-impl ChildRequest {
-    /// Returns the bytes that are held while the request waits for its reader.
-    pub(super) fn size(&self) -> usize {
-        self.id.len() + self.request.params.as_ref().map_or(0, Bytes::len)
-    }
-}
 
 /// The requests of one call that have no answer. Dropping them tells the child that none comes.
 pub(super) struct OpenRequests<'a> {
@@ -74,7 +60,7 @@ impl<'a> OpenRequests<'a> {
     }
 
     /// Forgets a request that the child withdrew.
-    pub(super) fn withdraw(&mut self, id: &Bytes) {
+    pub(super) fn forget(&mut self, id: &Bytes) {
         self.open.retain(|(open, _)| open != id);
     }
 

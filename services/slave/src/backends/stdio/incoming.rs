@@ -6,8 +6,23 @@ use bytes::Bytes;
 use front::CallOutcome;
 use protocol::mcp::failure::Failure;
 
-use super::client_requests::ChildRequest;
+use crate::call::ClientRequest;
 use crate::splice::{Edit, splice};
+
+/// A request of the child.
+#[derive(Debug)]
+pub(super) struct ChildRequest {
+    /// The child's id as JSON.
+    pub(super) id: Bytes,
+    pub(super) request: ClientRequest,
+}
+
+impl ChildRequest {
+    /// Returns the bytes that are held while the request waits for its reader.
+    pub(super) fn size(&self) -> usize {
+        self.id.len() + self.request.params.as_ref().map_or(0, Bytes::len)
+    }
+}
 
 /// A message that arrived for one request.
 #[derive(Debug)]

@@ -13,8 +13,7 @@ use tokio::io::AsyncRead;
 
 use super::attribution::Attribution;
 use super::changed_lists::ListSet;
-use super::client_requests::ChildRequest;
-use super::incoming::Incoming;
+use super::incoming::{ChildRequest, Incoming};
 use super::line_fault::LineFault;
 use super::message_sketch::number;
 use super::messages;

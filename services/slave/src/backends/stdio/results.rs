@@ -46,8 +46,7 @@ fn check(result: &[u8], client: Era, backend: Era, tasks: Tasks) -> Result<(), F
         (ResultType::Task, _) if tasks == Tasks::Absent => Err(Failure::ResultUnsupported { what: TASK }),
         // A modern client knows the types that it asked for, and refuses others.
         // What asks for input is the bridge's.
-        (ResultType::Complete | ResultType::InputRequired, _)
-        | (ResultType::Task, _)
+        (ResultType::Complete | ResultType::InputRequired | ResultType::Task, _)
         | (ResultType::Other, Era::Modern) => Ok(()),
         (ResultType::Other, Era::Legacy) => {
             Err(Failure::ResultUnsupported { what: "a result of a type that only newer clients know" })

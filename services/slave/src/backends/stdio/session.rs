@@ -14,8 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::changed_lists::ChangedLists;
 use super::child_log_level::ChildLogLevel;
-use super::client_requests::ChildRequest;
-use super::incoming::Incoming;
+use super::incoming::{ChildRequest, Incoming};
 use super::log_readers::{LogMessage, LogReader, owner, recipients};
 use super::messages;
 use crate::metrics::{self, DropReason};
