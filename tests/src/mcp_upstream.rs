@@ -284,7 +284,7 @@ fn result(message: &Value) -> Value {
     if message["method"] == "tools/list" {
         let tool = |name: &str| {
             json!({ "name": name, "inputSchema": { "type": "object", "properties": {
-                "text": { "type": "string", "x-mcp-header": "Text" } } } })
+                "region": { "type": "string", "x-mcp-header": "Region" } } } })
         };
         let tools = ["say", "steps", "cut", "hang", "broken", "odd"].map(tool);
         return json!({ "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": tools });
