@@ -225,6 +225,10 @@ def backends():
                    (rate("mcp_relay_slave_backend_messages_dropped_total", by="backend, reason"), "{{backend}}: {{reason}}")),
         timeseries("Odd lines of standard output", "ops", "Lines that are not one strict JSON-RPC message, by kind: text_id, batch and byte_order_mark are taken, noise is skipped, of the others a call fails.",
                    (rate("mcp_relay_slave_backend_odd_lines_total", by="backend, kind"), "{{backend}}: {{kind}}")),
+        timeseries("Calls that wait for their client", "short", "Calls whose tool asked a client of MCP 2026-07-28 for input, which comes with a later request.",
+                   (f"sum by (instance) (mcp_relay_slave_parked_calls{{{JOB}}})", "{{instance}}")),
+        timeseries("Waits that ended", "ops", "expired: no answer within PARKED_TTL; refused: too many waited already.",
+                   (rate("mcp_relay_slave_parked_calls_ended_total", by="outcome"), "{{outcome}}")),
         timeseries("Entries left out", "short", "Entries of SLAVE_BACKENDS that cannot be used; the log and doctor say why.",
                    (f"sum by (instance) (mcp_relay_slave_backends_refused{{{JOB}}})", "{{instance}}")),
         timeseries("Probes", "ops", "Times that a backend was asked whether it still answers (SLAVE_PROBE_INTERVAL).",
@@ -237,4 +241,5 @@ def backends():
         timeseries("Answers kept", "percentunit", "Share of SLAVE_JOURNAL_BYTES that answers fill which proxies have not taken.",
                    (f"mcp_relay_slave_journal_bytes{{{JOB}}} / mcp_relay_slave_journal_limit_bytes{{{JOB}}}", "{{instance}}"), min=0),
         timeseries("Calls kept", "short", "Calls of proxies that run, or whose answer was not taken yet.", (f"sum by (instance) (mcp_relay_slave_calls_kept{{{JOB}}})", "{{instance}}")),
+        timeseries("Subscriptions of sessions", "short", "Resources that legacy sessions have subscribed to, each counted once for a session.", (f"sum by (instance) (mcp_relay_slave_resource_subscriptions{{{JOB}}})", "{{instance}}")),
     ]

@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
     }
 
     let token = ProgressToken::parse("\"t\"");
-    let rules = CallRules { era: Era::Legacy, token: token.as_ref() };
+    let rules = CallRules { era: Era::Legacy, label: None, token: token.as_ref() };
     for shape in [MessageShape::Event, MessageShape::Result, MessageShape::Error] {
         let mut check = MessageCheck::new(shape);
         let in_pieces = pieces().try_for_each(|piece| check.feed(piece, rules));

@@ -45,6 +45,8 @@ MAY_STAY_ZERO = {
     "mcp_relay_calls_unread": "needs a client that stops reading (tests/relay/edges/stopped_readers.rs)",
     "mcp_relay_draining": "the proxies go down when Prometheus is gone",
     "mcp_relay_slave_draining": "a slave that drains may be gone before it is scraped",
+    "mcp_relay_slave_parked_calls": "needs a backend that asks its client (tests/relay/input_rounds.rs)",
+    "mcp_relay_slave_parked_calls_ended_total": "needs a backend that asks its client (tests/relay/input_rounds.rs)",
     "mcp_relay_queue_length": "calls wait for moments",
     "mcp_relay_journal_bytes": "sampled: bytes are there for moments",
     "mcp_relay_slave_journal_bytes": "sampled: bytes are there for moments",

@@ -1,7 +1,7 @@
 //! The tool `ask` of the stdio fixture, which asks its client in rounds: a legacy server by requests, a modern one by results. Knows nothing of
 //! the relay.
 //!
-//! `arguments.rounds` is an array of rounds, each an array of `{method, params}`. The result's text is the JSON array of all answers.
+//! `arguments.rounds` is an array of rounds, each an array of `{method, params}`. Without `arguments.optional` an error in answer to one is one of the tool. The result's text is the JSON array of all answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,10 +44,12 @@ fn text(answers: &[Value]) -> Value {
 /// Asks as a legacy server does; reports progress after each round.
 pub fn legacy(params: &Value, say: impl Fn(&Value)) -> Value {
     let mut answers = Vec::new();
+    let mut failed = false;
     for (done, round) in rounds(params).into_iter().enumerate() {
         let waiting: Vec<Receiver<Value>> = round.into_iter().map(|asked| send(asked, &say)).collect();
         for answer in waiting {
             let answer = answer.recv_timeout(LIMIT).unwrap_or_default();
+            failed |= answer.get("error").is_some();
             answers.push(answer.get("result").or(answer.get("error")).cloned().unwrap_or_default());
         }
         let token = &params["_meta"]["progressToken"];
@@ -56,7 +58,11 @@ pub fn legacy(params: &Value, say: impl Fn(&Value)) -> Value {
             say(&json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": params }));
         }
     }
-    text(&answers)
+    let mut result = text(&answers);
+    if failed && params["arguments"]["optional"] != true {
+        result["isError"] = true.into();
+    }
+    result
 }
 
 fn send(mut asked: Value, say: &impl Fn(&Value)) -> Receiver<Value> {

@@ -139,7 +139,10 @@ impl Client {
             }
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = self.version.as_str().into();
             params["_meta"]["io.modelcontextprotocol/clientInfo"] = client_info();
-            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            let capabilities = &mut params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+            if capabilities.is_null() {
+                *capabilities = json!({});
+            }
         }
         headers.extend(self.headers.iter().cloned());
         let body = json!({ "jsonrpc": "2.0", "id": rpc.id, "method": rpc.method, "params": params });
@@ -155,6 +158,15 @@ impl Client {
     /// Calls a tool and waits for the whole answer.
     pub async fn call(&self, tool: &str, arguments: Value) -> Answer {
         self.request(McpRequest::tool(1, tool, arguments)).await
+    }
+
+    /// Opens the session's GET stream (legacy) and waits for its head.
+    pub async fn open_stream(&self) -> Pending {
+        let message = request(Method::GET, &self.path, &self.request_headers(), Vec::new());
+        let mut exchange = Exchange::start(self.address, message).await;
+        exchange.head().await;
+        assert_eq!(exchange.status, 200, "GET");
+        Pending::new(exchange)
     }
 
     /// Sends a notification and returns the HTTP status.

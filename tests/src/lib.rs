@@ -30,8 +30,10 @@ pub mod rawslave;
 pub mod relay;
 pub mod sse;
 pub mod storm;
+pub mod tasking;
 pub mod tls;
 pub mod wait;
+pub mod watched;
 pub mod wsframes;
 
 /// The native wire format, for tests that write frames by hand.

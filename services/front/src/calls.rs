@@ -2,17 +2,19 @@
 //! backends. Must not know either.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use axum::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, stream};
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::{ListHints, ListKind};
 use protocol::mcp::entry_array::EntryArray;
 use protocol::mcp::log_level::LogLevel;
+use protocol::mcp::subscription::ListenEvent;
 use runtime::keys::Key;
 use tokio::sync::watch;
 
@@ -121,6 +123,11 @@ impl CallContext<'_> {
     }
 }
 
+/// Updates of resources for one client. The first event is [`ListenEvent::Watching`], once everybody who can tell of updates at the moment
+/// has said so; updates may come at any time. Dropping the stream ends it. A stream that ends before it is dropped has nobody left who could
+/// tell.
+pub type Updates = Pin<Box<dyn Stream<Item = ListenEvent> + Send>>;
+
 /// Implementation of tool calls behind an edge.
 pub trait Calls: Send + Sync + 'static {
     /// Events of one call. Taking an event acknowledges it, which gives back-pressure: nothing is sent to a client
@@ -146,6 +153,13 @@ pub trait Calls: Send + Sync + 'static {
 
     /// Releases everything that is kept for a session that its client ended.
     fn end_session(&self, session: &str);
+
+    /// Listens for updates of the resources that a modern client's `subscriptions/listen` names, or else of those that the header's
+    /// session subscribed to. The header's purpose is [`Listen`](protocol::link::header::Purpose::Listen). Begins at once, also before the
+    /// stream is polled.
+    fn updates(&self, _header: CallHeader, _message: Bytes, _context: CallContext<'_>) -> Updates {
+        Box::pin(stream::empty())
+    }
 }
 
 impl<C: Calls> Calls for Arc<C> {
@@ -169,6 +183,10 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn end_session(&self, session: &str) {
         (**self).end_session(session);
+    }
+
+    fn updates(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
+        (**self).updates(header, message, context)
     }
 }
 

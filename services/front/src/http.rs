@@ -24,3 +24,4 @@ mod revocation;
 pub(crate) mod service;
 mod session_end;
 mod skip;
+mod subscription;

@@ -11,15 +11,16 @@ use serde_json::value::RawValue;
 /// Longest instructions of several backends together, in bytes: they stand in each model's context.
 const MAX_INSTRUCTIONS: usize = 64 * 1024;
 
-/// Extensions that are not relayed.
-const UNCARRIED: [&str; 1] = ["io.modelcontextprotocol/tasks"];
-
 /// What the server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own")]
 pub struct Introduction {
     has_prompts: bool,
     has_resources: bool,
+    has_updates: bool,
     has_completions: bool,
+    /// A legacy backend takes calls of tools as tasks.
+    has_tasks: bool,
     /// Extensions by name, as the first backend with each wrote them.
     extensions: BTreeMap<String, String>,
     /// Experimental capabilities of legacy backends, in the same way.
@@ -35,13 +36,14 @@ impl Introduction {
         for (name, facts) in servers {
             introduction.has_prompts |= facts.capability(&["prompts"]).is_some();
             introduction.has_resources |= facts.capability(&["resources"]).is_some();
+            introduction.has_updates |= facts.capability(&["resources", "subscribe"]).is_some();
             introduction.has_completions |= facts.capability(&["completions"]).is_some();
+            introduction.has_tasks |= facts.capability(&["tasks", "requests", "tools", "call"]).is_some();
             add(&mut introduction.extensions, facts.capability(&["extensions"]));
             add(&mut introduction.experimental, facts.capability(&["experimental"]));
             let text = facts.instructions.as_deref().filter(|text| !text.trim().is_empty());
             instructions.extend(text.map(|text| (name, text)).filter(|one| !instructions.contains(one)));
         }
-        introduction.extensions.retain(|name, _| !UNCARRIED.contains(&name.as_str()));
         introduction.instructions = join(&instructions);
         introduction
     }
@@ -51,20 +53,33 @@ impl Introduction {
         self.instructions.as_deref()
     }
 
+    /// Returns whether a backend has prompts.
+    pub(crate) fn has_prompts(&self) -> bool {
+        self.has_prompts
+    }
+
+    /// Returns whether a backend has resources.
+    pub(crate) fn has_resources(&self) -> bool {
+        self.has_resources
+    }
+
     /// Returns the JSON object of capabilities for a client of this era.
     pub fn capabilities(&self, era: Era) -> String {
-        let list = match era {
-            Era::Legacy => r#"{"listChanged":true}"#,
-            Era::Modern => "{}",
-        };
-        let mut members = vec![format!(r#""logging":{{}},"tools":{list}"#)];
-        for (name, is_there) in [("prompts", self.has_prompts), ("resources", self.has_resources)] {
-            if is_there {
-                members.push(format!(r#""{name}":{list}"#));
-            }
+        // Changes come from catalogs, whatever the backends say of themselves.
+        let mut members = vec![r#""logging":{},"tools":{"listChanged":true}"#.to_owned()];
+        if self.has_prompts {
+            members.push(r#""prompts":{"listChanged":true}"#.to_owned());
+        }
+        if self.has_resources {
+            let subscribe = if self.has_updates { r#""subscribe":true,"# } else { "" };
+            members.push(format!(r#""resources":{{{subscribe}"listChanged":true}}"#));
         }
         if self.has_completions {
             members.push(r#""completions":{}"#.to_owned());
+        }
+        if self.has_tasks && era == Era::Legacy {
+            // No list: tasks of other clients and slaves would have to be left out of it.
+            members.push(r#""tasks":{"cancel":{},"requests":{"tools":{"call":{}}}}"#.to_owned());
         }
         let (name, named) = match era {
             Era::Legacy => ("experimental", &self.experimental),
@@ -121,7 +136,7 @@ mod tests {
     fn capabilities_are_those_of_the_backends_and_no_others() {
         let none = Introduction::of([]);
         assert_eq!(none.capabilities(Era::Legacy), r#"{"logging":{},"tools":{"listChanged":true}}"#);
-        assert_eq!(none.capabilities(Era::Modern), r#"{"logging":{},"tools":{}}"#);
+        assert_eq!(none.capabilities(Era::Modern), r#"{"logging":{},"tools":{"listChanged":true}}"#);
         let one =
             facts(r#"{"capabilities":{"prompts":{},"completions":{},"experimental":{"x":{"a":1e400}}}}"#);
         let two = facts(
@@ -130,11 +145,11 @@ mod tests {
         let both = Introduction::of([("one", &one), ("two", &two)]);
         assert_eq!(
             both.capabilities(Era::Legacy),
-            r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true},"completions":{},"experimental":{"x":{"a":1e400}}}"#
+            r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"experimental":{"x":{"a":1e400}}}"#
         );
         assert_eq!(
             both.capabilities(Era::Modern),
-            r#"{"logging":{},"tools":{},"prompts":{},"resources":{},"completions":{},"extensions":{"a/b":{"z":1.0}}}"#
+            r#"{"logging":{},"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"completions":{},"extensions":{"a/b":{"z":1.0},"io.modelcontextprotocol/tasks":{}}}"#
         );
     }
 

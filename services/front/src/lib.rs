@@ -12,6 +12,7 @@ mod edge;
 mod http;
 mod introduction;
 mod jsonrpc;
+mod list_changes;
 mod listeners;
 mod method;
 pub mod metrics;

@@ -3,10 +3,11 @@
 //! A method that the specifications do not name becomes a call: a backend may have it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose, RawJson};
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::entry_array::Page;
 use protocol::mcp::envelope::{EnvelopeError, Params, Text};
@@ -17,6 +18,7 @@ use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::method::{AnsweredBy, Method, Subject};
 use protocol::mcp::request_state::RequestState;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::calls::{CallContext, Calls};
 use crate::edge::{Edge, cache_scope, server_info};
@@ -50,6 +52,8 @@ pub(crate) struct Caller {
     pub(crate) version: Version,
     /// Key of the session. Legacy only.
     pub(crate) session: Option<String>,
+    /// Capabilities that the client of the session declared, a JSON object.
+    pub(crate) capabilities: Option<Arc<str>>,
     /// Decoded `Mcp-Param-*` headers, by lower-case name without that prefix. Modern only.
     pub(crate) param_headers: BTreeMap<String, String>,
     /// W3C trace context of the HTTP headers. The message's own context takes precedence.
@@ -135,6 +139,10 @@ impl<C: Calls> Edge<C> {
             return Err(Failure::InvalidParams(unnamed(subject).into()));
         }
         let request_state = match caller.era {
+            // The id of a task finds its slave as a state does.
+            _ if subject == Subject::Task => {
+                Ok(named.map_or(RequestState::Absent, |(_, id)| RequestState::of_text(id.as_str())))
+            }
             Era::Modern => RequestState::of(request.params.request_state),
             Era::Legacy => Ok(RequestState::Absent),
         };
@@ -147,6 +155,7 @@ impl<C: Calls> Edge<C> {
             request_state,
             log_level: caller.session.as_deref().and_then(|session| self.log_levels.lock().get(session)),
             session: caller.session,
+            client_capabilities: caller.capabilities.and_then(raw_json),
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,
             baggage: trace.baggage,
@@ -155,6 +164,26 @@ impl<C: Calls> Edge<C> {
         };
         header.set_timeouts(self.config.request_timeout, self.config.request_timeout_total);
         Ok(self.calls.call(header, request.message.clone(), context))
+    }
+
+    /// Begins the delivery of a client's response to a request of a backend. `id` is the response's, a JSON string.
+    pub(crate) fn reply(
+        &self,
+        id: &RawValue,
+        message: &Bytes,
+        caller: Caller,
+        context: CallContext<'_>,
+    ) -> C::Stream {
+        let mut header = CallHeader {
+            purpose: Purpose::Reply,
+            request_state: RequestState::of(Some(id)).unwrap_or_default(),
+            session: caller.session,
+            traceparent: caller.trace.traceparent,
+            tracestate: caller.trace.tracestate,
+            ..CallHeader::new("reply", caller.era, caller.version)
+        };
+        header.set_timeouts(self.config.request_timeout, self.config.request_timeout_total);
+        self.calls.call(header, message.clone(), context)
     }
 
     /// Answers a list method with one page.
@@ -240,6 +269,11 @@ fn unnamed(subject: Subject) -> &'static str {
         Subject::Task => "params.taskId names no task",
         Subject::Nothing => "params names nothing",
     }
+}
+
+/// Returns JSON as a header carries it; `None` for what is none.
+fn raw_json(text: Arc<str>) -> Option<RawJson> {
+    RawValue::from_string(text.as_ref().to_owned()).ok().map(RawJson)
 }
 
 /// Builds a response whose result is `{}`, as for `ping`.

@@ -30,7 +30,11 @@ pub const METRICS: &[Metric] = &[
         &[Label::of("event", &["begun", "ended", "refused"])],
         "Sessions of legacy clients that began, sessions that their clients ended, and requests that were refused because their session is unknown, expired or ended.",
     ),
-    Metric::gauge(STREAMS, &[], "GET streams that legacy clients have open."),
+    Metric::gauge(
+        STREAMS,
+        &[],
+        "Streams of changes that clients have open: GET of legacy clients, subscriptions/listen of modern ones.",
+    ),
     Metric::seconds(
         SERVER_OPERATIONS,
         OPERATION_BUCKETS,

@@ -77,6 +77,7 @@ fn plain_caller() -> Caller {
         era: Era::Legacy,
         version: Version::V2025_06_18,
         session: None,
+        capabilities: None,
         param_headers: BTreeMap::new(),
         trace: Trace::default(),
     }

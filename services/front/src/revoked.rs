@@ -63,7 +63,7 @@ mod tests {
     fn session(number: usize, expires: u64) -> Session {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&number.to_be_bytes());
-        Session { id, version: Version::V2025_11_25, expires }
+        Session { id, version: Version::V2025_11_25, expires, capabilities: None }
     }
 
     #[test]

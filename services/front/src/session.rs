@@ -1,9 +1,10 @@
 //! Session ids of legacy clients: sealed tokens, so that no replica of a proxy stores sessions.
 //!
-//! `base64url(format byte ‖ nonce ‖ encrypted(issue time ‖ random id ‖ protocol version))` with XChaCha20-Poly1305. The
-//! digest of the client's key is associated data. Must not know HTTP, nor which sessions were revoked.
+//! `base64url(format byte ‖ nonce ‖ encrypted(issue time ‖ random id ‖ protocol version ‖ client capabilities))` with XChaCha20-Poly1305.
+//! The digest of the client's key is associated data. Must not know HTTP, nor which sessions were revoked.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,15 +19,18 @@ use runtime::secret::{SessionKey, SessionKeys};
 use crate::principal::Principal;
 
 /// First byte of a token, which names its format.
-const TOKEN_FORMAT: u8 = 1;
+const TOKEN_FORMAT: u8 = 2;
+/// Longest capabilities in a token, in bytes of JSON: a token travels in a header of each request.
+pub(crate) const MAX_CAPABILITIES: usize = 1024;
 const NONCE_LEN: usize = 24;
 const ID_LEN: usize = 16;
 const VERSION_LEN: usize = 10;
+/// Bytes of what is sealed, without capabilities.
 const SEALED_LEN: usize = 8 + ID_LEN + VERSION_LEN;
 const TAG_LEN: usize = 16;
 const TOKEN_LEN: usize = 1 + NONCE_LEN + SEALED_LEN + TAG_LEN;
-/// Length of a token in characters.
-pub(crate) const TOKEN_CHARS: usize = TOKEN_LEN.div_ceil(3) * 4;
+/// Length of the longest token in characters.
+pub(crate) const MAX_TOKEN_CHARS: usize = (TOKEN_LEN + MAX_CAPABILITIES).div_ceil(3) * 4;
 /// Largest tolerated difference between the clocks of two replicas, in seconds.
 pub(crate) const MAX_CLOCK_SKEW: u64 = 300;
 
@@ -39,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) version: Version,
     /// End of the token's validity, in seconds since 1970.
     pub(crate) expires: u64,
+    /// Capabilities that the client declared, a JSON object; `None`: none.
+    pub(crate) capabilities: Option<Arc<str>>,
 }
 
 impl Session {
@@ -88,16 +94,24 @@ impl Sealer {
     }
 
     /// Returns the token of a new session; `None` only if the system has no random numbers. `now` in seconds since
-    /// 1970.
-    pub(crate) fn issue(&self, version: Version, principal: &Principal, now: u64) -> Option<String> {
-        let mut token = [0; TOKEN_LEN];
+    /// 1970, `capabilities` a JSON object of at most [`MAX_CAPABILITIES`] bytes.
+    pub(crate) fn issue(
+        &self,
+        version: Version,
+        capabilities: Option<&str>,
+        principal: &Principal,
+        now: u64,
+    ) -> Option<String> {
+        let capabilities = capabilities.filter(|json| json.len() <= MAX_CAPABILITIES).unwrap_or_default();
+        let mut token = vec![0; TOKEN_LEN + capabilities.len()];
         token[0] = TOKEN_FORMAT;
         let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
-        let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
+        let (sealed, tag) = rest.split_at_mut(SEALED_LEN + capabilities.len());
         getrandom::fill(nonce).ok()?;
         sealed[..8].copy_from_slice(&now.to_be_bytes());
         getrandom::fill(&mut sealed[8..8 + ID_LEN]).ok()?;
-        sealed[8 + ID_LEN..].copy_from_slice(version.as_str().as_bytes());
+        sealed[8 + ID_LEN..SEALED_LEN].copy_from_slice(version.as_str().as_bytes());
+        sealed[SEALED_LEN..].copy_from_slice(capabilities.as_bytes());
         let nonce = XNonce::try_from(&*nonce).ok()?;
         let ciphers = self.ciphers.load();
         let computed =
@@ -109,31 +123,37 @@ impl Sealer {
     /// Returns the session of a token; `None` if the token is malformed, altered, sealed with another key, bound to
     /// another identity, or expired.
     pub(crate) fn open(&self, text: &[u8], principal: &Principal, now: u64) -> Option<Session> {
-        let mut token = [0; TOKEN_LEN];
-        if text.len() != TOKEN_CHARS
-            || URL_SAFE_NO_PAD.decode_slice(text, &mut token).ok()? != TOKEN_LEN
-            || token[0] != TOKEN_FORMAT
-        {
+        if text.len() > MAX_TOKEN_CHARS {
+            return None;
+        }
+        let mut token = URL_SAFE_NO_PAD.decode(text).ok()?;
+        if token.len() < TOKEN_LEN || token[0] != TOKEN_FORMAT {
             return None;
         }
         let (nonce, rest) = token[1..].split_at_mut(NONCE_LEN);
-        let (sealed, tag) = rest.split_at_mut(SEALED_LEN);
-        let sealed: &[u8; SEALED_LEN] = (&*sealed).try_into().ok()?;
+        let (sealed, tag) = rest.split_at_mut(rest.len() - TAG_LEN);
         let (nonce, tag) = (XNonce::try_from(&*nonce).ok()?, Tag::try_from(&*tag).ok()?);
         let ciphers = self.ciphers.load();
         let mut opened = ciphers.open.iter().filter_map(|cipher| {
-            let mut sealed = *sealed;
+            let mut sealed = sealed.to_vec();
             let data = principal.digest();
             cipher.decrypt_inout_detached(&nonce, &data, sealed.as_mut_slice().into(), &tag).ok()?;
             Some(sealed)
         });
         let sealed = opened.next()?;
         let issued = u64::from_be_bytes(sealed[..8].try_into().ok()?);
-        let version = Version::parse(std::str::from_utf8(&sealed[8 + ID_LEN..]).ok()?)?;
+        let version = Version::parse(std::str::from_utf8(&sealed[8 + ID_LEN..SEALED_LEN]).ok()?)?;
+        let capabilities = std::str::from_utf8(&sealed[SEALED_LEN..]).ok()?;
+        let capabilities = (!capabilities.is_empty()).then(|| capabilities.into());
         let expires = issued.saturating_add(self.ttl);
         let is_valid_now = issued <= now.saturating_add(MAX_CLOCK_SKEW) && now < expires;
         let id = sealed[8..8 + ID_LEN].try_into().ok()?;
-        (is_valid_now && version.era() == Era::Legacy).then_some(Session { id, version, expires })
+        (is_valid_now && version.era() == Era::Legacy).then_some(Session {
+            id,
+            version,
+            expires,
+            capabilities,
+        })
     }
 }
 
@@ -168,8 +188,8 @@ mod tests {
 
     #[test]
     fn an_issued_token_opens_until_it_expires() {
-        let token = sealer(1).issue(Version::V2025_06_18, &Principal::ANYONE, NOW).unwrap();
-        assert_eq!(token.len(), TOKEN_CHARS);
+        let token = sealer(1).issue(Version::V2025_06_18, None, &Principal::ANYONE, NOW).unwrap();
+        assert!(token.len() <= MAX_TOKEN_CHARS);
         assert!(token.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sealer(1).open(token.as_bytes(), &Principal::ANYONE, NOW + 99).unwrap();
         assert_eq!((session.version, session.expires), (Version::V2025_06_18, NOW + 100));
@@ -187,12 +207,32 @@ mod tests {
     }
 
     #[test]
+    fn a_token_carries_the_client_s_capabilities_unless_they_are_too_long() {
+        let carried = |capabilities: &str| {
+            let sealer = sealer(1);
+            let token =
+                sealer.issue(Version::V2025_11_25, Some(capabilities), &Principal::ANYONE, NOW).unwrap();
+            sealer
+                .open(token.as_bytes(), &Principal::ANYONE, NOW)
+                .unwrap()
+                .capabilities
+                .map(|json| json.to_string())
+        };
+        for json in
+            [r#"{"roots":{"x":1e400}}"#, &format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_CAPABILITIES - 8))]
+        {
+            assert_eq!(carried(json).as_deref(), Some(json));
+        }
+        assert_eq!(carried(&"x".repeat(MAX_CAPABILITIES + 1)), None);
+    }
+
+    #[test]
     fn another_key_or_another_identity_opens_no_token() {
-        let token = sealer(1).issue(Version::V2025_11_25, &principal("seven"), NOW).unwrap();
+        let token = sealer(1).issue(Version::V2025_11_25, None, &principal("seven"), NOW).unwrap();
         assert!(sealer(1).open(token.as_bytes(), &principal("seven"), NOW).is_some());
         assert_eq!(sealer(2).open(token.as_bytes(), &principal("seven"), NOW), None);
         assert_eq!(sealer(1).open(token.as_bytes(), &principal("eight"), NOW), None);
-        let other = sealer(1).issue(Version::V2025_11_25, &principal("seven"), NOW).unwrap();
+        let other = sealer(1).issue(Version::V2025_11_25, None, &principal("seven"), NOW).unwrap();
         assert_ne!(token, other);
     }
 
@@ -201,7 +241,8 @@ mod tests {
     fn a_key_is_replaced_without_the_loss_of_a_session() {
         let steps = [&[1][..], &[1, 2], &[2, 1], &[2]];
         let sealers = steps.map(|step| Sealer::new(&keys(step), Duration::from_secs(100)));
-        let token = |sealer: &Sealer| sealer.issue(Version::V2025_11_25, &Principal::ANYONE, NOW).unwrap();
+        let token =
+            |sealer: &Sealer| sealer.issue(Version::V2025_11_25, None, &Principal::ANYONE, NOW).unwrap();
         for (step, pair) in sealers.windows(2).enumerate() {
             for (from, to) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
                 assert!(to.open(token(from).as_bytes(), &Principal::ANYONE, NOW).is_some(), "step {step}");
@@ -229,7 +270,7 @@ mod tests {
 
         #[test]
         fn a_token_with_a_flipped_bit_is_refused(at in 0..TOKEN_LEN * 8) {
-            let token = sealer(1).issue(Version::V2025_11_25, &Principal::ANYONE, NOW).unwrap();
+            let token = sealer(1).issue(Version::V2025_11_25, None, &Principal::ANYONE, NOW).unwrap();
             let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
             bytes[at / 8] ^= 1 << (at % 8);
             let text = URL_SAFE_NO_PAD.encode(&bytes);

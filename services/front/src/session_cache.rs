@@ -6,13 +6,13 @@ use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 
 use crate::principal::Principal;
-use crate::session::{Session, TOKEN_CHARS};
+use crate::session::{MAX_TOKEN_CHARS, Session};
 
 /// Number of entries. A session whose token maps to an occupied entry replaces what is there.
 const CAPACITY: usize = 512;
 
 struct CachedSession {
-    token: [u8; TOKEN_CHARS],
+    token: Box<[u8]>,
     principal: Principal,
     session: Session,
 }
@@ -47,10 +47,12 @@ impl SessionCache {
 
     /// Remembers a token that was opened.
     pub(crate) fn insert(&self, token: &[u8], principal: Principal, session: &Session) {
-        let Ok(token) = <[u8; TOKEN_CHARS]>::try_from(token) else { return };
+        if token.len() > MAX_TOKEN_CHARS {
+            return;
+        }
         let mut entries = self.entries.lock();
-        if let Some(entry) = entries.get_mut(index_of(&token)) {
-            *entry = Some(CachedSession { token, principal, session: session.clone() });
+        if let Some(entry) = entries.get_mut(index_of(token)) {
+            *entry = Some(CachedSession { token: token.into(), principal, session: session.clone() });
         }
     }
 }
@@ -69,18 +71,20 @@ mod tests {
 
     use super::*;
 
+    const LENGTH: usize = 100;
+
     fn principal(key: &str) -> Principal {
         Principal::of(&Key::of(key))
     }
 
     fn session() -> Session {
-        Session { id: [7; 16], version: Version::V2025_06_18, expires: 100 }
+        Session { id: [7; 16], version: Version::V2025_06_18, expires: 100, capabilities: None }
     }
 
     #[test]
     fn a_token_is_found_for_its_identity_until_it_expires() {
         let cache = SessionCache::default();
-        let token = [b'a'; TOKEN_CHARS];
+        let token = [b'a'; LENGTH];
         assert_eq!(cache.get(&token, &Principal::ANYONE, 1), None);
         cache.insert(&token, Principal::ANYONE, &session());
         assert_eq!(cache.get(&token, &Principal::ANYONE, 99), Some(session()));
@@ -93,9 +97,9 @@ mod tests {
     #[test]
     fn a_token_that_differs_anywhere_is_not_found() {
         let cache = SessionCache::default();
-        cache.insert(&[b'a'; TOKEN_CHARS], Principal::ANYONE, &session());
-        for index in 0..TOKEN_CHARS {
-            let mut other = [b'a'; TOKEN_CHARS];
+        cache.insert(&[b'a'; LENGTH], Principal::ANYONE, &session());
+        for index in 0..LENGTH {
+            let mut other = [b'a'; LENGTH];
             other[index] = b'b';
             assert_eq!(cache.get(&other, &Principal::ANYONE, 1), None, "character {index}");
         }

@@ -55,7 +55,7 @@ fn nanoseconds(mut run: impl FnMut()) -> f64 {
 
 fn print(what: &str, shape: MessageShape, message: &[u8]) {
     let token = ProgressToken::parse("7");
-    let rules = CallRules { era: Era::Modern, token: token.as_ref() };
+    let rules = CallRules { era: Era::Modern, label: None, token: token.as_ref() };
     let ours = nanoseconds(|| {
         let mut check = MessageCheck::new(shape);
         for chunk in black_box(message).chunks(MAX_CHUNK) {

@@ -22,5 +22,6 @@ pub mod result;
 pub mod scan;
 pub mod shown_name;
 pub mod splice;
+pub mod subscription;
 pub mod trace_context;
 pub mod uri_template;

@@ -18,6 +18,7 @@ mod exchange;
 mod forwarder;
 mod host;
 mod listed;
+mod listening;
 mod lost_slave;
 mod observe;
 mod offer;

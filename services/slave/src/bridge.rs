@@ -1,22 +1,33 @@
-//! The bridge between eras where a backend asks the client of a call (docs/ERAS.md).
+//! The bridge between eras, where a backend asks the client of a call (docs/ERAS.md).
 //!
 //! A legacy backend asks while the call runs; a modern client answers by a retry (2026-07-28, "Multi Round-Trip Requests"). Between
-//! the two the running call is parked in this process: it goes on, its backend waits, and nobody reads it. Must not know particular
+//! the two the running call is parked in this process: it goes on, its backend waits, and nobody reads it. A modern
+//! backend asks by its result; a legacy client answers while the call runs, and the retry is made here. Must not know particular
 //! backends, links or the executor.
 
 mod asking;
+mod call;
 mod capability;
+mod errors;
 mod held;
 mod input;
+mod legacy_client;
 mod parked;
 mod retry;
+mod rounds;
 mod seal;
 mod sink;
+mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use asking::{CallTimers, Parking};
+pub(crate) use call::{Crossing, call};
+pub(crate) use legacy_client::{LegacyAskSink, OpenAsks};
 pub(crate) use parked::ParkedCalls;
 pub(crate) use retry::Retry;
 pub(crate) use sink::AskingSink;
+pub(crate) use tasks::{TaskIds, TaskName, owner_digest};
 
 /// Requests that a result may ask for input in place of an answer (2026-07-28, "Supported Requests").
 pub(crate) const MAY_REQUIRE_INPUT: [&str; 3] = ["prompts/get", "resources/read", "tools/call"];

@@ -103,6 +103,10 @@ pub struct SlaveConfig {
     pub probe_interval: Option<Duration>,
     /// `SLAVE_JOURNAL_BYTES`: largest size of unacknowledged events, over all calls.
     pub journal_bytes: usize,
+    /// `RETENTION_SECS`: how long events and result of a call are kept for a client that comes back; zero: not at all.
+    pub retention_time: Duration,
+    /// `RETENTION_BYTES`: how much is kept so.
+    pub retention_bytes: usize,
     /// `MAX_OUTPUT_BYTES`: largest message of a backend.
     pub max_output_bytes: usize,
 }
@@ -140,6 +144,8 @@ impl SlaveConfig {
             parked_ttl: reader.value(&settings.parked_ttl, parse::seconds(1.0..=86_400.0)),
             probe_interval: read_probe(&mut reader, &settings.slave_probe_interval),
             journal_bytes: reader.value(&settings.slave_journal_bytes, bytes(1_048_576..=68_719_476_736)),
+            retention_time: reader.value(&settings.retention_secs, parse::seconds(0.0..=86_400.0)),
+            retention_bytes: reader.value(&settings.retention_bytes, bytes(65_536..=68_719_476_736)),
             max_output_bytes: reader.value(&settings.max_output_bytes, bytes(65_536..=1_073_741_824)),
         };
         reader.finish(config)

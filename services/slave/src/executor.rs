@@ -6,6 +6,7 @@ mod call_log;
 mod config;
 mod launch;
 mod limit;
+mod listen;
 mod offer;
 mod param_headers;
 mod recording;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::catalog::Catalog;
 use protocol::mcp::log_level::LogLevel;
 use runtime::activity::Activity;
@@ -29,12 +30,14 @@ use tokio::sync::watch;
 pub use crate::backends::BackendState;
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
-use crate::bridge::ParkedCalls;
-use crate::call::{CallHandle, CallSink, Execute};
+use crate::bridge::{ParkedCalls, TaskIds};
+use crate::call::{CallEnd, CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
+use crate::retention::Retention;
 use crate::trace::CallTrace;
 pub use config::ExecutorConfig;
 use limit::ConcurrencyLimit;
+use listen::Listeners;
 pub use offer::{BackendOffer, Offer};
 use registry::BackendRegistry;
 pub use registry::BackendSnapshot;
@@ -57,6 +60,7 @@ pub struct Evidence {
 pub struct Executor {
     runner: Arc<CallRunner>,
     servers: Arc<StdioServers>,
+    retention: Arc<Retention>,
 }
 
 impl Executor {
@@ -67,9 +71,12 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let (wait, parked_ttl) = (config.timing.wait, config.parked_ttl);
+        let retention = Retention::new(config.retention);
+        retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
         let (shutdown, servers) = launch::start_backends(config, &registry);
         registry.all_added();
+        let listeners = Listeners::new(Arc::clone(&registry));
         let runner = CallRunner {
             registry,
             limit,
@@ -77,9 +84,12 @@ impl Executor {
             activity,
             wait,
             parked: ParkedCalls::new(parked_ttl),
+            asks: Arc::default(),
+            tasks: TaskIds::random(),
             log_levels: Mutex::default(),
+            listeners,
         };
-        Self { runner: Arc::new(runner), servers: Arc::new(servers) }
+        Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }
     }
 
     /// Replaces the stdio servers. Unchanged ones go on untouched, removed ones end after their calls, changed ones after
@@ -104,6 +114,14 @@ impl Executor {
     /// header's timeouts by itself.
     pub fn run(&self, header: CallHeader, message: Bytes, sink: Box<dyn CallSink>) -> CallHandle {
         let (handle, cancelled) = CallHandle::new();
+        if header.purpose == Purpose::Reply {
+            let end = match self.runner.asks.reply(&header, &message) {
+                Ok(()) => CallEnd::empty(),
+                Err(failure) => CallEnd::failed(&failure, header.era),
+            };
+            sink.end(end);
+            return handle;
+        }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
         let context = sink.log_context().map(|context| context.in_trace(trace.id(&header)));
         if let Some(context) = context {
@@ -118,6 +136,11 @@ impl Executor {
         handle
     }
 
+    /// Returns what is kept of calls for clients that come back.
+    pub(crate) fn retention(&self) -> &Arc<Retention> {
+        &self.retention
+    }
+
     /// Sets the level of log messages that a client's session wants from now on.
     pub(crate) fn set_log_level(&self, session: &str, level: LogLevel) {
         self.runner.log_levels.lock().set(session, level);
@@ -126,6 +149,18 @@ impl Executor {
     /// Forgets what is kept for a session that its client ended.
     pub(crate) fn end_session(&self, session: &str) {
         self.runner.log_levels.lock().remove(session);
+        self.retention.end_session(session);
+        self.runner.listeners.end_session(session);
+    }
+
+    /// Ends all calls that listen, now and later: the slave goes down.
+    pub(crate) fn end_listening(&self) {
+        self.runner.listeners.close();
+    }
+
+    /// Returns the number of subscriptions that legacy sessions have.
+    pub(crate) fn session_subscriptions(&self) -> usize {
+        self.runner.listeners.session_subscriptions()
     }
 
     /// Takes no new call and stops every backend with its whole process group. Calls that still run end with an error.
@@ -181,5 +216,9 @@ impl Execute for Executor {
 
     fn end_session(&self, session: &str) {
         Self::end_session(self, session);
+    }
+
+    fn unsubscribe(&self, session: &str, uri: &str) {
+        self.runner.listeners.unsubscribe(session, uri);
     }
 }

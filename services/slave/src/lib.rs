@@ -14,10 +14,13 @@ mod link;
 pub mod local;
 pub mod metrics;
 mod outcome;
+mod retention;
 mod run;
 mod splice;
 mod status;
+mod subscriptions;
 mod trace;
 
 pub use dial::DialError;
+pub use retention::RetentionLimits;
 pub use run::{RunError, backends_file, backends_file_of, executor_config, missing_pilot, run};

@@ -6,6 +6,7 @@ mod calls;
 mod session_calls;
 mod sink;
 mod stream;
+mod updates;
 
 pub use calls::LocalCalls;
 pub use stream::LocalStream;

@@ -29,6 +29,17 @@ pub(crate) fn set_draining() {
     gauge!(table::DRAINING).set(1);
 }
 
+/// Sets what is kept of calls for clients that may come back, in bytes and calls.
+pub(crate) fn set_retained(bytes: usize, calls: usize) {
+    gauge!(table::RETAINED).set(bytes as f64);
+    gauge!(table::RETAINED_CALLS).set(calls as f64);
+}
+
+/// Sets the number of subscriptions of legacy sessions.
+pub(crate) fn set_subscriptions(count: usize) {
+    gauge!(table::SUBSCRIPTIONS).set(count as f64);
+}
+
 /// Sets the limits that the operator has configured. `journal` is in bytes.
 pub(crate) fn set_limits(capacity: u32, journal: usize) {
     gauge!(table::CAPACITY).set(capacity);

@@ -141,6 +141,8 @@ impl Slave {
         let report = offer::report(self.executor.clone(), self.sources.clone());
         let _reporting = AbortOnDropHandle::new(tokio::spawn(report));
         let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);
+        let executor = self.executor.clone();
+        recorder.before_each_scrape(move || metrics::set_subscriptions(executor.session_subscriptions()));
         let ops = ops(self.status, recorder, &self.edge, ready);
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
@@ -159,6 +161,7 @@ impl Slave {
             drop(following);
             metrics::set_draining();
             self.edge.close();
+            self.executor.end_listening();
         };
         let http = front::server::serve(self.http, Arc::clone(&self.edge), ops, shutdown);
         tokio::join!(http, close, link);

@@ -2,7 +2,8 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`]; with
+//! `FIXTURE_TASKS` it has tasks ([`harness::tasking`]). `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
 
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{asking, fixture, probe, wait};
+use harness::{asking, fixture, probe, tasking, wait, watched};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -49,11 +50,7 @@ impl Server {
             return asking::on_response(message);
         };
         if method == "notifications/cancelled" {
-            let id = message["params"]["requestId"].to_string();
-            if let Some(cancelled) = self.running.lock().ok().and_then(|running| running.get(&id).cloned()) {
-                cancelled.store(true, Ordering::SeqCst);
-            }
-            return;
+            return self.cancel(&message["params"]["requestId"]);
         }
         if message.get("id").is_none() {
             return;
@@ -71,6 +68,17 @@ impl Server {
         }
         if method == "logging/setLevel" {
             note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
+        }
+        if let Some(result) = tasking::answer(&message, self.modern) {
+            return self.reply(&message["id"], Ok(result));
+        }
+        if watched::is_on()
+            && let Some(answer) = watched::handle(&message, say, |what| note("process", what))
+        {
+            return match answer {
+                watched::Answer::Now(answer) => self.reply(&message["id"], answer),
+                watched::Answer::Open => {}
+            };
         }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
@@ -99,16 +107,24 @@ impl Server {
         });
     }
 
+    fn cancel(&self, id: &Value) {
+        watched::cancel(id);
+        let running = self.running.lock().ok();
+        if let Some(cancelled) = running.and_then(|running| running.get(&id.to_string()).cloned()) {
+            cancelled.store(true, Ordering::SeqCst);
+        }
+    }
+
     fn answer(&self, method: &str) -> Result<Value, Value> {
         match method {
             "initialize" if !self.modern => Ok(json!({
                 "protocolVersion": "2025-11-25",
-                "capabilities": capabilities(),
+                "capabilities": capabilities(false),
                 "serverInfo": { "name": "stdio-fixture", "version": "1" },
             })),
             "server/discover" if self.modern => Ok(json!({
                 "supportedVersions": ["2026-07-28"],
-                "capabilities": { "tools": {} },
+                "capabilities": capabilities(true),
                 "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "stdio-fixture", "version": "1" } },
                 "ttlMs": 0,
                 "cacheScope": "private",
@@ -139,12 +155,19 @@ fn tools() -> Value {
     let tool =
         |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
     let asks = if std::env::var_os("FIXTURE_ASKS").is_some() { &[asking::TOOL][..] } else { &[] };
-    names.iter().chain(probes).chain(asks).map(tool).collect()
+    let watched = if watched::is_on() { &watched::TOOLS[..] } else { &[] };
+    let more = watched::grown_tools();
+    names.iter().chain(probes).chain(asks).chain(watched).map(tool).chain(more).collect()
 }
 
-fn capabilities() -> Value {
-    let logs = std::env::var_os("FIXTURE_LOGGING").is_some();
-    if logs { json!({ "tools": {}, "logging": {} }) } else { json!({ "tools": {} }) }
+fn capabilities(modern: bool) -> Value {
+    let mut capabilities = json!({ "tools": {} });
+    if !modern && std::env::var_os("FIXTURE_LOGGING").is_some() {
+        capabilities["logging"] = json!({});
+    }
+    tasking::declare(&mut capabilities, modern);
+    watched::declare(&mut capabilities);
+    capabilities
 }
 
 fn prefix() -> String {
@@ -173,6 +196,7 @@ fn call(params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> 
             names.join(" ")
         }
         "arguments" => params.to_string(),
+        other if watched::TOOLS.contains(&other) => watched::call(other, arguments, say)?,
         other if probe::TOOLS.contains(&other) => probe::call(other, arguments)?,
         other => return Some(Err(json!({ "code": -32602, "message": format!("Unknown tool: {other}") }))),
     };

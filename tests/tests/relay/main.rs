@@ -62,6 +62,8 @@ mod start_window;
 mod states;
 mod status;
 mod status_page;
+mod subscriptions;
+mod tasks;
 mod tls;
 mod tls_words;
 mod traces;

@@ -58,12 +58,12 @@ pub(crate) fn batch_sender<C>(context: &RequestContext<'_, C>) -> Result<Caller,
     if caller.version > Version::V2025_03_26 { Err(invalid()) } else { Ok(caller) }
 }
 
-/// Checks the sender of a JSON-RPC response. Modern clients send none.
-pub(crate) fn check_response_sender<C>(context: &RequestContext<'_, C>) -> Result<(), Failure> {
+/// Identifies the sender of a JSON-RPC response. Modern clients send none.
+pub(crate) fn response_sender<C>(context: &RequestContext<'_, C>) -> Result<Caller, Failure> {
     if era_by_header(context.headers) == Era::Modern {
         return Err(Failure::InvalidRequest("clients send no responses in this version".into()));
     }
-    legacy::caller(context).map(drop)
+    legacy::caller(context)
 }
 
 /// Checks the session and the version of a legacy client that opens a GET stream. Returns the session, if it has one.

@@ -1,15 +1,16 @@
-//! GET: a legacy client's stream of list changes and keep-alive comments (2025-11-25, Transports, "Listening for
+//! GET: a legacy client's stream of list changes, updates of resources and keep-alive comments (2025-11-25, Transports, "Listening for
 //! Messages from the Server"). A stream ends with its session. Must not know calls.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::{Stream, stream};
-use protocol::mcp::catalog::ListKind;
+use futures_util::{Stream, StreamExt, stream};
+use protocol::link::header::{CallHeader, Purpose};
+use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::subscription::{ListenEvent, list_changed};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -19,13 +20,14 @@ use super::era;
 use super::era::detect::VERSION;
 use super::response::{SESSION_ID, events};
 use super::response_body::ResponseBody;
-use crate::calls::{Calls, Listing};
-use crate::edge::{Edge, ListeningStreamGuard, unix_now};
+use crate::calls::{Calls, Updates};
+use crate::edge::{ListeningStreamGuard, unix_now};
+use crate::list_changes::{ListChanges, notified_lists};
 use crate::listeners::Listener;
 use crate::session::Session;
 use crate::usage::StreamShare;
 
-const COMMENT: &[u8] = b":\n\n";
+pub(super) const COMMENT: &[u8] = b":\n\n";
 
 /// Path at which clients of 2024-11-05 open their stream.
 const SSE_PATH: &str = "/sse";
@@ -38,9 +40,9 @@ fn is_sse_transport(path: &str, headers: &HeaderMap) -> bool {
 
 /// State of one stream.
 struct Listening {
-    listing: watch::Receiver<Arc<Listing>>,
-    /// What the client was told of last.
-    known: Arc<Listing>,
+    changes: ListChanges,
+    /// Updates of resources that the session subscribed to.
+    updates: Updates,
     closing: watch::Receiver<bool>,
     /// Place among the streams of the session; `None` for a client without a session.
     listener: Option<Listener>,
@@ -58,7 +60,7 @@ struct Listening {
 pub(crate) fn handle<C: Calls>(context: &RequestContext<'_, C>, path: &str) -> HandlerResult<C::Stream> {
     let session = check(context, path).map_err(|failure| context.refusal(failure))?;
     let share = context.edge.usage.stream(context.client()).map_err(|failure| context.refusal(failure))?;
-    Ok(events(ResponseBody::Listen(listen(context.edge, session.as_ref(), share))))
+    Ok(events(ResponseBody::Listen(listen(context, session.as_ref(), share))))
 }
 
 fn check<C>(context: &RequestContext<'_, C>, path: &str) -> Result<Option<Session>, Failure> {
@@ -72,14 +74,13 @@ fn check<C>(context: &RequestContext<'_, C>, path: &str) -> Result<Option<Sessio
     era::stream_opener(context)
 }
 
-/// Returns a stream of list changes that ends when the edge closes, the session ends, or the implementation of [`Calls`] is dropped.
+/// Returns a stream of changes that ends when the edge closes, the session ends, or the implementation of [`Calls`] is dropped.
 fn listen<C: Calls>(
-    edge: &Edge<C>,
+    context: &RequestContext<'_, C>,
     session: Option<&Session>,
     share: StreamShare,
 ) -> Pin<Box<dyn Stream<Item = Bytes> + Send>> {
-    let mut listing = edge.listing.clone();
-    let known = Arc::clone(&listing.borrow_and_update());
+    let edge = context.edge;
     let listener = session.map(|session| edge.listeners.open(session.id));
     // A session that ended since the request was checked found no stream to end.
     if let Some(session) = session.filter(|session| edge.revoked.contains(session)) {
@@ -87,8 +88,11 @@ fn listen<C: Calls>(
     }
     let left = session.map(|session| Duration::from_secs(session.expires.saturating_sub(unix_now())));
     let state = Listening {
-        listing,
-        known,
+        changes: ListChanges::new(edge.listing.clone()),
+        updates: match session {
+            Some(session) => updates(context, session),
+            None => Box::pin(stream::pending()),
+        },
         closing: edge.subscribe_closing(),
         listener,
         expires: left.and_then(|left| Instant::now().checked_add(left)),
@@ -105,65 +109,68 @@ async fn next(mut state: Listening) -> Option<(Bytes, Listening)> {
         state.opened = true;
         return Some((Bytes::from_static(COMMENT), state));
     }
-    let Listening { listing, known, closing, listener, expires, keepalive, .. } = &mut state;
+    let Listening { changes, updates, closing, listener, expires, keepalive, .. } = &mut state;
     let bytes = tokio::select! {
         biased;
         _ = closing.wait_for(|closing| *closing) => return None,
-        changed = next_change(listing, known, listener.as_mut()) => changes(&changed?),
+        changed = next_change(changes, listener.as_mut()) => changed?,
+        update = next_update(updates) => update,
         () = expired(*expires) => return None,
         () = sleep(*keepalive) => Bytes::from_static(COMMENT),
     };
     Some((bytes, state))
 }
 
-/// Returns the notifications of changed lists as events. Both lists of resources have one notification.
-fn changes(kinds: &[ListKind]) -> Bytes {
-    let names = kinds.iter().map(|kind| match kind {
-        ListKind::Tools => "tools",
-        ListKind::Prompts => "prompts",
-        ListKind::Resources | ListKind::ResourceTemplates => "resources",
-    });
-    let mut names: Vec<&str> = names.collect();
-    names.dedup();
-    let event = |name: &&str| {
-        format!("data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/{name}/list_changed\"}}\n\n")
+/// Listens for updates of what a session subscribed to at any proxy.
+fn updates<C: Calls>(context: &RequestContext<'_, C>, session: &Session) -> Updates {
+    let header = CallHeader {
+        purpose: Purpose::Listen,
+        session: Some(session.key()),
+        ..CallHeader::new("resources/subscribe", Era::Legacy, session.version)
     };
-    names.iter().map(event).collect::<String>().into()
+    context.edge.calls.updates(header, Bytes::new(), context.call_context())
 }
 
-/// Waits for changed lists of which this stream is to tell; `None`: the stream ends. Cancel-safe.
-async fn next_change(
-    listing: &mut watch::Receiver<Arc<Listing>>,
-    known: &mut Arc<Listing>,
-    mut listener: Option<&mut Listener>,
-) -> Option<Vec<ListKind>> {
+/// Waits for an update of a resource. Cancel-safe.
+async fn next_update(updates: &mut Updates) -> Bytes {
     loop {
-        if let Some(listener) = listener.as_deref_mut() {
-            listener.wait_for_turn().await?;
-        }
-        tokio::select! {
-            biased;
-            () = turn_changed(listener.as_deref_mut()) => {}
-            changed = listing.changed() => {
-                changed.ok()?;
-                let now = Arc::clone(&listing.borrow_and_update());
-                let kinds = match listener.as_deref() {
-                    Some(listener) => listener.claim(known, &now),
-                    None => known.changed_kinds(&now),
-                };
-                *known = now;
-                if !kinds.is_empty() {
-                    return Some(kinds);
-                }
-            }
+        match updates.next().await {
+            Some(ListenEvent::Updated(update)) => return event(&update.notification(None)),
+            Some(ListenEvent::Watching(_)) => {}
+            None => *updates = Box::pin(stream::pending()),
         }
     }
 }
 
-async fn turn_changed(listener: Option<&mut Listener>) {
-    match listener {
-        Some(listener) => listener.turn_changed().await,
-        None => std::future::pending().await,
+/// Returns a message as an event of a stream. The message has no line breaks.
+pub(super) fn event(message: &[u8]) -> Bytes {
+    [b"data: ", message, b"\n\n"].concat().into()
+}
+
+/// Waits for changes of lists of which this stream is to tell, and returns their events; `None`: the stream ends. Cancel-safe.
+async fn next_change(changes: &mut ListChanges, mut listener: Option<&mut Listener>) -> Option<Bytes> {
+    loop {
+        let kinds = match &mut listener {
+            None => {
+                let now = changes.next().await?;
+                let kinds = changes.opened().changed_kinds(&now);
+                changes.set_opened(now);
+                kinds
+            }
+            Some(listener) => {
+                listener.wait_for_turn().await?;
+                tokio::select! {
+                    biased;
+                    () = listener.turn_changed() => continue,
+                    now = changes.next() => listener.claim(changes.opened(), &now?),
+                }
+            }
+        };
+        if !kinds.is_empty() {
+            let lists = notified_lists(&kinds);
+            let events: Vec<Bytes> = lists.iter().map(|list| event(&list_changed(list, None))).collect();
+            return Some(events.concat().into());
+        }
     }
 }
 

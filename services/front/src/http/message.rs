@@ -1,13 +1,16 @@
 //! JSON-RPC messages of an authenticated client: parsing, and an answer by the kind of message. Must not know how a
 //! message arrived.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use protocol::link::call::ResponseEvent;
 use protocol::mcp::envelope::{EnvelopeError, Message, Params, parse};
 use protocol::mcp::era::{Era, Version};
-use protocol::mcp::failure::Failure;
+use protocol::mcp::failure::{self, Failure};
 use protocol::mcp::method::{AnsweredBy, Method, Subject};
 
 use super::accept::Accept;
@@ -17,12 +20,14 @@ use super::framing::Framing;
 use super::response::{Refusal, SESSION_ID, empty, events, json};
 use super::response_body::ResponseBody;
 use super::response_stream::Entry;
-use super::{audit, batch, era};
+use super::{audit, batch, era, subscription};
 use crate::calls::Calls;
 use crate::edge::unix_now;
 use crate::jsonrpc::Segments;
 use crate::method::{Answer, Request, envelope_failure, method_label};
+use crate::session::MAX_CAPABILITIES;
 use crate::trace::RequestSpan;
+use serde_json::value::RawValue;
 
 /// Longest request id, in bytes of JSON: ids travel in call headers.
 const MAX_ID_BYTES: usize = 1024;
@@ -50,7 +55,7 @@ pub(crate) async fn handle<C: Calls>(
             let method = method.as_str();
             Handled::by_edge(method_label(method), on_notification(context, method, &params))
         }
-        Ok(Message::Response { .. }) => Handled::by_edge("response", on_response(context)),
+        Ok(Message::Response { id }) => Handled::by_edge("response", on_response(context, id, message).await),
         Err(EnvelopeError::NotJsonRpc(_)) if batch::is_batch(message) => Handled::by_edge(
             "batch",
             match audit::begin_call(context, "").await {
@@ -139,26 +144,59 @@ fn answer<C: Calls>(
     let caller = era::caller(context, era, request.method, request.params)?;
     span.set_caller(&caller);
     let version = caller.version;
+    if (request.method, caller.era) == ("subscriptions/listen", Era::Modern) {
+        let stream = subscription::open(context, request, &caller, accept)?;
+        return Ok(Begun::Answered(Box::new(events(ResponseBody::Listen(stream)))));
+    }
     let response = match context.edge.answer(request, caller, context.call_context())? {
         Answer::Call(stream) => return Ok(Begun::Call { version, stream }),
         Answer::Response(message) => message_response(message, accept, context.edge.config.keepalive),
         Answer::Initialized { version, response } => {
-            initialize_response(context, version, response, accept, span)?
+            let capabilities = request.params.capabilities.and_then(declared);
+            let session = NewSession { version, capabilities: capabilities.as_deref() };
+            initialize_response(context, &session, response, accept, span)?
         }
     };
     Ok(Begun::Answered(Box::new(response)))
 }
 
+/// Session that begins.
+struct NewSession<'a> {
+    version: Version,
+    /// Capabilities of the client, as its token carries them.
+    capabilities: Option<&'a str>,
+}
+
+/// Returns the capabilities that a client declares as a session's token carries them: those that a server can ask for, where all are too
+/// long. `None`: the client has none.
+fn declared(capabilities: &RawValue) -> Option<String> {
+    const ASKABLE: [&str; 3] = ["elicitation", "roots", "sampling"];
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(capabilities.get()).ok()?;
+    if members.is_empty() {
+        return None;
+    }
+    let all = capabilities.get();
+    if all.len() <= MAX_CAPABILITIES {
+        return Some(all.to_owned());
+    }
+    let named = ASKABLE.iter().filter_map(|name| Some((*name, *members.get(*name)?)));
+    let short =
+        |value: &RawValue| if value.get().len() <= 128 { value.get().to_owned() } else { "{}".to_owned() };
+    let named: Vec<String> = named.map(|(name, value)| format!(r#""{name}":{}"#, short(value))).collect();
+    Some(format!("{{{}}}", named.join(",")))
+}
+
 /// Builds the response to `initialize`, with the token of a new session.
 fn initialize_response<C: Calls>(
     context: &RequestContext<'_, C>,
-    version: Version,
+    session: &NewSession<'_>,
     message: Segments,
     accept: Accept,
     span: &mut RequestSpan,
 ) -> Result<Response<ResponseBody<C::Stream>>, Failure> {
+    let NewSession { version, capabilities } = *session;
     let (sealer, principal) = (&context.edge.sealer, &context.principal);
-    let token = sealer.issue(version, principal, unix_now()).ok_or(Failure::Internal)?;
+    let token = sealer.issue(version, capabilities, principal, unix_now()).ok_or(Failure::Internal)?;
     span.set_session(version, || Some(sealer.open(token.as_bytes(), principal, unix_now())?.key()));
     let token = HeaderValue::try_from(token).map_err(|_| Failure::Internal)?;
     let mut response = message_response(message, accept, context.edge.config.keepalive);
@@ -186,16 +224,45 @@ fn on_notification<C: Calls>(
     }
 }
 
-/// Accepts and drops a client's response: no backend can ask a client yet, so no request waits for one.
-fn on_response<C: Calls>(context: &RequestContext<'_, C>) -> HandlerResult<C::Stream> {
-    era::check_response_sender(context).map_err(|failure| context.refusal(failure))?;
+/// Passes a client's response on to the backend that asked. A response with an id that no server of ours gives out is accepted and dropped.
+async fn on_response<C: Calls>(
+    context: &RequestContext<'_, C>,
+    id: &RawValue,
+    message: &Bytes,
+) -> HandlerResult<C::Stream> {
+    let caller = era::response_sender(context).map_err(|failure| context.refusal(failure))?;
+    if !id.get().starts_with('"') {
+        return Ok(empty(StatusCode::ACCEPTED));
+    }
+    let stream = context.edge.reply(id, message, caller, context.call_context());
+    reply_outcome(stream).await.map_err(|failure| context.refusal(failure))?;
     Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Waits until a response has reached the backend.
+async fn reply_outcome<S>(mut stream: S) -> Result<(), Failure>
+where
+    S: Stream<Item = ResponseEvent> + Unpin,
+{
+    loop {
+        match stream.next().await {
+            Some(ResponseEvent::End { error: false, .. }) => return Ok(()),
+            Some(ResponseEvent::End { payload, .. }) => {
+                let why = failure::message_in(&payload).unwrap_or_default();
+                let why = why.strip_prefix("Invalid request: ").unwrap_or(&why);
+                return Err(Failure::InvalidRequest(why.to_owned()));
+            }
+            Some(ResponseEvent::Failed(failure)) => return Err(failure),
+            Some(ResponseEvent::Event { .. }) => {}
+            None => return Err(Failure::Internal),
+        }
+    }
 }
 
 /// Builds the HTTP response of a complete message, in a form that the client accepts.
 fn message_response<S>(message: Segments, accept: Accept, keepalive: Duration) -> Response<ResponseBody<S>>
 where
-    S: futures_util::Stream<Item = protocol::link::call::ResponseEvent> + Unpin,
+    S: Stream<Item = ResponseEvent> + Unpin,
 {
     match accept {
         Accept::Json | Accept::JsonOrEvents => json(StatusCode::OK, message),

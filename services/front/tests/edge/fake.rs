@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
-use front::calls::{CallContext, Calls, Listing};
+use front::calls::{CallContext, Calls, Listing, Updates};
 use front::{Edge, EdgeConfig};
 use futures_util::Stream;
 use http_body_util::BodyExt;
@@ -30,6 +30,7 @@ pub(crate) struct Recorded {
     pub(crate) calls: Vec<(CallHeader, Bytes)>,
     pub(crate) cancelled: Vec<(String, String)>,
     pub(crate) ended: Vec<String>,
+    pub(crate) listened: Vec<(CallHeader, Bytes)>,
     pub(crate) levels: Vec<(String, LogLevel)>,
 }
 
@@ -39,6 +40,8 @@ pub(crate) struct Fake {
     pub(crate) recorded: Arc<Mutex<Recorded>>,
     pub(crate) taken: Arc<AtomicUsize>,
     pub(crate) open: Arc<AtomicUsize>,
+    /// Updates for the next one who listens.
+    pub(crate) updates: Mutex<Option<Updates>>,
     scripts: Mutex<VecDeque<mpsc::Receiver<ResponseEvent>>>,
 }
 
@@ -93,6 +96,12 @@ impl Calls for Fake {
     fn end_session(&self, session: &str) {
         self.recorded.lock().unwrap().ended.push(session.into());
     }
+
+    fn updates(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Updates {
+        self.recorded.lock().unwrap().listened.push((header, message));
+        let updates = self.updates.lock().unwrap().take();
+        updates.unwrap_or_else(|| Box::pin(futures_util::stream::empty()))
+    }
 }
 
 /// Edge under test, with its record.
@@ -144,6 +153,7 @@ impl Rig {
             recorded: Arc::clone(&recorded),
             taken: Arc::default(),
             open: Arc::default(),
+            updates: Mutex::default(),
             scripts: Mutex::default(),
         };
         let edge = Arc::new(Edge::new(config, fake));

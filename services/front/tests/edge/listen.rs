@@ -13,7 +13,7 @@ use crate::fake::{BOTH, Reply, Rig, and};
 
 const EVENTS: &[(&str, &str)] = &[("accept", "text/event-stream")];
 
-async fn next(body: &mut Body) -> Option<String> {
+pub(crate) async fn next(body: &mut Body) -> Option<String> {
     let frame = body.frame().await?.unwrap().into_data().unwrap();
     Some(String::from_utf8(frame.to_vec()).unwrap())
 }

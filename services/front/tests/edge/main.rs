@@ -13,3 +13,4 @@ mod plain;
 mod recorder;
 mod refusal;
 mod stream;
+mod subscription;

@@ -134,7 +134,7 @@ async fn discovery_and_lists_name_their_ttl_and_cache_scope() {
     let result = &discovered["result"];
     assert_eq!(
         (&result["resultType"], &result["capabilities"]),
-        (&json!("complete"), &json!({"logging": {}, "tools": {}}))
+        (&json!("complete"), &json!({"logging": {}, "tools": { "listChanged": true }}))
     );
     assert_eq!(result["supportedVersions"][0], DATE);
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "mcp-relay");

@@ -22,6 +22,13 @@ pub enum SessionFact {
         /// Least severe level.
         level: LogLevel,
     },
+    /// The client of a session does not want updates of a resource any more: any slave of a pool may have its subscription.
+    Unsubscribed {
+        /// Key of the session, as in [`CallHeader::session`](crate::link::header::CallHeader::session).
+        session: String,
+        /// URI of the resource.
+        uri: String,
+    },
     /// The client ended its session.
     Ended(SessionEnd),
 }
@@ -60,6 +67,8 @@ struct Wire {
     tag: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log_level: Option<LogLevel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unsubscribed: Option<String>,
 }
 
 impl SessionFact {
@@ -69,6 +78,9 @@ impl SessionFact {
             Self::Cancelled(digests) => Wire { cancel: digests.clone(), ..Wire::default() },
             Self::LogLevel { session, level } => {
                 Wire { session: Some(session.clone()), log_level: Some(*level), ..Wire::default() }
+            }
+            Self::Unsubscribed { session, uri } => {
+                Wire { session: Some(session.clone()), unsubscribed: Some(uri.clone()), ..Wire::default() }
             }
             Self::Ended(end) => Wire {
                 session: Some(end.session.clone()),
@@ -91,6 +103,9 @@ impl SessionFact {
             Wire { ended: false, session: Some(session), log_level: Some(level), .. } => {
                 Some(Self::LogLevel { session, level })
             }
+            Wire { ended: false, session: Some(session), unsubscribed: Some(uri), .. } => {
+                Some(Self::Unsubscribed { session, uri })
+            }
             Wire { ended: false, mut cancel, .. } if !cancel.is_empty() => {
                 cancel.truncate(MAX_FLEET_KEYS);
                 Some(Self::Cancelled(cancel))
@@ -112,7 +127,9 @@ mod tests {
         assert_eq!(ended.encode(), r#"{"session":"s","ended":true,"at":5,"tag":"BwcHBwcHBwcHBwcHBwcHBw"}"#);
         let level = SessionFact::LogLevel { session: "s".into(), level: LogLevel::Warning };
         assert_eq!(level.encode(), r#"{"session":"s","logLevel":"warning"}"#);
-        for fact in [cancelled, ended, level] {
+        let unsubscribed = SessionFact::Unsubscribed { session: "s".into(), uri: "a:1".into() };
+        assert_eq!(unsubscribed.encode(), r#"{"session":"s","unsubscribed":"a:1"}"#);
+        for fact in [cancelled, ended, level, unsubscribed] {
             assert_eq!(SessionFact::decode(&fact.encode()), Some(fact));
         }
         for bad in [
@@ -123,6 +140,7 @@ mod tests {
             r#"{"session":"s","ended":true}"#,
             r#"{"session":"s","logLevel":"loud"}"#,
             r#"{"logLevel":"info"}"#,
+            r#"{"unsubscribed":"a:1"}"#,
             r#"{"session":"s","ended":true,"at":5,"tag":"x"}"#,
         ] {
             assert_eq!(SessionFact::decode(bad.as_bytes()), None, "{bad}");

@@ -10,7 +10,7 @@ mod members;
 mod rules;
 mod token;
 
-pub use kinds::{CALL_EVENTS, CallEvent};
+pub use kinds::{CALL_EVENTS, CALL_REQUESTS, CallEvent};
 pub use rules::{CallRules, MessageFault, MessageShape};
 pub use token::ProgressToken;
 
@@ -52,7 +52,7 @@ impl MessageCheck {
     /// What is wrong with the message as far as it has come.
     pub fn feed(&mut self, piece: &[u8], rules: CallRules<'_>) -> Result<(), MessageFault> {
         self.scanner.feed(piece, &mut Watch { facts: &mut self.facts, rules })?;
-        self.facts.early_fault(rules.era).map_or(Ok(()), Err)
+        self.facts.early_fault(rules).map_or(Ok(()), Err)
     }
 
     /// Ends the message.
@@ -61,7 +61,7 @@ impl MessageCheck {
     /// The message is not complete, or not what it has to be.
     pub fn finish(&mut self, rules: CallRules<'_>) -> Result<(), MessageFault> {
         self.scanner.finish(&mut Watch { facts: &mut self.facts, rules })?;
-        self.facts.fault(rules.era).map_or(Ok(()), Err)
+        self.facts.fault(rules).map_or(Ok(()), Err)
     }
 }
 

@@ -52,6 +52,11 @@ impl fmt::Display for StateLabel {
 }
 
 impl StateLabel {
+    /// Returns what all labels of a process begin with, whichever key they were made with.
+    pub fn beginning(process: u64) -> String {
+        format!("{PREFIX}{process:016x}.")
+    }
+
     /// Reads the label at the start of a text; `None` where there is none.
     pub fn at_start(text: &[u8]) -> Option<Self> {
         let label = std::str::from_utf8(text.get(..LABEL_LENGTH)?).ok()?;
@@ -96,6 +101,11 @@ impl RequestState {
             _ => serde_json::from_str::<String>(value.get()).unwrap_or_default().into_bytes().into(),
         };
         Ok(StateLabel::at_start(&head).map_or(Self::Bare, Self::Labelled))
+    }
+
+    /// Reads what is given back in the same way as a state, say the id of a task.
+    pub fn of_text(text: &str) -> Self {
+        StateLabel::at_start(text.as_bytes()).map_or(Self::Bare, Self::Labelled)
     }
 }
 

@@ -10,6 +10,7 @@ use protocol::link::ids::CallId;
 use protocol::link::limits::MAX_HEADER;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
 use runtime::activity::CallGuard;
 use runtime::call_lines;
 
@@ -88,7 +89,11 @@ pub(super) fn begin(
         &new_call.message,
     ))?;
     let fleet = forwarder.registry.fleet();
-    let route = exchange::narrow(route, new_call.header.request_state, fleet)?;
+    let route =
+        exchange::narrow(route, new_call.header.request_state, fleet).map_err(|failure| match pool.kind {
+            Some(Kind::Task) => Failure::UnknownTask("no slave here has it".into()),
+            _ => failure,
+        })?;
     let client = context.client(new_call.header.session.as_deref());
     new_call.header.client = client.and_then(|client| fleet.client_id(&client));
     let call = new_call.open(pool, times, fleet)?;

@@ -75,6 +75,9 @@ impl Directory {
     /// owner of resources; a request that names nothing belongs to the owner of its method.
     pub(super) fn find(&self, kind: Option<Kind>, name: &str) -> Option<&Arc<Pool>> {
         let Some(kind) = kind else { return self.unnamed.of_method(name) };
+        if kind == Kind::Task {
+            return self.unnamed.tasks();
+        }
         let exact = self.pools.get(kind, name);
         if !matches!(kind, Kind::Resource | Kind::Template) {
             return exact;

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::CallOutcome;
-use front::calls::{CallContext, Calls, Listing};
+use front::calls::{CallContext, Calls, Listing, Updates};
 use protocol::link::header::CallHeader;
 use protocol::link::session_fact::SessionFact;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::method::Method;
+use protocol::mcp::subscription::MAX_URI;
 use runtime::activity::{Activity, CallGuard};
 use tokio::sync::watch;
 
@@ -20,6 +21,7 @@ use super::call_log::log_refusal;
 use super::early::{EarlyWait, KeptContext};
 use super::forwarder::Forwarder;
 use super::listed::{Conflict, Listed};
+use super::listening;
 use super::observe;
 use super::ongoing::OngoingCall;
 use super::policies::{CallTimes, Policies};
@@ -81,6 +83,9 @@ impl Dispatcher {
 
     /// Takes out of the call what it names, and returns its pool.
     fn find_pool(&self, new_call: &mut NewCall) -> Result<Arc<Pool>, Failure> {
+        if !new_call.header.purpose.is_request() {
+            return self.0.settings.giver(&self.0.forwarder, new_call.header.request_state);
+        }
         new_call.tool = take_name(&mut new_call.header)?;
         self.0.forwarder.pool(new_call.header.kind, &new_call.tool)
     }
@@ -145,6 +150,16 @@ impl Dispatcher {
         self.begin(found, new_call, &context.context(), guard)
     }
 
+    /// Tells all slaves what a session does not want any more: the request goes to one of those that could have its subscription.
+    fn tell_of_unsubscribe(&self, header: &CallHeader) {
+        if header.method == "resources/unsubscribe"
+            && let (Some(session), Some(uri)) = (&header.session, &header.name)
+            && uri.len() <= MAX_URI
+        {
+            self.broadcast(&SessionFact::Unsubscribed { session: session.clone(), uri: uri.clone() });
+        }
+    }
+
     fn broadcast(&self, fact: &SessionFact) {
         self.0.forwarder.registry.broadcast(&fact.encode());
     }
@@ -164,6 +179,7 @@ impl Calls for Dispatcher {
         let _log = log.enter();
         let routes = || self.0.settings.routes.load_full();
         let guard = observe::begin(&self.0.activity, log, &header, &context, &message, routes);
+        self.tell_of_unsubscribe(&header);
         let mut new_call = NewCall { id, at: Instant::now(), trace, header, message, tool: String::new() };
         let found = self.find_pool(&mut new_call);
         if let Err(failure) = &found
@@ -199,5 +215,11 @@ impl Calls for Dispatcher {
 
     fn end_session(&self, session: &str) {
         self.broadcast(&SessionFact::Ended(self.0.forwarder.registry.fleet().session_end(session)));
+    }
+
+    fn updates(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
+        let client = context.client(header.session.as_deref());
+        header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
+        listening::listen(&self.0.forwarder, &header, message)
     }
 }

@@ -9,12 +9,15 @@ use arc_swap::ArcSwap;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
+use protocol::mcp::request_state::{RequestState, StateLabel};
+use tokio::sync::watch;
 
 use super::candidates::PoolCandidates;
 use super::directory::Directory;
 use super::exchange;
-use super::pool::Pool;
+use super::pool::{Pool, PoolParts, PoolSettings};
 use super::queue::WaitQueue;
+use crate::access::PoolDomain;
 use crate::balance::fault::{self, FaultAttribution};
 use crate::balance::outliers::OutlierDetector;
 use crate::links::{Reach, Registry, Slave};
@@ -35,6 +38,8 @@ pub(crate) struct Forwarder {
     pub(super) start: StartWindow,
     instance: InstanceId,
     last_call: AtomicU64,
+    /// Notified after the directory was rebuilt.
+    changes: watch::Sender<()>,
 }
 
 impl Forwarder {
@@ -46,7 +51,18 @@ impl Forwarder {
             start,
             instance,
             last_call: AtomicU64::new(1),
+            changes: watch::Sender::new(()),
         }
+    }
+
+    /// Returns the changes of slaves and of what they offer, from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Tells of a change of slaves or of what they offer.
+    pub(super) fn on_change(&self) {
+        self.changes.send_replace(());
     }
 
     /// Returns an id that no other call has.
@@ -84,6 +100,45 @@ impl Forwarder {
             Kind::Resource | Kind::Template => Failure::UnknownResource(why),
             Kind::Task => Failure::UnknownTask(why),
         })
+    }
+
+    /// Returns what the ids begin with that this slave gives out; `None`: it gives out none.
+    pub(super) fn label(&self, slave: &Slave) -> Option<String> {
+        slave.state_process().map(StateLabel::beginning)
+    }
+
+    /// Returns the pool of the one slave that gave out what a request brings back.
+    ///
+    /// # Errors
+    /// The slave is not there, or never was.
+    pub(super) fn giver(
+        &self,
+        state: RequestState,
+        settings: &PoolSettings<'_>,
+    ) -> Result<Arc<Pool>, Failure> {
+        let RequestState::Labelled(label) = state else {
+            return Err(Failure::InvalidRequest("no request of a server waits for this response".into()));
+        };
+        let fleet = self.registry.fleet();
+        let gave = |slave: &&Arc<Slave>| {
+            slave.state_process() == Some(label.process)
+                && fleet.is_of_identity(label, &slave.state_identity())
+        };
+        let slaves = self.registry.all();
+        let slave = slaves.iter().find(gave).ok_or(Failure::StateLost)?;
+        let grant = slave.grant();
+        let parts = PoolParts {
+            kind: None,
+            method: "reply",
+            own_name: "",
+            shown_name: "",
+            domain: &PoolDomain::Own(grant.identity().domain()),
+            schema: None,
+            members: vec![Arc::clone(slave)],
+            outliers: Arc::new(OutlierDetector::new(settings.policies.ejection)),
+            max_retries: 0,
+        };
+        Ok(Arc::new(Pool::new(parts, settings)))
     }
 
     /// Returns until when a call that failed so may wait, since a slave or the catalog of a slave is expected that could bring its tool;

@@ -91,7 +91,9 @@ impl OngoingCall {
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         Poll::Ready(match ready!(self.response.poll_recv(cx)) {
             Recv::ResponseEvent(event) => {
-                if let Err(fault) = self.check.check(&event, self.call.era, &self.call.message) {
+                let (forwarder, slave) = (&self.forwarder, self.machine.slave());
+                let label = || forwarder.label(slave?);
+                if let Err(fault) = self.check.check(&event, self.call.era, &self.call.message, label) {
                     return Poll::Ready(Some(self.on_bad_answer(fault)));
                 }
                 // The check keeps the progress token from the first event on.

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use front::calls::Listing;
+use protocol::mcp::failure::Failure;
+use protocol::mcp::request_state::RequestState;
 use tokio::sync::watch;
 
 use super::conflicts;
 use super::directory::Directory;
 use super::forwarder::Forwarder;
 use super::policies::Policies;
-use super::pool::PoolSettings;
+use super::pool::{Pool, PoolSettings};
 use crate::access::CodeStore;
 use crate::balance::CapacityListener;
 use crate::limits::rate_limiter::RateLimiter;
@@ -80,7 +82,20 @@ impl ActiveSettings {
         conflicts::report(&directory, &before);
         forwarder.directory.store(Arc::new(directory));
         forwarder.queue.refresh(|tool, known| forwarder.candidates(tool, &known.pool, &known.route));
+        forwarder.on_change();
         self.listing.send_if_modified(|old| Listing::replace(old, listing));
+    }
+
+    /// Returns the pool of the one slave that gave out what a request brings back. Rules of routes and limits are not asked.
+    pub(super) fn giver(&self, forwarder: &Forwarder, state: RequestState) -> Result<Arc<Pool>, Failure> {
+        let codes = self.codes.current();
+        let settings = PoolSettings {
+            precedence: codes.precedence(),
+            routes: &Routes::default(),
+            policies: &self.policies,
+            limits: &self.limits.load(),
+        };
+        forwarder.giver(state, &settings)
     }
 
     /// Replaces the rate limit of a slave, unless its rate is unchanged: then what is used of it is kept.

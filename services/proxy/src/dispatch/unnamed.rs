@@ -21,6 +21,8 @@ const MAX_AREAS: usize = 64;
 #[derive(Default)]
 pub(super) struct UnnamedPools {
     resources: Option<Arc<Pool>>,
+    /// All slaves with backends that have tasks, of any domain: the id of a task names its slave.
+    tasks: Option<Arc<Pool>>,
     /// By the first part of a method's name, where backends name it among their capabilities or extensions.
     areas: BTreeMap<String, Option<Arc<Pool>>>,
     /// All slaves with MCP servers, where they are of one domain.
@@ -31,6 +33,11 @@ impl UnnamedPools {
     /// Returns the pool of the only owner of resources.
     pub(super) fn resources(&self) -> Option<&Arc<Pool>> {
         self.resources.as_ref()
+    }
+
+    /// Returns the pool of the slaves with tasks.
+    pub(super) fn tasks(&self) -> Option<&Arc<Pool>> {
+        self.tasks.as_ref()
     }
 
     /// Returns the pool of a method: of those that name its area, else of all.
@@ -45,6 +52,7 @@ impl UnnamedPools {
     fn outliers(&self, name: &str) -> Option<&Arc<OutlierDetector>> {
         let pool = match name {
             RESOURCES => self.resources.as_ref(),
+            TASKS => self.tasks.as_ref(),
             ANY => self.any.as_ref(),
             area => self.areas.get(area).and_then(Option::as_ref),
         };
@@ -55,6 +63,9 @@ impl UnnamedPools {
 /// Name of the pool of resources.
 const RESOURCES: &str = "resources/*";
 
+/// Name of the pool of tasks.
+const TASKS: &str = "tasks/*";
+
 /// Name of the pool of all slaves.
 const ANY: &str = "*";
 
@@ -63,12 +74,19 @@ pub(super) fn build(ready: &[Ready], settings: &PoolSettings<'_>, before: &Unnam
     let mut pools = UnnamedPools::default();
     let pool = |kind, name: &str, serves: &dyn Fn(&CatalogServer) -> bool| {
         let slaves: Vec<&Ready> = ready.iter().filter(|slave| slave.servers().iter().any(serves)).collect();
-        let domain = only_domain(&slaves)?;
+        let domain = match kind {
+            Some(Kind::Task) => slaves.first()?.domain(),
+            _ => only_domain(&slaves)?,
+        };
         let outliers = before.outliers(name).map(Arc::clone);
         let outliers = outliers.unwrap_or_else(|| Arc::new(OutlierDetector::new(settings.policies.ejection)));
         let members: Vec<_> = slaves.iter().map(|slave| Arc::clone(slave.slave())).collect();
         outliers.retain(|slot| members.iter().any(|slave| slave.host_slot() == slot));
-        let method = if kind == Some(Kind::Resource) { "resources/read" } else { "other" };
+        let method = match kind {
+            Some(Kind::Resource) => "resources/read",
+            Some(Kind::Task) => "tasks/get",
+            _ => "other",
+        };
         let parts = PoolParts {
             kind,
             method,
@@ -84,6 +102,7 @@ pub(super) fn build(ready: &[Ready], settings: &PoolSettings<'_>, before: &Unnam
     };
     let has_resources = |server: &CatalogServer| server.facts.capability(&["resources"]).is_some();
     pools.resources = pool(Some(Kind::Resource), RESOURCES, &has_resources);
+    pools.tasks = pool(Some(Kind::Task), TASKS, &|server| server.facts.names("tasks"));
     for area in areas(ready) {
         let names_it = |server: &CatalogServer| server.facts.names(&area);
         let owner = pool(None, &area, &names_it);

@@ -88,12 +88,17 @@ impl ResponseRx {
 /// The sending half of a call's answer. The call counts as under way at the slave until this half is dropped.
 pub(crate) struct ResponseTx {
     response: Arc<ResponseRx>,
-    _permit: Permit,
+    _permit: Option<Permit>,
 }
 
 impl ResponseTx {
     pub(crate) fn new(response: Arc<ResponseRx>, permit: Permit) -> Self {
-        Self { response, _permit: permit }
+        Self { response, _permit: Some(permit) }
+    }
+
+    /// The answer of a call that is not counted, since it lasts and takes nothing of the slave's capacity.
+    pub(super) fn uncounted(response: Arc<ResponseRx>) -> Self {
+        Self { response, _permit: None }
     }
 }
 

@@ -43,6 +43,24 @@ impl Slave {
         Ok(())
     }
 
+    /// Sends a call that listens, which has no limit of time and counts neither as load nor against a limit. Its events go to `response`.
+    pub(crate) fn listen(
+        &self,
+        id: CallId,
+        header: &Bytes,
+        message: &Bytes,
+        response: &Arc<ResponseRx>,
+    ) -> Result<(), NotLinked> {
+        match &mut *self.link() {
+            LinkState::Native(end) => {
+                end.open(id, header, message.clone(), ResponseTx::uncounted(Arc::clone(response)))?;
+            }
+            LinkState::Plain(_) => return Err(NotLinked),
+        }
+        self.waker.wake();
+        Ok(())
+    }
+
     /// Cancels a call: nobody waits for its answer any more.
     pub(crate) fn cancel(&self, id: CallId) {
         match &mut *self.link() {

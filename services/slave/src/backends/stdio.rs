@@ -25,6 +25,7 @@ mod process;
 mod reader;
 mod remote;
 mod request;
+mod resource_updates;
 mod results;
 mod running;
 mod session;

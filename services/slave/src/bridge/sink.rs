@@ -101,6 +101,13 @@ impl CallSink for AskingSink {
         self.0.ask(request)
     }
 
+    fn label(&self) -> Option<Arc<str>> {
+        match &self.0.state.lock().reader {
+            Reader::Reading(sink) => sink.label(),
+            _ => None,
+        }
+    }
+
     fn end(self: Box<Self>, end: CallEnd) {
         self.0.end(end);
     }

@@ -1,5 +1,7 @@
 //! The interface of a backend: what runs a call. Must not know any particular backend.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use front::CallOutcome;
 use futures_util::future::BoxFuture;
@@ -9,6 +11,7 @@ use protocol::mcp::failure::Failure;
 use super::exchange::Exchange;
 use super::request::Request;
 use crate::outcome::BackendOutcome;
+use crate::subscriptions::WatchedResources;
 
 /// The final answer of a backend to one call.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +58,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// The MCP version that the backend speaks at the moment; `None` for backends that do not speak MCP.
     fn version(&self) -> Option<Version> {
+        None
+    }
+
+    /// Its resources of which clients want to learn the updates; `None` for backends that cannot tell of any.
+    fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {
         None
     }
 }

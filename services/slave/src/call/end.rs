@@ -18,6 +18,11 @@ pub struct CallEnd {
 }
 
 impl CallEnd {
+    /// Returns the end of a call whose result says nothing.
+    pub(crate) fn empty() -> Self {
+        Self { payload: Bytes::from_static(b"{}"), error: false, tool_error: false, status: 0 }
+    }
+
     /// Returns the end of a call that this slave, not its backend, failed.
     pub fn failed(failure: &Failure, era: Era) -> Self {
         let status = match failure.status(era) {

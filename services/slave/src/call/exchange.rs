@@ -1,5 +1,7 @@
 //! The running call's side towards its reader, as the backend holds it. Must not know backends.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::mcp::failure::Failure;
 
@@ -33,6 +35,11 @@ impl Exchange {
     /// The client cannot be asked: the call is to end with this failure.
     pub(crate) fn ask(&mut self, request: ClientRequest) -> Result<PendingAnswer, Failure> {
         self.sink.ask(request)
+    }
+
+    /// Returns the label of this process at the proxy that the call came from.
+    pub(crate) fn label(&self) -> Option<Arc<str>> {
+        self.sink.label()
     }
 
     /// Replaces the sink by one that wraps it.

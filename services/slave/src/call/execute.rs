@@ -17,6 +17,9 @@ pub(crate) trait Execute: Send + Sync + 'static {
     /// Takes the level of log messages that a client's session wants from now on.
     fn set_log_level(&self, _session: &str, _level: LogLevel) {}
 
+    /// Learns that a client's session does not want updates of a resource any more.
+    fn unsubscribe(&self, _session: &str, _uri: &str) {}
+
     /// Learns that a client ended its session.
     fn end_session(&self, _session: &str) {}
 }

@@ -1,6 +1,8 @@
 //! The interface through which a call's events and end leave the executor. Must not know backends or what carries
 //! the events on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::link::ids::CallId;
@@ -33,6 +35,19 @@ pub trait CallSink: Send + 'static {
     /// The client cannot be asked: the call is to end with this failure.
     fn ask(&mut self, request: ClientRequest) -> Result<PendingAnswer, Failure> {
         Err(Failure::InputUnsupported { wanted: request.method })
+    }
+
+    /// Sends one whole JSON-RPC request without newlines to the client. Does not block.
+    ///
+    /// # Errors
+    /// The reader is gone, or takes no requests.
+    fn request(&mut self, _json: Bytes) -> Result<(), SinkClosed> {
+        Err(SinkClosed)
+    }
+
+    /// What ids begin with that the client gives back, so that any proxy finds this slave; `None`: nothing.
+    fn label(&self) -> Option<Arc<str>> {
+        None
     }
 
     /// The context for the call's log lines.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::link::frame::Flags;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::{CallId, LinkId};
 use protocol::link::session_fact::SessionFact;
 use protocol::link::slave_end::SlaveEvent;
@@ -44,7 +44,7 @@ impl Endpoint {
     }
 
     fn start(self: &Arc<Self>, call: CallId, header: &[u8], message: Bytes) {
-        let header: CallHeader = match serde_json::from_slice(header) {
+        let mut header: CallHeader = match serde_json::from_slice(header) {
             Ok(header) => header,
             Err(error) => {
                 let _entered = LogContext::new(call.0, None).enter();
@@ -55,7 +55,12 @@ impl Endpoint {
                 return;
             }
         };
-        let message = match unlabelled(&header, message) {
+        let unlabelled = match header.purpose {
+            // The label is in front of the id: whoever reads that takes it off.
+            Purpose::Reply => Ok(message),
+            _ => unlabelled(&mut header, message),
+        };
+        let message = match unlabelled {
             Ok(message) => message,
             Err(failure) => {
                 let end = CallEnd::failed(&failure, header.era);
@@ -69,12 +74,16 @@ impl Endpoint {
         let _entered = context.enter();
         let tool = header.name.as_deref().unwrap_or_default();
         call_line!(lines, tool, "Received request from proxy: {} (id: {call})", header.method);
-        let sink = JournalSink::new(Arc::clone(self), call, context);
+        let retained = self.retention.begin(call, &header);
+        let sink = Box::new(JournalSink::new(Arc::clone(self), call, context, retained));
         let client = header.client.as_deref().and_then(client_digest);
         self.state.lock().end.set_client(call, client);
         self.calls.lock().add(call, header.cancel_id.clone());
         // No lock is held here: spawning may wake a thread, which takes time.
-        let handle = self.executor.execute(header, message, Box::new(sink));
+        let handle = match header.purpose {
+            Purpose::Resume { .. } => self.retention.resume(&header, sink),
+            _ => self.executor.execute(header, message, sink),
+        };
         self.calls.lock().set_handle(call, handle);
     }
 
@@ -82,6 +91,7 @@ impl Endpoint {
         match SessionFact::decode(json) {
             Some(SessionFact::Cancelled(digests)) => self.calls.lock().cancel_request(&digests),
             Some(SessionFact::LogLevel { session, level }) => self.executor.set_log_level(&session, level),
+            Some(SessionFact::Unsubscribed { session, uri }) => self.executor.unsubscribe(&session, &uri),
             Some(SessionFact::Ended(end)) => {
                 tracing::debug!("A client ended its session");
                 self.executor.end_session(&end.session);

@@ -12,22 +12,33 @@ use runtime::telemetry::LogContext;
 
 use super::state::Endpoint;
 use crate::call::{CallEnd, CallSink, SinkClosed};
+use crate::retention::RetainedCall;
 
 /// The writer of one call's journal.
 pub(super) struct JournalSink {
     endpoint: Arc<Endpoint>,
     call: CallId,
     log_context: LogContext,
+    /// What is kept of the call where its client may come back.
+    retained: Option<Arc<RetainedCall>>,
 }
 
 impl JournalSink {
-    pub(super) fn new(endpoint: Arc<Endpoint>, call: CallId, log_context: LogContext) -> Self {
-        Self { endpoint, call, log_context }
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        call: CallId,
+        log_context: LogContext,
+        retained: Option<Arc<RetainedCall>>,
+    ) -> Self {
+        Self { endpoint, call, log_context, retained }
     }
 }
 
 impl CallSink for JournalSink {
     fn event(&mut self, json: Bytes) -> BoxFuture<'_, Result<(), SinkClosed>> {
+        if let Some(retained) = &self.retained {
+            retained.event(json.clone());
+        }
         match self.endpoint.write_event(self.call, json) {
             WriteOutcome::More => future::ready(Ok(())).boxed(),
             WriteOutcome::Gone => future::ready(Err(SinkClosed)).boxed(),
@@ -46,8 +57,22 @@ impl CallSink for JournalSink {
         self.endpoint.write_alive(self.call);
     }
 
+    fn request(&mut self, json: Bytes) -> Result<(), SinkClosed> {
+        if let Some(retained) = &self.retained {
+            retained.event(json.clone());
+        }
+        match self.endpoint.write_request(self.call, json) {
+            WriteOutcome::More | WriteOutcome::Wait => Ok(()),
+            WriteOutcome::Gone => Err(SinkClosed),
+        }
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         Some(self.log_context)
+    }
+
+    fn label(&self) -> Option<Arc<str>> {
+        self.endpoint.state_label(self.call)
     }
 
     fn origin(&self) -> Option<CallId> {
@@ -57,6 +82,9 @@ impl CallSink for JournalSink {
     fn end(self: Box<Self>, end: CallEnd) {
         let (call, bytes) = (self.call, end.payload.len());
         call_line!(self.log_context.lines(), bytes, "Sending response back to proxy (call {call})");
+        if let Some(retained) = &self.retained {
+            self.endpoint.retention.end(retained, &end);
+        }
         self.endpoint.write_end(call, end);
     }
 }

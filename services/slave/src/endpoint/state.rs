@@ -18,6 +18,7 @@ use super::stage::Stage;
 use super::state_labels::StateLabels;
 use crate::call::{CallEnd, Execute};
 use crate::metrics::LinkUsage;
+use crate::retention::Retention;
 
 /// A link that is up.
 pub(super) struct LinkUp {
@@ -46,6 +47,8 @@ pub(crate) struct Endpoint {
     pub(super) state: Mutex<State>,
     pub(super) calls: Mutex<CallTable>,
     pub(super) executor: Box<dyn Execute>,
+    /// What is kept of calls for clients that come back.
+    pub(super) retention: Arc<Retention>,
     /// Notified when the next expiry may have changed, or there are events that no link reads.
     pub(super) chores: Notify,
     /// Changed only under the lock of `state`.
@@ -56,7 +59,12 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Returns an endpoint without links. `catalog` is the first catalog, in parts (JSON).
-    pub(crate) fn new(executor: impl Execute, limits: LinkLimits, catalog: Vec<Bytes>) -> Arc<Self> {
+    pub(crate) fn new(
+        executor: impl Execute,
+        retention: Arc<Retention>,
+        limits: LinkLimits,
+        catalog: Vec<Bytes>,
+    ) -> Arc<Self> {
         let state = State {
             end: SlaveEnd::new(limits, catalog),
             links: Vec::new(),
@@ -70,6 +78,7 @@ impl Endpoint {
             state: Mutex::new(state),
             calls: Mutex::default(),
             executor: Box::new(executor),
+            retention,
             chores: Notify::new(),
             stage: watch::Sender::default(),
             discovery: watch::Sender::default(),
@@ -122,7 +131,16 @@ impl Endpoint {
 
     /// Writes one event of a call. When the journals are full, the state machine has ended the call by itself.
     pub(super) fn write_event(&self, call: CallId, json: Bytes) -> WriteOutcome {
-        let outcome = self.write(|end| end.event(call, json, Flags::NONE));
+        self.write_message(call, json, Flags::NONE)
+    }
+
+    /// Writes one request of a backend to the client of a call.
+    pub(super) fn write_request(&self, call: CallId, json: Bytes) -> WriteOutcome {
+        self.write_message(call, json, Flags::REQUEST)
+    }
+
+    fn write_message(&self, call: CallId, json: Bytes, flags: Flags) -> WriteOutcome {
+        let outcome = self.write(|end| end.event(call, json, flags));
         if outcome == WriteOutcome::Gone {
             // The state machine's stop event must be taken out, though the writer stops the call as well.
             self.chores.notify_one();
@@ -154,11 +172,15 @@ impl Endpoint {
         if !has_state(&result) {
             return result;
         }
-        let label = self.state.lock().labels.of(call.proxy());
-        match label {
+        match self.state_label(call) {
             Some(label) => with_label(result, &label),
             None => result,
         }
+    }
+
+    /// Returns the label of this process at the proxy of a call.
+    pub(super) fn state_label(&self, call: CallId) -> Option<Arc<str>> {
+        self.state.lock().labels.of(call.proxy())
     }
 
     /// Returns where the writer of a call waits for its reader; `None` if the call has ended.

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use protocol::link::header::CallHeader;
 use protocol::link::ids::InstanceId;
 use protocol::mcp::failure::Failure;
-use protocol::mcp::request_state::{is_label, without_label};
+use protocol::mcp::kind::Kind;
+use protocol::mcp::request_state::{StateLabel, is_label, without_label};
 
 use super::proven_proxy::ProvenProxy;
 
@@ -36,9 +37,16 @@ impl StateLabels {
     }
 }
 
-/// Returns the client's message as a backend may get it: without the label that the header tells of.
-pub(super) fn unlabelled(header: &CallHeader, message: Bytes) -> Result<Bytes, Failure> {
+/// Returns the client's message as the executor may get it: without the label that the header tells of. Of a task the name in the header
+/// loses it, which wins over the message's.
+pub(super) fn unlabelled(header: &mut CallHeader, message: Bytes) -> Result<Bytes, Failure> {
     if header.state_label == 0 {
+        return Ok(message);
+    }
+    if header.kind == Some(Kind::Task) {
+        let name = header.name.take().filter(|name| StateLabel::at_start(name.as_bytes()).is_some());
+        let own = name.and_then(|name| name.get(header.state_label..).map(str::to_owned));
+        header.name = Some(own.ok_or_else(|| Failure::UnknownTask("its id has no label".into()))?);
         return Ok(message);
     }
     without_label(&message, header.state_label)

@@ -9,6 +9,7 @@ use crate::backends::history::LogCapture;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{StdioServer, StdioTiming};
 use crate::launcher::Launcher;
+use crate::retention::RetentionLimits;
 
 /// The backends of a slave and their limits.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct ExecutorConfig {
     pub activity: Activity,
     /// Whether the last lines of backends' standard error are kept.
     pub log_capture: LogCapture,
+    /// What is kept of calls for clients that come back.
+    pub retention: RetentionLimits,
     /// The program that starts backends.
     pub launcher: Launcher,
 }
@@ -54,6 +57,7 @@ impl Default for ExecutorConfig {
             timing: StdioTiming::default(),
             activity: Activity::new("backend", Preview::No),
             log_capture: LogCapture::default(),
+            retention: RetentionLimits::default(),
             launcher: Launcher::default(),
         }
     }

@@ -92,6 +92,14 @@ impl CallSink for RecordingSink {
         self.inner.ask(request)
     }
 
+    fn request(&mut self, json: Bytes) -> Result<(), SinkClosed> {
+        self.inner.request(json)
+    }
+
+    fn label(&self) -> Option<Arc<str>> {
+        self.inner.label()
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         self.inner.log_context()
     }

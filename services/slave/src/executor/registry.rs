@@ -134,6 +134,22 @@ impl BackendRegistry {
         })
     }
 
+    /// Returns the route to the backend whose name has this digest.
+    pub(super) fn of_digest(&self, owner: &str) -> Result<Arc<Route>, Failure> {
+        let found = self.routes.load().of_digest(owner);
+        found.unwrap_or_else(|| Err(Failure::UnknownTask("its backend is gone".into())))
+    }
+
+    /// Returns the route to a resource; `None` where no backend that can run has it.
+    pub(super) fn resource(&self, uri: &str) -> Option<Arc<Route>> {
+        self.routes.load().resource(uri)?.ok()
+    }
+
+    /// Returns the changes of routes.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// Returns the metrics of a tool of the catalog.
     pub(super) fn meters(&self, tool: &str) -> Option<Arc<ToolMeter>> {
         let route = self.routes.load().exact(Kind::Tool, tool)?.ok()?;

@@ -10,7 +10,7 @@ use super::recording;
 use super::registry::Route;
 use super::runner::{CallRunner, IncomingCall};
 use super::timeouts::Timeouts;
-use crate::bridge::{AskingSink, MAY_REQUIRE_INPUT, Parking, Retry};
+use crate::bridge::{AskingSink, LegacyAskSink, MAY_REQUIRE_INPUT, Parking, Retry};
 use crate::call::{CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
@@ -50,7 +50,8 @@ impl CallRunner {
         call.trace.finish(BackendOutcome::Success);
     }
 
-    /// Returns the exchange of a call that is about to run: one that can be parked, where its backend may ask a modern client.
+    /// Returns the exchange of a call that is about to run: where its backend may ask, one through which a legacy client is asked, or one that
+    /// can be parked until a modern client's retry.
     pub(super) fn parkable(
         &self,
         exchange: Exchange,
@@ -60,6 +61,11 @@ impl CallRunner {
         call: &tokio_util::sync::CancellationToken,
     ) -> Exchange {
         let header = &request.header;
+        if header.era == Era::Legacy {
+            let asks = header.client_capabilities.is_some();
+            let wrap = |sink| LegacyAskSink::wrap(&self.asks, header, sink);
+            return if asks { exchange.wrap(wrap) } else { exchange };
+        }
         let may_park = header.era == Era::Modern && MAY_REQUIRE_INPUT.contains(&header.method.as_str());
         if !may_park || !route.backend.may_ask() {
             return exchange;

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::{Failure, modern_status};
+use protocol::mcp::kind::Kind;
 use protocol::mcp::log_level::SessionLevels;
 use runtime::activity::Activity;
 use runtime::telemetry::LogContext;
@@ -17,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::call_log::{RunningCall, log_refusal};
 use super::limit::ConcurrencyLimit;
+use super::listen::{Listeners, Step};
 use super::recording::{self, CallRecorder};
 use super::registry::{BackendRegistry, Route};
 use super::timeouts::Timeouts;
 use crate::backends::ShutdownGroup;
-use crate::bridge::ParkedCalls;
+use crate::bridge::{self, Crossing, OpenAsks, ParkedCalls, TaskIds, TaskName};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::metrics;
 use crate::outcome::BackendOutcome;
@@ -46,13 +48,21 @@ pub(super) struct CallRunner {
     pub(super) wait: Duration,
     /// Calls that wait for their client's answers.
     pub(super) parked: Arc<ParkedCalls>,
+    /// Requests of backends that legacy clients were sent.
+    pub(super) asks: Arc<OpenAsks>,
+    /// Ids of tasks.
+    pub(super) tasks: TaskIds,
     /// Levels of log messages that sessions asked for.
     pub(super) log_levels: Mutex<SessionLevels>,
+    pub(super) listeners: Listeners,
 }
 
 impl CallRunner {
     /// Runs a call and ends it, once, also when a backend's code panics.
     pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
+        if call.header.purpose == Purpose::Listen {
+            return self.listeners.run(&call.header, &call.message, sink, &call.cancelled).await;
+        }
         let era = call.header.era;
         let mut trace = call.trace;
         let origin = sink.origin();
@@ -123,12 +133,27 @@ impl CallRunner {
             // What the session said last. The header's level helps a slave that was not there at that time.
             request.header.log_level = Some(level);
         }
+        let owner = self.take_task(&mut request).inspect_err(|why| log_refusal("", why))?;
         let refused = |why: &Failure| log_refusal(&request.name, why);
-        let route = self.registry.find(&request, self.wait).await.inspect_err(refused)?;
+        let route = match owner {
+            Some(owner) => self.registry.of_digest(&owner).inspect_err(refused)?,
+            None => self.registry.find(&request, self.wait).await.inspect_err(refused)?,
+        };
         if request.header.era == Era::Modern {
             route.param_headers.check(&request).inspect_err(refused)?;
         }
         Ok((request, route))
+    }
+
+    /// Takes the backend's own id of a task into the request; returns the digest of the backend. `None`: the request is about no task.
+    fn take_task(&self, request: &mut Request) -> Result<Option<String>, Failure> {
+        if request.kind != Some(Kind::Task) {
+            return Ok(None);
+        }
+        let task = self.tasks.read(&request.name, request.header.client.as_deref());
+        let TaskName { owner, id } = task.ok_or_else(|| Failure::UnknownTask(request.name.clone()))?;
+        request.name = id;
+        Ok(Some(owner))
     }
 
     /// Waits for a permit and runs the call on its backend.
@@ -139,14 +164,18 @@ impl CallRunner {
         request: Request,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
+        if let Some(step) = Step::of(&request.header.method) {
+            return self.listeners.step(step, route, &request, self.wait).await;
+        }
         let _permit = self.limit.acquire().await?;
         recorder.on_running(&route.owner);
         let own_name = route.own_name.clone().unwrap_or_else(|| request.name.clone());
+        let to = Crossing { backend: &*route.backend, owner: &route.owner, tasks: &self.tasks };
         let Some(version) = route.backend.version() else {
-            return route.backend.call(&own_name, request, exchange).await;
+            return bridge::call(to, &own_name, request, exchange).await;
         };
         let started = Instant::now();
-        let answer = route.backend.call(&own_name, request, exchange).await;
+        let answer = bridge::call(to, &own_name, request, exchange).await;
         route.meters.record_backend_request(version, BackendOutcome::from(&answer), started.elapsed());
         answer
     }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::Introduction;
-use front::calls::{CallContext, Calls, Completeness, EntryListing, Listing};
-use protocol::link::header::CallHeader;
+use front::calls::{CallContext, Calls, Completeness, EntryListing, Listing, Updates};
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::catalog::ListKind;
 use protocol::mcp::entry_array::EntryArray;
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::session_calls::SessionCalls;
 use super::sink::LocalSink;
 use super::stream::LocalStream;
+use super::updates::updates;
 use crate::executor::{Executor, Offer};
 
 /// Events of one call that may wait for its client before the backend has to wait.
@@ -50,11 +51,11 @@ impl LocalCalls {
         Self { executor, listing, running: Arc::default(), instance, next_call: AtomicU64::new(1) }
     }
 
-    /// Returns the context of the call's log lines, with an id as a proxy would give it.
-    fn log_context(&self, header: &CallHeader) -> LogContext {
+    /// Returns an id as a proxy would give it, and the context of the call's log lines with it.
+    fn log_context(&self, header: &CallHeader) -> (CallId, LogContext) {
         let call = CallId::new(self.instance, self.next_call.fetch_add(1, Ordering::Relaxed));
         let context = LogContext::new(call.0, header.traceparent.as_deref().and_then(trace_id));
-        context.with_lines(call_lines::begin(Instant::now()))
+        (call, context.with_lines(call_lines::begin(Instant::now())))
     }
 }
 
@@ -85,13 +86,18 @@ impl Calls for LocalCalls {
         header.client = context.client(header.session.as_deref()).map(|client| format!("own port, {client}"));
         let (era, version) = (header.era, header.version);
         let meters = header.name.as_deref().and_then(|tool| self.executor.meters(tool));
-        let log_context = self.log_context(&header);
+        let (call, log_context) = self.log_context(&header);
+        let retention = self.executor.retention();
+        let retained = retention.begin(call, &header).map(|retained| (Arc::clone(retention), retained));
         let guard = self.running.add(&header);
         let key = guard.key();
         let (events, event_receiver) = mpsc::channel(MAX_WAITING_EVENTS);
         let (end, end_receiver) = oneshot::channel();
-        let sink = LocalSink { era, log_context, events, end, seq: 0, _guard: guard };
-        let handle = self.executor.run(header, message, Box::new(sink));
+        let sink = LocalSink { era, log_context, events, end, seq: 0, retained, _guard: guard };
+        let handle = match header.purpose {
+            Purpose::Resume { .. } => retention.resume(&header, Box::new(sink)),
+            _ => self.executor.run(header, message, Box::new(sink)),
+        };
         self.running.set_handle(key, &handle);
         LocalStream {
             era,
@@ -116,6 +122,11 @@ impl Calls for LocalCalls {
     fn end_session(&self, session: &str) {
         self.executor.end_session(session);
         self.running.cancel(|key| key.session == session);
+    }
+
+    fn updates(&self, header: CallHeader, message: Bytes, _context: CallContext<'_>) -> Updates {
+        let (sink, stream) = updates();
+        Box::pin(stream(self.executor.run(header, message, Box::new(sink))))
     }
 }
 

@@ -44,9 +44,13 @@ pub(super) const ROUND_TRIP: &str = "mcp_relay_slave_link_round_trip_seconds";
 pub(super) const LINK_BYTES: &str = "mcp_relay_slave_link_bytes_total";
 pub(super) const STALLS: &str = "mcp_relay_slave_credit_stalls_total";
 pub(super) const RESUMED: &str = "mcp_relay_slave_calls_resumed_total";
+pub(super) const RETAINED: &str = "mcp_relay_slave_retained_bytes";
+pub(super) const RETAINED_CALLS: &str = "mcp_relay_slave_retained_calls";
 pub(super) const JOURNAL: &str = "mcp_relay_slave_journal_bytes";
 pub(super) const JOURNAL_LIMIT: &str = "mcp_relay_slave_journal_limit_bytes";
 pub(super) const KEPT: &str = "mcp_relay_slave_calls_kept";
+/// Subscriptions of sessions to updates of resources.
+pub(super) const SUBSCRIPTIONS: &str = "mcp_relay_slave_resource_subscriptions";
 pub(super) const DRAINING: &str = "mcp_relay_slave_draining";
 
 /// What is odd about a line of a backend's standard output.
@@ -228,6 +232,18 @@ pub const METRICS: &[Metric] = &[
         .in_unit(Unit::Bytes),
     Metric::gauge(JOURNAL_LIMIT, &[], "Bytes of responses that may be unacknowledged (SLAVE_JOURNAL_BYTES).")
         .in_unit(Unit::Bytes),
+    Metric::gauge(
+        RETAINED,
+        &[],
+        "Bytes that are kept of calls for clients that may come back (RETENTION_BYTES).",
+    )
+    .in_unit(Unit::Bytes),
+    Metric::gauge(RETAINED_CALLS, &[], "Calls of which something is kept for clients that may come back."),
     Metric::gauge(KEPT, &[], "Calls of proxies that run, or whose response is not acknowledged."),
+    Metric::gauge(
+        SUBSCRIPTIONS,
+        &[],
+        "Resources that legacy sessions have subscribed to, each counted once for a session.",
+    ),
     Metric::gauge(DRAINING, &[], "1 while this slave shuts down and finishes its calls."),
 ];

@@ -53,7 +53,12 @@ impl Linked {
         let advertised = AdvertisedParts::of_complete(&offer.borrow_and_update());
         let instance = InstanceId(getrandom::u64().map_err(StartError::from)?);
         let links = Arc::new(Links {
-            endpoint: Endpoint::new(executor.clone(), settings::limits(config), advertised.all()),
+            endpoint: Endpoint::new(
+                executor.clone(),
+                Arc::clone(executor.retention()),
+                settings::limits(config),
+                advertised.all(),
+            ),
             plain: PlainProxies::new(config.journal_bytes),
             edge: Arc::clone(edge),
             hello: settings::hello(config, instance, lock.as_ref().map(InstanceLock::name)),

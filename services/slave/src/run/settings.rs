@@ -17,6 +17,7 @@ use crate::backends::stdio::StdioTiming;
 use crate::config::{SlaveConfig, Strictness};
 use crate::executor::ExecutorConfig;
 use crate::launcher::Launcher;
+use crate::retention::RetentionLimits;
 
 use super::files::BackendsFile;
 
@@ -76,6 +77,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
             wait: config.backend_wait,
             ..StdioTiming::default()
         },
+        retention: RetentionLimits { time: config.retention_time, bytes: config.retention_bytes },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
         parked_ttl: config.parked_ttl,
         secrets: code.chain(pilot.secrets()).collect(),

@@ -26,7 +26,7 @@ pub(crate) fn caller<C>(context: &RequestContext<'_, C>) -> Result<Caller, Failu
             .ok_or_else(|| Failure::UnsupportedVersion { requested: truncate(named) })?,
         Err(bad) => return Err(Failure::InvalidRequest(format!("{VERSION} {}", bad.reason()))),
     };
-    Ok(legacy_caller(context.headers, version, session.map(|session| session.key())))
+    Ok(legacy_caller(context.headers, version, session.as_ref()))
 }
 
 /// Returns the sender of `initialize`, which has neither session nor version yet: the headers for them are ignored.
@@ -34,11 +34,12 @@ pub(crate) fn initialize(headers: &HeaderMap) -> Caller {
     legacy_caller(headers, Version::UNNAMED, None)
 }
 
-fn legacy_caller(headers: &HeaderMap, version: Version, session: Option<String>) -> Caller {
+fn legacy_caller(headers: &HeaderMap, version: Version, session: Option<&Session>) -> Caller {
     Caller {
         era: Era::Legacy,
         version,
-        session,
+        session: session.map(Session::key),
+        capabilities: session.and_then(|session| session.capabilities.clone()),
         param_headers: BTreeMap::new(),
         trace: Trace::from_headers(headers),
     }

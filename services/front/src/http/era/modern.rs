@@ -51,6 +51,7 @@ pub(crate) fn caller(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
         era: Era::Modern,
         version,
         session: None,
+        capabilities: None,
         param_headers,
         trace: Trace::from_headers(headers),
     })

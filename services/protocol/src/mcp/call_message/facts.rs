@@ -1,15 +1,17 @@
 //! What is known of a message from its outermost members: which there are, and whether those that identify it are right. Must not know
 //! pieces.
 
-use crate::mcp::call_message::kinds::CallEvent;
-use crate::mcp::call_message::members::{Member, NOT_OF_A_NOTIFICATION, folds_to, is_disguised, is_integer};
+use crate::mcp::call_message::kinds::{CALL_REQUESTS, CallEvent};
+use crate::mcp::call_message::members::{
+    Member, NOT_OF_A_NOTIFICATION, NOT_OF_A_REQUEST, folds_to, is_disguised, is_integer,
+};
 use crate::mcp::call_message::rules::{CallRules, MessageFault, MessageShape};
 use crate::mcp::call_message::token::TokenMatch;
 use crate::mcp::era::Era;
 use crate::mcp::scan::{Observer, ValueKind};
 
 /// Longest key or value that is compared with a known one, in bytes.
-const MAX_TEXT: usize = 64;
+const MAX_TEXT: usize = 128;
 
 /// Text of a key or value, as far as it can be a known one.
 #[derive(Debug)]
@@ -85,11 +87,17 @@ impl Facts {
     }
 
     /// Returns what is wrong already, whatever follows.
-    pub(super) fn early_fault(&self, era: Era) -> Option<MessageFault> {
+    pub(super) fn early_fault(&self, rules: CallRules<'_>) -> Option<MessageFault> {
+        let era = rules.era;
         let is_object = self.outermost.is_none_or(|kind| kind == ValueKind::Object);
         match self.shape {
             MessageShape::Result => (!is_object).then_some(MessageFault::NotAResult),
             MessageShape::Error => (!is_object || self.repeated).then_some(MessageFault::NotAnError),
+            MessageShape::Request => {
+                let may_ask = rules.label.is_some() && era == Era::Legacy;
+                (!may_ask || !is_object || self.repeated || self.seen & NOT_OF_A_REQUEST != 0)
+                    .then_some(MessageFault::NotARequest)
+            }
             MessageShape::Event => {
                 if !is_object || self.repeated || self.seen & NOT_OF_A_NOTIFICATION != 0 {
                     return Some(MessageFault::NotANotification);
@@ -105,8 +113,9 @@ impl Facts {
     }
 
     /// Returns what is wrong with the whole message.
-    pub(super) fn fault(&self, era: Era) -> Option<MessageFault> {
-        if let Some(fault) = self.early_fault(era) {
+    pub(super) fn fault(&self, rules: CallRules<'_>) -> Option<MessageFault> {
+        let era = rules.era;
+        if let Some(fault) = self.early_fault(rules) {
             return Some(fault);
         }
         let lacks = |members: &[Member]| !members.iter().all(|member| self.is_right(*member));
@@ -114,6 +123,11 @@ impl Facts {
             MessageShape::Result => None,
             MessageShape::Error => {
                 lacks(&[Member::Code, Member::Message]).then_some(MessageFault::NotAnError)
+            }
+            MessageShape::Request => {
+                let wrong_params = self.has(Member::Params) && !self.is_right(Member::Params);
+                (lacks(&[Member::Jsonrpc, Member::Id, Member::Method]) || wrong_params)
+                    .then_some(MessageFault::NotARequest)
             }
             MessageShape::Event if lacks(&[Member::Jsonrpc]) || !self.has(Member::Method) => {
                 Some(MessageFault::NotANotification)
@@ -129,10 +143,19 @@ impl Facts {
         }
     }
 
-    fn end_member(&mut self) {
+    fn end_member(&mut self, rules: CallRules<'_>) {
         let text = self.text.get();
+        let is_request = self.shape == MessageShape::Request;
         let is_right = match self.member {
             Member::Jsonrpc => self.kind == Some(ValueKind::String) && text == b"2.0",
+            Member::Method if is_request => {
+                let is_known = CALL_REQUESTS.iter().any(|method| method.as_bytes() == text);
+                is_known && self.kind == Some(ValueKind::String)
+            }
+            Member::Id if is_request => {
+                let own = |label: &str| text.len() > label.len() && text.starts_with(label.as_bytes());
+                self.kind == Some(ValueKind::String) && rules.label.is_some_and(own)
+            }
             Member::Method => {
                 self.method = CallEvent::find(text).filter(|_| self.kind == Some(ValueKind::String));
                 self.method.is_some()
@@ -159,7 +182,7 @@ impl Observer for Watch<'_> {
     fn watches(&self, depth: usize) -> bool {
         match self.facts.shape {
             MessageShape::Result => depth == 0,
-            MessageShape::Error => depth <= 1,
+            MessageShape::Error | MessageShape::Request => depth <= 1,
             MessageShape::Event => depth <= 1 || depth == 2 && self.facts.member == Member::Params,
         }
     }
@@ -188,7 +211,8 @@ impl Observer for Watch<'_> {
         if depth == 1 {
             facts.member = Member::of(facts.text.get());
             facts.repeated |= if facts.member == Member::Other {
-                facts.shape == MessageShape::Event && is_disguised(facts.text.get())
+                matches!(facts.shape, MessageShape::Event | MessageShape::Request)
+                    && is_disguised(facts.text.get())
             } else {
                 facts.has(facts.member)
             };
@@ -207,7 +231,7 @@ impl Observer for Watch<'_> {
         let facts = &mut *self.facts;
         match depth {
             0 => {}
-            1 => facts.end_member(),
+            1 => facts.end_member(self.rules),
             _ if facts.at_token => {
                 if facts.token.is_whole(self.rules.token) {
                     facts.right |= Member::Token.bit();

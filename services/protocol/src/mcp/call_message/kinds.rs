@@ -15,8 +15,10 @@ pub struct CallEvent {
     pub progress: bool,
 }
 
-/// Every notification that may come on the stream of a call. Requests of a backend are not among them: the slave answers them
-/// (docs/PROTOCOL.md, "What an event and an end may say", has the same rows).
+/// Requests of a backend that may come on the stream of a legacy client's call (2025-11-25, elicitation, roots, sampling).
+pub const CALL_REQUESTS: [&str; 3] = ["elicitation/create", "roots/list", "sampling/createMessage"];
+
+/// Every notification that may come on the stream of a call (docs/PROTOCOL.md, "What an event and an end may say", has the same rows).
 pub const CALL_EVENTS: [CallEvent; 2] = [
     CallEvent { method: "notifications/progress", legacy: true, modern: true, progress: true },
     CallEvent { method: "notifications/message", legacy: true, modern: true, progress: false },

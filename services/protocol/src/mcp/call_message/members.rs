@@ -42,6 +42,9 @@ impl Member {
 /// Members that make a message a request or a response.
 pub(super) const NOT_OF_A_NOTIFICATION: u16 = Member::Id.bit() | Member::Result.bit() | Member::Error.bit();
 
+/// Members that a request has not.
+pub(super) const NOT_OF_A_REQUEST: u16 = Member::Result.bit() | Member::Error.bit();
+
 /// Members of a notification, in small letters.
 const NAMES: [&[u8]; 6] = [b"jsonrpc", b"method", b"params", b"id", b"result", b"error"];
 

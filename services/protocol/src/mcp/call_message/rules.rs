@@ -9,6 +9,8 @@ use crate::mcp::scan::ScanFault;
 pub enum MessageShape {
     /// JSON-RPC notification of [`CALL_EVENTS`](super::CALL_EVENTS).
     Event,
+    /// JSON-RPC request of [`CALL_REQUESTS`](super::CALL_REQUESTS), with an id of the slave that has the call.
+    Request,
     /// `result` value of a response: an object.
     Result,
     /// `error` object of a response, with an integer `code` and a string `message`.
@@ -20,6 +22,8 @@ pub enum MessageShape {
 pub struct CallRules<'a> {
     /// Era of the client.
     pub era: Era,
+    /// What the ids of requests begin with; `None`: the call may have none.
+    pub label: Option<&'a str>,
     /// The client's progress token; `None`: the client wants no progress.
     pub token: Option<&'a ProgressToken>,
 }
@@ -39,6 +43,9 @@ pub enum MessageFault {
     /// A request or response where only a notification may stand, or no JSON-RPC message at all.
     #[error("an event is not a notification")]
     NotANotification,
+    /// A request that a call cannot have, or one with an id that is not its slave's.
+    #[error("a request is not one that the slave may have its client answer")]
+    NotARequest,
     /// A notification that a call cannot have.
     #[error("a notification is of a kind that a call does not have")]
     Method,
@@ -49,12 +56,13 @@ pub enum MessageFault {
 
 impl MessageFault {
     /// Every stable name, for metrics.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 8] = [
         "not_json",
         "too_deep",
         "not_a_result",
         "not_an_error",
         "not_a_notification",
+        "not_a_request",
         "other_notification",
         "progress_token",
     ];
@@ -67,6 +75,7 @@ impl MessageFault {
             Self::NotAResult => "not_a_result",
             Self::NotAnError => "not_an_error",
             Self::NotANotification => "not_a_notification",
+            Self::NotARequest => "not_a_request",
             Self::Method => "other_notification",
             Self::ProgressToken => "progress_token",
         }

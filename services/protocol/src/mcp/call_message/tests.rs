@@ -8,7 +8,7 @@ use crate::mcp::scan::ScanFault;
 /// Checks a message whole, cut everywhere once, and byte by byte; the verdict must be the same.
 fn check(shape: MessageShape, message: &str, token: &str) -> Result<(), MessageFault> {
     let token = ProgressToken::parse(token);
-    let rules = CallRules { era: Era::Legacy, token: token.as_ref() };
+    let rules = CallRules { era: Era::Legacy, label: None, token: token.as_ref() };
     let verdict = MessageCheck::whole(shape, message.as_bytes(), rules);
     let in_pieces = |pieces: &[&[u8]]| {
         let mut check = MessageCheck::new(shape);

@@ -39,7 +39,7 @@ pub enum FailureKind {
     ResultTooLarge,
     /// The slave or its backend sent something that is no valid response.
     BadAnswer,
-    /// The tool asks the client for input, which clients of this version cannot be asked for.
+    /// The tool asks the client for input, which this client cannot be asked for.
     InputUnsupported,
     /// The tool answered with a result of a type that is not relayed.
     ResultUnsupported,
@@ -211,7 +211,7 @@ impl FailureKind {
             Self::Cancelled => row(200, 200, -31005, "cancelled", "Nothing: the client asked for it."),
             Self::ResultTooLarge => row(200, 200, -31006, "result_too_large", "Ask the tool for less, or raise the limit that the message names."),
             Self::BadAnswer => row(200, 200, -31007, "bad_answer", "The slave or its backend breaks the protocol: see both logs."),
-            Self::InputUnsupported => row(200, 200, -31020, "input_unsupported", "Give the tool what it asks for in its arguments, or use a client that speaks MCP 2026-07-28."),
+            Self::InputUnsupported => row(200, 200, -31020, "input_unsupported", "Give the tool what it asks for in its arguments, or use a client that declares the capability for it."),
             Self::ResultUnsupported => row(200, 200, -31021, "result_unsupported", "Use a tool that answers with its result: tasks and results of other types are not relayed."),
             Self::StateLost => row(200, 200, -31022, "state_lost", "Begin anew: call the tool without requestState and inputResponses."),
             Self::Internal => row(500, 500, -32603, "internal", "A bug of ours: please report it with the proxy's log."),

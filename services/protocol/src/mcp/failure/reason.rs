@@ -82,10 +82,8 @@ pub enum Failure {
     /// The slave or its backend sent something that is no valid response.
     #[error("Malformed answer from the slave: {0}")]
     BadAnswer(String),
-    /// The tool asks the client for input, which clients of this version cannot be asked for.
-    #[error(
-        "The tool asks for input ({wanted}), which a client of this protocol version cannot be asked for"
-    )]
+    /// The tool asks the client for input, which this client cannot be asked for.
+    #[error("The tool asks for input ({wanted}), which this client cannot be asked for")]
     InputUnsupported {
         /// Methods of the requests that the client would have to answer, without anything that the backend wrote.
         wanted: String,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use protocol::mcp::call_message::{CallRules, MessageCheck, MessageShape, ProgressToken};
+use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::{Era, Version};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::client_requests::OpenRequests;
 use super::config::{StdioServer, StdioTiming};
-use super::forward::{self, Forwarding};
+use super::forward::{self, Forwarding, Tasks};
 use super::incoming::{self, Incoming};
 use super::line_fault::LineFault;
 use super::log_readers::{LogReader, LogWish};
@@ -31,6 +32,7 @@ use crate::call::{Answer, Backend, Exchange, Request};
 use crate::launcher::Launcher;
 use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
+use crate::subscriptions::WatchedResources;
 use crate::trace::{BackendRequest, BackendSpan};
 
 /// Seconds after which a call of a backend that is being started is worth another try.
@@ -41,6 +43,7 @@ pub(super) struct ReadySession {
     pub(super) session: Arc<Session>,
     pub(super) era: Era,
     pub(super) version: Version,
+    pub(super) facts: Arc<ServerFacts>,
 }
 
 /// A configured server, whether it runs or not.
@@ -54,19 +57,13 @@ pub(crate) struct StdioBackend {
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
     pub(super) odd: Arc<OddLines>,
+    pub(super) watched: Arc<WatchedResources>,
     /// Notified when a child is ready.
     started: Notify,
     /// The longest wait of a call for a child that is being started.
     wait: Duration,
     /// `None`: calls are not limited.
     slots: Option<Slots>,
-}
-
-/// The eras on both sides of a call.
-#[derive(Clone, Copy)]
-struct Eras {
-    client: Era,
-    backend: Era,
 }
 
 impl StdioBackend {
@@ -79,6 +76,7 @@ impl StdioBackend {
         Self {
             odd: Arc::new(OddLines::new(Arc::clone(&name), Arc::clone(&history))),
             name,
+            watched: Arc::default(),
             started: Notify::new(),
             wait: timing.wait,
             slots: server.concurrency.map(Slots::new),
@@ -130,7 +128,6 @@ impl StdioBackend {
             None => None,
         };
         let ready = self.wait_ready().await?;
-        let eras = Eras { client: request.header.era, backend: ready.era };
         let token = request.progress_token.clone().map(|range| request.message.slice(range));
         let logs = log_reader(request);
         if let LogWish::AtLeast(level) = logs.wish {
@@ -144,7 +141,8 @@ impl StdioBackend {
             let forwarding = Forwarding {
                 name: tool,
                 id: outbound.id,
-                era: eras.backend,
+                era: ready.era,
+                tasks: Tasks::of(request, &ready.facts),
                 trace_context: context.as_ref(),
             };
             let message = forward::rewrite(request, &forwarding)
@@ -154,7 +152,7 @@ impl StdioBackend {
                 slot.sent(&ready.session, outbound.id);
             }
             let opened = OpenRequests::new(&ready.session);
-            self.receive(&mut outbound, opened, eras.backend, request, exchange).await
+            self.receive(&mut outbound, opened, &ready, request, exchange).await
         }
         .await;
         if outbound.has_ended()
@@ -171,12 +169,12 @@ impl StdioBackend {
         &self,
         outbound: &mut OutboundRequest,
         mut asked: OpenRequests<'_>,
-        era: Era,
+        ready: &ReadySession,
         request: &Request,
         exchange: &mut Exchange,
     ) -> Result<Answer, Failure> {
         let token = request.token().and_then(|token| ProgressToken::parse(&token));
-        let rules = CallRules { era: request.header.era, token: token.as_ref() };
+        let rules = CallRules { era: request.header.era, label: None, token: token.as_ref() };
         loop {
             let next = tokio::select! {
                 biased;
@@ -193,7 +191,7 @@ impl StdioBackend {
                 }
                 Incoming::Log(message) => message,
                 Incoming::Request(request) => {
-                    asked.ask(request, exchange, rules.era)?;
+                    asked.ask(request, exchange);
                     continue;
                 }
                 Incoming::Withdrawn(id) => {
@@ -206,11 +204,19 @@ impl StdioBackend {
                 }
                 Incoming::Result(result) => {
                     self.check(MessageShape::Result, &result, rules)?;
-                    return results::adapt(result, rules.era, era, &request.header.method);
+                    let answer = results::adapt(
+                        result,
+                        rules.era,
+                        ready.era,
+                        &request.header.method,
+                        Tasks::of(request, &ready.facts),
+                    )?;
+                    return asked.conclude(answer, rules.era);
                 }
                 Incoming::Error(error) => {
                     self.check(MessageShape::Error, &error, rules)?;
-                    return Ok(Answer { payload: error, error: true, tool_error: false });
+                    let answer = Answer { payload: error, error: true, tool_error: false };
+                    return asked.conclude(answer, rules.era);
                 }
                 Incoming::Failed(failure) => return Err(failure),
             };
@@ -284,5 +290,9 @@ impl Backend for StdioBackend {
 
     fn version(&self) -> Option<Version> {
         self.current.load().as_ref().map(|ready| ready.version)
+    }
+
+    fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {
+        Some(&self.watched)
     }
 }

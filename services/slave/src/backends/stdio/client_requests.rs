@@ -12,7 +12,7 @@ use protocol::mcp::failure::Failure;
 
 use super::messages;
 use super::session::Session;
-use crate::call::{ClientAnswer, ClientRequest, Exchange, PendingAnswer};
+use crate::call::{Answer, ClientAnswer, ClientRequest, Exchange, PendingAnswer};
 
 /// Requests of one call that may wait for an answer at once.
 const MAX_OPEN: usize = 64;
@@ -36,37 +36,41 @@ impl ChildRequest {
 pub(super) struct OpenRequests<'a> {
     session: &'a Arc<Session>,
     open: Vec<(Bytes, PendingAnswer)>,
+    /// Why the modern client could not be asked: what the call needs, if it fails for that.
+    lacking: Option<Failure>,
 }
 
 impl<'a> OpenRequests<'a> {
     /// Returns an empty set for a call of this session.
     pub(super) fn new(session: &'a Arc<Session>) -> Self {
-        Self { session, open: Vec::new() }
+        Self { session, open: Vec::new(), lacking: None }
     }
 
     /// Asks the client. A client that cannot be asked is an error for the child, which may go on without.
-    ///
-    /// # Errors
-    /// The call has to end: its modern client lacks the capability (2026-07-28, `MissingRequiredClientCapability`).
-    pub(super) fn ask(
-        &mut self,
-        asked: ChildRequest,
-        exchange: &mut Exchange,
-        client: Era,
-    ) -> Result<(), Failure> {
+    pub(super) fn ask(&mut self, asked: ChildRequest, exchange: &mut Exchange) {
         if self.open.len() >= MAX_OPEN {
             let text = format!("{MAX_OPEN} requests of this call wait for an answer already");
-            self.session.post(messages::refuse_request(&asked.id, -32603, &text));
-            return Ok(());
+            return self.session.post(messages::refuse_request(&asked.id, -32603, &text));
         }
         match exchange.ask(asked.request) {
             Ok(answer) => self.open.push((asked.id, answer)),
-            Err(failure @ Failure::MissingCapability { .. }) if client == Era::Modern => return Err(failure),
             Err(failure) => {
                 self.session.post(messages::refuse_request(&asked.id, -32601, &failure.to_string()));
+                if matches!(failure, Failure::MissingCapability { .. }) {
+                    self.lacking.get_or_insert(failure);
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Returns the child's answer, or what the client lacks where the call failed after it could not be asked (2026-07-28,
+    /// `MissingRequiredClientCapability`).
+    pub(super) fn conclude(&mut self, answer: Answer, client: Era) -> Result<Answer, Failure> {
+        let failed = answer.error || answer.tool_error;
+        match self.lacking.take().filter(|_| failed && client == Era::Modern) {
+            Some(lacking) => Err(lacking),
+            None => Ok(answer),
+        }
     }
 
     /// Forgets a request that the child withdrew.

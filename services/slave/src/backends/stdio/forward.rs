@@ -1,11 +1,12 @@
 //! A client's request as a child gets it: the id, the progress token, the name of its subject and `_meta` are rewritten, all other
-//! bytes are copied. Tasks are not relayed: a client's request for one, and what it says of tasks, stay here. Must not know the reader of the answer.
+//! bytes are copied. Where tasks are not relayed, a client's request for one, and what it says of tasks, stay here. Must not know the reader of the answer.
 //!
 //! Several clients share one child: ids and progress tokens towards it are ours (one number serves as both).
 
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use protocol::mcp::catalog::ServerFacts;
 use protocol::mcp::era::{Era, meta};
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::members::{Members, with_value, without};
@@ -28,8 +29,37 @@ pub(super) struct Forwarding<'a> {
     pub(super) id: u64,
     /// The era that the child speaks.
     pub(super) era: Era,
+    /// Whether tasks of its calls are relayed: the child has them in the client's era.
+    pub(super) tasks: Tasks,
     /// The trace context of this slave's own span for the request, if there is one.
     pub(super) trace_context: Option<&'a TraceContext>,
+}
+
+/// Whether tasks of a child are relayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tasks {
+    /// The client asks for one, or takes them, and the child has them.
+    Relayed,
+    /// The client wants none, or the child has none, or those of another era.
+    Absent,
+}
+
+impl Tasks {
+    /// Returns what holds for a request and a child with these capabilities.
+    pub(super) fn of(request: &Request, child: &ServerFacts) -> Self {
+        let meta = || request.meta.as_ref().map(|range| request.json(range)).unwrap_or_default();
+        let relayed = match (request.header.era, child.era) {
+            (Era::Legacy, Some(Era::Legacy)) => {
+                request.task.is_some() && child.capability(&["tasks", "requests", "tools", "call"]).is_some()
+            }
+            (Era::Modern, Some(Era::Modern)) => {
+                memchr::memmem::find(meta(), TASKS.as_bytes()).is_some()
+                    && child.capability(&["extensions", TASKS]).is_some()
+            }
+            _ => false,
+        };
+        if relayed { Self::Relayed } else { Self::Absent }
+    }
 }
 
 /// Returns the client's message as one line for the child.
@@ -54,7 +84,8 @@ pub(super) fn rewrite(request: &Request, to: &Forwarding<'_>) -> Result<Bytes, s
         (_, None) => {}
     }
     // 2025-11-25, Tasks: who does not declare tasks processes the request as if it did not ask for one.
-    if let Some(task) = request.task.as_ref().filter(|_| request.header.era == Era::Legacy)
+    if let Some(task) =
+        request.task.as_ref().filter(|_| request.header.era == Era::Legacy && to.tasks == Tasks::Absent)
         && let Some(range) = member_at(&request.message, task)
     {
         edits.push(Edit { range, with: b"" });
@@ -87,6 +118,18 @@ fn without_tasks(capabilities: &RawValue) -> Result<Box<RawValue>, serde_json::E
     };
     let Some(left) = without(extensions, TASKS)? else { return Ok(capabilities.to_owned()) };
     Ok(with_value(capabilities, "extensions", &left)?.unwrap_or_else(|| capabilities.to_owned()))
+}
+
+/// Returns what a legacy client can be asked for, as capabilities of a modern request. The rest of what it declared means something else
+/// there, or nothing.
+fn capabilities(request: &Request) -> String {
+    let declared = request.header.client_capabilities.as_ref().map_or("{}", |json| json.0.get());
+    let members: Members<'_> = serde_json::from_str(declared).unwrap_or_default();
+    let asked = ["elicitation", "roots", "sampling"];
+    let kept =
+        members.0.iter().filter(|(key, value)| asked.contains(&key.as_str()) && value.get().starts_with('{'));
+    let kept: Vec<String> = kept.map(|(key, value)| format!(r#""{key}":{}"#, value.get())).collect();
+    format!("{{{}}}", kept.join(","))
 }
 
 /// The trace context to be written into `_meta`, as far as the message does not have it already.
@@ -128,7 +171,7 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
     let context = MetaContext::new(request, to.trace_context);
     let crosses_eras = request.header.era != to.era;
     let original = request.meta.as_ref().map_or(&b"{}"[..], |range| request.json(range));
-    let says_tasks = memchr::memmem::find(original, TASKS.as_bytes()).is_some();
+    let says_tasks = to.tasks == Tasks::Absent && memchr::memmem::find(original, TASKS.as_bytes()).is_some();
     if !crosses_eras && request.progress_token.is_none() && context.is_empty() && !says_tasks {
         return Ok(None);
     }
@@ -154,7 +197,8 @@ fn metadata(request: &Request, to: &Forwarding<'_>) -> Result<Option<String>, se
         let comma = if out.len() > 1 { "," } else { "" };
         // A legacy client gets log messages unless it says otherwise; a modern server sends them only on request.
         let level = request.header.log_level.unwrap_or(LogLevel::Info).as_str();
-        let _ = write!(out, r#"{comma}{},"{}":"{level}""#, modern_meta(), meta::LOG_LEVEL);
+        let _ =
+            write!(out, r#"{comma}{},"{}":"{level}""#, modern_meta(&capabilities(request)), meta::LOG_LEVEL);
     }
     for (key, value) in context.members() {
         let comma = if out.len() > 1 { "," } else { "" };
@@ -170,7 +214,7 @@ mod tests {
     use crate::call::testing::{header, request};
 
     const TO_LEGACY: Forwarding<'_> =
-        Forwarding { name: "own", id: 7, era: Era::Legacy, trace_context: None };
+        Forwarding { name: "own", id: 7, era: Era::Legacy, tasks: Tasks::Absent, trace_context: None };
 
     fn forwarded(client: Era, era: Era, message: &str) -> String {
         let line = rewrite(&request(client, message), &Forwarding { era, ..TO_LEGACY }).unwrap();

@@ -10,9 +10,10 @@ use crate::splice::strip_newlines;
 const CLIENT_INFO: &str = concat!(r#"{"name":"mcp-relay","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
 /// Returns the required members of a modern request's `_meta`, for the slave's own requests and legacy clients' calls.
-pub(super) fn modern_meta() -> String {
+/// `capabilities` is JSON.
+pub(super) fn modern_meta(capabilities: &str) -> String {
     format!(
-        r#""{}":"{}","{}":{CLIENT_INFO},"{}":{{}}"#,
+        r#""{}":"{}","{}":{CLIENT_INFO},"{}":{capabilities}"#,
         meta::PROTOCOL_VERSION,
         Version::NEWEST.as_str(),
         meta::CLIENT_INFO,
@@ -28,7 +29,7 @@ fn line(mut text: String) -> Bytes {
 /// Returns a request. `params` are members without braces; the era's metadata is added.
 pub(super) fn request(id: u64, method: &str, params: &str, era: Era) -> Bytes {
     let meta = match era {
-        Era::Modern => format!(r#""_meta":{{{}}}"#, modern_meta()),
+        Era::Modern => format!(r#""_meta":{{{}}}"#, modern_meta("{}")),
         Era::Legacy => String::new(),
     };
     let comma = if params.is_empty() || meta.is_empty() { "" } else { "," };

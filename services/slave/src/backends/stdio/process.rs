@@ -70,7 +70,8 @@ impl RunningProcess {
             stderr_log::log(&logged.name, stderr, &logged.redactor, &logged.history).await;
         });
         let (redactor, odd) = (backend.redactor.clone(), Arc::clone(&backend.odd));
-        let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output);
+        let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output)
+            .with_watched(Arc::clone(&backend.watched));
         let reader = tokio::spawn(reader.run(stdout));
         Ok(Self { session, child, reader, writer, tasks, backend: Arc::clone(backend) })
     }

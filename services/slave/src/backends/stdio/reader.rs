@@ -25,6 +25,7 @@ use crate::backends::redactor::Redactor;
 use crate::call::{ASKABLE, ClientRequest};
 use crate::metrics::{self, DropReason};
 use crate::splice::{range_in, strip_newlines};
+use crate::subscriptions::WatchedResources;
 
 /// UTF-8's byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -44,6 +45,8 @@ pub(super) struct OutputReader {
     odd: Arc<OddLines>,
     max_line: usize,
     attribution: Attribution,
+    /// Resources of which clients want to learn the updates.
+    watched: Arc<WatchedResources>,
     /// The request on whose stream the line came that is read.
     of: Option<u64>,
 }
@@ -83,7 +86,12 @@ impl OutputReader {
         max_line: usize,
     ) -> Self {
         let attribution = Attribution::new(Arc::clone(&session), redactor, Arc::clone(&odd));
-        Self { session, odd, max_line, attribution, of: None }
+        Self { session, odd, max_line, attribution, watched: Arc::default(), of: None }
+    }
+
+    /// Passes updates of these resources on.
+    pub(super) fn with_watched(self, watched: Arc<WatchedResources>) -> Self {
+        Self { watched, ..self }
     }
 
     /// Reads until the output ends or cannot be used any more. Not cancel-safe: bytes that were read are lost.
@@ -249,6 +257,7 @@ impl OutputReader {
             "notifications/resources/list_changed" => {
                 self.on_change(&[ListKind::Resources, ListKind::ResourceTemplates])
             }
+            "notifications/resources/updated" => params.is_some_and(|params| self.watched.on_updated(params)),
             // Expected, but nothing follows from them.
             "notifications/subscriptions/acknowledged" => true,
             "notifications/cancelled" => self.on_withdrawal(params),

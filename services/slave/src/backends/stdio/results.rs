@@ -3,10 +3,9 @@
 use bytes::Bytes;
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
-use protocol::mcp::result::{
-    ResultType, is_legacy_task, is_tool_error, wanted_input, with_cache_hints, with_result_type,
-};
+use protocol::mcp::result::{ResultType, is_legacy_task, is_tool_error, with_cache_hints, with_result_type};
 
+use super::forward::Tasks;
 use crate::call::Answer;
 
 /// What is said of a task.
@@ -16,8 +15,14 @@ const TASK: &str = "a task in place of its result";
 ///
 /// # Errors
 /// The result is of a type that the client cannot go on with.
-pub(super) fn adapt(result: Bytes, client: Era, backend: Era, method: &str) -> Result<Answer, Failure> {
-    check(&result, client, backend)?;
+pub(super) fn adapt(
+    result: Bytes,
+    client: Era,
+    backend: Era,
+    method: &str,
+    tasks: Tasks,
+) -> Result<Answer, Failure> {
+    check(&result, client, backend, tasks)?;
     let tool_error = is_tool_error(&result);
     let needs_type = client == Era::Modern && backend == Era::Legacy;
     let payload = match (needs_type, method) {
@@ -29,18 +34,21 @@ pub(super) fn adapt(result: Bytes, client: Era, backend: Era, method: &str) -> R
     Ok(Answer { payload, error: false, tool_error })
 }
 
-fn check(result: &[u8], client: Era, backend: Era) -> Result<(), Failure> {
+fn check(result: &[u8], client: Era, backend: Era, tasks: Tasks) -> Result<(), Failure> {
     if backend == Era::Legacy {
-        return if is_legacy_task(result) { Err(Failure::ResultUnsupported { what: TASK }) } else { Ok(()) };
+        return if tasks == Tasks::Absent && is_legacy_task(result) {
+            Err(Failure::ResultUnsupported { what: TASK })
+        } else {
+            Ok(())
+        };
     }
     match (ResultType::of(result), client) {
-        // `tasks/get` is not relayed.
-        (ResultType::Task, _) => Err(Failure::ResultUnsupported { what: TASK }),
+        (ResultType::Task, _) if tasks == Tasks::Absent => Err(Failure::ResultUnsupported { what: TASK }),
         // A modern client knows the types that it asked for, and refuses others.
-        (ResultType::Complete, _) | (ResultType::InputRequired | ResultType::Other, Era::Modern) => Ok(()),
-        (ResultType::InputRequired, Era::Legacy) => {
-            Err(Failure::InputUnsupported { wanted: wanted_input(result) })
-        }
+        // What asks for input is the bridge's.
+        (ResultType::Complete | ResultType::InputRequired, _)
+        | (ResultType::Task, _)
+        | (ResultType::Other, Era::Modern) => Ok(()),
         (ResultType::Other, Era::Legacy) => {
             Err(Failure::ResultUnsupported { what: "a result of a type that only newer clients know" })
         }
@@ -52,7 +60,9 @@ mod tests {
     use super::*;
 
     fn adapted(result: &'static str, client: Era, backend: Era) -> (String, bool) {
-        let answer = adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call").unwrap();
+        let answer =
+            adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call", Tasks::Absent)
+                .unwrap();
         (String::from_utf8(answer.payload.to_vec()).unwrap(), answer.tool_error)
     }
 
@@ -82,8 +92,13 @@ mod tests {
     #[test]
     fn what_a_legacy_server_reads_may_not_be_kept_by_a_modern_client() {
         let read = |result: &'static str| {
-            let answer =
-                adapt(Bytes::from_static(result.as_bytes()), Era::Modern, Era::Legacy, "resources/read");
+            let answer = adapt(
+                Bytes::from_static(result.as_bytes()),
+                Era::Modern,
+                Era::Legacy,
+                "resources/read",
+                Tasks::Absent,
+            );
             String::from_utf8(answer.unwrap().payload.to_vec()).unwrap()
         };
         assert_eq!(
@@ -114,11 +129,13 @@ mod tests {
         const LEGACY_TASK: &str = r#"{"task":{"taskId":"1"}}"#;
         const OTHER: &str = r#"{"resultType":"pages"}"#;
         let kind = |result: &'static str, client, backend| {
-            let failure = adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call").err();
+            let failure =
+                adapt(Bytes::from_static(result.as_bytes()), client, backend, "tools/call", Tasks::Absent)
+                    .err();
             failure.map(|failure| (failure.spec().kind, failure.to_string().contains("roots/list")))
         };
         for (result, client, backend, expected) in [
-            (ASKS, Era::Legacy, Era::Modern, Some(("input_unsupported", true))),
+            (ASKS, Era::Legacy, Era::Modern, None),
             (ASKS, Era::Modern, Era::Modern, None),
             (TASK, Era::Legacy, Era::Modern, Some(("result_unsupported", false))),
             (TASK, Era::Modern, Era::Modern, Some(("result_unsupported", false))),

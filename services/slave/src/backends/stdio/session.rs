@@ -102,7 +102,7 @@ impl Session {
     /// Assigns an id to a new request and registers it. Fails if the child is gone.
     pub(super) fn begin(self: &Arc<Self>, kind: RequestKind) -> Result<OutboundRequest, Failure> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let cancellable = matches!(kind, RequestKind::Call { .. });
+        let cancellable = !matches!(kind, RequestKind::Own);
         let (incoming, arrivals) = mpsc::unbounded_channel();
         let waiting = Arc::new(Waiting::default());
         let mut table = self.table.lock();
@@ -282,8 +282,8 @@ fn unread(_: &OwnedFd) -> Option<u64> {
     None
 }
 
-/// A request to the child and the messages that arrive for it. Dropping it abandons the request; a call is cancelled at
-/// the child then.
+/// A request to the child and the messages that arrive for it. Dropping it abandons the request; a call and a standing
+/// request are cancelled at the child then.
 pub(super) struct OutboundRequest {
     /// The id of the request, which serves as its progress token as well.
     pub(super) id: u64,

@@ -16,7 +16,7 @@ use super::handshake::{self, ServerInfo};
 use super::request::RequestError;
 use super::running::Running;
 use super::session::Session;
-use super::{health_check, lists};
+use super::{health_check, lists, resource_updates};
 use crate::backends::registration::{BackendReport, BackendState, Registration};
 use crate::backends::shutdown::ShutdownGuard;
 use crate::metrics::{self, Exit};
@@ -163,8 +163,9 @@ impl Supervisor {
                 lists::subscribe(session, &facts).await;
             }
         };
+        let updates = resource_updates::follow(session, era, &facts, &self.backend.watched);
         tokio::select! {
-            reason = async { tokio::join!(self.follow_lists(session, report), subscribe).0 } => reason,
+            reason = async { tokio::join!(self.follow_lists(session, report), subscribe, updates).0 } => reason,
             reason = self.check_health(session, era) => reason,
         }
     }
@@ -203,7 +204,12 @@ impl Supervisor {
         if report.facts.capability(&["logging"]).is_some() && era == Era::Legacy {
             session.log_level.set_settable();
         }
-        self.backend.set_ready(ReadySession { session: Arc::clone(session), era, version });
+        self.backend.set_ready(ReadySession {
+            session: Arc::clone(session),
+            era,
+            version,
+            facts: Arc::new(report.facts.clone()),
+        });
         self.registration.ready(report.clone());
         Ok(Started { era, version, report })
     }
@@ -239,6 +245,7 @@ impl Supervisor {
     /// Sends no more calls to the process, and reports that it does not run.
     fn report_down(&self, reason: &str) {
         self.backend.current.store(None);
+        self.backend.watched.reset();
         self.registration.down(BackendState::Restarting { after: Duration::ZERO, reason: reason.to_owned() });
     }
 

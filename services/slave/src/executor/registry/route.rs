@@ -12,6 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::list::RegisteredBackend;
 use super::names::NamedEntry;
 use crate::backends::Curation;
+use crate::bridge::owner_digest;
 use crate::call::Backend;
 use crate::executor::param_headers::ParamHeaders;
 use crate::metrics::ToolMeter;
@@ -56,6 +57,8 @@ impl RouteEntry {
 
 /// A backend as the target of requests that name no entry of the catalog.
 struct WholeBackend {
+    /// Digest of the backend's name.
+    digest: String,
     entry: RouteEntry,
     curation: Curation,
     facts: Arc<ServerFacts>,
@@ -109,6 +112,11 @@ impl Routes {
         }
     }
 
+    /// Returns the route to the backend whose name has this digest.
+    pub(super) fn of_digest(&self, owner: &str) -> Option<Result<Arc<Route>, Failure>> {
+        self.backends.iter().find(|backend| backend.digest == owner).map(|backend| backend.entry.get())
+    }
+
     /// Returns the route for a method that the specifications do not name: to the backend that has a capability or an extension of its first
     /// part's name, else to the only backend.
     pub(super) fn of_method(&self, method: &str) -> Option<Result<Arc<Route>, Failure>> {
@@ -143,7 +151,9 @@ pub(super) fn build(
             let meter =
                 if is_tool { meters.of_tool(&name, backend) } else { meters.of(meter_name(kind), backend) };
             lists[at][kind as usize].push(Arc::new(CatalogEntry::new(name.clone(), definition)));
-            RouteEntry::Up(Arc::new(route(backend, Some(own_name), param_headers, meter)))
+            // What a template stands for goes to the backend under the URI of the request.
+            let own_name = (kind != ListKind::ResourceTemplates).then_some(own_name);
+            RouteEntry::Up(Arc::new(route(backend, own_name, param_headers, meter)))
         } else {
             RouteEntry::Down { backend: backend.name.clone() }
         };
@@ -163,7 +173,12 @@ fn whole(backend: &RegisteredBackend, meters: &mut Meters<'_>) -> WholeBackend {
     } else {
         RouteEntry::Down { backend: backend.name.clone() }
     };
-    WholeBackend { entry, curation: backend.curation.clone(), facts: Arc::clone(&backend.facts) }
+    WholeBackend {
+        digest: owner_digest(&backend.name),
+        entry,
+        curation: backend.curation.clone(),
+        facts: Arc::clone(&backend.facts),
+    }
 }
 
 fn route(

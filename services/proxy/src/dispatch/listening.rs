@@ -1,0 +1,202 @@
+//! Updates of resources for one client, from all slaves that can tell of any: those that link later join in. Must not know HTTP.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use front::calls::Updates;
+use futures_util::stream;
+use protocol::link::call::ResponseEvent;
+use protocol::link::header::CallHeader;
+use protocol::link::ids::CallId;
+use protocol::mcp::subscription::{ListenEvent, MAX_LISTEN_EVENT};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::forwarder::Forwarder;
+use crate::links::{Recv, ResponseRx, Slave};
+
+/// Time in which slaves say what they watch. A slave that is slower joins in without having said so.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time after which a slave that ended the call is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The call that listens at one slave. Dropping it cancels the call.
+struct Attached {
+    slave: Arc<Slave>,
+    id: CallId,
+    response: Arc<ResponseRx>,
+    /// The event of which parts have come.
+    event: Vec<u8>,
+    /// Whether the slave has said what it watches.
+    ready: bool,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.slave.cancel(self.id);
+    }
+}
+
+/// What came of one slave.
+enum Received {
+    Event(ListenEvent),
+    /// The slave has ended the call, or it cannot be used.
+    Ended(u64),
+}
+
+/// The updates of one client.
+struct Listening {
+    forwarder: Arc<Forwarder>,
+    header: Bytes,
+    message: Bytes,
+    attached: Vec<Attached>,
+    /// When slaves that ended the call may be asked again, by key.
+    ended: HashMap<u64, Instant>,
+    changes: watch::Receiver<()>,
+    /// What is watched and when this is said at the latest; `None`: it was said.
+    watching: Option<(Vec<String>, Instant)>,
+}
+
+/// Begins to listen at all slaves that can tell of updates.
+pub(super) fn listen(forwarder: &Arc<Forwarder>, header: &CallHeader, message: Bytes) -> Updates {
+    let Ok(header) = serde_json::to_vec(header) else { return Box::pin(stream::empty()) };
+    let mut listening = Listening {
+        forwarder: Arc::clone(forwarder),
+        header: header.into(),
+        message,
+        attached: Vec::new(),
+        ended: HashMap::new(),
+        changes: forwarder.changes(),
+        watching: Some((Vec::new(), Instant::now() + READY_TIMEOUT)),
+    };
+    listening.attach();
+    Box::pin(stream::unfold(listening, next))
+}
+
+async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
+    loop {
+        if listening.attached.iter().all(|attached| attached.ready)
+            && let Some(watching) = listening.take_watching()
+        {
+            return Some((watching, listening));
+        }
+        let Listening { attached, changes, watching, ended, .. } = &mut listening;
+        let due = watching.as_ref().map(|(_, due)| *due);
+        let wake = due.into_iter().chain(ended.values().copied()).min();
+        tokio::select! {
+            biased;
+            received = std::future::poll_fn(|cx| poll_any(attached, cx)) => match received {
+                Received::Event(ListenEvent::Watching(uris)) => listening.add_watching(uris),
+                Received::Event(update) => return Some((update, listening)),
+                Received::Ended(key) => listening.remove(key),
+            },
+            changed = changes.changed() => {
+                changed.ok()?;
+                listening.attach();
+            }
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                let now = Instant::now();
+                listening.ended.retain(|_, until| *until > now);
+                listening.attach();
+                if listening.watching.as_ref().is_some_and(|(_, due)| *due <= now)
+                    && let Some(watching) = listening.take_watching()
+                {
+                    return Some((watching, listening));
+                }
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// Joins the slaves that can tell of updates and are not asked yet.
+    fn attach(&mut self) {
+        for slave in self.forwarder.registry.all() {
+            let is_known = self.attached.iter().any(|attached| attached.slave.key == slave.key)
+                || self.ended.contains_key(&slave.key);
+            if is_known || !slave.accepts_calls() || !tells_of_updates(&slave) {
+                continue;
+            }
+            let (id, response) = (self.forwarder.next_id(), Arc::new(ResponseRx::default()));
+            if slave.listen(id, &self.header, &self.message, &response).is_ok() {
+                self.attached.push(Attached { slave, id, response, event: Vec::new(), ready: false });
+            }
+        }
+    }
+
+    fn add_watching(&mut self, uris: Vec<String>) {
+        if let Some((watching, _)) = &mut self.watching {
+            watching.extend(uris);
+        }
+    }
+
+    fn take_watching(&mut self) -> Option<ListenEvent> {
+        self.watching.take().map(|(uris, _)| ListenEvent::Watching(uris))
+    }
+
+    fn remove(&mut self, key: u64) {
+        self.attached.retain(|attached| attached.slave.key != key);
+        self.ended.insert(key, Instant::now() + RETRY);
+    }
+}
+
+/// Returns whether a backend of the slave can tell of updates.
+fn tells_of_updates(slave: &Slave) -> bool {
+    let catalog = slave.catalog();
+    catalog.servers.iter().any(|server| server.facts.capability(&["resources", "subscribe"]).is_some())
+}
+
+fn poll_any(attached: &mut [Attached], cx: &mut Context<'_>) -> Poll<Received> {
+    for one in attached {
+        if let Poll::Ready(received) = one.poll_event(cx) {
+            return Poll::Ready(received);
+        }
+    }
+    Poll::Pending
+}
+
+impl Attached {
+    /// Polls for the next whole event.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Received> {
+        let ended = Poll::Ready(Received::Ended(self.slave.key));
+        loop {
+            let (seq, more, payload) = match self.response.poll_recv(cx) {
+                Poll::Pending => return Poll::Pending,
+                // It may still come back, with all that it has to tell.
+                Poll::Ready(Recv::ProbablyLost) => {
+                    self.ready = true;
+                    continue;
+                }
+                Poll::Ready(Recv::ResponseEvent(ResponseEvent::Event {
+                    seq,
+                    more,
+                    request: false,
+                    payload,
+                })) => (seq, more, payload),
+                Poll::Ready(Recv::ResponseEvent(_) | Recv::Unsent) => return ended,
+            };
+            self.slave.acknowledge(self.id, seq + 1, payload.len());
+            self.event.extend_from_slice(&payload);
+            if self.event.len() > MAX_LISTEN_EVENT {
+                return ended;
+            }
+            if more {
+                continue;
+            }
+            match ListenEvent::read(&std::mem::take(&mut self.event)) {
+                Some(event) => {
+                    self.ready |= matches!(event, ListenEvent::Watching(_));
+                    return Poll::Ready(Received::Event(event));
+                }
+                None => tracing::debug!(
+                    slave = self.slave.name,
+                    "Dropped an event that is no update of a resource"
+                ),
+            }
+        }
+    }
+}

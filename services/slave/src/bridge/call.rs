@@ -1,0 +1,109 @@
+//! A call through a backend of either era for a client of either era: what asks for input, and errors, take the form of the client's era
+//! (docs/ERAS.md). Must not know particular backends.
+
+use memchr::memmem;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
+use protocol::mcp::kind::Kind;
+use protocol::mcp::result::{ResultType, wanted_input};
+
+use super::errors::{self, Adapted};
+use super::rounds::{self, Round};
+use super::tasks::{Shown, TaskIds};
+use crate::call::{Answer, Backend, Exchange, Request};
+
+/// Rounds of input of one call, for a legacy client that a modern backend asks.
+const MAX_ROUNDS: usize = 16;
+
+/// A backend as the bridge calls it.
+pub(crate) struct Crossing<'a> {
+    /// The backend.
+    pub(crate) backend: &'a dyn Backend,
+    /// The backend's name.
+    pub(crate) owner: &'a str,
+    /// The ids of tasks.
+    pub(crate) tasks: &'a TaskIds,
+}
+
+/// Runs a call on its backend. Dropping the future cancels it.
+pub(crate) async fn call(
+    to: Crossing<'_>,
+    name: &str,
+    request: Request,
+    exchange: &mut Exchange,
+) -> Result<Answer, Failure> {
+    let has_tasks = request.header.kind == Some(Kind::Task) || request.header.method == "tools/call";
+    let client = has_tasks.then(|| request.header.client.clone()).flatten();
+    let mut answer = adapted(to.backend, name, request, exchange).await?;
+    // Members of these names mean a task only in results that are one, or of requests about one.
+    if has_tasks && !answer.error && is_about_task(&answer.payload) {
+        let label = exchange.label();
+        let shown = Shown { owner: to.owner, client: client.as_deref(), label: label.as_deref() };
+        answer.payload = to.tasks.show(answer.payload, &shown);
+    }
+    Ok(answer)
+}
+
+/// Returns whether a result may have the id of a task.
+fn is_about_task(result: &[u8]) -> bool {
+    memmem::find(result, b"\"taskId\"").is_some()
+}
+
+/// Runs a call, and returns its answer in the form of the client's era.
+async fn adapted(
+    backend: &dyn Backend,
+    name: &str,
+    request: Request,
+    exchange: &mut Exchange,
+) -> Result<Answer, Failure> {
+    let (client, method) = (request.header.era, request.header.method.clone());
+    let before = backend.version().map(|version| version.era());
+    let again = (client == Era::Legacy && before == Some(Era::Modern)).then(|| rounds::copy(&request));
+    let capabilities = (client == Era::Modern).then(|| rounds::declared(&request)).flatten();
+    let answer = backend.call(name, request, exchange).await?;
+    let Some(era) = backend.version().map(|version| version.era()).filter(|era| *era != client) else {
+        return Ok(answer);
+    };
+    if answer.error {
+        return Ok(match errors::adapt(answer.payload, era, &method, capabilities.as_deref())? {
+            Adapted::Error(payload) => Answer { payload, error: true, tool_error: false },
+            Adapted::InputRequired(payload) => Answer { payload, error: false, tool_error: false },
+        });
+    }
+    match again {
+        Some(first) if ResultType::of(&answer.payload) == ResultType::InputRequired => {
+            ask_in_rounds(backend, name, &first, answer, exchange).await
+        }
+        _ => Ok(answer),
+    }
+}
+
+/// Asks a legacy client for what a modern backend's result requires, and calls the backend again with the answers, as often as it asks.
+async fn ask_in_rounds(
+    backend: &dyn Backend,
+    name: &str,
+    first: &Request,
+    mut answer: Answer,
+    exchange: &mut Exchange,
+) -> Result<Answer, Failure> {
+    let declared = first.header.client_capabilities.as_ref().map(|json| json.0.get().as_bytes());
+    for _ in 0..MAX_ROUNDS {
+        let round = Round::read(&answer.payload)?;
+        let responses = round.ask(declared, exchange).await?;
+        let request = rounds::with_answers(first, &responses, round.state.as_deref())?;
+        answer = backend.call(name, request, exchange).await?;
+        if answer.error {
+            return match errors::adapt(answer.payload, Era::Modern, &first.header.method, None)? {
+                Adapted::Error(payload) | Adapted::InputRequired(payload) => {
+                    Ok(Answer { payload, error: true, tool_error: false })
+                }
+            };
+        }
+        if ResultType::of(&answer.payload) != ResultType::InputRequired {
+            return Ok(answer);
+        }
+    }
+    Err(Failure::InputUnsupported {
+        wanted: format!("{}, in more than {MAX_ROUNDS} rounds", wanted_input(&answer.payload)),
+    })
+}

@@ -1,0 +1,188 @@
+//! Ids of tasks as clients see them (2025-11-25, Tasks; the extension `io.modelcontextprotocol/tasks`): the backend's own id behind what names
+//! the backend and binds the id to one client. A proxy's label stands in front. Must not know links.
+//!
+//! `mrt1.<backend>.<seal>.<the backend's id>`. Ids end with this process, as the tasks of its children do.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use memchr::memmem;
+use protocol::mcp::splice::{Edit, range_in, splice};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+/// First characters of every id.
+const PREFIX: &str = "mrt1.";
+/// Hex digits of the backend's digest.
+const OWNER: usize = 8;
+/// Hex digits of the seal.
+const SEAL: usize = 32;
+
+/// Maker and reader of ids, with a random key of this process.
+pub(crate) struct TaskIds {
+    /// `None`: the system has no random numbers, and no id is read again.
+    key: Option<hmac::Key>,
+}
+
+/// The task that an id of a client names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TaskName {
+    /// Digest of the backend's name.
+    pub(crate) owner: String,
+    /// The backend's own id.
+    pub(crate) id: String,
+}
+
+/// Returns the digest of a backend's name that stands in ids.
+pub(crate) fn owner_digest(backend: &str) -> String {
+    hex(&Sha256::digest(backend.as_bytes()), OWNER)
+}
+
+fn hex(bytes: &[u8], digits: usize) -> String {
+    bytes.iter().take(digits / 2).fold(String::with_capacity(digits), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl TaskIds {
+    /// Makes a random key.
+    pub(crate) fn random() -> Self {
+        let mut bytes = [0; 32];
+        let random = getrandom::fill(&mut bytes).is_ok();
+        Self { key: random.then(|| hmac::Key::new(hmac::HMAC_SHA256, &bytes)) }
+    }
+
+    fn seal(&self, owner: &str, client: Option<&str>, id: &str) -> Option<String> {
+        let mut with = hmac::Context::with_key(self.key.as_ref()?);
+        // Neither digests nor clients have a line break in them.
+        with.update(format!("{owner}\n{}\n", client.unwrap_or_default()).as_bytes());
+        with.update(id.as_bytes());
+        Some(hex(with.sign().as_ref(), SEAL))
+    }
+
+    /// Reads the id of a request, without a label; `None`: it is not one that this process gave to this client.
+    pub(crate) fn read(&self, id: &str, client: Option<&str>) -> Option<TaskName> {
+        let (owner, rest) = id.strip_prefix(PREFIX)?.split_at_checked(OWNER)?;
+        let (seal, rest) = rest.strip_prefix('.')?.split_at_checked(SEAL)?;
+        let own = rest.strip_prefix('.')?;
+        let expected = self.seal(owner, client, own)?;
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(seal.as_bytes(), expected.as_bytes());
+        same.ok()?;
+        Some(TaskName { owner: owner.to_owned(), id: own.to_owned() })
+    }
+
+    /// Returns the result with each id of a task as the client is to see it, all else as it stands.
+    pub(super) fn show(&self, result: Bytes, to: &Shown<'_>) -> Bytes {
+        if memmem::find(&result, b"\"taskId\"").is_none() {
+            return result;
+        }
+        let Ok(outside) = serde_json::from_slice::<Outside<'_>>(&result) else { return result };
+        let related = outside.meta.and_then(|meta| meta.related).and_then(|related| related.id);
+        let task = outside.task.and_then(|task| task.id);
+        let ids = [outside.id, task, related].into_iter().flatten();
+        let prefixes: Vec<(usize, String)> = ids
+            .filter_map(|raw| {
+                let own: String = serde_json::from_str(raw.get()).ok()?;
+                let owner = owner_digest(to.owner);
+                let seal = self.seal(&owner, to.client, &own)?;
+                Some((
+                    range_in(&result, raw).start + 1,
+                    format!("{}{PREFIX}{owner}.{seal}.", to.label.unwrap_or_default()),
+                ))
+            })
+            .collect();
+        let mut edits: Vec<Edit<'_>> =
+            prefixes.iter().map(|(at, prefix)| Edit { range: *at..*at, with: prefix.as_bytes() }).collect();
+        splice(&result, &mut edits, 0).into()
+    }
+}
+
+/// Whom ids are shown to.
+pub(super) struct Shown<'a> {
+    /// The backend's name.
+    pub(super) owner: &'a str,
+    pub(super) client: Option<&'a str>,
+    /// The label of the proxy that the call came from.
+    pub(super) label: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Outside<'a> {
+    #[serde(rename = "taskId", borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    task: Option<Task<'a>>,
+    #[serde(rename = "_meta", borrow, default)]
+    meta: Option<Meta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Task<'a> {
+    #[serde(rename = "taskId", borrow, default)]
+    id: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(rename = "io.modelcontextprotocol/related-task", borrow, default)]
+    related: Option<Task<'a>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(ids: &TaskIds, result: &str, label: Option<&str>) -> String {
+        let to = Shown { owner: "backend", client: Some("me"), label };
+        String::from_utf8(ids.show(Bytes::from(result.to_owned()), &to).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn only_ids_of_tasks_change() {
+        let ids = TaskIds::random();
+        for result in [
+            r#"{"task":{"taskId":"@","n":1e400},"x":[1.0]}"#,
+            r#"{"resultType":"task","taskId" : "@","ttlMs":null}"#,
+            r#"{"content":[],"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"@"}}}"#,
+        ] {
+            let with = shown(&ids, &result.replace('@', "a"), Some("L."));
+            let id = with.split("L.").nth(1).unwrap().split('"').next().unwrap();
+            assert_eq!(with, result.replace('@', &format!("L.{id}")));
+            assert_eq!(
+                ids.read(id, Some("me")).unwrap(),
+                TaskName { owner: owner_digest("backend"), id: "a".into() }
+            );
+        }
+        for other in [
+            r#"{"structuredContent":{"taskId":"a"},"content":[{"text":"\"taskId\""}]}"#,
+            r#"{"taskId":1}"#,
+            r#"{"taskId":"\ud83d"}"#,
+            "[\"taskId\"]",
+        ] {
+            assert_eq!(shown(&ids, other, None), other);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_good_for_its_own_client_and_process_only(own in ".{0,40}", at: usize) {
+            let ids = TaskIds::random();
+            let result = serde_json::json!({ "taskId": own }).to_string();
+            let value: serde_json::Value = serde_json::from_str(&shown(&ids, &result, None)).unwrap();
+            let id = value["taskId"].as_str().unwrap();
+            prop_assert_eq!(ids.read(id, Some("me")).map(|task| task.id), Some(own));
+            prop_assert_eq!(ids.read(id, Some("you")), None);
+            prop_assert_eq!(ids.read(id, None), None);
+            prop_assert_eq!(TaskIds::random().read(id, Some("me")), None);
+            let at = at % (PREFIX.len() + OWNER + SEAL + 2);
+            let mut changed = id.to_owned();
+            changed.replace_range(at..=at, "~");
+            prop_assert_eq!(ids.read(&changed, Some("me")), None);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Calls that listen for updates of resources, and the requests of legacy sessions that subscribe to them. Must not know how backends are asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use protocol::link::header::CallHeader;
+use protocol::mcp::era::Era;
+use protocol::mcp::failure::Failure;
+use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter};
+use tokio_util::sync::CancellationToken;
+
+use super::registry::{BackendRegistry, Route};
+use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
+use crate::subscriptions::{Mailbox, SessionSubscriptions, WatchSet, WatchedResources};
+
+/// Longest wait for backends to confirm what a call that listens is told first.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What subscriptions share.
+pub(super) struct Listeners {
+    registry: Arc<BackendRegistry>,
+    sessions: SessionSubscriptions,
+    /// Cancelled when the slave goes down: calls that listen end in order then.
+    over: CancellationToken,
+}
+
+/// A step of a legacy client.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    Subscribe,
+    Unsubscribe,
+}
+
+impl Step {
+    /// Returns the step that a method asks for.
+    pub(super) fn of(method: &str) -> Option<Self> {
+        match method {
+            "resources/subscribe" => Some(Self::Subscribe),
+            "resources/unsubscribe" => Some(Self::Unsubscribe),
+            _ => None,
+        }
+    }
+}
+
+/// A use of a session, after which the session is forgotten where nothing is left of it.
+struct SessionGuard<'a> {
+    sessions: &'a SessionSubscriptions,
+    session: &'a str,
+}
+
+impl Drop for SessionGuard<'_> {
+    fn drop(&mut self) {
+        self.sessions.forget_unused(self.session);
+    }
+}
+
+impl Listeners {
+    pub(super) fn new(registry: Arc<BackendRegistry>) -> Self {
+        Self { registry, sessions: SessionSubscriptions::default(), over: CancellationToken::new() }
+    }
+
+    /// Ends all calls that listen, now and later.
+    pub(super) fn close(&self) {
+        self.over.cancel();
+    }
+
+    /// Forgets a subscription of a session.
+    pub(super) fn unsubscribe(&self, session: &str, uri: &str) {
+        self.sessions.remove(session, uri);
+    }
+
+    /// Forgets the subscriptions of a session that its client ended.
+    pub(super) fn end_session(&self, session: &str) {
+        self.sessions.end(session);
+    }
+
+    /// Returns the number of subscriptions that sessions have.
+    pub(super) fn session_subscriptions(&self) -> usize {
+        self.sessions.count()
+    }
+
+    /// Takes a step of a legacy session. A backend that refuses answers with its own error. Waits at most `limit` for the backend.
+    pub(super) async fn step(
+        &self,
+        step: Step,
+        route: &Route,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Answer, Failure> {
+        let done = || Answer { payload: Bytes::from_static(b"{}"), error: false, tool_error: false };
+        let session = request.header.session.as_deref().ok_or_else(|| {
+            Failure::InvalidRequest("subscriptions are kept for a session: send Mcp-Session-Id".into())
+        })?;
+        let uri = request.name.as_str();
+        if matches!(step, Step::Unsubscribe) {
+            self.sessions.remove(session, uri);
+            return Ok(done());
+        }
+        let watched = route
+            .backend
+            .watched_resources()
+            .ok_or_else(|| Failure::MethodNotFound(request.header.method.clone()))?;
+        let mailbox = self.sessions.mailbox(session);
+        let watch = watched.watch(route.own_name.as_deref().unwrap_or(uri), uri, &mailbox);
+        let _guard = SessionGuard { sessions: &self.sessions, session };
+        match tokio::time::timeout(limit, watch.confirmed()).await {
+            Err(_) => Err(Failure::Timeout),
+            Ok(Err(error)) => Ok(Answer { payload: error, error: true, tool_error: false }),
+            Ok(Ok(())) if self.sessions.add(session, uri, watch) => Ok(done()),
+            Ok(Ok(())) => Err(Failure::InvalidRequest(
+                "the session has too many subscriptions: unsubscribe first".into(),
+            )),
+        }
+    }
+
+    /// Runs a call that listens to its end.
+    pub(super) async fn run(
+        &self,
+        header: &CallHeader,
+        message: &Bytes,
+        sink: Box<dyn CallSink>,
+        cancelled: &CancellationToken,
+    ) {
+        let mut exchange = Exchange::new(sink);
+        let outcome = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => Err(Failure::Cancelled),
+            () = self.over.cancelled() => Ok(()),
+            outcome = self.listen(header, message, &mut exchange) => outcome,
+        };
+        exchange.end(match outcome {
+            Ok(()) => {
+                CallEnd { payload: Bytes::from_static(b"{}"), error: false, tool_error: false, status: 0 }
+            }
+            Err(failure) => CallEnd::failed(&failure, header.era),
+        });
+    }
+
+    /// Passes updates on until the reader is gone.
+    async fn listen(
+        &self,
+        header: &CallHeader,
+        message: &Bytes,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
+        match (header.era, header.session.as_deref()) {
+            (Era::Modern, _) => {
+                let filter = SubscriptionFilter::of_request(message)
+                    .map_err(|error| Failure::InvalidParams(error.to_string()))?;
+                self.listen_to(&filter.resource_subscriptions, exchange).await
+            }
+            (Era::Legacy, Some(session)) => self.listen_for(session, exchange).await,
+            (Era::Legacy, None) => Err(Failure::InvalidRequest("it names no session".into())),
+        }
+    }
+
+    /// Passes updates of these resources on.
+    async fn listen_to(&self, uris: &[String], exchange: &mut Exchange) -> Result<(), Failure> {
+        let mailbox = Mailbox::new();
+        let mut reader = mailbox.reader();
+        let mut watches = WatchSet::default();
+        let mut changes = self.registry.changes();
+        changes.mark_unchanged();
+        watches.extend(uris, &mailbox, |uri| self.find(uri));
+        let confirmed = watches.iter().map(|(uri, watch)| {
+            let (uri, confirmed) = (uri.clone(), watch.confirmed());
+            async move {
+                let said = tokio::time::timeout(CONFIRM_TIMEOUT, confirmed).await;
+                // A backend that does not answer yet may still tell of updates.
+                said.is_ok_and(|said| said.is_ok()).then_some(uri)
+            }
+        });
+        let watching = join_all(confirmed).await.into_iter().flatten().collect();
+        exchange.notify(ListenEvent::Watching(watching).to_json()).await?;
+        loop {
+            tokio::select! {
+                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                changed = changes.changed() => {
+                    changed.map_err(|_| Failure::Internal)?;
+                    watches.extend(uris, &mailbox, |uri| self.find(uri));
+                }
+            }
+        }
+    }
+
+    /// Passes updates on that a session subscribed to.
+    async fn listen_for(&self, session: &str, exchange: &mut Exchange) -> Result<(), Failure> {
+        let _guard = SessionGuard { sessions: &self.sessions, session };
+        let mut reader = self.sessions.mailbox(session).reader();
+        let mut changes = self.registry.changes();
+        changes.mark_unchanged();
+        exchange.notify(ListenEvent::Watching(Vec::new()).to_json()).await?;
+        loop {
+            self.sessions.refresh(session, |uri| self.find(uri));
+            tokio::select! {
+                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                changed = changes.changed() => changed.map_err(|_| Failure::Internal)?,
+            }
+        }
+    }
+
+    /// Returns the backend that can tell of updates of a resource, and its own URI of it.
+    fn find(&self, uri: &str) -> Option<(Arc<WatchedResources>, String)> {
+        let route = self.registry.resource(uri)?;
+        let watched = route.backend.watched_resources()?;
+        let own = route.own_name.clone().unwrap_or_else(|| uri.to_owned());
+        Some((Arc::clone(watched), own))
+    }
+}

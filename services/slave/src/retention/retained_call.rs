@@ -1,0 +1,152 @@
+//! The events and the end of one call. Must not know other calls.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use protocol::link::header::CallHeader;
+use protocol::link::ids::CallId;
+use tokio::sync::watch;
+
+use super::store::Totals;
+use crate::call::CallEnd;
+
+/// Bytes that an event or an end takes besides its own.
+pub(super) const OVERHEAD: usize = 128;
+
+/// Who may read a call again: nobody but the session that began it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    client: Option<String>,
+    session: Option<String>,
+}
+
+impl Owner {
+    pub(super) fn of(header: &CallHeader) -> Self {
+        Self { client: header.client.clone(), session: header.session.clone() }
+    }
+
+    /// Whether the session began the call.
+    pub(super) fn is_of(&self, session: &str) -> bool {
+        self.session.as_deref() == Some(session)
+    }
+
+    /// Whether nothing tells this client from others: what it began is nobody's.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.session.is_none()
+    }
+}
+
+#[derive(Default)]
+struct Kept {
+    /// Number of the first event that is kept, counted from 1.
+    first: u64,
+    events: VecDeque<Bytes>,
+    end: Option<CallEnd>,
+    /// Set when the call has left the store.
+    gone: bool,
+    bytes: usize,
+}
+
+/// What comes behind an event.
+pub(super) enum Next {
+    Event(Bytes),
+    End(CallEnd),
+    /// Nothing yet.
+    Nothing,
+    /// It is not kept any more.
+    Lost,
+}
+
+/// What is kept of one call. Dropping it gives its bytes back.
+pub(crate) struct RetainedCall {
+    pub(super) call: CallId,
+    pub(super) owner: Owner,
+    kept: Mutex<Kept>,
+    totals: Arc<Totals>,
+    changed: watch::Sender<()>,
+}
+
+impl RetainedCall {
+    pub(super) fn new(call: CallId, owner: Owner, totals: Arc<Totals>) -> Self {
+        let kept = Mutex::new(Kept { first: 1, ..Kept::default() });
+        Self { call, owner, kept, totals, changed: watch::Sender::default() }
+    }
+
+    /// Keeps an event. Where there is no room, events of before give way, the oldest first.
+    pub(crate) fn event(&self, json: Bytes) {
+        let mut kept = self.kept.lock();
+        self.take(&mut kept, json.len() + OVERHEAD);
+        kept.events.push_back(json);
+        while self.totals.is_over(kept.bytes) && kept.drop_oldest(&self.totals) {}
+        drop(kept);
+        self.changed.send_replace(());
+    }
+
+    /// Keeps the end.
+    pub(crate) fn end(&self, end: &CallEnd) {
+        let mut kept = self.kept.lock();
+        self.take(&mut kept, end.payload.len() + OVERHEAD);
+        kept.end = Some(end.clone());
+        while self.totals.is_over(kept.bytes) && kept.drop_oldest(&self.totals) {}
+        drop(kept);
+        self.changed.send_replace(());
+    }
+
+    fn take(&self, kept: &mut Kept, bytes: usize) {
+        kept.bytes += bytes;
+        self.totals.add(bytes);
+    }
+
+    /// Returns what comes behind event number `after`.
+    pub(super) fn next(&self, after: u64) -> Next {
+        let kept = self.kept.lock();
+        let sent = kept.first + kept.events.len() as u64 - 1;
+        if kept.gone || after + 1 < kept.first || after > sent {
+            return Next::Lost;
+        }
+        let position = usize::try_from(after + 1 - kept.first).unwrap_or(usize::MAX);
+        match (kept.events.get(position), &kept.end) {
+            (Some(event), _) => Next::Event(event.clone()),
+            (None, Some(end)) => Next::End(end.clone()),
+            (None, None) => Next::Nothing,
+        }
+    }
+
+    /// Returns a receiver of changes; those of before count as seen.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.kept.lock().end.is_some()
+    }
+
+    /// Frees everything: who reads on learns that it is lost.
+    pub(super) fn forget(&self) {
+        let mut kept = self.kept.lock();
+        kept.gone = true;
+        self.totals.remove(std::mem::take(&mut kept.bytes));
+        (kept.events, kept.end) = (VecDeque::new(), None);
+        drop(kept);
+        self.changed.send_replace(());
+    }
+}
+
+impl Kept {
+    /// Drops the oldest event; `false` where there is none.
+    fn drop_oldest(&mut self, totals: &Totals) -> bool {
+        let Some(event) = self.events.pop_front() else { return false };
+        self.first += 1;
+        self.bytes -= event.len() + OVERHEAD;
+        totals.remove(event.len() + OVERHEAD);
+        true
+    }
+}
+
+impl Drop for RetainedCall {
+    fn drop(&mut self) {
+        self.totals.remove(self.kept.get_mut().bytes);
+    }
+}

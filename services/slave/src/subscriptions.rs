@@ -1,0 +1,12 @@
+//! Subscriptions to updates of resources: who wants to be told of which resource of which backend, and the updates that wait for them.
+//!
+//! A backend is asked once for each resource, whatever number of clients wants its updates ([`watched`]). Updates wait in a [`mailbox`] each
+//! client has, one for each resource. [`sessions`] keeps what legacy sessions subscribed to. Must not know links, executors or backends.
+
+mod mailbox;
+mod sessions;
+mod watched;
+
+pub(crate) use mailbox::Mailbox;
+pub(crate) use sessions::{SessionSubscriptions, WatchSet};
+pub(crate) use watched::{Status, WatchedResources};
