@@ -27,6 +27,7 @@ mod fleets;
 mod floods;
 mod health;
 mod hostile_text;
+mod http_backends;
 mod identity;
 mod ingress;
 mod input_rounds;

@@ -49,7 +49,8 @@ impl RemoteSession {
     pub(super) fn start(backend: &Arc<StdioBackend>, server: &HttpServer) -> io::Result<Self> {
         let (session, messages) = Session::new(Arc::clone(&backend.name), None);
         let (redactor, odd) = (backend.redactor.clone(), Arc::clone(&backend.odd));
-        let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output);
+        let reader = OutputReader::new(Arc::clone(&session), redactor, odd, backend.max_output)
+            .with_watched(Arc::clone(&backend.watched));
         let inbox = SessionInbox { session: Arc::clone(&session), reader: Mutex::new(reader) };
         let name = Arc::clone(&backend.name);
         let upstream = Upstream::new(name, server.clone(), backend.max_output, Box::new(inbox));
