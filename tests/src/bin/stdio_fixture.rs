@@ -2,7 +2,7 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_KINDS` all of [`harness::kinds`]. `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
 
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{asking, fixture, probe, wait};
+use harness::{asking, fixture, kinds, probe, wait};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -72,6 +72,12 @@ impl Server {
         if method == "logging/setLevel" {
             note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
         }
+        if let Some(outcome) = kinds::answer(&message, self.modern, say) {
+            return self.reply(&message["id"], outcome);
+        }
+        if method == "subscriptions/listen" && kinds::scheme().is_some() {
+            return;
+        }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
             return;
@@ -88,6 +94,11 @@ impl Server {
             let answer = match asking::is_asked(&message["params"]) {
                 true if server.modern => Some(Ok(asking::modern(&message["params"]))),
                 true => Some(Ok(asking::legacy(&message["params"], say))),
+                false if message["params"]["name"] == kinds::TOOL && kinds::scheme().is_some() => {
+                    let kind = message["params"]["arguments"]["kind"].as_str().unwrap_or_default();
+                    let text = kinds::change(kind, server.modern, say);
+                    Some(Ok(json!({ "content": [{ "type": "text", "text": text }] })))
+                }
                 false => call(&message["params"], &cancelled),
             };
             if let Ok(mut running) = server.running.lock() {
@@ -100,6 +111,14 @@ impl Server {
     }
 
     fn answer(&self, method: &str) -> Result<Value, Value> {
+        let mut answer = self.plain_answer(method)?;
+        if matches!(method, "initialize" | "server/discover") {
+            kinds::introduce(&mut answer, self.modern);
+        }
+        Ok(answer)
+    }
+
+    fn plain_answer(&self, method: &str) -> Result<Value, Value> {
         match method {
             "initialize" if !self.modern => Ok(json!({
                 "protocolVersion": "2025-11-25",
@@ -139,7 +158,10 @@ fn tools() -> Value {
     let tool =
         |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
     let asks = if std::env::var_os("FIXTURE_ASKS").is_some() { &[asking::TOOL][..] } else { &[] };
-    names.iter().chain(probes).chain(asks).map(tool).collect()
+    let changes = if kinds::scheme().is_some() { &[kinds::TOOL][..] } else { &[] };
+    let mut all: Vec<Value> = names.iter().chain(probes).chain(asks).chain(changes).map(tool).collect();
+    all.extend((1..=kinds::changes("tools")).map(|n| tool(&&*format!("tool{n}"))));
+    all.into()
 }
 
 fn capabilities() -> Value {
