@@ -26,7 +26,7 @@ async fn a_method_of_an_extension_reaches_the_backend_that_has_it() {
             let scene = Scene::of(fixture, &servers).await;
             scene.proxy.offers("tworun").await;
             for asker in scene.askers().await {
-                let params = json!({ "deep": [{ "x": 1.5 }, null], "name": 7, "filter": "é" });
+                let params = json!({ "deep": [{ "x": 1.5 }, null], "name": 7, "ref": [1], "filter": "é" });
                 let found = asker.result("skills/list", params.clone()).await;
                 assert_eq!(found["skills"], json!(["two"]), "{}, {era} backends", asker.name);
                 for (member, value) in params.as_object().unwrap() {
