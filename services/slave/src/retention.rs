@@ -8,6 +8,7 @@ mod retained_call;
 mod store;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub(crate) use retained_call::RetainedCall;
 pub(crate) use store::Retention;

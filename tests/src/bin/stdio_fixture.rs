@@ -69,22 +69,8 @@ impl Server {
         if method == "logging/setLevel" {
             note("process", &format!("level {}", message["params"]["level"].as_str().unwrap_or_default()));
         }
-        if let Some(result) = tasking::answer(&message, self.modern) {
-            return self.reply(&message["id"], Ok(result));
-        }
-        if let Some(outcome) = kinds::answer(&message, self.modern, say) {
-            return self.reply(&message["id"], outcome);
-        }
-        if method == "subscriptions/listen" && kinds::scheme().is_some() {
+        if self.answer_of_kinds(&method, &message) {
             return;
-        }
-        if watched::is_on()
-            && let Some(answer) = watched::handle(&message, say, |what| note("process", what))
-        {
-            return match answer {
-                watched::Answer::Now(answer) => self.reply(&message["id"], answer),
-                watched::Answer::Open => {}
-            };
         }
         if method != "tools/call" {
             self.reply(&message["id"], self.answer(&method));
@@ -107,6 +93,29 @@ impl Server {
                 server.reply(&message["id"], answer);
             }
         });
+    }
+
+    /// Answers what the optional parts of the fixture have. Returns whether one of them did.
+    fn answer_of_kinds(&self, method: &str, message: &Value) -> bool {
+        let id = &message["id"];
+        if let Some(result) = tasking::answer(message, self.modern) {
+            self.reply(id, Ok(result));
+            return true;
+        }
+        if let Some(outcome) = kinds::answer(message, self.modern, say) {
+            self.reply(id, outcome);
+            return true;
+        }
+        if method == "subscriptions/listen" && kinds::scheme().is_some() {
+            return true;
+        }
+        let answer = watched::is_on().then(|| watched::handle(message, say, |what| note("process", what)));
+        match answer.flatten() {
+            Some(watched::Answer::Now(answer)) => self.reply(id, answer),
+            Some(watched::Answer::Open) => {}
+            None => return false,
+        }
+        true
     }
 
     fn cancel(&self, id: &Value) {

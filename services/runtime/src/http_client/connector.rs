@@ -88,7 +88,7 @@ impl Connector {
         let proxy = self.proxies.0.intercept(&to);
         let proxied = proxy.is_some();
         let stream = match &proxy {
-            None => dial((bare, port), host).await?,
+            None => dial(bare, port, host).await?,
             Some(proxy) if secure => tunnel(proxy, &format!("{host}:{port}")).await?,
             Some(proxy) => dial_proxy(proxy).await?,
         };
@@ -113,9 +113,9 @@ impl Connector {
 }
 
 /// Connects to an address; `host` is how errors name it.
-async fn dial(to: (&str, u16), host: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(to).await.map_err(|error| {
-        io::Error::other(format!("no connection to {host}, port {}: {}", to.1, describe(&error)))
+async fn dial(address: &str, port: u16, host: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((address, port)).await.map_err(|error| {
+        io::Error::other(format!("no connection to {host}, port {port}: {}", describe(&error)))
     })?;
     // Messages are to arrive at once; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
@@ -131,7 +131,7 @@ async fn dial_proxy(proxy: &Intercept) -> io::Result<TcpStream> {
     }
     let host = uri.host().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    dial((bare, uri.port_u16().unwrap_or(80)), &format!("the proxy {host}")).await
+    dial(bare, uri.port_u16().unwrap_or(80), &format!("the proxy {host}")).await
 }
 
 /// Opens a tunnel through the proxy (RFC 9110, 9.3.6).

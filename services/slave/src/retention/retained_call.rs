@@ -9,7 +9,7 @@ use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use tokio::sync::watch;
 
-use super::store::Totals;
+use super::totals::Totals;
 use crate::call::CallEnd;
 
 /// Bytes that an event or an end takes besides its own.

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,11 +10,9 @@ use protocol::link::ids::CallId;
 use tokio::time::Instant;
 
 use super::retained_call::{Owner, RetainedCall};
+use super::totals::Totals;
 use crate::call::CallEnd;
 use crate::metrics;
-
-/// Parts of the size that one call may have: the others' calls keep the rest.
-const CALL_SHARE: usize = 4;
 
 /// Checks of the time within the time itself.
 const SWEEPS: u32 = 8;
@@ -32,27 +29,6 @@ pub struct RetentionLimits {
 impl Default for RetentionLimits {
     fn default() -> Self {
         Self { time: Duration::from_mins(5), bytes: 64 << 20 }
-    }
-}
-
-/// Bytes that are kept, and how many may be.
-pub(super) struct Totals {
-    bytes: AtomicUsize,
-    most: usize,
-}
-
-impl Totals {
-    pub(super) fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn remove(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Whether a call that keeps this much is to give way.
-    pub(super) fn is_over(&self, of_call: usize) -> bool {
-        of_call > self.most / CALL_SHARE || self.bytes.load(Ordering::Relaxed) > self.most
     }
 }
 
@@ -73,7 +49,7 @@ pub(crate) struct Retention {
 impl Retention {
     /// Creates an empty store.
     pub(crate) fn new(limits: RetentionLimits) -> Arc<Self> {
-        let totals = Arc::new(Totals { bytes: AtomicUsize::new(0), most: limits.bytes });
+        let totals = Arc::new(Totals::new(limits.bytes));
         Arc::new(Self { calls: Mutex::default(), totals, limits })
     }
 
@@ -156,7 +132,7 @@ impl Retention {
 
     /// Bytes that are kept.
     pub(crate) fn bytes(&self) -> usize {
-        self.totals.bytes.load(Ordering::Relaxed)
+        self.totals.bytes()
     }
 
     /// Calls that are kept.
