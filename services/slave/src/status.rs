@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use front::AccessReport;
+use protocol::mcp::catalog::ListKind;
 use runtime::activity::Activity;
 use runtime::moment;
 use runtime::ops::{Endpoints, Readiness, ui};
@@ -145,6 +146,9 @@ fn backend(backend: &BackendSnapshot, page: Option<&HistorySnapshot>) -> Value {
         "restarts": page.map(|page| page.starts.saturating_sub(1)),
         "toolCount": backend.tools.len(),
         "tools": tools,
+        "promptCount": backend.counts[ListKind::Prompts as usize],
+        "resourceCount": backend.counts[ListKind::Resources as usize],
+        "resourceTemplateCount": backend.counts[ListKind::ResourceTemplates as usize],
         "stderr": lines,
     })
 }

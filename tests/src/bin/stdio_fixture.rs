@@ -2,8 +2,8 @@
 //!
 //! `FIXTURE_DIR` holds, for each key, `<key>.log` (what happened) and `<key>.gate` (how far the call may go).
 //! `FIXTURE_ERA=modern` makes it speak 2026-07-28. `FIXTURE_PREFIX` stands before its tools' names. `FIXTURE_PROBE=1` adds the tools of
-//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`]; with
-//! `FIXTURE_TASKS` it has tasks ([`harness::tasking`]). `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
+//! [`harness::probe`], `FIXTURE_ASKS=1` that of [`harness::asking`], `FIXTURE_RESOURCES=1` the resources of [`harness::watched`],
+//! `FIXTURE_KINDS` all of [`harness::kinds`]; with `FIXTURE_TASKS` it has tasks ([`harness::tasking`]). `FIXTURE_LOGGING=1` makes it declare the capability `logging`. With `FIXTURE_HANGS` it hangs on `server/discover`. The gate
 //! `process` holds every start at 0. `FIXTURE_COUNT` names the file in which `count` writes down what it executes. `FIXTURE_LIST` is the result
 //! of `tools/list` as it stands. Knows nothing of the relay.
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use harness::{asking, fixture, probe, tasking, wait, watched};
+use harness::{asking, fixture, kinds, probe, tasking, wait, watched};
 use serde_json::{Value, json};
 
 /// Longest wait at a gate, so that an abandoned call does not keep the process alive.
@@ -72,6 +72,12 @@ impl Server {
         if let Some(result) = tasking::answer(&message, self.modern) {
             return self.reply(&message["id"], Ok(result));
         }
+        if let Some(outcome) = kinds::answer(&message, self.modern, say) {
+            return self.reply(&message["id"], outcome);
+        }
+        if method == "subscriptions/listen" && kinds::scheme().is_some() {
+            return;
+        }
         if watched::is_on()
             && let Some(answer) = watched::handle(&message, say, |what| note("process", what))
         {
@@ -96,6 +102,11 @@ impl Server {
             let answer = match asking::is_asked(&message["params"]) {
                 true if server.modern => Some(Ok(asking::modern(&message["params"]))),
                 true => Some(Ok(asking::legacy(&message["params"], say))),
+                false if message["params"]["name"] == kinds::TOOL && kinds::scheme().is_some() => {
+                    let kind = message["params"]["arguments"]["kind"].as_str().unwrap_or_default();
+                    let text = kinds::change(kind, server.modern, say);
+                    Some(Ok(json!({ "content": [{ "type": "text", "text": text }] })))
+                }
                 false => call(&message["params"], &cancelled),
             };
             if let Ok(mut running) = server.running.lock() {
@@ -116,6 +127,14 @@ impl Server {
     }
 
     fn answer(&self, method: &str) -> Result<Value, Value> {
+        let mut answer = self.plain_answer(method)?;
+        if matches!(method, "initialize" | "server/discover") {
+            kinds::introduce(&mut answer, self.modern);
+        }
+        Ok(answer)
+    }
+
+    fn plain_answer(&self, method: &str) -> Result<Value, Value> {
         match method {
             "initialize" if !self.modern => Ok(json!({
                 "protocolVersion": "2025-11-25",
@@ -156,8 +175,11 @@ fn tools() -> Value {
         |name: &&str| json!({ "name": format!("{}{name}", prefix()), "inputSchema": { "type": "object" } });
     let asks = if std::env::var_os("FIXTURE_ASKS").is_some() { &[asking::TOOL][..] } else { &[] };
     let watched = if watched::is_on() { &watched::TOOLS[..] } else { &[] };
-    let more = watched::grown_tools();
-    names.iter().chain(probes).chain(asks).chain(watched).map(tool).chain(more).collect()
+    let changes = if kinds::scheme().is_some() { &[kinds::TOOL][..] } else { &[] };
+    let named = names.iter().chain(probes).chain(asks).chain(watched).chain(changes);
+    let mut all: Vec<Value> = named.map(tool).chain(watched::grown_tools()).collect();
+    all.extend((1..=kinds::changes("tools")).map(|n| tool(&&*format!("tool{n}"))));
+    all.into()
 }
 
 fn capabilities(modern: bool) -> Value {

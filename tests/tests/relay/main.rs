@@ -32,6 +32,7 @@ mod identity;
 mod ingress;
 mod input_rounds;
 mod kept_connection;
+mod kinds;
 mod late_answers;
 mod link_faults;
 mod link_loss;

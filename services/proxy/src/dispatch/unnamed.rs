@@ -119,13 +119,16 @@ fn only_domain(slaves: &[&Ready]) -> Option<PoolDomain> {
     domains.all(|domain| domain == first).then_some(first)
 }
 
-/// Returns the areas that backends name: their capabilities, and their extensions without the prefix of their owner.
+/// Returns the areas that backends name: their capabilities, and their extensions and experimental capabilities without the prefix of their
+/// owner.
 fn areas(ready: &[Ready]) -> BTreeSet<String> {
     let mut areas = BTreeSet::new();
     for server in ready.iter().flat_map(Ready::servers) {
         let Some(capabilities) = server.facts.capabilities.as_deref() else { continue };
-        let extensions = server.facts.capability(&["extensions"]).map(ExactMembers::of).unwrap_or_default();
-        let names = ExactMembers::of(capabilities).0.into_iter().chain(extensions.0).map(|(name, _)| name);
+        let sets =
+            ["extensions", "experimental"].into_iter().filter_map(|set| server.facts.capability(&[set]));
+        let sets = std::iter::once(capabilities).chain(sets);
+        let names = sets.flat_map(|set| ExactMembers::of(set).0).map(|(name, _)| name);
         let names = names.filter_map(|name| String::from_utf8(name).ok());
         areas.extend(names.map(|name| name.rsplit('/').next().unwrap_or_default().to_owned()));
     }

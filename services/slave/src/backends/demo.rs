@@ -1,4 +1,7 @@
-//! The demo tools (`DEMO_TOOLS=1`): `echo`, `sleep`, `payload`, `fail`. Must not know MCP beyond tools.
+//! The demo backend (`DEMO_TOOLS=1`): the tools `echo`, `sleep`, `payload`, `fail`, and an entry of each other kind. Must not know other
+//! backends.
+
+mod kinds;
 
 use std::time::Duration;
 
@@ -41,7 +44,7 @@ const SECONDS: Argument = Argument { name: "seconds", expected: "a number from 0
 
 const STEPS: Argument = Argument { name: "steps", expected: "a whole number from 1 to 10000", example: "10" };
 
-/// The demo tools as a backend.
+/// The demo backend.
 pub(crate) struct Demo {
     shutdown: ShutdownGroup,
     /// The name of the only tool; `None`: all demo tools.
@@ -61,7 +64,13 @@ impl Demo {
 
     /// Returns what the backend offers.
     pub(crate) fn report(&self) -> BackendReport {
-        BackendReport::of_tools(self.tools())
+        let mut report = BackendReport::of_tools(self.tools());
+        if self.probe.is_none() {
+            let [prompts, resources, templates] = kinds::lists();
+            report.lists[1..].swap_with_slice(&mut [prompts, resources, templates]);
+            report.facts.capabilities = RawValue::from_string(kinds::CAPABILITIES.to_owned()).ok();
+        }
+        report
     }
 
     /// Returns the catalog entries of the tools.
@@ -87,6 +96,9 @@ impl Backend for Demo {
         request: Request,
         exchange: &'a mut Exchange,
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        if request.header.method != "tools/call" {
+            return Box::pin(std::future::ready(kinds::answer(tool, &request)));
+        }
         let answer = match tool {
             "echo" => echo(&request),
             name if self.probe.as_deref() == Some(name) => echo(&request),

@@ -26,7 +26,7 @@ runtime::variables! {
     mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";
     mr_pilot_env = Says("none"), "Comma-separated names of further variables of the slave that mr-pilot gets, for example NODE_OPTIONS. Proxy and certificate variables (HTTPS_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS, SSL_CERT_FILE and the like) reach every backend by themselves.";
     mr_pilot_cwd = Says("the slave's own working directory"), "Directory that mr-pilot runs in. It reads a file .env there; variables of the slave win over those of the file.";
-    demo_tools = Value("0"), "1: offer the tools echo, sleep, payload and fail, for trying things out.";
+    demo_tools = Value("0"), "1: offer the tools echo, sleep, payload and fail, a prompt, a resource and a template, for trying things out.";
     slave_strict = Value("0"), "1: refuse a SLAVE_BACKENDS file of which one entry cannot be used. 0: leave that entry out and run the others.";
     backend_start_timeout = Value("120"), "Longest time in seconds from the start of a stdio server until its tools are listed. Generous, since npx or docker may download it first.";
     backend_wait = Value("10"), "Longest time in seconds that a call waits for a stdio server that is being started, for the first time or again; then it fails with backend_failed and retryAfter. 0: it fails at once.";

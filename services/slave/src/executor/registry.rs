@@ -37,6 +37,8 @@ pub struct BackendSnapshot {
     pub state: BackendState,
     /// The names of the tools in the catalog; while the backend is down, of those that it had.
     pub tools: Vec<String>,
+    /// Number of entries of the lists in the order of [`ListKind::ALL`]; while the backend is down, of those that it had.
+    pub counts: [usize; ListKind::ALL.len()],
 }
 
 /// The backends of one slave.
@@ -208,7 +210,8 @@ impl BackendRegistry {
         let snapshot = |(index, backend): (usize, &RegisteredBackend)| {
             let (name, state) = (backend.name.clone(), backend.state.clone());
             let history = backend.history.as_deref().map(ProcessHistory::snapshot);
-            (BackendSnapshot { name, state, tools: tools(index) }, history)
+            let counts = ListKind::ALL.map(|kind| backend.list(kind).len());
+            (BackendSnapshot { name, state, tools: tools(index), counts }, history)
         };
         list.backends.iter().enumerate().map(snapshot).collect()
     }

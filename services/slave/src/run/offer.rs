@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn backend(name: &str, state: BackendState) -> BackendSnapshot {
-        BackendSnapshot { name: name.into(), state, tools: Vec::new() }
+        BackendSnapshot { name: name.into(), state, tools: Vec::new(), counts: [0; 4] }
     }
 
     #[test]

@@ -44,14 +44,15 @@ impl ServerFacts {
         Ok(facts)
     }
 
-    /// Returns whether a capability or an extension has this name, the latter also behind the prefix of its owner (`org.example/skills`).
+    /// Returns whether a capability, an experimental one or an extension has this name, the latter two also behind the prefix of their owner
+    /// (`org.example/skills`).
     pub fn names(&self, area: &str) -> bool {
         if self.capability(&[area]).is_some() {
             return true;
         }
-        let Some(extensions) = self.capability(&["extensions"]) else { return false };
         let is_named = |key: &[u8]| key.rsplit(|byte| *byte == b'/').next() == Some(area.as_bytes());
-        ExactMembers::of(extensions).0.iter().any(|(key, _)| is_named(key))
+        let sets = ["extensions", "experimental"].into_iter().filter_map(|set| self.capability(&[set]));
+        sets.flat_map(|set| ExactMembers::of(set).0).any(|(key, _)| is_named(&key))
     }
 
     /// Returns a capability by its path, as raw JSON, say `["resources", "subscribe"]`; `None` where it is absent, `false` or `null`.
@@ -91,6 +92,8 @@ mod tests {
         let extended =
             ServerFacts::parse(r#"{"capabilities":{"extensions":{"org.example/skills":{}}}}"#).unwrap();
         assert!(extended.names("skills") && !extended.names("example"));
+        let experimental = ServerFacts::parse(r#"{"capabilities":{"experimental":{"skills":{}}}}"#).unwrap();
+        assert!(experimental.names("skills") && !experimental.names("experimental/skills"));
         assert_ne!(facts, ServerFacts::default());
         assert!(ServerFacts::parse("[]").is_err());
         assert!(

@@ -68,8 +68,8 @@ struct WholeBackend {
 #[derive(Default)]
 pub(super) struct Routes {
     by_name: [HashMap<String, RouteEntry>; Kind::ALL.len()],
-    /// Resource templates, in the order of the catalog.
-    templates: Vec<(String, RouteEntry)>,
+    /// Resource templates with the positions of their backends, in the order of the catalog.
+    templates: Vec<(String, usize, RouteEntry)>,
     /// Backends in the order of the configuration.
     backends: Vec<WholeBackend>,
 }
@@ -92,14 +92,17 @@ impl Routes {
         self.by_name[kind as usize].get(name).map(RouteEntry::get)
     }
 
-    /// Returns the route to a resource that no list has: to the first backend with a template for its URI, else to the only backend with
-    /// resources.
+    /// Returns the route to a resource: to the backend that lists it, else to the first with a template for its URI, else to the only one
+    /// with resources. What a backend's curation hides is not read by its template either.
     pub(super) fn resource(&self, uri: &str) -> Option<Result<Arc<Route>, Failure>> {
         if let Some(found) = self.exact(Kind::Resource, uri).or_else(|| self.exact(Kind::Template, uri)) {
             return Some(found);
         }
-        if let Some((_, entry)) =
-            self.templates.iter().find(|(template, _)| uri_template::matches(template, uri))
+        let may_read =
+            |at: &usize| self.backends.get(*at).is_some_and(|one| one.curation.offers_resource(uri));
+        let mut templates = self.templates.iter();
+        if let Some((_, _, entry)) =
+            templates.find(|(template, at, _)| uri_template::matches(template, uri) && may_read(at))
         {
             return Some(entry.get());
         }
@@ -158,7 +161,7 @@ pub(super) fn build(
             RouteEntry::Down { backend: backend.name.clone() }
         };
         if kind == ListKind::ResourceTemplates {
-            routes.templates.push((name.clone(), entry.clone()));
+            routes.templates.push((name.clone(), at, entry.clone()));
         }
         routes.by_name[of as usize].insert(name, entry);
     }
