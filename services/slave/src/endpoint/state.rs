@@ -172,10 +172,15 @@ impl Endpoint {
         if !has_state(&result) {
             return result;
         }
-        match self.label_of(call) {
+        match self.state_label(call) {
             Some(label) => with_label(result, &label),
             None => result,
         }
+    }
+
+    /// Returns the label of this process at the proxy of a call.
+    pub(super) fn state_label(&self, call: CallId) -> Option<Arc<str>> {
+        self.state.lock().labels.of(call.proxy())
     }
 
     /// Returns where the writer of a call waits for its reader; `None` if the call has ended.
