@@ -129,6 +129,7 @@ fn full_header() -> CallHeader {
         purpose: Purpose::Reply,
         client_capabilities: Some(RawJson(RawValue::from_string("{}".into()).unwrap())),
         resumable: true,
+        place: None,
         era: Era::Legacy,
         version: Version::NEWEST_LEGACY,
         client: text(),

@@ -67,6 +67,10 @@ impl CallSink for JournalSink {
         }
     }
 
+    fn label(&self) -> Option<Arc<str>> {
+        self.endpoint.state_label(self.call)
+    }
+
     fn log_context(&self) -> Option<LogContext> {
         Some(self.log_context)
     }
