@@ -99,16 +99,7 @@ impl Server {
             if let Some(lines) = message["params"]["arguments"]["lines"].as_array() {
                 return lines.iter().filter_map(Value::as_str).for_each(|line| say_raw(line, &message));
             }
-            let answer = match asking::is_asked(&message["params"]) {
-                true if server.modern => Some(Ok(asking::modern(&message["params"]))),
-                true => Some(Ok(asking::legacy(&message["params"], say))),
-                false if message["params"]["name"] == kinds::TOOL && kinds::scheme().is_some() => {
-                    let kind = message["params"]["arguments"]["kind"].as_str().unwrap_or_default();
-                    let text = kinds::change(kind, server.modern, say);
-                    Some(Ok(json!({ "content": [{ "type": "text", "text": text }] })))
-                }
-                false => call(&message["params"], &cancelled),
-            };
+            let answer = server.run_tool(&message["params"], &cancelled);
             if let Ok(mut running) = server.running.lock() {
                 running.remove(&message["id"].to_string());
             }
@@ -123,6 +114,20 @@ impl Server {
         let running = self.running.lock().ok();
         if let Some(cancelled) = running.and_then(|running| running.get(&id.to_string()).cloned()) {
             cancelled.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Runs a tool; `None` where a cancelled call must not be answered.
+    fn run_tool(&self, params: &Value, cancelled: &AtomicBool) -> Option<Result<Value, Value>> {
+        match asking::is_asked(params) {
+            true if self.modern => Some(Ok(asking::modern(params))),
+            true => Some(Ok(asking::legacy(params, say))),
+            false if params["name"] == kinds::TOOL && kinds::scheme().is_some() => {
+                let kind = params["arguments"]["kind"].as_str().unwrap_or_default();
+                let text = kinds::change(kind, self.modern, say);
+                Some(Ok(json!({ "content": [{ "type": "text", "text": text }] })))
+            }
+            false => call(params, cancelled),
         }
     }
 

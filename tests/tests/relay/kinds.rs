@@ -21,7 +21,7 @@ struct Scene {
 }
 
 /// A client with its name for messages.
-struct Asker {
+struct Caller {
     client: Client,
     name: String,
     era: &'static str,
@@ -47,20 +47,20 @@ impl Scene {
     }
 
     /// Clients of both eras at the proxy and at the slave's own port.
-    async fn askers(&self) -> Vec<Asker> {
-        let mut askers = Vec::new();
+    async fn callers(&self) -> Vec<Caller> {
+        let mut callers = Vec::new();
         for (place, address) in [("proxy", self.proxy.http), ("slave", self.slave.http)] {
             for era in ERAS {
                 let client =
                     if era == "modern" { Client::modern(address) } else { Client::legacy(address).await };
-                askers.push(Asker { client, name: format!("{era} client at the {place}"), era });
+                callers.push(Caller { client, name: format!("{era} client at the {place}"), era });
             }
         }
-        askers
+        callers
     }
 }
 
-impl Asker {
+impl Caller {
     async fn ask(&self, method: &str, params: Value) -> Value {
         let answer = self.client.request(McpRequest::new(1, method, params)).await;
         answer.response().clone()
@@ -112,14 +112,14 @@ impl Asker {
 async fn lists_of_all_kinds_are_those_of_the_backend() {
     for era in ERAS {
         let scene = Scene::start(era, &[]).await;
-        for asker in scene.askers().await {
-            let name = format!("{}, {era} backend", asker.name);
-            assert!(asker.listed("tools", "name").await.contains(&"change".to_owned()), "{name}");
-            assert_eq!(asker.listed("prompts", "name").await, ["greet"], "{name}");
-            assert_eq!(asker.listed("resources", "uri").await, ["kinds://about"], "{name}");
-            let templates = asker.listed("resourceTemplates", "uriTemplate").await;
+        for caller in scene.callers().await {
+            let name = format!("{}, {era} backend", caller.name);
+            assert!(caller.listed("tools", "name").await.contains(&"change".to_owned()), "{name}");
+            assert_eq!(caller.listed("prompts", "name").await, ["greet"], "{name}");
+            assert_eq!(caller.listed("resources", "uri").await, ["kinds://about"], "{name}");
+            let templates = caller.listed("resourceTemplates", "uriTemplate").await;
             assert_eq!(templates, ["kinds://item/{id}"], "{name}");
-            let prompts = asker.result("prompts/list", json!({})).await;
+            let prompts = caller.result("prompts/list", json!({})).await;
             assert_eq!(
                 prompts["prompts"][0]["arguments"],
                 json!([{ "name": "name", "required": true }]),
@@ -133,22 +133,22 @@ async fn lists_of_all_kinds_are_those_of_the_backend() {
 async fn prompts_resources_and_completions_are_the_backend_s() {
     for era in ERAS {
         let scene = Scene::start(era, &[]).await;
-        for asker in scene.askers().await {
-            let name = format!("{}, {era} backend", asker.name);
+        for caller in scene.callers().await {
+            let name = format!("{}, {era} backend", caller.name);
             let greet = json!({ "name": "greet", "arguments": { "name": "Ada" } });
-            let prompt = asker.result("prompts/get", greet).await;
+            let prompt = caller.result("prompts/get", greet).await;
             assert_eq!(prompt["messages"][0]["content"]["text"], "Hello Ada", "{name}");
             for path in ["about", "item/7", "item/a%20b", "unlisted"] {
                 let uri = format!("kinds://{path}");
-                let read = asker.result("resources/read", json!({ "uri": uri })).await;
+                let read = caller.result("resources/read", json!({ "uri": uri })).await;
                 assert_eq!(read["contents"][0]["text"], format!("text of {path}"), "{name}");
                 assert_eq!(read["contents"][0]["uri"], uri, "{name}");
             }
             let of_prompt = json!({ "ref": { "type": "ref/prompt", "name": "greet" }, "argument": { "name": "name", "value": "A" } });
-            let completed = asker.result("completion/complete", of_prompt).await;
+            let completed = caller.result("completion/complete", of_prompt).await;
             assert_eq!(completed["completion"]["values"], json!(["Ada", "Alan"]), "{name}");
             let of_template = json!({ "ref": { "type": "ref/resource", "uri": "kinds://item/{id}" }, "argument": { "name": "id", "value": "1" } });
-            let completed = asker.result("completion/complete", of_template).await;
+            let completed = caller.result("completion/complete", of_template).await;
             assert_eq!(completed["completion"]["values"], json!(["1", "10"]), "{name}");
         }
     }
@@ -158,18 +158,18 @@ async fn prompts_resources_and_completions_are_the_backend_s() {
 async fn what_nobody_has_is_refused_with_the_code_of_the_client_s_era() {
     for era in ERAS {
         let scene = Scene::start(era, &[]).await;
-        for asker in scene.askers().await {
-            let name = format!("{}, {era} backend", asker.name);
+        for caller in scene.callers().await {
+            let name = format!("{}, {era} backend", caller.name);
             let unknown = json!({ "uri": "kinds://nothing" });
-            assert_eq!(asker.code("resources/read", unknown).await, asker.unknown_resource(), "{name}");
-            assert_eq!(asker.code("prompts/get", json!({ "name": "nothing" })).await, -32602, "{name}");
+            assert_eq!(caller.code("resources/read", unknown).await, caller.unknown_resource(), "{name}");
+            assert_eq!(caller.code("prompts/get", json!({ "name": "nothing" })).await, -32602, "{name}");
             let completion = json!({ "ref": { "type": "ref/prompt", "name": "nothing" }, "argument": { "name": "x", "value": "" } });
-            assert_eq!(asker.code("completion/complete", completion).await, -32602, "{name}");
+            assert_eq!(caller.code("completion/complete", completion).await, -32602, "{name}");
             for params in [json!({}), json!({ "uri": 1 })] {
-                assert_eq!(asker.code("resources/read", params).await, -32602, "{name}");
+                assert_eq!(caller.code("resources/read", params).await, -32602, "{name}");
             }
             // The only backend is asked, and says that it has no such method.
-            assert_eq!(asker.code("unheard/of", json!({})).await, -32601, "{name}");
+            assert_eq!(caller.code("unheard/of", json!({})).await, -32601, "{name}");
         }
     }
 }
@@ -178,14 +178,14 @@ async fn what_nobody_has_is_refused_with_the_code_of_the_client_s_era() {
 async fn capabilities_and_instructions_are_those_of_the_backends() {
     for era in ERAS {
         let scene = Scene::start(era, &[]).await;
-        for asker in scene.askers().await {
-            let name = format!("{}, {era} backend", asker.name);
-            let said = asker.introduction(scene.proxy.http).await;
+        for caller in scene.callers().await {
+            let name = format!("{}, {era} backend", caller.name);
+            let said = caller.introduction(scene.proxy.http).await;
             for capability in ["tools", "prompts", "resources", "completions"] {
                 assert!(said["capabilities"][capability].is_object(), "{name}: {said}");
             }
             assert_eq!(said["instructions"], "Use kinds with care.", "{name}");
-            let extension = match (asker.era, era) {
+            let extension = match (caller.era, era) {
                 ("modern", "modern") => Some(&said["capabilities"]["extensions"]["org.example/skills"]),
                 ("legacy", "legacy") => Some(&said["capabilities"]["experimental"]["skills"]),
                 _ => None,
@@ -198,10 +198,10 @@ async fn capabilities_and_instructions_are_those_of_the_backends() {
         let plain = fixture.entry(&[("FIXTURE_ERA", era)]);
         let scene = Scene::of(fixture, &json!({ "plain": plain })).await;
         scene.proxy.offers("run").await;
-        for asker in scene.askers().await {
-            let said = asker.introduction(scene.slave.http).await;
+        for caller in scene.callers().await {
+            let said = caller.introduction(scene.slave.http).await;
             for capability in ["prompts", "resources", "completions", "extensions", "experimental"] {
-                assert!(said["capabilities"].get(capability).is_none(), "{}: {said}", asker.name);
+                assert!(said["capabilities"].get(capability).is_none(), "{}: {said}", caller.name);
             }
             assert!(said.get("instructions").is_none(), "{said}");
         }
@@ -213,11 +213,11 @@ async fn a_list_beyond_a_page_comes_whole_and_in_order() {
     let scene = Scene::start("legacy", &[("FIXTURE_PROMPTS", "1500")]).await;
     let expected: Vec<String> =
         std::iter::once("greet".to_owned()).chain((0..1500).map(|n| format!("p{n:05}"))).collect();
-    for asker in scene.askers().await {
-        let first = asker.result("prompts/list", json!({})).await;
-        assert!(first["nextCursor"].is_string(), "{}: all on one page", asker.name);
-        assert!(first["prompts"].to_string().len() <= 1024 * 1024, "{}", asker.name);
-        assert_eq!(asker.listed("prompts", "name").await, expected, "{}", asker.name);
-        assert_eq!(asker.code("prompts/list", json!({ "cursor": "no such" })).await, -32602);
+    for caller in scene.callers().await {
+        let first = caller.result("prompts/list", json!({})).await;
+        assert!(first["nextCursor"].is_string(), "{}: all on one page", caller.name);
+        assert!(first["prompts"].to_string().len() <= 1024 * 1024, "{}", caller.name);
+        assert_eq!(caller.listed("prompts", "name").await, expected, "{}", caller.name);
+        assert_eq!(caller.code("prompts/list", json!({ "cursor": "no such" })).await, -32602);
     }
 }

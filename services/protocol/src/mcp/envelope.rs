@@ -10,7 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
 use crate::mcp::kind::Kind;
-use crate::mcp::method::Subject;
+use crate::mcp::method::{Method, Subject};
 use crate::mcp::object::Object;
 
 /// JSON string, borrowed where it has no escapes.
@@ -215,8 +215,40 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, EnvelopeError> {
     let text = std::str::from_utf8(body).map_err(|error| EnvelopeError::NotJson(error.to_string()))?;
     match serde_json::from_str::<Object<EnvelopeJson<'_>>>(text) {
         Ok(envelope) => classify(envelope.0),
-        Err(error) => Err(diagnose(body, &error)),
+        Err(error) => match of_other_method(text) {
+            Some(envelope) => classify(envelope),
+            None => Err(diagnose(body, &error)),
+        },
     }
+}
+
+/// Reads a request of a method that the specifications do not name: what members of its `params` are called means nothing, but for `_meta`.
+/// Slow; runs only for messages that would be refused. `None`: it is none.
+fn of_other_method(text: &str) -> Option<EnvelopeJson<'_>> {
+    #[derive(Default, Deserialize)]
+    struct OtherParams<'a> {
+        #[serde(rename = "_meta", borrow, default, deserialize_with = "meta_object")]
+        meta: Option<Meta<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Other<'a> {
+        #[serde(borrow, default)]
+        jsonrpc: Option<Text<'a>>,
+        #[serde(borrow)]
+        id: &'a RawValue,
+        #[serde(borrow)]
+        method: Text<'a>,
+        #[serde(borrow, default)]
+        params: Option<Object<OtherParams<'a>>>,
+        #[serde(default, deserialize_with = "is_present")]
+        result: bool,
+        #[serde(default, deserialize_with = "is_present")]
+        error: bool,
+    }
+    let Object(Other { jsonrpc, id, method, params, result, error }) = serde_json::from_str(text).ok()?;
+    let params = params.map(|Object(OtherParams { meta })| Object(Params { meta, ..Params::default() }));
+    let is_named = Method::find(method.as_str()).is_some();
+    (!is_named).then_some(EnvelopeJson { jsonrpc, id: Some(id), method: Some(method), params, result, error })
 }
 
 fn classify(envelope: EnvelopeJson<'_>) -> Result<Message<'_>, EnvelopeError> {
@@ -320,10 +352,23 @@ mod tests {
             let body = format!(r#"{{"jsonrpc":"2.0","id":5,"method":"x","params":{params}}}"#);
             assert!(matches!(refused(&body), BadParams { .. }), "{body}");
         }
-        let BadParams { id, .. } = refused(r#"{"jsonrpc":"2.0","id":5,"method":"x","params":{"name":3}}"#)
+        let BadParams { id, .. } =
+            refused(r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":3}}"#)
         else {
             panic!("bad params")
         };
         assert_eq!(id.as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn members_of_methods_that_no_specification_names_have_any_form() {
+        for params in [
+            r#"{"name":3,"_meta":{"progressToken":1}}"#,
+            r#"{"ref":[],"uri":null,"_meta":{"progressToken":1}}"#,
+        ] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":5,"method":"skills/list","params":{params}}}"#);
+            let Ok(Message::Request { params, .. }) = parse(body.as_bytes()) else { panic!("{body}") };
+            assert_eq!(params.meta.unwrap().progress_token.unwrap().get(), "1");
+        }
     }
 }

@@ -88,8 +88,9 @@ struct Params<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow, default)]
     uri: Option<&'a RawValue>,
+    /// Read only where the method has one: another's member of this name may be anything.
     #[serde(rename = "ref", borrow, default)]
-    reference: Option<Reference<'a>>,
+    reference: Option<&'a RawValue>,
     #[serde(rename = "taskId", borrow, default)]
     task_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -118,9 +119,9 @@ impl<'a> Params<'a> {
             Subject::Name(kind) => (Some(kind), self.name),
             Subject::Uri => (Some(Kind::Resource), self.uri),
             Subject::Task => (Some(Kind::Task), self.task_id),
-            Subject::Reference => match &self.reference {
+            Subject::Reference => match self.reference.and_then(|raw| serde_json::from_str(raw.get()).ok()) {
                 Some(Reference { name: Some(name), .. }) => (Some(Kind::Prompt), Some(name)),
-                Some(Reference { uri, .. }) => (Some(Kind::Template), *uri),
+                Some(Reference { uri, .. }) => (Some(Kind::Template), uri),
                 None => (Some(Kind::Prompt), None),
             },
         }

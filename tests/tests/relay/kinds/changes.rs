@@ -5,7 +5,7 @@ use harness::wait;
 use hyper::Method;
 use serde_json::json;
 
-use super::{Asker, ERAS, Scene};
+use super::{Caller, ERAS, Scene};
 
 /// Lists with the notification that tells of them, and with a new entry's name.
 const LISTS: [(&str, &str, &str, &str); 4] = [
@@ -15,8 +15,8 @@ const LISTS: [(&str, &str, &str, &str); 4] = [
     ("templates", "resourceTemplates", "uriTemplate", "kinds://kind1/{id}"),
 ];
 
-async fn stream(asker: &Asker, address: std::net::SocketAddr) -> Exchange {
-    let session = asker.client.session.clone().unwrap();
+async fn stream(caller: &Caller, address: std::net::SocketAddr) -> Exchange {
+    let session = caller.client.session.clone().unwrap();
     let headers = [("accept", "text/event-stream".to_owned()), ("mcp-session-id", session)];
     let headers = headers.map(|(name, value)| (name.to_owned(), value));
     let mut stream = Exchange::start(address, http::request(Method::GET, "/mcp", &headers, Vec::new())).await;
@@ -40,23 +40,23 @@ async fn wait_for(stream: &mut Exchange, method: &str) {
 async fn a_change_of_each_list_is_told_and_seen() {
     for era in ERAS {
         let scene = Scene::start(era, &[]).await;
-        let askers = scene.askers().await;
+        let callers = scene.callers().await;
         for (kind, list, member, entry) in LISTS {
             let mut streams = Vec::new();
-            for (asker, address) in [(&askers[0], scene.proxy.http), (&askers[2], scene.slave.http)] {
-                assert_eq!(asker.era, "legacy");
-                streams.push(stream(asker, address).await);
+            for (caller, address) in [(&callers[0], scene.proxy.http), (&callers[2], scene.slave.http)] {
+                assert_eq!(caller.era, "legacy");
+                streams.push(stream(caller, address).await);
             }
             let change = json!({ "name": "change", "arguments": { "kind": kind } });
-            askers[0].result("tools/call", change).await;
+            callers[0].result("tools/call", change).await;
             let of = if kind == "templates" { "resources" } else { kind };
             for stream in &mut streams {
                 wait_for(stream, &format!("notifications/{of}/list_changed")).await;
             }
-            for asker in &askers {
-                let what = format!("{}: {entry} of a {era} backend", asker.name);
+            for caller in &callers {
+                let what = format!("{}: {entry} of a {era} backend", caller.name);
                 wait::until(&what, async || {
-                    asker.listed(list, member).await.iter().any(|name| name == entry).then_some(())
+                    caller.listed(list, member).await.iter().any(|name| name == entry).then_some(())
                 })
                 .await;
             }

@@ -25,23 +25,23 @@ async fn hidden_entries_are_neither_listed_nor_called() {
         });
         let scene = scene(era, rules).await;
         scene.proxy.offers("change").await;
-        for asker in scene.askers().await {
-            let name = format!("{}, {era} backend", asker.name);
-            assert_eq!(asker.listed("tools", "name").await, ["big", "change"], "{name}");
+        for caller in scene.callers().await {
+            let name = format!("{}, {era} backend", caller.name);
+            assert_eq!(caller.listed("tools", "name").await, ["big", "change"], "{name}");
             for tool in ["count", "run", "die", "environment"] {
                 let call = json!({ "name": tool, "arguments": {} });
-                assert_eq!(asker.code("tools/call", call).await, -32602, "{name}: {tool}");
+                assert_eq!(caller.code("tools/call", call).await, -32602, "{name}: {tool}");
             }
-            assert_eq!(asker.listed("prompts", "name").await, Vec::<String>::new(), "{name}");
-            assert_eq!(asker.code("prompts/get", json!({ "name": "greet" })).await, -32602, "{name}");
+            assert_eq!(caller.listed("prompts", "name").await, Vec::<String>::new(), "{name}");
+            assert_eq!(caller.code("prompts/get", json!({ "name": "greet" })).await, -32602, "{name}");
             let completion = json!({ "ref": { "type": "ref/prompt", "name": "greet" }, "argument": { "name": "name", "value": "" } });
-            assert_eq!(asker.code("completion/complete", completion).await, -32602, "{name}");
-            assert_eq!(asker.listed("resources", "uri").await, Vec::<String>::new(), "{name}");
+            assert_eq!(caller.code("completion/complete", completion).await, -32602, "{name}");
+            assert_eq!(caller.listed("resources", "uri").await, Vec::<String>::new(), "{name}");
             for hidden in ["kinds://about", "kinds://item/secret1", "kinds://unlisted"] {
-                let code = asker.code("resources/read", json!({ "uri": hidden })).await;
-                assert_eq!(code, asker.unknown_resource(), "{name}: {hidden}");
+                let code = caller.code("resources/read", json!({ "uri": hidden })).await;
+                assert_eq!(code, caller.unknown_resource(), "{name}: {hidden}");
             }
-            asker.result("resources/read", json!({ "uri": "kinds://item/open" })).await;
+            caller.result("resources/read", json!({ "uri": "kinds://item/open" })).await;
         }
         assert!(scene.fixture.log("none").is_empty(), "a hidden tool ran");
     }
@@ -62,24 +62,24 @@ async fn entries_have_the_names_and_texts_that_the_operator_gave() {
         });
         let scene = scene(era, rules).await;
         scene.proxy.offers("fx_change").await;
-        for asker in scene.askers().await {
-            let name = format!("{}, {era} backend", asker.name);
-            assert_eq!(asker.listed("tools", "name").await, ["large_text", "fx_change"], "{name}");
-            let tools = asker.result("tools/list", json!({})).await;
+        for caller in scene.callers().await {
+            let name = format!("{}, {era} backend", caller.name);
+            assert_eq!(caller.listed("tools", "name").await, ["large_text", "fx_change"], "{name}");
+            let tools = caller.result("tools/list", json!({})).await;
             assert_eq!(tools["tools"][1]["description"], "Changes \"a list\"", "{name}");
-            assert_eq!(asker.listed("prompts", "description").await, ["Says hello"], "{name}");
-            assert_eq!(asker.listed("resources", "description").await, ["About it"], "{name}");
+            assert_eq!(caller.listed("prompts", "description").await, ["Says hello"], "{name}");
+            assert_eq!(caller.listed("resources", "description").await, ["About it"], "{name}");
             let call = json!({ "name": "large_text", "arguments": { "bytes": 3 } });
-            assert_eq!(asker.result("tools/call", call).await["content"][0]["text"], "xxx", "{name}");
+            assert_eq!(caller.result("tools/call", call).await["content"][0]["text"], "xxx", "{name}");
             for own in ["big", "change", "fx_big"] {
                 let call = json!({ "name": own, "arguments": {} });
-                assert_eq!(asker.code("tools/call", call).await, -32602, "{name}: {own}");
+                assert_eq!(caller.code("tools/call", call).await, -32602, "{name}: {own}");
             }
-            let greet = asker.result("prompts/get", json!({ "name": "fx_greet" })).await;
+            let greet = caller.result("prompts/get", json!({ "name": "fx_greet" })).await;
             assert_eq!(greet["messages"][0]["content"]["text"], "Hello you", "{name}");
-            assert_eq!(asker.code("prompts/get", json!({ "name": "greet" })).await, -32602, "{name}");
+            assert_eq!(caller.code("prompts/get", json!({ "name": "greet" })).await, -32602, "{name}");
             let completion = json!({ "ref": { "type": "ref/prompt", "name": "fx_greet" }, "argument": { "name": "name", "value": "G" } });
-            let completed = asker.result("completion/complete", completion).await;
+            let completed = caller.result("completion/complete", completion).await;
             assert_eq!(completed["completion"]["values"], json!(["Grace"]), "{name}");
         }
     }

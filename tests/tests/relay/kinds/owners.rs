@@ -25,12 +25,12 @@ async fn a_method_of_an_extension_reaches_the_backend_that_has_it() {
             let fixture = Fixture::default();
             let scene = Scene::of(fixture, &servers).await;
             scene.proxy.offers("tworun").await;
-            for asker in scene.askers().await {
-                let params = json!({ "deep": [{ "x": 1.5 }, null], "name": 7, "filter": "é" });
-                let found = asker.result("skills/list", params.clone()).await;
-                assert_eq!(found["skills"], json!(["two"]), "{}, {era} backends", asker.name);
+            for caller in scene.callers().await {
+                let params = json!({ "deep": [{ "x": 1.5 }, null], "name": 7, "ref": [1], "filter": "é" });
+                let found = caller.result("skills/list", params.clone()).await;
+                assert_eq!(found["skills"], json!(["two"]), "{}, {era} backends", caller.name);
                 for (member, value) in params.as_object().unwrap() {
-                    assert_eq!(&found["seen"][member], value, "{}", asker.name);
+                    assert_eq!(&found["seen"][member], value, "{}", caller.name);
                 }
             }
         }
@@ -44,18 +44,18 @@ async fn a_method_that_nobody_or_anybody_might_have_is_unknown() {
     let servers = json!({ "one": entry("one"), "two": entry("two") });
     let scene = Scene::of(Fixture::default(), &servers).await;
     scene.proxy.offers("tworun").await;
-    for asker in scene.askers().await {
+    for caller in scene.callers().await {
         for method in ["skills/list", "skills", "", "x/y/z"] {
-            let answer = asker.client.request(McpRequest::new(1, method, json!({}))).await;
-            let name = format!("{}: {method:?}: {:?}", asker.name, answer.messages);
+            let answer = caller.client.request(McpRequest::new(1, method, json!({}))).await;
+            let name = format!("{}: {method:?}: {:?}", caller.name, answer.messages);
             // The specification of 2026-07-28 wants 404 for it.
-            let status = if asker.era == "modern" { 404 } else { 200 };
+            let status = if caller.era == "modern" { 404 } else { 200 };
             assert_eq!((answer.code(), answer.status), (-32601, status), "{name}");
         }
-        assert_eq!(asker.code("prompts/get", json!({ "name": "greet" })).await, -32602);
+        assert_eq!(caller.code("prompts/get", json!({ "name": "greet" })).await, -32602);
         let unknown = json!({ "uri": "kinds://about" });
-        assert_eq!(asker.code("resources/read", unknown).await, asker.unknown_resource());
-        assert_eq!(asker.listed("prompts", "name").await, Vec::<String>::new());
+        assert_eq!(caller.code("resources/read", unknown).await, caller.unknown_resource());
+        assert_eq!(caller.listed("prompts", "name").await, Vec::<String>::new());
     }
 }
 
@@ -66,21 +66,26 @@ async fn each_of_two_backends_answers_for_its_own_and_a_shared_prompt_is_named_a
     let servers = json!({ "one": kinds("legacy", "one"), "two": kinds("modern", "two") });
     let scene = Scene::of(Fixture::default(), &servers).await;
     scene.proxy.offers("two__change").await;
-    for asker in scene.askers().await {
-        assert_eq!(asker.listed("prompts", "name").await, ["one__greet", "two__greet"], "{}", asker.name);
-        assert_eq!(asker.listed("resources", "uri").await, ["one://about", "two://about"], "{}", asker.name);
+    for caller in scene.callers().await {
+        assert_eq!(caller.listed("prompts", "name").await, ["one__greet", "two__greet"], "{}", caller.name);
+        assert_eq!(
+            caller.listed("resources", "uri").await,
+            ["one://about", "two://about"],
+            "{}",
+            caller.name
+        );
         for owner in ["one", "two"] {
-            let prompt = asker.result("prompts/get", json!({ "name": format!("{owner}__greet") })).await;
-            assert_eq!(prompt["messages"][0]["content"]["text"], "Hello you", "{}", asker.name);
-            let read = asker.result("resources/read", json!({ "uri": format!("{owner}://item/1") })).await;
-            assert_eq!(read["contents"][0]["text"], "text of item/1", "{}", asker.name);
+            let prompt = caller.result("prompts/get", json!({ "name": format!("{owner}__greet") })).await;
+            assert_eq!(prompt["messages"][0]["content"]["text"], "Hello you", "{}", caller.name);
+            let read = caller.result("resources/read", json!({ "uri": format!("{owner}://item/1") })).await;
+            assert_eq!(read["contents"][0]["text"], "text of item/1", "{}", caller.name);
         }
         // Neither is certain to have it.
-        let unlisted = asker.code("resources/read", json!({ "uri": "one://unlisted" })).await;
-        assert_eq!(unlisted, asker.unknown_resource(), "{}", asker.name);
-        let said = asker.introduction(scene.proxy.http).await;
+        let unlisted = caller.code("resources/read", json!({ "uri": "one://unlisted" })).await;
+        assert_eq!(unlisted, caller.unknown_resource(), "{}", caller.name);
+        let said = caller.introduction(scene.proxy.http).await;
         let text = said["instructions"].as_str().unwrap();
-        assert_eq!(text, "## one\n\nUse one with care.\n\n## two\n\nUse two with care.", "{}", asker.name);
+        assert_eq!(text, "## one\n\nUse one with care.\n\n## two\n\nUse two with care.", "{}", caller.name);
     }
 }
 
@@ -90,30 +95,30 @@ async fn the_demo_has_an_entry_of_each_kind() {
     let slave = Setup::slave("one", proxy.link).start_slave().await;
     proxy.offers("echo").await;
     let scene = Scene { proxy, slave, fixture: Fixture::default() };
-    for asker in scene.askers().await {
-        assert_eq!(asker.listed("prompts", "name").await, ["greet"], "{}", asker.name);
-        assert_eq!(asker.listed("resources", "uri").await, ["demo://about"], "{}", asker.name);
-        assert_eq!(asker.listed("resourceTemplates", "uriTemplate").await, ["demo://echo/{text}"]);
+    for caller in scene.callers().await {
+        assert_eq!(caller.listed("prompts", "name").await, ["greet"], "{}", caller.name);
+        assert_eq!(caller.listed("resources", "uri").await, ["demo://about"], "{}", caller.name);
+        assert_eq!(caller.listed("resourceTemplates", "uriTemplate").await, ["demo://echo/{text}"]);
         let greet = json!({ "name": "greet", "arguments": { "name": "Ada \"x\"" } });
-        let prompt = asker.result("prompts/get", greet).await;
+        let prompt = caller.result("prompts/get", greet).await;
         assert!(prompt["messages"][0]["content"]["text"].as_str().unwrap().contains("Ada \"x\""), "{prompt}");
-        assert_eq!(asker.code("prompts/get", json!({ "name": "greet" })).await, -32602);
+        assert_eq!(caller.code("prompts/get", json!({ "name": "greet" })).await, -32602);
         let complete = json!({ "ref": { "type": "ref/prompt", "name": "greet" }, "argument": { "name": "name", "value": "a" } });
-        let completed = asker.result("completion/complete", complete).await;
-        assert_eq!(completed["completion"]["values"], json!(["Ada", "Alan"]), "{}", asker.name);
+        let completed = caller.result("completion/complete", complete).await;
+        assert_eq!(completed["completion"]["values"], json!(["Ada", "Alan"]), "{}", caller.name);
         for (uri, text) in
             [("demo://echo/a%20b", "a b"), ("demo://echo/%C3%A9", "é"), ("demo://echo/100%", "100%")]
         {
-            let read = asker.result("resources/read", json!({ "uri": uri })).await;
+            let read = caller.result("resources/read", json!({ "uri": uri })).await;
             assert_eq!(read["contents"][0], json!({ "uri": uri, "mimeType": "text/plain", "text": text }));
         }
         assert!(
-            asker.result("resources/read", json!({ "uri": "demo://about" })).await["contents"][0]["text"]
+            caller.result("resources/read", json!({ "uri": "demo://about" })).await["contents"][0]["text"]
                 .is_string()
         );
-        let unknown = asker.code("resources/read", json!({ "uri": "demo://nothing" })).await;
-        assert_eq!(unknown, asker.unknown_resource(), "{}", asker.name);
-        assert_eq!(asker.code("skills/list", json!({})).await, -32601, "{}", asker.name);
+        let unknown = caller.code("resources/read", json!({ "uri": "demo://nothing" })).await;
+        assert_eq!(unknown, caller.unknown_resource(), "{}", caller.name);
+        assert_eq!(caller.code("skills/list", json!({})).await, -32601, "{}", caller.name);
     }
     assert!(scene.fixture.pids().is_empty());
 }
