@@ -135,6 +135,8 @@ def links():
                    (rate("mcp_relay_credit_stalls_total"), "requests (proxy)"), (rate("mcp_relay_slave_credit_stalls_total"), "answers (slave)")),
         timeseries("Bytes of calls in memory", "bytes", "Sent or received and not acknowledged or taken, at proxies and slaves.",
                    (f"sum by (direction) (mcp_relay_journal_bytes{{{JOB}}})", "{{direction}} (proxy)"), (f"sum by (instance) (mcp_relay_slave_journal_bytes{{{JOB}}})", "{{instance}} (slave)")),
+        timeseries("Kept for clients that come back", "bytes", "Events and results of calls whose clients may resume (RETENTION_SECS, RETENTION_BYTES), and of how many calls.",
+                   (f"sum by (instance) (mcp_relay_slave_retained_bytes{{{JOB}}})", "{{instance}}"), (f"sum by (instance) (mcp_relay_slave_retained_calls{{{JOB}}})", "{{instance}} (calls)")),
         timeseries("Stray frames", "ops", "Frames and answers for calls that are not under way.", (rate("mcp_relay_link_stray_frames_total", by="instance"), "{{instance}}")),
         timeseries("Proxies", "short", "Proxies that slaves are linked to, as each proxy hears of them.", (f"max by (instance) (mcp_relay_peers{{{JOB}}})", "{{instance}}")),
         table("Slave codes", "s", "Time until the next code of each name expires (+Inf: never), and its links.",

@@ -38,9 +38,6 @@ async def step(name, act):
 async def connect():
     import mcp_types as types
 
-    class Model:
-        role, model, stop = "assistant", "tester", "endTurn"
-
     async def elicit(context, params):
         ASKED.append(params)
         content = None if params.mode == "url" else {"name": "Ada", "check": True, "integer": 7}
@@ -176,8 +173,8 @@ async def steps(client):
     async def subscription():
         uri, entity = "memory://knowledge-graph", {"entityType": "test", "observations": ["seen"]}
         create = {"entities": [{"name": f"of {KIND}", **entity}]}
-        session = client.session if fast else client
-        if (getattr(client, "protocol_version", None) or "") < "2026" or fast:
+        session = client.session
+        if session.protocol_version < "2026":
             await session.subscribe_resource(uri)
             before = len(MESSAGES)
             await call("create_entities", create)
@@ -186,7 +183,9 @@ async def steps(client):
                     await asyncio.sleep(0.05)
             await session.unsubscribe_resource(uri)
             return
-        async with client.listen(resource_subscriptions=[uri]) as events:
+        from mcp.client.subscriptions import listen
+
+        async with listen(session, resource_subscriptions=[uri]) as events:
             await call("create_entities", create)
             async with asyncio.timeout(PATIENCE):
                 assert (await anext(aiter(events))).uri == uri

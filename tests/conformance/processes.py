@@ -74,12 +74,12 @@ class Arrangement:
         """URL of the fixture over HTTP."""
         return self.start(f"fixture-{eras}", [FIXTURE, "http", "--eras", eras]).find(r"http://\S+/mcp")[0]
 
-    def proxy(self, name):
+    def proxy(self, name, **variables):
         env = {
             "MCP_SERVER_PORT": "0", "PROXY_WS_PORT": "0", "PROXY_WS_HOST": "127.0.0.1", "SLAVE_CODES": CODE,
             "SESSION_KEY": "k" * 40, "READY_MIN_SLAVES": "1", "START_WINDOW": "0", "LOG_LEVEL": "debug",
         }
-        process = self.start(name, [BINARY, "proxy"], env)
+        process = self.start(name, [BINARY, "proxy"], env | variables)
         process.http = process.find(r"MCP server listening on http://(127\.0\.0\.1:\d+)")[1]
         process.ws = process.find(r"WebSocket server listening on ws://(127\.0\.0\.1:\d+)")[1]
         return process
@@ -102,4 +102,4 @@ class Arrangement:
 
     def reset(self, address):
         """Address that forwards to another, with all connections reset again and again."""
-        return self.start("reset", [FIXTURE, "reset", address]).find(r"127\.0\.0\.1:\d+")[0]
+        return self.start("reset", [FIXTURE, "reset", address, "--every", "2500"]).find(r"127\.0\.0\.1:\d+")[0]

@@ -51,8 +51,8 @@ def two_proxies(arrangement, server):
 
 
 def reset_links(arrangement, server):
-    """Links that are reset again and again."""
-    proxy = arrangement.proxy("proxy")
+    """Links that are reset again and again. Calls wait for the only slave to come back, as they do after a proxy's start."""
+    proxy = arrangement.proxy("proxy", START_WINDOW="300")
     arrangement.slave([arrangement.reset(proxy.ws)], server)
     return f"http://{proxy.http}/mcp", [proxy]
 

@@ -12,14 +12,22 @@ pub(crate) const IMAGE: &str =
 /// WAV without a sample, base64.
 pub(crate) const SOUND: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEARKwAAIhYAQACABAAZGF0YQAAAAA=";
 
-/// Tools, in the order in which they are listed.
-pub(crate) fn tools() -> Result<Vec<Tool>, ErrorData> {
-    read(include_str!("lists/tools.json"))
+/// Tools, in the order in which they are listed; one more after every second change.
+pub(crate) fn tools(changes: u64) -> Result<Vec<Tool>, ErrorData> {
+    let mut tools: Vec<Tool> = read(include_str!("lists/tools.json"))?;
+    if changes % 2 == 1 {
+        tools.push(typed(json!({ "name": "test_new_tool", "description": "Came later", "inputSchema": { "type": "object" } }))?);
+    }
+    Ok(tools)
 }
 
-/// Prompts, in the order in which they are listed.
-pub(crate) fn prompts() -> Result<Vec<Prompt>, ErrorData> {
-    read(include_str!("lists/prompts.json"))
+/// Prompts, in the order in which they are listed; one more after every second change.
+pub(crate) fn prompts(changes: u64) -> Result<Vec<Prompt>, ErrorData> {
+    let mut prompts: Vec<Prompt> = read(include_str!("lists/prompts.json"))?;
+    if changes % 2 == 1 {
+        prompts.push(typed(json!({ "name": "test_new_prompt", "description": "Came later" }))?);
+    }
+    Ok(prompts)
 }
 
 /// Resources, in the order in which they are listed.

@@ -37,13 +37,22 @@ pub(crate) struct Fixture {
     eras: Eras,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) tasks: TaskManager,
-    pub(crate) version: Arc<AtomicU64>,
+    /// Changes of the watched resource, of the tools and of the prompts.
+    pub(crate) changes: Arc<Changes>,
+}
+
+/// Numbers of changes.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub(crate) resource: AtomicU64,
+    pub(crate) tools: AtomicU64,
+    pub(crate) prompts: AtomicU64,
 }
 
 impl Fixture {
     /// Server that speaks `eras`.
     pub(crate) fn new(eras: Eras) -> Self {
-        Self { eras, listeners: Arc::default(), tasks: TaskManager::new(), version: Arc::default() }
+        Self { eras, listeners: Arc::default(), tasks: TaskManager::new(), changes: Arc::default() }
     }
 }
 
@@ -79,7 +88,7 @@ impl ServerHandler for Fixture {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        lists::tools().ok()?.into_iter().find(|tool| tool.name == name)
+        lists::tools(1).ok()?.into_iter().find(|tool| tool.name == name)
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
@@ -98,7 +107,7 @@ impl ServerHandler for Fixture {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(lists::tools()?)
+        Ok(ListToolsResult::with_all_items(lists::tools(self.changes.tools.load(Ordering::Relaxed))?)
             .with_ttl_ms(TTL_MS)
             .with_cache_scope(CacheScope::Public))
     }
@@ -116,7 +125,7 @@ impl ServerHandler for Fixture {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(lists::prompts()?)
+        Ok(ListPromptsResult::with_all_items(lists::prompts(self.changes.prompts.load(Ordering::Relaxed))?)
             .with_ttl_ms(TTL_MS)
             .with_cache_scope(CacheScope::Public))
     }
@@ -160,7 +169,7 @@ impl ServerHandler for Fixture {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let read = resources::read(&request.uri, self.version.load(Ordering::Relaxed))?;
+        let read = resources::read(&request.uri, self.changes.resource.load(Ordering::Relaxed))?;
         Ok(read.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public).into())
     }
 

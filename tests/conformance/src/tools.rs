@@ -41,10 +41,16 @@ pub(crate) async fn call(
     let result = match name.as_str() {
         "test_tool_with_logging" | "test_logging_tool" => log(&name, &context).await,
         "test_tool_with_progress" => progress(&context).await,
-        "test_trigger_tool_change" => change(fixture, Change::Tools).await,
-        "test_trigger_prompt_change" => change(fixture, Change::Prompts).await,
+        "test_trigger_tool_change" => {
+            fixture.changes.tools.fetch_add(1, Ordering::Relaxed);
+            change(fixture, Change::Tools).await
+        }
+        "test_trigger_prompt_change" => {
+            fixture.changes.prompts.fetch_add(1, Ordering::Relaxed);
+            change(fixture, Change::Prompts).await
+        }
         "test_trigger_resource_update" => {
-            fixture.version.fetch_add(1, Ordering::Relaxed);
+            fixture.changes.resource.fetch_add(1, Ordering::Relaxed);
             change(fixture, Change::Resource("test://watched-resource")).await
         }
         "test_reconnection" => {

@@ -77,16 +77,9 @@ fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     members.get(&name.replace('|', "/")).map(|value| value.get())
 }
 
-/// A method and its own parameters.
-#[derive(Clone, Copy)]
-struct Own<'a> {
-    method: &'a str,
-    own: &'a str,
-}
-
 /// A request's text. Modern ones have what the version asks for.
-fn message(client: &Client, id: &str, request: Own<'_>, canary: &str, token: &str) -> String {
-    let Own { method, own } = request;
+fn message(client: &Client, id: &str, request: [&str; 2], canary: &str, token: &str) -> String {
+    let [method, own] = request;
     let modern = client.session.is_none();
     let metadata = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"},"io.modelcontextprotocol/clientCapabilities":{},"#;
     let metadata = if modern { metadata } else { "" };
@@ -138,8 +131,7 @@ async fn values_pass_as_they_are_both_ways_for_every_kind_of_request_and_era() {
                 let client = with_headers(&client, method, own);
                 for (name, canary) in canaries() {
                     let case = format!("{name} in {method} of {of_client} to {era}");
-                    let answers =
-                        answers(&client, &message(&client, "7", Own { method, own }, &canary, "")).await;
+                    let answers = answers(&client, &message(&client, "7", [method, own], &canary, "")).await;
                     let [answer] = &answers[..] else { panic!("{case}: {answers:?}") };
                     let mut places = vec!["canary", "_meta/example.com|canary", "seen/canary", content];
                     places.push("seen/_meta/example.com|canary");
@@ -183,8 +175,7 @@ async fn ids_and_progress_tokens_come_back_as_they_were_written() {
             for id in ids {
                 let case = format!("{id} of {of_client} to {era}");
                 let token = format!(r#""progressToken":{id},"#);
-                let answers =
-                    answers(&client, &message(&client, id, Own { method, own }, "1e400", &token)).await;
+                let answers = answers(&client, &message(&client, id, [method, own], "1e400", &token)).await;
                 let [progress, answer] = &answers[..] else { panic!("{case}: {answers:?}") };
                 assert_eq!(at(answer, "id"), Some(id), "{case}: {answer}");
                 assert_eq!(at(progress, "params/progressToken"), Some(id), "{case}: {progress}");
@@ -201,7 +192,7 @@ async fn ids_that_peers_do_not_agree_on_are_refused_with_the_reason() {
         let (method, own, _) = REQUESTS[0];
         let client = with_headers(&client, method, own);
         for id in ["1.5", "1e3", "-0.0", "true", "{}", "[1]"] {
-            let answers = answers(&client, &message(&client, id, Own { method, own }, "0", "")).await;
+            let answers = answers(&client, &message(&client, id, [method, own], "0", "")).await;
             let [answer] = &answers[..] else { panic!("{id} of {of_client}: {answers:?}") };
             assert_eq!(at(answer, "error/code"), Some("-32600"), "{id} of {of_client}: {answer}");
             assert!(answer.contains("must be a string or an integer"), "{id} of {of_client}: {answer}");
@@ -220,7 +211,7 @@ async fn ten_megabytes_pass_in_both_directions() {
     {
         let own = own.replace("$c", "0");
         let client = with_headers(&client, method, &own);
-        let body = message(&client, "1", Own { method, own: &own }, "0", "");
+        let body = message(&client, "1", [method, &own], "0", "");
         let large = format!(r#""large":{text}"#);
         let body = body.replacen(r#""canary":0,"_meta""#, &format!(r#"{large},"_meta""#), 1);
         let answers = answers(&client, &body).await;

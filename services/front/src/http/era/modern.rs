@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName};
 use protocol::mcp::envelope::Params;
 use protocol::mcp::era::{Era, Version, meta};
 use protocol::mcp::failure::Failure;
+use serde_json::value::RawValue;
 
 use super::detect::VERSION;
 use crate::http::header_value::{BadValue, decode, decode_value, single};
@@ -19,6 +20,18 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PARAM_PREFIX: &str = "mcp-param-";
 /// Most decoded bytes of all `Mcp-Param-*` headers of a request: they travel in the call header.
 const MAX_PARAM_BYTES: usize = 4096;
+
+/// Extension of tasks (SEP-2663), and its methods.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+const TASK_METHODS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
+
+/// Returns whether a client's capabilities, a JSON object, declare the extension of tasks.
+fn has_tasks(capabilities: &str) -> bool {
+    let declared: BTreeMap<String, Box<RawValue>> = serde_json::from_str(capabilities).unwrap_or_default();
+    let extensions = declared.get("extensions").map_or("{}", |extensions| extensions.get());
+    serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(extensions)
+        .is_ok_and(|extensions| extensions.contains_key(TASKS))
+}
 
 /// Identifies the sender of a modern request whose metadata and headers are valid. Faults are reported in the order in
 /// which a client can correct them.
@@ -43,8 +56,15 @@ pub(crate) fn caller(headers: &HeaderMap, method: &str, params: &Params<'_>) -> 
         "resources/read" => params.uri.as_ref(),
         _ => None,
     };
+    let is_task = TASK_METHODS.contains(&method);
+    // The extension lets clients leave the name of a task out of the headers.
+    let source = source.or_else(|| params.task_id.as_ref().filter(|_| is_task && headers.contains_key(NAME)));
     if let Some(source) = source {
         check_header_matches(headers, &NAME, source.as_str(), |value| decode(value).map(Cow::into_owned))?;
+    }
+    if is_task && !metadata.client_capabilities.is_some_and(|declared| has_tasks(declared.get())) {
+        let required = format!(r#"{{"extensions":{{"{TASKS}":{{}}}}}}"#);
+        return Err(Failure::MissingCapability { required });
     }
     let param_headers = param_headers(headers)?;
     Ok(Caller {
