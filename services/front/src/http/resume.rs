@@ -14,6 +14,7 @@ use protocol::mcp::failure::{Failure, FailureKind, kind_in};
 use protocol::mcp::request_state::{RequestState, StateLabel};
 use tokio::time::timeout;
 
+use super::cancelled::is_unanswered;
 use super::context::{HandlerResult, RequestContext};
 use super::event_ids::{EventIds, Holder, SealedCall, open};
 use super::framing::Framing;
@@ -51,6 +52,8 @@ pub(super) async fn handle<C: Calls>(
         {
             return Err(refused(unknown()));
         }
+        // A stream that ends without a response would be resumed again and again.
+        Ok(Some(end)) if is_unanswered(Era::Legacy, &end) => return Err(refused(unknown())),
         Ok(first) => first,
         Err(_) => None,
     };
