@@ -123,6 +123,7 @@ mod tests {
         ("LOG_LEVEL", "verbose"),
         ("LOG_OUTPUT", "nowhere"),
         ("LOG_CALLS", "some"),
+        ("SSE_AFTER_MS", "soon"),
         ("SSE_KEEPALIVE", "0.5"),
         ("LIST_TTL_MS", "5s"),
         ("LINK_PING_INTERVAL_MS", "0"),

@@ -16,6 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 use protocol::link::header::CallHeader;
 use protocol::link::ids::CallId;
 use protocol::mcp::envelope::{self, Message};
+use protocol::mcp::method::Method;
 use protocol::mcp::trace_context::trace_id;
 use runtime::telemetry::LogContext;
 use runtime::traces::{self, Kind, Span, TraceContext};
@@ -57,7 +58,12 @@ impl CallTrace {
         }
         let (traceparent, tracestate) = (header.traceparent.take(), header.tracestate.take());
         let parent = RemoteContext { traceparent: traceparent.as_deref(), tracestate: tracestate.as_deref() };
-        let server = semconv::server_span(SystemTime::now(), header.method.clone(), parent, context.headers);
+        let server = semconv::server_span(
+            SystemTime::now(),
+            Method::label(&header.method).to_owned(),
+            parent,
+            context.headers,
+        );
         let Some(mut server) = server else { return Self::default() };
         let request_id = describe(&mut server, call, message, header, context);
         let id = server.trace_id();
@@ -103,7 +109,8 @@ impl CallTrace {
     pub(crate) fn start_forward(&self, call: CallId, header: &Bytes, slave: &str) -> Option<Bytes> {
         let mut spans = self.lock()?;
         spans.step = None;
-        let mut span = spans.server.as_ref()?.start_child("tools/call", Kind::Client)?;
+        let mut span =
+            spans.server.as_ref()?.start_child(Method::label(&spans.header.method), Kind::Client)?;
         semconv::set_message(&mut span, &spans.header, "tcp", "websocket");
         semconv::set_tool(&mut span, &spans.tool);
         if let Some(id) = &spans.request_id {

@@ -247,6 +247,8 @@ mod tests {
         ("BACKEND_START_TIMEOUT", "0"),
         ("BACKEND_WAIT", "-1"),
         ("PARKED_TTL", "0"),
+        ("RETENTION_SECS", "-1"),
+        ("RETENTION_BYTES", "many"),
         ("SLAVE_PROBE_INTERVAL", "-1"),
         ("RECONNECT_MAX", "0"),
         ("SLAVE_JOURNAL_BYTES", "1"),

@@ -169,7 +169,7 @@ async fn keys_are_required_when_they_are_set() {
     let list = || McpRequest::new(1, "tools/list", json!({}));
     let client = Client::modern(proxy.http);
     let answer = client.request(list()).await;
-    assert_eq!((answer.status, answer.code()), (401, -32001));
+    assert_eq!((answer.status, answer.code()), (401, -31014));
     for (header, value, status) in [
         ("authorization", "Bearer key-two", 200),
         ("authorization", "Bearer key-tw", 401),

@@ -191,7 +191,7 @@ async fn an_unknown_tool_and_a_lost_one_are_different_failures() {
     drop(slave);
     proxy.withdraws("echo").await;
     let answer = client.call("echo", json!({ "text": "x" })).await;
-    assert_eq!(answer.code(), -32000, "{:?}", answer.messages);
+    assert_eq!(answer.code(), -31000, "{:?}", answer.messages);
     assert_eq!(answer.error()["message"], "No slave server connected to proxy");
 }
 

@@ -142,14 +142,16 @@ async fn a_call_never_answered_times_out_and_is_cancelled() {
     let mut slave = RawSlave::link(proxy.link, CODE, "odd", &["tool"]).await;
     proxy.offers("tool").await;
     for accept in [true, false] {
-        for client in [Client::modern(proxy.http), Client::legacy(proxy.http).await] {
+        for (client, code) in
+            [(Client::modern(proxy.http), -31013), (Client::legacy(proxy.http).await, -32001)]
+        {
             let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
             let opened = slave.receive_open().await;
             if accept {
                 slave.accept(&opened).await;
             }
             let answer = pending.finish().await;
-            assert_eq!((answer.code(), answer.kind()), (-32001, "timeout"));
+            assert_eq!((answer.code(), answer.kind()), (code, "timeout"));
             assert_eq!(answer.error()["message"], "Proxy request timeout");
             assert_eq!(slave.frame(FrameKind::Cancel).await.call, opened.call);
             // The answer is too late: it is dropped without an effect on other calls.
@@ -173,7 +175,7 @@ async fn progress_restarts_the_timeout_but_not_the_total() {
     assert_eq!(lively.progress().len(), 8);
     lively.result();
     let endless = client.request(ask(20.0, 60)).await;
-    assert_eq!((endless.code(), endless.progress().len() > 4), (-32001, true));
+    assert_eq!((endless.code(), endless.progress().len() > 4), (-31013, true));
     let silent = client.request(McpRequest::tool(1, "sleep", json!({ "seconds": 20, "steps": 1 }))).await;
     assert_eq!(silent.kind(), "timeout");
 }

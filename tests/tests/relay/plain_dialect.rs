@@ -124,7 +124,7 @@ async fn a_late_answer_of_a_node_slave_is_dropped() {
         client.start(McpRequest::tool(1, "tool", json!({}))).await
     });
     let answer = pending.finish().await;
-    assert_eq!((answer.code(), answer.error()["message"].as_str()), (-32001, Some("Proxy request timeout")));
+    assert_eq!((answer.code(), answer.error()["message"].as_str()), (-31013, Some("Proxy request timeout")));
     let mut pending = client.start(McpRequest::tool(1, "tool", json!({}))).await;
     let request = next_call(&mut link, "tool").await;
     link.answer(&late, json!({ "content": [] })).await;

@@ -229,7 +229,8 @@ async fn a_draining_slave_gets_no_new_call_and_finishes_the_old() {
 
 #[tokio::test]
 async fn a_call_beyond_all_capacity_is_busy() {
-    let proxy = Setup::proxy().start_proxy().await;
+    // Shorter than SSE_AFTER_MS: once a stream is open, the status is 200.
+    let proxy = Setup::proxy().env("QUEUE_TIMEOUT", "1").start_proxy().await;
     let fixture = Fixture::default();
     let _slave =
         fixture.serve(Setup::slave("one", proxy.link).env("SLAVE_CAPACITY", "1")).start_slave().await;

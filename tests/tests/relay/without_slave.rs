@@ -51,7 +51,7 @@ async fn a_legacy_call_that_is_cancelled_while_no_slave_has_it_never_runs() {
     // The slave reports that the call never arrived, so now no slave has it.
     slave.send(Frame { flags: Flags::GONE, ..Frame::bare(FrameKind::End, opened.call, 0) }).await;
     client.cancel("cancelled").await;
-    assert_eq!(pending.finish().await.kind(), "cancelled");
+    assert!(pending.finish().await.messages.is_empty(), "a cancelled request is not answered");
     slave.catalog(&json!({ "tools": [definition("raw_tool")] })).await;
     proxy.offers("raw_tool").await;
     let mut next = client.start(McpRequest::tool("next", "raw_tool", json!({}))).await;

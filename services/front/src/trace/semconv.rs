@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use protocol::link::header::CallHeader;
 use protocol::mcp::era::Version;
+use protocol::mcp::method::Method;
 use runtime::traces::{Kind, Parent, Span};
 
 use crate::calls::HeaderMap;
@@ -28,7 +29,11 @@ pub struct SpanAttributes<'a> {
 
 impl<'a> From<&'a CallHeader> for SpanAttributes<'a> {
     fn from(header: &'a CallHeader) -> Self {
-        Self { method: &header.method, version: Some(header.version), session: header.session.as_deref() }
+        Self {
+            method: Method::label(&header.method),
+            version: Some(header.version),
+            session: header.session.as_deref(),
+        }
     }
 }
 

@@ -75,10 +75,15 @@ async fn each_legacy_method_has_its_status_and_code() {
         ("logging/setLevel", json!({"level": 3}), 200, Some(-32602)),
         ("logging/setLevel", json!({}), 200, Some(-32602)),
         ("logging/setLevel", json!({"level": "info"}), 400, Some(-32600)),
-        ("prompts/list", json!({}), 200, Some(-32601)),
-        ("resources/read", json!({"uri": "x:y"}), 200, Some(-32601)),
+        ("prompts/list", json!({}), 200, None),
+        ("prompts/get", json!({}), 200, Some(-32602)),
+        ("resources/read", json!({"uri": "x:y"}), 200, None),
+        ("resources/read", json!({"name": "x"}), 200, Some(-32602)),
+        ("completion/complete", json!({"ref": {}}), 200, Some(-32602)),
+        ("sampling/createMessage", json!({}), 200, Some(-32601)),
+        ("server/discover", json!({}), 200, Some(-32601)),
         ("subscriptions/listen", json!({}), 200, Some(-32601)),
-        ("no/such", json!({}), 200, Some(-32601)),
+        ("no/such", json!({}), 200, None),
     ] {
         let reply = rig.post(BOTH, request(method, &params)).await;
         assert_eq!(reply.outcome(), (status, code), "{method} {params}");

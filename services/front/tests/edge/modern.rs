@@ -37,8 +37,10 @@ async fn each_modern_method_has_its_status_and_code() {
         ("initialize", json!({"protocolVersion": "2025-11-25"}), vec![], (404, Some(-32601))),
         ("ping", json!({}), vec![], (404, Some(-32601))),
         ("logging/setLevel", json!({}), vec![], (404, Some(-32601))),
-        ("prompts/get", json!({"name": "p"}), vec![("mcp-name", "p")], (404, Some(-32601))),
-        ("no/such", json!({}), vec![], (404, Some(-32601))),
+        ("prompts/get", json!({"name": "p"}), vec![("mcp-name", "p")], (200, None)),
+        ("prompts/get", json!({}), vec![], (400, Some(-32602))),
+        ("resources/subscribe", json!({"uri": "x:y"}), vec![], (404, Some(-32601))),
+        ("no/such", json!({}), vec![], (200, None)),
     ] {
         let reply = rig.post(&headers(method, &more), request(method, params.clone())).await;
         assert_eq!(reply.outcome(), expected, "{method} {params}");

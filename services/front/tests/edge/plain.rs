@@ -31,7 +31,7 @@ async fn each_message_gets_one_response() {
         (r#"{"jsonrpc":"2.0","id":3,"method":"ping"}"#, json!(3), None),
         (r#"{"jsonrpc":"2.0","id":4,"method":"tools/list"}"#, json!(4), None),
         (r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"echo"}}"#, json!(5), None),
-        (r#"{"jsonrpc":"2.0","id":6,"method":"no/such"}"#, json!(6), Some(-32601)),
+        (r#"{"jsonrpc":"2.0","id":6,"method":"subscriptions/listen"}"#, json!(6), Some(-32601)),
         (r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":3}"#, json!(7), Some(-32602)),
         (r#"{"jsonrpc":"2.0","method":"ping"}"#, json!(null), Some(-32600)),
         (r#"{"jsonrpc":"2.0","id":8,"method":"initialize"}"#, json!(8), None),

@@ -36,7 +36,11 @@ async fn every_failure_of_a_call_has_its_row_in_both_eras() {
                     rig.post(&headers, body).await
                 }
             };
-            assert_eq!(reply.outcome(), (failure.status(era), Some(row.code.into())), "{failure:?} {era:?}");
+            assert_eq!(
+                reply.outcome(),
+                (failure.status(era), Some(row.code_for(era).into())),
+                "{failure:?} {era:?}"
+            );
             assert_eq!(reply.json()["id"], "i");
             assert_eq!(reply.json()["error"]["data"]["kind"], row.kind);
             assert_eq!(
@@ -134,7 +138,8 @@ async fn unknown_methods_share_one_label() {
     for method in ["ping", "no/such", "x\\u0000y"] {
         rig.post(BOTH, format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}"}}"#)).await;
     }
-    let expected = ["ping ok", "other method_not_found", "other method_not_found"];
+    // What the edge does not know becomes a call, which is counted there.
+    let expected = ["ping ok"];
     assert_eq!(*rig.answered.lock().unwrap(), expected);
 }
 

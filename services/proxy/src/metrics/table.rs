@@ -12,7 +12,8 @@ use crate::slave_state::SlaveState;
 
 const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");
-const METHOD: Label = Label::of("method", &["tools/call"]);
+const METHOD: Label =
+    Label::of("method", &["tools/call", "prompts/get", "resources/read", "tasks/get", "reply", "other"]);
 const FILE: Label = Label::of("file", &["codes", "routes", "tls", "client_keys", "ops_keys", "session_keys"]);
 const STATE: Label = Label::of("state", &SlaveState::LABELS);
 
