@@ -76,7 +76,9 @@ impl TaskIds {
 
     /// Returns the result with each id of a task as the client is to see it, all else as it stands.
     pub(super) fn show(&self, result: Bytes, to: &Shown<'_>) -> Bytes {
-        if memmem::find(&result, b"\"taskId\"").is_none() {
+        // serde would also take an array of the members in their order.
+        let is_object = result.trim_ascii_start().starts_with(b"{");
+        if !is_object || memmem::find(&result, b"\"taskId\"").is_none() {
             return result;
         }
         let Ok(outside) = serde_json::from_slice::<Outside<'_>>(&result) else { return result };
