@@ -3,6 +3,7 @@
 //! A method that the specifications do not name becomes a call: a backend may have it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -159,7 +160,7 @@ impl<C: Calls> Edge<C> {
             session: caller.session,
             resumable: caller.place.is_some(),
             place: caller.place,
-            client_capabilities: caller.capabilities.and_then(raw_json),
+            client_capabilities: caller.capabilities.as_deref().and_then(raw_json),
             traceparent: trace.traceparent,
             tracestate: trace.tracestate,
             baggage: trace.baggage,
@@ -209,7 +210,7 @@ impl<C: Calls> Edge<C> {
             let ttl = listing.ttl_ms(kind, self.list_ttl_ms, Instant::now());
             // A shared cache must not serve lists to clients without a key where keys are required.
             let scope = cache_scope(list.hints.private || self.config.keys.is_required());
-            tail += &format!(r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}"#, self.list_meta);
+            let _ = write!(tail, r#","ttlMs":{ttl},"cacheScope":"{scope}","_meta":{}"#, self.list_meta);
         }
         tail.push_str("}}");
         Ok(Segments::joined(head, json, tail.as_bytes()))
@@ -276,8 +277,8 @@ fn unnamed(subject: Subject) -> &'static str {
 }
 
 /// Returns JSON as a header carries it; `None` for what is none.
-fn raw_json(text: Arc<str>) -> Option<RawJson> {
-    RawValue::from_string(text.as_ref().to_owned()).ok().map(RawJson)
+fn raw_json(text: &str) -> Option<RawJson> {
+    RawValue::from_string(text.to_owned()).ok().map(RawJson)
 }
 
 /// Builds a response whose result is `{}`, as for `ping`.

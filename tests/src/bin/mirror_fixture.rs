@@ -44,7 +44,6 @@ fn answer(modern: bool, id: &str, method: &str, params: &str) {
         (true, "server/discover") => format!(
             r#""supportedVersions":["2026-07-28"],"capabilities":{capabilities},"_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}"#
         ),
-        (_, "initialize" | "server/discover") => return say(&refusal(id)),
         (_, "tools/list") => r#""tools":[{"name":"mirror","inputSchema":{"type":"object"}}]"#.to_owned(),
         (_, "prompts/list") => r#""prompts":[{"name":"mirror","arguments":[{"name":"text"}]}]"#.to_owned(),
         (_, "resources/list") => r#""resources":[{"name":"mirror","uri":"mirror://fixed"}]"#.to_owned(),

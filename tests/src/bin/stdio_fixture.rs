@@ -190,8 +190,8 @@ fn tools() -> Value {
     let asks = if std::env::var_os("FIXTURE_ASKS").is_some() { &[asking::TOOL][..] } else { &[] };
     let watched = if watched::is_on() { &watched::TOOLS[..] } else { &[] };
     let changes = if kinds::scheme().is_some() { &[kinds::TOOL][..] } else { &[] };
-    let named = names.iter().chain(probes).chain(asks).chain(watched).chain(changes);
-    let mut all: Vec<Value> = named.map(tool).chain(watched::grown_tools()).collect();
+    let plain = names.iter().chain(probes).chain(asks).chain(watched).chain(changes);
+    let mut all: Vec<Value> = plain.map(tool).chain(watched::grown_tools()).collect();
     all.extend((1..=kinds::changes("tools")).map(|n| tool(&&*format!("tool{n}"))));
     all.into()
 }

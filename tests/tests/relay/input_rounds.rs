@@ -141,8 +141,8 @@ async fn a_state_is_good_for_its_own_request_and_process_only() {
     slave.signal(Signal::SIGKILL);
     offers(&proxy, "ask", false).await;
     let _next = self::slave(&[&proxy], "legacy", "60").await;
-    let lost = client.request(retry(8, &rounds, &state(&first), &responses)).await;
-    assert_eq!(lost.kind(), "state_lost", "{}", lost.error());
+    let forgotten = client.request(retry(8, &rounds, &state(&first), &responses)).await;
+    assert_eq!(forgotten.kind(), "state_lost", "{}", forgotten.error());
 }
 
 #[tokio::test]

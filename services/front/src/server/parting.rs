@@ -62,7 +62,9 @@ mod tests {
 
     fn words(parts: &[&[u8]], overdue: Option<Overdue>) -> Option<Vec<u8>> {
         let mut opening = Opening::default();
-        parts.iter().for_each(|part| opening.read(part));
+        for part in parts {
+            opening.read(part);
+        }
         opening.parting_words(overdue)
     }
 

@@ -131,7 +131,7 @@ pub fn with_cache_hints(result: Bytes) -> Bytes {
     let mut hints = String::new();
     for (name, value) in [("ttlMs", "0"), ("cacheScope", r#""private""#)] {
         if !has(name) {
-            hints.push_str(&format!(r#"{comma}"{name}":{value}"#));
+            hints += &[comma, "\"", name, "\":", value].concat();
             comma = ",";
         }
     }

@@ -230,7 +230,7 @@ fn method_of(kind: Kind) -> &'static str {
 fn introduction(ready: &[Ready]) -> Introduction {
     let mut slaves: Vec<&Ready> = ready.iter().collect();
     slaves.sort_by(|one, other| one.slave().name.cmp(&other.slave().name));
-    let servers = slaves.into_iter().flat_map(|slave| slave.servers());
+    let servers = slaves.into_iter().flat_map(Ready::servers);
     Introduction::of(servers.map(|server| (server.backend.as_str(), &*server.facts)))
 }
 

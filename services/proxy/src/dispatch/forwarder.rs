@@ -10,7 +10,7 @@ use protocol::link::header::CallSpot;
 use protocol::link::ids::{CallId, InstanceId};
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
-use protocol::mcp::request_state::{RequestState, StateLabel};
+use protocol::mcp::request_state::RequestState;
 use tokio::sync::watch;
 
 use super::candidates::PoolCandidates;
@@ -102,11 +102,6 @@ impl Forwarder {
             Kind::Resource | Kind::Template => Failure::UnknownResource(why),
             Kind::Task => Failure::UnknownTask(why),
         })
-    }
-
-    /// Returns what the ids begin with that this slave gives out; `None`: it gives out none.
-    pub(super) fn label(&self, slave: &Slave) -> Option<String> {
-        slave.state_process().map(StateLabel::beginning)
     }
 
     /// Returns the pool of the one slave that gave out what a request brings back.

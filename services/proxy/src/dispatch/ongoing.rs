@@ -12,6 +12,7 @@ use protocol::link::call::ResponseEvent;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::era::Version;
 use protocol::mcp::failure::{Failure, FailureKind};
+use protocol::mcp::request_state::StateLabel;
 use runtime::activity::CallGuard;
 use runtime::call_line;
 use tokio::time::{Sleep, sleep_until};
@@ -91,8 +92,9 @@ impl OngoingCall {
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResponseEvent>> {
         Poll::Ready(match ready!(self.response.poll_recv(cx)) {
             Recv::ResponseEvent(event) => {
-                let (forwarder, slave) = (&self.forwarder, self.machine.slave());
-                let label = || forwarder.label(slave?);
+                let slave = self.machine.slave();
+                // What the ids begin with that the slave gives out.
+                let label = || slave?.state_process().map(StateLabel::beginning);
                 if let Err(fault) = self.check.check(&event, self.call.era, &self.call.message, label) {
                     return Poll::Ready(Some(self.on_bad_answer(fault)));
                 }

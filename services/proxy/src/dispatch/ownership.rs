@@ -175,7 +175,8 @@ impl Naming<'_> {
             self.precedence.is_provided(name)
                 || self.precedence.exclusive(name).is_some_and(|owner| Some(owner) != code)
         };
-        !(kind == Kind::Tool && is_promised()) && !self.taken.contains(&(kind, name.to_owned()))
+        let is_taken = self.taken.contains(&(kind, name.to_owned()));
+        !is_taken && (kind != Kind::Tool || !is_promised())
     }
 }
 

@@ -67,16 +67,14 @@ impl Offer {
 impl BackendOffer {
     /// Returns whether both offer the same under the same name.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let same =
-            |(one, two): (&Option<Vec<Arc<CatalogEntry>>>, &Option<Vec<Arc<CatalogEntry>>>)| match (one, two)
-            {
-                (Some(one), Some(two)) => same_entries(one, two),
-                (one, two) => one.is_none() && two.is_none(),
-            };
+        let same = |kind: ListKind| match (&self.lists[kind as usize], &other.lists[kind as usize]) {
+            (Some(one), Some(two)) => same_entries(one, two),
+            (one, two) => one.is_none() && two.is_none(),
+        };
         self.name == other.name
             && self.hints == other.hints
             && self.server == other.server
-            && self.lists.iter().zip(&other.lists).all(same)
+            && ListKind::ALL.into_iter().all(same)
     }
 
     /// Returns the number of entries of a list.

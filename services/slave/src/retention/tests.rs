@@ -66,7 +66,7 @@ async fn read(mut receiver: mpsc::UnboundedReceiver<Got>) -> Vec<Got> {
     let mut got = Vec::new();
     within(async {
         while let Some(next) = receiver.recv().await {
-            got.push(next)
+            got.push(next);
         }
     })
     .await;

@@ -57,9 +57,10 @@ async fn post(upstream: &Upstream, to: &Url, message: &Outgoing) {
         Ok(response) => Fault::Status(response.status().as_u16()),
         Err(fault) => fault,
     };
-    match message.id {
-        Some(id) => upstream.inbox.failed(id, fault.failure(&upstream.backend, &message.method)),
-        None => tracing::debug!(backend = &*upstream.backend, "a message was lost: {fault}"),
+    if let Some(id) = message.id {
+        upstream.inbox.failed(id, fault.failure(&upstream.backend, &message.method));
+    } else {
+        tracing::debug!(backend = &*upstream.backend, "a message was lost: {fault}");
     }
 }
 

@@ -84,7 +84,7 @@ impl EntryReader<'_> {
         let mut headers = Vec::with_capacity(members.len());
         for (name, value) in members {
             let member = format!("headers.{name}");
-            let Some(header) = HeaderName::try_from(name).ok().filter(|name| is_free(name)) else {
+            let Some(header) = HeaderName::try_from(name).ok().filter(is_free) else {
                 self.report(&member, "the name of a header that MCP does not set itself");
                 continue;
             };

@@ -55,8 +55,8 @@ impl RemoteSession {
         let name = Arc::clone(&backend.name);
         let upstream = Upstream::new(name, server.clone(), backend.max_output, Box::new(inbox));
         let upstream = Arc::new(upstream.map_err(io::Error::other)?);
-        let carried = Arc::clone(&upstream);
-        let carrier = tokio::spawn(async move { mcp_http::run(&carried, messages).await });
+        let of_task = Arc::clone(&upstream);
+        let carrier = tokio::spawn(async move { mcp_http::run(&of_task, messages).await });
         Ok(Self { session, upstream, carrier })
     }
 
