@@ -7,7 +7,6 @@ mod events;
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +16,10 @@ use hyper::header::PROXY_AUTHORIZATION;
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
 
 use crate::io_fault::describe;
 use connector::Connector;
-pub use connector::Proxies;
+pub use connector::{ClientSettings, Proxies};
 pub use events::{Event, EventReader, EventTooLong};
 
 /// Time for which a connection without a request is kept. Below the limits of common servers and load balancers.
@@ -39,17 +37,6 @@ pub enum HttpError {
     /// The connection broke: the server may have seen the request.
     #[error("{0}")]
     Broken(String),
-}
-
-/// Settings of a client.
-#[derive(Clone, Debug)]
-pub struct ClientSettings {
-    /// TLS for `https` URLs. The application protocols are the client's own.
-    pub tls: Arc<ClientConfig>,
-    /// What the user changes where the server's certificate is not trusted.
-    pub roots: &'static str,
-    /// Proxies on the way.
-    pub proxies: Proxies,
 }
 
 /// An HTTP client. Cheap to clone; all clones share their connections.

@@ -81,7 +81,6 @@ async fn each_legacy_method_has_its_status_and_code() {
         ("resources/read", json!({"name": "x"}), 200, Some(-32602)),
         ("completion/complete", json!({"ref": {}}), 200, Some(-32602)),
         ("sampling/createMessage", json!({}), 200, Some(-32601)),
-        ("server/discover", json!({}), 200, Some(-32601)),
         ("subscriptions/listen", json!({}), 200, Some(-32601)),
         ("no/such", json!({}), 200, None),
     ] {

@@ -19,12 +19,22 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tower::Service;
 
-use super::ClientSettings;
 use crate::io_fault::describe;
 use crate::tls::{self, MaybeTlsStream, TlsPeer};
 
 /// Bytes of a proxy's answer to `CONNECT`, at most.
 const MAX_PROXY_HEAD: usize = 8 * 1024;
+
+/// Settings of a client.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// TLS for `https` URLs. The application protocols are the client's own.
+    pub tls: Arc<ClientConfig>,
+    /// What the user changes where the server's certificate is not trusted.
+    pub roots: &'static str,
+    /// Proxies on the way.
+    pub proxies: Proxies,
+}
 
 /// The proxies on the way to servers, by scheme and host.
 #[derive(Clone, Debug)]

@@ -14,9 +14,9 @@ use runtime::http_client::{ClientSettings, HttpClient, Proxies};
 use runtime::tls::TlsError;
 use url::Url;
 
-use super::Inbox;
 use super::config::{HttpServer, HttpTransport};
 use super::fault::Fault;
+use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::state::State;
 use crate::splice::strip_newlines;

@@ -7,9 +7,20 @@ use runtime::printable;
 use runtime::secret::Secret;
 use serde_json::Value;
 
-use super::remote;
 use crate::backends::mcp_http::HttpTransport;
 use crate::backends::stdio::StdioServer;
+
+/// Returns the transport of an entry, by the words of the programs that have such files; `None`: it is not reached over HTTP.
+fn transport(kind: Option<&str>, has_url: bool) -> Option<HttpTransport> {
+    match kind {
+        Some("http" | "streamable-http" | "streamableHttp" | "streamable_http") => {
+            Some(HttpTransport::Streamable)
+        }
+        Some("sse") => Some(HttpTransport::Events),
+        None => has_url.then_some(HttpTransport::Streamable),
+        Some(_) => None,
+    }
+}
 
 /// The reader of one entry.
 pub(super) struct EntryReader<'a> {
@@ -45,7 +56,7 @@ impl<'a> EntryReader<'a> {
         let kind = self.value.get("type").and_then(Value::as_str);
         let has_url = self.value.get("url").is_some() && self.value.get("command").is_none();
         self.check_members();
-        if let Some(transport) = remote::transport(kind, has_url) {
+        if let Some(transport) = transport(kind, has_url) {
             return self.remote(transport);
         }
         if !matches!(kind, None | Some("stdio" | "local")) {

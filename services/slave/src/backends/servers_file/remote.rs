@@ -31,18 +31,6 @@ const OWN_HEADERS: [&str; 13] = [
 /// Members of `tls`.
 const TLS_MEMBERS: [&str; 3] = ["ca", "cert", "key"];
 
-/// Returns the transport of an entry, by the words of the programs that have such files; `None`: it is not reached over HTTP.
-pub(super) fn transport(kind: Option<&str>, has_url: bool) -> Option<HttpTransport> {
-    match kind {
-        Some("http" | "streamable-http" | "streamableHttp" | "streamable_http") => {
-            Some(HttpTransport::Streamable)
-        }
-        Some("sse") => Some(HttpTransport::Events),
-        None => has_url.then_some(HttpTransport::Streamable),
-        Some(_) => None,
-    }
-}
-
 impl EntryReader<'_> {
     /// Returns the server; `None` if its address cannot be used.
     pub(super) fn http_server(&mut self, transport: HttpTransport) -> Option<HttpServer> {
