@@ -196,10 +196,19 @@ impl Client {
         exchange
     }
 
-    /// Tool definitions of `tools/list`.
+    /// Tool definitions of every page of `tools/list`.
     pub async fn tools(&self) -> Vec<Value> {
-        let answer = self.request(McpRequest::new(1, "tools/list", json!({}))).await;
-        answer.result()["tools"].as_array().expect("tools").clone()
+        let mut tools = Vec::new();
+        let mut params = json!({});
+        loop {
+            let answer = self.request(McpRequest::new(1, "tools/list", params)).await;
+            let page = answer.result();
+            tools.extend(page["tools"].as_array().expect("tools").iter().cloned());
+            match page.get("nextCursor") {
+                Some(cursor) => params = json!({ "cursor": cursor }),
+                None => return tools,
+            }
+        }
     }
 
     /// Tool names of `tools/list`.
