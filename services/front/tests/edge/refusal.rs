@@ -36,6 +36,11 @@ async fn every_failure_of_a_call_has_its_row_in_both_eras() {
                     rig.post(&headers, body).await
                 }
             };
+            // A legacy client that cancelled its call gets no response to it.
+            if (&failure, era) == (&Failure::Cancelled, Era::Legacy) {
+                assert_eq!((reply.outcome(), reply.text()), ((200, None), ""));
+                continue;
+            }
             assert_eq!(
                 reply.outcome(),
                 (failure.status(era), Some(row.code_for(era).into())),
