@@ -53,6 +53,7 @@ MAY_STAY_ZERO = {
     "mcp_relay_slave_retained_bytes": "the clients here keep no session (tests/relay/resumption.rs)",
     "mcp_relay_slave_retained_calls": "the clients here keep no session (tests/relay/resumption.rs)",
     "mcp_relay_listening_streams": "the clients here open no GET stream",
+    "mcp_relay_slave_resource_subscriptions": "the clients here keep no session (tests/relay/subscriptions/legacy.rs)",
     "tokio_global_queue_depth": "sampled: tasks wait for moments",
 }
 VALUES = {"job": ".+", "instance": ".+", "slave": ".+", "tool": ".+", "__rate_interval": "15s"}
