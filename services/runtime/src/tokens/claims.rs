@@ -1,7 +1,6 @@
 //! What a token says of its holder. Must not know signatures.
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::error::TokenError;
 use super::issuer::Issuer;
@@ -27,20 +26,6 @@ pub struct TokenIdentity {
     pub scopes: Vec<String>,
     /// Program that the token was issued to, where the token says so.
     pub client: Option<String>,
-}
-
-impl TokenIdentity {
-    /// Returns the digest that stands for the holder: of issuer and subject. Its prefix sets it apart from those of keys.
-    pub fn digest(&self) -> [u8; 32] {
-        let length = u64::try_from(self.issuer.len()).unwrap_or(u64::MAX);
-        Sha256::new()
-            .chain_update(b"mcp-relay identity 1\0token:")
-            .chain_update(length.to_be_bytes())
-            .chain_update(self.issuer.as_bytes())
-            .chain_update(self.subject.as_bytes())
-            .finalize()
-            .into()
-    }
 }
 
 /// Checks the claims that every token has, and those that the operator requires; returns the holder.

@@ -7,8 +7,10 @@ use url::Url;
 
 use super::algorithm::{EXPECTED as ALGORITHMS, SigningAlgorithm};
 use super::issuer::{ClaimNames, ClaimPath, IntrospectionEndpoint, Issuer, KeyLocation};
+use super::jwks::KeySet;
 use crate::document::{Cursor, Document, DocumentProblems, Map, Rendered};
 use crate::follow::content_digest;
+use crate::tls::ClientFiles;
 
 /// Size of the file, in bytes.
 const MAX_FILE_SIZE: u64 = 1 << 20;
@@ -46,6 +48,14 @@ pub enum IssuersError {
     /// It has problems.
     #[error(transparent)]
     Yaml(#[from] DocumentProblems),
+    /// A file that it names cannot be used.
+    #[error("{issuer}: {problem}")]
+    Named {
+        /// Issuer of the entry.
+        issuer: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// The issuers that a file lists.
@@ -75,6 +85,30 @@ impl IssuersFile {
         let text = std::str::from_utf8(content).map_err(|_| IssuersError::NotText)?;
         let issuers = Document::parse(text, Rendered::Open)?.read(Rendered::Open, read)?;
         Ok(Self { issuers, digest: content_digest(content) })
+    }
+
+    /// Checks the files that the entries name. Blocks the thread.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub fn checked(self) -> Result<Self, IssuersError> {
+        for issuer in &self.issuers {
+            let named = |problem| IssuersError::Named { issuer: issuer.issuer.clone(), problem };
+            if let KeyLocation::File(path) = issuer.keys() {
+                let unreadable = |error| format!("jwks_file cannot be read: {}", crate::io_fault::describe(&error));
+                let keys = std::fs::read(path).map_err(unreadable).and_then(|text| KeySet::parse(&text));
+                keys.map_err(named)?;
+            }
+            if let Some(endpoint) = &issuer.introspection {
+                let unreadable = |error| format!("client_secret_file cannot be read: {}", crate::io_fault::describe(&error));
+                std::fs::read(&endpoint.secret).map_err(unreadable).map_err(named)?;
+            }
+            let trusted = ClientFiles { roots: issuer.ca.clone(), identity: None };
+            if let Some(error) = trusted.check().first() {
+                return Err(named(format!("ca_file: {error}")));
+            }
+        }
+        Ok(self)
     }
 
     /// Returns the issuers in the order of the file.
