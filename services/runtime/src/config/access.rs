@@ -244,13 +244,16 @@ mod tests {
         assert!(loaded.warnings.is_empty());
         let plain = load(&[issuers, ("PUBLIC_URL", "http://relay.example/mcp")]).unwrap().warnings;
         assert!(plain[0].contains("PUBLIC_URL begins with http://"), "{plain:?}");
-        for (url, variable) in
-            [("", "AUTH_ISSUERS"), ("https://relay.example/mcp?a=b", "PUBLIC_URL"), ("https://relay.example/#a", "PUBLIC_URL")]
-        {
+        for (url, variable) in [
+            ("", "AUTH_ISSUERS"),
+            ("https://relay.example/mcp?a=b", "PUBLIC_URL"),
+            ("https://relay.example/#a", "PUBLIC_URL"),
+        ] {
             let problems = load(&[issuers, ("PUBLIC_URL", url)]).unwrap_err();
             assert_eq!((problems.list.len(), problems.list[0].name.as_str()), (1, variable), "{url:?}");
         }
-        std::fs::write(&path, "issuers:\n- issuer: https://id.example\n  jwks_file: /nowhere/keys\n").unwrap();
+        std::fs::write(&path, "issuers:\n- issuer: https://id.example\n  jwks_file: /nowhere/keys\n")
+            .unwrap();
         let problems = load(&[issuers, ("PUBLIC_URL", "https://relay.example/mcp")]).unwrap_err().to_string();
         assert!(problems.contains("AUTH_ISSUERS") && problems.contains("jwks_file"), "{problems}");
     }

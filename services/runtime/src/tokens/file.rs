@@ -95,12 +95,15 @@ impl IssuersFile {
         for issuer in &self.issuers {
             let named = |problem| IssuersError::Named { issuer: issuer.issuer.clone(), problem };
             if let KeyLocation::File(path) = issuer.keys() {
-                let unreadable = |error| format!("jwks_file cannot be read: {}", crate::io_fault::describe(&error));
+                let unreadable =
+                    |error| format!("jwks_file cannot be read: {}", crate::io_fault::describe(&error));
                 let keys = std::fs::read(path).map_err(unreadable).and_then(|text| KeySet::parse(&text));
                 keys.map_err(named)?;
             }
             if let Some(endpoint) = &issuer.introspection {
-                let unreadable = |error| format!("client_secret_file cannot be read: {}", crate::io_fault::describe(&error));
+                let unreadable = |error| {
+                    format!("client_secret_file cannot be read: {}", crate::io_fault::describe(&error))
+                };
                 std::fs::read(&endpoint.secret).map_err(unreadable).map_err(named)?;
             }
             let trusted = ClientFiles { roots: issuer.ca.clone(), identity: None };
