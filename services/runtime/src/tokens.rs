@@ -25,7 +25,7 @@ mod tests;
 pub use claims::TokenIdentity;
 pub use discovery::{Discovered, metadata_urls};
 pub use error::TokenError;
-pub use fetch::{FetchError, Fetcher};
+pub use fetch::{FetchError, Fetcher, Probe};
 pub use file::{IssuersError, IssuersFile};
 pub use follow::follow_issuers;
 pub use issuer::{Issuer, KeyLocation};

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
-use hyper::{Request, StatusCode};
+use hyper::Request;
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
+};
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -36,6 +38,19 @@ pub enum FetchError {
         /// Where it leads, without query.
         to: String,
     },
+}
+
+/// What a URL answers, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Status.
+    pub status: u16,
+    /// `WWW-Authenticate`.
+    pub challenge: Option<String>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// Body.
+    pub body: Bytes,
 }
 
 /// A client of one issuer. Its TLS is set up at the first request, so that a process that asks nobody needs no trusted roots.
@@ -77,29 +92,45 @@ impl Fetcher {
         self.send(request.body(Full::from(form))).await
     }
 
-    async fn send(&self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Result<Bytes, FetchError> {
-        let request = request.map_err(|_| FetchError::NoAnswer("the URL cannot be asked for".to_owned()))?;
-        tokio::time::timeout(TIMEOUT, self.exchange(request)).await.unwrap_or_else(|_| {
-            Err(FetchError::NoAnswer(format!("no answer within {} s", TIMEOUT.as_secs())))
-        })
+    /// Asks a URL and returns what it answers, whatever its status. Cancel safe.
+    ///
+    /// # Errors
+    /// There is no answer within ten seconds.
+    pub async fn probe(&self, url: &Url) -> Result<Probe, FetchError> {
+        let request = Request::get(url.as_str()).header(ACCEPT, "application/json, text/event-stream");
+        self.answer(request.body(Full::default())).await
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, FetchError> {
-        let response = self.client().await?.send(request).await;
-        let response = response.map_err(|error| FetchError::NoAnswer(error.to_string()))?;
-        let status = response.status();
-        if status.is_redirection() {
-            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
-            let to = to.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
-            return Err(FetchError::Redirect { status: status.as_u16(), to });
+    async fn send(&self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Result<Bytes, FetchError> {
+        let Probe { status, location, body, .. } = self.answer(request).await?;
+        match (status, location) {
+            (200, _) => Ok(body),
+            (300..=399, to) => {
+                let to = to.unwrap_or_default();
+                let to = to.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
+                Err(FetchError::Redirect { status, to })
+            }
+            _ => Err(FetchError::Status(status)),
         }
-        if status != StatusCode::OK {
-            return Err(FetchError::Status(status.as_u16()));
-        }
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let unread =
-            || FetchError::NoAnswer(format!("the answer broke off, or is larger than {MAX_ANSWER} bytes"));
-        Ok(body.map_err(|_| unread())?.to_bytes())
+    }
+
+    async fn answer(&self, request: hyper::http::Result<Request<Full<Bytes>>>) -> Result<Probe, FetchError> {
+        let request = request.map_err(|_| FetchError::NoAnswer("the URL cannot be asked for".to_owned()))?;
+        let exchange = async {
+            let response = self.client().await?.send(request).await;
+            let (head, body) =
+                response.map_err(|error| FetchError::NoAnswer(error.to_string()))?.into_parts();
+            let text = |name: HeaderName| {
+                head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+            };
+            let (challenge, location) = (text(WWW_AUTHENTICATE), text(LOCATION));
+            let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|_| {
+                FetchError::NoAnswer(format!("the answer broke off, or is larger than {MAX_ANSWER} bytes"))
+            })?;
+            Ok(Probe { status: head.status.as_u16(), challenge, location, body: body.to_bytes() })
+        };
+        let late = || FetchError::NoAnswer(format!("no answer within {} s", TIMEOUT.as_secs()));
+        tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn client(&self) -> Result<&HttpClient, FetchError> {
