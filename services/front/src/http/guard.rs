@@ -220,6 +220,8 @@ impl<'a> PresentedKeys<'a> {
 
 /// Returns the key of a bearer header. The name of the scheme is case-insensitive (RFC 9110, 11.1).
 fn bearer_key(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, key) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
+    // Without a key, what is left of the header is the scheme: a bearer header that shows nothing valid.
+    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+    let (scheme, key) = value.split_at(end);
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
 }
