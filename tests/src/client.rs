@@ -86,8 +86,14 @@ impl Client {
 
     /// Sends `initialize` and `notifications/initialized`; keeps the session id.
     pub async fn initialize(&mut self) -> Answer {
-        let params =
-            json!({ "protocolVersion": self.version, "capabilities": {}, "clientInfo": client_info() });
+        self.initialize_with(json!({})).await
+    }
+
+    /// As [`Self::initialize`], with these capabilities.
+    pub async fn initialize_with(&mut self, capabilities: Value) -> Answer {
+        let params = json!({
+            "protocolVersion": self.version, "capabilities": capabilities, "clientInfo": client_info()
+        });
         let mut pending = self.start(McpRequest::new(0, "initialize", params)).await;
         let answer = pending.finish().await;
         assert_eq!(answer.status, 200, "initialize: {:?}", answer.messages);
@@ -242,7 +248,8 @@ pub struct Pending {
 }
 
 impl Pending {
-    fn new(exchange: Exchange) -> Self {
+    /// Reads the answer of an exchange that was begun.
+    pub fn new(exchange: Exchange) -> Self {
         Self { exchange, parser: Parser::default(), done: false }
     }
 

@@ -70,4 +70,5 @@ mod tls;
 mod tls_words;
 mod traces;
 mod unaltered;
+mod waiting_exchanges;
 mod without_slave;

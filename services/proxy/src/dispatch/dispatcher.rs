@@ -125,7 +125,7 @@ impl Dispatcher {
                 Ok(call)
             }
             Err(failure) => {
-                trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
+                trace.finish(failure.spec().kind, CallOutcome::of_failure(&failure, version.era()));
                 guard.finish(failure.spec().kind);
                 Err(failure)
             }
