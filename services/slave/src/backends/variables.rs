@@ -19,6 +19,11 @@ pub(super) fn fill(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Fil
         let Some((reference, behind)) = after.split_once('}') else { break };
         filled.text.push_str(before);
         rest = behind;
+        if reference.starts_with(|c: char| c.is_ascii_digit()) {
+            // An argument of a shell's script.
+            filled.text.push_str(&format!("${{{reference}}}"));
+            continue;
+        }
         let reference = reference.strip_prefix("env:").unwrap_or(reference);
         let (name, default) =
             reference.split_once(":-").map_or((reference, None), |(name, d)| (name, Some(d)));
@@ -35,4 +40,29 @@ pub(super) fn fill(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Fil
     }
     filled.text.push_str(rest);
     filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_replaced_and_what_is_missing_is_named() {
+        let variable = |name: &str| match name {
+            "A" => Some("a${B}".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        for (text, expected, missing) in [
+            ("x${A}y${env:A}", "xa${B}ya${B}", ""),
+            ("${NO:-d}${EMPTY:-e}${EMPTY}", "de", ""),
+            ("${NO}-${A:-d}", "-a${B}", "NO"),
+            ("${1} ${2:-c} $A ${", "${1} ${2:-c} $A ${", ""),
+            ("${input:x}", "", "input:x"),
+        ] {
+            let filled = fill(text, &variable);
+            let missed = filled.missing.join(",");
+            assert_eq!((filled.text.as_str(), missed.as_str()), (expected, missing), "{text}");
+        }
+    }
 }
