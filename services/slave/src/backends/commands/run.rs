@@ -136,7 +136,7 @@ impl LoadedTool {
     }
 
     fn answer(&self, era: Era, run: &Finished, output: Option<&OutputDirectory>) -> Result<Answer, Failure> {
-        if !run.status.success() {
+        if !run.status.code().is_some_and(|code| self.tool.exit_codes.contains(&code)) {
             return Ok(self.error(era, &self.end_text(run)));
         }
         let answer = match (&self.tool.output, output) {

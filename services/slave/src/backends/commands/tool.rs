@@ -34,6 +34,8 @@ pub struct CommandTool {
     pub(super) progress: Option<Regex>,
     /// The longest run; `None`: as long as the call may take.
     pub(super) timeout: Option<Duration>,
+    /// The exit codes of a run that succeeded.
+    pub(super) exit_codes: Vec<i32>,
     /// The runs at once; `None`: no limit.
     pub(super) slots: Option<Slots>,
     /// Values that must not be shown.

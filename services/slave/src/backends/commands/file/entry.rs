@@ -35,6 +35,7 @@ const MEMBERS: &[&str] = &[
     "progress",
     "timeout",
     "concurrency",
+    "exitCodes",
     "disabled",
 ];
 
@@ -80,6 +81,7 @@ impl<'a> ToolReader<'a> {
         self.warn_of_unused(members, name, &places);
         let (progress, timeout) = (super::limits::progress(members), super::limits::timeout(members));
         let slots = super::limits::concurrency(members);
+        let exit_codes = super::limits::exit_codes(members);
         let arguments = compile(members, "inputSchema", &schema)?;
         let entry = definition(members, name, &schema);
         let digest = Sha256::digest(format!("{}{:?}", cursor.to_json(), self.filled)).into();
@@ -92,6 +94,7 @@ impl<'a> ToolReader<'a> {
             output: output?,
             progress,
             timeout,
+            exit_codes,
             slots,
             secrets: std::mem::take(&mut self.secrets),
             digest,

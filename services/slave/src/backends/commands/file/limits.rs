@@ -1,10 +1,10 @@
-//! The members of a tool that concern its runs: `timeout`, `concurrency`, `progress`. Must not know how it is run.
+//! The members of a tool that concern its runs: `timeout`, `concurrency`, `exitCodes`, `progress`. Must not know how it is run.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use regex::Regex;
-use runtime::document::Map;
+use runtime::document::{Cursor, Map};
 
 use crate::backends::commands::slots::Slots;
 
@@ -41,6 +41,25 @@ pub(super) fn concurrency(members: &Map<'_>) -> Option<Slots> {
     // Within the range, a float holds whole numbers exactly.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     NonZeroUsize::new(number as usize).map(Slots::new)
+}
+
+/// Returns the exit codes of a run that succeeded; 0 without the member.
+pub(super) fn exit_codes(members: &Map<'_>) -> Vec<i32> {
+    let Some(cursor) = members.get("exitCodes") else { return vec![0] };
+    let expected = "a list of exit codes, whole numbers from 0 to 255";
+    let items = cursor.items(expected);
+    if items.is_empty() {
+        cursor.error(expected);
+    }
+    let code = |item: &Cursor<'_>| {
+        let code = item.number(expected)?;
+        let found = (0..=255).find(|known| (f64::from(*known) - code).abs() < f64::EPSILON);
+        if found.is_none() {
+            item.error(expected);
+        }
+        found
+    };
+    items.iter().filter_map(code).collect()
 }
 
 /// Returns the pattern of lines that are progress.

@@ -75,6 +75,8 @@ fn whatever_is_wrong_is_reported_with_its_line_and_its_place() {
         ("    timeout: 0\n", "line 5 tools[0].timeout = 0"),
         ("    timeout: soon\n", "tools[0].timeout"),
         ("    concurrency: 1.5\n", "tools[0].concurrency"),
+        ("    exitCodes: []\n", "tools[0].exitCodes"),
+        ("    exitCodes: [0, 256]\n", "tools[0].exitCodes[1]"),
         ("    progress: '('\n", "tools[0].progress"),
         ("    progress: '(?<percent>x)'\n", "tools[0].progress"),
         ("    output: xml\n", "tools[0].output"),
