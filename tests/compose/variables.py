@@ -16,7 +16,7 @@ SECTIONS = {
 # They name files, which need a mount as well: a docker-compose.override.yml has both.
 FILES = {
     "AUTH_BEARER_KEYS_FILE", "OPS_KEYS_FILE", "SESSION_KEY_FILE", "SLAVE_CODES_FILE", "SLAVE_CODE_FILE", "ROUTES", "TLS_CERT", "TLS_KEY",
-    "TLS_HTTP", "TLS_OPS", "TLS_WS", "TLS_CLIENT_CA", "PROXY_CA_FILE", "PROXY_CLIENT_CERT", "PROXY_CLIENT_KEY", "SLAVE_BACKENDS",
+    "TLS_HTTP", "TLS_OPS", "TLS_WS", "TLS_CLIENT_CA", "PROXY_CA_FILE", "PROXY_CLIENT_CERT", "PROXY_CLIENT_KEY", "SLAVE_BACKENDS", "SLAVE_TOOLS",
     "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
 }
 # The file's own: addresses, ports and the mode follow from the containers.

@@ -151,8 +151,8 @@ Dials the proxy at PROXY_SERVER_URL with SLAVE_CODE, offers its tools there and 
 A slave needs no inbound port and reconnects by itself when the link breaks. It also serves the same tools as MCP on
 its own MCP_SERVER_HOST:MCP_SERVER_PORT. The same as PROXY_SLAVE=1 without a subcommand.
 
-Tools come from MCP servers that it starts (SLAVE_BACKENDS), from the mr-pilot command (review_merge_request)
-and, with DEMO_TOOLS=1, from built-in demo tools.";
+Tools come from MCP servers that it starts (SLAVE_BACKENDS), from commands (SLAVE_TOOLS), from the mr-pilot
+command (review_merge_request) and, with DEMO_TOOLS=1, from built-in demo tools.";
 
 fn slave_help() -> String {
     format!(

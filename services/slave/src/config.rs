@@ -83,6 +83,8 @@ pub struct SlaveConfig {
     pub weight: u32,
     /// `SLAVE_BACKENDS`: a readable file in the `mcpServers` format.
     pub backends_file: Option<PathBuf>,
+    /// `SLAVE_TOOLS`: a readable file of tools that are commands.
+    pub tools_file: Option<PathBuf>,
     /// `MR_PILOT_COMMAND` and the variables that are passed on.
     pub mr_pilot: MrPilotConfig,
     /// `DEMO_TOOLS`: whether the demo tools are offered.
@@ -91,7 +93,7 @@ pub struct SlaveConfig {
     pub probe_tool: Option<String>,
     /// The program that starts backends (`exec-backend`); `None`: they are started directly. No variable sets it.
     pub launcher: Option<PathBuf>,
-    /// `SLAVE_STRICT`: what becomes of a backends file of which an entry cannot be used.
+    /// `SLAVE_STRICT`: what becomes of a backends or tools file of which an entry cannot be used.
     pub strictness: Strictness,
     /// `BACKEND_START_TIMEOUT`: longest start of a backend.
     pub backend_start: Duration,
@@ -134,6 +136,7 @@ impl SlaveConfig {
             capacity: reader.value(&settings.slave_capacity, parse::whole(0..=1_000_000, "calls")),
             weight: reader.value(&settings.slave_weight, parse::whole(1..=10_000, "percent")),
             backends_file: reader.optional(&settings.slave_backends, values::readable_file),
+            tools_file: reader.optional(&settings.slave_tools, values::readable_file),
             mr_pilot: read_mr_pilot(&mut reader, &settings, snapshot),
             demo_tools: reader.value(&settings.demo_tools, parse::flag),
             probe_tool: None,
@@ -238,6 +241,7 @@ mod tests {
         ("SLAVE_CAPACITY", "many"),
         ("SLAVE_WEIGHT", "0"),
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
+        ("SLAVE_TOOLS", "/nowhere/tools.yaml"),
         ("MR_PILOT_HOSTS", "https://gitlab.com"),
         ("MR_PILOT_ALLOW_COMMENT", "never"),
         ("MR_PILOT_ENV", "A,not a name"),

@@ -3,6 +3,7 @@
 //! Must not know links, journals or HTTP: the reader of a call hands in a [`CallSink`].
 
 mod call_log;
+mod command_tools;
 mod config;
 mod launch;
 mod limit;
@@ -28,6 +29,7 @@ use runtime::activity::Activity;
 use tokio::sync::watch;
 
 pub use crate::backends::BackendState;
+use crate::backends::commands::{CommandTool, ToolChanges};
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::bridge::{ParkedCalls, TaskIds};
@@ -35,7 +37,9 @@ use crate::call::{CallEnd, CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
 use crate::retention::Retention;
 use crate::trace::CallTrace;
+use command_tools::CommandTools;
 pub use config::ExecutorConfig;
+use launch::Started;
 use limit::ConcurrencyLimit;
 use listen::Listeners;
 pub use offer::{BackendOffer, Offer};
@@ -60,6 +64,7 @@ pub struct Evidence {
 pub struct Executor {
     runner: Arc<CallRunner>,
     servers: Arc<StdioServers>,
+    tools: Option<Arc<CommandTools>>,
     retention: Arc<Retention>,
 }
 
@@ -74,7 +79,7 @@ impl Executor {
         let retention = Retention::new(config.retention);
         retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
-        let (shutdown, servers) = launch::start_backends(config, &registry);
+        let Started { shutdown, servers, tools } = launch::start_backends(config, &registry);
         registry.all_added();
         let listeners = Listeners::new(Arc::clone(&registry));
         let runner = CallRunner {
@@ -89,13 +94,20 @@ impl Executor {
             log_levels: Mutex::default(),
             listeners,
         };
-        Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }
+        let (runner, tools) = (Arc::new(runner), tools.map(Arc::new));
+        Self { runner, servers: Arc::new(servers), tools, retention }
     }
 
     /// Replaces the stdio servers. Unchanged ones go on untouched, removed ones end after their calls, changed ones after
     /// their successors are ready and their calls have ended. Those of the names in `kept` stay as they are. Returns at once.
     pub fn set_servers(&self, servers: Vec<StdioServer>, kept: &[String]) -> ReloadSummary {
         self.servers.replace(servers, kept)
+    }
+
+    /// Replaces the tools that are commands, except for those of the names in `kept`. Calls that run go on as they began. Does
+    /// nothing where the slave was started without such tools.
+    pub fn set_tools(&self, tools: Vec<Arc<CommandTool>>, kept: &[String]) -> ToolChanges {
+        self.tools.as_ref().map(|known| known.replace(tools, kept)).unwrap_or_default()
     }
 
     /// Returns the catalog and its changes. The first value may be empty: backends start in the background.

@@ -10,6 +10,7 @@ mod offer;
 mod readiness;
 mod settings;
 mod start_line;
+mod tools_file;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,8 +38,9 @@ use linked::Linked;
 use offer::ToolSources;
 pub use offer::missing_pilot;
 use readiness::readiness;
-pub use settings::{backends_file, backends_file_of, executor_config};
+pub use settings::{backends_file, backends_file_of, executor_config, tools_file, tools_file_of};
 use start_line::StartLine;
+use tools_file::ReadTools;
 
 /// How long backends may take to end by themselves once no call runs.
 const BACKEND_EXIT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -69,6 +71,7 @@ struct Slave {
     /// The proxies that are dialled, as URLs.
     proxies: Option<String>,
     backends: Option<BackendsFile>,
+    tools: Option<ReadTools>,
     reload: ReloadSignal,
     following_keys: AbortOnDropHandle<()>,
 }
@@ -83,7 +86,12 @@ impl Slave {
         if let Some(file) = &backends {
             file.report();
         }
-        let executor = Executor::start(settings::executor(&config, backends.as_ref())).await;
+        let tools = ReadTools::read(&config)?;
+        if let Some(file) = &tools {
+            file.report();
+        }
+        let executor = settings::executor(&config, backends.as_ref(), tools.as_ref());
+        let executor = Executor::start(executor).await;
         let edge_config = EdgeConfig::from_common(&config.common, role(&config), address);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge);
@@ -117,6 +125,7 @@ impl Slave {
             sources,
             proxies,
             backends,
+            tools,
             reload,
             following_keys,
         })
@@ -147,8 +156,10 @@ impl Slave {
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
         start.log(&format!("http://{address}"));
-        let follow = |file: BackendsFile| tokio::spawn(file.follow(self.reload, self.executor.clone()));
-        let following = self.backends.map(follow).map(AbortOnDropHandle::new);
+        let (reload, executor) = (self.reload, &self.executor);
+        let tools = self.tools.map(|file| tokio::spawn(file.follow(reload.clone(), executor.clone())));
+        let backends = self.backends.map(|file| tokio::spawn(file.follow(reload, executor.clone())));
+        let following: Vec<_> = tools.into_iter().chain(backends).map(AbortOnDropHandle::new).collect();
         let link = async {
             match self.linked {
                 Some(linked) => linked.run(shutdown).await,

@@ -14,6 +14,7 @@ mod call_lines;
 mod catalogs;
 mod certainty;
 mod codes;
+mod command_tools;
 mod configuration;
 mod confinement;
 mod definitions;

@@ -187,16 +187,16 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::gauge(
         REFUSED,
-        &[],
-        "Entries of SLAVE_BACKENDS that cannot be used and are left out; the log and doctor say why.",
+        &[Label::of("file", &["backends", "tools"])],
+        "Entries of SLAVE_BACKENDS and SLAVE_TOOLS that cannot be used and are left out; the log and doctor say why.",
     ),
     Metric::counter(
         CONFIG_RELOADS,
         &[
-            Label::of("file", &["backends", "code", "client_keys", "ops_keys", "session_keys"]),
+            Label::of("file", &["backends", "tools", "code", "client_keys", "ops_keys", "session_keys"]),
             Label::of("outcome", &["ok", "failed"]),
         ],
-        "Files of the configuration (SLAVE_BACKENDS, SLAVE_CODE_FILE, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
     ),
     Metric::counter(
         LINK_RECONNECTS,
