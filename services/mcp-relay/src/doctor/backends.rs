@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ::slave::backends::history::LogCapture;
 use ::slave::backends::servers_file::{ServersFile, ServersFileError};
+use ::slave::backends::stdio::{ChildOwner, ChildRules, Sharing};
 use ::slave::config::SlaveConfig;
 use ::slave::executor::{BackendSnapshot, BackendState, Evidence, Executor, ExecutorConfig};
 use runtime::env::Snapshot;
@@ -67,6 +68,23 @@ fn entries(report: &mut Report, file: ServersFile) {
     for warning in file.warnings {
         report.warn("backends", warning);
     }
+    for server in file.servers {
+        if let Sharing::Apart(rules) = server.sharing {
+            report.note("backends", own_processes(&server.name, rules));
+        }
+    }
+}
+
+/// Says how many processes an entry may have.
+fn own_processes(name: &str, rules: ChildRules) -> String {
+    let ChildRules { owner, most, idle } = rules;
+    let whom = match owner {
+        ChildOwner::Session => "session",
+        ChildOwner::Client => "client",
+    };
+    format!(
+        "{name} runs a process for each {whom}, at most {most} beside its first one (maxChildren), each until {idle:?} after its last call (idle)"
+    )
 }
 
 fn unusable(report: &mut Report, error: &ServersFileError) {

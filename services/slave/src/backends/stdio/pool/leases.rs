@@ -91,6 +91,13 @@ impl<C: Clone> Leases<C> {
         if key.is_of_call() { self.remove(key, number) } else { None }
     }
 
+    /// Lets the idle time of a child begin anew.
+    pub(super) fn touch(&mut self, key: &ChildKey, number: u64, now: Instant) {
+        if let Some(leased) = self.get_mut(key, number) {
+            leased.used = now;
+        }
+    }
+
     /// Takes a child out: it takes no more calls. `None`: it was out before.
     pub(super) fn remove(&mut self, key: &ChildKey, number: u64) -> Option<C> {
         self.get_mut(key, number)?;

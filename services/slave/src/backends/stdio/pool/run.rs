@@ -137,8 +137,13 @@ impl ChildRun {
         }
     }
 
-    /// Resolves when no call has used the child for the idle time.
+    /// Resolves when no call has used the child for the idle time, since it was ready: a start may take longer than that.
     async fn idle(&self) {
+        let mut state = self.child.state.subscribe();
+        if state.wait_for(|state| !matches!(state, ChildState::Starting)).await.is_err() {
+            return;
+        }
+        self.pool.leases.lock().touch(&self.key, self.child.number, Instant::now());
         loop {
             let now = Instant::now();
             let idle = self.pool.leases.lock().expire(&self.key, self.child.number, now);

@@ -171,7 +171,9 @@ fn a_child_ends_when_no_call_used_it_for_the_idle_time() {
     assert_eq!(leases.expire(&key(1), 1, at(60)), Idle::NotBefore(at(70)), "a call runs");
     leases.give_back(&key(1), 1, at(65));
     assert_eq!(leases.expire(&key(1), 1, at(70)), Idle::NotBefore(at(75)));
-    assert_eq!(leases.expire(&key(1), 1, at(75)), Idle::Over);
+    leases.touch(&key(1), 1, at(70));
+    assert_eq!(leases.expire(&key(1), 1, at(75)), Idle::NotBefore(at(80)));
+    assert_eq!(leases.expire(&key(1), 1, at(80)), Idle::Over);
     assert!(leases.children.is_empty());
-    assert_eq!(leases.expire(&key(1), 1, at(75)), Idle::Gone);
+    assert_eq!(leases.expire(&key(1), 1, at(80)), Idle::Gone);
 }
