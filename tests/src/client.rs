@@ -84,6 +84,13 @@ impl Client {
         Self { version: LEGACY.into(), ..Self::modern(address) }
     }
 
+    /// A client of version 2025-11-25 with these capabilities that has initialized.
+    pub async fn legacy_able(address: SocketAddr, capabilities: Value) -> Self {
+        let mut client = Self::uninitialized(address);
+        client.initialize_with(capabilities).await;
+        client
+    }
+
     /// Sends `initialize` and `notifications/initialized`; keeps the session id.
     pub async fn initialize(&mut self) -> Answer {
         self.initialize_with(json!({})).await

@@ -163,6 +163,7 @@ impl Executor {
         self.runner.log_levels.lock().remove(session);
         self.retention.end_session(session);
         self.runner.listeners.end_session(session);
+        self.runner.registry.end_session(session);
     }
 
     /// Ends all calls that listen, now and later: the slave goes down.

@@ -48,6 +48,7 @@ mod names;
 mod odd_backends;
 mod odd_slaves;
 mod ops_port;
+mod own_processes;
 mod plain_dialect;
 mod reload;
 mod repeats;

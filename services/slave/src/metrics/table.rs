@@ -22,6 +22,8 @@ pub(super) const BACKEND_CALLS: &str = "mcp_relay_slave_backend_calls_total";
 pub(super) const STARTS: &str = "mcp_relay_slave_backend_starts_total";
 pub(super) const RESTARTS: &str = "mcp_relay_slave_backend_restarts_total";
 pub(super) const EXITS: &str = "mcp_relay_slave_backend_exits_total";
+pub(super) const CHILDREN: &str = "mcp_relay_slave_backend_children";
+pub(super) const CHILD_ENDS: &str = "mcp_relay_slave_backend_children_ended_total";
 pub(super) const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
 pub(super) const ODD: &str = "mcp_relay_slave_backend_odd_lines_total";
 pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
@@ -139,6 +141,19 @@ pub const METRICS: &[Metric] = &[
             Label::open("code"),
         ],
         "Processes of a backend that ended. code: the exit code or signal, if known.",
+    ),
+    Metric::gauge(
+        CHILDREN,
+        &[BACKEND],
+        "Processes that a backend runs for sessions or clients (\"sessions\" of its entry), beside its first one; at most maxChildren.",
+    ),
+    Metric::counter(
+        CHILD_ENDS,
+        &[
+            BACKEND,
+            Label::of("reason", &["idle", "session_ended", "gave_way", "exited", "start_failed", "stopped"]),
+        ],
+        "Processes of sessions or clients that ended. gave_way: another session needed the place (maxChildren); exited: by itself; stopped: with its entry or the slave.",
     ),
     Metric::counter(
         DROPPED,

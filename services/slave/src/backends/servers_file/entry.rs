@@ -75,6 +75,7 @@ impl<'a> EntryReader<'a> {
             cwd: self.cwd(),
             confinement: self.confinement(),
             concurrency: self.concurrency(),
+            sharing: self.sharing(),
             curation: self.curation(),
             remote: None,
             secrets: std::mem::take(&mut self.secrets),
@@ -87,6 +88,7 @@ impl<'a> EntryReader<'a> {
         Some(StdioServer {
             name: self.name.to_owned(),
             concurrency: self.concurrency(),
+            sharing: self.sharing(),
             curation: self.curation(),
             remote: Some(remote),
             secrets: std::mem::take(&mut self.secrets),
