@@ -27,4 +27,5 @@ mod revocation;
 pub(crate) mod service;
 mod session_end;
 mod skip;
+mod sse_transport;
 mod subscription;

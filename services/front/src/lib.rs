@@ -16,6 +16,7 @@ mod list_changes;
 mod listeners;
 mod method;
 pub mod metrics;
+mod open_streams;
 mod outcome;
 mod plain;
 mod principal;

@@ -27,6 +27,7 @@ mod open_call;
 mod ownership;
 mod policies;
 mod pool;
+mod posting;
 mod queue;
 mod ready;
 mod rebuild;

@@ -5,6 +5,7 @@
 mod call_log;
 mod command_tools;
 mod config;
+mod inboxes;
 mod launch;
 mod limit;
 mod listen;
@@ -132,6 +133,10 @@ impl Executor {
                 Err(failure) => CallEnd::failed(&failure, header.era),
             };
             sink.end(end);
+            return handle;
+        }
+        if header.purpose == Purpose::Post {
+            sink.end(self.runner.listeners.post(&header, &message));
             return handle;
         }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });

@@ -25,7 +25,7 @@ use super::response::{Refusal, empty, refusal_response};
 use super::response_body::ResponseBody;
 use super::revocation::{revoked, until_revoked};
 use super::skip::skip_small;
-use super::{audit, cors, guard, listen, post, session_end};
+use super::{audit, cors, guard, listen, post, session_end, sse_transport};
 use crate::calls::Calls;
 use crate::edge::Edge;
 
@@ -114,7 +114,7 @@ where
 
 /// Answers one request, counts it, records a refusal in the audit stream, and adds the CORS headers.
 async fn serve<C, B>(
-    edge: &Edge<C>,
+    edge: &Arc<Edge<C>>,
     head: &Parts,
     client: ClientAddress,
     mut body: B,
@@ -161,7 +161,7 @@ fn check_host<C>(edge: &Edge<C>, head: &Parts) -> Result<(), Failure> {
 }
 
 /// Hands a request on by its path and its HTTP method.
-async fn route<C, B>(edge: &Edge<C>, head: &Parts, client: ClientAddress, body: B) -> Handled<C::Stream>
+async fn route<C, B>(edge: &Arc<Edge<C>>, head: &Parts, client: ClientAddress, body: B) -> Handled<C::Stream>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
@@ -207,15 +207,21 @@ where
 {
     let label = http_method_label(&head.method);
     match head.method {
-        Method::POST => post::handle(context, body).await,
-        Method::GET => Handled::by_edge(label, listen::handle(context, head.uri.path()).await),
+        Method::POST => match sse_transport::endpoint(&head.uri) {
+            Some(token) => sse_transport::post(context, token, body).await,
+            None => post::handle(context, body).await,
+        },
+        Method::GET if sse_transport::is_asked_for(&head.uri, context.headers) => {
+            Handled::by_edge(label, sse_transport::open(context).await)
+        }
+        Method::GET => Handled::by_edge(label, listen::handle(context).await),
         _ => Handled::by_edge(label, session_end::handle(context)),
     }
 }
 
 /// Identifies the sender of a request.
 fn authenticate<'a, C>(
-    edge: &'a Edge<C>,
+    edge: &'a Arc<Edge<C>>,
     head: &'a Parts,
     client: ClientAddress,
 ) -> Result<RequestContext<'a, C>, Refusal> {

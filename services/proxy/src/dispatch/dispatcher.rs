@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing, Updates};
+use futures_util::future::BoxFuture;
 use protocol::link::header::CallHeader;
 use protocol::link::session_fact::SessionFact;
 use protocol::mcp::failure::Failure;
@@ -26,6 +27,7 @@ use super::observe;
 use super::ongoing::OngoingCall;
 use super::policies::{CallTimes, Policies};
 use super::pool::Pool;
+use super::posting;
 use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
@@ -221,6 +223,10 @@ impl Calls for Dispatcher {
         let client = context.client(header.session.as_deref());
         header.identity = context.credential.identity();
         header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
-        listening::listen(&self.0.forwarder, &header, message)
+        listening::listen(&self.0.forwarder, header, message)
+    }
+
+    fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(posting::post(Arc::clone(&self.0.forwarder), session.to_owned(), message))
     }
 }

@@ -171,11 +171,6 @@ pub enum Failure {
     /// The path does not allow the HTTP method.
     #[error("Method not allowed: {0}")]
     HttpMethodNotAllowed(String),
-    /// A client of the transport of 2024-11-05 asks for its stream, which is not served.
-    #[error(
-        "Method not allowed: GET {0} would open the HTTP+SSE transport of 2024-11-05, which this server does not speak. Use Streamable HTTP: set the client's transport to \"http\" and its URL to /mcp"
-    )]
-    SseTransport(&'static str),
     /// The client accepts none of the formats of a response.
     #[error("Not acceptable: {0}")]
     NotAcceptable(String),
@@ -249,7 +244,7 @@ impl Failure {
             Self::OriginForbidden(_) => FailureKind::OriginForbidden,
             Self::HostForbidden(_) => FailureKind::HostForbidden,
             Self::SessionNotFound => FailureKind::SessionNotFound,
-            Self::HttpMethodNotAllowed(_) | Self::SseTransport(_) => FailureKind::HttpMethodNotAllowed,
+            Self::HttpMethodNotAllowed(_) => FailureKind::HttpMethodNotAllowed,
             Self::NotAcceptable(_) => FailureKind::NotAcceptable,
             Self::UnsupportedMediaType => FailureKind::UnsupportedMediaType,
             Self::PathNotFound => FailureKind::PathNotFound,
