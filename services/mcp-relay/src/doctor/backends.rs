@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::slave::RunError;
 use ::slave::backends::history::LogCapture;
-use ::slave::backends::servers_file::ServerEntry;
+use ::slave::backends::servers_file::StdioServer;
 use ::slave::backends::stdio::{ChildOwner, ChildRules, Sharing};
 use ::slave::config::SlaveConfig;
 use ::slave::executor::{BackendSnapshot, BackendState, Evidence, Executor, ExecutorConfig};
@@ -100,7 +100,7 @@ fn entries(report: &mut Report, file: File, problems: Vec<String>, warnings: Vec
 }
 
 /// Notes which entries run processes for their sessions or clients.
-fn sharing(report: &mut Report, servers: &[ServerEntry]) {
+fn sharing(report: &mut Report, servers: &[StdioServer]) {
     for server in servers {
         if let Sharing::Apart(rules) = server.sharing {
             report.note("backends", own_processes(&server.name, rules));
