@@ -95,7 +95,7 @@ fn listen<C: Calls>(
     }
     let left = session.map(|session| Duration::from_secs(session.expires.saturating_sub(unix_now())));
     let state = Listening {
-        changes: ListChanges::new(edge.listing.clone()),
+        changes: ListChanges::new(edge.listing.clone(), context.call_context().requester().into_owned()),
         updates: match session {
             Some(session) => updates(context, session),
             None => Box::pin(stream::pending()),

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use front::CallOutcome;
+use policy::{Clearance, Requester};
 use protocol::link::call::ResponseEvent;
 use protocol::link::response_check::ResponseCheck;
 use protocol::mcp::era::Version;
@@ -19,6 +20,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::call_log::EndedCall;
 use super::call_state::{CallMachine, CallState, Dispatched, WaitOutcome};
+use super::denial;
 use super::ending::Ending;
 use super::forwarder::Forwarder;
 use super::open_call::OpenCall;
@@ -189,7 +191,9 @@ impl OngoingCall {
         self.check.restart();
         self.guard.set_id(|| self.call.log_context().request());
         let _log = self.call.log_context().enter();
-        self.route = self.forwarder.reroute(&pool, &self.route)?;
+        let clearance = self.clear(&pool)?;
+        let before = self.route.clone().cleared(clearance);
+        self.route = self.forwarder.reroute(&pool, &self.tool, &before)?;
         let target = Target {
             call: &self.call,
             tool: &self.tool,
@@ -200,6 +204,18 @@ impl OngoingCall {
             response: &self.response,
         };
         dispatch(&self.forwarder, &target, Instant::now())
+    }
+
+    /// Asks the policy of now for the call; `None`: there is none.
+    fn clear(&self, pool: &Pool) -> Result<Option<Arc<Clearance>>, Failure> {
+        let Some(access) = &pool.access else { return Ok(None) };
+        let nobody = Requester::default();
+        let client = self.origin.identity.as_deref().unwrap_or(&nobody);
+        let cleared = access.clear(client, &self.tool, &self.call.message);
+        cleared.map(Some).map_err(|decision| {
+            denial::record(access.policy(), decision, pool.kind, &self.tool, client);
+            denial::failure(access.policy(), decision, pool.kind, &self.tool)
+        })
     }
 
     /// Whether a legacy client has cancelled the call. A slave that has the call is told of that by itself.
