@@ -103,6 +103,10 @@ impl Policy {
         }
     }
 
+    pub(crate) fn all_rules(&self) -> &[Rule] {
+        &self.contents.rules
+    }
+
     pub(crate) fn tests(&self) -> &[PolicyTest] {
         &self.contents.tests
     }

@@ -7,37 +7,14 @@ use std::collections::BTreeMap;
 use runtime::document::{Cursor, Map};
 use serde_json::value::RawValue;
 
-use crate::annotations::Annotations;
-use crate::decision::Decision;
-use crate::place::Place;
 use crate::policy::Policy;
+use crate::probe::Probe;
 use crate::requester::Requester;
 use crate::source::Side;
-use crate::subject::{Subject, SubjectKind};
+use crate::subject::SubjectKind;
 
 /// What may be expected.
 const EXPECTED: [&str; 4] = ["allow", "challenge", "forbidden", "deny"];
-
-/// A request as a test or an explanation describes it.
-#[derive(Clone, Debug)]
-pub struct Probe {
-    /// The client.
-    pub client: Requester<'static>,
-    /// Kind of what it asks for.
-    pub kind: SubjectKind,
-    /// The clients' name of it.
-    pub name: String,
-    /// The slaves' own name, if it is another.
-    pub own_name: Option<String>,
-    /// Arguments, a JSON object.
-    pub arguments: Option<String>,
-    /// Annotations of the tool, a JSON object.
-    pub annotations: Option<String>,
-    /// Name of the slave's code.
-    pub code: String,
-    /// Labels of the slave.
-    pub labels: BTreeMap<String, String>,
-}
 
 /// A test of the file.
 #[derive(Clone, Debug)]
@@ -71,17 +48,6 @@ impl TestReport {
 }
 
 impl Policy {
-    /// Decides on a request that a test or an explanation describes.
-    pub fn decide_probe(&self, probe: &Probe) -> Decision {
-        let own = probe.own_name.as_deref().unwrap_or(&probe.name);
-        let subject = Subject::named(probe.kind, &probe.name, own);
-        let place = Place { code: &probe.code, labels: &probe.labels };
-        let annotations = (probe.kind == SubjectKind::Tool).then(|| probe.annotations());
-        let (asker, target) = (self.asker(&probe.client), self.target(&subject, place, annotations));
-        let arguments = self.arguments(&asker, probe.message().as_bytes());
-        self.decide(Some(probe.kind), &asker, &target, Some(&arguments))
-    }
-
     /// Runs the tests of the file.
     pub fn run_tests(&self) -> Vec<TestReport> {
         let run = |test: &PolicyTest| {
@@ -95,18 +61,6 @@ impl Policy {
             }
         };
         self.tests().iter().map(run).collect()
-    }
-}
-
-impl Probe {
-    fn annotations(&self) -> Annotations {
-        let text = format!(r#"{{"annotations":{}}}"#, self.annotations.as_deref().unwrap_or("{}"));
-        RawValue::from_string(text).map_or_else(|_| Annotations::default(), |raw| Annotations::of(&raw))
-    }
-
-    fn message(&self) -> String {
-        let arguments = self.arguments.as_deref().unwrap_or("{}");
-        format!(r#"{{"params":{{"arguments":{arguments}}}}}"#)
     }
 }
 

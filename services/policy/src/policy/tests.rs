@@ -315,9 +315,10 @@ fn plain_rule() -> impl Strategy<Value = Plain> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn a_decision_by_bit_sets_is_the_plain_reading_of_the_rules(
-        rules in proptest::collection::vec(plain_rule(), 0..80),
+        rules in proptest::collection::vec(plain_rule(), 0..40),
         open in any::<bool>(),
         asked in (0..3_usize, 0..3_usize, 0..2_usize, 0..2_usize),
         has_scope in any::<bool>(),

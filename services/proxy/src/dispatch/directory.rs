@@ -110,6 +110,11 @@ impl Directory {
         named.or_else(elsewhere)
     }
 
+    /// Returns the policy.
+    pub(super) fn policy(&self) -> Option<&Arc<Policy>> {
+        self.policy.as_ref()
+    }
+
     /// Returns whether the policy may let a client know of an entry of this name that is not there at present.
     pub(super) fn may_know(&self, kind: Kind, name: &str, client: &Requester<'_>) -> bool {
         let Some(policy) = &self.policy else { return true };

@@ -236,6 +236,6 @@ impl Calls for Dispatcher {
         let client = context.client(header.session.as_deref());
         header.identity = context.credential.identity();
         header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
-        listening::listen(&self.0.forwarder, &header, message)
+        listening::listen(&self.0.forwarder, &header, message, context.requester().into_owned())
     }
 }

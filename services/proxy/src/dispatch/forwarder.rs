@@ -242,6 +242,11 @@ impl Forwarder {
         Failure::NoSlaveForTool { name: tool.to_owned(), wanted: route.describe() }
     }
 
+    /// Returns whether a client may read a resource at a slave.
+    pub(super) fn may_read(&self, client: &Requester<'_>, uri: &str, slave: &Slave) -> bool {
+        self.directory.load().policy().is_none_or(|policy| permission::may_read(policy, client, uri, slave))
+    }
+
     /// Notes where a call runs, for a client that may come back to it.
     pub(super) fn note_place(&self, call: &OpenCall, slave: &Slave) {
         let Some(place) = &call.place else { return };

@@ -199,6 +199,14 @@ impl PoolAccess {
     }
 }
 
+/// Returns whether a client may read a resource at a slave.
+pub(super) fn may_read(policy: &Policy, client: &Requester<'_>, uri: &str, slave: &Slave) -> bool {
+    let member = Member::of(slave);
+    let target = policy.target(&Subject::resource([uri]), member.place(), None);
+    let decision = policy.decide(Some(SubjectKind::Resource), &policy.asker(client), &target, None);
+    decision == Decision::Allowed
+}
+
 /// Returns the part of a route that its clearance allows; `None`: nothing of it. `access` is that of the route's pool, `name` what the
 /// request names.
 pub(super) fn narrow(access: Option<&PoolAccess>, name: &str, route: Route<Slave>) -> Option<Route<Slave>> {
