@@ -69,7 +69,12 @@ fn rule(cursor: &Cursor<'_>, section: Section, side: Side, at: usize) -> Option<
     keys.extend(WHAT);
     keys.extend((side == Side::Proxy).then_some("slaves"));
     keys.push("arguments");
-    keys.push(if section == Section::Allow { "requires_scope" } else { "annotations" });
+    keys.extend(match (section, side) {
+        (Section::Deny, _) => Some("annotations"),
+        // A slave is told no scopes.
+        (Section::Allow, Side::Proxy) => Some("requires_scope"),
+        (Section::Allow, Side::Slave) => None,
+    });
     let entries = cursor.entries_of(&keys)?;
     let default_name = if section == Section::Allow { "allow" } else { "deny" };
     let name = entries.get("name").and_then(|name| name.text("a name").map(str::to_owned));

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use protocol::link::identity::Identity;
+
 /// A client by what was proven of it. The default is a client that has shown nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Requester<'a> {
@@ -20,6 +22,20 @@ pub struct Requester<'a> {
 }
 
 impl Requester<'_> {
+    /// Returns the client of a call by what its header says of it.
+    pub fn of(identity: &Identity) -> Requester<'_> {
+        let Identity { issuer, subject, groups, .. } = identity;
+        let subject = Cow::Borrowed(subject.as_str());
+        let (key, subject) = if issuer.is_some() { (None, Some(subject)) } else { (Some(subject), None) };
+        Requester {
+            key,
+            issuer: issuer.as_deref().map(Cow::Borrowed),
+            subject,
+            groups: groups.as_slice().into(),
+            ..Requester::default()
+        }
+    }
+
     /// Returns whether anything was proven.
     pub fn is_authenticated(&self) -> bool {
         self.key.is_some() || self.subject.is_some() || self.certificate.is_some()

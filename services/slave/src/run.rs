@@ -71,6 +71,7 @@ struct Slave {
     backends: Option<BackendsFile>,
     reload: ReloadSignal,
     following_keys: AbortOnDropHandle<()>,
+    following_policy: Option<AbortOnDropHandle<()>>,
 }
 
 impl Slave {
@@ -83,8 +84,9 @@ impl Slave {
         if let Some(file) = &backends {
             file.report();
         }
-        let executor = Executor::start(settings::executor(&config, backends.as_ref())).await;
-        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address);
+        let (policy, following_policy) = files::follow_policy(config.policy.as_ref(), &reload);
+        let executor = Executor::start(settings::executor(&config, backends.as_ref(), policy.clone())).await;
+        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address).under(policy);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge);
         let access = edge.access_report(ops.scope());
@@ -119,6 +121,7 @@ impl Slave {
             backends,
             reload,
             following_keys,
+            following_policy,
         })
     }
 
@@ -137,7 +140,7 @@ impl Slave {
         let address = self.http.local_addr().map_err(StartError::Address)?;
         self.status.access.log();
         let start = self.start_line();
-        let _following_keys = self.following_keys;
+        let _following_files = (self.following_keys, self.following_policy);
         let report = offer::report(self.executor.clone(), self.sources.clone());
         let _reporting = AbortOnDropHandle::new(tokio::spawn(report));
         let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);

@@ -48,6 +48,7 @@ mod odd_backends;
 mod odd_slaves;
 mod ops_port;
 mod plain_dialect;
+mod policy;
 mod reload;
 mod repeats;
 mod result_types;

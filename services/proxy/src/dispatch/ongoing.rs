@@ -170,6 +170,9 @@ impl OngoingCall {
         if self.is_cancelled() {
             return Some(ResponseEvent::Failed(Failure::Cancelled));
         }
+        if let Some(failure) = self.refusal() {
+            return Some(self.machine.refuse(failure));
+        }
         let result = self.redispatch();
         // A cancellation during the attempt has found the call neither in the queue nor at a slave.
         if let Ok(dispatched) = &result
@@ -206,16 +209,28 @@ impl OngoingCall {
         dispatch(&self.forwarder, &target, Instant::now())
     }
 
+    /// Returns why the policy of now refuses the call, if it does. No other slave is looked for then.
+    fn refusal(&self) -> Option<Failure> {
+        let pool = self.forwarder.successor(&self.tool, &self.pool).ok()?;
+        let access = pool.access.as_ref()?;
+        let (kind, client) = (pool.kind, self.requester());
+        let decision = access.clear(&client, &self.tool, &self.call.message).err()?;
+        denial::record(access.policy(), decision, kind, &self.tool, &client);
+        Some(denial::failure(access.policy(), decision, kind, &self.tool))
+    }
+
+    /// Returns the client as the policy sees it.
+    fn requester(&self) -> Arc<Requester<'static>> {
+        self.origin.requester.clone().unwrap_or_default()
+    }
+
     /// Asks the policy of now for the call; `None`: there is none.
     fn clear(&self, pool: &Pool) -> Result<Option<Arc<Clearance>>, Failure> {
         let Some(access) = &pool.access else { return Ok(None) };
-        let nobody = Requester::default();
-        let client = self.origin.identity.as_deref().unwrap_or(&nobody);
-        let cleared = access.clear(client, &self.tool, &self.call.message);
-        cleared.map(Some).map_err(|decision| {
-            denial::record(access.policy(), decision, pool.kind, &self.tool, client);
-            denial::failure(access.policy(), decision, pool.kind, &self.tool)
-        })
+        let cleared = access.clear(&self.requester(), &self.tool, &self.call.message);
+        cleared
+            .map(Some)
+            .map_err(|decision| denial::failure(access.policy(), decision, pool.kind, &self.tool))
     }
 
     /// Whether a legacy client has cancelled the call. A slave that has the call is told of that by itself.

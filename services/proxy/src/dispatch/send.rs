@@ -42,7 +42,7 @@ pub(super) struct Origin {
     pub(super) client: Client,
     pub(super) name: Option<CallName>,
     /// The client as the policy sees it; `None`: there is no policy.
-    pub(super) identity: Option<Arc<Requester<'static>>>,
+    pub(super) requester: Option<Arc<Requester<'static>>>,
 }
 
 impl Origin {
@@ -50,12 +50,12 @@ impl Origin {
     pub(super) fn of(
         context: &CallContext<'_>,
         header: &mut CallHeader,
-        identity: Option<Arc<Requester<'static>>>,
+        requester: Option<Arc<Requester<'static>>>,
     ) -> Self {
         let client = Client::of(context, header);
         let name = header.session.take().zip(header.request_id.take());
         let name = name.map(|(session, request_id)| CallName { session, request_id });
-        Self { client, name, identity }
+        Self { client, name, requester }
     }
 }
 

@@ -11,6 +11,7 @@ use protocol::mcp::failure::Failure;
 use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter};
 use tokio_util::sync::CancellationToken;
 
+use super::permission::CallPolicy;
 use super::registry::{BackendRegistry, Route};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::subscriptions::{Mailbox, SessionSubscriptions, WatchSet, WatchedResources};
@@ -24,6 +25,8 @@ pub(super) struct Listeners {
     sessions: SessionSubscriptions,
     /// Cancelled when the slave goes down: calls that listen end in order then.
     over: CancellationToken,
+    /// Who may read what.
+    policy: CallPolicy,
 }
 
 /// A step of a legacy client.
@@ -57,8 +60,9 @@ impl Drop for SessionGuard<'_> {
 }
 
 impl Listeners {
-    pub(super) fn new(registry: Arc<BackendRegistry>) -> Self {
-        Self { registry, sessions: SessionSubscriptions::default(), over: CancellationToken::new() }
+    pub(super) fn new(registry: Arc<BackendRegistry>, policy: CallPolicy) -> Self {
+        let sessions = SessionSubscriptions::default();
+        Self { registry, sessions, over: CancellationToken::new(), policy }
     }
 
     /// Ends all calls that listen, now and later.
@@ -149,15 +153,22 @@ impl Listeners {
             (Era::Modern, _) => {
                 let filter = SubscriptionFilter::of_request(message)
                     .map_err(|error| Failure::InvalidParams(error.to_string()))?;
-                self.listen_to(&filter.resource_subscriptions, exchange).await
+                let mut uris = filter.resource_subscriptions;
+                uris.retain(|uri| self.policy.may_read(header, uri));
+                self.listen_to(&uris, header, exchange).await
             }
-            (Era::Legacy, Some(session)) => self.listen_for(session, exchange).await,
+            (Era::Legacy, Some(session)) => self.listen_for(session, header, exchange).await,
             (Era::Legacy, None) => Err(Failure::InvalidRequest("it names no session".into())),
         }
     }
 
     /// Passes updates of these resources on.
-    async fn listen_to(&self, uris: &[String], exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn listen_to(
+        &self,
+        uris: &[String],
+        header: &CallHeader,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
         let mailbox = Mailbox::new();
         let mut reader = mailbox.reader();
         let mut watches = WatchSet::default();
@@ -176,7 +187,11 @@ impl Listeners {
         exchange.notify(ListenEvent::Watching(watching).to_json()).await?;
         loop {
             tokio::select! {
-                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                update = reader.next() => {
+                    if self.policy.may_read(header, &update.uri) {
+                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                    }
+                }
                 result = changes.changed() => {
                     result.map_err(|_| Failure::Internal)?;
                     watches.extend(uris, &mailbox, |uri| self.find(uri));
@@ -186,7 +201,12 @@ impl Listeners {
     }
 
     /// Passes updates on that a session subscribed to.
-    async fn listen_for(&self, session: &str, exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn listen_for(
+        &self,
+        session: &str,
+        header: &CallHeader,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
         let _guard = SessionGuard { sessions: &self.sessions, session };
         let mut reader = self.sessions.mailbox(session).reader();
         let mut changes = self.registry.changes();
@@ -195,7 +215,11 @@ impl Listeners {
         loop {
             self.sessions.refresh(session, |uri| self.find(uri));
             tokio::select! {
-                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                update = reader.next() => {
+                    if self.policy.may_read(header, &update.uri) {
+                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                    }
+                }
                 result = changes.changed() => result.map_err(|_| Failure::Internal)?,
             }
         }

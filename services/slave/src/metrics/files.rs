@@ -12,6 +12,8 @@ pub(crate) enum ConfigFile {
     Backends,
     /// `SLAVE_CODE_FILE`.
     Code,
+    /// `SLAVE_POLICY`.
+    Policy,
     /// A file of client, operator or session keys, by its label.
     Keys(&'static str),
 }
@@ -21,6 +23,7 @@ impl ConfigFile {
         let file = match self {
             Self::Backends => "backends",
             Self::Code => "code",
+            Self::Policy => "policy",
             Self::Keys(label) => label,
         };
         counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome).increment(1);

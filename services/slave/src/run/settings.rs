@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use policy::PolicyStore;
 use protocol::link::handshake::{PROTOCOL_NAME, REVIEW_DEFAULTS, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
@@ -26,7 +27,7 @@ const MAX_LABEL: usize = 255;
 
 /// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` as the file is now.
 pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFileError> {
-    Ok(executor(config, BackendsFile::read(config)?.as_ref()))
+    Ok(executor(config, BackendsFile::read(config)?.as_ref(), None))
 }
 
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
@@ -45,7 +46,11 @@ pub fn backends_file_of(snapshot: &Snapshot) -> Option<Result<ServersFile, Serve
 }
 
 /// Returns the executor's settings.
-pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> ExecutorConfig {
+pub(super) fn executor(
+    config: &SlaveConfig,
+    file: Option<&BackendsFile>,
+    policy: Option<PolicyStore>,
+) -> ExecutorConfig {
     let servers = file.map(|read| read.file.servers.clone()).unwrap_or_default();
     let pilot = &config.mr_pilot;
     let code = config.link.iter().map(|link| link.code.clone());
@@ -67,6 +72,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         },
         demo_tools: config.demo_tools,
         probe_tool: config.probe_tool.clone(),
+        policy,
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
         activity: Activity::new("backend", config.common.ops.ui.into()).explained_by(explain_outcome),
