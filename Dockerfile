@@ -16,6 +16,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY services/front/Cargo.toml services/front/
 COPY services/link/Cargo.toml services/link/
 COPY services/mcp-relay/Cargo.toml services/mcp-relay/
+COPY services/policy/Cargo.toml services/policy/
 COPY services/protocol/Cargo.toml services/protocol/
 COPY services/proxy/Cargo.toml services/proxy/
 COPY services/runtime/Cargo.toml services/runtime/

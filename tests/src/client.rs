@@ -118,6 +118,12 @@ impl Client {
         self
     }
 
+    /// The same client with another version.
+    #[must_use]
+    pub fn speaking(self, version: &str) -> Self {
+        Self { version: version.to_owned(), ..self }
+    }
+
     /// The same client, session included, at another replica.
     #[must_use]
     pub fn at(&self, address: SocketAddr) -> Self {

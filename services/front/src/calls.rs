@@ -10,6 +10,7 @@ pub use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, stream};
+use policy::Requester;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::{ListHints, ListKind};
@@ -21,6 +22,7 @@ use runtime::keys::Key;
 use tokio::sync::watch;
 
 use crate::introduction::Introduction;
+use crate::listing_access::ListingAccess;
 use crate::principal::{Credential, Principal};
 
 /// Whether a list has everything that it will have.
@@ -53,6 +55,10 @@ pub struct Listing {
     pub introduction: Introduction,
     /// Whether more is expected.
     pub completeness: Completeness,
+    /// Who may see what of it; `None`: everybody may see all.
+    pub access: Option<Arc<ListingAccess>>,
+    /// It is one client's view, which no other client may be given.
+    pub is_personal: bool,
 }
 
 impl Listing {
@@ -63,9 +69,14 @@ impl Listing {
 
     /// Replaces the listing before, and returns whether clients with an open stream are to be told.
     pub fn replace(before: &mut Arc<Self>, now: Self) -> bool {
-        let changed = !before.changed_kinds(&now).is_empty();
+        let changed = !before.changed_kinds(&now).is_empty() || before.access != now.access;
         *before = Arc::new(now);
         changed
+    }
+
+    /// Returns what a client may see of it.
+    pub(crate) fn view(self: &Arc<Self>, client: &Requester<'_>) -> Arc<Self> {
+        self.access.as_ref().map_or_else(|| Arc::clone(self), |access| access.view(self, client))
     }
 
     /// Returns the lists whose entries are others in `now`.
@@ -122,6 +133,11 @@ impl CallContext<'_> {
         }
         let address = || self.peer.map(|peer| format!("address {peer}"));
         session.map(|session| format!("session {session}")).or_else(address)
+    }
+
+    /// Returns the client as rules of the policy see it.
+    pub fn requester(&self) -> Requester<'_> {
+        self.credential.requester()
     }
 
     /// Returns the context of a call that did not come over HTTP: no identity, no address.

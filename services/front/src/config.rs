@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::HeaderName;
-
+use policy::PolicyStore;
 use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimits};
 use runtime::keys::KeyStore;
 use runtime::secret::SessionKeys;
@@ -69,6 +69,8 @@ pub struct EdgeConfig {
     pub request_timeout: Duration,
     /// The longest time that a call may take (`REQUEST_TIMEOUT_TOTAL`): passed on in call headers.
     pub request_timeout_total: Duration,
+    /// Which operators may read what (`POLICY`); `None`: all who are let in may read all.
+    pub policy: Option<PolicyStore>,
 }
 
 impl EdgeConfig {
@@ -76,6 +78,12 @@ impl EdgeConfig {
     #[must_use]
     pub fn behind(self, trusted: TrustedProxies) -> Self {
         Self { trusted, ..self }
+    }
+
+    /// The same, with roles of operators by this policy.
+    #[must_use]
+    pub fn under(self, policy: Option<PolicyStore>) -> Self {
+        Self { policy, ..self }
     }
 
     /// The documented defaults: no keys, local addresses and loopback origins only, 16 MiB, one day, 5 s, 15 s, 300 s, 3600 s.
@@ -101,6 +109,7 @@ impl EdgeConfig {
             sse_after: Duration::from_secs(2),
             request_timeout: Duration::from_mins(5),
             request_timeout_total: Duration::from_hours(1),
+            policy: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod call;
 mod digest;
 mod exec_backend;
+mod policy;
 mod routes;
 mod status;
 
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use call::Call;
 pub(crate) use digest::Digest;
 pub(crate) use exec_backend::ExecBackend;
+pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
 
@@ -86,6 +88,13 @@ pub(crate) enum Command {
         /// Subcommand to run.
         #[command(subcommand)]
         command: RoutesCommand,
+    },
+    /// Check the policy of who may use what, explain its decisions, and run its tests
+    #[command(long_about = policy::ABOUT, after_long_help = policy::HELP)]
+    Policy {
+        /// Subcommand to run.
+        #[command(subcommand)]
+        command: PolicyCommand,
     },
     /// Show the status of a running proxy or slave: slaves, links, backends, calls
     #[command(long_about = status::ABOUT, after_long_help = status::HELP)]
@@ -237,6 +246,7 @@ mod tests {
             "slave",
             "doctor",
             "routes",
+            "policy",
             "status",
             "demo",
             "health",
@@ -252,6 +262,11 @@ mod tests {
         for sub in ["check", "explain", "key-id"] {
             let help = routes.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
             assert!(help.contains("Exit codes:") && help.contains("Example"), "routes {sub}:\n{help}");
+        }
+        let policy = root.find_subcommand_mut("policy").unwrap();
+        for sub in ["check", "explain", "test"] {
+            let help = policy.find_subcommand_mut(sub).unwrap().render_long_help().to_string();
+            assert!(help.contains("Exit codes:") && help.contains("Example"), "policy {sub}:\n{help}");
         }
         let help =
             |sub: &str| Cli::command().find_subcommand_mut(sub).unwrap().render_long_help().to_string();

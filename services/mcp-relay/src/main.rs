@@ -16,6 +16,7 @@ mod local_server;
 mod mcp;
 mod mode;
 mod output;
+mod policy;
 mod reference;
 mod routes;
 mod series;
@@ -103,6 +104,7 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
             Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
         }
         Some(Command::Routes { command }) => routes::run(command, snapshot).await.map(print),
+        Some(Command::Policy { command }) => policy::run(command, snapshot).map(print),
         Some(Command::Demo) => match demo::run().await {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => Err(error.context("the demo failed").into()),

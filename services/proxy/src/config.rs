@@ -87,6 +87,8 @@ pub struct ProxyConfig {
     pub tool_conflict: ToolConflict,
     /// `ROUTES`: path of the file of rules.
     pub routes: Option<PathBuf>,
+    /// `POLICY`: path of the file of who may use what.
+    pub policy: Option<PathBuf>,
     /// `LINK_GRACE`: time that calls wait for their slave after its link broke.
     pub link_grace: Duration,
     /// `READY_MIN_SLAVES`: slaves that readiness requires.
@@ -117,6 +119,8 @@ pub(crate) struct FileSettings {
     pub(crate) codes: Setting,
     /// `ROUTES`.
     pub(crate) routes: Setting,
+    /// `POLICY`.
+    pub(crate) policy: Setting,
 }
 
 impl ProxyConfig {
@@ -141,6 +145,7 @@ impl ProxyConfig {
             slave_mode: reader.value(&settings.slave_mode, parse::choice(SLAVE_MODES)),
             tool_conflict: reader.value(&settings.tool_conflict, parse::choice(TOOL_CONFLICTS)),
             routes: path(&settings.routes),
+            policy: path(&settings.policy),
             link_grace: reader.value(&settings.link_grace, seconds(0.0..=3600.0)),
             ready_min_slaves: reader.value(&settings.ready_min_slaves, slaves(0..=1_000_000)),
             start_window: reader.value(&settings.start_window, seconds(0.0..=3600.0)),
@@ -157,7 +162,12 @@ impl ProxyConfig {
         };
         check_counts(reader, &settings, &config);
         check_fleet(reader, &settings, &config);
-        (config, FileSettings { codes: settings.slave_codes_file, routes: settings.routes })
+        let files = FileSettings {
+            codes: settings.slave_codes_file,
+            routes: settings.routes,
+            policy: settings.policy,
+        };
+        (config, files)
     }
 }
 

@@ -11,6 +11,7 @@ mod limit;
 mod listen;
 mod offer;
 mod param_headers;
+mod permission;
 mod recording;
 mod registry;
 mod retries;
@@ -44,6 +45,7 @@ use launch::Started;
 use limit::ConcurrencyLimit;
 use listen::Listeners;
 pub use offer::{BackendOffer, Offer};
+use permission::CallPolicy;
 use registry::BackendRegistry;
 pub use registry::BackendSnapshot;
 use runner::{CallRunner, IncomingCall};
@@ -77,12 +79,13 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let (wait, parked_ttl) = (config.timing.wait, config.parked_ttl);
+        let policy = CallPolicy::new(config.policy.clone());
         let retention = Retention::new(config.retention);
         retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
         let Started { shutdown, servers, tools } = launch::start_backends(config, &registry);
         registry.all_added();
-        let listeners = Listeners::new(Arc::clone(&registry));
+        let listeners = Listeners::new(Arc::clone(&registry), policy.clone());
         let runner = CallRunner {
             registry,
             limit,
@@ -92,6 +95,7 @@ impl Executor {
             parked: ParkedCalls::new(parked_ttl),
             asks: Arc::default(),
             tasks: TaskIds::random(),
+            policy,
             log_levels: Mutex::default(),
             listeners,
         };

@@ -74,6 +74,7 @@ struct Slave {
     tools: Option<ReadTools>,
     reload: ReloadSignal,
     following_keys: AbortOnDropHandle<()>,
+    following_policy: Option<AbortOnDropHandle<()>>,
 }
 
 impl Slave {
@@ -90,9 +91,10 @@ impl Slave {
         if let Some(file) = &tools {
             file.report();
         }
-        let executor = settings::executor(&config, backends.as_ref(), tools.as_ref());
-        let executor = Executor::start(executor).await;
-        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address);
+        let (policy, following_policy) = files::follow_policy(config.policy.as_ref(), &reload);
+        let settings = settings::executor(&config, backends.as_ref(), tools.as_ref(), policy.clone());
+        let executor = Executor::start(settings).await;
+        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address).under(policy);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge);
         let access = edge.access_report(ops.scope());
@@ -128,6 +130,7 @@ impl Slave {
             tools,
             reload,
             following_keys,
+            following_policy,
         })
     }
 
@@ -146,7 +149,7 @@ impl Slave {
         let address = self.http.local_addr().map_err(StartError::Address)?;
         self.status.access.log();
         let start = self.start_line();
-        let _following_keys = self.following_keys;
+        let _following_files = (self.following_keys, self.following_policy);
         let report = offer::report(self.executor.clone(), self.sources.clone());
         let _reporting = AbortOnDropHandle::new(tokio::spawn(report));
         let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);

@@ -50,6 +50,7 @@ mod odd_slaves;
 mod ops_port;
 mod own_processes;
 mod plain_dialect;
+mod policy;
 mod reload;
 mod repeats;
 mod result_types;

@@ -73,6 +73,8 @@ fn concerns_access(failure: &Failure) -> bool {
         Failure::Unauthorized(_)
             | Failure::AnonymousRefused
             | Failure::KeyForbidden(_)
+            | Failure::Forbidden(_)
+            | Failure::InsufficientScope { .. }
             | Failure::OriginForbidden(_)
             | Failure::HostForbidden(_)
             | Failure::SessionNotFound

@@ -47,6 +47,12 @@ pub(crate) fn refusal_response<S>(refusal: &Refusal) -> Response<ResponseBody<S>
         Failure::Unauthorized(_) | Failure::AnonymousRefused => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcp\""));
         }
+        Failure::InsufficientScope { scopes } => {
+            let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, scopes.join(" "));
+            if let Ok(challenge) = HeaderValue::try_from(challenge) {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
         Failure::HttpMethodNotAllowed(_) => {
             headers.insert(ALLOW, METHODS);
         }

@@ -76,7 +76,7 @@ pub(crate) fn open<C: Calls>(
         };
         edge.calls.updates(header, request.message.clone(), context.call_context())
     };
-    let changes = ListChanges::new(edge.listing.clone());
+    let changes = ListChanges::new(edge.listing.clone(), context.call_context().requester().into_owned());
     let state = Subscription {
         id: request.id.into(),
         phase: Phase::Opening,

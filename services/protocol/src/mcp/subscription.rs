@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::envelope::Text;
-use super::members::Members;
+use super::members::{self, ExactMembers, Members};
 use super::object::Object;
 
 /// Most resources of one filter, and of one session.
@@ -87,6 +87,21 @@ impl SubscriptionFilter {
         let mut known = std::collections::HashSet::new();
         uris.retain(|uri| known.insert(uri.clone()));
         Ok(filter)
+    }
+
+    /// Returns a `subscriptions/listen` with these resources in place of its own, all else as it stands; `None`: it names none.
+    pub fn replace_resources(message: &[u8], uris: &[impl AsRef<str>]) -> Option<Bytes> {
+        let message: &RawValue = serde_json::from_slice(message).ok()?;
+        let uris: Vec<&str> = uris.iter().map(AsRef::as_ref).collect();
+        let mut value = serde_json::value::to_raw_value(&uris).ok()?;
+        let params = ExactMembers::of(message).get(b"params")?;
+        let notifications = ExactMembers::of(params).get(b"notifications")?;
+        for (object, name) in
+            [(notifications, "resourceSubscriptions"), (params, "notifications"), (message, "params")]
+        {
+            value = members::with_value(object, name, &value).ok()??;
+        }
+        Some(Bytes::from(String::from(Box::<str>::from(value))))
     }
 
     /// Returns `notifications/subscriptions/acknowledged` for what is honoured; `id` is the subscription's, as raw JSON.

@@ -7,7 +7,7 @@ use protocol::mcp::era::Version;
 use protocol::mcp::failure::Failure;
 
 use super::table::{
-    CALLS_REFUSED, FORWARD_DURATION, FORWARDS, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS, TOOLS_REFUSED,
+    CALLS_REFUSED, DENIED, FORWARD_DURATION, FORWARDS, MOVED, REPEATS, TOOL_CONFLICTS, TOOLS, TOOLS_REFUSED,
     TOOLS_RENAMED,
 };
 use super::{names, under_way};
@@ -85,6 +85,11 @@ pub(crate) fn record_unknown(method: &'static str, failure: &Failure, version: V
     counter!(CALLS_REFUSED, "tool" => "", "kind" => failure.spec().kind).increment(1);
     let operations = ToolOperations::new(OperationSide::SERVER, method, "");
     operations.record(version, CallOutcome::of_failure(failure, version.era()), seconds);
+}
+
+/// Counts a request that the policy refused: what the client was told, and the kind of what it asked for.
+pub(crate) fn record_denial(decision: &'static str, kind: &'static str) {
+    counter!(DENIED, "decision" => decision, "kind" => kind).increment(1);
 }
 
 /// Counts a call that went to another slave because the first one never got it.

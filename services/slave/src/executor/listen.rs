@@ -12,6 +12,7 @@ use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter};
 use tokio_util::sync::CancellationToken;
 
 use super::inboxes::Inboxes;
+use super::permission::CallPolicy;
 use super::registry::{BackendRegistry, Route};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
 use crate::subscriptions::{Mailbox, SessionSubscriptions, WatchSet, WatchedResources};
@@ -26,6 +27,8 @@ pub(super) struct Listeners {
     inboxes: Arc<Inboxes>,
     /// Cancelled when the slave goes down: calls that listen end in order then.
     over: CancellationToken,
+    /// Who may read what.
+    policy: CallPolicy,
 }
 
 /// A step of a legacy client.
@@ -59,12 +62,13 @@ impl Drop for SessionGuard<'_> {
 }
 
 impl Listeners {
-    pub(super) fn new(registry: Arc<BackendRegistry>) -> Self {
+    pub(super) fn new(registry: Arc<BackendRegistry>, policy: CallPolicy) -> Self {
         Self {
             registry,
             sessions: SessionSubscriptions::default(),
             inboxes: Arc::default(),
             over: CancellationToken::new(),
+            policy,
         }
     }
 
@@ -159,15 +163,22 @@ impl Listeners {
             (Era::Modern, _) => {
                 let filter = SubscriptionFilter::of_request(message)
                     .map_err(|error| Failure::InvalidParams(error.to_string()))?;
-                self.listen_to(&filter.resource_subscriptions, exchange).await
+                let mut uris = filter.resource_subscriptions;
+                uris.retain(|uri| self.policy.may_read(header, uri));
+                self.listen_to(&uris, header, exchange).await
             }
-            (Era::Legacy, Some(session)) => self.listen_for(session, exchange).await,
+            (Era::Legacy, Some(session)) => self.listen_for(session, header, exchange).await,
             (Era::Legacy, None) => Err(Failure::InvalidRequest("it names no session".into())),
         }
     }
 
     /// Passes updates of these resources on.
-    async fn listen_to(&self, uris: &[String], exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn listen_to(
+        &self,
+        uris: &[String],
+        header: &CallHeader,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
         let mailbox = Mailbox::new();
         let mut reader = mailbox.reader();
         let mut watches = WatchSet::default();
@@ -186,7 +197,11 @@ impl Listeners {
         exchange.notify(ListenEvent::Watching(watching).to_json()).await?;
         loop {
             tokio::select! {
-                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                update = reader.next() => {
+                    if self.policy.may_read(header, &update.uri) {
+                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                    }
+                }
                 result = changes.changed() => {
                     result.map_err(|_| Failure::Internal)?;
                     watches.extend(uris, &mailbox, |uri| self.find(uri));
@@ -196,7 +211,12 @@ impl Listeners {
     }
 
     /// Passes updates on that a session subscribed to.
-    async fn listen_for(&self, session: &str, exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn listen_for(
+        &self,
+        session: &str,
+        header: &CallHeader,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
         let _guard = SessionGuard { sessions: &self.sessions, session };
         let mut reader = self.sessions.mailbox(session).reader();
         let mut changes = self.registry.changes();
@@ -205,7 +225,11 @@ impl Listeners {
         loop {
             self.sessions.refresh(session, |uri| self.find(uri));
             tokio::select! {
-                update = reader.next() => exchange.notify(ListenEvent::Updated(update).to_json()).await?,
+                update = reader.next() => {
+                    if self.policy.may_read(header, &update.uri) {
+                        exchange.notify(ListenEvent::Updated(update).to_json()).await?;
+                    }
+                }
                 result = changes.changed() => result.map_err(|_| Failure::Internal)?,
             }
         }

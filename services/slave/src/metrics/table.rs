@@ -33,6 +33,7 @@ pub(super) const CLIENT_OPERATIONS: &str = "mcp_client_operation_duration_second
 pub(super) const PARKED: &str = "mcp_relay_slave_parked_calls";
 pub(super) const PARKED_ENDS: &str = "mcp_relay_slave_parked_calls_ended_total";
 
+pub(super) const DENIED: &str = "mcp_relay_slave_policy_denied_total";
 pub(super) const REFUSED: &str = "mcp_relay_slave_backends_refused";
 pub(super) const CONFIG_RELOADS: &str = "mcp_relay_slave_config_reloads_total";
 
@@ -200,6 +201,14 @@ pub const METRICS: &[Metric] = &[
         &[ENDS],
         "Links that ended, and failed attempts. busy: refused by the proxy's HANDSHAKE_RATE; renewed: replaced by a link with the changed code of SLAVE_CODE_FILE.",
     ),
+    Metric::counter(
+        DENIED,
+        &[
+            Label::of("decision", &["deny", "forbidden"]),
+            Label::of("kind", &["tool", "prompt", "resource", "task", "method"]),
+        ],
+        "Calls that the slave's own policy (SLAVE_POLICY) refused, by what the client was told: deny (there is no such entry), forbidden (not with these arguments).",
+    ),
     Metric::gauge(
         REFUSED,
         &[Label::of("file", &["backends", "tools"])],
@@ -208,10 +217,13 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         CONFIG_RELOADS,
         &[
-            Label::of("file", &["backends", "tools", "code", "client_keys", "ops_keys", "session_keys"]),
+            Label::of(
+                "file",
+                &["backends", "tools", "code", "policy", "client_keys", "ops_keys", "session_keys"],
+            ),
             Label::of("outcome", &["ok", "failed"]),
         ],
-        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, SLAVE_POLICY, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
     ),
     Metric::counter(
         LINK_RECONNECTS,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use policy::PolicyStore;
 use protocol::link::handshake::{PROTOCOL_NAME, REVIEW_DEFAULTS, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
@@ -29,7 +30,8 @@ const MAX_LABEL: usize = 255;
 
 /// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` and the tools of `SLAVE_TOOLS` as the files are now.
 pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, RunError> {
-    Ok(executor(config, BackendsFile::read(config)?.as_ref(), ReadTools::read(config)?.as_ref()))
+    let (servers, tools) = (BackendsFile::read(config)?, ReadTools::read(config)?);
+    Ok(executor(config, servers.as_ref(), tools.as_ref(), None))
 }
 
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
@@ -69,6 +71,7 @@ pub(super) fn executor(
     config: &SlaveConfig,
     file: Option<&BackendsFile>,
     tools: Option<&ReadTools>,
+    policy: Option<PolicyStore>,
 ) -> ExecutorConfig {
     let servers = file.map(|read| read.file.servers.clone()).unwrap_or_default();
     let pilot = &config.mr_pilot;
@@ -92,6 +95,7 @@ pub(super) fn executor(
         },
         demo_tools: config.demo_tools,
         probe_tool: config.probe_tool.clone(),
+        policy,
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
         activity: Activity::new("backend", config.common.ops.ui.into()).explained_by(explain_outcome),

@@ -42,6 +42,8 @@ impl FailureKind {
             Self::Unauthorized => "The key was missing or wrong",
             Self::AnonymousRefused => "No keys are set, and the client is not in the private network",
             Self::KeyForbidden => "The key is one for other endpoints",
+            Self::Forbidden => "The policy does not allow it",
+            Self::InsufficientScope => "The client's token lacks scopes",
             Self::OriginForbidden => "The origin is not allowed",
             Self::HostForbidden => "The host is not allowed",
             Self::SessionNotFound => "The session is unknown or has ended",

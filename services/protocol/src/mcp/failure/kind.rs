@@ -83,6 +83,10 @@ pub enum FailureKind {
     AnonymousRefused,
     /// The key is one for other endpoints.
     KeyForbidden,
+    /// The policy allows the client the tool or prompt, but not with these arguments, or the operator not this endpoint.
+    Forbidden,
+    /// The policy asks for scopes that the client's token lacks.
+    InsufficientScope,
     /// The origin of the request is not allowed.
     OriginForbidden,
     /// The host that the request names is not allowed.
@@ -144,7 +148,7 @@ impl FailureSpec {
 
 impl FailureKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::NoSlave,
         Self::NoSlaveForTool,
         Self::Timeout,
@@ -181,6 +185,8 @@ impl FailureKind {
         Self::Unauthorized,
         Self::AnonymousRefused,
         Self::KeyForbidden,
+        Self::Forbidden,
+        Self::InsufficientScope,
         Self::OriginForbidden,
         Self::HostForbidden,
         Self::SessionNotFound,
@@ -233,6 +239,8 @@ impl FailureKind {
             Self::Unauthorized => row(401, 401, -31014, "unauthorized", "Send a key from AUTH_BEARER_KEYS.").legacy_code(-32001),
             Self::AnonymousRefused => row(401, 401, -31015, "anonymous_refused", "Set AUTH_BEARER_KEYS at the server and send one of the keys, or set ALLOW_ANONYMOUS=1 there.").legacy_code(-32001),
             Self::KeyForbidden => row(403, 403, -32600, "key_forbidden", "Send a key of AUTH_BEARER_KEYS for tools, one of OPS_KEYS for operators' endpoints."),
+            Self::Forbidden => row(403, 403, -31018, "forbidden", "Use other arguments, or ask the operator: the policy does not allow these."),
+            Self::InsufficientScope => row(403, 403, -31019, "insufficient_scope", "Ask the authorization server for a token with the scopes that the message names."),
             Self::OriginForbidden => row(403, 403, -32600, "origin_forbidden", "Add the origin to ALLOWED_ORIGINS if you trust it."),
             Self::HostForbidden => row(403, 403, -32600, "host_forbidden", "Add the host to ALLOWED_HOSTS if it is this server's, or set PUBLIC_URL."),
             Self::SessionNotFound => row(404, 404, -31016, "session_not_found", "Initialize again (clients do so by themselves).").legacy_code(-32001),
@@ -286,6 +294,8 @@ impl FailureKind {
             | Self::Unauthorized
             | Self::AnonymousRefused
             | Self::KeyForbidden
+            | Self::Forbidden
+            | Self::InsufficientScope
             | Self::OriginForbidden
             | Self::HostForbidden
             | Self::SessionNotFound

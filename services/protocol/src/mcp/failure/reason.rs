@@ -159,6 +159,15 @@ pub enum Failure {
     /// The key is one for other endpoints.
     #[error("Forbidden: {0}")]
     KeyForbidden(&'static str),
+    /// The policy allows the client the tool or prompt, but not with these arguments, or the operator not this endpoint.
+    #[error("Forbidden: {0}")]
+    Forbidden(String),
+    /// The policy asks for scopes that the client's token lacks.
+    #[error("Insufficient scope: {}", .scopes.join(" "))]
+    InsufficientScope {
+        /// All scopes that the request needs.
+        scopes: Vec<String>,
+    },
     /// The origin of the request is not allowed.
     #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
     OriginForbidden(String),
@@ -241,6 +250,8 @@ impl Failure {
             Self::Unauthorized(_) => FailureKind::Unauthorized,
             Self::AnonymousRefused => FailureKind::AnonymousRefused,
             Self::KeyForbidden(_) => FailureKind::KeyForbidden,
+            Self::Forbidden(_) => FailureKind::Forbidden,
+            Self::InsufficientScope { .. } => FailureKind::InsufficientScope,
             Self::OriginForbidden(_) => FailureKind::OriginForbidden,
             Self::HostForbidden(_) => FailureKind::HostForbidden,
             Self::SessionNotFound => FailureKind::SessionNotFound,
@@ -348,6 +359,8 @@ impl Failure {
             Self::Unauthorized(text()),
             Self::AnonymousRefused,
             Self::KeyForbidden(""),
+            Self::Forbidden(text()),
+            Self::InsufficientScope { scopes: Vec::new() },
             Self::OriginForbidden(text()),
             Self::HostForbidden(text()),
             Self::SessionNotFound,
