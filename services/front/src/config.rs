@@ -7,6 +7,7 @@ use policy::PolicyStore;
 use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimits};
 use runtime::keys::KeyStore;
 use runtime::secret::SessionKeys;
+use runtime::tokens::TokenVerifier;
 use runtime::trusted::TrustedProxies;
 
 /// Who can reach the address that the server listens on.
@@ -36,6 +37,8 @@ pub struct EdgeConfig {
     pub role: String,
     /// Accepted keys of clients (`AUTH_BEARER_KEYS` and its file).
     pub keys: KeyStore,
+    /// Accepted tokens of clients (`AUTH_ISSUERS`); `None`: none.
+    pub tokens: Option<TokenVerifier>,
     /// Accepted keys of operators (`OPS_KEYS` and its file); where none are required, those of clients.
     pub ops_keys: KeyStore,
     /// Who may ask where no keys are required (`ALLOW_ANONYMOUS`).
@@ -74,6 +77,11 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
+    /// Whether clients have to prove who they are, by a key or a token.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.keys.is_required() || self.tokens.is_some()
+    }
+
     /// The same, behind these proxies.
     #[must_use]
     pub fn behind(self, trusted: TrustedProxies) -> Self {
@@ -93,6 +101,7 @@ impl EdgeConfig {
             version: version.to_owned(),
             role: "server".to_owned(),
             keys: KeyStore::default(),
+            tokens: None,
             ops_keys: KeyStore::default(),
             anonymous: AnonymousAccess::Local,
             hosts: AllowedHosts::default(),

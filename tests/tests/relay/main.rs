@@ -71,6 +71,7 @@ mod subscriptions;
 mod tasks;
 mod tls;
 mod tls_words;
+mod tokens;
 mod traces;
 mod unaltered;
 mod waiting_exchanges;

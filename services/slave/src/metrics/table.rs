@@ -219,11 +219,20 @@ pub const METRICS: &[Metric] = &[
         &[
             Label::of(
                 "file",
-                &["backends", "tools", "code", "policy", "client_keys", "ops_keys", "session_keys"],
+                &[
+                    "backends",
+                    "tools",
+                    "code",
+                    "policy",
+                    "client_keys",
+                    "ops_keys",
+                    "session_keys",
+                    "issuers",
+                ],
             ),
             Label::of("outcome", &["ok", "failed"]),
         ],
-        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, SLAVE_POLICY, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, SLAVE_POLICY, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE, AUTH_ISSUERS) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
     ),
     Metric::counter(
         LINK_RECONNECTS,

@@ -162,11 +162,17 @@ pub enum Failure {
     /// The policy allows the client the tool or prompt, but not with these arguments, or the operator not this endpoint.
     #[error("Forbidden: {0}")]
     Forbidden(String),
-    /// The policy asks for scopes that the client's token lacks.
-    #[error("Insufficient scope: {}", .scopes.join(" "))]
+    /// The token is valid, and lacks scopes that the request needs.
+    #[error("Forbidden: the token lacks scopes, needed are: {}", scopes.join(" "))]
     InsufficientScope {
-        /// All scopes that the request needs.
+        /// All scopes that the request needs, those that the token has included.
         scopes: Vec<String>,
+    },
+    /// Whether the token is valid cannot be found out, since its issuer does not answer.
+    #[error("The token cannot be checked at present: {issuer} does not answer")]
+    IssuerUnavailable {
+        /// Issuer of the token.
+        issuer: String,
     },
     /// The origin of the request is not allowed.
     #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
@@ -252,6 +258,7 @@ impl Failure {
             Self::KeyForbidden(_) => FailureKind::KeyForbidden,
             Self::Forbidden(_) => FailureKind::Forbidden,
             Self::InsufficientScope { .. } => FailureKind::InsufficientScope,
+            Self::IssuerUnavailable { .. } => FailureKind::IssuerUnavailable,
             Self::OriginForbidden(_) => FailureKind::OriginForbidden,
             Self::HostForbidden(_) => FailureKind::HostForbidden,
             Self::SessionNotFound => FailureKind::SessionNotFound,
@@ -289,6 +296,7 @@ impl Failure {
             | Self::RateLimited { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
             | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::IssuerUnavailable { .. } => Some(5),
             _ => None,
         }
     }
@@ -310,6 +318,7 @@ impl Failure {
             Self::MissingCapability { required } => {
                 data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
             }
+            Self::InsufficientScope { scopes } => data["scopes"] = scopes.as_slice().into(),
             _ => {}
         }
         if let Some(seconds) = self.retry_after() {
@@ -360,7 +369,8 @@ impl Failure {
             Self::AnonymousRefused,
             Self::KeyForbidden(""),
             Self::Forbidden(text()),
-            Self::InsufficientScope { scopes: Vec::new() },
+            Self::InsufficientScope { scopes: vec!["…".into()] },
+            Self::IssuerUnavailable { issuer: "…".into() },
             Self::OriginForbidden(text()),
             Self::HostForbidden(text()),
             Self::SessionNotFound,
