@@ -3,14 +3,19 @@
 use crate::source::{self, has_word, read};
 
 /// Crate, its folder, and those of ours that it may import.
-pub(crate) const CRATES: [(&str, &str, &[&str]); 7] = [
+pub(crate) const CRATES: [(&str, &str, &[&str]); 8] = [
     ("protocol", "services/protocol", &[]),
     ("runtime", "services/runtime", &[]),
     ("front", "services/front", &["protocol", "runtime"]),
+    ("broker", "services/broker", &["protocol", "runtime"]),
     ("link", "services/link", &["protocol", "runtime"]),
-    ("proxy", "services/proxy", &["protocol", "runtime", "front", "link"]),
+    ("proxy", "services/proxy", &["protocol", "runtime", "front", "broker", "link"]),
     ("slave", "services/slave", &["protocol", "runtime", "front", "link"]),
-    ("mcp-relay", "services/mcp-relay", &["protocol", "runtime", "front", "link", "proxy", "slave"]),
+    (
+        "mcp-relay",
+        "services/mcp-relay",
+        &["protocol", "runtime", "front", "broker", "link", "proxy", "slave"],
+    ),
 ];
 
 /// Names in `[dependencies]` and `[build-dependencies]`; tests may know more.
