@@ -19,7 +19,7 @@ use runtime::keys::Key;
 use tokio::sync::watch;
 
 use crate::introduction::Introduction;
-use crate::principal::Principal;
+use crate::principal::{Credential, Principal};
 
 /// Whether a list has everything that it will have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,10 +96,10 @@ impl Listing {
 /// Origin of a call, for routing rules and limits. Never logged.
 #[derive(Clone, Copy)]
 pub struct CallContext<'a> {
-    /// Identity that the client's key stands for.
+    /// Identity that the client's credential stands for.
     pub principal: Principal,
-    /// The client's key, where one was presented.
-    pub key: Option<&'a Key>,
+    /// What the client presented.
+    pub credential: &'a Credential,
     /// Headers of the HTTP request, unaltered.
     pub headers: &'a HeaderMap,
     /// Address of the client, where it is known.
@@ -107,6 +107,11 @@ pub struct CallContext<'a> {
 }
 
 impl CallContext<'_> {
+    /// Returns the client's key, where one was presented.
+    pub fn key(&self) -> Option<&Key> {
+        self.credential.key.as_deref()
+    }
+
     /// Returns a text that stands for the client: its key, else the session (the key of call headers), else the address; `None` for
     /// a client of which none is known. Not for other processes, which could guess keys by it.
     pub fn client(&self, session: Option<&str>) -> Option<String> {
@@ -119,7 +124,7 @@ impl CallContext<'_> {
 
     /// Returns the context of a call that did not come over HTTP: no identity, no address.
     pub fn anonymous(headers: &HeaderMap) -> CallContext<'_> {
-        CallContext { principal: Principal::ANYONE, key: None, headers, peer: None }
+        CallContext { principal: Principal::ANYONE, credential: &Credential::ANONYMOUS, headers, peer: None }
     }
 }
 

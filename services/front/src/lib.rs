@@ -37,4 +37,4 @@ pub use http::service::{McpService, PATHS, router};
 pub use introduction::Introduction;
 pub use jsonrpc::Segments;
 pub use outcome::CallOutcome;
-pub use principal::Principal;
+pub use principal::{AccessToken, Credential, Principal};

@@ -30,7 +30,7 @@ impl<C> RequestContext<'_, C> {
     pub(crate) fn call_context(&self) -> CallContext<'_> {
         CallContext {
             principal: self.principal,
-            key: self.credential.key.as_deref(),
+            credential: &self.credential,
             headers: self.headers,
             peer: self.peer,
         }

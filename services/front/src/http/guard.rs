@@ -153,7 +153,9 @@ impl<'a> PresentedKeys<'a> {
 
     fn find(&self, keys: &KeyStore) -> Option<Credential> {
         let check = |key: Option<&[u8]>| key.and_then(|key| keys.find(key));
-        check(self.bearer).or_else(|| check(self.custom)).map(|key| Credential { key: Some(key) })
+        check(self.bearer)
+            .or_else(|| check(self.custom))
+            .map(|key| Credential { key: Some(key), token: None })
     }
 
     fn refusal(&self) -> Failure {

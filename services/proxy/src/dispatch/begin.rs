@@ -106,6 +106,7 @@ pub(super) fn begin(
     let fleet = forwarder.registry.fleet();
     let route = narrow(pool, route, new_call.header.request_state, fleet)?;
     let client = context.client(new_call.header.session.as_deref());
+    new_call.header.identity = context.credential.identity();
     new_call.header.client = client.and_then(|client| fleet.client_id(&client));
     let call = new_call.open(pool, times, fleet)?;
     let NewCall { at, mut header, tool, .. } = new_call;

@@ -219,6 +219,7 @@ impl Calls for Dispatcher {
 
     fn updates(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
         let client = context.client(header.session.as_deref());
+        header.identity = context.credential.identity();
         header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
         listening::listen(&self.0.forwarder, &header, message)
     }

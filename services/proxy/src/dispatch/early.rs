@@ -5,12 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use front::Principal;
 use front::calls::{CallContext, HeaderMap};
+use front::{Credential, Principal};
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
-use runtime::keys::Key;
 
 use super::forwarder::Forwarder;
 use super::pool::Pool;
@@ -22,7 +21,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// The origin of a call, kept while the call waits.
 pub(super) struct KeptContext {
     principal: Principal,
-    key: Option<Key>,
+    credential: Credential,
     headers: HeaderMap,
     peer: Option<IpAddr>,
 }
@@ -31,7 +30,7 @@ impl KeptContext {
     pub(super) fn of(context: &CallContext<'_>) -> Self {
         Self {
             principal: context.principal,
-            key: context.key.cloned(),
+            credential: context.credential.clone(),
             headers: context.headers.clone(),
             peer: context.peer,
         }
@@ -40,7 +39,7 @@ impl KeptContext {
     pub(super) fn context(&self) -> CallContext<'_> {
         CallContext {
             principal: self.principal,
-            key: self.key.as_ref(),
+            credential: &self.credential,
             headers: &self.headers,
             peer: self.peer,
         }

@@ -29,8 +29,8 @@ pub(super) fn begin(
     let guard = activity.start(|| Labels {
         id: log.request(),
         tool: header.name.clone().unwrap_or_default(),
-        client: display_name(&Client::of(context, header), context.key, &routes()),
-        key_id: context.key.map(Key::id),
+        client: display_name(&Client::of(context, header), context.key(), &routes()),
+        key_id: context.key().map(Key::id),
         peer: context.peer,
         trace: log.trace(),
     });

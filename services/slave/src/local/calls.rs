@@ -82,6 +82,7 @@ impl Calls for LocalCalls {
     }
 
     fn call(&self, mut header: CallHeader, message: Bytes, context: CallContext<'_>) -> LocalStream {
+        header.identity = context.credential.identity();
         // The digests of proxies have no space in them.
         header.client = context.client(header.session.as_deref()).map(|client| format!("own port, {client}"));
         let (era, version) = (header.era, header.version);
