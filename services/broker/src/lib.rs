@@ -109,6 +109,7 @@ impl Broker {
                 reply::method_not_allowed(endpoint.methods())
             }
             (_, &Method::OPTIONS) => reply::preflight(),
+            (Endpoint::Resource, &Method::GET | &Method::HEAD) => metadata::resource(&self.settings),
             (Endpoint::Metadata, &Method::GET | &Method::HEAD) => metadata::document(&self.settings),
             (Endpoint::Keys, &Method::GET | &Method::HEAD) => metadata::keys(),
             (Endpoint::Authorize, &Method::GET) => self.authorize(&request),
@@ -119,6 +120,15 @@ impl Broker {
             (Endpoint::Revoke, &Method::POST) => self.revoke(&request),
             _ => reply::method_not_allowed(endpoint.methods()),
         }
+    }
+
+    /// Returns the value of `WWW-Authenticate` for a request without a valid token (RFC 9728, 5.1; RFC 6750, 3). `error` where it showed
+    /// one.
+    pub fn challenge(&self, error: Option<&str>) -> String {
+        let metadata = metadata::resource_url(&self.settings);
+        let scope = self.settings.scopes.join(" ");
+        let error = error.map(|error| format!(", error=\"{error}\"")).unwrap_or_default();
+        format!("Bearer resource_metadata=\"{metadata}\", scope=\"{scope}\"{error}")
     }
 
     /// Follows the files of users and revocations until the future is dropped.
@@ -136,6 +146,7 @@ impl std::fmt::Debug for Broker {
 /// What a path of the broker is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
+    Resource,
     Metadata,
     Keys,
     Authorize,
@@ -156,6 +167,7 @@ impl Endpoint {
             "/oauth/token" => Self::Token,
             "/oauth/revoke" => Self::Revoke,
             "/oauth/keys" => Self::Keys,
+            path if metadata::is_resource_path(path) => Self::Resource,
             path if metadata::is_path(path) => Self::Metadata,
             _ => return None,
         })
@@ -163,7 +175,7 @@ impl Endpoint {
 
     fn methods(self) -> &'static str {
         match self {
-            Self::Metadata | Self::Keys => "GET, HEAD, OPTIONS",
+            Self::Resource | Self::Metadata | Self::Keys => "GET, HEAD, OPTIONS",
             Self::Authorize => "GET",
             Self::Login | Self::Consent => "POST",
             Self::Register | Self::Token | Self::Revoke => "POST, OPTIONS",

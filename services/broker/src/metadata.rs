@@ -13,6 +13,33 @@ const WELL_KNOWN: [&str; 2] =
 /// Paths of the endpoint.
 const PATHS: [&str; 5] = ["", "/", "/mcp", "/messages", "/sse"];
 
+/// Where clients look for the metadata of the resource (RFC 9728).
+const RESOURCE: &str = "/.well-known/oauth-protected-resource";
+
+/// Returns whether the metadata of the resource are at a path.
+pub(crate) fn is_resource_path(path: &str) -> bool {
+    path.strip_prefix(RESOURCE).is_some_and(|rest| PATHS.contains(&rest))
+}
+
+/// Returns the URL of the metadata of the resource.
+pub(crate) fn resource_url(settings: &BrokerSettings) -> String {
+    let issuer = settings.url.issuer();
+    let path =
+        settings.url.resource().strip_prefix(issuer).filter(|path| PATHS.contains(path)).unwrap_or_default();
+    format!("{issuer}{RESOURCE}{path}")
+}
+
+/// The metadata of the resource.
+pub(crate) fn resource(settings: &BrokerSettings) -> Response<Bytes> {
+    reply::document(&json!({
+        "resource": settings.url.resource(),
+        "authorization_servers": [settings.url.issuer()],
+        "scopes_supported": settings.scopes,
+        "bearer_methods_supported": ["header"],
+        "resource_name": "mcp-relay",
+    }))
+}
+
 /// Returns whether the metadata are at a path.
 pub(crate) fn is_path(path: &str) -> bool {
     path == "/mcp/.well-known/openid-configuration"

@@ -12,6 +12,8 @@ enum Admission {
     OwnKeys,
     /// Holders of clients' keys, for operators' endpoints.
     ClientKeys,
+    /// Holders of an access token, and of clients' keys where there are any.
+    Tokens,
     /// Loopback and private addresses.
     Local,
     /// Everybody who reaches the port.
@@ -23,6 +25,7 @@ impl Admission {
         match self {
             Self::OwnKeys => "own keys",
             Self::ClientKeys => "client keys",
+            Self::Tokens => "access tokens",
             Self::Local => "local addresses",
             Self::Everyone => "everyone",
         }
@@ -31,7 +34,7 @@ impl Admission {
 
 fn on_or_off(admission: Admission) -> &'static str {
     match admission {
-        Admission::OwnKeys | Admission::ClientKeys => "on",
+        Admission::OwnKeys | Admission::ClientKeys | Admission::Tokens => "on",
         Admission::Local | Admission::Everyone => "off",
     }
 }
@@ -54,7 +57,11 @@ impl AccessReport {
         };
         let (client_keys, ops_keys) = (config.keys.is_required(), config.ops_keys.is_required());
         Self {
-            clients: if client_keys { Admission::OwnKeys } else { unkeyed },
+            clients: match (config.authority.is_some(), client_keys) {
+                (true, _) => Admission::Tokens,
+                (false, true) => Admission::OwnKeys,
+                (false, false) => unkeyed,
+            },
             operators: match (ops_keys, client_keys) {
                 (true, _) => Admission::OwnKeys,
                 (false, true) => Admission::ClientKeys,

@@ -1,5 +1,6 @@
 //! What an edge is told by whoever runs it: plain data. Must not read the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderName;
@@ -8,6 +9,8 @@ use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimit
 use runtime::keys::KeyStore;
 use runtime::secret::SessionKeys;
 use runtime::trusted::TrustedProxies;
+
+use crate::authority::Authority;
 
 /// Who can reach the address that the server listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct EdgeConfig {
     pub keys: KeyStore,
     /// Accepted keys of operators (`OPS_KEYS` and its file); where none are required, those of clients.
     pub ops_keys: KeyStore,
+    /// The authorization server beside the edge (`OAUTH_BROKER`), whose tokens let clients in.
+    pub authority: Option<Arc<dyn Authority>>,
     /// Who may ask where no keys are required (`ALLOW_ANONYMOUS`).
     pub anonymous: AnonymousAccess,
     /// Which hosts requests may name (`ALLOWED_HOSTS`, `PUBLIC_URL`).
@@ -78,6 +83,12 @@ impl EdgeConfig {
         Self { trusted, ..self }
     }
 
+    /// The same, with an authorization server beside it.
+    #[must_use]
+    pub fn with_authority(self, authority: Option<Arc<dyn Authority>>) -> Self {
+        Self { authority, ..self }
+    }
+
     /// The documented defaults: no keys, local addresses and loopback origins only, 16 MiB, one day, 5 s, 15 s, 300 s, 3600 s.
     pub fn new(name: &str, version: &str, session_keys: impl Into<SessionKeys>) -> Self {
         Self {
@@ -86,6 +97,7 @@ impl EdgeConfig {
             role: "server".to_owned(),
             keys: KeyStore::default(),
             ops_keys: KeyStore::default(),
+            authority: None,
             anonymous: AnonymousAccess::Local,
             hosts: AllowedHosts::default(),
             key_header: None,

@@ -5,6 +5,7 @@ mod digest;
 mod exec_backend;
 mod routes;
 mod status;
+mod users;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use digest::Digest;
 pub(crate) use exec_backend::ExecBackend;
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
+pub(crate) use users::{UsersCommand, UsersFileArg};
 
 use crate::reference;
 
@@ -86,6 +88,13 @@ pub(crate) enum Command {
         /// Subcommand to run.
         #[command(subcommand)]
         command: RoutesCommand,
+    },
+    /// Add, change, remove and list the users of the OAuth broker
+    #[command(long_about = users::ABOUT, after_long_help = users::HELP)]
+    Users {
+        /// Subcommand to run.
+        #[command(subcommand)]
+        command: UsersCommand,
     },
     /// Show the status of a running proxy or slave: slaves, links, backends, calls
     #[command(long_about = status::ABOUT, after_long_help = status::HELP)]
@@ -242,6 +251,7 @@ mod tests {
             "health",
             "call",
             "digest",
+            "users",
             "install",
             "exec-backend",
         ] {

@@ -1,6 +1,7 @@
 //! Access checks of a request: the page's origin, the host name, the key, the address. Must not know what is requested.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -80,7 +81,8 @@ pub(crate) fn check_host(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<(), Failure> {
-    let is_keyed = audience.keys(config).0.is_required();
+    let has_tokens = audience == Audience::Clients && config.authority.is_some();
+    let is_keyed = has_tokens || audience.keys(config).0.is_required();
     let hosts = &config.hosts;
     let is_allowed =
         |host: &str| if is_keyed { hosts.allows_with_key(host) } else { hosts.allows_without_key(host) };
@@ -119,7 +121,10 @@ pub(crate) fn authenticate(
     if presented.find(others).is_some() {
         return Err(audience.key_forbidden());
     }
-    if accepted.is_required() {
+    if let Some(found) = presented.find_token(config, audience) {
+        return found;
+    }
+    if accepted.is_required() || audience == Audience::Clients && config.authority.is_some() {
         return Err(presented.refusal());
     }
     let is_local = peer.is_none_or(|peer| config.trusted.is_local(peer, headers));
@@ -158,6 +163,17 @@ impl<'a> PresentedKeys<'a> {
             .map(|key| Credential { key: Some(key), token: None })
     }
 
+    /// Returns the sender of an access token of the authorization server, if the request presents one.
+    fn find_token(&self, config: &EdgeConfig, audience: Audience) -> Option<Result<Credential, Failure>> {
+        let authority = config.authority.as_ref()?;
+        let token = self.bearer.filter(|text| authority.is_token(text))?;
+        Some(match (audience, authority.verify(token)) {
+            (Audience::Operators, _) => Err(audience.key_forbidden()),
+            (Audience::Clients, None) => Err(Failure::Unauthorized("the access token is not valid".into())),
+            (Audience::Clients, Some(token)) => Ok(Credential { key: None, token: Some(Arc::new(token)) }),
+        })
+    }
+
     fn refusal(&self) -> Failure {
         Failure::Unauthorized(match (self.bearer, self.custom) {
             (None, None) => "no key".into(),
@@ -167,7 +183,7 @@ impl<'a> PresentedKeys<'a> {
 }
 
 /// Returns the key of a bearer header. The name of the scheme is case-insensitive (RFC 9110, 11.1).
-fn bearer_key(value: &[u8]) -> Option<&[u8]> {
+pub(crate) fn bearer_key(value: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
 }

@@ -25,7 +25,7 @@ use super::response::{Refusal, empty, refusal_response};
 use super::response_body::ResponseBody;
 use super::revocation::{revoked, until_revoked};
 use super::skip::skip_small;
-use super::{audit, cors, guard, listen, post, session_end};
+use super::{audit, authorities, cors, guard, listen, post, session_end};
 use crate::calls::Calls;
 use crate::edge::Edge;
 
@@ -124,10 +124,21 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let began = Instant::now();
-    let origin = guard::check_origin(&edge.config, &head.headers);
+    let authority = authorities::authority_of(&edge.config, head);
+    // The authorization server has pages of its own, and answers pages of others without a browser's credentials.
+    let origin = match authority {
+        Some(_) => Ok(None),
+        None => guard::check_origin(&edge.config, &head.headers),
+    };
     let admitted = origin.as_ref().map(drop).map_err(Clone::clone).and_then(|()| check_host(edge, head));
     let Handled { result, counted_by } = match admitted {
-        Ok(()) => route(edge, head, client, &mut body).await,
+        Ok(()) => match authority {
+            Some(authority) => {
+                let answer = authorities::answer(Arc::clone(authority), head, client, &mut body).await;
+                Handled::by_edge(http_method_label(&head.method), answer)
+            }
+            None => route(edge, head, client, &mut body).await,
+        },
         Err(failure) => Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure))),
     };
     if let CountedBy::Edge(label) = counted_by {
@@ -140,7 +151,11 @@ where
         audit::record_refusal(head, client.named, &refusal.failure);
         skip_small(&head.headers, &mut body).await;
     }
-    let mut response = result.unwrap_or_else(|refusal| refusal_response(&refusal));
+    let mut response = result.unwrap_or_else(|refusal| {
+        let mut response = refusal_response(&refusal);
+        authorities::challenge(&edge.config, &head.headers, &refusal.failure, &mut response);
+        response
+    });
     if let Ok(Some(origin)) = origin {
         cors::expose(origin.clone(), response.headers_mut());
     }
@@ -184,11 +199,17 @@ where
                 Err(refusal) => return Handled::by_edge(label, Err(refusal)),
             };
             let key = context.credential.key.as_deref();
-            match key.and_then(|key| edge.config.keys.revocation(key)) {
+            let refused = |failure| Handled::by_edge(label, Err(context.refusal(failure)));
+            if let Some(revocation) = key.and_then(|key| edge.config.keys.revocation(key)) {
+                let handled = handle(&context, head, body);
+                return until_revoked(revocation, handled, || refused(revoked())).await;
+            }
+            match edge.config.authority.as_ref().filter(|_| context.credential.token.is_some()) {
                 None => handle(&context, head, body).await,
-                Some(revocation) => {
-                    let refused = || Handled::by_edge(label, Err(context.refusal(revoked())));
-                    until_revoked(revocation, handle(&context, head, body), refused).await
+                Some(authority) => {
+                    let handled = handle(&context, head, body);
+                    let refused = || refused(authorities::token_ended());
+                    authorities::until_token_ends(authority, &head.headers, handled, refused).await
                 }
             }
         }

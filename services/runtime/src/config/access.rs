@@ -57,6 +57,8 @@ pub struct AccessConfig {
     pub anonymous: AnonymousAccess,
     /// `ALLOWED_HOSTS`, `PUBLIC_URL`: the hosts that requests may name.
     pub hosts: AllowedHosts,
+    /// `PUBLIC_URL`: where clients reach the server.
+    pub public_url: Option<url::Url>,
 }
 
 /// Reads the variables of access and the files that they name.
@@ -69,6 +71,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> AccessConfig
         operators: keys(reader, &settings.ops_keys, &settings.ops_keys_file),
         anonymous: if everyone { AnonymousAccess::Everyone } else { AnonymousAccess::Local },
         hosts: hosts.with_public(public.as_ref()),
+        public_url: public,
     }
 }
 
