@@ -19,6 +19,7 @@ pub mod client;
 pub mod fault;
 pub mod fixture;
 pub mod http;
+pub mod issuer;
 pub mod kinds;
 pub mod mcp_upstream;
 pub mod metrics;

@@ -28,21 +28,31 @@ pub trait Authority: fmt::Debug + Send + Sync + 'static {
     /// Returns whether a text has the form of its access tokens, valid or not.
     fn is_token(&self, text: &[u8]) -> bool;
 
-    /// Returns what an access token grants; `None`: it is not valid at present.
-    fn verify(&self, token: &[u8]) -> Option<AccessToken>;
+    /// Returns what an access token grants, and its end; `None`: it is not valid at present.
+    fn verify(self: Arc<Self>, token: &[u8]) -> Option<Issued>;
 
-    /// Waits until a token is not valid any more. Cancel safe.
-    fn ended(self: Arc<Self>, token: &[u8]) -> Answering<()>;
+    /// The issuer of its tokens, a URL.
+    fn issuer(&self) -> &str;
 
-    /// Returns the value of `WWW-Authenticate` for a request whose token is not valid, or that shows none.
-    fn challenge(&self, shown: Shown) -> HeaderValue;
+    /// The scopes that its tokens may have.
+    fn scopes(&self) -> &[String];
+
+    /// Returns the value of `WWW-Authenticate` for a request whose credential is not accepted, with an error of RFC 6750, or which shows
+    /// none. `scopes`: those that are missing; none: all.
+    fn challenge(&self, error: Option<&str>, scopes: &[String]) -> HeaderValue;
 }
 
-/// Whether a request that is refused showed a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// It showed none.
-    Nothing,
-    /// It showed one that is not accepted.
-    Credential,
+/// A valid access token.
+#[derive(Debug)]
+pub struct Issued {
+    /// What it grants.
+    pub token: AccessToken,
+    /// Its end.
+    pub end: Box<dyn TokenEnd>,
+}
+
+/// The end of a token's validity.
+pub trait TokenEnd: fmt::Debug + Send {
+    /// Waits for it. Cancel safe.
+    fn wait(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

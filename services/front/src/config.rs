@@ -8,6 +8,7 @@ use axum::http::HeaderName;
 use runtime::config::{AllowedHosts, AllowedOrigins, AnonymousAccess, ClientLimits};
 use runtime::keys::KeyStore;
 use runtime::secret::SessionKeys;
+use runtime::tokens::TokenVerifier;
 use runtime::trusted::TrustedProxies;
 
 use crate::authority::Authority;
@@ -39,6 +40,8 @@ pub struct EdgeConfig {
     pub role: String,
     /// Accepted keys of clients (`AUTH_BEARER_KEYS` and its file).
     pub keys: KeyStore,
+    /// Accepted tokens of clients (`AUTH_ISSUERS`); `None`: none.
+    pub tokens: Option<TokenVerifier>,
     /// Accepted keys of operators (`OPS_KEYS` and its file); where none are required, those of clients.
     pub ops_keys: KeyStore,
     /// The authorization server beside the edge (`OAUTH_BROKER`), whose tokens let clients in.
@@ -77,6 +80,11 @@ pub struct EdgeConfig {
 }
 
 impl EdgeConfig {
+    /// Whether clients have to prove who they are, by a key or a token.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.keys.is_required() || self.tokens.is_some() || self.authority.is_some()
+    }
+
     /// The same, behind these proxies.
     #[must_use]
     pub fn behind(self, trusted: TrustedProxies) -> Self {
@@ -96,6 +104,7 @@ impl EdgeConfig {
             version: version.to_owned(),
             role: "server".to_owned(),
             keys: KeyStore::default(),
+            tokens: None,
             ops_keys: KeyStore::default(),
             authority: None,
             anonymous: AnonymousAccess::Local,

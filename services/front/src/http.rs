@@ -17,6 +17,7 @@ mod header_value;
 pub(crate) mod health;
 mod listen;
 mod message;
+mod metadata;
 pub(crate) mod path;
 mod post;
 pub(crate) mod request_body;

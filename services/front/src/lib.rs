@@ -30,7 +30,7 @@ pub mod trace;
 mod usage;
 
 pub use access::AccessReport;
-pub use authority::{Answering, Authority, Shown};
+pub use authority::{Answering, Authority, Issued, TokenEnd};
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
 pub use http::response_body::ResponseBody;

@@ -4,6 +4,7 @@ mod access;
 mod backends;
 mod certificate;
 mod configuration;
+mod issuers;
 mod link;
 mod port;
 mod proxy;

@@ -100,6 +100,7 @@ mod tests {
         ("AUTH_BEARER_KEYS", ","),
         ("AUTH_BEARER_KEYS_FILE", "/nowhere/keys.yaml"),
         ("AUTH_CUSTOM_HEADER", "x api key"),
+        ("AUTH_ISSUERS", "/nowhere/issuers.yaml"),
         ("OPS_KEYS", " , "),
         ("OPS_KEYS_FILE", "/nowhere/ops-keys.yaml"),
         ("ALLOW_ANONYMOUS", "maybe"),

@@ -26,5 +26,6 @@ pub mod shutdown;
 pub mod start;
 pub mod telemetry;
 pub mod tls;
+pub mod tokens;
 pub mod traces;
 pub mod trusted;

@@ -68,6 +68,7 @@ mod subscriptions;
 mod tasks;
 mod tls;
 mod tls_words;
+mod tokens;
 mod traces;
 mod unaltered;
 mod without_slave;

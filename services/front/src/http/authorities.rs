@@ -1,20 +1,20 @@
-//! Requests of the authorization server's paths, and what its tokens end. Must not know how it works.
+//! Requests of the authorization server's paths, and the challenges that lead there. Must not know how it works.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Request, Response};
+use axum::http::{HeaderValue, Request};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use protocol::mcp::failure::Failure;
 
 use super::client_address::ClientAddress;
-use super::context::{Handled, HandlerResult};
+use super::context::HandlerResult;
+use super::metadata::Shown;
 use super::response::Refusal;
 use super::response_body::ResponseBody;
-use crate::authority::{Authority, Shown};
+use crate::authority::Authority;
 use crate::config::EdgeConfig;
 use crate::jsonrpc::Segments;
 
@@ -58,41 +58,18 @@ where
     Ok(read.freeze())
 }
 
-/// Returns the failure of what ends with its token.
-pub(crate) fn token_ended() -> Failure {
-    Failure::Unauthorized("the access token was revoked or has expired".into())
-}
-
-/// Waits for the result of a request, at most until the sender's token ends: then the request is dropped, and with it the call that it
-/// began, and `refused` is its result. A response that is still open ends with the token too.
-pub(crate) async fn until_token_ends<S>(
-    authority: &Arc<dyn Authority>,
-    headers: &HeaderMap,
-    handled: impl Future<Output = Handled<S>>,
-    refused: impl FnOnce() -> Handled<S>,
-) -> Handled<S> {
-    let token = headers.get(AUTHORIZATION).and_then(|value| super::guard::bearer_key(value.as_bytes()));
-    let end = || Arc::clone(authority).ended(token.unwrap_or_default());
-    let Handled { result, counted_by } = tokio::select! {
-        biased;
-        handled = handled => handled,
-        () = end() => return refused(),
-    };
-    let end = end();
-    let result = result.map(|response| response.map(|body| body.until(end, token_ended())));
-    Handled { result, counted_by }
-}
-
 /// Tells a client whose credential is missing or not accepted where it gets one (RFC 9728, 5.1; RFC 6750, 3).
-pub(crate) fn challenge<S>(
-    config: &EdgeConfig,
-    headers: &HeaderMap,
-    failure: &Failure,
-    response: &mut Response<ResponseBody<S>>,
-) {
-    let Some(authority) = &config.authority else { return };
-    if matches!(failure, Failure::Unauthorized(_) | Failure::AnonymousRefused) {
-        let shown = if headers.contains_key(AUTHORIZATION) { Shown::Credential } else { Shown::Nothing };
-        response.headers_mut().insert(WWW_AUTHENTICATE, authority.challenge(shown));
+pub(crate) fn challenge(config: &EdgeConfig, failure: &Failure, shown: Shown) -> Option<HeaderValue> {
+    // With other issuers too, theirs has all.
+    let authority = config.authority.as_ref().filter(|_| config.tokens.is_none())?;
+    match failure {
+        Failure::Unauthorized(_) | Failure::AnonymousRefused => {
+            let error = (shown == Shown::Bearer).then_some("invalid_token");
+            Some(authority.challenge(error, &[]))
+        }
+        Failure::InsufficientScope { scopes } => {
+            Some(authority.challenge(Some("insufficient_scope"), scopes))
+        }
+        _ => None,
     }
 }

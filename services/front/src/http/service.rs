@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
@@ -23,9 +24,9 @@ use super::health::{HEALTH, health};
 use super::path::known_path;
 use super::response::{Refusal, empty, refusal_response};
 use super::response_body::ResponseBody;
-use super::revocation::{revoked, until_revoked};
+use super::revocation::{Ending, until_revoked};
 use super::skip::skip_small;
-use super::{audit, authorities, cors, guard, listen, post, session_end};
+use super::{audit, authorities, cors, guard, listen, metadata, post, session_end};
 use crate::calls::Calls;
 use crate::edge::Edge;
 
@@ -124,6 +125,10 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let began = Instant::now();
+    if let Some(response) = metadata::answer(edge, head, &PATHS) {
+        edge.meter.record_answer(http_method_label(&head.method), None, began.elapsed().as_secs_f64());
+        return response;
+    }
     let authority = authorities::authority_of(&edge.config, head);
     // The authorization server has pages of its own, and answers pages of others without a browser's credentials.
     let origin = match authority {
@@ -151,13 +156,22 @@ where
         audit::record_refusal(head, client.named, &refusal.failure);
         skip_small(&head.headers, &mut body).await;
     }
-    let mut response = result.unwrap_or_else(|refusal| {
-        let mut response = refusal_response(&refusal);
-        authorities::challenge(&edge.config, &head.headers, &refusal.failure, &mut response);
-        response
-    });
+    let mut response = result.unwrap_or_else(|refusal| refuse(edge, head, &refusal));
     if let Ok(Some(origin)) = origin {
         cors::expose(origin.clone(), response.headers_mut());
+    }
+    response
+}
+
+/// Builds the response of a refusal, with the challenge that tells how to be let in.
+fn refuse<C: Calls>(edge: &Edge<C>, head: &Parts, refusal: &Refusal) -> Response<ResponseBody<C::Stream>> {
+    let mut response = refusal_response(refusal);
+    let config = &edge.config;
+    let shown = guard::shown(&head.headers);
+    let of_authority = || authorities::challenge(config, &refusal.failure, shown);
+    let of_tokens = || metadata::challenge(config.tokens.as_ref(), &refusal.failure, shown);
+    if let Some(challenge) = of_authority().or_else(of_tokens) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
 }
@@ -194,22 +208,16 @@ where
         }
         (&Method::GET | &Method::HEAD, true) => Handled::by_edge(label, Ok(health(edge))),
         (&Method::POST | &Method::GET | &Method::DELETE, false) => {
-            let context = match authenticate(edge, head, client) {
-                Ok(context) => context,
+            let (context, ending) = match authenticate(edge, head, client).await {
+                Ok(admitted) => admitted,
                 Err(refusal) => return Handled::by_edge(label, Err(refusal)),
             };
-            let key = context.credential.key.as_deref();
-            let refused = |failure| Handled::by_edge(label, Err(context.refusal(failure)));
-            if let Some(revocation) = key.and_then(|key| edge.config.keys.revocation(key)) {
-                let handled = handle(&context, head, body);
-                return until_revoked(revocation, handled, || refused(revoked())).await;
-            }
-            match edge.config.authority.as_ref().filter(|_| context.credential.token.is_some()) {
+            match ending {
                 None => handle(&context, head, body).await,
-                Some(authority) => {
-                    let handled = handle(&context, head, body);
-                    let refused = || refused(authorities::token_ended());
-                    authorities::until_token_ends(authority, &head.headers, handled, refused).await
+                Some(ending) => {
+                    let refusal = context.refusal(ending.failure());
+                    let refused = || Handled::by_edge(label, Err(refusal));
+                    until_revoked(ending, handle(&context, head, body), refused).await
                 }
             }
         }
@@ -234,17 +242,17 @@ where
     }
 }
 
-/// Identifies the sender of a request.
-fn authenticate<'a, C>(
+/// Identifies the sender of a request, and returns the end of what it showed.
+async fn authenticate<'a, C>(
     edge: &'a Edge<C>,
     head: &'a Parts,
     client: ClientAddress,
-) -> Result<RequestContext<'a, C>, Refusal> {
+) -> Result<(RequestContext<'a, C>, Option<Ending>), Refusal> {
     let ClientAddress { connection, named: peer } = client;
-    match guard::authenticate(&edge.config, Audience::Clients, connection, &head.headers) {
-        Ok(credential) => {
+    match guard::authenticate_client(&edge.config, connection, &head.headers).await {
+        Ok((credential, ending)) => {
             let principal = credential.principal();
-            Ok(RequestContext { edge, headers: &head.headers, credential, principal, peer })
+            Ok((RequestContext { edge, headers: &head.headers, credential, principal, peer }, ending))
         }
         Err(failure) => Err(Refusal { failure, era: era_by_header(&head.headers), id: None }),
     }

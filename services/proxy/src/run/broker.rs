@@ -1,12 +1,13 @@
 //! The OAuth broker on the clients' port. Must not know how it works.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::http::{HeaderValue, Request, Response};
-use broker::{Broker, BrokerRequest, MAX_BODY};
+use broker::{Access, Broker, BrokerRequest, MAX_BODY};
 use bytes::Bytes;
-use front::{AccessToken, Answering, Authority, Shown};
+use front::{AccessToken, Answering, Authority, Issued, TokenEnd};
 use protocol::link::identity::Identity;
 use runtime::follow::ReloadSignal;
 use tokio_util::task::AbortOnDropHandle;
@@ -55,31 +56,40 @@ impl Authority for BrokerAuthority {
         Broker::is_token(text)
     }
 
-    fn verify(&self, token: &[u8]) -> Option<AccessToken> {
+    fn verify(self: Arc<Self>, token: &[u8]) -> Option<Issued> {
         let access = self.0.verify(token)?;
         let identity = Identity {
-            issuer: Some(self.0.settings().url.issuer().to_owned()),
-            subject: access.subject.name,
+            issuer: Some(self.issuer().to_owned()),
+            subject: access.subject.name.clone(),
             name: None,
-            groups: access.subject.groups,
+            groups: access.subject.groups.clone(),
         };
-        Some(AccessToken { identity, scopes: access.scopes, expires: access.expires })
+        let token = AccessToken { identity, scopes: access.scopes.clone(), expires: access.expires };
+        Some(Issued { token, end: Box::new(End { broker: Arc::clone(&self.0), access }) })
     }
 
-    fn ended(self: Arc<Self>, token: &[u8]) -> Answering<()> {
-        let access = self.0.verify(token);
-        Box::pin(async move {
-            if let Some(access) = access {
-                self.0.ended(&access).await;
-            }
-        })
+    fn issuer(&self) -> &str {
+        self.0.settings().url.issuer()
     }
 
-    fn challenge(&self, shown: Shown) -> HeaderValue {
-        let error = match shown {
-            Shown::Nothing => None,
-            Shown::Credential => Some("invalid_token"),
-        };
-        HeaderValue::try_from(self.0.challenge(error)).unwrap_or(HeaderValue::from_static("Bearer"))
+    fn scopes(&self) -> &[String] {
+        &self.0.settings().scopes
+    }
+
+    fn challenge(&self, error: Option<&str>, scopes: &[String]) -> HeaderValue {
+        HeaderValue::try_from(self.0.challenge(error, scopes)).unwrap_or(HeaderValue::from_static("Bearer"))
+    }
+}
+
+/// The end of a token of the broker.
+#[derive(Debug)]
+struct End {
+    broker: Arc<Broker>,
+    access: Access,
+}
+
+impl TokenEnd for End {
+    fn wait(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.broker.ended(&self.access))
     }
 }

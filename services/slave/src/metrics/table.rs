@@ -193,10 +193,10 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         CONFIG_RELOADS,
         &[
-            Label::of("file", &["backends", "code", "client_keys", "ops_keys", "session_keys"]),
+            Label::of("file", &["backends", "code", "client_keys", "ops_keys", "session_keys", "issuers"]),
             Label::of("outcome", &["ok", "failed"]),
         ],
-        "Files of the configuration (SLAVE_BACKENDS, SLAVE_CODE_FILE, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_CODE_FILE, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE, AUTH_ISSUERS) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
     ),
     Metric::counter(
         LINK_RECONNECTS,

@@ -159,6 +159,18 @@ pub enum Failure {
     /// The key is one for other endpoints.
     #[error("Forbidden: {0}")]
     KeyForbidden(&'static str),
+    /// The token is valid, and lacks scopes that the request needs.
+    #[error("Forbidden: the token lacks scopes, needed are: {}", scopes.join(" "))]
+    InsufficientScope {
+        /// All scopes that the request needs, those that the token has included.
+        scopes: Vec<String>,
+    },
+    /// Whether the token is valid cannot be found out, since its issuer does not answer.
+    #[error("The token cannot be checked at present: {issuer} does not answer")]
+    IssuerUnavailable {
+        /// Issuer of the token.
+        issuer: String,
+    },
     /// The origin of the request is not allowed.
     #[error("Forbidden: origin {0:?} is not allowed (ALLOWED_ORIGINS)")]
     OriginForbidden(String),
@@ -246,6 +258,8 @@ impl Failure {
             Self::Unauthorized(_) => FailureKind::Unauthorized,
             Self::AnonymousRefused => FailureKind::AnonymousRefused,
             Self::KeyForbidden(_) => FailureKind::KeyForbidden,
+            Self::InsufficientScope { .. } => FailureKind::InsufficientScope,
+            Self::IssuerUnavailable { .. } => FailureKind::IssuerUnavailable,
             Self::OriginForbidden(_) => FailureKind::OriginForbidden,
             Self::HostForbidden(_) => FailureKind::HostForbidden,
             Self::SessionNotFound => FailureKind::SessionNotFound,
@@ -283,6 +297,7 @@ impl Failure {
             | Self::RateLimited { retry_after, .. }
             | Self::ClientLimit { retry_after, .. }
             | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::IssuerUnavailable { .. } => Some(5),
             _ => None,
         }
     }
@@ -304,6 +319,7 @@ impl Failure {
             Self::MissingCapability { required } => {
                 data["requiredCapabilities"] = serde_json::from_str(required).unwrap_or_default();
             }
+            Self::InsufficientScope { scopes } => data["scopes"] = scopes.as_slice().into(),
             _ => {}
         }
         if let Some(seconds) = self.retry_after() {
@@ -353,6 +369,8 @@ impl Failure {
             Self::Unauthorized(text()),
             Self::AnonymousRefused,
             Self::KeyForbidden(""),
+            Self::InsufficientScope { scopes: vec!["…".into()] },
+            Self::IssuerUnavailable { issuer: "…".into() },
             Self::OriginForbidden(text()),
             Self::HostForbidden(text()),
             Self::SessionNotFound,
