@@ -65,8 +65,8 @@ enum Refused {
 
 impl Broker {
     /// `GET /oauth/authorize`.
-    pub(crate) fn authorize(&self, request: &BrokerRequest) -> Response<Bytes> {
-        let asked = match self.check(request.query().as_bytes()) {
+    pub(crate) async fn authorize(&self, request: &BrokerRequest) -> Response<Bytes> {
+        let asked = match self.check(request.query().as_bytes(), request.now).await {
             Ok(asked) => asked,
             Err(Refused::Page(words)) => return pages::fault(StatusCode::BAD_REQUEST, words),
             Err(Refused::Redirect { uri, state, fault }) => {
@@ -85,10 +85,10 @@ impl Broker {
         }
     }
 
-    fn check(&self, query: &[u8]) -> Result<Asked, Refused> {
+    async fn check(&self, query: &[u8], now: u64) -> Result<Asked, Refused> {
         let parameters = Parameters::parse(query).map_err(|fault| Refused::Page(fault.words))?;
         let id = parameters.get("client_id").ok_or(Refused::Page("the request names no client"))?;
-        let client = self.client(id).ok_or(Refused::Page("the client is not registered here"))?;
+        let client = self.client(id, now).await.map_err(Refused::Page)?;
         let redirect = redirect_of(&client, parameters.get("redirect_uri"))?;
         let state = parameters.get("state").map(str::to_owned);
         let checked = self.checked(&parameters, client, redirect.clone());

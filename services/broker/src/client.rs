@@ -98,10 +98,17 @@ fn texts(value: Option<&Value>) -> Result<Option<Vec<String>>, ()> {
 }
 
 impl Broker {
-    /// Returns the client that an id names.
-    pub(crate) fn client(&self, id: &str) -> Option<Client> {
-        let metadata = self.vault.open(Purpose::Client, id)?;
-        Some(Client { digest: digest(id), metadata })
+    /// Returns the client that an id names: a registration, or the URL of a document. Cancel safe.
+    ///
+    /// # Errors
+    /// Why the client is not known, in words for the user.
+    pub(crate) async fn client(&self, id: &str, now: u64) -> Result<Client, &'static str> {
+        let metadata = match (self.vault.open(Purpose::Client, id), &self.settings.documents) {
+            (Some(metadata), _) => metadata,
+            (None, Some(documents)) if id.starts_with("https:") => documents.metadata(id, now).await?,
+            (None, _) => return Err("the client is not registered here"),
+        };
+        Ok(Client { digest: digest(id), metadata })
     }
 }
 

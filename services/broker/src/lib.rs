@@ -4,11 +4,13 @@
 //! Must not know MCP, nor what serves its paths.
 
 mod access;
+mod address;
 mod attempts;
 mod authorize;
 mod browser;
 mod client;
 mod consent;
+mod documents;
 mod fault;
 mod form;
 mod grant;
@@ -26,6 +28,8 @@ mod revoke;
 mod rotation;
 mod seal;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod token;
 pub mod users;
 
@@ -38,6 +42,7 @@ use runtime::follow::ReloadSignal;
 use runtime::secret::SessionKeys;
 
 pub use access::Access;
+pub use documents::{DocumentHosts, Documents};
 pub use grant::Subject;
 pub use passwords::hash as hash_password;
 pub use request::BrokerRequest;
@@ -112,7 +117,7 @@ impl Broker {
             (Endpoint::Resource, &Method::GET | &Method::HEAD) => metadata::resource(&self.settings),
             (Endpoint::Metadata, &Method::GET | &Method::HEAD) => metadata::document(&self.settings),
             (Endpoint::Keys, &Method::GET | &Method::HEAD) => metadata::keys(),
-            (Endpoint::Authorize, &Method::GET) => self.authorize(&request),
+            (Endpoint::Authorize, &Method::GET) => self.authorize(&request).await,
             (Endpoint::Login, &Method::POST) => self.login(&request).await,
             (Endpoint::Consent, &Method::POST) => self.consent(&request),
             (Endpoint::Register, &Method::POST) => self.register(&request),

@@ -1,10 +1,15 @@
 //! What a broker is told by whoever runs it: plain data. Must not read the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::{Host, Url};
 
+use crate::documents::Documents;
 use crate::revocations::RevocationsFile;
+
+/// Paths of the one resource at an origin, without a slash at the end.
+const ALIASES: [&str; 4] = ["", "/mcp", "/messages", "/sse"];
 
 /// The settings of a [`Broker`](crate::Broker).
 #[derive(Clone, Debug)]
@@ -19,6 +24,8 @@ pub struct BrokerSettings {
     pub refresh_ttl: Duration,
     /// The file that revocations are written to and read from.
     pub revocations: Option<RevocationsFile>,
+    /// Documents of clients whose id is a URL; `None`: such ids are refused.
+    pub documents: Option<Arc<Documents>>,
 }
 
 /// The URL under which clients reach the server (`PUBLIC_URL`), which is the resource, and its origin, which is the issuer.
@@ -68,7 +75,8 @@ impl PublicUrl {
         self.is_secure
     }
 
-    /// Returns whether a `resource` of a request (RFC 8707) is this server: the resource or its origin, a slash at the end aside.
+    /// Returns whether a `resource` of a request (RFC 8707) is this server: the resource or another path of it at the same origin, a
+    /// slash at the end aside.
     pub(crate) fn is_named_by(&self, resource: &str) -> bool {
         let known = Url::parse(resource).ok().filter(|url| {
             url.fragment().is_none()
@@ -78,7 +86,8 @@ impl PublicUrl {
         });
         known.is_some_and(|url| {
             let text = url.as_str().trim_end_matches('/');
-            text == self.resource || text == self.issuer || text == format!("{}/mcp", self.issuer)
+            let path = text.strip_prefix(&self.issuer);
+            text == self.resource || path.is_some_and(|path| ALIASES.contains(&path))
         })
     }
 }

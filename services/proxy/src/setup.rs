@@ -163,6 +163,7 @@ mod tests {
         ("OAUTH_BROKER", "maybe"),
         ("BROKER_USERS_FILE", "/nowhere/users.yaml"),
         ("BROKER_SCOPES", "a,openid"),
+        ("BROKER_CLIENT_DOCUMENTS", "some"),
         ("BROKER_ACCESS_TTL", "1"),
         ("BROKER_REFRESH_TTL", "forever"),
         ("BROKER_REVOCATIONS_FILE", "/nowhere/revoked"),

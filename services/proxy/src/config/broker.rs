@@ -1,10 +1,11 @@
 //! The variables of the OAuth broker, and the files that they name. Must not know how the broker works.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use broker::users::{UserStore, UsersFile};
-use broker::{BrokerSettings, PublicUrl, RevocationsFile};
+use broker::{BrokerSettings, DocumentHosts, Documents, PublicUrl, RevocationsFile};
 use runtime::config::CommonConfig;
 use runtime::env::{Reader, Setting, parse};
 use runtime::io_fault::describe;
@@ -18,6 +19,7 @@ runtime::variables! {
     oauth_broker = Value("0"), "1: this proxy is the OAuth authorization server of its clients, under the origin of PUBLIC_URL: they register, their users sign in and let them in. Keys go on to work. See ACCESS.";
     broker_users_file = Says("needed with OAUTH_BROKER"), "Path of the file of users who may sign in; written by mcp-relay users. Read again when it changes and at SIGHUP.";
     broker_scopes = Value("mcp"), "Comma-separated scopes that clients may ask for.";
+    broker_client_documents = Value("0"), "1: a client's id may be the https URL of its metadata, which this proxy fetches, from public addresses at port 443 alone; any: from private ones and other ports too.";
     broker_access_ttl = Value("900"), "Seconds for which an access token of the broker is valid.";
     broker_refresh_ttl = Value("2592000"), "Seconds after a sign-in until which its client may renew its access, however often it does.";
     broker_revocations_file = Says("revocations are known to this process alone, until it ends"), "Path of a file that revoked grants are written to and read from; share it between proxies of one machine or volume. Created where it does not exist.";
@@ -45,6 +47,7 @@ impl BrokerConfig {
         let users = users(reader, &settings.broker_users_file);
         let read = BrokerReading {
             scopes: reader.value(&settings.broker_scopes, scopes),
+            documents: documents(reader, &settings.broker_client_documents),
             access_ttl: reader.value(&settings.broker_access_ttl, parse::seconds(30.0..=86_400.0)),
             refresh_ttl: reader.value(&settings.broker_refresh_ttl, parse::seconds(60.0..=31_536_000.0)),
             revocations: revocations(reader, &settings.broker_revocations_file),
@@ -67,8 +70,8 @@ impl BrokerConfig {
         {
             reader.warn("OAUTH_BROKER: the authorization server is at the origin of PUBLIC_URL; the ingress must pass /oauth and /.well-known on");
         }
-        let BrokerReading { scopes, access_ttl, refresh_ttl, revocations } = read;
-        let settings = BrokerSettings { url: url?, scopes, access_ttl, refresh_ttl, revocations };
+        let BrokerReading { scopes, documents, access_ttl, refresh_ttl, revocations } = read;
+        let settings = BrokerSettings { url: url?, scopes, access_ttl, refresh_ttl, revocations, documents };
         Some(Self { settings, users: users? })
     }
 }
@@ -76,6 +79,7 @@ impl BrokerConfig {
 /// The values that have defaults.
 struct BrokerReading {
     scopes: Vec<String>,
+    documents: Option<Arc<Documents>>,
     access_ttl: Duration,
     refresh_ttl: Duration,
     revocations: Option<RevocationsFile>,
@@ -119,6 +123,18 @@ fn revocations(reader: &mut Reader<'_>, setting: &Setting) -> Option<Revocations
     })
 }
 
+const DOCUMENTS: &[(&str, Option<DocumentHosts>)] =
+    &[("0", None), ("1", Some(DocumentHosts::Public)), ("any", Some(DocumentHosts::Any))];
+
+fn documents(reader: &mut Reader<'_>, setting: &Setting) -> Option<Arc<Documents>> {
+    let hosts = reader.value(setting, parse::choice(DOCUMENTS))?;
+    let documents = Documents::new(hosts);
+    documents
+        .map_err(|why| reader.reject(setting, format!("roots of the system that can be read ({why})")))
+        .ok()
+        .map(Arc::new)
+}
+
 fn scopes(text: &str) -> Result<Vec<String>, String> {
     // RFC 6749, 3.3.
     let fits = |name: &str| {
@@ -136,7 +152,7 @@ fn scopes(text: &str) -> Result<Vec<String>, String> {
 
 impl BrokerConfig {
     /// Returns the store of users.
-    pub(crate) fn user_store(&self) -> std::sync::Arc<UserStore> {
+    pub(crate) fn user_store(&self) -> Arc<UserStore> {
         let (file, path, content) = self.users.clone();
         UserStore::new(file, path, &content)
     }
