@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod audit;
+mod authorities;
 mod batch;
 mod call_response;
 mod cancelled;

@@ -6,6 +6,7 @@ mod exec_backend;
 mod policy;
 mod routes;
 mod status;
+mod users;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use exec_backend::ExecBackend;
 pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
+pub(crate) use users::{UsersCommand, UsersFileArg};
 
 use crate::reference;
 
@@ -95,6 +97,13 @@ pub(crate) enum Command {
         /// Subcommand to run.
         #[command(subcommand)]
         command: PolicyCommand,
+    },
+    /// Add, change, remove and list the users of the OAuth broker
+    #[command(long_about = users::ABOUT, after_long_help = users::HELP)]
+    Users {
+        /// Subcommand to run.
+        #[command(subcommand)]
+        command: UsersCommand,
     },
     /// Show the status of a running proxy or slave: slaves, links, backends, calls
     #[command(long_about = status::ABOUT, after_long_help = status::HELP)]
@@ -252,6 +261,7 @@ mod tests {
             "health",
             "call",
             "digest",
+            "users",
             "install",
             "exec-backend",
         ] {

@@ -1,6 +1,7 @@
 //! The proxy's environment, typed and checked. Must not know the parts that use the values.
 
 mod balance;
+mod broker;
 pub(crate) mod rate;
 mod tls;
 mod variables;
@@ -16,6 +17,7 @@ use runtime::trusted::TrustedProxies;
 
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 pub(crate) use balance::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
+pub use broker::{BrokerConfig, VARIABLES as BROKER_VARIABLES};
 pub use rate::Rate;
 
 pub use tls::TlsPorts;
@@ -23,7 +25,7 @@ use variables::Settings;
 pub use variables::VARIABLES;
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, AUDIT, TRACES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, BROKER_VARIABLES, AUDIT, TRACES];
 
 /// `SLAVE_MODE`: the number of slaves that may be connected at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +113,8 @@ pub struct ProxyConfig {
     pub max_catalog_bytes: usize,
     /// Queues and rate limits.
     pub balance: BalanceConfig,
+    /// The OAuth broker, where it is switched on.
+    pub broker: Option<BrokerConfig>,
 }
 
 /// The settings that name files, for the reader of those files.
@@ -158,6 +162,7 @@ impl ProxyConfig {
             max_catalog_bytes: reader
                 .value(&settings.max_catalog_bytes, parse::whole(1_048_576..=1 << 40, "bytes")),
             balance: BalanceConfig::read(reader),
+            broker: BrokerConfig::read(reader, &common),
             common,
         };
         check_counts(reader, &settings, &config);

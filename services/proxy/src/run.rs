@@ -1,5 +1,6 @@
 //! The composition of the proxy: builds its parts and runs them until the shutdown. Must not know how the parts work.
 
+mod broker;
 mod drain;
 mod error;
 mod ports;
@@ -79,16 +80,22 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let known_codes = codes.current().len();
     let accept = core.accept_context(&config, codes, ports.ws_tls);
     tasks.push(spawn(serve_slaves(ports.ws, Arc::new(accept))));
+    let broker = broker::start(&config);
     let edge_config = EdgeConfig::from_common(&config.common, "proxy", ports.http_at)
         .behind(config.trusted.clone())
-        .under(store);
+        .under(store)
+        .with_authority(broker.as_ref().map(broker::authority));
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
     let served = Served { access, tls: secured_ports };
     access.log();
     let fleet = core.registry.share_fleet();
-    let on_session_keys = move |keys: &SessionKeys| fleet.replace_keys(keys);
+    tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
+    let on_session_keys = move |keys: &SessionKeys| {
+        fleet.replace_keys(keys);
+        broker.iter().for_each(|broker| broker.replace_keys(keys));
+    };
     let record_reload = |file: AccessFile, outcome| {
         metrics::record_config_reload(file.label(), reload_outcome(outcome));
     };

@@ -181,6 +181,13 @@ mod tests {
         ("RATE_LIMIT_CLIENT", "50"),
         ("RATE_LIMIT_TOOL", "5/d"),
         ("RATE_LIMIT_SLAVE", "many"),
+        ("OAUTH_BROKER", "maybe"),
+        ("BROKER_USERS_FILE", "/nowhere/users.yaml"),
+        ("BROKER_SCOPES", "a,openid"),
+        ("BROKER_CLIENT_DOCUMENTS", "some"),
+        ("BROKER_ACCESS_TTL", "1"),
+        ("BROKER_REFRESH_TTL", "forever"),
+        ("BROKER_REVOCATIONS_FILE", "/nowhere/revoked"),
         ("AUDIT_LOG", "yes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
     ];

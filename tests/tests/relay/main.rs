@@ -10,6 +10,7 @@ mod backends;
 mod bad_answers;
 mod bad_peers;
 mod balance;
+mod broker;
 mod call_lines;
 mod catalogs;
 mod certainty;
