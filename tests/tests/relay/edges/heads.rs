@@ -84,6 +84,13 @@ async fn requests_that_break_the_rules_of_http_are_told_which() {
     }
 }
 
+/// The number of responses in what a connection said.
+fn responses(said: &str) -> usize {
+    said.match_indices("HTTP/1.1 ")
+        .filter(|(at, start)| said[at + start.len()..].starts_with(char::is_numeric))
+        .count()
+}
+
 /// A GET with both headers, in either order, for `path`.
 fn with_two_lengths(path: &str) -> [String; 3] {
     let of = |lengths: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{lengths}\r\n0\r\n\r\n");
@@ -104,7 +111,7 @@ async fn a_body_with_two_lengths_is_refused_and_the_connection_ends() {
             // Without Connection: close: it is the server that ends the connection, and takes no more requests from it.
             let answer = http::raw(address, format!("{head}{plain}").as_bytes()).await;
             assert_eq!(told(&answer), (400, "bad_http".to_owned()), "{head:?}: {answer}");
-            assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{head:?}: {answer}");
+            assert_eq!(responses(&answer), 1, "{head:?}: {answer}");
         }
     }
     // One length alone, in a request that is read, leaves the connection open.
@@ -116,10 +123,10 @@ async fn a_body_with_two_lengths_is_refused_and_the_connection_ends() {
     );
     let close = plain.replacen("Host", "Connection: close\r\nHost", 1);
     let answer = http::raw(proxy.http, format!("{chunked}{close}").as_bytes()).await;
-    assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+    assert_eq!(responses(&answer), 2, "{answer}");
     // Where it comes in one piece with the request before it, its head was not seen: it is answered, but nothing after it.
     let answer = http::raw(proxy.http, format!("{plain}{chunked}{plain}").as_bytes()).await;
-    assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+    assert_eq!(responses(&answer), 2, "{answer}");
     assert_eq!(answer.to_ascii_lowercase().matches("connection: close").count(), 1, "{answer}");
 }
 
