@@ -13,6 +13,7 @@ mod page_request;
 mod parting;
 mod port;
 mod progress;
+mod raw_head;
 mod request_body;
 mod request_router;
 mod serve;

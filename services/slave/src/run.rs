@@ -151,7 +151,7 @@ impl Slave {
         let start = self.start_line();
         let _following_files = (self.following_keys, self.following_policy);
         let report = offer::report(self.executor.clone(), self.sources.clone());
-        let _reporting = AbortOnDropHandle::new(tokio::spawn(report));
+        let reporting = AbortOnDropHandle::new(tokio::spawn(report));
         let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);
         let executor = self.executor.clone();
         recorder.before_each_scrape(move || metrics::set_subscriptions(executor.session_subscriptions()));
@@ -179,6 +179,8 @@ impl Slave {
         };
         let http = front::server::serve(self.http, Arc::clone(&self.edge), ops, shutdown);
         tokio::join!(http, close, link);
+        // Backends that end take their tools with them, which is no news then.
+        drop(reporting);
         self.executor.shutdown(BACKEND_EXIT_TIMEOUT).await;
         tracing::info!("Stopped");
         Ok(())

@@ -59,9 +59,9 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let limit = self.limit(request.method());
-        let guard = self.progress.as_ref().map(|progress| progress.begin_request(limit));
+        let mut guard = self.progress.as_ref().map(|progress| progress.begin_request(limit));
         let request = request.map(|body| RequestBody::new(body, self.progress.clone()));
-        if let Err(failure) = head::check(request.version(), request.headers()) {
+        if let Err(failure) = head::check_request(&request, guard.as_mut()) {
             let response = self.mcp.refuse(request.method(), failure);
             return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });
         }
