@@ -70,7 +70,8 @@ const HAND_ON: &[&str] = &["ssh", "watch", "parallel", "eval"];
 
 /// Notes each place within code as a problem. Returns warnings of programs that hand their arguments to a shell.
 pub(super) fn check(cursor: &Cursor<'_>, command: &[Element]) -> Vec<String> {
-    let (mut interpreter, mut is_code, mut warnings) = (None::<&Interpreter>, false, Vec::new());
+    let (mut interpreter, mut hands_on) = (None::<&Interpreter>, None::<&&str>);
+    let (mut is_code, mut warnings) = (false, Vec::new());
     for template in command.iter().flat_map(|element| &element.templates) {
         let has_places = template.places().next().is_some();
         let begins = beginning(template);
@@ -80,15 +81,16 @@ pub(super) fn check(cursor: &Cursor<'_>, command: &[Element]) -> Vec<String> {
                 "code without places, since a value would become code: give it as an argument, as in [sh, -c, 'grep -e \"$1\" notes.txt', sh, \"{{text}}\"]",
             );
         }
-        is_code = here && !has_places;
-        let Some(word) = template.literal() else { continue };
-        let name = program_name(word);
-        if HAND_ON.contains(&name) {
+        if let Some(name) = hands_on.take_if(|_| has_places) {
             warnings.push(format!(
                 "line {} {name} hands its arguments to a shell: a value can become code, unless its schema has a strict \"pattern\"",
                 cursor.line()
             ));
         }
+        is_code = here && !has_places;
+        let Some(word) = template.literal() else { continue };
+        let name = program_name(word);
+        hands_on = HAND_ON.iter().find(|known| **known == name).or(hands_on);
         let is_script = |of: &&Interpreter| of.script == Script::EndsOptions && word.contains(['/', '.']);
         let goes_on = interpreter.filter(|of| word.starts_with('-') || !is_script(of));
         interpreter = INTERPRETERS.iter().find(|known| known.names.contains(&name)).or(goes_on);
