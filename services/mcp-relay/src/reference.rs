@@ -1,12 +1,13 @@
 //! Every variable of the program as text: for `--help`, `--env-help` and docs/CONFIGURATION.md.
 
-use runtime::config::{AUDIT, EVERY, MODE, TRACES};
+use runtime::config::{AUDIT, EVERY, MODE, OUTBOUND, TRACES};
 use runtime::env::{Var, reference};
 
 /// All tables, in the order they are explained.
-pub(crate) const TABLES: [&[Var]; 8] = [
+pub(crate) const TABLES: [&[Var]; 9] = [
     MODE,
     EVERY,
+    OUTBOUND,
     proxy::config::VARIABLES,
     proxy::config::BALANCE_VARIABLES,
     slave::config::VARIABLES,
@@ -15,9 +16,10 @@ pub(crate) const TABLES: [&[Var]; 8] = [
     TRACES,
 ];
 
-const TITLES: [&str; 8] = [
+const TITLES: [&str; 9] = [
     "Mode",
     "Every mode",
+    "Forward proxies (every mode)",
     "Proxy",
     "Proxy: queues and rate limits",
     "Slave",
@@ -26,9 +28,10 @@ const TITLES: [&str; 8] = [
     "Traces (every mode)",
 ];
 
-const INTROS: [&str; 8] = [
+const INTROS: [&str; 9] = [
     "Read only where no subcommand sets the mode (`mcp-relay proxy`, `mcp-relay slave`).",
     "Read by the proxy, by slaves and by the standalone server.",
+    "The way out of a network that lets nothing out by itself: the link of a slave, HTTP backends, the OTLP collector and the keys of token issuers go this way. See [OPERATIONS](OPERATIONS.md#the-way-out-through-forward-proxies).",
     "Read by the proxy.",
     "Read by the proxy. The sections `pools:` and `limits:` of the `ROUTES` file override them for some tools, clients and slaves.",
     "Read by slaves. The standalone server reads them too, except those about the proxy.",

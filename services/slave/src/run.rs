@@ -37,7 +37,7 @@ use linked::Linked;
 use offer::ToolSources;
 pub use offer::missing_pilot;
 use readiness::readiness;
-pub use settings::{backends_file, backends_file_of, executor_config};
+pub use settings::{backends_file, backends_file_of, executor_config, http_servers};
 use start_line::StartLine;
 
 /// How long backends may take to end by themselves once no call runs.

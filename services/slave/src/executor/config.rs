@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime::activity::{Activity, Preview};
+use runtime::outbound::Ways;
 use runtime::secret::Secret;
 
 use crate::backends::history::LogCapture;
@@ -40,6 +41,8 @@ pub struct ExecutorConfig {
     pub retention: RetentionLimits,
     /// The program that starts backends.
     pub launcher: Launcher,
+    /// The forward proxies on the way to HTTP servers.
+    pub ways: Ways,
 }
 
 impl Default for ExecutorConfig {
@@ -59,6 +62,7 @@ impl Default for ExecutorConfig {
             log_capture: LogCapture::default(),
             retention: RetentionLimits::default(),
             launcher: Launcher::default(),
+            ways: Ways::default(),
         }
     }
 }

@@ -17,7 +17,8 @@ pub(super) fn start_backends(
 ) -> (ShutdownGroup, StdioServers) {
     let context =
         BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture)
-            .with_launcher(config.launcher);
+            .with_launcher(config.launcher)
+            .with_ways(config.ways);
     let shutdown = context.shutdown.clone();
     let servers = StdioServers::new(Arc::clone(registry), context.clone(), config.timing);
     if let Some(name) = config.probe_tool {
