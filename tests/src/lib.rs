@@ -18,6 +18,7 @@ pub mod canary;
 pub mod client;
 pub mod fault;
 pub mod fixture;
+pub mod forward;
 pub mod http;
 pub mod introduced;
 pub mod issuer;

@@ -9,7 +9,7 @@ mod variables;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use runtime::config::{AUDIT, CommonConfig, EVERY, TRACES, secret_list};
+use runtime::config::{AUDIT, CommonConfig, EVERY, OUTBOUND, TRACES, secret_list};
 use runtime::env::{Reader, Setting, Var, parse};
 use runtime::listen::ListenAddr;
 use runtime::secret::{KeyOrigin, SecretSet};
@@ -25,7 +25,8 @@ use variables::Settings;
 pub use variables::VARIABLES;
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, BROKER_VARIABLES, AUDIT, TRACES];
+pub const TABLES: &[&[Var]] =
+    &[EVERY, VARIABLES, BALANCE_VARIABLES, BROKER_VARIABLES, AUDIT, OUTBOUND, TRACES];
 
 /// `SLAVE_MODE`: the number of slaves that may be connected at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub struct ProxyConfig {
     pub codes_file: Option<PathBuf>,
     /// `HANDSHAKE_RATE`: new connections of slaves per second; 0: no limit.
     pub handshake_rate: u32,
+    /// `SLAVES_ON_CLIENT_PORT`: whether the clients' port takes slaves at `/link`.
+    pub slaves_on_client_port: bool,
     /// `TRUSTED_PROXIES`: the networks whose forwarding headers are trusted.
     pub trusted: TrustedProxies,
     /// `TLS_CERT`, `TLS_KEY`, `TLS_HTTP`, `TLS_WS`, `TLS_CLIENT_CA`: TLS of each port.
@@ -142,6 +145,7 @@ impl ProxyConfig {
             ws: read_ws(reader, &settings, &common),
             slave_codes: secret_list(reader, &settings.slave_codes, "codes"),
             codes_file: path(&settings.slave_codes_file),
+            slaves_on_client_port: reader.value(&settings.slaves_on_client_port, parse::flag),
             handshake_rate: reader
                 .value(&settings.handshake_rate, parse::whole(0..=1_000_000, "connections a second")),
             trusted: reader.optional(&settings.trusted_proxies, TrustedProxies::parse).unwrap_or_default(),

@@ -97,7 +97,7 @@ impl SlaveConfig {
         let common = CommonConfig::read(&mut reader);
         let settings = Settings::read(&mut reader);
         let link = match role {
-            Role::Slave => link::read(&mut reader, &settings),
+            Role::Slave => link::read(&mut reader, &settings, &common.ways),
             Role::Standalone => None,
         };
         let bytes = |range| parse::whole(range, "bytes");

@@ -38,7 +38,9 @@ use linked::Linked;
 use offer::ToolSources;
 pub use offer::missing_pilot;
 use readiness::readiness;
-pub use settings::{backends_file, backends_file_of, executor_config, tools_file, tools_file_of};
+pub use settings::{
+    backends_file, backends_file_of, executor_config, http_servers, tools_file, tools_file_of,
+};
 use start_line::StartLine;
 use tools_file::ReadTools;
 

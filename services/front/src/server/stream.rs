@@ -40,6 +40,11 @@ impl<S> WatchedStream<S> {
         Self { inner, progress, replacement: None, opening: Opening::default(), lingering: None }
     }
 
+    /// Returns the stream below.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
+
     /// Returns what a client that was not answered is to be told before the connection ends, and the stream to write it to.
     pub(super) fn into_parting(self, overdue: Option<Overdue>) -> Option<(S, Vec<u8>)> {
         let words = self.opening.parting_words(overdue)?;

@@ -1,6 +1,6 @@
 //! The declared variables of the slave. Must not know the values that they become.
 
-use runtime::config::{AUDIT, EVERY, TRACES};
+use runtime::config::{AUDIT, EVERY, OUTBOUND, TRACES};
 use runtime::env::Var;
 
 runtime::variables! {
@@ -34,6 +34,7 @@ runtime::variables! {
     backend_wait = Value("10"), "Longest time in seconds that a call waits for a stdio server that is being started, for the first time or again; then it fails with backend_failed and retryAfter. 0: it fails at once.";
     parked_ttl = Value("600"), "Longest time in seconds that a call of a tool which asks its client for input (elicitation, sampling, roots) waits for the answers of a client of MCP 2026-07-28, which come with a later request; then the call is cancelled.";
     slave_probe_interval = Value("0"), "Seconds between two probes of each backend: ping or server/discover for stdio servers, for mr-pilot whether its program still exists. A stdio server that misses three probes is restarted. Use it only with servers that answer while a call runs. 0: off.";
+    proxy_tunnel_url secret = Says("HTTPS_PROXY for wss://, HTTP_PROXY for ws://, as NO_PROXY says"), "Forward proxy for the link alone, in the same form: it replaces those, and NO_PROXY does not count. The connection is a tunnel (CONNECT) also for ws://. none: the link goes out directly.";
     reconnect_max = Value("5"), "Longest time in seconds between two attempts to connect (full-jitter backoff).";
     slave_journal_bytes = Value("268435456"), "Largest size in bytes, over all calls, of the events that the proxy has not acknowledged; they are kept to be sent again after a broken link.";
     retention_secs = Value("300"), "Seconds for which events and result of a call are kept after its end, for a client of 2025-11-25 whose stream broke and that comes back with Last-Event-ID. 0: nothing is kept.";
@@ -62,4 +63,4 @@ runtime::variables! {
 }
 
 /// The tables that a slave's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, PASSED_ON, AUDIT, TRACES];
+pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, PASSED_ON, AUDIT, OUTBOUND, TRACES];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use policy::PolicyStore;
 use runtime::activity::{Activity, Preview};
+use runtime::outbound::Ways;
 use runtime::secret::Secret;
 
 use crate::backends::commands::CommandTool;
@@ -47,6 +48,8 @@ pub struct ExecutorConfig {
     pub retention: RetentionLimits,
     /// The program that starts backends.
     pub launcher: Launcher,
+    /// The forward proxies on the way to HTTP servers.
+    pub ways: Ways,
 }
 
 impl Default for ExecutorConfig {
@@ -68,6 +71,7 @@ impl Default for ExecutorConfig {
             log_capture: LogCapture::default(),
             retention: RetentionLimits::default(),
             launcher: Launcher::default(),
+            ways: Ways::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use protocol::mcp::failure::explain_outcome;
 use runtime::activity::Activity;
 use runtime::env::{Snapshot, parse};
+use url::Url;
 
 use crate::backends::commands::file::{self, ToolsFile, ToolsFileError};
 use crate::backends::history::LogCapture;
@@ -37,6 +38,13 @@ pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, RunError>
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
 pub fn backends_file(config: &SlaveConfig) -> Result<ServersFile, ServersFileError> {
     Ok(BackendsFile::read(config)?.map(|read| read.file).unwrap_or_default())
+}
+
+/// Returns the HTTP servers of the `SLAVE_BACKENDS` file by their names; none where the file cannot be read.
+pub fn http_servers(config: &SlaveConfig) -> Vec<(String, Url)> {
+    let file = backends_file(config).unwrap_or_default();
+    let remote = file.servers.into_iter().filter_map(|server| Some((server.name, server.remote?.url)));
+    remote.collect()
 }
 
 /// Returns the content of the file that `SLAVE_BACKENDS` of `snapshot` names, also where other variables cannot be used. Nothing
@@ -108,6 +116,7 @@ pub(super) fn executor(
         },
         retention: RetentionLimits { time: config.retention_time, bytes: config.retention_bytes },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
+        ways: config.common.ways.clone(),
         parked_ttl: config.parked_ttl,
         secrets: code.chain(pilot.secrets()).collect(),
     }

@@ -34,6 +34,7 @@ use crate::metrics::{self, DropReason};
 use crate::outcome::BackendOutcome;
 use crate::subscriptions::WatchedResources;
 use crate::trace::{BackendRequest, BackendSpan};
+use runtime::outbound::Ways;
 
 /// Seconds after which a call of a backend that is being started is worth another try.
 const RETRY_AFTER: u32 = 5;
@@ -53,6 +54,7 @@ pub(crate) struct StdioBackend {
     pub(super) redactor: Redactor,
     pub(super) max_output: usize,
     pub(super) launcher: Launcher,
+    pub(super) ways: Ways,
     /// `None` while no child is ready.
     pub(super) current: ArcSwapOption<ReadySession>,
     pub(super) history: Arc<ProcessHistory>,
@@ -83,6 +85,7 @@ impl StdioBackend {
             redactor: context.redactor.with(secrets),
             max_output: context.max_output,
             launcher: context.launcher.clone(),
+            ways: context.ways.clone(),
             current: ArcSwapOption::empty(),
             history,
             server,
