@@ -60,7 +60,7 @@ impl AccessReport {
         };
         let (client_keys, ops_keys) = (config.keys.is_required(), config.ops_keys.is_required());
         Self {
-            clients: match (client_keys, config.tokens.is_some()) {
+            clients: match (client_keys, config.tokens.is_some() || config.authority.is_some()) {
                 (true, true) => Admission::KeysAndTokens,
                 (true, false) => Admission::OwnKeys,
                 (false, true) => Admission::Tokens,
@@ -105,7 +105,7 @@ impl AccessReport {
             tracing::warn!("{warning}");
         }
         if matches!(self.clients, Admission::Tokens | Admission::KeysAndTokens) {
-            tracing::info!("Clients are served with access tokens of the issuers of AUTH_ISSUERS");
+            tracing::info!("Clients are served with access tokens of issuers (AUTH_ISSUERS, OAUTH_BROKER)");
         }
         if self.operators == Admission::ClientKeys {
             tracing::info!("Operators' endpoints take clients' keys, as OPS_KEYS is not set");

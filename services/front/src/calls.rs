@@ -8,17 +8,21 @@ use std::time::Instant;
 
 pub use axum::http::HeaderMap;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, stream};
+use policy::Requester;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::{ListHints, ListKind};
 use protocol::mcp::entry_array::EntryArray;
+use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::subscription::ListenEvent;
 use runtime::keys::Key;
 use tokio::sync::watch;
 
 use crate::introduction::Introduction;
+use crate::listing_access::ListingAccess;
 use crate::principal::{Credential, Principal};
 
 /// Whether a list has everything that it will have.
@@ -51,6 +55,10 @@ pub struct Listing {
     pub introduction: Introduction,
     /// Whether more is expected.
     pub completeness: Completeness,
+    /// Who may see what of it; `None`: everybody may see all.
+    pub access: Option<Arc<ListingAccess>>,
+    /// It is one client's view, which no other client may be given.
+    pub is_personal: bool,
 }
 
 impl Listing {
@@ -61,9 +69,14 @@ impl Listing {
 
     /// Replaces the listing before, and returns whether clients with an open stream are to be told.
     pub fn replace(before: &mut Arc<Self>, now: Self) -> bool {
-        let changed = !before.changed_kinds(&now).is_empty();
+        let changed = !before.changed_kinds(&now).is_empty() || before.access != now.access;
         *before = Arc::new(now);
         changed
+    }
+
+    /// Returns what a client may see of it.
+    pub(crate) fn view(self: &Arc<Self>, client: &Requester<'_>) -> Arc<Self> {
+        self.access.as_ref().map_or_else(|| Arc::clone(self), |access| access.view(self, client))
     }
 
     /// Returns the lists whose entries are others in `now`.
@@ -122,6 +135,11 @@ impl CallContext<'_> {
         session.map(|session| format!("session {session}")).or_else(address)
     }
 
+    /// Returns the client as rules of the policy see it.
+    pub fn requester(&self) -> Requester<'_> {
+        self.credential.requester()
+    }
+
     /// Returns the context of a call that did not come over HTTP: no identity, no address.
     pub fn anonymous(headers: &HeaderMap) -> CallContext<'_> {
         CallContext { principal: Principal::ANYONE, credential: &Credential::ANONYMOUS, headers, peer: None }
@@ -165,6 +183,15 @@ pub trait Calls: Send + Sync + 'static {
     fn updates(&self, _header: CallHeader, _message: Bytes, _context: CallContext<'_>) -> Updates {
         Box::pin(stream::empty())
     }
+
+    /// Hands a sealed message to the replica that has the stream of this session (the key of call headers), where it arrives as
+    /// [`ListenEvent::Posted`] of the updates with the purpose [`Inbox`](protocol::link::header::Purpose::Inbox).
+    ///
+    /// # Errors
+    /// [`Failure::SessionNotFound`]: no replica that can be reached has it.
+    fn post(&self, _session: &str, _message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(std::future::ready(Err(Failure::SessionNotFound)))
+    }
 }
 
 impl<C: Calls> Calls for Arc<C> {
@@ -192,6 +219,10 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn updates(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
         (**self).updates(header, message, context)
+    }
+
+    fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        (**self).post(session, message)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod audit;
+mod authorities;
 mod batch;
 mod call_response;
 mod cancelled;
@@ -28,4 +29,5 @@ mod revocation;
 pub(crate) mod service;
 mod session_end;
 mod skip;
+mod sse_transport;
 mod subscription;

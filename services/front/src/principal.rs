@@ -1,8 +1,10 @@
 //! The identity of a caller. Must not know where a key stands in a request.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use policy::Requester;
 use protocol::link::identity::Identity;
 use runtime::keys::Key;
 use sha2::{Digest, Sha256};
@@ -96,6 +98,25 @@ impl Credential {
     /// Returns the id of the key for the audit stream; `None` where no key was asked for.
     pub fn key_id(&self) -> Option<String> {
         self.key.as_deref().map(Key::id)
+    }
+
+    /// Returns the sender as rules of the policy see it.
+    pub fn requester(&self) -> Requester<'_> {
+        let key = self.key.as_deref();
+        let id = |key: &Key| Cow::Owned(key.id());
+        let mut requester = Requester {
+            key: key.map(|key| key.name().map_or_else(|| id(key), Cow::Borrowed)),
+            groups: key.map(Key::groups).unwrap_or_default().into(),
+            ..Requester::default()
+        };
+        if let Some(token) = self.token.as_deref() {
+            let Identity { issuer, subject, groups, .. } = &token.identity;
+            requester.issuer = issuer.as_deref().map(Cow::Borrowed);
+            requester.subject = Some(Cow::Borrowed(subject));
+            requester.groups = groups.as_slice().into();
+            requester.scopes = token.scopes.as_slice().into();
+        }
+        requester
     }
 
     /// Returns the identity that sessions and calls belong to.

@@ -13,10 +13,12 @@ mod page_request;
 mod parting;
 mod port;
 mod progress;
+mod raw_head;
 mod request_body;
 mod request_router;
 mod serve;
 mod stream;
+mod upgrade;
 mod watched;
 
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ pub use follow::{AccessFile, follow_access};
 pub use ops_port::OpsPort;
 pub use port::Port;
 pub use serve::serve;
+pub use upgrade::{AfterUpgrade, Upgrade, UpgradeAnswer, Upgrades};
 
 impl EdgeConfig {
     /// Returns the edge's settings as every mode configures them. `role` is what this process is, say `proxy`.

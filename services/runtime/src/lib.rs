@@ -19,6 +19,7 @@ pub mod locality;
 pub mod metrics;
 pub mod moment;
 pub mod ops;
+pub mod outbound;
 pub mod printable;
 pub mod repeats;
 pub mod secret;

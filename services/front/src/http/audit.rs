@@ -73,6 +73,7 @@ fn concerns_access(failure: &Failure) -> bool {
         Failure::Unauthorized(_)
             | Failure::AnonymousRefused
             | Failure::KeyForbidden(_)
+            | Failure::Forbidden(_)
             | Failure::InsufficientScope { .. }
             | Failure::IssuerUnavailable { .. }
             | Failure::OriginForbidden(_)

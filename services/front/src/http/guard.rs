@@ -114,7 +114,16 @@ pub(crate) async fn authenticate_client(
     headers: &HeaderMap,
 ) -> Result<(Credential, Option<Ending>), Failure> {
     let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer_key(value.as_bytes()));
-    let shown = config.tokens.as_ref().zip(only(bearer)?);
+    let bearer = only(bearer)?;
+    if let Some((authority, token)) = config.authority.as_ref().zip(bearer)
+        && authority.is_token(token)
+    {
+        let issued = Arc::clone(authority).verify(token);
+        let issued = issued.ok_or(Failure::Unauthorized("the access token is not valid".into()))?;
+        let credential = Credential { key: None, token: Some(Arc::new(issued.token)) };
+        return Ok((credential, Some(Ending::Issued(issued.end))));
+    }
+    let shown = config.tokens.as_ref().zip(bearer);
     let Some((tokens, bearer)) = shown.filter(|(_, bearer)| !is_key(config, bearer)) else {
         let credential = authenticate(config, Audience::Clients, peer, headers)?;
         let key = credential.key.as_deref();
@@ -170,7 +179,16 @@ pub(crate) fn authenticate(
     if presented.find(others).is_some() {
         return Err(audience.key_forbidden());
     }
-    let is_asked = accepted.is_required() || audience == Audience::Clients && config.tokens.is_some();
+    if presented
+        .bearer
+        .is_some_and(|text| config.authority.as_ref().is_some_and(|known| known.is_token(text)))
+    {
+        return Err(audience.key_forbidden());
+    }
+    let is_asked = match audience {
+        Audience::Clients => config.asks_clients(),
+        Audience::Operators => accepted.is_required(),
+    };
     if is_asked {
         return Err(presented.refusal());
     }

@@ -55,13 +55,20 @@ pub(crate) fn answer<C: Calls>(
 }
 
 fn document<C: Calls>(edge: &Edge<C>, tokens: &TokenVerifier) -> Response<ResponseBody<C::Stream>> {
+    let authority = edge.config.authority.as_ref();
+    let mut issuers = tokens.issuers();
+    issuers.extend(authority.map(|authority| authority.issuer().to_owned()));
     let mut document = serde_json::json!({
         "resource": tokens.resource(),
-        "authorization_servers": tokens.issuers(),
+        "authorization_servers": issuers,
         "bearer_methods_supported": ["header"],
         "resource_name": edge.config.name,
     });
-    let scopes = tokens.scopes();
+    let mut scopes = tokens.scopes();
+    let more =
+        authority.iter().flat_map(|authority| authority.scopes()).filter(|scope| !scopes.contains(scope));
+    let more: Vec<String> = more.cloned().collect();
+    scopes.extend(more);
     if !scopes.is_empty() {
         document["scopes_supported"] = scopes.into();
     }

@@ -5,12 +5,15 @@ use runtime::keys::Revocation;
 use runtime::tokens::TokenRevocation;
 
 use super::context::Handled;
+use crate::authority::TokenEnd;
 
 /// The end of what a sender showed.
 #[derive(Debug)]
 pub(crate) enum Ending {
     /// A key's removal or expiry.
     Key(Revocation),
+    /// The expiry or revocation of a token of the authorization server beside the edge.
+    Issued(Box<dyn TokenEnd>),
     /// A token's expiry or revocation.
     Token(Box<TokenRevocation>),
 }
@@ -21,6 +24,7 @@ impl Ending {
         match self {
             Self::Key(key) => key.wait().await,
             Self::Token(token) => token.wait().await,
+            Self::Issued(end) => end.wait().await,
         }
     }
 
@@ -28,7 +32,7 @@ impl Ending {
     pub(crate) fn failure(&self) -> Failure {
         Failure::Unauthorized(match self {
             Self::Key(_) => "the key was removed or has expired".to_owned(),
-            Self::Token(_) => "the token has expired or was revoked".to_owned(),
+            Self::Token(_) | Self::Issued(_) => "the token has expired or was revoked".to_owned(),
         })
     }
 }

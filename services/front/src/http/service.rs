@@ -26,7 +26,7 @@ use super::response::{Refusal, empty, refusal_response};
 use super::response_body::ResponseBody;
 use super::revocation::{Ending, until_revoked};
 use super::skip::skip_small;
-use super::{audit, cors, guard, listen, metadata, post, session_end};
+use super::{audit, authorities, cors, guard, listen, metadata, post, session_end, sse_transport};
 use crate::calls::Calls;
 use crate::edge::Edge;
 
@@ -115,7 +115,7 @@ where
 
 /// Answers one request, counts it, records a refusal in the audit stream, and adds the CORS headers.
 async fn serve<C, B>(
-    edge: &Edge<C>,
+    edge: &Arc<Edge<C>>,
     head: &Parts,
     client: ClientAddress,
     mut body: B,
@@ -129,10 +129,21 @@ where
         edge.meter.record_answer(http_method_label(&head.method), None, began.elapsed().as_secs_f64());
         return response;
     }
-    let origin = guard::check_origin(&edge.config, &head.headers);
+    let authority = authorities::authority_of(&edge.config, head);
+    // The authorization server has pages of its own, and answers pages of others without a browser's credentials.
+    let origin = match authority {
+        Some(_) => Ok(None),
+        None => guard::check_origin(&edge.config, &head.headers),
+    };
     let admitted = origin.as_ref().map(drop).map_err(Clone::clone).and_then(|()| check_host(edge, head));
     let Handled { result, counted_by } = match admitted {
-        Ok(()) => route(edge, head, client, &mut body).await,
+        Ok(()) => match authority {
+            Some(authority) => {
+                let answer = authorities::answer(Arc::clone(authority), head, client, &mut body).await;
+                Handled::by_edge(http_method_label(&head.method), answer)
+            }
+            None => route(edge, head, client, &mut body).await,
+        },
         Err(failure) => Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure))),
     };
     if let CountedBy::Edge(label) = counted_by {
@@ -155,8 +166,11 @@ where
 /// Builds the response of a refusal, with the challenge that tells how to be let in.
 fn refuse<C: Calls>(edge: &Edge<C>, head: &Parts, refusal: &Refusal) -> Response<ResponseBody<C::Stream>> {
     let mut response = refusal_response(refusal);
-    let tokens = edge.config.tokens.as_ref();
-    if let Some(challenge) = metadata::challenge(tokens, &refusal.failure, guard::shown(&head.headers)) {
+    let config = &edge.config;
+    let shown = guard::shown(&head.headers);
+    let of_authority = || authorities::challenge(config, &refusal.failure, shown);
+    let of_tokens = || metadata::challenge(config.tokens.as_ref(), &refusal.failure, shown);
+    if let Some(challenge) = of_authority().or_else(of_tokens) {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
@@ -176,7 +190,7 @@ fn check_host<C>(edge: &Edge<C>, head: &Parts) -> Result<(), Failure> {
 }
 
 /// Hands a request on by its path and its HTTP method.
-async fn route<C, B>(edge: &Edge<C>, head: &Parts, client: ClientAddress, body: B) -> Handled<C::Stream>
+async fn route<C, B>(edge: &Arc<Edge<C>>, head: &Parts, client: ClientAddress, body: B) -> Handled<C::Stream>
 where
     C: Calls,
     B: Body<Data = Bytes> + Unpin,
@@ -222,15 +236,21 @@ where
 {
     let label = http_method_label(&head.method);
     match head.method {
-        Method::POST => post::handle(context, body).await,
-        Method::GET => Handled::by_edge(label, listen::handle(context, head.uri.path()).await),
+        Method::POST => match sse_transport::endpoint(&head.uri) {
+            Some(token) => sse_transport::post(context, token, body).await,
+            None => post::handle(context, body).await,
+        },
+        Method::GET if sse_transport::is_asked_for(&head.uri, context.headers) => {
+            Handled::by_edge(label, sse_transport::open(context).await)
+        }
+        Method::GET => Handled::by_edge(label, listen::handle(context).await),
         _ => Handled::by_edge(label, session_end::handle(context)),
     }
 }
 
 /// Identifies the sender of a request, and returns the end of what it showed.
 async fn authenticate<'a, C>(
-    edge: &'a Edge<C>,
+    edge: &'a Arc<Edge<C>>,
     head: &'a Parts,
     client: ClientAddress,
 ) -> Result<(RequestContext<'a, C>, Option<Ending>), Refusal> {

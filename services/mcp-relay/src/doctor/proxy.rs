@@ -10,7 +10,7 @@ use runtime::tls::ServerTls;
 use super::issuers::{self, Server};
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{access, certificate, configuration};
+use super::{access, certificate, configuration, ways};
 use crate::mode::Mode;
 
 /// Runs all checks of a proxy of this environment.
@@ -34,6 +34,7 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot) {
     configuration::report_warnings(report, &others, snapshot);
     secrets(report, &loaded.config);
     certificates(report, config);
+    ways::examine(report, &config.common);
     let tls = if config.common.ops.port.is_some() { &config.tls.ops } else { &config.tls.http };
     let ports = Ports::of(&config.common, tls.as_ref().map(|files| files.certificate.as_path()));
     let listener = port::http(report, &ports, Mode::Proxy).await;

@@ -6,7 +6,7 @@ use runtime::env::Snapshot;
 use super::issuers::{self, Server};
 use super::port::{self, Listener, Ports};
 use super::report::Report;
-use super::{access, backends, configuration, link};
+use super::{access, backends, configuration, link, ways};
 use crate::mode::Mode;
 
 /// Runs all checks of a slave of this environment.
@@ -23,6 +23,10 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     report.good("configuration", format!("every variable can be used; the name is {}", config.name));
     configuration::report_warnings(report, &loaded.warnings, snapshot);
     access::examine(report, &config.common);
+    ways::examine(report, &config.common);
+    for (name, url) in ::slave::http_servers(&config) {
+        ways::url(report, &format!("backend {name}"), &url, &config.common.ways);
+    }
     if let Some(link) = &config.link {
         link::examine(report, link, &config).await;
     }

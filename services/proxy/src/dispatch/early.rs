@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use front::calls::{CallContext, HeaderMap};
 use front::{Credential, Principal};
+use policy::Requester;
 use protocol::link::header::CallHeader;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::kind::Kind;
@@ -69,14 +70,18 @@ impl EarlyWait {
     }
 
     /// Returns the pool of the tool once there is one. Cancel safe.
-    pub(super) async fn pool(&self, forwarder: &Forwarder) -> Result<Arc<Pool>, Failure> {
+    pub(super) async fn pool(
+        &self,
+        forwarder: &Forwarder,
+        client: &Requester<'_>,
+    ) -> Result<Arc<Pool>, Failure> {
         loop {
             let next = (Instant::now() + LOOK_INTERVAL).min(self.until);
             tokio::time::sleep_until(next.into()).await;
             if self.name.as_ref().is_some_and(|name| forwarder.queue.was_cancelled(name, self.began)) {
                 return Err(Failure::Cancelled);
             }
-            match forwarder.pool(self.kind, &self.tool) {
+            match forwarder.pool(self.kind, &self.tool, client) {
                 Err(failure) if self.goes_on(forwarder, &failure) => {}
                 found => return found,
             }

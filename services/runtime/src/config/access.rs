@@ -80,6 +80,8 @@ pub struct AccessConfig {
     pub issuers: Option<IssuersConfig>,
     /// `ALLOWED_HOSTS`, `PUBLIC_URL`: the hosts that requests may name.
     pub hosts: AllowedHosts,
+    /// `PUBLIC_URL`: where clients reach the server.
+    pub public_url: Option<url::Url>,
 }
 
 /// Reads the variables of access and the files that they name.
@@ -93,6 +95,7 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> AccessConfig
         anonymous: if everyone { AnonymousAccess::Everyone } else { AnonymousAccess::Local },
         issuers: issuers(reader, settings, public.as_ref()),
         hosts: hosts.with_public(public.as_ref()),
+        public_url: public,
     }
 }
 

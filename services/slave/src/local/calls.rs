@@ -71,6 +71,8 @@ fn listing_of(offer: &Offer) -> Listing {
         lists,
         introduction: Introduction::of(servers),
         completeness: if offer.state.complete { Completeness::Complete } else { Completeness::Incomplete },
+        access: None,
+        is_personal: false,
     }
 }
 

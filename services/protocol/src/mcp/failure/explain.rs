@@ -42,6 +42,7 @@ impl FailureKind {
             Self::Unauthorized => "The key or token was missing or wrong",
             Self::AnonymousRefused => "No keys are set, and the client is not in the private network",
             Self::KeyForbidden => "The key is one for other endpoints",
+            Self::Forbidden => "The policy does not allow it",
             Self::InsufficientScope => "The token lacks scopes that the request needs",
             Self::IssuerUnavailable => "The issuer of the token could not be asked",
             Self::OriginForbidden => "The origin is not allowed",
