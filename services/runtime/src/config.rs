@@ -131,9 +131,9 @@ impl CommonConfig {
         let settings = Settings::read(reader);
         let http = read_listener(reader, &settings);
         let seconds = parse::seconds;
-        let access = access::read(reader, &settings);
-        let max_body_bytes = reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes"));
         let ways = outbound::read(reader);
+        let access = access::read(reader, &settings, &ways);
+        let max_body_bytes = reader.value(&settings.max_body_bytes, parse::whole(1024..=67_108_864, "bytes"));
         Self {
             ops: ops::read(reader, &settings, &http),
             http,

@@ -114,7 +114,7 @@ pub(crate) async fn authenticate_client(
     headers: &HeaderMap,
 ) -> Result<(Credential, Option<Ending>), Failure> {
     let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer_key(value.as_bytes()));
-    let bearer = only(bearer)?;
+    let bearer = if config.asks_clients() { only(bearer)? } else { None };
     if let Some((authority, token)) = config.authority.as_ref().zip(bearer)
         && authority.is_token(token)
     {

@@ -154,13 +154,14 @@ fn quotable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use runtime::outbound::Ways;
     use runtime::tokens::IssuersFile;
 
     use super::*;
 
     fn tokens(resource: &str, scopes: &str) -> TokenVerifier {
         let file = format!("issuers:\n- {{issuer: https://id.example, scopes: {scopes}}}\n");
-        TokenVerifier::new(resource, &IssuersFile::from_bytes(file.as_bytes()).unwrap())
+        TokenVerifier::new(resource, &IssuersFile::from_bytes(file.as_bytes()).unwrap(), Ways::default())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Checks of access tokens as a client would meet them: its first request, the metadata of this server, and that of each issuer. Knows no mode.
 
 use runtime::config::{CommonConfig, IssuersConfig};
+use runtime::outbound::Ways;
 use runtime::tokens::{Discovered, Fetcher, Issuer, KeyLocation, Probe};
 use serde_json::Value;
 use url::Url;
@@ -29,13 +30,13 @@ pub(super) async fn examine(report: &mut Report, common: &CommonConfig, server: 
         }
     }
     for issuer in config.issuers.issuers() {
-        report.step("issuer", examine_issuer(issuer).await);
+        report.step("issuer", examine_issuer(issuer, &config.ways).await);
     }
 }
 
 /// Asks `PUBLIC_URL` as a client does that was never there before.
 async fn walk(report: &mut Report, config: &IssuersConfig) {
-    let fetcher = Fetcher::new(None);
+    let fetcher = Fetcher::new(None, config.ways.clone());
     let Ok(public) = Url::parse(&config.resource) else { return };
     let probe = match fetcher.probe(&public).await {
         Ok(probe) => probe,
@@ -106,9 +107,9 @@ fn check_metadata(config: &IssuersConfig, url: &Url, probe: &Probe) -> Result<((
 }
 
 /// Reads the metadata of an issuer as clients do, whatever this server needs of it.
-async fn examine_issuer(issuer: &Issuer) -> Result<((), String), Fault> {
+async fn examine_issuer(issuer: &Issuer, ways: &Ways) -> Result<((), String), Fault> {
     let name = issuer.identifier();
-    let fetcher = Fetcher::new(issuer.ca().cloned());
+    let fetcher = Fetcher::new(issuer.ca().cloned(), ways.clone());
     let found = Discovered::fetch(&fetcher, name).await;
     let found = match (found, issuer.keys()) {
         (Ok(found), _) => found,
@@ -165,7 +166,7 @@ mod tests {
     fn config(resource: &str) -> IssuersConfig {
         let file = FollowedFile { variable: "AUTH_ISSUERS", path: "/x".into(), digest: content_digest(b"") };
         let issuers = IssuersFile::from_bytes(b"issuers:\n- issuer: https://id.example\n").unwrap();
-        IssuersConfig { resource: resource.to_owned(), issuers, file }
+        IssuersConfig { resource: resource.to_owned(), issuers, file, ways: Ways::default() }
     }
 
     fn probe(status: u16, challenge: &str, location: &str, body: &str) -> Probe {

@@ -10,6 +10,7 @@ use super::variables::Settings;
 use crate::env::{Reader, Setting, parse};
 use crate::follow::content_digest;
 use crate::keys::{FollowedFile, KeyStore, KeysFile};
+use crate::outbound::Ways;
 use crate::secret::{MIN_SECRET_CHARACTERS, SecretSet, is_short};
 use crate::tokens::{IssuersFile, TokenVerifier};
 
@@ -58,12 +59,14 @@ pub struct IssuersConfig {
     pub issuers: IssuersFile,
     /// The file to follow.
     pub file: FollowedFile,
+    /// The ways to the issuers.
+    pub ways: Ways,
 }
 
 impl IssuersConfig {
     /// Returns the check of these issuers' tokens.
     pub fn verifier(&self) -> TokenVerifier {
-        TokenVerifier::new(&self.resource, &self.issuers)
+        TokenVerifier::new(&self.resource, &self.issuers, self.ways.clone())
     }
 }
 
@@ -85,7 +88,7 @@ pub struct AccessConfig {
 }
 
 /// Reads the variables of access and the files that they name.
-pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> AccessConfig {
+pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) -> AccessConfig {
     let public = reader.optional(&settings.public_url, parse::http_url);
     let hosts = reader.optional(&settings.allowed_hosts, AllowedHosts::parse).unwrap_or_default();
     let everyone = reader.value(&settings.allow_anonymous, parse::flag);
@@ -93,7 +96,8 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings) -> AccessConfig
         clients: keys(reader, &settings.auth_bearer_keys, &settings.auth_bearer_keys_file),
         operators: keys(reader, &settings.ops_keys, &settings.ops_keys_file),
         anonymous: if everyone { AnonymousAccess::Everyone } else { AnonymousAccess::Local },
-        issuers: issuers(reader, settings, public.as_ref()),
+        issuers: issuers(reader, settings, public.as_ref())
+            .map(|found| IssuersConfig { ways: ways.clone(), ..found }),
         hosts: hosts.with_public(public.as_ref()),
         public_url: public,
     }
@@ -122,7 +126,7 @@ fn issuers(reader: &mut Reader<'_>, settings: &Settings, public: Option<&Url>) -
         reader.warn("PUBLIC_URL begins with http://: clients send access tokens over TLS alone, say through an ingress; set the https:// URL that they use");
     }
     let followed = FollowedFile { variable: setting.name(), path, digest: file.digest() };
-    Some(IssuersConfig { resource: public.to_string(), issuers: file, file: followed })
+    Some(IssuersConfig { resource: public.to_string(), issuers: file, file: followed, ways: Ways::default() })
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -183,7 +187,7 @@ mod tests {
         let tables = [EVERY];
         let mut reader = Reader::new("test", &snapshot, &tables);
         let settings = Settings::read(&mut reader);
-        let access = read(&mut reader, &settings);
+        let access = read(&mut reader, &settings, &Ways::default());
         reader.finish(access)
     }
 

@@ -1,6 +1,6 @@
 //! Requests to issuers: bounded in time and size, without redirects. Must not know what is asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,8 @@ use hyper::header::{
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::http_client::{ClientSettings, HttpClient, Proxies};
+use crate::http_client::{ClientSettings, HttpClient, Protocols};
+use crate::outbound::Ways;
 use crate::tls::ClientFiles;
 
 /// Longest time of one request, the connection included.
@@ -57,13 +58,14 @@ pub struct Probe {
 #[derive(Debug)]
 pub struct Fetcher {
     ca: Option<PathBuf>,
+    ways: Ways,
     client: OnceCell<HttpClient>,
 }
 
 impl Fetcher {
-    /// Returns a client that trusts the authorities of the file `ca`, else the system's.
-    pub fn new(ca: Option<PathBuf>) -> Self {
-        Self { ca, client: OnceCell::new() }
+    /// Returns a client that goes these ways and trusts the authorities of the file `ca`, else the system's.
+    pub fn new(ca: Option<PathBuf>, ways: Ways) -> Self {
+        Self { ca, ways, client: OnceCell::new() }
     }
 
     /// Gets the JSON at a URL. Cancel safe.
@@ -134,13 +136,15 @@ impl Fetcher {
     }
 
     async fn client(&self) -> Result<&HttpClient, FetchError> {
-        let files = ClientFiles { roots: self.ca.clone(), identity: None };
+        let extra_roots = self.ways.extra_roots().map(Path::to_owned);
+        let files = ClientFiles { roots: self.ca.clone(), extra_roots, identity: None };
         let load = async || {
             let loading = tokio::task::spawn_blocking(move || files.load());
             let tls = loading.await.map_err(|_| FetchError::NoAnswer("TLS was not set up".to_owned()))?;
             let tls = tls.map_err(|error| FetchError::NoAnswer(error.to_string()))?;
             let roots = "ca_file in the issuer's entry of AUTH_ISSUERS";
-            Ok(HttpClient::new(ClientSettings { tls, roots, proxies: Proxies::from_env() }))
+            let (protocols, ways) = (Protocols::Both, self.ways.clone());
+            Ok(HttpClient::new(ClientSettings { tls: Some(tls), roots, protocols, ways }))
         };
         self.client.get_or_try_init(load).await
     }

@@ -106,7 +106,7 @@ impl IssuersFile {
                 };
                 std::fs::read(&endpoint.secret).map_err(unreadable).map_err(named)?;
             }
-            let trusted = ClientFiles { roots: issuer.ca.clone(), identity: None };
+            let trusted = ClientFiles { roots: issuer.ca.clone(), ..ClientFiles::default() };
             if let Some(error) = trusted.check().first() {
                 return Err(named(format!("ca_file: {error}")));
             }

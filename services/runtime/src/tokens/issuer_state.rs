@@ -12,6 +12,7 @@ use super::issuer::Issuer;
 use super::jwks::KeyDigest;
 use super::jwt::{Unverified, seconds};
 use super::key_source::KeySource;
+use crate::outbound::Ways;
 
 /// An issuer, its keys and answers.
 #[derive(Debug)]
@@ -32,8 +33,8 @@ pub(super) struct Checked {
 }
 
 impl IssuerState {
-    pub(super) fn new(issuer: Issuer, changes: watch::Sender<()>) -> Arc<Self> {
-        let fetcher = Fetcher::new(issuer.ca().cloned());
+    pub(super) fn new(issuer: Issuer, ways: Ways, changes: watch::Sender<()>) -> Arc<Self> {
+        let fetcher = Fetcher::new(issuer.ca().cloned(), ways);
         Arc::new(Self { keys: KeySource::new(changes), introspection: Introspection::new(), fetcher, issuer })
     }
 

@@ -16,6 +16,7 @@ use super::issuer_state::{Checked, IssuerState};
 use super::jwks::KeyDigest;
 use super::jwt::{MAX_TOKEN, Unverified};
 use super::revocation::TokenRevocation;
+use crate::outbound::Ways;
 use crate::secret::Secret;
 
 /// The check of the tokens of all issuers. Clones share issuers and keys.
@@ -25,6 +26,8 @@ pub struct TokenVerifier(Arc<Inner>);
 struct Inner {
     /// What tokens must be meant for, unless an issuer's entry says otherwise: `PUBLIC_URL`.
     resource: String,
+    /// Ways to issuers.
+    ways: Ways,
     current: ArcSwap<Vec<Arc<IssuerState>>>,
     /// Wakes whoever holds a [`TokenRevocation`].
     changes: watch::Sender<()>,
@@ -67,12 +70,12 @@ impl AccessToken {
 }
 
 impl TokenVerifier {
-    /// Returns the check of tokens that are meant for `resource`. Reads no keys before [`Self::follow_keys`] runs or a token comes.
-    pub fn new(resource: &str, file: &IssuersFile) -> Self {
+    /// Returns the check of tokens that are meant for `resource`; issuers are asked on these ways. Reads no keys before [`Self::follow_keys`] runs or a token comes.
+    pub fn new(resource: &str, file: &IssuersFile, ways: Ways) -> Self {
         let changes = watch::Sender::new(());
-        let state = |issuer: &Issuer| IssuerState::new(issuer.clone(), changes.clone());
+        let state = |issuer: &Issuer| IssuerState::new(issuer.clone(), ways.clone(), changes.clone());
         let current = ArcSwap::from_pointee(file.issuers().iter().map(state).collect());
-        Self(Arc::new(Inner { resource: resource.trim_end_matches('/').to_owned(), current, changes }))
+        Self(Arc::new(Inner { resource: resource.trim_end_matches('/').to_owned(), ways, current, changes }))
     }
 
     /// Returns what tokens are meant for, without a slash at its end.
@@ -158,7 +161,10 @@ impl TokenVerifier {
         let before = self.0.current.load_full();
         let state = |issuer: &Issuer| {
             let same = before.iter().find(|state| state.issuer == *issuer);
-            same.map_or_else(|| IssuerState::new(issuer.clone(), self.0.changes.clone()), Arc::clone)
+            same.map_or_else(
+                || IssuerState::new(issuer.clone(), self.0.ways.clone(), self.0.changes.clone()),
+                Arc::clone,
+            )
         };
         self.0.current.store(Arc::new(file.issuers().iter().map(state).collect()));
         self.0.changes.send_replace(());
