@@ -59,7 +59,7 @@ pub struct IssuersConfig {
     pub issuers: IssuersFile,
     /// The file to follow.
     pub file: FollowedFile,
-    /// The ways to the issuers.
+    /// How issuers are reached.
     pub ways: Ways,
 }
 
@@ -87,7 +87,7 @@ pub struct AccessConfig {
     pub public_url: Option<url::Url>,
 }
 
-/// Reads the variables of access and the files that they name.
+/// Reads the variables of access and the files that they name. Issuers are reached by `ways`.
 pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) -> AccessConfig {
     let public = reader.optional(&settings.public_url, parse::http_url);
     let hosts = reader.optional(&settings.allowed_hosts, AllowedHosts::parse).unwrap_or_default();
@@ -96,15 +96,19 @@ pub(super) fn read(reader: &mut Reader<'_>, settings: &Settings, ways: &Ways) ->
         clients: keys(reader, &settings.auth_bearer_keys, &settings.auth_bearer_keys_file),
         operators: keys(reader, &settings.ops_keys, &settings.ops_keys_file),
         anonymous: if everyone { AnonymousAccess::Everyone } else { AnonymousAccess::Local },
-        issuers: issuers(reader, settings, public.as_ref())
-            .map(|found| IssuersConfig { ways: ways.clone(), ..found }),
+        issuers: issuers(reader, settings, public.as_ref(), ways),
         hosts: hosts.with_public(public.as_ref()),
         public_url: public,
     }
 }
 
 /// Reads the file of issuers, whose tokens are for `public`.
-fn issuers(reader: &mut Reader<'_>, settings: &Settings, public: Option<&Url>) -> Option<IssuersConfig> {
+fn issuers(
+    reader: &mut Reader<'_>,
+    settings: &Settings,
+    public: Option<&Url>,
+    ways: &Ways,
+) -> Option<IssuersConfig> {
     let setting = &settings.auth_issuers;
     let file = reader.optional(setting, |path| {
         let read = IssuersFile::read(Path::new(path)).and_then(IssuersFile::checked);
@@ -126,7 +130,7 @@ fn issuers(reader: &mut Reader<'_>, settings: &Settings, public: Option<&Url>) -
         reader.warn("PUBLIC_URL begins with http://: clients send access tokens over TLS alone, say through an ingress; set the https:// URL that they use");
     }
     let followed = FollowedFile { variable: setting.name(), path, digest: file.digest() };
-    Some(IssuersConfig { resource: public.to_string(), issuers: file, file: followed, ways: Ways::default() })
+    Some(IssuersConfig { resource: public.to_string(), issuers: file, file: followed, ways: ways.clone() })
 }
 
 fn is_loopback(url: &Url) -> bool {

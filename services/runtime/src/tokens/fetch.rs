@@ -63,7 +63,7 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Returns a client that goes these ways and trusts the authorities of the file `ca`, else the system's.
+    /// Returns a client that trusts the authorities of the file `ca`, else the system's, and goes out by these ways.
     pub fn new(ca: Option<PathBuf>, ways: Ways) -> Self {
         Self { ca, ways, client: OnceCell::new() }
     }
@@ -143,8 +143,8 @@ impl Fetcher {
             let tls = loading.await.map_err(|_| FetchError::NoAnswer("TLS was not set up".to_owned()))?;
             let tls = tls.map_err(|error| FetchError::NoAnswer(error.to_string()))?;
             let roots = "ca_file in the issuer's entry of AUTH_ISSUERS";
-            let (protocols, ways) = (Protocols::Both, self.ways.clone());
-            Ok(HttpClient::new(ClientSettings { tls: Some(tls), roots, protocols, ways }))
+            let ways = self.ways.clone();
+            Ok(HttpClient::new(ClientSettings { tls: Some(tls), roots, protocols: Protocols::Both, ways }))
         };
         self.client.get_or_try_init(load).await
     }

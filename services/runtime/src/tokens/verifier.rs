@@ -26,9 +26,9 @@ pub struct TokenVerifier(Arc<Inner>);
 struct Inner {
     /// What tokens must be meant for, unless an issuer's entry says otherwise: `PUBLIC_URL`.
     resource: String,
-    /// Ways to issuers.
-    ways: Ways,
     current: ArcSwap<Vec<Arc<IssuerState>>>,
+    /// How issuers are reached.
+    ways: Ways,
     /// Wakes whoever holds a [`TokenRevocation`].
     changes: watch::Sender<()>,
 }
@@ -70,12 +70,13 @@ impl AccessToken {
 }
 
 impl TokenVerifier {
-    /// Returns the check of tokens that are meant for `resource`; issuers are asked on these ways. Reads no keys before [`Self::follow_keys`] runs or a token comes.
+    /// Returns the check of tokens that are meant for `resource`, of issuers that are asked by these ways. Reads no keys before [`Self::follow_keys`] runs or a token comes.
     pub fn new(resource: &str, file: &IssuersFile, ways: Ways) -> Self {
         let changes = watch::Sender::new(());
         let state = |issuer: &Issuer| IssuerState::new(issuer.clone(), ways.clone(), changes.clone());
         let current = ArcSwap::from_pointee(file.issuers().iter().map(state).collect());
-        Self(Arc::new(Inner { resource: resource.trim_end_matches('/').to_owned(), ways, current, changes }))
+        let resource = resource.trim_end_matches('/').to_owned();
+        Self(Arc::new(Inner { resource, current, ways, changes }))
     }
 
     /// Returns what tokens are meant for, without a slash at its end.
@@ -161,10 +162,9 @@ impl TokenVerifier {
         let before = self.0.current.load_full();
         let state = |issuer: &Issuer| {
             let same = before.iter().find(|state| state.issuer == *issuer);
-            same.map_or_else(
-                || IssuerState::new(issuer.clone(), self.0.ways.clone(), self.0.changes.clone()),
-                Arc::clone,
-            )
+            let new =
+                || IssuerState::new(issuer.clone(), self.0.ways.clone(), self.0.changes.clone());
+            same.map_or_else(new, Arc::clone)
         };
         self.0.current.store(Arc::new(file.issuers().iter().map(state).collect()));
         self.0.changes.send_replace(());

@@ -101,6 +101,7 @@ impl StdioBackend {
             redactor: self.redactor.clone(),
             max_output: self.max_output,
             launcher: self.launcher.clone(),
+            ways: self.ways.clone(),
             current: ArcSwapOption::empty(),
             history: Arc::new(ProcessHistory::new(LogCapture::Off, &self.launcher)),
             odd: Arc::clone(&self.odd),
