@@ -76,7 +76,11 @@ impl LoadedTool {
             format!("the arguments cannot be read: line {}, column {}", error.line(), error.column())
         };
         let arguments = Arguments::read(json, &tool.defaults).map_err(unreadable)?;
-        let value: Value = serde_json::from_slice(json).map_err(unreadable)?;
+        let mut value: Value = serde_json::from_slice(json).map_err(unreadable)?;
+        if let Value::Object(members) = &mut value {
+            // Many models write null for what they leave out.
+            members.retain(|name, value| !(value.is_null() && tool.optional.contains(name)));
+        }
         tool.arguments
             .check(&value)
             .map_err(|faults| format!("the arguments are not what the tool takes: {}", faults.join("; ")))?;

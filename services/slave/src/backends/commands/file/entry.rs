@@ -89,6 +89,7 @@ impl<'a> ToolReader<'a> {
             name: name.to_owned(),
             entry: entry?,
             arguments,
+            optional: optional(&known),
             defaults: defaults(known),
             program: program?,
             output: output?,
@@ -137,6 +138,10 @@ impl<'a> ToolReader<'a> {
 
 fn is_file(output: &Output) -> bool {
     matches!(output, Output::File(_))
+}
+
+fn optional(known: &BTreeMap<String, Property>) -> Vec<String> {
+    known.iter().filter(|(_, property)| !property.required).map(|(name, _)| name.clone()).collect()
 }
 
 fn defaults(known: BTreeMap<String, Property>) -> BTreeMap<String, std::sync::Arc<RawValue>> {
