@@ -125,13 +125,13 @@ impl LoadedTool {
         let work = async { tokio::try_join!(running.finish(reading, sender), progress.run(signs, exchange)) };
         let finished = match tool.timeout {
             None => work.await,
-            Some(limit) => match tokio::time::timeout(limit, work).await {
-                Ok(finished) => finished,
-                Err(_) => {
+            Some(limit) => {
+                let Ok(finished) = tokio::time::timeout(limit, work).await else {
                     let text = format!("it did not end within {} s and was stopped", limit.as_secs_f64());
                     return Ok(self.error(era, &text));
-                }
-            },
+                };
+                finished
+            }
         };
         let (finished, ()) = finished?;
         metrics::record_backend_exit(NAME, exit_of(finished.status));

@@ -188,7 +188,7 @@ fn read_output(members: &Map<'_>) -> Option<Output> {
 fn definition(members: &Map<'_>, name: &str, schema: &str) -> Option<CatalogEntry> {
     let mut json = format!("{{\"name\":{}", serde_json::Value::from(name));
     let mut add = |member: &str, value: &str| {
-        json.push_str(&format!(",\"{member}\":{value}"));
+        json.extend([",\"", member, "\":", value]);
     };
     for member in ["title", "description"] {
         if let Some(cursor) = members.get(member)
