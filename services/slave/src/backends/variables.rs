@@ -21,7 +21,7 @@ pub(super) fn fill(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Fil
         rest = behind;
         if reference.starts_with(|c: char| c.is_ascii_digit()) {
             // An argument of a shell's script.
-            filled.text.push_str(&format!("${{{reference}}}"));
+            filled.text.extend(["${", reference, "}"]);
             continue;
         }
         let reference = reference.strip_prefix("env:").unwrap_or(reference);

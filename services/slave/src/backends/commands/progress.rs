@@ -1,6 +1,7 @@
 //! Signs of life of a command, and progress notifications for a client that asked for them. Must not know processes.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use protocol::mcp::failure::Failure;
 use regex::Captures;
@@ -86,12 +87,13 @@ impl<'a> ProgressReporter<'a> {
         self.last = Some(progress);
         let mut params = format!("\"progressToken\":{token},\"progress\":{progress}");
         if let Some(total) = total {
-            params.push_str(&format!(",\"total\":{total}"));
+            // Writing to a String cannot fail.
+            let _ = write!(params, ",\"total\":{total}");
         }
         if let Some(message) = message {
             let message = self.redactor.redact(message.trim()).replace(char::is_control, " ");
             let short: String = message.chars().take(MAX_MESSAGE).collect();
-            params.push_str(&format!(",\"message\":{}", serde_json::Value::from(short)));
+            let _ = write!(params, ",\"message\":{}", serde_json::Value::from(short));
         }
         Some(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{{{params}}}}}"))
     }

@@ -84,6 +84,7 @@ pub(super) enum Content {
     },
 }
 
+#[derive(Clone, Copy)]
 enum Outcome<'a> {
     /// With the structured content, as JSON in one line.
     Success(Option<&'a str>),

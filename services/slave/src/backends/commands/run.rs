@@ -76,7 +76,11 @@ impl LoadedTool {
             format!("the arguments cannot be read: line {}, column {}", error.line(), error.column())
         };
         let arguments = Arguments::read(json, &tool.defaults).map_err(unreadable)?;
-        let value: Value = serde_json::from_slice(json).map_err(unreadable)?;
+        let mut value: Value = serde_json::from_slice(json).map_err(unreadable)?;
+        if let Value::Object(members) = &mut value {
+            // Many models write null for what they leave out.
+            members.retain(|name, value| !(value.is_null() && tool.optional.contains(name)));
+        }
         tool.arguments
             .check(&value)
             .map_err(|faults| format!("the arguments are not what the tool takes: {}", faults.join("; ")))?;
@@ -121,13 +125,13 @@ impl LoadedTool {
         let work = async { tokio::try_join!(running.finish(reading, sender), progress.run(signs, exchange)) };
         let finished = match tool.timeout {
             None => work.await,
-            Some(limit) => match tokio::time::timeout(limit, work).await {
-                Ok(finished) => finished,
-                Err(_) => {
+            Some(limit) => {
+                let Ok(finished) = tokio::time::timeout(limit, work).await else {
                     let text = format!("it did not end within {} s and was stopped", limit.as_secs_f64());
                     return Ok(self.error(era, &text));
-                }
-            },
+                };
+                finished
+            }
         };
         let (finished, ()) = finished?;
         metrics::record_backend_exit(NAME, exit_of(finished.status));

@@ -26,6 +26,8 @@ pub struct CommandTool {
     pub(super) arguments: Schema,
     /// The values of absent arguments.
     pub(super) defaults: BTreeMap<String, Arc<RawValue>>,
+    /// The arguments that may be absent, for which `null` is taken as well.
+    pub(super) optional: Vec<String>,
     /// What is run.
     pub(super) program: Program,
     /// What becomes of the output.

@@ -89,6 +89,7 @@ impl<'a> ToolReader<'a> {
             name: name.to_owned(),
             entry: entry?,
             arguments,
+            optional: optional(&known),
             defaults: defaults(known),
             program: program?,
             output: output?,
@@ -139,6 +140,10 @@ fn is_file(output: &Output) -> bool {
     matches!(output, Output::File(_))
 }
 
+fn optional(known: &BTreeMap<String, Property>) -> Vec<String> {
+    known.iter().filter(|(_, property)| !property.required).map(|(name, _)| name.clone()).collect()
+}
+
 fn defaults(known: BTreeMap<String, Property>) -> BTreeMap<String, std::sync::Arc<RawValue>> {
     known.into_iter().filter_map(|(name, property)| Some((name, property.default?))).collect()
 }
@@ -183,7 +188,7 @@ fn read_output(members: &Map<'_>) -> Option<Output> {
 fn definition(members: &Map<'_>, name: &str, schema: &str) -> Option<CatalogEntry> {
     let mut json = format!("{{\"name\":{}", serde_json::Value::from(name));
     let mut add = |member: &str, value: &str| {
-        json.push_str(&format!(",\"{member}\":{value}"));
+        json.extend([",\"", member, "\":", value]);
     };
     for member in ["title", "description"] {
         if let Some(cursor) = members.get(member)

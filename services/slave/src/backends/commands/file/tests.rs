@@ -61,7 +61,7 @@ fn every_member_is_read() {
         r#"{"name":"search","title":"Search","description":"Finds lines.","inputSchema":{"type":"object","properties":{"text":{"type":"string"},"files":{"type":"array","items":{"type":"string"}},"max":{"type":"integer","default":5}},"required":["text"]},"outputSchema":{"type":"object"},"annotations":{"readOnlyHint":true,"title":"Find"},"icons":[{"src":"https://icons.example/a.png"}],"_meta":{"own":1}}"#
     );
     assert_eq!(tool.program.command.len(), 6);
-    let secrets: Vec<&str> = tool.secrets.iter().map(|secret| secret.expose()).collect();
+    let secrets: Vec<&str> = tool.secrets.iter().map(runtime::secret::Secret::expose).collect();
     assert!(secrets.contains(&"s3cret-token") && !secrets.contains(&"/home/u"), "{secrets:?}");
     assert_eq!(tool.timeout, Some(std::time::Duration::from_millis(1500)));
     assert!(tool.slots.is_some() && tool.progress.is_some() && tool.defaults.contains_key("max"));
@@ -105,6 +105,10 @@ fn whatever_is_wrong_is_reported_with_its_line_and_its_place() {
         assert!(found.contains(place), "{members}: {found}");
         assert!(!found.contains("s3cret"), "{found}");
     }
+}
+
+#[test]
+fn a_tool_without_what_it_needs_is_reported_with_its_place() {
     for (text, place) in [
         ("  - command: [cat]\n", "tools[0] lacks \"name\""),
         ("  - name: a b\n    command: [cat]\n", "tools[0].name"),

@@ -203,6 +203,8 @@ fn an_absent_argument_has_its_default() {
     let defaults = BTreeMap::from([("a".to_owned(), raw("\"d\"")), ("b".to_owned(), raw("1.0"))]);
     let read = Arguments::read(br#"{"a":"x"}"#, &defaults).unwrap();
     assert_eq!(command_line(&elements(&["{{a}}", "{{b}}"]), &read).unwrap(), ["x", "1.0"]);
+    let read = Arguments::read(br#"{"a":null}"#, &defaults).unwrap();
+    assert_eq!(command_line(&elements(&["{{a}}"]), &read).unwrap(), ["d"]);
 }
 
 proptest! {

@@ -45,7 +45,9 @@ impl Arguments {
     ) -> Result<Self, serde_json::Error> {
         let sent: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(json)?;
         let mut values = defaults.clone();
-        values.extend(sent.into_iter().map(|(name, value)| (name, Arc::from(value))));
+        let sent =
+            sent.into_iter().filter(|(name, value)| value.get() != "null" || !defaults.contains_key(name));
+        values.extend(sent.map(|(name, value)| (name, Arc::from(value))));
         Ok(Self { values, output: None })
     }
 
