@@ -11,7 +11,11 @@ pub(crate) const CRATES: [(&str, &str, &[&str]); 8] = [
     ("link", "services/link", &["protocol", "runtime"]),
     ("proxy", "services/proxy", &["protocol", "runtime", "policy", "front", "link"]),
     ("slave", "services/slave", &["protocol", "runtime", "policy", "front", "link"]),
-    ("mcp-relay", "services/mcp-relay", &["protocol", "runtime", "policy", "front", "link", "proxy", "slave"]),
+    (
+        "mcp-relay",
+        "services/mcp-relay",
+        &["protocol", "runtime", "policy", "front", "link", "proxy", "slave"],
+    ),
 ];
 
 /// Names in `[dependencies]` and `[build-dependencies]`; tests may know more.

@@ -21,7 +21,7 @@ runtime::variables! {
     slave_capacity = Value("0"), "Calls that this slave runs at once; 0 for no limit.";
     slave_weight = Value("100"), "Share of the calls of a tool that this slave should get among the slaves that offer it, in percent of an ordinary slave's.";
     slave_backends = Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered. Read again within a second of a change and at SIGHUP; unchanged servers keep running.";
-    slave_policy = Says("every call is taken"), "Path of a YAML file that says for which client this slave runs which tool, prompt and resource, whatever the proxy allows. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see ACCESS.";
+    slave_policy = Says("every call is taken"), "Path of a YAML file that says for which client this slave runs which tool, prompt and resource, whatever the proxy allows. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see POLICY.";
     mr_pilot_command = Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell.";
     mr_pilot_hosts = Says("gitlab.com, github.com and the host of GITLAB_API"), "Comma-separated hosts that the URL of a review may name: host, host:port or *.domain; * for every host. The tokens of this slave may be sent to them.";
     mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";

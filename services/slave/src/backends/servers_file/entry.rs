@@ -74,6 +74,7 @@ impl<'a> EntryReader<'a> {
             cwd: self.cwd(),
             confinement: self.confinement(),
             concurrency: self.concurrency(),
+            identity: self.identity(),
             curation: self.curation(),
             remote: None,
             secrets: std::mem::take(&mut self.secrets),
@@ -86,6 +87,7 @@ impl<'a> EntryReader<'a> {
         Some(StdioServer {
             name: self.name.to_owned(),
             concurrency: self.concurrency(),
+            identity: self.identity(),
             curation: self.curation(),
             remote: Some(remote),
             secrets: std::mem::take(&mut self.secrets),
@@ -114,6 +116,18 @@ impl<'a> EntryReader<'a> {
             self.report("concurrency", "the number of calls that may run at once, from 1 up");
         }
         calls
+    }
+
+    /// Returns whether the server is told who the client of a call is.
+    fn identity(&mut self) -> bool {
+        match self.value.get("identity") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(value)) => *value,
+            Some(_) => {
+                self.report("identity", "true or false");
+                false
+            }
+        }
     }
 
     fn command(&mut self) -> String {

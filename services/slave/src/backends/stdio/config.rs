@@ -29,6 +29,8 @@ pub struct StdioServer {
     pub confinement: Confinement,
     /// Calls that it runs at once; `None`: no limit.
     pub concurrency: Option<NonZeroUsize>,
+    /// Whether it is told who the client of a call is.
+    pub identity: bool,
     /// What of it is offered, and how.
     pub curation: Curation,
     /// The server that is reached over HTTP in place of a process; what concerns processes is empty then.
@@ -39,8 +41,19 @@ impl StdioServer {
     /// Returns whether both are run in the same way, so that a running one need not be replaced by the other.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         // The secrets are parts of the other members.
-        let Self { name, command, args, env, cwd, confinement, concurrency, curation, remote, secrets: _ } =
-            self;
+        let Self {
+            name,
+            command,
+            args,
+            env,
+            cwd,
+            confinement,
+            concurrency,
+            identity,
+            curation,
+            remote,
+            secrets: _,
+        } = self;
         let same = |((name, value), other): (&(String, Secret), &(String, Secret))| {
             *name == other.0 && value.expose() == other.1.expose()
         };
@@ -50,6 +63,7 @@ impl StdioServer {
             && *cwd == other.cwd
             && *confinement == other.confinement
             && *concurrency == other.concurrency
+            && *identity == other.identity
             && *curation == other.curation
             && match (remote, &other.remote) {
                 (Some(one), Some(two)) => one.is_same(two),
