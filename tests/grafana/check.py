@@ -24,8 +24,12 @@ from load import Client, go_on
 # What may have nothing to show, or never move, here: with the reason. Each is seen elsewhere.
 MAY_BE_EMPTY = {
     "Links and slaves: Malformed answers and facts (A)": "needs a slave that forges answers (tests/relay/bad_answers.rs)",
+    "Backends: Processes of sessions and clients (A)": "needs an entry with sessions (tests/relay/own_processes.rs)",
+    "Backends: Ends of these processes (A)": "needs an entry with sessions (tests/relay/own_processes.rs)",
 }
 MAY_BE_MISSING = {
+    "mcp_relay_slave_backend_children": "needs an entry with sessions (tests/relay/own_processes.rs)",
+    "mcp_relay_slave_backend_children_ended_total": "needs an entry with sessions (tests/relay/own_processes.rs)",
     "mcp_relay_link_bad_answers_total": "needs a slave that forges answers (tests/relay/bad_answers.rs)",
     "mcp_relay_tls_certificate_expires_seconds": "there is no TLS here (tests/relay/tls.rs)",
 }

@@ -8,12 +8,14 @@ use std::time::Instant;
 
 pub use axum::http::HeaderMap;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, stream};
 use policy::Requester;
 use protocol::link::call::ResponseEvent;
 use protocol::link::header::CallHeader;
 use protocol::mcp::catalog::{ListHints, ListKind};
 use protocol::mcp::entry_array::EntryArray;
+use protocol::mcp::failure::Failure;
 use protocol::mcp::log_level::LogLevel;
 use protocol::mcp::subscription::ListenEvent;
 use runtime::keys::Key;
@@ -181,6 +183,15 @@ pub trait Calls: Send + Sync + 'static {
     fn updates(&self, _header: CallHeader, _message: Bytes, _context: CallContext<'_>) -> Updates {
         Box::pin(stream::empty())
     }
+
+    /// Hands a sealed message to the replica that has the stream of this session (the key of call headers), where it arrives as
+    /// [`ListenEvent::Posted`] of the updates with the purpose [`Inbox`](protocol::link::header::Purpose::Inbox).
+    ///
+    /// # Errors
+    /// [`Failure::SessionNotFound`]: no replica that can be reached has it.
+    fn post(&self, _session: &str, _message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(std::future::ready(Err(Failure::SessionNotFound)))
+    }
 }
 
 impl<C: Calls> Calls for Arc<C> {
@@ -208,6 +219,10 @@ impl<C: Calls> Calls for Arc<C> {
 
     fn updates(&self, header: CallHeader, message: Bytes, context: CallContext<'_>) -> Updates {
         (**self).updates(header, message, context)
+    }
+
+    fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        (**self).post(session, message)
     }
 }
 

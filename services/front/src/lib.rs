@@ -5,6 +5,7 @@
 //! single messages without HTTP, for a link of the plain dialect. Must not know links, slaves or backends.
 
 mod access;
+mod authority;
 pub mod calls;
 mod client;
 mod config;
@@ -17,6 +18,7 @@ mod listeners;
 mod listing_access;
 mod method;
 pub mod metrics;
+mod open_streams;
 mod outcome;
 mod plain;
 mod principal;
@@ -30,6 +32,7 @@ pub mod trace;
 mod usage;
 
 pub use access::AccessReport;
+pub use authority::{Answering, Authority, Issued, TokenEnd};
 pub use config::{BindScope, EdgeConfig};
 pub use edge::Edge;
 pub use http::response_body::ResponseBody;

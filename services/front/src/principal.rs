@@ -69,6 +69,19 @@ pub struct AccessToken {
     pub expires: u64,
 }
 
+impl From<&runtime::tokens::AccessToken> for AccessToken {
+    fn from(token: &runtime::tokens::AccessToken) -> Self {
+        let holder = token.identity();
+        let identity = Identity {
+            issuer: Some(holder.issuer.clone()),
+            subject: holder.subject.clone(),
+            name: holder.name.clone(),
+            groups: holder.groups.clone(),
+        };
+        Self { identity, scopes: holder.scopes.clone(), expires: token.end().unwrap_or(u64::MAX) }
+    }
+}
+
 /// The sender of a request that was let in.
 #[derive(Clone, Debug, Default)]
 pub struct Credential {

@@ -6,6 +6,7 @@ mod exec_backend;
 mod policy;
 mod routes;
 mod status;
+mod users;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use exec_backend::ExecBackend;
 pub(crate) use policy::{ClientArgs, ExplainPolicy, PolicyArgs, PolicyCommand, PolicyOf, WhatArgs};
 pub(crate) use routes::{Explain, RoutesCommand};
 pub(crate) use status::StatusArgs;
+pub(crate) use users::{UsersCommand, UsersFileArg};
 
 use crate::reference;
 
@@ -96,6 +98,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Add, change, remove and list the users of the OAuth broker
+    #[command(long_about = users::ABOUT, after_long_help = users::HELP)]
+    Users {
+        /// Subcommand to run.
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
     /// Show the status of a running proxy or slave: slaves, links, backends, calls
     #[command(long_about = status::ABOUT, after_long_help = status::HELP)]
     Status(StatusArgs),
@@ -160,8 +169,8 @@ Dials the proxy at PROXY_SERVER_URL with SLAVE_CODE, offers its tools there and 
 A slave needs no inbound port and reconnects by itself when the link breaks. It also serves the same tools as MCP on
 its own MCP_SERVER_HOST:MCP_SERVER_PORT. The same as PROXY_SLAVE=1 without a subcommand.
 
-Tools come from MCP servers that it starts (SLAVE_BACKENDS), from the mr-pilot command (review_merge_request)
-and, with DEMO_TOOLS=1, from built-in demo tools.";
+Tools come from MCP servers that it starts (SLAVE_BACKENDS), from commands (SLAVE_TOOLS), from the mr-pilot
+command (review_merge_request) and, with DEMO_TOOLS=1, from built-in demo tools.";
 
 fn slave_help() -> String {
     format!(
@@ -252,6 +261,7 @@ mod tests {
             "health",
             "call",
             "digest",
+            "users",
             "install",
             "exec-backend",
         ] {

@@ -22,6 +22,7 @@ mod routes;
 mod series;
 mod serve;
 mod status;
+mod users;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -121,6 +122,7 @@ async fn run(command: Option<Command>, snapshot: &Snapshot) -> ExitCode {
         Some(Command::ExecBackend(cli::ExecBackend { command })) => {
             Err(CommandError::Config(format!("exec-backend must be the first argument, before {command:?}")))
         }
+        Some(Command::Users { command }) => users::run(command, snapshot).map(print),
         Some(Command::Digest(args)) => digest::run(args, snapshot).await.map(print),
         Some(Command::Install { folder }) => install::into(&folder)
             .map(|path| print(format!("{}\n", path.display())))

@@ -29,6 +29,7 @@ mod ownership;
 mod permission;
 mod policies;
 mod pool;
+mod posting;
 mod queue;
 mod ready;
 mod rebuild;

@@ -1,7 +1,9 @@
 //! The composition of the proxy: builds its parts and runs them until the shutdown. Must not know how the parts work.
 
+mod broker;
 mod drain;
 mod error;
+mod link_path;
 mod ports;
 mod readiness;
 
@@ -29,8 +31,8 @@ use crate::config::ProxyConfig;
 use crate::dispatch::{ActiveSettings, CallTimes, Dispatcher, Forwarder, Policies};
 use crate::fleet::Fleet;
 use crate::links::{
-    AcceptContext, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses, follow_codes,
-    serve_slaves,
+    AcceptContext, Admission, CatalogAccounts, LinkTimes, Registry, announce_changes, count_addresses,
+    follow_codes, serve_slaves,
 };
 use crate::metrics;
 use crate::routes::{self, EXPLAIN_PATH, RoutesFile};
@@ -77,18 +79,25 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     });
     tasks.extend([spawn(follow_codes), spawn(secured.follow(reload.clone()))]);
     let known_codes = codes.current().len();
-    let accept = core.accept_context(&config, codes, ports.ws_tls);
-    tasks.push(spawn(serve_slaves(ports.ws, Arc::new(accept))));
+    let accept = Arc::new(core.accept_context(&config, codes, ports.ws_tls));
+    let upgrades = config.slaves_on_client_port.then(|| link_path::upgrades(Arc::clone(&accept)));
+    tasks.push(spawn(serve_slaves(ports.ws, accept)));
+    let broker = broker::start(&config);
     let edge_config = EdgeConfig::from_common(&config.common, "proxy", ports.http_at)
         .behind(config.trusted.clone())
-        .under(store);
+        .under(store)
+        .with_authority(broker.as_ref().map(broker::authority));
     let edge = Edge::new(edge_config, core.dispatcher.clone());
     let edge = Arc::new(edge);
     let access = edge.access_report(ports.ops.scope());
     let served = Served { access, tls: secured_ports };
     access.log();
     let fleet = core.registry.share_fleet();
-    let on_session_keys = move |keys: &SessionKeys| fleet.replace_keys(keys);
+    tasks.extend(broker.clone().map(|broker| broker::follow(broker, reload.clone())));
+    let on_session_keys = move |keys: &SessionKeys| {
+        fleet.replace_keys(keys);
+        broker.iter().for_each(|broker| broker.replace_keys(keys));
+    };
     let record_reload = |file: AccessFile, outcome| {
         metrics::record_config_reload(file.label(), reload_outcome(outcome));
     };
@@ -101,7 +110,7 @@ pub async fn run(setup: Setup, shutdown: Shutdown) -> Result<(), RunError> {
     let (_serving_ops, ops) = ports.ops.open(&edge, ops);
     addresses.log_start(access, known_codes);
     let drained = drain::drain(Arc::clone(&core.registry), shutdown.clone());
-    tokio::join!(front::server::serve(ports.http, edge, ops, &shutdown), drained);
+    tokio::join!(front::server::serve(ports.http.with_upgrades(upgrades), edge, ops, &shutdown), drained);
     drain::close_links(&core.registry).await;
     drop(tasks);
     tracing::info!("Stopped");
@@ -202,7 +211,7 @@ impl Core {
         AcceptContext {
             registry: Arc::clone(&self.registry),
             codes,
-            handshake_rate: config.handshake_rate,
+            admission: Admission::new(config.handshake_rate, Instant::now()),
             trusted: config.trusted.clone(),
             tls,
             times: LinkTimes {

@@ -3,18 +3,19 @@
 use crate::source::{self, has_word, read};
 
 /// Crate, its folder, and those of ours that it may import.
-pub(crate) const CRATES: [(&str, &str, &[&str]); 8] = [
+pub(crate) const CRATES: [(&str, &str, &[&str]); 9] = [
     ("protocol", "services/protocol", &[]),
     ("runtime", "services/runtime", &[]),
     ("policy", "services/policy", &["protocol", "runtime"]),
     ("front", "services/front", &["protocol", "runtime", "policy"]),
+    ("broker", "services/broker", &["protocol", "runtime"]),
     ("link", "services/link", &["protocol", "runtime"]),
-    ("proxy", "services/proxy", &["protocol", "runtime", "policy", "front", "link"]),
+    ("proxy", "services/proxy", &["protocol", "runtime", "policy", "front", "broker", "link"]),
     ("slave", "services/slave", &["protocol", "runtime", "policy", "front", "link"]),
     (
         "mcp-relay",
         "services/mcp-relay",
-        &["protocol", "runtime", "policy", "front", "link", "proxy", "slave"],
+        &["protocol", "runtime", "policy", "front", "broker", "link", "proxy", "slave"],
     ),
 ];
 

@@ -114,6 +114,11 @@ pub enum Purpose {
     /// Updates of resources, as events, until the call is cancelled: of those that the message names (`subscriptions/listen`), or else
     /// those that the session subscribed to.
     Listen,
+    /// Messages that other proxies [`Post`](Self::Post) to the session, as events, until the call is cancelled.
+    Inbox,
+    /// Hands the message, a text that proxies have sealed, to the [`Inbox`](Self::Inbox) of the session. Ends with an empty result once it
+    /// is there, and with the failure `session_not_found` where the session has none.
+    Post,
 }
 
 impl Purpose {

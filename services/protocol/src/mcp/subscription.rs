@@ -117,6 +117,7 @@ impl SubscriptionFilter {
 
 const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 const UPDATED: &str = "notifications/resources/updated";
+const POSTED: &str = "notifications/posted";
 
 /// Returns the notification that a list has changed; `list` is `tools`, `prompts` or `resources`, `id` the subscription's, as raw JSON.
 pub fn list_changed(list: &str, id: Option<&str>) -> Bytes {
@@ -227,6 +228,13 @@ pub enum ListenEvent {
     Watching(Vec<String>),
     /// A resource was updated.
     Updated(ResourceUpdate),
+    /// A client posted a message at another proxy: a text of [`is_sealed`] that the proxies understand.
+    Posted(Bytes),
+}
+
+/// Returns whether a text may be a sealed message: Base64 for URLs.
+pub fn is_sealed(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 impl ListenEvent {
@@ -247,6 +255,10 @@ impl ListenEvent {
                     serde_json::from_str(params.get()).ok()?;
                 Some(Self::Watching(filter.resource_subscriptions))
             }
+            POSTED => {
+                let text = params.get().strip_prefix('"')?.strip_suffix('"')?.as_bytes();
+                is_sealed(text).then(|| Self::Posted(Bytes::copy_from_slice(text)))
+            }
             _ => None,
         }
     }
@@ -263,6 +275,12 @@ impl ListenEvent {
                 let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{UPDATED}","params":"#).into_bytes();
                 json.extend_from_slice(params);
                 json.push(b'}');
+                json.into()
+            }
+            Self::Posted(text) => {
+                let mut json = format!(r#"{{"jsonrpc":"2.0","method":"{POSTED}","params":""#).into_bytes();
+                json.extend_from_slice(text);
+                json.extend_from_slice(b"\"}");
                 json.into()
             }
         }

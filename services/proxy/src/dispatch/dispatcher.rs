@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use front::CallOutcome;
 use front::calls::{CallContext, Calls, Listing, Updates};
+use futures_util::future::BoxFuture;
 use policy::Requester;
 use protocol::link::header::CallHeader;
 use protocol::link::session_fact::SessionFact;
@@ -28,6 +29,7 @@ use super::observe;
 use super::ongoing::OngoingCall;
 use super::policies::CallTimes;
 use super::pool::Pool;
+use super::posting;
 use super::queue::CallName;
 use super::rebuild::ActiveSettings;
 use super::stream::CallStream;
@@ -137,7 +139,7 @@ impl Dispatcher {
                 Ok(call)
             }
             Err(failure) => {
-                trace.finish(failure.spec().kind, CallOutcome::Code(failure.spec().code.into()));
+                trace.finish(failure.spec().kind, CallOutcome::of_failure(&failure, version.era()));
                 guard.finish(failure.spec().kind);
                 Err(failure)
             }
@@ -242,6 +244,10 @@ impl Calls for Dispatcher {
         let client = context.client(header.session.as_deref());
         header.identity = context.credential.identity();
         header.client = client.and_then(|client| self.0.forwarder.registry.fleet().client_id(&client));
-        listening::listen(&self.0.forwarder, &header, message, context.requester().into_owned())
+        listening::listen(&self.0.forwarder, header, message, context.requester().into_owned())
+    }
+
+    fn post(&self, session: &str, message: Bytes) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(posting::post(Arc::clone(&self.0.forwarder), session.to_owned(), message))
     }
 }

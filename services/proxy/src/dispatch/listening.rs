@@ -1,4 +1,5 @@
-//! Updates of resources for one client, from all slaves that can tell of any: those that link later join in. Must not know HTTP.
+//! What slaves tell one client: updates of resources, from all slaves that can tell of any, or messages for its inbox, from those that
+//! carry them. Slaves that link later join in. Must not know HTTP.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use front::calls::Updates;
 use futures_util::stream;
 use policy::Requester;
 use protocol::link::call::ResponseEvent;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::link::ids::CallId;
 use protocol::mcp::subscription::{ListenEvent, MAX_LISTEN_EVENT, SubscriptionFilter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::forwarder::Forwarder;
+use super::posting::{INBOXES, carriers};
 use crate::links::{Recv, ResponseRx, Slave};
 
 /// Time in which slaves say what they watch. A slave that is slower joins in without having said so.
@@ -49,9 +51,18 @@ enum Received {
     Ended(u64),
 }
 
+/// Which slaves are asked.
+enum Sources {
+    /// Those that can tell of updates.
+    Updates,
+    /// Those that carry messages for the stream of this session.
+    Carriers(String),
+}
+
 /// The updates of one client.
 struct Listening {
     forwarder: Arc<Forwarder>,
+    sources: Sources,
     header: Bytes,
     message: Bytes,
     attached: Vec<Attached>,
@@ -67,14 +78,18 @@ struct Listening {
 /// Begins to listen at all slaves that can tell of updates.
 pub(super) fn listen(
     forwarder: &Arc<Forwarder>,
-    header: &CallHeader,
+    header: CallHeader,
     message: Bytes,
     client: Requester<'static>,
 ) -> Updates {
-    let Ok(header) = serde_json::to_vec(header) else { return Box::pin(stream::empty()) };
+    let Ok(text) = serde_json::to_vec(&header) else { return Box::pin(stream::empty()) };
     let mut listening = Listening {
         forwarder: Arc::clone(forwarder),
-        header: header.into(),
+        sources: match (header.purpose, header.session) {
+            (Purpose::Inbox, Some(session)) => Sources::Carriers(session),
+            _ => Sources::Updates,
+        },
+        header: text.into(),
         message,
         attached: Vec::new(),
         ended: HashMap::new(),
@@ -124,12 +139,12 @@ async fn next(mut listening: Listening) -> Option<(ListenEvent, Listening)> {
 }
 
 impl Listening {
-    /// Joins the slaves that can tell of updates and are not asked yet.
+    /// Joins the slaves that are to be asked and are not yet.
     fn attach(&mut self) {
-        for slave in self.forwarder.registry.all() {
+        for slave in self.sources.slaves(&self.forwarder) {
             let is_known = self.attached.iter().any(|attached| attached.slave.key == slave.key)
                 || self.ended.contains_key(&slave.key);
-            if is_known || !slave.accepts_calls() || !tells_of_updates(&slave) {
+            if is_known {
                 continue;
             }
             let (id, response) = (self.forwarder.next_id(), Arc::new(ResponseRx::default()));
@@ -170,6 +185,19 @@ impl Listening {
     fn remove(&mut self, key: u64) {
         self.attached.retain(|attached| attached.slave.key != key);
         self.ended.insert(key, Instant::now() + RETRY);
+    }
+}
+
+impl Sources {
+    fn slaves(&self, forwarder: &Forwarder) -> Vec<Arc<Slave>> {
+        match self {
+            Self::Carriers(session) => carriers(forwarder, session, INBOXES),
+            Self::Updates => {
+                let mut slaves = forwarder.registry.all();
+                slaves.retain(|slave| slave.accepts_calls() && tells_of_updates(slave));
+                slaves
+            }
+        }
     }
 }
 

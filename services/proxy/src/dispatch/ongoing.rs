@@ -152,7 +152,7 @@ impl OngoingCall {
         let Some(slave) = self.machine.slave().cloned() else { return Some(event) };
         self.forwarder.record_end(FaultAttribution::of(&event), &self.tool, &self.pool, &slave);
         metrics::record_retry(reason);
-        self.call.trace.forward_failed(CallOutcome::from_event(&event));
+        self.call.trace.forward_failed(CallOutcome::from_event(&event, self.call.era));
         let (id, tool, slave_name) = (self.call.id, &self.tool, &slave.name);
         call_line!(
             self.call.lines,
@@ -264,7 +264,7 @@ impl OngoingCall {
         if let Some(slave) = self.machine.slave() {
             self.forwarder.record_end(FaultAttribution::of(event), &self.tool, &self.pool, slave);
         }
-        let ending = Ending::of(event);
+        let ending = Ending::of(event, self.call.era);
         if ending.answered && ending.outcome == FailureKind::Timeout.as_str() {
             // Both ends keep the timeout; this time the slave's was first.
             metrics::record_timeouts(1);

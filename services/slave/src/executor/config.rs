@@ -1,11 +1,14 @@
 //! The configuration of the executor. Must not know where it comes from.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use policy::PolicyStore;
 use runtime::activity::{Activity, Preview};
+use runtime::outbound::Ways;
 use runtime::secret::Secret;
 
+use crate::backends::commands::CommandTool;
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{StdioServer, StdioTiming};
@@ -17,6 +20,8 @@ use crate::retention::RetentionLimits;
 pub struct ExecutorConfig {
     /// Stdio MCP servers, from the `mcpServers` file ([`crate::backends::servers_file::read`]).
     pub servers: Vec<StdioServer>,
+    /// Tools that are commands, from the tools file ([`crate::backends::commands::file::read`]); `None`: there is no such file.
+    pub tools: Option<Vec<Arc<CommandTool>>>,
     /// The `review_merge_request` tool.
     pub pilot: PilotConfig,
     /// Whether `echo`, `sleep`, `payload` and `fail` are offered (`DEMO_TOOLS`).
@@ -43,6 +48,8 @@ pub struct ExecutorConfig {
     pub retention: RetentionLimits,
     /// The program that starts backends.
     pub launcher: Launcher,
+    /// The forward proxies on the way to HTTP servers.
+    pub ways: Ways,
 }
 
 impl Default for ExecutorConfig {
@@ -50,6 +57,7 @@ impl Default for ExecutorConfig {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            tools: None,
             pilot: PilotConfig::default(),
             demo_tools: false,
             probe_tool: None,
@@ -63,6 +71,7 @@ impl Default for ExecutorConfig {
             log_capture: LogCapture::default(),
             retention: RetentionLimits::default(),
             launcher: Launcher::default(),
+            ways: Ways::default(),
         }
     }
 }

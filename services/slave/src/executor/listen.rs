@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use protocol::link::header::CallHeader;
+use protocol::link::header::{CallHeader, Purpose};
 use protocol::mcp::era::Era;
 use protocol::mcp::failure::Failure;
 use protocol::mcp::subscription::{ListenEvent, SubscriptionFilter};
 use tokio_util::sync::CancellationToken;
 
+use super::inboxes::Inboxes;
 use super::permission::CallPolicy;
 use super::registry::{BackendRegistry, Route};
 use crate::call::{Answer, CallEnd, CallSink, Exchange, Request};
@@ -23,6 +24,7 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Listeners {
     registry: Arc<BackendRegistry>,
     sessions: SessionSubscriptions,
+    inboxes: Arc<Inboxes>,
     /// Cancelled when the slave goes down: calls that listen end in order then.
     over: CancellationToken,
     /// Who may read what.
@@ -61,8 +63,13 @@ impl Drop for SessionGuard<'_> {
 
 impl Listeners {
     pub(super) fn new(registry: Arc<BackendRegistry>, policy: CallPolicy) -> Self {
-        let sessions = SessionSubscriptions::default();
-        Self { registry, sessions, over: CancellationToken::new(), policy }
+        Self {
+            registry,
+            sessions: SessionSubscriptions::default(),
+            inboxes: Arc::default(),
+            over: CancellationToken::new(),
+            policy,
+        }
     }
 
     /// Ends all calls that listen, now and later.
@@ -150,6 +157,9 @@ impl Listeners {
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         match (header.era, header.session.as_deref()) {
+            (Era::Legacy, Some(session)) if header.purpose == Purpose::Inbox => {
+                self.carry_to(session, exchange).await
+            }
             (Era::Modern, _) => {
                 let filter = SubscriptionFilter::of_request(message)
                     .map_err(|error| Failure::InvalidParams(error.to_string()))?;
@@ -223,6 +233,24 @@ impl Listeners {
                 result = changes.changed() => result.map_err(|_| Failure::Internal)?,
             }
         }
+    }
+
+    /// Hands a message to the inbox of its session, and returns the end of the call that brought it.
+    pub(super) fn post(&self, header: &CallHeader, message: &Bytes) -> CallEnd {
+        match self.inboxes.post(header.session.as_deref(), message) {
+            Ok(()) => CallEnd::empty(),
+            Err(failure) => CallEnd::failed(&failure, header.era),
+        }
+    }
+
+    /// Passes on what is posted to a session.
+    async fn carry_to(&self, session: &str, exchange: &mut Exchange) -> Result<(), Failure> {
+        let mut inbox = self.inboxes.open(session);
+        exchange.notify(ListenEvent::Watching(Vec::new()).to_json()).await?;
+        while let Some(message) = inbox.next().await {
+            exchange.notify(ListenEvent::Posted(message).to_json()).await?;
+        }
+        Ok(())
     }
 
     /// Returns the backend that can tell of updates of a resource, and its own URI of it.

@@ -63,7 +63,7 @@ pub(super) struct CallRunner {
 impl CallRunner {
     /// Runs a call and ends it, once, also when a backend's code panics.
     pub(super) async fn run(self: Arc<Self>, call: IncomingCall, sink: Box<dyn CallSink>) {
-        if call.header.purpose == Purpose::Listen {
+        if matches!(call.header.purpose, Purpose::Listen | Purpose::Inbox) {
             return self.listeners.run(&call.header, &call.message, sink, &call.cancelled).await;
         }
         let era = call.header.era;

@@ -22,6 +22,8 @@ pub(super) const BACKEND_CALLS: &str = "mcp_relay_slave_backend_calls_total";
 pub(super) const STARTS: &str = "mcp_relay_slave_backend_starts_total";
 pub(super) const RESTARTS: &str = "mcp_relay_slave_backend_restarts_total";
 pub(super) const EXITS: &str = "mcp_relay_slave_backend_exits_total";
+pub(super) const CHILDREN: &str = "mcp_relay_slave_backend_children";
+pub(super) const CHILD_ENDS: &str = "mcp_relay_slave_backend_children_ended_total";
 pub(super) const DROPPED: &str = "mcp_relay_slave_backend_messages_dropped_total";
 pub(super) const ODD: &str = "mcp_relay_slave_backend_odd_lines_total";
 pub(super) const PROBES: &str = "mcp_relay_slave_backend_probes_total";
@@ -141,6 +143,19 @@ pub const METRICS: &[Metric] = &[
         ],
         "Processes of a backend that ended. code: the exit code or signal, if known.",
     ),
+    Metric::gauge(
+        CHILDREN,
+        &[BACKEND],
+        "Processes that a backend runs for sessions or clients (\"sessions\" of its entry), beside its first one; at most maxChildren.",
+    ),
+    Metric::counter(
+        CHILD_ENDS,
+        &[
+            BACKEND,
+            Label::of("reason", &["idle", "session_ended", "gave_way", "exited", "start_failed", "stopped"]),
+        ],
+        "Processes of sessions or clients that ended. gave_way: another session needed the place (maxChildren); exited: by itself; stopped: with its entry or the slave.",
+    ),
     Metric::counter(
         DROPPED,
         &[
@@ -196,16 +211,28 @@ pub const METRICS: &[Metric] = &[
     ),
     Metric::gauge(
         REFUSED,
-        &[],
-        "Entries of SLAVE_BACKENDS that cannot be used and are left out; the log and doctor say why.",
+        &[Label::of("file", &["backends", "tools"])],
+        "Entries of SLAVE_BACKENDS and SLAVE_TOOLS that cannot be used and are left out; the log and doctor say why.",
     ),
     Metric::counter(
         CONFIG_RELOADS,
         &[
-            Label::of("file", &["backends", "code", "policy", "client_keys", "ops_keys", "session_keys"]),
+            Label::of(
+                "file",
+                &[
+                    "backends",
+                    "tools",
+                    "code",
+                    "policy",
+                    "client_keys",
+                    "ops_keys",
+                    "session_keys",
+                    "issuers",
+                ],
+            ),
             Label::of("outcome", &["ok", "failed"]),
         ],
-        "Files of the configuration (SLAVE_BACKENDS, SLAVE_CODE_FILE, SLAVE_POLICY, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
+        "Files of the configuration (SLAVE_BACKENDS, SLAVE_TOOLS, SLAVE_CODE_FILE, SLAVE_POLICY, AUTH_BEARER_KEYS_FILE, OPS_KEYS_FILE, SESSION_KEY_FILE, AUTH_ISSUERS) that were read again after a change or at SIGHUP. failed: the previous content stays in use.",
     ),
     Metric::counter(
         LINK_RECONNECTS,

@@ -60,7 +60,7 @@ impl BackendsFile {
 }
 
 fn report(path: &Path, file: &ServersFile) {
-    metrics::set_backends_refused(file.refused.len());
+    metrics::set_refused(ConfigFile::Backends, file.refused.len());
     let path = path.display();
     for problem in &file.problems {
         tracing::warn!(

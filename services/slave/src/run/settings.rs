@@ -10,7 +10,9 @@ use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
 use protocol::mcp::failure::explain_outcome;
 use runtime::activity::Activity;
 use runtime::env::{Snapshot, parse};
+use url::Url;
 
+use crate::backends::commands::file::{self, ToolsFile, ToolsFileError};
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::{Comments, PilotConfig, ReviewPolicy};
 use crate::backends::servers_file::{self, ServersFile, ServersFileError};
@@ -20,14 +22,17 @@ use crate::executor::ExecutorConfig;
 use crate::launcher::Launcher;
 use crate::retention::RetentionLimits;
 
+use super::error::RunError;
 use super::files::BackendsFile;
+use super::tools_file::ReadTools;
 
 /// Bytes of a label's value.
 const MAX_LABEL: usize = 255;
 
-/// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` as the file is now.
-pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFileError> {
-    Ok(executor(config, BackendsFile::read(config)?.as_ref(), None))
+/// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` and the tools of `SLAVE_TOOLS` as the files are now.
+pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, RunError> {
+    let (servers, tools) = (BackendsFile::read(config)?, ReadTools::read(config)?);
+    Ok(executor(config, servers.as_ref(), tools.as_ref(), None))
 }
 
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
@@ -35,20 +40,45 @@ pub fn backends_file(config: &SlaveConfig) -> Result<ServersFile, ServersFileErr
     Ok(BackendsFile::read(config)?.map(|read| read.file).unwrap_or_default())
 }
 
+/// Returns the HTTP servers of the `SLAVE_BACKENDS` file by their names; none where the file cannot be read.
+pub fn http_servers(config: &SlaveConfig) -> Vec<(String, Url)> {
+    let file = backends_file(config).unwrap_or_default();
+    let remote = file.servers.into_iter().filter_map(|server| Some((server.name, server.remote?.url)));
+    remote.collect()
+}
+
 /// Returns the content of the file that `SLAVE_BACKENDS` of `snapshot` names, also where other variables cannot be used. Nothing
 /// where none is named, or where it is no readable file: that is a problem of the variable.
 pub fn backends_file_of(snapshot: &Snapshot) -> Option<Result<ServersFile, ServersFileError>> {
     let path = PathBuf::from(snapshot.get("SLAVE_BACKENDS")?);
     let content = std::fs::read(&path).ok()?;
+    let variable = |name: &str| snapshot.get(name).map(str::to_owned);
+    Some(servers_file::read(&path, Ok(&content), strictness_of(snapshot), variable))
+}
+
+/// Returns the content of the file of `SLAVE_TOOLS` as it is now, for whoever checks it; nothing where none is configured.
+pub fn tools_file(config: &SlaveConfig) -> Result<ToolsFile, ToolsFileError> {
+    Ok(ReadTools::read(config)?.map(|read| read.file).unwrap_or_default())
+}
+
+/// Returns the content of the file that `SLAVE_TOOLS` of `snapshot` names, as [`backends_file_of`] does.
+pub fn tools_file_of(snapshot: &Snapshot) -> Option<Result<ToolsFile, ToolsFileError>> {
+    let path = PathBuf::from(snapshot.get("SLAVE_TOOLS")?);
+    let content = std::fs::read(&path).ok()?;
+    let variable = |name: &str| snapshot.get(name).map(str::to_owned);
+    Some(file::read(&path, Ok(&content), strictness_of(snapshot), variable))
+}
+
+fn strictness_of(snapshot: &Snapshot) -> Strictness {
     let strict = snapshot.get("SLAVE_STRICT").and_then(|text| parse::flag(text).ok());
-    let strictness = if strict == Some(true) { Strictness::File } else { Strictness::Entry };
-    Some(servers_file::read(&path, Ok(&content), strictness, |name| snapshot.get(name).map(str::to_owned)))
+    if strict == Some(true) { Strictness::File } else { Strictness::Entry }
 }
 
 /// Returns the executor's settings.
 pub(super) fn executor(
     config: &SlaveConfig,
     file: Option<&BackendsFile>,
+    tools: Option<&ReadTools>,
     policy: Option<PolicyStore>,
 ) -> ExecutorConfig {
     let servers = file.map(|read| read.file.servers.clone()).unwrap_or_default();
@@ -56,6 +86,7 @@ pub(super) fn executor(
     let code = config.link.iter().map(|link| link.code.clone());
     ExecutorConfig {
         servers,
+        tools: tools.map(|read| read.file.tools.clone()),
         pilot: PilotConfig {
             command: pilot.command.as_ref().map(|path| path.to_string_lossy().into_owned()),
             variables: pilot
@@ -85,6 +116,7 @@ pub(super) fn executor(
         },
         retention: RetentionLimits { time: config.retention_time, bytes: config.retention_bytes },
         launcher: config.launcher.clone().map_or(Launcher::Absent, Launcher::Program),
+        ways: config.common.ways.clone(),
         parked_ttl: config.parked_ttl,
         secrets: code.chain(pilot.secrets()).collect(),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use runtime::secret::Secret;
 
+use super::sharing::Sharing;
 use crate::backends::Curation;
 use crate::backends::mcp_http::HttpServer;
 use crate::launcher::Confinement;
@@ -27,10 +28,12 @@ pub struct StdioServer {
     pub cwd: Option<PathBuf>,
     /// What the process is confined to.
     pub confinement: Confinement,
-    /// Calls that it runs at once; `None`: no limit.
+    /// Calls that each process runs at once; `None`: no limit.
     pub concurrency: Option<NonZeroUsize>,
     /// Whether it is told who the client of a call is.
     pub identity: bool,
+    /// How clients share its processes.
+    pub sharing: Sharing,
     /// What of it is offered, and how.
     pub curation: Curation,
     /// The server that is reached over HTTP in place of a process; what concerns processes is empty then.
@@ -50,6 +53,7 @@ impl StdioServer {
             confinement,
             concurrency,
             identity,
+            sharing,
             curation,
             remote,
             secrets: _,
@@ -64,6 +68,7 @@ impl StdioServer {
             && *confinement == other.confinement
             && *concurrency == other.concurrency
             && *identity == other.identity
+            && *sharing == other.sharing
             && *curation == other.curation
             && match (remote, &other.remote) {
                 (Some(one), Some(two)) => one.is_same(two),
