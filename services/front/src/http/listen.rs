@@ -88,10 +88,7 @@ impl Listening {
         }
         let left = session.map(|session| Duration::from_secs(session.expires.saturating_sub(unix_now())));
         Self {
-            changes: ListChanges::new(
-                edge.listing.clone(),
-                context.call_context().requester().into_owned(),
-            ),
+            changes: ListChanges::new(edge.listing.clone(), context.call_context().requester().into_owned()),
             updates: match session {
                 Some(session) => updates(context, session),
                 None => Box::pin(stream::pending()),

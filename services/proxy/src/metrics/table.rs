@@ -14,11 +14,10 @@ const TOOL: Label = Label::open("tool");
 const SLAVE: Label = Label::open("slave");
 const METHOD: Label =
     Label::of("method", &["tools/call", "prompts/get", "resources/read", "tasks/get", "reply", "other"]);
-const FILE: Label =
-    Label::of(
-        "file",
-        &["codes", "routes", "tls", "client_keys", "ops_keys", "session_keys", "policy", "issuers"],
-    );
+const FILE: Label = Label::of(
+    "file",
+    &["codes", "routes", "tls", "client_keys", "ops_keys", "session_keys", "policy", "issuers"],
+);
 const STATE: Label = Label::of("state", &SlaveState::LABELS);
 
 pub(super) const FORWARDS: &str = "mcp_relay_forwards_total";
