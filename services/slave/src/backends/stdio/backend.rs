@@ -177,9 +177,10 @@ impl StdioBackend {
                 era: ready.era,
                 tasks: Tasks::of(request, &ready.facts),
                 trace_context: context.as_ref(),
-                identity: match self.server.identity {
-                    true => ToldIdentity::of(request),
-                    false => ToldIdentity::Nothing,
+                identity: if self.server.identity {
+                    ToldIdentity::of(request)
+                } else {
+                    ToldIdentity::Nothing
                 },
             };
             let message = forward::rewrite(request, &forwarding)
