@@ -49,7 +49,7 @@ impl ListingAccess {
     }
 
     /// Returns what this client may see of the listing that this access belongs to.
-    pub(crate) fn view(&self, listing: &Listing, client: &Requester<'_>) -> Arc<Listing> {
+    pub fn view(&self, listing: &Listing, client: &Requester<'_>) -> Arc<Listing> {
         let asker = self.policy.asker(client);
         let mut views = self.views.lock();
         if let Some(view) = views.get(&*asker) {

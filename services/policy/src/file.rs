@@ -88,7 +88,7 @@ fn rule(cursor: &Cursor<'_>, section: Section, side: Side, at: usize) -> Option<
     };
     let effect = match section {
         Section::Deny => Effect::Deny,
-        Section::Allow => Effect::Allow { scopes: texts(&entries, "requires_scope", "a scope") },
+        Section::Allow => Effect::Allow { scopes: scopes(&entries) },
     };
     Some(Rule {
         name: name.unwrap_or_else(|| format!("{default_name}[{at}]")),
@@ -106,8 +106,20 @@ fn many<'a>(entries: &Map<'a>, key: &str) -> Vec<Cursor<'a>> {
     entries.get(key).map(|cursor| cursor.one_or_many()).unwrap_or_default()
 }
 
-fn texts(entries: &Map<'_>, key: &str, expected: &str) -> Vec<String> {
-    many(entries, key).iter().filter_map(|cursor| cursor.text(expected).map(str::to_owned)).collect()
+/// Reads the scopes that a rule requires: scope tokens (RFC 6749, 3.3), which go into a header as they are.
+fn scopes(entries: &Map<'_>) -> Vec<String> {
+    let expected = "a scope: characters of ASCII without spaces, quotation marks and backslashes";
+    let is_token =
+        |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    let scope = |cursor: &Cursor<'_>| {
+        let scope = cursor.text(expected)?;
+        let token = Some(scope).filter(is_token);
+        if token.is_none() {
+            cursor.error(expected);
+        }
+        token.map(str::to_owned)
+    };
+    many(entries, "requires_scope").iter().filter_map(scope).collect()
 }
 
 /// Reads patterns; `None` where the key is missing.

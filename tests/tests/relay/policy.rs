@@ -3,6 +3,7 @@
 mod changes;
 mod decisions;
 mod operators;
+mod slave;
 
 use std::path::PathBuf;
 

@@ -211,7 +211,9 @@ fn event_ids<C>(
     let holder = Holder { sealer, principal: context.principal, session: session.id };
     let place = CallPlace::default();
     let token = request.params.meta.as_ref().and_then(|meta| meta.progress_token);
-    let ids = EventIds::new(holder, place.clone(), request.id, token);
+    let subject = Method::find(request.method).map_or(Subject::Nothing, |method| method.subject);
+    let named = request.params.subject(subject).map(|(kind, name)| (kind, name.as_str()));
+    let ids = EventIds::new(holder, place.clone(), request.id, token).map(|ids| ids.naming(named));
     caller.place = ids.is_some().then_some(place);
     Ok(ids)
 }

@@ -110,7 +110,8 @@ pub(crate) fn challenge(
         Failure::InsufficientScope { scopes } => Some(scopes.clone()),
         _ => return None,
     };
-    let Some(tokens) = tokens else { return Some(KEYS_ONLY) };
+    // What a policy asks of the holder of a key stands in the response already.
+    let Some(tokens) = tokens else { return scopes.is_none().then_some(KEYS_ONLY) };
     let error = match (&scopes, shown) {
         (Some(_), _) => Some("insufficient_scope"),
         // RFC 6750, 3.1: whoever shows no credential is told no error.

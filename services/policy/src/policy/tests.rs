@@ -198,6 +198,7 @@ allow:
   - { who: anyone, arguments: { pointer: /x, equals: 1, glob: a } }
   - { who: anyone, arguments: { pointer: /x, equals: 9007199254740993 } }
   - { who: anyone, slaves: {} }
+  - { who: anyone, requires_scope: 'a b' }
 deny:
   - { requires_scope: x }
   - { annotations: {} }
@@ -219,11 +220,12 @@ denny: []
         "line 9 allow[6].arguments",
         "line 10 allow[7].arguments.equals",
         "line 11 allow[8].slaves",
-        "line 13 deny[0] has the unknown key",
-        "line 14 deny[1].annotations",
-        "line 16 tests[0]",
-        "line 17 tests[1].expect",
-        "line 18 has the unknown key \"denny\"",
+        "line 12 allow[9].requires_scope",
+        "line 14 deny[0] has the unknown key",
+        "line 15 deny[1].annotations",
+        "line 17 tests[0]",
+        "line 18 tests[1].expect",
+        "line 19 has the unknown key \"denny\"",
     ] {
         assert!(reported.iter().any(|one| one.starts_with(line)), "{line}\n{}", reported.join("\n"));
     }

@@ -91,7 +91,13 @@ impl Dispatcher {
     /// Takes out of the call what it names, and returns its pool.
     fn find_pool(&self, new_call: &mut NewCall, client: &Requester<'_>) -> Result<Arc<Pool>, Failure> {
         if !new_call.header.purpose.is_request() {
-            return self.0.settings.giver(&self.0.forwarder, new_call.header.request_state);
+            // Only the policy asks what the call was about that a client goes on with.
+            let named = new_call.header.kind.take().zip(new_call.header.name.take());
+            let pool = self.0.settings.giver(&self.0.forwarder, new_call.header.request_state)?;
+            let may_go_on = named.is_none_or(|(kind, name)| {
+                pool.members.iter().all(|slave| self.0.forwarder.may_use(client, kind, &name, slave))
+            });
+            return if may_go_on { Ok(pool) } else { Err(Failure::StateLost) };
         }
         new_call.tool = take_name(&mut new_call.header)?;
         self.0.forwarder.pool(new_call.header.kind, &new_call.tool, client)

@@ -247,6 +247,17 @@ impl Forwarder {
         self.directory.load().policy().is_none_or(|policy| permission::may_read(policy, client, uri, slave))
     }
 
+    /// Returns whether a client may use what it names at a slave, whatever the arguments.
+    pub(super) fn may_use(&self, client: &Requester<'_>, kind: Kind, name: &str, slave: &Slave) -> bool {
+        let directory = self.directory.load();
+        let Some(policy) = directory.policy() else { return true };
+        let pool = directory.find(Some(kind), name);
+        match pool.and_then(|pool| pool.access.as_ref()?.rules_at(slave)) {
+            Some((kind, rules)) => policy.decide(Some(kind), &policy.asker(client), rules, None).is_shown(),
+            None => permission::may_use(policy, client, kind, name, slave),
+        }
+    }
+
     /// Notes where a call runs, for a client that may come back to it.
     pub(super) fn note_place(&self, call: &OpenCall, slave: &Slave) {
         let Some(place) = &call.place else { return };

@@ -199,6 +199,22 @@ impl PoolAccess {
     }
 }
 
+/// Returns whether a client may use what it names at a slave that does not list it.
+pub(super) fn may_use(
+    policy: &Policy,
+    client: &Requester<'_>,
+    kind: Kind,
+    name: &str,
+    slave: &Slave,
+) -> bool {
+    let (member, kind) = (Member::of(slave), SubjectKind::of(Some(kind)));
+    let target = match kind {
+        Some(kind) => policy.target(&Subject::named(kind, name, name), member.place(), None),
+        None => policy.target_of_place(member.place()),
+    };
+    policy.decide(kind, &policy.asker(client), &target, None).is_shown()
+}
+
 /// Returns whether a client may read a resource at a slave.
 pub(super) fn may_read(policy: &Policy, client: &Requester<'_>, uri: &str, slave: &Slave) -> bool {
     let member = Member::of(slave);

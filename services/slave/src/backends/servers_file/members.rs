@@ -6,10 +6,11 @@ use super::sharing;
 
 /// Members that are read.
 const READ: &[&str] =
-    &["command", "args", "env", "cwd", "type", "disabled", "enabled", "confine", "concurrency"];
+    &["command", "args", "env", "cwd", "type", "disabled", "enabled", "confine", "concurrency", "identity"];
 
 /// Members that are read of an entry with a `url`.
-const READ_OF_REMOTE: &[&str] = &["url", "type", "headers", "tls", "disabled", "enabled", "concurrency"];
+const READ_OF_REMOTE: &[&str] =
+    &["url", "type", "headers", "tls", "disabled", "enabled", "concurrency", "identity"];
 
 /// Members of other programs that concern these programs alone: what they show, ask their user, or wait for.
 const OF_OTHER_PROGRAMS: &[&str] = &[

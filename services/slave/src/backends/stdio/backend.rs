@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::client_requests::OpenRequests;
 use super::config::{StdioServer, StdioTiming};
-use super::forward::{self, Forwarding, Tasks};
+use super::forward::{self, Forwarding, Tasks, ToldIdentity};
 use super::incoming::{self, Incoming};
 use super::line_fault::LineFault;
 use super::log_readers::{LogReader, LogWish};
@@ -178,6 +178,11 @@ impl StdioBackend {
                 era: ready.era,
                 tasks: Tasks::of(request, &ready.facts),
                 trace_context: context.as_ref(),
+                identity: if self.server.identity {
+                    ToldIdentity::of(request)
+                } else {
+                    ToldIdentity::Nothing
+                },
             };
             let message = forward::rewrite(request, &forwarding)
                 .map_err(|error| Failure::InvalidParams(error.to_string()))?;

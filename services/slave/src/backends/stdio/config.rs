@@ -30,6 +30,8 @@ pub struct StdioServer {
     pub confinement: Confinement,
     /// Calls that each process runs at once; `None`: no limit.
     pub concurrency: Option<NonZeroUsize>,
+    /// Whether it is told who the client of a call is.
+    pub identity: bool,
     /// How clients share its processes.
     pub sharing: Sharing,
     /// What of it is offered, and how.
@@ -50,6 +52,7 @@ impl StdioServer {
             cwd,
             confinement,
             concurrency,
+            identity,
             sharing,
             curation,
             remote,
@@ -64,6 +67,7 @@ impl StdioServer {
             && *cwd == other.cwd
             && *confinement == other.confinement
             && *concurrency == other.concurrency
+            && *identity == other.identity
             && *sharing == other.sharing
             && *curation == other.curation
             && match (remote, &other.remote) {
