@@ -2,6 +2,7 @@
 
 mod authorize;
 mod pages;
+mod provider;
 mod sign_in;
 mod tokens;
 
@@ -50,6 +51,7 @@ fn broker_with(users: UsersFile, revocations: Option<RevocationsFile>) -> Broker
         refresh_ttl: Duration::from_hours(24),
         revocations,
         documents: None,
+        provider: None,
     };
     let content = users.to_text();
     let store = UserStore::new(users, "/nowhere/users".into(), content.as_bytes());
