@@ -150,27 +150,29 @@ impl Provider {
         Ok(verified.identity().clone())
     }
 
-    async fn redeem(&self, code: &str, asking: &Asking<'_>) -> Result<Value, Refused> {
-        let refused = "the identity provider does not answer";
-        let endpoints = self.endpoints().await?;
+    fn form(&self, code: &str, asking: &Asking<'_>) -> String {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code").append_pair("code", code);
         form.append_pair("redirect_uri", asking.redirect).append_pair("code_verifier", asking.verifier);
+        if self.settings.secret.is_none() {
+            form.append_pair("client_id", &self.settings.client_id);
+        }
+        form.finish()
+    }
+
+    async fn redeem(&self, code: &str, asking: &Asking<'_>) -> Result<Value, Refused> {
+        let refused = "the identity provider does not answer";
+        let endpoints = self.endpoints().await?;
         let mut request = Request::post(endpoints.token.as_str())
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        match &self.settings.secret {
+        if let Some(secret) = &self.settings.secret {
             // RFC 6749, 2.3.1: both parts are form-encoded first.
-            Some(secret) => {
-                let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-                let pair = format!("{}:{}", part(&self.settings.client_id), part(secret.expose()));
-                request = request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)));
-            }
-            None => {
-                form.append_pair("client_id", &self.settings.client_id);
-            }
+            let part = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = format!("{}:{}", part(&self.settings.client_id), part(secret.expose()));
+            request = request.header(AUTHORIZATION, format!("Basic {}", STANDARD.encode(pair)));
         }
-        let request = request.body(Full::<Bytes>::from(form.finish())).map_err(|_| refused)?;
+        let request = request.body(Full::<Bytes>::from(self.form(code, asking))).map_err(|_| refused)?;
         let response = self.client.send(request).await.map_err(|error| {
             tracing::error!("BROKER_ISSUER does not answer: {error}");
             refused

@@ -258,6 +258,15 @@ async fn the_whole_walk_works_with_each_step_at_another_process() {
     assert!(fleet[0].verify_at(pair(&next).0.as_bytes(), NOW + 900).is_some());
 }
 
+/// Servers move the answer's future between threads.
+#[test]
+fn the_future_of_an_answer_can_be_sent() {
+    fn is_send(_: impl Send) {}
+    let request = BrokerRequest::new(Request::new(Bytes::new()), None);
+    let broker = broker();
+    is_send(broker.answer(request));
+}
+
 #[tokio::test]
 async fn paths_and_methods_that_are_not_the_broker_s_are_refused() {
     let broker = broker();
