@@ -45,6 +45,7 @@ impl Broker {
     fn is_valid(&self, access: &Access, now: u64) -> bool {
         access.expires > now
             && !self.revocations.contains(&access.family)
+            && access.subject.outside == self.settings.provider.is_some()
             && self.users.present(&access.subject).is_some()
     }
 

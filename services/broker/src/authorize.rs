@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::fault::Fault;
 use crate::form::Parameters;
 use crate::grant::Subject;
-use crate::pages::{self, LoginError};
+use crate::pages::{self, LoginError, Signed};
 use crate::redirect;
 use crate::reply;
 use crate::request::BrokerRequest;
@@ -78,7 +78,10 @@ impl Broker {
         let expires = request.now.saturating_add(FLOW_LIFETIME);
         let flow = Flow { asked, browser: browser.id, subject: None, expires };
         let Some(text) = self.vault.seal(Purpose::Flow, &flow) else { return pages::broken() };
-        let page = pages::login(StatusCode::OK, &flow.asked, &text, LoginError::None);
+        let page = match &self.settings.provider {
+            None => pages::login(StatusCode::OK, &flow.asked, &text, LoginError::None),
+            Some(provider) => pages::consent(&flow.asked, Signed::Later(provider.issuer()), &text),
+        };
         match browser.cookie {
             None => page,
             Some(cookie) => reply::set_cookie(page, &cookie),

@@ -29,7 +29,7 @@ pub(crate) struct Browser {
 
 impl Broker {
     /// The name of the cookie. With TLS no other host, and no page without TLS, can set it.
-    fn cookie_name(&self) -> &'static str {
+    pub(crate) fn cookie_name(&self) -> &'static str {
         if self.settings.url.is_secure() { "__Host-mcp-relay-browser" } else { "mcp-relay-browser" }
     }
 
@@ -49,13 +49,13 @@ impl Broker {
         let id = random_text()?;
         let record = Record { id: id.clone(), expires: request.now.saturating_add(LIFETIME) };
         let text = self.vault.seal(Purpose::Browser, &record)?;
+        let cookie = self.cookie(self.cookie_name(), &text, LIFETIME);
+        Some(Browser { id, cookie: Some(cookie) })
+    }
+
+    /// Returns the value of `Set-Cookie` for a cookie that lasts so many seconds; 0 removes it.
+    pub(crate) fn cookie(&self, name: &str, value: &str, lifetime: u64) -> String {
         let secure = if self.settings.url.is_secure() { "; Secure" } else { "" };
-        let name = self.cookie_name();
-        Some(Browser {
-            id,
-            cookie: Some(format!(
-                "{name}={text}; Path=/; HttpOnly; SameSite=Lax; Max-Age={LIFETIME}{secure}"
-            )),
-        })
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={lifetime}{secure}")
     }
 }

@@ -15,31 +15,26 @@ pub(crate) const CODE_LIFETIME: u64 = 60;
 
 impl Broker {
     /// `POST /oauth/consent`.
-    pub(crate) fn consent(&self, request: &BrokerRequest) -> Response<Bytes> {
+    pub(crate) async fn consent(&self, request: &BrokerRequest) -> Response<Bytes> {
         let (flow, parameters) = match self.step(request) {
             Ok(step) => step,
             Err(page) => return *page,
         };
-        let user = flow.subject.as_ref().and_then(|subject| self.users.present(subject));
-        let Some(user) = user else {
+        let subject = flow.subject.as_ref().and_then(|subject| self.users.present(subject));
+        if subject.is_none() && self.settings.provider.is_none() {
             return pages::fault(StatusCode::FORBIDDEN, "nobody is signed in: begin again in the client");
-        };
+        }
         let asked = &flow.asked;
         let state = asked.state.as_deref();
-        match parameters.get("decision") {
-            Some("allow") => {
-                let Some(code) = self.code(asked, Subject::from(&user), request.now) else {
-                    return pages::broken();
-                };
-                tracing::info!(
-                    user = user.name,
-                    client = asked.name,
-                    scopes = asked.scopes.join(" "),
-                    "A user let a client in"
-                );
+        match (parameters.get("decision"), &self.settings.provider, subject) {
+            (Some("allow"), Some(provider), _) => self.send_away(provider, flow, request.now).await,
+            (Some("allow"), None, Some(user)) => {
+                let scopes = asked.scopes.join(" ");
+                tracing::info!(user = user.name, client = asked.name, scopes, "A user let a client in");
+                let Some(code) = self.code(asked, user, request.now) else { return pages::broken() };
                 self.send_back(&asked.redirect, state, &[("code", &code)])
             }
-            Some("deny") => {
+            (Some("deny"), ..) => {
                 let parameters = [("error", "access_denied"), ("error_description", "the user refused")];
                 self.send_back(&asked.redirect, state, &parameters)
             }
@@ -48,7 +43,7 @@ impl Broker {
     }
 
     /// Returns a code; `None` only if the system has no random numbers.
-    fn code(&self, asked: &Asked, subject: Subject, now: u64) -> Option<String> {
+    pub(crate) fn code(&self, asked: &Asked, subject: Subject, now: u64) -> Option<String> {
         let grant = Grant {
             family: random_text()?,
             client: asked.client.clone(),

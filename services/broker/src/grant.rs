@@ -17,6 +17,9 @@ pub struct Subject {
     /// Digest of the user's password hash at the sign-in: a grant ends with the password.
     #[serde(rename = "p")]
     pub(crate) stamp: String,
+    /// Whether the user is one of the identity provider, not of the file.
+    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) outside: bool,
 }
 
 /// What a user allowed a client.

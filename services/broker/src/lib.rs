@@ -8,6 +8,7 @@ mod address;
 mod attempts;
 mod authorize;
 mod browser;
+mod callback;
 mod client;
 mod consent;
 mod documents;
@@ -19,6 +20,7 @@ mod metadata;
 mod once;
 mod pages;
 mod passwords;
+mod provider;
 mod redirect;
 mod register;
 mod reply;
@@ -45,6 +47,7 @@ pub use access::Access;
 pub use documents::{DocumentHosts, Documents};
 pub use grant::Subject;
 pub use passwords::hash as hash_password;
+pub use provider::{Provider, ProviderSettings};
 pub use request::BrokerRequest;
 pub use revocations::{Revocations, RevocationsFile};
 pub use settings::{BrokerSettings, PublicUrl};
@@ -110,16 +113,18 @@ impl Broker {
     pub async fn answer(&self, request: BrokerRequest) -> Response<Bytes> {
         let Some(endpoint) = Endpoint::of(request.path()) else { return reply::not_found() };
         match (endpoint, &request.method) {
-            (Endpoint::Login | Endpoint::Consent | Endpoint::Authorize, &Method::OPTIONS) => {
-                reply::method_not_allowed(endpoint.methods())
-            }
+            (
+                Endpoint::Login | Endpoint::Consent | Endpoint::Authorize | Endpoint::Callback,
+                &Method::OPTIONS,
+            ) => reply::method_not_allowed(endpoint.methods()),
             (_, &Method::OPTIONS) => reply::preflight(),
             (Endpoint::Resource, &Method::GET | &Method::HEAD) => metadata::resource(&self.settings),
             (Endpoint::Metadata, &Method::GET | &Method::HEAD) => metadata::document(&self.settings),
             (Endpoint::Keys, &Method::GET | &Method::HEAD) => metadata::keys(),
             (Endpoint::Authorize, &Method::GET) => self.authorize(&request).await,
             (Endpoint::Login, &Method::POST) => self.login(&request).await,
-            (Endpoint::Consent, &Method::POST) => self.consent(&request),
+            (Endpoint::Consent, &Method::POST) => self.consent(&request).await,
+            (Endpoint::Callback, &Method::GET) => self.callback(&request).await,
             (Endpoint::Register, &Method::POST) => self.register(&request),
             (Endpoint::Token, &Method::POST) => self.token(&request),
             (Endpoint::Revoke, &Method::POST) => self.revoke(&request),
@@ -161,6 +166,7 @@ enum Endpoint {
     Authorize,
     Login,
     Consent,
+    Callback,
     Register,
     Token,
     Revoke,
@@ -172,6 +178,7 @@ impl Endpoint {
             "/oauth/authorize" => Self::Authorize,
             "/oauth/login" => Self::Login,
             "/oauth/consent" => Self::Consent,
+            "/oauth/callback" => Self::Callback,
             "/oauth/register" => Self::Register,
             "/oauth/token" => Self::Token,
             "/oauth/revoke" => Self::Revoke,
@@ -185,7 +192,7 @@ impl Endpoint {
     fn methods(self) -> &'static str {
         match self {
             Self::Resource | Self::Metadata | Self::Keys => "GET, HEAD, OPTIONS",
-            Self::Authorize => "GET",
+            Self::Authorize | Self::Callback => "GET",
             Self::Login | Self::Consent => "POST",
             Self::Register | Self::Token | Self::Revoke => "POST, OPTIONS",
         }

@@ -8,7 +8,7 @@ use crate::attempts::TooMany;
 use crate::authorize::{FLOW_LIFETIME, Flow};
 use crate::form::Parameters;
 use crate::grant::Subject;
-use crate::pages::{self, LoginError};
+use crate::pages::{self, LoginError, Signed};
 use crate::passwords::Busy;
 use crate::reply;
 use crate::request::BrokerRequest;
@@ -38,7 +38,7 @@ impl Broker {
         let expires = request.now.saturating_add(FLOW_LIFETIME);
         let flow = Flow { subject: Some(Subject::from(&user)), expires, ..flow };
         let Some(text) = self.vault.seal(Purpose::Flow, &flow) else { return pages::broken() };
-        pages::consent(&flow.asked, &user.name, &text)
+        pages::consent(&flow.asked, Signed::In(&user.name), &text)
     }
 
     /// Returns the step that a form belongs to: of this browser, from a page of ours, in time.

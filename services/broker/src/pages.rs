@@ -65,8 +65,21 @@ pub(crate) fn login(status: StatusCode, asked: &Asked, flow: &str, error: LoginE
     page(status, "Sign in", &body, "'self'")
 }
 
+/// Who decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signed<'a> {
+    /// A user who is signed in, by name.
+    In(&'a str),
+    /// Whoever signs in at this issuer afterwards.
+    Later(&'a str),
+}
+
 /// The page of the decision.
-pub(crate) fn consent(asked: &Asked, user: &str, flow: &str) -> Response<Bytes> {
+pub(crate) fn consent(asked: &Asked, signed: Signed<'_>, flow: &str) -> Response<Bytes> {
+    let who = match signed {
+        Signed::In(user) => format!("You are signed in as <strong>{}</strong>.", escaped(user)),
+        Signed::Later(issuer) => format!("You sign in at <strong>{}</strong> after that.", escaped(issuer)),
+    };
     let scopes: String =
         asked.scopes.iter().map(|scope| format!("<li><strong>{}</strong></li>", escaped(scope))).collect();
     let lasting = if asked.refresh {
@@ -75,19 +88,23 @@ pub(crate) fn consent(asked: &Asked, user: &str, flow: &str) -> Response<Bytes> 
         ""
     };
     let body = format!(
-        "<h1>Let this client in?</h1><p>You are signed in as <strong>{}</strong>.</p>\
+        "<h1>Let this client in?</h1><p>{}</p>\
          <p>{} wants to use the tools of this server in your name, with the scopes</p><ul>{scopes}</ul>\
          <p>Your answer goes to <strong>{}</strong>.</p>{lasting}\
          <p class=note>The name of the client is what it calls itself. Refuse if you did not begin this just now.</p>\
          <form method=post action=/oauth/consent><input type=hidden name=flow value=\"{}\">\
          <button name=decision value=allow>Allow</button><button name=decision value=deny class=other>Refuse</button></form>",
-        escaped(user),
+        who,
         named(asked),
         escaped(&redirect::destination(&asked.redirect)),
         escaped(flow),
     );
     // Browsers check the redirect that answers a form, too.
-    let targets = format!("'self' {}", redirect::csp_source(&asked.redirect));
+    let targets = match signed {
+        Signed::In(_) => format!("'self' {}", redirect::csp_source(&asked.redirect)),
+        // The provider leads on to pages that nobody here knows.
+        Signed::Later(_) => "* ".to_owned() + &redirect::csp_source(&asked.redirect),
+    };
     page(StatusCode::OK, "Let this client in?", &body, &targets)
 }
 

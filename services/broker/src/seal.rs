@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Flow,
     /// The cookie of a browser.
     Browser,
+    /// A user who is at the identity provider.
+    Provider,
     /// An authorization code.
     Code,
     /// An access token.
@@ -43,6 +45,7 @@ impl Purpose {
             Self::Client => "mrc1_",
             Self::Flow => "mrf1_",
             Self::Browser => "mrb1_",
+            Self::Provider => "mrp1_",
             Self::Code => "mro1_",
             Self::Access => "mra1_",
             Self::Refresh => "mrr1_",
@@ -128,8 +131,15 @@ mod tests {
 
     use super::*;
 
-    const PURPOSES: [Purpose; 6] =
-        [Purpose::Client, Purpose::Flow, Purpose::Browser, Purpose::Code, Purpose::Access, Purpose::Refresh];
+    const PURPOSES: [Purpose; 7] = [
+        Purpose::Client,
+        Purpose::Flow,
+        Purpose::Provider,
+        Purpose::Browser,
+        Purpose::Code,
+        Purpose::Access,
+        Purpose::Refresh,
+    ];
 
     fn vault(texts: &[&str]) -> Vault {
         let mut keys = texts.iter().map(|text| SessionKey::derive(text));
@@ -177,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_texts_open_nowhere(text in "(mr[cfbora]1_)?[ -~]{0,300}") {
+        fn arbitrary_texts_open_nowhere(text in "(mr[cfbopra]1_)?[ -~]{0,300}") {
             for purpose in PURPOSES {
                 prop_assert_eq!(vault(&["one"]).open::<serde_json::Value>(purpose, &text), None);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use crate::documents::Documents;
+use crate::provider::Provider;
 use crate::revocations::RevocationsFile;
 
 /// Paths of the one resource at an origin, without a slash at the end.
@@ -26,6 +27,8 @@ pub struct BrokerSettings {
     pub revocations: Option<RevocationsFile>,
     /// Documents of clients whose id is a URL; `None`: such ids are refused.
     pub documents: Option<Arc<Documents>>,
+    /// The identity provider; `None`: users are those of the file.
+    pub provider: Option<Arc<Provider>>,
 }
 
 /// The URL under which clients reach the server (`PUBLIC_URL`), which is the resource, and its origin, which is the issuer.

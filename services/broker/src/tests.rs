@@ -2,6 +2,7 @@
 
 mod authorize;
 mod pages;
+mod provider;
 mod sign_in;
 mod tokens;
 
@@ -50,6 +51,7 @@ fn broker_with(users: UsersFile, revocations: Option<RevocationsFile>) -> Broker
         refresh_ttl: Duration::from_hours(24),
         revocations,
         documents: None,
+        provider: None,
     };
     let content = users.to_text();
     let store = UserStore::new(users, "/nowhere/users".into(), content.as_bytes());
@@ -254,6 +256,15 @@ async fn the_whole_walk_works_with_each_step_at_another_process() {
     let next = refreshed(&fleet[6], &client, &refresh).await;
     assert_eq!(next.status, 200);
     assert!(fleet[0].verify_at(pair(&next).0.as_bytes(), NOW + 900).is_some());
+}
+
+/// Servers move the answer's future between threads.
+#[test]
+fn the_future_of_an_answer_can_be_sent() {
+    fn is_send(_: impl Send) {}
+    let request = BrokerRequest::new(Request::new(Bytes::new()), None);
+    let broker = broker();
+    is_send(broker.answer(request));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::Broker;
 use crate::consent::CODE_LIFETIME;
 use crate::fault::Fault;
 use crate::form::Parameters;
-use crate::grant::{AccessToken, Code, Grant, RefreshToken, Subject, digest, random_id};
+use crate::grant::{AccessToken, Code, Grant, RefreshToken, digest, random_id};
 use crate::reply;
 use crate::request::BrokerRequest;
 use crate::rotation::{Position, Reused};
@@ -92,9 +92,11 @@ impl Broker {
         {
             return Err(Fault::grant("the grant was revoked or has ended"));
         }
-        let user =
-            self.users.present(&grant.subject).ok_or(Fault::grant("the user has changed or is gone"))?;
-        Ok(Grant { subject: Subject::from(&user), ..grant })
+        if grant.subject.outside != self.settings.provider.is_some() {
+            return Err(Fault::grant("users sign in elsewhere now"));
+        }
+        let subject = self.users.present(&grant.subject);
+        Ok(Grant { subject: subject.ok_or(Fault::grant("the user has changed or is gone"))?, ..grant })
     }
 
     /// Answers with an access token for these scopes, and a refresh token at this position.

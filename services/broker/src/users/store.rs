@@ -15,7 +15,7 @@ use crate::grant::Subject;
 #[derive(Debug)]
 pub struct UserStore {
     users: ArcSwap<HashMap<String, User>>,
-    file: (PathBuf, [u8; 32]),
+    file: Option<(PathBuf, [u8; 32])>,
     changes: watch::Sender<u64>,
 }
 
@@ -24,9 +24,14 @@ impl UserStore {
     pub fn new(file: UsersFile, path: PathBuf, content: &[u8]) -> Arc<Self> {
         Arc::new(Self {
             users: ArcSwap::from_pointee(by_name(file)),
-            file: (path, content_digest(content)),
+            file: Some((path, content_digest(content))),
             changes: watch::Sender::new(0),
         })
+    }
+
+    /// Returns a store without users, for a broker with an identity provider.
+    pub fn none() -> Arc<Self> {
+        Arc::new(Self { users: ArcSwap::default(), file: None, changes: watch::Sender::new(0) })
     }
 
     /// Returns a user by name; upper and lower case are the same.
@@ -34,9 +39,14 @@ impl UserStore {
         self.users.load().get(&name.to_ascii_lowercase()).cloned()
     }
 
-    /// Returns the user of a grant as they are now: `None` where the user is gone, or has another password.
-    pub(crate) fn present(&self, subject: &Subject) -> Option<User> {
-        self.find(&subject.name).filter(|user| user.stamp() == subject.stamp)
+    /// Returns the user of a grant as they are now: `None` where the user is gone, or has another password. Users of an identity provider
+    /// stay what they were.
+    pub(crate) fn present(&self, subject: &Subject) -> Option<Subject> {
+        if subject.outside {
+            return Some(subject.clone());
+        }
+        let user = self.find(&subject.name)?;
+        (user.stamp() == subject.stamp).then(|| Subject::from(&user))
     }
 
     /// Returns a receiver that sees each change.
@@ -56,7 +66,7 @@ impl UserStore {
 
     /// Follows the file until the future is dropped.
     pub(crate) async fn follow(&self, reload: ReloadSignal) {
-        let (path, digest) = &self.file;
+        let Some((path, digest)) = &self.file else { return };
         let mut watched = WatchedFile::since(path, *digest, reload);
         loop {
             let content = watched.changed().await.map_err(|error| runtime::io_fault::describe(&error));
@@ -80,6 +90,6 @@ fn by_name(file: UsersFile) -> HashMap<String, User> {
 
 impl From<&User> for Subject {
     fn from(user: &User) -> Self {
-        Self { name: user.name.clone(), groups: user.groups.clone(), stamp: user.stamp() }
+        Self { name: user.name.clone(), groups: user.groups.clone(), stamp: user.stamp(), outside: false }
     }
 }

@@ -40,10 +40,10 @@ async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_pr
     for (proxy, at) in [(&one, a), (&two, b)] {
         wait::until("the slave's tools", async || {
             let names = bearer(at, &access).tool_names().await;
-            names.iter().any(|name| name == "demo_echo").then_some(())
+            names.iter().any(|name| name == "echo").then_some(())
         })
         .await;
-        let answer = bearer(at, &access).call("demo_echo", json!({"text": "hello"})).await;
+        let answer = bearer(at, &access).call("echo", json!({"text": "hello"})).await;
         assert_eq!(answer.status, 200, "{:?} {}", answer.messages, proxy.process.log.text());
     }
     let mut legacy = Client::uninitialized(a).with_header("authorization", &format!("Bearer {access}"));
@@ -52,7 +52,7 @@ async fn a_client_goes_from_discovery_to_revocation_with_each_step_at_another_pr
     let renewed = refresh(a, &client, &refresh_token).await;
     assert_eq!(renewed.status, 200, "{}", renewed.text);
     let (access2, refresh2) = (renewed.member("access_token"), renewed.member("refresh_token"));
-    assert_eq!(bearer(b, &access2).call("demo_echo", json!({"text": "x"})).await.status, 200);
+    assert_eq!(bearer(b, &access2).call("echo", json!({"text": "x"})).await.status, 200);
     assert_eq!(
         legacy.with_header("authorization", &format!("Bearer {access2}")).at(b).tools().await.is_empty(),
         false
