@@ -91,7 +91,7 @@ charts-update: ## Make the charts' READMEs and snapshots and k8s/ anew
 image: ## Build the image IMAGE:VERSION for this machine
 	./scripts/image build $(IMAGE) $(VERSION)
 
-image-pilot: ## Build PILOT_IMAGE for slaves that review code: MR_PILOT=<folder, archive or git URL of mr-pilot> (after make image, with VERSION=latest)
+image-pilot: ## Build PILOT_IMAGE for slaves that review code: MR_PILOT=<folder, archive or git URL of mr-pilot> (after make image or docker compose up)
 	./scripts/image pilot $(PILOT_IMAGE) $(RELAY_IMAGE) "$(MR_PILOT)"
 
 compose-test: ## Build the image, look at it, and run docker-compose.yml: calls, a killed slave, SIGTERM (installs an engine where none runs)

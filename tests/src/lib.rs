@@ -20,6 +20,8 @@ pub mod fault;
 pub mod fixture;
 pub mod forward;
 pub mod http;
+pub mod introduced;
+pub mod issuer;
 pub mod kinds;
 pub mod mcp_upstream;
 pub mod metrics;

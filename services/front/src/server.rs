@@ -13,6 +13,7 @@ mod page_request;
 mod parting;
 mod port;
 mod progress;
+mod raw_head;
 mod request_body;
 mod request_router;
 mod serve;
@@ -23,7 +24,7 @@ mod watched;
 use std::net::SocketAddr;
 
 use axum::http::HeaderName;
-use runtime::config::CommonConfig;
+use runtime::config::{CommonConfig, IssuersConfig};
 
 use crate::config::{BindScope, EdgeConfig};
 pub use follow::{AccessFile, follow_access};
@@ -38,6 +39,7 @@ impl EdgeConfig {
         let mut config = Self::new("mcp-relay", env!("CARGO_PKG_VERSION"), common.session.keys.clone());
         role.clone_into(&mut config.role);
         config.keys = common.access.clients.store();
+        config.tokens = common.access.issuers.as_ref().map(IssuersConfig::verifier);
         config.ops_keys = common.access.operators.store();
         config.anonymous = common.access.anonymous;
         config.hosts = common.access.hosts.clone();

@@ -5,6 +5,7 @@ mod backends;
 mod certificate;
 mod configuration;
 mod dialed;
+mod issuers;
 mod link;
 mod port;
 mod proxy;

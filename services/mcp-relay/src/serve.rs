@@ -51,6 +51,9 @@ async fn serve_tools(mode: Mode, role: Role, snapshot: &Snapshot) -> Result<(), 
         Err(slave::RunError::Backends(error)) => {
             Err(CommandError::Config(format!("SLAVE_BACKENDS cannot be used: {error}")))
         }
+        Err(slave::RunError::Tools(error)) => {
+            Err(CommandError::Config(format!("SLAVE_TOOLS cannot be used: {error}")))
+        }
         Err(error) => Err(CommandError::Failed(anyhow::Error::new(error).context("the slave cannot run"))),
     }
 }

@@ -1,6 +1,7 @@
 //! The proxy's environment, typed and checked. Must not know the parts that use the values.
 
 mod balance;
+mod broker;
 pub(crate) mod rate;
 mod tls;
 mod variables;
@@ -16,6 +17,7 @@ use runtime::trusted::TrustedProxies;
 
 pub use balance::{BalanceConfig, QueueLimits, VARIABLES as BALANCE_VARIABLES};
 pub(crate) use balance::{MAX_QUEUE_LENGTH, MAX_QUEUE_TIMEOUT};
+pub use broker::{BrokerConfig, VARIABLES as BROKER_VARIABLES};
 pub use rate::Rate;
 
 pub use tls::TlsPorts;
@@ -23,7 +25,8 @@ use variables::Settings;
 pub use variables::VARIABLES;
 
 /// The tables that a proxy's configuration is read from.
-pub const TABLES: &[&[Var]] = &[EVERY, VARIABLES, BALANCE_VARIABLES, AUDIT, OUTBOUND, TRACES];
+pub const TABLES: &[&[Var]] =
+    &[EVERY, VARIABLES, BALANCE_VARIABLES, BROKER_VARIABLES, AUDIT, OUTBOUND, TRACES];
 
 /// `SLAVE_MODE`: the number of slaves that may be connected at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +92,8 @@ pub struct ProxyConfig {
     pub tool_conflict: ToolConflict,
     /// `ROUTES`: path of the file of rules.
     pub routes: Option<PathBuf>,
+    /// `POLICY`: path of the file of who may use what.
+    pub policy: Option<PathBuf>,
     /// `LINK_GRACE`: time that calls wait for their slave after its link broke.
     pub link_grace: Duration,
     /// `READY_MIN_SLAVES`: slaves that readiness requires.
@@ -111,6 +116,8 @@ pub struct ProxyConfig {
     pub max_catalog_bytes: usize,
     /// Queues and rate limits.
     pub balance: BalanceConfig,
+    /// The OAuth broker, where it is switched on.
+    pub broker: Option<BrokerConfig>,
 }
 
 /// The settings that name files, for the reader of those files.
@@ -119,6 +126,8 @@ pub(crate) struct FileSettings {
     pub(crate) codes: Setting,
     /// `ROUTES`.
     pub(crate) routes: Setting,
+    /// `POLICY`.
+    pub(crate) policy: Setting,
 }
 
 impl ProxyConfig {
@@ -144,6 +153,7 @@ impl ProxyConfig {
             slave_mode: reader.value(&settings.slave_mode, parse::choice(SLAVE_MODES)),
             tool_conflict: reader.value(&settings.tool_conflict, parse::choice(TOOL_CONFLICTS)),
             routes: path(&settings.routes),
+            policy: path(&settings.policy),
             link_grace: reader.value(&settings.link_grace, seconds(0.0..=3600.0)),
             ready_min_slaves: reader.value(&settings.ready_min_slaves, slaves(0..=1_000_000)),
             start_window: reader.value(&settings.start_window, seconds(0.0..=3600.0)),
@@ -156,11 +166,17 @@ impl ProxyConfig {
             max_catalog_bytes: reader
                 .value(&settings.max_catalog_bytes, parse::whole(1_048_576..=1 << 40, "bytes")),
             balance: BalanceConfig::read(reader),
+            broker: BrokerConfig::read(reader, &common),
             common,
         };
         check_counts(reader, &settings, &config);
         check_fleet(reader, &settings, &config);
-        (config, FileSettings { codes: settings.slave_codes_file, routes: settings.routes })
+        let files = FileSettings {
+            codes: settings.slave_codes_file,
+            routes: settings.routes,
+            policy: settings.policy,
+        };
+        (config, files)
     }
 }
 

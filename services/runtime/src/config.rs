@@ -21,7 +21,7 @@ use crate::env::{Reader, Snapshot, parse};
 use crate::listen::ListenAddr;
 use crate::outbound::Ways;
 
-pub use access::{AccessConfig, AnonymousAccess, KeyConfig, secret_list, warn_of_short};
+pub use access::{AccessConfig, AnonymousAccess, IssuersConfig, KeyConfig, secret_list, warn_of_short};
 pub use audit::{AUDIT, AuditConfig, AuditTarget};
 pub use clients::ClientLimits;
 pub use hosts::AllowedHosts;

@@ -5,6 +5,7 @@
 
 mod cursor;
 pub mod fields;
+mod json;
 mod node;
 mod parse;
 mod problem;

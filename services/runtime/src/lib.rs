@@ -27,5 +27,6 @@ pub mod shutdown;
 pub mod start;
 pub mod telemetry;
 pub mod tls;
+pub mod tokens;
 pub mod traces;
 pub mod trusted;

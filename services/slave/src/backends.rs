@@ -2,10 +2,12 @@
 //! calls.
 
 mod arguments;
+pub mod commands;
 mod context;
 mod curation;
 pub(crate) mod demo;
 pub mod environment;
+mod executable;
 pub mod history;
 mod line_reader;
 pub mod mcp_http;
@@ -16,6 +18,7 @@ mod registration;
 pub mod servers_file;
 mod shutdown;
 pub mod stdio;
+mod variables;
 
 pub(crate) use context::BackendContext;
 pub(crate) use curation::Curated;

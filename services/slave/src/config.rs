@@ -4,27 +4,29 @@
 
 mod code;
 mod link;
+mod mr_pilot;
 mod review_hosts;
 mod userinfo;
 mod values;
 mod variables;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use policy::{PolicyError, PolicyFile, Side};
 use runtime::config::CommonConfig;
-use runtime::env::{Loaded, Problems, Reader, Secrecy, Setting, Snapshot, parse};
-use runtime::secret::Secret;
+use runtime::env::{Loaded, Problems, Reader, Setting, Snapshot, parse};
 
 pub use code::CodeSource;
 pub(crate) use code::code_of_file;
 pub use link::LinkConfig;
+pub use mr_pilot::MrPilotConfig;
 pub use review_hosts::{ReviewHostError, ReviewHosts};
 pub(crate) use userinfo::secrets_in;
 pub use values::{ProxyUrl, Strictness};
+use variables::Settings;
 pub use variables::{PASSED_ON, TABLES, VARIABLES};
-use variables::{PassedOnSettings, Settings};
 
 /// The role of the process: whether its tools are served through a proxy too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,37 +35,6 @@ pub enum Role {
     Slave,
     /// Serves its own port only.
     Standalone,
-}
-
-/// The program of `review_merge_request`, and the variables that are passed on to it.
-#[derive(Clone, Debug, Default)]
-pub struct MrPilotConfig {
-    /// `MR_PILOT_COMMAND`: a program, searched for on `PATH` if it has no slash. Unset: `mr-pilot`, if it is found.
-    pub command: Option<PathBuf>,
-    /// The set variables of [`PASSED_ON`], to be passed on to the program under the same names.
-    pub env: BTreeMap<&'static str, Secret>,
-    /// The set variables that `MR_PILOT_ENV` names, to be passed on as well. All values count as secrets.
-    pub more_env: BTreeMap<String, Secret>,
-    /// `MR_PILOT_CWD`: the directory that the program runs in; `None`: the slave's own.
-    pub cwd: Option<PathBuf>,
-    /// `MR_PILOT_HOSTS`: the hosts that a review may name.
-    pub hosts: ReviewHosts,
-    /// `MR_PILOT_ALLOW_COMMENT`: whether a review may be posted as a comment.
-    pub allow_comment: bool,
-}
-
-impl MrPilotConfig {
-    /// Returns the secret values among them, credentials within URLs included; names of providers and projects are no
-    /// secrets.
-    pub fn secrets(&self) -> Vec<Secret> {
-        let secret =
-            |name: &str| PASSED_ON.iter().any(|var| var.name == name && var.secrecy == Secrecy::Secret);
-        let own = self.env.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
-        let mut secrets: Vec<Secret> = own.chain(self.more_env.values()).cloned().collect();
-        let values = self.env.values().chain(self.more_env.values());
-        secrets.extend(values.flat_map(|value| secrets_in(value.expose())));
-        secrets
-    }
 }
 
 /// The configuration of a slave or standalone server.
@@ -83,6 +54,10 @@ pub struct SlaveConfig {
     pub weight: u32,
     /// `SLAVE_BACKENDS`: a readable file in the `mcpServers` format.
     pub backends_file: Option<PathBuf>,
+    /// `SLAVE_TOOLS`: a readable file of tools that are commands.
+    pub tools_file: Option<PathBuf>,
+    /// `SLAVE_POLICY`: who may call what.
+    pub policy: Option<PolicyFile>,
     /// `MR_PILOT_COMMAND` and the variables that are passed on.
     pub mr_pilot: MrPilotConfig,
     /// `DEMO_TOOLS`: whether the demo tools are offered.
@@ -91,7 +66,7 @@ pub struct SlaveConfig {
     pub probe_tool: Option<String>,
     /// The program that starts backends (`exec-backend`); `None`: they are started directly. No variable sets it.
     pub launcher: Option<PathBuf>,
-    /// `SLAVE_STRICT`: what becomes of a backends file of which an entry cannot be used.
+    /// `SLAVE_STRICT`: what becomes of a backends or tools file of which an entry cannot be used.
     pub strictness: Strictness,
     /// `BACKEND_START_TIMEOUT`: longest start of a backend.
     pub backend_start: Duration,
@@ -134,7 +109,9 @@ impl SlaveConfig {
             capacity: reader.value(&settings.slave_capacity, parse::whole(0..=1_000_000, "calls")),
             weight: reader.value(&settings.slave_weight, parse::whole(1..=10_000, "percent")),
             backends_file: reader.optional(&settings.slave_backends, values::readable_file),
-            mr_pilot: read_mr_pilot(&mut reader, &settings, snapshot),
+            tools_file: reader.optional(&settings.slave_tools, values::readable_file),
+            policy: read_policy(&mut reader, &settings.slave_policy),
+            mr_pilot: mr_pilot::read(&mut reader, &settings, snapshot),
             demo_tools: reader.value(&settings.demo_tools, parse::flag),
             probe_tool: None,
             launcher: None,
@@ -149,6 +126,22 @@ impl SlaveConfig {
             max_output_bytes: reader.value(&settings.max_output_bytes, bytes(65_536..=1_073_741_824)),
         };
         reader.finish(config)
+    }
+}
+
+/// Reads the policy file; notes every problem in it.
+fn read_policy(reader: &mut Reader<'_>, setting: &Setting) -> Option<PolicyFile> {
+    match PolicyFile::read(Path::new(setting.text()?), Side::Slave) {
+        Ok(file) => Some(file),
+        Err(PolicyError::Bad(problems)) => {
+            reader.reject_file(setting, &problems);
+            None
+        }
+        Err(PolicyError::Unreadable(error)) => {
+            let why = runtime::io_fault::describe(&error);
+            reader.reject(setting, format!("a YAML file of who may call what ({why})"));
+            None
+        }
     }
 }
 
@@ -170,58 +163,11 @@ fn read_name(reader: &mut Reader<'_>, setting: &Setting) -> String {
     values::name_of_host(&host.to_string_lossy())
 }
 
-fn read_mr_pilot(reader: &mut Reader<'_>, settings: &Settings, snapshot: &Snapshot) -> MrPilotConfig {
-    let passed_on = PassedOnSettings::read(reader);
-    let api = reader.optional(&passed_on.gitlab_api, parse::http_url);
-    reader.optional(&passed_on.llm_api_url, parse::http_url);
-    reader.optional(&passed_on.max_diff_chars, parse::whole(1000..=u64::MAX, "characters"));
-    let passed_on = PASSED_ON.iter().filter(|var| var.name != "NODE_ENV");
-    let env = passed_on.filter_map(|var| Some((var.name, Secret::new(snapshot.get(var.name)?)))).collect();
-    let hosts = reader.optional(&settings.mr_pilot_hosts, ReviewHosts::parse);
-    let more_env = read_more_env(reader, &settings.mr_pilot_env, snapshot);
-    MrPilotConfig {
-        command: settings.mr_pilot_command.text().map(PathBuf::from),
-        env,
-        more_env,
-        cwd: reader.optional(&settings.mr_pilot_cwd, values::directory),
-        hosts: hosts.unwrap_or_else(|| {
-            let public = ReviewHosts::default();
-            api.map_or(public.clone(), |api| public.with_api(&api))
-        }),
-        allow_comment: reader.value(&settings.mr_pilot_allow_comment, parse::flag),
-    }
-}
-
-/// Reads `MR_PILOT_ENV`. The slave's own secrets are refused: the program has no use for them.
-fn read_more_env(
-    reader: &mut Reader<'_>,
-    setting: &Setting,
-    snapshot: &Snapshot,
-) -> BTreeMap<String, Secret> {
-    let own_secret = |name: &str| {
-        let own =
-            TABLES.iter().copied().flatten().filter(|var| !PASSED_ON.iter().any(|to| to.name == var.name));
-        own.filter(|var| var.secrecy == Secrecy::Secret).any(|var| var.name == name)
-    };
-    let names = reader.optional(setting, |text| match parse::list(text).find(|name| own_secret(name)) {
-        Some(_) => {
-            Err("names of variables for mr-pilot (one of these is a secret of the slave itself)".into())
-        }
-        None => values::variable_names(text),
-    });
-    let mut more = BTreeMap::new();
-    for name in names.unwrap_or_default() {
-        match snapshot.get(&name) {
-            Some(value) => drop(more.insert(name, Secret::new(value))),
-            None => reader.warn(format!("MR_PILOT_ENV names {name}, which is not set")),
-        }
-    }
-    more
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use runtime::env::Secrecy;
+    use runtime::secret::Secret;
 
     /// An invalid value for each of the slave's own variables that can be wrong.
     const BAD: &[(&str, &str)] = &[
@@ -238,6 +184,8 @@ mod tests {
         ("SLAVE_CAPACITY", "many"),
         ("SLAVE_WEIGHT", "0"),
         ("SLAVE_BACKENDS", "/nowhere/backends.json"),
+        ("SLAVE_TOOLS", "/nowhere/tools.yaml"),
+        ("SLAVE_POLICY", "/nowhere/policy.yaml"),
         ("MR_PILOT_HOSTS", "https://gitlab.com"),
         ("MR_PILOT_ALLOW_COMMENT", "never"),
         ("MR_PILOT_ENV", "A,not a name"),

@@ -3,12 +3,15 @@
 //! Must not know links, journals or HTTP: the reader of a call hands in a [`CallSink`].
 
 mod call_log;
+mod command_tools;
 mod config;
+mod inboxes;
 mod launch;
 mod limit;
 mod listen;
 mod offer;
 mod param_headers;
+mod permission;
 mod recording;
 mod registry;
 mod retries;
@@ -28,6 +31,7 @@ use runtime::activity::Activity;
 use tokio::sync::watch;
 
 pub use crate::backends::BackendState;
+use crate::backends::commands::{CommandTool, ToolChanges};
 use crate::backends::history::HistorySnapshot;
 use crate::backends::stdio::StdioServer;
 use crate::bridge::{ParkedCalls, TaskIds};
@@ -35,10 +39,13 @@ use crate::call::{CallEnd, CallHandle, CallSink, Execute};
 use crate::metrics::ToolMeter;
 use crate::retention::Retention;
 use crate::trace::CallTrace;
+use command_tools::CommandTools;
 pub use config::ExecutorConfig;
+use launch::Started;
 use limit::ConcurrencyLimit;
 use listen::Listeners;
 pub use offer::{BackendOffer, Offer};
+use permission::CallPolicy;
 use registry::BackendRegistry;
 pub use registry::BackendSnapshot;
 use runner::{CallRunner, IncomingCall};
@@ -60,6 +67,7 @@ pub struct Evidence {
 pub struct Executor {
     runner: Arc<CallRunner>,
     servers: Arc<StdioServers>,
+    tools: Option<Arc<CommandTools>>,
     retention: Arc<Retention>,
 }
 
@@ -71,12 +79,13 @@ impl Executor {
     pub async fn start(config: ExecutorConfig) -> Self {
         let (limit, activity) = (ConcurrencyLimit::new(config.capacity), config.activity.clone());
         let (wait, parked_ttl) = (config.timing.wait, config.parked_ttl);
+        let policy = CallPolicy::new(config.policy.clone());
         let retention = Retention::new(config.retention);
         retention.follow_time();
         let registry = Arc::new(BackendRegistry::default());
-        let (shutdown, servers) = launch::start_backends(config, &registry);
+        let Started { shutdown, servers, tools } = launch::start_backends(config, &registry);
         registry.all_added();
-        let listeners = Listeners::new(Arc::clone(&registry));
+        let listeners = Listeners::new(Arc::clone(&registry), policy.clone());
         let runner = CallRunner {
             registry,
             limit,
@@ -86,16 +95,24 @@ impl Executor {
             parked: ParkedCalls::new(parked_ttl),
             asks: Arc::default(),
             tasks: TaskIds::random(),
+            policy,
             log_levels: Mutex::default(),
             listeners,
         };
-        Self { runner: Arc::new(runner), servers: Arc::new(servers), retention }
+        let (runner, tools) = (Arc::new(runner), tools.map(Arc::new));
+        Self { runner, servers: Arc::new(servers), tools, retention }
     }
 
     /// Replaces the stdio servers. Unchanged ones go on untouched, removed ones end after their calls, changed ones after
     /// their successors are ready and their calls have ended. Those of the names in `kept` stay as they are. Returns at once.
     pub fn set_servers(&self, servers: Vec<StdioServer>, kept: &[String]) -> ReloadSummary {
         self.servers.replace(servers, kept)
+    }
+
+    /// Replaces the tools that are commands, except for those of the names in `kept`. Calls that run go on as they began. Does
+    /// nothing where the slave was started without such tools.
+    pub fn set_tools(&self, tools: Vec<Arc<CommandTool>>, kept: &[String]) -> ToolChanges {
+        self.tools.as_ref().map(|known| known.replace(tools, kept)).unwrap_or_default()
     }
 
     /// Returns the catalog and its changes. The first value may be empty: backends start in the background.
@@ -120,6 +137,10 @@ impl Executor {
                 Err(failure) => CallEnd::failed(&failure, header.era),
             };
             sink.end(end);
+            return handle;
+        }
+        if header.purpose == Purpose::Post {
+            sink.end(self.runner.listeners.post(&header, &message));
             return handle;
         }
         let mut trace = CallTrace::start(&header, if sink.origin().is_some() { "websocket" } else { "http" });
@@ -151,6 +172,7 @@ impl Executor {
         self.runner.log_levels.lock().remove(session);
         self.retention.end_session(session);
         self.runner.listeners.end_session(session);
+        self.runner.registry.end_session(session);
     }
 
     /// Ends all calls that listen, now and later: the slave goes down.

@@ -23,4 +23,7 @@ mod trace;
 
 pub use dial::DialError;
 pub use retention::RetentionLimits;
-pub use run::{RunError, backends_file, backends_file_of, executor_config, http_servers, missing_pilot, run};
+pub use run::{
+    RunError, backends_file, backends_file_of, executor_config, http_servers, missing_pilot, run, tools_file,
+    tools_file_of,
+};

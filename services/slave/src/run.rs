@@ -10,6 +10,7 @@ mod offer;
 mod readiness;
 mod settings;
 mod start_line;
+mod tools_file;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,8 +38,11 @@ use linked::Linked;
 use offer::ToolSources;
 pub use offer::missing_pilot;
 use readiness::readiness;
-pub use settings::{backends_file, backends_file_of, executor_config, http_servers};
+pub use settings::{
+    backends_file, backends_file_of, executor_config, http_servers, tools_file, tools_file_of,
+};
 use start_line::StartLine;
+use tools_file::ReadTools;
 
 /// How long backends may take to end by themselves once no call runs.
 const BACKEND_EXIT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -69,8 +73,10 @@ struct Slave {
     /// The proxies that are dialled, as URLs.
     proxies: Option<String>,
     backends: Option<BackendsFile>,
+    tools: Option<ReadTools>,
     reload: ReloadSignal,
     following_keys: AbortOnDropHandle<()>,
+    following_policy: Option<AbortOnDropHandle<()>>,
 }
 
 impl Slave {
@@ -83,8 +89,14 @@ impl Slave {
         if let Some(file) = &backends {
             file.report();
         }
-        let executor = Executor::start(settings::executor(&config, backends.as_ref())).await;
-        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address);
+        let tools = ReadTools::read(&config)?;
+        if let Some(file) = &tools {
+            file.report();
+        }
+        let (policy, following_policy) = files::follow_policy(config.policy.as_ref(), &reload);
+        let settings = settings::executor(&config, backends.as_ref(), tools.as_ref(), policy.clone());
+        let executor = Executor::start(settings).await;
+        let edge_config = EdgeConfig::from_common(&config.common, role(&config), address).under(policy);
         let edge = Edge::new(edge_config, LocalCalls::new(executor.clone()));
         let edge = Arc::new(edge);
         let access = edge.access_report(ops.scope());
@@ -117,8 +129,10 @@ impl Slave {
             sources,
             proxies,
             backends,
+            tools,
             reload,
             following_keys,
+            following_policy,
         })
     }
 
@@ -137,9 +151,9 @@ impl Slave {
         let address = self.http.local_addr().map_err(StartError::Address)?;
         self.status.access.log();
         let start = self.start_line();
-        let _following_keys = self.following_keys;
+        let _following_files = (self.following_keys, self.following_policy);
         let report = offer::report(self.executor.clone(), self.sources.clone());
-        let _reporting = AbortOnDropHandle::new(tokio::spawn(report));
+        let reporting = AbortOnDropHandle::new(tokio::spawn(report));
         let ready = readiness(self.status.links.clone(), self.executor.clone(), self.sources, shutdown);
         let executor = self.executor.clone();
         recorder.before_each_scrape(move || metrics::set_subscriptions(executor.session_subscriptions()));
@@ -147,8 +161,10 @@ impl Slave {
         let (_serving_ops, ops) = self.ops.open(&self.edge, ops);
         tracing::info!("MCP server listening on http://{address}");
         start.log(&format!("http://{address}"));
-        let follow = |file: BackendsFile| tokio::spawn(file.follow(self.reload, self.executor.clone()));
-        let following = self.backends.map(follow).map(AbortOnDropHandle::new);
+        let (reload, executor) = (self.reload, &self.executor);
+        let tools = self.tools.map(|file| tokio::spawn(file.follow(reload.clone(), executor.clone())));
+        let backends = self.backends.map(|file| tokio::spawn(file.follow(reload, executor.clone())));
+        let following: Vec<_> = tools.into_iter().chain(backends).map(AbortOnDropHandle::new).collect();
         let link = async {
             match self.linked {
                 Some(linked) => linked.run(shutdown).await,
@@ -165,6 +181,8 @@ impl Slave {
         };
         let http = front::server::serve(self.http, Arc::clone(&self.edge), ops, shutdown);
         tokio::join!(http, close, link);
+        // Backends that end take their tools with them, which is no news then.
+        drop(reporting);
         self.executor.shutdown(BACKEND_EXIT_TIMEOUT).await;
         tracing::info!("Stopped");
         Ok(())

@@ -95,9 +95,9 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let limit = self.limit(request.method());
         let progress = self.of.as_ref().map(|connection| connection.progress.clone());
-        let guard = progress.as_ref().map(|progress| progress.begin_request(limit));
+        let mut guard = progress.as_ref().map(|progress| progress.begin_request(limit));
         let request = request.map(|body| RequestBody::new(body, progress));
-        if let Err(failure) = head::check(request.version(), request.headers()) {
+        if let Err(failure) = head::check_request(&request, guard.as_mut()) {
             let response = self.mcp.refuse(request.method(), failure);
             return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });
         }

@@ -102,7 +102,7 @@ impl<S: AsyncRead + Unpin> WatchedStream<S> {
             if read.is_err() || count == 0 {
                 break;
             }
-            self.progress.on_read();
+            self.progress.on_read(into.filled());
             self.lingering = Some(left.saturating_sub(count));
         }
         Poll::Ready(())
@@ -119,7 +119,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
         let read = Pin::new(&mut self.inner).poll_read(cx, into);
         if let Some(new) = into.filled().get(before..).filter(|new| !new.is_empty()) {
             self.opening.read(new);
-            self.progress.on_read();
+            self.progress.on_read(new);
         }
         read
     }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use ::slave::RunError;
 use ::slave::backends::history::LogCapture;
-use ::slave::backends::servers_file::{ServersFile, ServersFileError};
+use ::slave::backends::servers_file::StdioServer;
+use ::slave::backends::stdio::{ChildOwner, ChildRules, Sharing};
 use ::slave::config::SlaveConfig;
 use ::slave::executor::{BackendSnapshot, BackendState, Evidence, Executor, ExecutorConfig};
 use runtime::env::Snapshot;
@@ -23,27 +25,51 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most lines of a backend's standard error that are shown.
 const MAX_LINES: usize = 5;
 
-/// Reports what is wrong with the file of `SLAVE_BACKENDS` where other variables cannot be used: both are corrected in one go.
+/// A file whose entries are backends or tools.
+#[derive(Clone, Copy)]
+struct File {
+    /// Where a problem is reported.
+    subject: &'static str,
+    variable: &'static str,
+}
+
+const BACKENDS: File = File { subject: "backends", variable: "SLAVE_BACKENDS" };
+const TOOLS: File = File { subject: "tools", variable: "SLAVE_TOOLS" };
+
+/// Reports what is wrong with the files of `SLAVE_BACKENDS` and `SLAVE_TOOLS` where other variables cannot be used: all is
+/// corrected in one go.
 pub(super) fn examine_file(report: &mut Report, snapshot: &Snapshot) {
     match ::slave::backends_file_of(snapshot) {
         None => {}
-        Some(Ok(file)) if file.problems.is_empty() && file.warnings.is_empty() => {
-            report.good("backends", "every entry of the file can be used");
+        Some(Ok(file)) => {
+            all_entries(report, BACKENDS, file.problems, file.warnings);
+            sharing(report, &file.servers);
         }
-        Some(Ok(file)) => entries(report, file),
-        Some(Err(error)) => unusable(report, &error),
+        Some(Err(error)) => unusable(report, BACKENDS, &error.to_string()),
+    }
+    match ::slave::tools_file_of(snapshot) {
+        None => {}
+        Some(Ok(file)) => all_entries(report, TOOLS, file.problems, file.warnings),
+        Some(Err(error)) => unusable(report, TOOLS, &error.to_string()),
     }
 }
 
 /// Starts the backends as the slave would, reports their states, and stops them again.
 pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
     if let Ok(file) = ::slave::backends_file(config) {
-        entries(report, file);
+        entries(report, BACKENDS, file.problems, file.warnings);
+        sharing(report, &file.servers);
+    }
+    if let Ok(file) = ::slave::tools_file(config) {
+        entries(report, TOOLS, file.problems, file.warnings);
     }
     let executor = match ::slave::executor_config(config) {
         // The lines are shown whatever the slave itself keeps of them.
         Ok(config) => Executor::start(ExecutorConfig { log_capture: LogCapture::LastLines, ..config }).await,
-        Err(error) => return unusable(report, &error),
+        Err(error) => {
+            let file = if matches!(error, RunError::Tools(_)) { TOOLS } else { BACKENDS };
+            return unusable(report, file, &error.to_string());
+        }
     };
     settle(report, &executor).await;
     for (backend, evidence) in executor.evidence() {
@@ -56,21 +82,46 @@ pub(super) async fn examine(report: &mut Report, config: &SlaveConfig) {
     executor.shutdown(STOP_TIMEOUT).await;
 }
 
-fn entries(report: &mut Report, file: ServersFile) {
-    for problem in file.problems {
-        report.bad(
-            "backends",
-            format!("{problem}; the slave leaves the entry out"),
-            "correct the entry in the file that SLAVE_BACKENDS names",
-        );
+fn all_entries(report: &mut Report, file: File, problems: Vec<String>, warnings: Vec<String>) {
+    if problems.is_empty() && warnings.is_empty() {
+        return report.good(file.subject, "every entry of the file can be used");
     }
-    for warning in file.warnings {
-        report.warn("backends", warning);
+    entries(report, file, problems, warnings);
+}
+
+fn entries(report: &mut Report, file: File, problems: Vec<String>, warnings: Vec<String>) {
+    for problem in problems {
+        let fix = format!("correct the entry in the file that {} names", file.variable);
+        report.bad(file.subject, format!("{problem}; the slave leaves the entry out"), fix);
+    }
+    for warning in warnings {
+        report.warn(file.subject, warning);
     }
 }
 
-fn unusable(report: &mut Report, error: &ServersFileError) {
-    report.bad("backends", error.to_string(), "correct the file that SLAVE_BACKENDS names");
+/// Notes which entries run processes for their sessions or clients.
+fn sharing(report: &mut Report, servers: &[StdioServer]) {
+    for server in servers {
+        if let Sharing::Apart(rules) = server.sharing {
+            report.note("backends", own_processes(&server.name, rules));
+        }
+    }
+}
+
+/// Says how many processes an entry may have.
+fn own_processes(name: &str, rules: ChildRules) -> String {
+    let ChildRules { owner, most, idle } = rules;
+    let whom = match owner {
+        ChildOwner::Session => "session",
+        ChildOwner::Client => "client",
+    };
+    format!(
+        "{name} runs a process for each {whom}, at most {most} beside its first one (maxChildren), each until {idle:?} after its last call (idle)"
+    )
+}
+
+fn unusable(report: &mut Report, file: File, error: &str) {
+    report.bad(file.subject, error.to_owned(), format!("correct the file that {} names", file.variable));
 }
 
 /// Waits until no backend is starting any more, and says from time to time which ones are. Backends that are not ready after
@@ -124,7 +175,7 @@ fn tools(report: &mut Report, executor: &Executor) {
         report.bad(
             "tools",
             "no backend brings a tool",
-            "set SLAVE_BACKENDS to an mcpServers file, install mr-pilot (or set MR_PILOT_COMMAND to its path), or set DEMO_TOOLS=1",
+            "set SLAVE_BACKENDS to an mcpServers file or SLAVE_TOOLS to a file of commands, install mr-pilot (or set MR_PILOT_COMMAND to its path), or set DEMO_TOOLS=1",
         );
     } else {
         report.good("tools", format!("{}: {}", names.len(), names.join(", ")));

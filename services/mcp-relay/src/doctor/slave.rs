@@ -3,6 +3,7 @@
 use ::slave::config::{Role, SlaveConfig};
 use runtime::env::Snapshot;
 
+use super::issuers::{self, Server};
 use super::port::{self, Listener, Ports};
 use super::report::Report;
 use super::{access, backends, configuration, link, ways};
@@ -31,9 +32,14 @@ pub(super) async fn examine(report: &mut Report, snapshot: &Snapshot, role: Role
     }
     let mode = if config.link.is_some() { Mode::Slave } else { Mode::Standalone };
     let ports = Ports::of(&config.common, None);
-    if let Some(Listener::Running(state)) = port::http(report, &ports, mode).await {
-        port::readiness(report, &state);
-    }
+    let server = match port::http(report, &ports, mode).await {
+        Some(Listener::Running(state)) => {
+            port::readiness(report, &state);
+            Server::Running
+        }
+        Some(Listener::Free) | None => Server::Absent,
+    };
+    issuers::examine(report, &config.common, server).await;
     // Where it fails, the slave warns of it.
     let _ = ::slave::launcher::hide_this_process();
     backends::examine(report, &config).await;

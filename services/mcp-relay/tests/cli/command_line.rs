@@ -53,13 +53,15 @@ fn every_mode_names_all_problems_and_ends_with_64() {
 }
 
 #[test]
-fn a_backends_file_that_cannot_be_used_is_64() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "{").unwrap();
-    let output = run(&[], &[("MCP_SERVER_PORT", "0"), ("SLAVE_BACKENDS", file.path().to_str().unwrap())]);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(64), "{error}");
-    assert!(error.contains("SLAVE_BACKENDS"), "{error}");
+fn a_file_of_backends_or_tools_that_cannot_be_used_is_64() {
+    for variable in ["SLAVE_BACKENDS", "SLAVE_TOOLS"] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "{").unwrap();
+        let output = run(&[], &[("MCP_SERVER_PORT", "0"), (variable, file.path().to_str().unwrap())]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{error}");
+        assert!(error.contains(variable), "{error}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A cursor on a value of a file: its type, its path, and the problems that its reader notes. Must not know formats.
 
+use super::json;
 use super::node::{Kind, Node};
 use super::problem::{DocumentProblem, ProblemList, Rendered};
 
@@ -107,6 +108,11 @@ impl<'a> Cursor<'a> {
         matches!(self.node.kind, Kind::List(_))
     }
 
+    /// Returns whether the value is a mapping.
+    pub fn is_map(&self) -> bool {
+        matches!(self.node.kind, Kind::Map(_))
+    }
+
     /// Returns whether the value is a text.
     pub fn is_text(&self) -> bool {
         matches!(self.node.kind, Kind::Text(_))
@@ -146,13 +152,30 @@ impl<'a> Cursor<'a> {
 
     /// Reads a finite number. Other types are noted as problems.
     pub fn number(&self, expected: &str) -> Option<f64> {
-        match self.node.kind {
-            Kind::Number(number) if number.is_finite() => Some(number),
-            _ => {
-                self.error(expected);
-                None
-            }
+        let number = match &self.node.kind {
+            Kind::Number(number) => number.as_f64(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.error(expected);
         }
+        number
+    }
+
+    /// Reads `true` or `false`. Other types are noted as problems.
+    pub fn flag(&self, expected: &str) -> Option<bool> {
+        if let Kind::Bool(flag) = self.node.kind {
+            return Some(flag);
+        }
+        self.error(expected);
+        None
+    }
+
+    /// Returns the value as JSON in one line, with the keys in the order of the file.
+    pub fn to_json(&self) -> String {
+        let mut out = String::new();
+        json::write(&self.node.kind, &mut out);
+        out
     }
 }
 

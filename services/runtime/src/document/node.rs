@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 use serde_saphyr::Spanned;
 
 /// A value with its line.
@@ -18,7 +19,7 @@ pub(super) struct Node {
 pub(super) enum Kind {
     Null,
     Bool(bool),
-    Number(f64),
+    Number(Number),
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
@@ -62,15 +63,16 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
-        Ok(Kind::Number(value as f64))
+        Ok(Kind::Number(value.into()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
-        Ok(Kind::Number(value as f64))
+        Ok(Kind::Number(value.into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
-        Ok(Kind::Number(value))
+        // An infinity is no number of JSON, nor of any format here.
+        Ok(Number::from_f64(value).map_or_else(|| Kind::Text(value.to_string()), Kind::Number))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Kind, E> {

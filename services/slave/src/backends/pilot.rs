@@ -7,7 +7,6 @@ mod backend;
 mod cli;
 mod config;
 mod dotenv;
-mod executable;
 mod offer;
 mod outcome;
 mod progress;
@@ -15,6 +14,8 @@ mod report;
 mod result;
 mod unpassed;
 
+pub(super) use backend::exit_of;
 pub(crate) use config::NAME;
+pub(super) use config::is_secret;
 pub use config::{Comments, PilotConfig, ReviewPolicy};
 pub(crate) use offer::prepare;

@@ -11,6 +11,7 @@ mod entry;
 mod jsonc;
 mod members;
 mod remote;
+mod sharing;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 use super::stdio::StdioServer;
 use crate::config::Strictness;
+pub(in crate::backends) use confine::read_confine;
 use entry::EntryReader;
 
 /// The problems of a file. Never quotes a value: values may be secrets.

@@ -21,13 +21,15 @@ runtime::variables! {
     slave_capacity = Value("0"), "Calls that this slave runs at once; 0 for no limit.";
     slave_weight = Value("100"), "Share of the calls of a tool that this slave should get among the slaves that offer it, in percent of an ordinary slave's.";
     slave_backends = Says("none"), "Path of a JSON file in the mcpServers format: the MCP servers whose tools are offered. Read again within a second of a change and at SIGHUP; unchanged servers keep running.";
+    slave_tools = Says("none"), "Path of a YAML file of tools that are commands: each a program with a template of its arguments, run without a shell (docs/OPERATIONS.md, \"Commands as tools\"). Read again within a second of a change and at SIGHUP.";
+    slave_policy = Says("every call is taken"), "Path of a YAML file that says for which client this slave runs which tool, prompt and resource, whatever the proxy allows. Read again when it changes and at SIGHUP; while it is gone, nothing is allowed: see ACCESS.";
     mr_pilot_command = Says("mr-pilot, if it is on PATH"), "Program behind the tool review_merge_request. One path or name, run without a shell.";
     mr_pilot_hosts = Says("gitlab.com, github.com and the host of GITLAB_API"), "Comma-separated hosts that the URL of a review may name: host, host:port or *.domain; * for every host. The tokens of this slave may be sent to them.";
     mr_pilot_allow_comment = Value("1"), "0: refuse reviews that are to be posted as a comment (postComment).";
     mr_pilot_env = Says("none"), "Comma-separated names of further variables of the slave that mr-pilot gets, for example NODE_OPTIONS. Proxy and certificate variables (HTTPS_PROXY, NO_PROXY, NODE_EXTRA_CA_CERTS, SSL_CERT_FILE and the like) reach every backend by themselves.";
     mr_pilot_cwd = Says("the slave's own working directory"), "Directory that mr-pilot runs in. It reads a file .env there; variables of the slave win over those of the file.";
     demo_tools = Value("0"), "1: offer the tools echo, sleep, payload and fail, a prompt, a resource and a template, for trying things out.";
-    slave_strict = Value("0"), "1: refuse a SLAVE_BACKENDS file of which one entry cannot be used. 0: leave that entry out and run the others.";
+    slave_strict = Value("0"), "1: refuse a SLAVE_BACKENDS or SLAVE_TOOLS file of which one entry cannot be used. 0: leave that entry out and run the others.";
     backend_start_timeout = Value("120"), "Longest time in seconds from the start of a stdio server until its tools are listed. Generous, since npx or docker may download it first.";
     backend_wait = Value("10"), "Longest time in seconds that a call waits for a stdio server that is being started, for the first time or again; then it fails with backend_failed and retryAfter. 0: it fails at once.";
     parked_ttl = Value("600"), "Longest time in seconds that a call of a tool which asks its client for input (elicitation, sampling, roots) waits for the answers of a client of MCP 2026-07-28, which come with a later request; then the call is cancelled.";

@@ -1,11 +1,14 @@
 //! The configuration of the executor. Must not know where it comes from.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use policy::PolicyStore;
 use runtime::activity::{Activity, Preview};
 use runtime::outbound::Ways;
 use runtime::secret::Secret;
 
+use crate::backends::commands::CommandTool;
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::PilotConfig;
 use crate::backends::stdio::{StdioServer, StdioTiming};
@@ -17,12 +20,16 @@ use crate::retention::RetentionLimits;
 pub struct ExecutorConfig {
     /// Stdio MCP servers, from the `mcpServers` file ([`crate::backends::servers_file::read`]).
     pub servers: Vec<StdioServer>,
+    /// Tools that are commands, from the tools file ([`crate::backends::commands::file::read`]); `None`: there is no such file.
+    pub tools: Option<Vec<Arc<CommandTool>>>,
     /// The `review_merge_request` tool.
     pub pilot: PilotConfig,
     /// Whether `echo`, `sleep`, `payload` and `fail` are offered (`DEMO_TOOLS`).
     pub demo_tools: bool,
     /// The name of a tool that echoes; it then is the only tool.
     pub probe_tool: Option<String>,
+    /// Who may call what (`SLAVE_POLICY`); `None`: every call is taken.
+    pub policy: Option<PolicyStore>,
     /// Calls that run at once (`SLAVE_CAPACITY`); 0: no limit. As many again may wait for a short while.
     pub capacity: usize,
     /// Bytes of one message or report of a backend (`MAX_OUTPUT_BYTES`).
@@ -50,9 +57,11 @@ impl Default for ExecutorConfig {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            tools: None,
             pilot: PilotConfig::default(),
             demo_tools: false,
             probe_tool: None,
+            policy: None,
             capacity: 0,
             max_output: 64 * 1024 * 1024,
             parked_ttl: Duration::from_mins(10),

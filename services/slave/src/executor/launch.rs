@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::command_tools::CommandTools;
 use super::config::ExecutorConfig;
 use super::registry::{BackendRegistry, NewBackend};
 use super::stdio_servers::StdioServers;
@@ -9,12 +10,18 @@ use crate::backends::demo::Demo;
 use crate::backends::{BackendContext, Curation, Registration, ShutdownGroup, pilot};
 use crate::launcher::has_landlock;
 
+/// The backends of a slave.
+pub(super) struct Started {
+    /// The signal that stops them.
+    pub(super) shutdown: ShutdownGroup,
+    pub(super) servers: StdioServers,
+    /// `None`: no tools file is configured.
+    pub(super) tools: Option<CommandTools>,
+}
+
 /// Registers every configured backend and starts it in the background. With a probe tool configured there is no other
 /// backend.
-pub(super) fn start_backends(
-    config: ExecutorConfig,
-    registry: &Arc<BackendRegistry>,
-) -> (ShutdownGroup, StdioServers) {
+pub(super) fn start_backends(config: ExecutorConfig, registry: &Arc<BackendRegistry>) -> Started {
     let context =
         BackendContext::new(&config.secrets, config.max_output, config.timing.check, config.log_capture)
             .with_launcher(config.launcher)
@@ -23,7 +30,7 @@ pub(super) fn start_backends(
     let servers = StdioServers::new(Arc::clone(registry), context.clone(), config.timing);
     if let Some(name) = config.probe_tool {
         start_demo(registry, "probe", Demo::probe(shutdown.clone(), name));
-        return (shutdown, servers);
+        return Started { shutdown, servers, tools: None };
     }
     let launched = context.is_launched();
     if launched && !config.servers.is_empty() && !has_landlock() {
@@ -32,6 +39,7 @@ pub(super) fn start_backends(
         );
     }
     servers.start(config.servers);
+    let tools = config.tools.map(|tools| CommandTools::start(registry, tools, &context));
     if let Some((backend, offer)) = pilot::prepare(config.pilot, &context) {
         let curation = Curation::default();
         let id = registry.add(NewBackend { name: pilot::NAME.into(), backend, history: None, curation });
@@ -40,7 +48,7 @@ pub(super) fn start_backends(
     if config.demo_tools {
         start_demo(registry, "demo", Demo::new(shutdown.clone()));
     }
-    (shutdown, servers)
+    Started { shutdown, servers, tools }
 }
 
 fn start_demo(registry: &Arc<BackendRegistry>, name: &str, demo: Demo) {

@@ -56,6 +56,14 @@ impl Confinement {
         self
     }
 
+    /// Returns the confinement with a further folder that may be changed, if files are restricted.
+    pub(crate) fn with_writable(mut self, path: PathBuf) -> Self {
+        if let Self::On(Rules { files: Some(files), .. }) = &mut self {
+            files.write.push(path);
+        }
+        self
+    }
+
     /// Returns whether an entry asks for more than the defaults.
     pub(crate) fn has_rules(&self) -> bool {
         matches!(self, Self::On(rules) if *rules != Rules::default())

@@ -10,19 +10,29 @@ use super::table::{CONFIG_RELOADS, REFUSED};
 pub(crate) enum ConfigFile {
     /// `SLAVE_BACKENDS`.
     Backends,
+    /// `SLAVE_TOOLS`.
+    Tools,
     /// `SLAVE_CODE_FILE`.
     Code,
+    /// `SLAVE_POLICY`.
+    Policy,
     /// A file of client, operator or session keys, by its label.
     Keys(&'static str),
 }
 
 impl ConfigFile {
-    fn record(self, outcome: &'static str) {
-        let file = match self {
+    fn label(self) -> &'static str {
+        match self {
             Self::Backends => "backends",
+            Self::Tools => "tools",
             Self::Code => "code",
+            Self::Policy => "policy",
             Self::Keys(label) => label,
-        };
+        }
+    }
+
+    fn record(self, outcome: &'static str) {
+        let file = self.label();
         counter!(CONFIG_RELOADS, "file" => file, "outcome" => outcome).increment(1);
         audit::record_reload(file, outcome);
     }
@@ -38,7 +48,7 @@ impl ConfigFile {
     }
 }
 
-/// Sets the number of entries of the backends file that cannot be used.
-pub(crate) fn set_backends_refused(entries: usize) {
-    gauge!(REFUSED).set(entries as f64);
+/// Sets the number of entries of a file that cannot be used.
+pub(crate) fn set_refused(file: ConfigFile, entries: usize) {
+    gauge!(REFUSED, "file" => file.label()).set(entries as f64);
 }

@@ -2,6 +2,7 @@
 
 use runtime::start::StartError;
 
+use crate::backends::commands::file::ToolsFileError;
 use crate::backends::servers_file::ServersFileError;
 use crate::dial::DialError;
 
@@ -14,6 +15,9 @@ pub enum RunError {
     /// The file of backends cannot be used.
     #[error(transparent)]
     Backends(#[from] ServersFileError),
+    /// The file of tools cannot be used.
+    #[error(transparent)]
+    Tools(#[from] ToolsFileError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Dial(#[from] DialError),

@@ -79,7 +79,7 @@ impl fmt::Display for Cause {
                  install it, or set MR_PILOT_COMMAND to its path"
             }
             Self::NoBackend => {
-                "no backend is configured: set SLAVE_BACKENDS to an mcpServers file, install mr-pilot \
+                "no backend is configured: set SLAVE_BACKENDS to an mcpServers file or SLAVE_TOOLS to a file of commands, install mr-pilot \
                  (or set MR_PILOT_COMMAND to its path), or set DEMO_TOOLS=1"
             }
         })
@@ -151,7 +151,7 @@ mod tests {
             assert!(!text.contains("hush") && !text.contains('\n') && !text.contains("  "), "{text}");
         }
         assert!(Cause::NoPilot.to_string().contains("MR_PILOT_COMMAND"));
-        for variable in ["SLAVE_BACKENDS", "MR_PILOT_COMMAND", "DEMO_TOOLS"] {
+        for variable in ["SLAVE_BACKENDS", "SLAVE_TOOLS", "MR_PILOT_COMMAND", "DEMO_TOOLS"] {
             assert!(Cause::NoBackend.to_string().contains(variable), "{variable}");
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use policy::PolicyStore;
 use protocol::link::handshake::{PROTOCOL_NAME, REVIEW_DEFAULTS, SlaveHello, VERSIONS};
 use protocol::link::ids::InstanceId;
 use protocol::link::limits::{DEFAULT_WINDOW, LinkLimits};
@@ -11,6 +12,7 @@ use runtime::activity::Activity;
 use runtime::env::{Snapshot, parse};
 use url::Url;
 
+use crate::backends::commands::file::{self, ToolsFile, ToolsFileError};
 use crate::backends::history::LogCapture;
 use crate::backends::pilot::{Comments, PilotConfig, ReviewPolicy};
 use crate::backends::servers_file::{self, ServersFile, ServersFileError};
@@ -20,14 +22,17 @@ use crate::executor::ExecutorConfig;
 use crate::launcher::Launcher;
 use crate::retention::RetentionLimits;
 
+use super::error::RunError;
 use super::files::BackendsFile;
+use super::tools_file::ReadTools;
 
 /// Bytes of a label's value.
 const MAX_LABEL: usize = 255;
 
-/// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` as the file is now.
-pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, ServersFileError> {
-    Ok(executor(config, BackendsFile::read(config)?.as_ref()))
+/// Returns the executor's settings, with the backends of `SLAVE_BACKENDS` and the tools of `SLAVE_TOOLS` as the files are now.
+pub fn executor_config(config: &SlaveConfig) -> Result<ExecutorConfig, RunError> {
+    let (servers, tools) = (BackendsFile::read(config)?, ReadTools::read(config)?);
+    Ok(executor(config, servers.as_ref(), tools.as_ref(), None))
 }
 
 /// Returns the content of the file of `SLAVE_BACKENDS` as it is now, for whoever checks it; nothing where none is configured.
@@ -47,18 +52,41 @@ pub fn http_servers(config: &SlaveConfig) -> Vec<(String, Url)> {
 pub fn backends_file_of(snapshot: &Snapshot) -> Option<Result<ServersFile, ServersFileError>> {
     let path = PathBuf::from(snapshot.get("SLAVE_BACKENDS")?);
     let content = std::fs::read(&path).ok()?;
+    let variable = |name: &str| snapshot.get(name).map(str::to_owned);
+    Some(servers_file::read(&path, Ok(&content), strictness_of(snapshot), variable))
+}
+
+/// Returns the content of the file of `SLAVE_TOOLS` as it is now, for whoever checks it; nothing where none is configured.
+pub fn tools_file(config: &SlaveConfig) -> Result<ToolsFile, ToolsFileError> {
+    Ok(ReadTools::read(config)?.map(|read| read.file).unwrap_or_default())
+}
+
+/// Returns the content of the file that `SLAVE_TOOLS` of `snapshot` names, as [`backends_file_of`] does.
+pub fn tools_file_of(snapshot: &Snapshot) -> Option<Result<ToolsFile, ToolsFileError>> {
+    let path = PathBuf::from(snapshot.get("SLAVE_TOOLS")?);
+    let content = std::fs::read(&path).ok()?;
+    let variable = |name: &str| snapshot.get(name).map(str::to_owned);
+    Some(file::read(&path, Ok(&content), strictness_of(snapshot), variable))
+}
+
+fn strictness_of(snapshot: &Snapshot) -> Strictness {
     let strict = snapshot.get("SLAVE_STRICT").and_then(|text| parse::flag(text).ok());
-    let strictness = if strict == Some(true) { Strictness::File } else { Strictness::Entry };
-    Some(servers_file::read(&path, Ok(&content), strictness, |name| snapshot.get(name).map(str::to_owned)))
+    if strict == Some(true) { Strictness::File } else { Strictness::Entry }
 }
 
 /// Returns the executor's settings.
-pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> ExecutorConfig {
+pub(super) fn executor(
+    config: &SlaveConfig,
+    file: Option<&BackendsFile>,
+    tools: Option<&ReadTools>,
+    policy: Option<PolicyStore>,
+) -> ExecutorConfig {
     let servers = file.map(|read| read.file.servers.clone()).unwrap_or_default();
     let pilot = &config.mr_pilot;
     let code = config.link.iter().map(|link| link.code.clone());
     ExecutorConfig {
         servers,
+        tools: tools.map(|read| read.file.tools.clone()),
         pilot: PilotConfig {
             command: pilot.command.as_ref().map(|path| path.to_string_lossy().into_owned()),
             variables: pilot
@@ -75,6 +103,7 @@ pub(super) fn executor(config: &SlaveConfig, file: Option<&BackendsFile>) -> Exe
         },
         demo_tools: config.demo_tools,
         probe_tool: config.probe_tool.clone(),
+        policy,
         capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
         max_output: config.max_output_bytes,
         activity: Activity::new("backend", config.common.ops.ui.into()).explained_by(explain_outcome),

@@ -99,11 +99,11 @@ impl BackendSpan {
     }
 
     /// Starts the span of a command that is run for the call (OpenTelemetry's conventions for command line programs).
-    pub(crate) fn start_command(parent: Option<&Parent>, command: &'static str) -> Self {
-        let span = parent.and_then(|parent| Span::start(command, Kind::Client, parent));
+    pub(crate) fn start_command(parent: Option<&Parent>, backend: &'static str, executable: &str) -> Self {
+        let span = parent.and_then(|parent| Span::start(executable.to_owned(), Kind::Client, parent));
         let Some(mut span) = span else { return Self(None) };
-        span.set("process.executable.name", command);
-        span.set("mcp_relay.backend", command);
+        span.set("process.executable.name", executable.to_owned());
+        span.set("mcp_relay.backend", backend);
         Self(Some(span))
     }
 

@@ -50,7 +50,8 @@ impl Fleet {
         let policies = Policies { conflict, ejection, retry: RetryPolicy::Idempotent, balance };
         let (routes, limits, codes) = (Routes::default(), RateLimits::default(), self.codes.current());
         let precedence = codes.precedence();
-        let settings = PoolSettings { precedence, routes: &routes, policies: &policies, limits: &limits };
+        let settings =
+            PoolSettings { precedence, routes: &routes, policies: &policies, limits: &limits, policy: None };
         Directory::build(&self.slaves, &settings, &Directory::default())
     }
 }

@@ -60,7 +60,7 @@ impl Pilot {
             Ok(begun) => begun,
             Err(error) => return Ok(error_result(era, &error.to_string())),
         };
-        let mut span = BackendSpan::start_command(request.parent.as_ref(), NAME);
+        let mut span = BackendSpan::start_command(request.parent.as_ref(), NAME, NAME);
         let redactor = self.redactor.with(&dotenv::secrets(self.program.cwd.as_deref()));
         let reporter = ProgressReporter::new(request.token(), &redactor);
         let output = self.run_cli(line, reporter, &mut span, exchange).await;
@@ -112,7 +112,7 @@ impl Backend for Pilot {
     }
 }
 
-fn exit_of(status: ExitStatus) -> Exit {
+pub(in crate::backends) fn exit_of(status: ExitStatus) -> Exit {
     match (status.code(), status.signal()) {
         (Some(code), _) => Exit::Code(code),
         (None, Some(signal)) => Exit::Signal(signal),

@@ -24,7 +24,7 @@ pub struct PilotConfig {
 }
 
 /// Returns whether a variable of this name holds a secret.
-pub(super) fn is_secret(name: &str) -> bool {
+pub(in crate::backends) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let parts = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL"];
     name.ends_with("_KEY") || parts.iter().any(|part| name.contains(part))

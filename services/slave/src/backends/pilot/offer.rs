@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::backend::Pilot;
 use super::config::{NAME, PilotConfig};
-use super::executable::{find, is_executable};
 use super::unpassed;
 use crate::backends::context::BackendContext;
+use crate::backends::executable::{find, is_executable};
 use crate::backends::registration::{BackendReport, BackendState, Registration};
 use crate::backends::shutdown::ShutdownGroup;
 use crate::metrics::{self, ProbeOutcome};

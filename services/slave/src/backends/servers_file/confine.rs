@@ -140,6 +140,26 @@ impl EntryReader<'_> {
     }
 }
 
+/// The confinement of a program that is no server, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(in crate::backends) struct ConfineMember {
+    pub(in crate::backends) confinement: Confinement,
+    /// The problems, each with its member and what was expected. Without values.
+    pub(in crate::backends) problems: Vec<String>,
+}
+
+/// Returns what `confine` of an object says; the default without the member.
+pub(in crate::backends) fn read_confine(
+    entry: &Value,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> ConfineMember {
+    let mut reader = EntryReader::new("", entry, variable);
+    let confinement = reader.confinement();
+    let prefix = "entry \"\", member ";
+    let bare = |problem: &String| problem.strip_prefix(prefix).unwrap_or(problem).to_owned();
+    ConfineMember { confinement, problems: reader.problems.iter().map(bare).collect() }
+}
+
 /// Returns the bytes that a number, or a text with a unit, stands for.
 fn bytes(value: &Value) -> Option<u64> {
     let Some(text) = value.as_str() else { return value.as_u64() };

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::backends::mcp_http::HttpTransport;
 use crate::backends::stdio::StdioServer;
+use crate::backends::variables::fill;
 
 /// Returns the transport of an entry, by the words of the programs that have such files; `None`: it is not reached over HTTP.
 fn transport(kind: Option<&str>, has_url: bool) -> Option<HttpTransport> {
@@ -74,6 +75,7 @@ impl<'a> EntryReader<'a> {
             cwd: self.cwd(),
             confinement: self.confinement(),
             concurrency: self.concurrency(),
+            sharing: self.sharing(),
             curation: self.curation(),
             remote: None,
             secrets: std::mem::take(&mut self.secrets),
@@ -86,6 +88,7 @@ impl<'a> EntryReader<'a> {
         Some(StdioServer {
             name: self.name.to_owned(),
             concurrency: self.concurrency(),
+            sharing: self.sharing(),
             curation: self.curation(),
             remote: Some(remote),
             secrets: std::mem::take(&mut self.secrets),
@@ -189,28 +192,12 @@ impl<'a> EntryReader<'a> {
         if text.contains('\0') {
             self.report(member, "a text without NUL characters");
         }
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${") {
-            let Some((reference, behind)) = after.split_once('}') else { break };
-            out.push_str(before);
-            rest = behind;
-            let reference = reference.strip_prefix("env:").unwrap_or(reference);
-            let (name, default) =
-                reference.split_once(":-").map_or((reference, None), |(name, d)| (name, Some(d)));
-            match (self.variable)(name).filter(|value| !value.is_empty() || default.is_none()) {
-                Some(value) => {
-                    out.push_str(&value);
-                    self.secrets.push(Secret::new(value));
-                }
-                None if default.is_some() => out.push_str(default.unwrap_or_default()),
-                None => {
-                    self.report(member, &format!("the variable {name} to be set (or ${{{name}:-default}})"));
-                }
-            }
+        let filled = fill(text, self.variable);
+        for name in &filled.missing {
+            self.report(member, &format!("the variable {name} to be set (or ${{{name}:-default}})"));
         }
-        out.push_str(rest);
-        out
+        self.secrets.extend(filled.used.into_iter().map(|(_, value)| Secret::new(value)));
+        filled.text
     }
 
     /// Adds a problem with a member of the entry, or with the entry itself.

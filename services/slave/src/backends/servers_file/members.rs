@@ -2,6 +2,7 @@
 
 use super::curate;
 use super::entry::EntryReader;
+use super::sharing;
 
 /// Members that are read.
 const READ: &[&str] =
@@ -50,7 +51,10 @@ impl EntryReader<'_> {
         let Some(members) = self.value.as_object() else { return };
         let read = if members.contains_key("command") { READ } else { READ_OF_REMOTE };
         let known = |name: &str| {
-            read.contains(&name) || curate::MEMBERS.contains(&name) || OF_OTHER_PROGRAMS.contains(&name)
+            read.contains(&name)
+                || curate::MEMBERS.contains(&name)
+                || sharing::MEMBERS.contains(&name)
+                || OF_OTHER_PROGRAMS.contains(&name)
         };
         for name in members.keys().filter(|name| !known(name)) {
             let printable: String = name.chars().take(64).collect();

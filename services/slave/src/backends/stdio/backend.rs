@@ -26,7 +26,7 @@ use super::session::{OutboundRequest, RequestKind, Session};
 use super::slots::Slots;
 use super::{messages, request};
 use crate::backends::context::BackendContext;
-use crate::backends::history::ProcessHistory;
+use crate::backends::history::{LogCapture, ProcessHistory};
 use crate::backends::redactor::Redactor;
 use crate::call::{Answer, Backend, Exchange, Request};
 use crate::launcher::Launcher;
@@ -63,7 +63,7 @@ pub(crate) struct StdioBackend {
     /// Notified when a child is ready.
     started: Notify,
     /// The longest wait of a call for a child that is being started.
-    wait: Duration,
+    pub(super) wait: Duration,
     /// `None`: calls are not limited.
     slots: Option<Slots>,
 }
@@ -92,6 +92,25 @@ impl StdioBackend {
         }
     }
 
+    /// Returns the same server for a process of one session or client, which does not run yet. It has a history of its own; odd lines are
+    /// reported for all processes together.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            server: Arc::clone(&self.server),
+            redactor: self.redactor.clone(),
+            max_output: self.max_output,
+            launcher: self.launcher.clone(),
+            current: ArcSwapOption::empty(),
+            history: Arc::new(ProcessHistory::new(LogCapture::Off, &self.launcher)),
+            odd: Arc::clone(&self.odd),
+            watched: Arc::default(),
+            started: Notify::new(),
+            wait: self.wait,
+            slots: self.server.concurrency.map(Slots::new),
+        }
+    }
+
     /// Returns the history of the server's processes.
     pub(crate) fn history(&self) -> Arc<ProcessHistory> {
         Arc::clone(&self.history)
@@ -101,6 +120,11 @@ impl StdioBackend {
     pub(super) fn set_ready(&self, session: ReadySession) {
         self.current.store(Some(Arc::new(session)));
         self.started.notify_waiters();
+    }
+
+    /// Returns the version that the running child speaks; `None` while none is ready.
+    pub(super) fn version_now(&self) -> Option<Version> {
+        self.current.load().as_ref().map(|ready| ready.version)
     }
 
     /// Returns the session of the running child; waits for one that is being started.
@@ -125,7 +149,13 @@ impl StdioBackend {
         })
     }
 
-    async fn run(&self, tool: &str, request: &Request, exchange: &mut Exchange) -> Result<Answer, Failure> {
+    /// Runs a call on the child.
+    pub(super) async fn run(
+        &self,
+        tool: &str,
+        request: &Request,
+        exchange: &mut Exchange,
+    ) -> Result<Answer, Failure> {
         let mut slot = match &self.slots {
             Some(slots) => Some(slots.take(&self.name).await?),
             None => None,
@@ -292,7 +322,7 @@ impl Backend for StdioBackend {
     }
 
     fn version(&self) -> Option<Version> {
-        self.current.load().as_ref().map(|ready| ready.version)
+        self.version_now()
     }
 
     fn watched_resources(&self) -> Option<&Arc<WatchedResources>> {
