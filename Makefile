@@ -17,7 +17,7 @@ VERSION ?= $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 # File that releases write digests to, for a job that signs them. Empty: they sign themselves.
 export DIGEST_FILE ?=
 
-.PHONY: help demo build release test test-proxy test-ui test-conformance test-clients check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
+.PHONY: help demo build release test test-proxy test-ui test-squid test-conformance test-clients check deny charts charts-update test-dashboards compose-test test-cluster image image-pilot image-release charts-release fmt bench soak setup
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ test-ui: ## Test the status pages in a headless Chromium; UI_SCREENSHOTS=folder 
 	./scripts/setup ui
 	$(CARGO) build --locked -p mcp-relay -p mcp-relay-tests --bins
 	$(CARGO) test --locked -p mcp-relay-tests --test ui
+
+test-squid: ## Test the way out through a real Squid with authentication (needs Debian's squid)
+	$(CARGO) build --locked -p mcp-relay
+	$(CARGO) test --locked -p mcp-relay-tests --test squid
 
 test-conformance: ## Run the official conformance suite directly and through the relay, and compare; ONLY='stdio-*' (needs npm and Python)
 	./scripts/setup conformance

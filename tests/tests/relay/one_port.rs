@@ -87,7 +87,11 @@ async fn it_works_over_the_clients_certificate() {
 #[tokio::test]
 async fn without_the_variable_the_path_is_any() {
     let proxy = Setup::proxy().start_proxy().await;
-    let answer = raw(proxy.http, format!("{UPGRADE}\r\n").as_bytes()).await;
+    let answer = raw(
+        proxy.http,
+        format!("{}\r\n", UPGRADE.replace(": Upgrade\r\n", ": Upgrade, close\r\n")).as_bytes(),
+    )
+    .await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     let slave = slave("one", &proxy).start_slave().await;
     let line = slave.log.wait_for("attempting to reconnect").await;
@@ -145,10 +149,10 @@ async fn a_connection_that_had_requests_before_becomes_a_link() {
 
 #[tokio::test]
 async fn clients_at_their_limits_keep_no_slave_out() {
-    for (total, each, variable) in
-        [("10", "20", "(MAX_CONNECTIONS)"), ("20", "10", "(MAX_CONNECTIONS_PER_ADDRESS)")]
-    {
-        let limits = setup().env("MAX_CONNECTIONS", total).env("MAX_CONNECTIONS_PER_ADDRESS", each);
+    // Connections of trusted proxies count in the total alone.
+    for (trusted, variable) in [("127.0.0.1", "(MAX_CONNECTIONS)"), ("", "(MAX_CONNECTIONS_PER_ADDRESS)")] {
+        let limits = setup().env("MAX_CONNECTIONS", "10").env("MAX_CONNECTIONS_PER_ADDRESS", "10");
+        let limits = limits.env("TRUSTED_PROXIES", trusted);
         let proxy = limits.start_proxy().await;
         let held = fill(proxy.http, 10).await;
         let refused = raw(proxy.http, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;

@@ -103,10 +103,10 @@ impl Connector {
         let (way, host, port) = self.settings.way(to);
         let limit = if matches!(way, Way::Direct { .. }) { self.timeout } else { self.timeout * 2 };
         let late = |_| Err(ConnectFault::Late(limit));
-        tokio::time::timeout(limit, self.open(to, &way, (host, port))).await.unwrap_or_else(late)
+        tokio::time::timeout(limit, self.open(to, &way, host, port)).await.unwrap_or_else(late)
     }
 
-    async fn open(&self, to: &Uri, way: &Way, (host, port): (&str, u16)) -> Result<HttpStream, ConnectFault> {
+    async fn open(&self, to: &Uri, way: &Way, host: &str, port: u16) -> Result<HttpStream, ConnectFault> {
         let target = format!("{host}:{port}");
         let proxied = self.settings.reading_proxy(to).is_some();
         let stream = match way {

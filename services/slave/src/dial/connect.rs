@@ -139,6 +139,14 @@ impl Connector {
         }
     }
 
+    /// Returns why there is no way to the proxy at all.
+    pub(super) fn no_way(&self) -> Option<String> {
+        match &self.way {
+            Way::Unusable(proxy) => Some(proxy.to(&self.proxy.authority()).to_string()),
+            Way::Direct { .. } | Way::Through(_) => None,
+        }
+    }
+
     /// Returns the way as the end of a log line: empty where it is direct.
     pub(super) fn way(&self) -> String {
         match &self.way {

@@ -68,6 +68,9 @@ impl Shared {
     /// resolves the URL's itself. Ends early when the slave has drained.
     pub(super) async fn resolve(&self, url: usize) -> Result<BTreeSet<SocketAddr>, Unresolved> {
         let connector = self.connector(url);
+        if let Some(why) = connector.no_way() {
+            return Err(Unresolved(why));
+        }
         let lookup = tokio::net::lookup_host(connector.dialed());
         let resolving = async {
             let found = tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await;

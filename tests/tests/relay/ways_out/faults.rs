@@ -37,7 +37,7 @@ async fn each_refusal_is_a_sentence_with_what_to_do() {
             "the proxy may connect",
         ),
         (Script::Pass, USERINFO, "it finds no address for that name (HTTP 503)", "name servers"),
-        (said("302 Found", "Location: http://portal\r\n"), USERINFO, "it redirects", "sign in"),
+        (said("302 Found", "Location: http://portal\r\n"), USERINFO, "it redirects", "Sign in"),
         (said("405 Method", ""), USERINFO, "it answers HTTP 405", "knows CONNECT"),
         (Script::Close, USERINFO, "it closed the connection without an answer", "http:// or https://"),
         (Script::Say(b"SSH-2.0-x\r\n".to_vec()), USERINFO, "its answer is not HTTP", "names an HTTP proxy"),
