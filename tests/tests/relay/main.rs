@@ -46,6 +46,7 @@ mod moving_over;
 mod names;
 mod odd_backends;
 mod odd_slaves;
+mod old_transport;
 mod ops_port;
 mod plain_dialect;
 mod reload;

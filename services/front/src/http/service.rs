@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::http::request::Parts;
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
 use protocol::mcp::failure::Failure;
@@ -71,9 +71,14 @@ impl<C> McpService<C> {
 
 impl<C: Calls> McpService<C> {
     /// Refuses a request whose head breaks the rules of HTTP, whatever it asks for, and counts it.
-    pub(crate) fn refuse(&self, method: &Method, failure: Failure) -> Response<ResponseBody<C::Stream>> {
+    pub(crate) fn refuse(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        failure: Failure,
+    ) -> Response<ResponseBody<C::Stream>> {
         self.edge.meter.record_answer(http_method_label(method), Some(&failure), 0.0);
-        refusal_response(&Refusal::unread(failure))
+        refusal_response(&Refusal::unread(failure, headers), headers)
     }
 }
 
@@ -128,7 +133,9 @@ where
     let admitted = origin.as_ref().map(drop).map_err(Clone::clone).and_then(|()| check_host(edge, head));
     let Handled { result, counted_by } = match admitted {
         Ok(()) => route(edge, head, client, &mut body).await,
-        Err(failure) => Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure))),
+        Err(failure) => {
+            Handled::by_edge(http_method_label(&head.method), Err(Refusal::unread(failure, &head.headers)))
+        }
     };
     if let CountedBy::Edge(label) = counted_by {
         let failure = result.as_ref().err().map(|refusal| &refusal.failure);
@@ -140,7 +147,7 @@ where
         audit::record_refusal(head, client.named, &refusal.failure);
         skip_small(&head.headers, &mut body).await;
     }
-    let mut response = result.unwrap_or_else(|refusal| refusal_response(&refusal));
+    let mut response = result.unwrap_or_else(|refusal| refusal_response(&refusal, &head.headers));
     if let Ok(Some(origin)) = origin {
         cors::expose(origin.clone(), response.headers_mut());
     }
@@ -168,7 +175,7 @@ where
 {
     let label = http_method_label(&head.method);
     let Some(path) = path_of(head) else {
-        return Handled::by_edge(label, Err(Refusal::unread(Failure::PathNotFound)));
+        return Handled::by_edge(label, Err(Refusal::unread(Failure::PathNotFound, &head.headers)));
     };
     let is_health = path == HEALTH;
     match (&head.method, is_health) {
@@ -194,7 +201,7 @@ where
         }
         _ => {
             let failure = Failure::HttpMethodNotAllowed(label.to_owned());
-            Handled::by_edge(label, Err(Refusal::unread(failure)))
+            Handled::by_edge(label, Err(Refusal::unread(failure, &head.headers)))
         }
     }
 }

@@ -62,7 +62,7 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
         let guard = self.progress.as_ref().map(|progress| progress.begin_request(limit));
         let request = request.map(|body| RequestBody::new(body, self.progress.clone()));
         if let Err(failure) = head::check(request.version(), request.headers()) {
-            let response = self.mcp.refuse(request.method(), failure);
+            let response = self.mcp.refuse(request.method(), request.headers(), failure);
             return Box::pin(async { Ok(guarded(response, Either::Left, guard)) });
         }
         if let Some(ops) = self.ops.as_ref().filter(|ops| ops.takes(&request)) {
@@ -70,9 +70,9 @@ impl<C: Calls> Service<Request<Incoming>> for RequestRouter<C> {
             return Box::pin(async { answer.await.map(|response| guarded(response, Either::Right, guard)) });
         }
         if self.mcp.edge().is_closed() {
-            return Box::pin(async {
-                Ok(guarded(refusal_response(&Refusal::unread(Failure::Draining)), Either::Left, guard))
-            });
+            let headers = request.headers();
+            let refused = refusal_response(&Refusal::unread(Failure::Draining, headers), headers);
+            return Box::pin(async { Ok(guarded(refused, Either::Left, guard)) });
         }
         let answer = self.mcp.clone().call(request);
         Box::pin(async { answer.await.map(|response| guarded(response, Either::Left, guard)) })
