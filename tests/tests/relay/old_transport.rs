@@ -160,16 +160,19 @@ async fn session(stream_at: SocketAddr, post_at: SocketAddr, fixture: &Fixture, 
     let Stream { exchange, endpoint, .. } = stream;
     drop(exchange);
     fixture.wait_for(&last, "cancelled").await;
-    let gone =
-        Stream { exchange: Exchange::start(post_at, empty_get()).await, endpoint, read: String::new() };
     wait::until("the session to be over", async || {
-        (gone.post(post_at, rpc(8, "ping", &json!({}))).await == 404).then_some(())
+        (post(post_at, &endpoint, rpc(8, "ping", &json!({}))).await == 404).then_some(())
     })
     .await;
 }
 
-fn empty_get() -> hyper::Request<http_body_util::Full<bytes::Bytes>> {
-    request(Method::GET, "/health", &[], Vec::new())
+/// Posts a message and returns the status.
+async fn post(address: SocketAddr, endpoint: &str, message: Value) -> u16 {
+    let headers = [("content-type".to_owned(), "application/json".to_owned())];
+    let post = request(Method::POST, endpoint, &headers, message.to_string().into_bytes());
+    let mut exchange = Exchange::start(address, post).await;
+    exchange.head().await;
+    exchange.status.as_u16()
 }
 
 #[tokio::test]
